@@ -1,0 +1,51 @@
+# Two commands: `make demo` shows what tncompile does, `make test` checks all of it.
+# Each makes its own environment, from python3 alone, and installs again only when the pins change.
+
+PYTHON ?= python3
+DEMO := .venv-demo
+TEST := .venv
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint fmt bench clean
+
+help:
+	@echo "make demo    compile a network, show its source and its cost, train it on real digits"
+	@echo "make test    ruff, mypy and pytest, as CI runs them"
+	@echo "make lint    ruff and mypy alone"
+	@echo "make fmt     put the code into canonical layout"
+	@echo "make bench   rerun the measurements quoted in README.md"
+	@echo "make clean   remove both environments and all caches"
+
+$(DEMO)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[examples]'
+	@touch $@
+
+$(TEST)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(TEST)
+	$(TEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+demo: $(DEMO)/.installed
+	@PATH="$(CURDIR)/$(DEMO)/bin:$$PATH" sh examples/demo.sh
+
+test: lint
+	$(TEST)/bin/python -m pytest --numprocesses 2 --quiet
+
+lint: $(TEST)/.installed
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+	$(TEST)/bin/mypy
+
+fmt: $(TEST)/.installed
+	$(TEST)/bin/ruff check --fix .
+	$(TEST)/bin/ruff format .
+
+bench: $(TEST)/.installed
+	$(TEST)/bin/python benchmarks/initialization.py
+
+clean:
+	rm -rf $(DEMO) $(TEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,215 @@
+"""A reference interpreter of tensor programs: each operation is the one call of torch that it names.
+
+It shares no code with the emitter, drops names as the program says, and checks every shape on the way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from tncompile.lowering.program import (
+    Add,
+    Argument,
+    Concatenate,
+    Contiguous,
+    Copy,
+    Digit,
+    Expand,
+    Extent,
+    Gather,
+    Lookup,
+    Mask,
+    MatMul,
+    Mix,
+    Multiply,
+    OneHot,
+    Ones,
+    Operation,
+    Pad,
+    Permute,
+    Pick,
+    Range,
+    Rescale,
+    Select,
+    Slice,
+    Stack,
+    StackWeights,
+    Sum,
+    TensorProgram,
+    Unbind,
+    View,
+    Weight,
+    results,
+)
+from tncompile.network.model import DOTS, Input, TensorNetwork
+
+Names = dict[str, Tensor]
+
+
+def bind_sizes(
+    network: TensorNetwork, inputs: Mapping[str, Tensor]
+) -> tuple[dict[str, int], tuple[int, ...]]:
+    """The run-time sizes that these inputs have, and the broadcast shape of `...`."""
+    sizes: dict[str, int] = {}
+    leading: list[tuple[int, ...]] = []
+    for given in network.inputs:
+        shape = tuple(inputs[given.name].shape)
+        fixed = _fixed_axes(given)
+        if len(fixed) != sum(axis.kind != "onehot" for axis in given.axes):
+            leading.append(shape[: len(shape) - len(fixed)])
+        if fixed:
+            for axis, length in zip(fixed, shape[-len(fixed) :], strict=True):
+                if axis.kind == "legs" and axis.size is None:
+                    sizes[axis.indices[0]] = length
+    dots = tuple(torch.broadcast_shapes(*leading)) if leading else ()
+    if DOTS in network.index:
+        sizes[DOTS] = math.prod(dots)
+    return sizes, dots
+
+
+def _fixed_axes(given: Input) -> list:  # type: ignore[type-arg]
+    return [axis for axis in given.axes if axis.kind in ("legs", "slices")]
+
+
+def argument(given: Input, value: Tensor, dots: tuple[int, ...]) -> Tensor:
+    """An input with its leading axes broadcast to `dots` and flattened to one."""
+    if not any(axis.kind == "dots" for axis in given.axes):
+        return value
+    rest = value.shape[value.dim() - len(_fixed_axes(given)) :]
+    return value.expand(*dots, *rest).reshape(math.prod(dots), *rest)
+
+
+def run(
+    network: TensorNetwork,
+    program: TensorProgram,
+    parameters: Mapping[str, Tensor],
+    inputs: Mapping[str, Tensor],
+    check: Callable[[str, Tensor], None] | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """What the program computes; `...` stays one flattened axis. `check` sees every value made."""
+    sizes, dots = bind_sizes(network, inputs)
+    dtype = next(
+        (p.dtype for p in parameters.values()),
+        next((x.dtype for x in inputs.values() if x.is_floating_point()), torch.float32),
+    )
+    names: Names = {}
+    for step in program.steps:
+        operation = step.operation
+        match operation:
+            case Argument(result, name):
+                names[result] = argument(network.input[name], inputs[name], dots)
+            case Weight(result, key, conjugate):
+                names[result] = _weight(parameters[key], conjugate)
+            case StackWeights(result, keys, conjugate):
+                names[result] = torch.stack([_weight(parameters[key], conjugate) for key in keys])
+            case Unbind(made, source, axis):
+                names.update(zip(made, names[source].unbind(axis), strict=True))
+            case Rescale(result, log, source, axes):
+                names[result], names[log] = _rescale(names[source], axes)
+            case _:
+                shape = _shape(program.values[operation.result].shape, sizes)
+                names[operation.result] = _apply(operation, names, shape, dtype)
+        for made in results(operation):
+            due = _shape(program.values[made].shape, sizes)
+            assert tuple(names[made].shape) == due, f"{made}: {tuple(names[made].shape)} not {due}"
+            if check is not None:
+                check(made, names[made])
+        for name in step.drops:
+            del names[name]
+    if program.log is not None:
+        return names[program.result], names[program.log]
+    return names[program.result]
+
+
+def _shape(extents: tuple[Extent, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(extent.at(sizes) for extent in extents)
+
+
+def _weight(parameter: Tensor, conjugate: bool) -> Tensor:
+    return parameter.conj().resolve_conj() if conjugate else parameter
+
+
+def _apply(
+    operation: Operation, names: Names, shape: tuple[int, ...], dtype: torch.dtype
+) -> Tensor:
+    match operation:
+        case View(_, source) | Copy(_, source):
+            return names[source].reshape(shape)
+        case Contiguous(_, source):
+            return names[source].contiguous()
+        case Permute(_, source, order):
+            return names[source].permute(order)
+        case Expand(_, source):
+            return names[source].expand(shape)
+        case Slice(_, source, axis, start, stop, step):
+            return names[source][(*[slice(None)] * axis, slice(start, stop, step))]
+        case Select(_, source, axis, position):
+            return names[source].select(axis, position)
+        case MatMul(_, left, right):
+            return names[left] @ names[right]
+        case Multiply(_, left, right):
+            return names[left] * names[right]
+        case Add(_, left, right):
+            return names[left] + names[right]
+        case Sum(_, source, axes):
+            return names[source].sum(axes)
+        case Stack(_, given):
+            return torch.stack([names[name] for name in given])
+        case Concatenate(_, given):
+            return torch.cat([names[name] for name in given])
+        case Gather(_, source, positions):
+            return names[source].index_select(0, torch.tensor(positions))
+        case Pad(_, source, axis):
+            return _pad(names[source], axis, shape[axis])
+        case _:
+            return _create(operation, names, shape, dtype)
+
+
+def _create(
+    operation: Operation, names: Names, shape: tuple[int, ...], dtype: torch.dtype
+) -> Tensor:
+    match operation:
+        case Mask(_, width):
+            return (torch.arange(math.prod(shape)) < width).to(dtype).reshape(shape)
+        case Ones():
+            return torch.ones(shape, dtype=dtype)
+        case Range(_, length):
+            return torch.arange(length).reshape(shape)
+        case Digit(_, source, divisor, size, last):
+            digit = names[source] // divisor
+            return digit if last else digit % size
+        case Mix(_, major, minor, size):
+            return names[major] * size + names[minor]
+        case Lookup(_, table, ids):
+            rows = names[table].index_select(0, names[ids].reshape(-1))
+            return rows.reshape(shape)
+        case Pick(_, table, ids):
+            return names[table].take_along_dim(names[ids], -1).squeeze(-1)
+        case OneHot(_, ids, size):
+            return torch.nn.functional.one_hot(names[ids], size).to(dtype)
+        case (
+            Argument() | Weight() | StackWeights() | Unbind() | Rescale() | View() | Copy()
+            | Contiguous() | Permute() | Expand() | Slice() | Select() | MatMul() | Multiply()
+            | Add() | Sum() | Stack() | Concatenate() | Gather() | Pad()
+        ):  # fmt: skip
+            raise AssertionError(operation)
+        case _:
+            assert_never(operation)
+
+
+def _pad(source: Tensor, axis: int, length: int) -> Tensor:
+    missing = length - source.shape[axis]
+    return torch.nn.functional.pad(source, [0, 0] * (source.dim() - 1 - axis) + [0, missing])
+
+
+def _rescale(source: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        scale = source.abs().amax(axes, keepdim=True) if axes else source.abs()
+        scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+        log = scale.log()
+    return source / scale, log.squeeze(axes) if axes else log

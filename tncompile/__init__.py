@@ -1,0 +1,22 @@
+"""tncompile: a declarative tensor-network architecture compiler for PyTorch.
+
+>>> import tncompile
+>>> spec = tncompile.loads('import "std/linear.tn" { MPO }')
+>>> layer = spec.instantiate("MPO", ins=[4, 8], outs=[8, 4], ranks=8).module()
+"""
+
+from tncompile.architecture import Architecture, Block, Spec, from_einsum, load, loads
+from tncompile.language.diagnostics import CompileError, Diagnostic
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Architecture",
+    "Block",
+    "CompileError",
+    "Diagnostic",
+    "Spec",
+    "from_einsum",
+    "load",
+    "loads",
+]

@@ -1,0 +1,100 @@
+"""What leaves the program: results on standard output, problems on standard error, files whole."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+from tncompile.language.diagnostics import Diagnostic
+
+
+class UsageError(Exception):
+    """The command was called wrongly, or a file cannot be read or written: exit code 2."""
+
+
+def use_utf8() -> None:
+    """Let both streams take any character, whatever the locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Whether to color what goes to a stream: terminals only, and see https://no-color.org."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def show(text: str) -> None:
+    """A result, on standard output, with a line break at its end."""
+    sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+
+
+def say(text: str) -> None:
+    """A remark for the person at the terminal, on standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def report(diagnostics: Iterable[Diagnostic]) -> None:
+    """Problems and warnings, rendered on standard error, in the order of the file."""
+    from tncompile.language.rendering import render
+
+    found = tuple(diagnostics)
+    if found:
+        say(render(found, color=wants_color(sys.stderr)).rstrip("\n"))
+
+
+def write_file(name: str, text: str) -> None:
+    """Put a text where `-o` says (`-`: standard output); the file appears whole or not at all.
+
+    The text goes to a temporary file beside the target, which is then moved into place. Raises
+    `UsageError` where that cannot be done.
+    """
+    if name == "-":
+        show(text)
+        return
+    try:
+        target = Path(name).resolve()
+        if target.is_dir():
+            raise UsageError(f"cannot write {name}: it is a directory")
+        if target.exists() and not target.is_file():  # /dev/null, a pipe: nothing to replace
+            target.write_text(text, encoding="utf-8", newline="\n")
+        else:
+            _replace(target, text)
+    except OSError as error:
+        raise UsageError(f"cannot write {name}: {reason(error)}") from error
+
+
+def _replace(target: Path, text: str) -> None:
+    """Write beside `target`, then move onto it, with the permissions it has or would have."""
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        os.chmod(temporary, mode)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    """The mask for new files; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def reason(error: OSError) -> str:
+    """The operating system's words, in our voice.
+
+    >>> reason(FileNotFoundError(2, "No such file or directory"))
+    'no such file or directory'
+    """
+    words = error.strerror or str(error)
+    return words[:1].lower() + words[1:]

@@ -1,0 +1,221 @@
+"""Identifiers of emitted code: safe, distinct, and the same every time."""
+
+from __future__ import annotations
+
+import heapq
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tncompile.network.model import Parameter
+
+MODULE_ATTRIBUTES = frozenset(
+    """
+    T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
+    get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules
+    named_parameters parameters register_backward_hook register_buffer register_forward_hook
+    register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
+    register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
+    set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu
+    zero_grad
+    """.split()
+)
+"""What `nn.Module` calls its own attributes: a tensor of that name is kept where they do not look."""
+
+OWN_ATTRIBUTES = frozenset({"reset_parameters", "unshard", "reshard"})
+"""Methods of the emitted class, and those that FSDP2 adds to it."""
+
+RESERVED = frozenset(
+    """
+    B IndexError None Tensor TypeError ValueError bool dict enumerate float int isinstance lead len
+    list math max min nn print range self str sum super torch tuple zip
+    """.split()
+)
+"""What emitted functions use under its own name; `B` and `lead` are given out on request only."""
+
+
+def identifier(text: str) -> str:
+    """A legal identifier that reads like the text and hides nothing that emitted code uses.
+
+    >>> [identifier(text) for text in ("G[1]", "x@2,3", "lambda", "torch", "#4")]
+    ['G_1', 'x_2_3', 'lambda_', 'torch_', 't_4']
+    """
+    name = re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_")
+    if not name or name[0].isdigit():
+        name = f"t_{name}".rstrip("_")
+    return f"{name}_" if keyword.iskeyword(name) or name in RESERVED else name
+
+
+def class_name(name: str) -> str:
+    """The class of a network: its name, with `_` where that hides something.
+
+    >>> class_name("MPO"), class_name("None"), class_name("Tensor")
+    ('MPO', 'None_', 'Tensor_')
+    """
+    return identifier(name)
+
+
+class Names:
+    """The identifiers of one function; a released one is given out again."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._next: dict[str, int] = {}
+        self._released: dict[str, list[tuple[int, str]]] = {}
+        self._origin: dict[str, tuple[str, int]] = {}
+
+    def exactly(self, name: str) -> str:
+        """This very name if it is free (also one that `fresh` avoids), else one like it."""
+        if name in self._taken:
+            return self.fresh(name)
+        self._taken.add(name)
+        return name
+
+    def fresh(self, text: str) -> str:
+        """An identifier not in use that reads like the text: `t`, `t1`, `t2`."""
+        stem = identifier(text)
+        waiting = self._released.get(stem)
+        if waiting:
+            number, name = heapq.heappop(waiting)
+        else:
+            number = self._next.get(stem, 0)
+            while (name := _numbered(stem, number)) in self._taken:
+                number += 1
+            self._next[stem] = number + 1
+        self._taken.add(name)
+        self._origin[name] = (stem, number)
+        return name
+
+    def release(self, name: str) -> None:
+        """Say that nothing refers to the name any more."""
+        if name in self._origin:
+            stem, number = self._origin.pop(name)
+            heapq.heappush(self._released.setdefault(stem, []), (number, name))
+
+
+def _numbered(stem: str, number: int) -> str:
+    if number == 0:
+        return stem
+    return f"{stem}_{number}" if stem[-1].isdigit() else f"{stem}{number}"
+
+
+def hidden(name: str) -> bool:
+    """Whether a tensor of this name cannot be an ordinary attribute of the module."""
+    return keyword.iskeyword(name) or name in MODULE_ATTRIBUTES or name in OWN_ATTRIBUTES
+
+
+def runs(numbers: Sequence[int]) -> list[range]:
+    """The numbers as ranges of equal steps, greedily, in their order.
+
+    >>> runs([0, 1, 2, 3, 9, 7, 5])
+    [range(0, 4), range(9, 4, -2)]
+    >>> runs([4, 4])
+    [range(4, 5), range(4, 5)]
+    """
+    found: list[range] = []
+    k = 0
+    while k < len(numbers):
+        end = k + 1
+        step = numbers[end] - numbers[k] if end < len(numbers) else 1
+        if step == 0:
+            step = 1
+        while end < len(numbers) and numbers[end] - numbers[end - 1] == step:
+            end += 1
+        if end - k == 2 and abs(step) != 1:  # two numbers are a pattern only when neighbors
+            end, step = k + 1, 1
+        found.append(range(numbers[k], numbers[end - 1] + (1 if step > 0 else -1), step))
+        k = end
+    return found
+
+
+def range_text(numbers: range) -> str:
+    """The call that makes the range.
+
+    >>> range_text(range(0, 4)), range_text(range(2, 9, 3)), range_text(range(5, 4))
+    ('range(4)', 'range(2, 9, 3)', 'range(5, 4)')
+    """
+    if numbers.step != 1:
+        return f"range({numbers.start}, {numbers.stop}, {numbers.step})"
+    start = f"{numbers.start}, " if numbers.start else ""
+    return f"range({start}{numbers.stop})"
+
+
+@dataclass(frozen=True)
+class Members:
+    """How emitted code reads the parameters of its module: `self.A`, `self.G[1]`, `self.V[2, 5]`.
+
+    `owner` is what stands for the module; `stacked` families are one parameter with a first axis.
+    """
+
+    parameters: tuple[Parameter, ...]
+    owner: str = "self"
+
+    @cached_property
+    def by_key(self) -> dict[str, Parameter]:
+        """The parameters by state-dict key."""
+        return {parameter.key: parameter for parameter in self.parameters}
+
+    def family(self, name: str) -> str:
+        """The attribute that holds a family, or a tensor of its own."""
+        return f"{self.owner}.{name}"
+
+    def read(self, key: str) -> str:
+        """The expression of one parameter."""
+        parameter = self.by_key[key]
+        return self.item(parameter, tuple(map(str, parameter.subscripts)))
+
+    def item(self, parameter: Parameter, subscripts: tuple[str, ...]) -> str:
+        """The expression of the member of the parameter's family with these subscripts."""
+        if hidden(parameter.family):
+            wanted = ", ".join((repr(parameter.family), *subscripts)).replace("'", '"')
+            return f"{self.owner}._hidden({wanted})"
+        held = self.family(parameter.family)
+        return f"{held}[{', '.join(subscripts)}]" if subscripts else held
+
+    def listed(self, keys: Sequence[str]) -> list[str]:
+        """The items of a list display of parameters, ranges of a family as comprehensions.
+
+        One comprehension alone is not starred: then the list is `[item]`, see `comprehension`.
+        """
+        items: list[str] = []
+        for group in self._groups(keys):
+            first = group[0]
+            if len(group) < 3:
+                items += [self.read(parameter.key) for parameter in group]
+                continue
+            for numbers in runs([parameter.subscripts[-1] for parameter in group]):
+                outer = tuple(map(str, first.subscripts[:-1]))
+                if len(numbers) < 3:
+                    items += [self.item(first, (*outer, str(k))) for k in numbers]
+                else:
+                    item = self.item(first, (*outer, "k"))
+                    items.append(f"*({item} for k in {range_text(numbers)})")
+        return items
+
+    def list_text(self, keys: Sequence[str]) -> list[str]:
+        """The items between the brackets of a list of parameters."""
+        items = self.listed(keys)
+        if len(items) == 1 and items[0].startswith("*("):
+            return [items[0][2:-1]]
+        return items
+
+    def _groups(self, keys: Sequence[str]) -> list[list[Parameter]]:
+        """Neighbors of one family that differ in their last subscript only."""
+        groups: list[list[Parameter]] = []
+        for key in keys:
+            parameter = self.by_key[key]
+            last = groups[-1][-1] if groups else None
+            if (
+                last is not None
+                and parameter.subscripts
+                and last.family == parameter.family
+                and last.subscripts[:-1] == parameter.subscripts[:-1]
+            ):
+                groups[-1].append(parameter)
+            else:
+                groups.append([parameter])
+        return groups

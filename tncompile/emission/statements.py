@@ -1,0 +1,369 @@
+"""Tensor programs as straight-line Python: one line a step, with the legs of what it makes.
+
+Operations that only look at a tensor in another way (`View`, `Permute`, …) are written inside the call
+that uses them, where that changes neither their order nor what is alive. A result takes over the
+name of an operand that dies with the step; other dead values are deleted, so that memory is freed as
+`Step.drops` says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from tncompile.emission.operations import (
+    Scope,
+    Text,
+    expression,
+    is_chained,
+    is_copy,
+    positions_list,
+)
+from tncompile.emission.writer import call, legs, nested_list, statement
+from tncompile.lowering.program import (
+    Argument,
+    Concatenate,
+    Copy,
+    Gather,
+    Rescale,
+    Stack,
+    StackWeights,
+    Step,
+    TensorProgram,
+    Unbind,
+    View,
+    Weight,
+    results,
+    sources,
+)
+
+LONGEST_INLINE = 60
+"""Characters of an operand that is still written inside the call that uses it."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The lines of a program and the expressions of what it returns.
+
+    `unshaped` is an expression that `reshape` turns into the result: the result itself, or what it
+    is a reshaped view of.
+    """
+
+    lines: tuple[str, ...]
+    result: str
+    unshaped: str
+    log: str | None
+
+
+def write_steps(program: TensorProgram, scope: Scope, *, indent: int = 8) -> Written:
+    """The steps of a program, without indentation; `indent` is where they will stand."""
+    printer = _Printer(program, scope, indent)
+    for k, step in enumerate(program.steps):
+        printer.write(k, step)
+    return printer.written()
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A value not written yet: it will stand inside the call that reads it.
+
+    `root` is the value whose name the text begins with; it stays alive until then, and so does what
+    the text `drops`. `unshaped` is the text without a `reshape` at its end.
+    """
+
+    text: str
+    root: str
+    drops: tuple[str, ...]
+    unshaped: str
+
+
+class _Printer:
+    """The state of writing: what each value is called and what waits to be written."""
+
+    def __init__(self, program: TensorProgram, scope: Scope, indent: int) -> None:
+        self.program = program
+        self.scope = scope
+        self.indent = indent
+        self.lines: list[str] = []
+        self.inlined = _inlined(program)
+        self.reads = _reads(program)
+        self.texts: dict[str, str] = {}
+        self.pending: dict[str, _Pending] = {}
+        self.owned: dict[str, str] = {}  # identifiers that keep memory alive, by value
+        self.slices: dict[str, str] = {}  # the tuple that holds a value, by value
+        self.slices_left: Counter[str] = Counter()
+        self.foreign = _foreign(program)
+
+    def write(self, k: int, step: Step) -> None:
+        """Write one step, or leave it to the step that reads it."""
+        operation = step.operation
+        match operation:
+            case Argument(result, name):
+                self.texts[result] = self.scope.arguments[name]
+            case Weight(result, _, False) if self.reads[result] == 1 or self._plain(operation):
+                self.texts[result] = expression(operation, self.program, self.read, self.scope).flat
+            case Unbind():
+                self._unbind(operation, step)
+            case _ if self.inlined[k] and self._postpone(step):
+                pass
+            case _:
+                self._assign(step)
+
+    def read(self, name: str) -> str:
+        """The expression of a value, written or waiting."""
+        waiting = self.pending.get(name)
+        return self.texts[name] if waiting is None else waiting.text
+
+    def written(self) -> Written:
+        """The finished text."""
+        result = self.program.result
+        waiting = self.pending.get(result)
+        text = self.read(result)
+        log = None if self.program.log is None else self.read(self.program.log)
+        return Written(tuple(self.lines), text, text if waiting is None else waiting.unshaped, log)
+
+    def _plain(self, operation: Weight) -> bool:
+        """Whether the parameter is an attribute, cheap to read again."""
+        return not self.scope.members.by_key[operation.key].subscripts
+
+    # ── steps that wait ────────────────────────────────────────────────────────────────────────
+
+    def _postpone(self, step: Step) -> bool:
+        """Keep the text of a chained operation for its reader, unless it is long."""
+        operation = step.operation
+        text = self._right(step)
+        if len(text.flat) > LONGEST_INLINE:
+            return False
+        (made,) = results(operation)
+        root, drops, unshaped = made, step.drops, text.flat
+        for source in sources(operation):
+            waiting = self.pending.pop(source, None)
+            root = source if waiting is None else waiting.root
+            drops += () if waiting is None else waiting.drops
+            if isinstance(operation, View | Copy):
+                unshaped = self.texts[source] if waiting is None else waiting.unshaped
+        self.pending[made] = _Pending(text.flat, root, drops, unshaped)
+        return True
+
+    def _settle(self, name: str) -> None:
+        """Give a waiting value a line and a name of its own; what it drops waits for its reader."""
+        waiting = self.pending.pop(name)
+        target = self.scope.names.fresh(_stem(name))
+        self.lines += statement(
+            f"{target} = {waiting.text}", self._comment(name), indent=self.indent
+        )
+        self._own(name, target)
+        self.pending[name] = _Pending(target, name, waiting.drops, target)
+
+    # ── lines ──────────────────────────────────────────────────────────────────────────────────
+
+    def _assign(self, step: Step) -> None:
+        """`target = expression`, the dead deleted."""
+        operation = step.operation
+        comment = self._comment(results(operation)[0])
+        if isinstance(operation, Gather):
+            self._positions(operation)
+        longest = sorted(
+            (name for name in dict.fromkeys(sources(operation)) if name in self.pending),
+            key=lambda name: len(self.read(name)),
+        )
+        while longest and len(self._right(step).flat) + self.indent + 12 > 100:
+            self._settle(longest.pop())
+        text = self._right(step)
+        dead = self._dead(step)
+        made = results(operation)
+        reused = next((self.owned[name] for name in dead if name in self.owned), None)
+        targets = [self.scope.names.fresh(_stem(name)) for name in made[1 if reused else 0 :]]
+        if reused:
+            targets.insert(0, reused)
+        self._line(", ".join(targets), text, comment)
+        self._drop(dead, targets[0])
+        for name, target in zip(made, targets, strict=True):
+            self._own(name, target)
+
+    def _line(self, target: str, text: Text, comment: str) -> None:
+        """One assignment, laid out."""
+        if len(f"{target} = {text.flat}") + self.indent <= 100:
+            self.lines += statement(f"{target} = {text.flat}", comment, indent=self.indent)
+            return
+        self.lines.append(f"# {comment}")
+        layout = nested_list if text.head.endswith("[") else call
+        head = f"{target} = {text.head}"
+        if layout is nested_list:
+            head, tail = head[:-1], text.tail[1:]
+            self.lines += nested_list(head, text.items, tail, indent=self.indent)
+        else:
+            self.lines += call(head, text.items, text.tail, indent=self.indent)
+
+    def _right(self, step: Step) -> Text:
+        """The right side of an assignment."""
+        operation = step.operation
+        match operation:
+            case StackWeights(_, keys, conjugate):
+                items = tuple(self.scope.members.list_text(keys))
+                return Text("torch.stack([", items, "]).conj()" if conjugate else "])")
+            case Stack(_, given):
+                return self._listed("torch.stack(", given)
+            case Concatenate(_, given):
+                return self._listed("torch.cat(", given)
+            case Gather(_, source, _):
+                return Text(f"{self.read(source)}.index_select(", ("0", "positions"), ")")
+            case View() | Copy():
+                waiting = self.pending.get(operation.source)
+                source = waiting.unshaped if waiting else self.read(operation.source)
+                return expression(operation, self.program, lambda _: source, self.scope)
+            case _:
+                return expression(operation, self.program, self.read, self.scope)
+
+    def _listed(self, head: str, given: tuple[str, ...]) -> Text:
+        """A call on a list of values; neighbors that were unbound together are a slice."""
+        held = {self.slices.get(name) for name in given}
+        texts = [self.read(name) for name in given]
+        if len(held) == 1 and len(given) > 2:
+            (holder,) = held
+            numbers = [int(text.rsplit("[", 1)[1][:-1]) for text in texts] if holder else []
+            step = numbers[1] - numbers[0] if numbers else 0
+            if step > 0 and all(b - a == step for a, b in zip(numbers, numbers[1:], strict=False)):
+                by = f":{step}" if step != 1 else ""
+                return Text(f"{head}{holder}[{numbers[0]}:{numbers[-1] + 1}{by}])")
+        return Text(f"{head}[", tuple(texts), "])")
+
+    def _positions(self, operation: Gather) -> None:
+        """A line for the positions of a gather, so that it stays readable."""
+        device = f"device={self.scope.device}"
+        items = positions_list(operation.positions)
+        self.lines += nested_list(
+            "positions = torch.tensor(", items, f", {device})", indent=self.indent
+        )
+
+    def _unbind(self, operation: Unbind, step: Step) -> None:
+        """One line for all slices along an axis."""
+        text = Text(f"{self.read(operation.source)}.unbind({operation.axis or ''})")
+        dead = self._dead(step)
+        target = self.scope.names.fresh(f"{_stem(operation.source)}_slices")
+        comment = f"{len(operation.results)} × {self._comment(operation.results[0])}"
+        self._line(target, text, comment)
+        self._drop(dead, "")
+        for k, name in enumerate(operation.results):
+            self.texts[name] = f"{target}[{k}]"
+            self.slices[name] = target
+        self.slices_left[target] = len(operation.results)
+
+    # ── what is alive ──────────────────────────────────────────────────────────────────────────
+
+    def _own(self, name: str, target: str) -> None:
+        self.texts[name] = target
+        self.owned[name] = target
+
+    def _dead(self, step: Step) -> list[str]:
+        """What dies with a step: what it drops, and what its waiting operands drop."""
+        read = dict.fromkeys(sources(step.operation))
+        consumed = [self.pending.pop(name) for name in read if name in self.pending]
+        dead = dict.fromkeys((*(d for one in consumed for d in one.drops), *step.drops))
+        for name, waiting in self.pending.items():  # a few at most: operands of the next line
+            if waiting.root in dead:
+                del dead[waiting.root]
+                self.pending[name] = replace(waiting, drops=(*waiting.drops, waiting.root))
+        return list(dead)
+
+    def _drop(self, dead: list[str], kept: str) -> None:
+        """Delete the names of dead values, but for the one that has been given a new value."""
+        deleted: list[str] = []
+        for name in dead:
+            target = self.owned.pop(name, None)
+            holder = self.slices.pop(name, None)
+            if holder is not None:
+                self.slices_left[holder] -= 1
+                if not self.slices_left[holder]:
+                    target = holder
+            if target is None or target == kept:
+                continue
+            if self.program.values[name].storage not in self.foreign:
+                deleted.append(target)
+            self.scope.names.release(target)
+        if deleted:
+            self.lines += [f"del {', '.join(dict.fromkeys(deleted))}"]
+
+    def _comment(self, name: str) -> str:
+        return legs(self.program.values[name].axes, dict(self.scope.sizes))
+
+
+def _stem(name: str) -> str:
+    """The name of a value without the number that makes it distinct."""
+    head, _, number = name.rpartition("_")
+    return head if head and number.isdigit() else name
+
+
+def _reads(program: TensorProgram) -> Counter[str]:
+    """How often each value is read, by steps and by the caller."""
+    reads = Counter(name for step in program.steps for name in sources(step.operation))
+    reads[program.result] += 1
+    if program.log is not None:
+        reads[program.log] += 1
+    return reads
+
+
+def _inlined(program: TensorProgram) -> list[bool]:
+    """Which steps may be written inside the call that reads them.
+
+    A chained operation with one reader, when nothing is executed between the two: or anything may
+    be, when it starts from a parameter, which never changes. A copy only where it keeps nothing
+    alive that would be dead by then.
+    """
+    reads = _reads(program)
+    end = len(program.steps)
+    sink = {program.result: end}  # the step in whose line a value is read
+    if program.log is not None:
+        sink[program.log] = end
+    fixed = _from_parameters(program)
+    frees = _frees(program)
+    inlined = [False] * end
+    executed = end  # the next step that has a line of its own
+    for k in range(end - 1, -1, -1):
+        operation = program.steps[k].operation
+        made = results(operation)
+        reader = sink.get(made[0], k)
+        inlined[k] = (
+            is_chained(operation)
+            and reads[made[0]] == 1
+            and (made[0] in fixed or reader == executed)
+            and not (is_copy(operation) and frees[made[0]])
+        )
+        if not inlined[k] and not isinstance(operation, Argument):
+            executed = k
+        for name in sources(operation):
+            sink[name] = reader if inlined[k] else k
+    return inlined
+
+
+def _frees(program: TensorProgram) -> dict[str, bool]:
+    """For each result of a chained operation, whether memory is freed along its chain."""
+    found: dict[str, bool] = {}
+    foreign = _foreign(program)
+    for step in program.steps:
+        if is_chained(step.operation):
+            freed = any(program.values[name].storage not in foreign for name in step.drops)
+            before = any(found.get(name, False) for name in sources(step.operation))
+            found[results(step.operation)[0]] = freed or before
+    return found
+
+
+def _foreign(program: TensorProgram) -> set[str]:
+    """Values whose memory belongs to the caller or to the module."""
+    return {
+        name
+        for step in program.steps
+        if isinstance(step.operation, Argument | Weight)
+        for name in results(step.operation)
+    }
+
+
+def _from_parameters(program: TensorProgram) -> set[str]:
+    """Values that are chains of operations on one parameter."""
+    found: set[str] = set()
+    for step in program.steps:
+        operation = step.operation
+        chained = is_chained(operation)
+        if chained and (isinstance(operation, Weight) or set(sources(operation)) <= found):
+            found.update(results(operation))
+    return found

@@ -1,0 +1,101 @@
+"""What can be wrong with a program: codes, labels, diagnostics and the error that carries them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from tncompile.language.source import Span
+
+
+class Code(StrEnum):
+    """The identity of a diagnostic; a code never changes its meaning."""
+
+    UNEXPECTED_TOKEN = "TN101"
+    UNEXPECTED_END = "TN102"
+    UNKNOWN_CHARACTER = "TN103"
+    UNTERMINATED_STRING = "TN104"
+    UNKNOWN_NAME = "TN201"
+    DECLARED_TWICE = "TN202"
+    REPEATED_LEG = "TN203"
+    NEVER_USED = "TN204"
+    NO_SUCH_MEMBER = "TN205"
+    IMPORT_FAILED = "TN206"
+    MISPLACED = "TN207"
+    WRONG_ARGUMENT = "TN208"
+    OPTIONAL_NEVER_EXISTS = "TN209"
+    BAD_SIZE = "TN301"
+    REQUIREMENT_FAILED = "TN302"
+    LENGTH_MISMATCH = "TN303"
+    BAD_ARITHMETIC = "TN304"
+    WRONG_TYPE = "TN305"
+    SHAPES_DIFFER = "TN306"
+    BOND_ENDS = "TN401"
+    HYPER_ENDS = "TN402"
+    DANGLING_INDEX = "TN403"
+    OUTPUT_NOT_CARRIED = "TN404"
+    BATCH_MISSING = "TN405"
+    ONE_OUTPUT = "TN406"
+    UNCONNECTED = "TN407"
+    WINDOW_FACE = "TN408"
+    TOO_MANY = "TN501"
+    NO_PLAN = "TN502"
+    MODEL_SHAPES = "TN601"
+    UNKNOWN_LAYER = "TN602"
+    NO_MATCH = "TN701"
+    WEIGHT_MISFIT = "TN702"
+    INTERNAL = "TN900"
+
+
+WARNINGS = frozenset({Code.NEVER_USED, Code.OPTIONAL_NEVER_EXISTS, Code.UNCONNECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A place and a few words on what is the matter there."""
+
+    span: Span
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One mistake: what, where, why the rule exists (`notes`) and what to type (`hint`)."""
+
+    code: Code
+    message: str
+    primary: Label
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    hint: str | None = None
+
+    @property
+    def severity(self) -> Literal["error", "warning"]:
+        """`warning` for the codes that never stop a compilation."""
+        return "warning" if self.code in WARNINGS else "error"
+
+    def sort_key(self) -> tuple[str, int, int, str]:
+        """Order in the file, then by code."""
+        span = self.primary.span
+        return span.source.name, span.start, span.end, self.code
+
+
+class CompileError(Exception):
+    """The program has mistakes; `diagnostics` are all of the stage that failed, in order.
+
+    `str(error)` is the full rendering, without color.
+    """
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__()
+        self.diagnostics = tuple(sorted(diagnostics, key=Diagnostic.sort_key))
+
+    def __str__(self) -> str:
+        from tncompile.language.rendering import render
+
+        return render(self.diagnostics)
+
+
+class InternalError(Exception):
+    """A bug of ours (TN900): a stage made something that its own `verify_` refuses."""

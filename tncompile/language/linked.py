@@ -1,0 +1,63 @@
+"""A program whose imports are followed: what `resolve` takes its blocks from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tncompile.language.diagnostics import Diagnostic
+from tncompile.language.resolved import ResolvedNetwork, Value
+from tncompile.language.source import SourceFile, Span
+from tncompile.language.syntax import Block, Program, Rewrite
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The argument for one parameter.
+
+    Problems with it are reported at `span`; `quoted` is its text where it came from Python or a
+    TARGET, which have no place in the file.
+    """
+
+    value: Value | str  # a `str` is the name of a Python type that the language does not have
+    span: Span
+    quoted: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSummary:
+    """A parameter as a reader of `tncompile blocks` sees it; type and default are source text."""
+
+    name: str
+    type: str
+    default: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedBlock:
+    """A block that can be named: declared in the file or imported.
+
+    `definition` is the block itself; of a named instance it is the block behind the instance, and
+    `given` its arguments.
+    """
+
+    name: str
+    kind: str  # `network`, `model` or `rewrite`
+    parameters: tuple[ParameterSummary, ...]
+    doc: str | None
+    declared: Span = field(compare=False, repr=False)
+    definition: Block | Rewrite = field(repr=False)
+    given: Mapping[str, Given] | None = field(default=None, repr=False)
+    imported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedProgram:
+    """A file, the blocks it offers in the order they are declared, and the warnings about it."""
+
+    source: SourceFile
+    program: Program = field(repr=False)
+    blocks: Mapping[str, LinkedBlock]
+    warnings: tuple[Diagnostic, ...] = ()
+    instances: Mapping[str, ResolvedNetwork] = field(default_factory=dict, repr=False)
+    """The file's own named instances of networks: they were resolved to be checked."""

@@ -1,0 +1,235 @@
+"""A network with its names bound, families unrolled and sizes evaluated; occurrences keep their spans.
+
+Indices are known by name from here on: `i`, `i[0]`, `v[2, 5]`, and `...` for the leading batch axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from tncompile.language.diagnostics import Diagnostic
+from tncompile.language.source import Span
+from tncompile.language.syntax import (
+    BiasStatement,
+    Block,
+    InputStatement,
+    OutputStatement,
+    TensorStatement,
+)
+
+Value = int | float | bool | tuple[int, ...]
+"""What an expression can be; lists are tuples."""
+
+IndexKind = Literal["index", "bond", "hyper", "batch", "dots"]
+AxisKind = Literal["legs", "onehot", "slices", "dots"]
+SchemeName = Literal[
+    "auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "linear"
+]
+
+DOTS = "..."
+
+
+def member_name(family: str, subscripts: tuple[int, ...]) -> str:
+    """The name of one member of a family.
+
+    >>> member_name("v", (2, 5)), member_name("i", ())
+    ('v[2, 5]', 'i')
+    """
+    return f"{family}[{', '.join(map(str, subscripts))}]" if subscripts else family
+
+
+def value_text(value: Value, *, most: int | None = None) -> str:
+    """A value in the language, cut after `most` items.
+
+    >>> value_text((4, 8)), value_text(True), value_text((1, 2, 3), most=2)
+    ('[4, 8]', 'true', '[1, 2, … (3 items)]')
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case tuple() if most is not None and len(value) > most:
+            return f"[{', '.join(map(str, value[:most]))}, … ({len(value)} items)]"
+        case tuple():
+            return f"[{', '.join(map(str, value))}]"
+        case _:
+            return repr(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedIndex:
+    """A dimension; `size` is None where it is known at run time (`batch`, `...`)."""
+
+    name: str
+    kind: IndexKind
+    size: int | None
+    family: str
+    subscripts: tuple[int, ...] = ()
+    declared: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedAxis:
+    """One axis: a leg, or a group flattened row major.
+
+    `spans` says for each of the `indices` where it is written; `span` is the whole leg. `size` is
+    the product of the sizes, `width` what `as` leaves of it. An axis of `slices` has no indices, its
+    size is the number of slices.
+    """
+
+    kind: AxisKind
+    indices: tuple[str, ...]
+    size: int | None
+    span: Span = field(compare=False, repr=False)
+    spans: tuple[Span, ...] = field(default=(), compare=False, repr=False)
+    width: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedInit:
+    """How a parameter starts: a scheme, or `linear` for a bias without one."""
+
+    scheme: SchemeName
+    argument: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedParameter:
+    """A stored tensor under its state-dict key; its axes are those of its first use."""
+
+    key: str
+    family: str
+    subscripts: tuple[int, ...]
+    axes: tuple[ResolvedAxis, ...]
+    shape: tuple[int, ...]
+    init: ResolvedInit
+    frozen: bool
+    statement: TensorStatement | BiasStatement = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedTensor:
+    """A factor of the product: a use of the parameter `key`.
+
+    `alone` says that its family has this one member: what a hyper index may count on.
+    """
+
+    name: str
+    family: str
+    subscripts: tuple[int, ...]
+    key: str
+    axes: tuple[ResolvedAxis, ...]
+    statement: TensorStatement = field(compare=False, repr=False)
+    conjugate: bool = False
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSlice:
+    """A factor of the product that an input holds: all of it, or one entry of each `slices` axis."""
+
+    position: tuple[int, ...]
+    axes: tuple[ResolvedAxis, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedInput:
+    """An argument of `forward`; `axes` as the caller sees them, the indices of the first slice."""
+
+    name: str
+    family: str
+    subscripts: tuple[int, ...]
+    axes: tuple[ResolvedAxis, ...]
+    slices: tuple[ResolvedSlice, ...]
+    statement: InputStatement = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedBias:
+    """A parameter that is added to the output along its axes."""
+
+    name: str
+    key: str
+    axes: tuple[ResolvedAxis, ...]
+    statement: BiasStatement = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedOutput:
+    """The result."""
+
+    name: str
+    axes: tuple[ResolvedAxis, ...]
+    log: bool
+    statement: OutputStatement = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ResolvedNetwork:
+    """A network block with its arguments.
+
+    `target` is the call that makes it, in the language: the arguments that were given, in the order
+    of the parameters. `values` are all parameters, defaults included.
+    """
+
+    name: str
+    target: str
+    doc: str | None
+    values: Mapping[str, Value]
+    indices: tuple[ResolvedIndex, ...]
+    inputs: tuple[ResolvedInput, ...]
+    parameters: tuple[ResolvedParameter, ...]
+    tensors: tuple[ResolvedTensor, ...]
+    biases: tuple[ResolvedBias, ...]
+    output: ResolvedOutput
+    block: Block = field(compare=False, repr=False)
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @cached_property
+    def index(self) -> dict[str, ResolvedIndex]:
+        """The indices by name."""
+        return {index.name: index for index in self.indices}
+
+    def describe(self) -> str:
+        """The network unrolled, a line an index, tensor and parameter."""
+        lines = [f"network {self.target}"]
+        lines += [f"  value  {name} = {value_text(value)}" for name, value in self.values.items()]
+        lines += [
+            f"  {index.kind:6} {index.name} = {index.size}"
+            for index in self.indices
+            if index.size is not None
+        ]
+        lines += [f"  batch  {i.name}" for i in self.indices if i.kind == "batch"]
+        lines += [f"  input  {x.name}({_axes_text(x.axes)})" for x in self.inputs]
+        for tensor in self.tensors:
+            conjugate = " conj" if tensor.conjugate else ""
+            lines.append(f"  tensor {tensor.name}({_axes_text(tensor.axes)}) = {tensor.key}{conjugate}")
+        lines += [f"  bias   {bias.name}({_axes_text(bias.axes)})" for bias in self.biases]
+        log = " log" if self.output.log else ""
+        lines.append(f"  output {self.output.name}({_axes_text(self.output.axes)}){log}")
+        for parameter in self.parameters:
+            argument = "" if parameter.init.argument is None else f"({parameter.init.argument!r})"
+            kind = "buffer" if parameter.frozen else "stored"
+            shape = list(parameter.shape)
+            lines.append(f"  {kind} {parameter.key} {shape} {parameter.init.scheme}{argument}")
+        return "\n".join(lines) + "\n"
+
+
+def _axes_text(axes: tuple[ResolvedAxis, ...]) -> str:
+    return ", ".join(map(_axis_text, axes))
+
+
+def _axis_text(axis: ResolvedAxis) -> str:
+    width = "" if axis.width is None else f" as {axis.width}"
+    match axis.kind:
+        case "dots":
+            return DOTS
+        case "slices":
+            return f"{axis.size} slices"
+        case "onehot":
+            return f"onehot({' '.join(axis.indices)}){width}"
+        case "legs":
+            plain = len(axis.indices) == 1 and not width
+            return axis.indices[0] if plain else f"({' '.join(axis.indices)}){width}"

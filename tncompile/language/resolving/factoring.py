@@ -1,0 +1,150 @@
+"""`factor(n, parts)`: the most even factorization of an integer, and the next size that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from math import isqrt, prod
+
+LARGEST = 2**40
+SPREAD = 64
+"""How many times the smallest factor the largest may be."""
+
+_WHEEL = (4, 2, 4, 2, 4, 6, 2, 6)
+_SEARCH = 100_000
+_PADDING_TRIALS = 2_000
+_PADDING_STEPS = 400_000
+
+
+class TooHardError(ArithmeticError):
+    """The search for the most even factorization grew beyond its limit."""
+
+
+def factorize(n: int, parts: int) -> tuple[int, ...] | None:
+    """`parts` factors of `n` in descending order, the largest as small as can be, then the next.
+
+    None where the largest would be more than `SPREAD` times the smallest. `n` is at most
+    `LARGEST`, both are positive.
+
+    >>> factorize(3072, 4)
+    (8, 8, 8, 6)
+    >>> factorize(10007, 2) is None
+    True
+    """
+    primes = _primes(n, _largest_factor(n, parts))
+    return None if primes is None else _even(primes, parts)
+
+
+def next_factorable(n: int, parts: int) -> int:
+    """The smallest size above `n` that `factorize` can do; a good one near by if that is far.
+
+    >>> next_factorable(10007, 2)
+    10008
+    """
+    steps = 0
+    for size in range(n + 1, n + 1 + _PADDING_TRIALS):
+        bound = _largest_factor(size, parts)
+        steps += min(isqrt(size), bound) + 64
+        if steps > _PADDING_STEPS:
+            break
+        primes = _primes(size, bound)
+        try:
+            if primes is not None and _even(primes, parts) is not None:
+                return size
+        except TooHardError:
+            continue
+    return _even_product(n, parts)
+
+
+def _even_product(n: int, parts: int) -> int:
+    """The smallest product at least `n` of `parts` factors that differ by at most one."""
+    root = _root(n, parts)
+    high = next(k for k in range(parts + 1) if root**k * (root - 1) ** (parts - k) >= n)
+    return root**high * (root - 1) ** (parts - high)
+
+
+def _root(n: int, parts: int) -> int:
+    """The smallest integer whose power `parts` is at least `n`."""
+    low, high = 1, max(1, n)
+    while low < high:
+        middle = (low + high) // 2
+        if middle**parts >= n:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _largest_factor(n: int, parts: int) -> int:
+    """No good factorization has a larger factor: the smallest is at most the root."""
+    return SPREAD * _root(n, parts)
+
+
+@lru_cache(maxsize=4096)
+def _primes(n: int, bound: int) -> tuple[int, ...] | None:
+    """The prime factors of `n`, ascending; None as soon as one is known to be above `bound`."""
+    primes: list[int] = []
+    for divisor in _candidates():
+        if divisor * divisor > n:
+            break
+        if divisor > bound:
+            return None
+        while n % divisor == 0:
+            primes.append(divisor)
+            n //= divisor
+    if n > bound:
+        return None
+    return (*primes, n) if n > 1 else tuple(primes)
+
+
+def _candidates() -> Iterator[int]:
+    """2, 3, 5 and the numbers that none of them divides."""
+    yield from (2, 3, 5)
+    divisor = 7
+    while True:
+        for step in _WHEEL:
+            yield divisor
+            divisor += step
+
+
+@lru_cache(maxsize=1024)
+def _even(primes: tuple[int, ...], parts: int) -> tuple[int, ...] | None:
+    """The most even product of `primes` in `parts` factors, None where they spread too far."""
+    if len(primes) <= parts:
+        found = (*reversed(primes), *(1,) * (parts - len(primes)))
+    else:
+        found = _Search(primes).most_even(prod(primes), parts, prod(primes)) or ()
+    return found if found and found[0] <= SPREAD * found[-1] else None
+
+
+class _Search:
+    """Depth first over the divisors, smallest largest factor first, with what failed remembered."""
+
+    def __init__(self, primes: tuple[int, ...]) -> None:
+        divisors = [1]
+        for prime in dict.fromkeys(primes):
+            powers = [prime**k for k in range(primes.count(prime) + 1)]
+            divisors = [d * power for d in divisors for power in powers]
+        self._divisors = sorted(divisors)
+        self._largest = primes[-1]
+        self._hopeless: set[tuple[int, int, int]] = set()
+        self._steps = 0
+
+    def most_even(self, n: int, parts: int, most: int) -> tuple[int, ...] | None:
+        """`parts` factors of `n`, none above `most`, or None."""
+        if parts == 1:
+            return (n,) if n <= most else None
+        if (n, parts, most) in self._hopeless:
+            return None
+        for first in self._divisors:
+            self._steps += 1
+            if self._steps > _SEARCH * 50:
+                raise TooHardError
+            if first > most or first > n:
+                break
+            if n % first or first**parts < n:
+                continue
+            if rest := self.most_even(n // first, parts - 1, first):
+                return (first, *rest)
+        self._hopeless.add((n, parts, most))
+        return None

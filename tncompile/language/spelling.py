@@ -1,0 +1,67 @@
+"""The name that was probably meant: one suggestion, or none where nothing is close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_MOST_COMPARED = 2_000
+"""Candidates of a fitting length that are looked at, so that a huge file stays quick."""
+
+
+def closest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that `name` is most likely a misspelling of; the first one on a tie.
+
+    One edit (insert, delete, replace, swap neighbors) is allowed for every three letters, at least
+    one, and something of the name has to remain. A different case alone costs nothing.
+
+    >>> closest("widht", ["depth", "width"])
+    'width'
+    >>> closest("mpo", ["MPO", "LowRank"])
+    'MPO'
+    >>> closest("x", ["y", "z"]) is None
+    True
+    """
+    folded = name.casefold()
+    limit = max(1, len(name) // 3)
+    best: str | None = None
+    compared = 0
+    for candidate in candidates:
+        if candidate == name:
+            continue
+        other = candidate.casefold()
+        if other == folded:
+            return candidate
+        if limit == 0 or abs(len(candidate) - len(name)) > limit:
+            continue
+        compared += 1
+        if compared > _MOST_COMPARED:
+            break
+        edits = _edits(folded, other, limit)
+        if edits is not None and edits < max(len(name), len(candidate)):
+            best = candidate
+            limit = edits - 1
+    return best
+
+
+def _edits(left: str, right: str, limit: int) -> int | None:
+    """The number of edits between two words (optimal string alignment); None above `limit`."""
+    if abs(len(left) - len(right)) > limit:
+        return None
+    before: list[int] = []
+    previous = list(range(len(right) + 1))
+    for row, letter in enumerate(left, start=1):
+        current = [row]
+        for column, other in enumerate(right, start=1):
+            edits = min(
+                previous[column] + 1,
+                current[column - 1] + 1,
+                previous[column - 1] + (letter != other),
+            )
+            swapped = row > 1 and column > 1 and letter == right[column - 2]
+            if swapped and left[row - 2] == other:
+                edits = min(edits, before[column - 2] + 1)
+            current.append(edits)
+        if min(current) > limit:
+            return None
+        before, previous = previous, current
+    return previous[-1] if previous[-1] <= limit else None

@@ -1,0 +1,324 @@
+"""The assembler: builds a tensor program operation by operation and tracks every layout."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from tncompile.lowering.layout import Run, contiguous, elementwise_strides, merged, runs
+from tncompile.lowering.program import (
+    Add,
+    Concatenate,
+    Contiguous,
+    Copy,
+    Expand,
+    Extent,
+    Gather,
+    MatMul,
+    Multiply,
+    Operation,
+    Permute,
+    Rescale,
+    Select,
+    Slice,
+    Step,
+    Sum,
+    TensorProgram,
+    Unbind,
+    Value,
+    View,
+    product,
+    results,
+    sources,
+)
+from tncompile.network.model import TensorNetwork
+
+Axes = tuple[tuple[str, ...], ...]
+
+NOMINAL = 64
+"""What a run-time size counts as when two layouts are weighed."""
+
+
+class Assembler:
+    """Values and operations of a program in the making; `lengths` holds every index and stack."""
+
+    def __init__(self, network: TensorNetwork, sizes: Mapping[str, int]) -> None:
+        self.network = network
+        self.lengths: dict[str, Extent] = {
+            index.name: Extent(1, (index.name,)) if index.size is None else Extent(index.size)
+            for index in network.indices
+        }
+        self.runtime = tuple(index.name for index in network.indices if index.size is None)
+        self.sizes = {name: sizes.get(name, NOMINAL) for name in self.runtime}
+        self.values: dict[str, Value] = {}
+        self.contraction: int | None = None
+        self.note = ""
+        self._steps: list[tuple[Operation, int | None, str]] = []
+        self._taken: Counter[str] = Counter()
+
+    # ── names and sizes ────────────────────────────────────────────────────────────────────────
+
+    def fresh(self, stem: str) -> str:
+        """A value name not yet taken: the stem, then `stem_1`, `stem_2`."""
+        while True:
+            count = self._taken[stem]
+            self._taken[stem] += 1
+            name = f"{stem}_{count}" if count else stem
+            if name not in self.values:
+                return name
+
+    def pseudo(self, mark: str, length: int) -> str:
+        """A pseudo-index (`#3` for a stack, `@1` for slices) of this length."""
+        name = f"{mark}{self._taken[mark]}"
+        self._taken[mark] += 1
+        self.lengths[name] = Extent(length)
+        return name
+
+    def length(self, indices: Iterable[str]) -> Extent:
+        """The product of the lengths of some indices."""
+        return product(tuple(self.lengths[index] for index in indices))
+
+    def count(self, indices: Iterable[str]) -> int:
+        """The same at nominal run-time sizes."""
+        return self.length(indices).at(self.sizes)
+
+    def runs(self, value: Value) -> dict[str, Run]:
+        """The indices of a value with their strides."""
+        return runs(value, self.lengths)
+
+    # ── operations ─────────────────────────────────────────────────────────────────────────────
+
+    def add(self, operation: Operation, *made: Value) -> Value:
+        """Append an operation and the values it makes; the first is returned."""
+        self._steps.append((operation, self.contraction, self.note))
+        for value in made:
+            self.values[value.name] = value
+        return made[0]
+
+    def value(
+        self,
+        name: str,
+        axes: Axes,
+        given: Iterable[Value] = (),
+        *,
+        parametric: bool = False,
+        varying: bool = False,
+        integer: bool = False,
+    ) -> Value:
+        """A fresh contiguous value over these axes; it depends on what the given ones depend on."""
+        read = tuple(given)
+        shape = tuple(self.length(axis) for axis in axes)
+        return Value(
+            name,
+            axes,
+            shape,
+            contiguous(shape),
+            name,
+            parametric or any(value.parametric for value in read),
+            varying or any(value.varying for value in read),
+            integer,
+        )
+
+    def view(self, source: Value, axes: Axes) -> Value:
+        """The same indices in the same order, grouped as `axes`: a view, else a copy."""
+        if axes == source.axes:
+            return source
+        held = self.runs(source)
+        parts = [merged(tuple(held[index] for index in axis)) for axis in axes]
+        name = self.fresh(source.name)
+        if any(part is None for part in parts):
+            return self.add(
+                Copy(name, source.name),
+                replace(self.value(name, axes, (source,)), integer=source.integer),
+            )
+        shape = tuple(part[0] for part in parts if part is not None)
+        strides = tuple(part[1] for part in parts if part is not None)
+        made = replace(source, name=name, axes=axes, shape=shape, strides=strides)
+        return self.add(View(name, source.name), made)
+
+    def copy(self, source: Value, axes: Axes) -> Value:
+        """The same indices in the same order, grouped as `axes`, in fresh contiguous memory."""
+        made = self.view(source, axes)
+        if made.storage != source.storage or made.strides == contiguous(made.shape):
+            return made
+        name = self.fresh(source.name)
+        return self.add(
+            Contiguous(name, made.name),
+            replace(self.value(name, axes, (source,)), integer=source.integer),
+        )
+
+    def split(self, source: Value) -> Value:
+        """One axis an index, indices of size 1 dropped."""
+        flat = (index for axis in source.axes for index in axis)
+        return self.view(source, tuple((index,) for index in flat if self.lengths[index].factor > 1
+                                       or self.lengths[index].names))  # fmt: skip
+
+    def permute(self, source: Value, order: tuple[int, ...]) -> Value:
+        """The axes in another order: a view."""
+        if order == tuple(range(len(order))):
+            return source
+        name = self.fresh(source.name)
+        made = replace(
+            source,
+            name=name,
+            axes=tuple(source.axes[k] for k in order),
+            shape=tuple(source.shape[k] for k in order),
+            strides=tuple(source.strides[k] for k in order),
+        )
+        return self.add(Permute(name, source.name, order), made)
+
+    def arrange(self, source: Value, axes: Axes) -> Value:
+        """A split value with its indices permuted and grouped as `axes` says, copied if it must be.
+
+        Indices that the value does not carry become axes of length 1 where they stand alone.
+        """
+        flat = [index for axis in axes for index in axis]
+        order = [k for index in flat for k, axis in enumerate(source.axes) if axis == (index,)]
+        held = self.permute(source, tuple(order))
+        carried = {index for axis in held.axes for index in axis}
+        return self.view(
+            held, tuple(tuple(index for index in axis if index in carried) for axis in axes)
+        )
+
+    def expand(self, source: Value, axes: Axes) -> Value:
+        """Axes of length 1 repeated along the indices of `axes`: a view of stride 0."""
+        if source.axes == axes:
+            return source
+        name = self.fresh(source.name)
+        strides = tuple(
+            stride if old == new else Extent(0)
+            for old, new, stride in zip(source.axes, axes, source.strides, strict=True)
+        )
+        shape = tuple(self.length(axis) for axis in axes)
+        made = replace(source, name=name, axes=axes, shape=shape, strides=strides)
+        return self.add(Expand(name, source.name), made)
+
+    def select(self, source: Value, axis: int, position: int) -> Value:
+        """One entry along an axis: a view."""
+        name = self.fresh(source.name)
+        made = replace(
+            source,
+            name=name,
+            axes=source.axes[:axis] + source.axes[axis + 1 :],
+            shape=source.shape[:axis] + source.shape[axis + 1 :],
+            strides=source.strides[:axis] + source.strides[axis + 1 :],
+        )
+        return self.add(Select(name, source.name, axis, position), made)
+
+    def unbind(self, source: Value, axis: int) -> tuple[Value, ...]:
+        """All entries along an axis of known length: views."""
+        names = [self.fresh(source.name) for _ in range(source.shape[axis].factor)]
+        made = [
+            replace(
+                source,
+                name=name,
+                axes=source.axes[:axis] + source.axes[axis + 1 :],
+                shape=source.shape[:axis] + source.shape[axis + 1 :],
+                strides=source.strides[:axis] + source.strides[axis + 1 :],
+            )
+            for name in names
+        ]
+        self.add(Unbind(tuple(names), source.name, axis), *made)
+        return tuple(made)
+
+    def cut(self, source: Value, axis: int, positions: range, index: str) -> Value:
+        """Entries `positions` along an axis, which then runs over `index`: a view."""
+        if len(positions) == source.shape[axis].factor and positions.step == 1:
+            return self.rename(source, axis, index)
+        name = self.fresh(source.name)
+        step = Extent(positions.step)
+        made = replace(
+            source,
+            name=name,
+            axes=(*source.axes[:axis], (index,), *source.axes[axis + 1 :]),
+            shape=(*source.shape[:axis], Extent(len(positions)), *source.shape[axis + 1 :]),
+            strides=(
+                *source.strides[:axis],
+                source.strides[axis] * step,
+                *source.strides[axis + 1 :],
+            ),
+        )
+        return self.add(
+            Slice(name, source.name, axis, positions.start, positions.stop, positions.step), made
+        )
+
+    def rename(self, source: Value, axis: int, index: str) -> Value:
+        """The same value, its axis now said to run over `index`; no operation."""
+        axes = (*source.axes[:axis], (index,), *source.axes[axis + 1 :])
+        return replace(source, axes=axes)
+
+    def relabel(self, source: Value, axes: Axes) -> Value:
+        """The same value, its axes said to run over indices of size 1 as well; no operation."""
+        return replace(source, axes=axes)
+
+    def gather(self, source: Value, positions: tuple[int, ...], index: str) -> Value:
+        """Entries of the first axis by position: a copy."""
+        name = self.fresh(source.name)
+        made = self.value(name, ((index,), *source.axes[1:]), (source,))
+        return self.add(Gather(name, source.name, positions), made)
+
+    def concatenate(self, given: tuple[Value, ...], index: str) -> Value:
+        """Values joined along their first axes, which then run over `index`: a copy."""
+        name = self.fresh("joined")
+        made = self.value(name, ((index,), *given[0].axes[1:]), given)
+        return self.add(Concatenate(name, tuple(value.name for value in given)), made)
+
+    def matmul(self, left: Value, right: Value) -> Value:
+        """`left @ right` of two matrices or two stacks of matrices."""
+        name = self.fresh("t")
+        axes = (*left.axes[:-1], right.axes[-1])
+        return self.add(MatMul(name, left.name, right.name), self.value(name, axes, (left, right)))
+
+    def elementwise(self, kind: type[Multiply] | type[Add], left: Value, right: Value) -> Value:
+        """Product or sum of two values of equal rank; axes over nothing broadcast."""
+        name = self.fresh("t")
+        axes = tuple(a or b for a, b in zip(left.axes, right.axes, strict=True))
+        made = self.value(name, axes, (left, right))
+        strides = elementwise_strides(made.shape, (left, right), self.sizes)
+        return self.add(kind(name, left.name, right.name), replace(made, strides=strides))
+
+    def sum(self, source: Value, indices: set[str]) -> Value:
+        """The sum over some of the indices of a split value."""
+        axes = tuple(k for k, axis in enumerate(source.axes) if indices & set(axis))
+        if not axes:
+            return source
+        name = self.fresh("t")
+        kept = tuple(axis for k, axis in enumerate(source.axes) if k not in axes)
+        return self.add(Sum(name, source.name, axes), self.value(name, kept, (source,)))
+
+    def rescale(self, source: Value, kept: set[str]) -> tuple[Value, Value]:
+        """The value divided by its largest magnitude over all but `kept`, and the log of that."""
+        axes = tuple(k for k, axis in enumerate(source.axes) if not kept & set(axis))
+        name, log = self.fresh("t"), self.fresh("log")
+        scaled = replace(self.value(name, source.axes, (source,)))
+        scale = self.value(
+            log, tuple(axis for k, axis in enumerate(source.axes) if k not in axes), (source,)
+        )
+        self.add(Rescale(name, log, source.name, axes), scaled, scale)
+        return scaled, scale
+
+    # ── the end ────────────────────────────────────────────────────────────────────────────────
+
+    def program(self, result: Value, log: Value | None) -> TensorProgram:
+        """The finished program: what nothing reads is left out, dead values are dropped."""
+        needed = {result.name} | ({log.name} if log is not None else set())
+        kept: list[tuple[Operation, int | None, str]] = []
+        last: dict[str, int] = {}
+        for operation, contraction, note in reversed(self._steps):
+            if not needed.intersection(results(operation)):
+                continue
+            for name in sources(operation):
+                last.setdefault(name, len(kept))
+            needed.update(sources(operation))
+            kept.append((operation, contraction, note))
+        returned = {result.name} | ({log.name} if log is not None else set())
+        steps: list[Step] = []
+        for k, (operation, contraction, note) in reversed(list(enumerate(kept))):
+            read = dict.fromkeys((*sources(operation), *results(operation)))
+            drops = tuple(name for name in read if last.get(name, k) == k and name not in returned)
+            steps.append(Step(operation, contraction, drops, note))
+        values = {name: self.values[name] for step in steps for name in results(step.operation)}
+        return TensorProgram(
+            values, tuple(steps), result.name, log.name if log is not None else None, self.runtime
+        )

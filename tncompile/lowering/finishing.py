@@ -1,0 +1,57 @@
+"""The end of a program: axes in the order of the output, biases added, groups flattened and cut."""
+
+from __future__ import annotations
+
+from tncompile.lowering.assembly import Assembler, Axes
+from tncompile.lowering.program import Add, Value, Weight
+from tncompile.network.model import Bias
+
+
+def finish(assembler: Assembler, result: Value) -> Value:
+    """The contracted value (split) as the output wants it."""
+    output = assembler.network.output
+    split: Axes = tuple((index,) for axis in output.axes for index in axis.indices)
+    grouped: Axes = tuple(axis.indices for axis in output.axes)
+    carried = {index for axis in result.axes for index in axis}
+    missing = [
+        index for axis in split for index in axis
+        if index not in carried and assembler.length((index,)).names
+    ]  # fmt: skip
+    value = assembler.arrange(result, split if missing else grouped)
+    if missing:
+        # A run-time axis that no operand carries (ids over one row): all entries are the same.
+        repeated = tuple(
+            have or (axis if axis[0] in missing else ())
+            for have, axis in zip(value.axes, split, strict=True)
+        )
+        wide = assembler.expand(value, repeated)
+        held = {index for axis in repeated for index in axis}
+        value = assembler.view(wide, tuple(tuple(k for k in axis if k in held) for axis in grouped))
+    value = assembler.relabel(value, grouped)
+    for bias in assembler.network.biases:
+        value = _biased(assembler, value, bias, grouped)
+    for position, axis in enumerate(output.axes):
+        if axis.width is not None and axis.width != axis.size:
+            kept = assembler.pseudo("|", axis.width)
+            value = assembler.cut(value, position, range(axis.width), kept)
+    return value
+
+
+def _biased(assembler: Assembler, value: Value, bias: Bias, grouped: Axes) -> Value:
+    """The bias added: on flattened axes where it covers them whole, else on split ones."""
+    parameter = assembler.network.parameter[bias.parameter]
+    name = assembler.fresh(parameter.family)
+    loaded = assembler.add(
+        Weight(name, parameter.key), assembler.value(name, bias.axes, parametric=True)
+    )
+    held = {index for axis in bias.axes for index in axis}
+    whole = all(set(axis) <= held or not set(axis) & held for axis in grouped)
+    axes = grouped if whole else tuple((index,) for axis in grouped for index in axis)
+    covered = tuple(axis if set(axis) <= held else () for axis in axes)
+    # A bias with groups of its own is split first; size-1 indices stay named on both sides.
+    flat = assembler.view(loaded, tuple((index,) for axis in bias.axes for index in axis))
+    order = [index for axis in covered for index in axis]
+    moved = assembler.permute(flat, tuple(flat.axes.index((index,)) for index in order))
+    shaped = assembler.view(moved, covered)
+    total = assembler.elementwise(Add, assembler.view(value, axes), shaped)
+    return assembler.view(total, grouped)

@@ -1,0 +1,290 @@
+"""The leaves of a tree: arguments, weights and lookups as split values, alone or stacked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tncompile.lowering.assembly import Assembler, Axes
+from tncompile.lowering.program import (
+    Argument,
+    Digit,
+    Lookup,
+    Mask,
+    Mix,
+    OneHot,
+    Pad,
+    Pick,
+    Range,
+    Stack,
+    StackWeights,
+    Value,
+    Weight,
+)
+from tncompile.network.contraction import Operand
+from tncompile.network.model import Axis, Tensor
+
+
+class Leaves:
+    """Loads operands of the tree into values of a program; arguments and digits are loaded once."""
+
+    def __init__(self, assembler: Assembler, alone: dict[str, int]) -> None:
+        """`alone` counts the slices of each input that are used one by one."""
+        self._assembler = assembler
+        self._network = assembler.network
+        self._alone = alone
+        self._arguments: dict[str, Value] = {}
+        self._slices: dict[str, tuple[Value, ...]] = {}
+        self._digits: dict[tuple[str, int, int], Value] = {}
+
+    # ── one operand ────────────────────────────────────────────────────────────────────────────
+
+    def load(self, operand: Operand) -> Value:
+        """The operand as a split value: one axis for each of its legs."""
+        tensor = self._network.tensors[operand.tensor]
+        if operand.indicator:
+            return self._indicator(operand)
+        if tensor.role == "mask":
+            name = self._assembler.fresh("mask")
+            made = self._assembler.value(name, tensor.axes)
+            return self._assembler.split(self._assembler.add(Mask(name, int(tensor.source)), made))
+        if tensor.role == "input":
+            return self._picked(self._slice(tensor), operand)
+        value = self._weights((tensor,))
+        return self._looked_up(value, (operand,), "", stacked=False)
+
+    def stack(self, operands: tuple[Operand, ...], index: str) -> Value:
+        """Equal operands as one split value with the legs of the first, stacked along `index`.
+
+        Uses of one and the same parameter are not stacked: the value then lacks `index`.
+        """
+        tensors = tuple(self._network.tensors[operand.tensor] for operand in operands)
+        if tensors[0].role == "input":
+            return self._stacked_slices(tensors, index)
+        one = len({(tensor.source, tensor.conjugate) for tensor in tensors}) == 1
+        value = self._weights(tensors[:1] if one else tensors, index)
+        return self._looked_up(value, operands, index, stacked=not one)
+
+    # ── weights ────────────────────────────────────────────────────────────────────────────────
+
+    def _weights(self, tensors: tuple[Tensor, ...], index: str = "") -> Value:
+        first = tensors[0]
+        parameter = self._network.parameter[first.source]
+        if len(tensors) == 1:
+            name = self._assembler.fresh(
+                "_".join((parameter.family, *map(str, parameter.subscripts)))
+            )
+            made = self._assembler.value(name, first.axes, parametric=True)
+            return self._assembler.split(
+                self._assembler.add(Weight(name, first.source, first.conjugate), made)
+            )
+        name = self._assembler.fresh(parameter.family)
+        made = self._assembler.value(name, ((index,), *first.axes), parametric=True)
+        keys = tuple(tensor.source for tensor in tensors)
+        return self._assembler.split(
+            self._assembler.add(StackWeights(name, keys, first.conjugate), made)
+        )
+
+    # ── inputs ─────────────────────────────────────────────────────────────────────────────────
+
+    def _argument(self, name: str) -> Value:
+        """An input with padded axes padded, and one axis over all its slices if it has any."""
+        if name in self._arguments:
+            return self._arguments[name]
+        assembler, given = self._assembler, self._network.input[name]
+        slices: list[str] = []
+        axes: list[tuple[str, ...]] = []
+        for axis in given.axes:
+            match axis.kind:
+                case "slices":
+                    slices.append(assembler.pseudo("@", axis.length or 0))
+                    axes.append((slices[-1],))
+                case "legs" if axis.width is not None and axis.width != axis.size:
+                    axes.append((assembler.pseudo("|", axis.width),))
+                case "legs" | "dots":
+                    axes.append(axis.indices)
+                case "onehot":
+                    pass
+        stem = "_".join((given.family, *map(str, given.subscripts)))
+        made = assembler.value(
+            assembler.fresh(stem), tuple(axes), varying=True, integer=given.integer
+        )
+        value = assembler.add(Argument(made.name, name), made)
+        held = [axis for axis in given.axes if axis.kind != "onehot"]
+        for position, axis in enumerate(held):
+            value = self._padded(value, position, axis)
+        if len(slices) > 1:
+            value = self._joined(value, tuple(slices))
+        self._arguments[name] = value
+        return value
+
+    def _padded(self, value: Value, position: int, axis: Axis) -> Value:
+        if axis.kind != "legs" or axis.width is None or axis.width == axis.size:
+            return value
+        axes = (*value.axes[:position], axis.indices, *value.axes[position + 1 :])
+        made = self._assembler.value(self._assembler.fresh(value.name), axes, (value,))
+        return self._assembler.add(Pad(made.name, value.name, position), made)
+
+    def _joined(self, value: Value, slices: tuple[str, ...]) -> Value:
+        """All `slices` axes as one, where the first of them stands."""
+        others = [axis for axis in value.axes if axis[:1] not in [(name,) for name in slices]]
+        first = value.axes.index((slices[0],))
+        before = [axis for axis in value.axes[:first] if axis in others]
+        order = [*before, *((name,) for name in slices), *others[len(before) :]]
+        moved = self._assembler.permute(value, tuple(value.axes.index(axis) for axis in order))
+        axes = (*before, slices, *others[len(before) :])
+        return self._assembler.view(moved, axes)
+
+    def _slice_axis(self, value: Value) -> int | None:
+        return next((k for k, axis in enumerate(value.axes) if axis and axis[0][0] == "@"), None)
+
+    def position(self, tensor: Tensor) -> int:
+        """The number of a slice among all slices of its input, row major."""
+        lengths = [
+            axis.length or 0
+            for axis in self._network.input[tensor.source].axes
+            if axis.kind == "slices"
+        ]
+        position = 0
+        for length, at in zip(lengths, tensor.position, strict=True):
+            position = position * length + at
+        return position
+
+    def _own_axes(self, tensor: Tensor) -> Axes:
+        """The axes of a tensor as `forward` has them: without the one that ids run over."""
+        kinds = [axis.kind for axis in self._network.input[tensor.source].axes]
+        kept = [kind for kind in kinds if kind != "slices"]
+        return tuple(axis for axis, kind in zip(tensor.axes, kept, strict=True) if kind != "onehot")
+
+    def _slice(self, tensor: Tensor) -> Value:
+        value = self._argument(tensor.source)
+        axis = self._slice_axis(value)
+        if axis is None:
+            return self._assembler.split(replace(value, axes=self._own_axes(tensor)))
+        position = self.position(tensor)
+        if self._alone.get(tensor.source, 0) > 2:
+            if tensor.source not in self._slices:
+                self._slices[tensor.source] = self._assembler.unbind(value, axis)
+            chosen = self._slices[tensor.source][position]
+        else:
+            chosen = self._assembler.select(value, axis, position)
+        return self._assembler.split(replace(chosen, axes=self._own_axes(tensor)))
+
+    def _stacked_slices(self, tensors: tuple[Tensor, ...], index: str) -> Value:
+        assembler, own = self._assembler, self._own_axes(tensors[0])
+        value = self._argument(tensors[0].source)
+        axis = self._slice_axis(value)
+        if axis is None or len({tensor.source for tensor in tensors}) > 1:
+            parts = [self._slice(tensor) for tensor in tensors]
+            first = parts[0]
+            made = assembler.value(
+                assembler.fresh("stack"), ((index,), *first.axes), parts, integer=first.integer
+            )
+            return assembler.add(Stack(made.name, tuple(part.name for part in parts)), made)
+        positions = [self.position(tensor) for tensor in tensors]
+        regular = _progression(positions)
+        if regular is not None:
+            chosen = assembler.cut(value, axis, regular, index)
+        else:
+            order = (axis, *(k for k in range(len(value.axes)) if k != axis))
+            chosen = assembler.gather(assembler.permute(value, order), tuple(positions), index)
+            axis = 0
+        return assembler.split(replace(chosen, axes=(*own[:axis], (index,), *own[axis:])))
+
+    # ── lookups ────────────────────────────────────────────────────────────────────────────────
+
+    def _digit(self, ids: tuple[Tensor, ...], divisor: int, size: int, index: str) -> Value:
+        """Digits of the ids of one tensor, or of several stacked along `index`."""
+        assembler = self._assembler
+        key = (ids[0].name, divisor, size)
+        if len(ids) == 1 and key in self._digits:
+            return self._digits[key]
+        value = self._stacked_slices(ids, index) if len(ids) > 1 else self._slice(ids[0])
+        onehot = next(a for a in self._network.input[ids[0].source].axes if a.kind == "onehot")
+        if size != onehot.size:
+            made = assembler.value(assembler.fresh("digit"), value.axes, (value,), integer=True)
+            last = divisor * size == onehot.size
+            value = assembler.add(Digit(made.name, value.name, divisor, size, last), made)
+        if len(ids) == 1:
+            self._digits[key] = value
+        return value
+
+    def _indicator(self, operand: Operand) -> Value:
+        lookup = operand.lookups[0]
+        assembler = self._assembler
+        ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
+        made = assembler.value(
+            assembler.fresh("onehot"), (*ids.axes, (lookup.index,)), (ids,), parametric=False
+        )
+        return assembler.add(OneHot(made.name, ids.name, lookup.size), made)
+
+    def _looked_up(
+        self, table: Value, operands: tuple[Operand, ...], index: str, *, stacked: bool
+    ) -> Value:
+        """Rows of a weight by the digits of ids; members of a stack are numbered by `index`.
+
+        A `stacked` table has a row for each member and digit.
+        """
+        lookups = sorted(
+            range(len(operands[0].lookups)), key=lambda k: -operands[0].lookups[k].divisor
+        )
+        if not lookups:
+            return table
+        assembler = self._assembler
+        digits: list[tuple[Value, int]] = []
+        runtime: dict[str, None] = dict.fromkeys([index] if stacked else [])
+        for k in lookups:
+            ids = tuple(self._network.tensors[operand.lookups[k].ids] for operand in operands)
+            lookup = operands[0].lookups[k]
+            value = self._digit(ids, lookup.divisor, lookup.size, index)
+            digits.append((value, lookup.size))
+            runtime.update((name, None) for axis in value.axes for name in axis)
+        axes = tuple((name,) for name in runtime)
+        rows = tuple(operands[0].lookups[k].index for k in lookups)
+        if stacked:
+            rows = (index, *rows)
+            member = assembler.value(
+                assembler.fresh("member"), ((index,), *((),) * (len(axes) - 1)), integer=True
+            )
+            digits.insert(0, (assembler.add(Range(member.name, len(operands)), member), 0))
+        ids_value = self._mixed(digits, axes)
+        rest = tuple(axis for axis in table.axes if axis[0] not in rows)
+        arranged = assembler.arrange(table, (rows, *rest))
+        made = assembler.value(
+            assembler.fresh(table.name), (*ids_value.axes, *rest), (arranged, ids_value)
+        )
+        return assembler.add(Lookup(made.name, arranged.name, ids_value.name), made)
+
+    def _mixed(self, digits: list[tuple[Value, int]], axes: Axes) -> Value:
+        """Several digits as the ids of one flattened axis, over all run-time axes."""
+        assembler = self._assembler
+        first = digits[0][0]
+        mixed = first if len(first.axes) == len(axes) else assembler.arrange(first, axes)
+        for value, size in digits[1:]:
+            minor = assembler.arrange(value, axes)
+            both = tuple(a or b for a, b in zip(mixed.axes, minor.axes, strict=True))
+            made = assembler.value(assembler.fresh("row"), both, (mixed, minor), integer=True)
+            mixed = assembler.add(Mix(made.name, mixed.name, minor.name, size), made)
+        return mixed
+
+    def _picked(self, value: Value, operand: Operand) -> Value:
+        """Entries of a float input by ids that share batch axes with it."""
+        assembler = self._assembler
+        for lookup in operand.lookups:
+            ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
+            held = [axis for axis in value.axes if axis != (lookup.index,)]
+            extra = [axis for axis in ids.axes if axis not in held]
+            order = (*extra, *held)
+            table = assembler.arrange(value, (*order, (lookup.index,)))
+            wide = assembler.arrange(ids, (*order, ()))
+            made = assembler.value(assembler.fresh("t"), order, (table, wide))
+            value = assembler.add(Pick(made.name, table.name, wide.name), made)
+        return value
+
+
+def _progression(positions: list[int]) -> range | None:
+    """The range that these positions are, None where they are no arithmetic progression."""
+    step = positions[1] - positions[0] if len(positions) > 1 else 1
+    if step <= 0:
+        return None
+    regular = range(positions[0], positions[-1] + 1, step)
+    return regular if list(regular) == positions else None

@@ -1,0 +1,150 @@
+"""One pairwise contraction as operations: which product, on which views, with the fewest copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tncompile.lowering.assembly import Assembler
+from tncompile.lowering.layout import Run, is_matrix, merged
+from tncompile.lowering.program import Multiply, Value
+
+Order = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What will be done with a result: the indices it then shares with its partner.
+
+    `batch` indices are shared and kept, `summed` ones shared and summed. For the output of the
+    network, `order` is the order in which its axes are wanted.
+    """
+
+    batch: frozenset[str] = frozenset()
+    summed: frozenset[str] = frozenset()
+    order: Order | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A matrix product: batch, rows, summed and columns of `first @ second`, orders fixed."""
+
+    swapped: bool
+    batch: Order
+    rows: Order
+    summed: Order
+    columns: Order
+
+    @property
+    def result(self) -> Order:
+        """The indices of the product in the order of its memory."""
+        return self.batch + self.rows + self.columns
+
+
+def contract(
+    assembler: Assembler, left: Value, right: Value, kept: frozenset[str], ahead: Ahead
+) -> Value:
+    """The product of two split values, all indices outside `kept` summed; a split value again."""
+    left = assembler.sum(left, _alone(left, right) - kept)
+    right = assembler.sum(right, _alone(right, left) - kept)
+    ours, theirs = _indices(left), _indices(right)
+    summed = tuple(index for index in ours if index in theirs and index not in kept)
+    if not summed:
+        return _multiply(assembler, left, right)
+    form = min(
+        _forms(ours, theirs, kept),
+        key=lambda form: _copied(assembler, left, right, form) + _misfit(assembler, form, ahead),
+    )
+    first, second = (right, left) if form.swapped else (left, right)
+    product = assembler.matmul(
+        _operand(assembler, first, form.batch, form.rows, form.summed),
+        _operand(assembler, second, form.batch, form.summed, form.columns),
+    )
+    return assembler.split(product)
+
+
+def _indices(value: Value) -> Order:
+    return tuple(index for axis in value.axes for index in axis)
+
+
+def _alone(one: Value, other: Value) -> set[str]:
+    return set(_indices(one)) - set(_indices(other))
+
+
+def _multiply(assembler: Assembler, left: Value, right: Value) -> Value:
+    """Nothing is summed: an elementwise product, the larger operand in its own order."""
+    if assembler.count(_indices(left)) < assembler.count(_indices(right)):
+        left, right = right, left
+    ours, theirs = _indices(left), _indices(right)
+    extra = tuple(index for index in theirs if index not in ours)
+    order = (*ours, *extra)
+    axes = tuple((index,) for index in order)
+    return assembler.elementwise(
+        Multiply, assembler.arrange(left, axes), assembler.arrange(right, axes)
+    )
+
+
+def _forms(ours: Order, theirs: Order, kept: frozenset[str]) -> Iterator[Form]:
+    """Every order of the groups that either operand suggests, and both orientations."""
+    batches = dict.fromkeys(
+        tuple(index for index in one if index in other and index in kept)
+        for one, other in ((ours, theirs), (theirs, ours))
+    )
+    sums = dict.fromkeys(
+        tuple(index for index in one if index in other and index not in kept)
+        for one, other in ((ours, theirs), (theirs, ours))
+    )
+    rows = tuple(index for index in ours if index not in theirs)
+    columns = tuple(index for index in theirs if index not in ours)
+    for batch in batches:
+        for summed in sums:
+            yield Form(False, batch, rows, summed, columns)
+            yield Form(True, batch, columns, summed, rows)
+
+
+def _copied(assembler: Assembler, left: Value, right: Value, form: Form) -> int:
+    """Elements that must be copied before the product can run."""
+    first, second = (right, left) if form.swapped else (left, right)
+    return sum(
+        assembler.count(_indices(value))
+        for value, rows, columns in (
+            (first, form.rows, form.summed),
+            (second, form.summed, form.columns),
+        )
+        if not _fits(assembler.runs(value), form.batch, rows, columns)
+    )
+
+
+def _fits(held: dict[str, Run], batch: Order, rows: Order, columns: Order) -> bool:
+    """Whether these groups are a stack of matrices that BLAS takes without a copy."""
+    parts = [merged(tuple(held[index] for index in group)) for group in (batch, rows, columns)]
+    if parts[0] is None or parts[1] is None or parts[2] is None:
+        return False
+    return is_matrix(parts[1], parts[2])
+
+
+def _misfit(assembler: Assembler, form: Form, ahead: Ahead) -> int:
+    """Elements of the result that its consumer would have to copy."""
+    if ahead.order is not None:
+        wanted = tuple(index for index in ahead.order if index in form.result)
+        return 0 if form.result == wanted else assembler.count(form.result)
+    blocks: list[int] = []
+    for index in form.result:
+        block = 0 if index in ahead.batch else 1 if index in ahead.summed else 2
+        if not blocks or blocks[-1] != block:
+            blocks.append(block)
+    fits = len(blocks) == len(set(blocks)) and blocks[-1:] != [0]
+    return 0 if fits else assembler.count(form.result)
+
+
+def _operand(
+    assembler: Assembler, value: Value, batch: Order, rows: Order, columns: Order
+) -> Value:
+    """The value as a matrix, or a stack of matrices where there are batch indices."""
+    groups = (batch, rows, columns) if batch else (rows, columns)
+    if _fits(assembler.runs(value), batch, rows, columns):
+        return assembler.arrange(value, groups)
+    flat = tuple((index,) for group in groups for index in group)
+    order = tuple(value.axes.index(axis) for axis in flat)
+    arranged = assembler.permute(value, order)
+    return assembler.copy(arranged, groups)

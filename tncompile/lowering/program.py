@@ -1,0 +1,423 @@
+"""The tensor program: a tiny IR in which every operation is exactly one call of PyTorch.
+
+A program is straight-line. Each operation makes one value (`Rescale` makes two), whose shape,
+strides and storage are known symbolically, so that costs, copies and peak memory can be read off
+before anything runs, and the emitter has no decision left to make.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A size: a number times sizes known at run time (`12 * B`)."""
+
+    factor: int = 1
+    names: tuple[str, ...] = ()  # sorted names of run-time indices: batch axes, `...`
+
+    def __mul__(self, other: Extent) -> Extent:
+        return Extent(self.factor * other.factor, tuple(sorted(self.names + other.names)))
+
+    def at(self, sizes: Mapping[str, int]) -> int:
+        """The number, given the run-time sizes by index name."""
+        return self.factor * math.prod(sizes[name] for name in self.names)
+
+
+ONE = Extent()
+
+
+def product(extents: tuple[Extent, ...]) -> Extent:
+    """The product of some extents, 1 for none."""
+    return math.prod(extents, start=ONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor of the program: `axes[k]` are the indices that axis k runs over, row major.
+
+    Pseudo-indices begin with `#` (members of a stack), `@` (slices of an input) or `|` (what `as`
+    leaves of an axis); an axis of length 1 may run over nothing. `strides` are in elements;
+    `storage` is the name of the value that owns the memory (its own for a fresh one).
+    `parametric`: depends on parameters; `varying`: depends on inputs. An `integer` value holds ids.
+    """
+
+    name: str
+    axes: tuple[tuple[str, ...], ...]
+    shape: tuple[Extent, ...]
+    strides: tuple[Extent, ...]
+    storage: str
+    parametric: bool
+    varying: bool
+    integer: bool = False
+
+    @property
+    def size(self) -> Extent:
+        """The number of elements."""
+        return product(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One input, checked, its leading axes broadcast and flattened: a view for one input."""
+
+    result: str
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A parameter in its declared shape, conjugated where `conjugate` (then a copy)."""
+
+    result: str
+    key: str
+    conjugate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A constant made in place: 1 for the first `width` entries of a row-major axis, else 0."""
+
+    result: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """`torch.stack` of equal tensors along a new first axis: a copy."""
+
+    result: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StackWeights:
+    """`torch.stack` of equally shaped parameters, by key, along a new first axis: a copy.
+
+    The keys are mostly runs of one family, sometimes runs of several families one after the other.
+    """
+
+    result: str
+    keys: tuple[str, ...]
+    conjugate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenate:
+    """`torch.cat` along the first axis: a copy."""
+
+    result: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`reshape` to the shape of the result where strides allow it without a copy."""
+
+    result: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """`reshape` to the shape of the result where strides demand a copy; contiguous."""
+
+    result: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contiguous:
+    """`contiguous()` where strides fit no product: a copy."""
+
+    result: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permute:
+    """`permute`: no copy."""
+
+    result: str
+    source: str
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """`expand` to the shape of the result (stride 0 along new lengths): no copy."""
+
+    result: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """`source[..., start:stop:step, ...]` along an axis: no copy."""
+
+    result: str
+    source: str
+    axis: int
+    start: int
+    stop: int
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """`source.select(axis, position)`: no copy."""
+
+    result: str
+    source: str
+    axis: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """`source.unbind(axis)`: every slice along an axis at once, no copy."""
+
+    results: tuple[str, ...]
+    source: str
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ones:
+    """`ones` of the shape of the result: the product of nothing."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatMul:
+    """`left @ right`: `mm` of two matrices, or `bmm` of two equally long stacks of matrices.
+
+    The result is contiguous. BLAS takes an operand as it is when one of its last two strides is 1
+    and the other is at least the length across; else the call copies it first.
+    """
+
+    result: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class Multiply:
+    """Elementwise product of two values of equal rank, axes of length 1 broadcast."""
+
+    result: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Elementwise sum of two values of equal rank, axes of length 1 broadcast."""
+
+    result: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """`source.sum(axes)`."""
+
+    result: str
+    source: str
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """`source.index_select(0, positions)` with positions known at compile time: a copy."""
+
+    result: str
+    source: str
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """`ids // divisor % size`, elementwise on integers."""
+
+    result: str
+    source: str
+    divisor: int
+    size: int
+    last: bool = False  # the most significant digit needs no remainder
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`arange(length)` along the first axis of the result, all others of length 1."""
+
+    result: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """`major * size + minor`: ids of a flattened axis; equal rank, axes of length 1 broadcast."""
+
+    result: str
+    major: str
+    minor: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Rows of `table` (its first axis) by flattened ids: `index_select`, then a view: a copy."""
+
+    result: str
+    table: str
+    ids: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """`table.take_along_dim(ids, -1).squeeze(-1)`: one entry of the last axis a position.
+
+    Equal rank, axes of length 1 broadcast; the last axis of `ids` has length 1.
+    """
+
+    result: str
+    table: str
+    ids: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneHot:
+    """The one-hot expansion of ids along a new last axis, in the dtype of the parameters."""
+
+    result: str
+    ids: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pad:
+    """Zeros appended along one axis up to the length of the result: a copy."""
+
+    result: str
+    source: str
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """Divide by the largest magnitude over `axes`; `log` is the logarithm of what was divided by.
+
+    `log` keeps the other axes. Zeros are divided by one. No gradient flows through the divisor.
+    """
+
+    result: str
+    log: str
+    source: str
+    axes: tuple[int, ...]
+
+
+Operation = (
+    Argument
+    | Weight
+    | Mask
+    | Stack
+    | StackWeights
+    | Concatenate
+    | View
+    | Copy
+    | Contiguous
+    | Permute
+    | Expand
+    | Slice
+    | Select
+    | Unbind
+    | Ones
+    | MatMul
+    | Multiply
+    | Add
+    | Sum
+    | Gather
+    | Digit
+    | Range
+    | Mix
+    | Lookup
+    | Pick
+    | OneHot
+    | Pad
+    | Rescale
+)
+
+
+def sources(operation: Operation) -> tuple[str, ...]:
+    """The values that an operation reads."""
+    match operation:
+        case Argument() | Weight() | StackWeights() | Mask() | Ones() | Range():
+            return ()
+        case Stack(_, given) | Concatenate(_, given):
+            return given
+        case MatMul(_, left, right) | Multiply(_, left, right) | Add(_, left, right):
+            return (left, right)
+        case Lookup(_, table, ids) | Pick(_, table, ids):
+            return (table, ids)
+        case Mix(_, major, minor, _):
+            return (major, minor)
+        case OneHot(_, ids, _):
+            return (ids,)
+        case _:
+            return (operation.source,)
+
+
+def results(operation: Operation) -> tuple[str, ...]:
+    """The values that an operation makes."""
+    match operation:
+        case Unbind(made, _, _):
+            return made
+        case Rescale(result, log, _, _):
+            return (result, log)
+        case _:
+            return (operation.result,)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation, the contraction it belongs to, and what is dead after it.
+
+    `contraction` is the number (`Contraction.result`) of the plan's step that it serves, None for
+    the output; batched steps serve several, the first is named. `drops` are the names that nothing
+    reads later (memory that a view still holds lives on).
+    """
+
+    operation: Operation
+    contraction: int | None = None
+    drops: tuple[str, ...] = ()
+    note: str = ""  # what it computes, in names of the spec
+
+
+@dataclass(frozen=True, slots=True)
+class TensorProgram:
+    """A whole forward: values by name, steps in order, and the names of what it returns.
+
+    The result has one axis for each axis of the network's output, groups flattened and cut, biases
+    added; only `...` is still one axis, which `forward` unflattens.
+    `runtime` names the run-time sizes, in the order of the network's indices. With `log` set the
+    program returns (`result`, `log`): a value of magnitude about one and the logarithm of its
+    scale, shaped to broadcast against it.
+    """
+
+    values: Mapping[str, Value]
+    steps: tuple[Step, ...]
+    result: str
+    log: str | None
+    runtime: tuple[str, ...]
+
+    def describe(self) -> str:
+        """One line a step: result, shape, operation, operands."""
+        from tncompile.lowering.describing import describe_program
+
+        return describe_program(self)

@@ -1,0 +1,230 @@
+"""Lowering: a contraction tree becomes a straight-line tensor program."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tncompile.lowering.assembly import Assembler
+from tncompile.lowering.batching import Unit, units
+from tncompile.lowering.finishing import finish
+from tncompile.lowering.leaves import Leaves
+from tncompile.lowering.logarithms import Logarithm
+from tncompile.lowering.pairing import Ahead, contract
+from tncompile.lowering.program import Ones, TensorProgram, Value
+from tncompile.network.contraction import Contraction, ContractionTree
+from tncompile.network.model import TensorNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the result of a contraction is: a whole value, or a position along its stack axis.
+
+    `legs` are the legs of the contraction that named the value's axes; members of a stack carry
+    other names in the same order.
+    """
+
+    value: Value
+    legs: tuple[str, ...]
+    stack: str = ""
+    position: int = 0
+
+
+def lower(
+    network: TensorNetwork,
+    tree: ContractionTree,
+    *,
+    logarithm: bool | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> TensorProgram:
+    """The program that contracts `network` along `tree`.
+
+    `logarithm` rescales every intermediate on the way and returns (value, logarithm of its scale);
+    it is what the output of the network says unless given. `sizes` are run-time sizes to weigh
+    layouts with.
+    """
+    wanted = network.output.log if logarithm is None else logarithm
+    return _Lowering(network, tree, wanted, sizes or {}).program()
+
+
+class _Lowering:
+    def __init__(
+        self,
+        network: TensorNetwork,
+        tree: ContractionTree,
+        logarithm: bool,
+        sizes: Mapping[str, int],
+    ) -> None:
+        self._network, self._tree = network, tree
+        self._assembler = Assembler(network, sizes)
+        self._log = Logarithm(self._assembler) if logarithm else None
+        self._units = units(network, tree)
+        self._leaves = Leaves(self._assembler, self._slices_alone())
+        self._places: dict[int, _Place] = {}
+        self._partner: dict[int, Contraction] = {}
+        for step in tree.steps:
+            self._partner[step.left] = self._partner[step.right] = step
+
+    def program(self) -> TensorProgram:
+        assembler = self._assembler
+        for unit in self._units:
+            self._run(unit)
+        assembler.contraction, assembler.note = None, "output"
+        count = len(self._tree.operands)
+        if not count:
+            ones = assembler.value(assembler.fresh("one"), ())
+            result = assembler.add(Ones(ones.name), ones)
+        elif not self._tree.steps:
+            loaded = self._leaves.load(self._tree.operands[0])
+            carried = {index for axis in loaded.axes for index in axis}
+            result = assembler.sum(loaded, carried - set(self._network.output.legs))
+        else:
+            result = self._alone(self._tree.steps[-1].result)
+        if self._log is not None and not self._tree.steps:
+            result = self._log.take(result)
+        log = self._log.total(self._network.output) if self._log is not None else None
+        return assembler.program(finish(assembler, result), log)
+
+    # ── running a unit ─────────────────────────────────────────────────────────────────────────
+
+    def _run(self, unit: Unit) -> None:
+        assembler = self._assembler
+        first = unit.members[0][2]
+        assembler.contraction = first.result
+        assembler.note = self._note(unit)
+        if unit.batched:
+            stack = assembler.pseudo("#", len(unit.members))
+            left = self._stacked(tuple(member[0] for member in unit.members), stack)
+            right = self._stacked(tuple(member[1] for member in unit.members), stack)
+        else:
+            stack = ""
+            left, right = self._alone(unit.members[0][0]), self._alone(unit.members[0][1])
+        kept = frozenset((*first.legs, stack))
+        result = contract(assembler, left, right, kept, self._ahead(first, stack))
+        if self._log is not None:
+            result = self._log.take(result)
+        held = any((stack,) == axis for axis in result.axes)
+        for position, (_, _, step) in enumerate(unit.members):
+            self._places[step.result] = _Place(result, first.legs, stack if held else "", position)
+        for left_side, right_side, _ in unit.members:
+            self._places.pop(left_side, None)
+            self._places.pop(right_side, None)
+
+    def _ahead(self, step: Contraction, stack: str) -> Ahead:
+        """What the next contraction does with this result."""
+        following = self._partner.get(step.result)
+        if following is None:
+            return Ahead(order=self._network.output.legs)
+        other = following.right if following.left == step.result else following.left
+        count = len(self._tree.operands)
+        theirs = (
+            self._tree.operands[other].legs
+            if other < count
+            else self._tree.steps[other - count].legs
+        )
+        shared = set(step.legs) & set(theirs)
+        batch = frozenset(shared & set(following.legs))
+        return Ahead(
+            batch=batch | {stack} if stack else batch,
+            summed=frozenset(shared - set(following.legs)),
+        )
+
+    # ── operands of a unit ─────────────────────────────────────────────────────────────────────
+
+    def _legs(self, side: int) -> tuple[str, ...]:
+        count = len(self._tree.operands)
+        if side < count:
+            return self._tree.operands[side].legs
+        return self._tree.steps[side - count].legs
+
+    def _alone(self, side: int) -> Value:
+        """One operand as a split value with its own legs."""
+        if side < len(self._tree.operands):
+            return self._leaves.load(self._tree.operands[side])
+        place = self._places[side]
+        value = place.value
+        if place.stack:
+            axis = value.axes.index((place.stack,))
+            value = self._assembler.select(value, axis, place.position)
+        return _relabeled(value, place.legs, self._legs(side))
+
+    def _stacked(self, sides: tuple[int, ...], stack: str) -> Value:
+        """Equal operands as one value: a slice of a stack, or a stack made for the purpose."""
+        if sides[0] < len(self._tree.operands):
+            return self._leaves.stack(tuple(self._tree.operands[side] for side in sides), stack)
+        legs = self._legs(sides[0])
+        places = [self._places[side] for side in sides]
+        groups: list[list[_Place]] = []
+        for place in places:
+            if groups and place.stack and groups[-1][-1].value is place.value:
+                groups[-1].append(place)
+            else:
+                groups.append([place])
+        if len(groups) == 1 and not places[0].stack:
+            return _relabeled(places[0].value, places[0].legs, legs)
+        if all(not place.stack and place.value is places[0].value for place in places):
+            return _relabeled(places[0].value, places[0].legs, legs)
+        if len(groups) == 1:
+            return self._cut(groups[0], stack, legs)
+        parts: list[Value] = []
+        for group in groups:
+            index = self._assembler.pseudo("#", len(group))
+            axes = tuple((leg,) for leg in (index, *legs))
+            value = (
+                self._cut(group, index, legs)
+                if group[0].stack
+                else _relabeled(group[0].value, group[0].legs, legs)
+            )
+            parts.append(self._assembler.arrange(value, axes))
+        return self._assembler.concatenate(tuple(parts), stack)
+
+    def _cut(self, group: list[_Place], stack: str, legs: tuple[str, ...]) -> Value:
+        """Members of one stack by position: a slice where they are evenly spaced, else a copy."""
+        assembler, value = self._assembler, group[0].value
+        axis = value.axes.index((group[0].stack,))
+        positions = [place.position for place in group]
+        step = positions[1] - positions[0] if len(positions) > 1 else 1
+        even = range(positions[0], positions[-1] + 1, step) if step > 0 else range(0)
+        if list(even) == positions:
+            chosen = assembler.cut(value, axis, even, stack)
+        else:
+            order = (axis, *(k for k in range(len(value.axes)) if k != axis))
+            chosen = assembler.gather(assembler.permute(value, order), tuple(positions), stack)
+        return _relabeled(chosen, group[0].legs, legs)
+
+    # ── bookkeeping ────────────────────────────────────────────────────────────────────────────
+
+    def _slices_alone(self) -> dict[str, int]:
+        """How many slices of each input are used one by one."""
+        used: Counter[str] = Counter()
+        sides = [
+            side for unit in self._units if not unit.batched for side in unit.members[0][:2]
+        ] or list(range(len(self._tree.operands)))
+        for side in sides:
+            if side < len(self._tree.operands):
+                tensor = self._network.tensors[self._tree.operands[side].tensor]
+                if tensor.role == "input" and tensor.position:
+                    used[tensor.source] += 1
+        return dict(used)
+
+    def _note(self, unit: Unit) -> str:
+        left, right, step = unit.members[0]
+        what = f"{self._name(left)} · {self._name(right)} -> {', '.join(step.legs)}"
+        return f"{what} and {len(unit.members) - 1} equal ones" if unit.batched else what
+
+    def _name(self, side: int) -> str:
+        count = len(self._tree.operands)
+        if side < count:
+            return self._network.tensors[self._tree.operands[side].tensor].name
+        return f"({side - count + 1})"
+
+
+def _relabeled(value: Value, held: tuple[str, ...], legs: tuple[str, ...]) -> Value:
+    """The same value, its axes named by another member's legs in the same order."""
+    if held == legs:
+        return value
+    names = dict(zip(held, legs, strict=True))
+    return replace(
+        value, axes=tuple(tuple(names.get(index, index) for index in axis) for axis in value.axes)
+    )

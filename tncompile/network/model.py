@@ -1,0 +1,201 @@
+"""The tensor network itself: indices, inputs, parameters, tensors, output; frozen pydantic models.
+
+A network means one sum of products: multiply all `tensors`, sum every index that the output does
+not carry, add the biases. Everything is by name, so that a network can be read, compared and stored
+as JSON. Order is the order of declaration.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+DOTS = "..."
+"""The name of the index that stands for any number of leading batch axes, flattened."""
+
+Kind = Literal["index", "bond", "hyper", "batch", "dots"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Index(_Model):
+    """A dimension; its size is the same wherever it occurs, None where it is known at run time."""
+
+    name: str  # `i`, `i[0]`, `v[2, 5]`, or `...`
+    kind: Kind
+    size: int | None
+    family: str  # `v` of `v[2, 5]`
+    subscripts: tuple[int, ...] = ()
+    line: int | None = None
+
+
+class Axis(_Model):
+    """One axis of an input or the output, as `forward` sees it.
+
+    kind     shape it takes                          indices
+    legs     one axis: `width`, else their product   one index, or several flattened row major
+    onehot   none: the values are ids < `width`      the indices that the ids run over, row major
+    slices   one axis of `length`                    none; slice k is a tensor of its own
+    dots     any number of leading axes              the index `...`
+
+    On an input with `slices` the indices are those of its first slice; its tensors know the others.
+    `size` is the size of the flattened axis (None at run time), `width` what is left of it by `as`.
+    """
+
+    kind: Literal["legs", "onehot", "slices", "dots"]
+    indices: tuple[str, ...] = ()
+    size: int | None = None
+    width: int | None = None
+
+    @property
+    def length(self) -> int | None:
+        """What the user's tensor has along this axis (the number of classes for `onehot`)."""
+        return self.size if self.width is None else self.width
+
+
+class Input(_Model):
+    """An argument of `forward`; `x[0]`, `x[1]` are members of an input family."""
+
+    name: str
+    family: str
+    subscripts: tuple[int, ...] = ()
+    axes: tuple[Axis, ...]
+    written: str  # the declaration as in the source, for messages: `x(..., (i[*]))`
+    line: int | None = None
+
+    @property
+    def integer(self) -> bool:
+        """Whether it holds ids."""
+        return any(axis.kind == "onehot" for axis in self.axes)
+
+
+class Init(_Model):
+    """How a parameter starts: a scheme of the language, or `linear` for a bias without one."""
+
+    scheme: Literal["auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "linear"]
+    argument: float | None = None  # the std of `normal`, the bound of `uniform`
+
+
+class Parameter(_Model):
+    """A stored tensor under its state-dict key (`A`, `G.0`, `V.2.5`); a buffer if frozen."""
+
+    key: str
+    family: str
+    subscripts: tuple[int, ...] = ()
+    axes: tuple[tuple[str, ...], ...]  # the indices of each axis at its first use
+    shape: tuple[int, ...]
+    init: Init
+    frozen: bool = False
+    written: str
+    line: int | None = None
+
+
+class Tensor(_Model):
+    """One factor of the product: a use of a parameter, or (one slice of) an input.
+
+    A `mask` is a constant (only in networks that the compiler makes itself): 1 for the first
+    `source` entries of its one flattened axis, 0 beyond.
+    """
+
+    name: str  # `A`, `G[1]`, `x`, `x@3` for slice 3, `x@1,2`
+    role: Literal["parameter", "input", "mask"]
+    source: str  # the parameter's key or the input's name
+    axes: tuple[tuple[str, ...], ...]  # the indices of each axis (`slices` axes left out)
+    position: tuple[int, ...] = ()  # which slice, one number a `slices` axis
+    conjugate: bool = False
+    line: int | None = None
+
+    @cached_property
+    def legs(self) -> tuple[str, ...]:
+        """Its indices in order, groups flattened."""
+        return tuple(index for axis in self.axes for index in axis)
+
+
+class Bias(_Model):
+    """A parameter that is added to the output along some of its indices."""
+
+    parameter: str
+    axes: tuple[tuple[str, ...], ...]
+
+
+class Output(_Model):
+    """The result of `forward`; with `log`, its sign and the logarithm of its magnitude."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    log: bool = False
+    written: str
+    line: int | None = None
+
+    @cached_property
+    def legs(self) -> tuple[str, ...]:
+        """Its indices in order, groups flattened."""
+        return tuple(index for axis in self.axes for index in axis.indices)
+
+
+class TensorNetwork(_Model):
+    """A whole network, ready to be planned."""
+
+    name: str
+    target: str  # the call that made it, in the language: `MPO(ins = [4, 8], …)`
+    doc: str | None = None
+    indices: tuple[Index, ...]
+    inputs: tuple[Input, ...]
+    parameters: tuple[Parameter, ...]
+    tensors: tuple[Tensor, ...]
+    biases: tuple[Bias, ...] = ()
+    output: Output
+
+    @cached_property
+    def index(self) -> dict[str, Index]:
+        """The indices by name."""
+        return {index.name: index for index in self.indices}
+
+    @cached_property
+    def parameter(self) -> dict[str, Parameter]:
+        """The parameters by key."""
+        return {parameter.key: parameter for parameter in self.parameters}
+
+    @cached_property
+    def input(self) -> dict[str, Input]:
+        """The inputs by name."""
+        return {given.name: given for given in self.inputs}
+
+    @property
+    def parameter_count(self) -> int:
+        """Stored numbers, frozen ones included."""
+        return sum(math.prod(parameter.shape) for parameter in self.parameters)
+
+    def describe(self) -> str:
+        """The network as tables of indices, inputs, parameters and tensors: `--emit=network`."""
+        from tncompile.network.describing import describe_network
+
+        return describe_network(self)
+
+    def graph(self) -> nx.Graph[tuple[str, str]]:
+        """A bipartite networkx graph of nodes `("tensor", name)` and `("index", name)`."""
+        from tncompile.network.graph import bipartite_graph
+
+        return bipartite_graph(self)
+
+    def to_json(self) -> str:
+        """The network as JSON; `from_json` reads it back to an equal network."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> TensorNetwork:
+        """The network that `to_json` wrote; `ValueError` where the text does not fit the schema."""
+        return cls.model_validate_json(text)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, object]:
+        """The JSON schema of what `to_json` writes."""
+        return cls.model_json_schema()
