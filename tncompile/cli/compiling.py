@@ -37,7 +37,7 @@ def compile_file(
     \b
     Examples:
       tncompile compile std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' -o linear.py
-      tncompile compile std/linear.tn 'LowRank(ins = 512, outs = 512, rank = 16)' --emit network
+      tncompile compile std/linear.tn 'LowRank(in_features = 512, out_features = 512)' --emit network
     """
     if emit not in STAGES:
         raise UsageError(f"--emit takes {', '.join(STAGES)}, not {emit!r}")

@@ -33,7 +33,7 @@ def cost(
     \b
     Examples:
       tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64
-      tncompile cost std/linear.tn 'LowRank(ins = 512, outs = 512, rank = 16)' --training --json
+      tncompile cost std/linear.tn 'LowRank(in_features = 512, out_features = 512)' --training --json
     """
     architecture = instantiate(file, target, root)
     with waiting("searching for a contraction order"):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tncompile.cli.writing import UsageError, reason
+from tncompile.cli.writing import UsageError, reason, report
 
 if TYPE_CHECKING:
-    from tncompile import Spec
+    from tncompile import Architecture, Spec
+    from tncompile.language.linked import LinkedProgram
+    from tncompile.language.source import SourceFile
 
 STANDARD_INPUT = "-"
 
@@ -44,3 +46,63 @@ def locate(name: str) -> Path:
         shipped = Path(__file__).parents[1].joinpath(*path.parts)
         return shipped if shipped.is_file() else path
     return path
+
+
+def read_source(name: str) -> SourceFile:
+    """The text of a FILE. Raises `UsageError` where it cannot be read, `CompileError` (TN103)
+    where it is not UTF-8."""
+    from tncompile.language.linking import decode
+
+    try:
+        data = sys.stdin.buffer.read() if name == STANDARD_INPUT else locate(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {reason(error)}") from error
+    return decode("<stdin>" if name == STANDARD_INPUT else name, data)
+
+
+def link_file(name: str, root: str | None) -> LinkedProgram:
+    """A FILE with its imports followed; standard input imports only `std/` unless there is a root."""
+    from tncompile.language.linking import link
+
+    folder = None if name == STANDARD_INPUT else locate(name).parent
+    limit = folder if root is None else _folder(root)
+    return link(read_source(name), folder=folder or limit, root=limit)
+
+
+def load_spec(name: str, root: str | None) -> Spec:
+    """The `Spec` of a FILE."""
+    import tncompile
+
+    limit = None if root is None else _folder(root)
+    if name == STANDARD_INPUT:
+        return tncompile.loads(read_source(name).text, root=limit)
+    try:
+        return tncompile.load(locate(name), root=limit)
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {reason(error)}") from error
+
+
+def _folder(root: str) -> Path:
+    """The folder of `--root`."""
+    path = Path(root)
+    if not path.is_dir():
+        raise UsageError(f"--root takes a folder, and {root} is none")
+    return path
+
+
+def instantiate(name: str, target: str | None, root: str | None) -> Architecture:
+    """The TARGET of a FILE; without one, the only block that the file declares."""
+    spec = load_spec(name, root)
+    architecture = spec.instantiate(target if target is not None else _only_block(name, spec))
+    report(architecture.warnings)
+    return architecture
+
+
+def _only_block(name: str, spec: Spec) -> str:
+    """The block meant where no TARGET is given."""
+    own = [block for block, held in spec.blocks.items() if not held.imported]
+    if len(own) == 1:
+        return own[0]
+    if not own:
+        raise UsageError(f"{name} declares no block of its own; give a TARGET, one it imports")
+    raise UsageError(f"{name} declares {len(own)} blocks; give a TARGET: {', '.join(own)}")

@@ -26,6 +26,9 @@ NOISE = 0.25
 """How much the noise of a long chain adds to its square norm, about: small, so that every image is
 handed through, and enough to tell the directions of the bonds apart."""
 
+MOST = 512
+"""Of more factors than this, the network is not contracted with itself: the source would be long."""
+
 SAMPLES = 1024
 """Random inputs for an estimate of the mean square; `CHUNK` of them at a time."""
 CHUNK = 64
@@ -315,7 +318,7 @@ def _rescaling(
 ) -> Rescaling | None:
     drawn = [t.source for t in given.tensors if network.parameter[t.source].init.scheme == "auto"]
     keys = tuple(dict.fromkeys(drawn))
-    program = make_program(doubled(given))
+    program = make_program(doubled(given)) if len(given.tensors) <= MOST else None
     if program is not None:
         return Rescaling(keys, len(drawn), log_target, program)
     if any(parameter.init.scheme == "zeros" for parameter in network.parameters):

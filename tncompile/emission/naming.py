@@ -11,8 +11,7 @@ from functools import cached_property
 
 from tncompile.network.model import Parameter
 
-MODULE_ATTRIBUTES = frozenset(
-    """
+_MODULE_ATTRIBUTES = """
     T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
     dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
     get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules
@@ -21,20 +20,17 @@ MODULE_ATTRIBUTES = frozenset(
     register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
     register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
     set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu
-    zero_grad
-    """.split()
-)
-"""What `nn.Module` calls its own attributes: a tensor of that name is kept where they do not look."""
+    zero_grad"""
+MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split())
+"""What `nn.Module` calls its own attributes: tensors of these names are kept out of their way."""
 
 OWN_ATTRIBUTES = frozenset({"reset_parameters", "unshard", "reshard"})
 """Methods of the emitted class, and those that FSDP2 adds to it."""
 
-RESERVED = frozenset(
-    """
+_RESERVED = """
     B IndexError None Tensor TypeError ValueError bool dict enumerate float int isinstance lead len
-    list math max min nn print range self str sum super torch tuple zip
-    """.split()
-)
+    list math max min nn positions print range self str sum super torch tuple zip"""
+RESERVED = frozenset(_RESERVED.split())
 """What emitted functions use under its own name; `B` and `lead` are given out on request only."""
 
 
@@ -148,33 +144,29 @@ def range_text(numbers: range) -> str:
 class Members:
     """How emitted code reads the parameters of its module: `self.A`, `self.G[1]`, `self.V[2, 5]`.
 
-    `owner` is what stands for the module; `stacked` families are one parameter with a first axis.
+    `cast` is put behind what is read: `.to(dtype)`.
     """
 
     parameters: tuple[Parameter, ...]
-    owner: str = "self"
+    cast: str = ""
 
     @cached_property
     def by_key(self) -> dict[str, Parameter]:
         """The parameters by state-dict key."""
         return {parameter.key: parameter for parameter in self.parameters}
 
-    def family(self, name: str) -> str:
-        """The attribute that holds a family, or a tensor of its own."""
-        return f"{self.owner}.{name}"
-
     def read(self, key: str) -> str:
         """The expression of one parameter."""
         parameter = self.by_key[key]
-        return self.item(parameter, tuple(map(str, parameter.subscripts)))
+        return self._own(parameter) + self.cast
 
     def item(self, parameter: Parameter, subscripts: tuple[str, ...]) -> str:
         """The expression of the member of the parameter's family with these subscripts."""
-        if hidden(parameter.family):
-            wanted = ", ".join((repr(parameter.family), *subscripts)).replace("'", '"')
-            return f"{self.owner}._hidden({wanted})"
-        held = self.family(parameter.family)
-        return f"{held}[{', '.join(subscripts)}]" if subscripts else held
+        name = parameter.family
+        if not subscripts:
+            return f'self._hidden("{name}")' if hidden(name) else f"self.{name}"
+        family = f'self._hidden_family("{name}")' if hidden(name) else f"self.{name}"
+        return f"{family}[{', '.join(subscripts)}]"
 
     def listed(self, keys: Sequence[str]) -> list[str]:
         """The items of a list display of parameters, ranges of a family as comprehensions.
@@ -185,7 +177,7 @@ class Members:
         for group in self._groups(keys):
             first = group[0]
             if len(group) < 3:
-                items += [self.read(parameter.key) for parameter in group]
+                items += [self._own(parameter) for parameter in group]
                 continue
             for numbers in runs([parameter.subscripts[-1] for parameter in group]):
                 outer = tuple(map(str, first.subscripts[:-1]))
@@ -195,6 +187,9 @@ class Members:
                     item = self.item(first, (*outer, "k"))
                     items.append(f"*({item} for k in {range_text(numbers)})")
         return items
+
+    def _own(self, parameter: Parameter) -> str:
+        return self.item(parameter, tuple(map(str, parameter.subscripts)))
 
     def list_text(self, keys: Sequence[str]) -> list[str]:
         """The items between the brackets of a list of parameters."""

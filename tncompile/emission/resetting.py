@@ -60,14 +60,14 @@ def write_estimate(rescaling: Rescaling, members: Members) -> list[str]:
     """The method `_log_mean_square` that measures the map on random inputs, without indentation."""
     estimate = rescaling.measure
     assert isinstance(estimate, Estimate)
-    names = Names(["like", "logs", "squares", "sign", "log", "y"])
+    names = Names(["like", "logs", "squares", "log", "y"])
     given = {held.name: names.fresh(held.name) for held in estimate.inputs}
     loop: list[str] = []
     for held in estimate.inputs:
         loop += _random_input(held, given[held.name])
     arguments = ", ".join(given.values())
     if estimate.log:
-        loop += [f"sign, log = self.forward({arguments})", "logs.append(2 * log.flatten())"]
+        loop += [f"_, log = self.forward({arguments})", "logs.append(2 * log.flatten())"]
     else:
         loop += [
             f"y = self.forward({arguments})",

@@ -1,15 +1,17 @@
 """Tensor programs as straight-line Python: one line a step, with the legs of what it makes.
 
-Operations that only look at a tensor in another way (`View`, `Permute`, …) are written inside the call
-that uses them, where that changes neither their order nor what is alive. A result takes over the
-name of an operand that dies with the step; other dead values are deleted, so that memory is freed as
-`Step.drops` says.
+Operations that only look at a tensor in another way (`View`, `Permute`, …) are written inside the
+call that uses them, where that changes neither their order nor what is alive. A result takes over
+the name of an operand that dies with the step; other dead values are deleted, so that memory is
+freed as `Step.drops` says.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from tncompile.emission.operations import (
     Scope,
@@ -25,6 +27,8 @@ from tncompile.lowering.program import (
     Concatenate,
     Copy,
     Gather,
+    MatMul,
+    Multiply,
     Rescale,
     Stack,
     StackWeights,
@@ -55,9 +59,14 @@ class Written:
     log: str | None
 
 
-def write_steps(program: TensorProgram, scope: Scope, *, indent: int = 8) -> Written:
-    """The steps of a program, without indentation; `indent` is where they will stand."""
-    printer = _Printer(program, scope, indent)
+def write_steps(
+    program: TensorProgram, scope: Scope, *, indent: int = 8, numbered: bool = False
+) -> Written:
+    """The steps of a program, without indentation; `indent` is where they will stand.
+
+    With `numbered`, the comments give the number of the contraction that a product belongs to.
+    """
+    printer = _Printer(program, scope, indent, _numbers(program) if numbered else {})
     for k, step in enumerate(program.steps):
         printer.write(k, step)
     return printer.written()
@@ -68,20 +77,25 @@ class _Pending:
     """A value not written yet: it will stand inside the call that reads it.
 
     `root` is the value whose name the text begins with; it stays alive until then, and so does what
-    the text `drops`. `unshaped` is the text without a `reshape` at its end.
+    the text `drops`. `unshaped` is the text without a `reshape` at its end, the expression of value
+    `base`.
     """
 
     text: str
     root: str
     drops: tuple[str, ...]
     unshaped: str
+    base: str
 
 
 class _Printer:
     """The state of writing: what each value is called and what waits to be written."""
 
-    def __init__(self, program: TensorProgram, scope: Scope, indent: int) -> None:
+    def __init__(
+        self, program: TensorProgram, scope: Scope, indent: int, numbers: dict[str, int]
+    ) -> None:
         self.program = program
+        self.numbers = numbers
         self.scope = scope
         self.indent = indent
         self.lines: list[str] = []
@@ -93,6 +107,7 @@ class _Printer:
         self.slices: dict[str, str] = {}  # the tuple that holds a value, by value
         self.slices_left: Counter[str] = Counter()
         self.foreign = _foreign(program)
+        self.logarithms = _logarithms(program)
 
     def write(self, k: int, step: Step) -> None:
         """Write one step, or leave it to the step that reads it."""
@@ -131,29 +146,36 @@ class _Printer:
     def _postpone(self, step: Step) -> bool:
         """Keep the text of a chained operation for its reader, unless it is long."""
         operation = step.operation
-        text = self._right(step)
-        if len(text.flat) > LONGEST_INLINE:
-            return False
+        text = self._right(step).flat
         (made,) = results(operation)
-        root, drops, unshaped = made, step.drops, text.flat
+        root, drops, unshaped, base = made, step.drops, text, made
         for source in sources(operation):
-            waiting = self.pending.pop(source, None)
+            waiting = self.pending.get(source)
             root = source if waiting is None else waiting.root
             drops += () if waiting is None else waiting.drops
             if isinstance(operation, View | Copy):
-                unshaped = self.texts[source] if waiting is None else waiting.unshaped
-        self.pending[made] = _Pending(text.flat, root, drops, unshaped)
+                unshaped, base = self._unshaped(source)
+        if len(unshaped if made == self.program.result else text) > LONGEST_INLINE:
+            return False
+        for source in sources(operation):
+            self.pending.pop(source, None)
+        self.pending[made] = _Pending(text, root, drops, unshaped, base)
         return True
+
+    def _unshaped(self, name: str) -> tuple[str, str]:
+        """An expression that `reshape` turns into any shape of the value, and whose it is."""
+        waiting = self.pending.get(name)
+        return (self.texts[name], name) if waiting is None else (waiting.unshaped, waiting.base)
 
     def _settle(self, name: str) -> None:
         """Give a waiting value a line and a name of its own; what it drops waits for its reader."""
         waiting = self.pending.pop(name)
-        target = self.scope.names.fresh(_stem(name))
+        target = self.scope.names.fresh(self._stem(name))
         self.lines += statement(
             f"{target} = {waiting.text}", self._comment(name), indent=self.indent
         )
         self._own(name, target)
-        self.pending[name] = _Pending(target, name, waiting.drops, target)
+        self.pending[name] = _Pending(target, name, waiting.drops, target, name)
 
     # ── lines ──────────────────────────────────────────────────────────────────────────────────
 
@@ -172,8 +194,8 @@ class _Printer:
         text = self._right(step)
         dead = self._dead(step)
         made = results(operation)
-        reused = next((self.owned[name] for name in dead if name in self.owned), None)
-        targets = [self.scope.names.fresh(_stem(name)) for name in made[1 if reused else 0 :]]
+        reused = self._heir(made[0], dead)
+        targets = [self.scope.names.fresh(self._stem(name)) for name in made[1 if reused else 0 :]]
         if reused:
             targets.insert(0, reused)
         self._line(", ".join(targets), text, comment)
@@ -201,7 +223,8 @@ class _Printer:
         match operation:
             case StackWeights(_, keys, conjugate):
                 items = tuple(self.scope.members.list_text(keys))
-                return Text("torch.stack([", items, "]).conj()" if conjugate else "])")
+                after = ".conj()" if conjugate else ""
+                return Text("torch.stack([", items, f"]){self.scope.members.cast}{after}")
             case Stack(_, given):
                 return self._listed("torch.stack(", given)
             case Concatenate(_, given):
@@ -209,9 +232,11 @@ class _Printer:
             case Gather(_, source, _):
                 return Text(f"{self.read(source)}.index_select(", ("0", "positions"), ")")
             case View() | Copy():
-                waiting = self.pending.get(operation.source)
-                source = waiting.unshaped if waiting else self.read(operation.source)
-                return expression(operation, self.program, lambda _: source, self.scope)
+                unshaped, base = self._unshaped(operation.source)
+                values = self.program.values
+                if values[base].shape == values[operation.result].shape:
+                    return Text(unshaped)
+                return expression(operation, self.program, lambda _: unshaped, self.scope)
             case _:
                 return expression(operation, self.program, self.read, self.scope)
 
@@ -223,7 +248,7 @@ class _Printer:
             (holder,) = held
             numbers = [int(text.rsplit("[", 1)[1][:-1]) for text in texts] if holder else []
             step = numbers[1] - numbers[0] if numbers else 0
-            if step > 0 and all(b - a == step for a, b in zip(numbers, numbers[1:], strict=False)):
+            if step > 0 and all(b - a == step for a, b in pairwise(numbers)):
                 by = f":{step}" if step != 1 else ""
                 return Text(f"{head}{holder}[{numbers[0]}:{numbers[-1] + 1}{by}])")
         return Text(f"{head}[", tuple(texts), "])")
@@ -240,7 +265,7 @@ class _Printer:
         """One line for all slices along an axis."""
         text = Text(f"{self.read(operation.source)}.unbind({operation.axis or ''})")
         dead = self._dead(step)
-        target = self.scope.names.fresh(f"{_stem(operation.source)}_slices")
+        target = self.scope.names.fresh(f"{self._stem(operation.source)}_slices")
         comment = f"{len(operation.results)} × {self._comment(operation.results[0])}"
         self._line(target, text, comment)
         self._drop(dead, "")
@@ -250,6 +275,18 @@ class _Printer:
         self.slices_left[target] = len(operation.results)
 
     # ── what is alive ──────────────────────────────────────────────────────────────────────────
+
+    def _heir(self, made: str, dead: list[str]) -> str | None:
+        """The name of a dead value of the same kind, for the result to take over."""
+        stem = self._stem(made)
+        return next(
+            (self.owned[name] for name in dead if name in self.owned and self._stem(name) == stem),
+            None,
+        )
+
+    def _stem(self, name: str) -> str:
+        """What the identifier of a value begins with."""
+        return "log" if name in self.logarithms else _stem(name)
 
     def _own(self, name: str, target: str) -> None:
         self.texts[name] = target
@@ -278,20 +315,54 @@ class _Printer:
                     target = holder
             if target is None or target == kept:
                 continue
-            if self.program.values[name].storage not in self.foreign:
+            if self._large(name):
                 deleted.append(target)
             self.scope.names.release(target)
         if deleted:
             self.lines += [f"del {', '.join(dict.fromkeys(deleted))}"]
 
+    def _large(self, name: str) -> bool:
+        """Whether deleting the value frees memory worth a line."""
+        return (
+            self.program.values[name].storage not in self.foreign and name not in self.logarithms
+        )
+
     def _comment(self, name: str) -> str:
-        return legs(self.program.values[name].axes, dict(self.scope.sizes))
+        number = f"[{self.numbers[name]}] " if name in self.numbers else ""
+        return number + legs(self.program.values[name].axes, dict(self.scope.sizes))
 
 
 def _stem(name: str) -> str:
-    """The name of a value without the number that makes it distinct."""
-    head, _, number = name.rpartition("_")
-    return head if head and number.isdigit() else name
+    """The name of a value without what makes it distinct: `t` of `t2_1`, `G` of `G_0_2`."""
+    stem = _NUMBERS.sub("", name)
+    return "t" if _RESULT.fullmatch(stem) else stem
+
+
+_NUMBERS = re.compile(r"(_\d+)+$")
+_RESULT = re.compile(r"t\d*")
+
+
+def _numbers(program: TensorProgram) -> dict[str, int]:
+    """The number of the contraction, from one, that each product belongs to."""
+    products = {
+        step.operation.result: step.contraction
+        for step in program.steps
+        if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
+    }
+    first = min(products.values(), default=0)
+    return {name: number - first + 1 for name, number in products.items()}
+
+
+def _logarithms(program: TensorProgram) -> set[str]:
+    """Values that are logarithms of scales, and sums of them."""
+    found: set[str] = set()
+    for step in program.steps:
+        operation = step.operation
+        if isinstance(operation, Rescale):
+            found.add(operation.log)
+        elif sources(operation) and set(sources(operation)) <= found:
+            found.update(results(operation))
+    return found
 
 
 def _reads(program: TensorProgram) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Lines of Python as `ruff format` would leave them, and the comments and texts that go with them."""
+"""Lines of Python as `ruff format` would leave them, and the comments that go with them."""
 
 from __future__ import annotations
 
@@ -71,28 +71,34 @@ def nested_list(head: str, items: Sequence[str], tail: str, *, indent: int = 0) 
     return [head, *indented(call("[", items, "]", indent=indent + len(TAB))), tail]
 
 
-def string_lines(text: str, *, indent: int = 0, prefix: str = "") -> list[str]:
+def string_lines(text: str, field: str = "", *, indent: int = 0) -> list[str]:
     """A string literal, split into neighbors where it is too long for a line.
 
-    `prefix` is `f` for a formatted string, whose replacement fields are never split.
+    `field` is a replacement field `{…}` at its end; only the piece that holds it is formatted.
+
+    >>> string_lines("got shape ", "{x.shape}")
+    ['f"got shape {x.shape}"']
     """
-    room = WIDTH - indent - len(prefix) - 2
+    room = WIDTH - indent - 3
     pieces: list[str] = []
     line = ""
     for word in re.findall(r"\S*\s*", text):
-        if line and len(escaped(line + word, prefix)) > room:
+        if line and len(_escaped(line + word)) > room:
             pieces.append(line)
             line = ""
         line += word
-    pieces.append(line)
-    return [
-        f'{prefix if "{" in piece else ""}"{escaped(piece, prefix)}"' for piece in pieces if piece
-    ]
+    if field and line and len(_escaped(line) + field) > room:
+        pieces.append(line)
+        line = ""
+    lines = [f'"{_escaped(piece)}"' for piece in pieces]
+    if field:
+        doubled = _escaped(line).replace("{", "{{").replace("}", "}}")
+        return [*lines, f'f"{doubled}{field}"']
+    return [*lines, f'"{_escaped(line)}"']
 
 
-def escaped(text: str, prefix: str = "") -> str:
+def _escaped(text: str) -> str:
     """The inside of a double-quoted literal."""
-    del prefix
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 

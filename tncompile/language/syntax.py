@@ -5,7 +5,7 @@ Spans take no part in equality, so two trees are equal when they mean the same t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 
 from tncompile.language.source import SourceFile, Span
 
@@ -14,6 +14,28 @@ def _span() -> Span:
     """The keyword-only `span` of a node; outside equality and repr."""
     span: Span = field(kw_only=True, compare=False, repr=False)
     return span
+
+
+def _equal(self: object, other: object) -> bool:
+    """Equality of expressions without recursion: a sum may have thousands of terms."""
+    pairs = [(self, other)]
+    while pairs:
+        left, right = pairs.pop()
+        if left is right:
+            continue
+        if type(left) is not type(right):
+            return False
+        if isinstance(left, tuple) and isinstance(right, tuple):
+            if len(left) != len(right):
+                return False
+            pairs.extend(zip(left, right, strict=True))
+        elif is_dataclass(left):
+            for each in fields(left):
+                if each.compare:
+                    pairs.append((getattr(left, each.name), getattr(right, each.name)))
+        elif left != right:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +92,7 @@ class ListOf:
 
     items: tuple[Expression, ...]
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +102,7 @@ class Unary:
     operator: str
     operand: Expression
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +114,7 @@ class Binary:
     right: Expression
     operator_span: Span = field(kw_only=True, compare=False, repr=False)
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +125,7 @@ class Conditional:
     chosen: Expression
     otherwise: Expression
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +144,7 @@ class Call:
     function: Expression
     arguments: tuple[Argument, ...]
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +154,7 @@ class Item:
     value: Expression
     subscripts: tuple[Expression, ...]
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +164,7 @@ class Pipe:
     value: Expression
     stage: Expression
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +174,7 @@ class Repeat:
     subscript: Subscript
     stage: Expression
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +183,7 @@ class TupleOf:
 
     items: tuple[Expression, ...]
     span: Span = _span()
+    __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,9 +395,14 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class UnknownAttribute:
-    """A word after the legs on the same line that is no attribute (TN207)."""
+    """A word after the legs on the same line that is no attribute (TN207).
+
+    `rest` holds the words that follow it: one mistake, and nothing of the text is lost.
+    """
 
     name: Name
+    arguments: tuple[Argument, ...] | None = None
+    rest: tuple[UnknownAttribute, ...] = ()
     span: Span = _span()
 
 

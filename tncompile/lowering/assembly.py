@@ -56,16 +56,23 @@ class Assembler:
         self.note = ""
         self._steps: list[tuple[Operation, int | None, str]] = []
         self._taken: Counter[str] = Counter()
+        self._stem: dict[str, str] = {}
+        self._viewed: dict[str, str] = {}
 
     # ── names and sizes ────────────────────────────────────────────────────────────────────────
 
     def fresh(self, stem: str) -> str:
-        """A value name not yet taken: the stem, then `stem_1`, `stem_2`."""
+        """A value name not yet taken: the stem, then `stem_1`, `stem_2`; results are `t1`, `t2`.
+
+        Given the name of a value, it is another one of the same stem.
+        """
+        stem = self._stem.get(stem, stem)
         while True:
             count = self._taken[stem]
             self._taken[stem] += 1
-            name = f"{stem}_{count}" if count else stem
-            if name not in self.values:
+            name = f"t{count + 1}" if stem == "t" else f"{stem}_{count}" if count else stem
+            if name not in self._stem:
+                self._stem[name] = name if stem == "t" else stem
                 return name
 
     def pseudo(self, mark: str, length: int) -> str:
@@ -126,16 +133,19 @@ class Assembler:
             return source
         held = self.runs(source)
         parts = [merged(tuple(held[index] for index in axis)) for axis in axes]
-        name = self.fresh(source.name)
+        base = self._viewed.get(source.name, source.name)
         if any(part is None for part in parts):
-            return self.add(
-                Copy(name, source.name),
-                replace(self.value(name, axes, (source,)), integer=source.integer),
-            )
+            name = self.fresh(source.name)
+            made = replace(self.value(name, axes, (source,)), integer=source.integer)
+            return self.add(Copy(name, base), made)
         shape = tuple(part[0] for part in parts if part is not None)
+        if shape == self.values[base].shape:
+            return replace(self.values[base], axes=axes)
+        name = self.fresh(source.name)
         strides = tuple(part[1] for part in parts if part is not None)
+        self._viewed[name] = base
         made = replace(source, name=name, axes=axes, shape=shape, strides=strides)
-        return self.add(View(name, source.name), made)
+        return self.add(View(name, base), made)
 
     def copy(self, source: Value, axes: Axes) -> Value:
         """The same indices in the same order, grouped as `axes`, in fresh contiguous memory."""

@@ -80,8 +80,17 @@ def doubled(given: Linear) -> TensorNetwork:
             tuple(leg if leg in given.outside else f"{leg}'" for leg in axis)
             for axis in tensor.axes
         )
-        second = {"name": f"{tensor.name}'", "axes": axes, "conjugate": not tensor.conjugate}
-        copies += [tensor, tensor.model_copy(update=second)]
+        copies.append(tensor)
+        copies.append(
+            Tensor(
+                name=f"{tensor.name}'",
+                role=tensor.role,
+                source=tensor.source,
+                axes=axes,
+                conjugate=not tensor.conjugate,
+                line=tensor.line,
+            )
+        )
     tensors = (*copies, *given.masks)
     ends = Counter(leg for tensor in tensors for leg in tensor.legs)
     indices: list[Index] = []

@@ -6,8 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tncompile.language.diagnostics import CompileError
+from tncompile.language.parsing import parse_target
+
 Shape = Sequence[int | None]
-"""The sizes of an operand's letters, in order; None for a batch axis whose size is known at run time."""
+"""The sizes of an operand's letters, in order; None for a batch axis, sized at run time."""
 
 INDENT = "    "
 
@@ -39,9 +42,9 @@ class Equation:
 def from_einsum(equation: str, *shapes: Shape, inputs: int = 1, name: str = "Einsum") -> str:
     """The `.tn` text of a network that computes an einsum with trainable operands.
 
-    The first `inputs` operands are arguments of `forward`, the others are trained. A shape gives the
-    sizes of an operand's letters; None in an input's shape is a batch axis, sized at run time. `...`
-    may lead inputs and the output. Raises `ValueError`, with a caret, for what is no such network.
+    The first `inputs` operands are arguments of `forward`, the others are trained. A shape gives
+    the sizes of an operand's letters; None in an input's shape is a batch axis, sized at run time.
+    `...` may lead inputs and the output. `ValueError`, with a caret, for what is no such network.
 
     >>> print(from_einsum("bi,ir,ro->bo", (None, 8), (8, 2), (2, 4)), end="")
     \"""The einsum `bi,ir,ro->bo`.\"""
@@ -55,8 +58,8 @@ def from_einsum(equation: str, *shapes: Shape, inputs: int = 1, name: str = "Ein
       output y(b, o)
     }
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise ValueError(f"{name!r} is no name for a network: letters, digits and `_`")
+    if not _is_name(name):
+        raise ValueError(f"{name!r} is no name for a network: letters, digits and `_`, no keyword")
     parsed = _with_sizes(_parse(equation), shapes)
     if not 0 <= inputs <= len(parsed.operands):
         raise ValueError(
@@ -68,6 +71,17 @@ def from_einsum(equation: str, *shapes: Shape, inputs: int = 1, name: str = "Ein
     sizes = _letter_sizes(parsed)
     _check_batch(parsed, sizes, inputs)
     return _write(parsed, sizes, inputs, name)
+
+
+def _is_name(name: str) -> bool:
+    """Whether a network may be called so: an identifier that is not reserved."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        return False
+    try:
+        parse_target(name)
+    except CompileError:
+        return False
+    return True
 
 
 # ── reading ────────────────────────────────────────────────────────────────────────────────────
@@ -183,11 +197,6 @@ def _check_letters(equation: Equation) -> None:
     for letter, place in zip(equation.output.letters, equation.output.places, strict=True):
         if letter not in known:
             raise equation.error(f"`{letter}` is on the output, but on no operand", place)
-    if not equation.output.letters and equation.output.dots is None:
-        raise equation.error(
-            "the output has no index: keep at least one (a size-1 index will do)",
-            equation.output.start,
-        )
 
 
 def _repeated(operand: Operand) -> int | None:
@@ -205,7 +214,7 @@ def _check_dots(equation: Equation, inputs: int) -> None:
             continue
         if number > inputs:
             raise equation.error(
-                f"`...` stands on operand {number}, which is trained: batch axes are on inputs only",
+                f"`...` stands on operand {number}, which is trained: only inputs have batch axes",
                 operand.dots,
             )
         if equation.output.dots is None:

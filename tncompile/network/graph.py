@@ -14,8 +14,8 @@ def bipartite_graph(network: TensorNetwork) -> nx.Graph[Node]:
     """Tensors on one side, indices on the other, an edge for every leg: hyperedges are exact.
 
     Nodes carry `bipartite` (0 for tensors, 1 for indices, as networkx has it). Tensors, inputs and
-    the output carry `role`, `source` and `shape`, indices `kind` and `size`; an edge carries `axis`,
-    the axis of the tensor that the index runs over.
+    the output carry `role`, `source` and `shape`, indices `kind` and `size`; an edge carries
+    `axis`, the axis of the tensor that the index runs over.
     """
     graph: nx.Graph[Node] = nx.Graph(name=network.name)
     sizes = {index.name: index.size for index in network.indices}

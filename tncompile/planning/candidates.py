@@ -20,6 +20,9 @@ from tncompile.planning.search import LARGEST, Effort, Progress, quick_path, sea
 STRAIGHT = 64
 """A family of more equal members is contracted by levels: else its code is a line a member."""
 
+SHORTEST = 4
+"""A family of this many members or fewer is not worth contracting by levels."""
+
 TOO_LARGE = 2**62
 """Elements of an intermediate at which a candidate is given up while it is being made."""
 
@@ -34,9 +37,9 @@ MATERIALIZE = "materialize dense"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A contraction tree, what found it, and its multiply-adds at the planned sizes."""
+    """A contraction tree, the ways that found it, and its multiply-adds at the planned sizes."""
 
-    name: str
+    names: tuple[str, ...]
     tree: ContractionTree
     multiply_adds: int
 
@@ -48,22 +51,23 @@ def candidates(
     effort: Effort,
     progress: Progress | None = None,
 ) -> tuple[Candidate, ...]:
-    """Distinct contraction trees worth lowering, at least one; the dense weight wherever it fits."""
-    paths = dict(_paths(problem, effort, progress))
-    if not paths:
-        paths = {"in order": _in_order(problem)}
-    least = min(price for price, _ in paths.values())
-    kept = _batched_only(problem, paths, least)
-    found: list[Candidate] = []
+    """Distinct contraction trees worth lowering, at least one; the dense weight wherever it fits.
+
+    A tree that several of our ways find has all their names, the first found first.
+    """
     known: dict[Pair, int] = {}
-    seen: set[int] = set()
-    for name, (price, pairs) in kept.items():
-        shape = _shape(len(problem.terms), pairs, known)
-        if shape in seen or (price > HOPELESS * least and name != MATERIALIZE):
-            continue
-        seen.add(shape)
-        found.append(Candidate(name, build_tree(network, given, pairs), price))
-    return tuple(found)
+    names: dict[int, list[str]] = {}
+    chosen: dict[int, Priced] = {}
+    for name, priced in _paths(problem, effort, progress):
+        shape = _shape(len(problem.terms), priced[1], known)
+        names.setdefault(shape, []).append(name)
+        chosen.setdefault(shape, priced)
+    least = min(price for price, _ in chosen.values())
+    return tuple(
+        Candidate(tuple(names[shape]), build_tree(network, given, pairs), price)
+        for shape, (price, pairs) in chosen.items()
+        if price <= HOPELESS * least or MATERIALIZE in names[shape]
+    )
 
 
 Priced = tuple[int, tuple[Pair, ...]]
@@ -77,33 +81,25 @@ def _paths(
         yield "nothing to contract", (0, ())
         return
     family = longest_family(Contracting(problem))
-    if family > 4:
-        yield from _by_levels(problem, effort)
-    if family <= STRAIGHT or len(problem.terms) <= LARGEST:
-        for name, pairs in search(problem, effort, progress).items():
-            done = Contracting(problem)
-            done.follow(tuple(range(len(problem.terms))), pairs)
-            yield f"search ({name})", (done.multiply_adds, tuple(done.pairs))
-    for name, order in (("forward", 1), ("backward", -1)):
-        if (swept := _sweep(problem, order)) is not None:
-            yield f"sweep {name}", swept
-    if (swept := _sweep_from_both_ends(problem)) is not None:
-        yield "sweep from both ends", swept
+    swept = dict(_sweeps(problem))
+    if family > SHORTEST:
+        batched = dict(_by_levels(problem, effort))
+        yield from batched.items()
+        # Straight-line code has a line a member: for long families it must be out of reach to win.
+        limit = HOPELESS * min((price for price, _ in swept.values()), default=TOO_LARGE)
+        if family > STRAIGHT and any(price <= limit for price, _ in batched.values()):
+            return
+    whole = tuple(range(len(problem.terms)))
+    for name, pairs in search(problem, effort, progress).items():
+        done = Contracting(problem)
+        done.follow(whole, pairs)
+        yield f"search ({name})", (done.multiply_adds, tuple(done.pairs))
+    yield from swept.items()
     yield from _halves(problem)
     if (dense := _materialize(problem, effort)) is not None:
         yield MATERIALIZE, dense
-
-
-def _batched_only(problem: Problem, paths: dict[str, Priced], least: int) -> dict[str, Priced]:
-    """For long families only the paths by levels, unless they cost beyond all measure."""
-    if longest_family(Contracting(problem)) <= STRAIGHT:
-        return paths
-    batched = {
-        name: priced
-        for name, priced in paths.items()
-        if name.startswith("levels") and priced[0] <= HOPELESS * least
-    }
-    return batched or paths
+    if not swept and len(problem.terms) > LARGEST:
+        yield "in order", _in_order(problem)
 
 
 def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
@@ -144,6 +140,15 @@ def _finish(contracting: Contracting, effort: Effort) -> bool:
 
 
 # ── sweeps ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sweeps(problem: Problem) -> Iterator[tuple[str, Priced]]:
+    """Every sweep that does not explode, by name."""
+    for name, order in (("forward", 1), ("backward", -1)):
+        if (swept := _sweep(problem, order)) is not None:
+            yield f"sweep {name}", swept
+    if (swept := _sweep_from_both_ends(problem)) is not None:
+        yield "sweep from both ends", swept
 
 
 def _sweep(problem: Problem, order: int) -> Priced | None:
@@ -205,9 +210,8 @@ def _join_in_order(
         else:
             result = contracting.join(result, term)
         for given in waiting:
-            result = contracting.join(given, result) if result == term else contracting.join(
-                result, given
-            )  # fmt: skip
+            left, right = (given, result) if result == term else (result, given)
+            result = contracting.join(left, right)
         if contracting.size(result) > TOO_LARGE:
             return None
     return result

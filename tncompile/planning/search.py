@@ -41,6 +41,9 @@ LARGEST = 2000
 COMBO_FACTOR = 64
 TRIALS_AT_ONCE = 8
 
+GREEDY_TERMS = 16_000
+"""The most terms that all greedy trials may walk through together: large networks get fewer."""
+
 
 def search(problem: Problem, effort: Effort, progress: Progress | None = None) -> dict[str, Path]:
     """Distinct paths by the name of what found them, at most one for each objective."""
@@ -50,7 +53,7 @@ def search(problem: Problem, effort: Effort, progress: Progress | None = None) -
         return {}
     report = progress or _silent
     exhaustive = _is_small(problem, effort)
-    total = len(effort.objectives) if exhaustive else 2 + -(-effort.trials // TRIALS_AT_ONCE)
+    total = len(effort.objectives) if exhaustive else 2 + -(-_trials(problem, effort) // TRIALS_AT_ONCE)
     found: dict[Path, str] = {}
     if exhaustive:
         for done, objective in enumerate(effort.objectives):
@@ -77,6 +80,10 @@ def quick_path(problem: Problem, effort: Effort) -> Path:
 
 def _silent(done: int, total: int) -> None:
     pass
+
+
+def _trials(problem: Problem, effort: Effort) -> int:
+    return min(effort.trials, 1 + effort.trials * GREEDY_TERMS // (32 * len(problem.terms)))
 
 
 def _is_small(problem: Problem, effort: Effort) -> bool:
@@ -161,10 +168,11 @@ def _greedy(problem: Problem, effort: Effort, report: Callable[[int], None]) -> 
     reduced = _reduced(problem, terms, output)
     best = _greedy_once(terms, output, sizes)
     least = price_path(reduced, best)
-    for done, first in enumerate(range(0, effort.trials, TRIALS_AT_ONCE)):
+    trials = _trials(problem, effort)
+    for done, first in enumerate(range(0, trials, TRIALS_AT_ONCE)):
         report(done)
         optimizer = RandomGreedyOptimizer(
-            max_repeats=min(TRIALS_AT_ONCE, effort.trials - first),
+            max_repeats=min(TRIALS_AT_ONCE, trials - first),
             seed=first,
             accel=False,
             parallel=False,

@@ -11,7 +11,7 @@ SPREAD = 64
 """How many times the smallest factor the largest may be."""
 
 _WHEEL = (4, 2, 4, 2, 4, 6, 2, 6)
-_SEARCH = 100_000
+_SEARCH_STEPS = 1_000_000
 _PADDING_TRIALS = 2_000
 _PADDING_STEPS = 400_000
 
@@ -138,7 +138,7 @@ class _Search:
             return None
         for first in self._divisors:
             self._steps += 1
-            if self._steps > _SEARCH * 50:
+            if self._steps > _SEARCH_STEPS:
                 raise TooHardError
             if first > most or first > n:
                 break

@@ -1,0 +1,138 @@
+"""The shape of the repository: who may import whom, what loads late, and what every code must have."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tncompile.language.diagnostics import Code
+
+PACKAGE = Path(__file__).parents[1] / "tncompile"
+
+ROOMS = ("language", "network", "lowering", "planning", "emission", "architecture", "compiler", "cli")
+"""In the direction of the data: a room imports only from itself and from rooms before it."""
+
+FACADE = {"architecture", "compiler"}
+"""The two files of the facade may know each other."""
+
+THIRD_PARTIES = {
+    "lark": {"language/parsing.py", "language/tables.py"},
+    "interegular": set[str](),
+    "cotengra": {"planning/search.py"},
+    "networkx": {"network/graph.py"},
+    "torch": {"emission/loading.py"},
+    "opt_einsum": set[str](),
+}
+"""The only files that may import each; type-checking imports do not count."""
+
+LATE = ("torch", "cotengra", "networkx", "lark", "pydantic")
+"""What `import tncompile` must not load."""
+
+
+def modules() -> list[Path]:
+    """Every file of the package."""
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The modules that code imports when it runs, wherever the import stands."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                yield from (name for other in node.orelse for name in imported(other))
+                continue
+            case ast.Import(names=names):
+                yield from (each.name for each in names)
+            case ast.ImportFrom(module=str(module)):
+                yield module
+        yield from imported(node)
+
+
+def room(path: Path) -> str:
+    """The room of a file: its folder, or the file itself at the top."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    if room(path) not in ROOMS:
+        return
+    here = ROOMS.index(room(path))
+    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        parts = name.split(".")
+        if parts[0] == "tncompile" and len(parts) > 1 and parts[1] in ROOMS:
+            fellows = {parts[1], room(path)} <= FACADE
+            assert fellows or ROOMS.index(parts[1]) <= here, f"{name} comes after {room(path)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_third_parties_are_met_in_one_place(path: Path) -> None:
+    here = str(path.relative_to(PACKAGE).as_posix())
+    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        owners = THIRD_PARTIES.get(name.split(".")[0])
+        assert owners is None or here in owners, f"{name} is imported outside of {owners}"
+
+
+def test_no_rooms_without_a_meaning() -> None:
+    named = {part for path in modules() for part in path.relative_to(PACKAGE).with_suffix("").parts}
+    assert not named & {"utils", "util", "common", "helpers", "core", "misc"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level modules in `sys.modules` after some code ran in a process of its own."""
+    script = f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_importing_tncompile_loads_nothing_heavy() -> None:
+    assert not loaded_by("import tncompile; tncompile.load; tncompile.CompileError") & set(LATE)
+
+
+def test_loading_a_spec_loads_no_torch() -> None:
+    code = "import tncompile; tncompile.loads('network N() { output y() }')"
+    try:
+        loaded = loaded_by(code)
+    except subprocess.CalledProcessError:
+        loaded = loaded_by(f"try:\n    {code}\nexcept Exception:\n    pass")
+    assert not loaded & {"torch", "cotengra", "networkx"}
+
+
+@pytest.mark.parametrize("command", ["check", "fmt --check", "explain"])
+def test_light_commands_load_nothing_heavy(command: str) -> None:
+    arguments = [*command.split(), "TN401" if command == "explain" else "std/linear.tn"]
+    loaded = loaded_by(f"from tncompile.cli.application import run\nassert run({arguments}) == 0")
+    assert not loaded & {"torch", "cotengra", "networkx", "pydantic", "numpy", "rich"}
+
+
+def pages() -> set[str]:
+    """The codes that have a page."""
+    text = (PACKAGE / "language" / "diagnostics.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^#+ .*?\b(TN\d{3})\b", text, re.MULTILINE))
+
+
+def test_every_code_has_a_page() -> None:
+    assert pages() == {str(code) for code in Code}
+
+
+LATER = {Code.MODEL_SHAPES, Code.UNKNOWN_LAYER, Code.NO_MATCH, Code.WEIGHT_MISFIT}
+"""Codes of models and rewrites, which are parsed and not compiled yet."""
+
+NOT_A_PROGRAM = {Code.INTERNAL, Code.NO_PLAN}
+"""Codes that no file can show by itself: our own bugs; a limit that only a call can set."""
+
+
+def test_every_code_has_a_wrong_program(shared: Path) -> None:
+    folders = (shared / "bad", Path(__file__).parent / "programs" / "bad")
+    shown = {path.name[:5] for folder in folders for path in folder.glob("TN*.tn")}
+    wanted = {str(code) for code in Code if code not in LATER | NOT_A_PROGRAM}
+    assert wanted <= shown, f"no program shows {sorted(wanted - shown)}"

@@ -1,0 +1,395 @@
+"""The command line as a user meets it: processes, streams, exit codes, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tncompile.cli import application, waiting, writing
+from tncompile.cli.application import run
+
+COMMANDS = ("check", "compile", "cost", "fmt", "explain", "blocks")
+
+MAP = """network Map(d: int = 4, o: int = 3) {
+  index i = d, j = o
+  input x(..., i)
+  tensor W(i, j)
+  output y(..., j)
+}
+"""
+WRONG = MAP.replace("tensor W(i, j)", "tensor W(i, k)")
+TWO = MAP + MAP.replace("Map", "Other")
+WARNED = MAP.replace("o: int = 3", "o: int = 3, spare: int = 1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with a few files."""
+    for name, text in (("map", MAP), ("wrong", WRONG), ("two", TWO), ("warned", WARNED)):
+        (tmp_path / f"{name}.tn").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_check_is_silent_on_standard_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "map.tn"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "1 file checked: no errors\n"
+
+
+def test_check_reports_each_problem_at_its_place(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", "wrong.tn", "map.tn"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error[TN201]" in err
+    assert "wrong.tn:4:15" in err
+    assert "2 files checked: 1 error" in err
+
+
+def test_check_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--json", "wrong.tn"]) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [problem["code"] for problem in json.loads(out)] == ["TN201"]
+    assert run(["check", "--json", "map.tn"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_check_with_a_target(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "map.tn", "--with", "Map(d = 0)"]) == 1
+    assert "error[TN301]" in capsys.readouterr().err
+    assert run(["check", "map.tn", "--with", "Map(d = "]) == 1
+    assert "error[TN102]" in capsys.readouterr().err
+
+
+def test_warnings_do_not_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "warned.tn"]) == 0
+    err = capsys.readouterr().err
+    assert "warning[TN204]" in err
+    assert "no errors, 1 warning" in err
+
+
+def test_check_leaves_blocks_that_need_arguments(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "open.tn").write_text(MAP.replace("d: int = 4", "d: int"), encoding="utf-8")
+    assert run(["check", "open.tn"]) == 0
+
+
+def test_compile_to_standard_output_and_to_a_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compile", "map.tn"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "class Map(" in out
+    assert run(["compile", "map.tn", "Map(d = 4)", "-o", "out.py"]) == 0
+    assert capsys.readouterr().out == ""
+    text = (folder / "out.py").read_text(encoding="utf-8")
+    assert "class Map(" in text
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".tn") == ["out.py"]
+
+
+def test_output_has_the_permissions_of_any_new_file(folder: Path) -> None:
+    (folder / "plain").touch()
+    expected = stat.S_IMODE((folder / "plain").stat().st_mode)
+    assert run(["compile", "map.tn", "-o", "out.py"]) == 0
+    assert stat.S_IMODE((folder / "out.py").stat().st_mode) == expected
+    (folder / "out.py").chmod(0o640)
+    assert run(["compile", "map.tn", "-o", "out.py"]) == 0
+    assert stat.S_IMODE((folder / "out.py").stat().st_mode) == 0o640
+
+
+def test_output_through_a_link_keeps_the_link(folder: Path) -> None:
+    (folder / "real.py").write_text("old")
+    (folder / "link.py").symlink_to("real.py")
+    assert run(["compile", "map.tn", "-o", "link.py"]) == 0
+    assert (folder / "link.py").is_symlink()
+    assert "class Map(" in (folder / "real.py").read_text()
+
+
+def test_nothing_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "out.py").write_text("old")
+
+    def fails(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing.os, "replace", fails)
+    assert run(["compile", "map.tn", "-o", "out.py"]) == 2
+    assert (folder / "out.py").read_text() == "old"
+    assert not list(folder.glob(".out*"))
+
+
+@pytest.mark.parametrize("stage", ["program", "network", "plan", "tensor-program", "torch"])
+def test_every_stage_can_be_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str], stage: str
+) -> None:
+    assert run(["compile", "map.tn", "--emit", stage]) == 0
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert err == ""
+
+
+def test_compile_for_several_batch_sizes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compile", "map.tn", "--batch", "4096, 1,64,1"]) == 0
+    assert "class Map(" in capsys.readouterr().out
+
+
+def test_cost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cost", "map.tn", "--batch", "64"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "multiply-adds" in out.lower()
+    assert run(["cost", "map.tn", "--training"]) == 0
+    assert capsys.readouterr().out != out
+
+
+def test_cost_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cost", "map.tn", "--batch", "64", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["inference"]["multiply_adds"] == 64 * 4 * 3
+    assert set(figures) >= {"inference", "training", "steps", "alternatives"}
+
+
+def test_cost_with_named_sizes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "rows.tn").write_text(MAP.replace("...", "n").replace("index", "batch n\n  index", 1))
+    assert run(["cost", "rows.tn", "--size", "n=10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inference"]["multiply_adds"] == 120
+
+
+def test_fmt(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    untidy = "network  N( ) {index i=2\ninput x(i) # in\ntensor A(i) output y() }"
+    (folder / "untidy.tn").write_text(untidy, encoding="utf-8")
+    assert run(["fmt", "--check", "untidy.tn"]) == 1
+    assert capsys.readouterr().out == "untidy.tn\n"
+    assert (folder / "untidy.tn").read_text() == untidy
+    assert run(["fmt", "untidy.tn"]) == 0
+    assert (folder / "untidy.tn").read_text() != untidy
+    assert "# in" in (folder / "untidy.tn").read_text()
+    assert run(["fmt", "--check", "untidy.tn"]) == 0
+
+
+def test_fmt_leaves_files_with_errors_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.tn").write_text("network N( {", encoding="utf-8")
+    assert run(["fmt", "broken.tn", "map.tn"]) == 1
+    assert "error[TN1" in capsys.readouterr().err
+    assert (folder / "broken.tn").read_text() == "network N( {"
+
+
+def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "tn401"]) == 0
+    assert "TN401" in capsys.readouterr().out
+    assert run(["explain", "TN499"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no code 'TN499'" in err
+
+
+def test_blocks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = 'import "std/linear.tn" { LowRank }\n"""Four to three."""\n' + MAP
+    (folder / "some.tn").write_text(text + "network Five = Map(d = 5)\n", encoding="utf-8")
+    assert run(["blocks", "some.tn"]) == 0
+    out = capsys.readouterr().out
+    assert "network Map(d: int = 4, o: int = 3)\n    Four to three.\n" in out
+    assert "network Five = Map(" in out
+    assert re.search(r"network LowRank\(.*# imported", out)
+
+
+def test_a_file_with_several_blocks_needs_a_target(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compile", "two.tn"]) == 2
+    assert "give a TARGET: Map, Other" in capsys.readouterr().err
+    assert run(["compile", "two.tn", "Other"]) == 0
+
+
+def test_imported_blocks_do_not_count(folder: Path) -> None:
+    (folder / "one.tn").write_text('import "two.tn" { Map }\nnetwork Mine = Map(d = 5)\n')
+    assert run(["compile", "one.tn"]) == 0
+
+
+def test_imports_stay_under_the_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "inner").mkdir()
+    (folder / "inner" / "up.tn").write_text('import "../map.tn" { Map }\nnetwork M = Map(d = 2)\n')
+    assert run(["check", "inner/up.tn"]) == 1
+    assert "TN206" in capsys.readouterr().err
+    assert run(["check", "--root", ".", "inner/up.tn"]) == 0
+    assert run(["compile", "--root", ".", "inner/up.tn"]) == 0
+    assert run(["check", "--root", "nowhere", "inner/up.tn"]) == 2
+
+
+@pytest.mark.parametrize("command", ["check -", "compile -", "cost -", "fmt -", "blocks -"])
+def test_standard_input(command: str) -> None:
+    done = process(command.split(), stdin=MAP)
+    assert done.returncode == 0, done.stderr
+    done = process(command.split(), stdin="network N( {")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "<stdin>:1:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_not_utf8_is_a_diagnostic(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "latin.tn").write_bytes(MAP.encode() + b"# caf\xe9\n")
+    for command in ("check", "compile", "cost", "fmt", "blocks"):
+        assert run([command, "latin.tn"]) == 1
+        assert "error[TN103]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("check missing.tn", "cannot read missing.tn: no such file"),
+        ("compile missing.tn", "cannot read missing.tn: no such file"),
+        ("fmt missing.tn", "cannot read missing.tn: no such file"),
+        ("blocks missing.tn", "cannot read missing.tn: no such file"),
+        ("check .", "cannot read .: is a directory"),
+        ("compile .", "cannot read .: is a directory"),
+        ("compile map.tn -o .", "cannot write .: it is a directory"),
+        ("compile map.tn -o nowhere/out.py", "cannot write nowhere/out.py: no such file"),
+        ("compile map.tn -o map.tn/out.py", "cannot write map.tn/out.py: not a directory"),
+        ("compile map.tn --emit nonsense", "--emit takes program, network, plan"),
+        ("compile map.tn --batch 1,two", "--batch takes positive integers"),
+        ("compile map.tn --batch 0", "--batch takes positive integers"),
+        ("compile map.tn --batch ,", "--batch takes positive integers"),
+        ("cost map.tn --size n", "--size takes NAME=N"),
+        ("cost map.tn --size n=-1", "--size takes NAME=N"),
+        ("cost map.tn --batch 0", "--batch"),
+        ("check", "Missing argument"),
+        ("nonsense", "No such command"),
+        ("check --nonsense map.tn", "No such option"),
+    ],
+)
+def test_wrong_usage(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    assert run(arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write anything")
+def test_permissions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "map.tn").chmod(0)
+    assert run(["check", "map.tn"]) == 2
+    assert "permission denied" in capsys.readouterr().err
+
+
+def test_a_bug_of_ours_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tncompile
+
+    def breaks(*arguments: object, **named: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(tncompile, "load", breaks)
+    assert run(["compile", "map.tn"]) == 70
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error[TN900]: a bug of tncompile, not of your file: KeyError: 'lost'" in err
+    assert "report" in err
+    assert "Traceback" not in err
+    monkeypatch.setenv(application.TRACEBACK, "1")
+    assert run(["compile", "map.tn"]) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import tncompile
+
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"tncompile {tncompile.__version__}\n"
+
+
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `--help` prints."""
+    assert run([command, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_in_help_work(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = re.findall(r"^ +(.*\btncompile .*)$", help_of(command, capsys), re.MULTILINE)
+    examples = [line for line in examples if not line.startswith("Usage")]
+    assert examples, "no example"
+    for line in examples:
+        script = line.replace("tncompile ", f"{shlex.quote(sys.executable)} -m tncompile.cli ", 1)
+        if line.startswith("echo"):
+            script = line.replace("| tncompile", f"| {sys.executable} -m tncompile.cli")
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert command in ("check", "fmt") or done.stdout or "-o" in line
+
+
+def test_commands_without_arguments_show_help(capsys: pytest.CaptureFixture[str]) -> None:
+    run([])
+    out, err = capsys.readouterr()
+    assert all(command in out + err for command in COMMANDS)
+
+
+def test_colors_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert writing.wants_color(stream)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not writing.wants_color(stream)
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not writing.wants_color(stream)
+    assert not writing.wants_color(open(os.devnull))
+
+
+def test_a_bar_that_is_stopped_before_it_starts() -> None:
+    bar = waiting._Bar("waiting")
+    bar.stop()
+    bar.start()
+    assert bar._progress is None
+
+
+def test_a_reader_that_leaves_early(folder: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{shlex.quote(sys.executable)} -m tncompile.cli compile map.tn | head -1"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr
+
+
+def process(arguments: list[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """A command as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tncompile.cli", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

@@ -1,0 +1,96 @@
+"""The documentation is true: its Python runs, its commands run, the files that it names exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/design.md", "CONTRIBUTING.md", "examples/digits/README.md")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a language in a page, in order."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_python_of_the_readme_runs(tmp_path: Path) -> None:
+    script = "\n".join(blocks("README.md", "python"))
+    for k, text in enumerate(blocks("README.md", "tn")):
+        (tmp_path / ("linear.tn" if k == 0 else f"block{k}.tn")).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_source_in_the_readme_is_what_is_emitted() -> None:
+    import tncompile
+
+    spec = tncompile.loads(blocks("README.md", "tn")[0])
+    emitted = spec.instantiate("TT512").source(batch=64)
+    shown = blocks("README.md", "py")[0]
+    assert shown in emitted, "the README shows another forward than the compiler emits"
+
+
+def test_cost_table_in_the_readme_is_what_is_printed() -> None:
+    import tncompile
+
+    spec = tncompile.loads(blocks("README.md", "tn")[0])
+    printed = str(spec.instantiate("TT512").cost(batch=64))
+    assert [line.rstrip() for line in blocks("README.md", "text")[0].splitlines()] == [
+        line.rstrip() for line in printed.splitlines()
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_named_in_a_page_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    folders = r"(?:tncompile|tests|examples|benchmarks|docs|grammar|language|network|planning|emission)"
+    for name in re.findall(rf"`({folders}/[\w/.-]+\.\w+)`", text):
+        inside = name if (ROOT / name).exists() else f"tncompile/{name}"
+        assert (ROOT / inside).exists(), f"{page} names {name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
+
+
+def test_make_targets_named_in_the_pages_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"\bmake ([a-z]+)\b", (ROOT / page).read_text(encoding="utf-8")))
+        used = {name for name in named if f"`make {name}" in (ROOT / page).read_text()}
+        assert used <= targets, f"{page} names {used - targets}"
+
+
+def test_nothing_names_a_folder_of_one_machine() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    homes = re.compile(r"(?<![\w.])/(?:home|root|Users)/\w+")
+    for name in listed.stdout.split():
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".tn", ".toml", ".lark", ".txt", ".sh", ""} and (
+            path.is_file() and path != Path(__file__)
+        ):
+            assert not homes.search(path.read_text(encoding="utf-8")), name
+
+
+def test_shell_environment_does_not_matter() -> None:
+    """`tncompile` prints the same under the C locale."""
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tncompile.cli", "explain", "TN401"],
+        env=environment,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode("utf-8")

@@ -1,0 +1,299 @@
+"""What a user holds: a spec (a file), and an architecture (one block of it with its arguments)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
+from tncompile.language.source import SourceFile, Span
+
+if TYPE_CHECKING:
+    import torch
+
+    from tncompile.compiler import Options
+    from tncompile.emission import GeneratedModule
+    from tncompile.language.linked import LinkedProgram, ParameterSummary
+    from tncompile.language.resolved import ResolvedNetwork
+    from tncompile.lowering import TensorProgram
+    from tncompile.network.model import TensorNetwork
+    from tncompile.planning import ContractionPlan, Cost
+
+Progress = Callable[[int, int], None]
+
+STAGES = ("program", "network", "plan", "tensor-program", "torch")
+"""What `Architecture.describe` shows, in the order of the pipeline."""
+
+DEFAULT_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block that a file offers: `network` or `model`, its parameters and docstring."""
+
+    kind: str
+    parameters: tuple[ParameterSummary, ...]
+    doc: str | None
+
+
+class Spec:
+    """A `.tn` file that parses and whose named instances are right."""
+
+    def __init__(self, linked: LinkedProgram) -> None:
+        self._linked = linked
+
+    def __repr__(self) -> str:
+        return f"Spec({self._linked.source.name!r}, blocks={list(self.blocks)})"
+
+    @cached_property
+    def blocks(self) -> dict[str, Block]:
+        """What can be instantiated, by name; imported blocks too."""
+        return {
+            name: Block(block.kind, block.parameters, block.doc)
+            for name, block in self._linked.blocks.items()
+        }
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is odd about the file without being wrong."""
+        return self._linked.warnings
+
+    def describe(self) -> str:
+        """The canonical source of the file."""
+        return self._linked.program.describe()
+
+    def instantiate(self, target: str = "", /, **arguments: object) -> Architecture:
+        """A block with its arguments.
+
+        `target` is a name, or a call in the language (`"MPO(ins = [4, 8], outs = [8, 4])"`); with
+        nothing at all it is the one block of the file. Keyword arguments are integers, booleans,
+        floats and lists of integers. Raises `CompileError` with all that is wrong.
+        """
+        from tncompile.language.resolving import resolve
+
+        return Architecture(resolve(self._linked, target, arguments), self._linked)
+
+
+class Architecture:
+    """One network with all its sizes: its source, its cost, its module."""
+
+    def __init__(
+        self, resolved: ResolvedNetwork, linked: LinkedProgram, text: str | None = None
+    ) -> None:
+        self._resolved = resolved
+        self._linked = linked
+        self._text = text
+        self._plans: dict[tuple[object, ...], ContractionPlan] = {}
+        self._sources: dict[tuple[object, ...], GeneratedModule] = {}
+        self.progress: Progress | None = None
+
+    def __repr__(self) -> str:
+        return f"Architecture({self._resolved.target})"
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is odd about the network without being wrong."""
+        return self._resolved.warnings
+
+    @cached_property
+    def network(self) -> TensorNetwork:
+        """The validated network: indices, tensors, inputs, output."""
+        from tncompile.compiler import build_network
+
+        return build_network(self._resolved)
+
+    def text(self) -> str:
+        """The `.tn` source that the architecture comes from."""
+        return self._linked.source.text if self._text is None else self._text
+
+    def plan(
+        self,
+        batch: int | tuple[int, ...] = DEFAULT_BATCH,
+        minimize: str = "time",
+        *,
+        sizes: Mapping[str, int] | None = None,
+        search: str = "normal",
+        memory_limit: int | None = None,
+    ) -> ContractionPlan:
+        """The order of contraction for one or several products of the leading axes.
+
+        `minimize` is `"time"` (predicted), `"flops"` or `"memory"`; `sizes` are those of `batch`
+        axes by name, in elements; `memory_limit` is in bytes. Raises `CompileError` (TN502) where no
+        plan keeps to it.
+        """
+        from tncompile.compiler import Options
+
+        held = (batch,) if isinstance(batch, int) else tuple(batch)
+        options = Options(held, dict(sizes or {}), minimize, search, memory_limit)
+        return self._planned(options)
+
+    def cost(
+        self,
+        batch: int = DEFAULT_BATCH,
+        *,
+        sizes: Mapping[str, int] | None = None,
+        minimize: str = "time",
+        search: str = "normal",
+    ) -> Cost:
+        """What a forward and a training step cost at this batch, and what the alternatives do."""
+        from tncompile.planning import cost
+
+        planned = self.plan(batch, minimize, sizes=sizes, search=search)
+        return cost(self.network, planned, batch=batch, sizes=sizes or {})
+
+    def source(
+        self,
+        *,
+        batch: int | tuple[int, ...] = DEFAULT_BATCH,
+        sizes: Mapping[str, int] | None = None,
+        minimize: str = "time",
+        search: str = "normal",
+        stacked: bool = False,
+        plan: ContractionPlan | None = None,
+    ) -> str:
+        """The PyTorch file that `module()` runs."""
+        planned = plan or self.plan(batch, minimize, sizes=sizes, search=search)
+        return self._generated(planned, stacked).source
+
+    def module(
+        self,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int | None = None,
+        batch: int | tuple[int, ...] = DEFAULT_BATCH,
+        sizes: Mapping[str, int] | None = None,
+        minimize: str = "time",
+        search: str = "normal",
+        stacked: bool = False,
+        plan: ContractionPlan | None = None,
+    ) -> torch.nn.Module:
+        """An `nn.Module` with the declared parameters, ready to train.
+
+        `seed` makes the start reproducible and leaves torch's own generator alone. `batch` is what
+        it is planned for; it takes any batch. `stacked` keeps each family as one parameter.
+        """
+        from tncompile.emission.loading import instantiate
+
+        planned = plan or self.plan(batch, minimize, sizes=sizes, search=search)
+        generated = self._generated(planned, stacked)
+        return instantiate(generated, dtype=dtype, device=device, seed=seed)
+
+    def describe(self, stage: str, *, batch: int | tuple[int, ...] | None = None) -> str:
+        """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
+        from tncompile.compiler import lower_network
+
+        match stage:
+            case "program":
+                return self._linked.program.describe()
+            case "network":
+                return self.network.describe()
+            case "plan":
+                return self.plan(batch or DEFAULT_BATCH).describe()
+            case "tensor-program":
+                return lower_network(self.network, self.plan(batch or DEFAULT_BATCH)).describe()
+            case "torch":
+                return self.source(batch=batch or DEFAULT_BATCH)
+            case _:
+                raise ValueError(f"the stages are {', '.join(STAGES)}, not {stage!r}")
+
+    # ── stages kept ────────────────────────────────────────────────────────────────────────────
+
+    def _planned(self, options: Options) -> ContractionPlan:
+        from tncompile.compiler import plan_network
+        from tncompile.planning import NoPlanError
+
+        key = (
+            options.batch,
+            tuple(sorted(options.sizes.items())),
+            options.minimize,
+            options.search,
+            options.memory_limit,
+        )
+        if key not in self._plans:
+            try:
+                self._plans[key] = plan_network(self.network, options, self.progress)
+            except NoPlanError as error:
+                raise CompileError((self._no_plan(str(error)),)) from None
+        return self._plans[key]
+
+    def _no_plan(self, message: str) -> Diagnostic:
+        span: Span = self._resolved.block.name.span
+        return Diagnostic(
+            Code.NO_PLAN,
+            message,
+            Label(span, "no order of contraction fits"),
+            notes=("peak memory counts inputs, parameters and every value alive at once",),
+            hint="raise the memory limit, or lower the batch size or the ranks",
+        )
+
+    def _generated(self, planned: ContractionPlan, stacked: bool) -> GeneratedModule:
+        from tncompile.compiler import generate_module, lower_network
+
+        key = (planned.to_json(), stacked)
+        if key not in self._sources:
+            program: TensorProgram = lower_network(self.network, planned)
+            self._sources[key] = generate_module(self.network, planned, program, stacked=stacked)
+        return self._sources[key]
+
+
+def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> Spec:
+    """The spec of a `.tn` file.
+
+    Imports are looked up beside the file and stay under its folder, or under `root`. Raises
+    `FileNotFoundError`, or `CompileError` with all that is wrong.
+    """
+    from tncompile.language.linking import link
+
+    file = Path(path)
+    source = SourceFile(os.fspath(path), _decode(file.read_bytes(), os.fspath(path)))
+    return Spec(link(source, folder=file.parent, root=Path(root) if root is not None else None))
+
+
+def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = "<text>") -> Spec:
+    """The spec of a text. Without a `root` it imports only `std/`."""
+    from tncompile.language.linking import link
+
+    held = Path(root) if root is not None else None
+    return Spec(link(SourceFile(name, text), folder=held, root=held))
+
+
+def from_einsum(equation: str, *shapes: Any, inputs: int = 1, name: str = "Einsum") -> Architecture:
+    """The network of an einsum equation; its `text()` is the `.tn` source.
+
+    One shape an operand; the first `inputs` operands are inputs of `forward`, the others trainable
+    tensors. A size None makes a run-time batch axis. Raises `ValueError` where the equation or a
+    shape is wrong.
+    """
+    from tncompile.language.linking import link
+    from tncompile.language.resolving import resolve
+    from tncompile.network.einsum import from_einsum as write
+
+    text = write(equation, *shapes, inputs=inputs, name=name)
+    linked = link(SourceFile("<einsum>", text), folder=None, root=None)
+    return Architecture(resolve(linked, name, {}), linked)
+
+
+def _decode(content: bytes, name: str) -> str:
+    """The text of a file; TN103 at the first byte that is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8")
+        source = SourceFile(name, before + "\ufffd")
+        place = Span(source, len(before), len(before) + 1)
+        raise CompileError(
+            (
+                Diagnostic(
+                    Code.UNKNOWN_CHARACTER,
+                    f"byte {error.start} (0x{content[error.start]:02x}) is not UTF-8",
+                    Label(place, "not text from here"),
+                    notes=("a .tn file is UTF-8 text",),
+                    hint="save the file as UTF-8",
+                ),
+            )
+        ) from None

@@ -1,0 +1,106 @@
+"""The pipeline, in order: text, program, network, plan, tensor program, PyTorch source.
+
+One function a stage, each pure: equal arguments give equal results, to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tncompile.emission import GeneratedModule, emit
+from tncompile.emission.initialization import initialize
+from tncompile.language.diagnostics import InternalError
+from tncompile.language.linked import LinkedProgram
+from tncompile.language.linking import link
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.resolving import resolve
+from tncompile.language.source import SourceFile
+from tncompile.lowering import TensorProgram, lower
+from tncompile.network.building import build
+from tncompile.network.model import TensorNetwork
+from tncompile.network.verifying import verify_network
+from tncompile.planning import ContractionPlan, plan
+
+Progress = Callable[[int, int], None]
+
+MAXIMAL_NORM_FLOPS = 4e10
+"""Contracting a network with itself, to start it exactly, may take this many operations."""
+
+MAXIMAL_NORM_BYTES = 2**30
+"""And this much memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a compilation may be asked for beside the network.
+
+    batch     the products of the leading axes `...` to plan for
+    sizes     run-time sizes of `batch` axes by name
+    minimize  `time` (predicted), `flops` or `memory`
+    search    `fast`, `normal` or `thorough`
+    """
+
+    batch: tuple[int, ...] = (64,)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    minimize: str = "time"
+    search: str = "normal"
+    memory_limit: int | None = None
+
+
+def read_program(source: SourceFile, folder: Path | None, root: Path | None) -> LinkedProgram:
+    """Text to blocks: parsed, imports followed, named instances checked."""
+    return link(source, folder=folder, root=root)
+
+
+def resolve_network(
+    linked: LinkedProgram, target: str, arguments: Mapping[str, object]
+) -> ResolvedNetwork:
+    """A block and its arguments to indices, tensors and legs with their sizes."""
+    return resolve(linked, target, arguments)
+
+
+def build_network(resolved: ResolvedNetwork) -> TensorNetwork:
+    """The resolved network as the model that everything after it works on."""
+    network = build(resolved)
+    if wrong := next(verify_network(network), None):
+        raise InternalError(f"{network.target}: {wrong}")
+    return network
+
+
+def plan_network(
+    network: TensorNetwork, options: Options, progress: Progress | None = None
+) -> ContractionPlan:
+    """Contraction trees searched, lowered and compared; one variant a batch size that needs it."""
+    return plan(
+        network,
+        batch=options.batch,
+        sizes=options.sizes,
+        minimize=options.minimize,
+        search=options.search,
+        memory_limit=options.memory_limit,
+        progress=progress,
+    )
+
+
+def lower_network(network: TensorNetwork, planned: ContractionPlan) -> TensorProgram:
+    """The tensor program of the plan's main variant."""
+    main = planned.main
+    return lower(network, main.tree, sizes=main.sizes)
+
+
+def norm_program(network: TensorNetwork) -> TensorProgram | None:
+    """A scalar network lowered in logarithms; None where that would take too long."""
+    planned = plan(network, batch=1, minimize="flops", search="fast", training=False)
+    main = planned.main
+    if main.cost.flops > MAXIMAL_NORM_FLOPS or main.cost.peak_bytes > MAXIMAL_NORM_BYTES:
+        return None
+    return lower(network, main.tree, logarithm=True)
+
+
+def generate_module(
+    network: TensorNetwork, planned: ContractionPlan, program: TensorProgram, *, stacked: bool
+) -> GeneratedModule:
+    """The PyTorch source: parameters, how they start, and the program as `forward`."""
+    return emit(network, planned, program, initialize(network, norm_program), stacked=stacked)

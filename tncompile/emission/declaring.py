@@ -1,0 +1,209 @@
+"""`__init__` of an emitted class: every declared tensor under its name, families in loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from tncompile.emission.naming import Names, hidden, range_text
+from tncompile.emission.writer import comment_lines, indented, statement
+from tncompile.network.model import Parameter
+
+INDENT = 8
+
+FAMILY = '''\
+class _Family(nn.Module):
+    """Tensors of one name by subscript: `G[2]` is `G.2` in the state dict."""
+
+    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+        if isinstance(tensor, nn.Parameter):
+            self.register_parameter(str(subscript), tensor)
+        else:
+            self.register_buffer(str(subscript), tensor)
+
+    def __getitem__(self, subscript: int) -> Tensor:
+        tensor: Tensor = getattr(self, str(subscript))
+        return tensor
+'''
+
+NESTED_FAMILY = '''\
+class _Family(nn.Module):
+    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict."""
+
+    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
+        first, *rest = subscripts if isinstance(subscripts, tuple) else (subscripts,)
+        if rest:
+            if str(first) not in self._modules:
+                self.add_module(str(first), _Family())
+            getattr(self, str(first))[tuple(rest)] = tensor
+        elif isinstance(tensor, nn.Parameter):
+            self.register_parameter(str(first), tensor)
+        else:
+            self.register_buffer(str(first), tensor)
+
+    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor:
+        first, *rest = subscripts if isinstance(subscripts, tuple) else (subscripts,)
+        held = getattr(self, str(first))
+        tensor: Tensor = held[tuple(rest)] if rest else held
+        return tensor
+'''
+
+HIDDEN = '''\
+def _hidden(self, name: str) -> Tensor:
+    """A tensor whose name nn.Module or Python has other uses for."""
+    tensor = self._parameters[name] if name in self._parameters else self._buffers[name]
+    assert tensor is not None
+    return tensor
+'''
+
+HIDDEN_FAMILY = '''\
+def _hidden_family(self, name: str) -> _Family:
+    """A family whose name nn.Module or Python has other uses for."""
+    family = self._modules[name]
+    assert isinstance(family, _Family)
+    return family
+'''
+
+
+def write_family_class(parameters: Sequence[Parameter]) -> list[str]:
+    """The container of families, as simple as the subscripts allow; nothing without families."""
+    depth = max((len(parameter.subscripts) for parameter in parameters), default=0)
+    if not depth:
+        return []
+    return (FAMILY if depth == 1 else NESTED_FAMILY).splitlines()
+
+
+def write_accessors(parameters: Sequence[Parameter]) -> list[list[str]]:
+    """The methods that reach tensors with names that cannot be attributes."""
+    held = [parameter for parameter in parameters if hidden(parameter.family)]
+    methods: list[list[str]] = []
+    if any(not parameter.subscripts for parameter in held):
+        methods.append(HIDDEN.splitlines())
+    if any(parameter.subscripts for parameter in held):
+        methods.append(HIDDEN_FAMILY.splitlines())
+    return methods
+
+
+def write_annotations(parameters: Sequence[Parameter]) -> list[str]:
+    """Annotations of buffers, which type checkers cannot see in `register_buffer`."""
+    return [
+        f"{parameter.family}: Tensor"
+        for parameter in parameters
+        if parameter.frozen and not parameter.subscripts and not hidden(parameter.family)
+    ]
+
+
+def write_init(parameters: Sequence[Parameter]) -> list[str]:
+    """The method, without indentation."""
+    head = [
+        "def __init__(",
+        "    self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None",
+        ") -> None:",
+    ]
+    body = ["super().__init__()"]
+    if parameters:
+        body += [
+            "",
+            "def empty(*shape: int) -> Tensor:",
+            "    return torch.empty(shape, device=device, dtype=dtype)",
+            "",
+        ]
+    names = Names(["self", "device", "dtype", "empty", "h", "i", "j", "k"])
+    for _, group in groupby(parameters, lambda parameter: parameter.family):
+        body += _family(list(group), names)
+    return [*head, *indented([*body, "self.reset_parameters()"])]
+
+
+def _family(members: list[Parameter], names: Names) -> list[str]:
+    """A tensor, or a family as `self.G[k] = …` in loops over equal shapes."""
+    first = members[0]
+    name = first.family
+    if not first.subscripts:
+        legs = ", ".join(" ".join(axis) for axis in first.axes)
+        empty = f"empty({_sizes(first.shape)})"
+        if hidden(name) and first.frozen:
+            text = f'self._buffers["{name}"] = {empty}'
+        elif hidden(name):
+            text = f'self._parameters["{name}"] = nn.Parameter({empty})'
+        elif first.frozen:
+            text = f'self.register_buffer("{name}", {empty})'
+        else:
+            text = f"self.{name} = nn.Parameter({empty})"
+        return statement(text, legs, indent=INDENT)
+    holder = f"self.{name}"
+    lines = comment_lines(first.written, indent=INDENT)
+    if hidden(name):
+        holder = names.fresh(name)
+        lines.append(f'{holder} = self._modules["{name}"] = _Family()')
+    else:
+        lines.append(f"{holder} = _Family()")
+    given = [(parameter.subscripts, parameter.shape) for parameter in members]
+    return lines + _assignments(_nest(given), holder, (), first.frozen)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+# ── loops ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """Consecutive values of a subscript with equal bodies: deeper loops, or a shape."""
+
+    numbers: range
+    body: tuple[_Loop, ...] | tuple[int, ...]
+    last: bool
+
+
+Member = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def _nest(members: Sequence[Member]) -> tuple[_Loop, ...]:
+    """The members (subscripts, shape) in their order as nested loops."""
+    loops: list[_Loop] = []
+    for number, group in groupby(members, lambda member: member[0][0]):
+        inner = list(group)
+        last = len(inner[0][0]) == 1
+        body = inner[0][1] if last else _nest([(rest[1:], shape) for rest, shape in inner])
+        before = loops[-1] if loops else None
+        if before is not None and before.numbers.stop == number and before.body == body:
+            loops[-1] = _Loop(range(before.numbers.start, number + 1), body, last)
+        else:
+            loops.append(_Loop(range(number, number + 1), body, last))
+    return tuple(loops)
+
+
+VARIABLES = ("k", "j", "i", "h")
+
+
+def _assignments(
+    loops: tuple[_Loop, ...], holder: str, outer: tuple[str, ...], frozen: bool
+) -> list[str]:
+    """The statements of some loops; a loop over one value is written without `for`."""
+    lines: list[str] = []
+    for loop in loops:
+        single = len(loop.numbers) == 1
+        variable = str(loop.numbers.start) if single else _variable(outer)
+        subscripts = (*outer, variable)
+        if loop.last:
+            shape = tuple(size for size in loop.body if isinstance(size, int))
+            tensor = f"empty({_sizes(shape)})"
+            value = tensor if frozen else f"nn.Parameter({tensor})"
+            inner = [f"{holder}[{', '.join(subscripts)}] = {value}"]
+        else:
+            deeper = tuple(body for body in loop.body if isinstance(body, _Loop))
+            inner = _assignments(deeper, holder, subscripts, frozen)
+        if single:
+            lines += inner
+        else:
+            lines += [f"for {variable} in {range_text(loop.numbers)}:", *indented(inner)]
+    return lines
+
+
+def _variable(outer: tuple[str, ...]) -> str:
+    """A loop variable that the outer loops do not use."""
+    free = [name for name in VARIABLES if name not in outer]
+    return free[0] if free else f"k{len(outer)}"

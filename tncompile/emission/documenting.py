@@ -1,0 +1,166 @@
+"""The texts of an emitted file: its header and the docstring of its class."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from tncompile.emission.writer import WIDTH, comment_lines, compact, filled
+from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
+from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.planning.plan import ContractionPlan
+
+SHOWN = 24
+"""Contractions that a docstring lists; of more it shows the largest."""
+
+
+def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
+    """Who made the file, from what, for what."""
+    lines = comment_lines(f"Made by tncompile from {network.target}.")
+    planned = f"Planned for {_planned_for(plan)} on the machine profile {plan.machine}."
+    return lines + comment_lines(f"{planned} It needs nothing but PyTorch.")
+
+
+def write_docstring(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
+    """What the class computes, from which parameters, and how: without indentation."""
+    room = WIDTH - 4
+    summary, *rest = _doc(network, room)
+    lines = [f'"""{summary}', *rest, "", *filled(_equation(network), room, hanging="    ")]
+    if network.parameters:
+        lines += ["", "Parameters, by key in the state dict:", *_parameters(network, room)]
+    if plan.main.tree.steps:
+        lines += ["", *_contraction(network, plan, room)]
+    return [*(line.rstrip() for line in lines), '"""']
+
+
+def _doc(network: TensorNetwork, room: int) -> list[str]:
+    """The documentation of the spec, safe inside a docstring."""
+    text = network.doc or f"The tensor network {network.name}."
+    safe = text.strip().replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    lines: list[str] = []
+    for line in safe.splitlines():
+        fits = len(line) <= room - (3 if not lines else 0)
+        lines += [line.rstrip()] if fits else filled(line, room - 3)
+    return lines or [network.name]
+
+
+def _planned_for(plan: ContractionPlan) -> str:
+    sizes = ", ".join(
+        f"{size}" if name == "..." else f"{name} = {size}" for name, size in plan.main.sizes.items()
+    )
+    return f"a batch of {sizes}" if sizes else "no batch axes"
+
+
+# ── the equation ───────────────────────────────────────────────────────────────────────────────
+
+
+def _equation(network: TensorNetwork) -> str:
+    """The output as a sum of products, in the words of the spec."""
+    output = set(network.output.legs)
+    carried = dict.fromkeys(leg for tensor in network.tensors for leg in tensor.legs)
+    summed = _and(compact(leg for leg in carried if leg not in output))
+    factors = compact(_factor(tensor.name, tensor.conjugate) for tensor in network.tensors)
+    product = " ".join(factors) or "1"
+    text = f"{network.output.written} = "
+    text += f"the sum over {summed} of {product}" if summed else product
+    for bias in network.biases:
+        text += f" + {network.parameter[bias.parameter].family}"
+    if network.output.log:
+        text += ", as its sign and the logarithm of its magnitude"
+    ties = dict.fromkeys(
+        f"{tensor.name} is {_name(network.parameter[tensor.source])}"
+        for tensor in network.tensors
+        if tensor.role == "parameter"
+        and tensor.name.split("[")[0] != _family(network, tensor.source)
+    )
+    if ties:
+        few = list(ties) if len(ties) <= 6 else [*list(ties)[:5], "…"]
+        text += f"; {', '.join(few)}"
+    return text + "."
+
+
+def _factor(name: str, conjugate: bool) -> str:
+    return f"conj({name})" if conjugate else name
+
+
+def _family(network: TensorNetwork, key: str) -> str:
+    return network.parameter[key].family
+
+
+def _name(parameter: Parameter) -> str:
+    """The parameter as the spec writes it."""
+    if not parameter.subscripts:
+        return parameter.family
+    return f"{parameter.family}[{', '.join(map(str, parameter.subscripts))}]"
+
+
+def _and(names: list[str]) -> str:
+    return ", ".join(names)
+
+
+# ── parameters ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _parameters(network: TensorNetwork, room: int) -> list[str]:
+    """Key, shape and legs, members of a family with one shape on one line."""
+    rows: list[tuple[str, str, str]] = []
+    for _, group in groupby(
+        network.parameters, lambda p: (p.family, p.subscripts[:-1], p.shape, p.frozen)
+    ):
+        members = list(group)
+        first, last = members[0], members[-1]
+        key = first.key if len(members) == 1 else f"{first.key} … {last.key}"
+        legs = ", ".join(" ".join(axis) for axis in first.axes)
+        if len(members) > 1:
+            legs += " …"
+        shape = "x".join(map(str, first.shape)) or "scalar"
+        rows.append((key, shape, legs + (" (frozen)" if first.frozen else "")))
+    cut = len(rows) - SHOWN
+    shown = rows if cut <= 0 else rows[:SHOWN]
+    widths = [max(len(row[k]) for row in shown) for k in (0, 1)]
+    lines = [
+        f"    {key:<{widths[0]}}  {shape:<{widths[1]}}  {legs}"[:room] for key, shape, legs in shown
+    ]
+    return lines + ([f"    … and {cut} more"] if cut > 0 else [])
+
+
+# ── the contraction ────────────────────────────────────────────────────────────────────────────
+
+
+def _contraction(network: TensorNetwork, plan: ContractionPlan, room: int) -> list[str]:
+    """Every contraction with its multiply-adds, or the largest ones."""
+    tree = plan.main.tree
+    sizes = {index.name: index.size or plan.main.sizes[index.name] for index in network.indices}
+    legs: list[tuple[str, ...]] = [operand.legs for operand in tree.operands]
+    legs += [step.legs for step in tree.steps]
+    costs = [multiply_adds(sizes, legs[step.left], legs[step.right]) for step in tree.steps]
+    total = f"{sum(costs):,} multiply-adds"
+    if len(costs) <= SHOWN:
+        head = f"Contracted in {len(costs)} steps, {total} for {_planned_for(plan)}:"
+        chosen = list(range(len(costs)))
+    else:
+        head = f"Contracted in {len(costs)} steps, {total} for {_planned_for(plan)}, the largest:"
+        chosen = sorted(sorted(range(len(costs)), key=lambda k: (-costs[k], k))[:6])
+    if len(costs) == 1:
+        head = head.replace("1 steps", "1 step")
+    rows = [_row(network, tree, tree.steps[k], k) for k in chosen]
+    left = min(max(len(row[0]) for row in rows), room // 2)
+    lines = filled(head, room)
+    for (text, kept), k in zip(rows, chosen, strict=True):
+        line = f"    {text:<{left}}  {costs[k]:>{len(f'{max(costs):,}')},}  -> {kept}"
+        lines.append(line if len(line) <= room else f"{line[: room - 1]}…")
+    return lines
+
+
+def _row(
+    network: TensorNetwork, tree: ContractionTree, step: Contraction, number: int
+) -> tuple[str, str]:
+    """`[2]  [1] G[1]` and the legs that the result keeps."""
+    names = []
+    for side in (step.left, step.right):
+        if side < len(tree.operands):
+            tensor = network.tensors[tree.operands[side].tensor]
+            names.append(_factor(tensor.name, tensor.conjugate))
+        else:
+            names.append(f"[{side - len(tree.operands) + 1}]")
+    kept = ", ".join(compact(step.legs)) or "a number"
+    return f"[{number + 1}] {names[0]} · {names[1]}", kept

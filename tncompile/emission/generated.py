@@ -1,0 +1,33 @@
+"""The last stage before PyTorch: the source text of a module, and what it declares."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A tensor of the state dict; a buffer where it is frozen."""
+
+    key: str
+    shape: tuple[int, ...]
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedModule:
+    """A complete Python file that imports only torch and math, and the class in it to use."""
+
+    source: str
+    class_name: str
+    parameters: tuple[Declared, ...]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the source, the same everywhere: equal digests are equal modules."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+    def describe(self) -> str:
+        """The source."""
+        return self.source

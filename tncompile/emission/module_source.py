@@ -1,0 +1,218 @@
+"""A whole file: header, imports, helper functions and the class."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from tncompile.emission.arguments import BROADCAST, CHECKED_IDS, Arguments, write_arguments
+from tncompile.emission.declaring import (
+    write_accessors,
+    write_annotations,
+    write_family_class,
+    write_init,
+)
+from tncompile.emission.documenting import write_docstring, write_header
+from tncompile.emission.generated import Declared, GeneratedModule
+from tncompile.emission.initialization import Estimate, Initialization
+from tncompile.emission.naming import Members, Names, class_name
+from tncompile.emission.operations import Scope
+from tncompile.emission.resetting import write_estimate, write_functions, write_reset_parameters
+from tncompile.emission.statements import Written, write_steps
+from tncompile.emission.writer import WIDTH, call, indented
+from tncompile.lowering.program import Add, MatMul, Multiply, Rescale, Sum, TensorProgram
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.plan import ContractionPlan
+
+INDENT = 8
+
+RESCALED = '''\
+def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """`t` divided by its largest magnitude over some axes, and the logarithm of that."""
+    size = t.detach().abs()
+    size = size.amax(axes, keepdim=True) if axes else size
+    size = size.to(torch.promote_types(size.dtype, torch.float32))
+    size = torch.where((size > 0) & size.isfinite(), size, 1)
+    return t / size.to(t.real.dtype), size.log().squeeze(axes) if axes else size.log()
+'''
+
+
+def emit(
+    network: TensorNetwork,
+    plan: ContractionPlan,
+    program: TensorProgram,
+    initialization: Initialization,
+    *,
+    stacked: bool = False,
+) -> GeneratedModule:
+    """The PyTorch source of a network; equal arguments give equal bytes.
+
+    `stacked` keeps a family of equal shapes as one parameter with a first axis over its members.
+    """
+    name = class_name(network.name)
+    members = Members(network.parameters)
+    norm = _norm_program(initialization)
+    blocks = [write_family_class(network.parameters)]
+    if any(given.integer for given in network.inputs):
+        blocks.append(CHECKED_IDS.splitlines())
+    if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
+        blocks.append(BROADCAST.splitlines())
+    if any(_rescales(held) for held in (program, norm) if held is not None):
+        blocks.append(RESCALED.splitlines())
+    blocks.append(write_functions(initialization))
+    methods = [write_init(network.parameters)]
+    methods.append(write_reset_parameters(initialization, members))
+    if norm is not None:
+        methods.append(write_norm(norm, network))
+    elif initialization.rescaling is not None:
+        methods.append(write_estimate(initialization.rescaling, members))
+    methods += write_accessors(network.parameters)
+    methods.append(write_forward(network, program, members))
+    body = write_docstring(network, plan)
+    if annotations := write_annotations(network.parameters):
+        body += ["", *annotations]
+    for method in methods:
+        body += ["", *method]
+    blocks.append([f"class {name}(nn.Module):", *indented(body)])
+    written = [line for block in blocks if block for line in ("", "", *block)]
+    imports = ["import torch", "from torch import Tensor, nn"]
+    if any("math." in line for line in written):
+        imports = ["import math", "", *imports]
+    lines = [*write_header(network, plan), "", *imports, *written]
+    declared = tuple(Declared(p.key, p.shape, p.frozen) for p in network.parameters)
+    return GeneratedModule("\n".join(lines) + "\n", name, declared)
+
+
+def _norm_program(initialization: Initialization) -> TensorProgram | None:
+    """The network contracted with itself, where the initialization does that."""
+    rescaling = initialization.rescaling
+    if rescaling is None or isinstance(rescaling.measure, Estimate):
+        return None
+    return rescaling.measure
+
+
+def _rescales(program: TensorProgram) -> bool:
+    return any(isinstance(step.operation, Rescale) for step in program.steps)
+
+
+def write_norm(program: TensorProgram, network: TensorNetwork) -> list[str]:
+    """The method that contracts the network with itself, in float32 at least."""
+    names = Names(["self", "dtype"])
+    members = Members(network.parameters, cast=".to(dtype)")
+    like = Members(network.parameters).read(network.parameters[0].key)
+    scope = Scope(names, members, {}, {}, "dtype", f"{like}.device")
+    written = write_steps(program, scope)
+    log = written.log or "0"
+    body = [
+        '"""The logarithm of the squared norm of the whole map, by contracting it with itself."""',
+        f"dtype = torch.promote_types({like}.dtype, torch.float32)",
+        *written.lines,
+        f"return {written.result}.abs().log() + {log}",
+    ]
+    return ["def _log_square_norm(self) -> Tensor:", *indented(body)]
+
+
+# ── forward ────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_forward(network: TensorNetwork, program: TensorProgram, members: Members) -> list[str]:
+    """The method: checks, steps, and `...` as the user gave it."""
+    names = Names(["self"])
+    arguments = write_arguments(network, names)
+    like = _like(network, arguments, members)
+    device = like or next(iter(arguments.expressions.values()), None)
+    scope = Scope(
+        names,
+        members,
+        arguments.expressions,
+        arguments.sizes,
+        f"{like}.dtype" if like else "torch.get_default_dtype()",
+        f"{device}.device" if device else "None",
+    )
+    written = write_steps(program, scope, numbered=True)
+    signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
+    returned = "tuple[Tensor, Tensor]" if network.output.log else "Tensor"
+    head = call("def forward(", signature, f") -> {returned}:", indent=4)
+    body = [*_docstring(network), *arguments.lines, *written.lines]
+    body += _returned(network, program, scope, arguments.lead, written)
+    return [*head, *indented(_without_unused(body, arguments.sizes.values()))]
+
+
+def _docstring(network: TensorNetwork) -> list[str]:
+    given = ", ".join(held.written for held in network.inputs[:4])
+    if len(network.inputs) > 4:
+        given += ", …"
+    text = f"{network.output.written} of {given}." if given else f"{network.output.written}."
+    return [f'"""{text}"""'] if len(text) <= 85 else [f'"""{network.output.written}."""']
+
+
+def _like(network: TensorNetwork, arguments: Arguments, members: Members) -> str | None:
+    """A tensor that constants take their dtype and device from."""
+    for parameter in network.parameters:
+        return members.read(parameter.key)
+    floats = (held.name for held in network.inputs if not held.integer)
+    return next((arguments.expressions[name] for name in floats), None)
+
+
+def _returned(
+    network: TensorNetwork,
+    program: TensorProgram,
+    scope: Scope,
+    lead: str | None,
+    written: Written,
+) -> list[str]:
+    """The end of `forward`: the result with its leading axes."""
+    dotted = lead is not None and any(axis.kind == "dots" for axis in network.output.axes)
+    lengths = [f"*{lead}", *scope.shape(program.values[program.result])[1:]]
+    lines: list[str] = []
+    if network.output.log:
+        result = written.result
+        if not result.isidentifier():
+            result = scope.names.fresh("t")
+            lines.append(f"{result} = {written.result}")
+        sign, log = scope.names.fresh("sign"), scope.names.fresh("log")
+        added = f" + {written.log}" if written.log else ""
+        lines += [f"{sign} = {result}.sgn()", f"{log} = {result}.abs().log(){added}"]
+        if dotted:
+            lines += call(f"{sign} = {sign}.reshape(", lengths, indent=INDENT)
+            lines += call(f"{log} = {log}.reshape(", lengths, indent=INDENT)
+        return [*lines, f"return {sign}, {log}"]
+    text = written.unshaped if dotted else written.result
+    flat = f"{text}.reshape({', '.join(lengths)})" if dotted else text
+    autocast = _autocast_matters(program)
+    if not autocast and len(f"return {flat}") + INDENT <= WIDTH:
+        return [f"return {flat}"]
+    name = scope.names.fresh("y")
+    if len(f"{name} = {flat}") + INDENT <= WIDTH:
+        lines.append(f"{name} = {flat}")
+    else:
+        lines.append(f"{name} = {text}")
+        lines += call(f"{name} = {name}.reshape(", lengths, indent=INDENT)
+    if autocast:
+        lines += [
+            f"if {name}.dtype == torch.float32 and torch.is_autocast_enabled({name}.device.type):",
+            f"    {name} = {name}.to(torch.get_autocast_dtype({name}.device.type))",
+        ]
+    return [*lines, f"return {name}"]
+
+
+def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:
+    """The lines without those that name a run-time size which no other line uses."""
+    used = Counter(word for line in lines for word in re.findall(r"\w+", line.split("  # ")[0]))
+    unused = tuple(f"{size} = " for size in sizes if used[size] == 1)
+    return [line for line in lines if not (unused and line.startswith(unused))]
+
+
+def _autocast_matters(program: TensorProgram) -> bool:
+    """Whether autocast would leave the result in float32 although it has products to lower.
+
+    `nn.Linear` gives the low precision; here a bias or a last elementwise product promotes it.
+    """
+    last = None
+    products = False
+    for step in program.steps:
+        products = products or isinstance(step.operation, MatMul)
+        if isinstance(step.operation, MatMul | Multiply | Add | Sum):
+            last = step.operation
+    return products and not isinstance(last, MatMul)

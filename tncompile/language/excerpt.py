@@ -1,0 +1,74 @@
+"""A line of source as a terminal shows it: tabs, wide and invisible characters, long lines."""
+
+from __future__ import annotations
+
+from unicodedata import category, combining, east_asian_width
+
+_WIDTH = 100
+_MARGIN = 20
+_TAB = 4
+
+
+class Line:
+    """The columns of a line; `shown` is what to print, `columns` where code points land in it."""
+
+    def __init__(self, text: str, *, first: int = 0, cut: bool = True) -> None:
+        """Show from code point `first` on, as much as fits unless `cut` is off."""
+        self._first = first
+        self._starts: list[int] = []
+        pieces = ["…"] if first else []
+        column = len(pieces)
+        for character in text[first:]:
+            shown = _shown(character, column)
+            width = _width(shown)
+            if cut and column + width > _WIDTH:
+                pieces.append("…")
+                break
+            self._starts.append(column)
+            pieces.append(shown)
+            column += width
+        self._end = column
+        self.shown = "".join(pieces)
+
+    @classmethod
+    def around(cls, text: str, focus: tuple[int, int], marked: tuple[int, int]) -> Line:
+        """A line cut so that all of `marked` is seen where that fits, else the start of `focus`."""
+        whole = cls(text)
+        if marked[1] <= whole._known:
+            return whole
+        first, last = marked
+        fits = cls(text, first=max(0, first - _MARGIN))
+        if last <= first - min(first, _MARGIN) + fits._known:
+            return fits
+        return cls(text, first=max(0, focus[0] - _MARGIN))
+
+    @property
+    def _known(self) -> int:
+        return len(self._starts)
+
+    def columns(self, start: int, end: int) -> tuple[int, int]:
+        """The columns of code points `start` to `end`: at least one, clipped to what is shown."""
+        left = self._column(start)
+        return left, max(self._column(end), left + 1)
+
+    def _column(self, position: int) -> int:
+        place = position - self._first
+        if place < 0:
+            return 0
+        return self._starts[place] if place < len(self._starts) else self._end
+
+
+def _shown(character: str, column: int) -> str:
+    if character == "\t":
+        return " " * (_TAB - column % _TAB)
+    if category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"):
+        return "\N{REPLACEMENT CHARACTER}"
+    return character
+
+
+def _width(shown: str) -> int:
+    if len(shown) != 1 or shown.isascii():
+        return len(shown)
+    if combining(shown) or category(shown) in ("Mn", "Me"):
+        return 0
+    return 2 if east_asian_width(shown) in ("W", "F") else 1

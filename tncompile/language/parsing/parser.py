@@ -1,0 +1,197 @@
+"""Parsing: drives the automaton over the tokens of a text and goes on after a mistake."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from tncompile.language.diagnostics import CompileError, Diagnostic
+from tncompile.language.parsing.automaton import MOST_NESTED, Automaton, Piece
+from tncompile.language.parsing.habits import recognize
+from tncompile.language.parsing.lexing import ERRORS, SEMICOLON, Token, tokenize
+from tncompile.language.parsing.messages import character_error, limit_error, syntax_error
+from tncompile.language.parsing.situation import BLOCK_WORDS, Situation
+from tncompile.language.parsing.tables import END, Tables, load_tables
+from tncompile.language.source import SourceFile, Span
+from tncompile.language.syntax import Call, Declaration, Program
+
+MOST_CHARACTERS = 200_000
+MOST_DIGITS = 18
+MOST_PROBLEMS = 20
+
+
+def parse(source: SourceFile) -> Program:
+    """The syntax tree of a file.
+
+    Raises CompileError with TN101 to TN104: the first mistake, and later ones that are sure to be
+    independent of it.
+
+    >>> parse(SourceFile("a.tn", "network N = M(d = 4)")).declarations[0].name
+    Name(text='N')
+    """
+    parsing = _Parsing(source, load_tables(), "program")
+    value = parsing.run()
+    return Program(
+        cast("tuple[Declaration, ...]", value), source=source, comments=parsing.comments
+    )
+
+
+def parse_target(text: str) -> Call:
+    """The call that a target is: `MPO(ins = [4, 8])`, or a bare name, a call without arguments.
+
+    Raises CompileError, in a source named `<target>`.
+    """
+    return cast(Call, _Parsing(SourceFile("<target>", text), load_tables(), "target").run())
+
+
+class _Parsing:
+    """One run over one text."""
+
+    def __init__(self, source: SourceFile, tables: Tables, start: str) -> None:
+        self.source = source
+        self.tables = tables
+        self.automaton = Automaton(tables, source, start)
+        self.problems: list[Diagnostic] = []
+        self.semicolon_seen = False
+        if len(source.text) > MOST_CHARACTERS:
+            span = Span(source, MOST_CHARACTERS, MOST_CHARACTERS + 1)
+            label = f"character {MOST_CHARACTERS + 1:,} is here"
+            message = f"the text is longer than {MOST_CHARACTERS:,} characters"
+            hint = "split the file, and `import` its parts"
+            raise CompileError((limit_error(span, message, label, hint),))
+        self.tokens, self.comments = tokenize(source, tables)
+
+    def run(self) -> object:
+        """The value of the start symbol."""
+        position = 0
+        while position < len(self.tokens) and len(self.problems) < MOST_PROBLEMS:
+            following = self._step(position)
+            if following is None:
+                break
+            position = following
+        if self.problems:
+            raise CompileError(tuple(self.problems))
+        return self.automaton.pieces[0].value
+
+    def _step(self, position: int) -> int | None:
+        """Take the token at `position`; the next one to take, None to stop."""
+        token = self.tokens[position]
+        if token.kind in ERRORS:
+            self._report(character_error(self.source, token.kind, token.start, token.end))
+            return self._resume(position)
+        if token.kind == "NUMBER":
+            self._check_digits(token)
+        terminal = self.automaton.terminal(token)
+        if not self._begins_line_as_attribute(token, terminal):
+            if self._too_many_brackets(token):
+                return None
+            if self.automaton.feed(token, terminal):
+                return None if self._too_deep() else position + 1
+        if terminal == END and self.problems:
+            return None  # an earlier mistake may have swallowed what is missing here
+        if terminal == SEMICOLON and self.semicolon_seen:
+            return position + 1 if self.automaton.brackets == 0 else self._resume(position)
+        situation = self._situation(position, terminal)
+        self._report(syntax_error(situation, recognize(situation), self.tables))
+        if terminal == SEMICOLON and self.automaton.brackets == 0:
+            self.semicolon_seen = True
+            return position + 1
+        return self._resume(position)
+
+    def _report(self, problem: Diagnostic) -> None:
+        self.problems.append(problem)
+
+    def _begins_line_as_attribute(self, token: Token, terminal: str) -> bool:
+        """Whether a word that is no attribute begins a line: then it is a misspelt statement."""
+        actions = self.tables.actions[self.automaton.states[-1]]
+        return terminal == "NAME" and token.first and "FROZEN" in actions
+
+    def _situation(self, position: int, terminal: str) -> Situation:
+        automaton = self.automaton
+        return Situation(
+            source=self.source,
+            tokens=self.tokens,
+            position=position,
+            terminal=terminal,
+            expected=automaton.expected(),
+            symbols=tuple(automaton.symbols),
+            starts=tuple(piece.start for piece in automaton.pieces),
+        )
+
+    # ── limits ───────────────────────────────────────────────────────────────────────────────────
+
+    def _check_digits(self, token: Token) -> None:
+        digits = sum(c.isdigit() for c in self.source.text[token.start : token.end])
+        if digits > MOST_DIGITS:
+            span = Span(self.source, token.start, token.end)
+            message = f"a number has at most {MOST_DIGITS} digits"
+            self._report(limit_error(span, message, f"{digits} digits"))
+
+    def _too_many_brackets(self, token: Token) -> bool:
+        if token.kind not in ("LPAR", "LSQB") or self.automaton.brackets < MOST_NESTED:
+            return False
+        self._report_depth(Span(self.source, token.start, token.end))
+        return True
+
+    def _too_deep(self) -> bool:
+        deepest = self.automaton.deepest
+        if deepest.depth <= MOST_NESTED:
+            return False
+        self._report_depth(self._first_token(deepest))
+        return True
+
+    def _first_token(self, piece: Piece) -> Span:
+        token = next(token for token in self.tokens if token.start >= piece.start)
+        return Span(self.source, token.start, token.end)
+
+    def _report_depth(self, span: Span) -> None:
+        message = f"more than {MOST_NESTED} levels of nesting"
+        hint = "name the inner parts with `let`"
+        self._report(limit_error(span, message, "too deep from here", hint))
+
+    # ── going on after a mistake ─────────────────────────────────────────────────────────────────
+
+    def _resume(self, position: int) -> int | None:
+        """Skip to where a statement or a block surely begins: at the start of a line.
+
+        Inside a block everything from its braces on is forgotten but the statements before; a word
+        that begins a block ends the one that is open.
+        """
+        automaton = self.automaton
+        in_block = self._block_height()
+        depth = 0
+        if in_block is not None:
+            automaton.truncate(in_block)
+        for k in range(position, len(self.tokens)):
+            token = self.tokens[k]
+            if token.first and self.source.text[token.start : token.end] in BLOCK_WORDS:
+                automaton.truncate(self._top_height())
+                return k
+            if in_block is not None and depth == 0 and token.first and self._begins(k):
+                return k
+            if token.kind == "LBRACE":
+                depth += 1
+            elif token.kind == "RBRACE":
+                depth = max(0, depth - 1)
+        return None
+
+    def _begins(self, k: int) -> bool:
+        """Whether token `k` begins a statement, or ends the block, where the automaton stands."""
+        token = self.tokens[k]
+        if token.kind == END or self.tokens[k + 1].kind == "ASSIGN":
+            return False  # `bias = true` among the arguments of a layer
+        terminal = self.automaton.terminal(token)
+        return terminal in self.tables.actions[self.automaton.states[-1]]
+
+    def _block_height(self) -> int | None:
+        """The number of symbols up to the statements of the block that is being read."""
+        symbols = self.automaton.symbols
+        for k, symbol in enumerate(symbols):
+            if symbol == "LBRACE" and symbols[k - 1] in ("parameters", "NAME") and k >= 2:
+                helper = k + 1 < len(symbols) and symbols[k + 1].startswith("_")
+                return k + 2 if helper else k + 1
+        return None
+
+    def _top_height(self) -> int:
+        """The number of symbols up to the blocks that are complete."""
+        symbols = self.automaton.symbols
+        return 1 if symbols and symbols[0].startswith("_") else 0

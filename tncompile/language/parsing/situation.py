@@ -1,0 +1,133 @@
+"""Where the parser stands when a token does not fit: what error messages are written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tncompile.language.parsing.lexing import WORD, Token
+from tncompile.language.parsing.tables import END
+from tncompile.language.source import SourceFile, Span
+
+CLOSING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
+BLOCK_WORDS = {"import": "IMPORT", "network": "NETWORK", "model": "MODEL", "rewrite": "REWRITE"}
+NETWORK_WORDS = (
+    *("index", "bond", "hyper", "batch", "window"),
+    *("input", "tensor", "bias", "output", "let", "require"),
+)
+MODEL_WORDS = ("part", "input", "let", "output", "batch", "require")
+REWRITE_WORDS = ("linear", "conv", "embedding", "any")
+STATEMENT_TERMINALS = frozenset(word.upper() for word in (*NETWORK_WORDS, *MODEL_WORDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The tokens, which of them cannot stand there, what could, and the symbols read so far.
+
+    `symbols` and `starts` are the parser's stack: terminals and rules, and where each begins.
+    """
+
+    source: SourceFile
+    tokens: list[Token]
+    position: int
+    terminal: str
+    expected: tuple[str, ...]
+    symbols: tuple[str, ...]
+    starts: tuple[int, ...]
+
+    @property
+    def token(self) -> Token:
+        """The token that cannot stand here."""
+        return self.tokens[self.position]
+
+    @property
+    def span(self) -> Span:
+        """Where that token is."""
+        return self.span_of(self.token)
+
+    @property
+    def text(self) -> str:
+        """That token as written."""
+        return self.text_of(self.token)
+
+    def span_of(self, token: Token) -> Span:
+        """The place of a token."""
+        return Span(self.source, token.start, token.end)
+
+    def text_of(self, token: Token) -> str:
+        """A token as written."""
+        return self.source.text[token.start : token.end]
+
+    def around(self, distance: int) -> Token | None:
+        """The token that many places after the offending one (before, when negative)."""
+        place = self.position + distance
+        return self.tokens[place] if 0 <= place < len(self.tokens) else None
+
+    def word_at(self, distance: int) -> str:
+        """The word at that distance, or an empty text where no word stands."""
+        token = self.around(distance)
+        return self.text_of(token) if token is not None and token.kind == WORD else ""
+
+    def rest_of_line(self) -> list[Token]:
+        """The offending token and what follows it on its line."""
+        rest = [self.token]
+        for token in self.tokens[self.position + 1 :]:
+            if token.first or token.kind == END:
+                break
+            rest.append(token)
+        return rest
+
+    @property
+    def block(self) -> str:
+        """`network`, `model` or `rewrite` inside their braces, else nothing."""
+        for k, symbol in enumerate(self.symbols):
+            if symbol == "LBRACE" and k >= 2:
+                words = [s for s in self.symbols[:k] if s in BLOCK_WORDS.values()]
+                return words[-1].lower() if words and words[-1] != "IMPORT" else ""
+        return ""
+
+    @property
+    def statement(self) -> str:
+        """The terminal of the statement or block that is being read, else nothing."""
+        for symbol in reversed(self.symbols):
+            if symbol in STATEMENT_TERMINALS or symbol in BLOCK_WORDS.values():
+                return symbol
+            if symbol == "LBRACE":
+                return ""
+        return ""
+
+    @property
+    def at_statement(self) -> bool:
+        """Whether a new statement of a block, or a new block, may begin here."""
+        return any(t in self.expected for t in ("LET", "NETWORK", "LINEAR"))
+
+    def bracket_left_open(self) -> tuple[str, Span] | None:
+        """The innermost open bracket that nothing later closes: its terminal and its place."""
+        for symbol, start in zip(reversed(self.symbols), reversed(self.starts), strict=True):
+            if symbol not in CLOSING:
+                continue
+            if symbol == "LBRACE" and not (self.terminal == END or self._begins_block()):
+                return None
+            if symbol != "LBRACE" and self._closed_later():
+                return None
+            return symbol, Span(self.source, start, start + 1)
+        return None
+
+    def _begins_block(self) -> bool:
+        return self.terminal in BLOCK_WORDS.values() or self.terminal == "DOC"
+
+    def _closed_later(self) -> bool:
+        """Whether the innermost bracket is closed before the next statement or block begins."""
+        depth = 1
+        statements = {word for word in (*NETWORK_WORDS, *MODEL_WORDS, *BLOCK_WORDS)}
+        for token in self.tokens[self.position :]:
+            if token.kind in ("LPAR", "LSQB"):
+                depth += 1
+            elif token.kind in ("RPAR", "RSQB"):
+                depth -= 1
+                if depth == 0:
+                    return True
+            elif token.kind in ("LBRACE", "RBRACE", END):
+                return False
+            elif token.first and self.text_of(token) in statements:
+                return False
+        return False

@@ -1,0 +1,270 @@
+"""The operators of the language on values, with the diagnostics of everything that can go wrong."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import TypeGuard
+
+from tncompile.language.diagnostics import Code
+from tncompile.language.problems import Failed, problem, with_article
+from tncompile.language.resolved import Value, value_text
+from tncompile.language.source import Span
+from tncompile.language.syntax import Binary, Expression, Unary
+
+LARGEST_VALUE = 2**64
+LARGEST_LIST = 1_000_000
+
+_EXACT: Mapping[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+}
+_FLOATING: Mapping[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+}
+_ORDERED: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+COMPARISONS = frozenset({*_ORDERED, "==", "!="})
+
+
+def kind_of(value: Value | str) -> str:
+    """What the language calls the type of a value."""
+    match value:
+        case bool():
+            return "bool"
+        case int():
+            return "int"
+        case float():
+            return "float"
+        case tuple():
+            return "list"
+        case str():
+            return value
+
+
+def is_number(value: Value) -> TypeGuard[int | float]:
+    """An int or a float; a bool is neither."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def wrong_type(span: Span, value: Value | str, wanted: str, *, hint: str | None = None) -> Failed:
+    """TN305: `value` where `wanted` (with its article) belongs."""
+    found = with_article(kind_of(value))
+    return Failed(
+        problem(
+            Code.WRONG_TYPE,
+            f"{wanted} is needed here, not {found}",
+            span,
+            f"this is {found}" if isinstance(value, str) else f"this is {_shown(value)}",
+            notes=("values are int, float, bool or lists of int; none turns into another silently",),
+            hint=hint or f"write {wanted} here",
+        )
+    )
+
+
+def _shown(value: Value) -> str:
+    return f"{with_article(kind_of(value))}, `{value_text(value, most=6)}`"
+
+
+def too_large(span: Span, what: str) -> Failed:
+    """TN304: a value beyond 2**64."""
+    return Failed(
+        problem(
+            Code.BAD_ARITHMETIC,
+            f"this {what} is larger than 2**64",
+            span,
+            "too large",
+            notes=("integers reach 2**64; sizes of indices reach 2**40",),
+            hint="make the numbers smaller",
+        )
+    )
+
+
+def divides_by_zero(span: Span) -> Failed:
+    """TN304 at a divisor."""
+    return Failed(
+        problem(
+            Code.BAD_ARITHMETIC,
+            "division by zero",
+            span,
+            "this is 0",
+            notes=("nothing can be divided by zero",),
+            hint='rule it out with `require … != 0, "reason"`, or choose with `if … then … else`',
+        )
+    )
+
+
+def too_long(span: Span, length: int) -> Failed:
+    """TN501 at a list that would be too long."""
+    return Failed(
+        problem(
+            Code.TOO_MANY,
+            f"a list of {length} items is too long",
+            span,
+            f"{length} items",
+            notes=(f"lists hold at most {LARGEST_LIST} items",),
+            hint="make the list shorter",
+        )
+    )
+
+
+_WHAT = {"+": "sum", "-": "difference", "*": "product", "**": "power", "/": "quotient"}
+
+
+def combine(node: Binary, left: Value, right: Value) -> Value:
+    """`left operator right` for everything but `and` and `or`, which may skip the right side."""
+    symbol = node.operator
+    if type(left) is int and type(right) is int:
+        if exact := _EXACT.get(symbol):
+            result = exact(left, right)
+            if -LARGEST_VALUE <= result <= LARGEST_VALUE:
+                return result
+            raise too_large(node.span, _WHAT[symbol])
+        if symbol == "**":
+            return _integer_power(node, left, right)
+        if symbol in ("//", "%"):
+            if right == 0:
+                raise divides_by_zero(node.right.span)
+            return left // right if symbol == "//" else left % right
+    if symbol in COMPARISONS:
+        return _compare(node, left, right)
+    if isinstance(left, tuple) or isinstance(right, tuple):
+        return _join(node, left, right)
+    return _floating(node, left, right)
+
+
+def negate(node: Unary, value: Value) -> Value:
+    """`-a` or `not a`."""
+    if node.operator == "not":
+        return not truth(node.operand, value)
+    if not is_number(value):
+        raise wrong_type(node.operand.span, value, "a number")
+    return -value
+
+
+def truth(node: Expression, value: Value) -> bool:
+    """A condition's value, TN305 for anything but a bool."""
+    if isinstance(value, bool):
+        return value
+    raise wrong_type(node.span, value, "a bool", hint="compare: `… > 0`, `… == 1`")
+
+
+def integer(node: Expression, value: Value) -> int:
+    """An integer, TN305 for anything else."""
+    if type(value) is int:
+        return value
+    hint = "`//` divides integers, rounding down" if isinstance(value, float) else None
+    raise wrong_type(node.span, value, "an int", hint=hint)
+
+
+def _integer_power(node: Binary, left: int, right: int) -> Value:
+    if right < 0:
+        return _floating(node, left, right)
+    if abs(left) >= 2 and right > LARGEST_VALUE.bit_length():
+        raise too_large(node.span, "power")
+    result: int = left**right
+    if not -LARGEST_VALUE <= result <= LARGEST_VALUE:
+        raise too_large(node.span, "power")
+    return result
+
+
+def _compare(node: Binary, left: Value, right: Value) -> bool:
+    symbol = node.operator
+    if is_number(left) and is_number(right):
+        if ordered := _ORDERED.get(symbol):
+            return ordered(left, right)
+        return (left == right) is (symbol == "==")
+    if symbol in ("==", "!="):
+        if kind_of(left) != kind_of(right):
+            raise wrong_type(node.right.span, right, with_article(kind_of(left)))
+        return (left == right) is (symbol == "==")
+    chained = isinstance(node.left, Binary) and node.left.operator in COMPARISONS
+    hint = "comparisons do not chain: write `a < b and b < c`" if chained else None
+    if not is_number(left):
+        raise wrong_type(node.left.span, left, "a number", hint=hint)
+    raise wrong_type(node.right.span, right, "a number", hint=hint)
+
+
+def _join(node: Binary, left: Value, right: Value) -> Value:
+    """List concatenation and repetition."""
+    match node.operator, left, right:
+        case "+", tuple(), tuple():
+            length = len(left) + len(right)
+        case "*", tuple(), int() if not isinstance(right, bool):
+            length = len(left) * max(0, right)
+        case "*", int(), tuple() if not isinstance(left, bool):
+            return _join_checked(node, right, left, len(right) * max(0, left))
+        case "+", tuple(), _:
+            raise wrong_type(node.right.span, right, "a list", hint="a list takes `+ [item]`")
+        case "+", _, _:
+            raise wrong_type(node.left.span, left, "a list", hint="write `[item] + list`")
+        case "*", tuple(), _:
+            raise wrong_type(node.right.span, right, "an int")
+        case "*", _, _:
+            raise wrong_type(node.left.span, left, "an int")
+        case _, tuple(), _:
+            raise wrong_type(node.left.span, left, "a number", hint=_ITEMWISE)
+        case _:
+            raise wrong_type(node.right.span, right, "a number", hint=_ITEMWISE)
+    return _join_checked(node, left, right, length)
+
+
+_ITEMWISE = "take one item of it (`a[k]`); there is no arithmetic on whole lists"
+
+
+def _join_checked(
+    node: Binary, items: tuple[int, ...], other: Value, length: int
+) -> tuple[int, ...]:
+    if length > LARGEST_LIST:
+        raise too_long(node.span, length)
+    return items + other if isinstance(other, tuple) else items * int(other)
+
+
+def _floating(node: Binary, left: Value, right: Value) -> Value:
+    if not is_number(left):
+        raise wrong_type(node.left.span, left, "a number")
+    if not is_number(right):
+        raise wrong_type(node.right.span, right, "a number")
+    try:
+        if node.operator == "**":
+            result = complex(left**right)
+            if result.imag:
+                raise _no_power(node)
+            number = result.real
+        else:
+            number = float(_FLOATING[node.operator](left, right))
+    except ZeroDivisionError:
+        if node.operator == "**":
+            raise _no_power(node) from None
+        raise divides_by_zero(node.right.span) from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise too_large(node.span, _WHAT.get(node.operator, "value"))
+    return number
+
+
+def _no_power(node: Binary) -> Failed:
+    return Failed(
+        problem(
+            Code.BAD_ARITHMETIC,
+            "this power does not exist",
+            node.span,
+            "no real number",
+            notes=(
+                "zero has no negative powers, and negative numbers have integer powers only",
+            ),
+            hint="change the base or the exponent",
+        )
+    )

@@ -1,0 +1,194 @@
+"""Arguments to the values of parameters: types, lengths of lists, defaults."""
+
+from __future__ import annotations
+
+import math
+
+from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.expressions import values_used
+from tncompile.language.linked import Given
+from tncompile.language.problems import Failed, Problems, problem, with_article
+from tncompile.language.resolved import Value, value_text
+from tncompile.language.resolving.arithmetic import (
+    LARGEST_LIST,
+    LARGEST_VALUE,
+    integer,
+    kind_of,
+    too_large,
+    too_long,
+)
+from tncompile.language.resolving.evaluating import evaluate
+from tncompile.language.resolving.scope import Scope
+from tncompile.language.syntax import Block, Expression, Parameter, Reference
+
+
+def bind(block: Block, given: dict[str, Given], scope: Scope, problems: Problems) -> None:
+    """Put the values of the parameters, and of the lengths they bind, into `scope`.
+
+    A parameter that fails stays without a value; its diagnostic goes to `problems`.
+    """
+    lost: set[str] = set()
+    for parameter in block.parameters:
+        argument = given.get(parameter.name.text)
+        try:
+            if argument is None:
+                argument = _default(parameter, scope)
+            if _waits_for(parameter, argument, lost):
+                raise Failed(None)
+            value = _conform(parameter, argument, scope)
+        except Failed as failed:
+            problems.add(_quoting(failed.diagnostic, argument))
+            lost.update(_lengths(parameter))
+            continue
+        scope.values[parameter.name.text] = value
+        scope.places[parameter.name.text] = argument.span
+
+
+def _lengths(parameter: Parameter) -> tuple[str, ...]:
+    """The name that the type of the parameter may bind."""
+    length = parameter.type.length
+    return (length.name.text,) if isinstance(length, Reference) else ()
+
+
+def _waits_for(parameter: Parameter, argument: Given, lost: set[str]) -> bool:
+    """Whether one int is to stand for a list whose length a failed argument would have bound."""
+    return not isinstance(argument.value, tuple) and any(n in lost for n in _lengths(parameter))
+
+
+def _quoting(diagnostic: Diagnostic | None, argument: Given | None) -> Diagnostic | None:
+    """The diagnostic with a note on the argument that has no place in the file."""
+    if diagnostic is None or argument is None or argument.quoted is None:
+        return diagnostic
+    note = f"the argument is `{argument.quoted}`"
+    return Diagnostic(
+        diagnostic.code,
+        diagnostic.message,
+        diagnostic.primary,
+        diagnostic.secondary,
+        (note, *diagnostic.notes),
+        diagnostic.hint,
+    )
+
+
+def _default(parameter: Parameter, scope: Scope) -> Given:
+    if parameter.default is None:
+        raise Failed(None)  # reported where the block is called
+    return Given(evaluate(parameter.default, scope), parameter.default.span)
+
+
+def _conform(parameter: Parameter, argument: Given, scope: Scope) -> Value:
+    """The value as the type of the parameter wants it."""
+    value = argument.value
+    if parameter.type.length is not None:
+        return _conform_list(parameter, parameter.type.length, argument, scope)
+    match parameter.type.name.text, value:
+        case "bool", bool():
+            return value
+        case "int", int() if not isinstance(value, bool):
+            return _in_bounds(value, argument)
+        case "float", int() | float() if not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise _wrong(parameter, argument, "a finite number")
+            return float(_in_bounds(value, argument) if isinstance(value, int) else value)
+        case wanted, _:
+            raise _wrong(parameter, argument, with_article(wanted))
+
+
+def _in_bounds(value: int, argument: Given) -> int:
+    if -LARGEST_VALUE <= value <= LARGEST_VALUE:
+        return value
+    raise too_large(argument.span, "number")
+
+
+def _wrong(parameter: Parameter, argument: Given, wanted: str, hint: str | None = None) -> Failed:
+    found = with_article(kind_of(argument.value))
+    name = parameter.name.text
+    return Failed(
+        problem(
+            Code.WRONG_TYPE,
+            f"`{name}` takes {wanted}, not {found}",
+            argument.span,
+            f"this is {found}" if argument.quoted is None else f"`{name}` takes {wanted}",
+            notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
+            hint=hint or f"give `{name}` {wanted}",
+        )
+    )
+
+
+def _type_text(parameter: Parameter) -> str:
+    return " ".join(parameter.type.span.text.split())
+
+
+def _conform_list(
+    parameter: Parameter, length: Expression, argument: Given, scope: Scope
+) -> tuple[int, ...]:
+    value = argument.value
+    binds = isinstance(length, Reference) and length.name.text not in scope.values
+    if binds and isinstance(length, Reference):
+        if not isinstance(value, tuple):
+            raise _no_length(parameter, argument, length)
+        scope.values[length.name.text] = len(value)
+        scope.places[length.name.text] = argument.span
+        return _items_in_bounds(value, argument)
+    wanted = max(0, integer(length, evaluate(length, scope)))
+    match value:
+        case tuple() if len(value) == wanted:
+            return _items_in_bounds(value, argument)
+        case tuple():
+            raise _length_differs(parameter, length, wanted, argument, scope)
+        case int() if not isinstance(value, bool):
+            if wanted > LARGEST_LIST:
+                raise too_long(argument.span, wanted)
+            return (_in_bounds(value, argument),) * wanted
+        case _:
+            raise _wrong(parameter, argument, "a list of int, or one int for all items")
+
+
+def _items_in_bounds(items: tuple[int, ...], argument: Given) -> tuple[int, ...]:
+    if len(items) > LARGEST_LIST:
+        raise too_long(argument.span, len(items))
+    for item in items:
+        _in_bounds(item, argument)
+    return items
+
+
+def _no_length(parameter: Parameter, argument: Given, length: Reference) -> Failed:
+    name, n = parameter.name.text, length.name.text
+    if kind_of(argument.value) != "int":
+        return _wrong(parameter, argument, "a list of int")
+    shown = value_text(argument.value) if not isinstance(argument.value, str) else argument.value
+    return Failed(
+        problem(
+            Code.WRONG_TYPE,
+            f"`{name}` takes a list here: nothing else says how long it is",
+            argument.span,
+            "this is one int",
+            notes=(f"one int stands for a whole list only once a list before it has bound `{n}`",),
+            hint=f"write the list: `{name} = [{shown}, {shown}]`",
+        )
+    )
+
+
+def _length_differs(
+    parameter: Parameter, length: Expression, wanted: int, argument: Given, scope: Scope
+) -> Failed:
+    count = len(argument.value) if isinstance(argument.value, tuple) else 1
+    bound = [
+        Label(scope.places[used.name.text], f"this makes it {wanted}")
+        for used in values_used(length)
+        if used.name.text in scope.places
+    ]
+    name = parameter.name.text
+    text = " ".join(length.span.text.split())
+    written = "" if text == str(wanted) else f" (`{text}`)"
+    return Failed(
+        problem(
+            Code.LENGTH_MISMATCH,
+            f"`{name}` has {count} items where {wanted}{written} are needed",
+            argument.span,
+            f"{count} here",
+            secondary=tuple(bound[:1]) or (Label(length.span, f"{wanted} here"),),
+            notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
+            hint=f"give `{name}` {wanted} items",
+        )
+    )

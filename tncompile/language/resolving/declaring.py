@@ -1,0 +1,222 @@
+"""`let`, `require`, and the declarations of indices: sizes and families."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.expressions import walk
+from tncompile.language.problems import Failed, problem
+from tncompile.language.resolved import IndexKind, ResolvedIndex, Value, member_name, value_text
+from tncompile.language.resolving.arithmetic import COMPARISONS, kind_of, wrong_type
+from tncompile.language.resolving.evaluating import (
+    Formula,
+    compile_expression,
+    evaluate,
+)
+from tncompile.language.resolving.scope import Scope
+from tncompile.language.resolving.state import IndexFamily, Resolution
+from tncompile.language.resolving.unrolling import compile_ranges, frames, unroll
+from tncompile.language.syntax import (
+    BatchStatement,
+    Binary,
+    Expression,
+    IndexDeclaration,
+    Let,
+    Name,
+    Require,
+)
+
+LARGEST_SIZE = 2**40
+_MOST_COMPARISONS = 8
+
+
+def resolve_let(statement: Let, state: Resolution) -> None:
+    """Give the name its value; it stays poisoned where the expression fails."""
+    name = statement.names[0]
+    try:
+        state.scope.values[name.text] = evaluate(statement.value, state.scope)
+    except Failed as failed:
+        state.report(failed)
+    state.scope.places[name.text] = name.span
+    state.scope.sources[name.text] = statement.value
+
+
+def resolve_require(statement: Require, state: Resolution) -> None:
+    """TN302 where the condition does not hold."""
+    condition = statement.condition
+    try:
+        holds = compile_expression(condition, state.scope).truth({})
+    except Failed as failed:
+        state.report(failed)
+        return
+    if not holds:
+        state.problems.add(_requirement_failed(statement, state.scope))
+
+
+def _requirement_failed(statement: Require, scope: Scope) -> Diagnostic:
+    condition = statement.condition
+    reason = "a requirement does not hold" if statement.reason is None else statement.reason.value
+    comparisons = [
+        node for node in walk(condition) if isinstance(node, Binary) and node.operator in COMPARISONS
+    ]
+    sides = [_both_sides(node, scope) for node in comparisons[:_MOST_COMPARISONS]]
+    return problem(
+        Code.REQUIREMENT_FAILED,
+        f"requirement failed: {reason}",
+        condition.span,
+        "this is false",
+        secondary=scope.origin(condition),
+        notes=(*filter(None, sides), *scope.known(condition)),
+        hint="change the arguments so that it holds",
+    )
+
+
+def _both_sides(node: Binary, scope: Scope) -> str | None:
+    """`` `d % 2` is 1, `0` is 0 ``; None for a side that has no value."""
+    try:
+        left, right = evaluate(node.left, scope), evaluate(node.right, scope)
+    except Failed:
+        return None
+    return f"{_side(node.left, left)} {node.operator} {_side(node.right, right)} is false"
+
+
+def _side(node: Expression, value: Value) -> str:
+    text, shown = " ".join(node.span.text.split()), value_text(value, most=8)
+    return f"`{shown}`" if text == shown else f"`{text}` (= {shown})"
+
+
+def resolve_batch(statement: BatchStatement, state: Resolution) -> None:
+    """Declare axes that are sized at run time."""
+    for name in statement.names:
+        state.families[name.text] = IndexFamily(name, "batch", members={(): name.text})
+        state.indices.append(
+            ResolvedIndex(name.text, "batch", None, name.text, declared=name.span)
+        )
+        state.sizes[name.text] = None
+
+
+def resolve_index(declaration: IndexDeclaration, kind: str, state: Resolution) -> None:
+    """Unroll one declaration of an `index`, `bond` or `hyper` statement."""
+    family = IndexFamily(declaration.name, cast(IndexKind, kind), declaration)
+    state.families[declaration.name.text] = family
+    try:
+        _declare_members(declaration, family, state)
+    except Failed as failed:
+        family.poisoned = True
+        state.report(failed)
+
+
+def _declare_members(
+    declaration: IndexDeclaration, family: IndexFamily, state: Resolution
+) -> None:
+    scope, name = state.scope, declaration.name
+    ranges = compile_ranges(declaration.subscripts, scope)
+    members = unroll(ranges, scope, state.limits.left(family.kind))
+    state.limits.declare(family.kind, len(members.keys))
+    family.prefixes.update((prefix, []) for prefix in members.prefixes)
+    variables = frozenset(bounds.name for bounds in ranges)
+    condition = (
+        compile_expression(declaration.condition, scope, variables)
+        if declaration.condition is not None
+        else None
+    )
+    size = _Size(declaration, state, variables)
+    cost = size.steps + (condition.steps if condition else 0)
+    scope.budget.charge(cost * len(members.keys), name.span)
+    for key, frame in frames(ranges, members.keys):
+        if condition is not None and not condition.truth(frame):
+            continue
+        full = member_name(name.text, key)
+        family.members[key] = full
+        for depth in range(1, len(key)):
+            family.prefixes[key[:depth]].append(full)
+        state.sizes[full] = number = size.of(full, frame)
+        state.indices.append(
+            ResolvedIndex(full, family.kind, number, name.text, key, name.span)
+        )
+    family.absent = not family.members and len(members.keys) > 0
+
+
+class _Size:
+    """The size expression of a declaration; reported once, whichever members it fails for."""
+
+    def __init__(
+        self, declaration: IndexDeclaration, state: Resolution, variables: frozenset[str]
+    ) -> None:
+        self._node = declaration.size
+        self._state = state
+        self._formula: Formula | None = None
+        try:
+            self._formula = compile_expression(declaration.size, state.scope, variables)
+        except Failed as failed:
+            state.report(failed)
+
+    @property
+    def steps(self) -> int:
+        """What one member costs."""
+        return self._formula.steps if self._formula else 0
+
+    def of(self, name: str, frame: dict[str, int]) -> int | None:
+        """The size of one member, None where it has none; after a failure nothing is evaluated."""
+        if self._formula is None:
+            return None
+        try:
+            value = self._formula.run(frame)
+            if type(value) is int and 1 <= value <= LARGEST_SIZE:
+                return value
+            raise self._bad(name, value, frame)
+        except Failed as failed:
+            self._formula = None
+            self._state.report(failed)
+            return None
+
+    def _bad(self, name: str, value: Value, frame: dict[str, int]) -> Failed:
+        node, scope = self._node, self._state.scope
+        if kind_of(value) in ("bool", "list"):
+            return wrong_type(node.span, value, "an int", hint="the size of an index is one int")
+        if isinstance(value, int) and value > LARGEST_SIZE:
+            return too_large_size(node, f"`{name}`", value, scope)
+        at = ", ".join(f"{variable} = {number}" for variable, number in frame.items())
+        return Failed(
+            problem(
+                Code.BAD_SIZE,
+                f"the size of `{name}` is not a positive integer",
+                node.span,
+                f"this is {value_text(value)}" + (f" for {at}" if at else ""),
+                secondary=scope.origin(node),
+                notes=("every index needs at least one entry", *scope.known(node)),
+                hint="`//` divides integers"
+                if isinstance(value, float)
+                else "give it a size of at least 1, or leave it out with `if`",
+            )
+        )
+
+
+def too_large_size(node: Expression, what: str, size: int, scope: Scope) -> Failed:
+    """TN501: a size beyond 2**40."""
+    return Failed(
+        problem(
+            Code.TOO_MANY,
+            f"{what} has {size} entries",
+            node.span,
+            "larger than 2**40",
+            secondary=scope.origin(node),
+            notes=("sizes reach 2**40",),
+            hint="make it smaller",
+        )
+    )
+
+
+def no_such_member(name: Name, place: Label, message: str, note: str, hint: str) -> Failed:
+    """TN205: `place` is where the member is used, `name` where its family is declared."""
+    return Failed(
+        Diagnostic(
+            Code.NO_SUCH_MEMBER,
+            message,
+            place,
+            (Label(name.span, f"`{name.text}` is declared here"),),
+            (note,),
+            hint,
+        )
+    )

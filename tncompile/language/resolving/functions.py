@@ -1,0 +1,211 @@
+"""The functions of expressions: `len sum prod min max log2 gcd ceil_div factor`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tncompile.language.diagnostics import Code
+from tncompile.language.problems import Failed, problem
+from tncompile.language.resolved import Value, value_text
+from tncompile.language.resolving.arithmetic import (
+    LARGEST_LIST,
+    LARGEST_VALUE,
+    divides_by_zero,
+    integer,
+    is_number,
+    too_large,
+    too_long,
+    wrong_type,
+)
+from tncompile.language.resolving.factoring import (
+    LARGEST,
+    SPREAD,
+    TooHardError,
+    factorize,
+    next_factorable,
+)
+from tncompile.language.syntax import Call, Expression
+
+Arguments = tuple[tuple[Expression, Value], ...]
+"""Each argument as written, with its value."""
+
+
+def _size(arguments: Arguments) -> int:
+    """The items that a call looks at."""
+    return sum(len(value) if isinstance(value, tuple) else 1 for _, value in arguments)
+
+
+def _trials(arguments: Arguments) -> int:
+    """What trial division takes, and the list that comes out."""
+    n, parts = (value for _, value in arguments)
+    if not (isinstance(n, int) and isinstance(parts, int)):
+        return 1
+    return math.isqrt(min(abs(n), LARGEST)) // 4 + min(abs(parts), LARGEST_LIST) + 100
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function: how it is written, how many arguments it takes, and what it computes.
+
+    `most` is None where any number is fine. `names` are those an argument may be given by. `cost` is
+    what one call is charged, in steps of evaluation.
+    """
+
+    signature: str
+    least: int
+    most: int | None
+    compute: Callable[[Call, Arguments], Value]
+    names: tuple[str, ...] = ()
+    cost: Callable[[Arguments], int] = _size
+
+
+def _list(node: Expression, value: Value) -> tuple[int, ...]:
+    if isinstance(value, tuple):
+        return value
+    raise wrong_type(node.span, value, "a list", hint="write a list: `[4, 8]`")
+
+
+def _bounded(call: Call, value: int, what: str) -> int:
+    if -LARGEST_VALUE <= value <= LARGEST_VALUE:
+        return value
+    raise too_large(call.span, what)
+
+
+def _impossible(call: Call, message: str, note: str, hint: str) -> Failed:
+    return Failed(
+        problem(Code.BAD_ARITHMETIC, message, call.span, "no value", notes=(note,), hint=hint)
+    )
+
+
+def _len(call: Call, arguments: Arguments) -> Value:
+    return len(_list(*arguments[0]))
+
+
+def _sum(call: Call, arguments: Arguments) -> Value:
+    return _bounded(call, sum(_list(*arguments[0])), "sum")
+
+
+def _prod(call: Call, arguments: Arguments) -> Value:
+    items = _list(*arguments[0])
+    if 0 in items:
+        return 0
+    product = 1
+    for item in items:
+        product = _bounded(call, product * item, "product")
+    return product
+
+
+def _numbers(call: Call, arguments: Arguments) -> tuple[int | float, ...]:
+    """The items of the one list, or the arguments themselves."""
+    if len(arguments) == 1:
+        items = _list(*arguments[0])
+        if not items:
+            name = call.function.span.text
+            raise _impossible(
+                call,
+                f"`{name}` of an empty list",
+                "an empty list has no smallest or largest item",
+                f"add a value that is always there: `{name}([1] + list)`",
+            )
+        return items
+    for node, value in arguments:
+        if not is_number(value):
+            raise wrong_type(node.span, value, "a number")
+    return tuple(value for _, value in arguments if is_number(value))
+
+
+def _min(call: Call, arguments: Arguments) -> Value:
+    return min(_numbers(call, arguments))
+
+
+def _max(call: Call, arguments: Arguments) -> Value:
+    return max(_numbers(call, arguments))
+
+
+def _log2(call: Call, arguments: Arguments) -> Value:
+    node, value = arguments[0]
+    if not is_number(value):
+        raise wrong_type(node.span, value, "a number")
+    if value <= 0:
+        raise _impossible(
+            call,
+            f"`log2` of {value_text(value)}",
+            "only positive numbers have a logarithm",
+            "rule it out with `require … > 0`",
+        )
+    return value.bit_length() - 1 if isinstance(value, int) else math.frexp(value)[1] - 1
+
+
+def _gcd(call: Call, arguments: Arguments) -> Value:
+    if len(arguments) == 1:
+        return math.gcd(*_list(*arguments[0]))
+    return math.gcd(*(integer(node, value) for node, value in arguments))
+
+
+def _ceil_div(call: Call, arguments: Arguments) -> Value:
+    (above, numerator), (below, denominator) = arguments
+    whole, by = integer(above, numerator), integer(below, denominator)
+    if by == 0:
+        raise divides_by_zero(below.span)
+    return -(-whole // by)
+
+
+def _factor(call: Call, arguments: Arguments) -> Value:
+    n, parts = (integer(node, value) for node, value in arguments)
+    if n < 1 or parts < 1:
+        raise _impossible(
+            call,
+            f"`factor({n}, {parts})` does not exist",
+            "a factorization needs a positive integer and at least one part",
+            "make both positive",
+        )
+    if n > LARGEST:
+        raise too_large(call.span, "size")
+    if parts > LARGEST_LIST:
+        raise too_long(call.span, parts)
+    try:
+        factors = factorize(n, parts)
+    except TooHardError:
+        raise _impossible(
+            call,
+            f"no factorization of {n} in {parts} was found in reasonable time",
+            "the search tries the most even factorizations first",
+            "write the list of factors yourself",
+        ) from None
+    if factors is None:
+        raise _no_good_factorization(call, n, parts)
+    return factors
+
+
+def _no_good_factorization(call: Call, n: int, parts: int) -> Failed:
+    size = next_factorable(n, parts)
+    factors = factorize(size, parts)
+    padded = f"{size} = {' * '.join(map(str, factors))}" if factors and parts <= 8 else str(size)
+    return Failed(
+        problem(
+            Code.BAD_ARITHMETIC,
+            f"{n} has no good factorization in {parts}",
+            call.span,
+            f"one factor would be more than {SPREAD} times the smallest",
+            notes=(
+                "a network is only as small as its largest factor, and a large prime cannot be split",
+            ),
+            hint=f"pad to {padded}: `factor({size}, {parts})`, and cut the axis to its width "
+            f"with `(i[*]) as {n}`",
+        )
+    )
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "len": Function("len(list)", 1, 1, _len),
+    "sum": Function("sum(list)", 1, 1, _sum),
+    "prod": Function("prod(list)", 1, 1, _prod),
+    "min": Function("min(list) or min(a, b, …)", 1, None, _min),
+    "max": Function("max(list) or max(a, b, …)", 1, None, _max),
+    "log2": Function("log2(x)", 1, 1, _log2),
+    "gcd": Function("gcd(a, b, …)", 1, None, _gcd),
+    "ceil_div": Function("ceil_div(a, b)", 2, 2, _ceil_div),
+    "factor": Function("factor(n, parts)", 2, 2, _factor, ("n", "parts"), _trials),
+}

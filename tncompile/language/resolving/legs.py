@@ -1,0 +1,377 @@
+"""Legs: from the names in parentheses to the axes of each member of a tensor family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tncompile.language.diagnostics import Code, Diagnostic, InternalError, Label
+from tncompile.language.problems import Failed, problem
+from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
+from tncompile.language.resolving.arithmetic import wrong_type
+from tncompile.language.resolving.declaring import LARGEST_SIZE, no_such_member
+from tncompile.language.resolving.evaluating import Formula, Frame, compile_expression
+from tncompile.language.resolving.state import IndexFamily, Resolution
+from tncompile.language.source import Span
+from tncompile.language.syntax import (
+    DotsLeg,
+    Expression,
+    GroupLeg,
+    IndexLeg,
+    Leg,
+    Star,
+)
+
+Names = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Indices:
+    """A compiled `i`, `b[k - 1]?` or `v[l, *]`: the indices that it names for one member.
+
+    After a failure it gives nothing: its mistake is reported once.
+    """
+
+    leg: IndexLeg
+    family: IndexFamily
+    subscripts: tuple[Formula, ...]
+    star: bool
+    asked: bool = False
+    found: bool = False
+    failed: bool = False
+
+    @property
+    def steps(self) -> int:
+        """What one member costs."""
+        return sum(formula.steps for formula in self.subscripts)
+
+    def names(self, frame: Frame) -> Names:
+        """The indices, none where an optional leg finds none; raises `Failed`."""
+        if self.failed:
+            return ()
+        try:
+            found = self._names(frame)
+        except Failed:
+            self.failed = True
+            raise
+        self.asked = True
+        self.found = self.found or bool(found)
+        return found
+
+    def _names(self, frame: Frame) -> Names:
+        key = tuple([formula.integer(frame) for formula in self.subscripts])
+        if self.star:
+            members = tuple(self.family.members.values()) if not key else self._below(key)
+        else:
+            name = self.family.members.get(key)
+            members = None if name is None else (name,)
+        if members is not None:
+            return members
+        if self.leg.optional:
+            return ()
+        raise self._missing(key)
+
+    def _below(self, key: tuple[int, ...]) -> Names | None:
+        found = self.family.prefixes.get(key)
+        return None if found is None else tuple(found)
+
+    def _missing(self, key: tuple[int, ...]) -> Failed:
+        family = self.family
+        wanted = member_name(family.name.text, key)
+        if self.star:
+            wanted = f"{wanted[:-1]}, *]"
+        if family.absent:
+            message, note = f"there is no `{wanted}`", "its `if` is false, so that it does not exist"
+        else:
+            message = f"`{wanted}` is no member of `{family.name.text}`"
+            note = f"`{family.name.text}` has {_extent(family)}"
+        text = self.leg.span.text
+        return no_such_member(
+            family.name,
+            Label(self.leg.span, "there is no such member"),
+            message,
+            note,
+            f"write `{text}?` if the leg is to be left out where the member is missing"
+            if not self.star
+            else "use a subscript that the family has",
+        )
+
+
+def _extent(family: IndexFamily) -> str:
+    keys = list(family.members)
+    if not keys:
+        return "no members here"
+    first, last = family.members[keys[0]], family.members[keys[-1]]
+    return f"the one member `{first}`" if len(keys) == 1 else f"the members `{first}` to `{last}`"
+
+
+@dataclass(slots=True)
+class CompiledLeg:
+    """A leg that gives axes; `star` legs outside a group give several, optional ones may give none."""
+
+    leg: Leg
+    axes: Callable[[Frame], list[ResolvedAxis]]
+    parts: tuple[_Indices, ...] = ()
+    width_steps: int = 0
+
+    @property
+    def steps(self) -> int:
+        """What one member costs."""
+        return 1 + self.width_steps + sum(part.steps for part in self.parts)
+
+
+def compile_leg(leg: Leg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+    """The leg as a function of the subscripts; raises `Failed`."""
+    match leg:
+        case DotsLeg():
+            axis = ResolvedAxis("dots", (DOTS,), None, leg.span, (leg.span,))
+            return CompiledLeg(leg, lambda frame: [axis])
+        case IndexLeg():
+            return _compile_index(leg, state, variables)
+        case GroupLeg():
+            return _compile_group(leg, state, variables)
+        case _:
+            raise InternalError(f"{type(leg).__name__} passed the check of names")
+
+
+def _indices(leg: IndexLeg, state: Resolution, variables: frozenset[str]) -> _Indices:
+    family = state.families[leg.name.text]
+    if family.poisoned:
+        raise Failed(None)
+    written = [s for s in leg.subscripts if not isinstance(s, Star)]
+    formulas = tuple(compile_expression(node, state.scope, variables) for node in written)
+    return _Indices(leg, family, formulas, star=len(written) < len(leg.subscripts))
+
+
+def _compile_index(leg: IndexLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+    part = _indices(leg, state, variables)
+    spans = (leg.span,)
+
+    def axes(frame: Frame) -> list[ResolvedAxis]:
+        return [
+            ResolvedAxis("legs", (name,), state.sizes[name], leg.span, spans)
+            for name in part.names(frame)
+        ]
+
+    return CompiledLeg(leg, axes, (part,))
+
+
+def _compile_group(leg: GroupLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+    parts = tuple(_indices(inner, state, variables) for inner in leg.legs)
+    for part in parts:
+        if part.family.kind == "batch":
+            raise _batch_in_group(part)
+    width = compile_expression(leg.width, state.scope, variables) if leg.width else None
+    kind: AxisKind = "onehot" if leg.onehot else "legs"
+
+    def axes(frame: Frame) -> list[ResolvedAxis]:
+        names: list[str] = []
+        spans: list[Span] = []
+        for part in parts:
+            found = part.names(frame)
+            names.extend(found)
+            spans.extend((part.leg.span,) * len(found))
+        size = state.product(names)
+        if size is not None and size > LARGEST_SIZE:
+            raise _too_large_axis(leg, size)
+        kept = None if width is None else _width(width, frame, size, state)
+        if any(part.failed for part in parts):
+            raise Failed(None)
+        return [ResolvedAxis(kind, tuple(names), size, leg.span, tuple(spans), kept)]
+
+    return CompiledLeg(leg, axes, parts, width.steps if width else 0)
+
+
+def _width(width: Formula, frame: Frame, size: int | None, state: Resolution) -> int | None:
+    """What `as` leaves of an axis; None where it leaves all of it."""
+    value = width.run(frame)
+    if isinstance(value, bool | tuple):
+        raise wrong_type(width.node.span, value, "an int", hint="a width is one int")
+    if isinstance(value, float) or value < 1 or (size is not None and value > size):
+        raise _bad_width(width.node, value, size, state)
+    return None if value == size else value
+
+
+def _bad_width(node: Expression, value: int | float, size: int | None, state: Resolution) -> Failed:
+    if isinstance(value, float) or value < 1:
+        message, label = "a width has to be a positive integer", f"this is {value}"
+    else:
+        message = f"the width {value} is more than the axis has"
+        label = f"the axis has {size} entries"
+    return Failed(
+        problem(
+            Code.BAD_SIZE,
+            message,
+            node.span,
+            label,
+            notes=(
+                "`as` keeps the first entries of a flattened axis, so it cannot make it longer",
+                *state.scope.known(node),
+            ),
+            hint="make the indices of the axis larger, or the width smaller",
+        )
+    )
+
+
+def _too_large_axis(leg: GroupLeg, size: int) -> Failed:
+    return Failed(
+        problem(
+            Code.TOO_MANY,
+            f"this axis has {size} entries",
+            leg.span,
+            "larger than 2**40",
+            notes=("sizes reach 2**40, those of flattened axes too",),
+            hint="leave the legs apart (without the parentheses), or make them smaller",
+        )
+    )
+
+
+def _batch_in_group(part: _Indices) -> Failed:
+    return Failed(
+        problem(
+            Code.WRONG_TYPE,
+            f"the batch axis `{part.leg.name.text}` cannot be part of a flattened axis",
+            part.leg.span,
+            "sized at run time",
+            secondary=(Label(part.family.name.span, "declared here"),),
+            notes=("a flattened axis has to have one size, known when the network is compiled",),
+            hint="write it as an axis of its own",
+        )
+    )
+
+
+@dataclass(slots=True)
+class Legs:
+    """The compiled legs of one statement, and whether one of them failed."""
+
+    owner: str
+    span: Span
+    compiled: list[CompiledLeg]
+    state: Resolution
+    failed: bool = False
+    _dead: set[int] = field(default_factory=set)
+
+    @property
+    def steps(self) -> int:
+        """What one member costs."""
+        return sum(leg.steps for leg in self.compiled)
+
+    def axes(self, frame: Frame, name: str) -> tuple[ResolvedAxis, ...] | None:
+        """The axes of one member, None where a leg failed (now or for a member before)."""
+        groups = self.grouped(frame, name)
+        return None if groups is None else tuple([axis for group in groups for axis in group])
+
+    def grouped(self, frame: Frame, name: str) -> list[tuple[ResolvedAxis, ...]] | None:
+        """The axes of one member, leg by leg."""
+        groups: list[tuple[ResolvedAxis, ...]] = []
+        for k, leg in enumerate(self.compiled):
+            if k in self._dead:
+                continue
+            try:
+                groups.append(tuple(leg.axes(frame)))
+            except Failed as failed:
+                self._dead.add(k)
+                self.failed = True
+                self.state.report(failed)
+        self._check(groups, name)
+        return None if self.failed else groups
+
+    def _check(self, groups: list[tuple[ResolvedAxis, ...]], name: str) -> None:
+        """TN203 where an index is on the tensor twice; TN501 past the limit."""
+        names = [index for group in groups for axis in group for index in axis.indices]
+        if len(set(names)) < len(names):
+            self.failed = True
+            self.state.problems.add(_repeated(groups, name))
+        try:
+            self.state.limits.attach(len(names), self.span)
+        except Failed as failed:
+            self.state.report(failed)
+
+    def warn(self) -> None:
+        """TN209 for optional legs that no member found, after all members are done."""
+        for leg in self.compiled:
+            for part in leg.parts:
+                if part.leg.optional and part.asked and not part.found and part.family.members:
+                    self.state.problems.add(_never_exists(part, self.owner))
+
+
+def compile_legs(
+    owner: str,
+    legs: Sequence[Leg],
+    span: Span,
+    state: Resolution,
+    variables: frozenset[str] = frozenset(),
+    *,
+    trainable: bool = False,
+) -> Legs:
+    """The legs of a statement; `span` is where too many of them are reported.
+
+    `trainable` tensors, biases included, cannot carry axes that are sized at run time (TN405).
+    """
+    compiled = Legs(owner, span, [], state)
+    for leg in legs:
+        try:
+            if trainable and _sized_at_run_time(leg, state):
+                raise _carries_batch(leg, owner)
+            compiled.compiled.append(compile_leg(leg, state, variables))
+        except Failed as failed:
+            compiled.failed = True
+            state.report(failed)
+    return compiled
+
+
+def _sized_at_run_time(leg: Leg, state: Resolution) -> bool:
+    if isinstance(leg, IndexLeg):
+        return state.families[leg.name.text].kind == "batch"
+    return isinstance(leg, DotsLeg)
+
+
+def _carries_batch(leg: Leg, owner: str) -> Failed:
+    text = leg.span.text
+    return Failed(
+        problem(
+            Code.BATCH_MISSING,
+            f"the tensor `{owner}` cannot carry the batch axis `{text}`",
+            leg.span,
+            "sized at run time",
+            notes=("a parameter has a fixed shape; batch axes are on inputs and the output only",),
+            hint=f"remove `{text}` here",
+        )
+    )
+
+
+def _repeated(groups: list[tuple[ResolvedAxis, ...]], owner: str) -> Diagnostic | None:
+    """TN203 for the first index that is there twice."""
+    first: dict[str, Span] = {}
+    for axis in (axis for group in groups for axis in group):
+        for name, span in zip(axis.indices, axis.spans, strict=True):
+            if name in first:
+                return repeated_leg(name, owner, span, first[name])
+            first[name] = span
+    return None
+
+
+def repeated_leg(name: str, owner: str, later: Span, earlier: Span) -> Diagnostic:
+    """TN203 at the later leg."""
+    return problem(
+        Code.REPEATED_LEG,
+        f"`{name}` is twice on `{owner}`",
+        later,
+        "again here",
+        secondary=(Label(earlier, "first here"),),
+        notes=("a trace or a diagonal of one tensor is not a network: a leg joins two things",),
+        hint="use another index; for a diagonal, keep the leg once",
+    )
+
+
+def _never_exists(part: _Indices, owner: str) -> Diagnostic:
+    leg, family = part.leg, part.family
+    return problem(
+        Code.OPTIONAL_NEVER_EXISTS,
+        f"no member of `{owner}` finds the leg `{leg.span.text}`",
+        leg.span,
+        "never there",
+        secondary=(Label(family.name.span, f"`{family.name.text}` is declared here"),),
+        notes=(f"`{family.name.text}` has {_extent(family)}",),
+        hint="correct the subscript, or remove the leg",
+    )

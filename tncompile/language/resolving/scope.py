@@ -1,0 +1,77 @@
+"""The values of a block's names while it is resolved, where they come from, and the work left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tncompile.language.diagnostics import Code, Label
+from tncompile.language.expressions import values_used
+from tncompile.language.problems import Failed, problem
+from tncompile.language.resolved import Value, value_text
+from tncompile.language.source import Span
+from tncompile.language.syntax import Expression
+
+MOST_STEPS = 10_000_000
+
+
+class Budget:
+    """How much work expressions may still be; a pathological file ends in TN501, never in a hang."""
+
+    def __init__(self) -> None:
+        self._left = MOST_STEPS
+
+    def charge(self, steps: int, span: Span) -> None:
+        """Take `steps` away, TN501 at `span` when nothing is left."""
+        self._left -= steps
+        if self._left < 0:
+            raise Failed(
+                problem(
+                    Code.TOO_MANY,
+                    "evaluating this program takes too many steps",
+                    span,
+                    "the limit is passed here",
+                    notes=(f"at most {MOST_STEPS} steps are evaluated for one network",),
+                    hint="make the lists, the families or the expressions smaller",
+                )
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The values of a block's names so far.
+
+    `places` says where a problem with the value of a name is rooted: the argument, or the
+    declaration. `sources` are the expressions of `let`, for tracing a value to its argument. A
+    name without a value is poisoned: what went wrong with it is reported already.
+    """
+
+    values: dict[str, Value] = field(default_factory=dict)
+    places: dict[str, Span] = field(default_factory=dict)
+    sources: dict[str, Expression] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+
+    def origin(self, *expressions: Expression) -> tuple[Label, ...]:
+        """Where the value of these expressions comes from: the first argument they use."""
+        seen: set[str] = set()
+        todo = [name.name.text for name in values_used(*expressions)]
+        while todo:
+            name = todo.pop(0)
+            if name in seen:
+                continue
+            seen.add(name)
+            if name in self.sources:
+                todo[:0] = [used.name.text for used in values_used(self.sources[name])]
+            elif name in self.places and name in self.values:
+                value = value_text(self.values[name], most=6)
+                return (Label(self.places[name], f"`{name}` is {value}"),)
+        return ()
+
+    def known(self, *expressions: Expression) -> tuple[str, ...]:
+        """A note with the values of the names used (`` `d` is 4 ``), if there are any."""
+        names = dict.fromkeys(used.name.text for used in values_used(*expressions))
+        shown = [
+            f"`{name}` is {value_text(self.values[name], most=8)}"
+            for name in names
+            if name in self.values
+        ]
+        return (", ".join(shown[:12]),) if shown else ()

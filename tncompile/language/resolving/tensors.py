@@ -1,0 +1,272 @@
+"""`tensor` and `bias`: members, state-dict keys, sharing, ties and schemes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.problems import Failed, problem
+from tncompile.language.resolved import (
+    ResolvedAxis,
+    ResolvedBias,
+    ResolvedInit,
+    ResolvedParameter,
+    ResolvedTensor,
+    SchemeName,
+    member_name,
+)
+from tncompile.language.resolving.attributes import Attributes, compile_attributes
+from tncompile.language.resolving.declaring import no_such_member
+from tncompile.language.resolving.evaluating import Frame
+from tncompile.language.resolving.legs import Legs, compile_legs
+from tncompile.language.resolving.state import Resolution, TensorFamily
+from tncompile.language.resolving.unrolling import (
+    Key,
+    Range,
+    compile_ranges,
+    frames,
+    range_span,
+    unroll,
+)
+from tncompile.language.source import Span
+from tncompile.language.syntax import BiasStatement, Share, Subscript, TensorStatement, Tie
+
+
+def widest_span(subscripts: Sequence[Subscript], name: Span) -> Span:
+    """Where too many members or legs are reported: the last range, the name where there is none."""
+    return range_span(subscripts[-1]) if subscripts else name
+
+
+class TensorResolver:
+    """Resolves the tensors and biases of one network, in order."""
+
+    def __init__(self, state: Resolution) -> None:
+        self._state = state
+        self.parameters: dict[str, ResolvedParameter] = {}
+        self.tensors: list[ResolvedTensor] = []
+        self.biases: list[ResolvedBias] = []
+
+    def tensor(self, statement: TensorStatement) -> None:
+        """Unroll one `tensor` statement."""
+        family = TensorFamily(statement)
+        self._state.tensors[statement.name.text] = family
+        try:
+            self._unroll(statement, family)
+        except Failed as failed:
+            family.poisoned = True
+            self._state.report(failed)
+
+    def _unroll(self, statement: TensorStatement, family: TensorFamily) -> None:
+        state = self._state
+        ranges = compile_ranges(statement.subscripts, state.scope)
+        keys = unroll(ranges, state.scope, state.limits.left("tensor")).keys
+        state.limits.declare("tensor", len(keys))
+        variables = frozenset(bounds.name for bounds in ranges)
+        span = widest_span(statement.subscripts, statement.name.span)
+        attributes = compile_attributes(statement.attributes, state.scope, variables)
+        present = self._present(ranges, keys, attributes, span)
+        if not present:
+            return
+        legs = compile_legs(
+            statement.name.text, statement.legs, span, state, variables, trainable=True
+        )
+        state.scope.budget.charge(len(present) * (legs.steps + attributes.steps), span)
+        alone = bool(ranges) and len(present) == 1
+        for key, frame in frames(ranges, present):
+            name = member_name(statement.name.text, key)
+            axes = legs.axes(frame, name)
+            use = None
+            if axes is not None:
+                use = self._use(statement, family, attributes, key, frame, axes)
+            family.members[key] = use or (None, False)
+            if use is not None and axes is not None:
+                parameter, conjugate = use
+                self.tensors.append(
+                    ResolvedTensor(
+                        name,
+                        statement.name.text,
+                        key,
+                        parameter.key,
+                        axes,
+                        statement,
+                        conjugate,
+                        alone,
+                    )
+                )
+        legs.warn()
+
+    def _present(
+        self, ranges: tuple[Range, ...], keys: Sequence[Key], attributes: Attributes, span: Span
+    ) -> Sequence[Key]:
+        """The members whose `if` holds."""
+        if attributes.condition is None:
+            return keys
+        self._state.scope.budget.charge(len(keys) * attributes.steps, span)
+        return [key for key, frame in frames(ranges, keys) if attributes.exists(frame)]
+
+    def _use(
+        self,
+        statement: TensorStatement,
+        family: TensorFamily,
+        attributes: Attributes,
+        key: Key,
+        frame: Frame,
+        axes: tuple[ResolvedAxis, ...],
+    ) -> tuple[ResolvedParameter, bool] | None:
+        """The parameter of one member and whether it is conjugated; None where that failed."""
+        try:
+            shape = _shape(axes)
+            if shape is None:
+                return None
+            if attributes.tie is not None:
+                return self._tied(statement, attributes, key, frame, shape)
+            return self._stored(statement, attributes, key, frame, axes, shape), False
+        except Failed as failed:
+            self._state.report(failed)
+            return None
+
+    def _stored(
+        self,
+        statement: TensorStatement,
+        attributes: Attributes,
+        key: Key,
+        frame: Frame,
+        axes: tuple[ResolvedAxis, ...],
+        shape: tuple[int, ...],
+    ) -> ResolvedParameter:
+        """The member's own parameter, or the one it shares."""
+        kept = _kept(key, statement, attributes.share)
+        name = ".".join([statement.name.text, *map(str, kept)])
+        held = self.parameters.get(name)
+        if held is None:
+            init = attributes.init(frame, "auto")
+            held = ResolvedParameter(
+                name, statement.name.text, kept, axes, shape, init, attributes.frozen, statement
+            )
+            self.parameters[name] = held
+        elif held.shape != shape and attributes.share is not None:
+            member = member_name(statement.name.text, key)
+            raise Failed(_shares_differ(member, attributes.share, held, shape, statement))
+        return held
+
+    def _tied(
+        self,
+        statement: TensorStatement,
+        attributes: Attributes,
+        key: Key,
+        frame: Frame,
+        shape: tuple[int, ...],
+    ) -> tuple[ResolvedParameter, bool] | None:
+        tie = attributes.tie
+        assert tie is not None
+        other = self._state.tensors[tie.name.text]
+        if other.poisoned:
+            return None
+        subscripts = tuple([formula.integer(frame) for formula in attributes.tie_subscripts])
+        wanted = subscripts if tie.subscripts else key
+        if wanted not in other.members:
+            raise _no_such_tensor(tie, wanted, other)
+        parameter, conjugate = other.members[wanted]
+        if parameter is None:
+            return None
+        if parameter.shape != shape:
+            member = member_name(statement.name.text, key)
+            raise Failed(_ties_differ(member, tie, wanted, other, parameter, shape))
+        return parameter, conjugate is not tie.conjugate
+
+    def bias(self, statement: BiasStatement) -> None:
+        """Resolve one `bias` statement."""
+        state, name = self._state, statement.name.text
+        try:
+            attributes = compile_attributes(statement.attributes, state.scope, frozenset())
+            if not attributes.exists({}):
+                return
+            legs = compile_legs(
+                name, statement.legs, statement.name.span, state, trainable=True
+            )
+            axes = legs.axes({}, name)
+            legs.warn()
+            shape = None if axes is None else _shape(axes)
+            if axes is None or shape is None:
+                return
+            init = attributes.init({}, "linear")
+        except Failed as failed:
+            state.report(failed)
+            return
+        self.parameters[name] = ResolvedParameter(
+            name, name, (), axes, shape, init, False, statement
+        )
+        self.biases.append(ResolvedBias(name, name, axes, statement))
+
+
+def _shape(axes: tuple[ResolvedAxis, ...]) -> tuple[int, ...] | None:
+    """The sizes of the axes; None where one of them failed."""
+    shape: list[int] = []
+    for axis in axes:
+        if axis.size is None:
+            return None
+        shape.append(axis.size)
+    return tuple(shape)
+
+
+def _kept(key: Key, statement: TensorStatement, share: Share | None) -> Key:
+    """The subscripts that the state-dict key keeps: those that are not shared."""
+    if share is None:
+        return key
+    shared = {name.text for name in share.names}
+    return tuple(
+        number
+        for subscript, number in zip(statement.subscripts, key, strict=True)
+        if subscript.name.text not in shared
+    )
+
+
+def _shares_differ(
+    member: str,
+    share: Share,
+    held: ResolvedParameter,
+    shape: tuple[int, ...],
+    statement: TensorStatement,
+) -> Diagnostic:
+    return problem(
+        Code.SHAPES_DIFFER,
+        f"`{member}` cannot share its parameter: the shapes differ",
+        share.names[0].span,
+        f"`{member}` has the shape {list(shape)}",
+        secondary=(Label(statement.name.span, f"the first one has {list(held.shape)}"),),
+        notes=(f"all members that share `{held.key}` are one parameter, of one shape",),
+        hint="give the legs equal sizes, or declare the members that differ as a tensor of their own",
+    )
+
+
+def _ties_differ(
+    member: str,
+    tie: Tie,
+    wanted: Key,
+    other: TensorFamily,
+    parameter: ResolvedParameter,
+    shape: tuple[int, ...],
+) -> Diagnostic:
+    name = member_name(tie.name.text, wanted)
+    return problem(
+        Code.SHAPES_DIFFER,
+        f"`{member}` cannot be tied to `{name}`: the shapes differ",
+        tie.name.span,
+        f"`{member}` has the shape {list(shape)}",
+        secondary=(
+            Label(other.statement.name.span, f"`{name}` has the shape {list(parameter.shape)}"),
+        ),
+        notes=("tied tensors are one parameter, axis by axis in the order of their legs",),
+        hint="write the legs in the order that matches, with equal sizes",
+    )
+
+
+def _no_such_tensor(tie: Tie, wanted: Key, other: TensorFamily) -> Failed:
+    name = member_name(tie.name.text, wanted)
+    return no_such_member(
+        other.statement.name,
+        Label(tie.name.span, "there is no such tensor"),
+        f"`{name}` does not exist",
+        f"`{tie.name.text}` has {len(other.members)} members here",
+        "tie to a member that exists: `tie G[0]`",
+    )
