@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
-    """`golden(path, text)` asserts that a file holds the text, or writes it with --update-golden."""
+    """`golden(path, text)` asserts that a file holds the text; --update-golden writes it."""
     update = bool(request.config.getoption("--update-golden"))
 
     def compare(path: Path, text: str) -> None:

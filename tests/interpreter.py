@@ -1,6 +1,6 @@
-"""A reference interpreter of tensor programs: each operation is the one call of torch that it names.
+"""A reference interpreter of tensor programs: each operation is the one call of torch it names.
 
-It shares no code with the emitter, drops names as the program says, and checks every shape on the way.
+It shares no code with the emitter, drops names as the program says, and checks shapes on the way.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from tncompile.lowering.program import (
     Weight,
     results,
 )
-from tncompile.network.model import DOTS, Input, TensorNetwork
+from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
 Names = dict[str, Tensor]
 
@@ -72,7 +72,7 @@ def bind_sizes(
     return sizes, dots
 
 
-def _fixed_axes(given: Input) -> list:  # type: ignore[type-arg]
+def _fixed_axes(given: Input) -> list[Axis]:
     return [axis for axis in given.axes if axis.kind in ("legs", "slices")]
 
 

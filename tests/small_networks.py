@@ -88,9 +88,7 @@ def make_network(
         inputs=tuple(given),
         parameters=tuple(parameters),
         tensors=tuple(factors + uses if first == "inputs" else uses + factors),
-        output=Output(
-            name="y", axes=tuple(_axis(leg, sizes) for leg in output), written="y(…)"
-        ),
+        output=Output(name="y", axes=tuple(_axis(leg, sizes) for leg in output), written="y(…)"),
     )
 
 

@@ -39,7 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_check_is_silent_on_standard_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_is_silent_on_standard_output(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["check", "map.tn"]) == 0
     out, err = capsys.readouterr()
     assert out == ""
@@ -141,9 +143,7 @@ def test_every_stage_can_be_printed(
     assert err == ""
 
 
-def test_compile_for_several_batch_sizes(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_compile_for_several_batch_sizes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compile", "map.tn", "--batch", "4096, 1,64,1"]) == 0
     assert "class Map(" in capsys.readouterr().out
 
@@ -363,14 +363,24 @@ def test_colors_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not writing.wants_color(stream)
-    assert not writing.wants_color(open(os.devnull))
+    with open(os.devnull) as nowhere:
+        assert not writing.wants_color(nowhere)
 
 
-def test_a_bar_that_is_stopped_before_it_starts() -> None:
-    bar = waiting._Bar("waiting")
-    bar.stop()
-    bar.start()
-    assert bar._progress is None
+def test_a_bar_appears_only_for_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = waiting.Bar("searching")
+    bar.advance(1, 10)
+    assert bar._drawn is None
+    monkeypatch.setattr(waiting, "PATIENCE", -1.0)
+    bar.advance(2, 10)
+    assert bar._drawn is not None
+    bar.wipe()
+    assert bar._drawn is None
+
+
+def test_nothing_waits_without_a_terminal() -> None:
+    with waiting.waiting("searching") as progress:
+        assert progress is None
 
 
 def test_a_reader_that_leaves_early(folder: Path) -> None:

@@ -52,7 +52,9 @@ def test_cost_table_in_the_readme_is_what_is_printed() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_files_named_in_a_page_exist(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    folders = r"(?:tncompile|tests|examples|benchmarks|docs|grammar|language|network|planning|emission)"
+    folders = (
+        r"(?:tncompile|tests|examples|benchmarks|docs|grammar|language|network|planning|emission)"
+    )
     for name in re.findall(rf"`({folders}/[\w/.-]+\.\w+)`", text):
         inside = name if (ROOT / name).exists() else f"tncompile/{name}"
         assert (ROOT / inside).exists(), f"{page} names {name}"

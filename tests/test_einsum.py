@@ -86,7 +86,7 @@ def test_a_letter_summed_alone_gets_a_vector_of_ones() -> None:
 def test_mistakes_are_shown(
     equation: str, shapes: list[Shape], message: str, column: int
 ) -> None:
-    with pytest.raises(ValueError, match="(?s).") as caught:
+    with pytest.raises(ValueError, match=r"\n") as caught:
         from_einsum(equation, *shapes)
     first, shown, caret = str(caught.value).split("\n")
     assert message in first

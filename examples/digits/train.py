@@ -1,6 +1,6 @@
 """Train tensor networks and their dense twin on handwritten digits; print what each got.
 
-    python examples/digits/train.py [--epochs N] [NAME ...]
+python examples/digits/train.py [--epochs N] [NAME ...]
 """
 
 from __future__ import annotations

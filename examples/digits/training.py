@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from data import Digits, Splits, shifted
+from data import Digits, Splits, warped
 from torch import nn
 
 EPOCHS = 100
@@ -29,7 +29,9 @@ class Outcome:
     seconds: float
 
 
-def train(name: str, build: Callable[[], nn.Module], splits: Splits, epochs: int = EPOCHS) -> Outcome:
+def train(
+    name: str, build: Callable[[], nn.Module], splits: Splits, epochs: int = EPOCHS
+) -> Outcome:
     """Train on the training split; the test split is looked at once, at the very end."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
@@ -40,7 +42,7 @@ def train(name: str, build: Callable[[], nn.Module], splits: Splits, epochs: int
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, steps))
     for _ in range(epochs):
         for chosen in torch.randperm(len(splits.train), generator=generator).split(BATCH):
-            images = shifted(splits.train.images[chosen], generator)
+            images = warped(splits.train.images[chosen], generator)
             loss = nn.functional.cross_entropy(model(images), splits.train.labels[chosen])
             optimizer.zero_grad()
             loss.backward()

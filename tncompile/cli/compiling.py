@@ -19,7 +19,9 @@ def compile_file(
     target: Target = None,
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="OUT", help="The file to write; `-` is standard output."),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="The file to write; `-` is standard output."
+        ),
     ] = STANDARD_INPUT,
     batch: Annotated[
         str | None,
@@ -37,13 +39,13 @@ def compile_file(
     \b
     Examples:
       tncompile compile std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' -o linear.py
-      tncompile compile std/linear.tn 'LowRank(in_features = 512, out_features = 512)' --emit network
+      tncompile compile std/linear.tn 'LowRank(in_features = 8, out_features = 8)' --emit plan
     """
     if emit not in STAGES:
         raise UsageError(f"--emit takes {', '.join(STAGES)}, not {emit!r}")
     sizes = batch_sizes(batch)
     architecture = instantiate(file, target, root)
-    with waiting("searching for a contraction order"):
+    with waiting("searching for a contraction order") as architecture.progress:
         text = architecture.describe(emit, batch=sizes)
     write_file(output, text)
 

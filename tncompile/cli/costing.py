@@ -33,10 +33,10 @@ def cost(
     \b
     Examples:
       tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64
-      tncompile cost std/linear.tn 'LowRank(in_features = 512, out_features = 512)' --training --json
+      tncompile cost std/linear.tn 'LowRank(in_features = 512, out_features = 512)' --json
     """
     architecture = instantiate(file, target, root)
-    with waiting("searching for a contraction order"):
+    with waiting("searching for a contraction order") as architecture.progress:
         found = architecture.cost(batch=batch, sizes=named_sizes(size or []))
     if json:
         show(json_format.dumps(found.to_dict(), indent=2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import indent
 
 from tncompile.cli.reading import File, Root, link_file
-from tncompile.cli.writing import report, show
+from tncompile.cli.writing import show
 
 
 def blocks(file: File, root: Root = None) -> None:
@@ -16,7 +16,6 @@ def blocks(file: File, root: Root = None) -> None:
       tncompile blocks std/linear.tn
     """
     linked = link_file(file, root)
-    report(linked.warnings)
     for block in linked.blocks.values():
         parameters = ", ".join(
             f"{p.name}: {p.type}" + ("" if p.default is None else f" = {p.default}")

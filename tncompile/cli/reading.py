@@ -51,17 +51,17 @@ def locate(name: str) -> Path:
 def read_source(name: str) -> SourceFile:
     """The text of a FILE. Raises `UsageError` where it cannot be read, `CompileError` (TN103)
     where it is not UTF-8."""
-    from tncompile.language.linking import decode
+    from tncompile.language.linking.importing import decode
 
     try:
         data = sys.stdin.buffer.read() if name == STANDARD_INPUT else locate(name).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {name}: {reason(error)}") from error
-    return decode("<stdin>" if name == STANDARD_INPUT else name, data)
+    return decode(data, "<stdin>" if name == STANDARD_INPUT else name)
 
 
 def link_file(name: str, root: str | None) -> LinkedProgram:
-    """A FILE with its imports followed; standard input imports only `std/` unless there is a root."""
+    """A FILE with its imports followed; standard input imports only `std/` without a root."""
     from tncompile.language.linking import link
 
     folder = None if name == STANDARD_INPUT else locate(name).parent

@@ -3,65 +3,64 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock, Timer
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 PATIENCE = 1.0
 """Seconds of silence before a bar appears."""
 
 
-class _Bar:
-    """A bar that a timer thread starts and the working thread stops, in whichever order."""
+class Bar:
+    """A bar that draws itself once the work has taken long enough."""
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._lock = Lock()
-        self._stopped = False
-        self._progress: Progress | None = None
+        self._start = monotonic()
+        self._drawn: tuple[Progress, TaskID] | None = None
 
-    def start(self) -> None:
-        """Draw the bar, unless the work has ended meanwhile."""
+    def advance(self, done: int, total: int) -> None:
+        """Note that `done` of `total` parts of the work are behind us."""
+        if self._drawn is None and monotonic() - self._start > PATIENCE:
+            self._drawn = self._draw()
+        if self._drawn is not None:
+            progress, task = self._drawn
+            progress.update(task, completed=done, total=total)
+
+    def _draw(self) -> tuple[Progress, TaskID]:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        with self._lock:
-            if self._stopped:
-                return
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TimeElapsedColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._progress.add_task(self._title, total=None)
-            self._progress.start()
+        progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        task = progress.add_task(self._title)
+        progress.start()
+        return progress, task
 
-    def stop(self) -> None:
-        """Wipe the bar off the terminal, if there is one."""
-        with self._lock:
-            self._stopped = True
-            if self._progress is not None:
-                self._progress.stop()
+    def wipe(self) -> None:
+        """Take the bar off the terminal, if there is one."""
+        if self._drawn is not None:
+            self._drawn[0].stop()
+            self._drawn = None
 
 
 @contextmanager
-def waiting(title: str) -> Iterator[None]:
-    """Show `title` and a moving bar while the body runs, on terminals, after a second."""
+def waiting(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """What to report progress to while the body runs; None where nobody watches."""
     if not sys.stderr.isatty():
-        yield
+        yield None
         return
-    bar = _Bar(title)
-    timer = Timer(PATIENCE, bar.start)
-    timer.daemon = True
-    timer.start()
+    bar = Bar(title)
     try:
-        yield
+        yield bar.advance
     finally:
-        timer.cancel()
-        bar.stop()
+        bar.wipe()

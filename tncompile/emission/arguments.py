@@ -10,6 +10,16 @@ from tncompile.emission.writer import WIDTH, call, compact, indented, string_lin
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
 CHECKED_IDS = '''\
+def _under_vmap(ids: Tensor) -> bool:
+    """Whether the values cannot be looked at."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(ids):
+        if functorch.is_batchedtensor(ids):
+            return True
+        ids = functorch.get_unwrapped(ids)
+    return False
+
+
 def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
     """The ids as int64; an IndexError names the leg where one is not in [0, classes)."""
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
@@ -17,7 +27,7 @@ def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
     if torch.compiler.is_compiling():
         inside = ((ids >= 0) & (ids < classes)).all()
         torch._assert_async(inside, f"{leg}: ids must be in [0, {classes})")
-    elif ids.numel() and not (ids.is_meta or torch._C._functorch.is_batchedtensor(ids)):
+    elif ids.numel() and not ids.is_meta and not _under_vmap(ids):
         low, high = ids.aminmax()
         if low < 0 or high >= classes:
             wrong = int(low if low < 0 else high)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from tncompile.emission.naming import Names, hidden, range_text
+from tncompile.emission.naming import Members, Names, Stacked, hidden, range_text
 from tncompile.emission.writer import comment_lines, indented, statement
 from tncompile.network.model import Parameter
 
@@ -66,35 +66,38 @@ def _hidden_family(self, name: str) -> _Family:
 '''
 
 
-def write_family_class(parameters: Sequence[Parameter]) -> list[str]:
+def write_family_class(members: Members) -> list[str]:
     """The container of families, as simple as the subscripts allow; nothing without families."""
-    depth = max((len(parameter.subscripts) for parameter in parameters), default=0)
+    held = (p.subscripts for p in members.parameters if p.family not in members.stacked)
+    depth = max(map(len, held), default=0)
     if not depth:
         return []
     return (FAMILY if depth == 1 else NESTED_FAMILY).splitlines()
 
 
-def write_accessors(parameters: Sequence[Parameter]) -> list[list[str]]:
+def write_accessors(members: Members) -> list[list[str]]:
     """The methods that reach tensors with names that cannot be attributes."""
-    held = [parameter for parameter in parameters if hidden(parameter.family)]
+    held = [parameter for parameter in members.parameters if hidden(parameter.family)]
+    single = [not p.subscripts or p.family in members.stacked for p in held]
     methods: list[list[str]] = []
-    if any(not parameter.subscripts for parameter in held):
+    if any(single):
         methods.append(HIDDEN.splitlines())
-    if any(parameter.subscripts for parameter in held):
+    if not all(single):
         methods.append(HIDDEN_FAMILY.splitlines())
     return methods
 
 
-def write_annotations(parameters: Sequence[Parameter]) -> list[str]:
+def write_annotations(members: Members) -> list[str]:
     """Annotations of buffers, which type checkers cannot see in `register_buffer`."""
-    return [
-        f"{parameter.family}: Tensor"
-        for parameter in parameters
-        if parameter.frozen and not parameter.subscripts and not hidden(parameter.family)
-    ]
+    held = {
+        parameter.family: None
+        for parameter in members.parameters
+        if parameter.frozen and (not parameter.subscripts or parameter.family in members.stacked)
+    }
+    return [f"{family}: Tensor" for family in held if not hidden(family)]
 
 
-def write_init(parameters: Sequence[Parameter]) -> list[str]:
+def write_init(members: Members) -> list[str]:
     """The method, without indentation."""
     head = [
         "def __init__(",
@@ -102,7 +105,7 @@ def write_init(parameters: Sequence[Parameter]) -> list[str]:
         ") -> None:",
     ]
     body = ["super().__init__()"]
-    if parameters:
+    if members.parameters:
         body += [
             "",
             "def empty(*shape: int) -> Tensor:",
@@ -110,27 +113,20 @@ def write_init(parameters: Sequence[Parameter]) -> list[str]:
             "",
         ]
     names = Names(["self", "device", "dtype", "empty", "h", "i", "j", "k"])
-    for _, group in groupby(parameters, lambda parameter: parameter.family):
-        body += _family(list(group), names)
+    for family, group in groupby(members.parameters, lambda parameter: parameter.family):
+        body += _declare(list(group), members.stacked.get(family), names)
     return [*head, *indented([*body, "self.reset_parameters()"])]
 
 
-def _family(members: list[Parameter], names: Names) -> list[str]:
+def _declare(members: list[Parameter], stack: Stacked | None, names: Names) -> list[str]:
     """A tensor, or a family as `self.G[k] = …` in loops over equal shapes."""
     first = members[0]
     name = first.family
+    legs = ", ".join(" ".join(axis) for axis in first.axes)
     if not first.subscripts:
-        legs = ", ".join(" ".join(axis) for axis in first.axes)
-        empty = f"empty({_sizes(first.shape)})"
-        if hidden(name) and first.frozen:
-            text = f'self._buffers["{name}"] = {empty}'
-        elif hidden(name):
-            text = f'self._parameters["{name}"] = nn.Parameter({empty})'
-        elif first.frozen:
-            text = f'self.register_buffer("{name}", {empty})'
-        else:
-            text = f"self.{name} = nn.Parameter({empty})"
-        return statement(text, legs, indent=INDENT)
+        return _tensor(name, first.shape, first.frozen, legs)
+    if stack is not None:
+        return _tensor(name, stack.counts + first.shape, first.frozen, first.written)
     holder = f"self.{name}"
     lines = comment_lines(first.written, indent=INDENT)
     if hidden(name):
@@ -140,6 +136,20 @@ def _family(members: list[Parameter], names: Names) -> list[str]:
         lines.append(f"{holder} = _Family()")
     given = [(parameter.subscripts, parameter.shape) for parameter in members]
     return lines + _assignments(_nest(given), holder, (), first.frozen)
+
+
+def _tensor(name: str, shape: tuple[int, ...], frozen: bool, comment: str) -> list[str]:
+    """One tensor, a buffer where it is frozen."""
+    empty = f"empty({_sizes(shape)})"
+    if hidden(name) and frozen:
+        text = f'self._buffers["{name}"] = {empty}'
+    elif hidden(name):
+        text = f'self._parameters["{name}"] = nn.Parameter({empty})'
+    elif frozen:
+        text = f'self.register_buffer("{name}", {empty})'
+    else:
+        text = f"self.{name} = nn.Parameter({empty})"
+    return statement(text, comment, indent=INDENT)
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from tncompile.emission.naming import Members
 from tncompile.emission.writer import WIDTH, comment_lines, compact, filled
 from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
 from tncompile.network.model import Parameter, TensorNetwork
 from tncompile.planning.plan import ContractionPlan
+
+LEGEND = (
+    "Comments in `forward` give the axes of each result: `B` is the product of all leading axes, names"
+    " without a comma between them are one flattened axis, `#0` counts equal tensors that are"
+    " multiplied together, and `[1]` is the contraction above that a product belongs to."
+)
 
 SHOWN = 24
 """Contractions that a docstring lists; of more it shows the largest."""
@@ -20,15 +27,16 @@ def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
     return lines + comment_lines(f"{planned} It needs nothing but PyTorch.")
 
 
-def write_docstring(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
+def write_docstring(network: TensorNetwork, plan: ContractionPlan, members: Members) -> list[str]:
     """What the class computes, from which parameters, and how: without indentation."""
     room = WIDTH - 4
     summary, *rest = _doc(network, room)
     lines = [f'"""{summary}', *rest, "", *filled(_equation(network), room, hanging="    ")]
     if network.parameters:
-        lines += ["", "Parameters, by key in the state dict:", *_parameters(network, room)]
+        lines += ["", "Parameters, by key in the state dict:", *_parameters(members, room)]
     if plan.main.tree.steps:
         lines += ["", *_contraction(network, plan, room)]
+        lines += ["", *filled(LEGEND, room)]
     return [*(line.rstrip() for line in lines), '"""']
 
 
@@ -58,8 +66,11 @@ def _equation(network: TensorNetwork) -> str:
     output = set(network.output.legs)
     carried = dict.fromkeys(leg for tensor in network.tensors for leg in tensor.legs)
     summed = _and(compact(leg for leg in carried if leg not in output))
-    factors = compact(_factor(tensor.name, tensor.conjugate) for tensor in network.tensors)
-    product = " ".join(factors) or "1"
+    factors = dict.fromkeys(
+        tensor.source if tensor.role == "input" else _factor(tensor.name, tensor.conjugate)
+        for tensor in network.tensors
+    )
+    product = " ".join(compact(factors)) or "1"
     text = f"{network.output.written} = "
     text += f"the sum over {summed} of {product}" if summed else product
     for bias in network.biases:
@@ -100,20 +111,24 @@ def _and(names: list[str]) -> str:
 # ── parameters ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _parameters(network: TensorNetwork, room: int) -> list[str]:
+def _parameters(members: Members, room: int) -> list[str]:
     """Key, shape and legs, members of a family with one shape on one line."""
     rows: list[tuple[str, str, str]] = []
-    for _, group in groupby(
-        network.parameters, lambda p: (p.family, p.subscripts[:-1], p.shape, p.frozen)
+    for (family, _, _, frozen), group in groupby(
+        members.parameters, lambda p: (p.family, p.subscripts[:-1], p.shape, p.frozen)
     ):
-        members = list(group)
-        first, last = members[0], members[-1]
-        key = first.key if len(members) == 1 else f"{first.key} … {last.key}"
+        held = list(group)
+        first, last = held[0], held[-1]
+        key = first.key if len(held) == 1 else f"{first.key} … {last.key}"
+        shape = first.shape
         legs = ", ".join(" ".join(axis) for axis in first.axes)
-        if len(members) > 1:
+        if (stack := members.stacked.get(family)) is not None:
+            if first.subscripts != stack.first:
+                continue
+            key, shape, legs = family, stack.counts + shape, first.written
+        elif len(held) > 1:
             legs += " …"
-        shape = "x".join(map(str, first.shape)) or "scalar"
-        rows.append((key, shape, legs + (" (frozen)" if first.frozen else "")))
+        rows.append((key, "x".join(map(str, shape)) or "scalar", legs + " (frozen)" * frozen))
     cut = len(rows) - SHOWN
     shown = rows if cut <= 0 else rows[:SHOWN]
     widths = [max(len(row[k]) for row in shown) for k in (0, 1)]

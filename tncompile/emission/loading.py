@@ -1,9 +1,9 @@
 """Emitted source to classes and modules; the only file that imports torch.
 
 A class made from text cannot be found by pickle. Every class of an emitted file therefore gets a
-reducer that stores the source, so that `pickle`, `torch.save` and `copy.deepcopy` work, in a process
-that has never seen the class too. Classes are cached by the hash of their source: equal sources are
-one class.
+reducer that stores the source, so that `pickle`, `torch.save` and `copy.deepcopy` work, also in a
+process that has never seen the class. Classes are cached by the hash of their source: equal sources
+are one class.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import copyreg
 import hashlib
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tncompile.emission.generated import GeneratedModule
 
@@ -37,7 +37,7 @@ def instantiate(
     device: torch.device | str | None = None,
     seed: int | None = None,
 ) -> nn.Module:
-    """A fresh module; with a `seed`, equal ones start equal and torch's generators are untouched."""
+    """A fresh module; a `seed` fixes how it starts and leaves the generators of torch alone."""
     made = load(generated)
     kind = _dtype(dtype)
     if seed is None:
@@ -57,6 +57,47 @@ def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:
     if not isinstance(found, torch.dtype):
         raise TypeError(f"{given!r} is not a dtype of torch")
     return found
+
+
+def convert_state_dict(
+    state: Mapping[str, Tensor], generated: GeneratedModule
+) -> dict[str, Tensor]:
+    """A state dict for a module that keeps its families the other way: stacked, or one by one.
+
+    Keys that fit already are kept; so are those that belong to nothing, for `load_state_dict` to
+    complain about.
+    """
+    left = dict(state)
+    converted: dict[str, Tensor] = {}
+    for declared in generated.parameters:
+        key = declared.key
+        family, *subscripts = key.split(".")
+        if key in state:
+            converted[key] = state[key]
+        elif subscripts and family in state:
+            position = tuple(
+                int(k) - first
+                for k, first in zip(subscripts, _first(family, generated), strict=True)
+            )
+            converted[key] = state[family][position].clone()
+            left.pop(family, None)
+            continue
+        else:
+            members = [name for name in state if name.split(".")[0] == key]
+            if not members:
+                continue
+            members.sort(key=lambda name: [int(k) for k in name.split(".")[1:]])
+            converted[key] = torch.stack([state[name] for name in members]).reshape(declared.shape)
+            for name in members:
+                left.pop(name)
+        left.pop(key, None)
+    return converted | left
+
+
+def _first(family: str, generated: GeneratedModule) -> tuple[int, ...]:
+    """The subscripts of the first member of a family."""
+    found = (p.key.split(".") for p in generated.parameters)
+    return next(tuple(map(int, key[1:])) for key in found if key[0] == family and key[1:])
 
 
 # ── classes ────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tncompile.emission.arguments import BROADCAST, CHECKED_IDS, Arguments, write_arguments
 from tncompile.emission.declaring import (
@@ -16,12 +17,12 @@ from tncompile.emission.declaring import (
 from tncompile.emission.documenting import write_docstring, write_header
 from tncompile.emission.generated import Declared, GeneratedModule
 from tncompile.emission.initialization import Estimate, Initialization
-from tncompile.emission.naming import Members, Names, class_name
+from tncompile.emission.naming import Members, Names, class_name, stackable
 from tncompile.emission.operations import Scope
 from tncompile.emission.resetting import write_estimate, write_functions, write_reset_parameters
 from tncompile.emission.statements import Written, write_steps
 from tncompile.emission.writer import WIDTH, call, indented
-from tncompile.lowering.program import Add, MatMul, Multiply, Rescale, Sum, TensorProgram
+from tncompile.lowering.program import OneHot, Rescale, TensorProgram
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
 
@@ -38,6 +39,16 @@ def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 '''
 
 
+ONE_HOT = '''\
+def _one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """The ids as vectors along a new last axis: one at the id, else zero."""
+    return (ids.unsqueeze(-1) == torch.arange(classes, device=ids.device)).to(dtype)
+'''
+
+HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT}
+"""Functions of an emitted file that some operations call."""
+
+
 def emit(
     network: TensorNetwork,
     plan: ContractionPlan,
@@ -51,26 +62,26 @@ def emit(
     `stacked` keeps a family of equal shapes as one parameter with a first axis over its members.
     """
     name = class_name(network.name)
-    members = Members(network.parameters)
+    members = Members(network.parameters, stackable(network.parameters) if stacked else {})
     norm = _norm_program(initialization)
-    blocks = [write_family_class(network.parameters)]
+    blocks = [write_family_class(members)]
     if any(given.integer for given in network.inputs):
         blocks.append(CHECKED_IDS.splitlines())
     if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
         blocks.append(BROADCAST.splitlines())
-    if any(_rescales(held) for held in (program, norm) if held is not None):
-        blocks.append(RESCALED.splitlines())
+    used = _operations(program, *([] if norm is None else [norm]))
+    blocks += [text.splitlines() for kind, text in HELPERS.items() if kind in used]
     blocks.append(write_functions(initialization))
-    methods = [write_init(network.parameters)]
+    methods = [write_init(members)]
     methods.append(write_reset_parameters(initialization, members))
     if norm is not None:
-        methods.append(write_norm(norm, network))
+        methods.append(write_norm(norm, members))
     elif initialization.rescaling is not None:
         methods.append(write_estimate(initialization.rescaling, members))
-    methods += write_accessors(network.parameters)
+    methods += write_accessors(members)
     methods.append(write_forward(network, program, members))
-    body = write_docstring(network, plan)
-    if annotations := write_annotations(network.parameters):
+    body = write_docstring(network, plan, members)
+    if annotations := write_annotations(members):
         body += ["", *annotations]
     for method in methods:
         body += ["", *method]
@@ -80,8 +91,20 @@ def emit(
     if any("math." in line for line in written):
         imports = ["import math", "", *imports]
     lines = [*write_header(network, plan), "", *imports, *written]
-    declared = tuple(Declared(p.key, p.shape, p.frozen) for p in network.parameters)
-    return GeneratedModule("\n".join(lines) + "\n", name, declared)
+    return GeneratedModule("\n".join(lines) + "\n", name, _declared(members))
+
+
+def _declared(members: Members) -> tuple[Declared, ...]:
+    """The entries of the state dict, stacked families as one."""
+    found: dict[str, Declared] = {}
+    for parameter in members.parameters:
+        stack = members.stacked.get(parameter.family)
+        if stack is None:
+            found[parameter.key] = Declared(parameter.key, parameter.shape, parameter.frozen)
+        else:
+            shape = stack.counts + parameter.shape
+            found[parameter.family] = Declared(parameter.family, shape, parameter.frozen)
+    return tuple(found.values())
 
 
 def _norm_program(initialization: Initialization) -> TensorProgram | None:
@@ -92,16 +115,17 @@ def _norm_program(initialization: Initialization) -> TensorProgram | None:
     return rescaling.measure
 
 
-def _rescales(program: TensorProgram) -> bool:
-    return any(isinstance(step.operation, Rescale) for step in program.steps)
+def _operations(*programs: TensorProgram) -> set[type]:
+    """The kinds of operations that the programs use."""
+    return {type(step.operation) for program in programs for step in program.steps}
 
 
-def write_norm(program: TensorProgram, network: TensorNetwork) -> list[str]:
+def write_norm(program: TensorProgram, members: Members) -> list[str]:
     """The method that contracts the network with itself, in float32 at least."""
     names = Names(["self", "dtype"])
-    members = Members(network.parameters, cast=".to(dtype)")
-    like = Members(network.parameters).read(network.parameters[0].key)
-    scope = Scope(names, members, {}, {}, "dtype", f"{like}.device")
+    like = members.read(members.parameters[0].key)
+    cast = replace(members, cast=".to(dtype)")
+    scope = Scope(names, cast, {}, {}, "dtype", f"{like}.device")
     written = write_steps(program, scope)
     log = written.log or "0"
     body = [
@@ -180,39 +204,21 @@ def _returned(
         return [*lines, f"return {sign}, {log}"]
     text = written.unshaped if dotted else written.result
     flat = f"{text}.reshape({', '.join(lengths)})" if dotted else text
-    autocast = _autocast_matters(program)
-    if not autocast and len(f"return {flat}") + INDENT <= WIDTH:
+    if len(f"return {flat}") + INDENT <= WIDTH:
         return [f"return {flat}"]
     name = scope.names.fresh("y")
-    if len(f"{name} = {flat}") + INDENT <= WIDTH:
-        lines.append(f"{name} = {flat}")
-    else:
-        lines.append(f"{name} = {text}")
-        lines += call(f"{name} = {name}.reshape(", lengths, indent=INDENT)
-    if autocast:
-        lines += [
-            f"if {name}.dtype == torch.float32 and torch.is_autocast_enabled({name}.device.type):",
-            f"    {name} = {name}.to(torch.get_autocast_dtype({name}.device.type))",
-        ]
-    return [*lines, f"return {name}"]
+    lines = call(f"{name} = {name}.reshape(", lengths, indent=INDENT)
+    return [f"{name} = {text}", *lines, f"return {name}"]
 
 
 def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:
     """The lines without those that name a run-time size which no other line uses."""
-    used = Counter(word for line in lines for word in re.findall(r"\w+", line.split("  # ")[0]))
+    used = Counter(word for line in lines for word in _words(line))
     unused = tuple(f"{size} = " for size in sizes if used[size] == 1)
     return [line for line in lines if not (unused and line.startswith(unused))]
 
 
-def _autocast_matters(program: TensorProgram) -> bool:
-    """Whether autocast would leave the result in float32 although it has products to lower.
-
-    `nn.Linear` gives the low precision; here a bias or a last elementwise product promotes it.
-    """
-    last = None
-    products = False
-    for step in program.steps:
-        products = products or isinstance(step.operation, MatMul)
-        if isinstance(step.operation, MatMul | Multiply | Add | Sum):
-            last = step.operation
-    return products and not isinstance(last, MatMul)
+def _words(line: str) -> list[str]:
+    """The words of a line of code, those of strings and comments left out."""
+    code = re.sub(r'"[^"]*"', "", line.split("  # ")[0])
+    return [] if code.startswith("#") else re.findall(r"\w+", code)

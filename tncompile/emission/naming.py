@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 import keyword
+import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tncompile.network.model import Parameter
@@ -144,10 +145,12 @@ def range_text(numbers: range) -> str:
 class Members:
     """How emitted code reads the parameters of its module: `self.A`, `self.G[1]`, `self.V[2, 5]`.
 
-    `cast` is put behind what is read: `.to(dtype)`.
+    A `stacked` family is one parameter, its first axes over the subscripts; it is read in the same
+    way, counted from zero. `cast` is put behind what is read: `.to(dtype)`.
     """
 
     parameters: tuple[Parameter, ...]
+    stacked: Mapping[str, Stacked] = field(default_factory=dict)
     cast: str = ""
 
     @cached_property
@@ -155,48 +158,81 @@ class Members:
         """The parameters by state-dict key."""
         return {parameter.key: parameter for parameter in self.parameters}
 
+    def subscripts(self, parameter: Parameter) -> tuple[int, ...]:
+        """The subscripts of a member as emitted code writes them."""
+        stack = self.stacked.get(parameter.family)
+        if stack is None:
+            return parameter.subscripts
+        return tuple(k - start for k, start in zip(parameter.subscripts, stack.first, strict=True))
+
     def read(self, key: str) -> str:
         """The expression of one parameter."""
-        parameter = self.by_key[key]
-        return self._own(parameter) + self.cast
+        return self._own(self.by_key[key]) + self.cast
 
-    def item(self, parameter: Parameter, subscripts: tuple[str, ...]) -> str:
-        """The expression of the member of the parameter's family with these subscripts."""
-        name = parameter.family
-        if not subscripts:
-            return f'self._hidden("{name}")' if hidden(name) else f"self.{name}"
-        family = f'self._hidden_family("{name}")' if hidden(name) else f"self.{name}"
-        return f"{family}[{', '.join(subscripts)}]"
+    def whole(self, family: str) -> str:
+        """The expression of a family, or of a tensor that is none."""
+        if not hidden(family):
+            return f"self.{family}"
+        single = family in self.stacked or any(
+            parameter.family == family and not parameter.subscripts for parameter in self.parameters
+        )
+        return f'self._hidden("{family}")' if single else f'self._hidden_family("{family}")'
+
+    def stack(self, keys: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
+        """The call that stacks parameters along a new first axis: head, items, tail.
+
+        Where the family is stacked already it is (a slice of) the one parameter.
+        """
+        slices = [self._slice(group) for group in self._groups(keys)]
+        given = [text for text in slices if text is not None]
+        if len(given) < len(slices):
+            return "torch.stack([", tuple(self.listed(keys)), f"]){self.cast}"
+        if len(given) == 1:
+            return f"{given[0]}{self.cast}", (), ""
+        return "torch.cat([", tuple(given), f"]){self.cast}"
 
     def listed(self, keys: Sequence[str]) -> list[str]:
-        """The items of a list display of parameters, ranges of a family as comprehensions.
-
-        One comprehension alone is not starred: then the list is `[item]`, see `comprehension`.
-        """
+        """The items between the brackets of a list of parameters, ranges as comprehensions."""
         items: list[str] = []
         for group in self._groups(keys):
-            first = group[0]
+            numbers = [
+                self.subscripts(parameter)[-1] for parameter in group if parameter.subscripts
+            ]
+            outer = tuple(map(str, self.subscripts(group[0])[:-1]))
             if len(group) < 3:
                 items += [self._own(parameter) for parameter in group]
                 continue
-            for numbers in runs([parameter.subscripts[-1] for parameter in group]):
-                outer = tuple(map(str, first.subscripts[:-1]))
-                if len(numbers) < 3:
-                    items += [self.item(first, (*outer, str(k))) for k in numbers]
+            for run in runs(numbers):
+                if len(run) < 3:
+                    items += [self._item(group[0].family, (*outer, str(k))) for k in run]
                 else:
-                    item = self.item(first, (*outer, "k"))
-                    items.append(f"*({item} for k in {range_text(numbers)})")
-        return items
-
-    def _own(self, parameter: Parameter) -> str:
-        return self.item(parameter, tuple(map(str, parameter.subscripts)))
-
-    def list_text(self, keys: Sequence[str]) -> list[str]:
-        """The items between the brackets of a list of parameters."""
-        items = self.listed(keys)
+                    item = self._item(group[0].family, (*outer, "k"))
+                    items.append(f"*({item} for k in {range_text(run)})")
         if len(items) == 1 and items[0].startswith("*("):
             return [items[0][2:-1]]
         return items
+
+    def _item(self, family: str, subscripts: tuple[str, ...]) -> str:
+        return self.whole(family) + (f"[{', '.join(subscripts)}]" if subscripts else "")
+
+    def _own(self, parameter: Parameter) -> str:
+        return self._item(parameter.family, tuple(map(str, self.subscripts(parameter))))
+
+    def _slice(self, group: list[Parameter]) -> str | None:
+        """Neighbors of a stacked family as a slice of it; None where they are no simple one."""
+        family = group[0].family
+        stack = self.stacked.get(family)
+        if stack is None:
+            return None
+        numbers = runs([self.subscripts(parameter)[-1] for parameter in group])
+        if len(numbers) > 1 or numbers[0].step < 0:
+            return None
+        (run,) = numbers
+        outer = tuple(map(str, self.subscripts(group[0])[:-1]))
+        if not outer and run == range(stack.counts[-1]):
+            return self.whole(family)
+        step = f":{run.step}" if run.step != 1 else ""
+        return self._item(family, (*outer, f"{run.start or ''}:{run.stop}{step}"))
 
     def _groups(self, keys: Sequence[str]) -> list[list[Parameter]]:
         """Neighbors of one family that differ in their last subscript only."""
@@ -214,3 +250,27 @@ class Members:
             else:
                 groups.append([parameter])
         return groups
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """A family kept as one parameter: its first subscripts, and how many there are of each."""
+
+    first: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+def stackable(parameters: Sequence[Parameter]) -> dict[str, Stacked]:
+    """The families of two or more members that fill a box of subscripts with equal shapes."""
+    families: dict[str, list[Parameter]] = {}
+    for parameter in parameters:
+        if parameter.subscripts:
+            families.setdefault(parameter.family, []).append(parameter)
+    found: dict[str, Stacked] = {}
+    for family, members in families.items():
+        first, last = members[0], members[-1]
+        counts = tuple(b - a + 1 for a, b in zip(first.subscripts, last.subscripts, strict=True))
+        alike = all(member.shape == first.shape for member in members)
+        if alike and len(members) > 1 and math.prod(counts) == len(members):
+            found[family] = Stacked(first.subscripts, counts)
+    return found

@@ -174,8 +174,7 @@ def _constant_or_ids(
         case Pick(_, table, ids):
             return Text("torch.take_along_dim(", (read(table), read(ids), "-1"), ").squeeze(-1)")
         case OneHot(_, ids, size):
-            classes = f"torch.arange({size}, device={scope.device})"
-            return Text(f"({read(ids)}.unsqueeze(-1) == {classes}).to({scope.dtype})")
+            return Text("_one_hot(", (read(ids), str(size), scope.dtype), ")")
         case _:
             assert_never(operation)
 

@@ -129,7 +129,7 @@ def _each(keys: Sequence[str], members: Members, draw: Draw, split: bool) -> lis
 
 
 def _loop(keys: Sequence[str], members: Members) -> list[str]:
-    return call("for tensor in [", members.list_text(keys), "]:", indent=INDENT)
+    return call("for tensor in [", members.listed(keys), "]:", indent=INDENT)
 
 
 def _start(held: str, draw: Draw, split: bool) -> list[str]:

@@ -10,19 +10,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from tncompile.emission.facts import (
+    foreign,
+    inlined,
+    logarithms,
+    lowered_by_autocast,
+    numbers,
+    reads,
+)
 from tncompile.emission.operations import (
     Scope,
     Text,
     expression,
-    is_chained,
-    is_copy,
     positions_list,
 )
 from tncompile.emission.writer import call, legs, nested_list, statement
 from tncompile.lowering.program import (
+    Add,
     Argument,
     Concatenate,
     Copy,
@@ -66,8 +74,9 @@ def write_steps(
 
     With `numbered`, the comments give the number of the contraction that a product belongs to.
     """
-    printer = _Printer(program, scope, indent, _numbers(program) if numbered else {})
+    printer = _Printer(program, scope, indent, numbers(program) if numbered else {})
     for k, step in enumerate(program.steps):
+        printer.position = k
         printer.write(k, step)
     return printer.written()
 
@@ -98,16 +107,18 @@ class _Printer:
         self.numbers = numbers
         self.scope = scope
         self.indent = indent
+        self.position = 0
         self.lines: list[str] = []
-        self.inlined = _inlined(program)
-        self.reads = _reads(program)
+        self.inlined = inlined(program)
+        self.reads = reads(program)
         self.texts: dict[str, str] = {}
         self.pending: dict[str, _Pending] = {}
         self.owned: dict[str, str] = {}  # identifiers that keep memory alive, by value
         self.slices: dict[str, str] = {}  # the tuple that holds a value, by value
         self.slices_left: Counter[str] = Counter()
-        self.foreign = _foreign(program)
-        self.logarithms = _logarithms(program)
+        self.foreign = foreign(program)
+        self.logarithms = logarithms(program)
+        self.low, self.last_product = lowered_by_autocast(program)
 
     def write(self, k: int, step: Step) -> None:
         """Write one step, or leave it to the step that reads it."""
@@ -222,9 +233,8 @@ class _Printer:
         operation = step.operation
         match operation:
             case StackWeights(_, keys, conjugate):
-                items = tuple(self.scope.members.list_text(keys))
-                after = ".conj()" if conjugate else ""
-                return Text("torch.stack([", items, f"]){self.scope.members.cast}{after}")
+                head, items, tail = self.scope.members.stack(keys)
+                return Text(head, items, tail + (".conj()" if conjugate else ""))
             case Stack(_, given):
                 return self._listed("torch.stack(", given)
             case Concatenate(_, given):
@@ -237,8 +247,34 @@ class _Printer:
                 if values[base].shape == values[operation.result].shape:
                     return Text(unshaped)
                 return expression(operation, self.program, lambda _: unshaped, self.scope)
+            case Add(_, left, right) | Multiply(_, left, right):
+                return expression(operation, self.program, self._alike(left, right), self.scope)
             case _:
                 return expression(operation, self.program, self.read, self.scope)
+
+    def _alike(self, left: str, right: str) -> Callable[[str], str]:
+        """How two factors are read: behind the last product, a weight in the dtype of the other.
+
+        Under autocast products are in low precision; `nn.Linear`, bias included, stays there, too.
+        """
+        value = self.program.values
+        weights = {
+            name: other
+            for name, other in ((left, right), (right, left))
+            if other in self.low and name not in self.low and not value[name].varying
+        }
+        if self.position < self.last_product or len(weights) != 1:
+            return self.read
+
+        def read(name: str) -> str:
+            if name not in weights:
+                return self.read(name)
+            other = weights[name]
+            waiting = self.pending.get(other)
+            root = self.texts[other if waiting is None else waiting.root]
+            return f"{self.read(name)}.to({root}.dtype)"
+
+        return read
 
     def _listed(self, head: str, given: tuple[str, ...]) -> Text:
         """A call on a list of values; neighbors that were unbound together are a slice."""
@@ -323,13 +359,16 @@ class _Printer:
 
     def _large(self, name: str) -> bool:
         """Whether deleting the value frees memory worth a line."""
-        return (
-            self.program.values[name].storage not in self.foreign and name not in self.logarithms
-        )
+        return self.program.values[name].storage not in self.foreign and name not in self.logarithms
 
     def _comment(self, name: str) -> str:
+        value = self.program.values[name]
+        shown = dict(self.scope.sizes)
+        for axis, length in zip(value.axes, value.shape, strict=True):
+            if axis and axis[0][0] in "@|":  # slices of an input, a padded or cut axis
+                shown[axis[0]] = self.scope.extent(length)
         number = f"[{self.numbers[name]}] " if name in self.numbers else ""
-        return number + legs(self.program.values[name].axes, dict(self.scope.sizes))
+        return number + legs(value.axes, shown)
 
 
 def _stem(name: str) -> str:
@@ -340,101 +379,3 @@ def _stem(name: str) -> str:
 
 _NUMBERS = re.compile(r"(_\d+)+$")
 _RESULT = re.compile(r"t\d*")
-
-
-def _numbers(program: TensorProgram) -> dict[str, int]:
-    """The number of the contraction, from one, that each product belongs to."""
-    products = {
-        step.operation.result: step.contraction
-        for step in program.steps
-        if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
-    }
-    first = min(products.values(), default=0)
-    return {name: number - first + 1 for name, number in products.items()}
-
-
-def _logarithms(program: TensorProgram) -> set[str]:
-    """Values that are logarithms of scales, and sums of them."""
-    found: set[str] = set()
-    for step in program.steps:
-        operation = step.operation
-        if isinstance(operation, Rescale):
-            found.add(operation.log)
-        elif sources(operation) and set(sources(operation)) <= found:
-            found.update(results(operation))
-    return found
-
-
-def _reads(program: TensorProgram) -> Counter[str]:
-    """How often each value is read, by steps and by the caller."""
-    reads = Counter(name for step in program.steps for name in sources(step.operation))
-    reads[program.result] += 1
-    if program.log is not None:
-        reads[program.log] += 1
-    return reads
-
-
-def _inlined(program: TensorProgram) -> list[bool]:
-    """Which steps may be written inside the call that reads them.
-
-    A chained operation with one reader, when nothing is executed between the two: or anything may
-    be, when it starts from a parameter, which never changes. A copy only where it keeps nothing
-    alive that would be dead by then.
-    """
-    reads = _reads(program)
-    end = len(program.steps)
-    sink = {program.result: end}  # the step in whose line a value is read
-    if program.log is not None:
-        sink[program.log] = end
-    fixed = _from_parameters(program)
-    frees = _frees(program)
-    inlined = [False] * end
-    executed = end  # the next step that has a line of its own
-    for k in range(end - 1, -1, -1):
-        operation = program.steps[k].operation
-        made = results(operation)
-        reader = sink.get(made[0], k)
-        inlined[k] = (
-            is_chained(operation)
-            and reads[made[0]] == 1
-            and (made[0] in fixed or reader == executed)
-            and not (is_copy(operation) and frees[made[0]])
-        )
-        if not inlined[k] and not isinstance(operation, Argument):
-            executed = k
-        for name in sources(operation):
-            sink[name] = reader if inlined[k] else k
-    return inlined
-
-
-def _frees(program: TensorProgram) -> dict[str, bool]:
-    """For each result of a chained operation, whether memory is freed along its chain."""
-    found: dict[str, bool] = {}
-    foreign = _foreign(program)
-    for step in program.steps:
-        if is_chained(step.operation):
-            freed = any(program.values[name].storage not in foreign for name in step.drops)
-            before = any(found.get(name, False) for name in sources(step.operation))
-            found[results(step.operation)[0]] = freed or before
-    return found
-
-
-def _foreign(program: TensorProgram) -> set[str]:
-    """Values whose memory belongs to the caller or to the module."""
-    return {
-        name
-        for step in program.steps
-        if isinstance(step.operation, Argument | Weight)
-        for name in results(step.operation)
-    }
-
-
-def _from_parameters(program: TensorProgram) -> set[str]:
-    """Values that are chains of operations on one parameter."""
-    found: set[str] = set()
-    for step in program.steps:
-        operation = step.operation
-        chained = is_chained(operation)
-        if chained and (isinstance(operation, Weight) or set(sources(operation)) <= found):
-            found.update(results(operation))
-    return found

@@ -56,7 +56,7 @@ def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = 0) -
     ['f(a, b)']
     """
     flat = ", ".join(items)
-    if indent + len(head) + len(flat) + len(tail) <= WIDTH:
+    if not items or indent + len(head) + len(flat) + len(tail) <= WIDTH:
         return [f"{head}{flat}{tail}"]
     if indent + len(TAB) + len(flat) <= WIDTH:
         return [head, f"{TAB}{flat}", tail]

@@ -33,18 +33,16 @@ class Line:
     @classmethod
     def around(cls, text: str, focus: tuple[int, int], marked: tuple[int, int]) -> Line:
         """A line cut so that all of `marked` is seen where that fits, else the start of `focus`."""
-        whole = cls(text)
-        if marked[1] <= whole._known:
-            return whole
         first, last = marked
-        fits = cls(text, first=max(0, first - _MARGIN))
-        if last <= first - min(first, _MARGIN) + fits._known:
-            return fits
-        return cls(text, first=max(0, focus[0] - _MARGIN))
+        whole = cls(text)
+        if whole._reaches(last):
+            return whole
+        near = cls(text, first=max(0, first - _MARGIN))
+        return near if near._reaches(last) else cls(text, first=max(0, focus[0] - _MARGIN))
 
-    @property
-    def _known(self) -> int:
-        return len(self._starts)
+    def _reaches(self, position: int) -> bool:
+        """Whether the line is shown up to a code point."""
+        return position - self._first <= len(self._starts)
 
     def columns(self, start: int, end: int) -> tuple[int, int]:
         """The columns of code points `start` to `end`: at least one, clipped to what is shown."""

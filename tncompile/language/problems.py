@@ -1,4 +1,4 @@
-"""Diagnostics gathered while a stage runs, and the exception that carries one out of an expression."""
+"""Diagnostics gathered while a stage runs, and the exception that carries one out of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HINT_BUDGET = 200_000
 
 
 class Failed(Exception):  # noqa: N818 — control flow inside a stage, never seen outside
-    """An expression or a leg has no value; `diagnostic` is None where the cause is reported already."""
+    """An expression or a leg has no value; no `diagnostic` where the cause is reported already."""
 
     def __init__(self, diagnostic: Diagnostic | None) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""A network with its names bound, families unrolled and sizes evaluated; occurrences keep their spans.
+"""A network with names bound, families unrolled, sizes evaluated; occurrences keep their spans.
 
-Indices are known by name from here on: `i`, `i[0]`, `v[2, 5]`, and `...` for the leading batch axes.
+Indices are known by name from here on: `i`, `i[0]`, `v[2, 5]`, `...` for leading batch axes.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ Value = int | float | bool | tuple[int, ...]
 
 IndexKind = Literal["index", "bond", "hyper", "batch", "dots"]
 AxisKind = Literal["legs", "onehot", "slices", "dots"]
-SchemeName = Literal[
-    "auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "linear"
-]
+SchemeName = Literal["auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "linear"]
 
 DOTS = "..."
 
@@ -75,8 +73,8 @@ class ResolvedAxis:
     """One axis: a leg, or a group flattened row major.
 
     `spans` says for each of the `indices` where it is written; `span` is the whole leg. `size` is
-    the product of the sizes, `width` what `as` leaves of it. An axis of `slices` has no indices, its
-    size is the number of slices.
+    the product of the sizes, `width` what `as` leaves of it. An axis of `slices` has no indices;
+    its size is the number of slices.
     """
 
     kind: AxisKind
@@ -128,7 +126,7 @@ class ResolvedTensor:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSlice:
-    """A factor of the product that an input holds: all of it, or one entry of each `slices` axis."""
+    """A factor of the product that an input holds: all of it, or one entry a `slices` axis."""
 
     position: tuple[int, ...]
     axes: tuple[ResolvedAxis, ...]
@@ -205,7 +203,9 @@ class ResolvedNetwork:
         lines += [f"  input  {x.name}({_axes_text(x.axes)})" for x in self.inputs]
         for tensor in self.tensors:
             conjugate = " conj" if tensor.conjugate else ""
-            lines.append(f"  tensor {tensor.name}({_axes_text(tensor.axes)}) = {tensor.key}{conjugate}")
+            lines.append(
+                f"  tensor {tensor.name}({_axes_text(tensor.axes)}) = {tensor.key}{conjugate}"
+            )
         lines += [f"  bias   {bias.name}({_axes_text(bias.axes)})" for bias in self.biases]
         log = " log" if self.output.log else ""
         lines.append(f"  output {self.output.name}({_axes_text(self.output.axes)}){log}")

@@ -1,16 +1,17 @@
-"""Contraction by levels: as many equal pairs at once as there are, so that they run as one product.
+"""Contraction by levels: as many equal pairs at once as there are, to run as one batched product.
 
-Lowering runs contractions of equal height and equal shapes as one batched product. A long chain, ring,
-tree or ladder is therefore contracted level by level: first every input into the tensor it feeds, then
-neighbors in pairs, (0, 1), (2, 3), …, an odd one set aside until the end; a leaf into what carries it.
-Each level halves a family, so that a family of n members takes about log2(n) products. (Parallel
-tree contraction by rake and compress, Miller and Reif 1985.)
+Lowering batches contractions of equal height and equal shapes. A long chain, ring, tree or ladder is
+therefore contracted level by level: first every input into the tensor it feeds, then neighbors in
+pairs, (0, 1), (2, 3), …, an odd one set aside until the end; a leaf into what carries it. Each level
+halves a family, so that a family of n members takes about log2(n) products. (Parallel tree
+contraction by rake and compress, Miller and Reif 1985.)
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tncompile.planning.problem import Contracting
 
@@ -143,7 +144,7 @@ def _neighbors(
     """Who shares an index with whom; along a hyperedge only consecutive terms count."""
     neighbors: dict[int, dict[int, None]] = {}
     for terms in carriers.values():
-        for left, right in zip(terms, terms[1:], strict=False):
+        for left, right in pairwise(terms):
             neighbors.setdefault(left, {})[right] = None
             neighbors.setdefault(right, {})[left] = None
     return {term: neighbors[term] for term in contracting.alive if term in neighbors}
@@ -172,9 +173,7 @@ def _signature(contracting: Contracting, left: int, right: int) -> Signature:
     )
 
 
-def _disjoint(
-    pairs: list[tuple[int, int]], position: dict[int, int]
-) -> list[tuple[int, int]]:
+def _disjoint(pairs: list[tuple[int, int]], position: dict[int, int]) -> list[tuple[int, int]]:
     """A maximal matching, in order: (0, 1), (2, 3), … of a run."""
     taken: set[int] = set()
     matching: list[tuple[int, int]] = []
@@ -191,21 +190,22 @@ def _fixed_size(contracting: Contracting, left: int, right: int) -> int:
     return problem.count(leg for leg in contracting.kept(left, right) if leg not in problem.runtime)
 
 
-def _simplifies(
-    neighbors: dict[int, dict[int, None]], matching: list[tuple[int, int]]
-) -> bool:
-    """Whether merged terms have two neighbors at most, or fewer than one of their parts had.
+def _simplifies(neighbors: dict[int, dict[int, None]], matching: list[tuple[int, int]]) -> bool:
+    """Whether merged terms have two neighbors at most, or mostly fewer than their parts had.
 
-    Chains and rings stay chains and rings, trees lose leaves, ladders become chains; in a square
-    lattice merged bonds would only grow, so that it is left to the search.
+    Chains and rings stay chains and rings, trees lose leaves, ladders become chains (but for their
+    ends, which do not match); in a square lattice merged bonds would only grow, so that it is left
+    to the search.
     """
     merged = {term: pair[0] for pair in matching for term in pair}
+    fewer = 0
     for left, right in matching:
         around = {merged.get(term, term) for term in (*neighbors[left], *neighbors[right])}
-        degree = len(around - {left})
-        if degree > 2 and degree >= max(len(neighbors[left]), len(neighbors[right])):
+        degree, before = len(around - {left}), max(len(neighbors[left]), len(neighbors[right]))
+        if degree > max(2, before):
             return False
-    return True
+        fewer += degree <= 2 or degree < before
+    return 2 * fewer > len(matching)
 
 
 def longest_family(contracting: Contracting) -> int:

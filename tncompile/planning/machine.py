@@ -1,4 +1,4 @@
-"""Machine profiles: how long products, copies and calls take, to compare programs by predicted time."""
+"""Machine profiles: how long products, copies and calls take, to compare programs by time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -33,7 +34,7 @@ class MachineProfile:
         points = self.gemm
         if side <= points[0][0]:
             return points[0][1]
-        for (low, slow), (high, fast) in zip(points, points[1:], strict=False):
+        for (low, slow), (high, fast) in pairwise(points):
             if side <= high:
                 share = math.log(side / low) / math.log(high / low)
                 return slow * (fast / slow) ** share

@@ -12,13 +12,14 @@ from tncompile.network.model import DOTS, TensorNetwork
 
 Pair = tuple[int, int]
 Legs = tuple[int, ...]
+Priced = tuple[int, tuple[Pair, ...]]  # multiply-adds and the path
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What to contract: the legs of each term, the legs of the output, the size of each index.
 
-    Indices are numbered by first appearance, so that names change nothing. `runtime` are the indices
+    Indices are numbered by first appearance, so that names change nothing. `runtime` are those
     whose sizes are only planned; `inputs` are the terms that `forward` is given, `looked_up` the
     parameters that ids have already made depend on inputs.
     """
@@ -35,9 +36,7 @@ class Problem:
         return math.prod(self.sizes[leg] for leg in legs)
 
 
-def runtime_sizes(
-    network: TensorNetwork, batch: int, sizes: Mapping[str, int]
-) -> dict[str, int]:
+def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:
     """The planned size of every run-time index: what `sizes` names, `batch` for the others.
 
     Raises ValueError for a name that is no run-time index of the network, or a size below 1.
@@ -74,9 +73,7 @@ def state(
         sizes=sizes,
         runtime=frozenset(k for name, k in number.items() if fixed[name] is None),
         inputs=frozenset(
-            k
-            for k, operand in enumerate(given)
-            if network.tensors[operand.tensor].role == "input"
+            k for k, operand in enumerate(given) if network.tensors[operand.tensor].role == "input"
         ),
         looked_up=frozenset(k for k, operand in enumerate(given) if operand.lookups),
     )
@@ -149,6 +146,11 @@ class Contracting:
         for left, right in pairs:
             numbers.append(self.join(numbers[left], numbers[right]))
         return numbers[-1]
+
+    @property
+    def priced(self) -> Priced:
+        """The path so far and its multiply-adds."""
+        return self.multiply_adds, tuple(self.pairs)
 
 
 def price_path(problem: Problem, pairs: Iterable[Pair]) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """Search for contraction paths by cotengra: one process, no clock, equal results everywhere.
 
-The only file that imports cotengra, and only when a search starts. `accel=False` throughout: its Rust
-back end finds other paths, so that having it installed would change what is emitted.
+The only file that imports cotengra, and only when a search starts. `accel=False` throughout: its
+Rust back end finds other paths, so that having it installed would change what is emitted.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ LARGEST = 2000
 COMBO_FACTOR = 64
 TRIALS_AT_ONCE = 8
 
+WIDE, NARROW = ((0.1, 4.0), (0.001, 1.0)), ((0.8, 1.5), (0.001, 0.3))
+"""Ranges of cotengra's `costmod` and `temperature`: in large networks the wide ones mostly find
+intermediates of hundreds of legs, and take long to do it."""
+
+NARROW_FROM = 100
+
 GREEDY_TERMS = 16_000
 """The most terms that all greedy trials may walk through together: large networks get fewer."""
 
@@ -53,7 +59,9 @@ def search(problem: Problem, effort: Effort, progress: Progress | None = None) -
         return {}
     report = progress or _silent
     exhaustive = _is_small(problem, effort)
-    total = len(effort.objectives) if exhaustive else 2 + -(-_trials(problem, effort) // TRIALS_AT_ONCE)
+    total = (
+        len(effort.objectives) if exhaustive else 2 + -(-_trials(problem, effort) // TRIALS_AT_ONCE)
+    )
     found: dict[Path, str] = {}
     if exhaustive:
         for done, objective in enumerate(effort.objectives):
@@ -87,7 +95,7 @@ def _trials(problem: Problem, effort: Effort) -> int:
 
 
 def _is_small(problem: Problem, effort: Effort) -> bool:
-    """Whether exhaustive search is cheap: its time goes with the square of the connected subsets."""
+    """Whether exhaustive search is cheap: its time is the square of the connected subsets."""
     count = len(problem.terms)
     if count > effort.optimal_terms:
         return False
@@ -119,7 +127,7 @@ def _is_small(problem: Problem, effort: Effort) -> bool:
 
 
 def _given(problem: Problem) -> tuple[list[list[int]], list[int], dict[int, int]]:
-    """The problem as cotengra takes it. An index on every term is left out: it changes no choice."""
+    """The problem as cotengra takes it. An index on every term is left out: it decides nothing."""
     everywhere = set(problem.terms[0]).intersection(*problem.terms[1:])
     terms = [[leg for leg in term if leg not in everywhere] for term in problem.terms]
     output = [leg for leg in problem.output if leg not in everywhere]
@@ -169,10 +177,13 @@ def _greedy(problem: Problem, effort: Effort, report: Callable[[int], None]) -> 
     best = _greedy_once(terms, output, sizes)
     least = price_path(reduced, best)
     trials = _trials(problem, effort)
+    costmod, temperature = NARROW if len(terms) >= NARROW_FROM else WIDE
     for done, first in enumerate(range(0, trials, TRIALS_AT_ONCE)):
         report(done)
         optimizer = RandomGreedyOptimizer(
             max_repeats=min(TRIALS_AT_ONCE, trials - first),
+            costmod=costmod,
+            temperature=temperature,
             seed=first,
             accel=False,
             parallel=False,

@@ -1,4 +1,4 @@
-"""The rules of an unrolled network: every index has the ends that its kind promises (TN401 to TN407)."""
+"""The rules of an unrolled network: indices have the ends that their kinds promise."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def bond_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagno
                 notes=("a bond joins exactly two tensors, so that a typo is never a silent sum",),
                 hint=f"declare it as a hyper: `hyper {index.family} = …`"
                 if more
-                else f"put `{index.name}` on {'two tensors' if not found.tensors else 'one more tensor'}, "
-                "or remove it; at an open boundary write `?` and declare one bond fewer",
+                else f"put it on {'another tensor' if found.tensors else 'two tensors'}; "
+                "at an open boundary write `?` and declare one bond fewer",
             )
 
 
@@ -111,7 +111,9 @@ def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[D
                 place,
                 "never seen outside",
                 secondary=found.labels(),
-                notes=("an index is on an input or the output; inner dimensions are bonds or hypers",),
+                notes=(
+                    "an index is on an input or the output; inner dimensions are bonds or hypers",
+                ),
                 hint=f"declare it as a {kind}: `{kind} {index.family} = …`",
             )
             continue
@@ -123,7 +125,9 @@ def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[D
             place,
             _ends_text(found.count),
             secondary=found.labels(),
-            notes=("an index has two ends or more, at least one of them on an input or the output",),
+            notes=(
+                "an index has two ends or more, at least one of them on an input or the output",
+            ),
             hint=f"put `{index.name}` on the output or on another tensor, or remove it",
         )
 
@@ -141,7 +145,9 @@ def output_not_carried(structure: Structure, ends: Mapping[str, Ends]) -> Iterat
                 found.output[0].span,
                 "carried by a bias alone" if found.biases else "carried by nothing",
                 secondary=(declared,),
-                notes=("the output holds what tensors and inputs carry; a bias is only added to it",),
+                notes=(
+                    "the output holds what tensors and inputs carry; a bias is only added to it",
+                ),
                 hint=f"put `{name}` on a tensor, or remove it from the output",
             )
         for end in found.biases if not found.output else ():

@@ -12,6 +12,9 @@ from tncompile.language.source import SourceFile, Span
 MOST_NESTED = 200
 """Levels of nesting of the syntax tree, and of open brackets."""
 
+TALLEST = 1_500
+"""Symbols on the stack: a level of the tree holds six at most (`f(…, name =`), a bracket one."""
+
 
 class Piece(NamedTuple):
     """The value of a symbol on the stack and where it stands; an empty one starts at -1.
@@ -38,6 +41,7 @@ class Automaton:
         self.pieces: list[Piece] = []
         self.brackets = 0
         self.deepest = Piece(None, -1, -1, 0, "")
+        self._before = tuple(self.states)
         self._end = tables.ends[start]
 
     def terminal(self, token: Token) -> str:
@@ -55,6 +59,7 @@ class Automaton:
     def feed(self, token: Token, terminal: str) -> bool:
         """Take a token; False, with nothing shifted, where it cannot stand."""
         actions = self.tables.actions
+        self.mark()
         while True:
             action = actions[self.states[-1]].get(terminal)
             if action is None:
@@ -67,8 +72,12 @@ class Automaton:
                 return True
 
     def expected(self) -> tuple[str, ...]:
-        """The terminals that could stand next, in the order of the tables."""
-        return tuple(t for t in self.tables.actions[self.states[-1]] if self._acceptable(t))
+        """The terminals that could stand in the place of the token that was fed last."""
+        return tuple(t for t in self.tables.actions[self._before[-1]] if self._acceptable(t))
+
+    def mark(self) -> None:
+        """Remember where the parser stands, for `expected`."""
+        self._before = tuple(self.states)
 
     def truncate(self, height: int) -> None:
         """Forget all but the lowest `height` symbols."""
@@ -80,24 +89,19 @@ class Automaton:
     def _acceptable(self, terminal: str) -> bool:
         """Whether a terminal could be shifted after the reductions that it asks for."""
         tables = self.tables
-        height = len(self.states)
-        above: list[int] = []  # states on top of the lowest `height` ones
+        states = list(self._before)
         while True:
-            state = above[-1] if above else self.states[height - 1]
-            action = tables.actions[state].get(terminal)
+            action = tables.actions[states[-1]].get(terminal)
             if action is None:
                 return False
             if action >= 0:
                 return True
             rule = tables.rules[~action]
-            kept = max(0, len(above) - rule.length)
-            height -= rule.length - (len(above) - kept)
-            del above[kept:]
-            below = above[-1] if above else self.states[height - 1]
-            target = tables.gotos[below][rule.origin]
-            if terminal == END and target == self._end:
+            if rule.length:
+                del states[-rule.length :]
+            states.append(tables.gotos[states[-1]][rule.origin])
+            if terminal == END and states[-1] == self._end:
                 return True
-            above.append(target)
 
     def _shift(self, token: Token, terminal: str, state: int) -> None:
         if terminal in ("LPAR", "LSQB"):

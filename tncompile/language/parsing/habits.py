@@ -1,10 +1,478 @@
-"""Mistakes that are recognized: habits from elsewhere, and slips with a likely cause."""
+"""Mistakes that are recognized: habits from elsewhere, and slips with a likely cause.
+
+Each is a function from the situation to its advice, or None; the first one that answers is heard.
+"""
 
 from __future__ import annotations
 
-from tncompile.language.parsing.messages import Advice
-from tncompile.language.parsing.situation import Situation
+import re
+from collections.abc import Callable
+
+from tncompile.language.parsing.lexing import SEMICOLON, WORD
+from tncompile.language.parsing.messages import Advice, one_of, shown
+from tncompile.language.parsing.situation import (
+    BLOCK_WORDS,
+    MODEL_WORDS,
+    NETWORK_WORDS,
+    REWRITE_WORDS,
+    Situation,
+)
+from tncompile.language.parsing.tables import END
+from tncompile.language.source import Span
+from tncompile.language.spelling import closest
+
+_STATEMENTS = {"network": NETWORK_WORDS, "model": MODEL_WORDS, "rewrite": REWRITE_WORDS}
+_ATTRIBUTES = ("init", "share", "tie", "frozen", "conj", "log")
+_EINSUM = re.compile(r'"[A-Za-z.,\s]*->[A-Za-z.\s]*"')
+
+_FOREIGN_BLOCKS = {
+    **dict.fromkeys(("net", "layer", "module", "struct"), "network"),
+    **dict.fromkeys(("def", "fn", "func", "function", "class"), "network"),
+    **dict.fromkeys(("from", "include", "use", "using"), "import"),
+}
+_FOREIGN_STATEMENTS = {
+    **dict.fromkeys(("dim", "dims", "dimension", "axis", "size", "leg"), "index"),
+    **dict.fromkeys(("rank", "edge", "link"), "bond"),
+    **dict.fromkeys(("param", "parameter", "weight", "core", "node", "site", "factor"), "tensor"),
+    **dict.fromkeys(("var", "const", "val", "int", "float", "bool"), "let"),
+    **dict.fromkeys(("return", "result", "yield", "out"), "output"),
+    **dict.fromkeys(("assert", "check", "ensure", "raise"), "require"),
+    **dict.fromkeys(("arg", "args"), "input"),
+}
+_WRITTEN = {
+    "import": 'import "file.tn" { N }',
+    "network": "network N(d: int = 4) { … }",
+    "model": "model M(d: int = 4) { … }",
+    "rewrite": "rewrite R { … }",
+    "index": "index i = size",
+    "bond": "bond b = size",
+    "hyper": "hyper h = size",
+    "batch": "batch n",
+    "window": "window h = conv(size = 3)",
+    "input": "input x(i)",
+    "tensor": "tensor A(i, b)",
+    "bias": "bias c(o)",
+    "output": "output y(o)",
+    "let": "let n = value",
+    "require": 'require condition, "reason"',
+    "part": "part p = N(d = 4)",
+    "linear": 'linear "pattern" -> N()',
+    "conv": 'conv "pattern" -> N()',
+    "embedding": 'embedding "pattern" -> N()',
+    "any": 'any "pattern" -> keep',
+}
 
 
 def recognize(situation: Situation) -> Advice | None:
+    """The advice of the first habit that fits, None where only the grammar can speak."""
+    if situation.terminal == END:
+        return None
+    for habit in _HABITS:
+        advice = habit(situation)
+        if advice is not None:
+            return advice
     return None
+
+
+# ── from other languages ─────────────────────────────────────────────────────────────────────────
+
+
+def _semicolon(situation: Situation) -> Advice | None:
+    if situation.terminal != SEMICOLON:
+        return None
+    return Advice(
+        "`;` is not part of the language",
+        "nothing ends a statement",
+        "delete it",
+        "every statement begins with a word such as `tensor`, and ends where the next one begins",
+    )
+
+
+def _einsum(situation: Situation) -> Advice | None:
+    texts = [situation.text_of(t) for t in situation.rest_of_line() if t.kind == "STRING"]
+    if not any(_EINSUM.fullmatch(text) for text in texts):
+        return None
+    return Advice(
+        "tensors are not multiplied by an einsum string",
+        "a network is declared, not computed",
+        "declare each tensor with its legs: `tensor A(i, r)`; equal names are summed over",
+        "`tncompile.from_einsum` turns an einsum string into a network",
+    )
+
+
+def _loop(situation: Situation) -> Advice | None:
+    place = None
+    if situation.terminal == "IN" and situation.word_at(-2) == "for":
+        token = situation.around(-2)
+        place = situation.span_of(token) if token is not None else None
+    elif situation.text not in ("for", "while", "foreach"):
+        return None
+    return Advice(
+        "there are no loops",
+        "a family declares all its members at once",
+        "give the name a range: `tensor G[k in 0..n](b[k], i[k])`",
+        place=place,
+    )
+
+
+def _colon(situation: Situation) -> Advice | None:
+    if situation.terminal != "COLON":
+        return None
+    if "LBRACE" in situation.expected or "LET" in situation.expected:
+        return Advice(
+            "`:` opens no block", "blocks stand in braces", "write `{` here and `}` at the end"
+        )
+    if "RANGE" in situation.expected:
+        return Advice("a range is written with two dots", hint="write `0..n`")
+    if "ASSIGN" in situation.expected:
+        return Advice("unexpected `:`", hint="a size or a value follows `=`: `index i = 4`")
+    return None
+
+
+def _comparison(situation: Situation) -> Advice | None:
+    if situation.terminal == "ASSIGN" and "EQUAL" in situation.expected:
+        return Advice(
+            "`=` does not compare",
+            "`=` gives a value to a name",
+            "`==` compares: `n == 4`",
+        )
+    if situation.terminal == "EQUAL" and "ASSIGN" in situation.expected:
+        return Advice("`==` gives no value", "`==` compares", "write `=`")
+    return None
+
+
+def _arrow(situation: Situation) -> Advice | None:
+    if situation.terminal != "ARROW":
+        return None
+    return Advice(
+        "unexpected `->`",
+        "an arrow stands in a `rewrite` and after `extern` only",
+        "the result of a network is its `output y(legs)`" if situation.block != "rewrite" else None,
+    )
+
+
+def _comment(situation: Situation) -> Advice | None:
+    following = situation.around(1)
+    opens = situation.terminal == "SLASH" and following is not None and following.kind in (
+        "STAR",
+        "POWER",
+    )
+    if not opens and not (situation.terminal == "FLOOR" and situation.at_statement):
+        return None
+    return Advice("a comment begins with `#`", hint="write `#` and the text up to the end of the line")
+
+
+def _python_conditional(situation: Situation) -> Advice | None:
+    if situation.terminal not in ("ELSE", "IF") or "THEN" in situation.expected:
+        return None
+    if situation.terminal == "IF" and "PLUS" not in situation.expected:
+        return Advice(
+            "unexpected `if`",
+            "a choice inside an expression stands in parentheses",
+            "write `(if c then a else b)`",
+        )
+    return Advice(
+        f"unexpected {shown(situation.text)}",
+        "the condition of a choice comes first",
+        "write `if c then a else b`",
+    )
+
+
+def _range_function(situation: Situation) -> Advice | None:
+    if "RANGE" not in situation.expected:
+        return None
+    if situation.terminal == "DOTS":
+        return Advice("a range is written with two dots", hint="write `0..n`")
+    words = [situation.word_at(-k) for k in range(1, 8)]
+    if "range" in words:
+        return Advice("a range is written with two dots", hint="write `0..n` for `range(n)`")
+    return None
+
+
+# ── words that are almost right ──────────────────────────────────────────────────────────────────
+
+
+def _foreign_word(situation: Situation) -> Advice | None:
+    """A word at the start of a block or a statement that is none of the language."""
+    if situation.terminal != "NAME" or not situation.at_statement:
+        return None
+    words = _STATEMENTS.get(situation.block, tuple(BLOCK_WORDS))
+    foreign = _FOREIGN_STATEMENTS if situation.block else _FOREIGN_BLOCKS
+    text = situation.text
+    meant = closest(text, words) or foreign.get(text.lower())
+    attribute = closest(text, _ATTRIBUTES) if "FROZEN" in situation.expected else None
+    if attribute is not None and closest(text, words) is None:
+        return Advice(f"unknown word {shown(text)}", hint=f"did you mean `{attribute}`?")
+    what = "statement" if situation.block else "block"
+    message = f"no {what} begins with {shown(text)}"
+    if meant is not None:
+        return Advice(message, hint=f"did you mean `{meant}`, as in `{_WRITTEN[meant]}`?")
+    following = situation.around(1)
+    if situation.block and following is not None and following.kind == "ASSIGN":
+        return Advice(message, hint=f"a value is named by `let {text} = …`")
+    known = [f"`{word}`" for word in words]
+    return Advice(message, hint=f"a {what} begins with {one_of(known)}")
+
+
+def _misplaced_attribute(situation: Situation) -> Advice | None:
+    """`share k` after something that is no tensor."""
+    if situation.terminal not in ("INIT", "SHARE", "TIE", "FROZEN", "CONJ", "LOG"):
+        return None
+    if situation.terminal in situation.expected:
+        return None
+    message = f"`{situation.text}` does not belong here"
+    if situation.terminal == "LOG":
+        return Advice(message, "an attribute of the output", "write `output y(legs) log`")
+    return Advice(message, "an attribute of tensors", "write it after the legs of a `tensor`")
+
+
+def _number_before_name(situation: Situation) -> Advice | None:
+    """`3x`."""
+    before = situation.around(-1)
+    if before is None or before.kind != "NUMBER" or before.end != situation.token.start:
+        return None
+    if situation.token.kind != WORD:
+        return None
+    number, word = situation.text_of(before), situation.text
+    hint = f"a product is written `{number} * {word}`"
+    return Advice(f"unexpected {shown(word)}", "a name begins with a letter", hint)
+
+
+def _wrong_block(situation: Situation) -> Advice | None:
+    """A statement outside of all blocks, or in a block of another kind."""
+    word = situation.text
+    if not situation.at_statement or word not in (*NETWORK_WORDS, *MODEL_WORDS):
+        return None
+    if not situation.block:
+        return Advice(
+            f"`{word}` stands outside of a block",
+            hint="statements stand between the braces of `network N(…) { … }`",
+        )
+    home = "network" if word in NETWORK_WORDS else "model"
+    return Advice(
+        f"`{word}` is no statement of a {situation.block}",
+        f"a `{word}` belongs in a `{home}`",
+        f"move it into a `{home}`" + (", and use that as a `part`" if home == "network" else ""),
+    )
+
+
+def _reserved(situation: Situation) -> Advice | None:
+    """A reserved word in the place of a name."""
+    token = situation.token
+    if token.kind != WORD or situation.terminal == "NAME" or "NAME" not in situation.expected:
+        return None
+    if token.first or "NUMBER" in situation.expected or "FROZEN" in situation.expected:
+        return None
+    return Advice(
+        f"`{situation.text}` cannot be a name",
+        "a word of the language",
+        f"call it `{situation.text}_` or something that says more",
+    )
+
+
+def _unknown_type(situation: Situation) -> Advice | None:
+    if "INT" not in situation.expected or situation.token.kind != WORD:
+        return None
+    text = situation.text
+    python = {"list": "int[n]", "integer": "int", "str": "int", "tuple": "int[n]"}
+    meant = python.get(text.lower()) or closest(text, ("int", "bool", "float"))
+    return Advice(
+        f"unknown type {shown(text)}",
+        "a parameter is `int`, `int[n]`, `bool` or `float`",
+        f"did you mean `{meant}`?" if meant else None,
+    )
+
+
+def _misspelt_word(situation: Situation) -> Advice | None:
+    """Any other word, where a keyword that looks like it could stand."""
+    if situation.terminal != "NAME" or "NAME" in situation.expected:
+        return None
+    words = [t.lower() for t in situation.expected if t.isalpha() and t.isupper()]
+    meant = closest(situation.text, [w for w in words if w in _KEYWORDS])
+    if meant is None:
+        return None
+    return Advice(f"unexpected {shown(situation.text)}", hint=f"did you mean `{meant}`?")
+
+
+_KEYWORDS = frozenset(
+    "as conj else frozen if in init keep log share then tie and or not network model".split()
+)
+
+
+# ── legs and lists ───────────────────────────────────────────────────────────────────────────────
+
+
+def _square_brackets(situation: Situation) -> Advice | None:
+    """`tensor A[i, o]`: square brackets around legs."""
+    symbols = situation.symbols
+    place: Span | None = None
+    following = None
+    if situation.terminal == "LSQB" and situation.statement in ("BIAS", "OUTPUT"):
+        if symbols[-1] != "NAME":
+            return None
+        place, following = situation.span, situation.position
+    else:
+        for depth in (1, 2):
+            if len(symbols) > depth and symbols[-depth] == "LSQB" and "IN" not in symbols[-1:]:
+                start = situation.starts[-depth]
+                place = Span(situation.source, start, start + 1)
+                following = next(
+                    k for k, token in enumerate(situation.tokens) if token.start == start
+                )
+                depth_found = depth
+                break
+        else:
+            return None
+        words = symbols[-depth_found - 2 : -depth_found]
+        if words not in (("TENSOR", "NAME"), ("INPUT", "NAME")):
+            return None
+    if _followed_by_parenthesis(situation, following):
+        return Advice(
+            "a family needs a range" if situation.statement in ("TENSOR", "INPUT") else "",
+            "expected `in`" if situation.statement in ("TENSOR", "INPUT") else "no family here",
+            "say over which values it runs: `G[k in 0..n](…)`",
+        )
+    return Advice(
+        "legs stand in parentheses",
+        "square brackets declare a family, as in `G[k in 0..n](…)`",
+        "write `(` and `)` around the legs",
+        place=place,
+    )
+
+
+def _followed_by_parenthesis(situation: Situation, opening: int) -> bool:
+    """Whether the bracket at token `opening` is closed and `(` comes next."""
+    depth = 0
+    for k, token in enumerate(situation.tokens[opening:], start=opening):
+        if token.kind in ("LSQB", "LPAR"):
+            depth += 1
+        elif token.kind in ("RSQB", "RPAR"):
+            depth -= 1
+            if depth == 0:
+                return situation.tokens[k + 1].kind == "LPAR"
+        elif token.kind == END:
+            return False
+    return False
+
+
+def _no_legs(situation: Situation) -> Advice | None:
+    """`tensor A` and then the next statement."""
+    if situation.symbols[-1:] != ("NAME",) or "LPAR" not in situation.expected:
+        return None
+    kind = situation.symbols[-2] if len(situation.symbols) > 1 else ""
+    if kind not in ("TENSOR", "INPUT", "BIAS", "OUTPUT") or "PLUS" in situation.expected:
+        return None
+    name = situation.source.text[situation.starts[-1] :].split(maxsplit=1)[0]
+    word = re.match(r"\w+", name)
+    name = word.group() if word else "A"
+    return Advice(
+        f"`{kind.lower()} {name}` has no legs",
+        "expected `(` and its legs before this",
+        f"name its legs in order: `{kind.lower()} {name}(i, j)`; `()` for a single number",
+    )
+
+
+def _missing_comma(situation: Situation) -> Advice | None:
+    """Two legs, arguments or items side by side."""
+    if "COMMA" not in situation.expected or situation.token.first:
+        return None
+    if situation.terminal not in ("NAME", "NUMBER", "STRING", "LPAR", "LSQB", "DOTS", "STAR"):
+        return None
+    if not {"RPAR", "RSQB"} & set(situation.expected):
+        return None
+    legs = situation.statement in ("TENSOR", "INPUT", "BIAS", "OUTPUT")
+    note = "only the legs of one flattened axis, `(a b)`, do without commas" if legs else None
+    return Advice(f"unexpected {shown(situation.text)}", "", "put a `,` before it", note)
+
+
+def _late_dots(situation: Situation) -> Advice | None:
+    if situation.terminal != "DOTS":
+        return None
+    if situation.statement not in ("TENSOR", "INPUT", "BIAS", "OUTPUT"):
+        return None
+    return Advice(
+        "unexpected `...`",
+        "the dots come first among the legs",
+        "write them first: `(..., i)`",
+        "`...` stands for any number of leading axes",
+    )
+
+
+def _early_star(situation: Situation) -> Advice | None:
+    if situation.symbols[-2:] not in (("star", "COMMA"), ("star", "_commas")):
+        return None
+    if situation.terminal == "RSQB":
+        return None
+    return Advice(
+        f"unexpected {shown(situation.text)}",
+        "`*` is the last subscript of a leg",
+        "`v[*]` is all members in order, `v[l, *]` those with that first subscript",
+    )
+
+
+# ── blocks ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _no_parameters(situation: Situation) -> Advice | None:
+    if situation.terminal != "LBRACE" or situation.statement not in ("NETWORK", "MODEL"):
+        return None
+    if "LPAR" not in situation.expected:
+        return None
+    return Advice(
+        "the parameters are missing",
+        "expected `(`",
+        "write `()` before the brace where there are none",
+    )
+
+
+def _stray_doc(situation: Situation) -> Advice | None:
+    if situation.terminal not in ("DOC", "IMPORT"):
+        return None
+    if situation.terminal == "IMPORT" and situation.symbols[-1:] != ("DOC",):
+        return None
+    if situation.terminal == "DOC" and "NUMBER" in situation.expected:
+        return Advice(
+            "a doc is no string", hint="strings stand in one pair of double quotes"
+        )
+    return Advice(
+        "a doc stands before the block that it describes",
+        "nothing to describe" if situation.terminal == "DOC" else "an import has no doc",
+        "put it right before `network`, `model` or `rewrite`, or make it a `#` comment",
+    )
+
+
+def _stray_brace(situation: Situation) -> Advice | None:
+    if situation.terminal not in ("RBRACE", "RPAR", "RSQB"):
+        return None
+    round_ones = [symbol for symbol, _ in situation.open_brackets if symbol != "LBRACE"]
+    if round_ones or (situation.terminal == "RBRACE" and situation.open_brackets):
+        return None
+    return Advice(f"unexpected {shown(situation.text)}", "nothing is open here", "delete it")
+
+
+_HABITS: tuple[Callable[[Situation], Advice | None], ...] = (
+    _semicolon,
+    _einsum,
+    _loop,
+    _comment,
+    _number_before_name,
+    _misplaced_attribute,
+    _wrong_block,
+    _foreign_word,
+    _unknown_type,
+    _square_brackets,
+    _no_legs,
+    _range_function,
+    _colon,
+    _comparison,
+    _arrow,
+    _late_dots,
+    _early_star,
+    _no_parameters,
+    _stray_doc,
+    _stray_brace,
+    _python_conditional,
+    _reserved,
+    _missing_comma,
+    _misspelt_word,
+)

@@ -28,6 +28,7 @@ _OPERATORS = frozenset(
 )
 _ATTRIBUTES = frozenset({"INIT", "SHARE", "TIE", "FROZEN", "IF", "CONJ", "LOG", "NAME"})
 _LEGS = frozenset({"NAME", "ONEHOT", "LPAR"})
+_INSIDE_LEGS = frozenset({"DOT", "OPTIONAL", "LSQB", "IN"})
 _BLOCKS = frozenset({"IMPORT", "NETWORK", "MODEL", "REWRITE", "DOC"})
 
 
@@ -57,17 +58,18 @@ def expectation(terminals: Iterable[str], tables: Tables) -> str:
     """What could stand here, in a few words: "expected `,` or `)`"."""
     left = set(terminals)
     phrases: list[str] = []
-    if "PLUS" in left:  # a value ends here, so operators could follow
+    operators = "PLUS" in left  # a value ends here
+    if operators:
         left -= _OPERATORS | {"LPAR", "LSQB"}
-        operators = True
-    else:
-        operators = False
+    if "COMMA" in left and left & {"RPAR", "RSQB"}:
+        left -= _INSIDE_LEGS
     if left >= {"NAME", "NUMBER", "TRUE"}:
         left -= _VALUES
         phrases.append("a value")
     if "FROZEN" in left:
         left -= _ATTRIBUTES
-        phrases.append("an attribute")
+        if not left & {"LET", "COMMA"}:
+            phrases.append("an attribute")
     if left >= _LEGS:
         left -= _LEGS
         phrases.append("a leg")
@@ -75,7 +77,7 @@ def expectation(terminals: Iterable[str], tables: Tables) -> str:
         left -= _BLOCKS | {END}
         phrases.append("a block (`import`, `network`, `model` or `rewrite`)")
     if "LET" in left:
-        left -= STATEMENT_TERMINALS
+        left -= STATEMENT_TERMINALS | _INSIDE_LEGS | {"COMMA"}
         phrases.append("a statement")
     phrases += sorted(english(terminal, tables) for terminal in left)
     if operators and len(phrases) < 3:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from tncompile.language.diagnostics import CompileError, Diagnostic
-from tncompile.language.parsing.automaton import MOST_NESTED, Automaton, Piece
+from tncompile.language.parsing.automaton import MOST_NESTED, TALLEST, Automaton, Piece
 from tncompile.language.parsing.habits import recognize
 from tncompile.language.parsing.lexing import ERRORS, SEMICOLON, Token, tokenize
 from tncompile.language.parsing.messages import character_error, limit_error, syntax_error
@@ -81,8 +81,10 @@ class _Parsing:
         if token.kind == "NUMBER":
             self._check_digits(token)
         terminal = self.automaton.terminal(token)
-        if not self._begins_line_as_attribute(token, terminal):
-            if self._too_many_brackets(token):
+        if self._begins_line_as_attribute(token, terminal):
+            self.automaton.mark()
+        else:
+            if self._too_tall(token):
                 return None
             if self.automaton.feed(token, terminal):
                 return None if self._too_deep() else position + 1
@@ -126,8 +128,9 @@ class _Parsing:
             message = f"a number has at most {MOST_DIGITS} digits"
             self._report(limit_error(span, message, f"{digits} digits"))
 
-    def _too_many_brackets(self, token: Token) -> bool:
-        if token.kind not in ("LPAR", "LSQB") or self.automaton.brackets < MOST_NESTED:
+    def _too_tall(self, token: Token) -> bool:
+        bracket = token.kind in ("LPAR", "LSQB") and self.automaton.brackets >= MOST_NESTED
+        if not bracket and len(self.automaton.states) <= TALLEST:
             return False
         self._report_depth(Span(self.source, token.start, token.end))
         return True

@@ -100,34 +100,42 @@ class Situation:
         """Whether a new statement of a block, or a new block, may begin here."""
         return any(t in self.expected for t in ("LET", "NETWORK", "LINEAR"))
 
+    @property
+    def open_brackets(self) -> tuple[tuple[str, int], ...]:
+        """The brackets open here, outermost first: terminal and place."""
+        opened: list[tuple[str, int]] = []
+        for symbol, start in zip(self.symbols, self.starts, strict=True):
+            if symbol in CLOSING:
+                opened.append((symbol, start))
+            elif symbol in CLOSING.values():
+                opened.pop()
+        return tuple(opened)
+
     def bracket_left_open(self) -> tuple[str, Span] | None:
-        """The innermost open bracket that nothing later closes: its terminal and its place."""
-        for symbol, start in zip(reversed(self.symbols), reversed(self.starts), strict=True):
-            if symbol not in CLOSING:
-                continue
-            if symbol == "LBRACE" and not (self.terminal == END or self._begins_block()):
-                return None
-            if symbol != "LBRACE" and self._closed_later():
-                return None
-            return symbol, Span(self.source, start, start + 1)
-        return None
+        """The innermost open bracket if nothing later closes it: its terminal and its place."""
+        if not self.open_brackets:
+            return None
+        symbol, start = self.open_brackets[-1]
+        closed = not self._ends_block() if symbol == "LBRACE" else self._closed_later(symbol)
+        return None if closed else (symbol, Span(self.source, start, start + 1))
 
-    def _begins_block(self) -> bool:
-        return self.terminal in BLOCK_WORDS.values() or self.terminal == "DOC"
+    def _ends_block(self) -> bool:
+        """Whether a new block, or the end, stands where a block is still open."""
+        token = self.around(1) if self.terminal == "DOC" else self.token
+        return token is not None and (token.kind == END or self.text_of(token) in BLOCK_WORDS)
 
-    def _closed_later(self) -> bool:
+    def _closed_later(self, symbol: str) -> bool:
         """Whether the innermost bracket is closed before the next statement or block begins."""
-        depth = 1
-        statements = {word for word in (*NETWORK_WORDS, *MODEL_WORDS, *BLOCK_WORDS)}
+        opened = [symbol]
+        statements = {*NETWORK_WORDS, *MODEL_WORDS, *BLOCK_WORDS}
         for token in self.tokens[self.position :]:
-            if token.kind in ("LPAR", "LSQB"):
-                depth += 1
-            elif token.kind in ("RPAR", "RSQB"):
-                depth -= 1
-                if depth == 0:
+            if token.kind in CLOSING:
+                opened.append(token.kind)
+            elif token.kind in CLOSING.values():
+                if CLOSING[opened.pop()] != token.kind:
+                    return False
+                if not opened:
                     return True
-            elif token.kind in ("LBRACE", "RBRACE", END):
-                return False
-            elif token.first and self.text_of(token) in statements:
+            elif token.kind == END or (token.first and self.text_of(token) in statements):
                 return False
         return False

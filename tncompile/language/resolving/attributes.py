@@ -1,4 +1,4 @@
-"""The attributes of a tensor or a bias: `init share tie frozen if`, as functions of the subscripts."""
+"""Attributes of a tensor or a bias (`init share tie frozen if`) as functions of the subscripts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from tncompile.language.diagnostics import Code
+from tncompile.language.evaluating.arithmetic import is_number, wrong_type
+from tncompile.language.evaluating.formulas import Formula, Frame, compile_expression
+from tncompile.language.evaluating.scope import Scope
 from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import ResolvedInit, SchemeName
-from tncompile.language.resolving.arithmetic import is_number, wrong_type
-from tncompile.language.resolving.evaluating import Formula, Frame, compile_expression
-from tncompile.language.resolving.scope import Scope
 from tncompile.language.syntax import Attribute, Frozen, If, Scheme, Share, Tie
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.expressions import values_used
-from tncompile.language.linked import Given
-from tncompile.language.problems import Failed, Problems, problem, with_article
-from tncompile.language.resolved import Value, value_text
-from tncompile.language.resolving.arithmetic import (
+from tncompile.language.evaluating.arithmetic import (
     LARGEST_LIST,
     LARGEST_VALUE,
     integer,
@@ -17,12 +14,16 @@ from tncompile.language.resolving.arithmetic import (
     too_large,
     too_long,
 )
-from tncompile.language.resolving.evaluating import evaluate
-from tncompile.language.resolving.scope import Scope
+from tncompile.language.evaluating.formulas import evaluate
+from tncompile.language.evaluating.scope import Scope
+from tncompile.language.expressions import values_used
+from tncompile.language.linked import Given
+from tncompile.language.problems import Failed, Problems, problem, with_article
+from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax import Block, Expression, Parameter, Reference
 
 
-def bind(block: Block, given: dict[str, Given], scope: Scope, problems: Problems) -> None:
+def bind(block: Block, given: Mapping[str, Given], scope: Scope, problems: Problems) -> None:
     """Put the values of the parameters, and of the lengths they bind, into `scope`.
 
     A parameter that fails stays without a value; its diagnostic goes to `problems`.

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.expressions import walk
-from tncompile.language.problems import Failed, problem
-from tncompile.language.resolved import IndexKind, ResolvedIndex, Value, member_name, value_text
-from tncompile.language.resolving.arithmetic import COMPARISONS, kind_of, wrong_type
-from tncompile.language.resolving.evaluating import (
+from tncompile.language.evaluating.arithmetic import COMPARISONS, kind_of, wrong_type
+from tncompile.language.evaluating.formulas import (
     Formula,
     compile_expression,
     evaluate,
 )
-from tncompile.language.resolving.scope import Scope
+from tncompile.language.evaluating.scope import Scope
+from tncompile.language.expressions import walk
+from tncompile.language.problems import Failed, problem
+from tncompile.language.resolved import IndexKind, ResolvedIndex, Value, member_name, value_text
 from tncompile.language.resolving.state import IndexFamily, Resolution
 from tncompile.language.resolving.unrolling import compile_ranges, frames, unroll
 from tncompile.language.syntax import (
@@ -58,7 +58,9 @@ def _requirement_failed(statement: Require, scope: Scope) -> Diagnostic:
     condition = statement.condition
     reason = "a requirement does not hold" if statement.reason is None else statement.reason.value
     comparisons = [
-        node for node in walk(condition) if isinstance(node, Binary) and node.operator in COMPARISONS
+        node
+        for node in walk(condition)
+        if isinstance(node, Binary) and node.operator in COMPARISONS
     ]
     sides = [_both_sides(node, scope) for node in comparisons[:_MOST_COMPARISONS]]
     return problem(
@@ -73,26 +75,21 @@ def _requirement_failed(statement: Require, scope: Scope) -> Diagnostic:
 
 
 def _both_sides(node: Binary, scope: Scope) -> str | None:
-    """`` `d % 2` is 1, `0` is 0 ``; None for a side that has no value."""
+    """`` `d % 2 == 0` is `1 == 0` ``; None where a side has no value."""
     try:
         left, right = evaluate(node.left, scope), evaluate(node.right, scope)
     except Failed:
         return None
-    return f"{_side(node.left, left)} {node.operator} {_side(node.right, right)} is false"
-
-
-def _side(node: Expression, value: Value) -> str:
-    text, shown = " ".join(node.span.text.split()), value_text(value, most=8)
-    return f"`{shown}`" if text == shown else f"`{text}` (= {shown})"
+    text = " ".join(node.span.text.split())
+    sides = f"{value_text(left, most=8)} {node.operator} {value_text(right, most=8)}"
+    return None if text == sides else f"`{text}` is `{sides}`"
 
 
 def resolve_batch(statement: BatchStatement, state: Resolution) -> None:
     """Declare axes that are sized at run time."""
     for name in statement.names:
         state.families[name.text] = IndexFamily(name, "batch", members={(): name.text})
-        state.indices.append(
-            ResolvedIndex(name.text, "batch", None, name.text, declared=name.span)
-        )
+        state.indices.append(ResolvedIndex(name.text, "batch", None, name.text, declared=name.span))
         state.sizes[name.text] = None
 
 
@@ -107,9 +104,7 @@ def resolve_index(declaration: IndexDeclaration, kind: str, state: Resolution) -
         state.report(failed)
 
 
-def _declare_members(
-    declaration: IndexDeclaration, family: IndexFamily, state: Resolution
-) -> None:
+def _declare_members(declaration: IndexDeclaration, family: IndexFamily, state: Resolution) -> None:
     scope, name = state.scope, declaration.name
     ranges = compile_ranges(declaration.subscripts, scope)
     members = unroll(ranges, scope, state.limits.left(family.kind))
@@ -132,9 +127,7 @@ def _declare_members(
         for depth in range(1, len(key)):
             family.prefixes[key[:depth]].append(full)
         state.sizes[full] = number = size.of(full, frame)
-        state.indices.append(
-            ResolvedIndex(full, family.kind, number, name.text, key, name.span)
-        )
+        state.indices.append(ResolvedIndex(full, family.kind, number, name.text, key, name.span))
     family.absent = not family.members and len(members.keys) > 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics import Code, Label
+from tncompile.language.evaluating.formulas import Frame, compile_expression
 from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import (
     ResolvedAxis,
@@ -14,7 +15,6 @@ from tncompile.language.resolved import (
     ResolvedSlice,
     member_name,
 )
-from tncompile.language.resolving.evaluating import Frame, compile_expression
 from tncompile.language.resolving.legs import Legs, compile_legs
 from tncompile.language.resolving.state import Resolution
 from tncompile.language.resolving.tensors import widest_span
@@ -60,7 +60,7 @@ def resolve_input(statement: InputStatement, state: Resolution) -> list[Resolved
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """An input statement, compiled: its legs with the `p in` axes taken out, and where they stand."""
+    """An input statement, compiled: its legs, the `p in` axes apart, and where those stand."""
 
     statement: InputStatement
     slices: tuple[Range, ...]
@@ -132,9 +132,7 @@ def _member(plan: _Plan, key: Key, frame: Frame) -> ResolvedInput | None:
             return None
         slices.append(ResolvedSlice(position, axes))
     outer = _outer_axes(plan, first, lengths)
-    return ResolvedInput(
-        name, plan.statement.name.text, key, outer, tuple(slices), plan.statement
-    )
+    return ResolvedInput(name, plan.statement.name.text, key, outer, tuple(slices), plan.statement)
 
 
 def _extents(axes: tuple[ResolvedAxis, ...]) -> list[tuple[int | None, int | None]]:
@@ -167,9 +165,7 @@ def _positions(plan: _Plan, frame: Frame) -> tuple[list[tuple[Key, Key]], tuple[
                 raise _numbers_differ(bounds, lengths[-1], len(held))
             if not longer:
                 lengths.append(len(held))
-            longer.extend(
-                ((*position, k), (*numbers, number)) for k, number in enumerate(held)
-            )
+            longer.extend(((*position, k), (*numbers, number)) for k, number in enumerate(held))
         names.append(bounds.name)
         found = longer
     if plan.slices:
@@ -204,7 +200,9 @@ def _slices_differ(
     first: tuple[ResolvedAxis, ...],
 ) -> Failed:
     leg = _slice_leg(plan, position)
-    here, there = ([axis.width or axis.size for axis in held if axis.size] for held in (axes, first))
+    here, there = (
+        [axis.width or axis.size for axis in held if axis.size] for held in (axes, first)
+    )
     number = ", ".join(map(str, position))
     differing = next(
         (axis.span for axis, other in zip(axes, first, strict=False) if axis.size != other.size),

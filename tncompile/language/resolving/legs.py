@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tncompile.language.checking.usage import repeated_leg
 from tncompile.language.diagnostics import Code, Diagnostic, InternalError, Label
+from tncompile.language.evaluating.arithmetic import wrong_type
+from tncompile.language.evaluating.formulas import Formula, Frame, compile_expression
 from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
-from tncompile.language.resolving.arithmetic import wrong_type
 from tncompile.language.resolving.declaring import LARGEST_SIZE, no_such_member
-from tncompile.language.resolving.evaluating import Formula, Frame, compile_expression
 from tncompile.language.resolving.state import IndexFamily, Resolution
 from tncompile.language.source import Span
 from tncompile.language.syntax import (
@@ -81,7 +82,10 @@ class _Indices:
         if self.star:
             wanted = f"{wanted[:-1]}, *]"
         if family.absent:
-            message, note = f"there is no `{wanted}`", "its `if` is false, so that it does not exist"
+            message, note = (
+                f"there is no `{wanted}`",
+                "its `if` is false, so that it does not exist",
+            )
         else:
             message = f"`{wanted}` is no member of `{family.name.text}`"
             note = f"`{family.name.text}` has {_extent(family)}"
@@ -107,7 +111,7 @@ def _extent(family: IndexFamily) -> str:
 
 @dataclass(slots=True)
 class CompiledLeg:
-    """A leg that gives axes; `star` legs outside a group give several, optional ones may give none."""
+    """A leg that gives axes: a `*` outside a group gives several, a `?` may give none."""
 
     leg: Leg
     axes: Callable[[Frame], list[ResolvedAxis]]
@@ -349,19 +353,6 @@ def _repeated(groups: list[tuple[ResolvedAxis, ...]], owner: str) -> Diagnostic 
                 return repeated_leg(name, owner, span, first[name])
             first[name] = span
     return None
-
-
-def repeated_leg(name: str, owner: str, later: Span, earlier: Span) -> Diagnostic:
-    """TN203 at the later leg."""
-    return problem(
-        Code.REPEATED_LEG,
-        f"`{name}` is twice on `{owner}`",
-        later,
-        "again here",
-        secondary=(Label(earlier, "first here"),),
-        notes=("a trace or a diagonal of one tensor is not a network: a leg joins two things",),
-        hint="use another index; for a diagonal, keep the leg once",
-    )
 
 
 def _never_exists(part: _Indices, owner: str) -> Diagnostic:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tncompile.language.diagnostics import Code
+from tncompile.language.evaluating.scope import Scope
 from tncompile.language.problems import Failed, Problems
 from tncompile.language.resolved import (
     IndexKind,
     ResolvedIndex,
     ResolvedParameter,
 )
-from tncompile.language.resolving.scope import Scope
 from tncompile.language.resolving.unrolling import Key, Limits
 from tncompile.language.syntax import IndexDeclaration, Name, TensorStatement
 

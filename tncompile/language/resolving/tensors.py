@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.evaluating.formulas import Frame
 from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedBias,
-    ResolvedInit,
     ResolvedParameter,
     ResolvedTensor,
-    SchemeName,
     member_name,
 )
 from tncompile.language.resolving.attributes import Attributes, compile_attributes
 from tncompile.language.resolving.declaring import no_such_member
-from tncompile.language.resolving.evaluating import Frame
-from tncompile.language.resolving.legs import Legs, compile_legs
+from tncompile.language.resolving.legs import compile_legs
 from tncompile.language.resolving.state import Resolution, TensorFamily
 from tncompile.language.resolving.unrolling import (
     Key,
@@ -181,9 +179,7 @@ class TensorResolver:
             attributes = compile_attributes(statement.attributes, state.scope, frozenset())
             if not attributes.exists({}):
                 return
-            legs = compile_legs(
-                name, statement.legs, statement.name.span, state, trainable=True
-            )
+            legs = compile_legs(name, statement.legs, statement.name.span, state, trainable=True)
             axes = legs.axes({}, name)
             legs.warn()
             shape = None if axes is None else _shape(axes)
@@ -235,7 +231,7 @@ def _shares_differ(
         f"`{member}` has the shape {list(shape)}",
         secondary=(Label(statement.name.span, f"the first one has {list(held.shape)}"),),
         notes=(f"all members that share `{held.key}` are one parameter, of one shape",),
-        hint="give the legs equal sizes, or declare the members that differ as a tensor of their own",
+        hint="give the legs equal sizes, or declare the members that differ as another tensor",
     )
 
 

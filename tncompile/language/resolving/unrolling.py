@@ -1,4 +1,4 @@
-"""Ranges and families: `k in 0..n` as the members it declares, within the limits of the language."""
+"""Ranges and families: `k in 0..n` as the members it declares, within the limits."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics import Code
+from tncompile.language.evaluating.formulas import Formula, Frame, compile_expression
+from tncompile.language.evaluating.scope import Scope
 from tncompile.language.problems import Failed, problem
-from tncompile.language.resolving.evaluating import Formula, Frame, compile_expression
-from tncompile.language.resolving.scope import Scope
 from tncompile.language.source import Span
 from tncompile.language.syntax import Subscript
 
@@ -131,7 +131,7 @@ def evaluate_range(bounds: Range, frame: Frame) -> range:
 
 
 def frames(ranges: tuple[Range, ...], keys: Sequence[Key]) -> Iterator[tuple[Key, Frame]]:
-    """Each member with the values of its subscripts; one frame, overwritten from member to member."""
+    """Each member with the values of its subscripts, in one frame that is overwritten."""
     names = tuple(bounds.name for bounds in ranges)
     frame: Frame = {}
     for key in keys:

@@ -60,7 +60,7 @@ def _even_product(n: int, parts: int) -> int:
     """The smallest product at least `n` of `parts` factors that differ by at most one."""
     root = _root(n, parts)
     high = next(k for k in range(parts + 1) if root**k * (root - 1) ** (parts - k) >= n)
-    return root**high * (root - 1) ** (parts - high)
+    return int(root**high * (root - 1) ** (parts - high))
 
 
 def _root(n: int, parts: int) -> int:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics import Code
-from tncompile.language.problems import Failed, problem
-from tncompile.language.resolved import Value, value_text
-from tncompile.language.resolving.arithmetic import (
+from tncompile.language.evaluating.arithmetic import (
     LARGEST_LIST,
     LARGEST_VALUE,
     divides_by_zero,
@@ -19,13 +17,15 @@ from tncompile.language.resolving.arithmetic import (
     too_long,
     wrong_type,
 )
-from tncompile.language.resolving.factoring import (
+from tncompile.language.evaluating.factoring import (
     LARGEST,
     SPREAD,
     TooHardError,
     factorize,
     next_factorable,
 )
+from tncompile.language.problems import Failed, problem
+from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax import Call, Expression
 
 Arguments = tuple[tuple[Expression, Value], ...]
@@ -49,8 +49,8 @@ def _trials(arguments: Arguments) -> int:
 class Function:
     """A function: how it is written, how many arguments it takes, and what it computes.
 
-    `most` is None where any number is fine. `names` are those an argument may be given by. `cost` is
-    what one call is charged, in steps of evaluation.
+    `most` is None where any number is fine. `names` are those an argument may be given by. One
+    call is charged `cost` steps of evaluation.
     """
 
     signature: str
@@ -190,7 +190,7 @@ def _no_good_factorization(call: Call, n: int, parts: int) -> Failed:
             call.span,
             f"one factor would be more than {SPREAD} times the smallest",
             notes=(
-                "a network is only as small as its largest factor, and a large prime cannot be split",
+                "a network is as small as its largest factor, and a large prime cannot be split",
             ),
             hint=f"pad to {padded}: `factor({size}, {parts})`, and cut the axis to its width "
             f"with `(i[*]) as {n}`",

@@ -15,7 +15,7 @@ MOST_STEPS = 10_000_000
 
 
 class Budget:
-    """How much work expressions may still be; a pathological file ends in TN501, never in a hang."""
+    """How much work expressions may still be: a pathological file ends in TN501, not in a hang."""
 
     def __init__(self) -> None:
         self._left = MOST_STEPS
@@ -67,11 +67,11 @@ class Scope:
         return ()
 
     def known(self, *expressions: Expression) -> tuple[str, ...]:
-        """A note with the values of the names used (`` `d` is 4 ``), if there are any."""
+        """A note with the values of the names used (`d = 4`), if there are any."""
         names = dict.fromkeys(used.name.text for used in values_used(*expressions))
         shown = [
-            f"`{name}` is {value_text(self.values[name], most=8)}"
+            f"{name} = {value_text(self.values[name], most=8)}"
             for name in names
             if name in self.values
         ]
-        return (", ".join(shown[:12]),) if shown else ()
+        return (f"here {', '.join(shown[:12])}",) if shown else ()

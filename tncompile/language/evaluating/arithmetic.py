@@ -67,7 +67,9 @@ def wrong_type(span: Span, value: Value | str, wanted: str, *, hint: str | None 
             f"{wanted} is needed here, not {found}",
             span,
             f"this is {found}" if isinstance(value, str) else f"this is {_shown(value)}",
-            notes=("values are int, float, bool or lists of int; none turns into another silently",),
+            notes=(
+                "values are int, float, bool or lists of int; none turns into another silently",
+            ),
             hint=hint or f"write {wanted} here",
         )
     )
@@ -262,9 +264,7 @@ def _no_power(node: Binary) -> Failed:
             "this power does not exist",
             node.span,
             "no real number",
-            notes=(
-                "zero has no negative powers, and negative numbers have integer powers only",
-            ),
+            notes=("zero has no negative powers, and negative numbers have integer powers only",),
             hint="change the base or the exponent",
         )
     )

@@ -10,9 +10,7 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics import Code, InternalError, Label
-from tncompile.language.problems import Failed, problem
-from tncompile.language.resolved import Value
-from tncompile.language.resolving.arithmetic import (
+from tncompile.language.evaluating.arithmetic import (
     LARGEST_VALUE,
     combine,
     integer,
@@ -21,8 +19,10 @@ from tncompile.language.resolving.arithmetic import (
     truth,
     wrong_type,
 )
-from tncompile.language.resolving.functions import FUNCTIONS
-from tncompile.language.resolving.scope import Scope
+from tncompile.language.evaluating.functions import FUNCTIONS
+from tncompile.language.evaluating.scope import Scope
+from tncompile.language.problems import Failed, problem
+from tncompile.language.resolved import Value
 from tncompile.language.syntax import (
     Binary,
     Boolean,

@@ -1,0 +1,19 @@
+#!/bin/sh
+# What `make demo` runs: a network is compiled, its source and its cost are shown, and networks like it are trained on real digits.
+set -eu
+cd "$(dirname "$0")"
+
+say() { printf '\n\033[1m%s\033[0m\n' "$1"; }
+[ -t 1 ] && [ -z "${NO_COLOR:-}" ] || say() { printf '\n%s\n' "$1"; }
+
+say "1. A network: a tensor train of three cores in place of a 512 x 512 matrix (examples/linear.tn)"
+cat linear.tn
+
+say "2. The PyTorch that it becomes: tncompile compile linear.tn TT512"
+tncompile compile linear.tn TT512 --batch 64
+
+say "3. What it costs: tncompile cost linear.tn TT512 --batch 64"
+tncompile cost linear.tn TT512 --batch 64
+
+say "4. Real data: handwritten digits, trained the same way (examples/digits)"
+python digits/train.py

@@ -1,0 +1,424 @@
+"""How parameters start: every scheme, and the exact size of the whole map."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import tncompile
+from tncompile.emission.initialization import (
+    Estimate,
+    Initialization,
+    Matrix,
+    NearIdentity,
+    Normal,
+    initialize,
+)
+from tncompile.network.chains import long_chains
+from tncompile.network.doubling import doubled, linear
+from tncompile.network.model import TensorNetwork
+from tncompile.network.verifying import verify_network
+
+
+def architecture(text: str, target: str = "N") -> tncompile.Architecture:
+    return tncompile.loads(text).instantiate(target)
+
+
+def module(text: str, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
+    return architecture(text).module(seed=seed, dtype=dtype)
+
+
+def parameter(held: nn.Module, key: str) -> Tensor:
+    return held.state_dict()[key]
+
+
+def estimated(network: TensorNetwork) -> Initialization:
+    """The initialization where the network times itself costs too much."""
+    return initialize(network, lambda _: None)
+
+
+# ── the whole map ──────────────────────────────────────────────────────────────────────────────
+
+TRAIN = """
+network N() {
+  index  i[k in 0..4] = 3, o[k in 0..4] = 2
+  bond   b[k in 0..3] = 4
+  input  x(..., (i[*]))
+  tensor G[k in 0..4](b[k - 1]?, i[k], o[k], b[k]?)
+  output y(..., (o[*]))
+}
+"""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64], ids=str)
+def test_each_draw_has_the_mean_square_of_a_linear_layer(dtype: torch.dtype) -> None:
+    for seed in range(4):
+        weight = module(TRAIN, seed, dtype)(torch.eye(81, dtype=dtype))
+        assert weight.abs().square().sum().item() / 16 == pytest.approx(1 / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_is_measured_in_single(dtype: torch.dtype) -> None:
+    weight = module(TRAIN, 0, dtype).float()(torch.eye(81))
+    assert weight.square().sum().item() / 16 == pytest.approx(1 / 3, rel=2e-2)
+
+
+def test_draws_depend_on_the_seed_alone() -> None:
+    first, second, other = (module(TRAIN, seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not any(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_a_module_on_meta_starts_later() -> None:
+    held = architecture(TRAIN).module(device="meta")
+    held.to_empty(device="cpu")
+    torch.manual_seed(0)
+    held.reset_parameters()
+    weight = held(torch.eye(81))
+    assert weight.square().sum().item() / 16 == pytest.approx(1 / 3, rel=1e-4)
+
+
+def test_padding_is_left_out() -> None:
+    text = TRAIN.replace("(..., (i[*]))", "(..., (i[*]) as 50)").replace(
+        "y(..., (o[*]))", "y(..., (o[*]) as 11)"
+    )
+    weight = module(text)(torch.eye(50))
+    assert weight.shape == (50, 11)
+    assert weight.square().sum().item() / 11 == pytest.approx(1 / 3, rel=1e-4)
+
+
+def test_ids_have_the_mean_square_of_an_embedding() -> None:
+    text = TRAIN.replace("x(..., (i[*]))", "x(..., onehot(i[*]) as 50)")
+    table = module(text)(torch.arange(50))
+    assert table.square().mean().item() == pytest.approx(1, rel=1e-4)
+
+
+def test_a_network_without_inputs_has_norm_one() -> None:
+    text = """
+    network N() {
+      index  s[k in 0..4] = 3
+      bond   b[k in 0..3] = 4
+      tensor A[k in 0..4](b[k - 1]?, s[k], b[k]?)
+      output y(s[*])
+    }
+    """
+    assert module(text)().square().sum().item() == pytest.approx(1, rel=1e-4)
+
+
+def test_slices_count_as_unit_vectors() -> None:
+    text = """
+    network N() {
+      index  p[k in 0..4] = 3
+      index  o = 5
+      bond   b[k in 0..4] = 4
+      input  x(..., k in 0..4, p[k])
+      tensor A[k in 0..4](b[k - 1]?, p[k], b[k])
+      tensor T(b[3], o)
+      output y(..., o)
+    }
+    """
+    every = torch.stack([torch.stack(f) for f in itertools.product(torch.eye(3), repeat=4)])
+    assert module(text)(every).square().mean().item() == pytest.approx(1 / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        "tensor A(i, r)\n tensor B(o, s) tie A\n tensor M(r, s)",
+        "tensor A(i, r)\n tensor B(o, s) tie A conj\n tensor M(r, s)",
+        "tensor A(i, r) init normal(2.0)\n tensor M(r, s)\n tensor B(s, o)",
+        "tensor A(i, r) init uniform(0.01) frozen\n tensor M(r, s)\n tensor B(s, o)",
+        "tensor A(i, r) init orthogonal\n tensor M(r, s) init eye frozen\n tensor B(s, o)",
+        "tensor A(i, r) frozen\n tensor M(r, s) init ones\n tensor B(s, o)",
+    ],
+)
+def test_ties_schemes_and_frozen_tensors_are_counted(tensors: str) -> None:
+    text = f"""
+    network N() {{
+      index  i = 6, o = 6
+      bond   r = 4, s = 4
+      input  x(..., i)
+      {tensors}
+      output y(..., o)
+    }}
+    """
+    for dtype in (torch.float32, torch.complex64):
+        weight = module(text, 1, dtype)(torch.eye(6, dtype=dtype))
+        assert weight.abs().square().sum().item() / 6 == pytest.approx(1 / 3, rel=1e-4)
+
+
+def test_inputs_that_share_an_index_are_independent() -> None:
+    text = """
+    network N() {
+      index  i = 7, j = 4, o = 3
+      input  q(..., i)
+      input  gate(i)
+      input  k(..., j)
+      tensor W(i, j, o)
+      output y(..., o)
+    }
+    """
+    held = module(text)
+    assert parameter(held, "W").square().sum().item() / 3 == pytest.approx(1 / 3, rel=1e-4)
+
+
+def test_an_index_that_inputs_alone_carry_is_counted() -> None:
+    text = """
+    network N() {
+      index  i = 7, o = 3
+      input  q(..., i)
+      input  k(..., i)
+      tensor w(o)
+      output y(..., o)
+    }
+    """
+    w = parameter(module(text), "w")
+    assert 7 * w.square().sum().item() / 3 == pytest.approx(1 / 3, rel=1e-4)
+
+
+def test_a_factor_of_zeros_leaves_the_rest_at_its_own_size() -> None:
+    """As LoRA starts: A like a linear layer onto r, B at zero."""
+    text = """
+    network N() {
+      index  i = 40, o = 30
+      bond   r = 5
+      input  x(..., i)
+      tensor A(i, r)
+      tensor B(r, o) init zeros
+      output y(..., o)
+    }
+    """
+    held = module(text)
+    assert parameter(held, "A").square().sum().item() / 5 == pytest.approx(1 / 3, rel=1e-4)
+    assert not parameter(held, "B").any()
+
+
+def test_a_bias_starts_as_that_of_a_linear_layer() -> None:
+    text = """
+    network N() {
+      index  g = 2, i = 50, o = 400
+      input  x(..., (g i))
+      tensor W(g, i, o)
+      bias   c(g, o)
+      output y(..., (g o))
+    }
+    """
+    bias = parameter(module(text), "c")
+    bound = 1 / math.sqrt(50)  # the features that an output sums over: groups left out
+    assert 0.95 * bound < bias.abs().max().item() <= bound
+
+
+# ── schemes ────────────────────────────────────────────────────────────────────────────────────
+
+
+def schemes(scheme: str, legs: str = "i, j, o") -> Tensor:
+    """The parameter of a network of one tensor."""
+    text = f"""
+    network N() {{
+      index  i = 6, j = 4, o = 5
+      input  x(..., i, j)
+      tensor A({legs}) init {scheme}
+      output y(..., o)
+    }}
+    """
+    return parameter(module(text), "A")
+
+
+def test_explicit_schemes() -> None:
+    assert torch.equal(schemes("ones"), torch.ones(6, 4, 5))
+    assert torch.equal(schemes("zeros"), torch.zeros(6, 4, 5))
+    assert 0.25 < schemes("normal(0.3)").std().item() < 0.35
+    assert 0.25 < schemes("uniform(0.3)").abs().max().item() <= 0.3
+
+
+def test_matrices_split_the_axes_where_the_sides_are_nearest_in_size() -> None:
+    assert torch.equal(schemes("eye"), torch.eye(6, 20).reshape(6, 4, 5))
+    assert torch.equal(schemes("eye", "(i j), o"), torch.eye(24, 5))
+    rows = schemes("orthogonal").reshape(6, 20)
+    torch.testing.assert_close(rows @ rows.T, torch.eye(6))
+    columns = schemes("orthogonal", "(i j), o")
+    torch.testing.assert_close(columns.T @ columns, torch.eye(5))
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bfloat16], ids=str)
+def test_orthogonal_in_every_dtype(dtype: torch.dtype) -> None:
+    text = """
+    network N() {
+      index  i = 6, o = 6
+      input  x(..., i)
+      tensor A(i, o) init orthogonal
+      output y(..., o)
+    }
+    """
+    a = parameter(module(text, 0, dtype), "A").to(torch.complex64)
+    torch.testing.assert_close(a.mH @ a, torch.eye(6).to(a.dtype), atol=2e-2, rtol=0)
+
+
+# ── long chains ────────────────────────────────────────────────────────────────────────────────
+
+
+def chain(sites: int, rank: int = 10, attributes: str = "") -> str:
+    return f"""
+    network N() {{
+      index  p[k in 0..{sites}] = 2
+      index  label = 3
+      bond   b[k in 0..{sites + 1}] = {rank}
+      input  x(..., k in 0..{sites}, p[k])
+      tensor First(b[0])
+      tensor A[k in 0..{sites}](b[k], p[k], b[k + 1]) {attributes}
+      tensor Label(b[{sites}], label)
+      output y(..., label)
+    }}
+    """
+
+
+def images(sites: int) -> Tensor:
+    """Black, white, gray and three random images, as features `1 - u, u`."""
+    u = torch.rand(6, sites)
+    u[0], u[1], u[2] = 0.0, 1.0, 0.5
+    return torch.stack([1 - u, u], -1)
+
+
+@pytest.mark.parametrize(
+    ("sites", "rank", "attributes"),
+    [(40, 10, ""), (784, 10, ""), (784, 32, ""), (784, 10, "share k")],
+)
+def test_long_chains_hand_every_image_through(sites: int, rank: int, attributes: str) -> None:
+    torch.manual_seed(0)
+    scores = module(chain(sites, rank, attributes))(images(sites))
+    assert scores.isfinite().all()
+    assert 0.3 < scores.square().mean().sqrt().item() < 1.0
+
+
+def test_what_counts_as_a_long_chain() -> None:
+    def lengths(text: str) -> list[int]:
+        found = long_chains(linear(architecture(text).network))
+        return [len(one.tensors) for one in found]
+
+    assert lengths(chain(31)) == [33]
+    assert lengths(chain(30)) == []
+    ladder = """
+    network N() {
+      bond   a[k in 0..39] = 2, b[k in 0..39] = 2, s[k in 0..40] = 2
+      tensor A[k in 0..40](a[k - 1]?, s[k], a[k]?)
+      tensor B[k in 0..40](b[k - 1]?, s[k], b[k]?) tie A conj
+      output y() log
+    }
+    """
+    assert lengths(ladder) == []
+    ring = """
+    network N() {
+      index  p[k in 0..40] = 2
+      bond   b[k in 0..40] = 3
+      input  x(..., k in 0..40, p[k])
+      tensor A[k in 0..40](b[k], p[k], b[(k + 1) % 40])
+      output y(...)
+    }
+    """
+    assert lengths(ring) == [40]
+
+
+def test_a_long_chain_is_near_the_identity() -> None:
+    held = initialize(architecture(chain(40)).network, lambda _: None)
+    assert held.rescaling is None
+    draw = held.draws["A.7"]
+    assert isinstance(draw, NearIdentity)
+    assert draw.bonds == (0, 2)
+    assert draw.scale == pytest.approx(1, abs=0.05)
+    first = held.draws["First"]
+    assert isinstance(first, NearIdentity)
+    assert first.bonds == (0,)
+
+
+# ── what it costs ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_where_it_costs_too_much_the_size_is_estimated() -> None:
+    network = architecture(TRAIN).network
+    rescaling = estimated(network).rescaling
+    assert rescaling is not None
+    assert isinstance(rescaling.measure, Estimate)
+    assert rescaling.log_wanted == pytest.approx(math.log(1 / 3))
+
+
+GRID = """
+network N() {
+  index  p[r in 0..8, c in 0..8] = 2
+  index  label[r in 4..5, c in 4..5] = 3
+  bond   h[r in 0..8, c in 0..7] = 2
+  bond   v[r in 0..7, c in 0..8] = 2
+  input  x(..., r in 0..8, c in 0..8, p[r, c])
+  tensor S[r in 0..8, c in 0..8](
+    p[r, c], h[r, c - 1]?, h[r, c]?, v[r - 1, c]?, v[r, c]?, label[r, c]?,
+  )
+  output y(..., label[*])
+}
+"""
+
+
+def test_a_wide_grid_is_estimated_and_says_so() -> None:
+    made = architecture(GRID)
+    source = made.source()
+    assert "costs too much here" in source
+    assert "_log_mean_square" in source
+    torch.manual_seed(0)
+    held = made.module(seed=0)
+    x = torch.randn(2000, 8, 8, 2)
+    with torch.no_grad():
+        scores = held(x / x.norm(dim=-1, keepdim=True))
+    assert 0.03 < scores.square().mean().item() < 3
+
+
+def test_doubled_networks_are_legal() -> None:
+    for text in (TRAIN, chain(5), GRID):
+        network = doubled(linear(architecture(text).network))
+        assert list(verify_network(network)) == []
+        assert network.output.axes == ()
+
+
+def test_draws_alone_are_right_on_average() -> None:
+    draws = estimated(architecture(TRAIN).network).draws
+    total = 0.0
+    for draw in draws.values():
+        assert isinstance(draw, Normal)
+        total += 2 * math.log(draw.std)
+    # inputs 3 ** 4 and bonds 4 ** 3 are summed over, for one output
+    assert total + 4 * math.log(3) + 3 * math.log(4) == pytest.approx(math.log(1 / 3))
+
+
+def test_a_matrix_is_split_at_the_later_of_two_equal_places() -> None:
+    text = """
+    network N() {
+      index  a = 4, b = 4, c = 4
+      input  x(..., a, b)
+      tensor w(a, b, c) init orthogonal
+      output y(..., c)
+    }
+    """
+    draw = estimated(architecture(text).network).draws["w"]
+    assert draw == Matrix(orthogonal=True, rows=16, columns=4)
+
+
+def test_the_source_is_the_same_under_any_hash_seed() -> None:
+    script = (
+        "import tncompile, hashlib;"
+        f"print(hashlib.sha256(tncompile.loads({TRAIN!r}).instantiate('N').source().encode())"
+        ".hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(digests) == 1

@@ -1,0 +1,356 @@
+"""The standard library: every block against the sum of products written out, and how it starts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import opt_einsum
+import pytest
+import torch
+from torch import Tensor, nn
+
+import tncompile
+from tncompile.network.model import TensorNetwork
+from tncompile.network.verifying import verify_network
+
+STD = Path(tncompile.__file__).parent / "std"
+FILES = ("linear", "embedding", "classifier")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A target, the view of each input without its batch axis, and the einsum of it all.
+
+    The equation's operands are the inputs (slice by slice where `slices`) and then the parameters
+    in the order of the state dict, `c`, the bias, left out. Its first letter is the batch axis.
+    """
+
+    file: str
+    target: str
+    view: tuple[tuple[int, ...], ...]
+    equation: str
+    slices: bool = False
+
+
+CASES = (
+    Case("linear", "LowRank(12, 10, rank = 3)", ((12,),), "zi,ir,ro->zo"),
+    Case(
+        "linear",
+        "MPO(ins = [2, 3, 2], outs = [2, 2, 3], ranks = [2, 3])",
+        ((2, 3, 2),),
+        "zabc,adr,rbes,scf->zdef",
+    ),
+    Case(
+        "linear",
+        "MPO(ins = [4, 3], outs = [2, 2, 3], ranks = 3, with_bias = false)",
+        ((4, 3),),
+        "zab,adr,rbes,sf->zdef",
+    ),
+    Case("linear", "MPO(ins = [4, 3, 2], outs = [5])", ((4, 3, 2),), "zabc,adr,rbs,sc->zd"),
+    Case("linear", "MPO(ins = [4], outs = [5])", ((4,),), "za,ad->zd"),
+    Case(
+        "linear",
+        "TensorRing(ins = [2, 3, 2], outs = [2, 2, 3], ranks = [2, 3, 4])",
+        ((2, 3, 2),),
+        "zabc,radt,tbeu,ucfr->zdef",
+    ),
+    Case("linear", "TensorRing(ins = [6], outs = [2, 4])", ((6,),), "za,rads,ser->zde"),
+    Case(
+        "linear",
+        "Tucker(ins = [5, 3], outs = [7], in_ranks = [2, 4])",
+        ((5, 3),),
+        "zab,ap,bq,pqs,sd->zd",
+    ),
+    Case(
+        "linear",
+        "CP(ins = [5, 3], outs = [2, 3, 2], rank = 7)",
+        ((5, 3),),
+        "zab,ar,br,dr,er,fr->zdef",
+    ),
+    Case("linear", "CP(ins = [5], outs = [4], rank = 3)", ((5,),), "za,ar,dr->zd"),
+    Case(
+        "linear",
+        "BlockTerm(ins = [5, 3], outs = [2, 4], terms = 3, ranks = [2, 3])",
+        ((5, 3),),
+        "zab,tadp,tbeq,tpq->zde",
+    ),
+    Case("linear", "BlockTerm(ins = [6], outs = [2, 4])", ((6,),), "za,tadp,teq,tpq->zde"),
+    Case("linear", "KroneckerSum(ins = [5, 3], outs = [2, 4])", ((5, 3),), "zab,t,tad,tbe->zde"),
+    Case("linear", "KroneckerSum(ins = [6], outs = [2, 4])", ((6,),), "za,t,tad,te->zde"),
+    Case("linear", "BTT(ins = [3, 4], outs = [5, 2])", ((3, 4),), "zab,aber,erad->zde"),
+    Case("linear", "Monarch(ins = [3, 4], outs = [5, 2])", ((3, 4),), "zab,abe,ead->zde"),
+    Case(
+        "linear",
+        "HierarchicalTucker(ins = [2, 3, 2], outs = [2, 2, 3], rank = 3)",
+        ((2, 3, 2),),
+        "zabc,adp,beq,cfr,pqs,rt,st->zdef",
+    ),
+    Case("linear", "HierarchicalTucker(ins = [4], outs = [5])", ((4,),), "za,ad->zd"),
+    Case("linear", "HierarchicalTucker(ins = [4], outs = [2, 3])", ((4,),), "za,adp,eq,pq->zde"),
+    Case(
+        "linear",
+        "TreeLinear(ins = [4, 3], outs = [2, 2, 3], rank = 3)",
+        ((4, 3),),
+        "zab,ap,bq,pqr,rs,tuv,wx,stw,ud,ve,xf->zdef",
+    ),
+    Case("linear", "TreeLinear(ins = [4], outs = [5])", ((4,),), "za,ap,pq,qd->zd"),
+    Case("linear", "BilinearTN(4, 5, 3, rank = 2)", ((4,), (5,)), "zi,zj,ip,jq,pqr,ro->zo"),
+    Case(
+        "classifier",
+        "MPSClassifier(sites = 4, rank = 3, classes = 3)",
+        ((4, 2),),
+        "za,zb,zc,zd,ai,ibj,jlm,mcn,nd->zl",
+        slices=True,
+    ),
+    Case(
+        "classifier",
+        "TreeClassifier(sites = 3, features = 2, rank = 3, classes = 3)",
+        ((3, 2),),
+        "za,zb,zc,abi,cj,ijk,kl->zl",
+        slices=True,
+    ),
+    Case(
+        "classifier",
+        "PEPSClassifier(rows = 2, columns = 2, rank = 3, classes = 3)",
+        ((4, 2),),
+        "za,zb,zc,zd,ahv,bhw,ckv,dkwl->zl",
+        slices=True,
+    ),
+    Case(
+        "classifier",
+        "MERAClassifier(sites = 4, rank = 3, classes = 3)",
+        ((4, 2),),
+        "za,zb,zc,zd,bcfg,dahe,jilk,efi,ghj,klm,mn->zn",
+        slices=True,
+    ),
+)
+
+
+def architecture(file: str, target: str) -> tncompile.Architecture:
+    """A block of the library with its arguments."""
+    return tncompile.loads(f'import "std/{file}.tn"').instantiate(target)
+
+
+def name(target: str) -> str:
+    return target.partition("(")[0]
+
+
+def blocks() -> list[tuple[str, str]]:
+    """File and name of every block."""
+    return [
+        (file, block)
+        for file in FILES
+        for block in tncompile.loads(f'import "std/{file}.tn"').blocks
+    ]
+
+
+def shape_of_inputs(network: TensorNetwork) -> list[tuple[int, ...]]:
+    """What `forward` takes behind the batch axis."""
+    return [
+        tuple(axis.length or 0 for axis in held.axes if axis.kind in ("legs", "slices"))
+        for held in network.inputs
+    ]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.target)
+def test_block_is_its_sum_of_products(case: Case) -> None:
+    made = architecture(case.file, case.target)
+    module = made.module(dtype=torch.float64, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in module.parameters():
+        parameter.data = torch.randn(
+            parameter.shape, generator=generator, dtype=torch.float64, requires_grad=True
+        )
+    xs = [torch.randn(6, *view, generator=generator, dtype=torch.float64) for view in case.view]
+    shapes = shape_of_inputs(made.network)
+    result = module(*(x.reshape(6, *shape) for x, shape in zip(xs, shapes, strict=True)))
+    given: list[Tensor] = list(xs[0].unbind(1)) if case.slices else xs
+    state = module.state_dict()
+    weights = [value for key, value in state.items() if key != "c"]
+    expected = opt_einsum.contract(case.equation, *given, *weights).reshape(6, -1)
+    if "c" in state:
+        expected = expected + state["c"].reshape(-1)
+    torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.target)
+def test_block_is_sound_and_without_warnings(case: Case) -> None:
+    made = architecture(case.file, case.target)
+    assert made.warnings == ()
+    assert list(verify_network(made.network)) == []
+    assert TensorNetwork.from_json(made.network.to_json()) == made.network
+
+
+def test_every_block_is_tested_and_names_its_paper() -> None:
+    offered = blocks()
+    tested = {name(case.target) for case in CASES} | {"TTEmbedding"}
+    assert {block for _, block in offered} == tested
+    for file, block in offered:
+        doc = tncompile.loads(f'import "std/{file}.tn"').blocks[block].doc
+        assert doc is not None
+        assert "arXiv:" in doc, block
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_files_are_formatted_and_without_warnings(file: str) -> None:
+    path = STD / f"{file}.tn"
+    spec = tncompile.load(path)
+    assert spec.warnings == ()
+    assert spec.describe() == path.read_text(encoding="utf-8")
+    assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["MPSClassifier", "TreeClassifier", "PEPSClassifier", "MERAClassifier"],
+)
+def test_classifiers_have_defaults(target: str) -> None:
+    made = architecture("classifier", target)
+    assert made.warnings == ()
+    shape = shape_of_inputs(made.network)[0]
+    assert made.module(seed=0)(torch.rand(3, *shape)).shape == (3, 10)
+
+
+# ── widths ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "MPO(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "TensorRing(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "Tucker(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "CP(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "BlockTerm(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "KroneckerSum(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "BTT(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "Monarch(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "HierarchicalTucker(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+        "TreeLinear(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)",
+    ],
+    ids=name,
+)
+def test_any_width_is_a_cut_of_the_whole(target: str) -> None:
+    whole = architecture("linear", f"{target.split(', inputs')[0]})").module(seed=0)
+    cut = architecture("linear", target).module(seed=1)
+    cut.load_state_dict(whole.state_dict())
+    x = torch.randn(4, 10)
+    expected = whole(nn.functional.pad(x, (0, 2)))[:, :13]
+    torch.testing.assert_close(cut(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_widths_come_from_factor() -> None:
+    made = architecture("linear", "MPO(ins = factor(768, 3), outs = factor(3072, 3), ranks = 16)")
+    assert made.module(seed=0)(torch.randn(2, 768)).shape == (2, 3072)
+
+
+def test_an_embedding_of_any_number_of_words() -> None:
+    made = architecture(
+        "embedding",
+        "TTEmbedding(rows = [30, 32, 32], columns = [8, 6, 8], ranks = 8, words = 30522)",
+    )
+    module = made.module(seed=0)
+    assert module(torch.tensor([[0, 30521], [5, 6]])).shape == (2, 2, 384)
+    with pytest.raises(IndexError, match="ids"):
+        module(torch.tensor([30522]))
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments", "equation"),
+    [
+        (12, "rows = [3, 4], columns = [2, 5], ranks = 3", "aer,rbf->abef"),
+        (24, "rows = [3, 4, 2], columns = [5], ranks = [2, 3]", "aer,rbs,sc->abce"),
+    ],
+)
+def test_an_embedding_is_its_table(words: int, arguments: str, equation: str) -> None:
+    made = architecture("embedding", f"TTEmbedding({arguments})")
+    assert made.warnings == ()
+    assert list(verify_network(made.network)) == []
+    module = made.module(dtype=torch.float64, seed=0)
+    table = opt_einsum.contract(equation, *module.state_dict().values()).reshape(words, -1)
+    torch.testing.assert_close(module(torch.arange(words)), table, rtol=1e-10, atol=1e-12)
+
+
+# ── how blocks start ───────────────────────────────────────────────────────────────────────────
+
+STARTS = (
+    "LowRank(768, 512)",
+    "MPO(ins = [4, 8, 8, 4], outs = [4, 8, 8, 4], ranks = 8)",
+    "MPO(ins = [2, 2, 2, 2, 2, 2, 2, 2, 2, 2], outs = [2, 2, 2, 2, 2, 2, 2, 2, 2, 2], ranks = 2)",
+    "MPO(ins = factor(768, 3), outs = factor(3072, 3), ranks = 16)",
+    "MPO(ins = [15, 15, 14], outs = [8, 8, 8], inputs = 3000, outputs = 500)",
+    "TensorRing(ins = [8, 8, 8], outs = [8, 8, 8])",
+    "Tucker(ins = [8, 8, 8], outs = [8, 8, 8])",
+    "CP(ins = [8, 8, 8], outs = [8, 8, 8])",
+    "BlockTerm(ins = [8, 8, 8], outs = [8, 8, 8])",
+    "KroneckerSum(ins = [16, 32], outs = [32, 16])",
+    "BTT(ins = [16, 32], outs = [32, 16])",
+    "Monarch(ins = [16, 32], outs = [32, 16])",
+    "HierarchicalTucker(ins = [8, 8, 8], outs = [8, 8, 8])",
+    "TreeLinear(ins = [8, 8, 8], outs = [8, 8, 8])",
+)
+
+
+@pytest.mark.parametrize("target", STARTS, ids=lambda target: target[:40])
+def test_every_draw_of_a_linear_block_is_as_large_as_a_linear_layer(target: str) -> None:
+    made = architecture("linear", target)
+    (inputs,) = shape_of_inputs(made.network)[0]
+    for seed in range(3):
+        module = made.module(seed=seed)
+        with torch.no_grad():
+            weight = module(torch.eye(inputs)) - module(torch.zeros(1, inputs))
+            bias = module(torch.zeros(inputs))
+        mean_square = weight.square().sum().item() / weight.shape[1]
+        assert mean_square == pytest.approx(1 / 3, rel=1e-3)
+        assert bias.abs().max().item() <= 1 / math.sqrt(inputs) + 1e-6
+        assert bias.abs().max().item() > 0.8 / math.sqrt(inputs)
+
+
+def test_every_draw_of_a_bilinear_block_has_the_same_size() -> None:
+    made = architecture("linear", "BilinearTN(12, 10, 8, rank = 4, with_bias = false)")
+    for seed in range(3):
+        left, right = torch.eye(12).repeat_interleave(10, 0), torch.eye(10).repeat(12, 1)
+        weight = made.module(seed=seed)(left, right)
+        assert weight.square().sum().item() / 8 == pytest.approx(1 / 3, rel=1e-3)
+
+
+def test_every_draw_of_an_embedding_is_as_large_as_an_embedding() -> None:
+    made = architecture(
+        "embedding", "TTEmbedding(rows = [10, 12], columns = [8, 8], ranks = 4, words = 100)"
+    )
+    for seed in range(3):
+        table = made.module(seed=seed)(torch.arange(100))
+        assert table.square().mean().item() == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "MPSClassifier(sites = 6, classes = 3)",
+        "TreeClassifier(sites = 7, classes = 3)",
+        "PEPSClassifier(rows = 3, columns = 2, classes = 3)",
+        "MERAClassifier(sites = 4, classes = 3)",
+    ],
+    ids=name,
+)
+def test_every_draw_of_a_classifier_has_the_same_size_on_unit_vectors(target: str) -> None:
+    made = architecture("classifier", target)
+    shape = shape_of_inputs(made.network)[0]
+    sites = math.prod(shape) // 2
+    every = torch.tensor(list(itertools.product([[1.0, 0.0], [0.0, 1.0]], repeat=sites)))
+    for seed in range(3):
+        scores = made.module(seed=seed)(every.reshape(-1, *shape))
+        assert scores.square().mean().item() == pytest.approx(1 / 3, rel=1e-3)
+
+
+@pytest.mark.parametrize("sites", [64, 784])
+def test_a_long_chain_neither_under_nor_overflows(sites: int) -> None:
+    module = architecture("classifier", f"MPSClassifier(sites = {sites})").module(seed=0)
+    u = torch.rand(8, sites)
+    u[0], u[1], u[2] = 0.0, 1.0, 0.5
+    scores = module(torch.stack([1 - u, u], -1))
+    assert scores.isfinite().all()
+    assert 0.1 < scores.abs().median().item() < 3

@@ -1,0 +1,127 @@
+"""What can be said of the values of a program before any of it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tncompile.emission.operations import is_chained, is_copy
+from tncompile.lowering.program import (
+    Argument,
+    MatMul,
+    Multiply,
+    Rescale,
+    TensorProgram,
+    Weight,
+    results,
+    sources,
+)
+
+
+def numbers(program: TensorProgram) -> dict[str, int]:
+    """The number of the contraction, from one, that each product belongs to."""
+    products = {
+        step.operation.result: step.contraction
+        for step in program.steps
+        if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
+    }
+    first = min(products.values(), default=0)
+    return {name: number - first + 1 for name, number in products.items()}
+
+
+def logarithms(program: TensorProgram) -> set[str]:
+    """Values that are logarithms of scales, and sums of them."""
+    found: set[str] = set()
+    for step in program.steps:
+        operation = step.operation
+        if isinstance(operation, Rescale):
+            found.add(operation.log)
+        elif sources(operation) and set(sources(operation)) <= found:
+            found.update(results(operation))
+    return found
+
+
+def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
+    """Values that come out of matrix products, and the step of the last of these."""
+    found: set[str] = set()
+    last = len(program.steps)
+    for k, step in enumerate(program.steps):
+        if isinstance(step.operation, MatMul):
+            last = k
+        if isinstance(step.operation, MatMul) or found.intersection(sources(step.operation)):
+            found.update(results(step.operation))
+    return found, last
+
+
+def reads(program: TensorProgram) -> Counter[str]:
+    """How often each value is read, by steps and by the caller."""
+    reads = Counter(name for step in program.steps for name in sources(step.operation))
+    reads[program.result] += 1
+    if program.log is not None:
+        reads[program.log] += 1
+    return reads
+
+
+def inlined(program: TensorProgram) -> list[bool]:
+    """Which steps may be written inside the call that reads them.
+
+    A chained operation with one reader: a view keeps alive no more than it would under a name of
+    its own. A copy only where nothing else is executed before the reader (or it is one of a
+    parameter, which is there anyway), and nothing that it reads would be dead by then.
+    """
+    reads = reads(program)
+    end = len(program.steps)
+    sink = {program.result: end}  # the step in whose line a value is read
+    if program.log is not None:
+        sink[program.log] = end
+    fixed = from_parameters(program)
+    frees = frees(program)
+    inlined = [False] * end
+    executed = end  # the next step that has a line of its own
+    for k in range(end - 1, -1, -1):
+        operation = program.steps[k].operation
+        made = results(operation)
+        reader = sink.get(made[0], k)
+        waits = reader == executed or made[0] in fixed
+        inlined[k] = (
+            is_chained(operation)
+            and reads[made[0]] == 1
+            and (not is_copy(operation) or (waits and not frees[made[0]]))
+        )
+        if not inlined[k] and not isinstance(operation, Argument):
+            executed = k
+        for name in sources(operation):
+            sink[name] = reader if inlined[k] else k
+    return inlined
+
+
+def frees(program: TensorProgram) -> dict[str, bool]:
+    """For each result of a chained operation, whether memory is freed along its chain."""
+    found: dict[str, bool] = {}
+    foreign = foreign(program)
+    for step in program.steps:
+        if is_chained(step.operation):
+            freed = any(program.values[name].storage not in foreign for name in step.drops)
+            before = any(found.get(name, False) for name in sources(step.operation))
+            found[results(step.operation)[0]] = freed or before
+    return found
+
+
+def foreign(program: TensorProgram) -> set[str]:
+    """Values whose memory belongs to the caller or to the module."""
+    return {
+        name
+        for step in program.steps
+        if isinstance(step.operation, Argument | Weight)
+        for name in results(step.operation)
+    }
+
+
+def from_parameters(program: TensorProgram) -> set[str]:
+    """Values that are chains of operations on one parameter."""
+    found: set[str] = set()
+    for step in program.steps:
+        operation = step.operation
+        chained = is_chained(operation)
+        if chained and (isinstance(operation, Weight) or set(sources(operation)) <= found):
+            found.update(results(operation))
+    return found

@@ -1,0 +1,383 @@
+"""The rules on names in a network block: unknown, repeated, of the wrong kind, never used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tncompile.language.checking.names import (
+    LEG_KINDS,
+    VALUE_KINDS,
+    BlockNames,
+    Declared,
+    LegUse,
+    TieUse,
+)
+from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.evaluating.functions import FUNCTIONS
+from tncompile.language.problems import Suggestions, listed, problem, with_article
+from tncompile.language.syntax import IndexLeg, Name, OutputStatement, Star
+
+TYPES = ("int", "bool", "float")
+_READABLE = {
+    "parameter": "parameter",
+    "length": "length of a list",
+    "let": "value",
+    "subscript": "subscript",
+}
+_FACES = {"in": "input", "kernel": "tensor", "out": "output"}
+
+Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
+
+
+def kind_text(declared: Declared) -> str:
+    """What a name is, with its article: `a parameter`, `an index`."""
+    return with_article(_READABLE.get(declared.kind, declared.kind))
+
+
+def _of_kinds(names: BlockNames, kinds: Iterable[str]) -> list[str]:
+    wanted = set(kinds)
+    return [name for name, declared in names.scope.items() if declared.kind in wanted]
+
+
+def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN201: an expression uses parameters, lengths, `let` values and subscripts."""
+    for use in names.values:
+        if use.found is not None and use.found.kind in VALUE_KINDS:
+            continue
+        if use.found is not None:
+            yield _wrong_kind(
+                use.name, use.found, "a value", "expressions use parameters and `let`s"
+            )
+        elif use.name.text in FUNCTIONS and use.name.text not in names.scope:
+            yield problem(
+                Code.UNKNOWN_NAME,
+                f"`{use.name.text}` is a function",
+                use.name.span,
+                "a function is no value",
+                notes=("functions are called, they cannot be passed on",),
+                hint=f"call it: `{FUNCTIONS[use.name.text].signature}`",
+            )
+        else:
+            candidates = _of_kinds(names, VALUE_KINDS)
+            yield _unknown(
+                use.name,
+                names,
+                candidates,
+                "value",
+                suggestions,
+                "declare it with `let`, or as a parameter",
+            )
+
+
+def unknown_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN201: a leg is an index, a bond, a hyper, a batch axis or a window."""
+    for use in names.legs:
+        if use.found is not None and use.found.kind in LEG_KINDS:
+            continue
+        if use.found is not None:
+            note = "legs are indices, bonds, hypers and batch axes"
+            yield _wrong_kind(use.leg.name, use.found, "a leg", note)
+        else:
+            candidates = _of_kinds(names, LEG_KINDS)
+            hint = f"declare it before: `index {use.leg.name.text} = …`"
+            yield _unknown(use.leg.name, names, candidates, "index", suggestions, hint)
+
+
+def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN201: `tie` names a tensor that is declared before."""
+    for use in names.ties:
+        name = use.tie.name
+        if use.found is not None and use.found.kind != "tensor":
+            yield _wrong_kind(name, use.found, "a tensor", "a tensor is tied to a tensor")
+        elif use.found is None and name.text == use.tensor.name.text:
+            yield problem(
+                Code.UNKNOWN_NAME,
+                f"`{name.text}` cannot be tied to itself",
+                name.span,
+                "this is the tensor itself",
+                notes=("a tensor is tied to one that is declared before it",),
+                hint="`share k` makes the members of one family one parameter",
+            )
+        elif use.found is None:
+            candidates = _of_kinds(names, ("tensor",))
+            hint = "declare the tensor before the one that is tied to it"
+            yield _unknown(name, names, candidates, "tensor", suggestions, hint)
+
+
+def unknown_share(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN201: `share` names a subscript of its own tensor."""
+    for use in names.shares:
+        if use.found is not None:
+            continue
+        other = names.scope.get(use.name.text)
+        what = f"`{use.name.text}` is no subscript of this tensor"
+        yield problem(
+            Code.UNKNOWN_NAME,
+            what if other is None else f"{what}, it is {kind_text(other)}",
+            use.name.span,
+            "not a subscript here",
+            notes=(
+                "`share k` makes one parameter of all values of the tensor's own subscript `k`",
+            ),
+            hint="name a subscript of the tensor: `tensor G[k in 0..n](…) share k`",
+        )
+
+
+def unknown_type(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN201: the types are int, int[n], bool and float; TN305: only ints come in lists."""
+    for parameter in names.block.parameters:
+        name = parameter.type.name
+        if name.text not in TYPES:
+            close = suggestions.closest(name.text, TYPES)
+            yield problem(
+                Code.UNKNOWN_NAME,
+                f"there is no type `{name.text}`",
+                name.span,
+                "unknown type",
+                notes=("the types are `int`, `int[n]`, `bool` and `float`",),
+                hint=f"did you mean `{close}`?" if close else "use one of these",
+            )
+        elif name.text != "int" and parameter.type.length is not None:
+            yield problem(
+                Code.WRONG_TYPE,
+                f"there are no lists of {name.text}",
+                parameter.type.span,
+                "lists hold ints",
+                notes=("the types are `int`, `int[n]`, `bool` and `float`",),
+                hint="use `int[n]`, or several parameters",
+            )
+
+
+def declared_twice(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN202: one scope a block, and no shadowing."""
+    for later, earlier in names.repeated:
+        yield problem(
+            Code.DECLARED_TWICE,
+            f"`{later.text}` is declared twice",
+            later.span,
+            "again here",
+            secondary=(Label(earlier.name.span, f"first here, as {kind_text(earlier)}"),),
+            notes=("a block has one scope, and nothing in it hides another name",),
+            hint="rename one of the two",
+        )
+
+
+def never_used(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN204: a parameter or a `let` that nothing reads; a list that binds a used length counts."""
+    used = names.used
+    binding = {
+        parameter.name.text: parameter.type.length.span.text
+        for parameter in names.block.parameters
+        if parameter.type.length is not None
+    }
+    lengths = {
+        name.name.span: name.name.text for name in names.scope.values() if name.kind == "length"
+    }
+    for name, declared in names.scope.items():
+        if declared.kind not in ("parameter", "let") or name in used:
+            continue
+        length = binding.get(name)
+        if length in used and length in lengths.values() and _binds(names, name, length):
+            continue
+        what = "parameter" if declared.kind == "parameter" else "value"
+        yield problem(
+            Code.NEVER_USED,
+            f"the {what} `{name}` is never used",
+            declared.name.span,
+            "never used",
+            notes=(f"a {what} that changes nothing is often a typo elsewhere",),
+            hint="use it, or remove it",
+        )
+
+
+def _binds(names: BlockNames, parameter: str, length: str | None) -> bool:
+    """Whether `parameter` is the one that binds `length`."""
+    declared = names.scope.get(length or "")
+    return declared is not None and any(
+        given.name.text == parameter
+        and given.type.length is not None
+        and given.type.length.span == declared.name.span
+        for given in names.block.parameters
+    )
+
+
+def _wrong_kind(name: Name, found: Declared, wanted: str, note: str) -> Diagnostic:
+    return problem(
+        Code.UNKNOWN_NAME,
+        f"`{name.text}` is {kind_text(found)}, not {wanted}",
+        name.span,
+        f"{kind_text(found)}",
+        secondary=(Label(found.name.span, "declared here"),),
+        notes=(note,),
+        hint=f"use {wanted} here",
+    )
+
+
+def _unknown(
+    name: Name,
+    names: BlockNames,
+    candidates: list[str],
+    what: str,
+    suggestions: Suggestions,
+    hint: str,
+) -> Diagnostic:
+    later = names.scope.get(name.text)
+    if later is not None:
+        return problem(
+            Code.UNKNOWN_NAME,
+            f"`{name.text}` is used before it is declared",
+            name.span,
+            "not declared yet",
+            secondary=(Label(later.name.span, "declared here"),),
+            notes=("every name is declared before it is used",),
+            hint="move the declaration up",
+        )
+    close = suggestions.closest(name.text, candidates)
+    known = f"known here: {listed(candidates)}" if candidates else f"no {what} is declared here"
+    return problem(
+        Code.UNKNOWN_NAME,
+        f"there is no {what} `{name.text}`",
+        name.span,
+        "unknown name",
+        notes=(known,),
+        hint=f"did you mean `{close}`?" if close else hint,
+    )
+
+
+def _leg_problem(use: LegUse, found: Declared, message: str, note: str, hint: str) -> Diagnostic:
+    return problem(
+        Code.NO_SUCH_MEMBER,
+        message,
+        use.leg.span,
+        "this leg",
+        secondary=(Label(found.name.span, f"`{found.name.text}` is declared here"),),
+        notes=(note,),
+        hint=hint,
+    )
+
+
+def wrong_subscripts(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN205: a leg has as many subscripts as its declaration, with `*` for the last ones."""
+    for use in names.legs:
+        found = use.found
+        if found is None or found.kind not in LEG_KINDS:
+            continue
+        name, count = found.name.text, len(use.leg.subscripts)
+        star = bool(count) and isinstance(use.leg.subscripts[-1], Star)
+        if any(isinstance(node, Star) for node in use.leg.subscripts[:-1]):
+            message = "`*` stands for the last subscripts"
+            yield _leg_problem(
+                use, found, message, "`v[l, *]` is all members with that `l`", "put `*` last"
+            )
+        elif found.arity == 0 and count:
+            message = f"`{name}` is no family"
+            note = f"{kind_text(found)} without subscripts is one index"
+            yield _leg_problem(use, found, message, note, f"write `{name}`")
+        elif found.arity and not count:
+            message = f"`{name}` is a family, one of its members is needed"
+            hint = f"write `{name}[…]` for one member, `{name}[*]` for all of them"
+            yield _leg_problem(use, found, message, "a family is not a leg by itself", hint)
+        elif count > found.arity or (count < found.arity and not star):
+            message = f"`{name}` takes {_subscripts(found.arity)}, not {count}"
+            note = "a leg has the subscripts of its declaration"
+            yield _leg_problem(use, found, message, note, f"write {_subscripts(found.arity)}")
+
+
+def wrong_tie_subscripts(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN205: families are tied by equal subscripts, or to one member."""
+    for use in names.ties:
+        if use.found is None or use.found.kind != "tensor":
+            continue
+        count = len(use.tie.subscripts) or use.tensor.arity
+        if count != use.found.arity:
+            yield _tie_problem(use, use.found)
+
+
+def _tie_problem(use: TieUse, found: Declared) -> Diagnostic:
+    name = found.name.text
+    takes = f"takes {_subscripts(found.arity)}" if found.arity else "is no family"
+    return problem(
+        Code.NO_SUCH_MEMBER,
+        f"`{name}` {takes}",
+        use.tie.name.span,
+        "the subscripts do not fit",
+        secondary=(Label(found.name.span, f"`{name}` is declared here"),),
+        notes=("families are tied by equal subscripts; a single tensor to one member",),
+        hint=f"name the member: `tie {name}[…]`" if found.arity else f"write `tie {name}`",
+    )
+
+
+def _subscripts(count: int) -> str:
+    return "one subscript" if count == 1 else f"{count} subscripts"
+
+
+def no_output(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN406: exactly one output."""
+    outputs = [s for s in names.block.statements if isinstance(s, OutputStatement)]
+    note = "a network is one sum of products, with one result"
+    if not outputs:
+        yield problem(
+            Code.ONE_OUTPUT,
+            f"the network `{names.block.name.text}` has no output",
+            names.block.name.span,
+            "no output",
+            notes=(note,),
+            hint="add `output y(…)` with the legs of the result",
+        )
+    for later in outputs[1:]:
+        yield problem(
+            Code.ONE_OUTPUT,
+            "a network has one output",
+            later.name.span,
+            "another output",
+            secondary=(Label(outputs[0].name.span, "the first output"),),
+            notes=(note,),
+            hint="remove one of them, or write a network for each",
+        )
+
+
+def face_of_no_window(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN408: `h.in`, `h.kernel` and `h.out` are the legs of a window, and of nothing else."""
+    for use in names.legs:
+        if use.found is None or use.found.kind not in LEG_KINDS:
+            continue
+        if message := _face_message(use.leg, use.found, use.where):
+            yield problem(
+                Code.WINDOW_FACE,
+                message,
+                use.leg.span,
+                "this leg",
+                secondary=(Label(use.found.name.span, "declared here"),),
+                notes=(
+                    "a window has `.in` on an input, `.kernel` on tensors, `.out` on the output",
+                ),
+                hint="write the face that belongs here",
+            )
+
+
+def _face_message(leg: IndexLeg, found: Declared, where: str) -> str | None:
+    name = leg.name.text
+    if found.kind != "window":
+        return f"`{name}` is {kind_text(found)}, it has no faces" if leg.face else None
+    if leg.face is None:
+        return f"the window `{name}` needs a face here"
+    if leg.face.text not in _FACES:
+        return f"a window has no face `{leg.face.text}`"
+    if where != _FACES[leg.face.text]:
+        return f"`{name}.{leg.face.text}` cannot be on {with_article(where)}"
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    unknown_value,
+    unknown_leg,
+    unknown_tie,
+    unknown_share,
+    unknown_type,
+    declared_twice,
+    wrong_subscripts,
+    wrong_tie_subscripts,
+    no_output,
+    face_of_no_window,
+    never_used,
+)

@@ -1,0 +1,1 @@
+"""Integer expressions: values, operators, functions, and expressions as closures."""

@@ -1,0 +1,73 @@
+"""Which comment belongs where: the part of formatting that looks at the original text."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from tncompile.language.parsing.lexing import tokenize
+from tncompile.language.parsing.tables import load_tables
+from tncompile.language.source import Span
+from tncompile.language.syntax import Comment, Program
+
+_PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
+
+
+class Comments:
+    """The comments of a program, each given out once."""
+
+    def __init__(self, program: Program) -> None:
+        self.source = program.source
+        self._comments = sorted(program.comments, key=lambda comment: comment.span.start)
+        self._starts = [comment.span.start for comment in self._comments]
+        self._taken: set[int] = set()
+        self._opens, self._closes = self._brackets() if self._comments else ([], {})
+
+    def take(self, start: int, end: int) -> list[Comment]:
+        """The comments between two offsets that nobody took yet, in order."""
+        found = []
+        for k in range(bisect_left(self._starts, start), len(self._comments)):
+            comment = self._comments[k]
+            if comment.span.start >= end:
+                break
+            if k not in self._taken:
+                self._taken.add(k)
+                found.append(comment)
+        return found
+
+    def some(self, start: int, end: int) -> bool:
+        """Whether a comment stands between two offsets."""
+        k = bisect_left(self._starts, start)
+        return k < len(self._starts) and self._starts[k] < end
+
+    def bracket(self, offset: int) -> tuple[int, int]:
+        """Where the first bracket at or after an offset opens, and where it closes."""
+        opening = self._opens[bisect_left(self._opens, offset)]
+        return opening, self._closes[opening]
+
+    def after_bracket(self, offset: int) -> int:
+        """The place behind the first bracket at or after an offset, if that is ever asked for."""
+        return self.bracket(offset)[1] + 1 if self._comments else offset
+
+    def line(self, offset: int) -> int:
+        """The line of an offset."""
+        return self.source.position(offset)[0]
+
+    def own_line(self, comment: Comment) -> bool:
+        """Whether nothing stands before a comment on its line."""
+        line_start = self.source.line_starts[self.line(comment.span.start) - 1]
+        return not self.source.text[line_start : comment.span.start].strip(" \t\ufeff")
+
+    def blank_between(self, before: Span, after: Span) -> bool:
+        """Whether an empty line separates two things."""
+        return self.line(after.start) - self.line(max(before.start, before.end - 1)) > 1
+
+    def _brackets(self) -> tuple[list[int], dict[int, int]]:
+        tokens, _ = tokenize(self.source, load_tables())
+        opened: list[int] = []
+        closes: dict[int, int] = {}
+        for token in tokens:
+            if token.kind in _PAIRS:
+                opened.append(token.start)
+            elif token.kind in _PAIRS.values() and opened:
+                closes[opened.pop()] = token.start
+        return sorted(closes), closes

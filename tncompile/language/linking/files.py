@@ -1,0 +1,25 @@
+"""What is known about one file while it is linked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tncompile.language.linked import LinkedBlock
+from tncompile.language.source import Span
+
+
+@dataclass(slots=True)
+class File:
+    """The blocks so far, in order, with the place in this file that brings each in.
+
+    Names in `lost` were to come from an import that failed; with `open`, any unknown name may be.
+    """
+
+    blocks: dict[str, LinkedBlock] = field(default_factory=dict)
+    places: dict[str, Span] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    open: bool = False
+
+    def may_be_lost(self, name: str) -> bool:
+        """Whether a failed import may be the reason that `name` is unknown."""
+        return name in self.lost or (self.open and name not in self.blocks)

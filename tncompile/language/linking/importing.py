@@ -1,0 +1,126 @@
+"""Finding the file that an `import` names, without leaving the root folder."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+
+from tncompile.language.diagnostics import Code, CompileError
+from tncompile.language.problems import problem
+from tncompile.language.source import SourceFile, Span
+from tncompile.language.spelling import closest
+from tncompile.language.syntax import String
+
+LIBRARY = Path(__file__).resolve().parents[2] / "std"
+"""The standard library that ships with the package: what `std/…` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a file looks for its imports; None for a text that may import the library only."""
+
+    folder: Path | None
+    root: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An imported file; `path` is its identity, links resolved."""
+
+    path: Path
+    source: SourceFile
+    location: Location
+
+
+def library_files() -> tuple[str, ...]:
+    """What can be imported from the library, as written in an import."""
+    return tuple(f"std/{path.name}" for path in sorted(LIBRARY.glob("*.tn")))
+
+
+def find_import(written: String, importer: SourceFile, location: Location) -> Found:
+    """The file that `written` names beside `importer`; TN206 or TN103 in a `CompileError`."""
+    text = written.value
+    if text.startswith("std/"):
+        folder, root, relative = LIBRARY, LIBRARY, text.removeprefix("std/")
+        name = text
+    elif location.folder is None or location.root is None:
+        raise _failed(
+            written,
+            "only `std/…` can be imported here",
+            "there is no folder to look in",
+            "a text without a file imports the library that ships with tncompile, nothing else",
+            "give a root folder, or import from `std/`",
+        )
+    else:
+        folder, root, relative = location.folder, location.root, text
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(importer.name), text))
+    path = _resolved(written, folder, relative)
+    if not path.is_relative_to(root.resolve()):
+        raise _failed(
+            written,
+            f'"{text}" is outside the root folder',
+            "outside",
+            "imports stay under the root folder, so that a file cannot read what it should not",
+            "move the file below the root folder, or choose another one with `--root`",
+        )
+    return Found(path, _read(written, path, name), Location(path.parent, root))
+
+
+def _resolved(written: String, folder: Path, relative: str) -> Path:
+    try:
+        return (folder / relative).resolve()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, a loop of links
+        raise _not_found(written) from None
+
+
+def _read(written: String, path: Path, name: str) -> SourceFile:
+    try:
+        if not path.is_file():
+            raise _not_found(written)
+        data = path.read_bytes()
+    except (OSError, ValueError):
+        raise _not_found(written) from None
+    return decode(data, name)
+
+
+def decode(data: bytes, name: str) -> SourceFile:
+    """The text of a file; TN103 in a `CompileError` at the first byte that is not UTF-8."""
+    try:
+        return SourceFile(name, data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        source = SourceFile(name, before + "\N{REPLACEMENT CHARACTER}")
+        span = _span(source, len(before))
+        raise CompileError(
+            (
+                problem(
+                    Code.UNKNOWN_CHARACTER,
+                    "the file is not UTF-8",
+                    span,
+                    f"byte 0x{data[error.start]:02x} cannot be read",
+                    notes=("source files are UTF-8 text",),
+                    hint="save the file as UTF-8",
+                ),
+            )
+        ) from None
+
+
+def _span(source: SourceFile, start: int) -> Span:
+    return Span(source, start, start + 1)
+
+
+def _not_found(written: String) -> CompileError:
+    close = closest(written.value, library_files())
+    return _failed(
+        written,
+        f'"{written.value}" is not found',
+        "no such file",
+        "paths are relative to the file; `std/` is the library that ships with tncompile",
+        f'did you mean `"{close}"`?' if close else "correct the path",
+    )
+
+
+def _failed(written: String, message: str, label: str, note: str, hint: str) -> CompileError:
+    found = problem(Code.IMPORT_FAILED, message, written.span, label, notes=(note,), hint=hint)
+    return CompileError((found,))

@@ -1,0 +1,239 @@
+"""Following imports, naming blocks, and the checks that need no arguments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tncompile.language.checking import check_block
+from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
+from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
+from tncompile.language.linking.files import File
+from tncompile.language.linking.importing import Found, Location, find_import
+from tncompile.language.linking.instances import link_instance, resolve_instances
+from tncompile.language.linking.usage import blocks_used
+from tncompile.language.parsing import parse
+from tncompile.language.problems import Problems, Suggestions, listed, problem
+from tncompile.language.source import SourceFile, Span
+from tncompile.language.syntax import (
+    Block,
+    Import,
+    Instance,
+    Name,
+    Parameter,
+    Program,
+    Rewrite,
+)
+
+_DEEPEST_IMPORT = 50
+
+
+def link(
+    source: SourceFile, *, folder: Path | None = None, root: Path | None = None
+) -> LinkedProgram:
+    """The program in `source` with its imports followed, its blocks and instances checked.
+
+    Imports are looked up in `folder` (by default the root) and stay under `root` (by default the
+    folder); without either, only the library can be imported. Raises `CompileError`.
+    """
+    program = parse(source)
+    here = folder if folder is not None else root
+    location = Location(here, root if root is not None else folder)
+    stack = () if here is None else ((here / Path(source.name).name).resolve(),)
+    linker = Linker()
+    file = linker.file(program, location, stack)
+    linker.problems.raise_errors()
+    instances = resolve_instances(file.blocks)
+    problems = Problems(w for w in linker.problems.warnings if w.primary.span.source is source)
+    problems.extend(_unused_imports(program, file))
+    return LinkedProgram(source, program, file.blocks, problems.warnings, instances)
+
+
+class Linker:
+    """Links files, each once."""
+
+    def __init__(self) -> None:
+        self.problems = Problems()
+        self.suggestions = Suggestions()
+        self._files: dict[Path, File | None] = {}
+
+    def file(self, program: Program, location: Location, stack: tuple[Path, ...]) -> File:
+        """Everything that the file declares; `stack` are the files whose imports led here."""
+        file = File()
+        for declaration in program.declarations:
+            match declaration:
+                case Import():
+                    self._import(declaration, program.source, location, stack, file)
+                case Block() | Rewrite():
+                    self._declare(_linked(declaration), declaration.name, file)
+                    if isinstance(declaration, Block) and declaration.kind == "network":
+                        self.problems.extend(check_block(declaration, self.suggestions))
+                case Instance():
+                    block = link_instance(declaration, file, self.problems, self.suggestions)
+                    if block is None:
+                        file.lost.add(declaration.name.text)
+                    else:
+                        self._declare(block, declaration.name, file)
+        return file
+
+    def _declare(self, block: LinkedBlock, name: Name, file: File) -> None:
+        self._put(block, name.text, name.span, file)
+
+    def _put(self, block: LinkedBlock, name: str, place: Span, file: File) -> None:
+        earlier = file.places.get(name)
+        if earlier is not None:
+            self.problems.add(_declared_twice(name, place, earlier))
+            return
+        file.blocks[name] = block
+        file.places[name] = place
+
+    def _import(
+        self,
+        declaration: Import,
+        importer: SourceFile,
+        location: Location,
+        stack: tuple[Path, ...],
+        file: File,
+    ) -> None:
+        try:
+            found = find_import(declaration.path, importer, location)
+            imported = self._follow(declaration, found, stack)
+        except CompileError as error:
+            self.problems.extend(error.diagnostics)
+            imported = None
+        if imported is None:
+            file.lost.update(name.text for name in declaration.names or ())
+            file.open = file.open or declaration.names is None
+        elif declaration.names is None:
+            for name, block in imported.blocks.items():
+                if not block.imported and block.kind != "rewrite":
+                    self._put(replace(block, imported=True), name, declaration.path.span, file)
+            file.open = file.open or imported.open
+        else:
+            for wanted in declaration.names:
+                self._import_name(wanted, declaration, imported, file)
+
+    def _import_name(self, name: Name, declaration: Import, imported: File, file: File) -> None:
+        block = imported.blocks.get(name.text)
+        if block is not None and block.kind != "rewrite":
+            self._put(replace(block, imported=True), name.text, name.span, file)
+            return
+        file.lost.add(name.text)
+        if not imported.may_be_lost(name.text):
+            diagnostic = _not_in_file(name, declaration, imported, block, self.suggestions)
+            self.problems.add(diagnostic)
+
+    def _follow(self, declaration: Import, found: Found, stack: tuple[Path, ...]) -> File | None:
+        """The imported file, linked; None where it failed before, and is reported."""
+        if found.path in stack or len(stack) > _DEEPEST_IMPORT:
+            raise _cyclic(declaration, deep=found.path not in stack)
+        if found.path not in self._files:
+            self._files[found.path] = None
+            program = parse(found.source)
+            self._files[found.path] = self.file(program, found.location, (*stack, found.path))
+        return self._files[found.path]
+
+
+def _linked(definition: Block | Rewrite) -> LinkedBlock:
+    name = definition.name
+    if isinstance(definition, Rewrite):
+        return LinkedBlock(name.text, "rewrite", (), definition.doc, name.span, definition)
+    parameters = tuple(map(_summary, definition.parameters))
+    doc = definition.doc
+    return LinkedBlock(name.text, definition.kind, parameters, doc, name.span, definition)
+
+
+def _summary(parameter: Parameter) -> ParameterSummary:
+    default = None if parameter.default is None else _one_line(parameter.default.span)
+    return ParameterSummary(parameter.name.text, _one_line(parameter.type.span), default)
+
+
+def _one_line(span: Span) -> str:
+    """The text under the span without comments and line breaks."""
+    return " ".join(" ".join(line.split("#")[0] for line in span.text.splitlines()).split())
+
+
+def _declared_twice(name: str, later: Span, earlier: Span) -> Diagnostic:
+    return problem(
+        Code.DECLARED_TWICE,
+        f"`{name}` is declared twice",
+        later,
+        "again here",
+        secondary=(Label(earlier, "first here"),),
+        notes=("a file has one block of each name, imported ones included",),
+        hint="rename one of the two, or import only the names you need: `import … { A, B }`",
+    )
+
+
+def _not_in_file(
+    name: Name,
+    declaration: Import,
+    imported: File,
+    block: LinkedBlock | None,
+    suggestions: Suggestions,
+) -> Diagnostic:
+    offered = [block.name for block in imported.blocks.values() if block.kind != "rewrite"]
+    close = suggestions.closest(name.text, offered)
+    path = declaration.path.value
+    what = f'"{path}" has no block `{name.text}`'
+    if block is not None:
+        what = f"`{name.text}` is a rewrite, which cannot be imported"
+    return problem(
+        Code.UNKNOWN_NAME,
+        what,
+        name.span,
+        "not in that file",
+        secondary=(Label(declaration.path.span, "imported from here"),),
+        notes=(f"it offers {listed(offered)}" if offered else "it offers no blocks",),
+        hint=f"did you mean `{close}`?" if close else "import one of these",
+    )
+
+
+def _cyclic(declaration: Import, *, deep: bool) -> CompileError:
+    path = declaration.path.value
+    message = (
+        f'importing "{path}" nests imports too deep'
+        if deep
+        else f'"{path}" imports this file in turn'
+    )
+    return CompileError(
+        (
+            problem(
+                Code.IMPORT_FAILED,
+                message,
+                declaration.path.span,
+                f"more than {_DEEPEST_IMPORT} files deep" if deep else "a cycle",
+                notes=("every block is declared before it is used, in other files too",),
+                hint="move what both files need to a third one",
+            ),
+        )
+    )
+
+
+def _unused_imports(program: Program, file: File) -> list[Diagnostic]:
+    """TN204: an import of which no name is used."""
+    used = blocks_used(program)
+    found: list[Diagnostic] = []
+    for declaration in program.declarations:
+        if not isinstance(declaration, Import):
+            continue
+        if declaration.names is None:
+            here = [n for n, place in file.places.items() if place == declaration.path.span]
+            if not any(name in used for name in here):
+                found.append(_never_used(f'"{declaration.path.value}"', declaration.path.span))
+        else:
+            for name in declaration.names:
+                if name.text not in used:
+                    found.append(_never_used(f"`{name.text}`", name.span))
+    return found
+
+
+def _never_used(what: str, span: Span) -> Diagnostic:
+    return problem(
+        Code.NEVER_USED,
+        f"the import {what} is never used",
+        span,
+        "never used",
+        notes=("imported blocks can still be named as a target",),
+        hint="use it, or remove it",
+    )

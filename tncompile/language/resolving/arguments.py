@@ -1,0 +1,229 @@
+"""The arguments of a call, in the file or from outside, matched to the parameters of a block."""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import SupportsIndex
+
+from tncompile.language.checking.usage import foreign_problems, function_problems
+from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.evaluating.arithmetic import LARGEST_LIST
+from tncompile.language.evaluating.formulas import evaluate
+from tncompile.language.evaluating.scope import Scope
+from tncompile.language.expressions import values_used, walk
+from tncompile.language.linked import Given
+from tncompile.language.problems import Failed, Problems, Suggestions, listed, problem
+from tncompile.language.resolved import Value
+from tncompile.language.source import Span
+from tncompile.language.syntax import Argument, Block, Call, Expression, Parameter, Reference
+
+_LONGEST_QUOTE = 60
+
+
+@dataclass(slots=True)
+class Matched:
+    """The arguments by parameter so far, and what is wrong with them.
+
+    `called` is the name in the file that calls the block; None for a call from outside, whose
+    problems are reported at the declarations of the parameters.
+    """
+
+    block: Block
+    called: Span | None
+    problems: Problems
+    suggestions: Suggestions
+    given: dict[str, Given] = field(default_factory=dict)
+    lost: bool = False
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter of that name."""
+        return next((p for p in self.block.parameters if p.name.text == name), None)
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Keep a problem with an argument."""
+        self.lost = True
+        self.problems.add(diagnostic)
+
+    def wrong(
+        self, message: str, span: Span | None, label: str, hint: str, at: Parameter | None
+    ) -> None:
+        """TN208 at `span`, which is None for a call from outside."""
+        place = span or (at.name.span if at else self.block.name.span)
+        declared = at.name.span if at else self.block.name.span
+        names = [p.name.text for p in self.block.parameters]
+        takes = f"takes {listed(names)}" if names else "takes no arguments"
+        self.report(
+            problem(
+                Code.WRONG_ARGUMENT,
+                message,
+                place,
+                label,
+                secondary=(Label(declared, "declared here"),) if declared != place else (),
+                notes=(f"`{self.block.name.text}` {takes}",),
+                hint=hint,
+            )
+        )
+
+    def unknown(self, name: str, span: Span | None) -> None:
+        """TN208 for an argument that there is no parameter for."""
+        names = [p.name.text for p in self.block.parameters]
+        close = self.suggestions.closest(name, names)
+        hint = f"did you mean `{close}`?" if close else "remove it"
+        message = f"`{self.block.name.text}` has no parameter `{name}`"
+        at = self.parameter(close) if close and span is not None else None
+        self.wrong(message, span, "unknown argument", hint, at)
+
+    def check_missing(self) -> None:
+        """TN208 for the parameters that have neither an argument nor a default."""
+        missing = [
+            parameter
+            for parameter in self.block.parameters
+            if parameter.default is None and parameter.name.text not in self.given
+        ]
+        if not missing or self.lost:
+            return
+        names = listed(parameter.name.text for parameter in missing)
+        first = self.called or missing[0].name.span
+        declared = [Label(p.name.span, "declared here, without a default") for p in missing]
+        self.report(
+            problem(
+                Code.WRONG_ARGUMENT,
+                f"`{self.block.name.text}` needs {names}",
+                first,
+                "missing argument" if len(missing) == 1 else "missing arguments",
+                secondary=tuple(label for label in declared[:6] if label.span != first),
+                notes=("a parameter without a default has to be given",),
+                hint=f"write `{self.block.name.text}({missing[0].name.text} = …)`",
+            )
+        )
+
+
+def match_call(matched: Matched, arguments: Sequence[Argument]) -> None:
+    """Match the arguments of a call as written: by position first, then by name."""
+    outside = matched.called is None
+    named = False
+    for k, argument in enumerate(arguments):
+        span = None if outside else argument.span
+        if argument.name is not None:
+            named = True
+            name, span = argument.name.text, None if outside else argument.name.span
+            parameter = matched.parameter(name)
+            if parameter is None:
+                matched.unknown(name, span)
+                continue
+        elif named:
+            message, hint = "arguments by position come first", "name this argument, too"
+            matched.wrong(message, span, "after a named one", hint, None)
+            continue
+        elif k >= len(matched.block.parameters):
+            count = len(matched.block.parameters)
+            message = f"`{matched.block.name.text}` takes {count or 'no'} arguments"
+            matched.wrong(message, span, "one too many", "remove it", None)
+            continue
+        else:
+            parameter = matched.block.parameters[k]
+        if parameter.name.text in matched.given:
+            message = f"`{parameter.name.text}` is given twice"
+            matched.wrong(message, span, "again here", "remove one of the two", parameter)
+            continue
+        _evaluate(matched, parameter, argument)
+
+
+def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> None:
+    """Put the value of the argument among the given ones; it stands alone, no name is in scope."""
+    found = list(_problems(argument.value, matched.suggestions))
+    value: Value | None = None
+    if not found:
+        try:
+            value = evaluate(argument.value, Scope())
+        except Failed as failed:
+            found = [failed.diagnostic] if failed.diagnostic else []
+    quoted = None
+    span = argument.value.span
+    if matched.called is None:
+        quoted = _shortened(argument.span.text)
+        span = parameter.name.span
+        found = [_repointed(diagnostic, span, quoted) for diagnostic in found]
+    for diagnostic in found:
+        matched.report(diagnostic)
+    if value is not None:
+        matched.given[parameter.name.text] = Given(value, span, quoted)
+
+
+def _problems(expression: Expression, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    for used in values_used(expression):
+        yield problem(
+            Code.UNKNOWN_NAME,
+            f"there is no value `{used.name.text}` here",
+            used.name.span,
+            "unknown name",
+            notes=("the arguments of an instance stand outside of any block: they are constants",),
+            hint="write the value",
+        )
+    for node in walk(expression):
+        yield from foreign_problems(node)
+        if isinstance(node, Call):
+            yield from function_problems(node, suggestions)
+
+
+def _repointed(diagnostic: Diagnostic, span: Span, quoted: str) -> Diagnostic:
+    """A problem with an argument from outside, at the declaration of its parameter."""
+    notes = (f"the argument is `{quoted}`", *diagnostic.notes)
+    label = Label(span, diagnostic.primary.text)
+    return replace(diagnostic, primary=label, secondary=(), notes=notes)
+
+
+def match_values(matched: Matched, arguments: Mapping[str, object]) -> None:
+    """Match Python values, by name."""
+    for name, held in arguments.items():
+        parameter = matched.parameter(name)
+        if parameter is None:
+            matched.unknown(name, None)
+            continue
+        quoted = _shortened(f"{name} = {held!r}")
+        if name in matched.given:
+            message = f"`{name}` is given twice"
+            hint = "give it in the target or in Python, not in both"
+            matched.wrong(message, None, "given twice", hint, parameter)
+            continue
+        matched.given[name] = Given(python_value(held), parameter.name.span, quoted)
+
+
+def python_value(held: object) -> Value | str:
+    """A Python value in the language; the name of its type where the language has none for it.
+
+    >>> python_value([4, 8]), python_value(True), python_value("four")
+    ((4, 8), True, 'str')
+    """
+    if isinstance(held, bool) or type(held).__name__ in ("bool", "bool_"):
+        return bool(held)
+    if isinstance(held, SupportsIndex):
+        return operator.index(held)
+    if isinstance(held, numbers.Real):
+        return float(held)
+    if isinstance(held, Sequence) and not isinstance(held, str | bytes | bytearray):
+        return _python_list(held)
+    return type(held).__name__
+
+
+def _python_list(held: Sequence[object]) -> Value | str:
+    if len(held) > LARGEST_LIST:
+        return f"list of {len(held)} items"
+    items = [python_value(item) for item in held]
+    wrong = [item for item in items if type(item) is not int]
+    if wrong:
+        return "list with other items than int"
+    return tuple(item for item in items if isinstance(item, int))
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
+
+
+def called_name(call: Call) -> Reference | None:
+    """The name that a call calls."""
+    return call.function if isinstance(call.function, Reference) else None

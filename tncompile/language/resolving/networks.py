@@ -1,0 +1,162 @@
+"""One network block with its arguments, statement by statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tncompile.language.checking.ends import Structure
+from tncompile.language.checking.structure import check_structure
+from tncompile.language.diagnostics import Code, InternalError
+from tncompile.language.evaluating.scope import Scope
+from tncompile.language.linked import Given
+from tncompile.language.problems import Problems, problem
+from tncompile.language.resolved import (
+    DOTS,
+    ResolvedIndex,
+    ResolvedInput,
+    ResolvedNetwork,
+    ResolvedOutput,
+    Value,
+    value_text,
+)
+from tncompile.language.resolving.binding import bind
+from tncompile.language.resolving.declaring import (
+    resolve_batch,
+    resolve_index,
+    resolve_let,
+    resolve_require,
+)
+from tncompile.language.resolving.inputs import resolve_input, resolve_output
+from tncompile.language.resolving.state import Resolution
+from tncompile.language.resolving.tensors import TensorResolver
+from tncompile.language.syntax import (
+    BatchStatement,
+    BiasStatement,
+    Block,
+    IndexStatement,
+    InputStatement,
+    Let,
+    OutputStatement,
+    Require,
+    TensorStatement,
+    WindowStatement,
+)
+
+
+def resolve_network(
+    block: Block, given: Mapping[str, Given], name: str, doc: str | None
+) -> ResolvedNetwork:
+    """The network that `block` is with the arguments `given`; `name` is what it is called by.
+
+    Raises `CompileError` with everything that is wrong in the first stage that fails: arguments,
+    `let` and `require`; sizes and families; structure.
+    """
+    _refuse_windows(block)
+    problems = Problems()
+    state = Resolution(problems, Scope())
+    bind(block, given, state.scope, problems)
+    problems.raise_errors()
+    values = _parameter_values(block, state.scope)
+    _resolve_values(block, state)
+    tensors, inputs, output = _resolve_statements(block, state)
+    problems.raise_errors()
+    if output is None:
+        raise InternalError(f"the output of `{name}` failed without a diagnostic")
+    indices = tuple(state.indices)
+    structure = Structure(
+        block.name.span,
+        indices,
+        tuple(inputs),
+        tuple(tensors.tensors),
+        tuple(tensors.biases),
+        output,
+    )
+    problems.extend(check_structure(structure))
+    problems.raise_errors()
+    if any(axis.kind == "dots" for axis in output.axes):
+        indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)
+    return ResolvedNetwork(
+        name=name,
+        target=target_text(name, {key: values[key] for key in values if key in given}),
+        doc=doc,
+        values=values,
+        indices=indices,
+        inputs=structure.inputs,
+        parameters=tuple(tensors.parameters.values()),
+        tensors=structure.tensors,
+        biases=structure.biases,
+        output=output,
+        block=block,
+        warnings=problems.warnings,
+    )
+
+
+def target_text(name: str, values: Mapping[str, Value]) -> str:
+    """The call in the language.
+
+    >>> target_text("MPO", {"ins": (4, 8), "with_bias": True})
+    'MPO(ins = [4, 8], with_bias = true)'
+    """
+    arguments = ", ".join(f"{key} = {value_text(value)}" for key, value in values.items())
+    return f"{name}({arguments})" if arguments else name
+
+
+def _parameter_values(block: Block, scope: Scope) -> dict[str, Value]:
+    return {
+        parameter.name.text: scope.values[parameter.name.text] for parameter in block.parameters
+    }
+
+
+def _refuse_windows(block: Block) -> None:
+    for statement in block.statements:
+        if isinstance(statement, WindowStatement):
+            Problems(
+                [
+                    problem(
+                        Code.MISPLACED,
+                        "windows cannot be compiled yet",
+                        statement.function.span,
+                        "not supported yet",
+                        notes=("this version parses and formats convolution windows, no more",),
+                        hint="use a network without `window`",
+                    )
+                ]
+            ).raise_errors()
+
+
+def _resolve_values(block: Block, state: Resolution) -> None:
+    """`let` and `require`; what a failed requirement would have ruled out is not looked at."""
+    for statement in block.statements:
+        if isinstance(statement, Let):
+            resolve_let(statement, state)
+        elif isinstance(statement, Require):
+            resolve_require(statement, state)
+    if any(found.code is Code.REQUIREMENT_FAILED for found in state.problems.errors):
+        state.problems.raise_errors()
+
+
+def _resolve_statements(
+    block: Block, state: Resolution
+) -> tuple[TensorResolver, list[ResolvedInput], ResolvedOutput | None]:
+    """Everything that declares indices or has legs, in order."""
+    tensors = TensorResolver(state)
+    inputs: list[ResolvedInput] = []
+    output: ResolvedOutput | None = None
+    for statement in block.statements:
+        match statement:
+            case IndexStatement(kind, declarations):
+                for declaration in declarations:
+                    resolve_index(declaration, kind, state)
+            case BatchStatement():
+                resolve_batch(statement, state)
+            case InputStatement():
+                inputs.extend(resolve_input(statement, state))
+            case TensorStatement():
+                tensors.tensor(statement)
+            case BiasStatement():
+                tensors.bias(statement)
+            case OutputStatement():
+                output = resolve_output(statement, state)
+            case _:
+                pass
+    return tensors, inputs, output

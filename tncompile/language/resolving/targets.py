@@ -1,0 +1,139 @@
+"""A TARGET and Python arguments to the network that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tncompile.language.diagnostics import Code, Diagnostic, InternalError, Label
+from tncompile.language.linked import LinkedBlock, LinkedProgram
+from tncompile.language.parsing import parse_target
+from tncompile.language.problems import (
+    Problems,
+    Suggestions,
+    listed,
+    problem,
+    with_article,
+)
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.resolving.arguments import (
+    Matched,
+    called_name,
+    match_call,
+    match_values,
+)
+from tncompile.language.resolving.networks import resolve_network
+from tncompile.language.source import Span
+from tncompile.language.syntax import Block, Call
+
+
+def resolve(
+    linked: LinkedProgram, target: str, arguments: Mapping[str, object] | None = None
+) -> ResolvedNetwork:
+    """The network that `target` names: a name, or a call in the language (`MPO(ins = [4, 8])`).
+
+    An empty target means the file's only block. `arguments` are Python values by parameter.
+    Problems with arguments are reported at the parameters' declarations; a target that names
+    nothing, in the target itself. Raises `CompileError`.
+    """
+    call = parse_target(target) if target.strip() else None
+    block = _only_block(linked) if call is None else _named_block(linked, call)
+    _require_network(block)
+    written = call.arguments if call is not None else ()
+    if block.name in linked.instances and not written and not arguments:
+        return linked.instances[block.name]
+    problems = Problems()
+    definition = _definition(block)
+    if block.given is not None:
+        _refuse_arguments(block, bool(written or arguments), problems)
+        return resolve_network(definition, block.given, block.name, block.doc)
+    matched = Matched(definition, None, problems, Suggestions())
+    match_call(matched, written)
+    match_values(matched, arguments or {})
+    matched.check_missing()
+    problems.raise_errors()
+    return resolve_network(definition, matched.given, block.name, block.doc)
+
+
+def _definition(block: LinkedBlock) -> Block:
+    if isinstance(block.definition, Block):
+        return block.definition
+    raise InternalError(f"`{block.name}` is a network without a definition")
+
+
+def _refuse_arguments(block: LinkedBlock, given: bool, problems: Problems) -> None:
+    if given:
+        problems.add(
+            problem(
+                Code.WRONG_ARGUMENT,
+                f"`{block.name}` is a named instance and takes no arguments",
+                block.declared,
+                "its arguments are given here",
+                notes=("a named instance is itself without parameters",),
+                hint="name the block behind it instead",
+            )
+        )
+        problems.raise_errors()
+
+
+def _only_block(linked: LinkedProgram) -> LinkedBlock:
+    own = [block for block in linked.blocks.values() if not block.imported]
+    if len(own) == 1:
+        return own[0]
+    names = [block.name for block in own]
+    span = own[0].declared if own else Span(linked.source, 0, 0)
+    message = (
+        "several blocks: one of them has to be named" if own else "there is no block to compile"
+    )
+    raise_one(
+        problem(
+            Code.UNKNOWN_NAME,
+            message,
+            span,
+            "the first one" if own else "",
+            notes=(
+                f"the blocks of this file: {listed(names)}" if own else "the file declares none",
+            ),
+            hint=f"name it: `{names[0]}`" if own else "name an imported block, or declare one",
+        )
+    )
+    raise InternalError("a file with one block needs no target")
+
+
+def raise_one(diagnostic: Diagnostic) -> None:
+    """End the stage with this one diagnostic."""
+    Problems([diagnostic]).raise_errors()
+
+
+def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
+    name = called_name(call)
+    text = name.name.text if name is not None else call.function.span.text
+    if text in linked.blocks:
+        return linked.blocks[text]
+    close = Suggestions().closest(text, tuple(linked.blocks))
+    known = f"known here: {listed(linked.blocks)}" if linked.blocks else "the file has no blocks"
+    raise_one(
+        problem(
+            Code.UNKNOWN_NAME,
+            f"there is no block `{text}` in `{linked.source.name}`",
+            call.function.span,
+            "unknown name",
+            notes=(known,),
+            hint=f"did you mean `{close}`?" if close else "name one of these",
+        )
+    )
+    raise InternalError("an unknown target passed")
+
+
+def _require_network(block: LinkedBlock) -> None:
+    if block.kind == "network":
+        return
+    raise_one(
+        Diagnostic(
+            Code.UNKNOWN_NAME,
+            f"`{block.name}` is {with_article(block.kind)}; {block.kind}s cannot be compiled yet",
+            Label(block.declared, f"this is {with_article(block.kind)}"),
+            (),
+            (f"this version parses and formats {block.kind} blocks, and compiles networks",),
+            "compile the networks it is made of",
+        )
+    )
