@@ -82,8 +82,8 @@ def network(sketch: Sketch, *, log: bool = False) -> TensorNetwork:
     weights = dict(sketch.weights)
     biases: tuple[Bias, ...] = ()
     if sketch.bias:
-        weights["bias"] = sketch.bias
-        biases = (Bias(parameter="bias", axes=tuple((leg,) for leg in sketch.bias)),)
+        weights["beta"] = sketch.bias
+        biases = (Bias(parameter="beta", axes=tuple((leg,) for leg in sketch.bias)),)
     return TensorNetwork(
         name="Random",
         target="Random",

@@ -83,9 +83,7 @@ def test_a_letter_summed_alone_gets_a_vector_of_ones() -> None:
         ("", [()], "operand 1 has no letters", 0),
     ],
 )
-def test_mistakes_are_shown(
-    equation: str, shapes: list[Shape], message: str, column: int
-) -> None:
+def test_mistakes_are_shown(equation: str, shapes: list[Shape], message: str, column: int) -> None:
     with pytest.raises(ValueError, match=r"\n") as caught:
         from_einsum(equation, *shapes)
     first, shown, caret = str(caught.value).split("\n")
@@ -138,9 +136,7 @@ def test_numbers_are_those_of_einsum(case: Case) -> None:
     arguments = [
         torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes[:inputs]
     ]
-    weights = [
-        value for key, value in module.state_dict().items() if not key.startswith("sum_")
-    ]
+    weights = [value for key, value in module.state_dict().items() if not key.startswith("sum_")]
     expected = opt_einsum.contract(equation, *arguments, *weights)
     torch.testing.assert_close(module(*arguments), expected, rtol=1e-10, atol=1e-12)
 

@@ -69,7 +69,7 @@ def compare(module: torch.nn.Module, case: dict[str, Any], seed: int) -> None:
 
 
 def _close(one: Tensor, other: Tensor) -> None:
-    scale = max(1e-30, float(other.abs().max())) if other.numel() else 1.0
+    scale = max(1e-30, float(other.detach().abs().max())) if other.numel() else 1.0
     torch.testing.assert_close(one / scale, other / scale, rtol=1e-10, atol=1e-10)
 
 

@@ -27,7 +27,7 @@ def random_tensors(sketch: Sketch, seed: int) -> tuple[dict[str, Tensor], dict[s
             held += [2, 3] if leg == DOTS else [RUNTIME[leg] if size is None else size]
         return held
 
-    weights = dict(sketch.weights) | ({"bias": sketch.bias} if sketch.bias else {})
+    weights = dict(sketch.weights) | ({"beta": sketch.bias} if sketch.bias else {})
     parameters = {
         name: torch.randn(shape(legs), generator=rng, dtype=torch.float64)
         for name, legs in weights.items()
@@ -70,7 +70,7 @@ def brute_force(sketch: Sketch, parameters: dict[str, Tensor], inputs: dict[str,
     left = [leg for leg in order if leg in sketch.output]
     result = result.permute([left.index(leg) for leg in sketch.output])
     if sketch.bias:
-        bias = parameters["bias"]
+        bias = parameters["beta"]
         axes = [sketch.bias.index(leg) for leg in sketch.output if leg in sketch.bias]
         wide = [
             size if leg in sketch.bias else 1

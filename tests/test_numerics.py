@@ -40,9 +40,9 @@ def program(sketch: Sketch, seed: int = 0) -> str:
     rng.shuffle(tensors)
     lines += tensors
     if sketch.bias:
-        lines.append(f"bias bias({', '.join(sketch.bias)})")
+        lines.append(f"bias beta({', '.join(sketch.bias)})")
     lines.append(f"output y({', '.join(sketch.output)})")
-    return "network Random {\n  " + "\n  ".join(lines) + "\n}\n"
+    return "network Random() {\n  " + "\n  ".join(lines) + "\n}\n"
 
 
 @given(seed=st.integers(0, 2**32))

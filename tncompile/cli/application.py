@@ -6,83 +6,88 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
-
-from tncompile.cli.checking import check
-from tncompile.cli.compiling import compile_file
-from tncompile.cli.costing import cost
-from tncompile.cli.explaining import explain
-from tncompile.cli.formatting import fmt
-from tncompile.cli.listing import blocks
-from tncompile.cli.writing import UsageError, report, say, use_utf8
+from tncompile import __version__
+from tncompile.cli.checking import CHECK
+from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
+from tncompile.cli.compiling import COMPILE
+from tncompile.cli.costing import COST
+from tncompile.cli.explaining import EXPLAIN
+from tncompile.cli.formatting import FMT
+from tncompile.cli.listing import BLOCKS
+from tncompile.cli.writing import UsageError, report, say, show, use_utf8
 from tncompile.language.diagnostics import CompileError
+from tncompile.language.spelling import closest
 
-WRONG_PROGRAM, WRONG_USAGE, OUR_BUG = 1, 2, 70
-"""Exit codes beside 0: the user's file has problems; the call is wrong; the fault is ours."""
+COMMANDS = {each.name: each for each in (CHECK, COMPILE, COST, FMT, EXPLAIN, BLOCKS)}
 
 TRACEBACK = "TNCOMPILE_TRACEBACK"
 """The environment variable that asks for the whole traceback of an internal error."""
 
-app = typer.Typer(
-    name="tncompile",
-    help="Compile tensor networks, written down in .tn files, to readable PyTorch.",
-    epilog="Files are UTF-8 text; `-` reads standard input; `std/…` is the library that ships "
-    "with the package. Exit codes: 0 fine, 1 problems in your file, 2 wrong usage, 70 a bug of "
-    "ours.",
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-
-app.command("check")(check)
-app.command("compile")(compile_file)
-app.command("cost")(cost)
-app.command("fmt")(fmt)
-app.command("explain")(explain)
-app.command("blocks")(blocks)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"tncompile {version('tncompile')}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-) -> None:
-    """What holds for every command."""
+BROKEN_PIPE = 141
+"""What a shell says of a process whose reader left: 128 and the number of SIGPIPE."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line (without the program's name) and return its exit code."""
     use_utf8()
     try:
-        typer.main.get_command(app).main(args=list(arguments), prog_name="tncompile")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 0
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except SystemExit as ended:  # argparse, after help or a usage error
+        return ended.code if isinstance(ended.code, int) else FINE
     except CompileError as error:
         report(error.diagnostics)
         return WRONG_PROGRAM
     except UsageError as error:
         say(f"error: {error}")
         return WRONG_USAGE
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except Exception as error:
         _own_up(error)
         return OUR_BUG
-    return 0
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    """Find the command and do it."""
+    first = arguments[0] if arguments else None
+    match first:
+        case None:
+            say(_help())
+            return WRONG_USAGE
+        case "-h" | "--help":
+            show(_help())
+            return FINE
+        case "--version":
+            show(f"tncompile {__version__}")
+            return FINE
+    command = COMMANDS.get(first)
+    if command is None:
+        kind = "option" if first.startswith("-") else "command"
+        near = closest(first, COMMANDS)
+        meant = f"did you mean {near!r}?" if near else f"there are {', '.join(COMMANDS)}"
+        raise UsageError(f"there is no {kind} {first!r}; {meant}")
+    return command.run(command.parse(arguments[1:]))
+
+
+def _help() -> str:
+    """The help of the whole."""
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {each.name:{width}}  {each.summary}" for each in COMMANDS.values())
+    return (
+        "usage: tncompile COMMAND …\n\n"
+        "Compile tensor networks, written down in .tn files, to readable PyTorch.\n\n"
+        f"commands:\n{lines}\n\n"
+        "`tncompile COMMAND --help` shows options and examples, `tncompile --version` the number.\n"
+        "Exit codes: 0 fine, 1 problems in your file, 2 wrong usage, 70 a bug of ours."
+    )
 
 
 def _own_up(error: Exception) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from argparse import ArgumentParser, Namespace
 
-import typer
-
-from tncompile.cli.reading import STANDARD_INPUT, File, Root, Target, instantiate
+from tncompile.cli.command import FINE, Command, add_file, add_root, add_target
+from tncompile.cli.reading import STANDARD_INPUT, instantiate
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, write_file
 
@@ -14,33 +13,44 @@ STAGES = ("program", "network", "plan", "tensor-program", "torch")
 """What `--emit` takes, in the order of the pipeline."""
 
 
+def _configure(parser: ArgumentParser) -> None:
+    add_file(parser)
+    add_target(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", default=STANDARD_INPUT, help="the file to write (stdout)"
+    )
+    parser.add_argument(
+        "--batch", metavar="1,64,4096", help="the batch sizes to plan for, separated by commas (64)"
+    )
+    parser.add_argument(
+        "--emit", metavar="STAGE", default=STAGES[-1], help=f"one of {', '.join(STAGES)} (torch)"
+    )
+    add_root(parser)
+
+
+def _run(given: Namespace) -> int:
+    return compile_file(
+        given.file, given.target, given.output, batch=given.batch, emit=given.emit, root=given.root
+    )
+
+
+COMPILE = Command(
+    "compile",
+    "Compile one block of a file to PyTorch source.",
+    "The source imports torch alone and holds one nn.Module; --emit shows a stage on the way.",
+    (
+        "tncompile compile std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' -o mpo.py",
+        "tncompile compile std/classifier.tn TreeClassifier --emit network",
+    ),
+    _configure,
+    _run,
+)
+
+
 def compile_file(
-    file: File,
-    target: Target = None,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="The file to write; `-` is standard output."
-        ),
-    ] = STANDARD_INPUT,
-    batch: Annotated[
-        str | None,
-        typer.Option(metavar="1,64,4096", help="The batch sizes to plan for, separated by commas."),
-    ] = None,
-    emit: Annotated[
-        str, typer.Option(metavar="STAGE", help=f"The stage to print: {', '.join(STAGES)}.")
-    ] = STAGES[-1],
-    root: Root = None,
-) -> None:
-    """Compile one block of a file to PyTorch source.
-
-    The source imports torch alone and holds one nn.Module. The other stages are for the curious.
-
-    \b
-    Examples:
-      tncompile compile std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' -o linear.py
-      tncompile compile std/linear.tn 'LowRank(in_features = 8, out_features = 8)' --emit plan
-    """
+    file: str, target: str | None, output: str, *, batch: str | None, emit: str, root: str | None
+) -> int:
+    """Write a stage of a block to a file."""
     if emit not in STAGES:
         raise UsageError(f"--emit takes {', '.join(STAGES)}, not {emit!r}")
     sizes = batch_sizes(batch)
@@ -48,20 +58,21 @@ def compile_file(
     with waiting("searching for a contraction order") as architecture.progress:
         text = architecture.describe(emit, batch=sizes)
     write_file(output, text)
+    return FINE
 
 
 def batch_sizes(text: str | None) -> tuple[int, ...] | None:
-    """The numbers of `--batch`; None where it is not given.
+    """The numbers of `--batch`, in order, each once; None where it is not given.
 
-    >>> batch_sizes("1, 64,4096")
+    >>> batch_sizes("4096, 1,64,1")
     (1, 64, 4096)
     """
     if text is None:
         return None
-    try:
-        sizes = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        sizes = ()
-    if not sizes or min(sizes) < 1:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 18 for part in parts):
         raise UsageError(f"--batch takes positive integers separated by commas, not {text!r}")
-    return tuple(sorted(set(sizes)))
+    sizes = sorted({int(part) for part in parts})
+    if sizes[0] < 1:
+        raise UsageError(f"--batch takes positive integers separated by commas, not {text!r}")
+    return tuple(sizes)

@@ -2,49 +2,91 @@
 
 from __future__ import annotations
 
-import json as json_format
-from typing import Annotated
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
-import typer
-
-from tncompile.cli.reading import File, Root, Target, instantiate
+from tncompile.cli.command import FINE, Command, add_file, add_root, add_target
+from tncompile.cli.reading import instantiate
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, show
 
 
-def cost(
-    file: File,
-    target: Target = None,
-    batch: Annotated[
-        int, typer.Option(metavar="B", min=1, help="The product of the leading batch axes.")
-    ] = 64,
-    size: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=N", help="The size of a `batch` axis; may be given repeatedly."),
-    ] = None,
-    training: Annotated[
-        bool, typer.Option("--training", help="A training step: forward and backward.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="All figures, for tools.")] = False,
-    root: Root = None,
-) -> None:
-    """Show what a block costs: the contraction step by step, totals and alternatives.
+def _configure(parser: ArgumentParser) -> None:
+    add_file(parser)
+    add_target(parser)
+    parser.add_argument(
+        "--batch", metavar="B", default="64", help="the product of the leading batch axes (64)"
+    )
+    parser.add_argument(
+        "--size",
+        metavar="NAME=N",
+        action="append",
+        default=[],
+        help="the size of an axis declared with `batch`; may be given several times",
+    )
+    parser.add_argument(
+        "--training", action="store_true", help="a training step: forward and backward"
+    )
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON, for tools")
+    add_root(parser)
 
-    \b
-    Examples:
-      tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64
-      tncompile cost std/linear.tn 'LowRank(in_features = 512, out_features = 512)' --json
-    """
+
+def _run(given: Namespace) -> int:
+    return cost(
+        given.file,
+        given.target,
+        batch=positive("--batch", given.batch),
+        sizes=named_sizes(given.size),
+        training=given.training,
+        as_json=given.json,
+        root=given.root,
+    )
+
+
+COST = Command(
+    "cost",
+    "Show what a block costs: the contraction step by step, totals and alternatives.",
+    "Times are predicted by the built-in machine profile, so that they are equal everywhere.",
+    (
+        "tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64",
+        "tncompile cost std/classifier.tn TreeClassifier --batch 100 --training",
+    ),
+    _configure,
+    _run,
+)
+
+
+def cost(
+    file: str,
+    target: str | None,
+    *,
+    batch: int,
+    sizes: dict[str, int],
+    training: bool,
+    as_json: bool,
+    root: str | None,
+) -> int:
+    """Print the table, or the numbers."""
     architecture = instantiate(file, target, root)
     with waiting("searching for a contraction order") as architecture.progress:
-        found = architecture.cost(batch=batch, sizes=named_sizes(size or []))
-    if json:
-        show(json_format.dumps(found.to_dict(), indent=2))
+        found = architecture.cost(batch=batch, sizes=sizes)
+    if as_json:
+        import json
+
+        show(json.dumps(found.to_dict(), indent=2))
     else:
         show(found.table(training=training))
+    return FINE
 
 
-def named_sizes(given: list[str]) -> dict[str, int]:
+def positive(option: str, text: str) -> int:
+    """A positive integer given to an option."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) > 0):
+        raise UsageError(f"{option} takes a positive integer, not {text!r}")
+    return int(text)
+
+
+def named_sizes(given: Sequence[str]) -> dict[str, int]:
     """The sizes of `--size NAME=N`, by name.
 
     >>> named_sizes(["n=64", "h = 32"])
@@ -52,8 +94,8 @@ def named_sizes(given: list[str]) -> dict[str, int]:
     """
     sizes: dict[str, int] = {}
     for text in given:
-        name, _, number = (part.strip() for part in text.partition("="))
-        if not name or not number.isdecimal() or int(number) < 1:
-            raise UsageError(f"--size takes NAME=N with a positive integer N, not {text!r}")
-        sizes[name] = int(number)
+        name, equals, number = (part.strip() for part in text.partition("="))
+        if not name or not equals:
+            raise UsageError(f"--size takes NAME=N, not {text!r}")
+        sizes[name] = positive(f"--size {name}=N", number)
     return sizes

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from typing import Annotated
+from argparse import ArgumentParser, Namespace
 
-import typer
-
+from tncompile.cli.command import FINE, Command
 from tncompile.cli.writing import UsageError, show
 from tncompile.language.diagnostics import Code
+from tncompile.language.spelling import closest
 
 
-def explain(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="What stands in brackets: TN401.")],
-) -> None:
-    """Show the page of an error code: the rule, why it exists, and an example.
+def _configure(parser: ArgumentParser) -> None:
+    parser.add_argument("code", metavar="CODE", help="what stands in brackets: TN401")
 
-    \b
-    Examples:
-      tncompile explain TN401
-    """
+
+def _run(given: Namespace) -> int:
+    return explain(given.code)
+
+
+EXPLAIN = Command(
+    "explain",
+    "Show the page of an error code: the rule, why it exists, and an example.",
+    "Codes never change their meaning.",
+    ("tncompile explain TN401",),
+    _configure,
+    _run,
+)
+
+
+def explain(code: str) -> int:
+    """Print the page of a code."""
     from tncompile.language.explaining import explain as page
 
     known = [str(each) for each in Code]
     wanted = code.strip().upper()
     if wanted not in known:
-        near = get_close_matches(wanted, known, n=3)
-        raise UsageError(
-            f"there is no code {code!r}; "
-            + (f"close ones are {', '.join(near)}" if near else f"codes are {known[0]}…{known[-1]}")
-        )
+        near = closest(wanted, known)
+        meant = f"did you mean {near}?" if near else f"codes are {known[0]} to {known[-1]}"
+        raise UsageError(f"there is no code {code!r}; {meant}")
     show(page(wanted))
+    return FINE

@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
-import typer
-
-from tncompile.cli.reading import STANDARD_INPUT, Files, read_source
+from tncompile.cli.command import FINE, WRONG_PROGRAM, Command, add_file
+from tncompile.cli.reading import STANDARD_INPUT, read_source
 from tncompile.cli.writing import report, say, show, write_file
 from tncompile.language.diagnostics import CompileError
 
 
-def fmt(
-    files: Files,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; name the files that would change.")
-    ] = False,
-) -> None:
-    """Rewrite files in the canonical layout, comments kept.
+def _configure(parser: ArgumentParser) -> None:
+    add_file(parser, several=True)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; name the files that would change"
+    )
 
-    Standard input is formatted to standard output. With --check the exit code is 1 where a file
-    would change. A file with a syntax error is reported and left alone.
 
-    \b
-    Examples:
-      tncompile fmt --check std/linear.tn
-      echo 'network N(){index i=2 input x(i) tensor A(i) output y()}' | tncompile fmt -
-    """
+def _run(given: Namespace) -> int:
+    return fmt(given.files, only_check=given.check)
+
+
+FMT = Command(
+    "fmt",
+    "Rewrite files in the canonical layout, comments kept.",
+    "Standard input is formatted to standard output. With --check the exit code is 1 where a file\n"
+    "would change. A file with a syntax error is reported and left alone.",
+    (
+        "tncompile fmt --check std/linear.tn",
+        "echo 'network N(){index i=2 input x(i) tensor A(i) output y()}' | tncompile fmt -",
+    ),
+    _configure,
+    _run,
+)
+
+
+def fmt(files: Sequence[str], *, only_check: bool) -> int:
+    """Format files in place, or name those that would change."""
     failed = changed = 0
     for name in files:
         try:
-            before, after = _format(name)
+            before, after = _formatted(name)
         except CompileError as error:
             report(error.diagnostics)
             failed += 1
             continue
-        if name == STANDARD_INPUT and not check:
+        changed += before != after
+        if name == STANDARD_INPUT and not only_check:
             show(after)
+        elif before != after and only_check:
+            show(name)
         elif before != after:
-            changed += 1
-            if check:
-                show(name)
-            else:
-                write_file(name, after)
-                say(f"formatted {name}")
-    if failed or (check and changed):
-        raise typer.Exit(1)
+            write_file(name, after)
+            say(f"formatted {name}")
+    return WRONG_PROGRAM if failed or (only_check and changed) else FINE
 
 
-def _format(name: str) -> tuple[str, str]:
+def _formatted(name: str) -> tuple[str, str]:
     """The text of a file as it is and as it should be."""
     from tncompile.language.parsing import parse
 

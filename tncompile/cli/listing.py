@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from textwrap import indent
+from typing import TYPE_CHECKING
 
-from tncompile.cli.reading import File, Root, link_file
+from tncompile.cli.command import FINE, Command, add_file, add_root
+from tncompile.cli.reading import link_file
 from tncompile.cli.writing import show
 
+if TYPE_CHECKING:
+    from tncompile.language.linked import LinkedBlock
 
-def blocks(file: File, root: Root = None) -> None:
-    """List what a file offers: its blocks and those it imports, with parameters and docs.
 
-    \b
-    Examples:
-      tncompile blocks std/linear.tn
-    """
-    linked = link_file(file, root)
-    for block in linked.blocks.values():
-        parameters = ", ".join(
-            f"{p.name}: {p.type}" + ("" if p.default is None else f" = {p.default}")
-            for p in block.parameters
-        )
-        heading = f"{block.kind} {block.name}"
-        if block.given is None and block.kind != "rewrite":
-            heading += f"({parameters})"
-        elif block.given is not None:
-            heading += f" = {block.definition.name.text}(…)"
-        if block.imported:
-            heading += "    # imported"
-        show(heading)
+def _configure(parser: ArgumentParser) -> None:
+    add_file(parser)
+    add_root(parser)
+
+
+def _run(given: Namespace) -> int:
+    return blocks(given.file, given.root)
+
+
+BLOCKS = Command(
+    "blocks",
+    "List what a file offers, with parameters and docs.",
+    "Blocks that the file imports can be named as a TARGET too, so they are listed as well.",
+    ("tncompile blocks std/linear.tn",),
+    _configure,
+    _run,
+)
+
+
+def blocks(file: str, root: str | None) -> int:
+    """Print every block with its docs."""
+    for block in link_file(file, root).blocks.values():
+        show(heading(block) + ("  # imported" if block.imported else ""))
         if block.doc:
             show(indent(block.doc.strip(), "    "))
+    return FINE
+
+
+def heading(block: LinkedBlock) -> str:
+    """The declaration of a block on one line."""
+    if block.given is not None:
+        return f"{block.kind} {block.name} = {block.definition.name.text}(…)"
+    if block.kind == "rewrite":
+        return f"{block.kind} {block.name}"
+    parameters = ", ".join(
+        f"{each.name}: {each.type}" + ("" if each.default is None else f" = {each.default}")
+        for each in block.parameters
+    )
+    return f"{block.kind} {block.name}({parameters})"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from tncompile.cli.writing import UsageError, reason, report
 
@@ -16,27 +14,6 @@ if TYPE_CHECKING:
     from tncompile.language.source import SourceFile
 
 STANDARD_INPUT = "-"
-
-File = Annotated[
-    str, typer.Argument(metavar="FILE", help="A .tn file, `-` for standard input, or std/NAME.tn.")
-]
-Files = Annotated[
-    list[str], typer.Argument(metavar="FILE...", help="Files; `-` reads standard input.")
-]
-Target = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[TARGET]",
-        help="A call like 'MPO(ins = [4, 8], outs = [8, 4])', or the name of a block that needs "
-        "no arguments. May be left out where the file has one block.",
-    ),
-]
-Root = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FOLDER", help="The folder that imports may not leave; the file's, if not given."
-    ),
-]
 
 
 def locate(name: str) -> Path:
@@ -75,7 +52,7 @@ def load_spec(name: str, root: str | None) -> Spec:
 
     limit = None if root is None else _folder(root)
     if name == STANDARD_INPUT:
-        return tncompile.loads(read_source(name).text, root=limit)
+        return tncompile.loads(read_source(name).text, root=limit, name="<stdin>")
     try:
         return tncompile.load(locate(name), root=limit)
     except OSError as error:
@@ -93,16 +70,7 @@ def _folder(root: str) -> Path:
 def instantiate(name: str, target: str | None, root: str | None) -> Architecture:
     """The TARGET of a FILE; without one, the only block that the file declares."""
     spec = load_spec(name, root)
-    architecture = spec.instantiate(target if target is not None else _only_block(name, spec))
+    report(spec.warnings)
+    architecture = spec.instantiate(target or "")
     report(architecture.warnings)
     return architecture
-
-
-def _only_block(name: str, spec: Spec) -> str:
-    """The block meant where no TARGET is given."""
-    own = [block for block, held in spec.blocks.items() if not held.imported]
-    if len(own) == 1:
-        return own[0]
-    if not own:
-        raise UsageError(f"{name} declares no block of its own; give a TARGET, one it imports")
-    raise UsageError(f"{name} declares {len(own)} blocks; give a TARGET: {', '.join(own)}")

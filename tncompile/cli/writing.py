@@ -31,7 +31,7 @@ def wants_color(stream: TextIO) -> bool:
 
 def show(text: str) -> None:
     """A result, on standard output, with a line break at its end."""
-    sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
 def say(text: str) -> None:

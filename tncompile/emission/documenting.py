@@ -6,15 +6,10 @@ from itertools import groupby
 
 from tncompile.emission.naming import Members
 from tncompile.emission.writer import WIDTH, comment_lines, compact, filled
+from tncompile.lowering.program import TensorProgram
 from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
-from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.network.model import DOTS, Parameter, TensorNetwork
 from tncompile.planning.plan import ContractionPlan
-
-LEGEND = (
-    "Comments in `forward` give the axes of each result: `B` is the product of all leading axes, names"
-    " without a comma between them are one flattened axis, `#0` counts equal tensors that are"
-    " multiplied together, and `[1]` is the contraction above that a product belongs to."
-)
 
 SHOWN = 24
 """Contractions that a docstring lists; of more it shows the largest."""
@@ -27,7 +22,9 @@ def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
     return lines + comment_lines(f"{planned} It needs nothing but PyTorch.")
 
 
-def write_docstring(network: TensorNetwork, plan: ContractionPlan, members: Members) -> list[str]:
+def write_docstring(
+    network: TensorNetwork, plan: ContractionPlan, program: TensorProgram, members: Members
+) -> list[str]:
     """What the class computes, from which parameters, and how: without indentation."""
     room = WIDTH - 4
     summary, *rest = _doc(network, room)
@@ -36,8 +33,21 @@ def write_docstring(network: TensorNetwork, plan: ContractionPlan, members: Memb
         lines += ["", "Parameters, by key in the state dict:", *_parameters(members, room)]
     if plan.main.tree.steps:
         lines += ["", *_contraction(network, plan, room)]
-        lines += ["", *filled(LEGEND, room)]
+        lines += ["", *filled(_legend(program), room)]
     return [*(line.rstrip() for line in lines), '"""']
+
+
+def _legend(program: TensorProgram) -> str:
+    """How to read the comments of `forward`."""
+    names = {name for value in program.values.values() for axis in value.axes for name in axis}
+    parts = ["Comments in `forward` give the axes of each result"]
+    if DOTS in names:
+        parts.append("`B` is the product of all leading axes")
+    parts.append("names without a comma between them are one axis")
+    if any(name.startswith("#") for name in names):
+        parts.append("`#0` counts equal products that are done together")
+    text = f"{parts[0]}: {', '.join(parts[1:])}"
+    return f"{text}. `[1]` is the contraction above that a product belongs to."
 
 
 def _doc(network: TensorNetwork, room: int) -> list[str]:

@@ -17,7 +17,7 @@ from tncompile.lowering.program import (
 )
 
 
-def numbers(program: TensorProgram) -> dict[str, int]:
+def contraction_numbers(program: TensorProgram) -> dict[str, int]:
     """The number of the contraction, from one, that each product belongs to."""
     products = {
         step.operation.result: step.contraction
@@ -28,7 +28,7 @@ def numbers(program: TensorProgram) -> dict[str, int]:
     return {name: number - first + 1 for name, number in products.items()}
 
 
-def logarithms(program: TensorProgram) -> set[str]:
+def logarithms_of_scales(program: TensorProgram) -> set[str]:
     """Values that are logarithms of scales, and sums of them."""
     found: set[str] = set()
     for step in program.steps:
@@ -52,7 +52,7 @@ def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
     return found, last
 
 
-def reads(program: TensorProgram) -> Counter[str]:
+def count_reads(program: TensorProgram) -> Counter[str]:
     """How often each value is read, by steps and by the caller."""
     reads = Counter(name for step in program.steps for name in sources(step.operation))
     reads[program.result] += 1
@@ -61,20 +61,20 @@ def reads(program: TensorProgram) -> Counter[str]:
     return reads
 
 
-def inlined(program: TensorProgram) -> list[bool]:
+def inlined_steps(program: TensorProgram) -> list[bool]:
     """Which steps may be written inside the call that reads them.
 
     A chained operation with one reader: a view keeps alive no more than it would under a name of
     its own. A copy only where nothing else is executed before the reader (or it is one of a
     parameter, which is there anyway), and nothing that it reads would be dead by then.
     """
-    reads = reads(program)
+    reads = count_reads(program)
     end = len(program.steps)
     sink = {program.result: end}  # the step in whose line a value is read
     if program.log is not None:
         sink[program.log] = end
-    fixed = from_parameters(program)
-    frees = frees(program)
+    fixed = parameter_chains(program)
+    frees = freeing_chains(program)
     inlined = [False] * end
     executed = end  # the next step that has a line of its own
     for k in range(end - 1, -1, -1):
@@ -94,10 +94,10 @@ def inlined(program: TensorProgram) -> list[bool]:
     return inlined
 
 
-def frees(program: TensorProgram) -> dict[str, bool]:
+def freeing_chains(program: TensorProgram) -> dict[str, bool]:
     """For each result of a chained operation, whether memory is freed along its chain."""
     found: dict[str, bool] = {}
-    foreign = foreign(program)
+    foreign = foreign_values(program)
     for step in program.steps:
         if is_chained(step.operation):
             freed = any(program.values[name].storage not in foreign for name in step.drops)
@@ -106,7 +106,7 @@ def frees(program: TensorProgram) -> dict[str, bool]:
     return found
 
 
-def foreign(program: TensorProgram) -> set[str]:
+def foreign_values(program: TensorProgram) -> set[str]:
     """Values whose memory belongs to the caller or to the module."""
     return {
         name
@@ -116,7 +116,7 @@ def foreign(program: TensorProgram) -> set[str]:
     }
 
 
-def from_parameters(program: TensorProgram) -> set[str]:
+def parameter_chains(program: TensorProgram) -> set[str]:
     """Values that are chains of operations on one parameter."""
     found: set[str] = set()
     for step in program.steps:

@@ -183,15 +183,15 @@ def _aim(network: TensorNetwork, drawn: bool, chained: bool) -> str:
     if not drawn:
         return "Start the parameters as declared."
     if not network.inputs:
-        aim = "the contracted tensor has norm 1"
+        aim = "a contracted tensor of norm 1"
     elif all(held.integer for held in network.inputs):
-        aim = "the output has mean square 1, as nn.Embedding's"
+        aim = "outputs of mean square 1, as nn.Embedding's"
     elif any(axis.kind == "slices" for held in network.inputs for axis in held.axes):
-        aim = "the output has mean square 1/3, as nn.Linear's, for features of norm 1"
+        aim = "outputs of mean square 1/3 on features of norm 1"
     else:
-        aim = "the output has mean square 1/3, as nn.Linear's, for inputs of unit variance"
+        aim = "outputs of mean square 1/3 on inputs of unit variance"
     start = "Start near the identity along the bonds" if chained else "Draw the parameters"
-    return f"{start}: {aim}."
+    return f"{start}, for {aim}."
 
 
 # ── draws ──────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ import hashlib
 import linecache
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import ModuleType
 from typing import cast
 
@@ -67,33 +68,29 @@ def convert_state_dict(
     Keys that fit already are kept; so are those that belong to nothing, for `load_state_dict` to
     complain about.
     """
-    left = dict(state)
+    members: dict[str, list[str]] = {}
+    for key in state:
+        members.setdefault(key.split(".")[0], []).append(key)
+    used: set[str] = set()
     converted: dict[str, Tensor] = {}
     for declared in generated.parameters:
         key = declared.key
         family, *subscripts = key.split(".")
         if key in state:
             converted[key] = state[key]
+            used.add(key)
         elif subscripts and family in state:
-            position = tuple(
-                int(k) - first
-                for k, first in zip(subscripts, _first(family, generated), strict=True)
-            )
-            converted[key] = state[family][position].clone()
-            left.pop(family, None)
-            continue
-        else:
-            members = [name for name in state if name.split(".")[0] == key]
-            if not members:
-                continue
-            members.sort(key=lambda name: [int(k) for k in name.split(".")[1:]])
-            converted[key] = torch.stack([state[name] for name in members]).reshape(declared.shape)
-            for name in members:
-                left.pop(name)
-        left.pop(key, None)
-    return converted | left
+            place = zip(map(int, subscripts), _first(family, generated), strict=True)
+            converted[key] = state[family][tuple(k - first for k, first in place)].clone()
+            used.add(family)
+        elif members.get(key):
+            held = sorted(members[key], key=lambda name: [int(k) for k in name.split(".")[1:]])
+            converted[key] = torch.stack([state[name] for name in held]).reshape(declared.shape)
+            used.update(held)
+    return converted | {key: value for key, value in state.items() if key not in used}
 
 
+@cache
 def _first(family: str, generated: GeneratedModule) -> tuple[int, ...]:
     """The subscripts of the first member of a family."""
     found = (p.key.split(".") for p in generated.parameters)
@@ -131,10 +128,13 @@ def _execute(source: str, name: str) -> ModuleType:
 # ── pickling ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _reducer(source: str) -> Callable[[nn.Module], tuple[object, ...]]:
+Reduced = tuple[Callable[..., nn.Module], tuple[str, str], object]
+
+
+def _reducer(source: str) -> Callable[[nn.Module], Reduced]:
     """What pickle is told about an instance: the source, the name of its class, its state."""
 
-    def reduce(module: nn.Module) -> tuple[object, ...]:
+    def reduce(module: nn.Module) -> Reduced:
         state = object.__reduce_ex__(module, 2)[2]
         return rebuild, (source, type(module).__name__), state
 

@@ -80,7 +80,7 @@ def emit(
         methods.append(write_estimate(initialization.rescaling, members))
     methods += write_accessors(members)
     methods.append(write_forward(network, program, members))
-    body = write_docstring(network, plan, members)
+    body = write_docstring(network, plan, program, members)
     if annotations := write_annotations(members):
         body += ["", *annotations]
     for method in methods:
@@ -127,12 +127,12 @@ def write_norm(program: TensorProgram, members: Members) -> list[str]:
     cast = replace(members, cast=".to(dtype)")
     scope = Scope(names, cast, {}, {}, "dtype", f"{like}.device")
     written = write_steps(program, scope)
-    log = written.log or "0"
+    added = f" + {written.log}" if written.log else ""
     body = [
         '"""The logarithm of the squared norm of the whole map, by contracting it with itself."""',
         f"dtype = torch.promote_types({like}.dtype, torch.float32)",
         *written.lines,
-        f"return {written.result}.abs().log() + {log}",
+        f"return {written.result}.abs().log(){added}",
     ]
     return ["def _log_square_norm(self) -> Tensor:", *indented(body)]
 

@@ -94,19 +94,14 @@ def number(value: float) -> str:
 
 
 def _docstring(initialization: Initialization) -> list[str]:
-    summary = filled(initialization.aim, 100 - INDENT - 6)
-    rescaling = initialization.rescaling
-    if rescaling is None and len(summary) == 1:
-        return [f'"""{summary[0]}"""']
-    first, *rest = summary
-    lines = [f'"""{first}', *rest]
-    if rescaling is not None:
-        why = (
-            "A product of random factors is rarely as large as its mean over draws, so they are"
-            " rescaled together until the whole is."
-        )
-        lines += ["", *filled(why, 100 - INDENT)]
-    return [*lines, '"""']
+    summary, rescaling = initialization.aim, initialization.rescaling
+    if rescaling is None:
+        return [f'"""{summary}"""']
+    why = (
+        "A product of random factors is rarely as large as its mean over draws, so they are"
+        " rescaled together until the whole is."
+    )
+    return [f'"""{summary}', "", *filled(why, 100 - INDENT), '"""']
 
 
 def _draws(draws: dict[str, Draw], members: Members) -> list[str]:
@@ -166,7 +161,7 @@ def _rescale(rescaling: Rescaling, members: Members) -> list[str]:
     lines = [f"{measured} = self.{method}()"]
     power = f"({number(rescaling.log_wanted)} - {measured}) / {2 * rescaling.uses}"
     lines += [
-        f"scale = torch.exp({power})",
+        f"scale = torch.exp({power})  # of each of {rescaling.uses} factors",
         f"scale = torch.where({measured}.isfinite(), scale, 1.0)",
     ]
     if len(rescaling.keys) == 1:

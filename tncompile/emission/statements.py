@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tncompile.emission.facts import (
-    foreign,
-    inlined,
-    logarithms,
+    contraction_numbers,
+    count_reads,
+    foreign_values,
+    inlined_steps,
+    logarithms_of_scales,
     lowered_by_autocast,
-    numbers,
-    reads,
 )
 from tncompile.emission.operations import (
     Scope,
@@ -35,9 +35,7 @@ from tncompile.lowering.program import (
     Concatenate,
     Copy,
     Gather,
-    MatMul,
     Multiply,
-    Rescale,
     Stack,
     StackWeights,
     Step,
@@ -74,7 +72,7 @@ def write_steps(
 
     With `numbered`, the comments give the number of the contraction that a product belongs to.
     """
-    printer = _Printer(program, scope, indent, numbers(program) if numbered else {})
+    printer = _Printer(program, scope, indent, contraction_numbers(program) if numbered else {})
     for k, step in enumerate(program.steps):
         printer.position = k
         printer.write(k, step)
@@ -109,15 +107,15 @@ class _Printer:
         self.indent = indent
         self.position = 0
         self.lines: list[str] = []
-        self.inlined = inlined(program)
-        self.reads = reads(program)
+        self.inlined = inlined_steps(program)
+        self.reads = count_reads(program)
         self.texts: dict[str, str] = {}
         self.pending: dict[str, _Pending] = {}
         self.owned: dict[str, str] = {}  # identifiers that keep memory alive, by value
         self.slices: dict[str, str] = {}  # the tuple that holds a value, by value
         self.slices_left: Counter[str] = Counter()
-        self.foreign = foreign(program)
-        self.logarithms = logarithms(program)
+        self.foreign = foreign_values(program)
+        self.logarithms = logarithms_of_scales(program)
         self.low, self.last_product = lowered_by_autocast(program)
 
     def write(self, k: int, step: Step) -> None:
@@ -128,6 +126,8 @@ class _Printer:
                 self.texts[result] = self.scope.arguments[name]
             case Weight(result, _, False) if self.reads[result] == 1 or self._plain(operation):
                 self.texts[result] = expression(operation, self.program, self.read, self.scope).flat
+            case StackWeights(result) if self._plain_stack(step):
+                self.texts[result] = self._right(step).flat
             case Unbind():
                 self._unbind(operation, step)
             case _ if self.inlined[k] and self._postpone(step):
@@ -151,6 +151,11 @@ class _Printer:
     def _plain(self, operation: Weight) -> bool:
         """Whether the parameter is an attribute, cheap to read again."""
         return not self.scope.members.by_key[operation.key].subscripts
+
+    def _plain_stack(self, step: Step) -> bool:
+        """Whether a stack of parameters is there already, as one parameter or a slice of it."""
+        text = self._right(step)
+        return not text.items and text.flat.startswith("self.")
 
     # ── steps that wait ────────────────────────────────────────────────────────────────────────
 

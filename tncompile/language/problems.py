@@ -94,6 +94,15 @@ def listed(names: Iterable[str], *, most: int = 8) -> str:
     return " and ".join(filter(None, [", ".join(quoted[:-1]), *quoted[-1:]]))
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "item"), counted(3, "item")
+    ('1 item', '3 items')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def with_article(kind: str) -> str:
     """The kind with its article.
 

@@ -1,15 +1,15 @@
 """Diagnostics for people: an excerpt of the source with what is wrong marked; and for tools: JSON.
 
-    error[TN203]: `i` stands twice on `A`
-     --> linear.tn:6:18
-      |
-    6 |   tensor A(i, o, i)
-      |            -     ^ again here
-      |            |
-      |            first here
-      |
-      = note: …
-      = hint: …
+error[TN203]: `i` stands twice on `A`
+ --> linear.tn:6:18
+  |
+6 |   tensor A(i, o, i)
+  |            -     ^ again here
+  |            |
+  |            first here
+  |
+  = note: …
+  = hint: …
 """
 
 from __future__ import annotations

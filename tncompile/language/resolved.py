@@ -48,6 +48,8 @@ def value_text(value: Value, *, most: int | None = None) -> str:
     match value:
         case bool():
             return "true" if value else "false"
+        case int() if value.bit_length() > 200:
+            return "a huge number"
         case tuple() if most is not None and len(value) > most:
             return f"[{', '.join(map(str, value[:most]))}, … ({len(value)} items)]"
         case tuple():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,7 @@ class SourceFile:
         >>> SourceFile("a.tn", "one\\ntwo\\n").line_starts
         (0, 4, 8)
         """
-        return (0, *(k + 1 for k, character in enumerate(self.text) if character == "\n"))
+        return (0, *(found.end() for found in re.finditer("\n", self.text)))
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both counted from one.
@@ -35,9 +36,7 @@ class SourceFile:
     def line(self, number: int) -> str:
         """The text of line `number` (from one), without its line break."""
         start = self.line_starts[number - 1]
-        end = (
-            self.line_starts[number] - 1 if number < len(self.line_starts) else len(self.text)
-        )
+        end = self.line_starts[number] - 1 if number < len(self.line_starts) else len(self.text)
         return self.text[start:end].rstrip("\r")
 
 

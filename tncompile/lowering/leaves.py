@@ -161,7 +161,8 @@ class Leaves:
         if axis is None:
             return self._assembler.split(replace(value, axes=self._own_axes(tensor)))
         position = self.position(tensor)
-        if self._alone.get(tensor.source, 0) > 2:
+        alone = self._alone.get(tensor.source, 0)
+        if alone > 2 and 2 * alone >= value.shape[axis].factor:
             if tensor.source not in self._slices:
                 self._slices[tensor.source] = self._assembler.unbind(value, axis)
             chosen = self._slices[tensor.source][position]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from tncompile.lowering.assembly import Assembler
 from tncompile.lowering.layout import Run, is_matrix, merged
@@ -52,15 +53,15 @@ def contract(
     if not summed:
         return _multiply(assembler, left, right)
     form = min(
-        _forms(ours, theirs, kept),
+        _forms(ours, theirs, kept, ahead),
         key=lambda form: _copied(assembler, left, right, form) + _misfit(assembler, form, ahead),
     )
     first, second = (right, left) if form.swapped else (left, right)
-    product = assembler.matmul(
+    result = assembler.matmul(
         _operand(assembler, first, form.batch, form.rows, form.summed),
         _operand(assembler, second, form.batch, form.summed, form.columns),
     )
-    return assembler.split(product)
+    return assembler.split(result)
 
 
 def _indices(value: Value) -> Order:
@@ -84,8 +85,8 @@ def _multiply(assembler: Assembler, left: Value, right: Value) -> Value:
     )
 
 
-def _forms(ours: Order, theirs: Order, kept: frozenset[str]) -> Iterator[Form]:
-    """Every order of the groups that either operand suggests, and both orientations."""
+def _forms(ours: Order, theirs: Order, kept: frozenset[str], ahead: Ahead) -> Iterator[Form]:
+    """Every order of the groups that an operand or the consumer suggests, both orientations."""
     batches = dict.fromkeys(
         tuple(index for index in one if index in other and index in kept)
         for one, other in ((ours, theirs), (theirs, ours))
@@ -94,12 +95,22 @@ def _forms(ours: Order, theirs: Order, kept: frozenset[str]) -> Iterator[Form]:
         tuple(index for index in one if index in other and index not in kept)
         for one, other in ((ours, theirs), (theirs, ours))
     )
-    rows = tuple(index for index in ours if index not in theirs)
-    columns = tuple(index for index in theirs if index not in ours)
-    for batch in batches:
-        for summed in sums:
-            yield Form(False, batch, rows, summed, columns)
-            yield Form(True, batch, columns, summed, rows)
+    lefts = _orders(tuple(index for index in ours if index not in theirs), ahead)
+    rights = _orders(tuple(index for index in theirs if index not in ours), ahead)
+    for batch, summed, left, right in product(batches, sums, lefts, rights):
+        yield Form(False, batch, left, summed, right)
+        yield Form(True, batch, right, summed, left)
+
+
+def _orders(group: Order, ahead: Ahead) -> tuple[Order, ...]:
+    """The order in memory, then those in which the consumer finds its groups side by side."""
+    if ahead.order is not None:
+        wanted = tuple(index for index in ahead.order if index in group)
+        return tuple(dict.fromkeys((group, wanted)))
+    batch = tuple(index for index in group if index in ahead.batch)
+    summed = tuple(index for index in group if index in ahead.summed)
+    others = tuple(index for index in group if index not in ahead.batch | ahead.summed)
+    return tuple(dict.fromkeys((group, batch + summed + others, batch + others + summed)))
 
 
 def _copied(assembler: Assembler, left: Value, right: Value, form: Form) -> int:

@@ -1,9 +1,9 @@
 """Contraction by levels: as many equal pairs at once as there are, to run as one batched product.
 
-Lowering batches contractions of equal height and equal shapes. A long chain, ring, tree or ladder is
-therefore contracted level by level: first every input into the tensor it feeds, then neighbors in
-pairs, (0, 1), (2, 3), …, an odd one set aside until the end; a leaf into what carries it. Each level
-halves a family, so that a family of n members takes about log2(n) products. (Parallel tree
+Lowering batches contractions of equal height and equal shapes. A long chain, ring, tree or ladder
+is therefore contracted level by level: first every input into the tensor it feeds, then neighbors
+in pairs, (0, 1), (2, 3), …, an odd one set aside until the end; a leaf into what carries it. Each
+level halves a family, so that a family of n members takes about log2(n) products. (Parallel tree
 contraction by rake and compress, Miller and Reif 1985.)
 """
 

@@ -27,6 +27,7 @@ class MachineProfile:
     call: float  # s a forward operation takes on top of its work
     view_call: float  # s an operation takes that touches no element
     backward_call: float  # s a backward operation takes on top of its work
+    backward_view_call: float  # s a backward operation takes that touches no element
     matrix: float  # s each matrix of a batched product adds
 
     def gemm_rate(self, side: int) -> float:
@@ -65,6 +66,7 @@ BUILTIN = MachineProfile(
     call=5e-6,
     view_call=2e-6,
     backward_call=10e-6,
+    backward_view_call=4e-6,
     matrix=0.15e-6,
 )
 """Two cores at 363 GFLOP/s in float32 (2048³); it decides unless another profile is asked for."""

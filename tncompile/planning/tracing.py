@@ -1,46 +1,33 @@
 """What a tensor program does, found by running it on ghosts: work, bytes, seconds, peak memory.
 
-`trace` follows the forward pass operation by operation and, for a training step, what autograd saves,
-computes and frees on the way back. Parameters require gradients (frozen ones do not), inputs do not;
-the gradient of the output is a contiguous tensor of its own.
+`trace` follows the forward pass operation by operation and, for a training step, what autograd
+saves, computes and frees on the way back. Parameters require gradients (frozen ones do not), inputs
+do not; the gradient of the output is a contiguous tensor of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tncompile.lowering.program import Argument, TensorProgram, Weight
+from tncompile.lowering.program import (
+    Argument,
+    Extent,
+    Gather,
+    Operation,
+    Rescale,
+    StackWeights,
+    TensorProgram,
+    Unbind,
+    Weight,
+    sources,
+)
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.ghosts import Ghost, Memory, Shape, batch_takes, blas_takes
+from tncompile.planning.device import ID_WIDTH, Device, Work
+from tncompile.planning.formulas import Back, Made, apply, rescaled, stacked, unbound
+from tncompile.planning.ghosts import Ghost, Shape
 from tncompile.planning.machine import MachineProfile
-
-ID_WIDTH = 8
-"""Bytes of an integer id."""
-
-SMALL_PRODUCT = 400
-"""`bmm` computes matrix products of fewer multiply-adds by itself, whatever the strides."""
-
-
-@dataclass(slots=True)
-class Work:
-    """What one step of the program costs; seconds are predicted, the rest is counted."""
-
-    multiply_adds: int = 0
-    flops: int = 0
-    moved: int = 0  # bytes read and written
-    copied: int = 0  # bytes written only to change a layout
-    largest: int = 0  # elements of the largest tensor made
-    seconds: float = 0.0
-
-    def add(self, other: Work) -> None:
-        """Count the other's work as well."""
-        self.multiply_adds += other.multiply_adds
-        self.flops += other.flops
-        self.moved += other.moved
-        self.copied += other.copied
-        self.largest = max(self.largest, other.largest)
-        self.seconds += other.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,114 +51,47 @@ class Trace:
         return total
 
 
-class Device:
-    """Ghost kernels: they allocate what torch's allocate and count the work they would do."""
-
-    def __init__(self, profile: MachineProfile, width: int) -> None:
-        self.profile = profile
-        self.width = width
-        self.memory = Memory()
-        self.work = Work()
-        self.backward = False
-
-    # ── bookkeeping ────────────────────────────────────────────────────────────────────────────
-
-    def call(self, *, view: bool = False) -> None:
-        """Count the overhead of one operation."""
-        overhead = self.profile.view_call if view else self.profile.call
-        if self.backward:
-            overhead = self.profile.backward_view_call if view else self.profile.backward_call
-        self.work.seconds += overhead
-
-    def stream(self, *ghosts: Ghost, flops: int = 0) -> None:
-        """Count one pass over these tensors."""
-        moved = sum(ghost.bytes for ghost in ghosts)
-        self.work.moved += moved
-        self.work.flops += flops
-        self.work.seconds += self.profile.pass_seconds(moved)
-
-    def copied(self, made: Ghost, rate: float | None = None) -> None:
-        """Count the bytes of a copy (a tensor read and written once)."""
-        size = made.count * made.width
-        self.work.copied += size
-        self.work.moved += 2 * size
-        within = 2 * size <= self.profile.cache
-        bandwidth = self.profile.cached_bandwidth / 4 if within else self.profile.copy_bandwidth
-        self.work.seconds += size / (rate or bandwidth)
-
-    def new(self, shape: Shape, width: int | None = None, strides: Shape | None = None) -> Ghost:
-        """Allocate a tensor."""
-        made = self.memory.new(shape, self.width if width is None else width, strides)
-        self.work.largest = max(self.work.largest, made.count)
-        return made
-
-    def view(self, source: Ghost, shape: Shape, strides: Shape) -> Ghost:
-        """Another look at the same memory."""
-        return self.memory.keep(Ghost(shape, strides, source.block, source.width))
-
-    # ── kernels ────────────────────────────────────────────────────────────────────────────────
-
-    def clone(self, source: Ghost) -> Ghost:
-        """A contiguous copy."""
-        made = self.new(source.shape, source.width)
-        self.copied(made)
-        return made
-
-    def zeros(self, shape: Shape) -> Ghost:
-        """A tensor filled with zeros."""
-        made = self.new(shape)
-        self.stream(made)
-        return made
-
-    def matmul(self, left: Ghost, right: Ghost) -> Ghost:
-        """`mm` or `bmm`, what it copies inside included."""
-        batch, (rows, inner), columns = left.shape[:-2], left.shape[-2:], right.shape[-1]
-        matrices = batch[0] if batch else 1
-        made = self.new((*batch, rows, columns))
-        own = bool(batch) and rows * inner * columns < SMALL_PRODUCT
-        fits = batch_takes(left) and batch_takes(right) if batch else True
-        for ghost in (left, right):
-            if own or (fits if batch else blas_takes(ghost)) or blas_takes(ghost):
-                continue
-            inside = self.memory.new(ghost.shape[-2:], ghost.width)  # one matrix at a time
-            self.memory.free(inside)
-            size = ghost.count * ghost.width
-            self.work.copied += size
-            self.work.moved += 2 * size
-            self.work.seconds += size / self.profile.copy_bandwidth
-        multiply_adds = matrices * rows * inner * columns
-        moved = left.bytes + right.bytes + made.bytes
-        rate = self.profile.gemm_rate(max(1, min(rows, inner, columns)))
-        self.work.multiply_adds += multiply_adds
-        self.work.flops += 2 * multiply_adds
-        self.work.moved += moved
-        self.work.seconds += max(2 * multiply_adds / rate, self.profile.pass_seconds(moved))
-        self.work.seconds += self.profile.matrix * matrices if batch else 0.0
-        return made
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Node:
-    """What autograd remembers of one operation: the tensors it saves and how it goes back.
-
-    `back` takes the gradients of the results (None where nothing came) and gives one for each of
-    `sources`, all held once; None where none is needed.
-    """
+    """What autograd remembers of one operation: the tensors it saves and how it goes back."""
 
     step: int
     results: tuple[str, ...]
     sources: tuple[str, ...]
-    back: Callable[[list[Ghost | None]], list[Ghost | None]]
-    saved: tuple[Ghost, ...] = ()
+    needs: tuple[bool, ...]
+    saved: tuple[Ghost, ...]
+    back: Back
+
+
+PARAMETER = "parameter "
+
+
+def _slot(key: str) -> str:
+    """Where the gradient of a parameter is collected; no value has such a name."""
+    return PARAMETER + key
 
 
 @dataclass(slots=True)
-class Tape:
-    """The forward pass as recorded: nodes in order, and the parameter behind a name."""
+class State:
+    """A program under way: who is alive by name, and what was recorded for the way back.
 
+    The gradient of a value is collected under its name; that of a parameter under its slot,
+    the `origin` of every value that is the parameter as it stands.
+    """
+
+    device: Device
+    sizes: Mapping[str, int]
+    parameters: dict[str, Ghost]
+    trainable: frozenset[str]
+    inputs: dict[str, Ghost] = field(default_factory=dict)
+    names: dict[str, Ghost] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
-    parameters: dict[str, str] = field(default_factory=dict)  # value name to parameter key
+    origin: dict[str, str] = field(default_factory=dict)
     differentiable: set[str] = field(default_factory=set)
+
+    def shape(self, extents: tuple[Extent, ...]) -> Shape:
+        """A shape at the planned run-time sizes."""
+        return tuple(extent.at(self.sizes) for extent in extents)
 
 
 def trace(
@@ -184,48 +104,158 @@ def trace(
     width: int = 4,
 ) -> Trace:
     """Run the program on ghosts at these run-time sizes; `width` is the bytes of a number."""
-    from tncompile.planning.backward import run_backward
-    from tncompile.planning.forward import run_forward
-
     device = Device(profile, width)
-    tape = Tape()
-    held = _hold(network, program, sizes, device, training, tape)
-    before = device.memory.live
-    works, names = run_forward(device, program, sizes, held, tape, training)
-    backward: list[Work] = [Work() for _ in program.steps]
-    if training:
-        run_backward(device, program, names, tape, held, backward)
-    return Trace(tuple(works), tuple(backward), before, device.memory.peak)
-
-
-def _hold(
-    network: TensorNetwork,
-    program: TensorProgram,
-    sizes: Mapping[str, int],
-    device: Device,
-    training: bool,
-    tape: Tape,
-) -> dict[str, Ghost]:
-    """Inputs (by value name) and parameters (by key), which are there before and after."""
-    held: dict[str, Ghost] = {}
+    parameters = {p.key: device.memory.new(p.shape, width) for p in network.parameters}
+    trainable = frozenset(p.key for p in network.parameters if training and not p.frozen)
+    state = State(device, sizes, parameters, trainable)
     for step in program.steps:
         if isinstance(step.operation, Argument):
             value = program.values[step.operation.result]
-            shape = tuple(extent.at(sizes) for extent in value.shape)
-            held[value.name] = device.memory.new(
-                shape, ID_WIDTH if value.integer else device.width
-            )
-    for parameter in network.parameters:
-        held[parameter.key] = device.memory.new(parameter.shape, device.width)
-        if training and not parameter.frozen:
-            tape.differentiable.add(parameter.key)
-    return held
+            own = ID_WIDTH if value.integer else width
+            state.inputs[value.name] = device.memory.new(state.shape(value.shape), own)
+    held = device.memory.live
+    forward = _run_forward(state, program)
+    backward = _run_backward(state, program) if training else ()
+    return Trace(forward, backward, held, device.memory.peak)
 
 
-def weights(program: TensorProgram) -> dict[str, str]:
-    """The parameter key of every value that is a parameter as it stands."""
-    return {
-        step.operation.result: step.operation.key
-        for step in program.steps
-        if isinstance(step.operation, Weight)
-    }
+# ── forward ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _run_forward(state: State, program: TensorProgram) -> tuple[Work, ...]:
+    device, memory = state.device, state.device.memory
+    works: list[Work] = []
+    positions: Ghost | None = None
+    for number, step in enumerate(program.steps):
+        device.work = Work()
+        works.append(device.work)
+        if isinstance(step.operation, Gather):
+            if positions is not None:
+                memory.free(positions)
+            positions = device.memory.new((len(step.operation.positions),), ID_WIDTH)
+        _step(state, program, number, step.operation)
+        for name in step.drops:
+            memory.free(state.names.pop(name))
+    if positions is not None:
+        memory.free(positions)
+    returned = {program.result, program.log}
+    for name in [name for name in state.names if name not in returned]:
+        memory.free(state.names.pop(name))
+    return tuple(works)
+
+
+def _step(state: State, program: TensorProgram, number: int, operation: Operation) -> None:
+    """Run one operation forward and record how to go back."""
+    device, names = state.device, state.names
+    match operation:
+        case Argument(result, _):
+            device.call(view=True)
+            names[result] = device.memory.keep(state.inputs[result])
+        case Weight(result, key, _):
+            names[result] = device.memory.keep(state.parameters[key])
+            state.origin[result] = _slot(key)
+            if key in state.trainable:
+                state.differentiable.add(result)
+        case StackWeights(result, keys, _):
+            needs = tuple(key in state.trainable for key in keys)
+            made = stacked(device, [state.parameters[key] for key in keys], needs)
+            names[result] = made.result
+            _record(state, number, (result,), tuple(map(_slot, keys)), needs, made)
+        case Unbind(found, source, axis):
+            ghosts, back = unbound(device, names[source], axis)
+            needs = (source in state.differentiable,)
+            names.update(zip(found, ghosts, strict=True))
+            _record(state, number, found, (source,), needs, Made(ghosts[0], (), back))
+        case Rescale(result, log, source, axes):
+            made, names[log] = rescaled(device, names[source], axes)
+            names[result] = made.result
+            needs = (source in state.differentiable,)
+            _record(state, number, (result,), (source,), needs, made)
+            device.memory.free(made.saved[0])
+        case _:
+            read = sources(operation)
+            needs = tuple(source in state.differentiable for source in read)
+            shape = state.shape(program.values[operation.result].shape)
+            made = apply(device, operation, [names[name] for name in read], needs, shape)
+            names[operation.result] = made.result
+            _record(state, number, (operation.result,), read, needs, made)
+
+
+def _record(
+    state: State,
+    step: int,
+    results: tuple[str, ...],
+    sources: tuple[str, ...],
+    needs: tuple[bool, ...],
+    made: Made,
+) -> None:
+    """Remember an operation that some parameter lies before, and keep what it saves."""
+    if not any(needs):
+        return
+    state.differentiable.update(results)
+    for ghost in made.saved:
+        state.device.memory.keep(ghost)
+    origins = tuple(state.origin.get(source, source) for source in sources)
+    state.nodes.append(Node(step, results, origins, needs, made.saved, made.back))
+
+
+# ── backward ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _run_backward(state: State, program: TensorProgram) -> tuple[Work, ...]:
+    """Go back through what was recorded, in the order of autograd's engine: last made, first."""
+    device, memory = state.device, state.device.memory
+    device.backward = True
+    works = tuple(Work() for _ in program.steps)
+    if program.result not in state.differentiable:
+        return works
+    uses = Counter(
+        source
+        for node in state.nodes
+        for source, need in zip(node.sources, node.needs, strict=True)
+        if need and source.startswith(PARAMETER)
+    )
+    gradient = device.new(state.names[program.result].shape)
+    gradients = {state.origin.get(program.result, program.result): memory.keep(gradient)}
+    for node in reversed(state.nodes):
+        device.work = works[node.step]
+        arrived = [gradients.pop(name, None) for name in node.results]
+        if any(ghost is not None for ghost in arrived):
+            sent = node.back(arrived)
+        else:
+            sent = [None] * len(node.sources)
+        for ghost in (*node.saved, *arrived):
+            if ghost is not None:
+                memory.free(ghost)
+        for source, ghost in zip(node.sources, sent, strict=True):
+            if ghost is not None:
+                _accumulate(device, gradients, source, ghost)
+            if source in uses:
+                uses[source] -= 1
+                if not uses[source] and source in gradients:
+                    _settle(device, gradients, source)
+    return works
+
+
+def _accumulate(device: Device, gradients: dict[str, Ghost], source: str, arrived: Ghost) -> None:
+    """Add a gradient to what has arrived before: in place where nobody else sees it."""
+    before = gradients.get(source)
+    if before is None:
+        gradients[source] = arrived
+        return
+    device.call()
+    if before.dense and before.block.holders == 1:
+        device.stream(before, arrived, before, flops=before.count)
+    else:
+        gradients[source] = device.elementwise(before, arrived)
+        device.memory.free(before)
+    device.memory.free(arrived)
+
+
+def _settle(device: Device, gradients: dict[str, Ghost], key: str) -> None:
+    """Make a gradient the `.grad` of its parameter: as it is, or copied to the declared layout."""
+    device.call(view=True)
+    gradient = gradients[key]
+    if not gradient.contiguous:
+        gradients[key] = device.clone(gradient)
+        device.memory.free(gradient)

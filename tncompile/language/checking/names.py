@@ -91,6 +91,10 @@ class BlockNames:
     shares: list[Use] = field(default_factory=list)
     ties: list[TieUse] = field(default_factory=list)
 
+    def ambiguous(self, name: Name) -> bool:
+        """Whether the name is declared twice (TN202): which one is meant is not known."""
+        return any(later.text == name.text for later, _ in self.repeated)
+
     @property
     def used(self) -> set[str]:
         """The names that occur in expressions, for telling which values are never used."""

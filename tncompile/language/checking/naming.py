@@ -42,7 +42,7 @@ def _of_kinds(names: BlockNames, kinds: Iterable[str]) -> list[str]:
 def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN201: an expression uses parameters, lengths, `let` values and subscripts."""
     for use in names.values:
-        if use.found is not None and use.found.kind in VALUE_KINDS:
+        if (use.found is not None and use.found.kind in VALUE_KINDS) or names.ambiguous(use.name):
             continue
         if use.found is not None:
             yield _wrong_kind(
@@ -74,6 +74,8 @@ def unknown_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
     for use in names.legs:
         if use.found is not None and use.found.kind in LEG_KINDS:
             continue
+        if names.ambiguous(use.leg.name):
+            continue
         if use.found is not None:
             note = "legs are indices, bonds, hypers and batch axes"
             yield _wrong_kind(use.leg.name, use.found, "a leg", note)
@@ -87,6 +89,8 @@ def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
     """TN201: `tie` names a tensor that is declared before."""
     for use in names.ties:
         name = use.tie.name
+        if names.ambiguous(name):
+            continue
         if use.found is not None and use.found.kind != "tensor":
             yield _wrong_kind(name, use.found, "a tensor", "a tensor is tied to a tensor")
         elif use.found is None and name.text == use.tensor.name.text:
@@ -260,7 +264,7 @@ def wrong_subscripts(names: BlockNames, suggestions: Suggestions) -> Iterator[Di
     """TN205: a leg has as many subscripts as its declaration, with `*` for the last ones."""
     for use in names.legs:
         found = use.found
-        if found is None or found.kind not in LEG_KINDS:
+        if found is None or found.kind not in LEG_KINDS or names.ambiguous(use.leg.name):
             continue
         name, count = found.name.text, len(use.leg.subscripts)
         star = bool(count) and isinstance(use.leg.subscripts[-1], Star)

@@ -21,7 +21,7 @@ from tncompile.language.evaluating.arithmetic import (
 )
 from tncompile.language.evaluating.functions import FUNCTIONS
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.problems import Failed, problem
+from tncompile.language.problems import Failed, counted, problem
 from tncompile.language.resolved import Value
 from tncompile.language.syntax import (
     Binary,
@@ -192,13 +192,14 @@ class _Compiler:
         name = holder.name.text if isinstance(holder, Reference) else ""
         place = self.scope.places.get(name)
         of = f"`{name}`" if name else "the list"
+        items = counted(len(value), "item")
         return Failed(
             problem(
                 Code.NO_SUCH_MEMBER,
-                f"item {position} is outside {of}, which has {_items(len(value))}",
+                f"item {position} is outside {of}, which has {items}",
                 node.span,
                 f"there is no item {position}",
-                secondary=() if place is None else (Label(place, f"{_items(len(value))}"),),
+                secondary=() if place is None else (Label(place, items),),
                 notes=("items are counted from 0 to the length minus one",),
                 hint=f"the last item is `{name or '…'}[{len(value) - 1}]`"
                 if value
@@ -279,7 +280,3 @@ def _short_circuit(link: Binary, right: Formula) -> Step:
         return right.truth(frame)
 
     return apply
-
-
-def _items(count: int) -> str:
-    return "1 item" if count == 1 else f"{count} items"

@@ -53,14 +53,14 @@ class Scope:
     def origin(self, *expressions: Expression) -> tuple[Label, ...]:
         """Where the value of these expressions comes from: the first argument they use."""
         seen: set[str] = set()
-        todo = [name.name.text for name in values_used(*expressions)]
+        todo = _names(*expressions)
         while todo:
-            name = todo.pop(0)
+            name = todo.pop()
             if name in seen:
                 continue
             seen.add(name)
             if name in self.sources:
-                todo[:0] = [used.name.text for used in values_used(self.sources[name])]
+                todo += _names(self.sources[name])
             elif name in self.places and name in self.values:
                 value = value_text(self.values[name], most=6)
                 return (Label(self.places[name], f"`{name}` is {value}"),)
@@ -75,3 +75,8 @@ class Scope:
             if name in self.values
         ]
         return (f"here {', '.join(shown[:12])}",) if shown else ()
+
+
+def _names(*expressions: Expression) -> list[str]:
+    """The names used as values, each once, the first one last."""
+    return list(reversed(dict.fromkeys(used.name.text for used in values_used(*expressions))))

@@ -1,7 +1,7 @@
 """A small layout language: text with places where lines may break, fitted to a width.
 
-After Wadler, "A prettier printer" (2003): a group is set on one line if it fits, else its own breaks
-become line breaks; groups inside it decide for themselves.
+After Wadler, "A prettier printer" (2003): a group is set on one line if it fits, else its own
+breaks become line breaks; groups inside it decide for themselves.
 """
 
 from __future__ import annotations

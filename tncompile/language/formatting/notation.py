@@ -155,9 +155,7 @@ class Notation:
 
     def members(self, members: Sequence[Expression | Star], offset: int) -> Doc:
         """`[k, *]`, or nothing."""
-        docs = [
-            "*" if isinstance(member, Star) else self.expression(member) for member in members
-        ]
+        docs = ["*" if isinstance(member, Star) else self.expression(member) for member in members]
         return self.listed("[]", members, docs, offset, filled=True) if docs else ""
 
     # ── legs ─────────────────────────────────────────────────────────────────────────────────────

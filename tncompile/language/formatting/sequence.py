@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from tncompile.language.formatting.comments import Comments
 from tncompile.language.formatting.layout import lay_out
@@ -34,8 +34,8 @@ _Node = Declaration | Statement | RewriteRule
 def format_program(program: Program) -> str:
     """The program in canonical form, comments kept; formatting it again changes nothing.
 
-    Two spaces of indent, names of declarations in one column, at most one empty line in a row, lines
-    broken inside brackets where they pass 100 columns.
+    Two spaces of indent, names of declarations in one column, at most one empty line in a row,
+    lines broken inside brackets where they pass 100 columns.
     """
     lines = _Formatter(program).lines()
     return "\n".join(lines) + "\n" if lines else ""
@@ -77,7 +77,7 @@ class _Formatter:
     def lines(self) -> list[str]:
         """The lines of the whole program."""
         units = self._units(self.program.declarations, 0, len(self.program.source.text))
-        for before, unit in zip(units, units[1:], strict=False):
+        for before, unit in pairwise(units):
             unit.blank = unit.blank or before.tall or unit.tall
             if before.node is not None and unit.node is not None:
                 imports = isinstance(before.node, Import), isinstance(unit.node, Import)

@@ -171,7 +171,9 @@ class Statements:
             case InputStatement():
                 return concat(_keyword("input"), head, legs, self._condition(statement.condition))
             case TensorStatement():
-                return concat(_keyword("tensor"), head, legs, self._attributes(statement.attributes))
+                return concat(
+                    _keyword("tensor"), head, legs, self._attributes(statement.attributes)
+                )
             case BiasStatement():
                 return concat(_keyword("bias"), head, legs, self._attributes(statement.attributes))
             case OutputStatement():
@@ -187,9 +189,8 @@ class Statements:
         return concat(name.text, self.notation.subscripts(statement.subscripts, name.span.end))
 
     def _part(self, part: PartStatement, width: int) -> Doc:
-        head: Doc = self.part_head(part).ljust(width)
-        if not head.strip():
-            head = self._subscripted(part.name, part)
+        flat = self.part_head(part)
+        head: Doc = flat.ljust(width) if flat else self._subscripted(part.name, part)
         value = part.value
         if isinstance(value, Extern):
             layer = self._extern(value)

@@ -16,6 +16,10 @@ LIBRARY = Path(__file__).resolve().parents[2] / "std"
 """The standard library that ships with the package: what `std/…` names."""
 
 
+_MOST_BYTES = 1_000_000
+"""More than any text within the limits has; what is longer is refused when it is parsed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """Where a file looks for its imports; None for a text that may import the library only."""
@@ -78,7 +82,8 @@ def _read(written: String, path: Path, name: str) -> SourceFile:
     try:
         if not path.is_file():
             raise _not_found(written)
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(_MOST_BYTES)
     except (OSError, ValueError):
         raise _not_found(written) from None
     return decode(data, name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tncompile.language.parsing.building import BUILDERS, NESTING, terminal_value
+from tncompile.language.parsing.building import BUILDERS
+from tncompile.language.parsing.building_expressions import NESTING, terminal_value
 from tncompile.language.parsing.lexing import WORD, Token
 from tncompile.language.parsing.tables import END, GrammarRule, Tables
 from tncompile.language.source import SourceFile, Span
@@ -45,7 +46,7 @@ class Automaton:
         self._end = tables.ends[start]
 
     def terminal(self, token: Token) -> str:
-        """What a token is here: a word that is not reserved is a keyword only where one may stand."""
+        """What a token is here: a word not reserved is a keyword only where one may stand."""
         if token.kind != WORD:
             return token.kind
         text = self.source.text[token.start : token.end]
@@ -58,7 +59,7 @@ class Automaton:
 
     def feed(self, token: Token, terminal: str) -> bool:
         """Take a token; False, with nothing shifted, where it cannot stand."""
-        actions = self.tables.actions
+        actions, rules = self.tables.actions, self.tables.rules
         self.mark()
         while True:
             action = actions[self.states[-1]].get(terminal)
@@ -67,9 +68,29 @@ class Automaton:
             if action >= 0:
                 self._shift(token, terminal, action)
                 return True
-            self._reduce(self.tables.rules[~action])
+            rule = rules[~action]
+            if rule.length == 1 and rule.builder == "":
+                self._pass_on(rule, terminal)
+            else:
+                self._reduce(rule)
             if terminal == END and self.states[-1] == self._end:
                 return True
+
+    def _pass_on(self, rule: GrammarRule, terminal: str) -> None:
+        """Reduce by rules that only rename a symbol, as expressions do at every level."""
+        actions, rules = self.tables.actions, self.tables.rules
+        gotos = self.tables.gotos[self.states[-2]]
+        while True:
+            state = gotos[rule.origin]
+            action = actions[state].get(terminal)
+            if action is None or action >= 0:
+                break
+            following = rules[~action]
+            if following.length != 1 or following.builder != "":
+                break
+            rule = following
+        self.states[-1] = state
+        self.symbols[-1] = rule.origin
 
     def expected(self) -> tuple[str, ...]:
         """The terminals that could stand in the place of the token that was fed last."""
@@ -117,18 +138,13 @@ class Automaton:
 
     def _reduce(self, rule: GrammarRule) -> None:
         length = rule.length
-        if length == 1 and rule.builder == "":
-            self.states.pop()
-            self.symbols[-1] = rule.origin
-        else:
-            taken = self.pieces[len(self.pieces) - length :]
-            piece = self._build(rule, taken)
-            if piece.depth > self.deepest.depth:
-                self.deepest = piece
-            if length:
-                del self.states[-length:], self.symbols[-length:], self.pieces[-length:]
-            self.symbols.append(rule.origin)
-            self.pieces.append(piece)
+        piece = self._build(rule, self.pieces[len(self.pieces) - length :])
+        if piece.depth > self.deepest.depth:
+            self.deepest = piece
+        if length:
+            del self.states[-length:], self.symbols[-length:], self.pieces[-length:]
+        self.symbols.append(rule.origin)
+        self.pieces.append(piece)
         self.states.append(self.tables.gotos[self.states[-1]][rule.origin])
 
     def _build(self, rule: GrammarRule, taken: list[Piece]) -> Piece:

@@ -6,24 +6,23 @@ A function is called with the span of what was parsed and the values of the rule
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 
+from tncompile.language.parsing.building_expressions import (
+    EXPRESSION_BUILDERS,
+    Token,
+    name_of,
+)
 from tncompile.language.source import Span
 from tncompile.language.syntax import (
     Argument,
     Attribute,
     BatchStatement,
     BiasStatement,
-    Binary,
     Block,
-    Boolean,
     Call,
-    Conditional,
     Declaration,
-    Dots,
     DotsLeg,
     Expression,
     ExpressionLeg,
@@ -37,19 +36,14 @@ from tncompile.language.syntax import (
     IndexStatement,
     InputStatement,
     Instance,
-    Item,
     Leg,
     Let,
-    ListOf,
     ModelOutput,
     Name,
-    Number,
     OutputStatement,
     Parameter,
     PartStatement,
-    Pipe,
     Reference,
-    Repeat,
     Require,
     Rewrite,
     RewriteRule,
@@ -62,45 +56,10 @@ from tncompile.language.syntax import (
     Subscript,
     TensorStatement,
     Tie,
-    TupleOf,
     Type,
-    Unary,
     UnknownAttribute,
     WindowStatement,
 )
-
-NESTING = frozenset(
-    {"binary", "unary", "conditional", "call", "item", "pipe", "repeat", "list_of", "tuple_of"}
-)
-"""The functions whose nodes count as a level of nesting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A keyword, an operator or a doc as written."""
-
-    text: str
-    span: Span
-
-    @property
-    def name(self) -> Name:
-        """The word as a name."""
-        return Name(self.text, span=self.span)
-
-
-def terminal_value(terminal: str, text: str, span: Span) -> object:
-    """What the tree builder sees of a token."""
-    match terminal:
-        case "NAME":
-            return Name(text, span=span)
-        case "NUMBER":
-            return Number(text, span=span)
-        case "STRING":
-            return String(re.sub(r"\\(.)", r"\1", text[1:-1]), span=span)
-        case "DOC":
-            return text[3:-3].replace("\r\n", "\n")
-        case _:
-            return Token(text, span)
 
 
 def _items(span: Span, *items: object) -> tuple[object, ...]:
@@ -109,10 +68,6 @@ def _items(span: Span, *items: object) -> tuple[object, ...]:
 
 def _word(span: Span, word: Token) -> Name:
     return word.name
-
-
-def _name(word: Name | Token) -> Name:
-    return word if isinstance(word, Name) else word.name
 
 
 # ── blocks ───────────────────────────────────────────────────────────────────────────────────────
@@ -260,9 +215,7 @@ def _attributes(span: Span, *attributes: Attribute) -> tuple[Attribute, ...]:
         first, *rest = (each for each in run if isinstance(each, UnknownAttribute))
         end = rest[-1] if rest else first
         gathered.append(
-            UnknownAttribute(
-                first.name, first.arguments, tuple(rest), span=first.span.to(end.span)
-            )
+            UnknownAttribute(first.name, first.arguments, tuple(rest), span=first.span.to(end.span))
         )
     return tuple(gathered)
 
@@ -279,9 +232,7 @@ def _share(span: Span, *names: Name) -> Share:
     return Share(names, span=span)
 
 
-def _tie(
-    span: Span, name: Name, members: tuple[Expression, ...] | None, conj: Token | None
-) -> Tie:
+def _tie(span: Span, name: Name, members: tuple[Expression, ...] | None, conj: Token | None) -> Tie:
     return Tie(name, members or (), conj is not None, span=span)
 
 
@@ -289,9 +240,7 @@ def _if(span: Span, condition: Expression) -> If:
     return If(condition, span=span)
 
 
-def _unknown(
-    span: Span, name: Name, arguments: tuple[Argument, ...] | None
-) -> UnknownAttribute:
+def _unknown(span: Span, name: Name, arguments: tuple[Argument, ...] | None) -> UnknownAttribute:
     return UnknownAttribute(name, arguments, span=span)
 
 
@@ -338,7 +287,7 @@ def _model_leg(span: Span, size: Expression) -> IndexLeg | ExpressionLeg:
 
 
 def _layer(span: Span, word: Name | Token, arguments: tuple[Argument, ...]) -> Call:
-    name = _name(word)
+    name = name_of(word)
     return Call(Reference(name, span=name.span), arguments, span=span)
 
 
@@ -362,9 +311,7 @@ def _model_output(span: Span, value: Expression) -> ModelOutput:
     return ModelOutput(value, span=span)
 
 
-def _rewrite(
-    span: Span, doc: str | None, name: Name, rules: tuple[RewriteRule, ...]
-) -> Rewrite:
+def _rewrite(span: Span, doc: str | None, name: Name, rules: tuple[RewriteRule, ...]) -> Rewrite:
     return Rewrite(name, rules, doc, span=span)
 
 
@@ -376,68 +323,8 @@ def _keep_rule(span: Span, kind: Token, pattern: String) -> RewriteRule:
     return RewriteRule(kind.text, pattern, None, span=span)
 
 
-# ── expressions ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _conditional(
-    span: Span, condition: Expression, chosen: Expression, otherwise: Expression
-) -> Conditional:
-    return Conditional(condition, chosen, otherwise, span=span)
-
-
-def _pipe(span: Span, value: Expression, stage: Expression) -> Pipe:
-    return Pipe(value, stage, span=span)
-
-
-def _repeat(span: Span, subscript: Subscript, stage: Expression) -> Repeat:
-    return Repeat(subscript, stage, span=span)
-
-
-def _binary(span: Span, left: Expression, operator: Token, right: Expression) -> Binary:
-    return Binary(operator.text, left, right, operator_span=operator.span, span=span)
-
-
-def _unary(span: Span, operator: Token, operand: Expression) -> Unary:
-    return Unary(operator.text, operand, span=span)
-
-
-def _call(span: Span, function: Expression, arguments: tuple[Argument, ...]) -> Call:
-    return Call(function, arguments, span=span)
-
-
-def _item(span: Span, value: Expression, *subscripts: Expression) -> Item:
-    return Item(value, subscripts, span=span)
-
-
-def _reference(span: Span, word: Name | Token) -> Reference:
-    return Reference(_name(word), span=span)
-
-
-def _boolean(span: Span, word: Token) -> Boolean:
-    return Boolean(word.text == "true", span=span)
-
-
-def _list_of(span: Span, *items: Expression) -> ListOf:
-    return ListOf(items, span=span)
-
-
-def _tuple_of(span: Span, *items: Expression) -> TupleOf:
-    return TupleOf(items, span=span)
-
-
-def _dots(span: Span) -> Dots:
-    return Dots(span=span)
-
-
-def _positional(span: Span, value: Expression) -> Argument:
-    return Argument(None, value, span=span)
-
-
-def _named(span: Span, word: Name | Token, value: Expression) -> Argument:
-    return Argument(_name(word), value, span=span)
-
-
 BUILDERS: Mapping[str, Callable[..., object]] = {
+    **EXPRESSION_BUILDERS,
     "items": _items,
     "word": _word,
     "program": _program,
@@ -483,18 +370,4 @@ BUILDERS: Mapping[str, Callable[..., object]] = {
     "rewrite": _rewrite,
     "rewrite_rule": _rewrite_rule,
     "keep_rule": _keep_rule,
-    "conditional": _conditional,
-    "pipe": _pipe,
-    "repeat": _repeat,
-    "binary": _binary,
-    "unary": _unary,
-    "call": _call,
-    "item": _item,
-    "reference": _reference,
-    "boolean": _boolean,
-    "list_of": _list_of,
-    "tuple_of": _tuple_of,
-    "dots": _dots,
-    "positional": _positional,
-    "named": _named,
 }

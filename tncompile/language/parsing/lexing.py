@@ -21,7 +21,9 @@ ERRORS = frozenset({BAD_CHARACTER, BAD_ESCAPE, UNTERMINATED_STRING, UNTERMINATED
 """Tokens that no program may hold."""
 
 _SPACE = r"(?:[ \t\n]|\r\n)+"
-_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)")
+_NO_TEXT = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
+)
 _STRING_SO_FAR = re.compile(r'"(?:[^"\\\n]|\\["\\])*')
 _REST_OF_LINE = re.compile(r"[^\r\n]*")
 
@@ -99,7 +101,8 @@ def _unreadable(text: str, position: int) -> tuple[str, int, int]:
         return BAD_CHARACTER, position, position + 1
     so_far = _STRING_SO_FAR.match(text, position)
     rest = _REST_OF_LINE.match(text, position)
-    assert so_far is not None and rest is not None, "both match the quote at least"
+    assert so_far is not None, "it matches the quote at least"
+    assert rest is not None, "it matches anything"
     closed = text.find('"', so_far.end(), rest.end())
     if closed >= 0:
         return BAD_ESCAPE, so_far.end(), closed + 1

@@ -77,7 +77,7 @@ def expectation(terminals: Iterable[str], tables: Tables) -> str:
         left -= _BLOCKS | {END}
         phrases.append("a block (`import`, `network`, `model` or `rewrite`)")
     if "LET" in left:
-        left -= STATEMENT_TERMINALS | _INSIDE_LEGS | {"COMMA"}
+        left -= STATEMENT_TERMINALS | _INSIDE_LEGS | {"COMMA", "IF"}
         phrases.append("a statement")
     phrases += sorted(english(terminal, tables) for terminal in left)
     if operators and len(phrases) < 3:
@@ -129,7 +129,9 @@ _LOOKALIKES = {
     **dict.fromkeys("“”„‟″«»", 'strings stand in straight double quotes: `"`'),
     **dict.fromkeys("'‘’`´", 'strings stand in double quotes: `"text"`'),
     **dict.fromkeys("−–—", "the minus sign is `-`"),
-    **dict.fromkeys("×⋅·⊗∗", "a product of numbers is `*`; tensors are multiplied by sharing an index"),
+    **dict.fromkeys(
+        "×⋅·⊗∗", "a product of numbers is `*`; tensors are multiplied by sharing an index"
+    ),
     **dict.fromkeys("→⟶⇒", "the arrow is `->`"),
     "÷": "division is `//` for integers and `/` for floats",
     "…": "the dots of leading batch axes are three periods: `...`",
@@ -159,9 +161,9 @@ def character_error(source: SourceFile, kind: str, start: int, end: int) -> Diag
         return Diagnostic(
             Code.UNTERMINATED_STRING,
             "unterminated string",
-            Label(Span(source, start, end), "the closing `\"` is missing"),
+            Label(Span(source, start, end), 'the closing `"` is missing'),
             notes=("a string ends on the line on which it begins",),
-            hint="put a `\"` where the string ends",
+            hint='put a `"` where the string ends',
         )
     if kind == UNTERMINATED_DOC:
         return Diagnostic(

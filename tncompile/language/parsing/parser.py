@@ -7,7 +7,7 @@ from typing import cast
 from tncompile.language.diagnostics import CompileError, Diagnostic
 from tncompile.language.parsing.automaton import MOST_NESTED, TALLEST, Automaton, Piece
 from tncompile.language.parsing.habits import recognize
-from tncompile.language.parsing.lexing import ERRORS, SEMICOLON, Token, tokenize
+from tncompile.language.parsing.lexing import BAD_CHARACTER, ERRORS, SEMICOLON, Token, tokenize
 from tncompile.language.parsing.messages import character_error, limit_error, syntax_error
 from tncompile.language.parsing.situation import BLOCK_WORDS, Situation
 from tncompile.language.parsing.tables import END, Tables, load_tables
@@ -30,9 +30,7 @@ def parse(source: SourceFile) -> Program:
     """
     parsing = _Parsing(source, load_tables(), "program")
     value = parsing.run()
-    return Program(
-        cast("tuple[Declaration, ...]", value), source=source, comments=parsing.comments
-    )
+    return Program(cast("tuple[Declaration, ...]", value), source=source, comments=parsing.comments)
 
 
 def parse_target(text: str) -> Call:
@@ -52,6 +50,7 @@ class _Parsing:
         self.automaton = Automaton(tables, source, start)
         self.problems: list[Diagnostic] = []
         self.semicolon_seen = False
+        self.unknown: set[str] = set()
         if len(source.text) > MOST_CHARACTERS:
             span = Span(source, MOST_CHARACTERS, MOST_CHARACTERS + 1)
             label = f"character {MOST_CHARACTERS + 1:,} is here"
@@ -76,7 +75,7 @@ class _Parsing:
         """Take the token at `position`; the next one to take, None to stop."""
         token = self.tokens[position]
         if token.kind in ERRORS:
-            self._report(character_error(self.source, token.kind, token.start, token.end))
+            self._report_once(token)
             return self._resume(position)
         if token.kind == "NUMBER":
             self._check_digits(token)
@@ -98,6 +97,13 @@ class _Parsing:
             self.semicolon_seen = True
             return position + 1
         return self._resume(position)
+
+    def _report_once(self, token: Token) -> None:
+        """A character that the language lacks is one mistake, however often it is used."""
+        text = self.source.text[token.start : token.end]
+        if token.kind != BAD_CHARACTER or text not in self.unknown:
+            self._report(character_error(self.source, token.kind, token.start, token.end))
+        self.unknown.add(text)
 
     def _report(self, problem: Diagnostic) -> None:
         self.problems.append(problem)

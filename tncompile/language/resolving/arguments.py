@@ -15,8 +15,8 @@ from tncompile.language.evaluating.formulas import evaluate
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.expressions import values_used, walk
 from tncompile.language.linked import Given
-from tncompile.language.problems import Failed, Problems, Suggestions, listed, problem
-from tncompile.language.resolved import Value
+from tncompile.language.problems import Failed, Problems, Suggestions, counted, listed, problem
+from tncompile.language.resolved import Value, value_text
 from tncompile.language.source import Span
 from tncompile.language.syntax import Argument, Block, Call, Expression, Parameter, Reference
 
@@ -28,7 +28,8 @@ class Matched:
     """The arguments by parameter so far, and what is wrong with them.
 
     `called` is the name in the file that calls the block; None for a call from outside, whose
-    problems are reported at the declarations of the parameters.
+    problems are reported at the declarations of the parameters. `failed` arguments have no value;
+    where one is `misnamed`, the parameter it was meant for is not missing.
     """
 
     block: Block
@@ -36,7 +37,9 @@ class Matched:
     problems: Problems
     suggestions: Suggestions
     given: dict[str, Given] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
     lost: bool = False
+    misnamed: bool = False
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that name."""
@@ -51,6 +54,7 @@ class Matched:
         self, message: str, span: Span | None, label: str, hint: str, at: Parameter | None
     ) -> None:
         """TN208 at `span`, which is None for a call from outside."""
+        self.misnamed = True
         place = span or (at.name.span if at else self.block.name.span)
         declared = at.name.span if at else self.block.name.span
         names = [p.name.text for p in self.block.parameters]
@@ -81,9 +85,11 @@ class Matched:
         missing = [
             parameter
             for parameter in self.block.parameters
-            if parameter.default is None and parameter.name.text not in self.given
+            if parameter.default is None
+            and parameter.name.text not in self.given
+            and parameter.name.text not in self.failed
         ]
-        if not missing or self.lost:
+        if not missing or self.misnamed:
             return
         names = listed(parameter.name.text for parameter in missing)
         first = self.called or missing[0].name.span
@@ -120,7 +126,8 @@ def match_call(matched: Matched, arguments: Sequence[Argument]) -> None:
             continue
         elif k >= len(matched.block.parameters):
             count = len(matched.block.parameters)
-            message = f"`{matched.block.name.text}` takes {count or 'no'} arguments"
+            takes = counted(count, "argument") if count else "no arguments"
+            message = f"`{matched.block.name.text}` takes {takes}"
             matched.wrong(message, span, "one too many", "remove it", None)
             continue
         else:
@@ -149,6 +156,8 @@ def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> Non
         found = [_repointed(diagnostic, span, quoted) for diagnostic in found]
     for diagnostic in found:
         matched.report(diagnostic)
+    if found:
+        matched.failed.add(parameter.name.text)
     if value is not None:
         matched.given[parameter.name.text] = Given(value, span, quoted)
 
@@ -183,7 +192,7 @@ def match_values(matched: Matched, arguments: Mapping[str, object]) -> None:
         if parameter is None:
             matched.unknown(name, None)
             continue
-        quoted = _shortened(f"{name} = {held!r}")
+        quoted = f"{name} = {_python_text(held)}"
         if name in matched.given:
             message = f"`{name}` is given twice"
             hint = "give it in the target or in Python, not in both"
@@ -201,7 +210,10 @@ def python_value(held: object) -> Value | str:
     if isinstance(held, bool) or type(held).__name__ in ("bool", "bool_"):
         return bool(held)
     if isinstance(held, SupportsIndex):
-        return operator.index(held)
+        try:
+            return operator.index(held)
+        except TypeError:  # arrays have the method and refuse it
+            return type(held).__name__
     if isinstance(held, numbers.Real):
         return float(held)
     if isinstance(held, Sequence) and not isinstance(held, str | bytes | bytearray):
@@ -217,6 +229,14 @@ def _python_list(held: Sequence[object]) -> Value | str:
     if wrong:
         return "list with other items than int"
     return tuple(item for item in items if isinstance(item, int))
+
+
+def _python_text(held: object) -> str:
+    """How a Python value is quoted: as in the language where it can be written there."""
+    value = python_value(held)
+    if not isinstance(value, str):
+        return _shortened(value_text(value))
+    return _shortened(repr(held)) if isinstance(held, str) else f"<{type(held).__name__}>"
 
 
 def _shortened(text: str) -> str:

@@ -18,7 +18,7 @@ from tncompile.language.evaluating.formulas import evaluate
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.expressions import values_used
 from tncompile.language.linked import Given
-from tncompile.language.problems import Failed, Problems, problem, with_article
+from tncompile.language.problems import Failed, Problems, counted, problem, with_article
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax import Block, Expression, Parameter, Reference
 
@@ -185,11 +185,12 @@ def _length_differs(
     return Failed(
         problem(
             Code.LENGTH_MISMATCH,
-            f"`{name}` has {count} items where {wanted}{written} are needed",
+            f"`{name}` has {counted(count, 'item')} where {counted(wanted, 'item')}{written} "
+            f"{'is' if wanted == 1 else 'are'} needed",
             argument.span,
             f"{count} here",
             secondary=tuple(bound[:1]) or (Label(length.span, f"{wanted} here"),),
             notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-            hint=f"give `{name}` {wanted} items",
+            hint=f"give `{name}` {counted(wanted, 'item')}",
         )
     )

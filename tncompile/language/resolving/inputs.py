@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tncompile.language.diagnostics import Code, Label
 from tncompile.language.evaluating.formulas import Frame, compile_expression
-from tncompile.language.problems import Failed, problem
+from tncompile.language.problems import Failed, counted, problem
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedInput,
@@ -226,7 +226,7 @@ def _numbers_differ(bounds: Range, before: int, now: int) -> Failed:
     return Failed(
         problem(
             Code.LENGTH_MISMATCH,
-            f"this axis would have {before} slices here and {now} there",
+            f"this axis would have {counted(before, 'slice')} here and {now} there",
             bounds.subscript.span,
             f"its length depends on the axis before it: {before}, then {now}",
             secondary=(Label(bounds.span, f"{now} here"),),

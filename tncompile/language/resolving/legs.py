@@ -177,7 +177,7 @@ def _compile_group(leg: GroupLeg, state: Resolution, variables: frozenset[str]) 
             spans.extend((part.leg.span,) * len(found))
         size = state.product(names)
         if size is not None and size > LARGEST_SIZE:
-            raise _too_large_axis(leg, size)
+            raise _too_large_axis(leg)
         kept = None if width is None else _width(width, frame, size, state)
         if any(part.failed for part in parts):
             raise Failed(None)
@@ -217,13 +217,13 @@ def _bad_width(node: Expression, value: int | float, size: int | None, state: Re
     )
 
 
-def _too_large_axis(leg: GroupLeg, size: int) -> Failed:
+def _too_large_axis(leg: GroupLeg) -> Failed:
     return Failed(
         problem(
             Code.TOO_MANY,
-            f"this axis has {size} entries",
+            "this axis has more than 2**40 entries",
             leg.span,
-            "larger than 2**40",
+            "too large",
             notes=("sizes reach 2**40, those of flattened axes too",),
             hint="leave the legs apart (without the parentheses), or make them smaller",
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tncompile.language.diagnostics import Code
 from tncompile.language.evaluating.scope import Scope
+from tncompile.language.evaluating.arithmetic import LARGEST_VALUE
 from tncompile.language.problems import Failed, Problems
 from tncompile.language.resolved import (
     IndexKind,
@@ -68,11 +69,15 @@ class Resolution:
             self.problems.raise_errors()
 
     def product(self, names: Sequence[str]) -> int | None:
-        """The size of the flattened axis, None where one of the sizes is not known."""
+        """The size of the flattened axis, None where one of the sizes is not known.
+
+        Beyond all limits the product stops: it is an error, whatever it is.
+        """
         product = 1
         for name in names:
             size = self.sizes[name]
             if size is None:
                 return None
-            product *= size
+            if product <= LARGEST_VALUE:
+                product *= size
         return product

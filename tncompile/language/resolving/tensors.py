@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tncompile.language.diagnostics import Code, Diagnostic, Label
 from tncompile.language.evaluating.formulas import Frame
-from tncompile.language.problems import Failed, problem
+from tncompile.language.problems import Failed, counted, problem
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedBias,
@@ -263,6 +263,6 @@ def _no_such_tensor(tie: Tie, wanted: Key, other: TensorFamily) -> Failed:
         other.statement.name,
         Label(tie.name.span, "there is no such tensor"),
         f"`{name}` does not exist",
-        f"`{tie.name.text}` has {len(other.members)} members here",
+        f"`{tie.name.text}` has {counted(len(other.members), 'member')} here",
         "tie to a member that exists: `tie G[0]`",
     )

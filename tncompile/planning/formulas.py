@@ -1,0 +1,431 @@
+"""Each operation on ghosts, and its derivative as autograd computes it.
+
+`apply` gives the result, what autograd would save, and a function from the gradient of the result
+to one gradient for each source that needs one. Every ghost handed out is held once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from tncompile.lowering.program import (
+    Add,
+    Argument,
+    Concatenate,
+    Contiguous,
+    Copy,
+    Digit,
+    Expand,
+    Gather,
+    Lookup,
+    Mask,
+    MatMul,
+    Mix,
+    Multiply,
+    OneHot,
+    Ones,
+    Operation,
+    Pad,
+    Permute,
+    Pick,
+    Range,
+    Rescale,
+    Select,
+    Slice,
+    Stack,
+    StackWeights,
+    Sum,
+    Unbind,
+    View,
+    Weight,
+)
+from tncompile.planning.device import ID_WIDTH, Device
+from tncompile.planning.ghosts import Ghost, Shape
+
+Gradients = list[Ghost | None]
+Back = Callable[[Gradients], Gradients]
+Needs = tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A result, the tensors saved for its derivative, and the derivative."""
+
+    result: Ghost
+    saved: tuple[Ghost, ...] = ()
+    back: Back = lambda gradients: []
+
+
+def apply(
+    device: Device, operation: Operation, given: list[Ghost], needs: Needs, shape: Shape
+) -> Made:
+    """The operation on `given`; `shape` is that of its result, `needs` who wants a gradient."""
+    match operation:
+        case View() | Copy():
+            return _reshape(device, given[0], shape)
+        case Contiguous():
+            return _contiguous(device, given[0])
+        case Permute(_, _, order):
+            return _permute(device, given[0], order)
+        case Expand():
+            return _expand(device, given[0], shape)
+        case Slice(_, _, axis, _, _, step):
+            strides = tuple(s * step if k == axis else s for k, s in enumerate(given[0].strides))
+            return _part(device, given[0], shape, strides)
+        case Select(_, _, axis, _):
+            strides = tuple(s for k, s in enumerate(given[0].strides) if k != axis)
+            return _part(device, given[0], shape, strides)
+        case MatMul():
+            return _matmul(device, given[0], given[1], needs)
+        case Multiply():
+            return _multiply(device, given[0], given[1], needs)
+        case Add():
+            return _add(device, given[0], given[1], needs)
+        case Sum(_, _, axes):
+            return _sum(device, given[0], axes)
+        case Stack():
+            return stacked(device, given, needs)
+        case Concatenate():
+            return _concatenate(device, given, needs, shape)
+        case Gather() | Lookup() | Pick():
+            return _rows(device, given[0], shape)
+        case Pad(_, _, _):
+            return _pad(device, given[0], shape)
+        case Digit() | Mix() | Range() | OneHot() | Mask() | Ones():
+            return Made(_constant_or_ids(device, operation, given, shape))
+        case Argument() | Weight() | StackWeights() | Unbind() | Rescale():
+            raise AssertionError("these make no single value of their own")
+        case _:
+            assert_never(operation)
+
+
+def _one(gradients: Gradients) -> Ghost:
+    (gradient,) = gradients
+    assert gradient is not None
+    return gradient
+
+
+# ── views and copies ────────────────────────────────────────────────────────────────────────────
+
+
+def _reshape(device: Device, source: Ghost, shape: Shape) -> Made:
+    result = device.reshape(source, shape)
+    device.call(view=result.block is source.block)
+    before = source.shape
+
+    def back(gradients: Gradients) -> Gradients:
+        gradient = _one(gradients)
+        made = device.reshape(gradient, before)
+        device.call(view=made.block is gradient.block)
+        return [made]
+
+    return Made(result, (), back)
+
+
+def _contiguous(device: Device, source: Ghost) -> Made:
+    device.call(view=source.contiguous)
+    result = device.memory.keep(source) if source.contiguous else device.clone(source)
+    return Made(result, (), lambda gradients: [device.memory.keep(_one(gradients))])
+
+
+def _permute(device: Device, source: Ghost, order: tuple[int, ...]) -> Made:
+    device.call(view=True)
+    shape = tuple(source.shape[k] for k in order)
+    result = device.view(source, shape, tuple(source.strides[k] for k in order))
+    inverse = [order.index(k) for k in range(len(order))]
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call(view=True)
+        gradient = _one(gradients)
+        strides = tuple(gradient.strides[k] for k in inverse)
+        return [device.view(gradient, tuple(gradient.shape[k] for k in inverse), strides)]
+
+    return Made(result, (), back)
+
+
+def _expand(device: Device, source: Ghost, shape: Shape) -> Made:
+    device.call(view=True)
+    before = source.shape
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call()
+        return [device.sum_to(_one(gradients), before)]
+
+    return Made(device.repeat(source, shape), (), back)
+
+
+def _part(device: Device, source: Ghost, shape: Shape, strides: Shape) -> Made:
+    """A slice or an entry: a view whose gradient is as large as all of its source."""
+    device.call(view=True)
+    before = source.shape
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call()
+        made = device.zeros(before)
+        device.stream(_one(gradients), _one(gradients))
+        return [made]
+
+    return Made(device.view(source, shape, strides), (), back)
+
+
+def stacked(device: Device, given: list[Ghost], needs: Needs) -> Made:
+    """`torch.stack`: a copy, whose gradients are slices of its own."""
+    result = device.new((len(given), *given[0].shape), given[0].width)
+    device.call()
+    device.copied(result)
+
+    def back(gradients: Gradients) -> Gradients:
+        gradient = _one(gradients)
+        device.call()
+        device.work.seconds += device.profile.view_call * sum(needs)
+        shape, strides = gradient.shape[1:], gradient.strides[1:]
+        return [device.view(gradient, shape, strides) if need else None for need in needs]
+
+    return Made(result, (), back)
+
+
+def _concatenate(device: Device, given: list[Ghost], needs: Needs, shape: Shape) -> Made:
+    result = device.new(shape, given[0].width)
+    device.call()
+    device.copied(result)
+    shapes = [ghost.shape for ghost in given]
+
+    def back(gradients: Gradients) -> Gradients:
+        gradient = _one(gradients)
+        device.call()
+        return [
+            device.view(gradient, part, gradient.strides) if need else None
+            for part, need in zip(shapes, needs, strict=True)
+        ]
+
+    return Made(result, (), back)
+
+
+def unbound(device: Device, source: Ghost, axis: int) -> tuple[list[Ghost], Back]:
+    """`unbind`: views, whose gradients are stacked, zeros standing in for those that never came."""
+    device.call(view=True)
+    count = source.shape[axis]
+    device.work.seconds += device.profile.view_call * 0.2 * count
+    shape = source.shape[:axis] + source.shape[axis + 1 :]
+    strides = source.strides[:axis] + source.strides[axis + 1 :]
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call()
+        absent = [device.zeros(shape) for gradient in gradients if gradient is None][:1]
+        made = device.new(source.shape)
+        device.copied(made)
+        for zeros in absent:
+            device.memory.free(zeros)
+        return [made]
+
+    return [device.view(source, shape, strides) for _ in range(count)], back
+
+
+def _pad(device: Device, source: Ghost, shape: Shape) -> Made:
+    result = device.new(shape, source.width)
+    device.call()
+    device.copied(result)
+    before = source.shape
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call()
+        gradient = _one(gradients)
+        return [device.clone(Ghost(before, gradient.strides, gradient.block, gradient.width))]
+
+    return Made(result, (), back)
+
+
+# ── arithmetic ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _turned(matrix: Ghost) -> Ghost:
+    """The transposed matrix or matrices; not held of its own."""
+    shape, strides = matrix.shape, matrix.strides
+    return Ghost(
+        (*shape[:-2], shape[-1], shape[-2]),
+        (*strides[:-2], strides[-1], strides[-2]),
+        matrix.block,
+        matrix.width,
+    )
+
+
+def _column_major(matrix: Ghost) -> bool:
+    """Whether autograd gives a matrix a column-major gradient (never a stack of matrices)."""
+    return len(matrix.shape) == 2 and matrix.strides == (1, matrix.shape[0])
+
+
+def _matmul(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
+    device.call()
+    saved = (*((left,) if needs[1] else ()), *((right,) if needs[0] else ()))
+
+    def back(gradients: Gradients) -> Gradients:
+        gradient = _one(gradients)
+        ours: Ghost | None = None
+        theirs: Ghost | None = None
+        if needs[0]:
+            device.call()
+            if _column_major(left):
+                ours = _turned(device.matmul(right, _turned(gradient)))
+            else:
+                ours = device.matmul(gradient, _turned(right))
+        if needs[1]:
+            device.call()
+            if _column_major(right):
+                theirs = _turned(device.matmul(_turned(gradient), left))
+            else:
+                theirs = device.matmul(_turned(left), gradient)
+        return [ours, theirs]
+
+    return Made(device.matmul(left, right), saved, back)
+
+
+def _multiply(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
+    device.call()
+    result = device.elementwise(left, right)
+    device.work.multiply_adds += result.count
+    saved = (*((left,) if needs[1] else ()), *((right,) if needs[0] else ()))
+
+    def back(gradients: Gradients) -> Gradients:
+        gradient = _one(gradients)
+        wide: Gradients = []
+        for need, other in ((needs[0], right), (needs[1], left)):
+            wide.append(_product(device, gradient, other) if need else None)
+        return [
+            None if made is None else _narrow(device, made, source.shape)
+            for made, source in zip(wide, (left, right), strict=True)
+        ]
+
+    return Made(result, saved, back)
+
+
+def _product(device: Device, gradient: Ghost, other: Ghost) -> Ghost:
+    device.call()
+    made = device.elementwise(gradient, other)
+    device.work.multiply_adds += made.count
+    return made
+
+
+def _narrow(device: Device, gradient: Ghost, shape: Shape) -> Ghost:
+    """A gradient summed over what was repeated; the wide one is let go."""
+    made = device.sum_to(gradient, shape)
+    if made.block is not gradient.block:
+        device.call()
+    device.memory.free(gradient)
+    return made
+
+
+def _add(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
+    device.call()
+    shapes = (left.shape, right.shape)
+
+    def back(gradients: Gradients) -> Gradients:
+        gradient = _one(gradients)
+        device.call(view=True)
+        return [
+            _narrow(device, device.memory.keep(gradient), shape) if need else None
+            for need, shape in zip(needs, shapes, strict=True)
+        ]
+
+    return Made(device.elementwise(left, right), (), back)
+
+
+def _sum(device: Device, source: Ghost, axes: tuple[int, ...]) -> Made:
+    device.call()
+    before = source.shape
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call(view=True)
+        gradient = _one(gradients)
+        inner = iter(gradient.strides)
+        strides = tuple(0 if k in axes else next(inner) for k in range(len(before)))
+        return [device.view(gradient, before, strides)]
+
+    return Made(device.sum(source, axes), (), back)
+
+
+def rescaled(device: Device, source: Ghost, axes: tuple[int, ...]) -> tuple[Made, Ghost]:
+    """`source / scale` and the logarithm of `scale`, its largest magnitudes along `axes`."""
+    for _ in range(5):
+        device.call()
+    magnitude = device.new(source.shape)
+    device.stream(source, magnitude, flops=source.count)
+    kept = tuple(1 if k in axes else length for k, length in enumerate(source.shape))
+    scale = device.new(kept)
+    device.stream(magnitude, flops=source.count)
+    device.memory.free(magnitude)
+    log = device.new(tuple(length for k, length in enumerate(kept) if k not in axes))
+    result = device.elementwise(source, scale)
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call()
+        return [device.elementwise(_one(gradients), scale)]
+
+    made = Made(result, (scale,), back)
+    return made, log
+
+
+# ── ids and constants ───────────────────────────────────────────────────────────────────────────
+
+
+def _rows(device: Device, table: Ghost, shape: Shape) -> Made:
+    """Entries of a table by position; its gradient begins as a table of zeros."""
+    device.call()
+    result = device.new(shape, table.width)
+    device.copied(result, device.profile.gather_bandwidth)
+    before = table.shape
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call()
+        made = device.zeros(before)
+        gradient = _one(gradients)
+        device.stream(gradient, flops=gradient.count)
+        device.work.seconds += gradient.bytes / device.profile.gather_bandwidth
+        return [made]
+
+    return Made(result, (), back)
+
+
+def _constant_or_ids(
+    device: Device,
+    operation: Digit | Mix | Range | OneHot | Mask | Ones,
+    given: list[Ghost],
+    shape: Shape,
+) -> Ghost:
+    """What carries no gradient: ids, their one-hot expansion, constants."""
+    device.call()
+    match operation:
+        case Digit(_, _, divisor, _, last):
+            if divisor == 1 and last:
+                return device.memory.keep(given[0])
+            return _integers(device, given, shape, passes=(divisor != 1) + (not last))
+        case Mix():
+            return _integers(device, given, shape, passes=2)
+        case Range():
+            return _integers(device, given, shape, passes=1)
+        case OneHot() | Mask():
+            flags = device.new(shape, 1)
+            made = device.new(shape)
+            device.stream(flags, made)
+            device.memory.free(flags)
+            return made
+        case Ones():
+            made = device.new(shape)
+            device.stream(made)
+            return made
+        case _:
+            assert_never(operation)
+
+
+def _integers(device: Device, given: list[Ghost], shape: Shape, passes: int) -> Ghost:
+    """One or two passes over ids, the first result let go after the second."""
+    first = device.new(shape, ID_WIDTH)
+    device.stream(*given, first)
+    if passes == 1:
+        return first
+    device.call()
+    second = device.new(shape, ID_WIDTH)
+    device.stream(first, second)
+    device.memory.free(first)
+    return second
