@@ -32,16 +32,21 @@ SAMPLES = 1024
 Build = Callable[[int], Callable[[Tensor], Tensor]]
 """A fresh layer for a seed."""
 
+CUBE = "ins = [8, 8, 8], outs = [8, 8, 8]"
+PAIR = "ins = [16, 32], outs = [16, 32]"
+
 STANDARD = {
     "LowRank, rank 16": "LowRank(in_features = 512, out_features = 512, rank = 16)",
-    "MPO, rank 16": "MPO(ins = [8, 8, 8], outs = [8, 8, 8], ranks = 16)",
-    "TensorRing, rank 8": "TensorRing(ins = [8, 8, 8], outs = [8, 8, 8], ranks = 8)",
-    "Tucker, defaults": "Tucker(ins = [8, 8, 8], outs = [8, 8, 8])",
-    "CP, defaults": "CP(ins = [8, 8, 8], outs = [8, 8, 8])",
-    "BlockTerm, defaults": "BlockTerm(ins = [8, 8, 8], outs = [8, 8, 8])",
-    "BTT, defaults": "BTT(ins = [8, 8, 8], outs = [8, 8, 8])",
-    "HierarchicalTucker, defaults": "HierarchicalTucker(ins = [8, 8, 8], outs = [8, 8, 8])",
-    "TreeLinear, defaults": "TreeLinear(ins = [8, 8, 8], outs = [8, 8, 8])",
+    "MPO, rank 16": f"MPO({CUBE}, ranks = 16)",
+    "TensorRing, rank 8": f"TensorRing({CUBE}, ranks = 8)",
+    "Tucker, ranks 4": f"Tucker({CUBE}, in_ranks = 4, out_ranks = 4)",
+    "CP, rank 64": f"CP({CUBE}, rank = 64)",
+    "BlockTerm, 2 terms, ranks 8": f"BlockTerm({CUBE}, terms = 2, ranks = 8)",
+    "KroneckerSum, 4 terms": f"KroneckerSum({CUBE}, terms = 4)",
+    "BTT, rank 4": f"BTT({PAIR}, rank = 4)",
+    "Monarch": f"Monarch({PAIR})",
+    "HierarchicalTucker, rank 8": f"HierarchicalTucker({CUBE}, rank = 8)",
+    "TreeLinear, rank 8": f"TreeLinear({CUBE}, rank = 8)",
 }
 
 

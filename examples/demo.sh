@@ -6,14 +6,14 @@ cd "$(dirname "$0")"
 say() { printf '\n\033[1m%s\033[0m\n' "$1"; }
 [ -t 1 ] && [ -z "${NO_COLOR:-}" ] || say() { printf '\n%s\n' "$1"; }
 
-say "1. A network: a tensor train of three cores in place of a 512 x 512 matrix (examples/linear.tn)"
+say "1. A network: a tensor train of four cores in place of a 1024 x 1024 matrix (examples/linear.tn)"
 cat linear.tn
 
-say "2. The PyTorch that it becomes: tncompile compile linear.tn TT512"
-tncompile compile linear.tn TT512 --batch 64
+say "2. The PyTorch that it becomes: tncompile compile linear.tn TT1024"
+tncompile compile linear.tn TT1024 --batch 64
 
-say "3. What it costs: tncompile cost linear.tn TT512 --batch 64"
-tncompile cost linear.tn TT512 --batch 64
+say "3. What it costs: tncompile cost linear.tn TT1024 --batch 64"
+tncompile cost linear.tn TT1024 --batch 64
 
 say "4. Real data: handwritten digits, trained the same way (examples/digits)"
 python digits/train.py

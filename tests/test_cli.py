@@ -369,22 +369,25 @@ def test_options_may_stand_anywhere(folder: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == first
 
 
-def test_colors_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal:
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    assert writing.wants_color(stream)
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert not writing.wants_color(stream)
-    monkeypatch.delenv("NO_COLOR")
-    monkeypatch.setenv("TERM", "dumb")
-    assert not writing.wants_color(stream)
-    with open(os.devnull) as nowhere:
-        assert not writing.wants_color(nowhere)
+@pytest.mark.parametrize(
+    ("variables", "colored"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_colors_are_for_terminals(folder: Path, variables: dict[str, str], colored: bool) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    master, terminal = os.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "tncompile.cli", "check", "wrong.tn"],
+        stderr=terminal,
+        cwd=folder,
+        env={**environment, "TERM": "xterm", **variables},
+        timeout=120,
+    )
+    os.close(terminal)
+    seen = os.read(master, 65536).decode()
+    os.close(master)
+    assert "TN201" in seen
+    assert ("\x1b[" in seen) is colored
 
 
 def test_a_bar_appears_only_for_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,14 @@ import math
 import subprocess
 import sys
 
+import opt_einsum
 import pytest
 import torch
 from torch import Tensor, nn
 
 import tncompile
+from tncompile.compiler import lower_network
+from tncompile.emission import emit
 from tncompile.emission.initialization import (
     Estimate,
     Initialization,
@@ -20,6 +23,7 @@ from tncompile.emission.initialization import (
     Normal,
     initialize,
 )
+from tncompile.emission.loading import instantiate
 from tncompile.network.chains import long_chains
 from tncompile.network.doubling import doubled, linear
 from tncompile.network.model import TensorNetwork
@@ -349,12 +353,12 @@ def test_where_it_costs_too_much_the_size_is_estimated() -> None:
 
 GRID = """
 network N() {
-  index  p[r in 0..8, c in 0..8] = 2
-  index  label[r in 4..5, c in 4..5] = 3
-  bond   h[r in 0..8, c in 0..7] = 2
-  bond   v[r in 0..7, c in 0..8] = 2
-  input  x(..., r in 0..8, c in 0..8, p[r, c])
-  tensor S[r in 0..8, c in 0..8](
+  index  p[r in 0..3, c in 0..3] = 2
+  index  label[r in 1..2, c in 1..2] = 3
+  bond   h[r in 0..3, c in 0..2] = 2
+  bond   v[r in 0..2, c in 0..3] = 2
+  input  x(..., r in 0..3, c in 0..3, p[r, c])
+  tensor S[r in 0..3, c in 0..3](
     p[r, c], h[r, c - 1]?, h[r, c]?, v[r - 1, c]?, v[r, c]?, label[r, c]?,
   )
   output y(..., label[*])
@@ -362,17 +366,59 @@ network N() {
 """
 
 
-def test_a_wide_grid_is_estimated_and_says_so() -> None:
-    made = architecture(GRID)
-    source = made.source()
-    assert "costs too much here" in source
-    assert "_log_mean_square" in source
-    torch.manual_seed(0)
-    held = made.module(seed=0)
-    x = torch.randn(2000, 8, 8, 2)
-    with torch.no_grad():
-        scores = held(x / x.norm(dim=-1, keepdim=True))
-    assert 0.03 < scores.square().mean().item() < 3
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (TRAIN, 1 / 3),
+        (TRAIN.replace("output y(..., (o[*]))", "output y(..., (o[*])) log"), 1 / 3),
+        (TRAIN.replace("output", "bias c(o[*])\n  output"), 1 / 3),
+        (TRAIN.replace("x(..., (i[*]))", "x(..., onehot(i[*]))"), 1),
+        (TRAIN.replace("x(..., (i[*]))", "x(k in 0..4, i[k])").replace("(..., ", "("), 1 / 3),
+        (GRID, 1 / 3),
+    ],
+    ids=["linear", "log", "bias", "ids", "slices without a batch", "grid"],
+)
+def test_an_estimate_is_near_and_says_so(text: str, wanted: float) -> None:
+    made = architecture(text)
+    program = lower_network(made.network, made.plan())
+    generated = emit(made.network, made.plan(), program, estimated(made.network))
+    assert "costs too much here" in generated.source
+    ratios: list[float] = []
+    for seed in range(4):
+        held = instantiate(generated, dtype=torch.float64, device=None, seed=seed)
+        scaled = doubled(linear(made.network))
+        exact = sum_of_products(scaled, held.state_dict()).item()
+        mean_square = exact / math.exp(linear(made.network).log_divisor)
+        ratios.append(math.log(mean_square / wanted))
+    assert max(map(abs, ratios)) < 1
+    assert abs(sum(ratios)) / len(ratios) < 0.5
+
+
+def sum_of_products(network: TensorNetwork, state: dict[str, Tensor]) -> Tensor:
+    """A scalar network without inputs and masks."""
+    number = {index.name: k for k, index in enumerate(network.indices)}
+    operands: list[object] = []
+    for tensor in network.tensors:
+        value = state[tensor.source]
+        operands += [value.conj() if tensor.conjugate else value, [number[i] for i in tensor.legs]]
+    result: Tensor = opt_einsum.contract(*operands, [])
+    return result
+
+
+def test_a_network_without_inputs_is_its_own_estimate() -> None:
+    text = """
+    network N() {
+      index  s[k in 0..4] = 3
+      bond   b[k in 0..3] = 4
+      tensor A[k in 0..4](b[k - 1]?, s[k], b[k]?)
+      output y(s[*])
+    }
+    """
+    made = architecture(text)
+    program = lower_network(made.network, made.plan())
+    generated = emit(made.network, made.plan(), program, estimated(made.network))
+    held = instantiate(generated, dtype=None, device=None, seed=0)
+    assert held().square().sum().item() == pytest.approx(1, rel=1e-4)
 
 
 def test_doubled_networks_are_legal() -> None:

@@ -25,7 +25,7 @@ class Case:
     """A target, the view of each input without its batch axis, and the einsum of it all.
 
     The equation's operands are the inputs (slice by slice where `slices`) and then the parameters
-    in the order of the state dict, `c`, the bias, left out. Its first letter is the batch axis.
+    in the order of their declaration, `c`, the bias, left out. The batch axis is `z`.
     """
 
     file: str
@@ -169,7 +169,7 @@ def test_block_is_its_sum_of_products(case: Case) -> None:
     result = module(*(x.reshape(6, *shape) for x, shape in zip(xs, shapes, strict=True)))
     given: list[Tensor] = list(xs[0].unbind(1)) if case.slices else xs
     state = module.state_dict()
-    weights = [value for key, value in state.items() if key != "c"]
+    weights = [state[held.key] for held in made.network.parameters if held.key != "c"]
     expected = opt_einsum.contract(case.equation, *given, *weights).reshape(6, -1)
     if "c" in state:
         expected = expected + state["c"].reshape(-1)

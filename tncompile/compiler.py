@@ -25,8 +25,11 @@ from tncompile.planning import ContractionPlan, plan
 
 Progress = Callable[[int, int], None]
 
-MAXIMAL_NORM = 20_000_000_000
-"""Contracting a network with itself, to start it exactly, may take this many multiply-adds."""
+MAXIMAL_NORM_FLOPS = 40_000_000_000
+"""Contracting a network with itself, to start it exactly, may take this many operations …"""
+
+MAXIMAL_NORM_BYTES = 2**30
+"""… and this much memory."""
 
 NORM_OPERANDS = 32
 """Networks of more operands are contracted with themselves in logarithms."""
@@ -94,7 +97,7 @@ def norm_program(network: TensorNetwork) -> TensorProgram | None:
     """A scalar network lowered in logarithms; None where that would take too long."""
     planned = plan(network, batch=1, minimize="flops", search="fast", training=False)
     main = planned.main
-    if main.multiply_adds > MAXIMAL_NORM:
+    if main.cost.flops > MAXIMAL_NORM_FLOPS or main.cost.peak_bytes > MAXIMAL_NORM_BYTES:
         return None
     return lower(network, main.tree, logarithm=len(main.tree.operands) > NORM_OPERANDS)
 

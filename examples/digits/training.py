@@ -60,7 +60,7 @@ def train(
 
 def rate_at(step: int, steps: int) -> float:
     """The part of the learning rate at a step: a short rise, then half a cosine down to zero."""
-    return min(1.0, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
+    return min(1.0, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / max(1, steps))) / 2
 
 
 @torch.no_grad()

@@ -18,8 +18,9 @@ SHOWN = 24
 def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
     """Who made the file, from what, for what."""
     lines = comment_lines(f"Made by tncompile from {network.target}.")
-    planned = f"Planned for {_planned_for(plan)} on the machine profile {plan.machine}."
-    return lines + comment_lines(f"{planned} It needs nothing but PyTorch.")
+    run = "a training step" if plan.training else "inference"
+    planned = f"Planned for the least {plan.minimize} of {run} with {_planned_for(plan)}"
+    return lines + comment_lines(f"{planned}, machine profile {plan.machine}.")
 
 
 def write_docstring(

@@ -26,8 +26,8 @@ NOISE = 0.25
 """How much the noise of a long chain adds to its square norm, about: small, so that every image is
 handed through, and enough to tell the directions of the bonds apart."""
 
-MOST = 512
-"""Of more factors than this, the network is not contracted with itself: the source would be long."""
+MOST = 256
+"""A product of more factors is not contracted with itself: the source would be long."""
 
 SAMPLES = 1024
 """Random inputs for an estimate of the mean square; `CHUNK` of them at a time."""
@@ -134,6 +134,11 @@ class Initialization:
     rescaling: Rescaling | None
     aim: str
 
+    @property
+    def chained(self) -> bool:
+        """Whether parameters start near the identity, as those of long chains do."""
+        return any(isinstance(draw, NearIdentity) for draw in self.draws.values())
+
 
 MakeProgram = Callable[[TensorNetwork], TensorProgram | None]
 """Plans and lowers a scalar network in logarithms; None where it costs too much."""
@@ -190,8 +195,7 @@ def _aim(network: TensorNetwork, drawn: bool, chained: bool) -> str:
         aim = "outputs of mean square 1/3 on features of norm 1"
     else:
         aim = "outputs of mean square 1/3 on inputs of unit variance"
-    start = "Start near the identity along the bonds" if chained else "Draw the parameters"
-    return f"{start}, for {aim}."
+    return f"Start near the identity: {aim}." if chained else f"Draw the parameters for {aim}."
 
 
 # ── draws ──────────────────────────────────────────────────────────────────────────────────────

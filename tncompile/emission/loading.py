@@ -12,8 +12,7 @@ import copyreg
 import hashlib
 import linecache
 import sys
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import cast
 
@@ -60,41 +59,42 @@ def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:
     return found
 
 
-def convert_state_dict(
-    state: Mapping[str, Tensor], generated: GeneratedModule
-) -> dict[str, Tensor]:
-    """A state dict for a module that keeps its families the other way: stacked, or one by one.
+def convert_state_dict(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """A state dict for `module`, which keeps its families the other way: stacked, or one by one.
 
     Keys that fit already are kept; so are those that belong to nothing, for `load_state_dict` to
     complain about.
     """
-    members: dict[str, list[str]] = {}
-    for key in state:
-        members.setdefault(key.split(".")[0], []).append(key)
+    wanted = {key: value.shape for key, value in module.state_dict().items()}
+    given, due = _by_family(state), _by_family(wanted)
     used: set[str] = set()
     converted: dict[str, Tensor] = {}
-    for declared in generated.parameters:
-        key = declared.key
+    for key, shape in wanted.items():
         family, *subscripts = key.split(".")
         if key in state:
             converted[key] = state[key]
             used.add(key)
         elif subscripts and family in state:
-            place = zip(map(int, subscripts), _first(family, generated), strict=True)
-            converted[key] = state[family][tuple(k - first for k, first in place)].clone()
+            first = due[family][0].split(".")[1:]
+            place = tuple(int(k) - int(start) for k, start in zip(subscripts, first, strict=True))
+            converted[key] = state[family][place].clone()
             used.add(family)
-        elif members.get(key):
-            held = sorted(members[key], key=lambda name: [int(k) for k in name.split(".")[1:]])
-            converted[key] = torch.stack([state[name] for name in held]).reshape(declared.shape)
-            used.update(held)
+        elif key in given:
+            converted[key] = torch.stack([state[name] for name in given[key]]).reshape(shape)
+            used.update(given[key])
     return converted | {key: value for key, value in state.items() if key not in used}
 
 
-@cache
-def _first(family: str, generated: GeneratedModule) -> tuple[int, ...]:
-    """The subscripts of the first member of a family."""
-    found = (p.key.split(".") for p in generated.parameters)
-    return next(tuple(map(int, key[1:])) for key in found if key[0] == family and key[1:])
+def _by_family(keys: Iterable[str]) -> dict[str, list[str]]:
+    """The keys of each family, by subscript."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        family, *subscripts = key.split(".")
+        if all(k.isdigit() for k in subscripts):
+            found.setdefault(family, []).append(key)
+    for held in found.values():
+        held.sort(key=lambda key: [int(k) for k in key.split(".")[1:]])
+    return found
 
 
 # ── classes ────────────────────────────────────────────────────────────────────────────────────

@@ -34,6 +34,16 @@ def _orthogonal(like: Tensor, rows: int, columns: int) -> Tensor:
 '''
 
 
+CHAINED = (
+    "Along a long chain every slice is the identity between the bonds plus a little noise, so that"
+    " features that sum to one are handed through, however many the sites."
+)
+RESCALED = (
+    "A product of random factors is rarely as large as its mean over draws, so they are rescaled"
+    " together until the whole is."
+)
+
+
 def write_functions(initialization: Initialization) -> list[str]:
     """The functions that `reset_parameters` calls, to stand before the class; often none."""
     matrices = [draw for draw in initialization.draws.values() if isinstance(draw, Matrix)]
@@ -94,14 +104,14 @@ def number(value: float) -> str:
 
 
 def _docstring(initialization: Initialization) -> list[str]:
-    summary, rescaling = initialization.aim, initialization.rescaling
-    if rescaling is None:
-        return [f'"""{summary}"""']
-    why = (
-        "A product of random factors is rarely as large as its mean over draws, so they are"
-        " rescaled together until the whole is."
-    )
-    return [f'"""{summary}', "", *filled(why, 100 - INDENT), '"""']
+    reasons: list[str] = []
+    if initialization.chained:
+        reasons.append(CHAINED)
+    if initialization.rescaling is not None:
+        reasons.append(RESCALED)
+    if not reasons:
+        return [f'"""{initialization.aim}"""']
+    return [f'"""{initialization.aim}', "", *filled(" ".join(reasons), 100 - INDENT), '"""']
 
 
 def _draws(draws: dict[str, Draw], members: Members) -> list[str]:

@@ -28,7 +28,7 @@ from tncompile.emission.operations import (
     expression,
     positions_list,
 )
-from tncompile.emission.writer import call, legs, nested_list, statement
+from tncompile.emission.writer import TAB, WIDTH, call, legs, nested_list, statement
 from tncompile.lowering.program import (
     Add,
     Argument,
@@ -298,9 +298,13 @@ class _Printer:
         """A line for the positions of a gather, so that it stays readable."""
         device = f"device={self.scope.device}"
         items = positions_list(operation.positions)
-        self.lines += nested_list(
-            "positions = torch.tensor(", items, f", {device})", indent=self.indent
-        )
+        flat = f"[{', '.join(items)}]"
+        head = "positions = torch.tensor("
+        if self.indent + len(TAB) + len(flat) < WIDTH:
+            self.lines += call(head, [flat, device], indent=self.indent)
+            return
+        exploded = [f"{TAB}[", *(f"{TAB}{TAB}{item}," for item in items), f"{TAB}],"]
+        self.lines += [head, *exploded, f"{TAB}{device},", ")"]
 
     def _unbind(self, operation: Unbind, step: Step) -> None:
         """One line for all slices along an axis."""

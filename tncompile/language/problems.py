@@ -8,7 +8,7 @@ from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
 from tncompile.language.source import Span
 from tncompile.language.spelling import closest
 
-_HINT_BUDGET = 200_000
+_HINT_BUDGET = 50_000
 
 
 class Failed(Exception):  # noqa: N818 — control flow inside a stage, never seen outside

@@ -51,9 +51,9 @@ def value_text(value: Value, *, most: int | None = None) -> str:
         case int() if value.bit_length() > 200:
             return "a huge number"
         case tuple() if most is not None and len(value) > most:
-            return f"[{', '.join(map(str, value[:most]))}, … ({len(value)} items)]"
+            return f"[{', '.join(map(value_text, value[:most]))}, … ({len(value)} items)]"
         case tuple():
-            return f"[{', '.join(map(str, value))}]"
+            return f"[{', '.join(map(value_text, value))}]"
         case _:
             return repr(value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_MOST_EDITS = 3
 _MOST_COMPARED = 2_000
 """Candidates of a fitting length that are looked at, so that a huge file stays quick."""
 
@@ -11,8 +12,8 @@ _MOST_COMPARED = 2_000
 def closest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `name` is most likely a misspelling of; the first one on a tie.
 
-    One edit (insert, delete, replace, swap neighbors) is allowed for every three letters, at least
-    one, and something of the name has to remain. A different case alone costs nothing.
+    One edit (insert, delete, replace, swap neighbors) is allowed for every three letters, from one
+    to three, and something of the name has to remain. A different case alone costs nothing.
 
     >>> closest("widht", ["depth", "width"])
     'width'
@@ -22,7 +23,7 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     True
     """
     folded = name.casefold()
-    limit = max(1, len(name) // 3)
+    limit = min(max(1, len(name) // 3), _MOST_EDITS)
     best: str | None = None
     compared = 0
     for candidate in candidates:
@@ -44,23 +45,26 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def _edits(left: str, right: str, limit: int) -> int | None:
-    """The number of edits between two words (optimal string alignment); None above `limit`."""
-    if abs(len(left) - len(right)) > limit:
-        return None
+    """The number of edits between two words (optimal string alignment); None above `limit`.
+
+    Only the cells within `limit` of the diagonal are looked at: others hold more edits than that.
+    """
+    far = limit + 1
     before: list[int] = []
-    previous = list(range(len(right) + 1))
+    previous = [min(column, far) for column in range(len(right) + 1)]
     for row, letter in enumerate(left, start=1):
-        current = [row]
-        for column, other in enumerate(right, start=1):
+        current = [far] * (len(right) + 1)
+        current[0] = min(row, far)
+        for column in range(max(1, row - limit), min(len(right), row + limit) + 1):
             edits = min(
                 previous[column] + 1,
                 current[column - 1] + 1,
-                previous[column - 1] + (letter != other),
+                previous[column - 1] + (letter != right[column - 1]),
             )
             swapped = row > 1 and column > 1 and letter == right[column - 2]
-            if swapped and left[row - 2] == other:
+            if swapped and left[row - 2] == right[column - 1]:
                 edits = min(edits, before[column - 2] + 1)
-            current.append(edits)
+            current[column] = edits
         if min(current) > limit:
             return None
         before, previous = previous, current

@@ -10,12 +10,6 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from tncompile.language.source import SourceFile, Span
 
 
-def _span() -> Span:
-    """The keyword-only `span` of a node; outside equality and repr."""
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    return span
-
-
 def _equal(self: object, other: object) -> bool:
     """Equality of expressions without recursion: a sum may have thousands of terms."""
     pairs = [(self, other)]
@@ -43,7 +37,7 @@ class Name:
     """An identifier where it is declared or used."""
 
     text: str
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ class String:
     """A string literal; `value` has its escapes resolved, the span includes the quotes."""
 
     value: str
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
@@ -62,7 +56,7 @@ class Number:
     """An integer or a float literal; `text` is as written (`1e-3`)."""
 
     text: str
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
     @property
     def value(self) -> int | float:
@@ -75,7 +69,7 @@ class Boolean:
     """`true` or `false`."""
 
     value: bool
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,7 @@ class Reference:
     """A name used as a value."""
 
     name: Name
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +85,7 @@ class ListOf:
     """`[a, b, c]`."""
 
     items: tuple[Expression, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -101,7 +95,7 @@ class Unary:
 
     operator: str
     operand: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -113,7 +107,7 @@ class Binary:
     left: Expression
     right: Expression
     operator_span: Span = field(kw_only=True, compare=False, repr=False)
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -124,7 +118,7 @@ class Conditional:
     condition: Expression
     chosen: Expression
     otherwise: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -134,7 +128,7 @@ class Argument:
 
     name: Name | None
     value: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +137,7 @@ class Call:
 
     function: Expression
     arguments: tuple[Argument, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -153,7 +147,7 @@ class Item:
 
     value: Expression
     subscripts: tuple[Expression, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -163,7 +157,7 @@ class Pipe:
 
     value: Expression
     stage: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -173,7 +167,7 @@ class Repeat:
 
     subscript: Subscript
     stage: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -182,7 +176,7 @@ class TupleOf:
     """`(a, b)`: the values of an `output`, or the legs given to `reshape`."""
 
     items: tuple[Expression, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
@@ -190,7 +184,7 @@ class TupleOf:
 class Dots:
     """`...` in the legs given to `reshape`."""
 
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Expression = (
@@ -221,14 +215,14 @@ class Subscript:
     name: Name
     start: Expression
     stop: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Star:
     """`*` as the last subscript of a leg: all members."""
 
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +233,7 @@ class IndexLeg:
     subscripts: tuple[Expression | Star, ...] = ()
     face: Name | None = None
     optional: bool = False
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,14 +243,14 @@ class GroupLeg:
     legs: tuple[IndexLeg, ...]
     onehot: bool = False
     width: Expression | None = None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class DotsLeg:
     """`...`: any number of leading batch axes."""
 
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +258,7 @@ class SlicesLeg:
     """`p in a..b`: one axis whose slice `p` carries the legs that use `p`."""
 
     subscript: Subscript
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +266,7 @@ class ExpressionLeg:
     """An axis of a model's input given by an expression that is not a plain name (`2 * d`)."""
 
     size: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
@@ -287,7 +281,7 @@ class Let:
 
     names: tuple[Name, ...]
     value: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +290,7 @@ class Require:
 
     condition: Expression
     reason: String | None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +304,7 @@ class IndexDeclaration:
     subscripts: tuple[Subscript, ...]
     size: Expression
     condition: Expression | None = None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +313,7 @@ class IndexStatement:
 
     kind: str
     declarations: tuple[IndexDeclaration, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +321,7 @@ class BatchStatement:
     """`batch s, t`."""
 
     names: tuple[Name, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +331,7 @@ class WindowStatement:
     name: Name
     function: Name
     arguments: tuple[Argument, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +342,7 @@ class InputStatement:
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     condition: Expression | None = None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,14 +351,14 @@ class Scheme:
 
     name: Name
     arguments: tuple[Argument, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
     """`frozen`."""
 
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +366,7 @@ class Share:
     """`share k, l`."""
 
     names: tuple[Name, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +376,7 @@ class Tie:
     name: Name
     subscripts: tuple[Expression, ...]
     conjugate: bool
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +384,7 @@ class If:
     """`if condition` after the legs of a tensor or a bias."""
 
     condition: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +397,7 @@ class UnknownAttribute:
     name: Name
     arguments: tuple[Argument, ...] | None = None
     rest: tuple[UnknownAttribute, ...] = ()
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
@@ -417,7 +411,7 @@ class TensorStatement:
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +421,7 @@ class BiasStatement:
     name: Name
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,7 +432,7 @@ class OutputStatement:
     legs: tuple[Leg, ...]
     log: Name | None = None
     attributes: tuple[Attribute, ...] = ()
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 # ── statements of models and rewrites ──────────────────────────────────────────────────────────
@@ -451,7 +445,7 @@ class Extern:
     path: String
     arguments: tuple[Argument, ...]
     shape: tuple[Leg, ...] | None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,7 +456,7 @@ class PartStatement:
     subscripts: tuple[Subscript, ...]
     value: Call | Extern
     attributes: tuple[Attribute, ...]
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,7 +464,7 @@ class ModelOutput:
     """`output x + down(h)` or `output (y, h)` of a model."""
 
     value: Expression
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,7 +474,7 @@ class RewriteRule:
     kind: str
     pattern: String
     target: Call | None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Statement = (
@@ -507,7 +501,7 @@ class Type:
 
     name: Name
     length: Expression | None = None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -517,7 +511,7 @@ class Parameter:
     name: Name
     type: Type
     default: Expression | None = None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,7 +520,7 @@ class Import:
 
     path: String
     names: tuple[Name, ...] | None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,7 +532,7 @@ class Block:
     parameters: tuple[Parameter, ...]
     statements: tuple[Statement, ...]
     doc: str | None = None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,7 +543,7 @@ class Instance:
     name: Name
     target: Call
     doc: str | None = None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,7 +553,7 @@ class Rewrite:
     name: Name
     rules: tuple[RewriteRule, ...]
     doc: str | None = None
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Declaration = Import | Block | Instance | Rewrite
@@ -570,7 +564,7 @@ class Comment:
     """`# text`, for the formatter."""
 
     text: str
-    span: Span = _span()
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

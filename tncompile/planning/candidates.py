@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from tncompile.network.contraction import ContractionTree, Operand, build_tree
 from tncompile.network.model import TensorNetwork
@@ -29,6 +30,9 @@ DENSE_LIMIT = 2**31
 
 HOPELESS = 64
 """A tree with this many times the multiply-adds of the best is not worth lowering."""
+
+FEW = 2
+"""How many candidates of a network beyond the search are lowered, which takes seconds each."""
 
 MATERIALIZE = "materialize dense"
 
@@ -60,11 +64,12 @@ def candidates(
         shape = _shape(len(problem.terms), priced[1], known)
         names.setdefault(shape, []).append(name)
         chosen.setdefault(shape, priced)
-    least = min(price for price, _ in chosen.values())
+    prices = sorted(price for price, _ in chosen.values())
+    limit = prices[:FEW][-1] if len(problem.terms) > LARGEST else HOPELESS * prices[0]
     return tuple(
         Candidate(tuple(names[shape]), build_tree(network, given, pairs), price)
         for shape, (price, pairs) in chosen.items()
-        if price <= HOPELESS * least or MATERIALIZE in names[shape]
+        if price <= limit or MATERIALIZE in names[shape]
     )
 
 
@@ -76,7 +81,7 @@ def _paths(
         yield "nothing to contract", (0, ())
         return
     family = longest_family(Contracting(problem))
-    swept = dict(sweeps(problem))
+    swept = dict(islice(sweeps(problem), 1 if len(problem.terms) > LARGEST else None))
     if family > SHORTEST:
         batched = dict(_by_levels(problem, effort))
         yield from batched.items()
@@ -110,8 +115,9 @@ def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
 
 
 def _by_levels(problem: Problem, effort: Effort) -> Iterator[tuple[str, Priced]]:
+    large = len(problem.terms) > LARGEST
     for merged in (0, 1, 2):
-        for least in (4, 24):
+        for least in (24,) if large else (4, 24):
             contracting = Contracting(problem)
             attached = attach(contracting)
             if merged:

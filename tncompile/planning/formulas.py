@@ -90,7 +90,7 @@ def apply(
         case Concatenate():
             return _concatenate(device, given, needs, shape)
         case Gather() | Lookup() | Pick():
-            return _rows(device, given[0], shape)
+            return _rows(device, given, shape, len(needs))
         case Pad(_, _, _):
             return _pad(device, given[0], shape)
         case Digit() | Mix() | Range() | OneHot() | Mask() | Ones():
@@ -369,9 +369,10 @@ def rescaled(device: Device, source: Ghost, axes: tuple[int, ...]) -> tuple[Made
 # ── ids and constants ───────────────────────────────────────────────────────────────────────────
 
 
-def _rows(device: Device, table: Ghost, shape: Shape) -> Made:
-    """Entries of a table by position; its gradient begins as a table of zeros."""
+def _rows(device: Device, given: list[Ghost], shape: Shape, sources: int) -> Made:
+    """Entries of a table by the ids that come second; its gradient begins as zeros."""
     device.call()
+    table = given[0]
     result = device.new(shape, table.width)
     device.copied(result, device.profile.gather_bandwidth)
     before = table.shape
@@ -382,9 +383,9 @@ def _rows(device: Device, table: Ghost, shape: Shape) -> Made:
         gradient = _one(gradients)
         device.stream(gradient, flops=gradient.count)
         device.work.seconds += gradient.bytes / device.profile.gather_bandwidth
-        return [made]
+        return [made, *(None for _ in range(sources - 1))]
 
-    return Made(result, (), back)
+    return Made(result, tuple(given[1:]), back)
 
 
 def _constant_or_ids(

@@ -72,9 +72,8 @@ def merge_parameters(contracting: Contracting, attached: Attached, rounds: int) 
         matching = best_matching(contracting, frozenset(waiting), least=2)
         if not matching:
             return attached
-        following = Attached(
-            {k: v for k, v in attached.inputs.items() if not any(k in pair for pair in matching)}
-        )
+        paired = {term for pair in matching for term in pair}
+        following = Attached({k: v for k, v in attached.inputs.items() if k not in paired})
         merged: list[tuple[int, list[int]]] = []
         for left, right in matching:
             given = attached.inputs.get(left, []) + attached.inputs.get(right, [])

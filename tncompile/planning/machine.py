@@ -38,7 +38,7 @@ class MachineProfile:
         for (low, slow), (high, fast) in pairwise(points):
             if side <= high:
                 share = math.log(side / low) / math.log(high / low)
-                return slow * (fast / slow) ** share
+                return float(slow * (fast / slow) ** share)
         return points[-1][1]
 
     def pass_seconds(self, count: float) -> float:

@@ -70,9 +70,9 @@ def search(problem: Problem, effort: Effort, progress: Progress | None = None) -
     else:
         path = _greedy(problem, effort, lambda done: report(done, total))
         found[path] = "greedy"
-        for done, objective in enumerate(("flops", "combo")[: 2 if effort.subtrees else 0]):
+        for done, name in enumerate(("flops", "combo")[: 2 if effort.subtrees else 0]):
             report(total - 2 + done, total)
-            found.setdefault(_reconfigured(problem, path, objective, effort.subtrees), objective)
+            found.setdefault(_reconfigured(problem, path, name, effort.subtrees), name)
     report(total, total)
     return {name: path for path, name in found.items()}
 

@@ -88,6 +88,7 @@ class State:
     nodes: list[Node] = field(default_factory=list)
     origin: dict[str, str] = field(default_factory=dict)
     differentiable: set[str] = field(default_factory=set)
+    positions: Ghost | None = None  # those of the last gather: a name that the source uses again
 
     def shape(self, extents: tuple[Extent, ...]) -> Shape:
         """A shape at the planned run-time sizes."""
@@ -125,19 +126,14 @@ def trace(
 def _run_forward(state: State, program: TensorProgram) -> tuple[Work, ...]:
     device, memory = state.device, state.device.memory
     works: list[Work] = []
-    positions: Ghost | None = None
     for number, step in enumerate(program.steps):
         device.work = Work()
         works.append(device.work)
-        if isinstance(step.operation, Gather):
-            if positions is not None:
-                memory.free(positions)
-            positions = device.memory.new((len(step.operation.positions),), ID_WIDTH)
         _step(state, program, number, step.operation)
         for name in step.drops:
             memory.free(state.names.pop(name))
-    if positions is not None:
-        memory.free(positions)
+    if state.positions is not None:
+        memory.free(state.positions)
     returned = {program.result, program.log}
     for name in [name for name in state.names if name not in returned]:
         memory.free(state.names.pop(name))
@@ -176,9 +172,21 @@ def _step(state: State, program: TensorProgram, number: int, operation: Operatio
             read = sources(operation)
             needs = tuple(source in state.differentiable for source in read)
             shape = state.shape(program.values[operation.result].shape)
-            made = apply(device, operation, [names[name] for name in read], needs, shape)
+            given = [names[name] for name in read]
+            if isinstance(operation, Gather):
+                given.append(_positions(state, operation))
+            made = apply(device, operation, given, needs, shape)
             names[operation.result] = made.result
             _record(state, number, (operation.result,), read, needs, made)
+
+
+def _positions(state: State, operation: Gather) -> Ghost:
+    """The positions of a gather as a tensor, in place of those of the gather before."""
+    made = state.device.memory.new((len(operation.positions),), ID_WIDTH)
+    if state.positions is not None:
+        state.device.memory.free(state.positions)
+    state.positions = made
+    return made
 
 
 def _record(

@@ -85,6 +85,7 @@ class BlockNames:
     block: Block
     scope: dict[str, Declared] = field(default_factory=dict)
     repeated: list[tuple[Name, Declared]] = field(default_factory=list)
+    repeated_names: set[str] = field(default_factory=set)
     values: list[Use] = field(default_factory=list)
     expressions: list[Expression] = field(default_factory=list)
     legs: list[LegUse] = field(default_factory=list)
@@ -93,7 +94,7 @@ class BlockNames:
 
     def ambiguous(self, name: Name) -> bool:
         """Whether the name is declared twice (TN202): which one is meant is not known."""
-        return any(later.text == name.text for later, _ in self.repeated)
+        return name.text in self.repeated_names
 
     @property
     def used(self) -> set[str]:
@@ -126,6 +127,7 @@ class _Collector:
         declared = Declared(name, kind, arity)
         if earlier is not None:
             self.names.repeated.append((name, earlier))
+            self.names.repeated_names.add(name.text)
         elif kind == "subscript":
             self.local[name.text] = declared
         else:

@@ -11,6 +11,7 @@ from tncompile.language.checking.names import (
     Declared,
     LegUse,
     TieUse,
+    Use,
 )
 from tncompile.language.diagnostics import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS
@@ -34,6 +35,15 @@ def kind_text(declared: Declared) -> str:
     return with_article(_READABLE.get(declared.kind, declared.kind))
 
 
+def _first_uses(uses: Iterable[Use]) -> Iterator[tuple[Use, tuple[Label, ...]]]:
+    """Each wrong name once: where it is used first, and labels for the next few uses."""
+    grouped: dict[str, list[Use]] = {}
+    for use in uses:
+        grouped.setdefault(use.name.text, []).append(use)
+    for first, *others in grouped.values():
+        yield first, tuple(Label(use.name.span, "and here") for use in others[:3])
+
+
 def _of_kinds(names: BlockNames, kinds: Iterable[str]) -> list[str]:
     wanted = set(kinds)
     return [name for name, declared in names.scope.items() if declared.kind in wanted]
@@ -41,48 +51,52 @@ def _of_kinds(names: BlockNames, kinds: Iterable[str]) -> list[str]:
 
 def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN201: an expression uses parameters, lengths, `let` values and subscripts."""
-    for use in names.values:
-        if (use.found is not None and use.found.kind in VALUE_KINDS) or names.ambiguous(use.name):
-            continue
+    wrong = (
+        use
+        for use in names.values
+        if not (use.found is not None and use.found.kind in VALUE_KINDS)
+        and not names.ambiguous(use.name)
+    )
+    for use, others in _first_uses(wrong):
         if use.found is not None:
-            yield _wrong_kind(
-                use.name, use.found, "a value", "expressions use parameters and `let`s"
-            )
+            note = "expressions use parameters and `let`s"
+            yield _wrong_kind(use, "a value", note, others)
         elif use.name.text in FUNCTIONS and use.name.text not in names.scope:
-            yield problem(
-                Code.UNKNOWN_NAME,
-                f"`{use.name.text}` is a function",
-                use.name.span,
-                "a function is no value",
-                notes=("functions are called, they cannot be passed on",),
-                hint=f"call it: `{FUNCTIONS[use.name.text].signature}`",
-            )
+            yield _function_as_value(use.name, others)
         else:
             candidates = _of_kinds(names, VALUE_KINDS)
-            yield _unknown(
-                use.name,
-                names,
-                candidates,
-                "value",
-                suggestions,
-                "declare it with `let`, or as a parameter",
-            )
+            hint = "declare it with `let`, or as a parameter"
+            yield _unknown(use.name, names, candidates, "value", suggestions, hint, others)
+
+
+def _function_as_value(name: Name, others: tuple[Label, ...]) -> Diagnostic:
+    return problem(
+        Code.UNKNOWN_NAME,
+        f"`{name.text}` is a function",
+        name.span,
+        "a function is no value",
+        secondary=others,
+        notes=("functions are called, they cannot be passed on",),
+        hint=f"call it: `{FUNCTIONS[name.text].signature}`",
+    )
 
 
 def unknown_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN201: a leg is an index, a bond, a hyper, a batch axis or a window."""
-    for use in names.legs:
-        if use.found is not None and use.found.kind in LEG_KINDS:
-            continue
-        if names.ambiguous(use.leg.name):
-            continue
+    wrong = (
+        Use(use.leg.name, use.found)
+        for use in names.legs
+        if not (use.found is not None and use.found.kind in LEG_KINDS)
+        and not names.ambiguous(use.leg.name)
+    )
+    for use, others in _first_uses(wrong):
         if use.found is not None:
             note = "legs are indices, bonds, hypers and batch axes"
-            yield _wrong_kind(use.leg.name, use.found, "a leg", note)
+            yield _wrong_kind(use, "a leg", note, others)
         else:
             candidates = _of_kinds(names, LEG_KINDS)
-            hint = f"declare it before: `index {use.leg.name.text} = …`"
-            yield _unknown(use.leg.name, names, candidates, "index", suggestions, hint)
+            hint = f"declare it before: `index {use.name.text} = …`"
+            yield _unknown(use.name, names, candidates, "index", suggestions, hint, others)
 
 
 def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
@@ -92,7 +106,8 @@ def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
         if names.ambiguous(name):
             continue
         if use.found is not None and use.found.kind != "tensor":
-            yield _wrong_kind(name, use.found, "a tensor", "a tensor is tied to a tensor")
+            note = "a tensor is tied to a tensor"
+            yield _wrong_kind(Use(name, use.found), "a tensor", note, ())
         elif use.found is None and name.text == use.tensor.name.text:
             yield problem(
                 Code.UNKNOWN_NAME,
@@ -105,7 +120,7 @@ def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
         elif use.found is None:
             candidates = _of_kinds(names, ("tensor",))
             hint = "declare the tensor before the one that is tied to it"
-            yield _unknown(name, names, candidates, "tensor", suggestions, hint)
+            yield _unknown(name, names, candidates, "tensor", suggestions, hint, ())
 
 
 def unknown_share(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
@@ -205,13 +220,15 @@ def _binds(names: BlockNames, parameter: str, length: str | None) -> bool:
     )
 
 
-def _wrong_kind(name: Name, found: Declared, wanted: str, note: str) -> Diagnostic:
+def _wrong_kind(use: Use, wanted: str, note: str, others: tuple[Label, ...]) -> Diagnostic:
+    found = use.found
+    assert found is not None
     return problem(
         Code.UNKNOWN_NAME,
-        f"`{name.text}` is {kind_text(found)}, not {wanted}",
-        name.span,
-        f"{kind_text(found)}",
-        secondary=(Label(found.name.span, "declared here"),),
+        f"`{use.name.text}` is {kind_text(found)}, not {wanted}",
+        use.name.span,
+        kind_text(found),
+        secondary=(Label(found.name.span, "declared here"), *others),
         notes=(note,),
         hint=f"use {wanted} here",
     )
@@ -224,6 +241,7 @@ def _unknown(
     what: str,
     suggestions: Suggestions,
     hint: str,
+    others: tuple[Label, ...],
 ) -> Diagnostic:
     later = names.scope.get(name.text)
     if later is not None:
@@ -232,7 +250,7 @@ def _unknown(
             f"`{name.text}` is used before it is declared",
             name.span,
             "not declared yet",
-            secondary=(Label(later.name.span, "declared here"),),
+            secondary=(Label(later.name.span, "declared here"), *others),
             notes=("every name is declared before it is used",),
             hint="move the declaration up",
         )
@@ -243,6 +261,7 @@ def _unknown(
         f"there is no {what} `{name.text}`",
         name.span,
         "unknown name",
+        secondary=others,
         notes=(known,),
         hint=f"did you mean `{close}`?" if close else hint,
     )

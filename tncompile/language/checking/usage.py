@@ -111,6 +111,8 @@ def function_problems(node: Call, suggestions: Suggestions) -> Iterator[Diagnost
     if name is not None and name in FUNCTIONS:
         yield from _argument_problems(node, name, FUNCTIONS[name])
         return
+    if isinstance(node.function, Call):
+        return  # the call inside is the mistake
     close = suggestions.closest(name, tuple(FUNCTIONS)) if name else None
     yield _misplaced(
         f"there is no function `{name}`" if name else "only functions can be called",

@@ -11,7 +11,7 @@ from tncompile.language.resolved import Value, value_text
 from tncompile.language.source import Span
 from tncompile.language.syntax import Expression
 
-MOST_STEPS = 10_000_000
+MOST_STEPS = 5_000_000
 
 
 class Budget:

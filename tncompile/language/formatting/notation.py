@@ -266,7 +266,10 @@ class Notation:
         )
 
     def _chain(self, expression: Binary | Pipe) -> Doc:
-        """Operators of one strength that group to the left, without recursion along the chain."""
+        """Operators of one strength that group to the left.
+
+        Conditions and stages stand below each other where they do not fit, sums fill their lines.
+        """
         binding = _binding(expression)
         if isinstance(expression, Binary) and expression.operator == "**":
             left = self.expression(expression.left, POSTFIX)
@@ -280,7 +283,8 @@ class Notation:
             else:
                 operator, right, first = first.operator, first.right, first.left
                 doc = self.expression(right, binding + 1)
-            links.append(concat(LINE, f"{operator} ", doc))
+            link = concat(LINE, f"{operator} ", doc)
+            links.append(group(link) if binding > COMPARISON else link)
         return group(nest(2, self.expression(first, binding), *reversed(links)))
 
     def _postfix(self, expression: Call | Item) -> Doc:

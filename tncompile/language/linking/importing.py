@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +87,17 @@ def _read(written: String, path: Path, name: str) -> SourceFile:
             data = stream.read(_MOST_BYTES)
     except (OSError, ValueError):
         raise _not_found(written) from None
+    if len(data) == _MOST_BYTES:  # perhaps cut inside a character
+        return SourceFile(name, data.decode("utf-8", errors="ignore"))
     return decode(data, name)
 
 
 def decode(data: bytes, name: str) -> SourceFile:
-    """The text of a file; TN103 in a `CompileError` at the first byte that is not UTF-8."""
+    """The text of a file; TN103 in a `CompileError` at the first byte that is not UTF-8.
+
+    A byte order mark at the start is none of the text.
+    """
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return SourceFile(name, data.decode("utf-8"))
     except UnicodeDecodeError as error:

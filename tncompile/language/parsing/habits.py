@@ -136,6 +136,16 @@ def _comparison(situation: Situation) -> Advice | None:
             "`=` gives a value to a name",
             "`==` compares: `n == 4`",
         )
+    if situation.terminal == "ASSIGN" and "COLON" in situation.expected:
+        name = situation.word_at(-1)
+        hint = f"say what it is: `{name}: int = …`"
+        return Advice("the type is missing", "a parameter has a type", hint)
+    if situation.terminal == "ASSIGN" and situation.statement in ("TENSOR", "BIAS"):
+        return Advice(
+            f"a `{situation.statement.lower()}` is given no value",
+            "it is trained",
+            "its legs say its shape, and `init SCHEME` its first values",
+        )
     if situation.terminal == "EQUAL" and "ASSIGN" in situation.expected:
         return Advice("`==` gives no value", "`==` compares", "write `=`")
     return None
@@ -245,6 +255,20 @@ def _number_before_name(situation: Situation) -> Advice | None:
     return Advice(f"unexpected {shown(word)}", "a name begins with a letter", hint)
 
 
+def _bare_point(situation: Situation) -> Advice | None:
+    """`.5` and `1.`."""
+    if situation.terminal != "DOT":
+        return None
+    before, after = situation.around(-1), situation.around(1)
+    if after is not None and after.kind == "NUMBER" and "NUMBER" in situation.expected:
+        hint = f"write `0.{situation.text_of(after)}`"
+    elif before is not None and before.kind == "NUMBER":
+        hint = f"write `{situation.text_of(before)}.0`"
+    else:
+        return None
+    return Advice("unexpected `.`", "digits stand on both sides of the point", hint)
+
+
 def _wrong_block(situation: Situation) -> Advice | None:
     """A statement outside of all blocks, or in a block of another kind."""
     word = situation.text
@@ -313,6 +337,7 @@ _HABITS: tuple[Callable[[Situation], Advice | None], ...] = (
     _loop,
     _comment,
     _number_before_name,
+    _bare_point,
     _misplaced_attribute,
     _wrong_block,
     _foreign_word,

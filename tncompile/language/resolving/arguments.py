@@ -235,7 +235,7 @@ def _python_text(held: object) -> str:
     """How a Python value is quoted: as in the language where it can be written there."""
     value = python_value(held)
     if not isinstance(value, str):
-        return _shortened(value_text(value))
+        return _shortened(value_text(value, most=16))
     return _shortened(repr(held)) if isinstance(held, str) else f"<{type(held).__name__}>"
 
 

@@ -32,6 +32,12 @@ class Attributes:
         formulas = (self.condition, self.argument, *self.tie_subscripts)
         return 1 + sum(formula.steps for formula in formulas if formula is not None)
 
+    @property
+    def absent(self) -> bool:
+        """Whether no member exists, whatever its subscripts; raises `Failed`."""
+        condition = self.condition
+        return condition is not None and not condition.steps and not condition.truth({})
+
     def exists(self, frame: Frame) -> bool:
         """Whether the member is there; raises `Failed`."""
         return self.condition is None or self.condition.truth(frame)

@@ -106,16 +106,14 @@ def resolve_index(declaration: IndexDeclaration, kind: str, state: Resolution) -
 
 def _declare_members(declaration: IndexDeclaration, family: IndexFamily, state: Resolution) -> None:
     scope, name = state.scope, declaration.name
+    variables = frozenset(subscript.name.text for subscript in declaration.subscripts)
+    condition = compile_condition(declaration.condition, scope, variables)
+    if condition is not None and not condition.steps and not condition.truth({}):
+        family.absent = True
+        return
     ranges = compile_ranges(declaration.subscripts, scope)
     members = unroll(ranges, scope, state.limits.left(family.kind))
-    state.limits.declare(family.kind, len(members.keys))
     family.prefixes.update((prefix, []) for prefix in members.prefixes)
-    variables = frozenset(bounds.name for bounds in ranges)
-    condition = (
-        compile_expression(declaration.condition, scope, variables)
-        if declaration.condition is not None
-        else None
-    )
     size = _Size(declaration, state, variables)
     cost = size.steps + (condition.steps if condition else 0)
     scope.budget.charge(cost * len(members.keys), name.span)
@@ -128,7 +126,15 @@ def _declare_members(declaration: IndexDeclaration, family: IndexFamily, state: 
             family.prefixes[key[:depth]].append(full)
         state.sizes[full] = number = size.of(full, frame)
         state.indices.append(ResolvedIndex(full, family.kind, number, name.text, key, name.span))
+    state.limits.declare(family.kind, len(family.members))
     family.absent = not family.members and len(members.keys) > 0
+
+
+def compile_condition(
+    condition: Expression | None, scope: Scope, variables: frozenset[str]
+) -> Formula | None:
+    """The condition after `if`, if there is one; raises `Failed`."""
+    return None if condition is None else compile_expression(condition, scope, variables)
 
 
 class _Size:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics import Code, Label
-from tncompile.language.evaluating.formulas import Frame, compile_expression
+from tncompile.language.evaluating.formulas import Frame
 from tncompile.language.problems import Failed, counted, problem
 from tncompile.language.resolved import (
     ResolvedAxis,
@@ -15,6 +15,7 @@ from tncompile.language.resolved import (
     ResolvedSlice,
     member_name,
 )
+from tncompile.language.resolving.declaring import compile_condition
 from tncompile.language.resolving.legs import Legs, compile_legs
 from tncompile.language.resolving.state import Resolution
 from tncompile.language.resolving.tensors import widest_span
@@ -71,14 +72,16 @@ class _Plan:
 
 def _unroll(statement: InputStatement, state: Resolution) -> list[ResolvedInput]:
     scope, name = state.scope, statement.name.text
+    family_variables = tuple(subscript.name.text for subscript in statement.subscripts)
+    condition = compile_condition(statement.condition, scope, frozenset(family_variables))
+    if condition is not None and not condition.steps and not condition.truth({}):
+        return []
     ranges = compile_ranges(statement.subscripts, scope)
     keys: Sequence[Key] = unroll(ranges, scope, state.limits.left("input")).keys
-    state.limits.declare("input", len(keys))
-    family_variables = tuple(bounds.name for bounds in ranges)
-    if statement.condition is not None:
-        condition = compile_expression(statement.condition, scope, frozenset(family_variables))
+    if condition is not None:
         scope.budget.charge(len(keys) * condition.steps, statement.name.span)
         keys = [key for key, frame in frames(ranges, keys) if condition.truth(frame)]
+    state.limits.declare("input", len(keys))
     if not keys:
         return []
     _check_onehot(statement.legs, state)

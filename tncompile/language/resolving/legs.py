@@ -61,7 +61,9 @@ class _Indices:
 
     def _names(self, frame: Frame) -> Names:
         key = tuple([formula.integer(frame) for formula in self.subscripts])
-        if self.star:
+        if self.star and self.family.absent:
+            members = None
+        elif self.star:
             members = tuple(self.family.members.values()) if not key else self._below(key)
         else:
             name = self.family.members.get(key)
@@ -80,7 +82,7 @@ class _Indices:
         family = self.family
         wanted = member_name(family.name.text, key)
         if self.star:
-            wanted = f"{wanted[:-1]}, *]"
+            wanted = f"{wanted[:-1]}, *]" if key else f"{wanted}[*]"
         if family.absent:
             message, note = (
                 f"there is no `{wanted}`",
@@ -96,7 +98,7 @@ class _Indices:
             message,
             note,
             f"write `{text}?` if the leg is to be left out where the member is missing"
-            if not self.star
+            if family.absent or not self.star
             else "use a subscript that the family has",
         )
 
@@ -259,6 +261,16 @@ class Legs:
     def steps(self) -> int:
         """What one member costs."""
         return sum(leg.steps for leg in self.compiled)
+
+    def foresee(self, members: int) -> None:
+        """TN501 before anything is unrolled, where `*` legs alone are too many; raises `Failed`."""
+        starred = sum(
+            len(part.family.members)
+            for leg in self.compiled
+            for part in leg.parts
+            if part.star and not part.subscripts
+        )
+        self.state.limits.foresee(members * starred, self.span)
 
     def axes(self, frame: Frame, name: str) -> tuple[ResolvedAxis, ...] | None:
         """The axes of one member, None where a leg failed (now or for a member before)."""

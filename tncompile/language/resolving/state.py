@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tncompile.language.diagnostics import Code
-from tncompile.language.evaluating.scope import Scope
 from tncompile.language.evaluating.arithmetic import LARGEST_VALUE
+from tncompile.language.evaluating.scope import Scope
 from tncompile.language.problems import Failed, Problems
 from tncompile.language.resolved import (
     IndexKind,

@@ -56,18 +56,21 @@ class TensorResolver:
 
     def _unroll(self, statement: TensorStatement, family: TensorFamily) -> None:
         state = self._state
-        ranges = compile_ranges(statement.subscripts, state.scope)
-        keys = unroll(ranges, state.scope, state.limits.left("tensor")).keys
-        state.limits.declare("tensor", len(keys))
-        variables = frozenset(bounds.name for bounds in ranges)
+        variables = frozenset(subscript.name.text for subscript in statement.subscripts)
         span = widest_span(statement.subscripts, statement.name.span)
         attributes = compile_attributes(statement.attributes, state.scope, variables)
+        if attributes.absent:
+            return
+        ranges = compile_ranges(statement.subscripts, state.scope)
+        keys = unroll(ranges, state.scope, state.limits.left("tensor")).keys
         present = self._present(ranges, keys, attributes, span)
+        state.limits.declare("tensor", len(present))
         if not present:
             return
         legs = compile_legs(
             statement.name.text, statement.legs, span, state, variables, trainable=True
         )
+        legs.foresee(len(present))
         state.scope.budget.charge(len(present) * (legs.steps + attributes.steps), span)
         alone = bool(ranges) and len(present) == 1
         for key, frame in frames(ranges, present):

@@ -36,8 +36,12 @@ class Limits:
 
     def attach(self, legs: int, span: Span) -> None:
         """Count the legs of one more tensor; `span` is the range that makes so many."""
+        self.foresee(legs, span)
         self._legs += legs
-        if self._legs > MOST_LEGS:
+
+    def foresee(self, legs: int, span: Span) -> None:
+        """TN501 at `span` where `legs` more are too many; raises `Failed`."""
+        if self._legs + legs > MOST_LEGS:
             raise Failed(
                 problem(
                     Code.TOO_MANY,
@@ -109,7 +113,8 @@ def unroll(ranges: tuple[Range, ...], scope: Scope, left: int) -> Members:
     prefixes: list[Key] = []
     names: tuple[str, ...] = ()
     for level, bounds in enumerate(ranges):
-        scope.budget.charge(len(keys) * (bounds.start.steps + bounds.stop.steps), bounds.span)
+        cost = 1 + bounds.start.steps + bounds.stop.steps
+        scope.budget.charge(len(keys) * cost, bounds.span)
         longer: list[Key] = []
         for key in keys:
             numbers = evaluate_range(bounds, dict(zip(names, key, strict=True)))

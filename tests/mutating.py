@@ -1,0 +1,63 @@
+"""Wrong programs from good ones: tokens deleted, doubled, swapped, misspelled or replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from tncompile.language.parsing.lexing import Token, tokenize
+from tncompile.language.parsing.tables import load_tables
+from tncompile.language.source import SourceFile
+
+SHARED = Path(__file__).parents[2] / "shared" / "programs"
+SAMPLE = Path(__file__).with_name("sample.tn")
+
+
+def good_texts() -> list[str]:
+    """The texts of the acceptance programs, and a sample of the rest of the language."""
+    paths = [SAMPLE, *sorted(SHARED.glob("good/*.tn"))]
+    return [path.read_text(encoding="utf-8") for path in paths]
+
+
+_TEXTS = good_texts()
+_STRANGE = (";", "$", '"', '"""', "(", ")", "[", "]", "{", "}", "->", ":", "=", "==", "\n", "\0")
+_WORDS = ("if", "tensor", "as", "init", "for", "net", "x", "log", "onehot", "repeat", "in", "12")
+
+
+@st.composite
+def mutated_programs(draw: st.DrawFn) -> str:
+    """A good program with one to three changes."""
+    text = draw(st.sampled_from(_TEXTS))
+    for _ in range(draw(st.integers(1, 3))):
+        text = _change(draw, text)
+    return text
+
+
+def _change(draw: st.DrawFn, text: str) -> str:
+    tokens, _ = tokenize(SourceFile("a.tn", text), load_tables())
+    here = draw(st.sampled_from(tokens))
+    match draw(st.sampled_from(("delete", "double", "swap", "misspell", "replace", "cut"))):
+        case "delete":
+            return text[: here.start] + text[here.end :]
+        case "double":
+            return f"{text[: here.end]} {text[here.start :]}"
+        case "swap":
+            return _swap(text, here, draw(st.sampled_from(tokens)))
+        case "misspell":
+            place = draw(st.integers(here.start, max(here.start, here.end - 1)))
+            return text[:place] + draw(st.sampled_from("abz_9é ")) + text[place + 1 :]
+        case "replace":
+            other = draw(st.sampled_from(_STRANGE + _WORDS))
+            return f"{text[: here.start]} {other} {text[here.end :]}"
+        case _:
+            return text[: here.start]
+
+
+def _swap(text: str, one: Token, other: Token) -> str:
+    one, other = sorted((one, other), key=lambda token: token.start)
+    if one.end > other.start:
+        return text
+    between = text[one.end : other.start]
+    moved = text[other.start : other.end] + between + text[one.start : one.end]
+    return text[: one.start] + moved + text[other.end :]

@@ -1,0 +1,321 @@
+"""Emitted source: it means what the network means, reads well, and is the same every time."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import tncompile
+from tests.modules import ALL, Subject, tensors
+from tests.oracle import contract
+from tests.strategies import Sketch, network, random_sketch, random_tree
+from tests.test_lowering import random_tensors
+from tncompile.compiler import Options, norm_program, plan_network
+from tncompile.emission import GeneratedModule, emit
+from tncompile.emission.initialization import initialize
+from tncompile.emission.naming import MODULE_ATTRIBUTES, Members, Names, hidden, identifier
+from tncompile.emission.operations import Scope
+from tncompile.emission.statements import write_steps
+from tncompile.lowering import lower
+from tncompile.lowering.program import (
+    Argument,
+    Concatenate,
+    Extent,
+    Gather,
+    Operation,
+    Stack,
+    Step,
+    TensorProgram,
+    Unbind,
+    Value,
+    sources,
+)
+from tncompile.network.model import DOTS, TensorNetwork
+
+ROOT = Path(__file__).parents[1]
+
+
+def generated(net: TensorNetwork, seed: int) -> GeneratedModule:
+    """The module of a network along a tree that the seed decides."""
+    planned = plan_network(net, Options(search="fast"))
+    program = lower(net, random_tree(net, seed))
+    return emit(net, planned, program, initialize(net, norm_program))
+
+
+def run_alone(made: GeneratedModule) -> type[nn.Module]:
+    """The class, from nothing but the text."""
+    namespace: dict[str, type[nn.Module]] = {}
+    exec(compile(made.source, "emitted.py", "exec"), namespace)
+    return namespace[made.class_name]
+
+
+def due(sketch: Sketch, parameters: dict[str, Tensor], inputs: dict[str, Tensor]) -> Tensor:
+    """The output by brute force, `...` as one axis."""
+    operands: list[tuple[Tensor, tuple[str, ...]]] = []
+    for name, legs in sketch.inputs.items():
+        value = inputs[name]
+        if name in sketch.ids:
+            sizes = [sketch.sizes[leg] or 1 for leg in sketch.ids[name]]
+            eye = torch.eye(int(torch.tensor(sizes).prod()), dtype=torch.float64)
+            value = eye[value].reshape(*value.shape, *sizes)
+        operands.append((value.flatten(0, 1) if DOTS in legs else value, legs))
+    operands += [(parameters[name], legs) for name, legs in sketch.weights.items()]
+    made = contract(operands, sketch.output)
+    if sketch.bias:
+        ones = [
+            (torch.ones(size), (leg,)) for size, leg in zip(made.shape, sketch.output, strict=True)
+        ]
+        made = made + contract([(parameters["beta"], sketch.bias), *ones], sketch.output)
+    return made
+
+
+@given(seed=st.integers(0, 2**32), log=st.booleans())
+@settings(max_examples=60)
+def test_the_source_alone_is_the_sum_of_products(seed: int, log: bool) -> None:
+    sketch = random_sketch(seed)
+    if log:
+        sketch = Sketch(sketch.sizes, sketch.inputs, sketch.weights, sketch.output, sketch.ids)
+    made = generated(network(sketch, log=log), seed)
+    module = run_alone(made)().double()
+    parameters, inputs = random_tensors(sketch, seed)
+    module.load_state_dict(parameters)
+    leaves = [x.requires_grad_() if x.is_floating_point() else x for x in inputs.values()]
+    value = module(*leaves)
+    if log:
+        value = value[0] * value[1].exp()
+    fresh = {name: held.clone().requires_grad_() for name, held in parameters.items()}
+    wanted = due(sketch, fresh, dict(zip(inputs, leaves, strict=True)))
+    close(value.flatten(), wanted.flatten())
+    held = dict(module.named_parameters())
+    floats = [x for x in leaves if x.requires_grad]
+    if not (held or floats):
+        return
+    weights = torch.randn(value.shape, dtype=torch.float64, generator=torch.Generator())
+    first = gradients((value * weights).sum(), [*held.values(), *floats])
+    again = gradients(
+        (wanted.reshape(value.shape) * weights).sum(), [*(fresh[k] for k in held), *floats]
+    )
+    for one, other in zip(first, again, strict=True):
+        close(one, other)
+
+
+def close(value: Tensor, wanted: Tensor) -> None:
+    torch.testing.assert_close(value.double(), wanted.double(), rtol=1e-9, atol=1e-9)
+
+
+def gradients(value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """Gradients; zeros for what the value does not depend on."""
+    if not value.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    found = torch.autograd.grad(value, leaves, allow_unused=True)
+    return [
+        torch.zeros_like(leaf) if grad is None else grad
+        for leaf, grad in zip(leaves, found, strict=True)
+    ]
+
+
+# ── how it reads ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Many emitted files in one folder."""
+    folder = tmp_path_factory.mktemp("emitted")
+    for subject in ALL:
+        source = subject.architecture.source()
+        (folder / f"{str(subject).lower()}.py").write_text(source, encoding="utf-8")
+    for seed in range(60):
+        net = network(random_sketch(seed), log=seed % 2 == 0 and not random_sketch(seed).bias)
+        text = generated(net, seed).source
+        (folder / f"random{seed}.py").write_text(text, encoding="utf-8")
+    (folder / "ruff.toml").write_text(
+        'line-length = 100\ntarget-version = "py311"\n[lint]\n'
+        'select = ["E", "F", "I", "B", "UP", "C4", "SIM", "RUF", "N", "W", "PIE", "RET", "D4"]\n'
+        'ignore = ["E741", "N806", "RUF001", "RUF002", "RUF003", "D401", "D413", "D400", "D415"]\n',
+        encoding="utf-8",
+    )
+    return folder
+
+
+def ruff(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *arguments, "--no-cache", str(folder)],
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def test_it_is_formatted_and_clean(files: Path) -> None:
+    assert not ruff(files, "format", "--diff")
+    assert not ruff(files, "check", "--output-format=concise")
+
+
+def test_it_type_checks(files: Path) -> None:
+    chosen = [path for path in sorted(files.glob("*.py")) if not re.search(r"\d\d", path.name)]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={files / 'cache'}",
+         *map(str, chosen)],
+        capture_output=True,
+        text=True,
+        cwd=files,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_imports_torch_and_math_only(files: Path) -> None:
+    for path in files.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                assert {alias.name for alias in node.names} <= {"math", "torch"}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module == "torch"
+        assert ".numel()" not in path.read_text(encoding="utf-8").split("def forward")[1]
+
+
+def test_nobody_contracts_three_at_once(files: Path) -> None:
+    for path in files.glob("*.py"):
+        assert "einsum" not in path.read_text(encoding="utf-8")
+
+
+AGAIN = """
+import hashlib
+from tests.modules import ALL
+for subject in ALL:
+    print(hashlib.sha256(subject.architecture.source().encode()).hexdigest())
+"""
+
+
+def test_equal_bytes_whatever_the_hash_seed() -> None:
+    outputs = []
+    for seed in ("0", "77"):
+        done = subprocess.run(
+            [sys.executable, "-c", AGAIN],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": str(ROOT)},
+            check=True,
+        )
+        outputs.append(done.stdout)
+    assert outputs[0] == outputs[1]
+
+
+# ── single operations ──────────────────────────────────────────────────────────────────────────
+
+
+def written(steps: list[Operation], shapes: dict[str, tuple[int, ...]], result: str) -> list[str]:
+    """The lines of a program made by hand over one input `x`."""
+    last = {name: k for k, operation in enumerate(steps) for name in sources(operation)}
+    values = {
+        name: Value(
+            name,
+            tuple((f"i{k}",) for k in range(len(shape))),
+            tuple(map(Extent, shape)),
+            tuple(map(Extent, shape)),
+            name,
+            False,
+            True,
+        )
+        for name, shape in shapes.items()
+    }
+    made = tuple(
+        Step(operation, drops=tuple(name for name, at in last.items() if at == k and name != "x"))
+        for k, operation in enumerate(steps)
+    )
+    program = TensorProgram(values, made, result, None, ())
+    scope = Scope(Names(["x"]), Members(()), {"x": "x"}, {}, "x.dtype", "x.device")
+    found = write_steps(program, scope)
+    return [*found.lines, f"return {found.result}"]
+
+
+def evaluated(lines: list[str], x: Tensor) -> Tensor:
+    """What the lines compute."""
+    namespace = {"torch": torch, "nn": nn}
+    exec("def f(x):\n" + "\n".join(f"    {line}" for line in lines), namespace)
+    value = namespace["f"](x)
+    assert isinstance(value, Tensor)
+    return value
+
+
+def test_slices_that_were_unbound_are_stacked_as_a_slice() -> None:
+    names = tuple(f"x_{k}" for k in range(1, 7))
+    steps = [
+        Argument("x", "x"),
+        Unbind(names, "x", 0),
+        Stack("s", names[1:6:2]),
+        Concatenate("c", names[:2]),
+    ]
+    shapes = {"x": (6, 4), "s": (3, 4), "c": (8,)} | dict.fromkeys(names, (4,))
+    lines = written(steps, shapes, "s")
+    assert "s = torch.stack(x_slices[1:6:2])  # (i0, i1)" in lines
+    x = torch.randn(6, 4)
+    torch.testing.assert_close(evaluated(lines, x), x[1::2])
+    torch.testing.assert_close(evaluated(written(steps, shapes, "c"), x), x[:2].flatten())
+
+
+@pytest.mark.parametrize("count", [3, 20, 400])
+def test_gather_names_its_positions(count: int) -> None:
+    positions = tuple((7 * k * k) % 97 for k in range(count))
+    steps = [Argument("x", "x"), Gather("g", "x", positions)]
+    lines = written(steps, {"x": (97, 2), "g": (count, 2)}, "g")
+    x = torch.randn(97, 2)
+    torch.testing.assert_close(evaluated(lines, x), x[list(positions)])
+    text = "def f(x):\n    if x:\n" + "".join(f"        {line}\n" for line in lines)
+    formatted = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--line-length=100", "-"],
+        input=text, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert formatted.stdout == text
+
+
+# ── size ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_long_family_takes_few_lines() -> None:
+    chain = Subject("oddities", "Chain(n = 1000)")
+    source = chain.architecture.source()
+    assert len(source.splitlines()) < 600
+    assert "for k in range(1, 1000):" in source
+    assert "torch.stack([self.G[k] for k in range(" in source
+    value = chain.module()(*chain.inputs(2))
+    assert bool(tensors(value)[0].isfinite().all())
+
+
+# ── names ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_names_that_modules_use_themselves_are_known() -> None:
+    own = {name for name in dir(nn.Module()) if not name.startswith("_")}
+    assert own <= MODULE_ATTRIBUTES
+    assert all(map(hidden, ("train", "half", "None", "lambda", "forward", "reset_parameters")))
+
+
+def test_identifiers_are_distinct_and_given_back() -> None:
+    names = Names(["self"])
+    assert [names.fresh(text) for text in ("t", "t", "G[1]", "G_1", "self", "B")] == [
+        "t", "t1", "G_1", "G_1_1", "self_", "B_",
+    ]  # fmt: skip
+    names.release("t")
+    assert [names.fresh("t"), names.fresh("t")] == ["t", "t2"]
+    assert identifier("2 + 2") == "t_2_2"
+
+
+def test_documentation_cannot_leave_its_string() -> None:
+    text = '"""A \\"quoted\\" \\\\ slash \\\\" and a very long line ' + "word " * 40 + '"""\n'
+    text += "network N() {\n index i = 2\n input x(..., i)\n tensor A(i)\n output y(...)\n}\n"
+    source = tncompile.loads(text).instantiate().source()
+    tree = ast.parse(source)
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef))
+    assert "slash" in (ast.get_docstring(found) or "")
+    assert all(len(line) <= 100 for line in source.splitlines())

@@ -1,0 +1,168 @@
+"""The lock file: plans kept beside a `.tn` file, so that a search is done once and repeats exactly.
+
+`FILE.tnlock` is JSON keyed by names: target, batch sizes, run-time sizes, what was minimized, and
+the machine profile. A plan is stale when the network is no longer the one it was made for; that is
+noticed by a fingerprint and said, never passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tncompile.network.contraction import verify_tree
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.plan import ContractionPlan
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a plan was asked for: the key of an entry."""
+
+    target: str
+    batch: tuple[int, ...]
+    sizes: Mapping[str, int]
+    minimize: str
+    training: bool
+    search: str
+    memory_limit: int | None
+    machine: str
+
+    def to_dict(self) -> dict[str, object]:
+        """The request as JSON holds it."""
+        return {
+            "target": self.target,
+            "batch": list(self.batch),
+            "sizes": dict(sorted(self.sizes.items())),
+            "minimize": self.minimize,
+            "training": self.training,
+            "search": self.search,
+            "memory_limit": self.memory_limit,
+            "machine": self.machine,
+        }
+
+    @property
+    def key(self) -> str:
+        """The request as one line of text; equal requests have equal keys."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(", ", ": "))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A plan and the fingerprint of the network that it was made for."""
+
+    fingerprint: str
+    plan: ContractionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The entries of a lock file by the key of their request."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def get(self, request: Request) -> ContractionPlan | None:
+        """The stored plan, stale or not; None where nothing is stored."""
+        entry = self.entries.get(request.key)
+        return None if entry is None else entry.plan
+
+    def verify(self, request: Request, network: TensorNetwork) -> Iterator[str]:
+        """Why the stored plan must not be used for this network; nothing where it may."""
+        entry = self.entries.get(request.key)
+        if entry is None:
+            yield f"no plan is stored for `{request.target}`"
+            return
+        if entry.fingerprint != fingerprint(network):
+            yield f"the stored plan of `{request.target}` is stale: the network has changed since"
+            return
+        for variant in entry.plan.variants:
+            for problem in verify_tree(network, variant.tree):
+                yield f"the stored plan of `{request.target}` is damaged: {problem}"
+                return
+
+    def with_plan(self, request: Request, network: TensorNetwork, plan: ContractionPlan) -> Lock:
+        """The lock with one more plan, or with one replaced."""
+        entry = Entry(fingerprint(network), plan)
+        return Lock({**self.entries, request.key: entry})
+
+
+def lock_path(source: str | os.PathLike[str]) -> Path:
+    """Where the lock of a file is: `mpo.tn` has `mpo.tnlock` beside it.
+
+    >>> lock_path("models/mpo.tn").name
+    'mpo.tnlock'
+    """
+    return Path(source).with_suffix(".tnlock")
+
+
+def fingerprint(network: TensorNetwork) -> str:
+    """A hash of all that a plan depends on: names, sizes and legs, not lines and docs.
+
+    Two networks with one fingerprint have the same operands in the same order.
+    """
+    held = _without(network.model_dump(mode="json"), frozenset({"doc", "init", "line", "written"}))
+    text = json.dumps(held, sort_keys=True, ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without(stored: object, fields: frozenset[str]) -> object:
+    """A JSON value without some fields, at any depth."""
+    match stored:
+        case dict():
+            return {k: _without(v, fields) for k, v in stored.items() if k not in fields}
+        case list():
+            return [_without(item, fields) for item in stored]
+        case _:
+            return stored
+
+
+def read_lock(path: str | os.PathLike[str]) -> Lock:
+    """The lock of a file; an empty one where there is none. ValueError where it is corrupt."""
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return Lock()
+    try:
+        stored = json.loads(content.decode("utf-8"))
+        if not isinstance(stored, dict) or stored.get("version") != VERSION:
+            raise ValueError(f"version {VERSION} is expected")
+        entries: dict[str, Entry] = {}
+        for one in stored["plans"]:
+            key = json.dumps(one["request"], ensure_ascii=False, separators=(", ", ": "))
+            plan = ContractionPlan.from_dict(one["plan"])
+            entries[key] = Entry(str(one["fingerprint"]), plan)
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise ValueError(
+            f"the lock file {file} is corrupt ({problem}); delete it to plan anew"
+        ) from problem
+    return Lock(entries)
+
+
+def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
+    """Write the lock to a temporary file and move it into place."""
+    plans = [
+        {
+            "request": json.loads(key),
+            "fingerprint": entry.fingerprint,
+            "plan": entry.plan.to_dict(),
+        }
+        for key, entry in sorted(lock.entries.items())
+    ]
+    text = json.dumps({"version": VERSION, "plans": plans}, indent=1, ensure_ascii=False) + "\n"
+    file = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
