@@ -28,7 +28,7 @@ STEPS = 3
 
 def train(module: nn.Module, inputs: list[Tensor], part: slice) -> None:
     """Some steps of gradient descent on a part of the batch."""
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-3)
     for _ in range(STEPS):
         optimizer.zero_grad()
         module(*(x[part] for x in inputs)).square().mean().backward()
@@ -41,10 +41,10 @@ def work(rank: int, kind: str, meeting: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     mesh = init_device_mesh("cpu", (2,))
     for subject in SUBJECTS:
-        inputs = subject.inputs(8)
-        alone = subject.module()
+        inputs = subject.inputs(8, dtype=torch.float64)
+        alone = subject.module(torch.float64)
         train(alone, inputs, slice(0, 8))
-        module = subject.module()
+        module = subject.module(torch.float64)
         part = slice(4 * rank, 4 * rank + 4)
         if kind == "ddp":
             train(DistributedDataParallel(module), inputs, part)

@@ -1,4 +1,4 @@
-"""Wrong programs: the code in the file name is reported, where the header says, and nothing else."""
+"""Wrong programs: the code in the file name is reported, in its place, and nothing else."""
 
 from __future__ import annotations
 

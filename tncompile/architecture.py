@@ -122,8 +122,8 @@ class Architecture:
         """The order of contraction for one or several products of the leading axes.
 
         `minimize` is `"time"` (predicted), `"flops"` or `"memory"`; `sizes` are those of `batch`
-        axes by name, in elements; `memory_limit` is in bytes. Raises `CompileError` (TN502) where no
-        plan keeps to it.
+        axes by name, in elements; `memory_limit` is in bytes. Raises `CompileError` (TN502) where
+        no plan keeps to it.
         """
         from tncompile.compiler import Options
 

@@ -18,7 +18,7 @@ from tncompile.emission.initialization import (
     Uniform,
 )
 from tncompile.emission.naming import Members, Names
-from tncompile.emission.writer import call, filled, indented
+from tncompile.emission.writer import TAB, WIDTH, filled, indented
 
 INDENT = 8
 """The columns left of a statement in a method."""
@@ -30,7 +30,8 @@ def _orthogonal(like: Tensor, rows: int, columns: int) -> Tensor:
     normal = torch.randn(max(rows, columns), min(rows, columns), dtype=dtype, device=like.device)
     q, r = torch.linalg.qr(normal)
     q = q * r.diagonal().sgn()  # every orthogonal matrix is equally likely
-    return (q if rows >= columns else q.mH).reshape(like.shape).to(like.dtype)
+    matrix: Tensor = q if rows >= columns else q.mH
+    return matrix.reshape(like.shape).to(like.dtype)
 '''
 
 
@@ -111,7 +112,7 @@ def _docstring(initialization: Initialization) -> list[str]:
         reasons.append(RESCALED)
     if not reasons:
         return [f'"""{initialization.aim}"""']
-    return [f'"""{initialization.aim}', "", *filled(" ".join(reasons), 100 - INDENT), '"""']
+    return [f'"""{initialization.aim}', "", *filled(" ".join(reasons), WIDTH - INDENT), '"""']
 
 
 def _draws(draws: dict[str, Draw], members: Members) -> list[str]:
@@ -134,7 +135,14 @@ def _each(keys: Sequence[str], members: Members, draw: Draw, split: bool) -> lis
 
 
 def _loop(keys: Sequence[str], members: Members) -> list[str]:
-    return call("for tensor in [", members.listed(keys), "]:", indent=INDENT)
+    """The head of a loop over parameters, laid out as `ruff format` would."""
+    items = members.listed(keys)
+    flat = f"for tensor in [{', '.join(items)}]:"
+    if len(flat) + INDENT <= WIDTH:
+        return [flat]
+    if len(items) == 1 and " for " in items[0]:
+        return ["for tensor in [", f"{TAB}{items[0]}", "]:"]
+    return ["for tensor in [", *(f"{TAB}{item}," for item in items), "]:"]
 
 
 def _start(held: str, draw: Draw, split: bool) -> list[str]:

@@ -111,6 +111,7 @@ class _Printer:
         self.reads = count_reads(program)
         self.texts: dict[str, str] = {}
         self.pending: dict[str, _Pending] = {}
+        self.referring: dict[str, list[str]] = {}  # waiting values by the root of their text
         self.owned: dict[str, str] = {}  # identifiers that keep memory alive, by value
         self.slices: dict[str, str] = {}  # the tuple that holds a value, by value
         self.slices_left: Counter[str] = Counter()
@@ -176,6 +177,7 @@ class _Printer:
         for source in sources(operation):
             self.pending.pop(source, None)
         self.pending[made] = _Pending(text, root, drops, unshaped, base)
+        self.referring.setdefault(root, []).append(made)
         return True
 
     def _unshaped(self, name: str) -> tuple[str, str]:
@@ -208,13 +210,18 @@ class _Printer:
         while longest and len(self._right(step).flat) + self.indent + 12 > 100:
             self._settle(longest.pop())
         text = self._right(step)
-        dead = self._dead(step)
         made = results(operation)
+        if not text.items and _ATTRIBUTE.fullmatch(text.head):
+            self.texts[made[0]] = text.head  # a parameter as it is
+            self._drop(self._dead(step), "")
+            return
+        dead = self._dead(step)
         reused = self._heir(made[0], dead)
         targets = [self.scope.names.fresh(self._stem(name)) for name in made[1 if reused else 0 :]]
         if reused:
             targets.insert(0, reused)
-        self._line(", ".join(targets), text, comment)
+        if text.flat != targets[0]:
+            self._line(", ".join(targets), text, comment)
         self._drop(dead, targets[0])
         for name, target in zip(made, targets, strict=True):
             self._own(name, target)
@@ -338,15 +345,25 @@ class _Printer:
         self.owned[name] = target
 
     def _dead(self, step: Step) -> list[str]:
-        """What dies with a step: what it drops, and what its waiting operands drop."""
-        read = dict.fromkeys(sources(step.operation))
-        consumed = [self.pending.pop(name) for name in read if name in self.pending]
-        dead = dict.fromkeys((*(d for one in consumed for d in one.drops), *step.drops))
-        for name, waiting in self.pending.items():  # a few at most: operands of the next line
-            if waiting.root in dead:
-                del dead[waiting.root]
-                self.pending[name] = replace(waiting, drops=(*waiting.drops, waiting.root))
-        return list(dead)
+        """What dies with a step, in the order of its operands: itself, or what its text drops.
+
+        What other waiting values still refer to dies with them instead.
+        """
+        found: dict[str, None] = {}
+        for name in sources(step.operation):
+            consumed = self.pending.pop(name, None)
+            found |= dict.fromkeys(() if consumed is None else consumed.drops)
+            if name in step.drops:
+                found[name] = None
+        found |= dict.fromkeys(step.drops)
+        for root in list(found):
+            for name in self.referring.pop(root, ()):
+                if (waiting := self.pending.get(name)) is not None and waiting.root == root:
+                    self.pending[name] = replace(waiting, drops=(*waiting.drops, root))
+                    self.referring.setdefault(root, []).append(name)
+                    found.pop(root, None)
+                    break
+        return list(found)
 
     def _drop(self, dead: list[str], kept: str) -> None:
         """Delete the names of dead values, but for the one that has been given a new value."""
@@ -388,3 +405,4 @@ def _stem(name: str) -> str:
 
 _NUMBERS = re.compile(r"(_\d+)+$")
 _RESULT = re.compile(r"t\d*")
+_ATTRIBUTE = re.compile(r"self\.\w+(\[[\d, ]+\])?")

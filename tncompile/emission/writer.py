@@ -50,7 +50,8 @@ def filled(text: str, width: int, *, hanging: str = "") -> list[str]:
 def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = 0) -> list[str]:
     """`head(items)tail` on one line, else the items on one of their own, else one a line.
 
-    `head` ends with the opening bracket and `tail` starts with the closing one.
+    `head` ends with the opening bracket and `tail` starts with the closing one. The items of a list
+    are never together on a line of their own.
 
     >>> call("f(", ["a", "b"])
     ['f(a, b)']
@@ -58,7 +59,7 @@ def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = 0) -
     flat = ", ".join(items)
     if not items or indent + len(head) + len(flat) + len(tail) <= WIDTH:
         return [f"{head}{flat}{tail}"]
-    if indent + len(TAB) + len(flat) <= WIDTH:
+    if not head.endswith("[") and indent + len(TAB) + len(flat) <= WIDTH:
         return [head, f"{TAB}{flat}", tail]
     return [head, *(f"{TAB}{item}," for item in items), tail]
 

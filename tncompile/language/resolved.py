@@ -55,7 +55,7 @@ def value_text(value: Value, *, most: int | None = None) -> str:
         case tuple():
             return f"[{', '.join(map(value_text, value))}]"
         case _:
-            return repr(value)
+            return repr(value).replace("e+", "e")
 
 
 @dataclass(frozen=True, slots=True)

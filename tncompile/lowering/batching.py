@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ class _Grouping:
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
         self._sizes = {index.name: index.size or index.name for index in network.indices}
+        self._uses = Counter((tensor.source, tensor.conjugate) for tensor in network.tensors)
         self._origin: dict[int, Origin] = {}
         self._batched: set[int] = set()
         self._first: list[int] = list(range(len(tree.operands)))
@@ -115,7 +117,7 @@ class _Grouping:
         if tensor.role == "input":
             return f"input {self._network.input[tensor.source].family}"
         # A shared parameter is not stacked; so it keeps company with its own uses only.
-        uses = f"{tensor.source}" if tensor.name != _key_name(tensor.source) else ""
+        uses = tensor.source if self._uses[tensor.source, tensor.conjugate] > 1 else ""
         shape = self._network.parameter[tensor.source].shape
         return f"weight {shape} {tensor.conjugate} {uses}"
 
@@ -198,12 +200,6 @@ class _Grouping:
                 strides = None
             last = here
         return runs
-
-
-def _key_name(key: str) -> str:
-    """The tensor name that a key has when nothing is shared or tied: `G.1` is `G[1]`."""
-    family, *subscripts = key.split(".")
-    return f"{family}[{', '.join(subscripts)}]" if subscripts else family
 
 
 def _stride(last: Sequence[Origin], here: Sequence[Origin]) -> tuple[int, ...] | None:

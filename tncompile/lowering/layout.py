@@ -112,7 +112,7 @@ def elementwise_strides(
 
 
 def _slower(held: list[tuple[int, ...]], lengths: tuple[int, ...], one: int, other: int) -> int:
-    """1 where axis `one` should come after axis `other` (from the fastest), -1 before, 0 unknown."""
+    """1 where axis `one` is slower than axis `other`, -1 where it is faster, 0 where unknown."""
     for strides in held:
         if strides[one] == 0 or strides[other] == 0:
             continue

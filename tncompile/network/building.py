@@ -70,7 +70,7 @@ class _Lines:
         held = self._texts.get(span.start)
         if held is None:
             uncommented = " ".join(line.split("#")[0] for line in span.text.splitlines())
-            held = " ".join(uncommented.split())
+            held = " ".join(uncommented.split()[1:])
             self._texts[span.start] = held
         return held
 
@@ -101,7 +101,7 @@ def _input(given: ResolvedInput, lines: _Lines) -> Input:
         family=given.family,
         subscripts=given.subscripts,
         axes=tuple(map(_axis, given.axes)),
-        written=lines.written(statement.span).removeprefix("input").lstrip(),
+        written=lines.written(statement.span),
         line=lines.number(statement.name.span),
     )
 
@@ -155,6 +155,6 @@ def _output(output: ResolvedOutput, lines: _Lines) -> Output:
         name=output.name,
         axes=tuple(map(_axis, output.axes)),
         log=output.log,
-        written=lines.written(output.statement.span).removeprefix("output").lstrip(),
+        written=lines.written(output.statement.span),
         line=lines.number(output.statement.name.span),
     )

@@ -42,7 +42,12 @@ from tncompile.lowering.program import (
     Weight,
 )
 from tncompile.planning.device import ID_WIDTH, Device
-from tncompile.planning.ghosts import Ghost, Shape
+from tncompile.planning.ghosts import (
+    Ghost,
+    Shape,
+    elementwise_strides,
+    iterated_strides,
+)
 
 Gradients = list[Ghost | None]
 Back = Callable[[Gradients], Gradients]
@@ -89,8 +94,10 @@ def apply(
             return stacked(device, given, needs)
         case Concatenate():
             return _concatenate(device, given, needs, shape)
-        case Gather() | Lookup() | Pick():
-            return _rows(device, given, shape, len(needs))
+        case Gather() | Pick():
+            return _rows(device, given, device.new(shape, given[0].width), len(needs))
+        case Lookup():
+            return _rows(device, given, _looked_up(device, given, shape), len(needs))
         case Pad(_, _, _):
             return _pad(device, given[0], shape)
         case Digit() | Mix() | Range() | OneHot() | Mask() | Ones():
@@ -369,11 +376,22 @@ def rescaled(device: Device, source: Ghost, axes: tuple[int, ...]) -> tuple[Made
 # ── ids and constants ───────────────────────────────────────────────────────────────────────────
 
 
-def _rows(device: Device, given: list[Ghost], shape: Shape, sources: int) -> Made:
+def _looked_up(device: Device, given: list[Ghost], shape: Shape) -> Ghost:
+    """Memory for `table[ids]`, whose leading axes lie in the order in which those of the ids do."""
+    table, ids = given
+    if len(ids.shape) == 1:
+        return device.new(shape, table.width)
+    inner = len(table.shape) - 1
+    rows = (0,) * len(ids.shape) + table.strides[1:]
+    return device.new(
+        shape, table.width, iterated_strides(shape, [rows, ids.strides + (0,) * inner])
+    )
+
+
+def _rows(device: Device, given: list[Ghost], result: Ghost, sources: int) -> Made:
     """Entries of a table by the ids that come second; its gradient begins as zeros."""
     device.call()
     table = given[0]
-    result = device.new(shape, table.width)
     device.copied(result, device.profile.gather_bandwidth)
     before = table.shape
 
@@ -395,23 +413,23 @@ def _constant_or_ids(
     shape: Shape,
 ) -> Ghost:
     """What carries no gradient: ids, their one-hot expansion, constants."""
-    device.call()
     match operation:
         case Digit(_, _, divisor, _, last):
-            if divisor == 1 and last:
-                return device.memory.keep(given[0])
-            return _integers(device, given, shape, passes=(divisor != 1) + (not last))
+            return _digit(device, given[0], (divisor != 1) + (not last))
         case Mix():
-            return _integers(device, given, shape, passes=2)
+            return _mixed(device, given[0], given[1], shape)
         case Range():
-            return _integers(device, given, shape, passes=1)
+            device.call()
+            return device.new(shape, ID_WIDTH)
         case OneHot() | Mask():
+            device.call()
             flags = device.new(shape, 1)
             made = device.new(shape)
             device.stream(flags, made)
             device.memory.free(flags)
             return made
         case Ones():
+            device.call()
             made = device.new(shape)
             device.stream(made)
             return made
@@ -419,14 +437,23 @@ def _constant_or_ids(
             assert_never(operation)
 
 
-def _integers(device: Device, given: list[Ghost], shape: Shape, passes: int) -> Ghost:
+def _digit(device: Device, source: Ghost, passes: int) -> Ghost:
     """One or two passes over ids, the first result let go after the second."""
-    first = device.new(shape, ID_WIDTH)
-    device.stream(*given, first)
-    if passes == 1:
-        return first
+    made = device.memory.keep(source)
+    for _ in range(passes):
+        device.call()
+        following = device.new(source.shape, ID_WIDTH, elementwise_strides(made.shape, (made,)))
+        device.stream(made, following)
+        device.memory.free(made)
+        made = following
+    return made
+
+
+def _mixed(device: Device, major: Ghost, minor: Ghost, shape: Shape) -> Ghost:
+    """`major * size + minor`."""
     device.call()
-    second = device.new(shape, ID_WIDTH)
-    device.stream(first, second)
-    device.memory.free(first)
-    return second
+    scaled = _digit(device, major, 1)
+    made = device.new(shape, ID_WIDTH, elementwise_strides(shape, (scaled, minor)))
+    device.stream(scaled, minor, made)
+    device.memory.free(scaled)
+    return made

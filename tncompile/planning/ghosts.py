@@ -141,7 +141,11 @@ def elementwise_strides(shape: Shape, operands: tuple[Ghost, ...]) -> Shape:
     >>> elementwise_strides((2, 3), (turned, turned))
     (1, 2)
     """
-    given = [broadcast_strides(ghost, shape) for ghost in operands]
+    return iterated_strides(shape, [broadcast_strides(ghost, shape) for ghost in operands])
+
+
+def iterated_strides(shape: Shape, given: list[Shape]) -> Shape:
+    """The layout that torch's iterator gives a result of operands with these strides."""
     order = list(range(len(shape) - 1, -1, -1))  # fastest axis first
     for start in range(1, len(order)):
         moving = start

@@ -70,7 +70,9 @@ def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNe
         if block.kind != "network" or windows:
             continue
         try:
-            resolved[name] = resolve_network(definition, block.given, name, block.doc)
+            resolved[name] = resolve_network(
+                definition, block.given, name, block.doc, instance=True
+            )
         except CompileError as error:
             problems.extend(error.diagnostics)
     problems.raise_errors()

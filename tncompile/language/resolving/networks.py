@@ -44,9 +44,11 @@ from tncompile.language.syntax import (
 
 
 def resolve_network(
-    block: Block, given: Mapping[str, Given], name: str, doc: str | None
+    block: Block, given: Mapping[str, Given], name: str, doc: str | None, *, instance: bool = False
 ) -> ResolvedNetwork:
     """The network that `block` is with the arguments `given`; `name` is what it is called by.
+
+    The arguments are part of what calls it, except where `name` is that of a named instance.
 
     Raises `CompileError` with everything that is wrong in the first stage that fails: arguments,
     `let` and `require`; sizes and families; structure.
@@ -63,6 +65,7 @@ def resolve_network(
     if output is None:
         raise InternalError(f"the output of `{name}` failed without a diagnostic")
     indices = tuple(state.indices)
+    written = {key: value for key, value in values.items() if key in given}
     structure = Structure(
         block.name.span,
         indices,
@@ -77,7 +80,7 @@ def resolve_network(
         indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)
     return ResolvedNetwork(
         name=name,
-        target=target_text(name, {key: values[key] for key in values if key in given}),
+        target=name if instance else target_text(name, written),
         doc=doc,
         values=values,
         indices=indices,

@@ -45,7 +45,7 @@ def resolve(
     definition = _definition(block)
     if block.given is not None:
         _refuse_arguments(block, bool(written or arguments), problems)
-        return resolve_network(definition, block.given, block.name, block.doc)
+        return resolve_network(definition, block.given, block.name, block.doc, instance=True)
     matched = Matched(definition, None, problems, Suggestions())
     match_call(matched, written)
     match_values(matched, arguments or {})
