@@ -274,6 +274,8 @@ def test_not_utf8_is_a_diagnostic(folder: Path, capsys: pytest.CaptureFixture[st
         ("--verbose", "there is no option '--verbose'"),
         ("compile map.tn Map more", "unrecognized arguments: more"),
         ("compile map.tn --out x", "unrecognized arguments"),
+        ("cost map.tn --size q=3", "--size names no `batch` axis 'q'; the block declares none"),
+        ("cost map.tn --search hard", "invalid choice: 'hard'"),
         ("check", "the following arguments are required: FILE"),
         ("nonsense", "there is no command 'nonsense'; there are check, compile"),
         ("check --nonsense map.tn", "unrecognized arguments: --nonsense"),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import tncompile
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/design.md", "CONTRIBUTING.md", "examples/digits/README.md")
 
@@ -30,23 +32,41 @@ def test_python_of_the_readme_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_source_in_the_readme_is_what_is_emitted() -> None:
-    import tncompile
+def hold(page: str, language: str, text: str, update: bool) -> None:
+    """The only block of a language in a page is this text, trailing blanks apart."""
+    wanted = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    if update:
+        whole = (ROOT / page).read_text(encoding="utf-8")
+        block = re.compile(rf"(?<=^```{language}\n).*?(?=^```)", re.MULTILINE | re.DOTALL)
+        (ROOT / page).write_text(block.sub(lambda _: wanted, whole), encoding="utf-8")
+    assert blocks(page, language) == [wanted], "pytest --update-golden rewrites it"
 
-    spec = tncompile.loads(blocks("README.md", "tn")[0])
-    emitted = spec.instantiate("TT1024").source(batch=64)
-    shown = blocks("README.md", "py")[0]
-    assert shown in emitted, "the README shows another forward than the compiler emits"
+
+def readme_architecture() -> tncompile.Architecture:
+    """What the README shows."""
+    return tncompile.loads(blocks("README.md", "tn")[0]).instantiate("TT1024")
 
 
-def test_cost_table_in_the_readme_is_what_is_printed() -> None:
-    import tncompile
+def test_the_readme_shows_the_example() -> None:
+    assert blocks("README.md", "tn") == [(ROOT / "examples" / "linear.tn").read_text("utf-8")]
 
-    spec = tncompile.loads(blocks("README.md", "tn")[0])
-    printed = spec.instantiate("TT1024").cost(batch=64).table()
-    assert [line.rstrip() for line in blocks("README.md", "text")[0].splitlines()] == [
-        line.rstrip() for line in printed.splitlines()
-    ]
+
+def test_source_in_the_readme_is_what_is_emitted(request: pytest.FixtureRequest) -> None:
+    source = readme_architecture().source(batch=64)
+    forward = source[source.index("    def forward(") :]
+    hold("README.md", "py", forward, request.config.getoption("--update-golden"))
+
+
+def test_cost_table_in_the_readme_is_what_is_printed(request: pytest.FixtureRequest) -> None:
+    table = readme_architecture().cost(batch=64).table()
+    hold("README.md", "text", table, request.config.getoption("--update-golden"))
+
+
+def test_error_in_the_readme_is_what_is_printed(request: pytest.FixtureRequest) -> None:
+    wrong = blocks("README.md", "tn")[0].replace("o[k], b[k]?)", "o[k])").split("\nnetwork TT")[0]
+    with pytest.raises(tncompile.CompileError) as caught:
+        tncompile.loads(wrong, name="linear.tn").instantiate("MPO(ins = [8, 8], outs = [8, 8])")
+    hold("README.md", "console", str(caught.value), request.config.getoption("--update-golden"))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -359,7 +359,9 @@ def test_warnings() -> None:
     """
     resolved = network(text)
     assert sorted(d.code for d in resolved.warnings) == ["TN209", "TN407"]
-    assert network(text.replace("n: int = 3", "n: int = 1").replace("b[0], b[1]", "")).warnings
+    assert (
+        network(text.replace("n: int = 3", "n: int = 1").replace("b[0], b[1]", "")).warnings == ()
+    )
 
 
 # ── limits ─────────────────────────────────────────────────────────────────────────────────────

@@ -183,21 +183,24 @@ class Architecture:
         generated = self._generated(planned, stacked)
         return instantiate(generated, dtype=dtype, device=device, seed=seed)
 
-    def describe(self, stage: str, *, batch: int | tuple[int, ...] | None = None) -> str:
+    def describe(
+        self, stage: str, *, batch: int | tuple[int, ...] | None = None, search: str = "normal"
+    ) -> str:
         """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
         from tncompile.compiler import lower_network
 
+        held = batch or DEFAULT_BATCH
         match stage:
             case "program":
                 return self._linked.program.describe()
             case "network":
                 return self.network.describe()
             case "plan":
-                return self.plan(batch or DEFAULT_BATCH).describe()
+                return self.plan(held, search=search).describe()
             case "tensor-program":
-                return lower_network(self.network, self.plan(batch or DEFAULT_BATCH)).describe()
+                return lower_network(self.network, self.plan(held, search=search)).describe()
             case "torch":
-                return self.source(batch=batch or DEFAULT_BATCH)
+                return self.source(batch=held, search=search)
             case _:
                 raise ValueError(f"the stages are {', '.join(STAGES)}, not {stage!r}")
 
@@ -248,9 +251,10 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
     `FileNotFoundError`, or `CompileError` with all that is wrong.
     """
     from tncompile.language.linking import link
+    from tncompile.language.linking.importing import decode
 
     file = Path(path)
-    source = SourceFile(os.fspath(path), _decode(file.read_bytes(), os.fspath(path)))
+    source = decode(file.read_bytes(), os.fspath(path))
     return Spec(link(source, folder=file.parent, root=Path(root) if root is not None else None))
 
 
@@ -276,24 +280,3 @@ def from_einsum(equation: str, *shapes: Any, inputs: int = 1, name: str = "Einsu
     text = write(equation, *shapes, inputs=inputs, name=name)
     linked = link(SourceFile("<einsum>", text), folder=None, root=None)
     return Architecture(resolve(linked, name, {}), linked)
-
-
-def _decode(content: bytes, name: str) -> str:
-    """The text of a file; TN103 at the first byte that is not UTF-8."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8")
-        source = SourceFile(name, before + "\ufffd")
-        place = Span(source, len(before), len(before) + 1)
-        raise CompileError(
-            (
-                Diagnostic(
-                    Code.UNKNOWN_CHARACTER,
-                    f"byte {error.start} (0x{content[error.start]:02x}) is not UTF-8",
-                    Label(place, "not text from here"),
-                    notes=("a .tn file is UTF-8 text",),
-                    hint="save the file as UTF-8",
-                ),
-            )
-        ) from None

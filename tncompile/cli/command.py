@@ -60,6 +60,20 @@ def add_target(parser: ArgumentParser) -> None:
     )
 
 
+SEARCHES = ("fast", "normal", "thorough")
+"""How hard to look for an order of contraction."""
+
+
+def add_search(parser: ArgumentParser) -> None:
+    """`--search`."""
+    parser.add_argument(
+        "--search",
+        choices=SEARCHES,
+        default="normal",
+        help="how hard to look for an order of contraction (normal)",
+    )
+
+
 def add_root(parser: ArgumentParser) -> None:
     """`--root`."""
     parser.add_argument(

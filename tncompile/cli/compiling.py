@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tncompile.cli.command import FINE, Command, add_file, add_root, add_target
+from tncompile.cli.command import FINE, Command, add_file, add_root, add_search, add_target
 from tncompile.cli.reading import STANDARD_INPUT, instantiate
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, write_file
@@ -25,13 +25,19 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--emit", metavar="STAGE", default=STAGES[-1], help=f"one of {', '.join(STAGES)} (torch)"
     )
+    add_search(parser)
     add_root(parser)
 
 
 def _run(given: Namespace) -> int:
-    return compile_file(
-        given.file, given.target, given.output, batch=given.batch, emit=given.emit, root=given.root
-    )
+    if given.emit not in STAGES:
+        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {given.emit!r}")
+    sizes = batch_sizes(given.batch)
+    architecture = instantiate(given.file, given.target, given.root)
+    with waiting("searching for a contraction order") as architecture.progress:
+        text = architecture.describe(given.emit, batch=sizes, search=given.search)
+    write_file(given.output, text)
+    return FINE
 
 
 COMPILE = Command(
@@ -45,20 +51,6 @@ COMPILE = Command(
     _configure,
     _run,
 )
-
-
-def compile_file(
-    file: str, target: str | None, output: str, *, batch: str | None, emit: str, root: str | None
-) -> int:
-    """Write a stage of a block to a file."""
-    if emit not in STAGES:
-        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {emit!r}")
-    sizes = batch_sizes(batch)
-    architecture = instantiate(file, target, root)
-    with waiting("searching for a contraction order") as architecture.progress:
-        text = architecture.describe(emit, batch=sizes)
-    write_file(output, text)
-    return FINE
 
 
 def batch_sizes(text: str | None) -> tuple[int, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from tncompile.cli.command import FINE, Command, add_file, add_root, add_target
+from tncompile.cli.command import FINE, Command, add_file, add_root, add_search, add_target
 from tncompile.cli.reading import instantiate
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, show
@@ -28,19 +28,26 @@ def _configure(parser: ArgumentParser) -> None:
         "--training", action="store_true", help="a training step: forward and backward"
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON, for tools")
+    add_search(parser)
     add_root(parser)
 
 
 def _run(given: Namespace) -> int:
-    return cost(
-        given.file,
-        given.target,
-        batch=positive("--batch", given.batch),
-        sizes=named_sizes(given.size),
-        training=given.training,
-        as_json=given.json,
-        root=given.root,
-    )
+    batch, sizes = positive("--batch", given.batch), named_sizes(given.size)
+    architecture = instantiate(given.file, given.target, given.root)
+    axes = [index.name for index in architecture.network.indices if index.kind == "batch"]
+    if unknown := [name for name in sizes if name not in axes]:
+        known = f"declares {', '.join(axes)}" if axes else "declares none"
+        raise UsageError(f"--size names no `batch` axis {unknown[0]!r}; the block {known}")
+    with waiting("searching for a contraction order") as architecture.progress:
+        found = architecture.cost(batch=batch, sizes=sizes, search=given.search)
+    if given.json:
+        import json
+
+        show(json.dumps(found.to_dict(), indent=2))
+    else:
+        show(found.table(training=given.training))
+    return FINE
 
 
 COST = Command(
@@ -54,29 +61,6 @@ COST = Command(
     _configure,
     _run,
 )
-
-
-def cost(
-    file: str,
-    target: str | None,
-    *,
-    batch: int,
-    sizes: dict[str, int],
-    training: bool,
-    as_json: bool,
-    root: str | None,
-) -> int:
-    """Print the table, or the numbers."""
-    architecture = instantiate(file, target, root)
-    with waiting("searching for a contraction order") as architecture.progress:
-        found = architecture.cost(batch=batch, sizes=sizes)
-    if as_json:
-        import json
-
-        show(json.dumps(found.to_dict(), indent=2))
-    else:
-        show(found.table(training=training))
-    return FINE
 
 
 def positive(option: str, text: str) -> int:

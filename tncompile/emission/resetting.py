@@ -54,7 +54,7 @@ def write_functions(initialization: Initialization) -> list[str]:
 def write_reset_parameters(initialization: Initialization, members: Members) -> list[str]:
     """The method, without indentation."""
     rescaling = initialization.rescaling
-    body = _docstring(initialization)
+    body: list[str] = []
     biases = set(initialization.biases)
     body += _draws(
         {key: draw for key, draw in initialization.draws.items() if key not in biases}, members
@@ -64,6 +64,9 @@ def write_reset_parameters(initialization: Initialization, members: Members) -> 
             body += [f"{members.read(key)}.zero_()" for key in initialization.biases]
         body += _rescale(rescaling, members)
     body += _draws({key: initialization.draws[key] for key in initialization.biases}, members)
+    if sum(line.startswith("for tensor in ") for line in body) > 1:
+        body.insert(0, "tensor: Tensor")  # else type checkers take what the first loop runs over
+    body = [*_docstring(initialization), *body]
     return ["@torch.no_grad()", "def reset_parameters(self) -> None:", *indented(body)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from tncompile.language.syntax import (
@@ -49,23 +49,33 @@ def children(node: Expression) -> tuple[Expression, ...]:
             assert_never(node)
 
 
-def walk(*expressions: Expression) -> Iterator[Expression]:
-    """Every node of the expressions, parents first, in the order written."""
+def everything(node: Expression) -> bool:
+    """Look into every node."""
+    return True
+
+
+def walk(
+    *expressions: Expression, into: Callable[[Expression], bool] = everything
+) -> Iterator[Expression]:
+    """The nodes of the expressions, parents first; only the parts of nodes that `into` allows."""
     todo = list(reversed(expressions))
     while todo:
         node = todo.pop()
         yield node
-        todo.extend(reversed(children(node)))
+        if into(node):
+            todo.extend(reversed(children(node)))
 
 
-def values_used(*expressions: Expression) -> Iterator[Reference]:
-    """The names used as values: all references but the names of called functions."""
+def values_used(
+    *expressions: Expression, into: Callable[[Expression], bool] = everything
+) -> Iterator[Reference]:
+    """The names used as values, in order: all references but the names of called functions."""
     todo = list(reversed(expressions))
     while todo:
         node = todo.pop()
         if isinstance(node, Reference):
             yield node
-        inside = children(node)
+        inside = children(node) if into(node) else ()
         if isinstance(node, Call) and isinstance(node.function, Reference):
             inside = inside[1:]
         todo.extend(reversed(inside))

@@ -88,9 +88,10 @@ def listed(names: Iterable[str], *, most: int = 8) -> str:
     >>> listed(["a", "b", "c"])
     '`a`, `b` and `c`'
     """
-    quoted = [f"`{name}`" for name in names]
-    if len(quoted) > most:
-        return ", ".join(quoted[:most]) + f" and {len(quoted) - most} more"
+    held = list(names)
+    quoted = [f"`{name}`" for name in held[: most + 1]]
+    if len(held) > most:
+        return ", ".join(quoted[:most]) + f" and {len(held) - most} more"
     return " and ".join(filter(None, [", ".join(quoted[:-1]), *quoted[-1:]]))
 
 

@@ -222,7 +222,8 @@ class _Judge:
         dense = next((one for one in assessed if MATERIALIZE in one.candidate.names), None)
         least_flops = min(assessed, key=lambda one: (one.flops, one.seconds))
         least_memory = min(assessed, key=lambda one: (one.trace.peak, one.seconds))
-        return {MATERIALIZE: dense, FLOP_OPTIMAL: least_flops, MEMORY_OPTIMAL: least_memory}
+        extremes = {FLOP_OPTIMAL: least_flops, MEMORY_OPTIMAL: least_memory}
+        return {MATERIALIZE: dense, **extremes} if self.network.inputs else {**extremes}
 
     def _crossings(
         self,

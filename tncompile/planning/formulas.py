@@ -6,8 +6,6 @@ to one gradient for each source that needs one. Every ghost handed out is held o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
 from tncompile.lowering.program import (
@@ -41,26 +39,10 @@ from tncompile.lowering.program import (
     View,
     Weight,
 )
-from tncompile.planning.device import ID_WIDTH, Device
-from tncompile.planning.ghosts import (
-    Ghost,
-    Shape,
-    elementwise_strides,
-    iterated_strides,
-)
-
-Gradients = list[Ghost | None]
-Back = Callable[[Gradients], Gradients]
-Needs = tuple[bool, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A result, the tensors saved for its derivative, and the derivative."""
-
-    result: Ghost
-    saved: tuple[Ghost, ...] = ()
-    back: Back = lambda gradients: []
+from tncompile.planning.derivatives import Back, Gradients, Made, Needs, only
+from tncompile.planning.device import Device
+from tncompile.planning.ghosts import Ghost, Shape
+from tncompile.planning.lookups import constant_or_ids, looked_up, picked_rows
 
 
 def apply(
@@ -95,23 +77,17 @@ def apply(
         case Concatenate():
             return _concatenate(device, given, needs, shape)
         case Gather() | Pick():
-            return _rows(device, given, device.new(shape, given[0].width), len(needs))
+            return picked_rows(device, given, device.new(shape, given[0].width), len(needs))
         case Lookup():
-            return _rows(device, given, _looked_up(device, given, shape), len(needs))
+            return picked_rows(device, given, looked_up(device, given, shape), len(needs))
         case Pad(_, _, _):
             return _pad(device, given[0], shape)
         case Digit() | Mix() | Range() | OneHot() | Mask() | Ones():
-            return Made(_constant_or_ids(device, operation, given, shape))
+            return Made(constant_or_ids(device, operation, given, shape))
         case Argument() | Weight() | StackWeights() | Unbind() | Rescale():
             raise AssertionError("these make no single value of their own")
         case _:
             assert_never(operation)
-
-
-def _one(gradients: Gradients) -> Ghost:
-    (gradient,) = gradients
-    assert gradient is not None
-    return gradient
 
 
 # ── views and copies ────────────────────────────────────────────────────────────────────────────
@@ -123,7 +99,7 @@ def _reshape(device: Device, source: Ghost, shape: Shape) -> Made:
     before = source.shape
 
     def back(gradients: Gradients) -> Gradients:
-        gradient = _one(gradients)
+        gradient = only(gradients)
         made = device.reshape(gradient, before)
         device.call(view=made.block is gradient.block)
         return [made]
@@ -134,7 +110,7 @@ def _reshape(device: Device, source: Ghost, shape: Shape) -> Made:
 def _contiguous(device: Device, source: Ghost) -> Made:
     device.call(view=source.contiguous)
     result = device.memory.keep(source) if source.contiguous else device.clone(source)
-    return Made(result, (), lambda gradients: [device.memory.keep(_one(gradients))])
+    return Made(result, (), lambda gradients: [device.memory.keep(only(gradients))])
 
 
 def _permute(device: Device, source: Ghost, order: tuple[int, ...]) -> Made:
@@ -145,7 +121,7 @@ def _permute(device: Device, source: Ghost, order: tuple[int, ...]) -> Made:
 
     def back(gradients: Gradients) -> Gradients:
         device.call(view=True)
-        gradient = _one(gradients)
+        gradient = only(gradients)
         strides = tuple(gradient.strides[k] for k in inverse)
         return [device.view(gradient, tuple(gradient.shape[k] for k in inverse), strides)]
 
@@ -158,7 +134,7 @@ def _expand(device: Device, source: Ghost, shape: Shape) -> Made:
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
-        return [device.sum_to(_one(gradients), before)]
+        return [device.sum_to(only(gradients), before)]
 
     return Made(device.repeat(source, shape), (), back)
 
@@ -171,7 +147,7 @@ def _part(device: Device, source: Ghost, shape: Shape, strides: Shape) -> Made:
     def back(gradients: Gradients) -> Gradients:
         device.call()
         made = device.zeros(before)
-        device.stream(_one(gradients), _one(gradients))
+        device.stream(only(gradients), only(gradients))
         return [made]
 
     return Made(device.view(source, shape, strides), (), back)
@@ -184,7 +160,7 @@ def stacked(device: Device, given: list[Ghost], needs: Needs) -> Made:
     device.copied(result)
 
     def back(gradients: Gradients) -> Gradients:
-        gradient = _one(gradients)
+        gradient = only(gradients)
         device.call()
         device.work.seconds += device.profile.view_call * sum(needs)
         shape, strides = gradient.shape[1:], gradient.strides[1:]
@@ -200,7 +176,7 @@ def _concatenate(device: Device, given: list[Ghost], needs: Needs, shape: Shape)
     shapes = [ghost.shape for ghost in given]
 
     def back(gradients: Gradients) -> Gradients:
-        gradient = _one(gradients)
+        gradient = only(gradients)
         device.call()
         return [
             device.view(gradient, part, gradient.strides) if need else None
@@ -238,7 +214,7 @@ def _pad(device: Device, source: Ghost, shape: Shape) -> Made:
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
-        gradient = _one(gradients)
+        gradient = only(gradients)
         return [device.clone(Ghost(before, gradient.strides, gradient.block, gradient.width))]
 
     return Made(result, (), back)
@@ -268,7 +244,7 @@ def _matmul(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
     saved = (*((left,) if needs[1] else ()), *((right,) if needs[0] else ()))
 
     def back(gradients: Gradients) -> Gradients:
-        gradient = _one(gradients)
+        gradient = only(gradients)
         ours: Ghost | None = None
         theirs: Ghost | None = None
         if needs[0]:
@@ -295,7 +271,7 @@ def _multiply(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
     saved = (*((left,) if needs[1] else ()), *((right,) if needs[0] else ()))
 
     def back(gradients: Gradients) -> Gradients:
-        gradient = _one(gradients)
+        gradient = only(gradients)
         wide: Gradients = []
         for need, other in ((needs[0], right), (needs[1], left)):
             wide.append(_product(device, gradient, other) if need else None)
@@ -328,7 +304,7 @@ def _add(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
     shapes = (left.shape, right.shape)
 
     def back(gradients: Gradients) -> Gradients:
-        gradient = _one(gradients)
+        gradient = only(gradients)
         device.call(view=True)
         return [
             _narrow(device, device.memory.keep(gradient), shape) if need else None
@@ -344,7 +320,7 @@ def _sum(device: Device, source: Ghost, axes: tuple[int, ...]) -> Made:
 
     def back(gradients: Gradients) -> Gradients:
         device.call(view=True)
-        gradient = _one(gradients)
+        gradient = only(gradients)
         inner = iter(gradient.strides)
         strides = tuple(0 if k in axes else next(inner) for k in range(len(before)))
         return [device.view(gradient, before, strides)]
@@ -367,93 +343,7 @@ def rescaled(device: Device, source: Ghost, axes: tuple[int, ...]) -> tuple[Made
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
-        return [device.elementwise(_one(gradients), scale)]
+        return [device.elementwise(only(gradients), scale)]
 
     made = Made(result, (scale,), back)
     return made, log
-
-
-# ── ids and constants ───────────────────────────────────────────────────────────────────────────
-
-
-def _looked_up(device: Device, given: list[Ghost], shape: Shape) -> Ghost:
-    """Memory for `table[ids]`, whose leading axes lie in the order in which those of the ids do."""
-    table, ids = given
-    if len(ids.shape) == 1:
-        return device.new(shape, table.width)
-    inner = len(table.shape) - 1
-    rows = (0,) * len(ids.shape) + table.strides[1:]
-    return device.new(
-        shape, table.width, iterated_strides(shape, [rows, ids.strides + (0,) * inner])
-    )
-
-
-def _rows(device: Device, given: list[Ghost], result: Ghost, sources: int) -> Made:
-    """Entries of a table by the ids that come second; its gradient begins as zeros."""
-    device.call()
-    table = given[0]
-    device.copied(result, device.profile.gather_bandwidth)
-    before = table.shape
-
-    def back(gradients: Gradients) -> Gradients:
-        device.call()
-        made = device.zeros(before)
-        gradient = _one(gradients)
-        device.stream(gradient, flops=gradient.count)
-        device.work.seconds += gradient.bytes / device.profile.gather_bandwidth
-        return [made, *(None for _ in range(sources - 1))]
-
-    return Made(result, tuple(given[1:]), back)
-
-
-def _constant_or_ids(
-    device: Device,
-    operation: Digit | Mix | Range | OneHot | Mask | Ones,
-    given: list[Ghost],
-    shape: Shape,
-) -> Ghost:
-    """What carries no gradient: ids, their one-hot expansion, constants."""
-    match operation:
-        case Digit(_, _, divisor, _, last):
-            return _digit(device, given[0], (divisor != 1) + (not last))
-        case Mix():
-            return _mixed(device, given[0], given[1], shape)
-        case Range():
-            device.call()
-            return device.new(shape, ID_WIDTH)
-        case OneHot() | Mask():
-            device.call()
-            flags = device.new(shape, 1)
-            made = device.new(shape)
-            device.stream(flags, made)
-            device.memory.free(flags)
-            return made
-        case Ones():
-            device.call()
-            made = device.new(shape)
-            device.stream(made)
-            return made
-        case _:
-            assert_never(operation)
-
-
-def _digit(device: Device, source: Ghost, passes: int) -> Ghost:
-    """One or two passes over ids, the first result let go after the second."""
-    made = device.memory.keep(source)
-    for _ in range(passes):
-        device.call()
-        following = device.new(source.shape, ID_WIDTH, elementwise_strides(made.shape, (made,)))
-        device.stream(made, following)
-        device.memory.free(made)
-        made = following
-    return made
-
-
-def _mixed(device: Device, major: Ghost, minor: Ghost, shape: Shape) -> Ghost:
-    """`major * size + minor`."""
-    device.call()
-    scaled = _digit(device, major, 1)
-    made = device.new(shape, ID_WIDTH, elementwise_strides(shape, (scaled, minor)))
-    device.stream(scaled, minor, made)
-    device.memory.free(scaled)
-    return made

@@ -149,14 +149,18 @@ def _totals(cost: Cost) -> str:
 
 
 def _compression(cost: Cost) -> str:
+    """The network beside the dense map that it stands for."""
     figures = cost.inference
-    held = f"{figures.parameters:,} parameters"
-    if figures.dense_parameters is None:
-        return f"{held}; the equivalent dense map has more than 10³⁰⁸"
-    dense = count_text(figures.dense_parameters)
-    ratio = "" if figures.compression is None else f": {_ratio(figures.compression)} compression"
-    work = f"; it takes {count_text(figures.dense_flops)} FLOPs" if figures.dense_flops else ""
-    return f"{held}; the equivalent dense map has {dense}{ratio}{work}"
+    lines = [f"{'parameters':<24}{figures.parameters:>16,}"]
+    dense = "more than 1e308" if figures.dense_parameters is None else None
+    lines.append(
+        f"{'of the dense map':<24}{dense or count_text(figures.dense_parameters or 0):>16}"
+    )
+    if figures.dense_flops:
+        lines.append(f"{'FLOPs of the dense map':<24}{count_text(figures.dense_flops):>16}")
+    if figures.compression is not None:
+        lines.append(f"{'compression':<24}{_ratio(figures.compression):>16}")
+    return "\n".join(lines)
 
 
 def _alternatives(cost: Cost) -> str:
@@ -168,7 +172,7 @@ def _alternatives(cost: Cost) -> str:
         against = "" if name == "this plan" else _against(figures, cost.figures)
         lines.append(
             f"{name:<32}{_figure('flops', figures):>12}{_figure('seconds', figures):>12}"
-            f"{_figure('peak_bytes', figures):>12}{against:>20}"
+            f"{_figure('peak_bytes', figures):>12}{against:>20}".rstrip()
         )
     return "\n".join(lines)
 

@@ -24,8 +24,9 @@ from tncompile.lowering.program import (
     sources,
 )
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.derivatives import Back, Made
 from tncompile.planning.device import ID_WIDTH, Device, Work
-from tncompile.planning.formulas import Back, Made, apply, rescaled, stacked, unbound
+from tncompile.planning.formulas import apply, rescaled, stacked, unbound
 from tncompile.planning.ghosts import Ghost, Shape
 from tncompile.planning.machine import MachineProfile
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tncompile.language.evaluating.functions import readable
 from tncompile.language.expressions import values_used
 from tncompile.language.syntax import (
     Attribute,
@@ -15,7 +16,6 @@ from tncompile.language.syntax import (
     BiasStatement,
     Block,
     Expression,
-    ExpressionLeg,
     GroupLeg,
     If,
     IndexLeg,
@@ -54,10 +54,14 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A name where it is used; `found` is None where nothing of that name is declared before."""
+    """A name where it is used; `found` is None where nothing of that name is declared before.
+
+    `local` are the subscripts that could be meant.
+    """
 
     name: Name
     found: Declared | None
+    local: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +175,11 @@ class _Collector:
                 self.tensor(statement)
             case BiasStatement(name, legs, attributes):
                 self.legs(legs, "bias")
-                declared = self.declare(name, "bias")
-                self.attributes(attributes, declared, ())
-            case OutputStatement(name, legs, _, attributes):
+                self.declare(name, "bias")
+                self.values_of(attributes)
+            case OutputStatement(name, legs):
                 self.legs(legs, "output")
-                declared = self.declare(name, "output")
-                self.attributes(attributes, declared, ())
+                self.declare(name, "output")
             case _:
                 pass  # statements of models, which the grammar keeps out of networks
 
@@ -193,7 +196,8 @@ class _Collector:
         self.subscripts(statement.subscripts)
         self.legs(statement.legs, "tensor")
         declared = Declared(statement.name, "tensor", len(statement.subscripts))
-        self.attributes(statement.attributes, declared, statement.subscripts)
+        self.values_of(statement.attributes)
+        self.others_of(statement.attributes, declared, statement.subscripts)
         self.declare(statement.name, "tensor", len(statement.subscripts))
 
     def subscripts(self, subscripts: Iterable[Subscript]) -> None:
@@ -203,8 +207,10 @@ class _Collector:
 
     def expression(self, *expressions: Expression) -> None:
         self.names.expressions.extend(expressions)
-        for used in values_used(*expressions):
-            self.names.values.append(Use(used.name, self.find(used.name.text)))
+        for used in values_used(*expressions, into=readable):
+            found = self.find(used.name.text)
+            local = () if found is not None else tuple(self.local)
+            self.names.values.append(Use(used.name, found, local))
 
     def legs(self, legs: tuple[Leg, ...], where: str) -> None:
         for leg in legs:
@@ -218,8 +224,6 @@ class _Collector:
                         self.expression(width)
                 case SlicesLeg(subscript):
                     self.subscripts((subscript,))
-                case ExpressionLeg(size):
-                    self.expression(size)
                 case _:
                     pass
 
@@ -227,25 +231,33 @@ class _Collector:
         self.names.legs.append(LegUse(leg, self.find(leg.name.text), where))
         self.expression(*(node for node in leg.subscripts if not isinstance(node, Star)))
 
-    def attributes(
-        self,
-        attributes: tuple[Attribute, ...],
-        tensor: Declared,
-        subscripts: tuple[Subscript, ...],
-    ) -> None:
-        own = {subscript.name.text for subscript in subscripts}
+    def values_of(self, attributes: tuple[Attribute, ...]) -> None:
         for attribute in attributes:
             match attribute:
                 case If(condition):
                     self.expression(condition)
                 case Scheme(_, arguments):
                     self.expression(*(argument.value for argument in arguments))
+                case Tie(_, subscripts):
+                    self.expression(*subscripts)
+                case _:
+                    pass
+
+    def others_of(
+        self,
+        attributes: tuple[Attribute, ...],
+        tensor: Declared,
+        subscripts: tuple[Subscript, ...],
+    ) -> None:
+        """The names in `share` and `tie`."""
+        own = tuple(subscript.name.text for subscript in subscripts)
+        for attribute in attributes:
+            match attribute:
                 case Share(names):
                     for name in names:
                         found = self.find(name.text) if name.text in own else None
-                        self.names.shares.append(Use(name, found))
-                case Tie(name, inner, _):
-                    self.expression(*inner)
+                        self.names.shares.append(Use(name, found, own))
+                case Tie(name):
                     self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
                 case _:
                     pass

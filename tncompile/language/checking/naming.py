@@ -9,24 +9,19 @@ from tncompile.language.checking.names import (
     VALUE_KINDS,
     BlockNames,
     Declared,
-    LegUse,
-    TieUse,
     Use,
 )
 from tncompile.language.diagnostics import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS
 from tncompile.language.problems import Suggestions, listed, problem, with_article
-from tncompile.language.syntax import IndexLeg, Name, OutputStatement, Star
+from tncompile.language.syntax import Name, OutputStatement
 
-TYPES = ("int", "bool", "float")
 _READABLE = {
     "parameter": "parameter",
     "length": "length of a list",
     "let": "value",
     "subscript": "subscript",
 }
-_FACES = {"in": "input", "kernel": "tensor", "out": "output"}
-
 Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
 
 
@@ -57,6 +52,7 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
         if not (use.found is not None and use.found.kind in VALUE_KINDS)
         and not names.ambiguous(use.name)
     )
+    values = _of_kinds(names, VALUE_KINDS)
     for use, others in _first_uses(wrong):
         if use.found is not None:
             note = "expressions use parameters and `let`s"
@@ -64,7 +60,7 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
         elif use.name.text in FUNCTIONS and use.name.text not in names.scope:
             yield _function_as_value(use.name, others)
         else:
-            candidates = _of_kinds(names, VALUE_KINDS)
+            candidates = [*use.local, *values]
             hint = "declare it with `let`, or as a parameter"
             yield _unknown(use.name, names, candidates, "value", suggestions, hint, others)
 
@@ -89,12 +85,12 @@ def unknown_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
         if not (use.found is not None and use.found.kind in LEG_KINDS)
         and not names.ambiguous(use.leg.name)
     )
+    candidates = _of_kinds(names, LEG_KINDS)
     for use, others in _first_uses(wrong):
         if use.found is not None:
             note = "legs are indices, bonds, hypers and batch axes"
             yield _wrong_kind(use, "a leg", note, others)
         else:
-            candidates = _of_kinds(names, LEG_KINDS)
             hint = f"declare it before: `index {use.name.text} = …`"
             yield _unknown(use.name, names, candidates, "index", suggestions, hint, others)
 
@@ -129,6 +125,7 @@ def unknown_share(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
         if use.found is not None:
             continue
         other = names.scope.get(use.name.text)
+        close = suggestions.closest(use.name.text, use.local)
         what = f"`{use.name.text}` is no subscript of this tensor"
         yield problem(
             Code.UNKNOWN_NAME,
@@ -138,38 +135,17 @@ def unknown_share(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
             notes=(
                 "`share k` makes one parameter of all values of the tensor's own subscript `k`",
             ),
-            hint="name a subscript of the tensor: `tensor G[k in 0..n](…) share k`",
+            hint=f"did you mean `{close}`?"
+            if close
+            else "name a subscript of the tensor: `tensor G[k in 0..n](…) share k`",
         )
-
-
-def unknown_type(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    """TN201: the types are int, int[n], bool and float; TN305: only ints come in lists."""
-    for parameter in names.block.parameters:
-        name = parameter.type.name
-        if name.text not in TYPES:
-            close = suggestions.closest(name.text, TYPES)
-            yield problem(
-                Code.UNKNOWN_NAME,
-                f"there is no type `{name.text}`",
-                name.span,
-                "unknown type",
-                notes=("the types are `int`, `int[n]`, `bool` and `float`",),
-                hint=f"did you mean `{close}`?" if close else "use one of these",
-            )
-        elif name.text != "int" and parameter.type.length is not None:
-            yield problem(
-                Code.WRONG_TYPE,
-                f"there are no lists of {name.text}",
-                parameter.type.span,
-                "lists hold ints",
-                notes=("the types are `int`, `int[n]`, `bool` and `float`",),
-                hint="use `int[n]`, or several parameters",
-            )
 
 
 def declared_twice(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN202: one scope a block, and no shadowing."""
     for later, earlier in names.repeated:
+        if earlier.kind == "output" and any(later is output.name for output in _outputs(names)):
+            continue  # TN406
         yield problem(
             Code.DECLARED_TWICE,
             f"`{later.text}` is declared twice",
@@ -267,76 +243,13 @@ def _unknown(
     )
 
 
-def _leg_problem(use: LegUse, found: Declared, message: str, note: str, hint: str) -> Diagnostic:
-    return problem(
-        Code.NO_SUCH_MEMBER,
-        message,
-        use.leg.span,
-        "this leg",
-        secondary=(Label(found.name.span, f"`{found.name.text}` is declared here"),),
-        notes=(note,),
-        hint=hint,
-    )
-
-
-def wrong_subscripts(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    """TN205: a leg has as many subscripts as its declaration, with `*` for the last ones."""
-    for use in names.legs:
-        found = use.found
-        if found is None or found.kind not in LEG_KINDS or names.ambiguous(use.leg.name):
-            continue
-        name, count = found.name.text, len(use.leg.subscripts)
-        star = bool(count) and isinstance(use.leg.subscripts[-1], Star)
-        if any(isinstance(node, Star) for node in use.leg.subscripts[:-1]):
-            message = "`*` stands for the last subscripts"
-            yield _leg_problem(
-                use, found, message, "`v[l, *]` is all members with that `l`", "put `*` last"
-            )
-        elif found.arity == 0 and count:
-            message = f"`{name}` is no family"
-            note = f"{kind_text(found)} without subscripts is one index"
-            yield _leg_problem(use, found, message, note, f"write `{name}`")
-        elif found.arity and not count:
-            message = f"`{name}` is a family, one of its members is needed"
-            hint = f"write `{name}[…]` for one member, `{name}[*]` for all of them"
-            yield _leg_problem(use, found, message, "a family is not a leg by itself", hint)
-        elif count > found.arity or (count < found.arity and not star):
-            message = f"`{name}` takes {_subscripts(found.arity)}, not {count}"
-            note = "a leg has the subscripts of its declaration"
-            yield _leg_problem(use, found, message, note, f"write {_subscripts(found.arity)}")
-
-
-def wrong_tie_subscripts(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    """TN205: families are tied by equal subscripts, or to one member."""
-    for use in names.ties:
-        if use.found is None or use.found.kind != "tensor":
-            continue
-        count = len(use.tie.subscripts) or use.tensor.arity
-        if count != use.found.arity:
-            yield _tie_problem(use, use.found)
-
-
-def _tie_problem(use: TieUse, found: Declared) -> Diagnostic:
-    name = found.name.text
-    takes = f"takes {_subscripts(found.arity)}" if found.arity else "is no family"
-    return problem(
-        Code.NO_SUCH_MEMBER,
-        f"`{name}` {takes}",
-        use.tie.name.span,
-        "the subscripts do not fit",
-        secondary=(Label(found.name.span, f"`{name}` is declared here"),),
-        notes=("families are tied by equal subscripts; a single tensor to one member",),
-        hint=f"name the member: `tie {name}[…]`" if found.arity else f"write `tie {name}`",
-    )
-
-
-def _subscripts(count: int) -> str:
-    return "one subscript" if count == 1 else f"{count} subscripts"
+def _outputs(names: BlockNames) -> list[OutputStatement]:
+    return [s for s in names.block.statements if isinstance(s, OutputStatement)]
 
 
 def no_output(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN406: exactly one output."""
-    outputs = [s for s in names.block.statements if isinstance(s, OutputStatement)]
+    outputs = _outputs(names)
     note = "a network is one sum of products, with one result"
     if not outputs:
         yield problem(
@@ -359,48 +272,12 @@ def no_output(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnosti
         )
 
 
-def face_of_no_window(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    """TN408: `h.in`, `h.kernel` and `h.out` are the legs of a window, and of nothing else."""
-    for use in names.legs:
-        if use.found is None or use.found.kind not in LEG_KINDS:
-            continue
-        if message := _face_message(use.leg, use.found, use.where):
-            yield problem(
-                Code.WINDOW_FACE,
-                message,
-                use.leg.span,
-                "this leg",
-                secondary=(Label(use.found.name.span, "declared here"),),
-                notes=(
-                    "a window has `.in` on an input, `.kernel` on tensors, `.out` on the output",
-                ),
-                hint="write the face that belongs here",
-            )
-
-
-def _face_message(leg: IndexLeg, found: Declared, where: str) -> str | None:
-    name = leg.name.text
-    if found.kind != "window":
-        return f"`{name}` is {kind_text(found)}, it has no faces" if leg.face else None
-    if leg.face is None:
-        return f"the window `{name}` needs a face here"
-    if leg.face.text not in _FACES:
-        return f"a window has no face `{leg.face.text}`"
-    if where != _FACES[leg.face.text]:
-        return f"`{name}.{leg.face.text}` cannot be on {with_article(where)}"
-    return None
-
-
 RULES: tuple[Rule, ...] = (
     unknown_value,
     unknown_leg,
     unknown_tie,
     unknown_share,
-    unknown_type,
     declared_twice,
-    wrong_subscripts,
-    wrong_tie_subscripts,
     no_output,
-    face_of_no_window,
     never_used,
 )

@@ -81,16 +81,16 @@ def _inner_outside(
 ) -> Iterator[Diagnostic]:
     """A bond or a hyper on an input or the output."""
     declared = Label(_place(index, structure), f"a {index.kind} is declared here")
-    for end in found.outside:
-        yield problem(
-            code,
-            f"the {index.kind} `{index.name}` cannot be on `{end.owner}`",
-            end.span,
-            f"a {index.kind} stays inside",
-            secondary=(declared, *(label for label in found.labels() if label.span != end.span)),
-            notes=(f"a {index.kind} joins tensors; what is seen outside is an index",),
-            hint=f"declare it as an index: `index {index.family} = …`",
-        )
+    end = found.outside[0]
+    yield problem(
+        code,
+        f"the {index.kind} `{index.name}` cannot be on `{end.owner}`",
+        end.span,
+        f"a {index.kind} stays inside",
+        secondary=(declared, *(label for label in found.labels() if label.span != end.span)),
+        notes=(f"a {index.kind} joins tensors; what is seen outside is an index",),
+        hint=f"declare it as an index: `index {index.family} = …`",
+    )
 
 
 def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
@@ -206,13 +206,17 @@ def dots_without_partner(structure: Structure, ends: Mapping[str, Ends]) -> Iter
             notes=("leading batch axes come in with an input and go out with the output",),
             hint="write `...` first on an input, or remove it here",
         )
-    for axis in inputs if not output else ():
+    if inputs and not output:
+        others = dict.fromkeys(axis.span for axis in inputs if axis.span != inputs[0].span)
         yield problem(
             Code.BATCH_MISSING,
             "`...` is on an input, but not on the output",
-            axis.span,
+            inputs[0].span,
             "the output lacks these axes",
-            secondary=(Label(name.span, f"`{name.text}` lacks it"),),
+            secondary=(
+                Label(name.span, f"`{name.text}` lacks it"),
+                *(Label(span, "and these") for span in list(others)[:MOST_LABELS]),
+            ),
             notes=("leading batch axes come in with an input and go out with the output",),
             hint=f"write `...` first on the output: `output {name.text}(..., …)`",
         )
@@ -238,13 +242,15 @@ def unconnected(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diag
             piece = above[piece]
         return piece
 
-    for name, span, legs in _factors(structure):
+    for name, span, all_legs in _factors(structure):
+        legs = [leg for leg in all_legs if leg in fixed]
+        if not legs:
+            continue  # a number: it scales the others
         piece = len(above)
         above.append(piece)
         places.append((name, span))
         for leg in legs:
-            if leg in fixed:
-                above[root(piece)] = root(holder.setdefault(leg, piece))
+            above[root(piece)] = root(holder.setdefault(leg, piece))
     roots = list(dict.fromkeys(root(piece) for piece in range(len(above))))
     if len(roots) < 2:
         return

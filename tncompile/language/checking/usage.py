@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from tncompile.language.checking.names import BlockNames
 from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.evaluating.functions import FUNCTIONS, Function
+from tncompile.language.evaluating.functions import FUNCTIONS, Function, readable
 from tncompile.language.expressions import walk
-from tncompile.language.problems import Suggestions, listed, problem
+from tncompile.language.problems import Suggestions, listed, problem, with_article
 from tncompile.language.source import Span
 from tncompile.language.syntax import (
     Attribute,
@@ -17,24 +16,16 @@ from tncompile.language.syntax import (
     Binary,
     Call,
     Dots,
-    DotsLeg,
     Expression,
-    ExpressionLeg,
     Frozen,
-    GroupLeg,
     If,
-    IndexLeg,
-    InputStatement,
     Item,
-    Leg,
-    Let,
     OutputStatement,
     Pipe,
     Reference,
     Repeat,
     Scheme,
     Share,
-    SlicesLeg,
     String,
     TensorStatement,
     Tie,
@@ -58,40 +49,8 @@ _CONVOLUTION = "conv"
 Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
 
 
-@dataclass(frozen=True, slots=True)
-class LegList:
-    """The legs of one statement."""
-
-    where: str
-    owner: str
-    legs: tuple[Leg, ...]
-
-    def indices(self) -> Iterator[IndexLeg]:
-        """The single legs, those in groups included."""
-        for leg in self.legs:
-            if isinstance(leg, IndexLeg):
-                yield leg
-            elif isinstance(leg, GroupLeg):
-                yield from leg.legs
-
-
-def leg_lists(names: BlockNames) -> Iterator[LegList]:
-    """The legs of every statement that has some."""
-    for statement in names.block.statements:
-        match statement:
-            case InputStatement(name, _, legs):
-                yield LegList("input", name.text, legs)
-            case TensorStatement(name, _, legs):
-                yield LegList("tensor", name.text, legs)
-            case BiasStatement(name, legs):
-                yield LegList("bias", name.text, legs)
-            case OutputStatement(name, legs):
-                yield LegList("output", name.text, legs)
-            case _:
-                pass
-
-
-def _misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Diagnostic:
+def misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Diagnostic:
+    """TN207 at something that does not belong where it stands."""
     return problem(Code.MISPLACED, message, span, label, notes=(note,), hint=hint)
 
 
@@ -100,7 +59,7 @@ def _misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Di
 
 def unknown_function(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN207: the functions of expressions are few, and all about sizes."""
-    for node in walk(*names.expressions):
+    for node in walk(*names.expressions, into=readable):
         if isinstance(node, Call):
             yield from function_problems(node, suggestions)
 
@@ -111,10 +70,8 @@ def function_problems(node: Call, suggestions: Suggestions) -> Iterator[Diagnost
     if name is not None and name in FUNCTIONS:
         yield from _argument_problems(node, name, FUNCTIONS[name])
         return
-    if isinstance(node.function, Call):
-        return  # the call inside is the mistake
     close = suggestions.closest(name, tuple(FUNCTIONS)) if name else None
-    yield _misplaced(
+    yield misplaced(
         f"there is no function `{name}`" if name else "only functions can be called",
         node.function.span,
         "unknown function",
@@ -159,7 +116,7 @@ def _argument_problems(node: Call, name: str, function: Function) -> Iterator[Di
 
 def foreign_expression(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN207, TN305, TN205: what only models have, text, and items with several subscripts."""
-    for node in walk(*names.expressions):
+    for node in walk(*names.expressions, into=readable):
         yield from foreign_problems(node)
 
 
@@ -169,10 +126,10 @@ def foreign_problems(node: Expression) -> Iterator[Diagnostic]:
     match node:
         case Binary("@"):
             hint = "`*` multiplies numbers"
-            yield _misplaced("`@` is for models", node.operator_span, "not here", note, hint)
+            yield misplaced("`@` is for models", node.operator_span, "not here", note, hint)
         case Pipe() | Repeat() | TupleOf() | Dots():
             hint = "write an expression of numbers"
-            yield _misplaced("this is for models", node.span, "not here", note, hint)
+            yield misplaced("this is for models", node.span, "not here", note, hint)
         case String():
             yield problem(
                 Code.WRONG_TYPE,
@@ -195,21 +152,11 @@ def foreign_problems(node: Expression) -> Iterator[Diagnostic]:
             pass
 
 
-def one_name_a_let(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    """TN207: only models take tuples apart."""
-    for statement in names.block.statements:
-        if isinstance(statement, Let) and len(statement.names) != 1:
-            note = "values of a network are numbers and lists, not tuples"
-            hint = "write a `let` for each name"
-            message = "`let (…)` is for models"
-            yield _misplaced(message, statement.names[1].span, "one name a `let`", note, hint)
-
-
 def unknown_window_function(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN207: a window is a `conv`."""
     for statement in names.block.statements:
         if isinstance(statement, WindowStatement) and statement.function.text != _CONVOLUTION:
-            yield _misplaced(
+            yield misplaced(
                 f"there is no window `{statement.function.text}`",
                 statement.function.span,
                 "unknown function",
@@ -235,7 +182,7 @@ def _scheme_problems(scheme: Scheme, suggestions: Suggestions) -> Iterator[Diagn
     name = scheme.name.text
     if name not in SCHEMES:
         close = suggestions.closest(name, tuple(SCHEMES))
-        yield _misplaced(
+        yield misplaced(
             f"there is no scheme `{name}`",
             scheme.name.span,
             "unknown scheme",
@@ -298,7 +245,7 @@ def _attributes(
     suggestions: Suggestions,
 ) -> Iterator[Diagnostic]:
     known = (*allowed, "log") if statement == "output" else allowed
-    note = f"after the legs of a `{statement}`: {listed(known)}"
+    note = f"after the legs of {with_article(statement)}: {listed(known)}"
     seen: set[str] = set()
     for attribute in attributes:
         word = _word(attribute)
@@ -306,13 +253,13 @@ def _attributes(
             close = suggestions.closest(word, known)
             hint = f"did you mean `{close}`?" if close else "remove it, or start a new line"
             message = f"there is no attribute `{word}`"
-            yield _misplaced(message, attribute.name.span, "unknown attribute", note, hint)
+            yield misplaced(message, attribute.name.span, "unknown attribute", note, hint)
         elif word not in allowed:
-            message = f"`{word}` does not belong on a `{statement}`"
-            yield _misplaced(message, _start(attribute, word), "not here", note, "remove it")
+            message = f"`{word}` does not belong on {with_article(statement)}"
+            yield misplaced(message, _start(attribute, word), "not here", note, "remove it")
         elif word in seen:
             message = f"`{word}` is there twice"
-            yield _misplaced(message, _start(attribute, word), "again here", note, "keep one")
+            yield misplaced(message, _start(attribute, word), "again here", note, "keep one")
         seen.add(word)
 
 
@@ -330,7 +277,7 @@ def _against_tie(attributes: Sequence[Attribute], tensor: str) -> Iterator[Diagn
     for attribute in attributes if tie is not None else ():
         if isinstance(attribute, Scheme | Frozen | Share):
             word = _word(attribute)
-            yield _misplaced(
+            yield misplaced(
                 f"`{word}` cannot go with `tie`",
                 _start(attribute, word),
                 "decided by the other tensor",
@@ -355,82 +302,11 @@ def log_with_bias(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
             )
 
 
-# ── legs ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def repeated_legs(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    """TN203: the same leg written twice on one tensor."""
-    for legs in leg_lists(names):
-        seen: dict[str, Span] = {}
-        written: list[tuple[str, Span]] = [(_text(leg), leg.span) for leg in legs.indices()]
-        written += [("...", leg.span) for leg in legs.legs if isinstance(leg, DotsLeg)]
-        for text, span in written:
-            if text in seen:
-                yield repeated_leg(text, legs.owner, span, seen[text])
-            seen.setdefault(text, span)
-
-
-def repeated_leg(name: str, owner: str, later: Span, earlier: Span) -> Diagnostic:
-    """TN203 at the later leg."""
-    return problem(
-        Code.REPEATED_LEG,
-        f"`{name}` is twice on `{owner}`",
-        later,
-        "again here",
-        secondary=(Label(earlier, "first here"),),
-        notes=("a trace or a diagonal of one tensor is not a network: a leg joins two things",),
-        hint="use another index; for a diagonal, keep the leg once",
-    )
-
-
-def _text(leg: IndexLeg) -> str:
-    """The leg without layout and `?`; what only means the same is found when families unroll."""
-    return "".join(leg.span.text.split()).rstrip("?")
-
-
-def misplaced_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    """TN207: `onehot` and `p in` are for inputs, `as` for inputs and the output."""
-    for legs in leg_lists(names):
-        for leg in legs.legs:
-            yield from _leg_problems(leg, legs.where)
-
-
-def _leg_problems(leg: Leg, where: str) -> Iterator[Diagnostic]:
-    match leg:
-        case GroupLeg(onehot=True) if where != "input":
-            note = "ids come in with an input"
-            hint = "write the legs without `onehot`"
-            yield _misplaced("`onehot` is for inputs", leg.span, "not here", note, hint)
-        case GroupLeg(width=width) if width is not None and where in ("tensor", "bias"):
-            note = "inputs are padded and outputs are cut; a parameter has the size of its legs"
-            message = "`as` is for inputs and the output"
-            yield _misplaced(message, width.span, "not here", note, "remove the width")
-        case SlicesLeg() if where != "input":
-            note = "an axis of slices is an axis of an input"
-            hint = "write all members: `f[*]`"
-            message = "`p in a..b` is for inputs"
-            yield _misplaced(message, leg.span, "not here", note, hint)
-        case ExpressionLeg():
-            yield problem(
-                Code.WRONG_TYPE,
-                "a leg is an index, not a size",
-                leg.span,
-                "this is a size",
-                notes=("in a network every axis has a name, so that tensors can share it",),
-                hint="declare an index of that size: `index i = …`",
-            )
-        case _:
-            pass
-
-
 RULES: tuple[Rule, ...] = (
     unknown_function,
     foreign_expression,
-    one_name_a_let,
     unknown_window_function,
     unknown_scheme,
     misplaced_attribute,
     log_with_bias,
-    repeated_legs,
-    misplaced_leg,
 )

@@ -190,7 +190,7 @@ class _Compiler:
     def _outside(self, node: Item, value: tuple[int, ...], position: int) -> Failed:
         holder = node.value
         name = holder.name.text if isinstance(holder, Reference) else ""
-        place = self.scope.places.get(name)
+        place = self.scope.declared.get(name)
         of = f"`{name}`" if name else "the list"
         items = counted(len(value), "item")
         return Failed(

@@ -26,7 +26,7 @@ from tncompile.language.evaluating.factoring import (
 )
 from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import Value, value_text
-from tncompile.language.syntax import Call, Expression
+from tncompile.language.syntax import Call, Expression, Pipe, Reference, Repeat, TupleOf
 
 Arguments = tuple[tuple[Expression, Value], ...]
 """Each argument as written, with its value."""
@@ -209,3 +209,13 @@ FUNCTIONS: Mapping[str, Function] = {
     "ceil_div": Function("ceil_div(a, b)", 2, 2, _ceil_div),
     "factor": Function("factor(n, parts)", 2, 2, _factor, ("n", "parts"), _trials),
 }
+
+
+def readable(node: Expression) -> bool:
+    """Whether the parts of the node are looked at: not those of what is a mistake as a whole.
+
+    That is what only models have (`x |> f`, tuples), and calls of functions that there are not.
+    """
+    if isinstance(node, Call):
+        return isinstance(node.function, Reference) and node.function.name.text in FUNCTIONS
+    return not isinstance(node, Pipe | Repeat | TupleOf)

@@ -11,6 +11,8 @@ from tncompile.language.resolved import Value, value_text
 from tncompile.language.source import Span
 from tncompile.language.syntax import Expression
 
+_MOST_SHOWN = 40
+
 MOST_STEPS = 5_000_000
 
 
@@ -40,12 +42,13 @@ class Budget:
 class Scope:
     """The values of a block's names so far.
 
-    `places` says where a problem with the value of a name is rooted: the argument, or the
-    declaration. `sources` are the expressions of `let`, for tracing a value to its argument. A
-    name without a value is poisoned: what went wrong with it is reported already.
+    `declared` is where each name is declared, `places` where its value comes from: the argument,
+    the default or the `let`. `sources` are the expressions of `let`, for tracing a value to its
+    argument. A name without a value is poisoned: what went wrong with it is reported already.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
+    declared: dict[str, Span] = field(default_factory=dict)
     places: dict[str, Span] = field(default_factory=dict)
     sources: dict[str, Expression] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
@@ -74,7 +77,7 @@ class Scope:
             for name in names
             if name in self.values
         ]
-        return (f"here {', '.join(shown[:12])}",) if shown else ()
+        return (f"here {', '.join(shown[:_MOST_SHOWN])}",) if shown else ()
 
 
 def _names(*expressions: Expression) -> list[str]:

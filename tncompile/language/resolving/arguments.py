@@ -12,6 +12,7 @@ from tncompile.language.checking.usage import foreign_problems, function_problem
 from tncompile.language.diagnostics import Code, Diagnostic, Label
 from tncompile.language.evaluating.arithmetic import LARGEST_LIST
 from tncompile.language.evaluating.formulas import evaluate
+from tncompile.language.evaluating.functions import readable
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.expressions import values_used, walk
 from tncompile.language.linked import Given
@@ -163,7 +164,7 @@ def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> Non
 
 
 def _problems(expression: Expression, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    for used in values_used(expression):
+    for used in values_used(expression, into=readable):
         yield problem(
             Code.UNKNOWN_NAME,
             f"there is no value `{used.name.text}` here",
@@ -172,7 +173,7 @@ def _problems(expression: Expression, suggestions: Suggestions) -> Iterator[Diag
             notes=("the arguments of an instance stand outside of any block: they are constants",),
             hint="write the value",
         )
-    for node in walk(expression):
+    for node in walk(expression, into=readable):
         yield from foreign_problems(node)
         if isinstance(node, Call):
             yield from function_problems(node, suggestions)

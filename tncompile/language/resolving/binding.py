@@ -30,6 +30,7 @@ def bind(block: Block, given: Mapping[str, Given], scope: Scope, problems: Probl
     """
     lost: set[str] = set()
     for parameter in block.parameters:
+        scope.declared[parameter.name.text] = parameter.name.span
         argument = given.get(parameter.name.text)
         try:
             if argument is None:

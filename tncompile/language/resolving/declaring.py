@@ -38,7 +38,7 @@ def resolve_let(statement: Let, state: Resolution) -> None:
         state.scope.values[name.text] = evaluate(statement.value, state.scope)
     except Failed as failed:
         state.report(failed)
-    state.scope.places[name.text] = name.span
+    state.scope.declared[name.text] = state.scope.places[name.text] = name.span
     state.scope.sources[name.text] = statement.value
 
 

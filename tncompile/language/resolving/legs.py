@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tncompile.language.checking.usage import repeated_leg
+from tncompile.language.checking.legs import repeated_leg
 from tncompile.language.diagnostics import Code, Diagnostic, InternalError, Label
 from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.formulas import Formula, Frame, compile_expression

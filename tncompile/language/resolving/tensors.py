@@ -27,7 +27,7 @@ from tncompile.language.resolving.unrolling import (
     unroll,
 )
 from tncompile.language.source import Span
-from tncompile.language.syntax import BiasStatement, Share, Subscript, TensorStatement, Tie
+from tncompile.language.syntax import BiasStatement, Name, Share, Subscript, TensorStatement, Tie
 
 
 def widest_span(subscripts: Sequence[Subscript], name: Span) -> Span:
@@ -41,6 +41,8 @@ class TensorResolver:
     def __init__(self, state: Resolution) -> None:
         self._state = state
         self.parameters: dict[str, ResolvedParameter] = {}
+        self._first: dict[str, Key] = {}
+        self._mismatched: set[str] = set()
         self.tensors: list[ResolvedTensor] = []
         self.biases: list[ResolvedBias] = []
 
@@ -145,9 +147,14 @@ class TensorResolver:
                 name, statement.name.text, kept, axes, shape, init, attributes.frozen, statement
             )
             self.parameters[name] = held
+            self._first[name] = key
         elif held.shape != shape and attributes.share is not None:
+            if name in self._mismatched:
+                raise Failed(None)
+            self._mismatched.add(name)
             member = member_name(statement.name.text, key)
-            raise Failed(_shares_differ(member, attributes.share, held, shape, statement))
+            shared = _differing(key, self._first[name], statement, attributes.share)
+            raise Failed(_shares_differ(member, shared, held, shape, statement))
         return held
 
     def _tied(
@@ -220,9 +227,16 @@ def _kept(key: Key, statement: TensorStatement, share: Share | None) -> Key:
     )
 
 
+def _differing(key: Key, first: Key, statement: TensorStatement, share: Share) -> Name:
+    """The first of the shared subscripts in which a member is not the first one."""
+    names = [subscript.name.text for subscript in statement.subscripts]
+    differing = {name for name, one, other in zip(names, key, first, strict=True) if one != other}
+    return next((name for name in share.names if name.text in differing), share.names[0])
+
+
 def _shares_differ(
     member: str,
-    share: Share,
+    shared: Name,
     held: ResolvedParameter,
     shape: tuple[int, ...],
     statement: TensorStatement,
@@ -230,7 +244,7 @@ def _shares_differ(
     return problem(
         Code.SHAPES_DIFFER,
         f"`{member}` cannot share its parameter: the shapes differ",
-        share.names[0].span,
+        shared.span,
         f"`{member}` has the shape {list(shape)}",
         secondary=(Label(statement.name.span, f"the first one has {list(held.shape)}"),),
         notes=(f"all members that share `{held.key}` are one parameter, of one shape",),
