@@ -64,14 +64,14 @@ def make_network(
         Tensor(
             name=name,
             role="parameter",
-            source=tied.get(name, name),
+            source=_key(tied.get(name, name)),
             axes=tuple((leg,) for leg in legs),
         )
         for name, legs in tensors.items()
     ]
     parameters = [
         Parameter(
-            key=name,
+            key=_key(name),
             family=name.split("[")[0],
             axes=tuple((leg,) for leg in legs),
             shape=tuple(sizes[leg] or 0 for leg in legs),
@@ -90,6 +90,11 @@ def make_network(
         tensors=tuple(factors + uses if first == "inputs" else uses + factors),
         output=Output(name="y", axes=tuple(_axis(leg, sizes) for leg in output), written="y(…)"),
     )
+
+
+def _key(name: str) -> str:
+    """The state-dict key of a tensor: `G.1` of `G[1]`."""
+    return name.replace("[", ".").replace(",", ".").rstrip("]")
 
 
 def _index(name: str, size: int | None) -> Index:

@@ -51,7 +51,9 @@ network Tree(patches: int, chi: int) {
   bond   v[l in 0..depth + 1, j in 0..patches // 2 ** l] = chi
   input  x(..., j in 0..patches, p[j])
   tensor E[j in 0..patches](p[j], v[0, j]) share j
-  tensor N[l in 1..depth + 1, j in 0..patches // 2 ** l](v[l - 1, 2 * j], v[l - 1, 2 * j + 1], v[l, j])
+  tensor N[l in 1..depth + 1, j in 0..patches // 2 ** l](
+    v[l - 1, 2 * j], v[l - 1, 2 * j + 1], v[l, j]
+  )
   tensor T(v[depth, 0], c)
   output y(..., c)
 }
@@ -184,7 +186,7 @@ def test_emitted_modules_allocate_what_is_predicted(spec: tncompile.Spec, target
 
     def training_step() -> object:
         made = module(*inputs)
-        gradient = torch.ones_like(made)
+        gradient = torch.ones(made.shape)
         made.backward(gradient)
         return made, gradient
 
@@ -227,7 +229,7 @@ def test_every_candidate_allocates_what_is_predicted(name: str) -> None:
         def training_step() -> object:
             made = run(network, program, parameters, inputs)  # noqa: B023
             assert isinstance(made, Tensor)
-            gradient = torch.ones_like(made)
+            gradient = torch.ones(made.shape)
             made.backward(gradient)
             return made, gradient
 

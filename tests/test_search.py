@@ -170,7 +170,7 @@ from tests import small_networks as small
 from tests.test_search import found
 networks = [small.mps(20, 2, 4, 3), small.peps(4, 4, 2, 2, 3), small.cp([3, 4, 5], [5, 4], 6)]
 print(json.dumps([
-    [[c.names, [[s.left, s.right, s.legs] for s in c.tree.steps]] for c in found(n, effort="normal")]
+    [[c.names, [[s.left, s.right, s.legs] for s in c.tree.steps]] for c in found(n, 64, "normal")]
     for n in networks
 ]))
 """

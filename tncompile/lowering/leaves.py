@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from tncompile.lowering.assembly import Assembler, Axes
@@ -225,22 +226,22 @@ class Leaves:
 
         A `stacked` table has a row for each member and digit.
         """
-        lookups = sorted(
+        order = sorted(
             range(len(operands[0].lookups)), key=lambda k: -operands[0].lookups[k].divisor
         )
-        if not lookups:
+        if not order:
             return table
         assembler = self._assembler
         digits: list[tuple[Value, int]] = []
         runtime: dict[str, None] = dict.fromkeys([index] if stacked else [])
-        for k in lookups:
-            ids = tuple(self._network.tensors[operand.lookups[k].ids] for operand in operands)
-            lookup = operands[0].lookups[k]
-            value = self._digit(ids, lookup.divisor, lookup.size, index)
-            digits.append((value, lookup.size))
+        for run in _neighbors(operands, order):
+            ids = tuple(self._network.tensors[operand.lookups[run[-1]].ids] for operand in operands)
+            size = math.prod(operands[0].lookups[k].size for k in run)
+            value = self._digit(ids, operands[0].lookups[run[-1]].divisor, size, index)
+            digits.append((value, size))
             runtime.update((name, None) for axis in value.axes for name in axis)
         axes = tuple((name,) for name in runtime)
-        rows = tuple(operands[0].lookups[k].index for k in lookups)
+        rows = tuple(operands[0].lookups[k].index for k in order)
         if stacked:
             rows = (index, *rows)
             member = assembler.value(
@@ -280,6 +281,21 @@ class Leaves:
             made = assembler.value(assembler.fresh("t"), order, (table, wide))
             value = assembler.add(Pick(made.name, table.name, wide.name), made)
         return value
+
+
+def _neighbors(operands: tuple[Operand, ...], order: list[int]) -> list[list[int]]:
+    """Lookups by falling divisor, neighboring digits of the same ids in one group."""
+    runs: list[list[int]] = []
+    for k in order:
+        if runs and all(
+            held.lookups[runs[-1][-1]].ids == held.lookups[k].ids
+            and held.lookups[runs[-1][-1]].divisor == held.lookups[k].divisor * held.lookups[k].size
+            for held in operands
+        ):
+            runs[-1].append(k)
+        else:
+            runs.append([k])
+    return runs
 
 
 def _progression(positions: list[int]) -> range | None:
