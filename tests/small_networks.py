@@ -27,12 +27,13 @@ def make_network(
     *,
     slices: Mapping[str, Sequence[Sequence[str]]] | None = None,
     shared: Mapping[str, str] | None = None,
+    conjugate: bool = False,
     first: str = "inputs",
 ) -> TensorNetwork:
     """A network of plain axes. `slices` are inputs with one bound axis: the legs of each slice.
 
     `shared` maps the name of a tensor to the one whose parameter it uses. Indices of size None are
-    run-time ones.
+    run-time ones. With `conjugate` the second uses are conjugated.
     """
     runtime = {name for name, size in sizes.items() if size is None}
     given = [_input(name, tuple(legs), sizes) for name, legs in inputs.items()]
@@ -66,6 +67,7 @@ def make_network(
             role="parameter",
             source=_key(tied.get(name, name)),
             axes=tuple((leg,) for leg in legs),
+            conjugate=conjugate and name in tied,
         )
         for name, legs in tensors.items()
     ]
@@ -250,7 +252,8 @@ def norm(n: int, rank: int, size: int = 2) -> TensorNetwork:
 
     tensors = {f"A[{k}]": core("a", k) for k in range(n)}
     tensors |= {f"B[{k}]": core("z", k) for k in range(n)}
-    return make_network(sizes, {}, tensors, [], shared={f"B[{k}]": f"A[{k}]" for k in range(n)})
+    shared = {f"B[{k}]": f"A[{k}]" for k in range(n)}
+    return make_network(sizes, {}, tensors, [], shared=shared, conjugate=True)
 
 
 def low_rank(inside: int, outside: int, rank: int) -> TensorNetwork:

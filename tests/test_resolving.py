@@ -136,6 +136,14 @@ def test_arguments_from_the_target_and_from_python() -> None:
     assert network(sized("d")).target == "N"
 
 
+@pytest.mark.parametrize("s", [0.1, 1e-7, 2.5e30, 3.0])
+def test_the_target_of_a_network_makes_it_again(s: float) -> None:
+    resolved = network(LISTS, ins=[4, 8], outs=2, ranks=3, s=s, b=False)
+    again = network(LISTS, resolved.target)
+    assert again == resolved
+    assert again.describe() == resolved.describe()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "quoted"),
     [

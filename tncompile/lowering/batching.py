@@ -116,8 +116,9 @@ class _Grouping:
             return f"single {side}"
         if tensor.role == "input":
             return f"input {self._network.input[tensor.source].family}"
-        # A shared parameter is not stacked; so it keeps company with its own uses only.
-        uses = tensor.source if self._uses[tensor.source, tensor.conjugate] > 1 else ""
+        # A shared parameter is not stacked; so it keeps company with its own uses only. Two uses
+        # are no sharing: a network contracted with itself has them.
+        uses = tensor.source if self._uses[tensor.source, tensor.conjugate] > 2 else ""
         shape = self._network.parameter[tensor.source].shape
         return f"weight {shape} {tensor.conjugate} {uses}"
 

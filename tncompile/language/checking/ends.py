@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from tncompile.language.diagnostics import Label
 from tncompile.language.resolved import (
@@ -31,10 +32,13 @@ class Structure:
     output: ResolvedOutput
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+Where = Literal["tensor", "input", "output", "bias"]
+
+
+class End(NamedTuple):
     """One end of an index: the leg, and the tensor, input, bias or output that it is on."""
 
+    where: Where
     span: Span
     owner: str
     alone: bool = False
@@ -42,28 +46,48 @@ class End:
 
 @dataclass(slots=True)
 class Ends:
-    """All ends of one index."""
+    """All ends of one index: on tensors, then inputs, the output and biases."""
 
-    tensors: list[End] = field(default_factory=list)
-    inputs: list[End] = field(default_factory=list)
-    output: list[End] = field(default_factory=list)
-    biases: list[End] = field(default_factory=list)
+    held: list[End] = field(default_factory=list)
+
+    def on(self, *places: Where) -> list[End]:
+        """The ends on these kinds of things."""
+        return [end for end in self.held if end.where in places]
+
+    @property
+    def tensors(self) -> list[End]:
+        """Those on tensors."""
+        return self.on("tensor")
+
+    @property
+    def inputs(self) -> list[End]:
+        """Those on inputs, one a slice."""
+        return self.on("input")
+
+    @property
+    def output(self) -> list[End]:
+        """Those on the output: one or none."""
+        return self.on("output")
+
+    @property
+    def biases(self) -> list[End]:
+        """Those on biases."""
+        return self.on("bias")
 
     @property
     def outside(self) -> list[End]:
         """Those on inputs and the output."""
-        return self.inputs + self.output
+        return self.on("input", "output")
 
     @property
     def count(self) -> int:
         """All ends; a bias is added to the output and joins nothing."""
-        return len(self.tensors) + len(self.inputs) + len(self.output)
+        return len(self.on("tensor", "input", "output"))
 
     def labels(self) -> tuple[Label, ...]:
         """A label at each end, the first few."""
-        ends = [*self.tensors, *self.inputs, *self.output]
         seen: dict[Span, str] = {}
-        for end in ends:
+        for end in self.on("tensor", "input", "output"):
             seen.setdefault(end.span, f"on `{end.owner}`")
         return tuple(Label(span, text) for span, text in list(seen.items())[:MOST_LABELS])
 
@@ -73,16 +97,16 @@ def find_ends(structure: Structure) -> dict[str, Ends]:
     ends = {index.name: Ends() for index in structure.indices}
     for tensor in structure.tensors:
         for name, span in places(tensor.axes):
-            ends[name].tensors.append(End(span, tensor.name, tensor.alone))
+            ends[name].held.append(End("tensor", span, tensor.name, tensor.alone))
     for given in structure.inputs:
         for piece in given.slices:
             for name, span in places(piece.axes):
-                ends[name].inputs.append(End(span, given.name))
+                ends[name].held.append(End("input", span, given.name))
     for name, span in places(structure.output.axes):
-        ends[name].output.append(End(span, structure.output.name))
+        ends[name].held.append(End("output", span, structure.output.name))
     for bias in structure.biases:
         for name, span in places(bias.axes):
-            ends[name].biases.append(End(span, bias.name))
+            ends[name].held.append(End("bias", span, bias.name))
     return ends
 
 

@@ -37,20 +37,21 @@ def bond_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagno
     """TN401: a bond joins exactly two tensors."""
     for index in _first_of_family(structure, "bond"):
         found = ends[index.name]
+        count = len(found.tensors)
         if found.outside:
             yield from _inner_outside(index, found, structure, Code.BOND_ENDS)
-        elif len(found.tensors) != 2:
-            more = len(found.tensors) > 2
+        elif count != 2:
+            more = count > 2
             yield problem(
                 Code.BOND_ENDS,
-                f"the bond `{index.name}` has {_ends_text(len(found.tensors))}, not two",
+                f"the bond `{index.name}` has {_ends_text(count)}, not two",
                 _place(index, structure),
-                f"{_ends_text(len(found.tensors))}",
+                _ends_text(count),
                 secondary=found.labels(),
                 notes=("a bond joins exactly two tensors, so that a typo is never a silent sum",),
                 hint=f"declare it as a hyper: `hyper {index.family} = …`"
                 if more
-                else f"put it on {'another tensor' if found.tensors else 'two tensors'}; "
+                else f"put it on {'another tensor' if count else 'two tensors'}; "
                 "at an open boundary write `?` and declare one bond fewer",
             )
 
@@ -97,11 +98,10 @@ def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[D
     """TN403: an index has two ends or more, one of them outside."""
     for index in _first_of_family(structure, "index"):
         found = ends[index.name]
-        reported = bool(found.biases and not found.output)  # TN404, at the leg of the bias
-        if found.count == 1 and found.output:
-            reported = True  # TN404, at the leg of the output
-        if reported or (found.count >= 2 and found.outside):
+        if found.count >= 2 and found.outside:
             continue
+        if found.biases or found.output:
+            continue  # TN404, at the leg of the bias or the output
         place = _place(index, structure)
         if found.count >= 2:
             kind = "bond" if found.count == 2 else "hyper"
@@ -137,6 +137,8 @@ def output_not_carried(structure: Structure, ends: Mapping[str, Ends]) -> Iterat
     indices = {index.name: index for index in structure.indices}
     for name, found in ends.items():
         index = indices[name]
+        if not found.on("output", "bias"):
+            continue
         declared = Label(_place(index, structure), f"`{index.family}` is declared here")
         if index.kind == "index" and found.output and found.count == 1:
             yield problem(

@@ -6,6 +6,7 @@ What does not depend on a subscript is computed once, when it is first needed. L
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 
@@ -122,7 +123,7 @@ class _Compiler:
 
     def _number(self, node: Number) -> Formula:
         value = node.value
-        if value > LARGEST_VALUE:
+        if (isinstance(value, int) and value > LARGEST_VALUE) or math.isinf(value):
             raise too_large(node.span, "number")
         return Formula(node, lambda frame: value, 0)
 

@@ -37,6 +37,7 @@ class _Indices:
     family: IndexFamily
     subscripts: tuple[Formula, ...]
     star: bool
+    single: Formula | None = None
     asked: bool = False
     found: bool = False
     failed: bool = False
@@ -60,6 +61,11 @@ class _Indices:
         return found
 
     def _names(self, frame: Frame) -> Names:
+        if self.single is not None:  # the ordinary leg of a long chain
+            value = self.single.run(frame)
+            found = self.family.members.get((value,)) if type(value) is int else None
+            if found is not None:
+                return (found,)
         key = tuple([formula.integer(frame) for formula in self.subscripts])
         if self.star and self.family.absent:
             members = None
@@ -146,7 +152,9 @@ def _indices(leg: IndexLeg, state: Resolution, variables: frozenset[str]) -> _In
         raise Failed(None)
     written = [s for s in leg.subscripts if not isinstance(s, Star)]
     formulas = tuple(compile_expression(node, state.scope, variables) for node in written)
-    return _Indices(leg, family, formulas, star=len(written) < len(leg.subscripts))
+    star = len(written) < len(leg.subscripts)
+    single = formulas[0] if len(formulas) == 1 and not star else None
+    return _Indices(leg, family, formulas, star, single)
 
 
 def _compile_index(leg: IndexLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:

@@ -1,0 +1,91 @@
+"""The lock file: found again, stale when the network changed, refused when corrupt."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests import small_networks as small
+from tncompile.network.model import TensorNetwork
+from tncompile.planning import plan
+from tncompile.planning.lock import Lock, Request, fingerprint, lock_path, read_lock, write_lock
+
+NETWORK = small.mpo([4, 4], [4, 4], 3)
+REQUEST = Request("Test()", (64,), {}, "time", True, "normal", None, "builtin-2core")
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = lock_path(tmp_path / "mpo.tn")
+    planned = plan(NETWORK)
+    other = replace(REQUEST, batch=(1, 64), sizes={"n": 3})
+    lock = Lock().with_plan(REQUEST, NETWORK, planned).with_plan(other, NETWORK, planned)
+    write_lock(lock, path)
+    again = read_lock(path)
+    assert again.get(REQUEST) == planned
+    assert list(again.verify(REQUEST, NETWORK)) == []
+    assert again.get(replace(REQUEST, machine="measured")) is None
+    assert [p.name for p in tmp_path.iterdir()] == ["mpo.tnlock"]
+    first = path.read_bytes()
+    write_lock(again, path)
+    assert path.read_bytes() == first
+
+
+def test_no_lock_is_an_empty_one(tmp_path: Path) -> None:
+    lock = read_lock(tmp_path / "none.tnlock")
+    assert lock.get(REQUEST) is None
+    assert "no plan is stored" in next(lock.verify(REQUEST, NETWORK))
+
+
+def test_a_stale_plan_is_noticed() -> None:
+    lock = Lock().with_plan(REQUEST, NETWORK, plan(NETWORK))
+    changed = small.mpo([4, 4], [4, 4], 5)
+    assert "stale" in next(lock.verify(REQUEST, changed))
+
+
+def test_lines_and_docs_do_not_matter() -> None:
+    stored = json.loads(NETWORK.model_dump_json())
+    stored["doc"] = "Something else."
+    stored["tensors"][0]["line"] = 17
+    moved = TensorNetwork.model_validate(stored)
+    assert fingerprint(moved) == fingerprint(NETWORK)
+    assert fingerprint(small.mpo([4, 4], [4, 4], 5)) != fingerprint(NETWORK)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b'{"version": 7}',
+        b'{"version": 1}',
+        b'{"version": 1, "plans": 3}',
+        b'{"version": 1, "plans": [{"request": {}, "fingerprint": "", "plan": {}}]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_corrupt_lock_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.tnlock"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is corrupt"):
+        read_lock(path)
+
+
+def test_a_damaged_tree_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.tnlock"
+    write_lock(Lock().with_plan(REQUEST, NETWORK, plan(NETWORK)), path)
+    stored = json.loads(path.read_text())
+    stored["plans"][0]["plan"]["variants"][0]["tree"]["steps"].pop()
+    path.write_text(json.dumps(stored))
+    assert "damaged" in next(read_lock(path).verify(REQUEST, NETWORK))
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "folder.tnlock"
+    path.mkdir()
+    with pytest.raises(OSError, match="folder"):
+        write_lock(Lock(), path)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.tnlock"]

@@ -1,0 +1,125 @@
+"""Plans: what is chosen, by batch size, and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import small_networks as small
+from tncompile.network.contraction import verify_tree
+from tncompile.planning import ContractionPlan, NoPlanError, cost, plan
+
+MPO = small.mpo([8, 8, 12], [12, 16, 16], 16)
+
+
+def test_json_in_and_out() -> None:
+    for network in (MPO, small.mps(12, 2, 4, 3), small.norm(6, 3)):
+        planned = plan(network, batch=(1, 64))
+        text = planned.to_json()
+        again = ContractionPlan.from_json(text)
+        assert again == planned
+        assert again.to_json() == text
+        for variant in again.variants:
+            assert list(verify_tree(network, variant.tree)) == []
+
+
+def test_plans_repeat() -> None:
+    assert plan(MPO, batch=64).to_json() == plan(MPO, batch=64).to_json()
+
+
+@pytest.mark.parametrize("damage", ["version", "variants", "target", "batch"])
+def test_damaged_json_is_refused(damage: str) -> None:
+    stored = plan(MPO, batch=8).to_dict()
+    del stored[damage]
+    with pytest.raises(ValueError, match="not a contraction plan"):
+        ContractionPlan.from_dict(stored)
+
+
+@pytest.mark.parametrize("text", ["", "3", "[]", '{"version": 1, "variants": [1]}', "{" * 5000])
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a contraction plan"):
+        ContractionPlan.from_json(text)
+
+
+def test_every_change_of_a_tree_is_noticed() -> None:
+    stored = json.loads(plan(MPO, batch=8).to_json())
+    tree = stored["variants"][0]["tree"]
+    tree["steps"][0][0] = tree["steps"][0][1]
+    damaged = ContractionPlan.from_dict(stored)
+    assert list(verify_tree(MPO, damaged.main.tree))
+
+
+def test_the_batch_size_decides() -> None:
+    planned = plan(MPO, batch=(1, 64, 1024))
+    assert planned.variants[0].batches == (1,)
+    assert planned.variants[0].tree != planned.variants[-1].tree
+    assert planned.batch == 64
+    assert planned.main is planned.variant(64)
+    assert planned.variant(10**6) is planned.variants[-1]
+
+
+def test_equal_neighbors_are_one_variant() -> None:
+    planned = plan(MPO, batch=(1024, 2048))
+    assert len(planned.variants) == 1
+    assert planned.main.batches == (1024, 2048)
+    assert planned.main.sizes == {"...": 2048}
+
+
+def test_what_is_minimized() -> None:
+    by = {
+        goal: plan(MPO, batch=64, minimize=goal).main.cost for goal in ("time", "flops", "memory")
+    }
+    assert by["flops"].flops == min(held.flops for held in by.values())
+    assert by["memory"].peak_bytes == min(held.peak_bytes for held in by.values())
+    assert by["time"].seconds == min(held.seconds for held in by.values())
+
+
+def test_memory_limit() -> None:
+    least = plan(MPO, batch=64, minimize="memory").main.cost.peak_bytes
+    assert plan(MPO, batch=64, memory_limit=least).main.cost.peak_bytes == least
+    with pytest.raises(NoPlanError, match="at least"):
+        plan(MPO, batch=64, memory_limit=least - 1)
+
+
+def test_unknown_options() -> None:
+    with pytest.raises(ValueError, match="search is one of fast, normal, thorough"):
+        plan(MPO, search="slow")
+    with pytest.raises(ValueError, match="minimize is one of"):
+        plan(MPO, minimize="beauty")
+    with pytest.raises(ValueError, match="at least one batch size"):
+        plan(MPO, batch=())
+
+
+def test_cost_at_another_batch_size() -> None:
+    planned = plan(MPO, batch=64)
+    assert cost(MPO, planned, batch=64) is planned.main.cost
+    other = cost(MPO, planned, batch=128)
+    assert other.sizes == {"...": 128}
+    assert other.flops > planned.main.cost.flops
+
+
+def test_inference_has_plans_of_its_own() -> None:
+    planned = plan(MPO, batch=64, training=False)
+    assert planned.main.cost.mode == "inference"
+    assert planned.main.cost.figures is planned.main.cost.inference
+
+
+def test_description() -> None:
+    text = plan(small.low_rank(64, 48, 8), batch=16).describe()
+    assert text == (
+        "plan of Test()\n"
+        "least time in training, on the machine profile builtin-2core, search normal\n"
+        "\n"
+        "batch 16: search (flops), sweep forward, sweep backward, sweep along the network\n"
+        "  planned for ... = 16\n"
+        "  t1 = x · A -> ..., r   8,192 multiply-adds\n"
+        "  t2 = B · t1 -> o, ...   6,144 multiply-adds\n"
+    )
+
+
+def test_progress_over_several_batches() -> None:
+    seen: list[tuple[int, int]] = []
+    plan(MPO, batch=(1, 64), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1][0] == seen[-1][1]
+    assert [done / total for done, total in seen] == sorted(done / total for done, total in seen)
