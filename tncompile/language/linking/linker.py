@@ -211,7 +211,9 @@ def _cyclic(declaration: Import, *, deep: bool) -> CompileError:
 
 
 def _unused_imports(program: Program, file: File) -> list[Diagnostic]:
-    """TN204: an import of which no name is used."""
+    """TN204: an import of which no name is used; a file of imports alone hands them on."""
+    if all(isinstance(declaration, Import) for declaration in program.declarations):
+        return []
     used = blocks_used(program)
     found: list[Diagnostic] = []
     for declaration in program.declarations:
