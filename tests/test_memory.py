@@ -135,6 +135,7 @@ TARGETS = (
     "Words()",
     "Letters(n = 12)",
     "Letters(n = 90)",
+    "Letters(n = 300)",
     "Frozen()",
     "Bilinear()",
     "Padded()",

@@ -9,7 +9,7 @@ from tncompile.emission.writer import WIDTH, comment_lines, compact, filled
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
 from tncompile.network.model import DOTS, Parameter, TensorNetwork
-from tncompile.planning.plan import ContractionPlan
+from tncompile.planning.plans import ContractionPlan
 
 SHOWN = 24
 """Contractions that a docstring lists; of more it shows the largest."""

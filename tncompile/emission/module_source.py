@@ -24,7 +24,7 @@ from tncompile.emission.statements import Written, write_steps
 from tncompile.emission.writer import WIDTH, call, indented
 from tncompile.lowering.program import OneHot, Rescale, TensorProgram
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.plan import ContractionPlan
+from tncompile.planning.plans import ContractionPlan
 
 INDENT = 8
 

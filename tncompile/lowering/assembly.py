@@ -150,12 +150,16 @@ class Assembler:
     def copy(self, source: Value, axes: Axes) -> Value:
         """The same indices in the same order, grouped as `axes`, in fresh contiguous memory."""
         made = self.view(source, axes)
-        if made.storage != source.storage or made.strides == contiguous(made.shape):
-            return made
+        return made if made.storage != source.storage else self.contiguous(made)
+
+    def contiguous(self, source: Value) -> Value:
+        """The same value in row-major memory: a copy where it is not."""
+        if source.strides == contiguous(source.shape):
+            return source
         name = self.fresh(source.name)
         return self.add(
-            Contiguous(name, made.name),
-            replace(self.value(name, axes, (source,)), integer=source.integer),
+            Contiguous(name, source.name),
+            replace(self.value(name, source.axes, (source,)), integer=source.integer),
         )
 
     def split(self, source: Value) -> Value:

@@ -168,7 +168,7 @@ class _Grouping:
             stacked = any(
                 side in self._batched for left, right, _ in part for side in (left, right)
             )
-            if len(part) > LONG or (len(part) > 1 and stacked):
+            if len(part) > 1 and (stacked or len(group) > LONG):
                 self._register(part, found)
             else:
                 for member in part:

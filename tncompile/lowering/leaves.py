@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from tncompile.lowering.assembly import Assembler, Axes
+from tncompile.lowering.layout import elementwise_strides
 from tncompile.lowering.program import (
     Argument,
     Digit,
@@ -204,6 +205,8 @@ class Leaves:
         onehot = next(a for a in self._network.input[ids[0].source].axes if a.kind == "onehot")
         if size != onehot.size:
             made = assembler.value(assembler.fresh("digit"), value.axes, (value,), integer=True)
+            strides = elementwise_strides(made.shape, (value,), assembler.sizes)
+            made = replace(made, strides=strides)
             last = divisor * size == onehot.size
             value = assembler.add(Digit(made.name, value.name, divisor, size, last), made)
         if len(ids) == 1:
@@ -265,8 +268,10 @@ class Leaves:
             minor = assembler.arrange(value, axes)
             both = tuple(a or b for a, b in zip(mixed.axes, minor.axes, strict=True))
             made = assembler.value(assembler.fresh("row"), both, (mixed, minor), integer=True)
+            strides = elementwise_strides(made.shape, (mixed, minor), assembler.sizes)
+            made = replace(made, strides=strides)
             mixed = assembler.add(Mix(made.name, mixed.name, minor.name, size), made)
-        return mixed
+        return assembler.contiguous(mixed)
 
     def _picked(self, value: Value, operand: Operand) -> Value:
         """Entries of a float input by ids that share batch axes with it."""

@@ -3,7 +3,7 @@
 from tncompile.planning.choosing import NoPlanError, cost, plan
 from tncompile.planning.costing import Cost, Figures
 from tncompile.planning.machine import BUILTIN, MachineProfile
-from tncompile.planning.plan import ContractionPlan, Variant
+from tncompile.planning.plans import ContractionPlan, Variant
 
 __all__ = [
     "BUILTIN",

@@ -13,7 +13,7 @@ from tncompile.planning.candidates import MATERIALIZE, Candidate, candidates
 from tncompile.planning.costing import Cost, Crossing, Figures, cost_steps, dense_figures, figures
 from tncompile.planning.dense import dense_map
 from tncompile.planning.machine import BUILTIN, MachineProfile
-from tncompile.planning.plan import ContractionPlan, Variant
+from tncompile.planning.plans import ContractionPlan, Variant
 from tncompile.planning.problem import runtime_sizes, state
 from tncompile.planning.search import EFFORTS, Progress
 from tncompile.planning.tracing import Trace, trace

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tncompile.network.contraction import verify_tree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.plan import ContractionPlan
+from tncompile.planning.plans import ContractionPlan
 
 VERSION = 1
 

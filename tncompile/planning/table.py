@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tncompile.planning.costing import Cost, CostStep, Crossing, Figures
-from tncompile.planning.plan import ContractionPlan
+from tncompile.planning.plans import ContractionPlan
 
 WIDTH = 100
 LONGEST = 48
