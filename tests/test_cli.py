@@ -428,3 +428,16 @@ def process(arguments: list[str], stdin: str = "") -> subprocess.CompletedProces
         text=True,
         timeout=120,
     )
+
+
+def test_a_lock_is_kept_used_and_said_to_be_stale(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compile", "map.tn", "--lock", "-o", "one.py"]) == 0
+    assert (folder / "map.tnlock").exists()
+    assert run(["compile", "map.tn", "-o", "two.py"]) == 0
+    assert (folder / "one.py").read_bytes() == (folder / "two.py").read_bytes()
+    (folder / "map.tnlock").write_text("{}", encoding="utf-8")
+    assert run(["cost", "map.tn"]) == 2
+    assert "corrupt" in capsys.readouterr().err
+    assert run(["cost", "std/linear.tn", "MPO(ins = [2], outs = [2])", "--lock"]) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tncompile
 from tests import small_networks as small
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import plan
@@ -89,3 +90,30 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"):
         write_lock(Lock(), path)
     assert [p.name for p in tmp_path.iterdir()] == ["folder.tnlock"]
+
+
+def test_an_architecture_keeps_its_plans_in_a_lock(tmp_path: Path) -> None:
+    text = (
+        "network N(d: int = 4, r: int = 2) {\n  index i = d, o = d\n  bond b = r\n"
+        "  input x(..., i)\n  tensor A(i, b)\n  tensor B(b, o)\n  output y(..., o)\n}\n"
+    )
+    file = tmp_path / "n.tnlock"
+    arch = tncompile.loads(text).instantiate("N").locked(file)
+    first = arch.plan(32)
+    assert file.exists()
+    again = tncompile.loads(text).instantiate("N").locked(file)
+    assert again.plan(32) == first
+    assert again.notes == ()
+    changed = (
+        tncompile.loads(text.replace("= 2)", "= 3)")).instantiate("N").locked(file, keep=False)
+    )
+    changed.plan(32)
+    assert "stale" in changed.notes[0]
+    assert read_lock(file).entries.keys() == {next(iter(read_lock(file).entries))}
+
+
+def test_a_plan_of_another_network_is_refused() -> None:
+    spec = tncompile.loads('import "std/linear.tn" { MPO, CP }')
+    other = spec.instantiate("CP", ins=[2, 3], outs=[2, 3]).plan()
+    with pytest.raises(ValueError, match="not one of"):
+        spec.instantiate("MPO", ins=[2, 3], outs=[3, 2]).module(plan=other)

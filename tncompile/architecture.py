@@ -87,9 +87,13 @@ class Architecture:
         self._resolved = resolved
         self._linked = linked
         self._text = text
-        self._plans: dict[tuple[object, ...], ContractionPlan] = {}
+        self._plans: dict[Options, ContractionPlan] = {}
         self._sources: dict[tuple[object, ...], GeneratedModule] = {}
+        self._lock: Path | None = None
+        self._keeps_lock = False
         self.progress: Progress | None = None
+        self.notes: tuple[str, ...] = ()
+        """What was noticed about the lock file: why a stored plan was not used."""
 
     def __repr__(self) -> str:
         return f"Architecture({self._resolved.target})"
@@ -110,6 +114,16 @@ class Architecture:
         """The `.tn` source that the architecture comes from."""
         return self._linked.source.text if self._text is None else self._text
 
+    def locked(self, path: str | os.PathLike[str], *, keep: bool = True) -> Architecture:
+        """The same architecture, its plans taken from a lock file instead of searched.
+
+        A plan that the file lacks, or that is stale, is searched and, with `keep`, stored. `notes`
+        then say which were stale. Planning raises ValueError where the file is corrupt.
+        """
+        made = Architecture(self._resolved, self._linked, self._text)
+        made._lock, made._keeps_lock = Path(path), keep
+        return made
+
     def plan(
         self,
         batch: int | tuple[int, ...] = DEFAULT_BATCH,
@@ -128,7 +142,8 @@ class Architecture:
         from tncompile.compiler import Options
 
         held = (batch,) if isinstance(batch, int) else tuple(batch)
-        options = Options(held, dict(sizes or {}), minimize, search, memory_limit)
+        named = tuple(sorted((sizes or {}).items()))
+        options = Options(held, named, minimize, search, memory_limit)
         return self._planned(options)
 
     def cost(
@@ -156,7 +171,7 @@ class Architecture:
         plan: ContractionPlan | None = None,
     ) -> str:
         """The PyTorch file that `module()` runs."""
-        planned = plan or self.plan(batch, minimize, sizes=sizes, search=search)
+        planned = self._checked(plan) or self.plan(batch, minimize, sizes=sizes, search=search)
         return self._generated(planned, stacked).source
 
     def module(
@@ -175,11 +190,12 @@ class Architecture:
         """An `nn.Module` with the declared parameters, ready to train.
 
         `seed` makes the start reproducible and leaves torch's own generator alone. `batch` is what
-        it is planned for; it takes any batch. `stacked` keeps each family as one parameter.
+        it is planned for; it takes any batch. `stacked` keeps each family of equal shapes as one
+        parameter. Raises ValueError for a `plan` of another network.
         """
         from tncompile.emission.loading import instantiate
 
-        planned = plan or self.plan(batch, minimize, sizes=sizes, search=search)
+        planned = self._checked(plan) or self.plan(batch, minimize, sizes=sizes, search=search)
         generated = self._generated(planned, stacked)
         return instantiate(generated, dtype=dtype, device=device, seed=seed)
 
@@ -207,22 +223,30 @@ class Architecture:
     # ── stages kept ────────────────────────────────────────────────────────────────────────────
 
     def _planned(self, options: Options) -> ContractionPlan:
-        from tncompile.compiler import plan_network
+        from tncompile.compiler import plan_from_lock, plan_network
         from tncompile.planning import NoPlanError
 
-        key = (
-            options.batch,
-            tuple(sorted(options.sizes.items())),
-            options.minimize,
-            options.search,
-            options.memory_limit,
-        )
-        if key not in self._plans:
+        if options not in self._plans:
             try:
-                self._plans[key] = plan_network(self.network, options, self.progress)
+                if self._lock is None:
+                    planned = plan_network(self.network, options, self.progress)
+                else:
+                    planned, notes = plan_from_lock(
+                        self.network, options, self._lock, self._keeps_lock, self.progress
+                    )
+                    self.notes += notes
             except NoPlanError as error:
                 raise CompileError((self._no_plan(str(error)),)) from None
-        return self._plans[key]
+            self._plans[options] = planned
+        return self._plans[options]
+
+    def _checked(self, plan: ContractionPlan | None) -> ContractionPlan | None:
+        """A plan handed in, once it is known to be one for this network."""
+        from tncompile.network.contraction import verify_tree
+
+        if plan and (wrong := next(verify_tree(self.network, plan.main.tree), None)):
+            raise ValueError(f"the plan is not one of {self._resolved.target}: {wrong}")
+        return plan
 
     def _no_plan(self, message: str) -> Diagnostic:
         span: Span = self._resolved.block.name.span

@@ -6,7 +6,7 @@ One function a stage, each pure: equal arguments give equal results, to the byte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tncompile.emission import GeneratedModule, emit
@@ -21,7 +21,8 @@ from tncompile.lowering import TensorProgram, lower
 from tncompile.network.building import build
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
-from tncompile.planning import ContractionPlan, plan
+from tncompile.planning import BUILTIN, ContractionPlan, plan
+from tncompile.planning.lock import Request, read_lock, write_lock
 
 Progress = Callable[[int, int], None]
 
@@ -40,13 +41,13 @@ class Options:
     """What a compilation may be asked for beside the network.
 
     batch     the products of the leading axes `...` to plan for
-    sizes     run-time sizes of `batch` axes by name
+    sizes     run-time sizes of `batch` axes: pairs of name and size
     minimize  `time` (predicted), `flops` or `memory`
     search    `fast`, `normal` or `thorough`
     """
 
     batch: tuple[int, ...] = (64,)
-    sizes: Mapping[str, int] = field(default_factory=dict)
+    sizes: tuple[tuple[str, int], ...] = ()
     minimize: str = "time"
     search: str = "normal"
     memory_limit: int | None = None
@@ -79,12 +80,40 @@ def plan_network(
     return plan(
         network,
         batch=options.batch,
-        sizes=options.sizes,
+        sizes=dict(options.sizes),
         minimize=options.minimize,
         search=options.search,
         memory_limit=options.memory_limit,
         progress=progress,
     )
+
+
+def plan_from_lock(
+    network: TensorNetwork, options: Options, path: Path, keep: bool, progress: Progress | None
+) -> tuple[ContractionPlan, tuple[str, ...]]:
+    """The plan that a lock file stores, else a new one, and why a stored one was not used.
+
+    With `keep` a new plan is stored. Raises ValueError where the file is corrupt.
+    """
+    lock = read_lock(path)
+    request = Request(
+        network.target,
+        options.batch,
+        dict(options.sizes),
+        options.minimize,
+        True,
+        options.search,
+        options.memory_limit,
+        BUILTIN.name,
+    )
+    stored = lock.get(request)
+    problems = tuple(lock.verify(request, network))
+    if stored is not None and not problems:
+        return stored, ()
+    planned = plan_network(network, options, progress)
+    if keep:
+        write_lock(lock.with_plan(request, network, planned), path)
+    return planned, problems if stored is not None else ()
 
 
 def lower_network(network: TensorNetwork, planned: ContractionPlan) -> TensorProgram:

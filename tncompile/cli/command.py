@@ -74,6 +74,16 @@ def add_search(parser: ArgumentParser) -> None:
     )
 
 
+def add_lock(parser: ArgumentParser) -> None:
+    """`--lock`."""
+    parser.add_argument(
+        "--lock",
+        action="store_true",
+        help="keep the plan in FILE's lock (mpo.tnlock beside mpo.tn); one that is there is used "
+        "with or without this",
+    )
+
+
 def add_root(parser: ArgumentParser) -> None:
     """`--root`."""
     parser.add_argument(

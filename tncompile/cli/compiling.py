@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tncompile.cli.command import FINE, Command, add_file, add_root, add_search, add_target
-from tncompile.cli.reading import STANDARD_INPUT, instantiate
+from tncompile.cli.command import (
+    FINE,
+    Command,
+    add_file,
+    add_lock,
+    add_root,
+    add_search,
+    add_target,
+)
+from tncompile.cli.reading import STANDARD_INPUT, instantiate, plan_noted
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, write_file
 
@@ -26,6 +34,7 @@ def _configure(parser: ArgumentParser) -> None:
         "--emit", metavar="STAGE", default=STAGES[-1], help=f"one of {', '.join(STAGES)} (torch)"
     )
     add_search(parser)
+    add_lock(parser)
     add_root(parser)
 
 
@@ -33,9 +42,12 @@ def _run(given: Namespace) -> int:
     if given.emit not in STAGES:
         raise UsageError(f"--emit takes {', '.join(STAGES)}, not {given.emit!r}")
     sizes = batch_sizes(given.batch)
-    architecture = instantiate(given.file, given.target, given.root)
+    architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
     with waiting("searching for a contraction order") as architecture.progress:
-        text = architecture.describe(given.emit, batch=sizes, search=given.search)
+        text = plan_noted(
+            architecture,
+            lambda: architecture.describe(given.emit, batch=sizes, search=given.search),
+        )
     write_file(given.output, text)
     return FINE
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from tncompile.cli.command import FINE, Command, add_file, add_root, add_search, add_target
-from tncompile.cli.reading import instantiate
+from tncompile.cli.command import (
+    FINE,
+    Command,
+    add_file,
+    add_lock,
+    add_root,
+    add_search,
+    add_target,
+)
+from tncompile.cli.reading import instantiate, plan_noted
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, show
 
@@ -29,18 +37,22 @@ def _configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON, for tools")
     add_search(parser)
+    add_lock(parser)
     add_root(parser)
 
 
 def _run(given: Namespace) -> int:
     batch, sizes = positive("--batch", given.batch), named_sizes(given.size)
-    architecture = instantiate(given.file, given.target, given.root)
+    architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
     axes = [index.name for index in architecture.network.indices if index.kind == "batch"]
     if unknown := [name for name in sizes if name not in axes]:
         known = f"declares {', '.join(axes)}" if axes else "declares none"
         raise UsageError(f"--size names no `batch` axis {unknown[0]!r}; the block {known}")
     with waiting("searching for a contraction order") as architecture.progress:
-        found = architecture.cost(batch=batch, sizes=sizes, search=given.search)
+        found = plan_noted(
+            architecture,
+            lambda: architecture.cost(batch=batch, sizes=sizes, search=given.search),
+        )
     if given.json:
         import json
 

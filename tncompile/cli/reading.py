@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tncompile.cli.writing import UsageError, reason, report
+from tncompile.cli.writing import UsageError, reason, report, say
 
 if TYPE_CHECKING:
     from tncompile import Architecture, Spec
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tncompile.language.source import SourceFile
 
 STANDARD_INPUT = "-"
+
+T = TypeVar("T")
 
 
 def locate(name: str) -> Path:
@@ -67,10 +70,47 @@ def _folder(root: str) -> Path:
     return path
 
 
-def instantiate(name: str, target: str | None, root: str | None) -> Architecture:
-    """The TARGET of a FILE; without one, the only block that the file declares."""
+def instantiate(
+    name: str, target: str | None, root: str | None, *, lock: bool = False
+) -> Architecture:
+    """The TARGET of a FILE; without one, the only block that the file declares.
+
+    Its plans come from the lock beside the file where there is one; with `lock` they are kept in
+    it. Raises `UsageError` where there can be none.
+    """
     spec = load_spec(name, root)
     report(spec.warnings)
     architecture = spec.instantiate(target or "")
     report(architecture.warnings)
-    return architecture
+    beside = _lock_beside(name)
+    if beside is None:
+        if lock:
+            raise UsageError(f"--lock needs a file of your own, and {name} is none")
+        return architecture
+    return architecture.locked(beside, keep=lock) if lock or beside.exists() else architecture
+
+
+def _lock_beside(name: str) -> Path | None:
+    """Where the lock of a FILE is; None for standard input and the library."""
+    from tncompile.planning.lock import lock_path
+
+    own = name != STANDARD_INPUT and locate(name) == Path(name)
+    return lock_path(name) if own else None
+
+
+def plan_noted(architecture: Architecture, plan: Callable[[], T]) -> T:
+    """What `plan` returns; what was noticed about the lock file is said on standard error.
+
+    Raises `UsageError` where the lock file is corrupt or cannot be written.
+    """
+    from tncompile.planning.lock import LockError
+
+    try:
+        made = plan()
+    except LockError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"cannot keep the lock file: {reason(error)}") from error
+    for note in architecture.notes:
+        say(f"note: {note}; a new one was searched (--lock keeps it)")
+    return made

@@ -22,6 +22,10 @@ from tncompile.planning.plans import ContractionPlan
 VERSION = 1
 
 
+class LockError(ValueError):
+    """A lock file that cannot be read; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a plan was asked for: the key of an entry."""
@@ -124,7 +128,7 @@ def _without(stored: object, fields: frozenset[str]) -> object:
 
 
 def read_lock(path: str | os.PathLike[str]) -> Lock:
-    """The lock of a file; an empty one where there is none. ValueError where it is corrupt."""
+    """The lock of a file; an empty one where there is none. `LockError` where it is corrupt."""
     file = Path(path)
     try:
         content = file.read_bytes()
@@ -140,7 +144,7 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
             plan = ContractionPlan.from_dict(one["plan"])
             entries[key] = Entry(str(one["fingerprint"]), plan)
     except (ValueError, KeyError, TypeError, RecursionError) as problem:
-        raise ValueError(
+        raise LockError(
             f"the lock file {file} is corrupt ({problem}); delete it to plan anew"
         ) from problem
     return Lock(entries)
