@@ -13,6 +13,12 @@ import tncompile
 from tncompile.network.model import TensorNetwork
 
 ODDITIES = """
+import "std/linear.tn" { MPO, BTT }
+
+network Swept = MPO(ins = [8, 8, 8], outs = [8, 8, 8], ranks = 3)
+network Cut = BTT(ins = [3, 4], outs = [5, 3], inputs = 10, outputs = 13)
+network Unequal = MPO(ins = [4, 3], outs = [2, 2, 3], ranks = 3, with_bias = false)
+
 network Names(d: int = 3, r: int = 2) {
   index  self = d, torch = d
   bond   lambda = r, B = r
@@ -116,7 +122,10 @@ STANDARD = {
 }
 """One small instance of every block of the standard library."""
 
-ODD = ("Names", "Scores", "Padded", "Grid", "Shared", "Chain", "Log", "State", "Member")
+ODD = (
+    "Swept", "Cut", "Unequal", "Names", "Scores", "Padded", "Grid", "Shared", "Chain",
+    "Log", "State", "Member",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

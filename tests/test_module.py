@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import copy
-import io
 import pickle
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch._dynamo.testing import CompileCounter
 
 import tncompile
-from tests.modules import ALL, LIBRARY, ODDS, STANDARD, Subject, tensors
+from tests.manners import MANNERS, Manner, close
+from tests.modules import ALL, LIBRARY, STANDARD, Subject
+from tests.table import EMPTY, Table
+from tncompile.emission.loading import convert_state_dict
 
-every = pytest.mark.parametrize("subject", ALL, ids=str)
-batched = pytest.mark.parametrize("subject", [s for s in ALL if s.batched], ids=str)
+ROOT = Path(__file__).parents[1]
+TABLE = ROOT / "docs" / "modules.md"
+
+Hold = Callable[[Subject, str, str], None]
+
+TRIED = [
+    pytest.param(subject, manner, id=f"{manner}-{subject}")
+    for manner in MANNERS
+    for subject in ALL
+    if manner.check is not None and manner.applies(subject)
+]
 
 
 def named(name: str) -> Subject:
@@ -26,57 +36,105 @@ def named(name: str) -> Subject:
     return next(subject for subject in ALL if str(subject) == name)
 
 
-def close(made: object, due: object, tolerance: float = 1e-5) -> None:
-    """Equal outputs, tuples part by part."""
-    for one, other in zip(tensors(made), tensors(due), strict=True):
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+# ── the table ──────────────────────────────────────────────────────────────────────────────────
 
 
-def differentiable(value: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """A number that depends on all of an output."""
-    return sum((part.abs().sum() for part in tensors(value)), torch.zeros(()))
+@pytest.fixture
+def hold(request: pytest.FixtureRequest) -> Hold:
+    """`hold(subject, title, finding)`: what was found stands in the table of the documentation."""
+    update = bool(request.config.getoption("--update-golden"))
+
+    def compare(subject: Subject, title: str, finding: str) -> None:
+        if subject not in LIBRARY:
+            return
+        if update:
+            Table.write(TABLE, str(subject), title, finding)
+            return
+        held = Table.read(TABLE).cells.get((str(subject), title))
+        assert held == finding, "docs/modules.md says otherwise: --update-golden"
+
+    return compare
 
 
-def test_the_table_has_every_block_of_the_standard_library() -> None:
+@pytest.mark.parametrize(("subject", "manner"), TRIED)
+@pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated")
+def test_manner(subject: Subject, manner: Manner, hold: Hold) -> None:
+    assert manner.check is not None
+    hold(subject, manner.title, manner.check(subject))
+
+
+READ_AGAIN = """
+import pickle, sys
+held = pickle.load(open(sys.argv[1], "rb"))
+for name, text in held.items():
+    module, inputs, due = pickle.loads(text)
+    assert module.__class__.__module__.startswith("tncompile_generated_")
+    made = module(*inputs)
+    made, due = (made, due) if isinstance(due, tuple) else ((made,), (due,))
+    if all((a - b).abs().max() < 1e-6 for a, b in zip(made, due)):
+        print(name)
+"""
+
+
+def test_pickles_are_read_by_a_process_that_never_saw_the_class(tmp_path: Path, hold: Hold) -> None:
+    texts: dict[str, bytes] = {}
+    for subject in ALL:
+        module, inputs = subject.module(), subject.inputs(3)
+        with torch.no_grad():
+            texts[str(subject)] = pickle.dumps((module, inputs, module(*inputs)))
+    file = tmp_path / "modules.pickle"
+    file.write_bytes(pickle.dumps(texts))
+    done = subprocess.run(
+        [sys.executable, "-c", READ_AGAIN, str(file)], capture_output=True, text=True, timeout=240
+    )
+    assert done.stdout.split() == list(texts), done.stderr[-3000:]
+    for subject in ALL:
+        hold(subject, "pickle", "yes")
+
+
+def test_two_processes_train_as_one(tmp_path: Path, hold: Hold) -> None:
+    command = [sys.executable, "-m", "tests.distributed"]
+    with (tmp_path / "printed").open("w+") as printed, (tmp_path / "errors").open("w+") as errors:
+        pair = [
+            subprocess.Popen(
+                [*command, str(rank), str(tmp_path / "meeting")],
+                cwd=ROOT,
+                stdout=printed,
+                stderr=errors,
+            )
+            for rank in (0, 1)
+        ]
+        try:
+            codes = [each.wait(timeout=240) for each in pair]
+        finally:
+            for each in pair:
+                each.kill()
+                each.wait()
+        errors.seek(0)
+        assert codes == [0, 0], errors.read()[-3000:]
+        printed.seek(0)
+        done = {tuple(line.split("\t")) for line in printed.read().splitlines()}
+    for manner in ("DDP", "FSDP2"):
+        for subject in LIBRARY:
+            assert (manner, str(subject)) in done
+            hold(subject, manner, "equal")
+
+
+def test_the_table_has_every_block_and_every_manner(request: pytest.FixtureRequest) -> None:
     for file in STANDARD:
         blocks = list(tncompile.loads(f'import "std/{file}.tn"').blocks)
         assert blocks == [str(subject) for subject in LIBRARY if subject.file == file]
+    library = Path(tncompile.__file__).parent / "std"
+    assert sorted(STANDARD) == sorted(path.stem for path in library.glob("*.tn"))
+    assert all(manner.meaning for manner in MANNERS)
+    if request.config.getoption("--update-golden"):
+        return
+    assert Table.read(TABLE).render() == TABLE.read_text(encoding="utf-8"), "--update-golden"
+    assert EMPTY not in TABLE.read_text(encoding="utf-8"), "fill it: --update-golden"
 
 
 # ── parameters ─────────────────────────────────────────────────────────────────────────────────
-
-
-@every
-def test_the_state_dict_is_what_the_network_declares(subject: Subject) -> None:
-    module = subject.module()
-    held = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    assert held == {parameter.key: parameter.shape for parameter in subject.network.parameters}
-    frozen = {parameter.key for parameter in subject.network.parameters if parameter.frozen}
-    assert set(dict(module.named_buffers())) == frozen
-    for key, parameter in module.named_parameters():
-        assert parameter.is_contiguous(), key
-        assert parameter.requires_grad, key
-        assert key not in frozen
-
-
-@every
-def test_all_parameters_get_a_gradient(subject: Subject) -> None:
-    module = subject.module()
-    differentiable(module(*subject.inputs(4))).backward()
-    for key, parameter in module.named_parameters():
-        assert parameter.grad is not None, key
-        assert parameter.grad.shape == parameter.shape
-
-
-@every
-def test_a_seed_decides_how_it_starts_and_leaves_torch_alone(subject: Subject) -> None:
-    torch.manual_seed(5)
-    due = torch.rand(3)
-    torch.manual_seed(5)
-    first, second = subject.module(seed=1), subject.module(seed=1)
-    torch.testing.assert_close(torch.rand(3), due)
-    for one, other in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(one, other)
 
 
 def test_families_are_read_by_subscript() -> None:
@@ -86,66 +144,28 @@ def test_families_are_read_by_subscript() -> None:
     assert chain.G[79] is dict(chain.named_parameters())["G.79"]
 
 
-# ── dtypes and devices ─────────────────────────────────────────────────────────────────────────
+def test_odd_names_are_kept_where_they_do_no_harm() -> None:
+    module = named("Names").module()
+    assert set(module.state_dict()) == {"train", "None", "lead"}
+    assert module.train().training
+    assert module.half().state_dict()["train"].dtype == torch.float16
 
 
-@every
-@pytest.mark.parametrize(
-    "dtype", [torch.float64, torch.bfloat16, torch.float16, torch.complex64], ids=str
-)
-@pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
-def test_dtypes(subject: Subject, dtype: torch.dtype) -> None:
-    module = subject.module(dtype)
-    made = tensors(module(*subject.inputs(3, dtype=dtype)))
-    assert made[0].dtype == dtype
-    assert all(bool(part.isfinite().all()) for part in made)
-    moved = subject.module().to(dtype)
-    assert tensors(moved(*subject.inputs(3, dtype=dtype)))[0].dtype == dtype
-
-
-@every
-def test_meta_device_and_back(subject: Subject) -> None:
-    module = subject.module(device="meta")
+def test_stacked_families_are_one_parameter_and_convert() -> None:
+    subject = named("Chain")
+    architecture = subject.architecture
+    stacked = architecture.module(stacked=True, seed=0)
+    assert stacked.state_dict()["G"].shape == (79, 3, 2, 3)
+    single = subject.module()
     inputs = subject.inputs(3)
-    made = tensors(module(*(x.to("meta") for x in inputs)))
-    module.to_empty(device="cpu")
-    module.reset_parameters()
-    shapes = [part.shape for part in tensors(module(*inputs))]
-    assert shapes == [part.shape for part in made]
+    stacked.load_state_dict(convert_state_dict(single.state_dict(), stacked))
+    close(stacked(*inputs), single(*inputs))
+    fresh = subject.module(seed=4)
+    fresh.load_state_dict(convert_state_dict(stacked.state_dict(), fresh))
+    close(fresh(*inputs), single(*inputs))
 
 
-@every
-def test_autocast_gives_what_linear_gives(subject: Subject) -> None:
-    module = subject.module()
-    inputs = subject.inputs(3)
-    due = tensors(module(*inputs))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        made = tensors(module(*inputs))
-        differentiable(made).backward()
-    products = any("mm(" in line for line in subject.architecture.source().splitlines())
-    if products and not subject.network.output.log and subject.network.inputs:
-        assert made[0].dtype == torch.bfloat16
-    for one, other in zip(made, due, strict=True):
-        scale = other.abs().max().clamp(min=0.1)
-        assert (one.float() - other).abs().max() < 0.1 * scale
-
-
-# ── batches ────────────────────────────────────────────────────────────────────────────────────
-
-
-@batched
-def test_any_leading_axes_even_none_or_empty_ones(subject: Subject) -> None:
-    module = subject.module()
-    inputs = subject.inputs(2, 3)
-    due = tensors(module(*inputs))
-    assert due[0].shape[:2] == (2, 3)
-    for k in range(2):
-        close(module(*(x[k] for x in inputs)), [part[k] for part in due])
-    close(module(*(x[0, 0] for x in inputs)), [part[0, 0] for part in due])
-    for lead in ((0,), (0, 3), (2, 0)):
-        empty = tensors(module(*subject.inputs(*lead)))
-        assert empty[0].shape == (*lead, *due[0].shape[2:])
-        differentiable(empty).backward()
+# ── inputs ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_several_inputs_broadcast() -> None:
@@ -155,16 +175,6 @@ def test_several_inputs_broadcast() -> None:
     close(module(q[:, :1], k[0]), module(q[:, :1].expand(q.shape), k[:1].expand(k.shape)))
     with pytest.raises(ValueError, match=r"leading axes.*do not broadcast.*\(2, 3\) of q"):
         module(q, k[:, :2])
-
-
-def test_inputs_of_any_strides() -> None:
-    subject = named("MPO")
-    module = subject.module()
-    x = torch.randn(6, 4).t()
-    close(module(x), module(x.contiguous()))
-
-
-# ── wrong inputs ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -211,50 +221,7 @@ def test_an_input_of_another_dtype_is_refused_as_by_linear() -> None:
         named("MPO").module()(torch.zeros(2, 6, dtype=torch.float64))
 
 
-# ── copies ─────────────────────────────────────────────────────────────────────────────────────
-
-
-@every
-def test_copies_and_files(subject: Subject, tmp_path: Path) -> None:
-    module = subject.module()
-    inputs = subject.inputs(3)
-    due = module(*inputs)
-    twin = copy.deepcopy(module)
-    close(twin(*inputs), due)
-    assert type(twin) is type(module)
-    close(pickle.loads(pickle.dumps(module))(*inputs), due)
-    held = io.BytesIO()
-    torch.save(module, held)
-    held.seek(0)
-    close(torch.load(held, weights_only=False)(*inputs), due)
-    held = io.BytesIO()
-    torch.save(module.state_dict(), held)
-    held.seek(0)
-    fresh = subject.module(seed=9)
-    fresh.load_state_dict(torch.load(held, weights_only=True))
-    close(fresh(*inputs), due)
-
-
-READ_AGAIN = """
-import pickle, sys
-for path in sys.argv[1:]:
-    module, inputs, due = pickle.load(open(path, "rb"))
-    assert module.__class__.__module__.startswith("tncompile_generated_")
-    made = module(*inputs)
-    made, due = (made, due) if isinstance(due, tuple) else ((made,), (due,))
-    assert all((a - b).abs().max() < 1e-6 for a, b in zip(made, due)), path
-"""
-
-
-def test_pickles_are_read_by_a_process_that_never_saw_the_class(tmp_path: Path) -> None:
-    paths = []
-    for subject in (named("MPO"), named("Grid"), named("Names"), named("Log")):
-        module, inputs = subject.module(), subject.inputs(3)
-        due = module(*inputs)
-        due = tuple(part.detach() for part in due) if isinstance(due, tuple) else due.detach()
-        paths.append(tmp_path / f"{subject}.pickle")
-        paths[-1].write_bytes(pickle.dumps((module, inputs, due)))
-    subprocess.run([sys.executable, "-c", READ_AGAIN, *map(str, paths)], check=True)
+# ── the class ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_equal_sources_are_one_class() -> None:
@@ -263,8 +230,6 @@ def test_equal_sources_are_one_class() -> None:
 
 
 def test_a_traceback_shows_the_emitted_line() -> None:
-    import traceback
-
     try:
         named("MPO").module()(torch.zeros(2, 6, dtype=torch.float64))
     except RuntimeError as error:
@@ -272,116 +237,11 @@ def test_a_traceback_shows_the_emitted_line() -> None:
         assert "torch.mm(" in text
 
 
-# ── compilers ──────────────────────────────────────────────────────────────────────────────────
-
-
-@every
-def test_compiled_into_at_most_two_graphs(subject: Subject) -> None:
-    torch._dynamo.reset()
-    module = subject.module()
-    counter = CompileCounter()
-    compiled = torch.compile(module, fullgraph=True, dynamic=True, backend=counter)
-    sizes = (19, 4, 8, 16, 17, 31, 64, 100, 1) if subject.network.inputs else (1,)
-    for size in sizes:
-        inputs = subject.inputs(size, sizes={"n": size})
-        close(compiled(*inputs), module(*inputs))
-    assert counter.frame_count <= 2
-
-
-@pytest.mark.parametrize("subject", [named("MPO"), named("TTEmbedding"), named("Log")], ids=str)
-def test_compiled_backward(subject: Subject) -> None:
-    torch._dynamo.reset()
-    module = subject.module()
-    compiled = torch.compile(module, fullgraph=True, dynamic=True, backend="aot_eager")
-    inputs = subject.inputs(19)
-    differentiable(compiled(*inputs)).backward()
-    made = [parameter.grad.clone() for parameter in module.parameters()]
-    module.zero_grad()
-    differentiable(module(*inputs)).backward()
-    for one, parameter in zip(made, module.parameters(), strict=True):
-        torch.testing.assert_close(one, parameter.grad)
-
-
-@pytest.mark.parametrize("subject", [s for s in ALL if str(s) != "Names"], ids=str)
-def test_exported_with_a_dynamic_batch(subject: Subject) -> None:
-    module = subject.module()
-    inputs = subject.inputs(19, sizes={"n": 19})
-    shapes = None
-    if subject.batched or str(subject) == "Member":
-        batch = torch.export.Dim("batch", min=2)
-        shapes = tuple({0: batch} for _ in inputs)
-    exported = torch.export.export(module, tuple(inputs), dynamic_shapes=shapes).module()
-    again = subject.inputs(7, sizes={"n": 7}) if shapes else inputs
-    close(exported(*again), module(*again))
-
-
-# ── derivatives and transforms ─────────────────────────────────────────────────────────────────
-
-
-def functional(module: nn.Module, names: list[str]) -> object:
-    """The module as a function of its parameters, then its inputs."""
-    buffers = dict(module.named_buffers())
-
-    def call(*values: Tensor) -> Tensor:
-        parameters = dict(zip(names, values[: len(names)], strict=True))
-        made = torch.func.functional_call(module, (parameters, buffers), values[len(names) :])
-        return tensors(made)[-1]
-
-    return call
-
-
-@every
-def test_first_and_second_derivatives(subject: Subject) -> None:
-    module = subject.module(torch.float64)
-    held = dict(module.named_parameters())
-    inputs = subject.inputs(2, dtype=torch.float64, sizes={"s": 2, "t": 3, "n": 2})
-    values = [*held.values(), *(x for x in inputs)]
-    leaves = [
-        value.detach().requires_grad_() if value.is_floating_point() else value for value in values
-    ]
-    call = functional(module, list(held))
-    assert torch.autograd.gradcheck(call, leaves, fast_mode=True)
-    assert torch.autograd.gradgradcheck(call, leaves, fast_mode=True)
-
-
-@batched
-def test_vmap_over_the_batch_is_the_batch(subject: Subject) -> None:
-    module = subject.module()
-    inputs = subject.inputs(4)
-    close(torch.func.vmap(module)(*inputs), module(*inputs))
-
-
-@batched
-def test_gradients_per_sample_and_ensembles(subject: Subject) -> None:
-    module = subject.module()
-    held = {key: value.detach() for key, value in module.named_parameters()}
-    buffers = dict(module.named_buffers())
-    inputs = subject.inputs(3)
-
-    def loss(parameters: dict[str, Tensor], *given: Tensor) -> Tensor:
-        made = torch.func.functional_call(module, (parameters, buffers), given)
-        return tensors(made)[-1].sum()
-
-    axes = (None, *[0] * len(inputs))
-    each = torch.func.vmap(torch.func.grad(loss), in_dims=axes)(held, *inputs)
-    whole = torch.func.grad(loss)(held, *inputs)
-    for key, value in whole.items():
-        torch.testing.assert_close(each[key].sum(0), value, rtol=1e-3, atol=1e-4)
-    twice = {key: torch.stack([value, value]) for key, value in held.items()}
-    axes = (0, *[None] * len(inputs))
-    losses = torch.func.vmap(loss, in_dims=axes)(twice, *inputs)
-    torch.testing.assert_close(losses[0], losses[1])
-    torch.testing.assert_close(losses[0], loss(held, *inputs), rtol=1e-3, atol=1e-4)
-
-
 def test_ids_are_checked_inside_a_gradient_and_not_under_vmap() -> None:
     module = named("TTEmbedding").module()
     torch.func.vmap(module)(torch.tensor([[3, 4]]))
     with pytest.raises(IndexError, match="ids"):
         torch.func.grad(lambda scale: (scale * module(torch.tensor([50]))).sum())(torch.ones(()))
-
-
-# ── training ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_training_lowers_the_loss() -> None:
@@ -398,35 +258,3 @@ def test_training_lowers_the_loss() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
-
-
-@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_two_processes_train_as_one(kind: str, tmp_path: Path) -> None:
-    root = Path(__file__).parents[1]
-    command = [sys.executable, "-m", "tests.distributed", kind, str(tmp_path / "meeting")]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-def test_stacked_families_are_one_parameter_and_convert() -> None:
-    from tncompile.emission.loading import convert_state_dict
-
-    subject = named("Chain")
-    architecture = subject.architecture
-    stacked = architecture.module(stacked=True, seed=0)
-    assert stacked.state_dict()["G"].shape == (79, 3, 2, 3)
-    single = subject.module()
-    inputs = subject.inputs(3)
-    stacked.load_state_dict(convert_state_dict(single.state_dict(), stacked))
-    close(stacked(*inputs), single(*inputs))
-    fresh = subject.module(seed=4)
-    fresh.load_state_dict(convert_state_dict(stacked.state_dict(), fresh))
-    close(fresh(*inputs), single(*inputs))
-
-
-def test_odd_names_are_kept_where_they_do_no_harm() -> None:
-    module = named("Names").module()
-    assert set(module.state_dict()) == {"train", "None", "lead"}
-    assert module.train().training
-    assert module.half().state_dict()["train"].dtype == torch.float16
-    assert {str(subject) for subject in ODDS} >= {"Names"}

@@ -251,7 +251,8 @@ def _flatten(network: TensorNetwork, given: Input, made: Arguments, indent: int)
         return lines
     lengths = [_length(network, axis, made) for axis in _axes(given)]
     several = sum(map(_dotted, network.inputs)) > 1
-    expand = f".expand({', '.join([f'*{made.lead}', *lengths])})" if several else ""
+    common = ", ".join([f"*{made.lead}", *lengths]) if lengths else f"{made.lead}"
+    expand = f".expand({common})" if several else ""
     flat = ", ".join([made.sizes[DOTS], *lengths])
     return [*lines, f"{name} = {name}{expand}.reshape({flat})"]
 

@@ -97,8 +97,8 @@ def write_annotations(members: Members) -> list[str]:
     return [f"{family}: Tensor" for family in held if not hidden(family)]
 
 
-def write_init(members: Members) -> list[str]:
-    """The method, without indentation."""
+def write_init(members: Members, *, like: bool = False) -> list[str]:
+    """The method, without indentation; `like` adds an empty buffer for the dtype of results."""
     head = [
         "def __init__(",
         "    self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None",
@@ -112,6 +112,9 @@ def write_init(members: Members) -> list[str]:
             "    return torch.empty(shape, device=device, dtype=dtype)",
             "",
         ]
+    if like:
+        made = "torch.empty(0, device=device, dtype=dtype)"
+        body.append(f'self.register_buffer("_like", {made}, persistent=False)')
     names = Names(["self", "device", "dtype", "empty", "h", "i", "j", "k"])
     for family, group in groupby(members.parameters, lambda parameter: parameter.family):
         body += _declare(list(group), members.stacked.get(family), names)

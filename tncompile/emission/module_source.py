@@ -45,6 +45,21 @@ def _one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     return (ids.unsqueeze(-1) == torch.arange(classes, device=ids.device)).to(dtype)
 '''
 
+LOG = '''\
+def _log(t: Tensor) -> Tensor:
+    """The logarithm of the magnitude; that of zero is minus infinity, and has no gradient."""
+    return torch.where(t == 0, -math.inf, torch.where(t == 0, 1, t).abs().log())
+'''
+
+TRAINING = '''\
+def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
+    """`training` is the flag of `nn.Module` still, beside the tensor of that name."""
+    if name == "training" and isinstance(value, bool):
+        self.__dict__[name] = value
+    else:
+        super().__setattr__(name, value)
+'''
+
 HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT}
 """Functions of an emitted file that some operations call."""
 
@@ -71,17 +86,22 @@ def emit(
         blocks.append(BROADCAST.splitlines())
     used = _operations(program, *([] if norm is None else [norm]))
     blocks += [text.splitlines() for kind, text in HELPERS.items() if kind in used]
+    if network.output.log:
+        blocks.append(LOG.splitlines())
     blocks.append(write_functions(initialization))
-    methods = [write_init(members)]
+    bare = _needs_like(network)
+    methods = [write_init(members, like=bare)]
     methods.append(write_reset_parameters(initialization, members))
     if norm is not None:
         methods.append(write_norm(norm, members))
     elif initialization.rescaling is not None:
         methods.append(write_estimate(initialization.rescaling, members))
+    if any(parameter.family == "training" for parameter in network.parameters):
+        methods.append(TRAINING.splitlines())
     methods += write_accessors(members)
     methods.append(write_forward(network, program, members))
     body = write_docstring(network, plan, program, members)
-    if annotations := write_annotations(members):
+    if annotations := [*write_annotations(members), *(["_like: Tensor"] if bare else [])]:
         body += ["", *annotations]
     for method in methods:
         body += ["", *method]
@@ -171,10 +191,17 @@ def _docstring(network: TensorNetwork) -> list[str]:
     return [f'"""{text}"""'] if len(text) <= 85 else [f'"""{network.output.written}."""']
 
 
+def _needs_like(network: TensorNetwork) -> bool:
+    """Whether neither a parameter nor an input says which dtype results have."""
+    return not network.parameters and all(given.integer for given in network.inputs)
+
+
 def _like(network: TensorNetwork, arguments: Arguments, members: Members) -> str | None:
     """A tensor that constants take their dtype and device from."""
     for parameter in network.parameters:
         return members.read(parameter.key)
+    if _needs_like(network):
+        return "self._like"
     floats = (held.name for held in network.inputs if not held.integer)
     return next((arguments.expressions[name] for name in floats), None)
 
@@ -188,7 +215,8 @@ def _returned(
 ) -> list[str]:
     """The end of `forward`: the result with its leading axes."""
     dotted = lead is not None and any(axis.kind == "dots" for axis in network.output.axes)
-    lengths = [f"*{lead}", *scope.shape(program.values[program.result])[1:]]
+    rest = scope.shape(program.values[program.result])[1:]
+    lengths = [f"*{lead}", *rest] if rest else [f"{lead}"]
     lines: list[str] = []
     if network.output.log:
         result = written.result
@@ -197,7 +225,9 @@ def _returned(
             lines.append(f"{result} = {written.result}")
         sign, log = scope.names.fresh("sign"), scope.names.fresh("log")
         added = f" + {written.log}" if written.log else ""
-        lines += [f"{sign} = {result}.sgn()", f"{log} = {result}.abs().log(){added}"]
+        # The derivative of `sgn` reads sizes, which would fix the batch of a compiled module.
+        lines.append(f"{sign} = {result}.sgn() if {result}.is_complex() else {result}.sign()")
+        lines.append(f"{log} = _log({result}){added}")
         if dotted:
             lines += call(f"{sign} = {sign}.reshape(", lengths, indent=INDENT)
             lines += call(f"{log} = {log}.reshape(", lengths, indent=INDENT)

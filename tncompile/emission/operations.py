@@ -168,15 +168,33 @@ def _constant_or_ids(
         case Mix(_, major, minor, size):
             return Text(f"{read(major)} * {size} + {read(minor)}")
         case Lookup(_, table, ids):
-            if len(program.values[ids].shape) == 1:
-                return Text(f"{read(table)}.index_select(", ("0", read(ids)), ")")
-            return Text(f"{read(table)}[{read(ids)}]")
+            match len(program.values[ids].shape):
+                case 0:  # indexing by a scalar tensor would compile its value in
+                    row = f"{read(ids)}.reshape(1)"
+                    return Text(f"{read(table)}.index_select(", ("0", row), ").squeeze(0)")
+                case 1:
+                    return Text(f"{read(table)}.index_select(", ("0", read(ids)), ")")
+                case _:
+                    return Text(f"{read(table)}[{read(ids)}]")
         case Pick(_, table, ids):
-            return Text("torch.take_along_dim(", (read(table), read(ids), "-1"), ").squeeze(-1)")
+            return _pick(program.values[table], program.values[ids], value, read, scope)
         case OneHot(_, ids, size):
             return Text("_one_hot(", (read(ids), str(size), scope.dtype), ")")
         case _:
             assert_never(operation)
+
+
+def _pick(
+    table: Value, ids: Value, result: Value, read: Callable[[str], str], scope: Scope
+) -> Text:
+    """`gather` along the last axis; what broadcasts is expanded (`take_along_dim` fixes sizes)."""
+    shape = list(_shape(result, scope))
+
+    def expanded(value: Value, last: str) -> str:
+        wide = value.shape[:-1] != result.shape
+        return read(value.name) + (f".expand({', '.join([*shape, last])})" if wide else "")
+
+    return Text(f"{expanded(table, '-1')}.gather(", ("-1", expanded(ids, "1")), ").squeeze(-1)")
 
 
 def positions_list(positions: tuple[int, ...]) -> list[str]:

@@ -131,7 +131,7 @@ def _axes(network: TensorNetwork) -> Iterator[str]:
                     sizes = [network.index[leg].size for leg in axis.indices]
                     known = [size for size in sizes if size is not None]
                     whole = math.prod(known) if len(known) == len(sizes) else None
-                    sound = bool(sizes) and axis.size == whole
+                    sound = axis.size == whole  # 1 for an axis over an empty family
                     sound &= axis.width is None or (whole is not None and 1 <= axis.width <= whole)
             if not sound:
                 yield f"{place} has an axis that does not fit its indices: {axis!r}"

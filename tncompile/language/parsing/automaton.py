@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tncompile.language.parsing.building import BUILDERS
@@ -53,7 +54,7 @@ class Automaton:
         keyword = self.tables.words.get(text)
         if keyword is None:
             return "NAME"
-        if text in self.tables.reserved or keyword in self.tables.actions[self.states[-1]]:
+        if text in self.tables.reserved or self._acceptable(keyword, self.states):
             return keyword
         return "NAME"
 
@@ -94,7 +95,8 @@ class Automaton:
 
     def expected(self) -> tuple[str, ...]:
         """The terminals that could stand in the place of the token that was fed last."""
-        return tuple(t for t in self.tables.actions[self._before[-1]] if self._acceptable(t))
+        before = self._before
+        return tuple(t for t in self.tables.actions[before[-1]] if self._acceptable(t, before))
 
     def mark(self) -> None:
         """Remember where the parser stands, for `expected`."""
@@ -107,10 +109,16 @@ class Automaton:
         del self.pieces[height:]
         self.brackets = sum(symbol in ("LPAR", "LSQB") for symbol in self.symbols)
 
-    def _acceptable(self, terminal: str) -> bool:
-        """Whether a terminal could be shifted after the reductions that it asks for."""
+    def _acceptable(self, terminal: str, stack: Sequence[int]) -> bool:
+        """Whether a terminal could be shifted onto a stack after the reductions it asks for.
+
+        An action alone does not say so: states of an LALR(1) automaton are merged, and reduce for
+        terminals that only another place has room for (`log` after the legs of a tensor).
+        """
         tables = self.tables
-        states = list(self._before)
+        if terminal not in tables.actions[stack[-1]]:
+            return False
+        states = list(stack)
         while True:
             action = tables.actions[states[-1]].get(terminal)
             if action is None:

@@ -1,4 +1,4 @@
-"""The wording of TN101 to TN104."""
+"""The wording of TN101 and TN102."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.parsing.lexing import BAD_ESCAPE, UNTERMINATED_DOC, UNTERMINATED_STRING
+from tncompile.language.parsing.constructs import construct_at
 from tncompile.language.parsing.situation import CLOSING, STATEMENT_TERMINALS, Situation
 from tncompile.language.parsing.tables import END, Tables
-from tncompile.language.source import SourceFile, Span
+from tncompile.language.source import Span
 
 _NAMED = {
     "NAME": "a name",
@@ -109,93 +109,27 @@ def syntax_error(situation: Situation, advice: Advice | None, tables: Tables) ->
         message = f"unexpected {'end of the text' if end else shown(situation.text)}"
     label = advice.label or expectation(situation.expected, tables)
     secondary: tuple[Label, ...] = ()
-    hint = advice.hint
+    hint, note = advice.hint, advice.note
     opened = situation.bracket_left_open()
     if opened is not None and opened[1] != place:
         symbol, span = opened
         secondary = (Label(span, f"this {english(symbol, tables)} is still open"),)
         hint = hint or f"close it with {english(CLOSING[symbol], tables)}"
+        note = note or "newlines mean nothing: what a bracket opens goes on until it is closed"
+    construct = construct_at(situation)
     return Diagnostic(
         Code.UNEXPECTED_END if end else Code.UNEXPECTED_TOKEN,
         message,
         Label(place, label),
         secondary,
-        (advice.note,) if advice.note else (),
-        hint,
+        (note or construct.note,),
+        hint or construct.hint,
     )
 
 
-_LOOKALIKES = {
-    **dict.fromkeys("“”„‟″«»", 'strings stand in straight double quotes: `"`'),
-    **dict.fromkeys("'‘’`´", 'strings stand in double quotes: `"text"`'),
-    **dict.fromkeys("−–—", "the minus sign is `-`"),
-    **dict.fromkeys(
-        "×⋅·⊗∗", "a product of numbers is `*`; tensors are multiplied by sharing an index"
-    ),
-    **dict.fromkeys("→⟶⇒", "the arrow is `->`"),
-    "÷": "division is `//` for integers and `/` for floats",
-    "…": "the dots of leading batch axes are three periods: `...`",
-    "≤": "at most is `<=`",
-    "≥": "at least is `>=`",
-    "≠": "unequal is `!=`",
-    "，": "the comma is `,`",
-    "（": "parentheses are `(` and `)`",
-    "）": "parentheses are `(` and `)`",
-    "^": "a power is `**`: `2 ** k`",
-    "&": "both of two conditions is `and`",
-    "|": "one of two conditions is `or`; a pipe is `|>`",
-    "!": "the opposite of a condition is `not`; unequal is `!=`",
-    "~": "the opposite of a condition is `not`",
-    "$": "names are letters, digits and `_`",
-    "_": "a name begins with a letter",
-    "\\": "newlines mean nothing: a statement may run over several lines without `\\`",
-    "\u00a0": "this is a no-break space: type a plain space",
-    "\ufeff": "this is an invisible mark: delete it",
-    "\r": "lines end with a line feed, or with carriage return and line feed",
-}
-
-
-def character_error(source: SourceFile, kind: str, start: int, end: int) -> Diagnostic:
-    """TN103 for a character that no program may hold, TN104 for quotes that are not closed."""
-    if kind == UNTERMINATED_STRING:
-        return Diagnostic(
-            Code.UNTERMINATED_STRING,
-            "unterminated string",
-            Label(Span(source, start, end), 'the closing `"` is missing'),
-            notes=("a string ends on the line on which it begins",),
-            hint='put a `"` where the string ends',
-        )
-    if kind == UNTERMINATED_DOC:
-        return Diagnostic(
-            Code.UNTERMINATED_STRING,
-            "unterminated doc",
-            Label(Span(source, start, start + 3), 'the closing `"""` is missing'),
-            hint='put a `"""` where the doc ends',
-        )
-    character = source.text[start]
-    if kind == BAD_ESCAPE:
-        return Diagnostic(
-            Code.UNKNOWN_CHARACTER,
-            f"unknown escape `{source.text[start : start + 2]}`",
-            Label(Span(source, start, start + 2), "not an escape"),
-            notes=('a string knows two escapes, `\\"` and `\\\\`',),
-            hint="write `\\\\` for a backslash, and `/` between folders",
-        )
-    visible = character.isprintable() and not character.isspace()
-    name = f"`{character}`" if visible else f"U+{ord(character):04X}"
-    hint = _LOOKALIKES.get(character)
-    if hint is None and character.isalpha():
-        hint = "names are made of the letters A to Z, digits and `_`"
-    return Diagnostic(
-        Code.UNKNOWN_CHARACTER,
-        f"unknown character {name}",
-        Label(Span(source, start, start + 1), "not part of the language"),
-        notes=() if visible else ("this is a control character or other invisible one",),
-        hint=hint,
-    )
-
-
-def limit_error(span: Span, message: str, label: str, hint: str | None = None) -> Diagnostic:
+def limit_error(
+    span: Span, message: str, label: str, hint: str = "write less of it"
+) -> Diagnostic:
     """TN101 for a text past the limits of the language."""
     note = "limits keep every text, whatever it holds, quick to check"
     return Diagnostic(Code.UNEXPECTED_TOKEN, message, Label(span, label), (), (note,), hint)

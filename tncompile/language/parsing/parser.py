@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from itertools import accumulate
 from typing import cast
 
 from tncompile.language.diagnostics import CompileError, Diagnostic
 from tncompile.language.parsing.automaton import MOST_NESTED, TALLEST, Automaton, Piece
+from tncompile.language.parsing.characters import character_error
 from tncompile.language.parsing.habits import recognize
 from tncompile.language.parsing.lexing import BAD_CHARACTER, ERRORS, SEMICOLON, Token, tokenize
-from tncompile.language.parsing.messages import character_error, limit_error, syntax_error
+from tncompile.language.parsing.messages import limit_error, syntax_error
 from tncompile.language.parsing.situation import BLOCK_WORDS, Situation
+from tncompile.language.parsing.slips import nested_block
 from tncompile.language.parsing.tables import END, Tables, load_tables
 from tncompile.language.source import SourceFile, Span
 from tncompile.language.syntax import Call, Declaration, Program
@@ -92,11 +96,51 @@ class _Parsing:
         if terminal == SEMICOLON and self.semicolon_seen:
             return position + 1 if self.automaton.brackets == 0 else self._resume(position)
         situation = self._situation(position, terminal)
+        if situation.at_statement and self._nested(position):
+            return self._refuse_nested(position)
         self._report(syntax_error(situation, recognize(situation), self.tables))
         if terminal == SEMICOLON and self.automaton.brackets == 0:
             self.semicolon_seen = True
             return position + 1
         return self._resume(position)
+
+    # ── blocks inside of blocks ──────────────────────────────────────────────────────────────────
+
+    def _nested(self, position: int) -> bool:
+        """Whether a block or an import begins inside of a block that is closed after it.
+
+        Where the `}` of the block around is missing, the block that begins is fine.
+        """
+        position += self.tokens[position].kind == "DOC"
+        if not self._begins_block(position) or self._block_height() is None:
+            return False
+        return self._closed_from(position)
+
+    def _refuse_nested(self, position: int) -> int | None:
+        """Report what is nested, at its word, and go on after it."""
+        position += self.tokens[position].kind == "DOC"
+        situation = self._situation(position, BLOCK_WORDS[self._text(position)])
+        self._report(syntax_error(situation, nested_block(situation), self.tables))
+        return self._resume(position + 1)
+
+    def _begins_block(self, position: int) -> bool:
+        return self._text(position) in BLOCK_WORDS
+
+    def _text(self, position: int) -> str:
+        token = self.tokens[position]
+        return self.source.text[token.start : token.end]
+
+    def _closed_from(self, position: int, opened: int = 0) -> bool:
+        """Whether as many `}` without a `{` follow that one block more than `opened` is closed."""
+        balance, lowest = self._balance
+        return lowest[position] < balance[position] - opened
+
+    @cached_property
+    def _balance(self) -> tuple[list[int], list[int]]:
+        """By token: the braces open before it, and the fewest that are open from it on."""
+        sign = {"LBRACE": 1, "RBRACE": -1}
+        balance = list(accumulate((sign.get(token.kind, 0) for token in self.tokens), initial=0))
+        return balance, list(accumulate(reversed(balance), min))[::-1]
 
     def _report_once(self, token: Token) -> None:
         """A character that the language lacks is one mistake, however often it is used."""
@@ -132,7 +176,7 @@ class _Parsing:
         if digits > MOST_DIGITS:
             span = Span(self.source, token.start, token.end)
             message = f"a number has at most {MOST_DIGITS} digits"
-            self._report(limit_error(span, message, f"{digits} digits"))
+            self._report(limit_error(span, message, f"{digits} digits", "write a smaller number"))
 
     def _too_tall(self, token: Token) -> bool:
         bracket = token.kind in ("LPAR", "LSQB") and self.automaton.brackets >= MOST_NESTED
@@ -163,7 +207,7 @@ class _Parsing:
         """Skip to where a statement or a block surely begins: at the start of a line.
 
         Inside a block everything from its braces on is forgotten but the statements before; a word
-        that begins a block ends the one that is open.
+        that begins a block ends the one that is open, unless that is closed later.
         """
         automaton = self.automaton
         in_block = self._block_height()
@@ -172,9 +216,12 @@ class _Parsing:
             automaton.truncate(in_block)
         for k in range(position, len(self.tokens)):
             token = self.tokens[k]
-            if token.first and self.source.text[token.start : token.end] in BLOCK_WORDS:
-                automaton.truncate(self._top_height())
-                return k
+            if token.first and self._begins_block(k):
+                if in_block is None or not self._closed_from(k, depth):
+                    automaton.truncate(self._top_height())
+                    return k
+                if depth == 0:
+                    return k  # nested: reported there
             if in_block is not None and depth == 0 and token.first and self._begins(k):
                 return k
             if token.kind == "LBRACE":

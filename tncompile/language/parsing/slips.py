@@ -138,6 +138,23 @@ def no_parameters(situation: Situation) -> Advice | None:
     )
 
 
+def nested_block(situation: Situation) -> Advice:
+    """A block or an import between the braces of a block."""
+    if situation.terminal == "IMPORT":
+        return Advice(
+            "imports stand outside of blocks",
+            f"this is inside of a {situation.block}",
+            "move it to the top of the file",
+            "what is imported is known in the whole file",
+        )
+    return Advice(
+        "blocks do not nest",
+        f"this {situation.text} is inside of a {situation.block}",
+        f"move it out of the {situation.block}",
+        "a block has no access to another: each stands for itself, at the top of a file",
+    )
+
+
 def stray_doc(situation: Situation) -> Advice | None:
     if situation.terminal not in ("DOC", "IMPORT"):
         return None
