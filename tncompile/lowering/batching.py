@@ -147,15 +147,7 @@ class _Grouping:
             if tensor.role == "parameter":
                 return "weights", -1
             if tensor.position:
-                lengths = [
-                    axis.length or 0
-                    for axis in self._network.input[tensor.source].axes
-                    if axis.kind == "slices"
-                ]
-                position = 0
-                for length, at in zip(lengths, tensor.position, strict=True):
-                    position = position * length + at
-                return f"input {tensor.source}", position
+                return f"input {tensor.source}", self._network.slice_number(tensor)
         return f"single {side}", 0
 
     def _split(self, group: list[tuple[int, int, Contraction]]) -> list[Unit]:

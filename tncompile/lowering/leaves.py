@@ -139,18 +139,6 @@ class Leaves:
     def _slice_axis(self, value: Value) -> int | None:
         return next((k for k, axis in enumerate(value.axes) if axis and axis[0][0] == "@"), None)
 
-    def position(self, tensor: Tensor) -> int:
-        """The number of a slice among all slices of its input, row major."""
-        lengths = [
-            axis.length or 0
-            for axis in self._network.input[tensor.source].axes
-            if axis.kind == "slices"
-        ]
-        position = 0
-        for length, at in zip(lengths, tensor.position, strict=True):
-            position = position * length + at
-        return position
-
     def _own_axes(self, tensor: Tensor) -> Axes:
         """The axes of a tensor as `forward` has them: without the one that ids run over."""
         kinds = [axis.kind for axis in self._network.input[tensor.source].axes]
@@ -162,7 +150,7 @@ class Leaves:
         axis = self._slice_axis(value)
         if axis is None:
             return self._assembler.split(replace(value, axes=self._own_axes(tensor)))
-        position = self.position(tensor)
+        position = self._network.slice_number(tensor)
         alone = self._alone.get(tensor.source, 0)
         if alone > 2 and 2 * alone >= value.shape[axis].factor:
             if tensor.source not in self._slices:
@@ -183,7 +171,7 @@ class Leaves:
                 assembler.fresh("stack"), ((index,), *first.axes), parts, integer=first.integer
             )
             return assembler.add(Stack(made.name, tuple(part.name for part in parts)), made)
-        positions = [self.position(tensor) for tensor in tensors]
+        positions = [self._network.slice_number(tensor) for tensor in tensors]
         regular = _progression(positions)
         if regular is not None:
             chosen = assembler.cut(value, axis, regular, index)

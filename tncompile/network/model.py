@@ -169,6 +169,14 @@ class TensorNetwork(_Model):
         """The inputs by name."""
         return {given.name: given for given in self.inputs}
 
+    def slice_number(self, tensor: Tensor) -> int:
+        """Which of all slices of its input a tensor is, row major over several `slices` axes."""
+        number = 0
+        slices = (axis for axis in self.input[tensor.source].axes if axis.kind == "slices")
+        for axis, at in zip(slices, tensor.position, strict=True):
+            number = number * (axis.length or 0) + at
+        return number
+
     @property
     def parameter_count(self) -> int:
         """Stored numbers, frozen ones included."""

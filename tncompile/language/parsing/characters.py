@@ -86,7 +86,9 @@ def character_error(source: SourceFile, kind: str, start: int, end: int) -> Diag
         Code.UNKNOWN_CHARACTER,
         f"unknown character {f'`{character}`' if visible else point}",
         Label(Span(source, start, start + 1), "not part of the language"),
-        notes=(f"this is {point}, {known or 'without a name'}{'; ' + _ELSEWHERE if visible else ''}",),
+        notes=(
+            f"this is {point}, {known or 'without a name'}{'; ' + _ELSEWHERE if visible else ''}",
+        ),
         hint=_LOOKALIKES.get(character) or _replacement(character),
     )
 

@@ -163,16 +163,11 @@ def _arrow(situation: Situation) -> Advice | None:
 
 def _comment(situation: Situation) -> Advice | None:
     following = situation.around(1)
-    opens = (
-        situation.terminal == "SLASH"
-        and following is not None
-        and following.kind
-        in (
-            "STAR",
-            "POWER",
-        )
-    )
-    if not opens and not (situation.terminal == "FLOOR" and situation.at_statement):
+    after = following.kind if following is not None else ""
+    opens = situation.terminal == "SLASH" and after in ("STAR", "POWER")
+    dashes = situation.terminal == after == "MINUS"
+    opens = opens or (situation.at_statement and (dashes or situation.terminal == "FLOOR"))
+    if not opens:
         return None
     return Advice(
         "a comment begins with `#`", hint="write `#` and the text up to the end of the line"
@@ -198,7 +193,7 @@ def _python_conditional(situation: Situation) -> Advice | None:
 def _range_function(situation: Situation) -> Advice | None:
     if "RANGE" not in situation.expected:
         return None
-    if situation.terminal == "DOTS":
+    if situation.terminal in ("DOTS", "COMMA"):
         return Advice("a range is written with two dots", hint="write `0..n`")
     words = [situation.word_at(-k) for k in range(1, 8)]
     if "range" in words:
@@ -233,12 +228,14 @@ def _foreign_word(situation: Situation) -> Advice | None:
 
 def _misplaced_attribute(situation: Situation) -> Advice | None:
     """`share k` after something that is no tensor."""
-    if situation.terminal not in ("INIT", "SHARE", "TIE", "FROZEN", "CONJ", "LOG"):
+    following = situation.around(1)
+    named = following is not None and following.kind == "ASSIGN"
+    if situation.text not in _ATTRIBUTES or situation.terminal in situation.expected or named:
         return None
-    if situation.terminal in situation.expected:
+    if not situation.at_statement:
         return None
     message = f"`{situation.text}` does not belong here"
-    if situation.terminal == "LOG":
+    if situation.text == "log":
         return Advice(message, "an attribute of the output", "write `output y(legs) log`")
     return Advice(message, "an attribute of tensors", "write it after the legs of a `tensor`")
 
@@ -340,10 +337,15 @@ _HABITS: tuple[Callable[[Situation], Advice | None], ...] = (
     _bare_point,
     _misplaced_attribute,
     _wrong_block,
+    slips.import_habits,
     _foreign_word,
     _unknown_type,
     slips.square_brackets,
     slips.no_legs,
+    slips.not_a_leg,
+    slips.optional_twice,
+    slips.slice_of,
+    slips.ternary,
     _range_function,
     _colon,
     _comparison,

@@ -127,9 +127,7 @@ def syntax_error(situation: Situation, advice: Advice | None, tables: Tables) ->
     )
 
 
-def limit_error(
-    span: Span, message: str, label: str, hint: str = "write less of it"
-) -> Diagnostic:
+def limit_error(span: Span, message: str, label: str, hint: str = "write less of it") -> Diagnostic:
     """TN101 for a text past the limits of the language."""
     note = "limits keep every text, whatever it holds, quick to check"
     return Diagnostic(Code.UNEXPECTED_TOKEN, message, Label(span, label), (), (note,), hint)

@@ -16,8 +16,14 @@ from tncompile.language.source import Span
 
 
 def square_brackets(situation: Situation) -> Advice | None:
-    """`tensor A[i, o]`: square brackets around legs."""
+    """`tensor A[i, o]`: square brackets around legs, also after the range of a family."""
     symbols = situation.symbols
+    if situation.terminal == "LSQB" and symbols[-1:] == ("RSQB",) and "LPAR" in situation.expected:
+        return Advice(
+            "legs stand in parentheses",
+            "after the range of a family come its legs",
+            "write `(` and `)` around the legs: `G[k in 0..n](b[k], i[k])`",
+        )
     place: Span | None = None
     following = None
     if situation.terminal == "LSQB" and situation.statement in ("BIAS", "OUTPUT"):
@@ -85,13 +91,101 @@ def no_legs(situation: Situation) -> Advice | None:
     )
 
 
+_LEGS = ("TENSOR", "INPUT", "BIAS", "OUTPUT")
+
+
+def not_a_leg(situation: Situation) -> Advice | None:
+    """A string, a number or arithmetic where a leg stands: `A("io")`, `A(i, 3)`, `A(i + 1)`."""
+    if situation.statement not in _LEGS or situation.block != "network":
+        return None
+    if situation.symbols[-1:] == ("INIT",) or "FROZEN" in situation.expected:
+        return None
+    found = situation.text
+    if situation.terminal == "STRING" and "DOTS" in situation.expected:
+        letters = ", ".join(c for c in found if c.isalpha()) or "i, j"
+        return Advice(
+            "legs are names, not a string",
+            "expected the name of an index",
+            f"write `{situation.statement.lower()} A({letters})`",
+        )
+    if situation.terminal == "NUMBER" and _legs_expected(situation):
+        return Advice(
+            "a leg is the name of an index, not a number",
+            "a size stands where the index is declared",
+            f"declare `index i = {found}` before, and write `i` here",
+        )
+    if situation.terminal == "COLON" and "COMMA" in situation.expected:
+        return Advice(
+            "a leg has no size of its own",
+            "a size stands where the index is declared",
+            "declare `index i = 4` before, and write `i` alone",
+        )
+    if situation.terminal in ("PLUS", "MINUS") and {"OPTIONAL", "DOTS"} & set(situation.expected):
+        return Advice(
+            "there is no arithmetic with legs",
+            "expected the name of an index",
+            "`b[k + 1]` is the next member of a family; a stride or a shift is a `window`",
+        )
+    return None
+
+
+def _legs_expected(situation: Situation) -> bool:
+    return {"ONEHOT", "LPAR"} <= set(situation.expected) and "NUMBER" not in situation.expected
+
+
+def optional_twice(situation: Situation) -> Advice | None:
+    """`b[k]??` and `?b[k]`."""
+    if situation.terminal != "OPTIONAL" or situation.statement not in _LEGS:
+        return None
+    if situation.symbols[-1:] == ("OPTIONAL",):
+        message, label, hint = "one `?` is enough", "a second one", "delete it"
+    elif _legs_expected(situation):
+        message, label = "`?` stands after a leg", "expected a leg before it"
+        hint = "write `b[k - 1]?`"
+    else:
+        return None
+    return Advice(message, label, hint, "`?` says that a leg may be absent, as at an open end")
+
+
+def slice_of(situation: Situation) -> Advice | None:
+    """`b[0..3]`, `a[1:2]`, `int[0..3]`: a range where one member or item is taken."""
+    if situation.terminal not in ("RANGE", "DOTS", "COLON") or "RSQB" not in situation.expected:
+        return None
+    symbols = situation.symbols
+    opened = max(k for k, symbol in enumerate(symbols) if symbol == "LSQB")
+    if "IN" in symbols[opened:]:
+        return Advice(
+            "a range has no step",
+            "a range is `from..to`",
+            "count the steps, `k in 0..n`, and use `2 * k`",
+        )
+    if symbols[opened - 1] == "leg_name":
+        return Advice(
+            "a leg takes no slice of a family",
+            "expected one subscript, or `*`",
+            "`b[*]` is all members, `b[0], b[1]` are two of them",
+        )
+    return Advice(
+        "a list has no slices",
+        "expected the position of one item",
+        "write the items: `[a[0], a[1]]`",
+    )
+
+
+def ternary(situation: Situation) -> Advice | None:
+    """`c ? a : b`."""
+    if situation.terminal != "OPTIONAL" or "PLUS" not in situation.expected:
+        return None
+    return Advice("a choice is written in words", "", "write `if c then a else b`")
+
+
 def missing_comma(situation: Situation) -> Advice | None:
     """Two legs, arguments or items side by side."""
     if "COMMA" not in situation.expected or situation.token.first:
         return None
     if situation.terminal not in ("NAME", "NUMBER", "STRING", "LPAR", "LSQB", "DOTS", "STAR"):
         return None
-    if not {"RPAR", "RSQB"} & set(situation.expected):
+    if not {"RPAR", "RSQB", "RBRACE"} & set(situation.expected):
         return None
     legs = situation.statement in ("TENSOR", "INPUT", "BIAS", "OUTPUT")
     note = "only the legs of one flattened axis, `(a b)`, do without commas" if legs else None
@@ -121,6 +215,35 @@ def early_star(situation: Situation) -> Advice | None:
         "`*` is the last subscript of a leg",
         "`v[*]` is all members in order, `v[l, *]` those with that first subscript",
     )
+
+
+# ── imports ──────────────────────────────────────────────────────────────────────────────────────
+
+
+_DOTTED = re.compile(r"\w+(?:\s*\.\s*\w+)*")
+
+
+def import_habits(situation: Situation) -> Advice | None:
+    """Imports as other languages write them."""
+    symbols = situation.symbols
+    if situation.token.first or "IMPORT" not in symbols[-4:]:
+        return None
+    here = f"unexpected {shown(situation.text)}"
+    if situation.text == "as" and symbols[-1] != "IMPORT":
+        hint = "use the name it has; `network M = MPO(…)` names an instance of it"
+        return Advice("an import gives no other name", "", hint)
+    if symbols[-1] == "IMPORT":
+        dotted = _DOTTED.match(situation.source.text, situation.token.start)
+        path = "/".join(re.findall(r"\w+", dotted.group())) if dotted else "file"
+        label = "expected the path of a file, in quotes"
+        return Advice(here, label, f'write `import "{path}.tn"`')
+    if symbols[-1] == "STRING" and situation.terminal in ("NAME", "LPAR", "LSQB", "STAR"):
+        label = "the names to import stand in braces"
+        return Advice(here, label, 'write `import "file.tn" { A, B }`')
+    if symbols[-1] == "LBRACE" and situation.terminal in ("STAR", "RBRACE"):
+        label = "expected the name of a block"
+        return Advice(here, label, "delete the braces: without them all of the file is imported")
+    return None
 
 
 # ── blocks ───────────────────────────────────────────────────────────────────────────────────────
