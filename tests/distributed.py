@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.modules import ALL, Subject, tensors
@@ -35,9 +36,10 @@ def train(module: nn.Module, inputs: list[Tensor], part: slice) -> Tensor:
     return outputs[-1].detach()
 
 
-def whole(value: Tensor) -> Tensor:
+def whole(value: Tensor | None) -> Tensor:
     """A tensor, put together again where it is sharded."""
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
+    assert value is not None
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def compare(kind: str, subject: Subject, mesh: DeviceMesh) -> None:
@@ -48,8 +50,11 @@ def compare(kind: str, subject: Subject, mesh: DeviceMesh) -> None:
     module = subject.module(torch.float64)
     half = BATCH // dist.get_world_size()
     part = slice(half * dist.get_rank(), half * (dist.get_rank() + 1))
-    wrapped = DistributedDataParallel(module) if kind == "DDP" else fully_shard(module, mesh=mesh)
-    made = train(wrapped, inputs, part)
+    if kind == "DDP":
+        made = train(DistributedDataParallel(module), inputs, part)
+    else:
+        fully_shard(module, mesh=mesh)  # changes the class of the module itself
+        made = train(module, inputs, part)
     torch.testing.assert_close(made, due[part] if inputs else due)
     held = dict(module.named_parameters())
     assert set(module.state_dict()) == set(alone.state_dict())

@@ -15,7 +15,7 @@ INTRODUCTION = """\
 # What emitted modules do
 
 Every block of the standard library gives an `nn.Module` that behaves as a layer of `torch.nn` does.
-The tests (`tests/manners.py`) try each property on each block and fill these tables:
+The tests (`tests/manners/`) try each property on each block and fill these tables:
 `pytest tests/test_module.py --update-golden` writes what they found, every other run compares. What
 is tried of each block is a small instance:
 

@@ -194,6 +194,8 @@ def test_fmt_leaves_files_with_errors_alone(
 def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "tn401"]) == 0
     assert "TN401" in capsys.readouterr().out
+    assert run(["explain", "401"]) == 0
+    assert "TN401" in capsys.readouterr().out
     assert run(["explain", "TN499"]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -71,10 +71,12 @@ class Spec:
 
         `target` is a name, or a call in the language (`"MPO(ins = [4, 8], outs = [8, 4])"`); with
         nothing at all it is the one block of the file. Keyword arguments are integers, booleans,
-        floats and lists of integers. Raises `CompileError` with all that is wrong.
+        floats and lists of integers, arrays of one axis included. Raises `CompileError` with all
+        that is wrong.
         """
         from tncompile.language.resolving import resolve
 
+        _require_text("target", target)
         return Architecture(resolve(self._linked, target, arguments), self._linked)
 
 
@@ -268,6 +270,12 @@ class Architecture:
         return self._sources[key]
 
 
+def _require_text(name: str, held: object) -> None:
+    """TypeError unless an argument is a `str`."""
+    if not isinstance(held, str):
+        raise TypeError(f"{name} is a str, not {type(held).__name__}")
+
+
 def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> Spec:
     """The spec of a `.tn` file.
 
@@ -286,6 +294,7 @@ def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = 
     """The spec of a text. Without a `root` it imports only `std/`."""
     from tncompile.language.linking import link
 
+    _require_text("text", text)
     held = Path(root) if root is not None else None
     return Spec(link(SourceFile(name, text), folder=held, root=held))
 

@@ -6,8 +6,6 @@ from argparse import ArgumentParser, Namespace
 
 from tncompile.cli.command import FINE, Command
 from tncompile.cli.writing import UsageError, show
-from tncompile.language.diagnostics import Code
-from tncompile.language.spelling import closest
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -32,11 +30,9 @@ def explain(code: str) -> int:
     """Print the page of a code."""
     from tncompile.language.explaining import explain as page
 
-    known = [str(each) for each in Code]
-    wanted = code.strip().upper()
-    if wanted not in known:
-        near = closest(wanted, known)
-        meant = f"did you mean {near}?" if near else f"codes are {known[0]} to {known[-1]}"
-        raise UsageError(f"there is no code {code!r}; {meant}")
-    show(page(wanted))
+    try:
+        text = page(code)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    show(text)
     return FINE

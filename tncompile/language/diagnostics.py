@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -81,15 +82,30 @@ class Diagnostic:
         return span.source.name, span.start, span.end, self.code
 
 
+MOST_REPORTED = 100
+"""More diagnostics than this of one stage help nobody: the last one says how many there are."""
+
+
+def reported(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The diagnostics in order, cut after `MOST_REPORTED`."""
+    ordered = sorted(diagnostics, key=Diagnostic.sort_key)
+    left = len(ordered) - MOST_REPORTED
+    if left <= 0:
+        return tuple(ordered)
+    last = ordered[MOST_REPORTED - 1]
+    more = f"{left:,} more {last.severity}{'s' if left > 1 else ''} after this one"
+    return (*ordered[: MOST_REPORTED - 1], replace(last, notes=(*last.notes, more)))
+
+
 class CompileError(Exception):
-    """The program has mistakes; `diagnostics` are all of the stage that failed, in order.
+    """The program has mistakes; `diagnostics` are those of the stage that failed, in order.
 
     `str(error)` is the full rendering, without color.
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         super().__init__()
-        self.diagnostics = tuple(sorted(diagnostics, key=Diagnostic.sort_key))
+        self.diagnostics = reported(diagnostics)
 
     def __str__(self) -> str:
         from tncompile.language.rendering import render

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label, reported
 from tncompile.language.source import Span
 from tncompile.language.spelling import closest
 
@@ -47,8 +47,7 @@ class Problems:
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """Those that do not, in the order of the file."""
-        found = (d for d in self._found.values() if d.severity == "warning")
-        return tuple(sorted(found, key=Diagnostic.sort_key))
+        return reported(d for d in self._found.values() if d.severity == "warning")
 
     def raise_errors(self) -> None:
         """End the stage here if anything went wrong in it."""

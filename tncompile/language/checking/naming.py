@@ -61,8 +61,19 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
             yield _function_as_value(use.name, others)
         else:
             candidates = [*use.local, *values]
-            hint = "declare it with `let`, or as a parameter"
+            hint = foreign_constant(use.name.text) or "declare it with `let`, or as a parameter"
             yield _unknown(use.name, names, candidates, "value", suggestions, hint, others)
+
+
+def foreign_constant(name: str) -> str | None:
+    """What to write for `True`, `False` and the words for nothing."""
+    match name.casefold():
+        case "true" | "false" as truth:
+            return f"did you mean `{truth}`?"
+        case "none" | "null" | "nil":
+            return "nothing is no value: leave out with `if` what may be absent"
+        case _:
+            return None
 
 
 def _function_as_value(name: Name, others: tuple[Label, ...]) -> Diagnostic:
@@ -143,8 +154,9 @@ def unknown_share(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
 
 def declared_twice(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN202: one scope a block, and no shadowing."""
+    outputs = {id(output.name) for output in _outputs(names)}
     for later, earlier in names.repeated:
-        if earlier.kind == "output" and any(later is output.name for output in _outputs(names)):
+        if earlier.kind == "output" and id(later) in outputs:
             continue  # TN406
         yield problem(
             Code.DECLARED_TWICE,

@@ -116,12 +116,21 @@ def _argument_problems(node: Call, name: str, function: Function) -> Iterator[Di
 
 def foreign_expression(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN207, TN305, TN205: what only models have, text, and items with several subscripts."""
-    for node in walk(*names.expressions, into=readable):
-        yield from foreign_problems(node)
+    for expression in names.expressions:
+        yield from foreign_problems(expression)
 
 
-def foreign_problems(node: Expression) -> Iterator[Diagnostic]:
-    """What is wrong with this node alone where an integer expression belongs."""
+def foreign_problems(expression: Expression) -> Iterator[Diagnostic]:
+    """What no integer expression holds; of several texts in it, the first."""
+    text_seen = False
+    for node in walk(expression, into=readable):
+        if not (isinstance(node, String) and text_seen):
+            yield from _foreign(node)
+        text_seen = text_seen or isinstance(node, String)
+
+
+def _foreign(node: Expression) -> Iterator[Diagnostic]:
+    """What is wrong with this node alone."""
     note = "the expressions of a network are about sizes; tensors flow in models only"
     match node:
         case Binary("@"):
@@ -252,6 +261,8 @@ def _attributes(
         if isinstance(attribute, UnknownAttribute):
             close = suggestions.closest(word, known)
             hint = f"did you mean `{close}`?" if close else "remove it, or start a new line"
+            if word in SCHEMES and "init" in allowed:
+                hint = f"write `init {SCHEMES[word]}`"
             message = f"there is no attribute `{word}`"
             yield misplaced(message, attribute.name.span, "unknown attribute", note, hint)
         elif word not in allowed:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
 from tncompile.language.diagnostics import Code
+from tncompile.language.expressions import walk
 from tncompile.language.problems import Failed, problem, with_article
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.source import Span
@@ -166,8 +167,15 @@ def integer(node: Expression, value: Value) -> int:
     """An integer, TN305 for anything else."""
     if type(value) is int:
         return value
-    hint = "`//` divides integers, rounding down" if isinstance(value, float) else None
+    hint = int_hint(node) if isinstance(value, float) else None
     raise wrong_type(node.span, value, "an int", hint=hint)
+
+
+def int_hint(node: Expression) -> str:
+    """What to type where an expression gave a float and an int belongs."""
+    if any(isinstance(each, Binary) and each.operator == "/" for each in walk(node)):
+        return "`//` divides integers, rounding down"
+    return "write an int"
 
 
 def _integer_power(node: Binary, left: int, right: int) -> Value:

@@ -49,7 +49,7 @@ _CONTROLS = {
 }
 """What Unicode gives no name."""
 
-_ELSEWHERE = "outside of comments, strings and docs the language is written in ASCII"
+_ELSEWHERE = "elsewhere than in comments, strings and docs it means nothing"
 
 
 def character_error(source: SourceFile, kind: str, start: int, end: int) -> Diagnostic:

@@ -111,6 +111,7 @@ def _loop(situation: Situation) -> Advice | None:
         "there are no loops",
         "a family declares all its members at once",
         "give the name a range: `tensor G[k in 0..n](b[k], i[k])`",
+        "a network is declared, not run: the order of its computation is the compiler's",
         place=place,
     )
 
@@ -125,7 +126,8 @@ def _colon(situation: Situation) -> Advice | None:
     if "RANGE" in situation.expected:
         return Advice("a range is written with two dots", hint="write `0..n`")
     if "ASSIGN" in situation.expected:
-        return Advice("unexpected `:`", hint="a size or a value follows `=`: `index i = 4`")
+        hint = f"a size or a value follows `=`: `{situation.word_at(-1) or 'i'} = 4`"
+        return Advice("unexpected `:`", hint=hint)
     return None
 
 
@@ -295,6 +297,7 @@ def _reserved(situation: Situation) -> Advice | None:
         f"`{situation.text}` cannot be a name",
         "a word of the language",
         f"call it `{situation.text}_` or something that says more",
+        "words that begin a block or a statement, or belong to expressions, are reserved",
     )
 
 
@@ -353,6 +356,7 @@ _HABITS: tuple[Callable[[Situation], Advice | None], ...] = (
     slips.late_dots,
     slips.early_star,
     slips.no_parameters,
+    slips.no_brace,
     slips.stray_doc,
     slips.stray_brace,
     _python_conditional,

@@ -167,6 +167,7 @@ class _Parsing:
             expected=automaton.expected(),
             symbols=tuple(automaton.symbols),
             starts=tuple(piece.start for piece in automaton.pieces),
+            block_closed=self._closed_from(position),
         )
 
     # ── limits ───────────────────────────────────────────────────────────────────────────────────
@@ -243,6 +244,8 @@ class _Parsing:
         symbols = self.automaton.symbols
         for k, symbol in enumerate(symbols):
             if symbol == "LBRACE" and symbols[k - 1] in ("parameters", "NAME") and k >= 2:
+                if symbols[k:].count("RBRACE") == symbols[k:].count("LBRACE"):
+                    return None  # it is closed
                 helper = k + 1 < len(symbols) and symbols[k + 1].startswith("_")
                 return k + 2 if helper else k + 1
         return None

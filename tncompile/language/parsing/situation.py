@@ -16,6 +16,7 @@ NETWORK_WORDS = (
 )
 MODEL_WORDS = ("part", "input", "let", "output", "batch", "require")
 REWRITE_WORDS = ("linear", "conv", "embedding", "any")
+_BLOCK_TERMINALS = frozenset(BLOCK_WORDS.values())
 STATEMENT_TERMINALS = frozenset(word.upper() for word in (*NETWORK_WORDS, *MODEL_WORDS))
 
 
@@ -33,6 +34,8 @@ class Situation:
     expected: tuple[str, ...]
     symbols: tuple[str, ...]
     starts: tuple[int, ...]
+    block_closed: bool = False
+    """Whether the braces of the block around, if there is one, are closed later."""
 
     @property
     def token(self) -> Token:
@@ -79,17 +82,16 @@ class Situation:
     @property
     def block(self) -> str:
         """`network`, `model` or `rewrite` inside their braces, else nothing."""
-        for k, symbol in enumerate(self.symbols):
-            if symbol == "LBRACE" and k >= 2:
-                words = [s for s in self.symbols[:k] if s in BLOCK_WORDS.values()]
-                return words[-1].lower() if words and words[-1] != "IMPORT" else ""
-        return ""
+        if not any(symbol == "LBRACE" for symbol, _ in self.open_brackets):
+            return ""
+        words = [s for s in self.symbols[: self.symbols.index("LBRACE")] if s in _BLOCK_TERMINALS]
+        return words[-1].lower() if words and words[-1] != "IMPORT" else ""
 
     @property
     def statement(self) -> str:
         """The terminal of the statement or block that is being read, else nothing."""
         for symbol in reversed(self.symbols):
-            if symbol in STATEMENT_TERMINALS or symbol in BLOCK_WORDS.values():
+            if symbol in STATEMENT_TERMINALS or symbol in _BLOCK_TERMINALS:
                 return symbol
             if symbol == "LBRACE":
                 return ""
@@ -121,8 +123,12 @@ class Situation:
 
     def _ends_block(self) -> bool:
         """Whether a new block, or the end, stands where a block is still open."""
+        if self.block_closed:
+            return False
         token = self.around(1) if self.terminal == "DOC" else self.token
-        return token is not None and (token.kind == END or self.text_of(token) in BLOCK_WORDS)
+        if token is None or not (token.first or self.at_statement):
+            return False  # `bond network = 3`: the word is meant as a name
+        return token.kind == END or self.text_of(token) in BLOCK_WORDS
 
     def _closed_later(self, symbol: str) -> bool:
         """Whether the innermost bracket is closed before the next statement or block begins."""

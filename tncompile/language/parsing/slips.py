@@ -12,6 +12,8 @@ from tncompile.language.parsing.situation import Situation
 from tncompile.language.parsing.tables import END
 from tncompile.language.source import Span
 
+_LEGS = ("TENSOR", "INPUT", "BIAS", "OUTPUT")
+
 # ── legs and lists ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -79,7 +81,7 @@ def no_legs(situation: Situation) -> Advice | None:
     if situation.symbols[-1:] != ("NAME",) or "LPAR" not in situation.expected:
         return None
     kind = situation.symbols[-2] if len(situation.symbols) > 1 else ""
-    if kind not in ("TENSOR", "INPUT", "BIAS", "OUTPUT") or "PLUS" in situation.expected:
+    if kind not in _LEGS or "PLUS" in situation.expected:
         return None
     name = situation.source.text[situation.starts[-1] :].split(maxsplit=1)[0]
     word = re.match(r"\w+", name)
@@ -89,9 +91,6 @@ def no_legs(situation: Situation) -> Advice | None:
         "expected `(` and its legs before this",
         f"name its legs in order: `{kind.lower()} {name}(i, j)`; `()` for a single number",
     )
-
-
-_LEGS = ("TENSOR", "INPUT", "BIAS", "OUTPUT")
 
 
 def not_a_leg(situation: Situation) -> Advice | None:
@@ -185,9 +184,15 @@ def missing_comma(situation: Situation) -> Advice | None:
         return None
     if situation.terminal not in ("NAME", "NUMBER", "STRING", "LPAR", "LSQB", "DOTS", "STAR"):
         return None
-    if not {"RPAR", "RSQB", "RBRACE"} & set(situation.expected):
+    closing = {"RPAR", "RSQB"} if situation.at_statement else {"RPAR", "RSQB", "RBRACE"}
+    if not closing & set(situation.expected):
         return None
-    legs = situation.statement in ("TENSOR", "INPUT", "BIAS", "OUTPUT")
+    if situation.symbols[-1:] in (("INT",), ("FLOAT",), ("BOOL",)):
+        return None  # `float[n]`
+    if situation.symbols[-1] == "NAME" and "ASSIGN" in situation.expected:
+        hint = f"write `{situation.word_at(-1)} = …`, or a `,` between two arguments"
+        return Advice(f"unexpected {shown(situation.text)}", "", hint)
+    legs = situation.statement in _LEGS
     note = "only the legs of one flattened axis, `(a b)`, do without commas" if legs else None
     return Advice(f"unexpected {shown(situation.text)}", "", "put a `,` before it", note)
 
@@ -195,7 +200,7 @@ def missing_comma(situation: Situation) -> Advice | None:
 def late_dots(situation: Situation) -> Advice | None:
     if situation.terminal != "DOTS":
         return None
-    if situation.statement not in ("TENSOR", "INPUT", "BIAS", "OUTPUT"):
+    if situation.statement not in _LEGS:
         return None
     return Advice(
         "unexpected `...`",
@@ -249,10 +254,22 @@ def import_habits(situation: Situation) -> Advice | None:
 # ── blocks ───────────────────────────────────────────────────────────────────────────────────────
 
 
+def no_brace(situation: Situation) -> Advice | None:
+    """A block without its `{`."""
+    if situation.expected != ("LBRACE",):
+        return None
+    return Advice(
+        f"unexpected {shown(situation.text)}",
+        "expected `{`",
+        "open the block with a `{` before it",
+        "what belongs to a block stands in braces",
+    )
+
+
 def no_parameters(situation: Situation) -> Advice | None:
     if situation.terminal != "LBRACE" or situation.statement not in ("NETWORK", "MODEL"):
         return None
-    if "LPAR" not in situation.expected:
+    if situation.symbols[-2:] not in (("NETWORK", "NAME"), ("MODEL", "NAME")):
         return None
     return Advice(
         "the parameters are missing",

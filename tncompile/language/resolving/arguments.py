@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import SupportsIndex
 
+from tncompile.language.checking.naming import foreign_constant
 from tncompile.language.checking.usage import foreign_problems, function_problems
 from tncompile.language.diagnostics import Code, Diagnostic, Label
 from tncompile.language.evaluating.arithmetic import LARGEST_LIST
@@ -19,7 +20,16 @@ from tncompile.language.linked import Given
 from tncompile.language.problems import Failed, Problems, Suggestions, counted, listed, problem
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.source import Span
-from tncompile.language.syntax import Argument, Block, Call, Expression, Parameter, Reference
+from tncompile.language.syntax import (
+    Argument,
+    Binary,
+    Block,
+    Call,
+    Expression,
+    ListOf,
+    Parameter,
+    Reference,
+)
 
 _LONGEST_QUOTE = 60
 
@@ -143,8 +153,10 @@ def match_call(matched: Matched, arguments: Sequence[Argument]) -> None:
 def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> None:
     """Put the value of the argument among the given ones; it stands alone, no name is in scope."""
     found = list(_problems(argument.value, matched.suggestions))
-    value: Value | None = None
-    if not found:
+    value: Value | str | None = None
+    if not found and isinstance(argument.value, ListOf) and parameter.type.length is None:
+        value = "list"  # refused as a whole, whatever its items are
+    elif not found:
         try:
             value = evaluate(argument.value, Scope())
         except Failed as failed:
@@ -165,18 +177,30 @@ def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> Non
 
 def _problems(expression: Expression, suggestions: Suggestions) -> Iterator[Diagnostic]:
     for used in values_used(expression, into=readable):
+        name = used.name.text
         yield problem(
             Code.UNKNOWN_NAME,
-            f"there is no value `{used.name.text}` here",
+            f"there is no value `{name}` here",
             used.name.span,
             "unknown name",
             notes=("the arguments of an instance stand outside of any block: they are constants",),
-            hint="write the value",
+            hint=foreign_constant(name)
+            or _given_with_one_sign(expression, name)
+            or "write the value",
         )
+    yield from foreign_problems(expression)
     for node in walk(expression, into=readable):
-        yield from foreign_problems(node)
         if isinstance(node, Call):
             yield from function_problems(node, suggestions)
+
+
+def _given_with_one_sign(expression: Expression, name: str) -> str | None:
+    """`N(d == 3)`."""
+    match expression:
+        case Binary("==", Reference(left), right) if left.text == name:
+            return f"an argument is given with one sign: `{name} = {_shortened(right.span.text)}`"
+        case _:
+            return None
 
 
 def _repointed(diagnostic: Diagnostic, span: Span, quoted: str) -> Diagnostic:
@@ -193,13 +217,14 @@ def match_values(matched: Matched, arguments: Mapping[str, object]) -> None:
         if parameter is None:
             matched.unknown(name, None)
             continue
-        quoted = f"{name} = {_python_text(held)}"
+        value = python_value(held)
+        quoted = f"{name} = {_python_text(held, value)}"
         if name in matched.given:
             message = f"`{name}` is given twice"
             hint = "give it in the target or in Python, not in both"
             matched.wrong(message, None, "given twice", hint, parameter)
             continue
-        matched.given[name] = Given(python_value(held), parameter.name.span, quoted)
+        matched.given[name] = Given(value, parameter.name.span, quoted)
 
 
 def python_value(held: object) -> Value | str:
@@ -208,33 +233,67 @@ def python_value(held: object) -> Value | str:
     >>> python_value([4, 8]), python_value(True), python_value("four")
     ((4, 8), True, 'str')
     """
-    if isinstance(held, bool) or type(held).__name__ in ("bool", "bool_"):
+    if _is_bool(held):
         return bool(held)
-    if isinstance(held, SupportsIndex):
-        try:
-            return operator.index(held)
-        except TypeError:  # arrays have the method and refuse it
-            return type(held).__name__
+    items = _python_items(held)
+    if items is not None:
+        return _python_list(items)
+    number = _python_int(held)
+    if number is not None:
+        return number
     if isinstance(held, numbers.Real):
-        return float(held)
-    if isinstance(held, Sequence) and not isinstance(held, str | bytes | bytearray):
-        return _python_list(held)
+        try:
+            return float(held)
+        except OverflowError:  # a fraction; it is refused like infinity
+            return math.inf
     return type(held).__name__
 
 
-def _python_list(held: Sequence[object]) -> Value | str:
-    if len(held) > LARGEST_LIST:
-        return f"list of {len(held)} items"
-    items = [python_value(item) for item in held]
-    wrong = [item for item in items if type(item) is not int]
-    if wrong:
-        return "list with other items than int"
-    return tuple(item for item in items if isinstance(item, int))
+def _is_bool(held: object) -> bool:
+    """Whether it is a bool, numpy's included."""
+    return isinstance(held, bool) or type(held).__name__ in ("bool", "bool_")
 
 
-def _python_text(held: object) -> str:
+def _python_int(held: object) -> int | None:
+    """The integer that an object stands for: an int, or an integer of numpy or torch."""
+    if type(held) is int:
+        return held
+    if not hasattr(held, "__index__"):
+        return None
+    try:
+        return operator.index(held)
+    except TypeError:  # arrays of several items have the method and refuse it
+        return None
+
+
+def _python_items(held: object) -> Sequence[object] | None:
+    """The items of a sequence or an array; None of anything else.
+
+    Arrays are no sequences for Python, yet turn into lists, all but those without an axis.
+    """
+    if isinstance(held, Sequence):
+        return None if isinstance(held, str | bytes | bytearray) else held
+    to_list = getattr(held, "tolist", None)
+    if not callable(to_list) or getattr(held, "ndim", 1) == 0:
+        return None
+    made = to_list()
+    return made if isinstance(made, list) else None
+
+
+def _python_list(items: Sequence[object]) -> Value | str:
+    if len(items) > LARGEST_LIST:
+        return f"list of {len(items)} items"
+    found: list[int] = []
+    for item in items:
+        number = None if _is_bool(item) else _python_int(item)
+        if number is None:
+            return "list with other items than int"
+        found.append(number)
+    return tuple(found)
+
+
+def _python_text(held: object, value: Value | str) -> str:
     """How a Python value is quoted: as in the language where it can be written there."""
-    value = python_value(held)
     if not isinstance(value, str):
         return _shortened(value_text(value, most=16))
     return _shortened(repr(held)) if isinstance(held, str) else f"<{type(held).__name__}>"

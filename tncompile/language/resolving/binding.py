@@ -89,9 +89,11 @@ def _conform(parameter: Parameter, argument: Given, scope: Scope) -> Value:
         case "int", int() if not isinstance(value, bool):
             return _in_bounds(value, argument)
         case "float", int() | float() if not isinstance(value, bool):
+            if isinstance(value, int):
+                return float(_in_bounds(value, argument))
             if not math.isfinite(value):
-                raise _wrong(parameter, argument, "a finite number")
-            return float(_in_bounds(value, argument) if isinstance(value, int) else value)
+                raise _wrong(parameter, argument, "a finite number", found=value_text(value))
+            return value
         case wanted, _:
             raise _wrong(parameter, argument, with_article(wanted))
 
@@ -102,8 +104,8 @@ def _in_bounds(value: int, argument: Given) -> int:
     raise too_large(argument.span, "number")
 
 
-def _wrong(parameter: Parameter, argument: Given, wanted: str, hint: str | None = None) -> Failed:
-    found = with_article(kind_of(argument.value))
+def _wrong(parameter: Parameter, argument: Given, wanted: str, *, found: str = "") -> Failed:
+    found = found or with_article(kind_of(argument.value))
     name = parameter.name.text
     return Failed(
         problem(
@@ -112,7 +114,7 @@ def _wrong(parameter: Parameter, argument: Given, wanted: str, hint: str | None 
             argument.span,
             f"this is {found}" if argument.quoted is None else f"`{name}` takes {wanted}",
             notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-            hint=hint or f"give `{name}` {wanted}",
+            hint=f"give `{name}` {wanted}",
         )
     )
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.evaluating.arithmetic import COMPARISONS, kind_of, wrong_type
+from tncompile.language.evaluating.arithmetic import (
+    COMPARISONS,
+    int_hint,
+    kind_of,
+    wrong_type,
+)
 from tncompile.language.evaluating.formulas import (
     Formula,
     compile_expression,
@@ -185,7 +190,7 @@ class _Size:
                 f"this is {value_text(value)}" + (f" for {at}" if at else ""),
                 secondary=scope.origin(node),
                 notes=("every index needs at least one entry", *scope.known(node)),
-                hint="`//` divides integers"
+                hint=int_hint(node)
                 if isinstance(value, float)
                 else "give it a size of at least 1, or leave it out with `if`",
             )

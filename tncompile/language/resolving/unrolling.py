@@ -93,14 +93,13 @@ def compile_ranges(
     subscripts: tuple[Subscript, ...], scope: Scope, variables: tuple[str, ...] = ()
 ) -> tuple[Range, ...]:
     """The ranges, each seeing the variables before it; raises `Failed`."""
-    names = list(variables)
+    known = set(variables)
     ranges: list[Range] = []
     for subscript in subscripts:
-        known = frozenset(names)
         start = compile_expression(subscript.start, scope, known)
         stop = compile_expression(subscript.stop, scope, known)
         ranges.append(Range(subscript, start, stop))
-        names.append(subscript.name.text)
+        known.add(subscript.name.text)
     return tuple(ranges)
 
 
@@ -114,10 +113,13 @@ def unroll(ranges: tuple[Range, ...], scope: Scope, left: int) -> Members:
     names: tuple[str, ...] = ()
     for level, bounds in enumerate(ranges):
         cost = 1 + bounds.start.steps + bounds.stop.steps
-        scope.budget.charge(len(keys) * cost, bounds.span)
+        scope.budget.charge(len(keys) * (cost + level), bounds.span)
+        fixed = evaluate_range(bounds, {}) if cost == 1 and keys else None
         longer: list[Key] = []
         for key in keys:
-            numbers = evaluate_range(bounds, dict(zip(names, key, strict=True)))
+            numbers = fixed
+            if numbers is None:
+                numbers = evaluate_range(bounds, dict(zip(names, key, strict=True)))
             if len(numbers) > left - len(longer):
                 raise too_many(bounds, scope, len(numbers))
             longer.extend([(*key, number) for number in numbers])

@@ -1,0 +1,137 @@
+# Made by tncompile from Chain.
+# Planned for the least time of a training step with a batch of 64, machine profile builtin-2core.
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Chain(nn.Module):
+    """Open boundaries, a shared inside, a flattened tensor axis and a size-1 index.
+
+    y(..., label) = the sum over f[0..5], one, b[0..4], t of x gate First Inner[1..4] Last Top + c.
+
+    Parameters, by key in the state dict:
+        First  2x3x1  f[0], b[0], one
+        Inner  3x2x3  b[0], f[1], b[1]
+        Last   3x18   b[3], f[4] t
+        Top    9x2    t, label (frozen)
+        c      2      label
+
+    Contracted in 11 steps, 5,736 multiply-adds for a batch of 64:
+        [1] x@0 · gate          128  -> ..., f[0]
+        [2] Last · Top          108  -> b[3], f[4], label
+        [3] x@2 · x@3           256  -> ..., f[2], f[3]
+        [4] x@1 · [1]           256  -> ..., f[1], f[0]
+        [5] First · Inner[1]     36  -> f[0], f[1], b[1]
+        [6] [4] · [5]           768  -> ..., b[1]
+        [7] Inner[3] · [2]       72  -> b[2], f[3], f[4], label
+        [8] Inner[2] · [7]      144  -> b[1], f[2..5], label
+        [9] x@4 · [6]           384  -> ..., f[4], b[1]
+        [10] [8] · [9]        3,072  -> f[2], f[3], label, ...
+        [11] [3] · [10]         512  -> ..., label
+
+    Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
+    names without a comma between them are one axis. `[1]` is the contraction above that a product
+    belongs to.
+    """
+
+    Top: Tensor
+
+    def __init__(
+        self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__()
+
+        def empty(*shape: int) -> Tensor:
+            return torch.empty(shape, device=device, dtype=dtype)
+
+        self.First = nn.Parameter(empty(2, 3, 1))  # f[0], b[0], one
+        self.Inner = nn.Parameter(empty(3, 2, 3))  # b[0], f[1], b[1]
+        self.Last = nn.Parameter(empty(3, 18))  # b[3], f[4] t
+        self.register_buffer("Top", empty(9, 2))  # t, label
+        self.c = nn.Parameter(empty(2))  # label
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the parameters for outputs of mean square 1/3 on features of norm 1.
+
+        A product of random factors is rarely as large as its mean over draws, so they are rescaled
+        together until the whole is.
+        """
+        self.First.normal_(std=0.5)
+        self.Inner.zero_()
+        self.Inner.view(6, 3).diagonal().fill_(1)
+        self.Last.normal_(std=0.6910764331)
+        self.Top.normal_(std=0.9095077345)
+        log_square_norm = self._log_square_norm()
+        scale = torch.exp((3.060270795 - log_square_norm) / 4)  # of each of 2 factors
+        scale = torch.where(log_square_norm.isfinite(), scale, 1.0)
+        for tensor in [self.Last, self.Top]:
+            tensor.mul_(scale)
+        self.c.zero_()
+
+    def _log_square_norm(self) -> Tensor:
+        """The logarithm of the squared norm of the whole map, by contracting it with itself."""
+        dtype = torch.promote_types(self.First.dtype, torch.float32)
+        # (f[0], f[1] b[1])
+        t = torch.mm(self.First.to(dtype).reshape(2, 3), self.Inner.to(dtype).reshape(3, 6))
+        Inner = self.Inner.to(dtype).conj().reshape(3, 6)  # (b[0]', f[1] b[1]')
+        t1 = torch.mm(self.First.to(dtype).conj().reshape(2, 3), Inner)  # (f[0], f[1] b[1]')
+        t2 = torch.mm(self.Last.to(dtype).reshape(6, 9), self.Top.to(dtype))  # (b[3] f[4], label)
+        # (b[3]' f[4], label)
+        t3 = torch.mm(self.Last.to(dtype).conj().reshape(6, 9), self.Top.to(dtype).conj())
+        # (b[1], b[1]')
+        t = torch.mm(t.reshape(2, 2, 3).permute(2, 0, 1).reshape(3, 4), t1.reshape(4, 3))
+        del t1
+        # (b[3], b[3]')
+        t2 = torch.mm(t2.reshape(3, 4), t3.reshape(3, 2, 2).permute(1, 2, 0).reshape(4, 3))
+        del t3
+        t = torch.mm(t.t(), self.Inner.to(dtype).reshape(3, 6))  # (b[1]', f[2] b[2])
+        Inner = self.Inner.to(dtype).conj().permute(2, 0, 1).reshape(3, 6)  # (b[2]', b[1]' f[2])
+        t = torch.mm(Inner, t.reshape(6, 3))  # (b[2]', b[2])
+        t2 = torch.mm(self.Inner.to(dtype).reshape(6, 3), t2)  # (b[2] f[3], b[3]')
+        t1 = t2.reshape(3, 2, 3).permute(1, 2, 0).reshape(6, 3)  # (f[3] b[3]', b[2])
+        t2 = torch.mm(self.Inner.to(dtype).conj().reshape(3, 6), t1)  # (b[2]', b[2])
+        del t1
+        t = torch.mm(t.reshape(1, 9), t2.reshape(9, 1))  # (1, 1)
+        del t2
+        return t.reshape(()).abs().log()
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        """y(..., label) of x(..., k in 0..n, f[k]), gate(one)."""
+        if x.dim() < 2 or x.shape[-2] != 5 or x.shape[-1] != 2:
+            raise ValueError(
+                "x(..., k in 0..n, f[k]): the last 2 axes must be 5 (slices), 2 (f[0]), got shape "
+                f"{tuple(x.shape)}"
+            )
+        if gate.shape != (1,):
+            raise ValueError(
+                f"gate(one): its only axis must have 1 entries (one), got shape {tuple(gate.shape)}"
+            )
+        lead = x.shape[:-2]
+        B = math.prod(lead)
+        x = x.reshape(B, 5, 2)
+        x_slices = x.unbind(1)  # 5 × (B, f[0])
+        t = x_slices[0] * gate.reshape(1, 1)  # [1] (B, f[0])
+        t1 = torch.mm(self.Last.reshape(6, 9), self.Top)  # [2] (b[3] f[4], label)
+        t2 = x_slices[2].reshape(B, 2, 1) * x_slices[3].reshape(B, 1, 2)  # [3] (B, f[2], f[3])
+        t = x_slices[1].reshape(B, 2, 1) * t.reshape(B, 1, 2)  # [4] (B, f[1], f[0])
+        t3 = torch.mm(self.First.reshape(2, 3), self.Inner.reshape(3, 6))  # [5] (f[0], f[1] b[1])
+        t3 = t3.reshape(2, 2, 3).permute(1, 0, 2).reshape(4, 3)  # (f[1] f[0], b[1])
+        t = torch.mm(t.reshape(B, 4), t3)  # [6] (B, b[1])
+        del t3
+        t1 = torch.mm(self.Inner.reshape(6, 3), t1.reshape(3, 4))  # [7] (b[2] f[3], f[4] label)
+        # [8] (b[1] f[2], f[3] f[4] label)
+        t1 = torch.mm(self.Inner.reshape(6, 3), t1.reshape(3, 8))
+        t = t.reshape(B, 3, 1) * x_slices[4].reshape(B, 1, 2)  # [9] (B, b[1], f[4])
+        # (b[1] f[4], f[2] f[3] label)
+        t1 = t1.reshape(3, 2, 2, 2, 2).permute(0, 3, 1, 2, 4).reshape(6, 8)
+        t = torch.mm(t.reshape(B, 6), t1)  # [10] (B, f[2] f[3] label)
+        del t1
+        t2 = torch.bmm(t2.reshape(B, 1, 4), t.reshape(B, 4, 2))  # [11] (B, 1, label)
+        del t
+        t2 = t2.reshape(B, 2) + self.c.reshape(1, 2).to(t2.dtype)  # (B, label)
+        return t2.reshape(*lead, 2)

@@ -1,0 +1,141 @@
+# Made by tncompile from Vocabulary.
+# Planned for the least time of a training step with a batch of 64, machine profile builtin-2core.
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class _Family(nn.Module):
+    """Tensors of one name by subscript: `G[2]` is `G.2` in the state dict."""
+
+    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+        if isinstance(tensor, nn.Parameter):
+            self.register_parameter(str(subscript), tensor)
+        else:
+            self.register_buffer(str(subscript), tensor)
+
+    def __getitem__(self, subscript: int) -> Tensor:
+        tensor: Tensor = getattr(self, str(subscript))
+        return tensor
+
+
+def _under_vmap(ids: Tensor) -> bool:
+    """Whether the values cannot be looked at."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(ids):
+        if functorch.is_batchedtensor(ids):
+            return True
+        ids = functorch.get_unwrapped(ids)
+    return False
+
+
+def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
+    """The ids as int64; an IndexError names the leg where one is not in [0, classes)."""
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"{leg}: ids must be integers, got {ids.dtype}")
+    if torch.compiler.is_compiling():
+        inside = ((ids >= 0) & (ids < classes)).all()
+        torch._assert_async(inside, f"{leg}: ids must be in [0, {classes})")
+    elif ids.numel() and not ids.is_meta and not _under_vmap(ids):
+        low, high = ids.aminmax()
+        if low < 0 or high >= classes:
+            wrong = int(low if low < 0 else high)
+            raise IndexError(f"{leg}: ids must be in [0, {classes}), got {wrong}")
+    return ids.long()
+
+
+class Vocabulary(nn.Module):
+    """An embedding of 30522 words, each looked up by its three digits.
+
+    y(..., (e[*])) = the sum over v[0..3], b[0], b[1] of ids G[0..3].
+
+    Parameters, by key in the state dict:
+        G.0  30x8x8    v[0], e[0], b[0]
+        G.1  8x32x8x8  b[0], v[1], e[1], b[1]
+        G.2  8x32x12   b[1], v[2], e[2]
+
+    Contracted in 2 steps, 655,360 multiply-adds for a batch of 64:
+        [1] G[0] · G[1]  262,144  -> ..., e[0], e[1], b[1]
+        [2] G[2] · [1]   393,216  -> ..., e[2], e[0], e[1]
+
+    Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
+    names without a comma between them are one axis. `[1]` is the contraction above that a product
+    belongs to.
+    """
+
+    def __init__(
+        self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__()
+
+        def empty(*shape: int) -> Tensor:
+            return torch.empty(shape, device=device, dtype=dtype)
+
+        # G[k in 0..3](b[k - 1]?, v[k], e[k], b[k]?)
+        self.G = _Family()
+        self.G[0] = nn.Parameter(empty(30, 8, 8))
+        self.G[1] = nn.Parameter(empty(8, 32, 8, 8))
+        self.G[2] = nn.Parameter(empty(8, 32, 12))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the parameters for outputs of mean square 1, as nn.Embedding's.
+
+        A product of random factors is rarely as large as its mean over draws, so they are rescaled
+        together until the whole is.
+        """
+        tensor: Tensor
+        for tensor in [self.G[0], self.G[2]]:
+            tensor.normal_(std=0.5946035575)
+        self.G[1].normal_(std=0.3535533906)
+        log_square_norm = self._log_square_norm()
+        scale = torch.exp((16.96999275 - log_square_norm) / 6)  # of each of 3 factors
+        scale = torch.where(log_square_norm.isfinite(), scale, 1.0)
+        for tensor in [self.G[k] for k in range(3)]:
+            tensor.mul_(scale)
+
+    def _log_square_norm(self) -> Tensor:
+        """The logarithm of the squared norm of the whole map, by contracting it with itself."""
+        dtype = torch.promote_types(self.G[0].dtype, torch.float32)
+        # (v[1], e[1], b[0]' b[1]')
+        G = self.G[1].to(dtype).conj().permute(1, 2, 0, 3).reshape(32, 8, 64)
+        # (v[1], b[0] b[1], b[0]' b[1]')
+        t = torch.bmm(self.G[1].to(dtype).permute(1, 0, 3, 2).reshape(32, 64, 8), G)
+        del G
+        G = self.G[2].to(dtype).conj().permute(1, 2, 0)  # (v[2], e[2], b[1]')
+        t1 = torch.bmm(self.G[2].to(dtype).permute(1, 0, 2), G)  # (v[2], b[1], b[1]')
+        mask = (torch.arange(30720, device=self.G[0].device) < 30522).to(dtype)  # (v[0..3])
+        t1 = torch.mm(mask.reshape(960, 32), t1.reshape(32, 64))  # (v[0] v[1], b[1] b[1]')
+        del mask
+        # (v[1] b[1] b[1]', b[0] b[0]')
+        t = t.reshape(32, 8, 8, 8, 8).permute(0, 2, 4, 1, 3).reshape(2048, 64)
+        t1 = torch.mm(t1.reshape(30, 2048), t)  # (v[0], b[0] b[0]')
+        del t
+        # (v[0], e[0], b[0])
+        t1 = torch.bmm(self.G[0].to(dtype).conj(), t1.reshape(30, 8, 8).permute(0, 2, 1))
+        t1 = torch.mm(self.G[0].to(dtype).reshape(1, 1920), t1.reshape(1920, 1))  # (1, 1)
+        return t1.reshape(()).abs().log()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """y(..., (e[*])) of ids(..., onehot(v[*]) as words)."""
+        lead = ids.shape
+        B = math.prod(lead)
+        ids = _checked_ids(ids, 30522, "ids(..., onehot(v[*]) as words)")
+        ids = ids.reshape(B)
+        digit = ids // 1024  # (B)
+        G = self.G[0].index_select(0, digit)  # (B, e[0], b[0])
+        del digit
+        digit = ids // 32 % 32  # (B)
+        G1 = self.G[1].permute(1, 0, 2, 3).index_select(0, digit)  # (B, b[0], e[1], b[1])
+        del digit
+        t = torch.bmm(G, G1.reshape(B, 8, 64))  # [1] (B, e[0], e[1] b[1])
+        del G, G1
+        digit = ids % 32  # (B)
+        G = self.G[2].permute(1, 0, 2).index_select(0, digit)  # (B, b[1], e[2])
+        del digit
+        t = torch.bmm(t.reshape(B, 64, 8), G)  # [2] (B, e[0] e[1], e[2])
+        del G
+        return t.reshape(*lead, 768)
