@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from tncompile.emission.naming import Names
+from tncompile.emission.naming import Names, batch_name
 from tncompile.emission.writer import WIDTH, call, compact, indented, string_lines
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
@@ -76,7 +76,7 @@ def write_arguments(network: TensorNetwork, names: Names, *, indent: int = 8) ->
         if index.kind == "batch":
             made.sizes[index.name] = names.fresh(index.name)
     if any(_dotted(given) for given in network.inputs):
-        made.lead, made.sizes[DOTS] = names.exactly("lead"), names.exactly("B")
+        made.lead, made.sizes[DOTS] = names.exactly("lead"), names.exactly(batch_name(network))
     known: dict[str, str] = {}
     for given in network.inputs:
         made.lines += _check(network, given, made.parameters[given.name], indent)

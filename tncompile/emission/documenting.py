@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from tncompile.emission.naming import Members
+from tncompile.emission.naming import Members, batch_name
 from tncompile.emission.writer import WIDTH, comment_lines, compact, filled
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
@@ -34,16 +34,16 @@ def write_docstring(
         lines += ["", "Parameters, by key in the state dict:", *_parameters(members, room)]
     if plan.main.tree.steps:
         lines += ["", *_contraction(network, plan, room)]
-        lines += ["", *filled(_legend(program), room)]
+        lines += ["", *filled(_legend(network, program), room)]
     return [*(line.rstrip() for line in lines), '"""']
 
 
-def _legend(program: TensorProgram) -> str:
+def _legend(network: TensorNetwork, program: TensorProgram) -> str:
     """How to read the comments of `forward`."""
     names = {name for value in program.values.values() for axis in value.axes for name in axis}
     parts = ["Comments in `forward` give the axes of each result"]
     if DOTS in names:
-        parts.append("`B` is the product of all leading axes")
+        parts.append(f"`{batch_name(network)}` is the product of all leading axes")
     parts.append("names without a comma between them are one axis")
     if any(name.startswith("#") for name in names):
         parts.append("`#0` counts equal products that are done together")

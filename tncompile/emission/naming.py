@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tncompile.network.model import Parameter
+from tncompile.network.model import Parameter, TensorNetwork
 
 _MODULE_ATTRIBUTES = """
     T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
@@ -98,6 +98,14 @@ def _numbered(stem: str, number: int) -> str:
     if number == 0:
         return stem
     return f"{stem}_{number}" if stem[-1].isdigit() else f"{stem}{number}"
+
+
+def batch_name(network: TensorNetwork) -> str:
+    """What the product of all leading axes is called: `B`, unless the spec has its own `B`."""
+    taken = {tensor.name.split("[")[0] for tensor in network.tensors}
+    taken |= {parameter.family for parameter in network.parameters}
+    taken |= {index.family for index in network.indices}
+    return next((name for name in ("B", "N", "batch") if name not in taken), "B")
 
 
 def hidden(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from tncompile.language.resolved import (
@@ -71,6 +72,7 @@ class _Lines:
         if held is None:
             uncommented = " ".join(line.split("#")[0] for line in span.text.splitlines())
             held = " ".join(uncommented.split()[1:])
+            held = re.sub(r"(?<=[(\[]) | ?,? (?=[)\]])", "", held)  # of several lines
             self._texts[span.start] = held
         return held
 

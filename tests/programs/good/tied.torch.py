@@ -36,7 +36,7 @@ class Tied(nn.Module):
         [5] A · [4]        108  -> i, o
         [6] x · [5]      2,304  -> ..., o
 
-    Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
+    Comments in `forward` give the axes of each result: `N` is the product of all leading axes,
     names without a comma between them are one axis. `[1]` is the contraction above that a product
     belongs to.
     """
@@ -100,12 +100,12 @@ class Tied(nn.Module):
                 f"x(..., i): the last axis must have 6 entries (i), got shape {tuple(x.shape)}"
             )
         lead = x.shape[:-1]
-        B = math.prod(lead)
-        x = x.reshape(B, 6)
+        N = math.prod(lead)
+        x = x.reshape(N, 6)
         t = torch.mm(self.F, self.A.conj().t())  # [1] (r[3], o)
         t = torch.mm(self.M, t)  # [2] (r[2], o)
         t = torch.mm(self.M, t)  # [3] (r[1], o)
         t = torch.mm(self.M, t)  # [4] (r[0], o)
         t = torch.mm(self.A, t)  # [5] (i, o)
-        t = torch.mm(x, t)  # [6] (B, o)
+        t = torch.mm(x, t)  # [6] (N, o)
         return t.reshape(*lead, 6)

@@ -73,8 +73,8 @@ class Tree(nn.Module):
         for k in range(2):
             self.Pair[k] = nn.Parameter(empty(2, 2, 4))
         self.Pair[2] = nn.Parameter(empty(2, 4))
-        # Node[l in 2..depth + 1, j in 0..ceil_div(sites, 2 ** l)]( v[l - 1, 2 * j], v[l - 1, 2 * j
-        # + 1]?, v[l, j], )
+        # Node[l in 2..depth + 1, j in 0..ceil_div(sites, 2 ** l)](v[l - 1, 2 * j], v[l - 1, 2 * j +
+        # 1]?, v[l, j])
         self.Node = _Family()
         self.Node[2, 0] = nn.Parameter(empty(4, 4, 4))
         self.Node[2, 1] = nn.Parameter(empty(4, 4))
