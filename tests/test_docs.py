@@ -13,7 +13,13 @@ import pytest
 import tncompile
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/design.md", "docs/modules.md", "CONTRIBUTING.md", "examples/digits/README.md")
+PAGES = (
+    "README.md",
+    "docs/design.md",
+    "docs/modules.md",
+    "CONTRIBUTING.md",
+    "examples/digits/README.md",
+)
 
 
 def blocks(page: str, language: str) -> list[str]:
