@@ -330,7 +330,7 @@ def test_every_draw_of_an_embedding_is_as_large_as_an_embedding() -> None:
     "target",
     [
         "MPSClassifier(sites = 6, classes = 3)",
-        "TreeClassifier(sites = 7, classes = 3)",
+        "TreeClassifier(sites = 7, features = 2, classes = 3)",
         "PEPSClassifier(rows = 3, columns = 2, classes = 3)",
         "MERAClassifier(sites = 4, classes = 3)",
     ],

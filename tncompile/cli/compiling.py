@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from tncompile.cli.command import (
     FINE,
@@ -15,7 +16,10 @@ from tncompile.cli.command import (
 )
 from tncompile.cli.reading import STANDARD_INPUT, instantiate, plan_noted
 from tncompile.cli.waiting import waiting
-from tncompile.cli.writing import UsageError, write_file
+from tncompile.cli.writing import UsageError, say, write_file
+
+if TYPE_CHECKING:
+    from tncompile.planning import ContractionPlan
 
 STAGES = ("program", "network", "plan", "tensor-program", "torch")
 """What `--emit` takes, in the order of the pipeline."""
@@ -28,7 +32,10 @@ def _configure(parser: ArgumentParser) -> None:
         "-o", "--output", metavar="OUT", default=STANDARD_INPUT, help="the file to write (stdout)"
     )
     parser.add_argument(
-        "--batch", metavar="1,64,4096", help="the batch sizes to plan for, separated by commas (64)"
+        "--batch",
+        metavar="1,64,4096",
+        help="the batch sizes to plan for, separated by commas (64); the source has the plan of "
+        "the middle one and takes any batch",
     )
     parser.add_argument(
         "--emit", metavar="STAGE", default=STAGES[-1], help=f"one of {', '.join(STAGES)} (torch)"
@@ -49,7 +56,20 @@ def _run(given: Namespace) -> int:
             lambda: architecture.describe(given.emit, batch=sizes, search=given.search),
         )
     write_file(given.output, text)
+    if given.emit in ("torch", "tensor-program") and sizes is not None and len(sizes) > 1:
+        _note_variants(architecture.plan(sizes, search=given.search))
     return FINE
+
+
+def _note_variants(plan: ContractionPlan) -> None:
+    """Say which batch sizes would rather have another plan than the one of the source."""
+    others = [f"{batch}" for one in plan.variants if one is not plan.main for batch in one.batches]
+    if others:
+        listed = ", ".join(others)
+        say(
+            f"note: the source has the plan for a batch of {plan.batch}; for {listed} "
+            "another one is faster (--emit plan shows all): compile each for itself"
+        )
 
 
 COMPILE = Command(

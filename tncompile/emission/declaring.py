@@ -25,6 +25,9 @@ class _Family(nn.Module):
     def __getitem__(self, subscript: int) -> Tensor:
         tensor: Tensor = getattr(self, str(subscript))
         return tensor
+
+    def extra_repr(self) -> str:
+        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
 '''
 
 NESTED_FAMILY = '''\
@@ -47,6 +50,9 @@ class _Family(nn.Module):
         held = getattr(self, str(first))
         tensor: Tensor = held[tuple(rest)] if rest else held
         return tensor
+
+    def extra_repr(self) -> str:
+        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
 '''
 
 HIDDEN = '''\

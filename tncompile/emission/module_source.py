@@ -21,7 +21,7 @@ from tncompile.emission.naming import Members, Names, class_name, stackable
 from tncompile.emission.operations import Scope
 from tncompile.emission.resetting import write_estimate, write_functions, write_reset_parameters
 from tncompile.emission.statements import Written, write_steps
-from tncompile.emission.writer import WIDTH, call, indented
+from tncompile.emission.writer import WIDTH, call, indented, string_lines
 from tncompile.lowering.program import OneHot, Rescale, TensorProgram
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plans import ContractionPlan
@@ -100,6 +100,7 @@ def emit(
         methods.append(TRAINING.splitlines())
     methods += write_accessors(members)
     methods.append(write_forward(network, program, members))
+    methods.append(_write_repr(network))
     body = write_docstring(network, plan, program, members)
     if annotations := [*write_annotations(members), *(["_like: Tensor"] if bare else [])]:
         body += ["", *annotations]
@@ -112,6 +113,28 @@ def emit(
         imports = ["import math", "", *imports]
     lines = [*write_header(network, plan), "", *imports, *written]
     return GeneratedModule("\n".join(lines) + "\n", name, _declared(members))
+
+
+def _write_repr(network: TensorNetwork) -> list[str]:
+    """The method behind `print(module)`: what goes in, what comes out, how many numbers."""
+    text = (
+        f"{_given(network)} -> {network.output.written}"
+        if network.inputs
+        else (network.output.written)
+    )
+    text += f", {network.parameter_count:,} parameters"
+    lines = string_lines(text, indent=INDENT + len("return "))
+    if len(lines) == 1:
+        returned = [f"return {lines[0]}"]
+    else:
+        returned = ["return (", *indented(string_lines(text, indent=INDENT + 4)), ")"]
+    return ["def extra_repr(self) -> str:", *indented(returned)]
+
+
+def _given(network: TensorNetwork) -> str:
+    """The declarations of the inputs, at most four of them."""
+    given = [held.written for held in network.inputs[:4]]
+    return ", ".join([*given, *(["…"] if len(network.inputs) > 4 else [])])
 
 
 def _declared(members: Members) -> tuple[Declared, ...]:
@@ -184,10 +207,7 @@ def write_forward(network: TensorNetwork, program: TensorProgram, members: Membe
 
 
 def _docstring(network: TensorNetwork) -> list[str]:
-    given = ", ".join(held.written for held in network.inputs[:4])
-    if len(network.inputs) > 4:
-        given += ", …"
-    text = f"{network.output.written} of {given}." if given else f"{network.output.written}."
+    text = network.output.written + (f" of {_given(network)}." if network.inputs else ".")
     return [f'"""{text}"""'] if len(text) <= 85 else [f'"""{network.output.written}."""']
 
 

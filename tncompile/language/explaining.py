@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tncompile.language.diagnostics import Code
 
+_EXAMPLE = re.compile(r"^```tn\n", re.MULTILINE)
+_PLAIN_TARGET = re.compile(r"^# instantiate: \w+\(\)\n", re.MULTILINE)
 _HEADING = re.compile(r"^## (TN\d{3})\b", re.MULTILINE)
 
 
@@ -29,7 +31,7 @@ def explain(code: str) -> str:
     known = pages()
     if wanted not in known:
         raise ValueError(f"there is no code {code.strip()!r}; the closest is {_closest(wanted)}")
-    return known[wanted]
+    return _shown(known[wanted])
 
 
 @cache
@@ -41,6 +43,13 @@ def pages() -> dict[str, str]:
         code: f"# {code}{body.rstrip()}\n"
         for code, body in zip(parts[::2], parts[1::2], strict=True)
     }
+
+
+def _shown(page: str) -> str:
+    """The page with its examples named; how to instantiate them only where arguments matter."""
+    names = iter(("Wrong:", "Right:"))
+    page = _EXAMPLE.sub(lambda found: f"{next(names)}\n\n{found[0]}", page)
+    return _PLAIN_TARGET.sub("", page)
 
 
 def _closest(wanted: str) -> str:

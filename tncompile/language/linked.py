@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from tncompile.language.diagnostics import Diagnostic
+from tncompile.language.diagnostics import Diagnostic, Label
 from tncompile.language.resolved import ResolvedNetwork, Value
 from tncompile.language.source import SourceFile, Span
 from tncompile.language.syntax import Block, Program, Rewrite
@@ -61,3 +61,23 @@ class LinkedProgram:
     warnings: tuple[Diagnostic, ...] = ()
     instances: Mapping[str, ResolvedNetwork] = field(default_factory=dict, repr=False)
     """The file's own named instances of networks: they were resolved to be checked."""
+
+
+def called_from(
+    caller: Span, given: Mapping[str, Given], found: Iterable[Diagnostic]
+) -> Iterator[Diagnostic]:
+    """What is wrong inside a block, with a label where the block is called.
+
+    Not where an argument of the call is labelled already, and not where the call is beside the
+    block and gives no arguments: such a mistake is the block's own.
+    """
+    arguments = {argument.span for argument in given.values()}
+    for diagnostic in found:
+        labels = (diagnostic.primary, *diagnostic.secondary)
+        inside = diagnostic.primary.span.source
+        own = inside == caller.source and not given
+        if own or any(label.span in arguments or label.span == caller for label in labels):
+            yield diagnostic
+        else:
+            here = Label(caller, "instantiated here")
+            yield replace(diagnostic, secondary=(*diagnostic.secondary, here))

@@ -20,6 +20,9 @@ class _Family(nn.Module):
         tensor: Tensor = getattr(self, str(subscript))
         return tensor
 
+    def extra_repr(self) -> str:
+        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+
 
 def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """`t` divided by its largest magnitude over some axes, and the logarithm of that."""
@@ -152,3 +155,6 @@ class Amplitude(nn.Module):
         sign = sign.reshape(lead)
         log1 = log1.reshape(lead)
         return sign, log1
+
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..sites, s[k]) -> amplitude(...) log, 48 parameters"

@@ -99,3 +99,6 @@ class Scores(nn.Module):
         t1 = torch.mm(query.reshape(B * s, 32), t1)  # [2] (B s, j)
         t1 = torch.bmm(t1.reshape(B, s, 32), key.permute(0, 2, 1))  # [3] (B, s, t)
         return t1.reshape(*lead, s, t)
+
+    def extra_repr(self) -> str:
+        return "query(..., s, i), key(..., t, j) -> score(..., s, t), 256 parameters"

@@ -50,3 +50,6 @@ class Other(nn.Module):
         x = x.reshape(B, 4)
         t = torch.mm(x, self.A)  # [1] (B, o)
         return t.reshape(*lead, 3)
+
+    def extra_repr(self) -> str:
+        return "x(..., i) -> y(..., o), 12 parameters"

@@ -20,6 +20,9 @@ class _Family(nn.Module):
         tensor: Tensor = getattr(self, str(subscript))
         return tensor
 
+    def extra_repr(self) -> str:
+        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+
 
 class Chain(nn.Module):
     """A chain of 100 sites with a label at its end: long enough to be written as batched products.
@@ -124,3 +127,6 @@ class Chain(nn.Module):
         del t1
         t = torch.mm(t.reshape(B, 6), self.Top)  # [200] (B, label)
         return t.reshape(*lead, 4)
+
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..sites, p[k]) -> y(..., label), 7,164 parameters"

@@ -20,6 +20,9 @@ class _Family(nn.Module):
         tensor: Tensor = getattr(self, str(subscript))
         return tensor
 
+    def extra_repr(self) -> str:
+        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+
 
 class MPO(nn.Module):
     """A linear layer of 784 inputs and 256 outputs as a tensor train.
@@ -100,3 +103,6 @@ class MPO(nn.Module):
         t = torch.mm(t, self.G[1].reshape(224, 16))  # [2] (B o[0], o[1])
         t = t.reshape(B, 256) + self.c.reshape(1, 256).to(t.dtype)  # (B, o[0] o[1])
         return t.reshape(*lead, 256)
+
+    def extra_repr(self) -> str:
+        return "x(..., (i[*])) -> y(..., (o[*])), 7,424 parameters"

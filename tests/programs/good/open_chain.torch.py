@@ -135,3 +135,6 @@ class Chain(nn.Module):
         del t
         t2 = t2.reshape(B, 2) + self.c.reshape(1, 2).to(t2.dtype)  # (B, label)
         return t2.reshape(*lead, 2)
+
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..n, f[k]), gate(one) -> y(..., label), 98 parameters"

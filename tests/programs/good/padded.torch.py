@@ -93,3 +93,6 @@ class Padded(nn.Module):
         del x1
         t = t + self.c.reshape(1, 15).to(t.dtype)  # (B, o[0] o[1])
         return t[:, :13].reshape(*lead, 13)
+
+    def extra_repr(self) -> str:
+        return "x(..., (i[*]) as inputs) -> y(..., (o[*]) as outputs), 69 parameters"

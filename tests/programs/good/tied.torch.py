@@ -109,3 +109,6 @@ class Tied(nn.Module):
         t = torch.mm(self.A, t)  # [5] (i, o)
         t = torch.mm(x, t)  # [6] (N, o)
         return t.reshape(*lead, 6)
+
+    def extra_repr(self) -> str:
+        return "x(..., i) -> y(..., o), 36 parameters"

@@ -27,6 +27,9 @@ class _Family(nn.Module):
         tensor: Tensor = held[tuple(rest)] if rest else held
         return tensor
 
+    def extra_repr(self) -> str:
+        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+
 
 class Tree(nn.Module):
     """Five sites: the last is handed up alone.
@@ -35,25 +38,25 @@ class Tree(nn.Module):
         Node[2, 0] Node[2, 1] Node[3, 0] Top.
 
     Parameters, by key in the state dict:
-        Pair.0 … Pair.1  2x2x4  p[0], p[1], v[1, 0] …
-        Pair.2           2x4    p[4], v[1, 2]
+        Pair.0 … Pair.1  4x4x4  p[0], p[1], v[1, 0] …
+        Pair.2           4x4    p[4], v[1, 2]
         Node.2.0         4x4x4  v[1, 0], v[1, 1], v[2, 0]
         Node.2.1         4x4    v[1, 2], v[2, 1]
         Node.3.0         4x4x4  v[2, 0], v[2, 1], v[3, 0]
         Top              4x3    v[3, 0], label
 
-    Contracted in 11 steps, 9,088 multiply-adds for a batch of 64:
-        [1] Pair[2] · Node[2, 1]     32  -> p[4], v[2, 1]
-        [2] Node[3, 0] · [1]        128  -> v[2, 0], v[3, 0], p[4]
-        [3] Top · [2]                96  -> label, v[2, 0], p[4]
-        [4] Pair[1] · Node[2, 0]    256  -> p[2], p[3], v[1, 0], v[2, 0]
-        [5] Pair[0] · [4]           256  -> p[0..4], v[2, 0]
-        [6] [3] · [5]               384  -> label, p[4], p[0..4]
-        [7] x@3 · x@4               256  -> ..., p[3], p[4]
-        [8] x@2 · [7]               512  -> ..., p[2..5]
-        [9] [6] · [8]             6,144  -> label, p[0], p[1], ...
-        [10] x@0 · x@1              256  -> ..., p[0], p[1]
-        [11] [9] · [10]             768  -> label, ...
+    Contracted in 11 steps, 26,496 multiply-adds for a batch of 64:
+        [1] Node[3, 0] · Top     192  -> v[2, 0], v[2, 1], label
+        [2] x@4 · Pair[2]      1,024  -> ..., v[1, 2]
+        [3] Node[2, 1] · [1]     192  -> v[1, 2], v[2, 0], label
+        [4] Node[2, 0] · [3]     768  -> v[1, 0..3], label
+        [5] x@0 · x@1          1,024  -> ..., p[0], p[1]
+        [6] Pair[0] · [5]      4,096  -> v[1, 0], ...
+        [7] x@2 · x@3          1,024  -> ..., p[2], p[3]
+        [8] Pair[1] · [7]      4,096  -> v[1, 1], ...
+        [9] [2] · [6]          1,024  -> ..., v[1, 2], v[1, 0]
+        [10] [4] · [9]        12,288  -> v[1, 1], label, ...
+        [11] [8] · [10]          768  -> ..., label
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
     names without a comma between them are one axis. `[1]` is the contraction above that a product
@@ -71,8 +74,8 @@ class Tree(nn.Module):
         # Pair[j in 0..ceil_div(sites, 2)](p[2 * j], p[2 * j + 1]?, v[1, j])
         self.Pair = _Family()
         for k in range(2):
-            self.Pair[k] = nn.Parameter(empty(2, 2, 4))
-        self.Pair[2] = nn.Parameter(empty(2, 4))
+            self.Pair[k] = nn.Parameter(empty(4, 4, 4))
+        self.Pair[2] = nn.Parameter(empty(4, 4))
         # Node[l in 2..depth + 1, j in 0..ceil_div(sites, 2 ** l)](v[l - 1, 2 * j], v[l - 1, 2 * j +
         # 1]?, v[l, j])
         self.Node = _Family()
@@ -96,7 +99,7 @@ class Tree(nn.Module):
             tensor.normal_(std=0.32686989)
         self.Node[2, 1].normal_(std=0.4622638316)
         log_square_norm = self._log_square_norm()
-        scale = torch.exp((3.465735903 - log_square_norm) / 14)  # of each of 7 factors
+        scale = torch.exp((6.931471806 - log_square_norm) / 14)  # of each of 7 factors
         scale = torch.where(log_square_norm.isfinite(), scale, 1.0)
         for tensor in [
             *(self.Pair[k] for k in range(3)),
@@ -110,76 +113,68 @@ class Tree(nn.Module):
     def _log_square_norm(self) -> Tensor:
         """The logarithm of the squared norm of the whole map, by contracting it with itself."""
         dtype = torch.promote_types(self.Pair[0].dtype, torch.float32)
+        Pair = self.Pair[0].to(dtype).permute(2, 0, 1).reshape(4, 16)  # (v[1, 0], p[0] p[1])
+        t = torch.mm(Pair, self.Pair[0].to(dtype).conj().reshape(16, 4))  # (v[1, 0], v[1, 0]')
+        Pair = self.Pair[1].to(dtype).permute(2, 0, 1).reshape(4, 16)  # (v[1, 1], p[2] p[3])
+        t1 = torch.mm(Pair, self.Pair[1].to(dtype).conj().reshape(16, 4))  # (v[1, 1], v[1, 1]')
         # (v[3, 0], v[2, 0] v[2, 1])
         Node = self.Node[3, 0].to(dtype).permute(2, 0, 1).reshape(4, 16)
-        t = torch.mm(self.Top.to(dtype).t(), Node)  # (label, v[2, 0] v[2, 1])
-        # (v[3, 0]', v[2, 0]' v[2, 1]')
-        Node = self.Node[3, 0].to(dtype).conj().permute(2, 0, 1).reshape(4, 16)
-        t1 = torch.mm(self.Top.to(dtype).conj().t(), Node)  # (label, v[2, 0]' v[2, 1]')
-        Pair = self.Pair[0].to(dtype).permute(2, 0, 1).reshape(4, 4)  # (v[1, 0], p[0] p[1])
-        t2 = torch.mm(Pair, self.Pair[0].to(dtype).conj().reshape(4, 4))  # (v[1, 0], v[1, 0]')
-        Pair = self.Pair[1].to(dtype).permute(2, 0, 1).reshape(4, 4)  # (v[1, 1], p[2] p[3])
-        t3 = torch.mm(Pair, self.Pair[1].to(dtype).conj().reshape(4, 4))  # (v[1, 1], v[1, 1]')
-        t4 = torch.mm(self.Pair[2].to(dtype), self.Node[2, 1].to(dtype))  # (p[4], v[2, 1])
-        # (p[4], label v[2, 0])
-        t4 = torch.mm(t4, t.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12))
-        del t
-        # (p[4], v[2, 1]')
-        t = torch.mm(self.Pair[2].to(dtype).conj(), self.Node[2, 1].to(dtype).conj())
-        # (p[4], label v[2, 0]')
-        t = torch.mm(t, t1.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12))
-        del t1
-        # (v[2, 0], v[2, 0]')
-        t4 = torch.mm(t4.reshape(2, 3, 4).permute(2, 0, 1).reshape(4, 6), t.reshape(6, 4))
-        del t
-        # (v[1, 0]', v[1, 1] v[2, 0])
-        t2 = torch.mm(t2.t(), self.Node[2, 0].to(dtype).reshape(4, 16))
-        # (v[1, 1]', v[1, 0]' v[2, 0]')
-        Node = self.Node[2, 0].to(dtype).conj().permute(1, 0, 2).reshape(4, 16)
-        t3 = torch.mm(t3, Node)  # (v[1, 1], v[1, 0]' v[2, 0]')
-        del Node
-        t3 = t3.reshape(4, 4, 4).permute(1, 0, 2).reshape(16, 4)  # (v[1, 0]' v[1, 1], v[2, 0]')
-        # (v[2, 0], v[2, 0]')
-        t2 = torch.mm(t2.reshape(4, 4, 4).permute(2, 0, 1).reshape(4, 16), t3)
-        del t3
-        t4 = torch.mm(t4.reshape(1, 16), t2.reshape(16, 1))  # (1, 1)
+        t2 = torch.mm(self.Top.to(dtype).t(), Node)  # (label, v[2, 0] v[2, 1])
+        # (v[1, 2], v[1, 2]')
+        t3 = torch.mm(self.Pair[2].to(dtype).t(), self.Pair[2].to(dtype).conj())
+        Node = self.Node[3, 0].to(dtype).conj().reshape(16, 4)  # (v[2, 0]' v[2, 1]', v[3, 0]')
+        t4 = torch.mm(Node, self.Top.to(dtype).conj())  # (v[2, 0]' v[2, 1]', label)
+        t3 = torch.mm(self.Node[2, 1].to(dtype).conj().t(), t3.t())  # (v[2, 1]', v[1, 2])
+        t3 = torch.mm(self.Node[2, 1].to(dtype).t(), t3.t())  # (v[2, 1], v[2, 1]')
+        # (v[2, 1]', label v[2, 0])
+        t3 = torch.mm(t3.t(), t2.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12))
         del t2
-        return t4.reshape(()).abs().log()
+        t4 = torch.mm(t4.reshape(4, 12), t3.reshape(12, 4))  # (v[2, 0]', v[2, 0])
+        del t3
+        # (v[2, 0]', v[1, 0]' v[1, 1]')
+        Node = self.Node[2, 0].to(dtype).conj().permute(2, 0, 1).reshape(4, 16)
+        t4 = torch.mm(t4.t(), Node)  # (v[2, 0], v[1, 0]' v[1, 1]')
+        # (v[1, 1], v[2, 0] v[1, 0]')
+        t1 = torch.mm(t1, t4.reshape(4, 4, 4).permute(2, 0, 1).reshape(4, 16))
+        del t4
+        # (v[1, 0], v[1, 0]')
+        t1 = torch.mm(self.Node[2, 0].to(dtype).reshape(4, 16), t1.reshape(16, 4))
+        t = torch.mm(t.reshape(1, 16), t1.reshape(16, 1))  # (1, 1)
+        del t1
+        return t.reshape(()).abs().log()
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., label) of x(..., k in 0..sites, p[k])."""
-        if x.dim() < 2 or x.shape[-2] != 5 or x.shape[-1] != 2:
+        if x.dim() < 2 or x.shape[-2] != 5 or x.shape[-1] != 4:
             raise ValueError(
-                "x(..., k in 0..sites, p[k]): the last 2 axes must be 5 (slices), 2 (p[0]), got "
+                "x(..., k in 0..sites, p[k]): the last 2 axes must be 5 (slices), 4 (p[0]), got "
                 f"shape {tuple(x.shape)}"
             )
         lead = x.shape[:-2]
         B = math.prod(lead)
-        x = x.reshape(B, 5, 2)
-        t = torch.mm(self.Pair[2], self.Node[2, 1])  # [1] (p[4], v[2, 1])
-        # [2] (p[4], v[2, 0] v[3, 0])
-        t = torch.mm(t, self.Node[3, 0].permute(1, 0, 2).reshape(4, 16))
-        # [3] (label, p[4] v[2, 0])
-        t = torch.mm(self.Top.t(), t.reshape(2, 4, 4).permute(2, 0, 1).reshape(4, 8))
-        Node = self.Node[2, 0].permute(0, 2, 1).reshape(16, 4)  # (v[1, 0] v[2, 0], v[1, 1])
-        # [4] (v[1, 0] v[2, 0], p[2] p[3])
-        t1 = torch.mm(Node, self.Pair[1].permute(2, 0, 1).reshape(4, 4))
-        del Node
-        # (v[2, 0] p[2] p[3], v[1, 0])
-        t2 = t1.reshape(4, 4, 2, 2).permute(1, 2, 3, 0).reshape(16, 4)
-        # [5] (v[2, 0] p[2] p[3], p[0] p[1])
-        t1 = torch.mm(t2, self.Pair[0].permute(2, 0, 1).reshape(4, 4))
-        del t2
-        t = torch.mm(t.reshape(6, 4), t1.reshape(4, 16))  # [6] (label p[4], p[2] p[3] p[0] p[1])
-        del t1
+        x = x.reshape(B, 5, 4)
+        # [1] (label, v[2, 0] v[2, 1])
+        t = torch.mm(self.Top.t(), self.Node[3, 0].permute(2, 0, 1).reshape(4, 16))
         x_slices = x.unbind(1)  # 5 × (B, p[0])
-        t1 = x_slices[3].reshape(B, 2, 1) * x_slices[4].reshape(B, 1, 2)  # [7] (B, p[3], p[4])
-        t1 = t1.reshape(B, 2, 2, 1) * x_slices[2].reshape(B, 1, 1, 2)  # [8] (B, p[3], p[4], p[2])
-        # (p[3] p[4] p[2], label p[0] p[1])
-        t = t.reshape(3, 2, 2, 2, 2, 2).permute(3, 1, 2, 0, 4, 5).reshape(8, 12)
-        t1 = torch.mm(t1.reshape(B, 8), t)  # [9] (B, label p[0] p[1])
+        t1 = torch.mm(x_slices[4], self.Pair[2])  # [2] (B, v[1, 2])
+        # [3] (v[1, 2], label v[2, 0])
+        t = torch.mm(self.Node[2, 1], t.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12))
+        t2 = t.reshape(4, 3, 4).permute(2, 0, 1).reshape(4, 12)  # (v[2, 0], v[1, 2] label)
+        t = torch.mm(self.Node[2, 0].reshape(16, 4), t2)  # [4] (v[1, 0] v[1, 1], v[1, 2] label)
+        del t2
+        t2 = x_slices[0].reshape(B, 4, 1) * x_slices[1].reshape(B, 1, 4)  # [5] (B, p[0], p[1])
+        t2 = torch.mm(t2.reshape(B, 16), self.Pair[0].reshape(16, 4))  # [6] (B, v[1, 0])
+        t3 = x_slices[2].reshape(B, 4, 1) * x_slices[3].reshape(B, 1, 4)  # [7] (B, p[2], p[3])
+        t3 = torch.mm(t3.reshape(B, 16), self.Pair[1].reshape(16, 4))  # [8] (B, v[1, 1])
+        t1 = t1.reshape(B, 4, 1) * t2.reshape(B, 1, 4)  # [9] (B, v[1, 2], v[1, 0])
+        del t2
+        # (v[1, 2] v[1, 0], v[1, 1] label)
+        t = t.reshape(4, 4, 4, 3).permute(2, 0, 1, 3).reshape(16, 12)
+        t1 = torch.mm(t1.reshape(B, 16), t)  # [10] (B, v[1, 1] label)
         del t
-        t = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [10] (B, p[0], p[1])
-        t1 = torch.bmm(t1.reshape(B, 3, 4), t.reshape(B, 4, 1))  # [11] (B, label, 1)
-        del t
-        return t1.reshape(*lead, 3)
+        t3 = torch.bmm(t3.reshape(B, 1, 4), t1.reshape(B, 4, 3))  # [11] (B, 1, label)
+        del t1
+        return t3.reshape(*lead, 3)
+
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..sites, p[k]) -> y(..., label), 300 parameters"

@@ -20,6 +20,9 @@ class _Family(nn.Module):
         tensor: Tensor = getattr(self, str(subscript))
         return tensor
 
+    def extra_repr(self) -> str:
+        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+
 
 def _under_vmap(ids: Tensor) -> bool:
     """Whether the values cannot be looked at."""
@@ -139,3 +142,6 @@ class Vocabulary(nn.Module):
         t = torch.bmm(t.reshape(B, 64, 8), G)  # [2] (B, e[0] e[1], e[2])
         del G
         return t.reshape(*lead, 768)
+
+    def extra_repr(self) -> str:
+        return "ids(..., onehot(v[*]) as words) -> y(..., (e[*])), 21,376 parameters"

@@ -66,11 +66,12 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class LegUse:
-    """A leg, and on what kind of statement it is."""
+    """A leg, on what kind of statement it is, and whether on each member of a family."""
 
     leg: IndexLeg
     found: Declared | None
     where: str
+    on_family: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ class _Collector:
                     pass
 
     def leg(self, leg: IndexLeg, where: str) -> None:
-        self.names.legs.append(LegUse(leg, self.find(leg.name.text), where))
+        self.names.legs.append(LegUse(leg, self.find(leg.name.text), where, bool(self.local)))
         self.expression(*(node for node in leg.subscripts if not isinstance(node, Star)))
 
     def values_of(self, attributes: tuple[Attribute, ...]) -> None:

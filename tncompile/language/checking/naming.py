@@ -9,6 +9,7 @@ from tncompile.language.checking.names import (
     VALUE_KINDS,
     BlockNames,
     Declared,
+    LegUse,
     Use,
 )
 from tncompile.language.diagnostics import Code, Diagnostic, Label
@@ -96,14 +97,34 @@ def unknown_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
         if not (use.found is not None and use.found.kind in LEG_KINDS)
         and not names.ambiguous(use.leg.name)
     )
+    uses: dict[str, list[LegUse]] = {}
+    for each in names.legs:
+        uses.setdefault(each.leg.name.text, []).append(each)
     candidates = _of_kinds(names, LEG_KINDS)
     for use, others in _first_uses(wrong):
         if use.found is not None:
             note = "legs are indices, bonds, hypers and batch axes"
             yield _wrong_kind(use, "a leg", note, others)
         else:
-            hint = f"declare it before: `index {use.name.text} = …`"
+            hint = f"declare it before: `{_leg_declaration(uses[use.name.text])}`"
             yield _unknown(use.name, names, candidates, "index", suggestions, hint, others)
+
+
+def _leg_declaration(uses: list[LegUse]) -> str:
+    """The declaration that is probably missing, told from where the name is a leg."""
+    name = uses[0].leg.name.text
+    places = {use.where for use in uses}
+    arity = max(len(use.leg.subscripts) for use in uses)
+    if places == {"input", "output"} and not arity:
+        return f"batch {name}"
+    kind = "index"
+    if places == {"tensor"} and arity and len(uses) > 1:
+        kind = "bond"
+    elif places == {"tensor"} and not arity:
+        many = len(uses) > 2 or any(use.on_family for use in uses)
+        kind = "hyper" if many else "bond" if len(uses) == 2 else "index"
+    ranges = ", ".join(f"{variable} in 0..…" for variable in "jk"[-arity:]) if arity else ""
+    return f"{kind} {name}[{ranges}] = …" if ranges else f"{kind} {name} = …"
 
 
 def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:

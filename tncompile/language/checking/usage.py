@@ -45,6 +45,7 @@ SCHEMES = {
 }
 ATTRIBUTES = ("init", "frozen", "share", "tie", "if")
 _CONVOLUTION = "conv"
+_LONGEST_QUOTE = 60
 
 Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
 
@@ -136,7 +137,16 @@ def _foreign(node: Expression) -> Iterator[Diagnostic]:
         case Binary("@"):
             hint = "`*` multiplies numbers"
             yield misplaced("`@` is for models", node.operator_span, "not here", note, hint)
-        case Pipe() | Repeat() | TupleOf() | Dots():
+        case TupleOf(items):
+            written = ", ".join(" ".join(item.span.text.split()) for item in items)
+            yield misplaced(
+                "round brackets make no list",
+                node.span,
+                "not a list",
+                "a list of int stands in square brackets; `( )` only groups",
+                f"write `[{written}]`" if len(written) <= _LONGEST_QUOTE else "write `[` and `]`",
+            )
+        case Pipe() | Repeat() | Dots():
             hint = "write an expression of numbers"
             yield misplaced("this is for models", node.span, "not here", note, hint)
         case String():

@@ -48,7 +48,6 @@ def find_import(written: String, importer: SourceFile, location: Location) -> Fo
     text = written.value
     if text.startswith("std/"):
         folder, root, relative = LIBRARY, LIBRARY, text.removeprefix("std/")
-        name = text
     elif location.folder is None or location.root is None:
         raise _failed(
             written,
@@ -59,7 +58,6 @@ def find_import(written: String, importer: SourceFile, location: Location) -> Fo
         )
     else:
         folder, root, relative = location.folder, location.root, text
-        name = posixpath.normpath(posixpath.join(posixpath.dirname(importer.name), text))
     path = _resolved(written, folder, relative)
     if not path.is_relative_to(root.resolve()):
         raise _failed(
@@ -69,7 +67,18 @@ def find_import(written: String, importer: SourceFile, location: Location) -> Fo
             "imports stay under the root folder, so that a file cannot read what it should not",
             "move the file below the root folder, or choose another one with `--root`",
         )
-    return Found(path, _read(written, path, name), Location(path.parent, root))
+    source = _read(written, path, _shown_name(path, text, importer))
+    return Found(path, source, Location(path.parent, root))
+
+
+def _shown_name(path: Path, text: str, importer: SourceFile) -> str:
+    """What diagnostics call an imported file: a file of the library never by where it is installed.
+
+    Others are named as seen from where the importer is.
+    """
+    if path.is_relative_to(LIBRARY):
+        return f"std/{path.relative_to(LIBRARY).as_posix()}"
+    return posixpath.normpath(posixpath.join(posixpath.dirname(importer.name), text))
 
 
 def _resolved(written: String, folder: Path, relative: str) -> Path:

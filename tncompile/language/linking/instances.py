@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.linked import LinkedBlock
+from tncompile.language.linked import LinkedBlock, called_from
 from tncompile.language.linking.files import File
 from tncompile.language.problems import Problems, Suggestions, listed, problem, with_article
 from tncompile.language.resolved import ResolvedNetwork
@@ -39,7 +39,7 @@ def link_instance(
         given = matched.given
         found = Problems()
         bind(target.definition, given, Scope(), found)
-        problems.extend(found.errors)
+        problems.extend(called_from(instance.name.span, given, found.errors))
         if found.errors:
             return None
     else:
@@ -74,7 +74,7 @@ def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNe
                 definition, block.given, name, block.doc, instance=True
             )
         except CompileError as error:
-            problems.extend(error.diagnostics)
+            problems.extend(called_from(block.declared, block.given, error.diagnostics))
     problems.raise_errors()
     return resolved
 

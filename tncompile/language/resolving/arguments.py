@@ -103,6 +103,7 @@ class Matched:
         if not missing or self.misnamed:
             return
         names = listed(parameter.name.text for parameter in missing)
+        written = ", ".join(f"{parameter.name.text} = …" for parameter in missing)
         first = self.called or missing[0].name.span
         declared = [Label(p.name.span, "declared here, without a default") for p in missing]
         self.report(
@@ -113,7 +114,7 @@ class Matched:
                 "missing argument" if len(missing) == 1 else "missing arguments",
                 secondary=tuple(label for label in declared[:6] if label.span != first),
                 notes=("a parameter without a default has to be given",),
-                hint=f"write `{self.block.name.text}({missing[0].name.text} = …)`",
+                hint=f"write `{self.block.name.text}({written})`",
             )
         )
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from tncompile.language.diagnostics import Code, Diagnostic, InternalError, Label
-from tncompile.language.linked import LinkedBlock, LinkedProgram
+from tncompile.language.diagnostics import (
+    Code,
+    CompileError,
+    Diagnostic,
+    InternalError,
+    Label,
+)
+from tncompile.language.linked import Given, LinkedBlock, LinkedProgram, called_from
 from tncompile.language.parsing import parse_target
 from tncompile.language.problems import (
     Problems,
@@ -45,13 +51,27 @@ def resolve(
     definition = _definition(block)
     if block.given is not None:
         _refuse_arguments(block, bool(written or arguments), problems)
-        return resolve_network(definition, block.given, block.name, block.doc, instance=True)
+        return _resolved(block, block.given, block.declared)
     matched = Matched(definition, None, problems, Suggestions())
     match_call(matched, written)
     match_values(matched, arguments or {})
     matched.check_missing()
     problems.raise_errors()
-    return resolve_network(definition, matched.given, block.name, block.doc)
+    return _resolved(block, matched.given, call.span if call and block.imported else None)
+
+
+def _resolved(
+    block: LinkedBlock, given: Mapping[str, Given], caller: Span | None
+) -> ResolvedNetwork:
+    """The network; what is wrong in it is labelled at `caller`, None where there is no such place."""
+    definition = _definition(block)
+    instance = block.given is not None
+    try:
+        return resolve_network(definition, given, block.name, block.doc, instance=instance)
+    except CompileError as error:
+        if caller is None:
+            raise
+        raise CompileError(tuple(called_from(caller, given, error.diagnostics))) from None
 
 
 def _definition(block: LinkedBlock) -> Block:
@@ -93,10 +113,28 @@ def _only_block(linked: LinkedProgram) -> LinkedBlock:
             notes=(
                 f"the blocks of this file: {listed(names)}" if own else "the file declares none",
             ),
-            hint=f"name it: `{names[0]}`" if own else "name an imported block, or declare one",
+            hint=f"name it: `{_suggested(own)}`"
+            if own
+            else "name an imported block, or declare one",
         )
     )
     raise InternalError("a file with one block needs no target")
+
+
+def _suggested(blocks: Sequence[LinkedBlock]) -> str:
+    """A target to begin with: what needs no arguments before what does, networks before others."""
+
+    def order(block: LinkedBlock) -> tuple[bool, bool, bool]:
+        return block.kind != "network", bool(_needed(block)), block.given is None
+
+    first = min(blocks, key=order)
+    needed = ", ".join(f"{name} = …" for name in _needed(first))
+    return f"{first.name}({needed})" if needed else first.name
+
+
+def _needed(block: LinkedBlock) -> list[str]:
+    """The parameters without a default."""
+    return [parameter.name for parameter in block.parameters if parameter.default is None]
 
 
 def raise_one(diagnostic: Diagnostic) -> None:
@@ -110,7 +148,10 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
     if text in linked.blocks:
         return linked.blocks[text]
     close = Suggestions().closest(text, tuple(linked.blocks))
-    known = f"known here: {listed(linked.blocks)}" if linked.blocks else "the file has no blocks"
+    known, hint = "the file has no blocks", "declare a block: `network N(d: int = 4) { … }`"
+    if linked.blocks:
+        known = f"known here: {listed(linked.blocks)}"
+        hint = f"did you mean `{close}`?" if close else "name one of these"
     raise_one(
         problem(
             Code.UNKNOWN_NAME,
@@ -118,7 +159,7 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
             call.function.span,
             "unknown name",
             notes=(known,),
-            hint=f"did you mean `{close}`?" if close else "name one of these",
+            hint=hint,
         )
     )
     raise InternalError("an unknown target passed")
