@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 
 from tncompile.emission.naming import Members, batch_name
@@ -31,7 +32,7 @@ def write_docstring(
     summary, *rest = _doc(network, room)
     lines = [f'"""{summary}', *rest, "", *filled(_equation(network), room, hanging="    ")]
     if network.parameters:
-        lines += ["", "Parameters, by key in the state dict:", *_parameters(members, room)]
+        lines += ["", "Parameters, by key in the state dict:", *_parameters(network, members, room)]
     if plan.main.tree.steps:
         lines += ["", *_contraction(network, plan, room)]
         lines += ["", *filled(_legend(network, program), room)]
@@ -45,6 +46,9 @@ def _legend(network: TensorNetwork, program: TensorProgram) -> str:
     if DOTS in names:
         parts.append(f"`{batch_name(network)}` is the product of all leading axes")
     parts.append("names without a comma between them are one axis")
+    families = Counter(index.family for index in network.indices)
+    if many := next((family for family, count in families.items() if count > 2), None):
+        parts.append(f"ranges are half open (`{many}[0..3]` is {many}[0] to {many}[2])")
     if any(name.startswith("#") for name in names):
         parts.append("`#0` counts equal products that are done together")
     text = f"{parts[0]}: {', '.join(parts[1:])}"
@@ -122,8 +126,9 @@ def _and(names: list[str]) -> str:
 # ── parameters ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _parameters(members: Members, room: int) -> list[str]:
+def _parameters(network: TensorNetwork, members: Members, room: int) -> list[str]:
     """Key, shape and legs, members of a family with one shape on one line."""
+    uses = Counter(tensor.source for tensor in network.tensors)
     rows: list[tuple[str, str, str]] = []
     for (family, _, _, frozen), group in groupby(
         members.parameters, lambda p: (p.family, p.subscripts[:-1], p.shape, p.frozen)
@@ -139,6 +144,8 @@ def _parameters(members: Members, room: int) -> list[str]:
             key, shape, legs = family, stack.counts + shape, first.written
         elif len(held) > 1:
             legs += " …"
+        elif uses[first.key] > 1:
+            legs += f" (used {uses[first.key]} times)"
         rows.append((key, "x".join(map(str, shape)) or "scalar", legs + " (frozen)" * frozen))
     cut = len(rows) - SHOWN
     shown = rows if cut <= 0 else rows[:SHOWN]

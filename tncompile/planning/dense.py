@@ -7,6 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tncompile.network.model import Axis, Input, TensorNetwork
+from tncompile.planning.candidates import DENSE_LIMIT
+from tncompile.planning.device import ID_WIDTH, Device
+from tncompile.planning.lookups import picked_rows
+from tncompile.planning.machine import MachineProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What running the dense map once is predicted to take."""
+
+    seconds: float
+    peak_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +27,7 @@ class DenseMap:
 
     `parameters` is the product of the features of all inputs and of the output: `nn.Linear`'s for
     one input, `nn.Embedding`'s for ids, a multilinear map's for several inputs, the whole tensor
-    where there is no input. `flops` are those of a forward pass.
+    where there is no input. `flops` are those of a forward pass: 0 for ids, which are looked up.
     """
 
     parameters: int
@@ -26,11 +38,68 @@ def dense_map(network: TensorNetwork, sizes: Mapping[str, int]) -> DenseMap:
     """The dense map at these run-time sizes."""
     given = math.prod(_features(network, one) for one in network.inputs)
     made = _outputs(network)
-    bias = sum(math.prod(network.parameter[bias.parameter].shape) for bias in network.biases)
     floats = [one for one in network.inputs if not one.integer]
     samples = math.prod(sizes.values())
     flops = 2 * samples * math.prod(_features(network, one) for one in floats) * made
-    return DenseMap(given * made + (made if bias else 0), flops if floats else 0)
+    return DenseMap(given * made + _biases(network), flops if floats else 0)
+
+
+def dense_run(
+    network: TensorNetwork, sizes: Mapping[str, int], profile: MachineProfile, *, training: bool
+) -> Run | None:
+    """The dense map run as one layer of torch; None where no machine would hold it.
+
+    Ids beside other inputs have no such layer either: each sample would take a weight of its own.
+    """
+    given = math.prod(_features(network, one) for one in network.inputs)
+    made, samples = _outputs(network), math.prod(sizes.values())
+    kinds = {one.integer for one in network.inputs}
+    if len(kinds) != 1 or max(given * made, given * samples, made * samples) > DENSE_LIMIT:
+        return None
+    device = Device(profile, width=4)
+    if kinds == {True}:
+        _look_up(device, given, made, samples, training)
+    else:
+        _multiply(device, given, made, samples, _is_formed(network), training)
+        if _biases(network):  # added by the product itself; its gradient is a sum
+            device.stream(device.new((made,)), flops=made * samples)
+    return Run(device.work.seconds, device.memory.peak)
+
+
+def _look_up(device: Device, given: int, made: int, samples: int, training: bool) -> None:
+    """`nn.Embedding`."""
+    table, ids = device.new((given, made)), device.new((samples,), ID_WIDTH)
+    looked_up = picked_rows(device, [table, ids], device.new((samples, made)), 1)
+    if training:
+        device.backward = True
+        looked_up.back([device.new((samples, made))])
+
+
+def _multiply(
+    device: Device, given: int, made: int, samples: int, formed: bool, training: bool
+) -> None:
+    """`nn.Linear`, without a gradient for its input; `formed` inputs are products themselves."""
+    features, weight = device.new((samples, given)), device.new((given, made))
+    if formed:
+        device.call()
+        device.stream(features, flops=features.count)
+    device.call()
+    device.matmul(features, weight)
+    if training:
+        device.backward = True
+        device.call()
+        device.matmul(device.new((made, samples)), features)
+
+
+def _is_formed(network: TensorNetwork) -> bool:
+    """Whether what the weight is multiplied with is a product of several inputs or slices."""
+    slices = [axis for one in network.inputs for axis in one.axes if axis.kind == "slices"]
+    return len(network.inputs) > 1 or any((axis.length or 1) > 1 for axis in slices)
+
+
+def _biases(network: TensorNetwork) -> int:
+    """The numbers of a dense bias, where the network has one."""
+    return _outputs(network) if network.biases else 0
 
 
 def _features(network: TensorNetwork, given: Input) -> int:

@@ -59,8 +59,8 @@ class Amplitude(nn.Module):
         [7] x@0 · [6]      128  -> ...
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
-    names without a comma between them are one axis. `[1]` is the contraction above that a product
-    belongs to.
+    names without a comma between them are one axis, ranges are half open (`s[0..3]` is s[0] to
+    s[2]). `[1]` is the contraction above that a product belongs to.
     """
 
     def __init__(

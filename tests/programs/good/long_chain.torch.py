@@ -43,8 +43,9 @@ class Chain(nn.Module):
         [106] [12] · [13]  13,824  -> ..., a[10], a[12]
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
-    names without a comma between them are one axis, `#0` counts equal products that are done
-    together. `[1]` is the contraction above that a product belongs to.
+    names without a comma between them are one axis, ranges are half open (`p[0..3]` is p[0] to
+    p[2]), `#0` counts equal products that are done together. `[1]` is the contraction above that a
+    product belongs to.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ class Chain(nn.Module):
 
     Parameters, by key in the state dict:
         First  2x3x1  f[0], b[0], one
-        Inner  3x2x3  b[0], f[1], b[1]
+        Inner  3x2x3  b[0], f[1], b[1] (used 3 times)
         Last   3x18   b[3], f[4] t
         Top    9x2    t, label (frozen)
         c      2      label
@@ -33,8 +33,8 @@ class Chain(nn.Module):
         [11] [3] · [10]         512  -> ..., label
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
-    names without a comma between them are one axis. `[1]` is the contraction above that a product
-    belongs to.
+    names without a comma between them are one axis, ranges are half open (`f[0..3]` is f[0] to
+    f[2]). `[1]` is the contraction above that a product belongs to.
     """
 
     Top: Tensor

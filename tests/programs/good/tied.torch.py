@@ -24,8 +24,8 @@ class Tied(nn.Module):
     y(..., o) = the sum over i, r[0..4], s of x A M[0..3] F conj(B); B is A.
 
     Parameters, by key in the state dict:
-        A  6x3  i, r[0]
-        M  3x3  r[0], r[1]
+        A  6x3  i, r[0] (used 2 times)
+        M  3x3  r[0], r[1] (used 3 times)
         F  3x3  r[3], s (frozen)
 
     Contracted in 6 steps, 2,628 multiply-adds for a batch of 64:
@@ -37,8 +37,8 @@ class Tied(nn.Module):
         [6] x · [5]      2,304  -> ..., o
 
     Comments in `forward` give the axes of each result: `N` is the product of all leading axes,
-    names without a comma between them are one axis. `[1]` is the contraction above that a product
-    belongs to.
+    names without a comma between them are one axis, ranges are half open (`r[0..3]` is r[0] to
+    r[2]). `[1]` is the contraction above that a product belongs to.
     """
 
     F: Tensor

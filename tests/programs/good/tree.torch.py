@@ -59,8 +59,8 @@ class Tree(nn.Module):
         [11] [8] · [10]          768  -> ..., label
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
-    names without a comma between them are one axis. `[1]` is the contraction above that a product
-    belongs to.
+    names without a comma between them are one axis, ranges are half open (`p[0..3]` is p[0] to
+    p[2]). `[1]` is the contraction above that a product belongs to.
     """
 
     def __init__(

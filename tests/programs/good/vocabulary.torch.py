@@ -64,8 +64,8 @@ class Vocabulary(nn.Module):
         [2] G[2] · [1]   393,216  -> ..., e[2], e[0], e[1]
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
-    names without a comma between them are one axis. `[1]` is the contraction above that a product
-    belongs to.
+    names without a comma between them are one axis, ranges are half open (`v[0..3]` is v[0] to
+    v[2]). `[1]` is the contraction above that a product belongs to.
     """
 
     def __init__(
