@@ -71,7 +71,7 @@ def called_from(
     Not where an argument of the call is labelled already, and not where the call is beside the
     block and gives no arguments: such a mistake is the block's own.
     """
-    arguments = {argument.span for argument in given.values()}
+    arguments = {argument.span for argument in given.values() if argument.quoted is None}
     for diagnostic in found:
         labels = (diagnostic.primary, *diagnostic.secondary)
         inside = diagnostic.primary.span.source

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tncompile.lowering import TensorProgram, lower
 from tncompile.network.contraction import operands
 from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.planning.candidates import MATERIALIZE, Candidate, candidates
-from tncompile.planning.costing import Cost, Crossing, Figures, cost_steps, dense_figures, figures
-from tncompile.planning.dense import dense_map
+from tncompile.planning.candidates import DENSE_LIMIT, MATERIALIZE, STRAIGHT, Candidate, candidates
+from tncompile.planning.costing import Cost, Crossing, Figures, Mode, cost_steps, figures
+from tncompile.planning.dense import dense_map, dense_run
 from tncompile.planning.machine import BUILTIN, MachineProfile
 from tncompile.planning.plans import ContractionPlan, Variant
 from tncompile.planning.problem import runtime_sizes, state
@@ -22,12 +23,17 @@ Minimize = Literal["time", "flops", "memory"]
 
 FLOP_OPTIMAL = "FLOP-optimal"
 MEMORY_OPTIMAL = "memory-optimal"
+DENSE = "dense layer"
+"""The dense map as one layer of torch: no order of contraction, but what a network competes with."""
+
+MODES: tuple[Mode, ...] = ("inference", "training")
 
 LARGEST_BATCH = 2**20
 """Crossings are looked for up to this batch size …"""
 
 CROSSING_TENSORS = 100
-"""… in networks of at most this many tensors: it takes some forty traces."""
+"""… in networks of at most this many tensors: it takes some forty traces. In larger ones the
+extremes of one mode stand for those of the other."""
 
 
 class NoPlanError(Exception):
@@ -170,26 +176,32 @@ class _Judge:
         """The cost of a program, and of the alternatives beside it."""
         inference = self._trace(program, runtime, False)
         training = self._trace(program, runtime, True)
-        dense = dense_map(self.network, runtime)
-        alternatives = self._alternatives(others) if others else {}
-        shown = {
-            name: dense_figures(self.network, dense, training=self.training)
-            if one is None
-            else figures(self.network, dense, one.trace, training=self.training)
-            for name, one in alternatives.items()
-        }
+        by_mode = {mode: self._alternatives(others, mode, runtime) for mode in MODES if others}
         return Cost(
             name=self.network.target,
             sizes=dict(runtime),
             machine=self.profile.name,
-            mode="training" if self.training else "inference",
+            mode=_mode(self.training),
             found_by=candidate.names,
-            inference=figures(self.network, dense, inference, training=False),
-            training=figures(self.network, dense, training, training=True),
+            inference=self._figures(inference, "inference", runtime),
+            training=self._figures(training, "training", runtime),
             steps=cost_steps(self.network, candidate.tree, program, runtime, inference, training),
-            alternatives=shown,
-            crossings=self._crossings(program, runtime, alternatives),
+            compared={
+                mode: {
+                    name: self._figures(one.trace, mode, runtime) for name, one in found.items()
+                }
+                for mode, found in by_mode.items()
+            },
+            crossed=self._crossings(program, runtime, by_mode),
+            reasons=dict(self._reasons(by_mode, runtime)),
         )
+
+    def _figures(self, traced: Trace, mode: Mode, runtime: Mapping[str, int]) -> Figures:
+        """The totals of a trace in its mode, and the dense map's beside them."""
+        training = mode == "training"
+        dense = dense_map(self.network, runtime)
+        run = dense_run(self.network, runtime, self.profile, training=training)
+        return figures(self.network, dense, run, traced, training=training)
 
     def _trace(self, program: TensorProgram, runtime: Mapping[str, int], training: bool) -> Trace:
         return trace(self.network, program, runtime, self.profile, training=training)
@@ -217,45 +229,150 @@ class _Judge:
             )
         return kept
 
-    def _alternatives(self, assessed: list[Assessed]) -> dict[str, Assessed | None]:
-        """The dense weight (None where it is out of reach) and the extremes."""
-        dense = next((one for one in assessed if MATERIALIZE in one.candidate.names), None)
-        least_flops = min(assessed, key=lambda one: (one.flops, one.seconds))
-        least_memory = min(assessed, key=lambda one: (one.trace.peak, one.seconds))
-        extremes = {FLOP_OPTIMAL: least_flops, MEMORY_OPTIMAL: least_memory}
-        return {MATERIALIZE: dense, **extremes} if self.network.inputs else {**extremes}
+    @property
+    def _small(self) -> bool:
+        """Whether everything may be traced many times over."""
+        return len(self.network.tensors) <= CROSSING_TENSORS and self.search != "fast"
+
+    def _alternatives(
+        self, assessed: list[Assessed], mode: Mode, runtime: Mapping[str, int]
+    ) -> dict[str, Assessed]:
+        """The dense weight, where it is within reach, and the extremes, in a mode."""
+        found = _extremes(assessed)
+        if mode == _mode(self.training):
+            return found
+        seen = assessed if self._small else list({id(one): one for one in found.values()}.values())
+        return _extremes([self._turned(one, mode, runtime) for one in seen])
+
+    def _turned(self, one: Assessed, mode: Mode, runtime: Mapping[str, int]) -> Assessed:
+        """A candidate assessed in a mode that the plan was not chosen for."""
+        traced = self._trace(one.program, runtime, mode == "training")
+        total = traced.total
+        return replace(one, trace=traced, seconds=total.seconds, flops=total.flops)
+
+    def _reasons(
+        self, by_mode: Mapping[Mode, Mapping[str, Assessed]], runtime: Mapping[str, int]
+    ) -> Iterable[tuple[str, str]]:
+        """Why the dense weight or the dense layer is not among what is compared."""
+        inputs = self.network.inputs
+        if not by_mode or not inputs:
+            return
+        numbers = dense_map(self.network, runtime).parameters
+        large = f"a dense weight of {_power(numbers)} numbers is more than {DENSE_LIMIT:,}"
+        looked_up = all(one.integer for one in inputs)
+        if not looked_up and not all(MATERIALIZE in found for found in by_mode.values()):
+            if any(one.integer for one in inputs):
+                reason = "ids pick from the parameters before anything is contracted"
+            elif numbers > DENSE_LIMIT:
+                reason = large
+            elif len(self.network.tensors) > STRAIGHT:
+                reason = f"not tried with {len(self.network.tensors):,} tensors"
+            else:
+                reason = "a value on the way is too large"
+            yield MATERIALIZE, reason
+        if dense_run(self.network, runtime, self.profile, training=False) is None:
+            if numbers > DENSE_LIMIT:
+                yield DENSE, large
+            elif looked_up or not any(one.integer for one in inputs):
+                yield DENSE, f"a value on the way has more than {DENSE_LIMIT:,} numbers"
+            else:
+                yield DENSE, "torch has no layer of ids and numbers at once"
 
     def _crossings(
         self,
         program: TensorProgram,
         runtime: Mapping[str, int],
-        alternatives: Mapping[str, Assessed | None],
-    ) -> dict[str, Crossing]:
-        """Where along the batch size each alternative overtakes the plan."""
+        by_mode: Mapping[Mode, Mapping[str, Assessed]],
+    ) -> dict[Mode, dict[str, Crossing]]:
+        """Where along the batch size each alternative overtakes the plan, by mode."""
         leading = DOTS if DOTS in runtime else next(iter(runtime), None)
-        large = len(self.network.tensors) > CROSSING_TENSORS
-        if leading is None or large or self.search == "fast":
+        if leading is None or not self._small:
             return {}
-        known: dict[tuple[int, int], float] = {}
+        clock = _Clock(self, program, leading, runtime, {})
+        here = runtime[leading]
+        crossed: dict[Mode, dict[str, Crossing]] = {}
+        for mode, found in by_mode.items():
+            known: dict[int, Crossing] = {id(program): Crossing()}
+            for one in found.values():
+                if id(one.program) not in known:
+                    known[id(one.program)] = _crossing(clock.compare(one.program, mode), here)
+            crossings = {name: known[id(one.program)] for name, one in found.items()}
+            if clock.dense(here, mode) is not None:
+                crossings[DENSE] = _crossing(clock.compare(None, mode), here)
+            crossed[mode] = {name: one for name, one in crossings.items() if one != Crossing()}
+        return crossed
 
-        def seconds(number: int, one: TensorProgram, size: int) -> float:
-            if (number, size) not in known:
-                traced = self._trace(one, {**runtime, leading: size}, self.training)
-                known[number, size] = traced.total.seconds
-            return known[number, size]
 
-        found: dict[str, Crossing] = {}
-        for number, (name, one) in enumerate(alternatives.items(), start=1):
-            if one is None or one.program is program:
-                continue
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Predicted times of a plan and its alternatives over the batch size, each program run once.
 
-            def faster(size: int, number: int = number, other: Assessed = one) -> bool:
-                return seconds(number, other.program, size) < seconds(0, program, size)
+    The forward part of a training step takes what a forward pass takes.
+    """
 
-            crossing = _crossing(faster, runtime[leading])
-            if crossing != Crossing():
-                found[name] = crossing
-        return found
+    judge: _Judge
+    program: TensorProgram
+    leading: str
+    runtime: Mapping[str, int]
+    known: dict[tuple[int, int], dict[Mode, float]]
+
+    def seconds(self, program: TensorProgram, size: int, mode: Mode) -> float:
+        """The time of a program at a batch size."""
+        if (id(program), size) not in self.known:
+            traced = self.judge._trace(program, self._sizes(size), True)
+            forward = sum(work.seconds for work in traced.forward)
+            both: dict[Mode, float] = {"inference": forward, "training": traced.total.seconds}
+            self.known[id(program), size] = both
+        return self.known[id(program), size][mode]
+
+    def dense(self, size: int, mode: Mode) -> float | None:
+        """The time of the dense layer at a batch size; None where there is none."""
+        judge = self.judge
+        training = mode == "training"
+        run = dense_run(judge.network, self._sizes(size), judge.profile, training=training)
+        return run.seconds if run else None
+
+    def compare(self, other: TensorProgram | None, mode: Mode) -> Callable[[int], bool]:
+        """Whether another program, or the dense layer, is faster than the plan at a batch size."""
+
+        def faster(size: int) -> bool:
+            theirs = self.dense(size, mode) if other is None else self.seconds(other, size, mode)
+            return theirs is not None and theirs < self.seconds(self.program, size, mode)
+
+        return faster
+
+    def _sizes(self, size: int) -> Mapping[str, int]:
+        return {**self.runtime, self.leading: size}
+
+
+def _mode(training: bool) -> Mode:
+    return "training" if training else "inference"
+
+
+def _extremes(assessed: list[Assessed]) -> dict[str, Assessed]:
+    """The dense weight, where it was tried, the fewest operations and the least memory."""
+    found: dict[str, Assessed] = {}
+    for one in assessed:
+        if MATERIALIZE in one.candidate.names or _is_dense(one.candidate):
+            found.setdefault(MATERIALIZE, one)
+    found[FLOP_OPTIMAL] = min(assessed, key=lambda one: (one.flops, one.seconds))
+    found[MEMORY_OPTIMAL] = min(assessed, key=lambda one: (one.trace.peak, one.seconds))
+    return found
+
+
+def _is_dense(candidate: Candidate) -> bool:
+    """Whether one input meets one weight: nothing has to be made dense first."""
+    ...
+
+
+def _power(count: int) -> str:
+    """A large count by its power of ten.
+
+    >>> _power(3 * 10**12), _power(2**784)
+    ('3e12', '1e236')
+    """
+    digits = str(count) if count < 10**300 else ""
+    return f"{digits[0]}e{len(digits) - 1}" if digits else "more than 1e300"
 
 
 def _crossing(faster: Callable[[int], bool], here: int) -> Crossing:

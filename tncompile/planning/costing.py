@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from tncompile.lowering.batching import Unit, units
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.dense import DenseMap
+from tncompile.planning.dense import DenseMap, Run
 from tncompile.planning.device import Work
 from tncompile.planning.tracing import Trace
 
 Number = TypeVar("Number", int, float)
+
+Mode = Literal["inference", "training"]
+"""What is counted: a forward pass, or a training step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,9 @@ class Figures:
     seconds               predicted on the machine profile
     parameters            stored numbers of the network
     dense_parameters      those of the equivalent dense map
-    dense_flops           its operations on the same inputs
+    dense_flops           its operations on the same inputs; 0 for ids, which are looked up
+    dense_seconds         predicted for it as one layer of torch
+    dense_peak_bytes      the most alive at once in that layer
     compression           dense_parameters / parameters
 
     A figure that is unknown, or too large for a float, is None.
@@ -49,6 +54,8 @@ class Figures:
     parameters: int
     dense_parameters: int | None
     dense_flops: int | None
+    dense_seconds: float | None
+    dense_peak_bytes: int | None
     compression: float | None
 
     def to_dict(self) -> dict[str, int | float | None]:
@@ -97,24 +104,36 @@ class Crossing:
 class Cost:
     """What a plan costs at some run-time sizes; `str()` is the table, `to_dict()` the numbers.
 
-    `alternatives` are counted in the same mode as the plan was chosen for: training or inference.
+    `compared` are other orders of contraction, `crossed` the batch sizes at which they, or the
+    dense layer, are faster: both by mode. `reasons` say of what is missing there why it is.
     """
 
     name: str
     sizes: Mapping[str, int]
     machine: str
-    mode: str  # "training" or "inference": what the plan was chosen for
+    mode: Mode  # what the plan was chosen for
     found_by: tuple[str, ...]
     inference: Figures
     training: Figures
     steps: tuple[CostStep, ...]
-    alternatives: Mapping[str, Figures] = field(default_factory=dict)
-    crossings: Mapping[str, Crossing] = field(default_factory=dict)
+    compared: Mapping[Mode, Mapping[str, Figures]] = field(default_factory=dict)
+    crossed: Mapping[Mode, Mapping[str, Crossing]] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def figures(self) -> Figures:
         """The figures of the mode that the plan was chosen for."""
         return self.training if self.mode == "training" else self.inference
+
+    @property
+    def alternatives(self) -> Mapping[str, Figures]:
+        """The other orders of contraction in that mode."""
+        return self.compared.get(self.mode, {})
+
+    @property
+    def crossings(self) -> Mapping[str, Crossing]:
+        """The batch sizes at which something else is faster in that mode."""
+        return self.crossed.get(self.mode, {})
 
     @property
     def flops(self) -> int:
@@ -142,22 +161,35 @@ class Cost:
             "inference": self.inference.to_dict(),
             "training": self.training.to_dict(),
             "steps": [step.to_dict() for step in self.steps],
-            "alternatives": {name: f.to_dict() for name, f in self.alternatives.items()},
-            "crossings": {name: crossing.to_dict() for name, crossing in self.crossings.items()},
+            "alternatives": {
+                mode: {name: figures.to_dict() for name, figures in held.items()}
+                for mode, held in self.compared.items()
+            },
+            "crossings": {
+                mode: {name: crossing.to_dict() for name, crossing in held.items()}
+                for mode, held in self.crossed.items()
+            },
+            "reasons": dict(self.reasons),
         }
 
-    def table(self, *, training: bool = False) -> str:
-        """The contraction step by step, totals and alternatives, as text of 100 columns."""
+    def table(self, *, training: bool = False, width: int = 100) -> str:
+        """The contraction step by step, totals and alternatives, as text of `width` columns.
+
+        Shares, alternatives and crossings are those of a forward pass, with `training` those of a
+        training step. The width is 100 at least.
+        """
         from tncompile.planning.table import cost_table
 
-        return cost_table(self, training=training)
+        return cost_table(self, "training" if training else "inference", width)
 
     def __str__(self) -> str:
-        return self.table(training=self.mode == "training")
+        return self.table()
 
 
-def figures(network: TensorNetwork, dense: DenseMap, trace: Trace, *, training: bool) -> Figures:
-    """The totals of a trace."""
+def figures(
+    network: TensorNetwork, dense: DenseMap, run: Run | None, trace: Trace, *, training: bool
+) -> Figures:
+    """The totals of a trace; `run` is the dense map in the same mode."""
     total = trace.total
     parameters = network.parameter_count
     return Figures(
@@ -172,26 +204,9 @@ def figures(network: TensorNetwork, dense: DenseMap, trace: Trace, *, training: 
         parameters=parameters,
         dense_parameters=finite(dense.parameters),
         dense_flops=finite(dense.flops * (2 if training else 1)),
+        dense_seconds=run.seconds if run else None,
+        dense_peak_bytes=run.peak_bytes if run else None,
         compression=ratio(dense.parameters, parameters),
-    )
-
-
-def dense_figures(network: TensorNetwork, dense: DenseMap, *, training: bool) -> Figures:
-    """The dense map from its sizes alone, where it is too large or too different to be lowered."""
-    passes = 2 if training else 1
-    return Figures(
-        multiply_adds=finite(dense.flops // 2 * passes),
-        flops=finite(dense.flops * passes),
-        peak_bytes=None,
-        moved_bytes=None,
-        copied_bytes=None,
-        largest_intermediate=finite(dense.parameters),
-        intensity=None,
-        seconds=None,
-        parameters=network.parameter_count,
-        dense_parameters=finite(dense.parameters),
-        dense_flops=finite(dense.flops * passes),
-        compression=ratio(dense.parameters, network.parameter_count),
     )
 
 

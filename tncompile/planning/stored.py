@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import cast
 
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
-from tncompile.planning.costing import Cost, CostStep, Crossing, Figures
+from tncompile.planning.costing import Cost, CostStep, Crossing, Figures, Mode
 
 
 class NotStoredError(Exception):
@@ -61,17 +61,33 @@ def cost_from_dict(stored: Mapping[str, object]) -> Cost:
         name=str(stored["name"]),
         sizes={str(k): _integer(v) for k, v in _mapping(stored["sizes"]).items()},
         machine=str(stored["machine"]),
-        mode=str(stored["mode"]),
+        mode=_mode(stored["mode"]),
         found_by=_strings(stored["found_by"]),
         inference=_figures(stored["inference"]),
         training=_figures(stored["training"]),
         steps=tuple(_step(one) for one in _items(stored["steps"])),
-        alternatives={k: _figures(v) for k, v in _mapping(stored["alternatives"]).items()},
-        crossings={
-            k: Crossing(**{name: _optional(v, name) for name in ("faster_from", "faster_up_to")})
-            for k, v in _mapping(stored["crossings"]).items()
+        compared={
+            _mode(mode): {name: _figures(one) for name, one in _mapping(held).items()}
+            for mode, held in _mapping(stored["alternatives"]).items()
         },
+        crossed={
+            _mode(mode): {name: _crossing(one) for name, one in _mapping(held).items()}
+            for mode, held in _mapping(stored["crossings"]).items()
+        },
+        reasons={k: str(v) for k, v in _mapping(stored["reasons"]).items()},
     )
+
+
+def _mode(stored: object) -> Mode:
+    match stored:
+        case "training" | "inference":
+            return stored
+        case _:
+            raise NotStoredError(f"{stored!r} where training or inference is due")
+
+
+def _crossing(stored: object) -> Crossing:
+    return Crossing(_optional(stored, "faster_from"), _optional(stored, "faster_up_to"))
 
 
 def _figures(stored: object) -> Figures:

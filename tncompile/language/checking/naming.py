@@ -123,8 +123,8 @@ def _leg_declaration(uses: list[LegUse]) -> str:
     elif places == {"tensor"} and not arity:
         many = len(uses) > 2 or any(use.on_family for use in uses)
         kind = "hyper" if many else "bond" if len(uses) == 2 else "index"
-    ranges = ", ".join(f"{variable} in 0..…" for variable in "jk"[-arity:]) if arity else ""
-    return f"{kind} {name}[{ranges}] = …" if ranges else f"{kind} {name} = …"
+    ranges = ("", "[k in 0..n]", "[j in 0..m, k in 0..n]")[min(arity, 2)]
+    return f"{kind} {name}{ranges} = …"
 
 
 def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:

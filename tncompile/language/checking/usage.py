@@ -139,12 +139,13 @@ def _foreign(node: Expression) -> Iterator[Diagnostic]:
             yield misplaced("`@` is for models", node.operator_span, "not here", note, hint)
         case TupleOf(items):
             written = ", ".join(" ".join(item.span.text.split()) for item in items)
+            short = len(written) <= _LONGEST_QUOTE and "(" not in written
             yield misplaced(
                 "round brackets make no list",
                 node.span,
                 "not a list",
                 "a list of int stands in square brackets; `( )` only groups",
-                f"write `[{written}]`" if len(written) <= _LONGEST_QUOTE else "write `[` and `]`",
+                f"write `[{written}]`" if short else "write `[` and `]`",
             )
         case Pipe() | Repeat() | Dots():
             hint = "write an expression of numbers"

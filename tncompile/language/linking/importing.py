@@ -43,6 +43,19 @@ def library_files() -> tuple[str, ...]:
     return tuple(f"std/{path.name}" for path in sorted(LIBRARY.glob("*.tn")))
 
 
+def named_in_library(source: SourceFile) -> SourceFile:
+    """The text under its name in an import, where it is a file of the library."""
+    path = Path(source.name)
+    if not path.is_absolute() or not path.is_relative_to(LIBRARY):
+        return source
+    return SourceFile(_name_in_library(path), source.text)
+
+
+def _name_in_library(path: Path) -> str:
+    """`std/…` instead of where the library is installed."""
+    return f"std/{path.relative_to(LIBRARY).as_posix()}"
+
+
 def find_import(written: String, importer: SourceFile, location: Location) -> Found:
     """The file that `written` names beside `importer`; TN206 or TN103 in a `CompileError`."""
     text = written.value
@@ -72,12 +85,9 @@ def find_import(written: String, importer: SourceFile, location: Location) -> Fo
 
 
 def _shown_name(path: Path, text: str, importer: SourceFile) -> str:
-    """What diagnostics call an imported file: a file of the library never by where it is installed.
-
-    Others are named as seen from where the importer is.
-    """
+    """What diagnostics call an imported file: its place beside the importer, or in the library."""
     if path.is_relative_to(LIBRARY):
-        return f"std/{path.relative_to(LIBRARY).as_posix()}"
+        return _name_in_library(path)
     return posixpath.normpath(posixpath.join(posixpath.dirname(importer.name), text))
 
 

@@ -9,7 +9,7 @@ from tncompile.language.checking import check_block
 from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
 from tncompile.language.linking.files import File
-from tncompile.language.linking.importing import Found, Location, find_import
+from tncompile.language.linking.importing import Found, Location, find_import, named_in_library
 from tncompile.language.linking.instances import link_instance, resolve_instances
 from tncompile.language.linking.usage import blocks_used
 from tncompile.language.parsing import parse
@@ -36,8 +36,9 @@ def link(
     Imports are looked up in `folder` (by default the root) and stay under `root` (by default the
     folder); without either, only the library can be imported. Raises `CompileError`.
     """
-    program = parse(source)
     here = folder if folder is not None else root
+    source = named_in_library(source)
+    program = parse(source)
     location = Location(here, root if root is not None else folder)
     stack = () if here is None else ((here / Path(source.name).name).resolve(),)
     linker = Linker()

@@ -114,7 +114,9 @@ class Matched:
                 "missing argument" if len(missing) == 1 else "missing arguments",
                 secondary=tuple(label for label in declared[:6] if label.span != first),
                 notes=("a parameter without a default has to be given",),
-                hint=f"write `{self.block.name.text}({written})`",
+                hint=f"add `{written}`"
+                if self.given or self.failed
+                else f"write `{self.block.name.text}({written})`",
             )
         )
 

@@ -31,6 +31,8 @@ from tncompile.language.resolving.networks import resolve_network
 from tncompile.language.source import Span
 from tncompile.language.syntax import Block, Call
 
+_DECLARE = "declare a block: `network N(d: int = 4) { … }`"
+
 
 def resolve(
     linked: LinkedProgram, target: str, arguments: Mapping[str, object] | None = None
@@ -47,31 +49,30 @@ def resolve(
     written = call.arguments if call is not None else ()
     if block.name in linked.instances and not written and not arguments:
         return linked.instances[block.name]
-    problems = Problems()
     definition = _definition(block)
     if block.given is not None:
-        _refuse_arguments(block, bool(written or arguments), problems)
-        return _resolved(block, block.given, block.declared)
+        _refuse_arguments(block, bool(written or arguments))
+        try:
+            return resolve_network(definition, block.given, block.name, block.doc, instance=True)
+        except CompileError as error:
+            raise _labelled(error, block.declared, block.given) from None
+    problems = Problems()
     matched = Matched(definition, None, problems, Suggestions())
-    match_call(matched, written)
-    match_values(matched, arguments or {})
-    matched.check_missing()
-    problems.raise_errors()
-    return _resolved(block, matched.given, call.span if call and block.imported else None)
-
-
-def _resolved(
-    block: LinkedBlock, given: Mapping[str, Given], caller: Span | None
-) -> ResolvedNetwork:
-    """The network; what is wrong in it is labelled at `caller`, None where there is no such place."""
-    definition = _definition(block)
-    instance = block.given is not None
     try:
-        return resolve_network(definition, given, block.name, block.doc, instance=instance)
+        match_call(matched, written)
+        match_values(matched, arguments or {})
+        matched.check_missing()
+        problems.raise_errors()
+        return resolve_network(definition, matched.given, block.name, block.doc)
     except CompileError as error:
-        if caller is None:
+        if call is None or not block.imported:
             raise
-        raise CompileError(tuple(called_from(caller, given, error.diagnostics))) from None
+        raise _labelled(error, call.span, matched.given) from None
+
+
+def _labelled(error: CompileError, caller: Span, given: Mapping[str, Given]) -> CompileError:
+    """The error with labels where the block is called."""
+    return CompileError(tuple(called_from(caller, given, error.diagnostics)))
 
 
 def _definition(block: LinkedBlock) -> Block:
@@ -80,9 +81,9 @@ def _definition(block: LinkedBlock) -> Block:
     raise InternalError(f"`{block.name}` is a network without a definition")
 
 
-def _refuse_arguments(block: LinkedBlock, given: bool, problems: Problems) -> None:
+def _refuse_arguments(block: LinkedBlock, given: bool) -> None:
     if given:
-        problems.add(
+        raise_one(
             problem(
                 Code.WRONG_ARGUMENT,
                 f"`{block.name}` is a named instance and takes no arguments",
@@ -92,7 +93,6 @@ def _refuse_arguments(block: LinkedBlock, given: bool, problems: Problems) -> No
                 hint="name the block behind it instead",
             )
         )
-        problems.raise_errors()
 
 
 def _only_block(linked: LinkedProgram) -> LinkedBlock:
@@ -104,6 +104,11 @@ def _only_block(linked: LinkedProgram) -> LinkedBlock:
     message = (
         "several blocks: one of them has to be named" if own else "there is no block to compile"
     )
+    hint = _DECLARE
+    if own:
+        hint = f"name it: `{_suggested(own)}`"
+    elif linked.blocks:
+        hint = f"name an imported block: `{_suggested(tuple(linked.blocks.values()))}`"
     raise_one(
         problem(
             Code.UNKNOWN_NAME,
@@ -113,9 +118,7 @@ def _only_block(linked: LinkedProgram) -> LinkedBlock:
             notes=(
                 f"the blocks of this file: {listed(names)}" if own else "the file declares none",
             ),
-            hint=f"name it: `{_suggested(own)}`"
-            if own
-            else "name an imported block, or declare one",
+            hint=hint,
         )
     )
     raise InternalError("a file with one block needs no target")
@@ -148,7 +151,7 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
     if text in linked.blocks:
         return linked.blocks[text]
     close = Suggestions().closest(text, tuple(linked.blocks))
-    known, hint = "the file has no blocks", "declare a block: `network N(d: int = 4) { … }`"
+    known, hint = "the file has no blocks", _DECLARE
     if linked.blocks:
         known = f"known here: {listed(linked.blocks)}"
         hint = f"did you mean `{close}`?" if close else "name one of these"
