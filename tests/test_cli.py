@@ -89,6 +89,58 @@ def test_check_leaves_blocks_that_need_arguments(
     assert run(["check", "open.tn"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (MAP.replace("d: int = 4", "d: int"), " (1 block needs arguments: --with 'NAME("),
+        (TWO.replace("d: int = 4", "d: int"), " (2 blocks need arguments: --with 'NAME("),
+        ("# nothing\n", " (no blocks in it)"),
+    ],
+)
+def test_check_says_what_it_left_out(
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str, note: str
+) -> None:
+    (folder / "open.tn").write_text(text, encoding="utf-8")
+    assert run(["check", "open.tn"]) == 0
+    assert f"1 file checked: no errors{note}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["check", "fmt"])
+def test_a_file_that_is_missing_does_not_keep_others_back(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (folder / "broken.tn").write_text("network N( {", encoding="utf-8")
+    assert run([command, "missing.tn", "broken.tn", "map.tn"]) == 2
+    err = capsys.readouterr().err
+    assert "error: cannot read missing.tn: no such file" in err
+    assert "error[TN1" in err
+    assert command == "fmt" or "2 files checked: 1 error" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("arguments", ["compile map.tn", "cost map.tn --json", "--help"])
+def test_standard_output_that_is_full(folder: Path, arguments: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tncompile.cli", *arguments.split()],
+            cwd=folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: cannot write to standard output: no space left on device\n"
+
+
+def test_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    for held, wanted in ((None, 100), ("60", 100), ("160", 160)):
+        monkeypatch.delenv("COLUMNS", raising=False)
+        if held:
+            monkeypatch.setenv("COLUMNS", held)
+        assert writing.columns() == wanted
+
+
 def test_compile_to_standard_output_and_to_a_file(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,7 +179,7 @@ def test_nothing_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def fails(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing.os, "replace", fails)
+    monkeypatch.setattr("tncompile.files.os.replace", fails)
     assert run(["compile", "map.tn", "-o", "out.py"]) == 2
     assert (folder / "out.py").read_text() == "old"
     assert not list(folder.glob(".out*"))
@@ -437,8 +489,17 @@ def test_a_lock_is_kept_used_and_said_to_be_stale(
 ) -> None:
     assert run(["compile", "map.tn", "--lock", "-o", "one.py"]) == 0
     assert (folder / "map.tnlock").exists()
+    (folder / "plain").touch()
+    expected = stat.S_IMODE((folder / "plain").stat().st_mode)
+    assert stat.S_IMODE((folder / "map.tnlock").stat().st_mode) == expected
     assert run(["compile", "map.tn", "-o", "two.py"]) == 0
     assert (folder / "one.py").read_bytes() == (folder / "two.py").read_bytes()
+    (folder / "map.tn").write_text(MAP.replace("tensor W", "tensor V"), encoding="utf-8")
+    capsys.readouterr()
+    assert run(["compile", "map.tn", "-o", "two.py"]) == 0
+    assert "a new one was searched (--lock keeps it)" in capsys.readouterr().err
+    assert run(["compile", "map.tn", "--lock", "-o", "two.py"]) == 0
+    assert "a new one was searched and kept" in capsys.readouterr().err
     (folder / "map.tnlock").write_text("{}", encoding="utf-8")
     assert run(["cost", "map.tn"]) == 2
     assert "corrupt" in capsys.readouterr().err

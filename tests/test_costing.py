@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
+import tncompile
 from tests import small_networks as small
+from tncompile.lowering import lower
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning import BUILTIN, Cost, cost, plan
-from tncompile.planning.costing import Figures
+from tncompile.planning.costing import Crossing, Figures
 from tncompile.planning.machine import MachineProfile, read_profile, write_profile
 from tncompile.planning.table import bytes_text, count_text, seconds_text
+from tncompile.planning.tracing import trace
 
 FIGURES = [
     "multiply_adds",
@@ -27,6 +31,8 @@ FIGURES = [
     "parameters",
     "dense_parameters",
     "dense_flops",
+    "dense_seconds",
+    "dense_peak_bytes",
     "compression",
 ]
 
@@ -89,8 +95,10 @@ def test_a_low_rank_layer_by_hand() -> None:
 def test_numbers_are_finite_json(name: str) -> None:
     held = made_cost(NETWORKS[name])
     stored = json.loads(json.dumps(held.to_dict(), allow_nan=False))
-    for figures in (stored["inference"], stored["training"], *stored["alternatives"].values()):
+    others = [one for held in stored["alternatives"].values() for one in held.values()]
+    for figures in (stored["inference"], stored["training"], *others):
         assert list(figures) == FIGURES
+    assert list(stored["alternatives"]) == ["inference", "training"]
     for step in stored["steps"]:
         keys = {"result", "left", "right", "indices", "multiply_adds", "bytes", "share"}
         assert keys <= set(step)
@@ -160,6 +168,96 @@ def test_the_table_shows_the_contraction() -> None:
     assert "8.0 ×" in text
 
 
+def test_the_table_is_of_one_mode() -> None:
+    held = made_cost(small.mpo([8, 8], [8, 8], 16), 16)
+    assert str(held) == held.table()
+    forward, training = held.table(), held.table(training=True)
+    assert "inference time" in forward
+    assert "\na forward pass      " in forward
+    assert "training time" in training
+    assert "\na training step      " in training
+    assert "at a batch of 16 (the product of the leading axes `...`)" in forward
+    assert max(map(len, held.table(width=300).split("\n"))) > 0
+
+
+def test_alternatives_of_each_mode_are_extremes() -> None:
+    held = made_cost(small.ring([4] * 5, [4] * 5, 4), 256)
+    for mode, plan_figures in (("inference", held.inference), ("training", held.training)):
+        others = held.compared[mode]
+        assert others["FLOP-optimal"].flops == min(f.flops for f in others.values())
+        assert others["FLOP-optimal"].flops <= plan_figures.flops
+        assert others["memory-optimal"].peak_bytes <= plan_figures.peak_bytes
+
+
+def test_the_dense_layer_is_predicted_as_such() -> None:
+    network = small.low_rank(512, 256, 8)
+    held = made_cost(network, 64)
+    forward, training = held.inference, held.training
+    rate = BUILTIN.gemm_rate(64)
+    due = BUILTIN.call + 2 * 64 * 512 * 256 / rate
+    assert forward.dense_seconds == pytest.approx(due)
+    assert training.dense_flops == 2 * (forward.dense_flops or 0)
+    assert due < (training.dense_seconds or 0) < 4 * due
+    assert "dense layer, like nn.Linear" in held.table()
+
+
+def test_one_weight_is_the_dense_one() -> None:
+    network = small.make_network(
+        {"i": 6, "o": 4}, {"x": [DOTS, "i"]}, {"A": ["i", "o"]}, [DOTS, "o"]
+    )
+    held = made_cost(network)
+    assert held.compared["training"]["materialize dense"] == held.training
+    assert held.reasons == {}
+
+
+def test_ids_are_looked_up() -> None:
+    spec = tncompile.loads('import "std/embedding.tn" { TTEmbedding }')
+    held = spec.instantiate("TTEmbedding", rows=[10, 10], columns=[4, 4]).cost()
+    text = held.table()
+    assert "a table of 1,600 numbers, 6.25 KiB: looked up, no products" in text
+    assert "dense layer, like nn.Embedding" in text
+    assert "materialize dense" not in text
+    assert held.crossings["dense layer"].faster_from == 1
+    assert "A dense layer is faster at every batch size." in text
+    assert held.reasons == {}
+
+
+def test_what_is_missing_has_a_reason() -> None:
+    held = made_cost(small.mps(40, 2, 5, 3))
+    assert set(held.reasons) == {"materialize dense", "dense layer"}
+    assert "No dense layer: a dense weight of 5.50 T numbers is more than" in str(held)
+    assert "out of reach" not in str(held)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_forward_of_a_training_step_takes_what_a_forward_pass_takes(network: str) -> None:
+    held = NETWORKS[network]
+    main = plan(held, batch=32).main
+    program = lower(held, main.tree, sizes=main.sizes)
+    inference = trace(held, program, main.sizes, BUILTIN, training=False)
+    training = trace(held, program, main.sizes, BUILTIN, training=True)
+    assert inference.forward == training.forward
+
+
+def test_equal_crossings_are_said_once() -> None:
+    held = made_cost(small.ring([4] * 5, [4] * 5, 4), 256)
+    twice = {"materialize dense": Crossing(411), "FLOP-optimal": Crossing(411)}
+    text = replace(held, crossed={"inference": twice}).table()
+    assert "Materialize dense and FLOP-optimal are faster from batch 411 on." in text
+
+
+def test_crossings_in_words() -> None:
+    held = made_cost(small.low_rank(48, 32, 6))
+    for crossing, words in (
+        (Crossing(1), "at every batch size"),
+        (Crossing(1, 9), "up to batch 9"),
+        (Crossing(100, 9), "up to batch 9 and from batch 100 on"),
+        (Crossing(5, 90), "from batch 5 to 90"),
+    ):
+        text = replace(held, crossed={"inference": {"dense layer": crossing}}).table()
+        assert f"A dense layer is faster {words}." in text
+
+
 def test_inputs_without_batch_axes_are_planned_as_such() -> None:
     network = small.make_network(
         {"i": 600, "o": 400, "r": 20}, {"x": ["i"]}, {"A": ["i", "r"], "B": ["r", "o"]}, ["o"]
@@ -182,11 +280,11 @@ def test_figures_of_no_input_are_those_of_the_tensor() -> None:
 def test_numbers_as_text() -> None:
     assert count_text(999_999) == "999,999"
     assert count_text(1_000_000) == "1.00 M"
-    assert count_text(2**784) == "1.0e236"
-    assert bytes_text(1023) == "1023 B"
+    assert count_text(2**784) == "1.02e236"
+    assert bytes_text(1023) == "1,023 B"
     assert bytes_text(1024) == "1.00 KiB"
-    assert seconds_text(1e-9) == "0.0 µs"
-    assert seconds_text(90.0) == "90.00 s"
+    assert seconds_text(1e-9) == "0.0010 µs"
+    assert seconds_text(90.0) == "90.0 s"
 
 
 def test_figures_keep_their_order() -> None:

@@ -77,6 +77,17 @@ def test_a_code_is_found_however_written(code: str) -> None:
     assert explain(code).startswith("# TN401: bond without exactly two ends\n")
 
 
+def test_examples_are_shown_with_their_names() -> None:
+    for code in pages():
+        shown = explain(code)
+        assert [line for line in shown.splitlines() if line in ("Wrong:", "Right:")] == [
+            "Wrong:",
+            "Right:",
+        ][: len(examples(code))]
+        assert "# instantiate: N()" not in shown
+    assert "# instantiate: N(d = 4)" in explain("TN301")
+
+
 @pytest.mark.parametrize(("code", "near"), [("TN403x", "TN403"), ("TN999", "TN900"), ("", "TN")])
 def test_an_unknown_code_names_the_closest(code: str, near: str) -> None:
     with pytest.raises(ValueError, match=f"the closest is {near}"):

@@ -17,7 +17,7 @@ FUNCTIONS = re.findall(r"^\| `.*? \| `([^`]+)` \| `([^`]+)` \|$", PAGE, re.MULTI
 
 def _name(text: str) -> str:
     """The last block that a file declares."""
-    return re.findall(r"^network (\w+)", text, re.MULTILINE)[-1]
+    return [found[1] for found in re.finditer(r"^network (\w+)", text, re.MULTILINE)][-1]
 
 
 def _comment(text: str, word: str) -> str | None:
@@ -84,6 +84,14 @@ def test_functions_give_the_values_of_the_table(call: str, value: str) -> None:
       output y(i[*])
     }}"""
     tncompile.loads(text.format(call=call, value=value)).instantiate("N")
+    wrong = f"{value} + [1]" if value.startswith("[") else f"{value} + 1"
+    spec = tncompile.loads(text.format(call=call, value=wrong))
     with pytest.raises(tncompile.CompileError, match="TN302"):
-        wrong = f"{value} + [1]" if value.startswith("[") else f"{value} + 1"
-        tncompile.loads(text.format(call=call, value=wrong)).instantiate("N")
+        spec.instantiate("N")
+
+
+def test_python_of_the_page_runs() -> None:
+    (script,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {}
+    exec(script, names)
+    assert isinstance(names["layer"], torch.nn.Module)

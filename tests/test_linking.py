@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tncompile.language.diagnostics import CompileError
+from tncompile.language.diagnostics import CompileError, Diagnostic
 from tncompile.language.linked import LinkedProgram
 from tncompile.language.linking import link
-from tncompile.language.linking.importing import decode
+from tncompile.language.linking.importing import LIBRARY, decode
 from tncompile.language.resolving import resolve
 from tncompile.language.source import SourceFile
 
@@ -162,3 +162,62 @@ def test_bytes_that_are_not_utf8() -> None:
     with pytest.raises(CompileError) as caught:
         decode("é".encode("latin-1"), "a.tn")
     assert [d.code for d in caught.value.diagnostics] == ["TN103"]
+
+
+STD = 'import "std/linear.tn" { MPO }\n'
+
+
+def diagnostics(text: str, target: str | None = None) -> tuple[Diagnostic, ...]:
+    try:
+        file = linked(text)
+        if target is not None:
+            resolve(file, target)
+    except CompileError as error:
+        return error.diagnostics
+    return ()
+
+
+def test_a_mistake_in_an_imported_block_is_labelled_where_it_is_instantiated() -> None:
+    (found,) = diagnostics(STD + "network V = MPO(ins = [4, 4], outs = [4, 4], inputs = 17)\n")
+    assert found.primary.span.source.name == "std/linear.tn"
+    (label,) = found.secondary
+    assert (label.text, label.span.text, label.span.line) == ("instantiated here", "V", 2)
+    assert label.span.source is not found.primary.span.source
+
+
+@pytest.mark.parametrize(
+    "target", ["MPO(ins = [4], outs = [4], inputs = 17)", "MPO(ins = [4])", "MPO(ins = 4)"]
+)
+def test_a_mistake_in_an_imported_block_is_labelled_in_the_target(target: str) -> None:
+    (found,) = diagnostics(STD, target)
+    assert found.primary.span.source.name == "std/linear.tn"
+    assert found.secondary[-1].text == "instantiated here"
+    assert found.secondary[-1].span.text == target
+
+
+INSTANCE = (
+    "network N(d: int = 2, r: int = 1) {\n  index i = d, o = d - r\n  input x(i)\n"
+    "  tensor A(i, o)\n  output y(o)\n}\nnetwork M = N"
+)
+
+
+def test_a_mistake_that_an_instance_makes_is_labelled_at_it() -> None:
+    (found,) = diagnostics(INSTANCE + "(r = 2)\n")
+    assert [(label.text, label.span.line) for label in found.secondary] == [
+        ("`d` is 2", 1),  # a default
+        ("instantiated here", 7),
+    ]
+    (found,) = diagnostics(INSTANCE.replace("r: int = 1", "r: int = 2") + "\n")
+    assert [label.text for label in found.secondary] == ["`d` is 2"]  # the block's own mistake
+    required = INSTANCE.replace("  input", '  require r < 2, "small"\n  input')
+    (found,) = diagnostics(required + "(r = 2)\n")
+    assert [label.text for label in found.secondary] == ["`r` is 2"]  # labelled already
+
+
+def test_the_library_is_named_as_in_an_import() -> None:
+    path = LIBRARY / "linear.tn"
+    file = link(SourceFile(str(path), path.read_text(encoding="utf-8")), folder=LIBRARY)
+    assert file.source.name == "std/linear.tn"
+    other = STD.replace("std/", "std/../std/")
+    (found,) = diagnostics(other + "network V = MPO([4], [4], inputs = 17)\n")
+    assert found.primary.span.source.name == "std/linear.tn"

@@ -91,6 +91,14 @@ def test_unknown_options() -> None:
         plan(MPO, batch=())
 
 
+@pytest.mark.parametrize("batch", ["64", 64.0, True, None, (1, "2"), [1, 2.5]])
+def test_a_batch_size_is_an_integer(batch: object) -> None:
+    with pytest.raises(TypeError, match="a batch size is an int, not"):
+        plan(MPO, batch=batch)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the size of `n` is an int, not '3'"):
+        plan(MPO, sizes={"n": "3", "...": 3})  # type: ignore[dict-item]
+
+
 def test_cost_at_another_batch_size() -> None:
     planned = plan(MPO, batch=64)
     assert cost(MPO, planned, batch=64) is planned.main.cost

@@ -193,6 +193,60 @@ def test_targets_that_name_nothing() -> None:
 # ── families and legs ──────────────────────────────────────────────────────────────────────────
 
 
+RING = (
+    "network Ring(ins: int[n], outs: int[n]) {\n"
+    "  index i[k in 0..n] = ins[k], o[k in 0..n] = outs[k]\n"
+    "  input x(i[*])\n  tensor A(i[*], o[*])\n  output y(o[*])\n}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "hint"),
+    [
+        (RING, "Ring(ins = (4, 4), outs = [4, 4])", "write `[4, 4]`"),
+        (RING + "network M = Ring((4, 4), [4, 4])", "M", "write `[4, 4]`"),
+        (RING, "Ring", "write `Ring(ins = …, outs = …)`"),
+        (RING, "Ring(ins = [4])", "add `outs = …`"),
+        (RING + "network M = Ring([4], [4])", "", "name it: `M`"),
+        (RING + RING.replace("Ring", "Chain"), "", "name it: `Ring(ins = …, outs = …)`"),
+        ("", "Foo", "declare a block: `network N(d: int = 4) { … }`"),
+        ("", "", "declare a block: `network N(d: int = 4) { … }`"),
+        ('import "std/linear.tn" { MPO }', "", "name an imported block: `MPO(ins = …, outs = …)`"),
+    ],
+)
+def test_what_to_type_for_a_target(text: str, target: str, hint: str) -> None:
+    (found,) = problems(text, target)
+    assert found.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("legs", "hint"),
+    [
+        ("input x(i)\ntensor A(i, r)\ntensor C(r)\noutput y()", "bond r = …"),
+        ("input x(i)\ntensor A(i, r)\ntensor C(r)\ntensor D(r)\noutput y()", "hyper r = …"),
+        ("input x(i)\ntensor A[k in 0..3](r)\ntensor C(i)\noutput y()", "hyper r = …"),
+        (
+            "input x(i)\ntensor A[k in 0..3](r[k])\ntensor C(r[*])\noutput y()",
+            "bond r[k in 0..n] = …",
+        ),
+        ("input x(r, i)\ntensor A(i)\noutput y(r)", "batch r"),
+        ("input x(r, i)\ntensor A(i, r)\noutput y()", "index r = …"),
+        ("input x(i)\ntensor A(i, r)\noutput y(r)", "index r = …"),
+    ],
+)
+def test_an_unknown_leg_is_declared_as_it_is_used(legs: str, hint: str) -> None:
+    (found,) = problems(f"network N() {{\nindex i = 2\n{legs}\n}}")
+    assert found.hint == f"declare it before: `{hint}`"
+
+
+def test_a_subscript_without_a_family_is_a_star() -> None:
+    text = "network N() {\nindex i[k in 0..3] = 2\ninput x(i[*])\ntensor A(%s)\noutput y(%s)\n}"
+    (found,) = problems(text % ("i[*]", "i[k]"))
+    assert found.hint == "write `i[*]` for all members"
+    (found,) = problems(text % ("i[k]", "i[*]"))
+    assert found.hint == "write `i[*]` for all members, or make a family: `tensor A[k in 0..n](…)`"
+
+
 def test_open_boundaries_and_groups() -> None:
     resolved = network(LISTS, ins=[4, 8, 2], outs=[2, 3, 5])
     assert [tuple(p.shape) for p in resolved.parameters] == [

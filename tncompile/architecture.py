@@ -101,6 +101,11 @@ class Architecture:
         return f"Architecture({self._resolved.target})"
 
     @property
+    def keeps_lock(self) -> bool:
+        """Whether plans that are searched are stored in the lock file."""
+        return self._keeps_lock
+
+    @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """What is odd about the network without being wrong."""
         return self._resolved.warnings
@@ -143,8 +148,12 @@ class Architecture:
         """
         from tncompile.compiler import Options
 
-        held = (batch,) if isinstance(batch, int) else tuple(batch)
-        named = tuple(sorted((sizes or {}).items()))
+        from tncompile.planning.problem import batch_sizes, whole
+
+        held = batch_sizes(batch)
+        named = tuple(
+            sorted((name, whole(f"the size of `{name}`", n)) for name, n in (sizes or {}).items())
+        )
         options = Options(held, named, minimize, search, memory_limit)
         return self._planned(options)
 

@@ -16,7 +16,7 @@ from tncompile.cli.costing import COST
 from tncompile.cli.explaining import EXPLAIN
 from tncompile.cli.formatting import FMT
 from tncompile.cli.listing import BLOCKS
-from tncompile.cli.writing import UsageError, report, say, show, use_utf8
+from tncompile.cli.writing import OutputError, UsageError, flush, report, say, show, use_utf8
 from tncompile.language.diagnostics import CompileError
 from tncompile.language.spelling import closest
 
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     use_utf8()
     try:
         code = _dispatch(arguments)
-        sys.stdout.flush()
+        flush()
         return code
     except SystemExit as ended:  # argparse, after help or a usage error
         return ended.code if isinstance(ended.code, int) else FINE
@@ -48,11 +48,20 @@ def run(arguments: Sequence[str]) -> int:
         say("interrupted")
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go()
         return BROKEN_PIPE
+    except OutputError as error:
+        say(f"error: {error}")
+        _let_go()
+        return WRONG_USAGE
     except Exception as error:
         _own_up(error)
         return OUR_BUG
+
+
+def _let_go() -> None:
+    """Send what standard output still holds nowhere, so that the interpreter's end is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tncompile.cli.command import FINE, WRONG_PROGRAM, Command, add_file, add_root
+from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file, add_root
 from tncompile.cli.reading import link_file
-from tncompile.cli.writing import report, say, show
+from tncompile.cli.writing import UsageError, report, say, show
 from tncompile.language.diagnostics import CompileError, Diagnostic
 
 
@@ -28,7 +29,8 @@ CHECK = Command(
     "check",
     "Find what is wrong in files: all problems at once, each at its place.",
     "Every network whose parameters all have defaults is instantiated; --with names a call for\n"
-    "the others. Warnings are shown and do not count. The exit code is 1 where there are errors.",
+    "the others. Warnings are shown and do not count. The exit code is 1 where there are errors,\n"
+    "2 where a file cannot be read: the others are checked all the same.",
     (
         "tncompile check std/linear.tn",
         "tncompile check std/linear.tn --with 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)'",
@@ -40,7 +42,18 @@ CHECK = Command(
 
 def check(files: Sequence[str], target: str | None, root: str | None, *, as_json: bool) -> int:
     """Report the problems of all files."""
-    found = [diagnostic for name in files for diagnostic in problems(name, target, root)]
+    found: list[Diagnostic] = []
+    blocks = waiting = unread = 0
+    for name in files:
+        try:
+            checked = problems(name, target, root)
+        except UsageError as error:
+            say(f"error: {error}")
+            unread += 1
+            continue
+        found += checked.found
+        blocks += checked.blocks
+        waiting += checked.waiting
     errors = sum(diagnostic.severity == "error" for diagnostic in found)
     if as_json:
         import json
@@ -50,35 +63,64 @@ def check(files: Sequence[str], target: str | None, root: str | None, *, as_json
         show(json.dumps(to_json(tuple(found)), indent=2, ensure_ascii=False))
     else:
         report(found)
-        say(_summary(len(files), errors, len(found) - errors))
+        if read := len(files) - unread:
+            say(_summary(read, errors, len(found) - errors) + _note(blocks, waiting))
+    if unread:
+        return WRONG_USAGE
     return WRONG_PROGRAM if errors else FINE
 
 
-def problems(name: str, target: str | None, root: str | None) -> tuple[Diagnostic, ...]:
-    """Errors and warnings of one file, in order, none of them twice."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Errors and warnings of one file; how many blocks it declares, and how many need arguments."""
+
+    found: tuple[Diagnostic, ...]
+    blocks: int
+    waiting: int
+
+
+def problems(name: str, target: str | None, root: str | None) -> Checked:
+    """What is wrong with one file, in order, nothing twice.
+
+    Raises `UsageError` where it cannot be read.
+    """
     from tncompile.language.resolving import resolve
 
     try:
         linked = link_file(name, root)
     except CompileError as error:
-        return error.diagnostics
+        return Checked(error.diagnostics, 1, 0)  # nothing is known of its blocks
     found = [*linked.warnings]
     for instance in linked.instances.values():
         found.extend(instance.warnings)
+    own = [block for block in linked.blocks.values() if not block.imported]
+    bare = [block for block in own if block.kind == "network" and block.given is None]
     ready = [
         block.name
-        for block in linked.blocks.values()
-        if block.kind == "network"
-        and not block.imported
-        and block.given is None
-        and all(parameter.default is not None for parameter in block.parameters)
+        for block in bare
+        if all(parameter.default is not None for parameter in block.parameters)
     ]
     for call in [target] if target is not None else ready:
         try:
             found.extend(resolve(linked, call).warnings)
         except CompileError as error:
             found.extend(error.diagnostics)
-    return tuple(sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
+    waiting = len(bare) - len(ready) if target is None else 0
+    return Checked(tuple(sorted(dict.fromkeys(found), key=Diagnostic.sort_key)), len(own), waiting)
+
+
+def _note(blocks: int, waiting: int) -> str:
+    """What was not looked into.
+
+    >>> _note(3, 2)
+    " (2 blocks need arguments: --with 'NAME(…)' instantiates one)"
+    """
+    if not blocks:
+        return " (no blocks in it)"
+    if not waiting:
+        return ""
+    verb = "needs" if waiting == 1 else "need"
+    return f" ({_count(waiting, 'block')} {verb} arguments: --with 'NAME(…)' instantiates one)"
 
 
 def _summary(files: int, errors: int, warnings: int) -> str:

@@ -16,7 +16,7 @@ from tncompile.cli.command import (
 )
 from tncompile.cli.reading import instantiate, plan_noted
 from tncompile.cli.waiting import waiting
-from tncompile.cli.writing import UsageError, show
+from tncompile.cli.writing import UsageError, columns, show
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -33,7 +33,9 @@ def _configure(parser: ArgumentParser) -> None:
         help="the size of an axis declared with `batch`; may be given several times",
     )
     parser.add_argument(
-        "--training", action="store_true", help="a training step: forward and backward"
+        "--training",
+        action="store_true",
+        help="shares and alternatives of a training step, not of a forward pass",
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON, for tools")
     add_search(parser)
@@ -58,7 +60,7 @@ def _run(given: Namespace) -> int:
 
         show(json.dumps(found.to_dict(), indent=2))
     else:
-        show(found.table(training=given.training))
+        show(found.table(training=given.training, width=columns()))
     return FINE
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from tncompile.cli.command import FINE, WRONG_PROGRAM, Command, add_file
+from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file
 from tncompile.cli.reading import STANDARD_INPUT, read_source
-from tncompile.cli.writing import report, say, show, write_file
+from tncompile.cli.writing import UsageError, report, say, show, write_file
 from tncompile.language.diagnostics import CompileError
 
 
@@ -26,7 +26,8 @@ FMT = Command(
     "fmt",
     "Rewrite files in the canonical layout, comments kept.",
     "Standard input is formatted to standard output. With --check the exit code is 1 where a file\n"
-    "would change. A file with a syntax error is reported and left alone.",
+    "would change. A file with a syntax error is reported and left alone;\n"
+    "the exit code is 2 where one cannot be read. The others are formatted all the same.",
     (
         "tncompile fmt --check std/linear.tn",
         "echo 'network N(){index i=2 input x(i) tensor A(i) output y()}' | tncompile fmt -",
@@ -38,13 +39,17 @@ FMT = Command(
 
 def fmt(files: Sequence[str], *, only_check: bool) -> int:
     """Format files in place, or name those that would change."""
-    failed = changed = 0
+    failed = changed = unread = 0
     for name in files:
         try:
             before, after = _formatted(name)
         except CompileError as error:
             report(error.diagnostics)
             failed += 1
+            continue
+        except UsageError as error:
+            say(f"error: {error}")
+            unread += 1
             continue
         changed += before != after
         if name == STANDARD_INPUT and not only_check:
@@ -54,6 +59,8 @@ def fmt(files: Sequence[str], *, only_check: bool) -> int:
         elif before != after:
             write_file(name, after)
             say(f"formatted {name}")
+    if unread:
+        return WRONG_USAGE
     return WRONG_PROGRAM if failed or (only_check and changed) else FINE
 
 

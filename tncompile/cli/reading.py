@@ -111,6 +111,7 @@ def plan_noted(architecture: Architecture, plan: Callable[[], T]) -> T:
         raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"cannot keep the lock file: {reason(error)}") from error
+    kept = " and kept" if architecture.keeps_lock else " (--lock keeps it)"
     for note in architecture.notes:
-        say(f"note: {note}; a new one was searched (--lock keeps it)")
+        say(f"note: {note}; a new one was searched{kept}")
     return made

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
+from tncompile.files import replace_file
 from tncompile.language.diagnostics import Diagnostic
 
 
 class UsageError(Exception):
     """The command was called wrongly, or a file cannot be read or written: exit code 2."""
+
+
+class OutputError(Exception):
+    """Standard output takes no more, as on a full disk: exit code 2."""
 
 
 def use_utf8() -> None:
@@ -31,7 +36,28 @@ def wants_color(stream: TextIO) -> bool:
 
 def show(text: str) -> None:
     """A result, on standard output, with a line break at its end."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    _printing(lambda: sys.stdout.write(text if text.endswith("\n") else text + "\n"))
+
+
+def flush() -> None:
+    """Let standard output out. Raises `OutputError` where it takes no more."""
+    _printing(sys.stdout.flush)
+
+
+def _printing(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {reason(error)}") from error
+
+
+def columns() -> int:
+    """The columns that a table may take: 100, more on a wider terminal or where COLUMNS says so."""
+    if not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
+        return 100
+    return max(100, shutil.get_terminal_size((100, 24)).columns)
 
 
 def say(text: str) -> None:
@@ -64,30 +90,9 @@ def write_file(name: str, text: str) -> None:
         if target.exists() and not target.is_file():  # /dev/null, a pipe: nothing to replace
             target.write_text(text, encoding="utf-8", newline="\n")
         else:
-            _replace(target, text)
+            replace_file(target, text)
     except OSError as error:
         raise UsageError(f"cannot write {name}: {reason(error)}") from error
-
-
-def _replace(target: Path, text: str) -> None:
-    """Write beside `target`, then move onto it, with the permissions it has or would have."""
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    """The mask for new files; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def reason(error: OSError) -> str:

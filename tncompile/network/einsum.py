@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics import CompileError
@@ -58,6 +58,12 @@ def from_einsum(equation: str, *shapes: Shape, inputs: int = 1, name: str = "Ein
       output y(b, o)
     }
     """
+    if not isinstance(equation, str):
+        raise TypeError(f"an einsum equation is a str, not {type(equation).__name__}")
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a network is a str, not {type(name).__name__}")
+    if not isinstance(inputs, int):
+        raise TypeError(f"inputs is an int, not {type(inputs).__name__}")
     if not _is_name(name):
         raise ValueError(f"{name!r} is no name for a network: letters, digits and `_`, no keyword")
     parsed = _with_sizes(_parse(equation), shapes)
@@ -152,6 +158,10 @@ def _with_sizes(equation: Equation, shapes: tuple[Shape, ...]) -> Equation:
         )
     operands: list[Operand] = []
     for number, (operand, shape) in enumerate(zip(equation.operands, shapes, strict=True), start=1):
+        if isinstance(shape, str) or not isinstance(shape, Iterable):
+            raise equation.error(
+                f"the shape of operand {number} is a tuple of sizes, not {shape!r}", operand.start
+            )
         sizes = tuple(shape)
         if len(sizes) != len(operand.letters):
             hint = " (a shape leaves `...` out)" if operand.dots is not None else ""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,11 +11,13 @@ from tncompile.network.contraction import operands
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.candidates import DENSE_LIMIT, MATERIALIZE, STRAIGHT, Candidate, candidates
 from tncompile.planning.costing import Cost, Crossing, Figures, Mode, cost_steps, figures
+from tncompile.planning.crossing import Clock, crossing
 from tncompile.planning.dense import dense_map, dense_run
 from tncompile.planning.machine import BUILTIN, MachineProfile
 from tncompile.planning.plans import ContractionPlan, Variant
-from tncompile.planning.problem import runtime_sizes, state
+from tncompile.planning.problem import batch_sizes, runtime_sizes, state
 from tncompile.planning.search import EFFORTS, Progress
+from tncompile.planning.table import count_text
 from tncompile.planning.tracing import Trace, trace
 
 Minimize = Literal["time", "flops", "memory"]
@@ -24,16 +25,13 @@ Minimize = Literal["time", "flops", "memory"]
 FLOP_OPTIMAL = "FLOP-optimal"
 MEMORY_OPTIMAL = "memory-optimal"
 DENSE = "dense layer"
-"""The dense map as one layer of torch: no order of contraction, but what a network competes with."""
+"""The dense map as one layer of torch: no order of contraction, but what it competes with."""
 
 MODES: tuple[Mode, ...] = ("inference", "training")
 
-LARGEST_BATCH = 2**20
-"""Crossings are looked for up to this batch size …"""
-
 CROSSING_TENSORS = 100
-"""… in networks of at most this many tensors: it takes some forty traces. In larger ones the
-extremes of one mode stand for those of the other."""
+"""Crossings are looked for in networks of at most this many tensors: it takes some forty traces.
+In larger ones the extremes of one mode stand for those of the other."""
 
 
 class NoPlanError(Exception):
@@ -74,9 +72,7 @@ def plan(
         raise ValueError(f"search is one of {', '.join(EFFORTS)}, not {search!r}")
     if minimize not in ("time", "flops", "memory"):
         raise ValueError(f"minimize is one of time, flops, memory, not {minimize!r}")
-    wanted = (batch,) if isinstance(batch, int) else tuple(batch)
-    if not wanted:
-        raise ValueError("a plan needs at least one batch size")
+    wanted = batch_sizes(batch)
     judge = _Judge(network, dict(sizes or {}), minimize, training, search, profile, memory_limit)
     reports = _shared_progress(progress, len(wanted))
     variants = [judge.variant(one, report) for one, report in zip(wanted, reports, strict=True)]
@@ -187,9 +183,7 @@ class _Judge:
             training=self._figures(training, "training", runtime),
             steps=cost_steps(self.network, candidate.tree, program, runtime, inference, training),
             compared={
-                mode: {
-                    name: self._figures(one.trace, mode, runtime) for name, one in found.items()
-                }
+                mode: {name: self._figures(one.trace, mode, runtime) for name, one in found.items()}
                 for mode, found in by_mode.items()
             },
             crossed=self._crossings(program, runtime, by_mode),
@@ -238,11 +232,11 @@ class _Judge:
         self, assessed: list[Assessed], mode: Mode, runtime: Mapping[str, int]
     ) -> dict[str, Assessed]:
         """The dense weight, where it is within reach, and the extremes, in a mode."""
-        found = _extremes(assessed)
+        found = _extremes(self.network, assessed)
         if mode == _mode(self.training):
             return found
         seen = assessed if self._small else list({id(one): one for one in found.values()}.values())
-        return _extremes([self._turned(one, mode, runtime) for one in seen])
+        return _extremes(self.network, [self._turned(one, mode, runtime) for one in seen])
 
     def _turned(self, one: Assessed, mode: Mode, runtime: Mapping[str, int]) -> Assessed:
         """A candidate assessed in a mode that the plan was not chosen for."""
@@ -258,7 +252,7 @@ class _Judge:
         if not by_mode or not inputs:
             return
         numbers = dense_map(self.network, runtime).parameters
-        large = f"a dense weight of {_power(numbers)} numbers is more than {DENSE_LIMIT:,}"
+        large = f"a dense weight of {count_text(numbers)} numbers is more than {DENSE_LIMIT:,}"
         looked_up = all(one.integer for one in inputs)
         if not looked_up and not all(MATERIALIZE in found for found in by_mode.values()):
             if any(one.integer for one in inputs):
@@ -288,116 +282,41 @@ class _Judge:
         leading = DOTS if DOTS in runtime else next(iter(runtime), None)
         if leading is None or not self._small:
             return {}
-        clock = _Clock(self, program, leading, runtime, {})
+        clock = Clock(self.network, self.profile, program, leading, runtime, {})
         here = runtime[leading]
         crossed: dict[Mode, dict[str, Crossing]] = {}
         for mode, found in by_mode.items():
             known: dict[int, Crossing] = {id(program): Crossing()}
             for one in found.values():
                 if id(one.program) not in known:
-                    known[id(one.program)] = _crossing(clock.compare(one.program, mode), here)
+                    known[id(one.program)] = crossing(clock.compare(one.program, mode), here)
             crossings = {name: known[id(one.program)] for name, one in found.items()}
             if clock.dense(here, mode) is not None:
-                crossings[DENSE] = _crossing(clock.compare(None, mode), here)
+                crossings[DENSE] = crossing(clock.compare(None, mode), here)
             crossed[mode] = {name: one for name, one in crossings.items() if one != Crossing()}
         return crossed
-
-
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """Predicted times of a plan and its alternatives over the batch size, each program run once.
-
-    The forward part of a training step takes what a forward pass takes.
-    """
-
-    judge: _Judge
-    program: TensorProgram
-    leading: str
-    runtime: Mapping[str, int]
-    known: dict[tuple[int, int], dict[Mode, float]]
-
-    def seconds(self, program: TensorProgram, size: int, mode: Mode) -> float:
-        """The time of a program at a batch size."""
-        if (id(program), size) not in self.known:
-            traced = self.judge._trace(program, self._sizes(size), True)
-            forward = sum(work.seconds for work in traced.forward)
-            both: dict[Mode, float] = {"inference": forward, "training": traced.total.seconds}
-            self.known[id(program), size] = both
-        return self.known[id(program), size][mode]
-
-    def dense(self, size: int, mode: Mode) -> float | None:
-        """The time of the dense layer at a batch size; None where there is none."""
-        judge = self.judge
-        training = mode == "training"
-        run = dense_run(judge.network, self._sizes(size), judge.profile, training=training)
-        return run.seconds if run else None
-
-    def compare(self, other: TensorProgram | None, mode: Mode) -> Callable[[int], bool]:
-        """Whether another program, or the dense layer, is faster than the plan at a batch size."""
-
-        def faster(size: int) -> bool:
-            theirs = self.dense(size, mode) if other is None else self.seconds(other, size, mode)
-            return theirs is not None and theirs < self.seconds(self.program, size, mode)
-
-        return faster
-
-    def _sizes(self, size: int) -> Mapping[str, int]:
-        return {**self.runtime, self.leading: size}
 
 
 def _mode(training: bool) -> Mode:
     return "training" if training else "inference"
 
 
-def _extremes(assessed: list[Assessed]) -> dict[str, Assessed]:
+def _extremes(network: TensorNetwork, assessed: list[Assessed]) -> dict[str, Assessed]:
     """The dense weight, where it was tried, the fewest operations and the least memory."""
     found: dict[str, Assessed] = {}
     for one in assessed:
-        if MATERIALIZE in one.candidate.names or _is_dense(one.candidate):
+        if MATERIALIZE in one.candidate.names or _is_dense(network, one.candidate):
             found.setdefault(MATERIALIZE, one)
     found[FLOP_OPTIMAL] = min(assessed, key=lambda one: (one.flops, one.seconds))
     found[MEMORY_OPTIMAL] = min(assessed, key=lambda one: (one.trace.peak, one.seconds))
     return found
 
 
-def _is_dense(candidate: Candidate) -> bool:
-    """Whether one input meets one weight: nothing has to be made dense first."""
-    ...
-
-
-def _power(count: int) -> str:
-    """A large count by its power of ten.
-
-    >>> _power(3 * 10**12), _power(2**784)
-    ('3e12', '1e236')
-    """
-    digits = str(count) if count < 10**300 else ""
-    return f"{digits[0]}e{len(digits) - 1}" if digits else "more than 1e300"
-
-
-def _crossing(faster: Callable[[int], bool], here: int) -> Crossing:
-    """The batch sizes above and below `here` from which on something is faster, to the unit."""
-    above = here
-    while above < LARGEST_BATCH and not faster(above * 2):
-        above *= 2
-    faster_from = None
-    if above < LARGEST_BATCH:
-        low, high = above, above * 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if faster(middle) else (middle, high)
-        faster_from = high
-    below = here
-    while below > 1 and not faster(below // 2):
-        below //= 2
-    faster_up_to = None
-    if below > 1:
-        low, high = below // 2, below
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if faster(middle) else (low, middle)
-        faster_up_to = low
-    return Crossing(faster_from, faster_up_to)
+def _is_dense(network: TensorNetwork, candidate: Candidate) -> bool:
+    """Whether one input meets one weight: nothing has to be contracted to make it dense."""
+    given = candidate.tree.operands
+    roles = sorted(network.tensors[operand.tensor].role == "input" for operand in given)
+    return roles == [False, True] and not any(operand.lookups for operand in given)
 
 
 __all__ = ["Figures", "Minimize", "NoPlanError", "cost", "plan"]

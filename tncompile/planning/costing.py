@@ -90,7 +90,10 @@ class CostStep:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """The batch sizes at which an alternative is predicted to be faster than the plan."""
+    """The batch sizes at which an alternative is predicted to be faster than the plan.
+
+    With both, and `faster_from` the smaller, those in between: it is faster at the planned size.
+    """
 
     faster_from: int | None = None  # from this batch size on
     faster_up_to: int | None = None  # up to this one

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tncompile.files import replace_file
 from tncompile.network.contraction import verify_tree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plans import ContractionPlan
@@ -161,12 +161,4 @@ def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
         for key, entry in sorted(lock.entries.items())
     ]
     text = json.dumps({"version": VERSION, "plans": plans}, indent=1, ensure_ascii=False) + "\n"
-    file = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    replace_file(Path(path).resolve(), text)

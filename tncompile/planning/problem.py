@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 from tncompile.network.contraction import Operand
 from tncompile.network.model import DOTS, TensorNetwork
@@ -39,18 +40,34 @@ class Problem:
 def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:
     """The planned size of every run-time index: what `sizes` names, `batch` for the others.
 
-    Raises ValueError for a name that is no run-time index of the network, or a size below 1.
+    Raises ValueError for a name that is no run-time index of the network, or a size below 1, and
+    TypeError for a size that is no integer.
     """
     names = [index.name for index in network.indices if index.size is None]
     for name, size in {"batch": batch, **sizes}.items():
         if name != "batch" and name not in names:
             known = ", ".join(f"`{known}`" for known in names) or "none"
             raise ValueError(f"`{name}` is no run-time size of this network (it has {known})")
-        if size < 1:
+        if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
     free = [name for name in names if name not in sizes]
     leading = DOTS if DOTS in free else next(iter(free), None)
     return {name: sizes.get(name, batch if name == leading else DEFAULT_LENGTH) for name in names}
+
+
+def whole(what: str, size: object) -> int:
+    """An integer, or a TypeError that says what it is of; numpy's integers will do."""
+    if isinstance(size, bool) or not isinstance(size, SupportsIndex):
+        raise TypeError(f"{what} is an int, not {size!r}")
+    return size.__index__()
+
+
+def batch_sizes(batch: object) -> tuple[int, ...]:
+    """One batch size or several; TypeError for what is no integer, ValueError for none at all."""
+    wanted = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    if not wanted:
+        raise ValueError("a plan needs at least one batch size")
+    return tuple(whole("a batch size", size) for size in wanted)
 
 
 DEFAULT_LENGTH = 64

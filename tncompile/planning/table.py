@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tncompile.planning.costing import Cost, CostStep, Crossing, Figures
+import textwrap
+from collections.abc import Mapping
+
+from tncompile.network.model import DOTS
+from tncompile.planning.candidates import MATERIALIZE
+from tncompile.planning.costing import Cost, CostStep, Crossing, Figures, Mode
 from tncompile.planning.plans import ContractionPlan
 
 WIDTH = 100
@@ -10,18 +15,21 @@ LONGEST = 48
 """Rows shown of a long contraction; the middle is summed up in one line."""
 
 
-def cost_table(cost: Cost, *, training: bool) -> str:
-    """The whole report: the contraction, totals, the dense map, alternatives and crossings."""
+def cost_table(cost: Cost, mode: Mode, width: int = WIDTH) -> str:
+    """The whole report: the contraction, totals, the dense map, alternatives and crossings.
+
+    Shares, alternatives and crossings are those of `mode`; the contraction takes up to `width`
+    columns.
+    """
+    figures = cost.training if mode == "training" else cost.inference
     parts = [
-        _title(cost),
-        _contraction(cost, training),
+        _title(cost, mode),
+        _contraction(cost, mode, max(WIDTH, width)),
         _totals(cost),
         _compression(cost),
+        _alternatives(cost, mode, figures),
+        "\n".join((*_crossings(cost, mode), *_reasons(cost))),
     ]
-    if cost.alternatives:
-        parts.append(_alternatives(cost))
-    if lines := _crossings(cost):
-        parts.append("\n".join(lines))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -52,18 +60,40 @@ def plan_text(plan: ContractionPlan) -> str:
 # ── parts of the report ─────────────────────────────────────────────────────────────────────────
 
 
-def _title(cost: Cost) -> str:
-    sizes = ", ".join(f"{name} = {size:,}" for name, size in cost.sizes.items())
+STEPS: Mapping[Mode, str] = {"inference": "a forward pass", "training": "a training step"}
+
+
+def _title(cost: Cost, mode: Mode) -> str:
     name = cost.name if len(cost.name) <= WIDTH else cost.name[: WIDTH - 1] + "…"
-    at = f"at {sizes}, " if sizes else ""
-    found = cost.found_by[0] if cost.found_by else ""
-    return f"{name}\n{at}predicted for {cost.machine}; plan: {found}"
+    at = _sizes(cost.sizes)
+    names = [*cost.found_by[:1], *(one for one in cost.found_by[1:] if one == MATERIALIZE)]
+    plan = f"plan: {' = '.join(names)}"
+    return (
+        f"{name}\n{textwrap.fill(f'{STEPS[mode]} {at}'.rstrip(), WIDTH)}\n"
+        f"{plan}\npredicted for {cost.machine}, chosen for {STEPS[cost.mode]}"
+    )
 
 
-def _contraction(cost: Cost, training: bool) -> str:
+def _sizes(sizes: Mapping[str, int]) -> str:
+    """What the run-time axes are planned as.
+
+    >>> _sizes({"...": 64, "n": 8})
+    'at a batch of 64 (the product of the leading axes `...`), n = 8'
+    """
+    parts = [
+        f"a batch of {size:,} (the product of the leading axes `...`)"
+        if name == DOTS
+        else f"{name} = {size:,}"
+        for name, size in sizes.items()
+    ]
+    return f"at {', '.join(parts)}" if parts else ""
+
+
+def _contraction(cost: Cost, mode: Mode, width: int) -> str:
     """One row a contraction: names, what is kept, work, size, share of the time."""
     if not cost.steps:
         return "Nothing is contracted."
+    training = mode == "training"
     rows = [_row(step, training) for step in cost.steps]
     shared = sum(step.training_share if training else step.share for step in cost.steps)
     if len(rows) > LONGEST:
@@ -71,11 +101,10 @@ def _contraction(cost: Cost, training: bool) -> str:
         hidden = cost.steps[half:-half]
         rows = [*rows[:half], _hidden_row(hidden, training), *rows[-half:]]
     rest = max(0.0, 1.0 - shared)
-    mode = "training" if training else "forward"
     if rest >= 0.005:
         rows.append(("", "inputs, weights and output made ready", "", "", "", _percent(rest)))
     head = ("step", "contraction", "keeps", "multiply-adds", "size", f"{mode} time")
-    return _columns(head, rows)
+    return _columns(head, rows, width)
 
 
 def _row(step: CostStep, training: bool) -> tuple[str, ...]:
@@ -103,11 +132,11 @@ def _hidden_row(steps: tuple[CostStep, ...], training: bool) -> tuple[str, ...]:
     )
 
 
-def _columns(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _columns(head: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -> str:
     """A table with two flexible columns; numbers to the right."""
     numbers = 3
     widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
-    spare = WIDTH - sum(widths) - 2 * (len(widths) - 1)
+    spare = width - sum(widths) - 2 * (len(widths) - 1)
     for k in (2, 1):  # what is kept gives way first, then the names
         if spare < 0:
             narrower = max(14, widths[k] + spare)
@@ -151,55 +180,109 @@ def _totals(cost: Cost) -> str:
 def _compression(cost: Cost) -> str:
     """The network beside the dense map that it stands for."""
     figures = cost.inference
-    lines = [f"{'parameters':<24}{figures.parameters:>16,}"]
-    dense = "more than 1e308" if figures.dense_parameters is None else None
-    lines.append(
-        f"{'of the dense map':<24}{dense or count_text(figures.dense_parameters or 0):>16}"
-    )
-    if figures.dense_flops:
-        lines.append(f"{'FLOPs of the dense map':<24}{count_text(figures.dense_flops):>16}")
+    dense = figures.dense_parameters
+    numbers = count_text(dense) if dense is not None else "more than 1e308"
+    lines = [
+        f"{'parameters':<24}{figures.parameters:>16,}",
+        f"{'of the dense map':<24}{numbers:>16}",
+    ]
     if figures.compression is not None:
         lines.append(f"{'compression':<24}{_ratio(figures.compression):>16}")
-    return "\n".join(lines)
-
-
-def _alternatives(cost: Cost) -> str:
-    """The plan beside its alternatives."""
-    head = f"{'alternative, ' + cost.mode:<32}{'FLOPs':>12}{'time':>12}{'peak':>12}"
-    head += f"{'against the plan':>20}"
-    lines = [head, "─" * len(head)]
-    for name, figures in {"this plan": cost.figures, **cost.alternatives}.items():
-        against = "" if name == "this plan" else _against(figures, cost.figures)
+    if _looks_up(cost) and dense is not None:
         lines.append(
-            f"{name:<32}{_figure('flops', figures):>12}{_figure('seconds', figures):>12}"
-            f"{_figure('peak_bytes', figures):>12}{against:>20}".rstrip()
+            f"The dense map is a table of {numbers} numbers, {bytes_text(4 * dense)}:"
+            " looked up, no products."
         )
     return "\n".join(lines)
 
 
+def _looks_up(cost: Cost) -> bool:
+    """Whether the dense layer is a table of rows to look up."""
+    return cost.inference.dense_flops == 0 and cost.inference.dense_seconds is not None
+
+
+def _alternatives(cost: Cost, mode: Mode, plan: Figures) -> str:
+    """The plan beside its alternatives and beside the dense layer."""
+    head = f"{STEPS[mode]:<32}{'FLOPs':>12}{'time':>12}{'peak':>12}{'against the plan':>20}"
+    lines = [head, "─" * len(head)]
+    for name, figures in {"this plan": plan, **cost.compared.get(mode, {})}.items():
+        against = "" if name == "this plan" else _against(figures, plan)
+        lines.append(
+            _alternative(name, figures.flops, figures.seconds, figures.peak_bytes, against)
+        )
+    if plan.dense_seconds is not None:
+        kind = "nn.Embedding" if _looks_up(cost) else "nn.Linear"
+        lines.append(
+            _alternative(
+                f"dense layer, like {kind}",
+                plan.dense_flops,
+                plan.dense_seconds,
+                plan.dense_peak_bytes,
+                _times(plan.dense_seconds, plan.seconds),
+            )
+        )
+    return "\n".join(lines) if len(lines) > 3 else ""
+
+
+def _alternative(
+    name: str, flops: int | None, seconds: float | None, peak: int | None, against: str
+) -> str:
+    cells = (
+        "—" if flops is None else count_text(flops),
+        "—" if seconds is None else seconds_text(seconds),
+        "—" if peak is None else bytes_text(peak),
+    )
+    return (f"{name:<32}" + "".join(f"{cell:>12}" for cell in cells) + f"{against:>20}").rstrip()
+
+
 def _against(figures: Figures, plan: Figures) -> str:
-    if figures == plan:
-        return "the same"
-    if figures.seconds is None or not plan.seconds:
-        return "out of reach"
-    slower = figures.seconds / plan.seconds
-    return f"{slower:.2f} × the time" if slower < 1000 else f"{slower:.0e} × the time"
+    return "the same" if figures == plan else _times(figures.seconds, plan.seconds)
 
 
-def _crossings(cost: Cost) -> list[str]:
+def _times(seconds: float | None, plan: float | None) -> str:
+    if seconds is None or not plan:
+        return "—"
+    slower = seconds / plan
+    return f"{digits_text(slower)} × the time" if slower < 1000 else f"{slower:.0e} × the time"
+
+
+def _crossings(cost: Cost, mode: Mode) -> list[str]:
+    """Where something else is faster; names of one plan, and of equal sizes, together."""
+    together: dict[Crossing, list[str]] = {}
+    for name, crossing in cost.crossed.get(mode, {}).items():
+        together.setdefault(crossing, []).append(ARTICLES.get(name, name))
     lines = []
-    for name, crossing in cost.crossings.items():
-        lines.append(f"{_capital(name)} is faster {_when(crossing)}.")
+    for crossing, names in together.items():
+        verb = "is" if len(names) == 1 else "are"
+        lines.append(f"{_capital(_listed(names))} {verb} faster {_when(crossing)}.")
     return lines
 
 
+ARTICLES = {"dense layer": "a dense layer"}
+
+
+def _reasons(cost: Cost) -> list[str]:
+    return [f"No {name}: {reason}." for name, reason in cost.reasons.items()]
+
+
+def _listed(names: list[str]) -> str:
+    """Names in a sentence.
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
 def _when(crossing: Crossing) -> str:
-    parts = []
-    if crossing.faster_up_to is not None:
-        parts.append(f"up to batch {crossing.faster_up_to:,}")
-    if crossing.faster_from is not None:
-        parts.append(f"from batch {crossing.faster_from:,} on")
-    return " and ".join(parts)
+    first, last = crossing.faster_from, crossing.faster_up_to
+    if last is None:
+        return "at every batch size" if first == 1 else f"from batch {first:,} on"
+    if first is None or first == 1:
+        return f"up to batch {last:,}"
+    if first <= last:
+        return f"from batch {first:,} to {last:,}"
+    return f"up to batch {last:,} and from batch {first:,} on"
 
 
 def _capital(text: str) -> str:
@@ -218,47 +301,51 @@ def _figure(name: str, figures: Figures) -> str:
     if name.endswith("bytes"):
         return bytes_text(int(value))
     if name == "intensity":
-        return f"{value:.1f}"
+        return digits_text(value)
     return count_text(int(value))
+
+
+def digits_text(value: float) -> str:
+    """Three significant digits, trailing zeros kept; all digits before the point.
+
+    >>> digits_text(9.996), digits_text(0.5), digits_text(12345.6)
+    ('10.0', '0.500', '12,346')
+    """
+    for limit, places in ((0.09995, 4), (0.9995, 3), (9.995, 2), (99.95, 1)):
+        if value < limit:
+            return f"{value:.{places}f}"
+    return f"{value:,.0f}"
 
 
 def count_text(count: int) -> str:
     """A count, exact while short.
 
-    >>> count_text(123456), count_text(2_500_000), count_text(2**784)
-    ('123,456', '2.50 M', '1.0e236')
+    >>> count_text(123456), count_text(2_500_000), count_text(2**784), count_text(10**400)
+    ('123,456', '2.50 M', '1.02e236', 'more than 1e308')
     """
     if count < 1_000_000:
         return f"{count:,}"
-    for unit, name in ((10**12, "T"), (10**9, "G"), (10**6, "M")):
-        if unit <= count < 1000 * unit:
-            return (
-                f"{count / unit:.3g} {name}"
-                if count >= 100 * unit
-                else f"{count / unit:.2f} {name}"
-            )
-    return f"{float(count):.1e}".replace("e+", "e")
+    for unit, name in ((10**6, "M"), (10**9, "G"), (10**12, "T")):
+        if count < 999.5 * unit:
+            return f"{digits_text(count / unit)} {name}"
+    try:
+        return _exponent(float(count))
+    except OverflowError:
+        return "more than 1e308"
 
 
 def bytes_text(count: int) -> str:
     """Bytes in binary units.
 
-    >>> bytes_text(512), bytes_text(3 * 2**20)
-    ('512 B', '3.00 MiB')
+    >>> bytes_text(512), bytes_text(3 * 2**20), bytes_text(1023 * 2**10)
+    ('512 B', '3.00 MiB', '1,023 KiB')
     """
     if count < 1024:
-        return f"{count} B"
-    for power, name in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if count >= 2**power:
-            value = count / 2**power
-            return (
-                f"{value:.1e} {name}"
-                if value >= 10_000
-                else f"{value:.4g} {name}"
-                if value >= 100
-                else f"{value:.2f} {name}"
-            )
-    raise AssertionError(count)
+        return f"{count:,} B"
+    for power, name in ((10, "KiB"), (20, "MiB"), (30, "GiB"), (40, "TiB")):
+        if count < 2 ** (power + 10):
+            return f"{digits_text(count / 2**power)} {name}"
+    return f"{count_text(count // 2**40)} TiB"
 
 
 def seconds_text(seconds: float) -> str:
@@ -267,17 +354,10 @@ def seconds_text(seconds: float) -> str:
     >>> seconds_text(2.5e-5), seconds_text(0.0123), seconds_text(4.0)
     ('25.0 µs', '12.3 ms', '4.00 s')
     """
-    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if seconds >= unit:
-            value = seconds / unit
-            return (
-                f"{value:.3g} {name}"
-                if value >= 100
-                else f"{value:.2f} {name}"
-                if unit == 1.0
-                else f"{value:.1f} {name}"
-            )
-    return f"{seconds * 1e6:.1f} µs"
+    for unit, name in ((1e-6, "µs"), (1e-3, "ms")):
+        if seconds < 999.5 * unit:
+            return f"{digits_text(seconds / unit)} {name}"
+    return f"{digits_text(seconds)} s"
 
 
 def _percent(share: float) -> str:
@@ -285,4 +365,8 @@ def _percent(share: float) -> str:
 
 
 def _ratio(ratio: float) -> str:
-    return f"{ratio:,.1f} ×" if ratio < 1e6 else f"{ratio:.1e} ×".replace("e+", "e")
+    return f"{digits_text(ratio)} ×" if ratio < 1e6 else f"{_exponent(ratio)} ×"
+
+
+def _exponent(value: float) -> str:
+    return f"{value:.2e}".replace("e+", "e")

@@ -15,7 +15,7 @@ from tncompile.language.checking.names import (
 from tncompile.language.diagnostics import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS
 from tncompile.language.problems import Suggestions, listed, problem, with_article
-from tncompile.language.syntax import Name, OutputStatement
+from tncompile.language.syntax import Name, OutputStatement, Reference
 
 _READABLE = {
     "parameter": "parameter",
@@ -54,6 +54,12 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
         and not names.ambiguous(use.name)
     )
     values = _of_kinds(names, VALUE_KINDS)
+    subscripts = {
+        node.name.span: each
+        for each in names.legs
+        for node in each.leg.subscripts
+        if isinstance(node, Reference) and not each.on_family
+    }
     for use, others in _first_uses(wrong):
         if use.found is not None:
             note = "expressions use parameters and `let`s"
@@ -62,8 +68,21 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
             yield _function_as_value(use.name, others)
         else:
             candidates = [*use.local, *values]
-            hint = foreign_constant(use.name.text) or "declare it with `let`, or as a parameter"
+            leg = subscripts.get(use.name.span)
+            hint = "declare it with `let`, or as a parameter"
+            if leg is not None:
+                hint = _for_all_members(leg, use.name.text)
+            hint = foreign_constant(use.name.text) or hint
             yield _unknown(use.name, names, candidates, "value", suggestions, hint, others)
+
+
+def _for_all_members(use: LegUse, subscript: str) -> str:
+    """What to write for `b[k]` on something that has no subscript `k`."""
+    stars = ", ".join("*" for _ in use.leg.subscripts)
+    hint = f"write `{use.leg.name.text}[{stars}]` for all members"
+    if use.where == "tensor":
+        return f"{hint}, or make a family: `tensor A[{subscript} in 0..n](…)`"
+    return hint
 
 
 def foreign_constant(name: str) -> str | None:
