@@ -95,8 +95,11 @@ def test_unknown_options() -> None:
 def test_a_batch_size_is_an_integer(batch: object) -> None:
     with pytest.raises(TypeError, match="a batch size is an int, not"):
         plan(MPO, batch=batch)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="the size of `n` is an int, not '3'"):
-        plan(MPO, sizes={"n": "3", "...": 3})  # type: ignore[dict-item]
+
+
+def test_a_named_size_is_an_integer() -> None:
+    with pytest.raises(TypeError, match=r"the size of `\.\.\.` is an int, not '3'"):
+        plan(MPO, sizes={"...": "3"})  # type: ignore[dict-item]
 
 
 def test_cost_at_another_batch_size() -> None:

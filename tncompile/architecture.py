@@ -147,7 +147,6 @@ class Architecture:
         no plan keeps to it.
         """
         from tncompile.compiler import Options
-
         from tncompile.planning.problem import batch_sizes, whole
 
         held = batch_sizes(batch)

@@ -99,8 +99,8 @@ def emit(
     if any(parameter.family == "training" for parameter in network.parameters):
         methods.append(TRAINING.splitlines())
     methods += write_accessors(members)
-    methods.append(write_forward(network, program, members))
     methods.append(_write_repr(network))
+    methods.append(write_forward(network, program, members))
     body = write_docstring(network, plan, program, members)
     if annotations := [*write_annotations(members), *(["_like: Tensor"] if bare else [])]:
         body += ["", *annotations]

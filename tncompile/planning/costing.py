@@ -154,7 +154,19 @@ class Cost:
         return self.figures.seconds or 0.0
 
     def to_dict(self) -> dict[str, object]:
-        """All numbers, ready for JSON."""
+        """All numbers, ready for JSON.
+
+        `alternatives` and `crossings` are those of the mode that the plan was chosen for, by name;
+        `compared` and `crossed` hold both modes.
+        """
+        compared = {
+            mode: {name: figures.to_dict() for name, figures in held.items()}
+            for mode, held in self.compared.items()
+        }
+        crossed = {
+            mode: {name: crossing.to_dict() for name, crossing in held.items()}
+            for mode, held in self.crossed.items()
+        }
         return {
             "name": self.name,
             "sizes": dict(self.sizes),
@@ -164,14 +176,10 @@ class Cost:
             "inference": self.inference.to_dict(),
             "training": self.training.to_dict(),
             "steps": [step.to_dict() for step in self.steps],
-            "alternatives": {
-                mode: {name: figures.to_dict() for name, figures in held.items()}
-                for mode, held in self.compared.items()
-            },
-            "crossings": {
-                mode: {name: crossing.to_dict() for name, crossing in held.items()}
-                for mode, held in self.crossed.items()
-            },
+            "alternatives": compared.get(self.mode, {}),
+            "crossings": crossed.get(self.mode, {}),
+            "compared": compared,
+            "crossed": crossed,
             "reasons": dict(self.reasons),
         }
 

@@ -68,11 +68,11 @@ def cost_from_dict(stored: Mapping[str, object]) -> Cost:
         steps=tuple(_step(one) for one in _items(stored["steps"])),
         compared={
             _mode(mode): {name: _figures(one) for name, one in _mapping(held).items()}
-            for mode, held in _mapping(stored["alternatives"]).items()
+            for mode, held in _mapping(stored["compared"]).items()
         },
         crossed={
             _mode(mode): {name: _crossing(one) for name, one in _mapping(held).items()}
-            for mode, held in _mapping(stored["crossings"]).items()
+            for mode, held in _mapping(stored["crossed"]).items()
         },
         reasons={k: str(v) for k, v in _mapping(stored["reasons"]).items()},
     )

@@ -262,7 +262,13 @@ ARTICLES = {"dense layer": "a dense layer"}
 
 
 def _reasons(cost: Cost) -> list[str]:
-    return [f"No {name}: {reason}." for name, reason in cost.reasons.items()]
+    together: dict[str, list[str]] = {}
+    for name, reason in cost.reasons.items():
+        together.setdefault(reason, []).append(name)
+    return [
+        textwrap.fill(f"Not compared: {_listed(names)}; {reason}.", WIDTH)
+        for reason, names in together.items()
+    ]
 
 
 def _listed(names: list[str]) -> str:

@@ -117,6 +117,9 @@ class Amplitude(nn.Module):
         t = torch.mm(self.A[0].to(dtype).reshape(1, 6), t)  # (1, 1)
         return t.reshape(()).abs().log()
 
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..sites, s[k]) -> amplitude(...) log, 48 parameters"
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """amplitude(...) log of x(..., k in 0..sites, s[k])."""
         if x.dim() < 2 or x.shape[-2] != 4 or x.shape[-1] != 2:
@@ -155,6 +158,3 @@ class Amplitude(nn.Module):
         sign = sign.reshape(lead)
         log1 = log1.reshape(lead)
         return sign, log1
-
-    def extra_repr(self) -> str:
-        return "x(..., k in 0..sites, s[k]) -> amplitude(...) log, 48 parameters"

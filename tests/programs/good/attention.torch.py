@@ -77,6 +77,9 @@ class Scores(nn.Module):
         del t1
         return t.reshape(()).abs().log()
 
+    def extra_repr(self) -> str:
+        return "query(..., s, i), key(..., t, j) -> score(..., s, t), 256 parameters"
+
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         """score(..., s, t) of query(..., s, i), key(..., t, j)."""
         if query.dim() < 2 or query.shape[-1] != 32:
@@ -99,6 +102,3 @@ class Scores(nn.Module):
         t1 = torch.mm(query.reshape(B * s, 32), t1)  # [2] (B s, j)
         t1 = torch.bmm(t1.reshape(B, s, 32), key.permute(0, 2, 1))  # [3] (B, s, t)
         return t1.reshape(*lead, s, t)
-
-    def extra_repr(self) -> str:
-        return "query(..., s, i), key(..., t, j) -> score(..., s, t), 256 parameters"

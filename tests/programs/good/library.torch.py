@@ -39,6 +39,9 @@ class Other(nn.Module):
         """Start the parameters as declared."""
         self.A.uniform_(-0.0, 0.0)
 
+    def extra_repr(self) -> str:
+        return "x(..., i) -> y(..., o), 12 parameters"
+
     def forward(self, x: Tensor) -> Tensor:
         """y(..., o) of x(..., i)."""
         if x.dim() < 1 or x.shape[-1] != 4:
@@ -50,6 +53,3 @@ class Other(nn.Module):
         x = x.reshape(B, 4)
         t = torch.mm(x, self.A)  # [1] (B, o)
         return t.reshape(*lead, 3)
-
-    def extra_repr(self) -> str:
-        return "x(..., i) -> y(..., o), 12 parameters"

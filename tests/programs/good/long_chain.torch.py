@@ -79,6 +79,9 @@ class Chain(nn.Module):
         self.Top.normal_(std=0.02020023943)
         self.Top.select(0, 0).add_(0.9945413049)
 
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..sites, p[k]) -> y(..., label), 7,164 parameters"
+
     def forward(self, x: Tensor) -> Tensor:
         """y(..., label) of x(..., k in 0..sites, p[k])."""
         if x.dim() < 2 or x.shape[-2] != 100 or x.shape[-1] != 2:
@@ -128,6 +131,3 @@ class Chain(nn.Module):
         del t1
         t = torch.mm(t.reshape(B, 6), self.Top)  # [200] (B, label)
         return t.reshape(*lead, 4)
-
-    def extra_repr(self) -> str:
-        return "x(..., k in 0..sites, p[k]) -> y(..., label), 7,164 parameters"

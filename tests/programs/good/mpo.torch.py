@@ -86,6 +86,9 @@ class MPO(nn.Module):
         del t1
         return t.reshape(()).abs().log()
 
+    def extra_repr(self) -> str:
+        return "x(..., (i[*])) -> y(..., (o[*])), 7,424 parameters"
+
     def forward(self, x: Tensor) -> Tensor:
         """y(..., (o[*])) of x(..., (i[*]))."""
         if x.dim() < 1 or x.shape[-1] != 784:
@@ -103,6 +106,3 @@ class MPO(nn.Module):
         t = torch.mm(t, self.G[1].reshape(224, 16))  # [2] (B o[0], o[1])
         t = t.reshape(B, 256) + self.c.reshape(1, 256).to(t.dtype)  # (B, o[0] o[1])
         return t.reshape(*lead, 256)
-
-    def extra_repr(self) -> str:
-        return "x(..., (i[*])) -> y(..., (o[*])), 7,424 parameters"

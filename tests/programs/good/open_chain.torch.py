@@ -100,6 +100,9 @@ class Chain(nn.Module):
         del t2
         return t.reshape(()).abs().log()
 
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..n, f[k]), gate(one) -> y(..., label), 98 parameters"
+
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """y(..., label) of x(..., k in 0..n, f[k]), gate(one)."""
         if x.dim() < 2 or x.shape[-2] != 5 or x.shape[-1] != 2:
@@ -135,6 +138,3 @@ class Chain(nn.Module):
         del t
         t2 = t2.reshape(B, 2) + self.c.reshape(1, 2).to(t2.dtype)  # (B, label)
         return t2.reshape(*lead, 2)
-
-    def extra_repr(self) -> str:
-        return "x(..., k in 0..n, f[k]), gate(one) -> y(..., label), 98 parameters"

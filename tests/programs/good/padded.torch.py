@@ -76,6 +76,9 @@ class Padded(nn.Module):
         del mask
         return t.reshape(()).abs().log()
 
+    def extra_repr(self) -> str:
+        return "x(..., (i[*]) as inputs) -> y(..., (o[*]) as outputs), 69 parameters"
+
     def forward(self, x: Tensor) -> Tensor:
         """y(..., (o[*]) as outputs) of x(..., (i[*]) as inputs)."""
         if x.dim() < 1 or x.shape[-1] != 10:
@@ -93,6 +96,3 @@ class Padded(nn.Module):
         del x1
         t = t + self.c.reshape(1, 15).to(t.dtype)  # (B, o[0] o[1])
         return t[:, :13].reshape(*lead, 13)
-
-    def extra_repr(self) -> str:
-        return "x(..., (i[*]) as inputs) -> y(..., (o[*]) as outputs), 69 parameters"

@@ -93,6 +93,9 @@ class Tied(nn.Module):
         del t
         return t3.reshape(()).abs().log()
 
+    def extra_repr(self) -> str:
+        return "x(..., i) -> y(..., o), 36 parameters"
+
     def forward(self, x: Tensor) -> Tensor:
         """y(..., o) of x(..., i)."""
         if x.dim() < 1 or x.shape[-1] != 6:
@@ -109,6 +112,3 @@ class Tied(nn.Module):
         t = torch.mm(self.A, t)  # [5] (i, o)
         t = torch.mm(x, t)  # [6] (N, o)
         return t.reshape(*lead, 6)
-
-    def extra_repr(self) -> str:
-        return "x(..., i) -> y(..., o), 36 parameters"

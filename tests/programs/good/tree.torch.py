@@ -143,6 +143,9 @@ class Tree(nn.Module):
         del t1
         return t.reshape(()).abs().log()
 
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..sites, p[k]) -> y(..., label), 300 parameters"
+
     def forward(self, x: Tensor) -> Tensor:
         """y(..., label) of x(..., k in 0..sites, p[k])."""
         if x.dim() < 2 or x.shape[-2] != 5 or x.shape[-1] != 4:
@@ -175,6 +178,3 @@ class Tree(nn.Module):
         t3 = torch.bmm(t3.reshape(B, 1, 4), t1.reshape(B, 4, 3))  # [11] (B, 1, label)
         del t1
         return t3.reshape(*lead, 3)
-
-    def extra_repr(self) -> str:
-        return "x(..., k in 0..sites, p[k]) -> y(..., label), 300 parameters"

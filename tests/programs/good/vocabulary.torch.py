@@ -122,6 +122,9 @@ class Vocabulary(nn.Module):
         t1 = torch.mm(self.G[0].to(dtype).reshape(1, 1920), t1.reshape(1920, 1))  # (1, 1)
         return t1.reshape(()).abs().log()
 
+    def extra_repr(self) -> str:
+        return "ids(..., onehot(v[*]) as words) -> y(..., (e[*])), 21,376 parameters"
+
     def forward(self, ids: Tensor) -> Tensor:
         """y(..., (e[*])) of ids(..., onehot(v[*]) as words)."""
         lead = ids.shape
@@ -142,6 +145,3 @@ class Vocabulary(nn.Module):
         t = torch.bmm(t.reshape(B, 64, 8), G)  # [2] (B, e[0] e[1], e[2])
         del G
         return t.reshape(*lead, 768)
-
-    def extra_repr(self) -> str:
-        return "ids(..., onehot(v[*]) as words) -> y(..., (e[*])), 21,376 parameters"
