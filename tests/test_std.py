@@ -354,3 +354,10 @@ def test_a_long_chain_neither_under_nor_overflows(sites: int) -> None:
     scores = module(torch.stack([1 - u, u], -1))
     assert scores.isfinite().all()
     assert 0.1 < scores.abs().median().item() < 3
+
+
+def test_the_library_loads_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "MPO" in tncompile.load("std/linear.tn").blocks
+    with pytest.raises(FileNotFoundError):
+        tncompile.load("std/nowhere.tn")

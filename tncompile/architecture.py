@@ -285,15 +285,15 @@ def _require_text(name: str, held: object) -> None:
 
 
 def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> Spec:
-    """The spec of a `.tn` file.
+    """The spec of a `.tn` file; `std/linear.tn` is the library's, unless there is such a file.
 
     Imports are looked up beside the file and stay under its folder, or under `root`. Raises
     `FileNotFoundError`, or `CompileError` with all that is wrong.
     """
     from tncompile.language.linking import link
-    from tncompile.language.linking.importing import decode
+    from tncompile.language.linking.importing import decode, locate
 
-    file = Path(path)
+    file = locate(path)
     source = decode(file.read_bytes(), os.fspath(path))
     return Spec(link(source, folder=file.parent, root=Path(root) if root is not None else None))
 

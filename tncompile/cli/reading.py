@@ -19,19 +19,10 @@ STANDARD_INPUT = "-"
 T = TypeVar("T")
 
 
-def locate(name: str) -> Path:
-    """The path of a FILE: as given, else `std/…` in the library that ships with the package."""
-    path = Path(name)
-    if path.parts[:1] == ("std",) and not path.exists():
-        shipped = Path(__file__).parents[1].joinpath(*path.parts)
-        return shipped if shipped.is_file() else path
-    return path
-
-
 def read_source(name: str) -> SourceFile:
     """The text of a FILE. Raises `UsageError` where it cannot be read, `CompileError` (TN103)
     where it is not UTF-8."""
-    from tncompile.language.linking.importing import decode
+    from tncompile.language.linking.importing import decode, locate
 
     try:
         data = sys.stdin.buffer.read() if name == STANDARD_INPUT else locate(name).read_bytes()
@@ -43,6 +34,7 @@ def read_source(name: str) -> SourceFile:
 def link_file(name: str, root: str | None) -> LinkedProgram:
     """A FILE with its imports followed; standard input imports only `std/` without a root."""
     from tncompile.language.linking import link
+    from tncompile.language.linking.importing import locate
 
     folder = None if name == STANDARD_INPUT else locate(name).parent
     limit = folder if root is None else _folder(root)
@@ -57,7 +49,7 @@ def load_spec(name: str, root: str | None) -> Spec:
     if name == STANDARD_INPUT:
         return tncompile.loads(read_source(name).text, root=limit, name="<stdin>")
     try:
-        return tncompile.load(locate(name), root=limit)
+        return tncompile.load(name, root=limit)
     except OSError as error:
         raise UsageError(f"cannot read {name}: {reason(error)}") from error
 
@@ -92,6 +84,7 @@ def instantiate(
 
 def _lock_beside(name: str) -> Path | None:
     """Where the lock of a FILE is; None for standard input and the library."""
+    from tncompile.language.linking.importing import locate
     from tncompile.planning.lock import lock_path
 
     own = name != STANDARD_INPUT and locate(name) == Path(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,15 @@ def _read(written: String, path: Path, name: str) -> SourceFile:
     if len(data) == _MOST_BYTES:  # perhaps cut inside a character
         return SourceFile(name, data.decode("utf-8", errors="ignore"))
     return decode(data, name)
+
+
+def locate(name: str | os.PathLike[str]) -> Path:
+    """The path of a file: as given, else `std/…` in the library that ships with the package."""
+    path = Path(name)
+    if path.parts[:1] == ("std",) and not path.exists():
+        shipped = LIBRARY.parent.joinpath(*path.parts)
+        return shipped if shipped.is_file() else path
+    return path
 
 
 def decode(data: bytes, name: str) -> SourceFile:
