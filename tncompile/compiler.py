@@ -1,22 +1,20 @@
-"""The pipeline, in order: text, program, network, plan, tensor program, PyTorch source.
+"""The pipeline from a resolved network on: network, plan, tensor program, PyTorch source.
 
-One function a stage, each pure: equal arguments give equal results, to the byte.
+Before it come `language.linking.link` (text to blocks) and `language.resolving.resolve` (a block
+and its arguments), which commands call without the rest. One function a stage, each pure: equal
+arguments give equal results, to the byte.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.initialization import initialize
 from tncompile.language.diagnostics import InternalError
-from tncompile.language.linked import LinkedProgram
-from tncompile.language.linking import link
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.resolving import resolve
-from tncompile.language.source import SourceFile
 from tncompile.lowering import TensorProgram, lower
 from tncompile.network.building import build
 from tncompile.network.model import TensorNetwork
@@ -51,18 +49,6 @@ class Options:
     minimize: str = "time"
     search: str = "normal"
     memory_limit: int | None = None
-
-
-def read_program(source: SourceFile, folder: Path | None, root: Path | None) -> LinkedProgram:
-    """Text to blocks: parsed, imports followed, named instances checked."""
-    return link(source, folder=folder, root=root)
-
-
-def resolve_network(
-    linked: LinkedProgram, target: str, arguments: Mapping[str, object]
-) -> ResolvedNetwork:
-    """A block and its arguments to indices, tensors and legs with their sizes."""
-    return resolve(linked, target, arguments)
 
 
 def build_network(resolved: ResolvedNetwork) -> TensorNetwork:

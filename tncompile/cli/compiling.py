@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from tncompile.architecture import STAGES
 from tncompile.cli.command import (
     FINE,
     Command,
@@ -20,9 +21,6 @@ from tncompile.cli.writing import UsageError, say, write_file
 
 if TYPE_CHECKING:
     from tncompile.planning import ContractionPlan
-
-STAGES = ("program", "network", "plan", "tensor-program", "torch")
-"""What `--emit` takes, in the order of the pipeline."""
 
 
 def _configure(parser: ArgumentParser) -> None:

@@ -262,9 +262,17 @@ class Assembler:
         axes = (*source.axes[:axis], (index,), *source.axes[axis + 1 :])
         return replace(source, axes=axes)
 
-    def relabel(self, source: Value, axes: Axes) -> Value:
-        """The same value, its axes said to run over indices of size 1 as well; no operation."""
-        return replace(source, axes=axes)
+    def members(self, source: Value, axis: int, positions: tuple[int, ...], index: str) -> Value:
+        """Entries along an axis, which then runs over `index`: a view where evenly spaced.
+
+        Else they are gathered along the first axis: a copy.
+        """
+        step = positions[1] - positions[0] if len(positions) > 1 else 1
+        even = range(positions[0], positions[-1] + 1, step) if step > 0 else range(0)
+        if tuple(even) == positions:
+            return self.cut(source, axis, even, index)
+        order = (axis, *(k for k in range(len(source.axes)) if k != axis))
+        return self.gather(self.permute(source, order), positions, index)
 
     def gather(self, source: Value, positions: tuple[int, ...], index: str) -> Value:
         """Entries of the first axis by position: a copy."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tncompile.lowering.assembly import Assembler, Axes
 from tncompile.lowering.program import Add, Value, Weight
 from tncompile.network.model import Bias
@@ -27,7 +29,7 @@ def finish(assembler: Assembler, result: Value) -> Value:
         wide = assembler.expand(value, repeated)
         held = {index for axis in repeated for index in axis}
         value = assembler.view(wide, tuple(tuple(k for k in axis if k in held) for axis in grouped))
-    value = assembler.relabel(value, grouped)
+    value = replace(value, axes=grouped)  # lengths agree: size-1 indices are named again
     for bias in assembler.network.biases:
         value = _biased(assembler, value, bias, grouped)
     for position, axis in enumerate(output.axes):

@@ -171,14 +171,9 @@ class Leaves:
                 assembler.fresh("stack"), ((index,), *first.axes), parts, integer=first.integer
             )
             return assembler.add(Stack(made.name, tuple(part.name for part in parts)), made)
-        positions = [self._network.slice_number(tensor) for tensor in tensors]
-        regular = _progression(positions)
-        if regular is not None:
-            chosen = assembler.cut(value, axis, regular, index)
-        else:
-            order = (axis, *(k for k in range(len(value.axes)) if k != axis))
-            chosen = assembler.gather(assembler.permute(value, order), tuple(positions), index)
-            axis = 0
+        positions = tuple(self._network.slice_number(tensor) for tensor in tensors)
+        chosen = assembler.members(value, axis, positions, index)
+        axis = chosen.axes.index((index,))
         return assembler.split(replace(chosen, axes=(*own[:axis], (index,), *own[axis:])))
 
     # ── lookups ────────────────────────────────────────────────────────────────────────────────
@@ -289,12 +284,3 @@ def _neighbors(operands: tuple[Operand, ...], order: list[int]) -> list[list[int
         else:
             runs.append([k])
     return runs
-
-
-def _progression(positions: list[int]) -> range | None:
-    """The range that these positions are, None where they are no arithmetic progression."""
-    step = positions[1] - positions[0] if len(positions) > 1 else 1
-    if step <= 0:
-        return None
-    regular = range(positions[0], positions[-1] + 1, step)
-    return regular if list(regular) == positions else None

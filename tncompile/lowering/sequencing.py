@@ -180,17 +180,11 @@ class _Lowering:
         return self._assembler.concatenate(tuple(parts), stack)
 
     def _cut(self, group: list[_Place], stack: str, legs: tuple[str, ...]) -> Value:
-        """Members of one stack by position: a slice where they are evenly spaced, else a copy."""
-        assembler, value = self._assembler, group[0].value
+        """Members of one stack by position."""
+        value = group[0].value
         axis = value.axes.index((group[0].stack,))
-        positions = [place.position for place in group]
-        step = positions[1] - positions[0] if len(positions) > 1 else 1
-        even = range(positions[0], positions[-1] + 1, step) if step > 0 else range(0)
-        if list(even) == positions:
-            chosen = assembler.cut(value, axis, even, stack)
-        else:
-            order = (axis, *(k for k in range(len(value.axes)) if k != axis))
-            chosen = assembler.gather(assembler.permute(value, order), tuple(positions), stack)
+        positions = tuple(place.position for place in group)
+        chosen = self._assembler.members(value, axis, positions, stack)
         return _relabeled(chosen, group[0].legs, legs)
 
     # ── bookkeeping ────────────────────────────────────────────────────────────────────────────

@@ -52,11 +52,6 @@ class Comments:
         """The line of an offset."""
         return self.source.position(offset)[0]
 
-    def own_line(self, comment: Comment) -> bool:
-        """Whether nothing stands before a comment on its line."""
-        line_start = self.source.line_starts[self.line(comment.span.start) - 1]
-        return not self.source.text[line_start : comment.span.start].strip(" \t\ufeff")
-
     def blank_between(self, before: Span, after: Span) -> bool:
         """Whether an empty line separates two things."""
         return self.line(after.start) - self.line(max(before.start, before.end - 1)) > 1
