@@ -6,9 +6,11 @@ from tncompile.lowering.program import (
     Argument,
     Digit,
     Extent,
+    Join,
     Mask,
     OneHot,
     Operation,
+    Part,
     Permute,
     Rescale,
     Select,
@@ -30,7 +32,12 @@ def describe_program(program: TensorProgram) -> str:
     The batch axes `...` are one axis of length `B`.
     """
     lines: list[str] = []
-    for step in program.steps:
+    loop = program.loop
+    for number, step in enumerate(program.steps):
+        if loop is not None and number == loop.start:
+            lines.append(f"for every {loop.rows} of {_extent(Extent(1, (loop.index,)))}:")
+        if loop is not None and number == loop.stop:
+            lines.append("after that:")
         made = ", ".join(
             f"{name}({_shape(program.values[name])})" for name in results(step.operation)
         )
@@ -69,6 +76,8 @@ def _details(operation: Operation) -> tuple[str, ...]:
             return (f"{keys[0]} … {keys[-1]}, {len(keys)} in all{' conj' if conjugate else ''}",)
         case Mask(_, width):
             return (f"first {width}",)
+        case Part(_, _, axis) | Join(_, _, axis):
+            return (f"axis {axis}",)
         case Permute(_, _, order):
             return (f"order {order}",)
         case Slice(_, _, axis, start, stop, step):

@@ -9,8 +9,7 @@ from itertools import product
 from tncompile.lowering.assembly import Assembler
 from tncompile.lowering.layout import Run, is_matrix, merged
 from tncompile.lowering.program import Multiply, Value
-
-Order = tuple[str, ...]
+from tncompile.lowering.strategy import Form, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +23,6 @@ class Ahead:
     batch: frozenset[str] = frozenset()
     summed: frozenset[str] = frozenset()
     order: Order | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A matrix product: batch, rows, summed and columns of `first @ second`, orders fixed."""
-
-    swapped: bool
-    batch: Order
-    rows: Order
-    summed: Order
-    columns: Order
-
-    @property
-    def result(self) -> Order:
-        """The indices of the product in the order of its memory."""
-        return self.batch + self.rows + self.columns
 
 
 def contract(

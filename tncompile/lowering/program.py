@@ -1,8 +1,8 @@
 """The tensor program: a tiny IR in which every operation is exactly one call of PyTorch.
 
-A program is straight-line. Each operation makes one value (`Rescale` makes two), whose shape,
-strides and storage are known symbolically, so that costs, copies and peak memory can be read off
-before anything runs, and the emitter has no decision left to make.
+A program is straight-line, but for one loop over parts of a batch. Each operation makes one value
+(`Rescale` makes two), whose shape, strides and storage are known symbolically, so that costs,
+copies and peak memory can be read off before anything runs, and the emitter has no decision left.
 """
 
 from __future__ import annotations
@@ -75,6 +75,30 @@ class Weight:
     result: str
     key: str
     conjugate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of `source` along an axis, in each turn of the loop: a view.
+
+    The axis of the result runs over the index of the loop's part (`Loop.part`).
+    """
+
+    result: str
+    source: str
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """What all turns of the loop made, joined along an axis: `torch.cat`, a copy.
+
+    It is the last step of a loop: `source` is kept in each turn, `result` exists after the loop.
+    """
+
+    result: str
+    source: str
+    axis: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +349,8 @@ class Rescale:
 Operation = (
     Argument
     | Weight
+    | Part
+    | Join
     | Mask
     | Stack
     | StackWeights
@@ -400,6 +426,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """Steps `start` to `stop` run once for every `rows` entries of a run-time index.
+
+    They begin with a `Part` for each input that carries `index`, and end with one `Join`. `part` is
+    the run-time size of one part in the extents of their values: `rows`, less in the last turn.
+    """
+
+    index: str
+    part: str
+    rows: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class TensorProgram:
     """A whole forward: values by name, steps in order, and the names of what it returns.
 
@@ -415,6 +456,7 @@ class TensorProgram:
     result: str
     log: str | None
     runtime: tuple[str, ...]
+    loop: Loop | None = None
 
     def describe(self) -> str:
         """One line a step: result, shape, operation, operands."""

@@ -13,6 +13,7 @@ from tncompile.lowering.leaves import Leaves
 from tncompile.lowering.logarithms import Logarithm
 from tncompile.lowering.pairing import Ahead, contract
 from tncompile.lowering.program import Ones, TensorProgram, Value
+from tncompile.lowering.strategy import STRAIGHT, Strategy
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
 
@@ -34,6 +35,7 @@ class _Place:
 def lower(
     network: TensorNetwork,
     tree: ContractionTree,
+    strategy: Strategy = STRAIGHT,
     *,
     logarithm: bool | None = None,
     sizes: Mapping[str, int] | None = None,

@@ -17,6 +17,7 @@ from tncompile.lowering.program import (
     Digit,
     Expand,
     Gather,
+    Join,
     Lookup,
     Mask,
     MatMul,
@@ -26,6 +27,7 @@ from tncompile.lowering.program import (
     Ones,
     Operation,
     Pad,
+    Part,
     Permute,
     Pick,
     Range,
@@ -84,7 +86,7 @@ def apply(
             return _pad(device, given[0], shape)
         case Digit() | Mix() | Range() | OneHot() | Mask() | Ones():
             return Made(constant_or_ids(device, operation, given, shape))
-        case Argument() | Weight() | StackWeights() | Unbind() | Rescale():
+        case Argument() | Weight() | StackWeights() | Unbind() | Rescale() | Part() | Join():
             raise AssertionError("these make no single value of their own")
         case _:
             assert_never(operation)

@@ -1,0 +1,46 @@
+"""What a contraction tree leaves open: the products it becomes, and how much runs at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Order = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A contraction as one matrix product `first @ second`, all orders of indices fixed.
+
+    `first` is the left operand of the contraction, unless `swapped`. It is taken as a matrix of
+    (`rows`, `summed`), the other one as (`summed`, `columns`), both for every entry of `batch`. An
+    operand that lacks a batch index is repeated along it, which costs nothing (a stride of 0).
+    """
+
+    swapped: bool
+    batch: Order
+    rows: Order
+    summed: Order
+    columns: Order
+
+    @property
+    def result(self) -> Order:
+        """The indices of the product in the order of its memory."""
+        return self.batch + self.rows + self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How a tree is lowered.
+
+    `rows` is how many entries of the leading run-time index are contracted at a time, so that what
+    is made on the way stays in the cache; 0 for all at once. `forms` has one form for each
+    contraction of the tree, None for a contraction that sums nothing; without them the lowering
+    chooses as it goes.
+    """
+
+    rows: int = 0
+    forms: tuple[Form | None, ...] | None = None
+
+
+STRAIGHT = Strategy()
+"""Everything at once, forms chosen on the way."""
