@@ -6,7 +6,8 @@ It shares no code with the emitter, drops names as the program says, and checks 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import assert_never
 
 import torch
@@ -22,6 +23,7 @@ from tncompile.lowering.program import (
     Expand,
     Extent,
     Gather,
+    Join,
     Lookup,
     Mask,
     MatMul,
@@ -31,20 +33,22 @@ from tncompile.lowering.program import (
     Ones,
     Operation,
     Pad,
+    Part,
     Permute,
     Pick,
     Range,
     Rescale,
     Select,
+    Settle,
     Slice,
     Stack,
     StackWeights,
+    Step,
     Sum,
     TensorProgram,
     Unbind,
     View,
     Weight,
-    results,
 )
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
@@ -97,33 +101,103 @@ def run(
         (p.dtype for p in parameters.values()),
         next((x.dtype for x in inputs.values() if x.is_floating_point()), torch.float32),
     )
-    names: Names = {}
-    for step in program.steps:
-        operation = step.operation
-        match operation:
-            case Argument(result, name):
-                names[result] = argument(network.input[name], inputs[name], dots)
-            case Weight(result, key, conjugate):
-                names[result] = _weight(parameters[key], conjugate)
-            case StackWeights(result, keys, conjugate):
-                names[result] = torch.stack([_weight(parameters[key], conjugate) for key in keys])
-            case Unbind(made, source, axis):
-                names.update(zip(made, names[source].unbind(axis), strict=True))
-            case Rescale(result, log, source, axes):
-                names[result], names[log] = _rescale(names[source], axes)
-            case _:
-                shape = _shape(program.values[operation.result].shape, sizes)
-                names[operation.result] = _apply(operation, names, shape, dtype)
-        for made in results(operation):
-            due = _shape(program.values[made].shape, sizes)
-            assert tuple(names[made].shape) == due, f"{made}: {tuple(names[made].shape)} not {due}"
-            if check is not None:
-                check(made, names[made])
-        for name in step.drops:
-            del names[name]
+    machine = _Machine(network, program, parameters, inputs, sizes, dots, dtype, check)
+    loop = program.loop
+    start, stop = (0, 0) if loop is None else (loop.start, loop.stop)
+    machine.run(program.steps[:start])
+    if loop is not None:
+        machine.turns(program.steps[start:stop])
+    machine.run(program.steps[stop:])
+    names = machine.names
+    returned = {program.result, program.log} - {None}
+    assert set(names) == returned, f"still alive: {sorted(set(names) - returned)}"
     if program.log is not None:
         return names[program.result], names[program.log]
     return names[program.result]
+
+
+@dataclass
+class _Machine:
+    """A program under way: the values that are alive, by name."""
+
+    network: TensorNetwork
+    program: TensorProgram
+    parameters: Mapping[str, Tensor]
+    inputs: Mapping[str, Tensor]
+    sizes: dict[str, int]
+    dots: tuple[int, ...]
+    dtype: torch.dtype
+    check: Callable[[str, Tensor], None] | None
+    names: Names = field(default_factory=dict)
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Run some steps, and forget what is dead after each."""
+        for step in steps:
+            self.step(step.operation)
+            for name in step.drops:
+                del self.names[name]
+
+    def turns(self, steps: Sequence[Step]) -> None:
+        """Run the loop: `Part`s, then steps that are run for each of them, then one `Join`.
+
+        What a turn makes is forgotten in the turn; what it reads of before, at the end.
+        """
+        loop = self.program.loop
+        assert loop is not None
+        count = sum(isinstance(step.operation, Part) for step in steps)
+        parts, body, join = steps[:count], steps[count:-1], steps[-1]
+        assert isinstance(join.operation, Join)
+        assert not any(isinstance(step.operation, Part | Join) for step in body)
+        assert all(isinstance(step.operation, Part) for step in parts)
+        before = set(self.names)
+        whole, kept = self.sizes[loop.index], []
+        for first in range(0, whole, loop.rows) or (0,):
+            self.sizes[loop.part] = min(loop.rows, whole - first)
+            for step in parts:
+                operation = step.operation
+                assert isinstance(operation, Part)
+                source = self.names[operation.source]
+                assert source.shape[operation.axis] == whole
+                part = source.narrow(operation.axis, first, self.sizes[loop.part])
+                self.made(operation.result, part)
+            self.run(body)
+            kept.append(self.names[join.operation.source])
+            assert before <= set(self.names), "a turn forgets what the next one reads"
+        del self.sizes[loop.part]
+        self.made(join.operation.result, torch.cat(kept, join.operation.axis))
+        for name in join.drops:
+            del self.names[name]
+
+    def step(self, operation: Operation) -> None:
+        """Run one operation."""
+        names = self.names
+        match operation:
+            case Argument(result, name):
+                value = argument(self.network.input[name], self.inputs[name], self.dots)
+                self.made(result, value)
+            case Weight(result, key, conjugate):
+                self.made(result, _weight(self.parameters[key], conjugate))
+            case StackWeights(result, keys, conjugate):
+                held = [_weight(self.parameters[key], conjugate) for key in keys]
+                self.made(result, torch.stack(held))
+            case Unbind(made, source, axis):
+                for name, value in zip(made, names[source].unbind(axis), strict=True):
+                    self.made(name, value)
+            case Rescale(result, log, source, axes):
+                scaled, scale = _rescale(names[source], axes)
+                self.made(result, scaled)
+                self.made(log, scale)
+            case _:
+                shape = _shape(self.program.values[operation.result].shape, self.sizes)
+                self.made(operation.result, _apply(operation, names, shape, self.dtype))
+
+    def made(self, name: str, value: Tensor) -> None:
+        """Keep a value that has just been made."""
+        due = _shape(self.program.values[name].shape, self.sizes)
+        assert tuple(value.shape) == due, f"{name}: {tuple(value.shape)} not {due}"
+        self.names[name] = value
+        if self.check is not None:
+            self.check(name, value)
 
 
 def _shape(extents: tuple[Extent, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
@@ -146,6 +220,8 @@ def _apply(
             return names[source].permute(order)
         case Expand(_, source):
             return names[source].expand(shape)
+        case Settle(_, source):
+            return names[source]
         case Slice(_, source, axis, start, stop, step):
             return names[source][(*[slice(None)] * axis, slice(start, stop, step))]
         case Select(_, source, axis, position):
@@ -194,8 +270,9 @@ def _create(
             return torch.nn.functional.one_hot(names[ids], size).to(dtype)
         case (
             Argument() | Weight() | StackWeights() | Unbind() | Rescale() | View() | Copy()
-            | Contiguous() | Permute() | Expand() | Slice() | Select() | MatMul() | Multiply()
-            | Add() | Sum() | Stack() | Concatenate() | Gather() | Pad()
+            | Contiguous() | Permute() | Expand() | Settle() | Slice() | Select() | MatMul()
+            | Multiply() | Add() | Sum() | Stack() | Concatenate() | Gather() | Pad() | Part()
+            | Join()
         ):  # fmt: skip
             raise AssertionError(operation)
         case _:

@@ -35,7 +35,13 @@ THIRD_PARTIES = {
     "interegular": set[str](),
     "cotengra": {"planning/search.py"},
     "networkx": {"network/graph.py"},
-    "torch": {"emission/loading.py"},
+    "torch": {
+        "emission/loading.py",
+        "planning/measuring.py",
+        "planning/executing.py",
+        "planning/probes.py",
+        "planning/calibrating.py",
+    },
     "opt_einsum": set[str](),
 }
 """The only files that may import each; type-checking imports do not count."""

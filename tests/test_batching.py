@@ -59,7 +59,7 @@ def test_long_chains_equal_the_sweep(given: str, share: str, n: int) -> None:
         u = torch.rand(2, 3, n, generator=rng, dtype=torch.float64)
         x = torch.stack([1 - u, u], -1)
     torch.testing.assert_close(module(x), sweep(module, x, n), rtol=1e-10, atol=1e-10)
-    assert arch.source().count("\n") < 320
+    assert arch.source().count("\n") < 800  # also in the class that `fold` makes
 
 
 def test_gradients_of_a_long_chain_equal_those_of_the_sweep() -> None:

@@ -15,7 +15,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning import BUILTIN, Cost, cost, plan
 from tncompile.planning.costing import Crossing, Figures
-from tncompile.planning.machine import MachineProfile, read_profile, write_profile
+from tncompile.planning.crossing import CLEARLY
 from tncompile.planning.table import bytes_text, count_text, seconds_text
 from tncompile.planning.tracing import trace
 
@@ -50,7 +50,7 @@ NETWORKS = {
 
 def made_cost(network: TensorNetwork, batch: int = 32, search: str = "normal") -> Cost:
     """The cost of the plan for a network."""
-    return plan(network, batch=batch, search=search).main.cost
+    return cost(network, plan(network, batch=batch, search=search), batch=batch)
 
 
 def counted(network: TensorNetwork, tree: ContractionTree, batch: int) -> int:
@@ -67,15 +67,19 @@ def counted(network: TensorNetwork, tree: ContractionTree, batch: int) -> int:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_multiply_adds_are_those_of_the_tree(name: str) -> None:
     planned = plan(NETWORKS[name], batch=32)
-    held = planned.main.cost
-    due = counted(NETWORKS[name], planned.main.tree, 32)
-    assert held.inference.multiply_adds == due
-    assert sum(step.multiply_adds for step in held.steps) == due
-    assert sum(step.count for step in held.steps) == len(planned.main.tree.steps)
+    for mode in ("training", "inference"):
+        variant = planned.variant(32, mode)
+        held = cost(NETWORKS[name], planned, batch=32, mode=mode)
+        due = counted(NETWORKS[name], variant.tree, 32)
+        if mode == "inference":
+            assert held.inference.multiply_adds == due
+        assert sum(step.multiply_adds for step in held.steps) == due
+        assert sum(step.count for step in held.steps) == len(variant.tree.steps)
 
 
 def test_a_low_rank_layer_by_hand() -> None:
-    held = made_cost(small.low_rank(48, 32, 6), 32)
+    planned = plan(small.low_rank(48, 32, 6), batch=32, minimize="flops")
+    held = cost(small.low_rank(48, 32, 6), planned, batch=32)
     forward, training = held.inference, held.training
     assert forward.multiply_adds == 32 * 48 * 6 + 32 * 6 * 32
     assert forward.flops == 2 * forward.multiply_adds
@@ -96,15 +100,16 @@ def test_numbers_are_finite_json(name: str) -> None:
     held = made_cost(NETWORKS[name])
     stored = json.loads(json.dumps(held.to_dict(), allow_nan=False))
     others = [one for held in stored["compared"].values() for one in held.values()]
-    for figures in (stored["inference"], stored["training"], *others):
+    for figures in (stored["inference"], stored["folded"], stored["training"], *others):
         assert list(figures) == FIGURES
-    assert list(stored["compared"]) == ["inference", "training"]
+    assert list(stored["compared"]) == ["training", "inference", "folded"]
     assert stored["alternatives"] == stored["compared"]["training"]
     for step in stored["steps"]:
         keys = {"result", "left", "right", "indices", "multiply_adds", "bytes", "share"}
         assert keys <= set(step)
-    assert 0.2 < sum(step["share"] for step in stored["steps"]) <= 1 + 1e-9
-    assert 0.2 < sum(step["training_share"] for step in stored["steps"]) <= 1 + 1e-9
+    for mode in ("training", "inference"):
+        steps = stored["chosen"][mode]["steps"]
+        assert 0.2 < sum(step["share"] for step in steps) <= 1 + 1e-9
 
 
 def test_sizes_beyond_every_float() -> None:
@@ -122,18 +127,18 @@ def test_alternatives_are_what_they_say() -> None:
     assert held.alternatives["FLOP-optimal"].flops == least_flops <= held.flops
     least_memory = min(f.peak_bytes or 0 for f in held.alternatives.values())
     assert held.alternatives["memory-optimal"].peak_bytes == least_memory <= held.peak_bytes
-    assert all(held.seconds <= (f.seconds or 0) for f in held.alternatives.values())
+    assert all(held.seconds <= 1.1 * (f.seconds or 0) for f in held.alternatives.values())
 
 
 def test_crossings_are_exact() -> None:
     network = small.ring([4] * 5, [4] * 5, 4)
-    ours, leanest = plan(network, batch=256), plan(network, batch=256, minimize="flops")
-    edge = ours.main.cost.crossings["FLOP-optimal"].faster_up_to
+    ours = plan(network, batch=256)
+    held = cost(network, ours, batch=256, mode="inference")
+    edge = held.crossings["dense layer"].faster_from
     assert edge is not None
-    assert edge < 256
-    for batch, faster in ((edge, True), (edge + 1, False)):
-        seconds = [cost(network, one, batch=batch).seconds for one in (leanest, ours)]
-        assert (seconds[0] < seconds[1]) is faster
+    for batch, faster in ((edge, True), (edge - 1, False)):
+        figures = cost(network, ours, batch=batch, mode="inference").inference
+        assert (CLEARLY * (figures.dense_seconds or 0) < (figures.seconds or 0)) is faster
 
 
 def test_steps_have_names_of_the_spec() -> None:
@@ -171,12 +176,14 @@ def test_the_table_shows_the_contraction() -> None:
 
 def test_the_table_is_of_one_mode() -> None:
     held = made_cost(small.mpo([8, 8], [8, 8], 16), 16)
-    assert str(held) == held.table()
-    forward, training = held.table(), held.table(training=True)
+    assert str(held) == held.table() == held.table(training=True)
+    forward, training = held.of("inference").table(), held.table(training=True)
+    assert forward == held.table(training=False)
     assert "inference time" in forward
     assert "\na forward pass      " in forward
     assert "training time" in training
     assert "\na training step      " in training
+    assert "\na forward pass, folded" in held.of("folded").table()
     assert "at a batch of 16 (the product of the leading axes `...`)" in forward
     assert max(map(len, held.table(width=300).split("\n"))) > 0
 
@@ -194,8 +201,8 @@ def test_the_dense_layer_is_predicted_as_such() -> None:
     network = small.low_rank(512, 256, 8)
     held = made_cost(network, 64)
     forward, training = held.inference, held.training
-    rate = BUILTIN.gemm_rate(64)
-    due = BUILTIN.call + 2 * 64 * 512 * 256 / rate
+    due = BUILTIN.product_seconds(1, 64, 512, 256, right_transposed=True)
+    due += BUILTIN.forward_start + BUILTIN.call
     assert forward.dense_seconds == pytest.approx(due)
     assert training.dense_flops == 2 * (forward.dense_flops or 0)
     assert due < (training.dense_seconds or 0) < 4 * due
@@ -238,14 +245,16 @@ def test_forward_of_a_training_step_takes_what_a_forward_pass_takes(network: str
     program = lower(held, main.tree, sizes=main.sizes)
     inference = trace(held, program, main.sizes, BUILTIN, training=False)
     training = trace(held, program, main.sizes, BUILTIN, training=True)
-    seconds = [[work.seconds for work in traced.forward] for traced in (inference, training)]
-    assert seconds[0] == seconds[1]
+    for forward, recorded in zip(inference.forward, training.forward, strict=True):
+        assert recorded.multiply_adds == forward.multiply_adds
+        added = recorded.seconds - forward.seconds
+        assert -1e-12 <= added <= 5 * BUILTIN.recording + 1e-12
 
 
 def test_equal_crossings_are_said_once() -> None:
     held = made_cost(small.ring([4] * 5, [4] * 5, 4), 256)
     twice = {"materialize dense": Crossing(411), "FLOP-optimal": Crossing(411)}
-    text = replace(held, crossed={"inference": twice}).table()
+    text = replace(held, crossed={"training": twice}).table()
     assert "Materialize dense and FLOP-optimal are faster from batch 411 on." in text
 
 
@@ -257,7 +266,7 @@ def test_crossings_in_words() -> None:
         (Crossing(100, 9), "up to batch 9 and from batch 100 on"),
         (Crossing(5, 90), "from batch 5 to 90"),
     ):
-        text = replace(held, crossed={"inference": {"dense layer": crossing}}).table()
+        text = replace(held, crossed={"training": {"dense layer": crossing}}).table()
         assert f"A dense layer is faster {words}." in text
 
 
@@ -292,47 +301,3 @@ def test_numbers_as_text() -> None:
 
 def test_figures_keep_their_order() -> None:
     assert list(Figures.__dataclass_fields__) == FIGURES
-
-
-# ── machine profiles ────────────────────────────────────────────────────────────────────────────
-
-
-def test_narrow_products_run_below_rate() -> None:
-    rates = [BUILTIN.gemm_rate(side) for side in (1, 2, 3, 8, 12, 16, 100, 5000)]
-    assert rates == sorted(rates)
-    assert (rates[3], rates[4], rates[5]) == pytest.approx((118e9, 180e9, 250e9))
-
-
-def test_profiles_are_stored(tmp_path: object) -> None:
-    path = f"{tmp_path}/machine.json"
-    write_profile(BUILTIN, path)
-    assert read_profile(path) == BUILTIN
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"version": 1}',
-        '{"version": 2, "profile": {}}',
-        '{"version":1,"profile":3}',
-    ],
-)
-def test_damaged_profiles_are_refused(tmp_path: object, text: str) -> None:
-    path = f"{tmp_path}/machine.json"
-    with open(path, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    with pytest.raises(ValueError, match="is no machine profile"):
-        read_profile(path)
-
-
-def test_another_machine_may_choose_otherwise() -> None:
-    network = small.mpo([8, 8, 8, 8], [8, 8, 8, 8], 8)
-    values = {name: getattr(BUILTIN, name) for name in MachineProfile.__dataclass_fields__}
-    slow = MachineProfile(**{**values, "name": "slow", "gemm": ((1, 1e8),)})
-    chosen = plan(network, batch=256, profile=slow).main.cost
-    assert chosen.machine == "slow"
-    least = chosen.alternatives["FLOP-optimal"].flops
-    assert chosen.flops <= 1.3 * (least or 0)

@@ -40,6 +40,7 @@ from tncompile.lowering.program import (
     sources,
 )
 from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.planning.branches import Branches
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,7 +49,7 @@ def generated(net: TensorNetwork, seed: int) -> GeneratedModule:
     """The module of a network along a tree that the seed decides."""
     planned = plan_network(net, Options(search="fast"))
     program = lower(net, random_tree(net, seed))
-    return emit(net, planned, program, initialize(net, norm_program))
+    return emit(net, planned, Branches.single(program), initialize(net, norm_program))
 
 
 def run_alone(made: GeneratedModule) -> type[nn.Module]:
@@ -141,7 +142,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "ruff.toml").write_text(
         'line-length = 100\ntarget-version = "py311"\n[lint]\n'
         'select = ["E", "F", "I", "B", "UP", "C4", "SIM", "RUF", "N", "W"]\n'
-        'ignore = ["E741", "N806", "RUF001", "RUF002", "RUF003"]\n',
+        'ignore = ["E741", "N803", "N806", "N815", "RUF001", "RUF002", "RUF003"]\n',
         encoding="utf-8",
     )
     return folder

@@ -62,9 +62,9 @@ def test_lines_and_docs_do_not_matter() -> None:
         b"\xff\xfe",
         b"[]",
         b'{"version": 7}',
-        b'{"version": 1}',
-        b'{"version": 1, "plans": 3}',
-        b'{"version": 1, "plans": [{"request": {}, "fingerprint": "", "plan": {}}]}',
+        b'{"version": 2}',
+        b'{"version": 2, "plans": 3}',
+        b'{"version": 2, "plans": [{"request": {}, "fingerprint": "", "plan": {}}]}',
         b"[" * 100_000,
     ],
 )
@@ -75,11 +75,63 @@ def test_a_corrupt_lock_is_refused(tmp_path: Path, content: bytes) -> None:
         read_lock(path)
 
 
+def test_an_older_lock_is_planned_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.tnlock"
+    path.write_text('{"version": 1, "plans": []}\n')
+    lock = read_lock(path)
+    assert lock.get(REQUEST) is None
+    assert "the file is of version 1" in next(lock.verify(REQUEST, NETWORK))
+    arch = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4)).locked(path)
+    arch.plan(8)
+    assert "of version 1" in arch.notes[0]
+    again = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4)).locked(path)
+    again.plan(8)
+    assert again.notes == ()
+
+
+def test_a_measured_plan_goes_before_others() -> None:
+    measured = replace(plan(NETWORK, batch=(1, 64)), tuned="a machine")
+    lock = Lock().with_plan(REQUEST, NETWORK, plan(NETWORK))
+    lock = lock.with_plan(REQUEST.measured(), NETWORK, measured)
+    assert lock.get(REQUEST) == measured.with_batch(64)
+    assert lock.get(replace(REQUEST, batch=(7,), search="fast")) == measured.with_batch(7)
+    assert lock.get(replace(REQUEST, minimize="memory")) is None
+    changed = small.mpo([4, 4], [4, 4], 5)
+    assert "stale" in next(lock.verify(REQUEST, changed))
+    moved = lock.with_plan(REQUEST, changed, plan(changed))
+    assert moved.get(REQUEST) == plan(changed)
+
+
+@pytest.mark.parametrize("damage", ["rows", "summed", "length", "kind"])
+def test_a_damaged_strategy_is_noticed(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "a.tnlock"
+    network = small.mpo([8, 8, 12], [12, 16, 16], 16)
+    write_lock(Lock().with_plan(REQUEST, network, plan(network)), path)
+    stored = json.loads(path.read_text())
+    strategies = stored["plans"][0]["plan"]["strategies"]
+    forms = next(one["forms"] for one in strategies if one["forms"])
+    match damage:
+        case "rows":
+            forms[0][2] = ["nothing"]
+        case "summed":
+            forms[0][3] = ["nothing"]
+        case "length":
+            forms.pop()
+        case _:
+            forms[0] = 3
+    path.write_text(json.dumps(stored))
+    if damage == "kind":
+        with pytest.raises(ValueError, match="is corrupt"):
+            read_lock(path)
+    else:
+        assert "damaged" in next(read_lock(path).verify(REQUEST, network))
+
+
 def test_a_damaged_tree_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.tnlock"
     write_lock(Lock().with_plan(REQUEST, NETWORK, plan(NETWORK)), path)
     stored = json.loads(path.read_text())
-    stored["plans"][0]["plan"]["variants"][0]["tree"]["steps"].pop()
+    stored["plans"][0]["plan"]["trees"][0]["steps"].pop()
     path.write_text(json.dumps(stored))
     assert "damaged" in next(read_lock(path).verify(REQUEST, NETWORK))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from tncompile.emission import GeneratedModule
     from tncompile.language.linked import LinkedProgram, ParameterSummary
     from tncompile.language.resolved import ResolvedNetwork
-    from tncompile.lowering import TensorProgram
     from tncompile.network.model import TensorNetwork
     from tncompile.planning import ContractionPlan, Cost
+    from tncompile.planning.tuning import Tuning
 
 Progress = Callable[[int, int], None]
 
@@ -90,6 +91,7 @@ class Architecture:
         self._linked = linked
         self._text = text
         self._plans: dict[Options, ContractionPlan] = {}
+        self._tuned: dict[tuple[tuple[tuple[str, int], ...], int | None], ContractionPlan] = {}
         self._sources: dict[tuple[object, ...], GeneratedModule] = {}
         self._lock: Path | None = None
         self._keeps_lock = False
@@ -99,6 +101,11 @@ class Architecture:
 
     def __repr__(self) -> str:
         return f"Architecture({self._resolved.target})"
+
+    @property
+    def arguments(self) -> Mapping[str, int | float | bool | tuple[int, ...]]:
+        """The values of all parameters of the block, defaults included."""
+        return dict(self._resolved.values)
 
     @property
     def keeps_lock(self) -> bool:
@@ -139,22 +146,45 @@ class Architecture:
         sizes: Mapping[str, int] | None = None,
         search: str = "normal",
         memory_limit: int | None = None,
+        machine: str = "builtin",
     ) -> ContractionPlan:
-        """The order of contraction for one or several products of the leading axes.
+        """What runs in training, at inference and folded, for one or several batch sizes.
 
+        `batch` are products of the leading axes; other sizes are planned for around them.
         `minimize` is `"time"` (predicted), `"flops"` or `"memory"`; `sizes` are those of `batch`
-        axes by name, in elements; `memory_limit` is in bytes. Raises `CompileError` (TN502) where
-        no plan keeps to it.
+        axes by name, in elements; `memory_limit` is in bytes, of a training step; `machine` is the
+        profile that predicts: `"builtin"`, `"measured"` or a file. Raises `CompileError` (TN502)
+        where no plan keeps to the limit, and ValueError where there is no such profile.
         """
-        from tncompile.compiler import Options
-        from tncompile.planning.problem import batch_sizes, whole
+        return self._planned(_options(batch, sizes, minimize, search, memory_limit, machine))
 
-        held = batch_sizes(batch)
-        named = tuple(
-            sorted((name, whole(f"the size of `{name}`", n)) for name, n in (sizes or {}).items())
-        )
-        options = Options(held, named, minimize, search, memory_limit)
-        return self._planned(options)
+    def tune(
+        self,
+        batch: int | tuple[int, ...] = DEFAULT_BATCH,
+        *,
+        training: bool = False,
+        sizes: Mapping[str, int] | None = None,
+        search: str = "normal",
+        memory_limit: int | None = None,
+        machine: str = "builtin",
+        seconds: float = 60.0,
+    ) -> Tuning:
+        """Measure the most promising plans on this machine; plans for time follow it from then on.
+
+        Forward passes are measured, folded ones too, with `training` training steps as well, for
+        about `seconds` in all. An architecture that is `locked(…)` keeps the result in the file.
+        """
+        from tncompile.compiler import keep_tuned, tune_network
+
+        options = _options(batch, sizes, "time", search, memory_limit, machine)
+        with self._naming_limits():
+            tuning = tune_network(
+                self.network, options, training=training, seconds=seconds, progress=self.progress
+            )
+        if self._lock is not None and self._keeps_lock:
+            keep_tuned(self.network, options, tuning.plan, self._lock)
+        self._tuned[options.sizes, memory_limit] = tuning.plan
+        return tuning
 
     def cost(
         self,
@@ -163,12 +193,34 @@ class Architecture:
         sizes: Mapping[str, int] | None = None,
         minimize: str = "time",
         search: str = "normal",
+        memory_limit: int | None = None,
+        machine: str = "builtin",
+        training: bool = False,
     ) -> Cost:
-        """What a forward and a training step cost at this batch, and what the alternatives do."""
-        from tncompile.planning import cost
+        """What the module costs at this batch, and what the alternatives do.
 
-        planned = self.plan(batch, minimize, sizes=sizes, search=search)
-        return cost(self.network, planned, batch=batch, sizes=sizes or {})
+        It has the figures of every mode; steps and alternatives are shown of a forward pass, with
+        `training` of a training step.
+        """
+        from tncompile.planning import cost
+        from tncompile.planning.machine import find_profile
+
+        planned = self.plan(
+            batch,
+            minimize,
+            sizes=sizes,
+            search=search,
+            memory_limit=memory_limit,
+            machine=machine,
+        )
+        return cost(
+            self.network,
+            planned,
+            batch=batch,
+            sizes=sizes or {},
+            profile=find_profile(machine),
+            mode="training" if training else "inference",
+        )
 
     def source(
         self,
@@ -177,11 +229,20 @@ class Architecture:
         sizes: Mapping[str, int] | None = None,
         minimize: str = "time",
         search: str = "normal",
+        memory_limit: int | None = None,
+        machine: str = "builtin",
         stacked: bool = False,
         plan: ContractionPlan | None = None,
     ) -> str:
         """The PyTorch file that `module()` runs."""
-        planned = self._checked(plan) or self.plan(batch, minimize, sizes=sizes, search=search)
+        planned = self._checked(plan) or self.plan(
+            batch,
+            minimize,
+            sizes=sizes,
+            search=search,
+            memory_limit=memory_limit,
+            machine=machine,
+        )
         return self._generated(planned, stacked).source
 
     def module(
@@ -194,39 +255,61 @@ class Architecture:
         sizes: Mapping[str, int] | None = None,
         minimize: str = "time",
         search: str = "normal",
+        memory_limit: int | None = None,
+        machine: str = "builtin",
         stacked: bool = False,
+        batch_invariant: bool = False,
         plan: ContractionPlan | None = None,
     ) -> torch.nn.Module:
         """An `nn.Module` with the declared parameters, ready to train.
 
         `seed` makes the start reproducible and leaves torch's own generator alone. `batch` is what
         it is planned for; it takes any batch. `stacked` keeps each family of equal shapes as one
-        parameter. Raises ValueError for a `plan` of another network.
+        parameter. `batch_invariant` does the same operations in the same order at every batch size.
+        Raises ValueError for a `plan` of another network.
         """
         from tncompile.emission.loading import instantiate
 
-        planned = self._checked(plan) or self.plan(batch, minimize, sizes=sizes, search=search)
+        planned = self._checked(plan) or self.plan(
+            batch,
+            minimize,
+            sizes=sizes,
+            search=search,
+            memory_limit=memory_limit,
+            machine=machine,
+        )
         generated = self._generated(planned, stacked)
-        return instantiate(generated, dtype=dtype, device=device, seed=seed)
+        return instantiate(
+            generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
+        )
 
     def describe(
-        self, stage: str, *, batch: int | tuple[int, ...] | None = None, search: str = "normal"
+        self,
+        stage: str,
+        *,
+        batch: int | tuple[int, ...] | None = None,
+        search: str = "normal",
+        memory_limit: int | None = None,
+        machine: str = "builtin",
     ) -> str:
         """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
         from tncompile.compiler import lower_network
 
-        held = batch or DEFAULT_BATCH
+        def planned() -> ContractionPlan:
+            held = batch or DEFAULT_BATCH
+            return self.plan(held, search=search, memory_limit=memory_limit, machine=machine)
+
         match stage:
             case "program":
                 return self._linked.program.describe()
             case "network":
                 return self.network.describe()
             case "plan":
-                return self.plan(held, search=search).describe()
+                return planned().describe()
             case "tensor-program":
-                return lower_network(self.network, self.plan(held, search=search)).describe()
+                return lower_network(self.network, planned()).describe()
             case "torch":
-                return self.source(batch=held, search=search)
+                return self._generated(planned(), False).source
             case _:
                 raise ValueError(f"the stages are {', '.join(STAGES)}, not {stage!r}")
 
@@ -234,10 +317,12 @@ class Architecture:
 
     def _planned(self, options: Options) -> ContractionPlan:
         from tncompile.compiler import plan_from_lock, plan_network
-        from tncompile.planning import NoPlanError
 
+        tuned = self._tuned.get((options.sizes, options.memory_limit))
+        if tuned is not None and options.minimize == "time":
+            return tuned.with_batch(options.batch[len(options.batch) // 2])
         if options not in self._plans:
-            try:
+            with self._naming_limits():
                 if self._lock is None:
                     planned = plan_network(self.network, options, self.progress)
                 else:
@@ -245,16 +330,24 @@ class Architecture:
                         self.network, options, self._lock, self._keeps_lock, self.progress
                     )
                     self.notes += notes
-            except NoPlanError as error:
-                raise CompileError((self._no_plan(str(error)),)) from None
             self._plans[options] = planned
         return self._plans[options]
 
+    @contextmanager
+    def _naming_limits(self) -> Iterator[None]:
+        """Turn "no plan keeps to the memory limit" into the diagnostic of it."""
+        from tncompile.planning import NoPlanError
+
+        try:
+            yield
+        except NoPlanError as error:
+            raise CompileError((self._no_plan(str(error)),)) from None
+
     def _checked(self, plan: ContractionPlan | None) -> ContractionPlan | None:
         """A plan handed in, once it is known to be one for this network."""
-        from tncompile.network.contraction import verify_tree
+        from tncompile.planning.plans import verify_plan
 
-        if plan and (wrong := next(verify_tree(self.network, plan.main.tree), None)):
+        if plan and (wrong := next(verify_plan(self.network, plan), None)):
             raise ValueError(f"the plan is not one of {self._resolved.target}: {wrong}")
         return plan
 
@@ -273,9 +366,27 @@ class Architecture:
 
         key = (planned.to_json(), stacked)
         if key not in self._sources:
-            program: TensorProgram = lower_network(self.network, planned)
-            self._sources[key] = generate_module(self.network, planned, program, stacked=stacked)
+            branches = lower_network(self.network, planned)
+            self._sources[key] = generate_module(self.network, planned, branches, stacked=stacked)
         return self._sources[key]
+
+
+def _options(
+    batch: int | tuple[int, ...],
+    sizes: Mapping[str, int] | None,
+    minimize: str,
+    search: str,
+    memory_limit: int | None,
+    machine: str,
+) -> Options:
+    """What is asked for, checked as far as that goes without the network."""
+    from tncompile.compiler import Options
+    from tncompile.planning.problem import batch_sizes, whole
+
+    named = tuple(
+        sorted((name, whole(f"the size of `{name}`", n)) for name, n in (sizes or {}).items())
+    )
+    return Options(batch_sizes(batch), named, minimize, search, memory_limit, machine)
 
 
 def _require_text(name: str, held: object) -> None:

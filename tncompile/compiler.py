@@ -10,17 +10,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.initialization import initialize
 from tncompile.language.diagnostics import InternalError
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.lowering import TensorProgram, lower
+from tncompile.lowering.strategy import Strategy
 from tncompile.network.building import build
+from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
-from tncompile.planning import BUILTIN, ContractionPlan, plan
+from tncompile.planning import ContractionPlan, Variant, plan
+from tncompile.planning.branches import Branch, Branches
+from tncompile.planning.choosing import choose
+from tncompile.planning.costing import MODES, Mode
 from tncompile.planning.lock import Request, read_lock, write_lock
+from tncompile.planning.machine import find_profile
+from tncompile.planning.problem import runtime_sizes
+from tncompile.planning.surveying import Goal, batch_goals, survey
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tncompile.planning.tuning import Tuning
 
 Progress = Callable[[int, int], None]
 
@@ -42,6 +56,8 @@ class Options:
     sizes     run-time sizes of `batch` axes: pairs of name and size
     minimize  `time` (predicted), `flops` or `memory`
     search    `fast`, `normal` or `thorough`
+    memory_limit  bytes that a training step may take at its peak
+    machine   the profile that predicts times: `builtin`, `measured`, or a file
     """
 
     batch: tuple[int, ...] = (64,)
@@ -49,6 +65,7 @@ class Options:
     minimize: str = "time"
     search: str = "normal"
     memory_limit: int | None = None
+    machine: str = "builtin"
 
 
 def build_network(resolved: ResolvedNetwork) -> TensorNetwork:
@@ -62,7 +79,10 @@ def build_network(resolved: ResolvedNetwork) -> TensorNetwork:
 def plan_network(
     network: TensorNetwork, options: Options, progress: Progress | None = None
 ) -> ContractionPlan:
-    """Contraction trees searched, lowered and compared; one variant a batch size that needs it."""
+    """Contraction trees searched, lowered and compared; variants by mode and batch size.
+
+    Raises ValueError where there is no such machine profile.
+    """
     return plan(
         network,
         batch=options.batch,
@@ -70,6 +90,7 @@ def plan_network(
         minimize=options.minimize,
         search=options.search,
         memory_limit=options.memory_limit,
+        profile=find_profile(options.machine),
         progress=progress,
     )
 
@@ -82,16 +103,7 @@ def plan_from_lock(
     With `keep` a new plan is stored. Raises ValueError where the file is corrupt.
     """
     lock = read_lock(path)
-    request = Request(
-        network.target,
-        options.batch,
-        dict(options.sizes),
-        options.minimize,
-        True,
-        options.search,
-        options.memory_limit,
-        BUILTIN.name,
-    )
+    request = lock_request(network, options)
     stored = lock.get(request)
     problems = tuple(lock.verify(request, network))
     if stored is not None and not problems:
@@ -99,13 +111,77 @@ def plan_from_lock(
     planned = plan_network(network, options, progress)
     if keep:
         write_lock(lock.with_plan(request, network, planned), path)
-    return planned, problems if stored is not None else ()
+    return planned, problems if stored is not None or lock.outdated is not None else ()
 
 
-def lower_network(network: TensorNetwork, planned: ContractionPlan) -> TensorProgram:
-    """The tensor program of the plan's main variant."""
-    main = planned.main
-    return lower(network, main.tree, sizes=main.sizes)
+def lock_request(network: TensorNetwork, options: Options) -> Request:
+    """What a lock file knows the plan of a network under."""
+    return Request(
+        network.target,
+        options.batch,
+        dict(options.sizes),
+        options.minimize,
+        True,
+        options.search,
+        options.memory_limit,
+        find_profile(options.machine).name,
+    )
+
+
+def keep_tuned(
+    network: TensorNetwork, options: Options, planned: ContractionPlan, path: Path
+) -> None:
+    """Store a measured plan in a lock file, which is followed from then on at every batch size."""
+    request = lock_request(network, options).measured()
+    write_lock(read_lock(path).with_plan(request, network, planned), path)
+
+
+def tune_network(
+    network: TensorNetwork,
+    options: Options,
+    *,
+    training: bool,
+    seconds: float,
+    progress: Progress | None = None,
+) -> Tuning:
+    """A plan by measurement on this machine: inference and folded, with `training` that too.
+
+    Raises `NoPlanError` and ValueError as planning does.
+    """
+    from tncompile.emission.loading import instantiate
+    from tncompile.planning.tuning import tune
+
+    sizes = dict(options.sizes)
+    wanted, middle = batch_goals(network, options.batch, sizes)
+    goal = Goal("time", True, options.search, options.memory_limit, wanted, middle)
+    runtime = runtime_sizes(network, options.batch[len(options.batch) // 2], sizes)
+    found = survey(network, goal, runtime, find_profile(options.machine))
+    start, planned = initialize(network, norm_program), choose(found)
+
+    def build(program: TensorProgram) -> nn.Module:
+        generated = emit(network, planned, Branches.single(program), start)
+        return instantiate(generated, seed=0)
+
+    modes: tuple[Mode, ...] = MODES if training else MODES[1:]
+    return tune(found, build, modes, seconds, progress)
+
+
+def lower_network(network: TensorNetwork, planned: ContractionPlan) -> Branches:
+    """The tensor programs of a plan, by mode and batch size; equal ones are one object."""
+    programs: dict[tuple[ContractionTree, Strategy], TensorProgram] = {}
+
+    def program(variant: Variant) -> TensorProgram:
+        key = variant.tree, variant.strategy
+        if key not in programs:
+            programs[key] = lower(network, *key, sizes=planned.sizes)
+        return programs[key]
+
+    def branches(mode: Mode) -> tuple[Branch, ...]:
+        return tuple(Branch(program(one), one.up_to, one.reason) for one in planned.of(mode))
+
+    return Branches(
+        program(planned.whole), branches("training"), branches("inference"), branches("folded")
+    )
 
 
 def norm_program(network: TensorNetwork) -> TensorProgram | None:
@@ -118,7 +194,8 @@ def norm_program(network: TensorNetwork) -> TensorProgram | None:
 
 
 def generate_module(
-    network: TensorNetwork, planned: ContractionPlan, program: TensorProgram, *, stacked: bool
+    network: TensorNetwork, planned: ContractionPlan, branches: Branches, *, stacked: bool
 ) -> GeneratedModule:
-    """The PyTorch source: parameters, how they start, and the program as `forward`."""
-    return emit(network, planned, program, initialize(network, norm_program), stacked=stacked)
+    """The PyTorch source: parameters, how they start, and the programs as `forward`."""
+    norm = initialize(network, norm_program)
+    return emit(network, planned, branches, norm, stacked=stacked)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.manners import layers, transforms
+# In the order of the chapters, which importing them decides.
+from tests.manners import layers  # isort: skip
+from tests.manners import transforms  # isort: skip
+from tests.manners import folding  # isort: skip
 from tests.manners.registry import MANNERS, Manner, close
 
-__all__ = ["MANNERS", "Manner", "close", "layers", "transforms"]
+__all__ = ["MANNERS", "Manner", "close", "folding", "layers", "transforms"]

@@ -9,18 +9,24 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tncompile import __version__
+from tncompile.cli.calibrating import CALIBRATE
 from tncompile.cli.checking import CHECK
 from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
 from tncompile.cli.compiling import COMPILE
 from tncompile.cli.costing import COST
 from tncompile.cli.explaining import EXPLAIN
+from tncompile.cli.explaining_slow import EXPLAIN_SLOW
 from tncompile.cli.formatting import FMT
 from tncompile.cli.listing import BLOCKS
+from tncompile.cli.tuning import TUNE
 from tncompile.cli.writing import OutputError, UsageError, flush, report, say, show, use_utf8
 from tncompile.language.diagnostics import CompileError
 from tncompile.language.spelling import closest
 
-COMMANDS = {each.name: each for each in (CHECK, COMPILE, COST, FMT, EXPLAIN, BLOCKS)}
+COMMANDS = {
+    each.name: each
+    for each in (CHECK, COMPILE, COST, TUNE, EXPLAIN_SLOW, FMT, EXPLAIN, BLOCKS, CALIBRATE)
+}
 
 TRACEBACK = "TNCOMPILE_TRACEBACK"
 """The environment variable that asks for the whole traceback of an internal error."""

@@ -74,6 +74,26 @@ def add_search(parser: ArgumentParser) -> None:
     )
 
 
+def add_machine(parser: ArgumentParser) -> None:
+    """`--machine`."""
+    parser.add_argument(
+        "--machine",
+        metavar="PROFILE",
+        default="builtin",
+        help="what predicts times: `builtin`, `measured` (what `calibrate` found on this machine) "
+        "or a file that `calibrate` wrote (builtin)",
+    )
+
+
+def add_memory_limit(parser: ArgumentParser) -> None:
+    """`--memory-limit`."""
+    parser.add_argument(
+        "--memory-limit",
+        metavar="BYTES",
+        help="the most that a training step may hold at once, like 500M or 2G",
+    )
+
+
 def add_lock(parser: ArgumentParser) -> None:
     """`--lock`."""
     parser.add_argument(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
 
 from tncompile.architecture import STAGES
 from tncompile.cli.command import (
@@ -11,16 +10,21 @@ from tncompile.cli.command import (
     Command,
     add_file,
     add_lock,
+    add_machine,
+    add_memory_limit,
     add_root,
     add_search,
     add_target,
 )
-from tncompile.cli.reading import STANDARD_INPUT, instantiate, plan_noted
+from tncompile.cli.reading import (
+    STANDARD_INPUT,
+    checked_machine,
+    instantiate,
+    memory_limit,
+    plan_noted,
+)
 from tncompile.cli.waiting import waiting
-from tncompile.cli.writing import UsageError, say, write_file
-
-if TYPE_CHECKING:
-    from tncompile.planning import ContractionPlan
+from tncompile.cli.writing import UsageError, write_file
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -32,13 +36,16 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--batch",
         metavar="1,64,4096",
-        help="the batch sizes to plan for, separated by commas (64); the source has the plan of "
-        "the middle one and takes any batch",
+        help="the batch sizes that matter most, separated by commas (64); the source takes any "
+        "batch and chooses by its size, except under torch.compile: there it is planned for the "
+        "middle one",
     )
     parser.add_argument(
         "--emit", metavar="STAGE", default=STAGES[-1], help=f"one of {', '.join(STAGES)} (torch)"
     )
     add_search(parser)
+    add_machine(parser)
+    add_memory_limit(parser)
     add_lock(parser)
     add_root(parser)
 
@@ -47,27 +54,21 @@ def _run(given: Namespace) -> int:
     if given.emit not in STAGES:
         raise UsageError(f"--emit takes {', '.join(STAGES)}, not {given.emit!r}")
     sizes = batch_sizes(given.batch)
+    machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
     architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
     with waiting("searching for a contraction order") as architecture.progress:
         text = plan_noted(
             architecture,
-            lambda: architecture.describe(given.emit, batch=sizes, search=given.search),
+            lambda: architecture.describe(
+                given.emit,
+                batch=sizes,
+                search=given.search,
+                memory_limit=limit,
+                machine=machine,
+            ),
         )
     write_file(given.output, text)
-    if given.emit in ("torch", "tensor-program") and sizes is not None and len(sizes) > 1:
-        _note_variants(architecture.plan(sizes, search=given.search))
     return FINE
-
-
-def _note_variants(plan: ContractionPlan) -> None:
-    """Say which batch sizes would rather have another plan than the one of the source."""
-    others = [f"{batch}" for one in plan.variants if one is not plan.main for batch in one.batches]
-    if others:
-        listed = ", ".join(others)
-        say(
-            f"note: the source has the plan for a batch of {plan.batch}; for {listed} "
-            "another one is faster (--emit plan shows all): compile each for itself"
-        )
 
 
 COMPILE = Command(

@@ -10,11 +10,19 @@ from tncompile.cli.command import (
     Command,
     add_file,
     add_lock,
+    add_machine,
+    add_memory_limit,
     add_root,
     add_search,
     add_target,
 )
-from tncompile.cli.reading import instantiate, plan_noted
+from tncompile.cli.reading import (
+    check_sizes,
+    checked_machine,
+    instantiate,
+    memory_limit,
+    plan_noted,
+)
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, columns, show
 
@@ -35,39 +43,47 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--training",
         action="store_true",
-        help="shares and alternatives of a training step, not of a forward pass",
+        help="the contraction and the alternatives of a training step, not of a forward pass",
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON, for tools")
     add_search(parser)
+    add_machine(parser)
+    add_memory_limit(parser)
     add_lock(parser)
     add_root(parser)
 
 
 def _run(given: Namespace) -> int:
     batch, sizes = positive("--batch", given.batch), named_sizes(given.size)
+    machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
     architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
-    axes = [index.name for index in architecture.network.indices if index.kind == "batch"]
-    if unknown := [name for name in sizes if name not in axes]:
-        known = f"declares {', '.join(axes)}" if axes else "declares none"
-        raise UsageError(f"--size names no `batch` axis {unknown[0]!r}; the block {known}")
+    check_sizes(architecture, sizes)
     with waiting("searching for a contraction order") as architecture.progress:
         found = plan_noted(
             architecture,
-            lambda: architecture.cost(batch=batch, sizes=sizes, search=given.search),
+            lambda: architecture.cost(
+                batch=batch,
+                sizes=sizes,
+                search=given.search,
+                memory_limit=limit,
+                machine=machine,
+                training=given.training,
+            ),
         )
     if given.json:
         import json
 
         show(json.dumps(found.to_dict(), indent=2))
     else:
-        show(found.table(training=given.training, width=columns()))
+        show(found.table(width=columns()))
     return FINE
 
 
 COST = Command(
     "cost",
     "Show what a block costs: the contraction step by step, totals and alternatives.",
-    "Times are predicted by the built-in machine profile, so that they are equal everywhere.",
+    "Times are predicted: by the built-in machine profile, so that they are equal everywhere, or\n"
+    "by another one (--machine). `tncompile explain-slow` measures instead.",
     (
         "tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64",
         "tncompile cost std/classifier.tn TreeClassifier --batch 100 --training",

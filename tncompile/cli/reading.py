@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -70,11 +71,17 @@ def instantiate(
     Its plans come from the lock beside the file where there is one; with `lock` they are kept in
     it. Raises `UsageError` where there can be none.
     """
-    spec = load_spec(name, root)
+    return instantiate_of(load_spec(name, root), name, target, lock=lock)
+
+
+def instantiate_of(
+    spec: Spec, name: str, target: str | None, *, lock: bool = False
+) -> Architecture:
+    """The TARGET of a FILE that is loaded already."""
     report(spec.warnings)
     architecture = spec.instantiate(target or "")
     report(architecture.warnings)
-    beside = _lock_beside(name)
+    beside = lock_beside(name)
     if beside is None:
         if lock:
             raise UsageError(f"--lock needs a file of your own, and {name} is none")
@@ -82,13 +89,50 @@ def instantiate(
     return architecture.locked(beside, keep=lock) if lock or beside.exists() else architecture
 
 
-def _lock_beside(name: str) -> Path | None:
+def lock_beside(name: str) -> Path | None:
     """Where the lock of a FILE is; None for standard input and the library."""
     from tncompile.language.linking.importing import locate
     from tncompile.planning.lock import lock_path
 
     own = name != STANDARD_INPUT and locate(name) == Path(name)
     return lock_path(name) if own else None
+
+
+def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
+    """`UsageError` where `--size` names what is no `batch` axis."""
+    axes = [index.name for index in architecture.network.indices if index.kind == "batch"]
+    if unknown := [name for name in sizes if name not in axes]:
+        known = f"declares {', '.join(axes)}" if axes else "declares none"
+        raise UsageError(f"--size names no `batch` axis {unknown[0]!r}; the block {known}")
+
+
+def checked_machine(name: str) -> str:
+    """The profile of `--machine`, once it is known to be there."""
+    from tncompile.planning.machine import find_profile
+
+    try:
+        find_profile(name)
+    except ValueError as error:
+        raise UsageError(f"--machine: {error}") from error
+    return name
+
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def memory_limit(text: str | None) -> int | None:
+    """The bytes of `--memory-limit`; None where it is not given.
+
+    >>> memory_limit("2G"), memory_limit("1.5 MiB"), memory_limit("4096")
+    (2147483648, 1572864, 4096)
+    """
+    if text is None:
+        return None
+    matched = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGT]?)(?:iB|B)?", text.strip())
+    limit = int(float(matched[1]) * UNITS[matched[2]]) if matched else 0
+    if limit < 1:
+        raise UsageError(f"--memory-limit takes bytes, like 500M or 2G, not {text!r}")
+    return limit
 
 
 def plan_noted(architecture: Architecture, plan: Callable[[], T]) -> T:

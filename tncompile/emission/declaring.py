@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tncompile.emission.naming import Members, Names, Stacked, hidden, range_text
-from tncompile.emission.writer import comment_lines, indented, statement
+from tncompile.emission.writer import call, comment_lines, indented, statement
 from tncompile.network.model import Parameter
 
 INDENT = 8
@@ -103,14 +103,18 @@ def write_annotations(members: Members) -> list[str]:
     return [f"{family}: Tensor" for family in held if not hidden(family)]
 
 
-def write_init(members: Members, *, like: bool = False) -> list[str]:
-    """The method, without indentation; `like` adds an empty buffer for the dtype of results."""
-    head = [
-        "def __init__(",
-        "    self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None",
-        ") -> None:",
-    ]
+def write_init(members: Members, *, like: bool = False, branching: bool = False) -> list[str]:
+    """The method, without indentation; `like` adds an empty buffer for the dtype of results.
+
+    A `branching` module can be told to do the same at every batch size.
+    """
+    given = ["device: torch.device | str | None = None", "dtype: torch.dtype | None = None"]
+    if branching:
+        given.append("batch_invariant: bool = False")
+    head = call("def __init__(", ["self", "*", *given], ") -> None:", indent=4)
     body = ["super().__init__()"]
+    if branching:
+        body.append("self.batch_invariant = batch_invariant")
     if members.parameters:
         body += [
             "",
@@ -121,7 +125,7 @@ def write_init(members: Members, *, like: bool = False) -> list[str]:
     if like:
         made = "torch.empty(0, device=device, dtype=dtype)"
         body.append(f'self.register_buffer("_like", {made}, persistent=False)')
-    names = Names(["self", "device", "dtype", "empty", "h", "i", "j", "k"])
+    names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
     for family, group in groupby(members.parameters, lambda parameter: parameter.family):
         body += _declare(list(group), members.stacked.get(family), names)
     return [*head, *indented([*body, "self.reset_parameters()"])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import groupby
 
+from tncompile.emission.dispatching import Dispatch
 from tncompile.emission.naming import Members, batch_name
 from tncompile.emission.writer import WIDTH, comment_lines, compact, filled
 from tncompile.lowering.program import TensorProgram
@@ -21,30 +22,57 @@ def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
     lines = comment_lines(f"Made by tncompile from {network.target}.")
     run = "a training step" if plan.training else "inference"
     planned = f"Planned for the least {plan.minimize} of {run} with {_planned_for(plan)}"
-    return lines + comment_lines(f"{planned}, machine profile {plan.machine}.")
+    return lines + comment_lines(f"{planned}, {plan.decided_by}.")
 
 
 def write_docstring(
-    network: TensorNetwork, plan: ContractionPlan, program: TensorProgram, members: Members
+    network: TensorNetwork, plan: ContractionPlan, chosen: Dispatch, members: Members
 ) -> list[str]:
-    """What the class computes, from which parameters, and how: without indentation."""
+    """What the class computes, from which parameters, and how: without indentation.
+
+    Where methods differ in the order of contraction, each one says its own.
+    """
     room = WIDTH - 4
     summary, *rest = _doc(network, room)
     lines = [f'"""{summary}', *rest, "", *filled(_equation(network), room, hanging="    ")]
     if network.parameters:
         lines += ["", "Parameters, by key in the state dict:", *_parameters(network, members, room)]
-    if plan.main.tree.steps:
+    programs = [method.program for method in chosen.methods]
+    if chosen.branching:
+        lines += ["", *filled(_choice(chosen), room), "", *filled(BATCH_INVARIANT, room)]
+        lines += ["", *filled(_legend(network, programs, "in its docstring"), room)]
+    elif plan.main.tree.steps:
         lines += ["", *_contraction(network, plan, room)]
-        lines += ["", *filled(_legend(network, program), room)]
+        lines += ["", *filled(_legend(network, programs, "above"), room)]
     return [*(line.rstrip() for line in lines), '"""']
 
 
-def _legend(network: TensorNetwork, program: TensorProgram) -> str:
-    """How to read the comments of `forward`."""
-    names = {name for value in program.values.values() for axis in value.axes for name in axis}
-    parts = ["Comments in `forward` give the axes of each result"]
+BATCH_INVARIANT = (
+    "With `batch_invariant` it is `_contract` at every size: the same operations in the same order."
+)
+
+
+def _choice(chosen: Dispatch) -> str:
+    """Who decides what runs."""
+    names = [f"`{method.name}`" for method in chosen.methods]
+    by = [f"the batch size `{chosen.size}`"] * (len(chosen.training + chosen.inference) > 2)
+    if chosen.training != chosen.inference:
+        by.append("whether gradients are enabled")
+    listed = f"{', '.join(names[:-1])} or {names[-1]}"
+    depending = f", depending on {' and on '.join(by)}" if by else ""
+    return f"`forward` runs {listed}{depending}; compilers see `{chosen.whole}` alone."
+
+
+def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -> str:
+    """How to read the comments of what runs."""
+    values = (value for program in programs for value in program.values.values())
+    names = {name for value in values for axis in value.axes for name in axis}
+    held = "`forward`" if len(programs) == 1 else "methods"
+    parts = [f"Comments in {held} give the axes of each result"]
     if DOTS in names:
         parts.append(f"`{batch_name(network)}` is the product of all leading axes")
+    if any(program.loop is not None for program in programs):
+        parts.append("`n` is as much of it as one turn of a loop takes")
     parts.append("names without a comma between them are one axis")
     families = Counter(index.family for index in network.indices)
     if many := next((family for family, count in families.items() if count > 2), None):
@@ -52,7 +80,7 @@ def _legend(network: TensorNetwork, program: TensorProgram) -> str:
     if any(name.startswith("#") for name in names):
         parts.append("`#0` counts equal products that are done together")
     text = f"{parts[0]}: {', '.join(parts[1:])}"
-    return f"{text}. `[1]` is the contraction above that a product belongs to."
+    return f"{text}. `[1]` is the contraction {where} that a product belongs to."
 
 
 def _doc(network: TensorNetwork, room: int) -> list[str]:

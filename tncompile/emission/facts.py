@@ -9,6 +9,7 @@ from tncompile.lowering.program import (
     Argument,
     MatMul,
     Multiply,
+    Part,
     Rescale,
     TensorProgram,
     Weight,
@@ -17,15 +18,29 @@ from tncompile.lowering.program import (
 )
 
 
-def contraction_numbers(program: TensorProgram) -> dict[str, int]:
-    """The number of the contraction, from one, that each product belongs to."""
-    products = {
-        step.operation.result: step.contraction
+def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:
+    """The number of the contraction, from one, that each product belongs to.
+
+    `origin` is the program as planned, of which `program` may be a part.
+    """
+    first = first_contraction(origin)
+    return {
+        step.operation.result: step.contraction - first + 1
         for step in program.steps
         if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
     }
-    first = min(products.values(), default=0)
-    return {name: number - first + 1 for name, number in products.items()}
+
+
+def first_contraction(program: TensorProgram) -> int:
+    """The smallest number of a contraction in the plan's own count."""
+    return min(
+        (
+            step.contraction
+            for step in program.steps
+            if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
+        ),
+        default=0,
+    )
 
 
 def logarithms_of_scales(program: TensorProgram) -> set[str]:
@@ -52,27 +67,51 @@ def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
     return found, last
 
 
-def count_reads(program: TensorProgram) -> Counter[str]:
+def returned_values(program: TensorProgram) -> tuple[str, ...]:
+    """The names of what the program returns."""
+    return (program.result,) if program.log is None else (program.result, program.log)
+
+
+def count_reads(program: TensorProgram, returned: tuple[str, ...]) -> Counter[str]:
     """How often each value is read, by steps and by the caller."""
     reads = Counter(name for step in program.steps for name in sources(step.operation))
-    reads[program.result] += 1
-    if program.log is not None:
-        reads[program.log] += 1
+    reads.update(returned)
     return reads
 
 
-def inlined_steps(program: TensorProgram) -> list[bool]:
+def loop_body(program: TensorProgram) -> range:
+    """The steps that run in each turn of the loop, after the parts are cut; none without a loop."""
+    loop = program.loop
+    if loop is None:
+        return range(0)
+    start = loop.start
+    while isinstance(program.steps[start].operation, Part):
+        start += 1
+    return range(start, loop.stop)
+
+
+def read_in_turns(program: TensorProgram) -> set[str]:
+    """Values made before the loop that its turns read."""
+    if program.loop is None:
+        return set()
+    before = program.steps[: program.loop.start]
+    made = {name for step in before for name in results(step.operation)}
+    body = (program.steps[k] for k in loop_body(program))
+    return made.intersection(name for step in body for name in sources(step.operation))
+
+
+def inlined_steps(program: TensorProgram, returned: tuple[str, ...]) -> list[bool]:
     """Which steps may be written inside the call that reads them.
 
     A chained operation with one reader: a view keeps alive no more than it would under a name of
     its own. A copy only where nothing else is executed before the reader (or it is one of a
-    parameter, which is there anyway), and nothing that it reads would be dead by then.
+    parameter, which is there anyway), and nothing that it reads would be dead by then. What turns
+    of the loop read is made once, before it.
     """
-    reads = count_reads(program)
+    reads = count_reads(program, returned)
     end = len(program.steps)
-    sink = {program.result: end}  # the step in whose line a value is read
-    if program.log is not None:
-        sink[program.log] = end
+    sink = dict.fromkeys(returned, end)  # the step in whose line a value is read
+    body = loop_body(program)
     fixed = parameter_chains(program)
     frees = freeing_chains(program)
     inlined = [False] * end
@@ -85,6 +124,7 @@ def inlined_steps(program: TensorProgram) -> list[bool]:
         inlined[k] = (
             is_chained(operation)
             and reads[made[0]] == 1
+            and (k in body or reader not in body)
             and (not is_copy(operation) or (waits and not frees[made[0]]))
         )
         if not inlined[k] and not isinstance(operation, Argument):

@@ -17,11 +17,16 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedModule:
-    """A complete Python file that imports only torch and math, and the class in it to use."""
+    """A complete Python file that imports only torch and math, and the class in it to use.
+
+    Where it is `branching`, the batch size decides what runs, and the class takes the argument
+    `batch_invariant` that forbids it.
+    """
 
     source: str
     class_name: str
     parameters: tuple[Declared, ...]
+    branching: bool = False
 
     @property
     def digest(self) -> str:

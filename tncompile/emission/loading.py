@@ -13,6 +13,7 @@ import hashlib
 import linecache
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import ModuleType
 from typing import cast
 
@@ -36,17 +37,23 @@ def instantiate(
     dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
     seed: int | None = None,
+    batch_invariant: bool = False,
 ) -> nn.Module:
-    """A fresh module; a `seed` fixes how it starts and leaves the generators of torch alone."""
-    made = load(generated)
+    """A fresh module; a `seed` fixes how it starts and leaves the generators of torch alone.
+
+    A module that does not branch is `batch_invariant` as it is.
+    """
     kind = _dtype(dtype)
+    made = partial(load(generated), device=device, dtype=kind)
+    if generated.branching:
+        made = partial(made, batch_invariant=batch_invariant)
     if seed is None:
-        return made(device=device, dtype=kind)
+        return made()
     place = torch.get_default_device() if device is None else torch.device(device)
     forked = [] if place.type in ("cpu", "meta") else [place]
     with torch.random.fork_rng(devices=forked, device_type=place.type if forked else "cuda"):
         torch.manual_seed(seed)
-        return made(device=device, dtype=kind)
+        return made()
 
 
 def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:

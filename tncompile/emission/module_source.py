@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 
-from tncompile.emission.arguments import BROADCAST, CHECKED_IDS, Arguments, write_arguments
+from tncompile.emission.arguments import BROADCAST, CHECKED_IDS
 from tncompile.emission.declaring import (
     write_accessors,
     write_annotations,
     write_family_class,
     write_init,
 )
+from tncompile.emission.dispatching import Option, dispatch, planned
 from tncompile.emission.documenting import write_docstring, write_header
+from tncompile.emission.folded import folded, write_fold, write_folded_class
+from tncompile.emission.forwarding import given_text, needs_like, write_forward
 from tncompile.emission.generated import Declared, GeneratedModule
 from tncompile.emission.initialization import Estimate, Initialization
 from tncompile.emission.naming import Members, Names, class_name, stackable
 from tncompile.emission.operations import Scope
 from tncompile.emission.resetting import write_estimate, write_functions, write_reset_parameters
-from tncompile.emission.statements import Written, write_steps
-from tncompile.emission.writer import WIDTH, call, indented, string_lines
-from tncompile.lowering.program import OneHot, Rescale, TensorProgram
+from tncompile.emission.statements import write_steps
+from tncompile.emission.writer import indented, string_lines
+from tncompile.lowering.program import OneHot, Rescale, Settle, TensorProgram
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.branches import Branches
 from tncompile.planning.plans import ContractionPlan
 
 INDENT = 8
@@ -60,14 +61,24 @@ def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
         super().__setattr__(name, value)
 '''
 
-HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT}
+SETTLED = '''\
+def _settled(t: Tensor) -> Tensor:
+    """`t` itself; its gradient is made row major as it comes, once for all that reads it."""
+    if t.requires_grad and not torch.compiler.is_compiling():
+        register: object = t.register_hook  # torch leaves it without annotations
+        assert callable(register)
+        register(lambda gradient: None if gradient is None else gradient.contiguous())
+    return t
+'''
+
+HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT, Settle: SETTLED}
 """Functions of an emitted file that some operations call."""
 
 
 def emit(
     network: TensorNetwork,
     plan: ContractionPlan,
-    program: TensorProgram,
+    branches: Branches,
     initialization: Initialization,
     *,
     stacked: bool = False,
@@ -78,19 +89,19 @@ def emit(
     """
     name = class_name(network.name)
     members = Members(network.parameters, stackable(network.parameters) if stacked else {})
+    whole = Option(branches.whole, branches.whole)
+    chosen = dispatch(network, whole, planned(branches.training), planned(branches.inference))
+    twin = folded(network, name, branches.folded, plan.batch)
     norm = _norm_program(initialization)
-    blocks = [write_family_class(members)]
-    if any(given.integer for given in network.inputs):
-        blocks.append(CHECKED_IDS.splitlines())
-    if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
-        blocks.append(BROADCAST.splitlines())
-    used = _operations(program, *([] if norm is None else [norm]))
-    blocks += [text.splitlines() for kind, text in HELPERS.items() if kind in used]
-    if network.output.log:
-        blocks.append(LOG.splitlines())
-    blocks.append(write_functions(initialization))
-    bare = _needs_like(network)
-    methods = [write_init(members, like=bare)]
+    programs = (
+        *(method.program for method in chosen.methods),
+        *twin.programs,
+        twin.folding.ahead,
+        *([] if norm is None else [norm]),
+    )
+    branching = chosen.branching or twin.chosen.branching
+    bare = needs_like(network, members)
+    methods = [write_init(members, like=bare, branching=branching)]
     methods.append(write_reset_parameters(initialization, members))
     if norm is not None:
         methods.append(write_norm(norm, members))
@@ -100,25 +111,46 @@ def emit(
         methods.append(TRAINING.splitlines())
     methods += write_accessors(members)
     methods.append(_write_repr(network))
-    methods.append(write_forward(network, program, members))
-    body = write_docstring(network, plan, program, members)
+    methods += write_forward(network, chosen, members)
+    methods.append(write_fold(network, twin, members))
+    body = write_docstring(network, plan, chosen, members)
     if annotations := [*write_annotations(members), *(["_like: Tensor"] if bare else [])]:
         body += ["", *annotations]
     for method in methods:
         body += ["", *method]
-    blocks.append([f"class {name}(nn.Module):", *indented(body)])
+    blocks = [
+        write_family_class(members),
+        *_functions(network, programs),
+        write_functions(initialization),
+        [f"class {name}(nn.Module):", *indented(body)],
+        write_folded_class(network, twin, name),
+    ]
     written = [line for block in blocks if block for line in ("", "", *block)]
     imports = ["import torch", "from torch import Tensor, nn"]
     if any("math." in line for line in written):
         imports = ["import math", "", *imports]
     lines = [*write_header(network, plan), "", *imports, *written]
-    return GeneratedModule("\n".join(lines) + "\n", name, _declared(members))
+    return GeneratedModule("\n".join(lines) + "\n", name, _declared(members), branching)
+
+
+def _functions(network: TensorNetwork, programs: tuple[TensorProgram, ...]) -> list[list[str]]:
+    """The functions that methods call, as far as these programs need them."""
+    used = {type(step.operation) for program in programs for step in program.steps}
+    found: list[str] = []
+    if any(given.integer for given in network.inputs):
+        found.append(CHECKED_IDS)
+    if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
+        found.append(BROADCAST)
+    found += [text for kind, text in HELPERS.items() if kind in used]
+    if network.output.log:
+        found.append(LOG)
+    return [text.splitlines() for text in found]
 
 
 def _write_repr(network: TensorNetwork) -> list[str]:
     """The method behind `print(module)`: what goes in, what comes out, how many numbers."""
     text = (
-        f"{_given(network)} -> {network.output.written}"
+        f"{given_text(network)} -> {network.output.written}"
         if network.inputs
         else (network.output.written)
     )
@@ -129,12 +161,6 @@ def _write_repr(network: TensorNetwork) -> list[str]:
     else:
         returned = ["return (", *indented(string_lines(text, indent=INDENT + 4)), ")"]
     return ["def extra_repr(self) -> str:", *indented(returned)]
-
-
-def _given(network: TensorNetwork) -> str:
-    """The declarations of the inputs, at most four of them."""
-    given = [held.written for held in network.inputs[:4]]
-    return ", ".join([*given, *(["…"] if len(network.inputs) > 4 else [])])
 
 
 def _declared(members: Members) -> tuple[Declared, ...]:
@@ -158,11 +184,6 @@ def _norm_program(initialization: Initialization) -> TensorProgram | None:
     return rescaling.measure
 
 
-def _operations(*programs: TensorProgram) -> set[type]:
-    """The kinds of operations that the programs use."""
-    return {type(step.operation) for program in programs for step in program.steps}
-
-
 def write_norm(program: TensorProgram, members: Members) -> list[str]:
     """The method that contracts the network with itself, in float32 at least."""
     names = Names(["self", "dtype"])
@@ -178,97 +199,3 @@ def write_norm(program: TensorProgram, members: Members) -> list[str]:
         f"return {written.result}.abs().log(){added}",
     ]
     return ["def _log_square_norm(self) -> Tensor:", *indented(body)]
-
-
-# ── forward ────────────────────────────────────────────────────────────────────────────────────
-
-
-def write_forward(network: TensorNetwork, program: TensorProgram, members: Members) -> list[str]:
-    """The method: checks, steps, and `...` as the user gave it."""
-    names = Names(["self"])
-    arguments = write_arguments(network, names)
-    like = _like(network, arguments, members)
-    device = like or next(iter(arguments.expressions.values()), None)
-    scope = Scope(
-        names,
-        members,
-        arguments.expressions,
-        arguments.sizes,
-        f"{like}.dtype" if like else "torch.get_default_dtype()",
-        f"{device}.device" if device else "None",
-    )
-    written = write_steps(program, scope, numbered=True)
-    signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
-    returned = "tuple[Tensor, Tensor]" if network.output.log else "Tensor"
-    head = call("def forward(", signature, f") -> {returned}:", indent=4)
-    body = [*_docstring(network), *arguments.lines, *written.lines]
-    body += _returned(network, program, scope, arguments.lead, written)
-    return [*head, *indented(_without_unused(body, arguments.sizes.values()))]
-
-
-def _docstring(network: TensorNetwork) -> list[str]:
-    text = network.output.written + (f" of {_given(network)}." if network.inputs else ".")
-    return [f'"""{text}"""'] if len(text) <= 85 else [f'"""{network.output.written}."""']
-
-
-def _needs_like(network: TensorNetwork) -> bool:
-    """Whether neither a parameter nor an input says which dtype results have."""
-    return not network.parameters and all(given.integer for given in network.inputs)
-
-
-def _like(network: TensorNetwork, arguments: Arguments, members: Members) -> str | None:
-    """A tensor that constants take their dtype and device from."""
-    for parameter in network.parameters:
-        return members.read(parameter.key)
-    if _needs_like(network):
-        return "self._like"
-    floats = (held.name for held in network.inputs if not held.integer)
-    return next((arguments.expressions[name] for name in floats), None)
-
-
-def _returned(
-    network: TensorNetwork,
-    program: TensorProgram,
-    scope: Scope,
-    lead: str | None,
-    written: Written,
-) -> list[str]:
-    """The end of `forward`: the result with its leading axes."""
-    dotted = lead is not None and any(axis.kind == "dots" for axis in network.output.axes)
-    rest = scope.shape(program.values[program.result])[1:]
-    lengths = [f"*{lead}", *rest] if rest else [f"{lead}"]
-    lines: list[str] = []
-    if network.output.log:
-        result = written.result
-        if not result.isidentifier():
-            result = scope.names.fresh("t")
-            lines.append(f"{result} = {written.result}")
-        sign, log = scope.names.fresh("sign"), scope.names.fresh("log")
-        added = f" + {written.log}" if written.log else ""
-        # The derivative of `sgn` reads sizes, which would fix the batch of a compiled module.
-        lines.append(f"{sign} = {result}.sgn() if {result}.is_complex() else {result}.sign()")
-        lines.append(f"{log} = _log({result}){added}")
-        if dotted:
-            lines += call(f"{sign} = {sign}.reshape(", lengths, indent=INDENT)
-            lines += call(f"{log} = {log}.reshape(", lengths, indent=INDENT)
-        return [*lines, f"return {sign}, {log}"]
-    text = written.unshaped if dotted else written.result
-    flat = f"{text}.reshape({', '.join(lengths)})" if dotted else text
-    if len(f"return {flat}") + INDENT <= WIDTH:
-        return [f"return {flat}"]
-    name = scope.names.fresh("y")
-    lines = call(f"{name} = {name}.reshape(", lengths, indent=INDENT)
-    return [f"{name} = {text}", *lines, f"return {name}"]
-
-
-def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:
-    """The lines without those that name a run-time size which no other line uses."""
-    used = Counter(word for line in lines for word in _words(line))
-    unused = tuple(f"{size} = " for size in sizes if used[size] == 1)
-    return [line for line in lines if not (unused and line.startswith(unused))]
-
-
-def _words(line: str) -> list[str]:
-    """The words of a line of code, those of strings and comments left out."""
-    code = re.sub(r'"[^"]*"', "", line.split("  # ")[0])
-    return [] if code.startswith("#") else re.findall(r"\w+", code)

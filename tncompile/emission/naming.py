@@ -25,8 +25,8 @@ _MODULE_ATTRIBUTES = """
 MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split())
 """What `nn.Module` calls its own attributes: tensors of these names are kept out of their way."""
 
-OWN_ATTRIBUTES = frozenset({"reset_parameters", "unshard", "reshard"})
-"""Methods of the emitted class, and those that FSDP2 adds to it."""
+OWN_ATTRIBUTES = frozenset({"reset_parameters", "fold", "batch_invariant", "unshard", "reshard"})
+"""Attributes of the emitted class, and those that FSDP2 adds to it."""
 
 _RESERVED = """
     B IndexError None Tensor TypeError ValueError bool dict enumerate float int isinstance lead len

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import assert_never
 
 from tncompile.emission.naming import Members, Names, range_text, runs
+from tncompile.emission.writer import TAB, WIDTH, call
 from tncompile.lowering.program import (
     Add,
     Argument,
@@ -17,6 +19,7 @@ from tncompile.lowering.program import (
     Expand,
     Extent,
     Gather,
+    Join,
     Lookup,
     Mask,
     MatMul,
@@ -26,11 +29,13 @@ from tncompile.lowering.program import (
     Ones,
     Operation,
     Pad,
+    Part,
     Permute,
     Pick,
     Range,
     Rescale,
     Select,
+    Settle,
     Slice,
     Stack,
     StackWeights,
@@ -121,6 +126,8 @@ def expression(
             return Text(f"{read(source)}.permute(", tuple(map(str, order)), ")")
         case Expand(name, source):
             return Text(f"{read(source)}.expand(", _shape(program.values[name], scope), ")")
+        case Settle(_, source):
+            return Text(f"_settled({read(source)})")
         case Slice(_, source, axis, start, stop, step):
             return Text(f"{read(source)}[{':, ' * axis}{_span(start, stop, step)}]")
         case Select(_, source, axis, position):
@@ -138,7 +145,7 @@ def expression(
             return _pad(program.values[name], program.values[source], axis, read(source))
         case Rescale(_, _, source, axes):
             return Text("_rescaled(", (read(source), _tuple(axes)), ")")
-        case Stack() | StackWeights() | Concatenate() | Unbind() | Gather():
+        case Stack() | StackWeights() | Concatenate() | Unbind() | Gather() | Part() | Join():
             raise AssertionError("written by the printer itself, it takes several lines")
         case _:
             return _constant_or_ids(operation, program, read, scope)
@@ -197,7 +204,30 @@ def _pick(
     return Text(f"{expanded(table, '-1')}.gather(", ("-1", expanded(ids, "1")), ").squeeze(-1)")
 
 
-def positions_list(positions: tuple[int, ...]) -> list[str]:
+def listed(head: str, texts: Sequence[str], holders: Sequence[str | None]) -> Text:
+    """A call on a list of values; neighbors that were unbound together are a slice."""
+    holder = holders[0] if len(set(holders)) == 1 else None
+    if holder is not None and len(texts) > 2:
+        numbers = [int(text.rsplit("[", 1)[1][:-1]) for text in texts]
+        step = numbers[1] - numbers[0]
+        if step > 0 and all(b - a == step for a, b in pairwise(numbers)):
+            by = f":{step}" if step != 1 else ""
+            return Text(f"{head}{holder}[{numbers[0]}:{numbers[-1] + 1}{by}])")
+    return Text(f"{head}[", tuple(texts), "])")
+
+
+def positions_lines(positions: tuple[int, ...], device: str, indent: int) -> list[str]:
+    """`positions = torch.tensor([…], device=…)`, the positions of a gather."""
+    items = _positions(positions)
+    flat = f"[{', '.join(items)}]"
+    head = "positions = torch.tensor("
+    if indent + len(TAB) + len(flat) < WIDTH:
+        return call(head, [flat, f"device={device}"], indent=indent)
+    exploded = [f"{TAB}[", *(f"{TAB}{TAB}{item}," for item in items), f"{TAB}],"]
+    return [head, *exploded, f"{TAB}device={device},", ")"]
+
+
+def _positions(positions: tuple[int, ...]) -> list[str]:
     """The items of a list of positions, ranges starred."""
     items: list[str] = []
     for numbers in runs(positions):

@@ -1,4 +1,4 @@
-"""Tensor programs as straight-line Python: one line a step, with the legs of what it makes.
+"""Tensor programs as Python: one line a step, with the legs of what it makes; one loop at most.
 
 Operations that only look at a tensor in another way (`View`, `Permute`, …) are written inside the
 call that uses them, where that changes neither their order nor what is alive. A result takes over
@@ -9,33 +9,31 @@ freed as `Step.drops` says.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from tncompile.emission.facts import (
     contraction_numbers,
     count_reads,
-    foreign_values,
     inlined_steps,
-    logarithms_of_scales,
+    loop_body,
     lowered_by_autocast,
+    read_in_turns,
+    returned_values,
 )
-from tncompile.emission.operations import (
-    Scope,
-    Text,
-    expression,
-    positions_list,
-)
-from tncompile.emission.writer import TAB, WIDTH, call, legs, nested_list, statement
+from tncompile.emission.lifetimes import Lifetimes
+from tncompile.emission.looping import LoopText
+from tncompile.emission.operations import Scope, Text, expression, listed, positions_lines
+from tncompile.emission.writer import TAB, assignment, legs, statement
 from tncompile.lowering.program import (
     Add,
     Argument,
     Concatenate,
     Copy,
     Gather,
+    Join,
     Multiply,
+    Part,
     Stack,
     StackWeights,
     Step,
@@ -66,17 +64,29 @@ class Written:
 
 
 def write_steps(
-    program: TensorProgram, scope: Scope, *, indent: int = 8, numbered: bool = False
+    program: TensorProgram,
+    scope: Scope,
+    *,
+    indent: int = 8,
+    origin: TensorProgram | None = None,
 ) -> Written:
     """The steps of a program, without indentation; `indent` is where they will stand.
 
-    With `numbered`, the comments give the number of the contraction that a product belongs to.
+    With `origin`, the program as planned, comments give the number that a contraction has there.
     """
-    printer = _Printer(program, scope, indent, contraction_numbers(program) if numbered else {})
-    for k, step in enumerate(program.steps):
-        printer.position = k
-        printer.write(k, step)
+    numbers = {} if origin is None else contraction_numbers(program, origin)
+    printer = _Printer(program, scope, indent, numbers, returned_values(program))
+    printer.run()
     return printer.written()
+
+
+def write_values(
+    program: TensorProgram, scope: Scope, returned: tuple[str, ...], *, indent: int = 8
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The steps of a program that returns several values, and the expression of each of them."""
+    printer = _Printer(program, scope, indent, {}, returned)
+    printer.run()
+    return tuple(printer.lines), {name: printer.read(name) for name in returned}
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,12 @@ class _Printer:
     """The state of writing: what each value is called and what waits to be written."""
 
     def __init__(
-        self, program: TensorProgram, scope: Scope, indent: int, numbers: dict[str, int]
+        self,
+        program: TensorProgram,
+        scope: Scope,
+        indent: int,
+        numbers: dict[str, int],
+        returned: tuple[str, ...],
     ) -> None:
         self.program = program
         self.numbers = numbers
@@ -107,17 +122,23 @@ class _Printer:
         self.indent = indent
         self.position = 0
         self.lines: list[str] = []
-        self.inlined = inlined_steps(program)
-        self.reads = count_reads(program)
+        self.inlined = inlined_steps(program, returned)
+        self.reads = count_reads(program, returned)
+        self.returned = returned
+        self.repeated = read_in_turns(program)
+        self.body = loop_body(program)
         self.texts: dict[str, str] = {}
         self.pending: dict[str, _Pending] = {}
         self.referring: dict[str, list[str]] = {}  # waiting values by the root of their text
-        self.owned: dict[str, str] = {}  # identifiers that keep memory alive, by value
-        self.slices: dict[str, str] = {}  # the tuple that holds a value, by value
-        self.slices_left: Counter[str] = Counter()
-        self.foreign = foreign_values(program)
-        self.logarithms = logarithms_of_scales(program)
+        self.alive = Lifetimes(program, scope.names)
         self.low, self.last_product = lowered_by_autocast(program)
+        self.loop: LoopText | None = None
+
+    def run(self) -> None:
+        """Write all steps."""
+        for k, step in enumerate(self.program.steps):
+            self.position = k
+            self.write(k, step)
 
     def write(self, k: int, step: Step) -> None:
         """Write one step, or leave it to the step that reads it."""
@@ -125,9 +146,15 @@ class _Printer:
         match operation:
             case Argument(result, name):
                 self.texts[result] = self.scope.arguments[name]
-            case Weight(result, _, False) if self.reads[result] == 1 or self._plain(operation):
+            case Part():
+                self._cut(step)
+            case Join():
+                self._join(step)
+            case Weight(result, _, False) if (
+                self.reads[result] == 1 or self._plain(operation)
+            ) and result not in self.repeated:
                 self.texts[result] = expression(operation, self.program, self.read, self.scope).flat
-            case StackWeights(result) if self._plain_stack(step):
+            case StackWeights(result) if self._plain_stack(step) and result not in self.repeated:
                 self.texts[result] = self._right(step).flat
             case Unbind():
                 self._unbind(operation, step)
@@ -172,7 +199,7 @@ class _Printer:
             drops += () if waiting is None else waiting.drops
             if isinstance(operation, View | Copy):
                 unshaped, base = self._unshaped(source)
-        if len(unshaped if made == self.program.result else text) > LONGEST_INLINE:
+        if len(unshaped if made in self.returned else text) > LONGEST_INLINE:
             return False
         for source in sources(operation):
             self.pending.pop(source, None)
@@ -188,7 +215,7 @@ class _Printer:
     def _settle(self, name: str) -> None:
         """Give a waiting value a line and a name of its own; what it drops waits for its reader."""
         waiting = self.pending.pop(name)
-        target = self.scope.names.fresh(self._stem(name))
+        target = self.alive.fresh(name)
         self.lines += statement(
             f"{target} = {waiting.text}", self._comment(name), indent=self.indent
         )
@@ -202,22 +229,17 @@ class _Printer:
         operation = step.operation
         comment = self._comment(results(operation)[0])
         if isinstance(operation, Gather):
-            self._positions(operation)
-        longest = sorted(
-            (name for name in dict.fromkeys(sources(operation)) if name in self.pending),
-            key=lambda name: len(self.read(name)),
-        )
-        while longest and len(self._right(step).flat) + self.indent + 12 > 100:
-            self._settle(longest.pop())
-        text = self._right(step)
+            device = self.scope.device
+            self.lines += positions_lines(operation.positions, device, self.indent)
+        text = self._fitted(step)
         made = results(operation)
-        if not text.items and _ATTRIBUTE.fullmatch(text.head):
+        if not text.items and _ATTRIBUTE.fullmatch(text.head) and made[0] not in self.repeated:
             self.texts[made[0]] = text.head  # a parameter as it is
             self._drop(self._dead(step), "")
             return
         dead = self._dead(step)
-        reused = self._heir(made[0], dead)
-        targets = [self.scope.names.fresh(self._stem(name)) for name in made[1 if reused else 0 :]]
+        reused = self.alive.heir(made[0], dead)
+        targets = [self.alive.fresh(name) for name in made[1 if reused else 0 :]]
         if reused:
             targets.insert(0, reused)
         if text.flat != targets[0]:
@@ -226,19 +248,20 @@ class _Printer:
         for name, target in zip(made, targets, strict=True):
             self._own(name, target)
 
+    def _fitted(self, step: Step) -> Text:
+        """The right side of an assignment, operands that are too long for it on lines before."""
+        longest = sorted(
+            (name for name in dict.fromkeys(sources(step.operation)) if name in self.pending),
+            key=lambda name: len(self.read(name)),
+        )
+        while longest and len(self._right(step).flat) + self.indent + 12 > 100:
+            self._settle(longest.pop())
+        return self._right(step)
+
     def _line(self, target: str, text: Text, comment: str) -> None:
         """One assignment, laid out."""
-        if len(f"{target} = {text.flat}") + self.indent <= 100:
-            self.lines += statement(f"{target} = {text.flat}", comment, indent=self.indent)
-            return
-        self.lines.append(f"# {comment}")
-        layout = nested_list if text.head.endswith("[") else call
         head = f"{target} = {text.head}"
-        if layout is nested_list:
-            head, tail = head[:-1], text.tail[1:]
-            self.lines += nested_list(head, text.items, tail, indent=self.indent)
-        else:
-            self.lines += call(head, text.items, text.tail, indent=self.indent)
+        self.lines += assignment(head, text.items, text.tail, comment, indent=self.indent)
 
     def _right(self, step: Step) -> Text:
         """The right side of an assignment."""
@@ -289,60 +312,68 @@ class _Printer:
         return read
 
     def _listed(self, head: str, given: tuple[str, ...]) -> Text:
-        """A call on a list of values; neighbors that were unbound together are a slice."""
-        held = {self.slices.get(name) for name in given}
+        """A call on a list of values."""
         texts = [self.read(name) for name in given]
-        if len(held) == 1 and len(given) > 2:
-            (holder,) = held
-            numbers = [int(text.rsplit("[", 1)[1][:-1]) for text in texts] if holder else []
-            step = numbers[1] - numbers[0] if numbers else 0
-            if step > 0 and all(b - a == step for a, b in pairwise(numbers)):
-                by = f":{step}" if step != 1 else ""
-                return Text(f"{head}{holder}[{numbers[0]}:{numbers[-1] + 1}{by}])")
-        return Text(f"{head}[", tuple(texts), "])")
-
-    def _positions(self, operation: Gather) -> None:
-        """A line for the positions of a gather, so that it stays readable."""
-        device = f"device={self.scope.device}"
-        items = positions_list(operation.positions)
-        flat = f"[{', '.join(items)}]"
-        head = "positions = torch.tensor("
-        if self.indent + len(TAB) + len(flat) < WIDTH:
-            self.lines += call(head, [flat, device], indent=self.indent)
-            return
-        exploded = [f"{TAB}[", *(f"{TAB}{TAB}{item}," for item in items), f"{TAB}],"]
-        self.lines += [head, *exploded, f"{TAB}{device},", ")"]
+        return listed(head, texts, [self.alive.holder(name) for name in given])
 
     def _unbind(self, operation: Unbind, step: Step) -> None:
         """One line for all slices along an axis."""
         text = Text(f"{self.read(operation.source)}.unbind({operation.axis or ''})")
         dead = self._dead(step)
-        target = self.scope.names.fresh(f"{self._stem(operation.source)}_slices")
+        target = self.alive.unbind(operation.source, operation.results)
         comment = f"{len(operation.results)} × {self._comment(operation.results[0])}"
         self._line(target, text, comment)
         self._drop(dead, "")
         for k, name in enumerate(operation.results):
             self.texts[name] = f"{target}[{k}]"
-            self.slices[name] = target
-        self.slices_left[target] = len(operation.results)
+
+    # ── the loop ───────────────────────────────────────────────────────────────────────────────
+
+    def _cut(self, step: Step) -> None:
+        """A part of an input; the first one opens the loop."""
+        operation, loop = step.operation, self.program.loop
+        assert isinstance(operation, Part)
+        assert loop is not None
+        if self.loop is None:
+            names = self.scope.names
+            self.loop = LoopText(loop, names.fresh("parts"), names.fresh("n"), self.lines)
+            self.scope = replace(self.scope, sizes={**self.scope.sizes, loop.part: self.loop.size})
+            self.lines = []
+            self.indent += len(TAB)
+        source = self.read(operation.source)
+        dead = self._dead(step)
+        target = self.alive.fresh(operation.result)
+        self._own(operation.result, target)
+        self.loop.cut(source, target, operation.axis, self._comment(operation.result))
+        self.loop.dead += dead
+
+    def _join(self, step: Step) -> None:
+        """The end of the loop: what was made is kept in each turn, and joined after the last."""
+        operation, loop = step.operation, self.loop
+        assert isinstance(operation, Join)
+        assert loop is not None
+        text = self.read(operation.source)
+        if len(text) > LONGEST_INLINE:
+            self._settle(operation.source)
+            text = self.read(operation.source)
+        dead = [*self._dead(step), *loop.dead]
+        self.indent -= len(TAB)
+        self.lines = loop.lines(text, self.lines, indent=self.indent)
+        self.loop = None
+        target = self.alive.heir(operation.result, dead) or self.alive.fresh(operation.result)
+        joined = Text(f"torch.cat({loop.parts}{f', dim={operation.axis}' * bool(operation.axis)})")
+        self._line(target, joined, self._comment(operation.result))
+        deleted = self.alive.drop(dead, target)
+        if self.position + 1 < len(self.program.steps):
+            self.lines.append(f"del {', '.join([loop.parts, *deleted])}")
+        self.scope.names.release(loop.parts)
+        self._own(operation.result, target)
 
     # ── what is alive ──────────────────────────────────────────────────────────────────────────
 
-    def _heir(self, made: str, dead: list[str]) -> str | None:
-        """The name of a dead value of the same kind, for the result to take over."""
-        stem = self._stem(made)
-        return next(
-            (self.owned[name] for name in dead if name in self.owned and self._stem(name) == stem),
-            None,
-        )
-
-    def _stem(self, name: str) -> str:
-        """What the identifier of a value begins with."""
-        return "log" if name in self.logarithms else _stem(name)
-
     def _own(self, name: str, target: str) -> None:
         self.texts[name] = target
-        self.owned[name] = target
+        self.alive.own(name, target)
 
     def _dead(self, step: Step) -> list[str]:
         """What dies with a step, in the order of its operands: itself, or what its text drops.
@@ -367,29 +398,14 @@ class _Printer:
 
     def _drop(self, dead: list[str], kept: str) -> None:
         """Delete the names of dead values, but for the one that has been given a new value."""
-        deleted: list[str] = []
-        for name in dead:
-            target = self.owned.pop(name, None)
-            holder = self.slices.pop(name, None)
-            if holder is not None:
-                self.slices_left[holder] -= 1
-                if not self.slices_left[holder]:
-                    target = holder
-            if target is None or target == kept:
-                continue
-            if self._large(name):
-                deleted.append(target)
-            self.scope.names.release(target)
-        if deleted:
-            self.lines += [f"del {', '.join(dict.fromkeys(deleted))}"]
-
-    def _large(self, name: str) -> bool:
-        """Whether deleting the value frees memory worth a line."""
-        return self.program.values[name].storage not in self.foreign and name not in self.logarithms
+        if deleted := self.alive.drop(dead, kept):
+            self.lines.append(f"del {', '.join(deleted)}")
 
     def _comment(self, name: str) -> str:
         value = self.program.values[name]
         shown = dict(self.scope.sizes)
+        if self.loop is not None:
+            shown[self.loop.index] = self.loop.size
         for axis, length in zip(value.axes, value.shape, strict=True):
             if axis and axis[0][0] in "@|":  # slices of an input, a padded or cut axis
                 shown[axis[0]] = self.scope.extent(length)
@@ -397,12 +413,4 @@ class _Printer:
         return number + legs(value.axes, shown)
 
 
-def _stem(name: str) -> str:
-    """The name of a value without what makes it distinct: `t` of `t2_1`, `G` of `G_0_2`."""
-    stem = _NUMBERS.sub("", name)
-    return "t" if _RESULT.fullmatch(stem) else stem
-
-
-_NUMBERS = re.compile(r"(_\d+)+$")
-_RESULT = re.compile(r"t\d*")
 _ATTRIBUTE = re.compile(r"self\.\w+(\[[\d, ]+\])?")

@@ -72,6 +72,20 @@ def nested_list(head: str, items: Sequence[str], tail: str, *, indent: int = 0) 
     return [head, *indented(call("[", items, "]", indent=indent + len(TAB))), tail]
 
 
+def assignment(
+    head: str, items: Sequence[str], tail: str, comment: str, *, indent: int = 0
+) -> list[str]:
+    """`target = f(items)tail  # comment`, the comment above where it takes more than a line."""
+    flat = f"{head}{', '.join(items)}{tail}"
+    if len(flat) + indent <= WIDTH:
+        return statement(flat, comment, indent=indent)
+    if head.endswith("["):
+        laid_out = nested_list(head[:-1], items, tail[1:], indent=indent)
+    else:
+        laid_out = call(head, items, tail, indent=indent)
+    return [f"# {comment}", *laid_out]
+
+
 def string_lines(text: str, field: str = "", *, indent: int = 0) -> list[str]:
     """A string literal, split into neighbors where it is too long for a line.
 
@@ -80,6 +94,8 @@ def string_lines(text: str, field: str = "", *, indent: int = 0) -> list[str]:
     >>> string_lines("got shape ", "{x.shape}")
     ['f"got shape {x.shape}"']
     """
+    if not field and len(_escaped(text)) + 2 + indent <= WIDTH:
+        return [f'"{_escaped(text)}"']
     room = WIDTH - indent - 3
     pieces: list[str] = []
     line = ""

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 from tncompile.lowering.layout import Run, contiguous, elementwise_strides, merged, runs
+from tncompile.lowering.liveness import Noted, Parts, finished
 from tncompile.lowering.program import (
     Add,
+    Argument,
     Concatenate,
     Contiguous,
     Copy,
     Expand,
     Extent,
     Gather,
+    Join,
     MatMul,
     Multiply,
     Operation,
+    Part,
     Permute,
     Rescale,
     Select,
+    Settle,
     Slice,
-    Step,
     Sum,
     TensorProgram,
     Unbind,
     Value,
     View,
     product,
-    results,
-    sources,
 )
 from tncompile.network.model import TensorNetwork
 
@@ -40,10 +45,20 @@ NOMINAL = 64
 """What a run-time size counts as when two layouts are weighed."""
 
 
-class Assembler:
-    """Values and operations of a program in the making; `lengths` holds every index and stack."""
+TRANSPOSED = 2**16
+"""Numbers from which a transposition is worth a copy of its own before it."""
 
-    def __init__(self, network: TensorNetwork, sizes: Mapping[str, int]) -> None:
+
+class Assembler:
+    """Values and operations of a program in the making; `lengths` holds every index and stack.
+
+    With `parts`, an input is cut into them when it is loaded, and the index has the length of one
+    part from there on.
+    """
+
+    def __init__(
+        self, network: TensorNetwork, sizes: Mapping[str, int], parts: Parts | None = None
+    ) -> None:
         self.network = network
         self.lengths: dict[str, Extent] = {
             index.name: Extent(1, (index.name,)) if index.size is None else Extent(index.size)
@@ -51,10 +66,14 @@ class Assembler:
         }
         self.runtime = tuple(index.name for index in network.indices if index.size is None)
         self.sizes = {name: sizes.get(name, NOMINAL) for name in self.runtime}
+        self.parts = parts
+        if parts is not None:
+            self.lengths[parts.index] = Extent(1, (parts.name,))
+            self.sizes[parts.name] = min(parts.rows, self.sizes[parts.index])
         self.values: dict[str, Value] = {}
         self.contraction: int | None = None
         self.note = ""
-        self._steps: list[tuple[Operation, int | None, str]] = []
+        self._steps: list[Noted] = []
         self._taken: Counter[str] = Counter()
         self._stem: dict[str, str] = {}
         self._viewed: dict[str, str] = {}
@@ -127,6 +146,42 @@ class Assembler:
             integer,
         )
 
+    def argument(self, name: str, given: str, axes: Axes, *, integer: bool) -> Value:
+        """An input as a whole."""
+        with self._whole():
+            made = self.value(name, axes, varying=True, integer=integer)
+        return self.add(Argument(name, given), made)
+
+    def part(self, source: Value) -> Value:
+        """What one turn of the loop sees of an input; all of it where there is no loop."""
+        if self.parts is None or (self.parts.index,) not in source.axes:
+            return source
+        name, axis = self.fresh(source.name), source.axes.index((self.parts.index,))
+        shape = (*source.shape[:axis], self.lengths[self.parts.index], *source.shape[axis + 1 :])
+        made = replace(source, name=name, shape=shape)
+        return self.add(Part(name, source.name, axis), made)
+
+    def join(self, source: Value) -> Value:
+        """The end of the loop: the values of all turns as one."""
+        if self.parts is None:
+            return source
+        source = self.contiguous(source)  # `torch.cat` hands on some orders of axes, but not all
+        name = self.fresh(source.name)
+        with self._whole():
+            made = self.value(name, source.axes, (source,))
+        return self.add(Join(name, source.name, source.axes.index((self.parts.index,))), made)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Lengths as they are outside of the loop."""
+        if self.parts is None:
+            yield
+            return
+        inside = self.lengths[self.parts.index]
+        self.lengths[self.parts.index] = Extent(1, (self.parts.index,))
+        yield
+        self.lengths[self.parts.index] = inside
+
     def view(self, source: Value, axes: Axes) -> Value:
         """The same indices in the same order, grouped as `axes`: a view, else a copy."""
         if axes == source.axes:
@@ -135,6 +190,8 @@ class Assembler:
         parts = [merged(tuple(held[index] for index in axis)) for axis in axes]
         base = self._viewed.get(source.name, source.name)
         if any(part is None for part in parts):
+            if (moved := self._innermost_last(source)) is not source:
+                return self.view(moved, axes)
             name = self.fresh(source.name)
             made = replace(self.value(name, axes, (source,)), integer=source.integer)
             return self.add(Copy(name, base), made)
@@ -151,6 +208,30 @@ class Assembler:
         """The same indices in the same order, grouped as `axes`, in fresh contiguous memory."""
         made = self.view(source, axes)
         return made if made.storage != source.storage else self.contiguous(made)
+
+    def _innermost_last(self, source: Value) -> Value:
+        """The value copied once before it is transposed, where three or more blocks change places.
+
+        Blocks move at the speed of memory while their innermost axis stays innermost, and two axes
+        trade places at a fair speed; all of it at once took twice as long as one after the other.
+        """
+        strides = [stride.at(self.sizes) for stride in source.strides]
+        lengths = [length.at(self.sizes) for length in source.shape]
+        long = [axis for axis, length in enumerate(lengths) if length > 1]
+        blocks = sum(
+            1 for one, other in pairwise(long) if strides[one] != strides[other] * lengths[other]
+        )
+        inner = min(long, key=lambda axis: strides[axis], default=None)
+        if inner is None or inner == long[-1] or blocks < 2 or math.prod(lengths) < TRANSPOSED:
+            return source
+        order = (*(axis for axis in range(len(lengths)) if axis != inner), inner)
+        if tuple(source.strides[axis] for axis in order) == contiguous(
+            tuple(source.shape[axis] for axis in order)
+        ):
+            return source
+        moved = self.contiguous(self.permute(source, order))
+        back = tuple(order.index(axis) for axis in range(len(lengths)))
+        return self.permute(moved, back)
 
     def contiguous(self, source: Value) -> Value:
         """The same value in row-major memory: a copy where it is not."""
@@ -207,6 +288,23 @@ class Assembler:
         shape = tuple(self.length(axis) for axis in axes)
         made = replace(source, name=name, axes=axes, shape=shape, strides=strides)
         return self.add(Expand(name, source.name), made)
+
+    def repeat(self, source: Value, indices: tuple[str, ...]) -> Value:
+        """The same value along a new first axis over these indices: a view of stride 0."""
+        name = self.fresh(source.name)
+        made = replace(
+            source,
+            name=name,
+            axes=(indices, *source.axes),
+            shape=(self.length(indices), *source.shape),
+            strides=(Extent(0), *source.strides),
+        )
+        return self.add(Expand(name, source.name), made)
+
+    def settle(self, source: Value) -> Value:
+        """The same value, its gradient made row major when it comes."""
+        name = self.fresh(source.name)
+        return self.add(Settle(name, source.name), replace(source, name=name))
 
     def select(self, source: Value, axis: int, position: int) -> Value:
         """One entry along an axis: a view."""
@@ -324,23 +422,5 @@ class Assembler:
 
     def program(self, result: Value, log: Value | None) -> TensorProgram:
         """The finished program: what nothing reads is left out, dead values are dropped."""
-        needed = {result.name} | ({log.name} if log is not None else set())
-        kept: list[tuple[Operation, int | None, str]] = []
-        last: dict[str, int] = {}
-        for operation, contraction, note in reversed(self._steps):
-            if not needed.intersection(results(operation)):
-                continue
-            for name in sources(operation):
-                last.setdefault(name, len(kept))
-            needed.update(sources(operation))
-            kept.append((operation, contraction, note))
-        returned = {result.name} | ({log.name} if log is not None else set())
-        steps: list[Step] = []
-        for k, (operation, contraction, note) in reversed(list(enumerate(kept))):
-            read = dict.fromkeys((*sources(operation), *results(operation)))
-            drops = tuple(name for name in read if last.get(name, k) == k and name not in returned)
-            steps.append(Step(operation, contraction, drops, note))
-        values = {name: self.values[name] for step in steps for name in results(step.operation)}
-        return TensorProgram(
-            values, tuple(steps), result.name, log.name if log is not None else None, self.runtime
-        )
+        logarithm = log.name if log is not None else None
+        return finished(self._steps, self.values, self.runtime, self.parts, result.name, logarithm)

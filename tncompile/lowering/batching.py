@@ -33,16 +33,25 @@ class Unit:
         return len(self.members) > 1
 
 
-def units(network: TensorNetwork, tree: ContractionTree) -> tuple[Unit, ...]:
-    """The units of a tree in an order that can be executed."""
-    return _ordered(_Grouping(network, tree).units(), len(tree.operands))
+def units(
+    network: TensorNetwork, tree: ContractionTree, *, grouped: bool = False
+) -> tuple[Unit, ...]:
+    """The units of a tree in an order that can be executed.
+
+    Trees of up to `LONG` contractions are run one by one, unless they are to be `grouped`.
+    """
+    if len(tree.steps) <= LONG and not grouped:
+        return tuple(Unit(((step.left, step.right, step),)) for step in tree.steps)
+    fewest = 1 if grouped else LONG
+    return _ordered(_Grouping(network, tree, fewest).units(), len(tree.operands))
 
 
 class _Grouping:
     """Groups steps level by level; knows where each operand will be found."""
 
-    def __init__(self, network: TensorNetwork, tree: ContractionTree) -> None:
-        self._network, self._tree = network, tree
+    def __init__(self, network: TensorNetwork, tree: ContractionTree, fewest: int) -> None:
+        """Groups of more than `fewest` contractions start a batch of their own."""
+        self._network, self._tree, self._fewest = network, tree, fewest
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
         self._sizes = {index.name: index.size or index.name for index in network.indices}
@@ -55,8 +64,6 @@ class _Grouping:
 
     def units(self) -> list[Unit]:
         found: list[Unit] = []
-        if len(self._tree.steps) <= LONG:
-            return [Unit(((step.left, step.right, step),)) for step in self._tree.steps]
         for level in self._levels():
             groups: dict[Signature, list[tuple[int, int, Contraction]]] = {}
             for step in level:
@@ -153,14 +160,14 @@ class _Grouping:
     def _split(self, group: list[tuple[int, int, Contraction]]) -> list[Unit]:
         """A group as units whose operands lie evenly spaced in the values that hold them."""
         parts = self._runs(group)
-        if len(group) > LONG and len(parts) > max(4, len(group) // 16):
+        if len(group) > self._fewest and len(parts) > max(4, len(group) // 16):
             parts = [group]
         found: list[Unit] = []
         for part in parts:
             stacked = any(
                 side in self._batched for left, right, _ in part for side in (left, right)
             )
-            if len(part) > 1 and (stacked or len(group) > LONG):
+            if len(part) > 1 and (stacked or len(group) > self._fewest):
                 self._register(part, found)
             else:
                 for member in part:

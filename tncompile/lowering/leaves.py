@@ -8,7 +8,6 @@ from dataclasses import replace
 from tncompile.lowering.assembly import Assembler, Axes
 from tncompile.lowering.layout import elementwise_strides
 from tncompile.lowering.program import (
-    Argument,
     Digit,
     Lookup,
     Mask,
@@ -107,10 +106,9 @@ class Leaves:
                 case "onehot":
                     pass
         stem = "_".join((given.family, *map(str, given.subscripts)))
-        made = assembler.value(
-            assembler.fresh(stem), tuple(axes), varying=True, integer=given.integer
+        value = assembler.part(
+            assembler.argument(assembler.fresh(stem), name, tuple(axes), integer=given.integer)
         )
-        value = assembler.add(Argument(made.name, name), made)
         held = [axis for axis in given.axes if axis.kind != "onehot"]
         for position, axis in enumerate(held):
             value = self._padded(value, position, axis)

@@ -26,16 +26,24 @@ class Ahead:
 
 
 def contract(
-    assembler: Assembler, left: Value, right: Value, kept: frozenset[str], ahead: Ahead
+    assembler: Assembler,
+    left: Value,
+    right: Value,
+    kept: frozenset[str],
+    ahead: Ahead,
+    form: Form | None = None,
 ) -> Value:
-    """The product of two split values, all indices outside `kept` summed; a split value again."""
+    """The product of two split values, all indices outside `kept` summed; a split value again.
+
+    Without a `form` the one is taken that copies least here and in the next contraction.
+    """
     left = assembler.sum(left, _alone(left, right) - kept)
     right = assembler.sum(right, _alone(right, left) - kept)
     ours, theirs = _indices(left), _indices(right)
     summed = tuple(index for index in ours if index in theirs and index not in kept)
     if not summed:
         return _multiply(assembler, left, right)
-    form = min(
+    form = form or min(
         _forms(ours, theirs, kept, ahead),
         key=lambda form: _copied(assembler, left, right, form) + _misfit(assembler, form, ahead),
     )
@@ -134,11 +142,17 @@ def _misfit(assembler: Assembler, form: Form, ahead: Ahead) -> int:
 def _operand(
     assembler: Assembler, value: Value, batch: Order, rows: Order, columns: Order
 ) -> Value:
-    """The value as a matrix, or a stack of matrices where there are batch indices."""
-    groups = (batch, rows, columns) if batch else (rows, columns)
-    if _fits(assembler.runs(value), batch, rows, columns):
-        return assembler.arrange(value, groups)
-    flat = tuple((index,) for group in groups for index in group)
-    order = tuple(value.axes.index(axis) for axis in flat)
-    arranged = assembler.permute(value, order)
-    return assembler.copy(arranged, groups)
+    """The value as a matrix, or a stack of matrices where there are batch indices.
+
+    One that carries none of them is repeated along them: a view of stride 0.
+    """
+    carried = set(_indices(value))
+    repeated = bool(batch) and not carried.intersection(batch)
+    groups = (batch, rows, columns) if batch and not repeated else (rows, columns)
+    if _fits(assembler.runs(value), () if repeated else batch, rows, columns):
+        arranged = assembler.arrange(value, groups)
+    else:
+        flat = tuple((index,) for group in groups for index in group)
+        order = tuple(value.axes.index(axis) for axis in flat)
+        arranged = assembler.copy(assembler.permute(value, order), groups)
+    return assembler.repeat(arranged, batch) if repeated else arranged

@@ -172,7 +172,18 @@ class Permute:
 
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """`expand` to the shape of the result (stride 0 along new lengths): no copy."""
+    """`expand` to the shape of the result: no copy.
+
+    Axes of length 1 are repeated, and new axes may come in front, all with stride 0.
+    """
+
+    result: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The same tensor, whose gradient will be made row major when it arrives: a hook, no copy."""
 
     result: str
     source: str
@@ -360,6 +371,7 @@ Operation = (
     | Contiguous
     | Permute
     | Expand
+    | Settle
     | Slice
     | Select
     | Unbind

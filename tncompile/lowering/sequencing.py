@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 
 from tncompile.lowering.assembly import Assembler
 from tncompile.lowering.batching import Unit, units
+from tncompile.lowering.equality import EqualValues
 from tncompile.lowering.finishing import finish
 from tncompile.lowering.leaves import Leaves
+from tncompile.lowering.liveness import Parts
 from tncompile.lowering.logarithms import Logarithm
 from tncompile.lowering.pairing import Ahead, contract
 from tncompile.lowering.program import Ones, TensorProgram, Value
 from tncompile.lowering.strategy import STRAIGHT, Strategy
 from tncompile.network.contraction import Contraction, ContractionTree
-from tncompile.network.model import TensorNetwork
+from tncompile.network.model import DOTS, TensorNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,30 @@ def lower(
     logarithm: bool | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> TensorProgram:
-    """The program that contracts `network` along `tree`.
+    """The program that contracts `network` along `tree`, in the way that `strategy` says.
 
+    Where parts of the batch cannot be done one after the other (`loop_index`), `rows` is ignored.
     `logarithm` rescales every intermediate on the way and returns (value, logarithm of its scale);
     it is what the output of the network says unless given. `sizes` are run-time sizes to weigh
     layouts with.
     """
     wanted = network.output.log if logarithm is None else logarithm
-    return _Lowering(network, tree, wanted, sizes or {}).program()
+    return _Lowering(network, tree, strategy, wanted, sizes or {}).program()
+
+
+def loop_index(network: TensorNetwork) -> str | None:
+    """The leading run-time index, if the batch can be done part by part along it.
+
+    An input must carry it, the output have it as an axis of its own, and return no logarithm.
+    """
+    names = [index.name for index in network.indices if index.size is None]
+    leading = DOTS if DOTS in names else next(iter(names), None)
+    given = [axis.indices for one in network.inputs for axis in one.axes]
+    kept = [axis.indices for axis in network.output.axes]
+    if (leading,) not in given or (leading,) not in kept or network.output.log:
+        return None
+    alone = all(axis == (leading,) or leading not in axis for axis in (*given, *kept))
+    return leading if alone else None
 
 
 class _Lowering:
@@ -55,15 +73,21 @@ class _Lowering:
         self,
         network: TensorNetwork,
         tree: ContractionTree,
+        strategy: Strategy,
         logarithm: bool,
         sizes: Mapping[str, int],
     ) -> None:
         self._network, self._tree = network, tree
-        self._assembler = Assembler(network, sizes)
+        index = loop_index(network) if strategy.rows and not logarithm else None
+        self._assembler = Assembler(network, sizes, Parts(index, strategy.rows) if index else None)
+        self._forms = None if strategy.grouped else strategy.forms
         self._log = Logarithm(self._assembler) if logarithm else None
-        self._units = units(network, tree)
+        self._settled = frozenset(strategy.settled)
+        self._units = units(network, tree, grouped=strategy.grouped)
         self._leaves = Leaves(self._assembler, self._slices_alone())
         self._places: dict[int, _Place] = {}
+        batched = any(unit.batched for unit in self._units)
+        self._same = None if batched or logarithm else EqualValues(network, tree)
         self._partner: dict[int, Contraction] = {}
         for step in tree.steps:
             self._partner[step.left] = self._partner[step.right] = step
@@ -71,7 +95,8 @@ class _Lowering:
     def program(self) -> TensorProgram:
         assembler = self._assembler
         for unit in self._units:
-            self._run(unit)
+            if not self._known(unit):
+                self._run(unit)
         assembler.contraction, assembler.note = None, "output"
         count = len(self._tree.operands)
         if not count:
@@ -86,7 +111,7 @@ class _Lowering:
         if self._log is not None and not self._tree.steps:
             result = self._log.take(result)
         log = self._log.total(self._network.output) if self._log is not None else None
-        return assembler.program(finish(assembler, result), log)
+        return assembler.program(assembler.join(finish(assembler, result)), log)
 
     # ── running a unit ─────────────────────────────────────────────────────────────────────────
 
@@ -103,15 +128,33 @@ class _Lowering:
             stack = ""
             left, right = self._alone(unit.members[0][0]), self._alone(unit.members[0][1])
         kept = frozenset((*first.legs, stack))
-        result = contract(assembler, left, right, kept, self._ahead(first, stack))
+        form = None
+        if self._forms is not None and not unit.batched:
+            form = self._forms[first.result - len(self._tree.operands)]
+        result = contract(assembler, left, right, kept, self._ahead(first, stack), form)
+        if first.result in self._settled:
+            result = assembler.settle(result)
         if self._log is not None:
             result = self._log.take(result)
         held = any((stack,) == axis for axis in result.axes)
         for position, (_, _, step) in enumerate(unit.members):
             self._places[step.result] = _Place(result, first.legs, stack if held else "", position)
-        for left_side, right_side, _ in unit.members:
-            self._places.pop(left_side, None)
-            self._places.pop(right_side, None)
+        if self._same is None:
+            for left_side, right_side, _ in unit.members:
+                self._places.pop(left_side, None)
+                self._places.pop(right_side, None)
+
+    def _known(self, unit: Unit) -> bool:
+        """Whether an equal contraction of equal values has been run: then its result serves again.
+
+        Tied and shared tensors meet again and again; a uniform chain takes log2(n) products so.
+        """
+        step = unit.members[0][2]
+        before = None if self._same is None else self._same.before(step)
+        if before is None:
+            return False
+        self._places[step.result] = self._places[before]
+        return True
 
     def _ahead(self, step: Contraction, stack: str) -> Ahead:
         """What the next contraction does with this result."""

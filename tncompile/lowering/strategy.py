@@ -35,11 +35,16 @@ class Strategy:
     `rows` is how many entries of the leading run-time index are contracted at a time, so that what
     is made on the way stays in the cache; 0 for all at once. `forms` has one form for each
     contraction of the tree, None for a contraction that sums nothing; without them the lowering
-    chooses as it goes.
+    chooses as it goes. `grouped` runs equal contractions as one batched product, however few they
+    are (long trees do so in any case); their forms are chosen as they come. `settled` are the
+    contractions (by `Contraction.result`) whose gradient arrives in an order that no product takes
+    as it is: it is copied once, instead of in every product it meets.
     """
 
     rows: int = 0
     forms: tuple[Form | None, ...] | None = None
+    grouped: bool = False
+    settled: tuple[int, ...] = ()
 
 
 STRAIGHT = Strategy()

@@ -16,6 +16,7 @@ from tncompile.planning.levels import (
     pair_levels,
 )
 from tncompile.planning.problem import Contracting, Pair, Priced, Problem
+from tncompile.planning.reordering import inputs_first
 from tncompile.planning.search import LARGEST, Effort, Progress, quick_path, search
 from tncompile.planning.sweeps import TOO_LARGE, in_order, join_in_order, parts, sweeps
 
@@ -60,7 +61,7 @@ def candidates(
     known: dict[Pair, int] = {}
     names: dict[int, list[str]] = {}
     chosen: dict[int, Priced] = {}
-    for name, priced in _paths(problem, effort, progress):
+    for name, priced in _turned(problem, _paths(problem, effort, progress)):
         shape = _shape(len(problem.terms), priced[1], known)
         names.setdefault(shape, []).append(name)
         chosen.setdefault(shape, priced)
@@ -100,6 +101,14 @@ def _paths(
         yield MATERIALIZE, dense
     if not swept and len(problem.terms) > LARGEST:
         yield "in order", in_order(problem)
+
+
+def _turned(problem: Problem, paths: Iterable[tuple[str, Priced]]) -> Iterator[tuple[str, Priced]]:
+    """Every path, and beside it the one that multiplies inputs with each other first."""
+    for name, priced in paths:
+        yield name, priced
+        if (other := inputs_first(problem, priced[1])) is not None:
+            yield f"{name}, inputs first", other
 
 
 def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:

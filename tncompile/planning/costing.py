@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, TypeVar
 
-from tncompile.lowering.batching import Unit, units
-from tncompile.lowering.program import TensorProgram
-from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.dense import DenseMap, Run
-from tncompile.planning.device import Work
 from tncompile.planning.tracing import Trace
 
 Number = TypeVar("Number", int, float)
 
-Mode = Literal["inference", "training"]
-"""What is counted: a forward pass, or a training step."""
+Mode = Literal["training", "inference", "folded"]
+"""What is counted: a training step, a forward pass, or a forward pass of the folded module, where
+all that depends on parameters alone is there already."""
+
+MODES: tuple[Mode, ...] = ("training", "inference", "folded")
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Totals of a forward pass, or of a training step (forward and backward).
+    """Totals of a forward pass (of the module or its folded twin), or of a training step.
 
     multiply_adds         products formed in contractions
     flops                 floating-point operations: two a multiply-add, one an addition
@@ -68,7 +67,8 @@ class CostStep:
     """One contraction of the plan, or `count` equal ones that run as one batched product.
 
     `bytes` is the size of the result, all members together; `share` its part of the predicted time
-    of a forward pass, `training_share` of a training step, preparing its operands included.
+    of the mode that is counted, preparing its operands included. A step of the folded module that
+    was done once and for all has no share and no multiply-adds.
     """
 
     result: str
@@ -78,7 +78,6 @@ class CostStep:
     multiply_adds: int
     bytes: int
     share: float
-    training_share: float
     count: int = 1
 
     def to_dict(self) -> dict[str, object]:
@@ -86,6 +85,34 @@ class CostStep:
         return {field.name: getattr(self, field.name) for field in fields(self)} | {
             "indices": list(self.indices)
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ModeCost:
+    """What one variant of a plan costs in its mode: totals, and the contraction step by step."""
+
+    figures: Figures
+    steps: tuple[CostStep, ...]
+
+    @property
+    def flops(self) -> int:
+        """The operations of one run."""
+        return self.figures.flops or 0
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most bytes alive at once."""
+        return self.figures.peak_bytes or 0
+
+    @property
+    def seconds(self) -> float:
+        """The predicted time of one run."""
+        return self.figures.seconds or 0.0
+
+    def to_dict(self) -> dict[str, object]:
+        """The cost as JSON holds it."""
+        steps = [step.to_dict() for step in self.steps]
+        return {"figures": self.figures.to_dict(), "steps": steps}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +130,70 @@ class Crossing:
         return {"faster_from": self.faster_from, "faster_up_to": self.faster_up_to}
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the module runs in one mode at the size that is asked for, and what it costs."""
+
+    found_by: tuple[str, ...]
+    strategy: str  # how the tree is run, in words: `16 rows at a time`; empty: all at once
+    cost: ModeCost
+
+    def to_dict(self) -> dict[str, object]:
+        """The choice as JSON holds it."""
+        return {
+            "found_by": list(self.found_by),
+            "strategy": self.strategy,
+            "steps": [step.to_dict() for step in self.cost.steps],
+        }
+
+
 @dataclass(frozen=True)
 class Cost:
-    """What a plan costs at some run-time sizes; `str()` is the table, `to_dict()` the numbers.
+    """What a module costs at some run-time sizes; `str()` is the table, `to_dict()` the numbers.
 
-    `compared` are other orders of contraction, `crossed` the batch sizes at which they, or the
-    dense layer, are faster: both by mode. `reasons` say of what is missing there why it is.
+    `chosen` says for every mode what runs, `mode` is the one that was asked for. `compared` are
+    other orders of contraction, `crossed` the batch sizes at which they, or the dense layer, are
+    faster: both by mode. `reasons` say of what is missing there why it is.
     """
 
     name: str
     sizes: Mapping[str, int]
     machine: str
-    mode: Mode  # what the plan was chosen for
-    found_by: tuple[str, ...]
-    inference: Figures
-    training: Figures
-    steps: tuple[CostStep, ...]
+    mode: Mode
+    chosen: Mapping[Mode, Chosen]
     compared: Mapping[Mode, Mapping[str, Figures]] = field(default_factory=dict)
     crossed: Mapping[Mode, Mapping[str, Crossing]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def inference(self) -> Figures:
+        """The figures of a forward pass."""
+        return self.chosen["inference"].cost.figures
+
+    @property
+    def training(self) -> Figures:
+        """The figures of a training step."""
+        return self.chosen["training"].cost.figures
+
+    @property
+    def folded(self) -> Figures:
+        """The figures of a forward pass of the folded module."""
+        return self.chosen["folded"].cost.figures
+
+    @property
     def figures(self) -> Figures:
-        """The figures of the mode that the plan was chosen for."""
-        return self.training if self.mode == "training" else self.inference
+        """The figures of the mode that was asked for."""
+        return self.chosen[self.mode].cost.figures
+
+    @property
+    def steps(self) -> tuple[CostStep, ...]:
+        """The contraction in that mode."""
+        return self.chosen[self.mode].cost.steps
+
+    @property
+    def found_by(self) -> tuple[str, ...]:
+        """The ways that found what runs in that mode."""
+        return self.chosen[self.mode].found_by
 
     @property
     def alternatives(self) -> Mapping[str, Figures]:
@@ -141,23 +208,27 @@ class Cost:
     @property
     def flops(self) -> int:
         """The operations of one run in that mode."""
-        return self.figures.flops or 0
+        return self.chosen[self.mode].cost.flops
 
     @property
     def peak_bytes(self) -> int:
         """The most bytes alive at once in that mode."""
-        return self.figures.peak_bytes or 0
+        return self.chosen[self.mode].cost.peak_bytes
 
     @property
     def seconds(self) -> float:
         """The predicted time of one run in that mode."""
-        return self.figures.seconds or 0.0
+        return self.chosen[self.mode].cost.seconds
+
+    def of(self, mode: Mode) -> Cost:
+        """The same numbers, asked for in another mode."""
+        return replace(self, mode=mode)
 
     def to_dict(self) -> dict[str, object]:
         """All numbers, ready for JSON.
 
-        `alternatives` and `crossings` are those of the mode that the plan was chosen for, by name;
-        `compared` and `crossed` hold both modes.
+        `steps`, `alternatives` and `crossings` are those of the mode that was asked for; `chosen`,
+        `compared` and `crossed` hold every mode.
         """
         compared = {
             mode: {name: figures.to_dict() for name, figures in held.items()}
@@ -174,24 +245,27 @@ class Cost:
             "mode": self.mode,
             "found_by": list(self.found_by),
             "inference": self.inference.to_dict(),
+            "folded": self.folded.to_dict(),
             "training": self.training.to_dict(),
             "steps": [step.to_dict() for step in self.steps],
             "alternatives": compared.get(self.mode, {}),
             "crossings": crossed.get(self.mode, {}),
+            "chosen": {mode: held.to_dict() for mode, held in self.chosen.items()},
             "compared": compared,
             "crossed": crossed,
             "reasons": dict(self.reasons),
         }
 
-    def table(self, *, training: bool = False, width: int = 100) -> str:
+    def table(self, *, training: bool | None = None, width: int = 100) -> str:
         """The contraction step by step, totals and alternatives, as text of `width` columns.
 
-        Shares, alternatives and crossings are those of a forward pass, with `training` those of a
-        training step. The width is 100 at least.
+        The contraction, its shares and the alternatives are those of the mode that was asked for,
+        or, with `training` given, of a training step or a forward pass. The width is 100 at least.
         """
         from tncompile.planning.table import cost_table
 
-        return cost_table(self, "training" if training else "inference", width)
+        mode = self.mode if training is None else "training" if training else "inference"
+        return cost_table(self, mode, width)
 
     def __str__(self) -> str:
         return self.table()
@@ -235,52 +309,3 @@ def ratio(above: int, below: int) -> float | None:
         return above / below if below else None
     except OverflowError:
         return None
-
-
-def cost_steps(
-    network: TensorNetwork,
-    tree: ContractionTree,
-    program: TensorProgram,
-    sizes: Mapping[str, int],
-    inference: Trace,
-    training: Trace,
-) -> tuple[CostStep, ...]:
-    """The rows of the cost table: one a contraction, or a batch of equal ones."""
-    rows = units(network, tree)
-    row_of = {step.result: k for k, row in enumerate(rows) for _, _, step in row.members}
-    forward = [Work() for _ in rows]
-    both = [Work() for _ in rows]
-    for number, served in enumerate(program.steps):
-        place = row_of.get(served.contraction) if served.contraction is not None else None
-        if place is not None:
-            forward[place].add(inference.forward[number])
-            both[place].add(training.forward[number])
-            both[place].add(training.backward[number])
-    labels = [network.tensors[operand.tensor].name for operand in tree.operands]
-    labels += [""] * len(tree.steps)
-    for k, row in enumerate(rows):
-        for _, _, step in row.members:
-            labels[step.result] = f"t{k + 1}"
-    length = {index.name: index.size or sizes[index.name] for index in network.indices}
-    whole, all_of_it = inference.total.seconds or 1.0, training.total.seconds or 1.0
-    return tuple(
-        CostStep(
-            result=f"t{k + 1}",
-            left=_label(row, 0, labels),
-            right=_label(row, 1, labels),
-            indices=row.members[0][2].legs,
-            multiply_adds=forward[k].multiply_adds,
-            bytes=4 * len(row.members) * math.prod(length[x] for x in row.members[0][2].legs),
-            share=forward[k].seconds / whole,
-            training_share=both[k].seconds / all_of_it,
-            count=len(row.members),
-        )
-        for k, row in enumerate(rows)
-    )
-
-
-def _label(row: Unit, side: int, labels: list[str]) -> str:
-    """`G[1]`, `t3`, or the first and the last of a batch."""
-    sides = [left if side == 0 else right for left, right, _ in row.members]
-    names = list(dict.fromkeys(labels[number] for number in sides))
-    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"

@@ -7,50 +7,53 @@ from dataclasses import dataclass
 
 from tncompile.lowering import TensorProgram
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.assessing import trace_in
 from tncompile.planning.costing import Crossing, Mode
 from tncompile.planning.dense import dense_run
 from tncompile.planning.machine import MachineProfile
-from tncompile.planning.tracing import trace
 
 LARGEST_BATCH = 2**20
 """Crossings are looked for up to this batch size."""
 
 
+CLEARLY = 1.05
+"""How much faster something has to be before that is said: nobody predicts times more exactly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Predicted times of a plan and its alternatives over the batch size, each program run once.
+    """Predicted times of a module and its alternatives over the batch size, each run once.
 
-    The forward part of a training step takes what a forward pass takes.
+    `runs` says what the module runs at a size.
     """
 
     network: TensorNetwork
     profile: MachineProfile
-    program: TensorProgram
+    mode: Mode
+    runs: Callable[[int], TensorProgram]
     leading: str
     runtime: Mapping[str, int]
-    known: dict[tuple[int, int], dict[Mode, float]]
+    known: dict[tuple[int, int], float]
 
-    def seconds(self, program: TensorProgram, size: int, mode: Mode) -> float:
+    def seconds(self, program: TensorProgram, size: int) -> float:
         """The time of a program at a batch size."""
         if (id(program), size) not in self.known:
-            traced = trace(self.network, program, self._sizes(size), self.profile, training=True)
-            forward = sum(work.seconds for work in traced.forward)
-            both: dict[Mode, float] = {"inference": forward, "training": traced.total.seconds}
-            self.known[id(program), size] = both
-        return self.known[id(program), size][mode]
+            traced = trace_in(self.network, program, self._sizes(size), self.profile, self.mode)
+            self.known[id(program), size] = traced.total.seconds
+        return self.known[id(program), size]
 
-    def dense(self, size: int, mode: Mode) -> float | None:
+    def dense(self, size: int) -> float | None:
         """The time of the dense layer at a batch size; None where there is none."""
-        training = mode == "training"
+        training = self.mode == "training"
         run = dense_run(self.network, self._sizes(size), self.profile, training=training)
         return run.seconds if run else None
 
-    def compare(self, other: TensorProgram | None, mode: Mode) -> Callable[[int], bool]:
-        """Whether another program, or the dense layer, is faster than the plan at a batch size."""
+    def compare(self, other: TensorProgram | None) -> Callable[[int], bool]:
+        """Whether another program, or the dense layer, is clearly faster than the module."""
 
         def faster(size: int) -> bool:
-            theirs = self.dense(size, mode) if other is None else self.seconds(other, size, mode)
-            return theirs is not None and theirs < self.seconds(self.program, size, mode)
+            theirs = self.dense(size) if other is None else self.seconds(other, size)
+            return theirs is not None and CLEARLY * theirs < self.seconds(self.runs(size), size)
 
         return faster
 

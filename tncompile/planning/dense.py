@@ -63,32 +63,39 @@ def dense_run(
         _multiply(device, given, made, samples, _is_formed(network), training)
         if _biases(network):  # added by the product itself; its gradient is a sum
             device.stream(device.new((made,)), flops=made * samples)
-    return Run(device.work.seconds, device.memory.peak)
+    return Run(device.work.seconds + device.overhead, device.memory.peak)
 
 
 def _look_up(device: Device, given: int, made: int, samples: int, training: bool) -> None:
     """`nn.Embedding`."""
-    table, ids = device.new((given, made)), device.new((samples,), ID_WIDTH)
+    table, ids = device.memory.new((given, made), 4), device.memory.new((samples,), ID_WIDTH)
+    device.begin_forward()
+    device.recording = training
     looked_up = picked_rows(device, [table, ids], device.new((samples, made)), 1)
     if training:
-        device.backward = True
+        device.begin_backward()
         looked_up.back([device.new((samples, made))])
+        device.work.seconds += device.profile.gradient
 
 
 def _multiply(
     device: Device, given: int, made: int, samples: int, formed: bool, training: bool
 ) -> None:
     """`nn.Linear`, without a gradient for its input; `formed` inputs are products themselves."""
-    features, weight = device.new((samples, given)), device.new((given, made))
+    memory = device.memory
+    features, weight = memory.new((samples, given), 4), memory.new((given, made), 4, (1, given))
+    device.begin_forward()
     if formed:
         device.call()
         device.stream(features, flops=features.count)
+    device.recording = training
     device.call()
     device.matmul(features, weight)
     if training:
-        device.backward = True
+        device.begin_backward()
         device.call()
-        device.matmul(device.new((made, samples)), features)
+        device.matmul(device.new((made, samples), strides=(1, made)), features)
+        device.work.seconds += device.profile.gradient
 
 
 def _is_formed(network: TensorNetwork) -> bool:

@@ -6,6 +6,7 @@ to one gradient for each source that needs one. Every ghost handed out is held o
 
 from __future__ import annotations
 
+import math
 from typing import assert_never
 
 from tncompile.lowering.program import (
@@ -33,6 +34,7 @@ from tncompile.lowering.program import (
     Range,
     Rescale,
     Select,
+    Settle,
     Slice,
     Stack,
     StackWeights,
@@ -43,14 +45,18 @@ from tncompile.lowering.program import (
 )
 from tncompile.planning.derivatives import Back, Gradients, Made, Needs, only
 from tncompile.planning.device import Device
-from tncompile.planning.ghosts import Ghost, Shape
+from tncompile.planning.ghosts import Ghost, Shape, batch_takes, blas_takes
 from tncompile.planning.lookups import constant_or_ids, looked_up, picked_rows
+
+WORTH_SETTLING = 2**14
+"""Numbers of a gradient from which making it row major is worth the call."""
 
 
 def apply(
     device: Device, operation: Operation, given: list[Ghost], needs: Needs, shape: Shape
 ) -> Made:
     """The operation on `given`; `shape` is that of its result, `needs` who wants a gradient."""
+    device.recording = any(needs)
     match operation:
         case View() | Copy():
             return _reshape(device, given[0], shape)
@@ -60,6 +66,8 @@ def apply(
             return _permute(device, given[0], order)
         case Expand():
             return _expand(device, given[0], shape)
+        case Settle():
+            return _settle(device, given[0])
         case Slice(_, _, axis, _, _, step):
             strides = tuple(s * step if k == axis else s for k, s in enumerate(given[0].strides))
             return _part(device, given[0], shape, strides)
@@ -97,16 +105,23 @@ def apply(
 
 def _reshape(device: Device, source: Ghost, shape: Shape) -> Made:
     result = device.reshape(source, shape)
-    device.call(view=result.block is source.block)
+    _reshaped(device, result, source)
     before = source.shape
 
     def back(gradients: Gradients) -> Gradients:
         gradient = only(gradients)
         made = device.reshape(gradient, before)
-        device.call(view=made.block is gradient.block)
+        _reshaped(device, made, gradient)
         return [made]
 
     return Made(result, (), back)
+
+
+def _reshaped(device: Device, made: Ghost, source: Ghost) -> None:
+    """Count the call of a reshape; one that copies looks at its copy in the end."""
+    device.call(view=True)
+    if made.block is not source.block:
+        device.inner_call()
 
 
 def _contiguous(device: Device, source: Ghost) -> Made:
@@ -132,13 +147,26 @@ def _permute(device: Device, source: Ghost, order: tuple[int, ...]) -> Made:
 
 def _expand(device: Device, source: Ghost, shape: Shape) -> Made:
     device.call(view=True)
-    before = source.shape
+    before, front = source.shape, len(shape) - len(source.shape)
+    wide = Ghost((1,) * front + before, (0,) * front + source.strides, source.block, source.width)
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
-        return [device.sum_to(only(gradients), before)]
+        made = device.sum_to(only(gradients), wide.shape)
+        return [Ghost(before, made.strides[front:], made.block, made.width)]
 
-    return Made(device.repeat(source, shape), (), back)
+    return Made(device.repeat(wide, shape), (), back)
+
+
+def _settle(device: Device, source: Ghost) -> Made:
+    device.call()
+
+    def back(gradients: Gradients) -> Gradients:
+        gradient = only(gradients)
+        device.call()
+        return [device.memory.keep(gradient) if gradient.contiguous else device.clone(gradient)]
+
+    return Made(device.memory.keep(source), (), back)
 
 
 def _part(device: Device, source: Ghost, shape: Shape, strides: Shape) -> Made:
@@ -159,12 +187,13 @@ def stacked(device: Device, given: list[Ghost], needs: Needs) -> Made:
     """`torch.stack`: a copy, whose gradients are slices of its own."""
     result = device.new((len(given), *given[0].shape), given[0].width)
     device.call()
-    device.copied(result)
+    device.copied(result, given[0].count)
+    device.work.seconds += device.profile.member * len(given)
 
     def back(gradients: Gradients) -> Gradients:
         gradient = only(gradients)
         device.call()
-        device.work.seconds += device.profile.view_call * sum(needs)
+        device.work.seconds += device.profile.backward_member * sum(needs)
         shape, strides = gradient.shape[1:], gradient.strides[1:]
         return [device.view(gradient, shape, strides) if need else None for need in needs]
 
@@ -192,7 +221,7 @@ def unbound(device: Device, source: Ghost, axis: int) -> tuple[list[Ghost], Back
     """`unbind`: views, whose gradients are stacked, zeros standing in for those that never came."""
     device.call(view=True)
     count = source.shape[axis]
-    device.work.seconds += device.profile.view_call * 0.2 * count
+    device.work.seconds += device.profile.member * count
     shape = source.shape[:axis] + source.shape[axis + 1 :]
     strides = source.strides[:axis] + source.strides[axis + 1 :]
 
@@ -200,7 +229,8 @@ def unbound(device: Device, source: Ghost, axis: int) -> tuple[list[Ghost], Back
         device.call()
         absent = [device.zeros(shape) for gradient in gradients if gradient is None][:1]
         made = device.new(source.shape)
-        device.copied(made)
+        device.copied(made, math.prod(shape))
+        device.work.seconds += device.profile.backward_member * count
         for zeros in absent:
             device.memory.free(zeros)
         return [made]
@@ -244,19 +274,23 @@ def _column_major(matrix: Ghost) -> bool:
 def _matmul(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
     device.call()
     saved = (*((left,) if needs[1] else ()), *((right,) if needs[0] else ()))
+    batched = len(left.shape) > 2
 
     def back(gradients: Gradients) -> Gradients:
         gradient = only(gradients)
+        taken = batch_takes(gradient) if batched else blas_takes(gradient)
+        device.awkward = not taken and gradient.count >= WORTH_SETTLING
         ours: Ghost | None = None
         theirs: Ghost | None = None
+        device.call()
+        if needs[0] and needs[1]:
+            device.inner_call()
         if needs[0]:
-            device.call()
             if _column_major(left):
                 ours = _turned(device.matmul(right, _turned(gradient)))
             else:
                 ours = device.matmul(gradient, _turned(right))
         if needs[1]:
-            device.call()
             if _column_major(right):
                 theirs = _turned(device.matmul(_turned(gradient), left))
             else:
@@ -274,6 +308,7 @@ def _multiply(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
 
     def back(gradients: Gradients) -> Gradients:
         gradient = only(gradients)
+        device.call(view=True)
         wide: Gradients = []
         for need, other in ((needs[0], right), (needs[1], left)):
             wide.append(_product(device, gradient, other) if need else None)
@@ -286,7 +321,7 @@ def _multiply(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
 
 
 def _product(device: Device, gradient: Ghost, other: Ghost) -> Ghost:
-    device.call()
+    device.inner_call()
     made = device.elementwise(gradient, other)
     device.work.multiply_adds += made.count
     return made
@@ -296,7 +331,7 @@ def _narrow(device: Device, gradient: Ghost, shape: Shape) -> Ghost:
     """A gradient summed over what was repeated; the wide one is let go."""
     made = device.sum_to(gradient, shape)
     if made.block is not gradient.block:
-        device.call()
+        device.inner_call()
     device.memory.free(gradient)
     return made
 

@@ -66,17 +66,43 @@ class Ghost:
 
 
 class Memory:
-    """Bytes alive, and the most that ever were."""
+    """Bytes alive, the most that ever were, and what the operating system had to hand out anew.
 
-    def __init__(self) -> None:
+    As glibc's allocator does it: blocks of `fresh` bytes or more are always new memory; smaller
+    ones come from a heap that gives its free end back where that is more than `kept` bytes.
+    """
+
+    def __init__(self, fresh: int, kept: int) -> None:
         self.live = 0
         self.peak = 0
+        self.faulted = 0
+        self._fresh = fresh
+        self._kept = kept
+        self._heap = 0  # bytes alive in smaller blocks
+        self._resident = 0  # bytes of the heap that are there, free or not
+        self._settled = False
+
+    def settle(self) -> None:
+        """What is alive now was there before; as much as may be kept of earlier runs is free."""
+        self.faulted = 0
+        self._resident = self._heap + self._kept
+        self._settled = True
 
     def new(self, shape: Shape, width: int, strides: Shape | None = None) -> Ghost:
         """A freshly allocated ghost, held once."""
         block = Block(width * math.prod(shape), 1)
         self.live += block.size
         self.peak = max(self.peak, self.live)
+        if block.size >= self._fresh:
+            self.faulted += block.size
+        else:
+            self._heap += block.size
+            if self._heap > self._resident:
+                self.faulted += self._heap - self._resident
+                if self._settled:  # what outgrows the heap gives back half of it in each run
+                    self.faulted += self._kept // 2
+                    self._settled = False
+                self._resident = self._heap
         return Ghost(shape, contiguous_strides(shape) if strides is None else strides, block, width)
 
     def keep(self, ghost: Ghost) -> Ghost:
@@ -89,6 +115,10 @@ class Memory:
         ghost.block.holders -= 1
         if ghost.block.holders == 0:
             self.live -= ghost.block.size
+            if ghost.block.size < self._fresh:
+                self._heap -= ghost.block.size
+                if self._resident - self._heap > self._kept:
+                    self._resident = self._heap
 
 
 def contiguous_strides(shape: Shape) -> Shape:
@@ -136,7 +166,7 @@ def viewed_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape | None:
 def elementwise_strides(shape: Shape, operands: tuple[Ghost, ...]) -> Shape:
     """The layout that an elementwise result takes: the order of axes in which operands lie.
 
-    >>> memory = Memory()
+    >>> memory = Memory(2**25, 2**26)
     >>> turned = memory.new((2, 3), 4, (1, 2))
     >>> elementwise_strides((2, 3), (turned, turned))
     (1, 2)
@@ -196,3 +226,44 @@ def batch_takes(ghost: Ghost) -> bool:
     return (along == 1 and (rows == 1 or down >= columns)) or (
         down == 1 and (columns == 1 or along >= rows)
     )
+
+
+def column_major(ghost: Ghost) -> bool:
+    """Whether a matrix, or a stack of matrices, goes to BLAS as a transposed one."""
+    columns, (down, along) = ghost.shape[-1], ghost.strides[-2:]
+    return not (along == 1 and down >= max(1, columns)) and down == 1
+
+
+def shared_run(ghost: Ghost, strides: Shape) -> int:
+    """How many elements lie together both in a ghost and in a copy of it with these strides.
+
+    >>> memory = Memory(2**25, 2**26)
+    >>> shared_run(memory.new((6, 4, 8), 4, (8, 48, 1)), (32, 8, 1))
+    8
+    """
+    run = 1
+    axes = sorted((step, k) for k, step in enumerate(strides) if ghost.shape[k] != 1)
+    for step, k in axes:
+        if step != run or ghost.strides[k] != run:
+            break
+        run *= ghost.shape[k]
+    return run
+
+
+def common_run(shape: Shape, strides: Shape, operands: list[Shape]) -> int:
+    """How many elements an elementwise call handles in its inner loop.
+
+    `strides` are those of the result, `operands` those of what it reads: 0 where it is repeated.
+
+    >>> common_run((5, 3, 4), (12, 4, 1), [(12, 4, 1), (0, 4, 1)])
+    12
+    """
+    run = 1
+    axes = sorted((step, k) for k, step in enumerate(strides) if shape[k] != 1)
+    first = axes[0][1] if axes else 0
+    for step, k in axes:
+        together = all(held[k] == held[first] * run for held in operands)
+        if step != run or not together:
+            break
+        run *= shape[k]
+    return run

@@ -1,8 +1,9 @@
 """The lock file: plans kept beside a `.tn` file, so that a search is done once and repeats exactly.
 
 `FILE.tnlock` is JSON keyed by names: target, batch sizes, run-time sizes, what was minimized, and
-the machine profile. A plan is stale when the network is no longer the one it was made for; that is
-noticed by a fingerprint and said, never passed over.
+the machine profile; a plan that `tncompile tune` has measured stands for all batch sizes. A plan is
+stale when the network is no longer the one it was made for; that is noticed by a fingerprint and
+said, never passed over.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tncompile.files import replace_file
-from tncompile.network.contraction import verify_tree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.plans import ContractionPlan
+from tncompile.planning.plans import ContractionPlan, verify_plan
 
-VERSION = 1
+VERSION = 2
+"""Of the file; plans of older ones are made anew, newer ones are refused."""
 
 
 class LockError(ValueError):
@@ -38,6 +39,7 @@ class Request:
     search: str
     memory_limit: int | None
     machine: str
+    tuned: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """The request as JSON holds it."""
@@ -50,12 +52,17 @@ class Request:
             "search": self.search,
             "memory_limit": self.memory_limit,
             "machine": self.machine,
+            "tuned": self.tuned,
         }
 
     @property
     def key(self) -> str:
         """The request as one line of text; equal requests have equal keys."""
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(", ", ": "))
+
+    def measured(self) -> Request:
+        """The request of a plan that `tncompile tune` has measured: one for all batch sizes."""
+        return replace(self, batch=(), search="", machine="", tuned=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +75,48 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The entries of a lock file by the key of their request."""
+    """The entries of a lock file by the key of their request.
+
+    `outdated` is the version of an older file, whose plans are not used.
+    """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    outdated: int | None = None
+
+    def _entry(self, request: Request) -> Entry | None:
+        """A plan that was measured, before one that was predicted."""
+        return self.entries.get(request.measured().key) or self.entries.get(request.key)
 
     def get(self, request: Request) -> ContractionPlan | None:
         """The stored plan, stale or not; None where nothing is stored."""
-        entry = self.entries.get(request.key)
-        return None if entry is None else entry.plan
+        entry = self._entry(request)
+        if entry is None:
+            return None
+        if entry.plan.tuned and request.batch:
+            return entry.plan.with_batch(request.batch[len(request.batch) // 2])
+        return entry.plan
 
     def verify(self, request: Request, network: TensorNetwork) -> Iterator[str]:
         """Why the stored plan must not be used for this network; nothing where it may."""
-        entry = self.entries.get(request.key)
+        entry = self._entry(request)
         if entry is None:
-            yield f"no plan is stored for `{request.target}`"
+            old = f" (the file is of version {self.outdated})" if self.outdated is not None else ""
+            yield f"no plan is stored for `{request.target}`{old}"
             return
         if entry.fingerprint != fingerprint(network):
             yield f"the stored plan of `{request.target}` is stale: the network has changed since"
             return
-        for variant in entry.plan.variants:
-            for problem in verify_tree(network, variant.tree):
-                yield f"the stored plan of `{request.target}` is damaged: {problem}"
-                return
+        if damage := next(verify_plan(network, entry.plan), None):
+            yield f"the stored plan of `{request.target}` is damaged: {damage}"
 
     def with_plan(self, request: Request, network: TensorNetwork, plan: ContractionPlan) -> Lock:
-        """The lock with one more plan, or with one replaced."""
+        """The lock with one more plan, or with one replaced; a stale one in its way is gone."""
         entry = Entry(fingerprint(network), plan)
-        return Lock({**self.entries, request.key: entry})
+        kept = dict(self.entries)
+        measured = kept.get(request.measured().key)
+        if measured is not None and measured.fingerprint != entry.fingerprint:
+            del kept[request.measured().key]
+        return Lock({**kept, request.key: entry})
 
 
 def lock_path(source: str | os.PathLike[str]) -> Path:
@@ -136,7 +158,10 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         return Lock()
     try:
         stored = json.loads(content.decode("utf-8"))
-        if not isinstance(stored, dict) or stored.get("version") != VERSION:
+        version = stored.get("version") if isinstance(stored, dict) else None
+        if isinstance(version, int) and 1 <= version < VERSION:
+            return Lock(outdated=version)
+        if version != VERSION:
             raise ValueError(f"version {VERSION} is expected")
         entries: dict[str, Entry] = {}
         for one in stored["plans"]:

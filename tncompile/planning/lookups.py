@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import assert_never
 
 from tncompile.lowering.program import Digit, Mask, Mix, OneHot, Ones, Range
@@ -26,15 +27,20 @@ def picked_rows(device: Device, given: list[Ghost], result: Ghost, sources: int)
     """Entries of a table by the ids that come second; its gradient begins as zeros."""
     device.call()
     table = given[0]
-    device.copied(result, device.profile.gather_bandwidth)
     before = table.shape
+    size, row = result.count * result.width, table.width * math.prod(before[1:])
+    device.work.copied += size
+    device.work.moved += 2 * size
+    device.work.seconds += device.profile.gather_seconds(size, row) if size else 0.0
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
         made = device.zeros(before)
         gradient = only(gradients)
-        device.stream(gradient, flops=gradient.count)
-        device.work.seconds += gradient.bytes / device.profile.gather_bandwidth
+        device.work.flops += gradient.count
+        device.work.moved += gradient.bytes
+        if gradient.bytes:
+            device.work.seconds += device.profile.scatter_seconds(gradient.bytes, row)
         return [made, *(None for _ in range(sources - 1))]
 
     return Made(result, tuple(given[1:]), back)

@@ -5,101 +5,271 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, fields
-from itertools import pairwise
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import get_type_hints
+
+from tncompile.planning.grids import Grid
+
+VERSION = 2
+"""Of the JSON; a file of another version is refused."""
+
+SMALL_PRODUCT = 400
+"""`bmm` computes matrix products of fewer multiply-adds by itself, whatever the strides."""
+
+GRAIN = 2**15
+"""Numbers that torch gives to each thread, at least."""
+
+LARGE_PRODUCT = 2**24
+"""Of so many multiply-adds, products in a batch run as fast as one by one."""
+
+GIGA = 1e9
+
+AXES = {
+    "products": 3,
+    "left_turned": 3,
+    "right_turned": 3,
+    "batched": 3,
+    "batched_left_turned": 3,
+    "batched_right_turned": 3,
+    "passes": 1,
+    "reductions": 1,
+    "copies": 2,
+    "gathers": 1,
+    "scatters": 1,
+}
+"""How many axes each grid has."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MachineProfile:
-    """Rates of one machine. `gemm` pairs the smallest side of a product with operations a second.
+    """What was measured on one machine, in float32.
 
-    Between two sides the rate is interpolated along the logarithm of the side.
+    Grids hold billions a second: operations of products, bytes of everything else. Their axes are
+    the sizes named here; a factor multiplies the time of a product whose operand is column-major.
+    Overheads are seconds that a call takes on top of its work.
     """
 
     name: str
-    gemm: tuple[tuple[int, float], ...]  # (smallest of m, n, k; floating-point operations / s)
-    bandwidth: float  # bytes / s that elementwise passes read and write together
-    copy_bandwidth: float  # bytes / s of a copy between layouts
-    gather_bandwidth: float  # bytes / s of rows picked one by one, and of their gradients
-    cache: int  # bytes below which nothing waits for memory
-    cached_bandwidth: float  # bytes / s of passes that stay in the cache
-    call: float  # s a forward operation takes on top of its work
-    view_call: float  # s an operation takes that touches no element
-    backward_call: float  # s a backward operation takes on top of its work
-    backward_view_call: float  # s a backward operation takes that touches no element
-    matrix: float  # s each matrix of a batched product adds
+    fitted_on: str  # processor, threads, version of torch
+    products: Grid  # rows, inner, columns of `mm`: operations
+    left_turned: Grid  # rows, inner, columns: factor for a column-major left operand
+    right_turned: Grid
+    batched: Grid  # rows, inner, columns of one of many matrices in `bmm`: operations
+    batched_left_turned: Grid
+    batched_right_turned: Grid
+    small_products: float  # operations of `bmm` on matrices too small for BLAS, on one thread
+    threads: int
+    passes: Grid  # bytes read and written by an elementwise call: bytes
+    reductions: Grid  # bytes of the rows summed up, each to one number: bytes read
+    copies: Grid  # bytes written; bytes that lie together in source and copy: bytes written
+    gathers: Grid  # bytes of a row picked by number: bytes written
+    scatters: Grid  # bytes of a row added by number: bytes read
+    row: float  # seconds that each inner run of an elementwise call takes on one thread
+    faults: float  # bytes of memory that the operating system hands out anew
+    fresh: int  # bytes from which an allocation always is such memory
+    kept: int  # bytes of freed memory that stay with the process
+    call: float  # an operation
+    view_call: float  # an operation that touches no element
+    batch_start: float  # what `bmm` takes more than `mm`
+    recording: float  # what autograd adds to an operation
+    backward_call: float  # an operation of the backward pass
+    backward_view_call: float  # one that touches no element
+    parameter: float  # reading a parameter
+    gradient: float  # storing the gradient of a parameter
+    member: float  # each tensor that is stacked or unbound
+    backward_member: float  # each gradient of such a tensor
+    forward_start: float  # calling a module
+    backward_start: float  # starting the backward pass
 
-    def gemm_rate(self, side: int) -> float:
-        """Operations a second of a product whose smallest side is `side`."""
-        points = self.gemm
-        if side <= points[0][0]:
-            return points[0][1]
-        for (low, slow), (high, fast) in pairwise(points):
-            if side <= high:
-                share = math.log(side / low) / math.log(high / low)
-                return float(slow * (fast / slow) ** share)
-        return points[-1][1]
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"`{field.name}` must be a positive number, not {value!r}")
+
+    def product_seconds(
+        self,
+        matrices: int,
+        rows: int,
+        inner: int,
+        columns: int,
+        *,
+        left_shared: bool = False,
+        right_shared: bool = False,
+        left_transposed: bool = False,
+        right_transposed: bool = False,
+        width: int = 4,
+    ) -> float:
+        """Seconds of `matrices` products (rows, inner) @ (inner, columns), without the call.
+
+        A shared operand is one matrix for all products (a batch stride of 0), a transposed one is
+        column-major; `width` is the bytes of a number.
+        """
+        multiply_adds = rows * inner * columns
+        if multiply_adds == 0 or matrices == 0:
+            return 0.0
+        numbers = rows * inner * (1 if left_shared else matrices)
+        numbers += inner * columns * (1 if right_shared else matrices)
+        numbers += rows * columns * matrices
+        start = 0.0
+        if matrices > 1 and multiply_adds < SMALL_PRODUCT:
+            rate = self.small_products * self._sharing(matrices * multiply_adds)
+        elif matrices > 1:
+            start = self.batch_start
+            own = multiply_adds < LARGE_PRODUCT
+            rate = (self.batched if own else self.products).at(rows, inner, columns)
+            if left_transposed:
+                factors = self.batched_left_turned if own else self.left_turned
+                rate /= factors.at(rows, inner, columns)
+            if right_transposed:
+                factors = self.batched_right_turned if own else self.right_turned
+                rate /= factors.at(rows, inner, columns)
+        else:
+            rate = self.products.at(rows, inner, columns)
+            if left_transposed:
+                rate /= self.left_turned.at(rows, inner, columns)
+            if right_transposed:
+                rate /= self.right_turned.at(rows, inner, columns)
+        work = 2.0 * matrices * multiply_adds * max(1.0, width / 4)
+        return start + work / (rate * GIGA) + self.waiting_seconds(numbers * width)
+
+    def _sharing(self, numbers: float) -> float:
+        """How many threads torch gives to so many numbers."""
+        return max(1.0, min(self.threads, numbers / GRAIN))
+
+    def waiting_seconds(self, count: float) -> float:
+        """Seconds that a product of this many bytes waits for what the cache does not hold."""
+        fastest = max(self.passes.figures)
+        return max(0.0, count / self.passes.at(count) - count / fastest) / GIGA
 
     def pass_seconds(self, count: float) -> float:
-        """Seconds to stream this many bytes."""
-        return count / (self.cached_bandwidth if count <= self.cache else self.bandwidth)
+        """Seconds of an elementwise pass that reads and writes this many bytes together."""
+        return count / (self.passes.at(count) * GIGA)
+
+    def run_seconds(self, numbers: float, run: float) -> float:
+        """What it takes longer where `run` of so many numbers lie together in all operands."""
+        return self.row * numbers / max(run, 1.0) / self._sharing(numbers)
+
+    def reduction_seconds(self, count: float, row_bytes: float) -> float:
+        """Seconds to sum rows of this many bytes each, `count` bytes in all."""
+        rate = min(self.reductions.at(row_bytes), self.passes.at(count))
+        return count / (rate * GIGA)
+
+    def copy_seconds(self, count: float, run_bytes: float) -> float:
+        """Seconds of a copy of `count` bytes of which runs of `run_bytes` stay together."""
+        return count / (self.copies.at(count, run_bytes) * GIGA)
+
+    def gather_seconds(self, count: float, row_bytes: float) -> float:
+        """Seconds to pick rows by number, `count` bytes in all."""
+        return count / (self.gathers.at(row_bytes) * GIGA)
+
+    def scatter_seconds(self, count: float, row_bytes: float) -> float:
+        """Seconds to add rows to a table by number, `count` bytes in all."""
+        return count / (self.scatters.at(row_bytes) * GIGA)
+
+    def fault_seconds(self, count: float) -> float:
+        """Seconds that the operating system takes to hand out this much memory."""
+        return count / (self.faults * GIGA)
 
 
-BUILTIN = MachineProfile(
-    name="builtin-2core",
-    gemm=(
-        (1, 8e9),
-        (2, 25e9),
-        (4, 60e9),
-        (8, 118e9),
-        (12, 180e9),
-        (16, 250e9),
-        (64, 310e9),
-        (1024, 363e9),
-    ),
-    bandwidth=25e9,
-    copy_bandwidth=11e9,
-    gather_bandwidth=6e9,
-    cache=2 * 2**20,
-    cached_bandwidth=80e9,
-    call=5e-6,
-    view_call=2e-6,
-    backward_call=10e-6,
-    backward_view_call=4e-6,
-    matrix=0.15e-6,
-)
-"""Two cores at 363 GFLOP/s in float32 (2048³); it decides unless another profile is asked for."""
+# ── JSON ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def profile_text(profile: MachineProfile) -> str:
+    """The profile as JSON, a few lines a grid."""
+    lines = [f'  "version": {VERSION}']
+    for field in fields(profile):
+        value = getattr(profile, field.name)
+        if isinstance(value, Grid):
+            axes = json.dumps([list(axis) for axis in value.axes])
+            width = len(value.axes[-1])
+            rows = [value.figures[k : k + width] for k in range(0, len(value.figures), width)]
+            figures = ",\n".join(f"      {', '.join(f'{x:.3g}' for x in row)}" for row in rows)
+            text = f'{{\n    "axes": {axes},\n    "figures": [\n{figures}\n    ]\n  }}'
+        else:
+            text = json.dumps(value)
+        lines.append(f'  "{field.name}": {text}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def write_profile(profile: MachineProfile, path: str | os.PathLike[str]) -> None:
-    """Store a profile as JSON."""
-    text = json.dumps({"version": 1, "profile": asdict(profile)}, indent=2)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    """Store a profile as JSON, figures rounded to three digits; the file appears whole."""
+    from tncompile.files import replace_file
+
+    replace_file(Path(path), profile_text(profile))
 
 
 def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
-    """A profile from JSON; ValueError where the file holds none."""
+    """A profile from JSON.
+
+    Raises ValueError where the file holds none, and OSError where it cannot be read.
+    """
+    text = Path(path).read_bytes()
     try:
-        stored = json.loads(Path(path).read_text(encoding="utf-8"))
-        if stored["version"] != 1:
-            raise ValueError(f"version {stored['version']} is not known here")
-        given = dict(stored["profile"])
-        given["gemm"] = tuple((int(side), float(rate)) for side, rate in given["gemm"])
-        profile = MachineProfile(**given)
-        _verify(profile)
-    except (KeyError, TypeError, ValueError) as problem:
-        raise ValueError(f"{path} is no machine profile: {problem}") from problem
-    return profile
+        given = json.loads(text)
+        if not isinstance(given, dict):
+            raise TypeError("it is no JSON object")
+        if (version := given.pop("version", None)) != VERSION:
+            raise ValueError(f"its version is {version!r}, this tncompile reads {VERSION}")
+        for name, kind in get_type_hints(MachineProfile).items():
+            if name not in given:
+                raise TypeError(f"`{name}` is missing")
+            given[name] = _figure(name, kind, given[name])
+        return MachineProfile(**given)
+    except (KeyError, TypeError, ValueError, RecursionError) as problem:
+        raise ValueError(
+            f"{path} is no machine profile: {problem}; `tncompile calibrate` makes one"
+        ) from problem
 
 
-def _verify(profile: MachineProfile) -> None:
-    if not profile.gemm or list(profile.gemm) != sorted(profile.gemm):
-        raise ValueError("`gemm` must list sides in ascending order")
-    rates = [rate for _, rate in profile.gemm]
-    for field in fields(profile):
-        value = getattr(profile, field.name)
-        if isinstance(value, int | float):
-            rates.append(float(value))
-    if not all(math.isfinite(rate) and rate > 0 for rate in rates):
-        raise ValueError("every figure must be positive")
+def _figure(name: str, kind: type, stored: object) -> Grid | int | float | str:
+    """A value of a profile as JSON holds it, checked."""
+    if kind is Grid and isinstance(stored, dict):
+        axes = tuple(tuple(int(size) for size in axis) for axis in stored["axes"])
+        if len(axes) != AXES[name]:
+            raise ValueError(f"`{name}` has {len(axes)} axes instead of {AXES[name]}")
+        return Grid(axes, tuple(float(figure) for figure in stored["figures"]))
+    fits = (int, float) if kind is float else kind
+    if kind is Grid or isinstance(stored, bool) or not isinstance(stored, fits):
+        raise TypeError(f"`{name}` is no {kind.__name__}")
+    assert isinstance(stored, int | float | str)
+    return stored
+
+
+# ── which profile ───────────────────────────────────────────────────────────────────────────────
+
+
+def measured_path() -> Path:
+    """Where `tncompile calibrate` keeps the profile of this machine."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    folder = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
+    return folder / "tncompile" / "machine.json"
+
+
+def find_profile(name: str) -> MachineProfile:
+    """The profile that `--machine` names: `builtin`, `measured`, or a file.
+
+    Raises ValueError, with a hint, where there is none or it is damaged.
+    """
+    if name == "builtin":
+        return BUILTIN
+    path = measured_path() if name == "measured" else Path(name)
+    try:
+        return read_profile(path)
+    except FileNotFoundError:
+        if name == "measured":
+            raise ValueError(
+                "this machine has not been measured yet; `tncompile calibrate` does that in less"
+                " than a minute"
+            ) from None
+        raise ValueError(
+            f"there is no machine profile {name}; `builtin`, `measured` and files that"
+            " `tncompile calibrate -o FILE` has written are profiles"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"cannot read the machine profile {path}: {error.strerror}") from error
+
+
+BUILTIN = read_profile(Path(__file__).with_name("builtin.json"))
+"""Two cores, measured by `tncompile calibrate`; it decides unless another profile is asked for."""

@@ -55,6 +55,11 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
     return {name: sizes.get(name, batch if name == leading else DEFAULT_LENGTH) for name in names}
 
 
+def leading_size(runtime: Mapping[str, int]) -> str | None:
+    """The run-time size that decides between variants: `...`, else the first; None without any."""
+    return DOTS if DOTS in runtime else next(iter(runtime), None)
+
+
 def whole(what: str, size: object) -> int:
     """An integer, or a TypeError that says what it is of; numpy's integers will do."""
     if isinstance(size, bool) or not isinstance(size, SupportsIndex):
@@ -110,7 +115,7 @@ class Contracting:
         self.ends.update(set(problem.output))
 
     def size(self, term: int) -> int:
-        """The number of elements of a living term."""
+        """The number of elements of a term."""
         return self.problem.count(self.legs[term])
 
     def union(self, left: int, right: int) -> Legs:

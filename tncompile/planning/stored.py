@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import cast
 
+from tncompile.lowering.strategy import Form, Strategy
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
-from tncompile.planning.costing import Cost, CostStep, Crossing, Figures, Mode
+from tncompile.planning.costing import CostStep, Figures, Mode, ModeCost
 
 
 class NotStoredError(Exception):
@@ -39,7 +40,7 @@ def tree_from_dict(stored: Mapping[str, object]) -> ContractionTree:
     operands = tuple(
         Operand(
             _integer(one["tensor"]),
-            _strings(one["legs"]),
+            strings(one["legs"]),
             tuple(
                 Lookup(str(index), _integer(ids), _integer(divisor), _integer(size))
                 for index, ids, divisor, size in _items(one.get("lookups", []))
@@ -49,45 +50,64 @@ def tree_from_dict(stored: Mapping[str, object]) -> ContractionTree:
         for one in _items(stored["operands"])
     )
     steps = tuple(
-        Contraction(_integer(left), _integer(right), len(operands) + k, _strings(legs))
+        Contraction(_integer(left), _integer(right), len(operands) + k, strings(legs))
         for k, (left, right, legs) in enumerate(_items(stored["steps"]))
     )
     return ContractionTree(operands, steps)
 
 
-def cost_from_dict(stored: Mapping[str, object]) -> Cost:
-    """The cost that `Cost.to_dict` wrote."""
-    return Cost(
-        name=str(stored["name"]),
-        sizes={str(k): _integer(v) for k, v in _mapping(stored["sizes"]).items()},
-        machine=str(stored["machine"]),
-        mode=_mode(stored["mode"]),
-        found_by=_strings(stored["found_by"]),
-        inference=_figures(stored["inference"]),
-        training=_figures(stored["training"]),
-        steps=tuple(_step(one) for one in _items(stored["steps"])),
-        compared={
-            _mode(mode): {name: _figures(one) for name, one in _mapping(held).items()}
-            for mode, held in _mapping(stored["compared"]).items()
-        },
-        crossed={
-            _mode(mode): {name: _crossing(one) for name, one in _mapping(held).items()}
-            for mode, held in _mapping(stored["crossed"]).items()
-        },
-        reasons={k: str(v) for k, v in _mapping(stored["reasons"]).items()},
-    )
+def strategy_to_dict(strategy: Strategy) -> dict[str, object]:
+    """A strategy: rows at a time, the order of indices of every product, what is grouped."""
+    forms: list[object] | None = None
+    if strategy.forms is not None:
+        forms = [None if form is None else _form_to_list(form) for form in strategy.forms]
+    return {
+        "rows": strategy.rows,
+        "forms": forms,
+        "grouped": strategy.grouped,
+        "settled": list(strategy.settled),
+    }
 
 
-def _mode(stored: object) -> Mode:
+def _form_to_list(form: Form) -> list[object]:
+    return [form.swapped, *map(list, (form.batch, form.rows, form.summed, form.columns))]
+
+
+def strategy_from_dict(stored: object) -> Strategy:
+    """The strategy that `strategy_to_dict` wrote."""
+    held = _mapping(stored)
+    rows = _integer(held["rows"])
+    if rows < 0:
+        raise NotStoredError(f"{rows} rows at a time")
+    forms = None if held["forms"] is None else tuple(_form(one) for one in _items(held["forms"]))
+    settled = tuple(_integer(one) for one in _items(held["settled"]))
+    return Strategy(rows, forms, bool(held["grouped"]), settled)
+
+
+def _form(stored: object) -> Form | None:
+    if stored is None:
+        return None
+    if not isinstance(stored, list) or len(stored) != 5:
+        raise NotStoredError(f"{stored!r} where a form is due")
+    swapped, batch, rows, summed, columns = stored
+    if not isinstance(swapped, bool):
+        raise NotStoredError(f"{swapped!r} where true or false is due")
+    return Form(swapped, strings(batch), strings(rows), strings(summed), strings(columns))
+
+
+def mode_cost_from_dict(stored: object) -> ModeCost:
+    """The cost that `ModeCost.to_dict` wrote."""
+    held = _mapping(stored)
+    return ModeCost(_figures(held["figures"]), tuple(_step(one) for one in _items(held["steps"])))
+
+
+def as_mode(stored: object) -> Mode:
+    """One of the modes."""
     match stored:
-        case "training" | "inference":
+        case "training" | "inference" | "folded":
             return stored
         case _:
-            raise NotStoredError(f"{stored!r} where training or inference is due")
-
-
-def _crossing(stored: object) -> Crossing:
-    return Crossing(_optional(stored, "faster_from"), _optional(stored, "faster_up_to"))
+            raise NotStoredError(f"{stored!r} where training, inference or folded is due")
 
 
 def _figures(stored: object) -> Figures:
@@ -107,11 +127,10 @@ def _step(stored: object) -> CostStep:
         result=str(held["result"]),
         left=str(held["left"]),
         right=str(held["right"]),
-        indices=_strings(held["indices"]),
+        indices=strings(held["indices"]),
         multiply_adds=_integer(held["multiply_adds"]),
         bytes=_integer(held["bytes"]),
         share=_real(held["share"]),
-        training_share=_real(held["training_share"]),
         count=_integer(held["count"]),
     )
 
@@ -128,8 +147,19 @@ def _items(value: object) -> list[dict[str, object]]:
     return cast(list[dict[str, object]], value)
 
 
-def _strings(value: object) -> tuple[str, ...]:
+def strings(value: object) -> tuple[str, ...]:
+    """A list of texts."""
     return tuple(str(item) for item in _items(value))
+
+
+def integers(value: object) -> tuple[int, ...]:
+    """A list of integers."""
+    return tuple(_integer(item) for item in _items(value))
+
+
+def named_integers(value: object) -> dict[str, int]:
+    """Integers by name."""
+    return {name: _integer(item) for name, item in _mapping(value).items()}
 
 
 def _integer(value: object) -> int:
@@ -142,8 +172,3 @@ def _real(value: object) -> float:
     if not isinstance(value, int | float):
         raise NotStoredError(f"{value!r} where a number is due")
     return float(value)
-
-
-def _optional(value: object, name: str) -> int | None:
-    found = _mapping(value)[name]
-    return None if found is None else _integer(found)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tncompile.network.model import DOTS
-from tncompile.planning.candidates import MATERIALIZE
-from tncompile.planning.costing import Cost, CostStep, Crossing, Figures, Mode
-from tncompile.planning.plans import ContractionPlan
+from tncompile.planning.costing import MODES, Cost, CostStep, Crossing, Figures, Mode
+from tncompile.planning.plans import ContractionPlan, Variant
+from tncompile.planning.wording import (
+    bytes_text,
+    count_text,
+    digits_text,
+    name_text,
+    percent_text,
+    ratio_text,
+    seconds_text,
+    strategy_text,
+)
 
 WIDTH = 100
 LONGEST = 48
@@ -21,7 +30,8 @@ def cost_table(cost: Cost, mode: Mode, width: int = WIDTH) -> str:
     Shares, alternatives and crossings are those of `mode`; the contraction takes up to `width`
     columns.
     """
-    figures = cost.training if mode == "training" else cost.inference
+    cost = cost.of(mode)
+    figures = cost.figures
     parts = [
         _title(cost, mode),
         _contraction(cost, mode, max(WIDTH, width)),
@@ -35,42 +45,71 @@ def cost_table(cost: Cost, mode: Mode, width: int = WIDTH) -> str:
 
 def plan_text(plan: ContractionPlan) -> str:
     """What `--emit=plan` prints: every variant, a line a contraction."""
-    mode = "training" if plan.training else "inference"
     lines = [
         f"plan of {plan.target}",
-        f"least {plan.minimize} in {mode}, on the machine profile {plan.machine},"
-        f" search {plan.search}",
+        f"least {plan.minimize}, {plan.decided_by}, search {plan.search}",
     ]
-    for variant in plan.variants:
-        sizes = ", ".join(f"{name} = {size}" for name, size in variant.sizes.items())
-        batches = ", ".join(str(batch) for batch in variant.batches)
-        lines += ["", f"batch {batches}: {', '.join(variant.found_by)}"]
-        if sizes:
-            lines.append(f"  planned for {sizes}")
-        for step in variant.cost.steps:
-            times = f"   × {step.count}" if step.count > 1 else ""
-            lines.append(
-                f"  {step.result} = {step.left} · {step.right}"
-                f" -> {', '.join(step.indices) or 'a scalar'}   {step.multiply_adds:,}"
-                f" multiply-adds{times}"
-            )
+    for mode in MODES if plan.training else MODES[1:]:
+        for before, variant in zip((None, *plan.of(mode)), plan.of(mode), strict=False):
+            lines += ["", *_variant_lines(variant, before)]
+    lines += ["", f"everywhere that a size decides nothing: {_way_of(plan.whole)}"]
     return "\n".join(lines) + "\n"
+
+
+def _variant_lines(variant: Variant, before: Variant | None) -> list[str]:
+    """One variant: its range, why it is there, and a line a contraction."""
+    lines = [f"{variant.mode}{_range(variant, before)}: {_way_of(variant)}"]
+    sizes = ", ".join(f"{name} = {size}" for name, size in variant.sizes.items())
+    if sizes:
+        lines.append(f"  planned for {sizes}")
+    lines += textwrap.wrap(variant.reason, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    for step in variant.cost.steps:
+        times = f"   × {step.count}" if step.count > 1 else ""
+        lines.append(
+            f"  {step.result} = {step.left} · {step.right}"
+            f" -> {', '.join(step.indices) or 'a scalar'}   {step.multiply_adds:,}"
+            f" multiply-adds{times}"
+        )
+    return lines
+
+
+def _range(variant: Variant, before: Variant | None) -> str:
+    """`, batch 9 to 100`; nothing for a variant that runs at every size."""
+    first = None if before is None or before.up_to is None else before.up_to + 1
+    match first, variant.up_to:
+        case None, None:
+            return ""
+        case None, last:
+            return f", batch up to {last:,}"
+        case first, None:
+            return f", batch from {first:,}"
+        case first, last:
+            return f", batch {first:,} to {last:,}"
+
+
+def _way_of(variant: Variant) -> str:
+    words = strategy_text(variant.strategy)
+    return "; ".join([", ".join(variant.found_by), *([words] if words else [])])
 
 
 # ── parts of the report ─────────────────────────────────────────────────────────────────────────
 
 
-STEPS: Mapping[Mode, str] = {"inference": "a forward pass", "training": "a training step"}
+STEPS: Mapping[Mode, str] = {
+    "inference": "a forward pass",
+    "training": "a training step",
+    "folded": "a forward pass, folded",
+}
 
 
 def _title(cost: Cost, mode: Mode) -> str:
     name = cost.name if len(cost.name) <= WIDTH else cost.name[: WIDTH - 1] + "…"
     at = _sizes(cost.sizes)
-    names = [*cost.found_by[:1], *(one for one in cost.found_by[1:] if one == MATERIALIZE)]
-    plan = f"plan: {' = '.join(names)}"
+    words = cost.chosen[mode].strategy
+    plan = f"plan: {name_text(cost.found_by)}{', ' if words else ''}{words}"
     return (
         f"{name}\n{textwrap.fill(f'{STEPS[mode]} {at}'.rstrip(), WIDTH)}\n"
-        f"{plan}\npredicted for {cost.machine}, chosen for {STEPS[cost.mode]}"
+        f"{plan}\npredicted for {cost.machine}"
     )
 
 
@@ -93,51 +132,50 @@ def _contraction(cost: Cost, mode: Mode, width: int) -> str:
     """One row a contraction: names, what is kept, work, size, share of the time."""
     if not cost.steps:
         return "Nothing is contracted."
-    training = mode == "training"
-    rows = [_row(step, training) for step in cost.steps]
-    shared = sum(step.training_share if training else step.share for step in cost.steps)
+    rows = [_row(step) for step in cost.steps]
+    shared = sum(step.share for step in cost.steps)
     if len(rows) > LONGEST:
         half = LONGEST // 2
         hidden = cost.steps[half:-half]
-        rows = [*rows[:half], _hidden_row(hidden, training), *rows[-half:]]
+        rows = [*rows[:half], _hidden_row(hidden), *rows[-half:]]
     rest = max(0.0, 1.0 - shared)
     if rest >= 0.005:
-        rows.append(("", "inputs, weights and output made ready", "", "", "", _percent(rest)))
+        rows.append(("", "inputs, weights and output made ready", "", "", "", percent_text(rest)))
     head = ("step", "contraction", "keeps", "multiply-adds", "size", f"{mode} time")
-    return _columns(head, rows, width)
+    return columns_text(head, rows, width, 3)
 
 
-def _row(step: CostStep, training: bool) -> tuple[str, ...]:
+def _row(step: CostStep) -> tuple[str, ...]:
     times = f"{step.count} × " if step.count > 1 else ""
-    share = step.training_share if training else step.share
     return (
         step.result,
         f"{times}{step.left} · {step.right}",
         " ".join(step.indices) or "scalar",
         count_text(step.multiply_adds),
         bytes_text(step.bytes),
-        _percent(share),
+        percent_text(step.share),
     )
 
 
-def _hidden_row(steps: tuple[CostStep, ...], training: bool) -> tuple[str, ...]:
-    share = sum(step.training_share if training else step.share for step in steps)
+def _hidden_row(steps: tuple[CostStep, ...]) -> tuple[str, ...]:
+    share = sum(step.share for step in steps)
     return (
         "…",
         f"{len(steps):,} more",
         "",
         count_text(sum(step.multiply_adds for step in steps)),
         "",
-        _percent(share),
+        percent_text(share),
     )
 
 
-def _columns(head: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -> str:
-    """A table with two flexible columns; numbers to the right."""
-    numbers = 3
+def columns_text(
+    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], width: int, texts: int
+) -> str:
+    """A table: so many columns of text, of which all but the first give way, then numbers."""
     widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
     spare = width - sum(widths) - 2 * (len(widths) - 1)
-    for k in (2, 1):  # what is kept gives way first, then the names
+    for k in range(texts - 1, 0, -1):
         if spare < 0:
             narrower = max(14, widths[k] + spare)
             spare += widths[k] - narrower
@@ -145,7 +183,7 @@ def _columns(head: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -> 
     lines = []
     for row in (head, *rows):
         cells = [
-            _fit(text, width).rjust(width) if k >= numbers else _fit(text, width).ljust(width)
+            _fit(text, width).rjust(width) if k >= texts else _fit(text, width).ljust(width)
             for k, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -170,10 +208,12 @@ TOTALS: tuple[tuple[str, str], ...] = (
 
 
 def _totals(cost: Cost) -> str:
-    lines = [f"{'total':<24}{'inference':>16}{'training step':>18}", "─" * 58]
+    head = f"{'total':<24}{'inference':>16}{'folded':>16}{'training step':>18}"
+    lines = [head, "─" * len(head)]
     for label, name in TOTALS:
-        cells = [_figure(name, figures) for figures in (cost.inference, cost.training)]
-        lines.append(f"{label:<24}{cells[0]:>16}{cells[1]:>18}")
+        found = (cost.inference, cost.folded, cost.training)
+        cells = [_figure(name, figures) for figures in found]
+        lines.append(f"{label:<24}{cells[0]:>16}{cells[1]:>16}{cells[2]:>18}")
     return "\n".join(lines)
 
 
@@ -187,7 +227,7 @@ def _compression(cost: Cost) -> str:
         f"{'of the dense map':<24}{numbers:>16}",
     ]
     if figures.compression is not None:
-        lines.append(f"{'compression':<24}{_ratio(figures.compression):>16}")
+        lines.append(f"{'compression':<24}{ratio_text(figures.compression):>16}")
     if _looks_up(cost) and dense is not None:
         lines.append(
             f"The dense map is a table of {numbers} numbers, {bytes_text(4 * dense)}:"
@@ -309,70 +349,3 @@ def _figure(name: str, figures: Figures) -> str:
     if name == "intensity":
         return digits_text(value)
     return count_text(int(value))
-
-
-def digits_text(value: float) -> str:
-    """Three significant digits, trailing zeros kept; all digits before the point.
-
-    >>> digits_text(9.996), digits_text(0.5), digits_text(12345.6)
-    ('10.0', '0.500', '12,346')
-    """
-    for limit, places in ((0.09995, 4), (0.9995, 3), (9.995, 2), (99.95, 1)):
-        if value < limit:
-            return f"{value:.{places}f}"
-    return f"{value:,.0f}"
-
-
-def count_text(count: int) -> str:
-    """A count, exact while short.
-
-    >>> count_text(123456), count_text(2_500_000), count_text(2**784), count_text(10**400)
-    ('123,456', '2.50 M', '1.02e236', 'more than 1e308')
-    """
-    if count < 1_000_000:
-        return f"{count:,}"
-    for unit, name in ((10**6, "M"), (10**9, "G"), (10**12, "T")):
-        if count < 999.5 * unit:
-            return f"{digits_text(count / unit)} {name}"
-    try:
-        return _exponent(float(count))
-    except OverflowError:
-        return "more than 1e308"
-
-
-def bytes_text(count: int) -> str:
-    """Bytes in binary units.
-
-    >>> bytes_text(512), bytes_text(3 * 2**20), bytes_text(1023 * 2**10)
-    ('512 B', '3.00 MiB', '1,023 KiB')
-    """
-    if count < 1024:
-        return f"{count:,} B"
-    for power, name in ((10, "KiB"), (20, "MiB"), (30, "GiB"), (40, "TiB")):
-        if count < 2 ** (power + 10):
-            return f"{digits_text(count / 2**power)} {name}"
-    return f"{count_text(count // 2**40)} TiB"
-
-
-def seconds_text(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    >>> seconds_text(2.5e-5), seconds_text(0.0123), seconds_text(4.0)
-    ('25.0 µs', '12.3 ms', '4.00 s')
-    """
-    for unit, name in ((1e-6, "µs"), (1e-3, "ms")):
-        if seconds < 999.5 * unit:
-            return f"{digits_text(seconds / unit)} {name}"
-    return f"{digits_text(seconds)} s"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.0095 else "< 1 %" if share > 0 else "0 %"
-
-
-def _ratio(ratio: float) -> str:
-    return f"{digits_text(ratio)} ×" if ratio < 1e6 else f"{_exponent(ratio)} ×"
-
-
-def _exponent(value: float) -> str:
-    return f"{value:.2e}".replace("e+", "e")

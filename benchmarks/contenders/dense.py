@@ -1,0 +1,33 @@
+"""The dense layer: what people have before they factorize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+from torch.nn.functional import linear
+
+from benchmarks.contract import Contender, Kind, Parameters, Run
+
+
+def dense_layer(weight: Callable[[Parameters], Tensor], bias: str | None = None) -> Contender:
+    """`nn.Linear` with the same map; `weight` gives (outputs, inputs) from our parameters."""
+
+    def leaves(parameters: Parameters) -> Sequence[Tensor]:
+        held = weight(parameters)
+        return (held,) if bias is None else (held, parameters[bias].reshape(-1))
+
+    def build(held: Sequence[Tensor]) -> Run:
+        return lambda x: linear(x, *held)
+
+    return Contender("nn.Linear", Kind.DENSE, leaves, build)
+
+
+def dense_table(weight: Callable[[Parameters], Tensor]) -> Contender:
+    """`nn.Embedding` with the same table, (words, features)."""
+    from torch.nn.functional import embedding
+
+    def build(held: Sequence[Tensor]) -> Run:
+        return lambda ids: embedding(ids, held[0])
+
+    return Contender("nn.Embedding", Kind.DENSE, lambda p: (weight(p),), build)

@@ -1,0 +1,126 @@
+"""The emitted modules of a workload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import tncompile
+from benchmarks.contract import Network, Workload
+
+PRODUCTS = ("aten.mm", "aten.bmm", "aten.addmm", "aten.baddbmm", "aten.mv", "aten.addmv")
+
+
+class Between(nn.Module):
+    """A nonlinearity as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The function itself."""
+        return self.function(x)
+
+
+class InSequence(nn.Module):
+    """Modules in a row with a nonlinearity between them."""
+
+    def __init__(self, parts: list[nn.Module], between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.between = between
+        for k, part in enumerate(parts):
+            self.add_module(str(k), part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All of them, first to last."""
+        for k, part in enumerate(self.children()):
+            x = part(x if k == 0 else self.between(x))
+        return x
+
+    def fold(self) -> InSequence:
+        """All of them folded."""
+        return InSequence([part.fold() for part in self.children()], self.between)
+
+
+def architecture(network: Network) -> Any:
+    """The network of a workload with its sizes."""
+    named = network.spec.endswith(".tn")
+    spec = tncompile.load(network.spec) if named else tncompile.loads(network.spec)
+    return spec.instantiate(network.target)
+
+
+def module(workload: Workload, batch: int) -> nn.Module:
+    """The module that is planned for a batch size, with the same weights every time."""
+    parts = [
+        architecture(network).module(batch=batch, seed=2026 + k)
+        for k, network in enumerate(workload.networks)
+    ]
+    return parts[0] if len(parts) == 1 else InSequence(parts, workload.between)
+
+
+def folded(held: nn.Module) -> nn.Module | None:
+    """Its twin for inference, or None while there is no such thing."""
+    fold = getattr(held, "fold", None)
+    if fold is None:
+        return None
+    try:
+        twin: nn.Module = fold()
+    except AttributeError:
+        return None
+    return twin
+
+
+def parameters(workload: Workload, held: nn.Module) -> dict[str, Tensor]:
+    """The parameters by name, in the order in which contenders take them."""
+    named = dict(held.named_parameters())
+
+    def place(name: str) -> int:
+        stem = name.split(".")[0]
+        return workload.order.index(stem) if stem in workload.order else 0
+
+    return {name: named[name] for name in sorted(named, key=place)}
+
+
+class Recorder(TorchDispatchMode):
+    """Notes every matrix product that is run, with its operands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, tuple[Any, ...]]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        if str(func).rsplit(".", 1)[0] in PRODUCTS:
+            self.calls.append((func, args))
+        return func(*args, **(kwargs or {}))
+
+
+def bare_products(run: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Callable[[], None]:
+    """The matrix products of a forward pass and nothing else, on the operands they had."""
+    with torch.no_grad(), Recorder() as recorder:
+        run(*inputs)
+    functions = {
+        "aten.mm": torch.mm,
+        "aten.bmm": torch.bmm,
+        "aten.addmm": torch.addmm,
+        "aten.baddbmm": torch.baddbmm,
+        "aten.mv": torch.mv,
+        "aten.addmv": torch.addmv,
+    }
+    calls = [
+        (functions[str(func).rsplit(".", 1)[0]], tuple(a.detach() for a in args[:3]))
+        for func, args in recorder.calls
+    ]
+
+    def replay() -> None:
+        with torch.no_grad():
+            for function, operands in calls:
+                function(*operands)
+
+    return replay

@@ -1,0 +1,350 @@
+"""A workload at a batch size: everybody is built, checked against float64, then timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks import emitted
+from benchmarks.contract import Contender, Kind, Loaded, Mode, Run, Unavailable, Workload
+from benchmarks.measuring import (
+    Step,
+    as_parameters,
+    gemm_rate,
+    gradients_in,
+    inference,
+    matmul_flops,
+    relative_error,
+    seconds,
+    shuffled_rounds,
+    training,
+)
+from benchmarks.memory import peak_allocated
+from benchmarks.results import Measurement, Omission
+
+OUTPUT_TOLERANCE = 2e-4
+GRADIENT_TOLERANCE = 3e-3
+"""Of float32 against float64, relative to the norm."""
+CLOSE, FINALISTS = 1.3, 3
+"""Versions by hand that go into the rounds: so near to the best of a first look, and so many."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to measure: seconds for the rounds of a case, and what else is wanted."""
+
+    budget: float
+    memory: bool = True
+    bfloat16: bool = True
+    compiled: bool = False
+
+
+QUICK = Effort(1.2, memory=True, bfloat16=True)
+FULL = Effort(4.0, compiled=True)
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Somebody ready to run in float32, checked."""
+
+    name: str
+    kind: Kind
+    folded: bool
+    run: Run
+    leaves: Sequence[Tensor]
+    error: float
+    low: float | None = None
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The answer in float64: output, gradients of parameters and inputs."""
+
+    parameters: Mapping[str, Tensor]
+    output: Tensor
+    weight: Tensor
+    """The gradient of the output: what training steps are given."""
+    gradients: Mapping[str, Tensor]
+    input_gradients: Sequence[Tensor | None]
+
+
+class WrongAnswer(Exception):
+    """Somebody computes another map than the reference."""
+
+
+def double(tensor: Tensor) -> Tensor:
+    """A tensor in float64; ids stay ids."""
+    return tensor.detach().double() if tensor.is_floating_point() else tensor
+
+
+def exact_answer(
+    workload: Workload, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor], mode: Mode
+) -> Exact:
+    """The reference in float64, with gradients where a training step is asked for."""
+    trains = mode is Mode.TRAINING
+    held = {n: double(p).requires_grad_(trains) for n, p in parameters.items()}
+    given = [double(x) for x in inputs]
+    if trains and workload.input_gradients:
+        given = [x.requires_grad_() if x.is_floating_point() else x for x in given]
+    output = workload.reference(held, *given)
+    generator = torch.Generator().manual_seed(7)
+    weight = torch.randn(output.shape, generator=generator)
+    if trains:
+        output.backward(weight.double())
+    return Exact(
+        {n: p.detach() for n, p in held.items()},
+        output.detach(),
+        weight,
+        {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in held.items()},
+        [x.grad for x in given],
+    )
+
+
+def load(contender: Contender, exact: Exact, dtype: torch.dtype, fold: bool) -> Entrant:
+    """A contender with the parameters of the reference, unchecked."""
+    leaves = as_parameters(contender.leaves(exact.parameters), dtype)
+    if fold:
+        assert contender.fold is not None
+        with torch.no_grad():
+            run = contender.fold(leaves)
+    else:
+        run = contender.build(leaves)
+    name = f"{contender.name}, folded" if fold else contender.name
+    return Entrant(name, contender.kind, fold, run, leaves, 0.0)
+
+
+def ours(workload: Workload, batch: int) -> tuple[nn.Module, nn.Module | None]:
+    """The emitted module and its folded twin."""
+    held = emitted.module(workload, batch)
+    return held, emitted.folded(held)
+
+
+def checked_output(entrant: Entrant, exact: Exact, inputs: Sequence[Tensor]) -> float:
+    """The relative error of a forward pass; `WrongAnswer` where it is no rounding error."""
+    found = inference(entrant.run, inputs)()
+    if found.shape != exact.output.shape:
+        raise WrongAnswer(f"{entrant.name}: {tuple(found.shape)}, not {tuple(exact.output.shape)}")
+    error = relative_error(found, exact.output)
+    if not error < OUTPUT_TOLERANCE:
+        raise WrongAnswer(f"{entrant.name}: its output is off by {error:.2g}")
+    return error
+
+
+def check_gradients(
+    entrant: Entrant,
+    leaves_of: Callable[[Mapping[str, Tensor]], Sequence[Tensor]],
+    exact: Exact,
+    inputs: Sequence[Tensor],
+    step: Callable[[], object],
+) -> None:
+    """`WrongAnswer` unless the gradients of a step are those of the reference."""
+    step()
+    if isinstance(entrant.run, Loaded):
+        gradients = list(entrant.run.gradients())
+    else:
+        gradients = [leaf.grad for leaf in entrant.leaves]
+    found = gradients_in(exact.parameters, leaves_of, gradients)
+    pairs = [(name, found[name], exact.gradients[name]) for name in exact.gradients]
+    scale = max(want.norm().item() / want.numel() ** 0.5 for _, _, want in pairs)
+    for name, got, want in pairs:
+        level = max(want.norm().item(), 1e-3 * scale * want.numel() ** 0.5)
+        error = (got - want).norm().item() / level
+        if not error < GRADIENT_TOLERANCE:
+            raise WrongAnswer(f"{entrant.name}: the gradient of {name} is off by {error:.2g}")
+    for x, want_x in zip(inputs, exact.input_gradients, strict=True):
+        if want_x is not None and x.requires_grad:
+            assert x.grad is not None
+            error = relative_error(x.grad, want_x)
+            if not error < GRADIENT_TOLERANCE:
+                raise WrongAnswer(f"{entrant.name}: the gradient of an input is off by {error:.2g}")
+
+
+def in_bfloat16(contender: Contender, exact: Exact, inputs: Sequence[Tensor]) -> float | None:
+    """The relative error of a forward pass in bfloat16; None where it cannot run."""
+    given = [x.bfloat16() if x.is_floating_point() else x for x in inputs]
+    try:
+        entrant = load(contender, exact, torch.bfloat16, False)
+        found = inference(entrant.run, given)()
+    except (RuntimeError, TypeError, ValueError):
+        return None
+    return relative_error(found, exact.output)
+
+
+def our_contender(workload: Workload, batch: int, held: nn.Module) -> Contender:
+    """The emitted module as a contender like any other."""
+    names = list(emitted.parameters(workload, held))
+
+    def build(leaves: Sequence[Tensor]) -> Run:
+        made = emitted.module(workload, batch).to(leaves[0].dtype)
+        for name, leaf in zip(names, leaves, strict=True):
+            owner, _, last = name.rpartition(".")
+            made.get_submodule(owner)._parameters[last] = nn.Parameter(leaf.detach())
+            own = made.get_parameter(name)
+            own.data = leaf.data
+            made.get_submodule(owner)._parameters[last] = leaf  # type: ignore[assignment]
+        return made
+
+    def fold(leaves: Sequence[Tensor]) -> Run:
+        twin = emitted.folded(build(leaves))  # type: ignore[arg-type]
+        assert twin is not None
+        return twin
+
+    foldable = emitted.folded(held) is not None
+    return Contender(
+        "tncompile", Kind.OURS, lambda p: tuple(p[n] for n in names), build, fold if foldable else None
+    )
+
+
+def candidates(
+    workload: Workload, batch: int, mode: Mode, kinds: Iterable[Kind], own: Contender
+) -> list[tuple[Contender, bool]]:
+    """Who runs in a case, each with whether it is folded."""
+    wanted = set(kinds)
+    made: list[tuple[Contender, bool]] = []
+    for contender in (own, *workload.contenders):
+        if contender.kind not in wanted or not contender.suits(batch):
+            continue
+        if not contender.only_folded:
+            made.append((contender, False))
+        if contender.fold is not None and mode is Mode.INFERENCE:
+            made.append((contender, True))
+    return made
+
+
+def shortlist(
+    entrants: Sequence[tuple[Entrant, Callable[[], object]]],
+) -> list[tuple[Entrant, Callable[[], object]]]:
+    """Everybody, but of the versions by hand only those that may turn out the fastest."""
+    quick = {
+        entrant.name: min(seconds(call, 1) for _ in range(3))
+        for entrant, call in entrants
+        if entrant.kind is Kind.HAND
+    }
+    kept = []
+    for folded in (False, True):
+        group = [e.name for e, _ in entrants if e.name in quick and e.folded is folded]
+        best = min((quick[name] for name in group), default=0.0)
+        near = sorted((n for n in group if quick[n] < CLOSE * best), key=lambda n: quick[n])
+        kept += near[:FINALISTS]
+    return [(e, call) for e, call in entrants if e.kind is not Kind.HAND or e.name in kept]
+
+
+def run_case(
+    workload: Workload,
+    batch: int,
+    mode: Mode,
+    effort: Effort,
+    kinds: Iterable[Kind] = tuple(Kind),
+) -> tuple[list[Measurement], list[Omission]]:
+    """Everybody's numbers in one case, and who could not run."""
+    inputs = workload.inputs(batch, torch.Generator().manual_seed(batch))
+    held = emitted.module(workload, batch)
+    exact = exact_answer(workload, emitted.parameters(workload, held), inputs, mode)
+    own = our_contender(workload, batch, held)
+    if mode is Mode.TRAINING and workload.input_gradients:
+        inputs = tuple(x.requires_grad_() if x.is_floating_point() else x for x in inputs)
+    entrants: list[tuple[Entrant, Callable[[], object]]] = []
+    omissions: list[Omission] = []
+    for contender, fold in candidates(workload, batch, mode, kinds, own):
+        for compiled in (False, True) if effort.compiled else (False,):
+            try:
+                ready = prepare(contender, fold, compiled, exact, inputs, mode, effort)
+            except (Unavailable, WrongAnswer) as error:
+                omissions.append(Omission(workload.name, contender.name, str(error)))
+            except Exception as error:
+                reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+                label = f"{contender.name}, compiled" if compiled else contender.name
+                omissions.append(Omission(workload.name, label, reason))
+            else:
+                entrants.append(ready)
+    finalists = shortlist(entrants)
+    return measured(workload, batch, mode, effort, finalists, inputs), omissions
+
+
+def prepare(
+    contender: Contender,
+    fold: bool,
+    compiled: bool,
+    exact: Exact,
+    inputs: Sequence[Tensor],
+    mode: Mode,
+    effort: Effort,
+) -> tuple[Entrant, Callable[[], object]]:
+    """Somebody loaded, checked, and what there is to time."""
+    entrant = load(contender, exact, torch.float32, fold)
+    if compiled:
+        torch._dynamo.reset()
+        run: Run = torch.compile(entrant.run)
+        entrant = Entrant(
+            f"{entrant.name}, compiled",
+            entrant.kind,
+            fold,
+            run,
+            entrant.leaves,
+            0.0,
+            compiled=True,
+        )
+    error = checked_output(entrant, exact, inputs)
+    call: Callable[[], object]
+    if mode is Mode.TRAINING:
+        trained = entrant.run.parameters() if isinstance(entrant.run, Loaded) else entrant.leaves
+        call = training(entrant.run, inputs, trained, exact.weight)
+        check_gradients(entrant, contender.leaves, exact, inputs, call)
+    else:
+        call = inference(entrant.run, inputs)
+    low = None
+    if effort.bfloat16 and mode is Mode.INFERENCE and not fold and not compiled:
+        low = in_bfloat16(contender, exact, inputs)
+    checked = Entrant(
+        entrant.name, entrant.kind, fold, entrant.run, entrant.leaves, error, low, compiled
+    )
+    return checked, call
+
+
+def measured(
+    workload: Workload,
+    batch: int,
+    mode: Mode,
+    effort: Effort,
+    entrants: Sequence[tuple[Entrant, Callable[[], object]]],
+    inputs: Sequence[Tensor],
+) -> list[Measurement]:
+    """Times in shuffled rounds, then what a round must not disturb: memory and FLOPs."""
+    steps = [Step(entrant.name, call) for entrant, call in entrants]
+    bare = "the bare products of tncompile"
+    own = next((e for e, _ in entrants if e.kind is Kind.OURS and not e.compiled), None)
+    if own and batch == 1 and mode is Mode.INFERENCE:
+        steps.append(Step(bare, emitted.bare_products(own.run, tuple(inputs))))
+    before = gemm_rate()
+    times = shuffled_rounds(steps, effort.budget)
+    rate = max(before, gemm_rate())
+    made = []
+    for entrant, call in entrants:
+        taken = times[entrant.name]
+        made.append(
+            Measurement(
+                workload.name,
+                workload.title,
+                batch,
+                mode,
+                entrant.name,
+                entrant.kind,
+                entrant.folded,
+                taken.median,
+                taken.lower,
+                taken.upper,
+                taken.samples,
+                0 if entrant.compiled else matmul_flops(mode, call),
+                rate,
+                peak_allocated(call) if effort.memory and not entrant.compiled else None,
+                entrant.error,
+                entrant.low,
+                times[bare].median if bare in times and entrant is own else None,
+                entrant.compiled,
+            )
+        )
+    return made

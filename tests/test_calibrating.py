@@ -1,0 +1,117 @@
+"""Calibration: what is probed, what is made of it, and the command; nothing is timed here."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from tncompile.cli.application import run
+from tncompile.planning import BUILTIN, calibrating
+from tncompile.planning.calibrating import describe_machine, fit, measure, summary
+from tncompile.planning.machine import find_profile, read_profile
+from tncompile.planning.probes import Key, Probe, batch_count, probes, small_count
+
+
+def test_probes_have_names_of_their_own() -> None:
+    counted = Counter(probe.key for probe in probes())
+    assert max(counted.values()) == 1
+
+
+@pytest.mark.parametrize("name", sorted({probe.name for probe in probes()}))
+def test_probes_run(name: str) -> None:
+    smallest = min(
+        (probe for probe in probes() if probe.name == name), key=lambda one: math.prod(one.sizes)
+    )
+    with torch.set_grad_enabled(smallest.gradients):
+        smallest.make()()
+
+
+def test_a_probe_is_measured() -> None:
+    progress: list[tuple[int, int]] = []
+    held = [Probe("nothing", (), lambda: lambda: None)]
+    found = measure(held, lambda done, total: progress.append((done, total)))
+    assert list(found) == [("nothing", ())]
+    assert 0 < found["nothing", ()] < 1e-3
+    assert progress[-1] == (calibrating.SWEEPS, calibrating.SWEEPS)
+
+
+RATE, CALL = 100e9, 1e-6
+
+
+def ideal(probe: Probe) -> float:
+    """The seconds on a machine of one rate, where calls take a microsecond."""
+    match probe.name, probe.sizes:
+        case "product" | "left turned" | "right turned", (rows, inner, columns):
+            return CALL + 2 * rows * inner * columns / RATE
+        case "batched" | "batched left turned" | "batched right turned", (rows, inner, columns):
+            return CALL + 2 * batch_count(probe.sizes) * rows * inner * columns / RATE
+        case "small", sizes:
+            return CALL + 2 * small_count(sizes) * math.prod(sizes) / RATE
+        case "pass" | "copy" | "allocation", (count, *_):
+            return CALL + count / RATE
+        case "sum", _:
+            return CALL + 2**22 / RATE
+        case "gather" | "scatter", _:
+            return CALL + 2**20 / RATE
+        case _, (length,):
+            return 5e-6 * length
+    return 2e-6
+
+
+def test_a_simple_machine_is_found_again() -> None:
+    found: dict[Key, float] = {probe.key: ideal(probe) for probe in probes()}
+    profile = fit(found, "ideal", "a machine of one rate")
+    assert profile.product_seconds(1, 2048, 1024, 1024) == pytest.approx(2**32 / RATE, rel=0.05)
+    assert profile.product_seconds(64, 64, 64, 64) == pytest.approx(2**25 / RATE, rel=0.3)
+    assert profile.pass_seconds(2**24) == pytest.approx(2**24 / RATE, rel=0.05)
+    assert profile.copy_seconds(2**22, 64) == pytest.approx(2**22 / RATE, rel=0.05)
+    assert profile.threads == torch.get_num_threads()
+
+
+def test_the_summary_is_short() -> None:
+    lines = summary(BUILTIN).split("\n")
+    assert len(lines) < 20
+    assert max(map(len, lines)) <= 100
+    assert "GFLOP/s" in lines[1]
+    assert describe_machine().endswith(f"torch {torch.__version__}")
+
+
+# ── the command ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The cache folder, and a calibration that takes no time."""
+    monkeypatch.setattr(calibrating, "calibrate", lambda progress: BUILTIN)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_the_profile_goes_to_the_cache(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate"]) == 0
+    path = measured / "cache" / "tncompile" / "machine.json"
+    assert find_profile("measured") == BUILTIN
+    shown = capsys.readouterr()
+    assert "GFLOP/s" in shown.out
+    assert str(path) in shown.err
+
+
+def test_the_profile_goes_where_it_is_wanted(
+    measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["calibrate", "-o", str(measured / "mine.json")]) == 0
+    assert read_profile(measured / "mine.json") == BUILTIN
+    assert not (measured / "cache").exists()
+    assert run(["calibrate", "-o", "-"]) == 0
+    assert '"version"' in capsys.readouterr().out
+
+
+def test_places_that_take_no_file(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", "-o", str(measured)]) == 2
+    assert "it is a directory" in capsys.readouterr().err
+    assert run(["calibrate", "-o", str(measured / "nowhere" / "mine.json")]) == 2
+    assert "there is no folder" in capsys.readouterr().err

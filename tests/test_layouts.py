@@ -1,0 +1,163 @@
+"""Layouts chosen over a whole tree, and batches done in parts: the same numbers, fewer copies."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import tncompile
+from tests.interpreter import run
+from tests.strategies import network, random_sketch, random_tree
+from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
+from tncompile.lowering import TensorProgram, lower
+from tncompile.lowering.program import Copy, Expand, MatMul, Part
+from tncompile.lowering.strategy import Strategy
+from tncompile.network.contraction import operands
+from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.planning.arranging import arrange
+from tncompile.planning.candidates import candidates
+from tncompile.planning.layouts import proposals
+from tncompile.planning.machine import BUILTIN
+from tncompile.planning.prices import Prices, run_length
+from tncompile.planning.problem import state
+from tncompile.planning.search import EFFORTS
+from tncompile.planning.tracing import trace
+
+MODES = ("training", "inference", "folded")
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    mode=st.sampled_from(MODES),
+    repeating=st.booleans(),
+    grouped=st.booleans(),
+    rows=st.integers(0, 4),
+)
+@settings(max_examples=200, deadline=None)
+def test_any_forms_in_any_parts_give_the_sum_of_products(
+    seed: int, mode: str, repeating: bool, grouped: bool, rows: int
+) -> None:
+    sketch = random_sketch(seed)
+    net = network(sketch)
+    tree = random_tree(net, seed)
+    parameters, inputs = random_tensors(sketch, seed)
+    made = arrange(net, tree, RUNTIME, Prices(BUILTIN, mode), repeating=repeating)
+    program = lower(net, tree, Strategy(rows, made.forms, grouped), sizes=RUNTIME)
+    sizes = dict(RUNTIME)
+
+    def check(name: str, value: Tensor) -> None:
+        held = program.values[name]
+        if program.loop is not None and any("'" in n for e in held.shape for n in e.names):
+            return
+        for length, stride, real in zip(held.shape, held.strides, value.stride(), strict=True):
+            if length.at(sizes) > 1:
+                assert stride.at(sizes) == real, (name, program.describe())
+
+    value = run(net, program, parameters, inputs, check)
+    assert isinstance(value, Tensor)
+    close(value, brute_force(sketch, parameters, inputs))
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_every_proposal_can_be_lowered_and_traced(seed: int) -> None:
+    sketch = random_sketch(seed)
+    net = network(sketch)
+    tree = random_tree(net, seed)
+    sizes = {**RUNTIME, DOTS: 1000}
+    for mode in MODES:
+        for proposal in proposals(net, tree, sizes, BUILTIN, mode):
+            program = lower(net, tree, proposal.strategy, sizes=sizes)
+            traced = trace(net, program, sizes, BUILTIN, training=mode == "training")
+            assert traced.total.seconds >= 0
+            assert traced.peak >= traced.held
+
+
+def mpo(batch: int) -> tuple[TensorNetwork, dict[str, int]]:
+    spec = tncompile.load("std/linear.tn")
+    return spec.instantiate("MPO(ins=[8,8,8,8], outs=[8,8,8,8], ranks=8)").network, {DOTS: batch}
+
+
+def best(net: TensorNetwork, sizes: dict[str, int], mode: str) -> TensorProgram:
+    """The program of least predicted time over all trees and proposals."""
+    given = operands(net)
+    programs = [
+        lower(net, one.tree, proposal.strategy, sizes=sizes)
+        for one in candidates(net, given, state(net, given, sizes), EFFORTS["normal"])
+        for proposal in proposals(net, one.tree, sizes, BUILTIN, mode)
+    ]
+    return min(
+        programs,
+        key=lambda program: (
+            trace(net, program, sizes, BUILTIN, training=mode == "training").total.seconds
+        ),
+    )
+
+
+def test_halves_of_a_chain_need_no_copy_of_what_the_batch_makes() -> None:
+    """Rule 3 of the yardstick: two wide products, the second one batched over the rows."""
+    net, sizes = mpo(256)
+    program = best(net, sizes, "inference")
+    batched = [
+        step.operation
+        for step in program.steps
+        if isinstance(step.operation, Copy)
+        and any(program.values[step.operation.result].shape[0].names)
+    ]
+    assert not batched, program.describe()
+    assert any(isinstance(step.operation, Expand) for step in program.steps)
+
+
+def test_parts_of_the_batch_keep_the_peak_low() -> None:
+    net, sizes = mpo(2048)
+    given = operands(net)
+    one = candidates(net, given, state(net, given, sizes), EFFORTS["normal"])[0]
+    peaks: dict[bool, int] = {}
+    for proposal in proposals(net, one.tree, sizes, BUILTIN, "inference"):
+        program = lower(net, one.tree, proposal.strategy, sizes=sizes)
+        peak = trace(net, program, sizes, BUILTIN, training=False).peak
+        looped = proposal.strategy.rows > 0
+        peaks[looped] = min(peak, peaks.get(looped, peak))
+        assert looped == any(isinstance(step.operation, Part) for step in program.steps)
+    assert peaks[True] < peaks[False] / 2
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 8, 9, 17])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_loop_counts_as_much_as_its_turns_one_by_one(size: int, training: bool) -> None:
+    """What is run once for many turns adds up to the work of all of them."""
+    net, _ = mpo(1)
+    given = operands(net)
+    sizes = {DOTS: size}
+    one = candidates(net, given, state(net, given, sizes), EFFORTS["normal"])[0]
+    program = lower(net, one.tree, Strategy(4), sizes=sizes)
+    whole = lower(net, one.tree, sizes=sizes)
+    products = {
+        name: sum(
+            work.multiply_adds
+            for run in (traced.forward, traced.backward)
+            for step, work in zip(held.steps, run, strict=bool(run))
+            if isinstance(step.operation, MatMul)
+        )
+        for name, held in (("loop", program), ("whole", whole))
+        for traced in [trace(net, held, sizes, BUILTIN, training=training)]
+    }
+    assert products["loop"] == products["whole"]
+
+
+def test_run_lengths_count_what_stays_side_by_side() -> None:
+    assert run_length((2, 3, 4), ("b", "a", "c"), ("a", "b", "c")) == 4
+    assert run_length((3, 2), ("a", "b"), ("b", "a")) == 1
+    assert run_length((2, 3), ("a", "b"), ("a", "b")) == 6
+
+
+def test_forms_are_the_same_every_time() -> None:
+    net, sizes = mpo(64)
+    given = operands(net)
+    one = candidates(net, given, state(net, given, sizes), EFFORTS["normal"])[0]
+    first = proposals(net, one.tree, sizes, BUILTIN, "training")
+    assert first == proposals(net, one.tree, sizes, BUILTIN, "training")
+    assert torch.isfinite(torch.tensor([one.seconds for one in first])).all()

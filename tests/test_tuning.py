@@ -1,0 +1,328 @@
+"""Measured plans and `explain-slow`: what is run, that it agrees, what is said; no times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import tncompile
+from tests import small_networks as small
+from tests.interpreter import run as interpret
+from tncompile.cli.application import run
+from tncompile.cli.changing import changes
+from tncompile.lowering import lower
+from tncompile.network.model import TensorNetwork
+from tncompile.planning import BUILTIN, plan
+from tncompile.planning.dissecting import dissect
+from tncompile.planning.executing import time_steps
+from tncompile.planning.lock import read_lock
+from tncompile.planning.measuring import disagreeing, random_inputs, threads, time_in_turn
+from tncompile.planning.plans import ContractionPlan
+
+LAYER = """\
+network Layer(ins: int[n] = [4, 6], outs: int[n] = [6, 4], rank: int = 4) {
+  index i[k in 0..n] = ins[k], o[k in 0..n] = outs[k]
+  bond b = rank
+  input x(..., (i[*]))
+  tensor A(i[0], o[0], b)
+  tensor B(b, i[1], o[1])
+  output y(..., (o[*]))
+}
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests run beside each other."""
+    with threads(1):
+        yield
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own, with one file in it."""
+    (tmp_path / "layer.tn").write_text(LAYER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# ── running things ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_action_is_run_in_every_round() -> None:
+    seen: list[int] = []
+    timings = time_in_turn([lambda: seen.append(0), lambda: seen.append(1)], 0.01)
+    assert len(timings) == 2
+    assert all(0 <= one.low <= one.seconds <= one.high for one in timings)
+    assert timings[0].readings == timings[1].readings >= 5
+    assert {0, 1} == set(seen)
+
+
+def test_inputs_are_those_of_the_network() -> None:
+    spec = tncompile.load("std/embedding.tn")
+    network = spec.instantiate("TTEmbedding(rows = [4, 5], columns = [2, 3])").network
+    (ids,) = random_inputs(network, {"...": 50})
+    assert ids.shape == (50,)
+    assert ids.dtype == torch.int64
+    assert 0 <= int(ids.min()) <= int(ids.max()) < 20
+    (x,) = random_inputs(small.low_rank(8, 4, 2), {"...": 3})
+    assert x.shape == (3, 8)
+    assert torch.equal(x, random_inputs(small.low_rank(8, 4, 2), {"...": 3})[0])
+
+
+def test_modules_that_differ_are_noticed() -> None:
+    one, same, other = (torch.nn.Linear(3, 2) for _ in range(3))
+    same.load_state_dict(one.state_dict())
+    x = torch.randn(5, 3)
+    assert disagreeing([one, same], [x]) is None
+    assert disagreeing([one, same, other], [x]) == 2
+
+    def step(module: torch.nn.Linear, factor: float) -> None:
+        module.zero_grad()
+        (factor * module(x).sum()).backward()
+
+    agree = [lambda: step(one, 1.0), lambda: step(same, 1.0)]
+    assert disagreeing([one, same], [x], agree) is None
+    apart = [lambda: step(one, 1.0), lambda: step(same, 2.0)]
+    assert disagreeing([one, same], [x], apart) == 1
+
+
+NETWORKS = {
+    "mpo": small.mpo([4, 6, 8], [8, 6, 4], 6),
+    "mps": small.mps(12, 2, 5, 3),
+    "long mps": small.mps(80, 2, 4, 3),
+    "tree": small.tree(8, 3, 4, 5),
+    "norm": small.norm(8, 3),
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_timed_steps_compute_what_the_program_says(name: str, training: bool) -> None:
+    network = NETWORKS[name]
+    planned = plan(network, batch=32, search="fast")
+    weights = {p.key: torch.randn(p.shape) for p in network.parameters}
+    inputs = random_inputs(network, planned.sizes)
+    given = {one.name: value for one, value in zip(network.inputs, inputs, strict=True)}
+    for variant in planned.variants:
+        program = lower(network, variant.tree, variant.strategy, sizes=planned.sizes)
+        made, spent = time_steps(
+            network, program, weights, inputs, planned.sizes, training=training
+        )
+        due = interpret(network, program, weights, given)
+        torch.testing.assert_close(made, due[0] if isinstance(due, tuple) else due)
+        assert len(spent) == len(program.steps)
+        assert all(one.forward >= 0 and one.backward >= 0 for one in spent)
+        assert training or all(one.backward == 0 for one in spent)
+
+
+def test_a_loop_is_timed_as_a_whole() -> None:
+    network = small.mpo([8, 8], [8, 8], 4)
+    planned = plan(network, batch=64, search="fast")
+    strategy = type(planned.main.strategy)(rows=16)
+    program = lower(network, planned.main.tree, strategy, sizes=planned.sizes)
+    assert program.loop is not None
+    weights = {p.key: torch.randn(p.shape) for p in network.parameters}
+    inputs = random_inputs(network, {"...": 50})
+    made, _ = time_steps(network, program, weights, inputs, {"...": 50}, training=True)
+    straight = lower(network, planned.main.tree, sizes=planned.sizes)
+    due = interpret(network, straight, weights, {network.inputs[0].name: inputs[0]})
+    assert isinstance(due, torch.Tensor)
+    torch.testing.assert_close(made, due)
+
+
+def test_rows_are_those_of_the_cost_table() -> None:
+    network = NETWORKS["mpo"]
+    planned = plan(network, batch=32, search="fast")
+    main = planned.main
+    program = lower(network, main.tree, main.strategy, sizes=planned.sizes)
+    weights = {p.key: torch.randn(p.shape) for p in network.parameters}
+    inputs = random_inputs(network, planned.sizes)
+    rows = dissect(
+        network,
+        main.tree,
+        main.strategy,
+        program,
+        weights,
+        inputs,
+        planned.sizes,
+        BUILTIN,
+        "training",
+    )
+    steps = main.cost.steps
+    assert [row.result for row in rows[: len(steps)]] == [step.result for step in steps]
+    assert sum(row.flops for row in rows) == main.cost.flops
+
+
+# ── tuning ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def tuned_plan(path: Path) -> ContractionPlan:
+    """The one plan of a lock file."""
+    (entry,) = read_lock(path).entries.values()
+    return entry.plan
+
+
+def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["tune", "layer.tn", "--batch", "1,64", "--seconds", "0.01", "--training"]
+    assert run(command) == 0
+    text = capsys.readouterr().out
+    assert "training step, batch 1 " in text
+    assert "folded forward pass, batch 64" in text
+    assert "predicted    measured" in text
+    assert "chosen" in text
+    assert sorted(path.name for path in folder.iterdir()) == ["layer.tn", "layer.tnlock"]
+    planned = tuned_plan(folder / "layer.tnlock")
+    assert planned.tuned is not None
+    assert "torch" in planned.tuned
+    assert any("measured" in variant.reason for variant in planned.variants)
+
+    assert run(["compile", "layer.tn", "--batch", "8"]) == 0
+    assert capsys.readouterr().err == ""
+    arch = tncompile.load("layer.tn").instantiate().locked("layer.tnlock", keep=False)
+    assert arch.plan(8) == planned.with_batch(8)
+    assert arch.notes == ()
+    assert arch.plan(8, minimize="memory") != planned.with_batch(8)
+    before = (folder / "layer.tnlock").read_bytes()
+    assert run(["compile", "layer.tn", "--lock"]) == 0
+    assert (folder / "layer.tnlock").read_bytes() == before
+    assert not json.loads(before)["plans"][0]["request"]["batch"]
+
+
+def test_an_architecture_follows_what_it_measured() -> None:
+    arch = tncompile.loads(LAYER).instantiate()
+    tuning = arch.tune((1, 16), seconds=0.01)
+    assert {trial.mode for trial in tuning.trials} == {"inference", "folded"}
+    assert arch.plan(5) == tuning.plan.with_batch(5)
+    module = arch.module(batch=5, seed=0)
+    assert module(torch.randn(5, 24)).shape == (5, 24)
+    for trial in tuning.trials:
+        assert 1 <= len(trial.tried) <= 6
+        assert trial.fastest in trial.tried
+        predicted = [one.predicted for one in trial.tried]
+        assert predicted == sorted(predicted)
+
+
+def test_programs_that_disagree_are_our_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tncompile.language.diagnostics import InternalError
+    from tncompile.planning import tuning
+
+    monkeypatch.setattr(tuning, "disagreeing", lambda *given: 0)
+    with pytest.raises(InternalError, match="computes something else than"):
+        tncompile.loads(LAYER).instantiate().tune(4, seconds=0.01)
+
+
+def test_an_interrupted_tuning_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tncompile.planning import tuning
+
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "time_in_turn", interrupted)
+    assert run(["tune", "layer.tn", "--seconds", "0.01"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert [path.name for path in folder.iterdir()] == ["layer.tn"]
+
+
+WRONG = [
+    ("tune layer.tn --batch 0", "--batch takes positive integers"),
+    ("tune layer.tn --batch 1,,2", "--batch takes positive integers"),
+    ("tune layer.tn --seconds nan", "--seconds takes a positive number"),
+    ("tune layer.tn --seconds -1", "--seconds takes a positive number"),
+    ("tune layer.tn --seconds soon", "--seconds takes a positive number"),
+    ("tune layer.tn --threads 0", "--threads takes a positive integer"),
+    ("tune layer.tn --threads 99999", "--threads takes up to 1,024"),
+    ("tune layer.tn --lock nowhere/a.tnlock", "its folder cannot be written"),
+    ("tune layer.tn --lock .", "cannot read the lock file"),
+    ("tune layer.tn --lock layer.tn", "is corrupt"),
+    ("tune std/linear.tn Monarch --seconds 1", "--lock LOCK says where"),
+    ("tune layer.tn --machine nowhere.json", "there is no machine profile"),
+    ("compile layer.tn --machine nowhere.json", "there is no machine profile"),
+    ("cost layer.tn --machine layer.tn", "is no machine profile"),
+    ("cost layer.tn --memory-limit lots", "--memory-limit takes bytes"),
+    ("compile layer.tn --memory-limit 0", "--memory-limit takes bytes"),
+    ("explain-slow layer.tn --batch many", "--batch takes a positive integer"),
+    ("explain-slow layer.tn --size n=2", "--size names no `batch` axis"),
+    ("explain-slow layer.tn --seconds 0", "--seconds takes a positive number"),
+    ("explain-slow nowhere.tn", "cannot read nowhere.tn"),
+]
+
+
+@pytest.mark.parametrize(("command", "message"), WRONG, ids=[command for command, _ in WRONG])
+def test_wrong_usage(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, message: str
+) -> None:
+    assert run(command.split()) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert shown.err.count("\n") <= 2
+    assert [path.name for path in folder.iterdir()] == ["layer.tn"]
+
+
+@pytest.mark.parametrize("command", ["tune", "explain-slow", "compile", "cost"])
+def test_a_target_that_is_not_there(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run([command, "layer.tn", "Leyer"]) == 1
+    assert "error[TN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["compile", "cost", "tune"])
+def test_a_limit_that_nothing_keeps_to(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run([command, "layer.tn", "--memory-limit", "1K"]) == 1
+    assert "error[TN502]" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["layer.tn"]
+
+
+# ── explain-slow ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_explain_slow(folder: Path, capsys: pytest.CaptureFixture[str], training: bool) -> None:
+    command = ["explain-slow", "layer.tn", "--batch", "16", "--seconds", "0.01", "--threads", "1"]
+    assert run([*command, *(["--training"] if training else [])]) == 0
+    text = capsys.readouterr().out
+    assert ("backward" in text) is training
+    assert ("fold() it" in text) is not training
+    assert "dense nn.Linear" in text
+    assert "of a product of 1024³" in text
+    assert "a batch of 64 " in text
+    assert "rank = 2 " in text
+    assert "× the parameters" in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_explain_slow_without_a_dense_equivalent(capsys: pytest.CaptureFixture[str]) -> None:
+    target = "MPSClassifier(sites = 6, rank = 3, classes = 4)"
+    assert run(["explain-slow", "std/classifier.tn", target, "--seconds", "0.01"]) == 0
+    assert "has no dense equivalent" in capsys.readouterr().out
+
+
+def test_changes_keep_what_goes_in_and_out() -> None:
+    spec = tncompile.load("std/linear.tn")
+    arch = spec.instantiate("MPO(ins = [8, 8], outs = [8, 8], ranks = 6)")
+    found = changes(spec, arch)
+    assert found[0].words == "ranks = [4]"
+    assert found[0].parameters < 1
+    assert any(change.words.startswith("ins = [4, 4, 4]") for change in found)
+    for change in found:
+        network: TensorNetwork = change.architecture.network
+        assert network.inputs[0].axes[-1].length == 64
+
+
+@pytest.mark.gpu
+def test_times_wait_for_the_device() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    x = torch.randn(4096, 4096, device="cuda")
+    short, long = time_in_turn([lambda: x[:8] @ x, lambda: x @ x], 0.2)
+    assert long.seconds > short.seconds

@@ -1,0 +1,73 @@
+"""`tncompile calibrate`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from tncompile.cli.command import FINE, Command
+from tncompile.cli.waiting import waiting
+from tncompile.cli.writing import UsageError, reason, say, show
+
+
+def _configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where the profile goes (machine.json in the user's cache folder for tncompile, where "
+        "`--machine measured` finds it)",
+    )
+
+
+def _run(given: Namespace) -> int:
+    return calibrate(given.output)
+
+
+CALIBRATE = Command(
+    "calibrate",
+    "Measure this machine, for `--machine measured`.",
+    "Times products, copies and calls of torch for less than a minute, in which nothing else\n"
+    "should run. Plans are then chosen for this machine where `--machine measured` asks for it,\n"
+    "and for the built-in profile otherwise: equal inputs give equal source everywhere.",
+    ("tncompile calibrate", "tncompile calibrate -o server.json"),
+    _configure,
+    _run,
+)
+
+
+def calibrate(output: str | None) -> int:
+    """Measure, store the profile, and print what it says in short."""
+    from tncompile.planning.machine import measured_path, profile_text, write_profile
+
+    target = measured_path() if output is None else Path(output)
+    _check(target, output)
+    from tncompile.planning import calibrating
+
+    with waiting("measuring this machine") as progress:
+        profile = calibrating.calibrate(progress)
+    if output == "-":
+        show(profile_text(profile))
+        return FINE
+    try:
+        write_profile(profile, target)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {reason(error)}") from error
+    show(calibrating.summary(profile))
+    say(f"wrote {target}")
+    return FINE
+
+
+def _check(target: Path, output: str | None) -> None:
+    """See, before the time is spent, that the profile can be stored."""
+    if output == "-":
+        return
+    try:
+        if output is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make {target.parent}: {reason(error)}") from error
+    if target.is_dir():
+        raise UsageError(f"cannot write {target}: it is a directory")
+    if not target.parent.is_dir():
+        raise UsageError(f"cannot write {target}: there is no folder {target.parent}")

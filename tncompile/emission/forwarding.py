@@ -1,0 +1,185 @@
+"""`forward`: it checks the arguments and runs one program, or the method that is right for them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from tncompile.emission.arguments import Arguments, write_arguments
+from tncompile.emission.dispatching import Case, Dispatch, Method
+from tncompile.emission.naming import Members, Names
+from tncompile.emission.operations import Scope
+from tncompile.emission.ordering import write_order
+from tncompile.emission.statements import Written, write_steps
+from tncompile.emission.writer import WIDTH, call, filled, indented, statement
+from tncompile.lowering.program import TensorProgram
+from tncompile.network.model import TensorNetwork
+
+INDENT = 8
+
+COMPILING = "if self.batch_invariant or torch.compiler.is_compiling():"
+
+
+def write_forward(
+    network: TensorNetwork, chosen: Dispatch, members: Members
+) -> tuple[list[str], ...]:
+    """The method `forward` and those that it calls: none where there is one program."""
+    names = Names(["self"])
+    arguments = write_arguments(network, names)
+    signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
+    head = call("def forward(", signature, f") -> {_returns(network)}:", indent=4)
+    body = [*_docstring(network), *arguments.lines]
+    if not chosen.branching:
+        scope = _scope(network, names, arguments, members)
+        body += _run(network, chosen.methods[0], scope, arguments)
+        return ([*head, *indented(_without_unused(body, arguments.sizes.values()))],)
+    methods = [_method(network, method, arguments, members) for method in chosen.methods]
+    calls = {
+        method.name: f"return self.{method.name}({', '.join(given)})"
+        for method, (given, _) in zip(chosen.methods, methods, strict=True)
+    }
+    body += _choice(chosen, calls)
+    forward = [*head, *indented(_without_unused(body, arguments.sizes.values()))]
+    return (forward, *(lines for _, lines in methods))
+
+
+def like(network: TensorNetwork, members: Members, arguments: Arguments | None = None) -> str:
+    """A tensor that constants take their dtype and device from; `self._like` where none has it."""
+    for parameter in members.parameters:
+        return members.read(parameter.key)
+    floats = [held.name for held in network.inputs if not held.integer]
+    if floats and arguments is not None:
+        return arguments.expressions[floats[0]]
+    return "self._like"
+
+
+def needs_like(network: TensorNetwork, members: Members) -> bool:
+    """Whether neither a parameter nor an input says which dtype results have."""
+    return not members.parameters and all(given.integer for given in network.inputs)
+
+
+def given_text(network: TensorNetwork) -> str:
+    """The declarations of the inputs, at most four of them."""
+    given = [held.written for held in network.inputs[:4]]
+    return ", ".join([*given, *(["…"] if len(network.inputs) > 4 else [])])
+
+
+def _returns(network: TensorNetwork) -> str:
+    return "tuple[Tensor, Tensor]" if network.output.log else "Tensor"
+
+
+def _docstring(network: TensorNetwork) -> list[str]:
+    text = network.output.written + (f" of {given_text(network)}." if network.inputs else ".")
+    return [f'"""{text}"""'] if len(text) <= 85 else [f'"""{network.output.written}."""']
+
+
+def _scope(network: TensorNetwork, names: Names, arguments: Arguments, members: Members) -> Scope:
+    """What steps may refer to."""
+    tensor = like(network, members, arguments)
+    return Scope(
+        names, members, arguments.expressions, arguments.sizes, f"{tensor}.dtype",
+        f"{tensor}.device",
+    )  # fmt: skip
+
+
+# ── the choice ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _choice(chosen: Dispatch, calls: dict[str, str]) -> list[str]:
+    """Which method runs: one for compilers, else by mode and batch size."""
+    lines = [COMPILING, *indented([calls[chosen.whole]])]
+    if chosen.training == chosen.inference:
+        return lines + _by_size(chosen.inference, chosen.size, calls, INDENT)
+    lines.append("if torch.is_grad_enabled():")
+    lines += indented(_by_size(chosen.training, chosen.size, calls, INDENT + 4))
+    return lines + _by_size(chosen.inference, chosen.size, calls, INDENT)
+
+
+def _by_size(cases: Sequence[Case], size: str, calls: dict[str, str], indent: int) -> list[str]:
+    lines: list[str] = []
+    for case in cases[:-1]:
+        lines += statement(f"if {size} <= {case.up_to}:", case.reason, indent=indent)
+        lines += indented([calls[case.method]])
+    return lines + statement(calls[cases[-1].method], cases[-1].reason, indent=indent)
+
+
+def _method(
+    network: TensorNetwork, method: Method, arguments: Arguments, members: Members
+) -> tuple[list[str], list[str]]:
+    """The method of one program: what it is called with, and its lines."""
+    inputs, sizes = arguments.parameters.values(), arguments.sizes.values()
+    lead = [] if arguments.lead is None else [arguments.lead]
+    scope = _scope(network, Names(["self", *inputs, *lead, *sizes]), arguments, members)
+    body = _run(network, method, scope, arguments)
+    words = {word for line in body for word in _words(line)}
+    types = dict.fromkeys(inputs, "Tensor")
+    types |= dict.fromkeys(lead, "tuple[int, ...]") | dict.fromkeys(sizes, "int")
+    used = [name for name in types if name in words]
+    signature = ["self", *(f"{name}: {types[name]}" for name in used)]
+    head = call(f"def {method.name}(", signature, f") -> {_returns(network)}:", indent=4)
+    room = WIDTH - INDENT
+    uses, *more = filled(f'"""Runs {"; ".join(method.uses)}.', room - 3)
+    order = write_order(method.program, method.origin, arguments.sizes, room)
+    text = [uses, *more, *(["", *order, '"""'] if order else [])]
+    if not order:
+        text[-1] += '"""'
+    return used, [*head, *indented([*text, *body])]
+
+
+# ── running a program ──────────────────────────────────────────────────────────────────────────
+
+
+def _run(network: TensorNetwork, method: Method, scope: Scope, arguments: Arguments) -> list[str]:
+    """The steps of a program and what they return."""
+    written = write_steps(method.program, scope, origin=method.origin)
+    ending = _returned(network, method.program, scope, arguments.lead, written)
+    return [*written.lines, *ending]
+
+
+def _returned(
+    network: TensorNetwork,
+    program: TensorProgram,
+    scope: Scope,
+    lead: str | None,
+    written: Written,
+) -> list[str]:
+    """The end of `forward`: the result with its leading axes."""
+    dotted = lead is not None and any(axis.kind == "dots" for axis in network.output.axes)
+    rest = scope.shape(program.values[program.result])[1:]
+    lengths = [f"*{lead}", *rest] if rest else [f"{lead}"]
+    lines: list[str] = []
+    if network.output.log:
+        result = written.result
+        if not result.isidentifier():
+            result = scope.names.fresh("t")
+            lines.append(f"{result} = {written.result}")
+        sign, log = scope.names.fresh("sign"), scope.names.fresh("log")
+        added = f" + {written.log}" if written.log else ""
+        # The derivative of `sgn` reads sizes, which would fix the batch of a compiled module.
+        lines.append(f"{sign} = {result}.sgn() if {result}.is_complex() else {result}.sign()")
+        lines.append(f"{log} = _log({result}){added}")
+        if dotted:
+            lines += call(f"{sign} = {sign}.reshape(", lengths, indent=INDENT)
+            lines += call(f"{log} = {log}.reshape(", lengths, indent=INDENT)
+        return [*lines, f"return {sign}, {log}"]
+    text = written.unshaped if dotted else written.result
+    flat = f"{text}.reshape({', '.join(lengths)})" if dotted else text
+    if len(f"return {flat}") + INDENT <= WIDTH:
+        return [f"return {flat}"]
+    name = scope.names.fresh("y")
+    lines = call(f"{name} = {name}.reshape(", lengths, indent=INDENT)
+    return [f"{name} = {text}", *lines, f"return {name}"]
+
+
+def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:
+    """The lines without those that name a run-time size which no other line uses."""
+    used = Counter(word for line in lines for word in _words(line))
+    unused = tuple(f"{size} = " for size in sizes if used[size] == 1)
+    return [line for line in lines if not (unused and line.startswith(unused))]
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line of code, those of strings and comments left out."""
+    code = re.sub(r'"[^"]*"', "", line.split("  # ")[0])
+    return [] if code.startswith("#") else re.findall(r"\w+", code)

@@ -1,0 +1,377 @@
+"""The order of axes of every intermediate, chosen over a whole tree so that copies vanish.
+
+A pairwise contraction is a matrix product once its operands are matrices in memory. Which orders of
+rows, columns and summed indices an operand can have without a copy depends on the products before;
+which it should have, on those after. `arrange` follows both: from the leaves up it keeps, for every
+result, the cheapest way to have it in each of a few orders.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tncompile.lowering.assembly import Assembler
+from tncompile.lowering.leaves import Leaves
+from tncompile.lowering.strategy import Form, Order
+from tncompile.network.contraction import Contraction, ContractionTree
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.prices import Prices, Product, run_length
+
+BEAM = 6
+"""Orders kept of every intermediate."""
+
+ORDERS = 4
+"""Orders tried of every group of indices."""
+
+LONGEST_PREFIX = 3
+"""Outer indices of an operand that a product may be batched over."""
+
+Runs = Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """The forms of all contractions, and the seconds that they are priced at."""
+
+    forms: tuple[Form | None, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Have:
+    """One way to have an operand in memory: its order, its strides, its price, how it was made."""
+
+    order: Order
+    runs: Runs  # length and stride of every index
+    seconds: float
+    form: Form | None = None
+    left: _Have | None = None
+    right: _Have | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One side of a contraction: the ways to have it, and what it depends on."""
+
+    ways: tuple[_Have, ...]
+    fixed: bool  # depends on no input
+    wanting: bool  # depends on parameters, so that it needs a gradient
+    made: bool  # is no leaf
+
+
+@dataclass(slots=True)
+class _Taken:
+    """The cheapest way to take an operand as a matrix of certain groups."""
+
+    way: _Have
+    seconds: float
+    turned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A contraction sorted into groups of indices."""
+
+    left: _Given
+    right: _Given
+    summed: frozenset[str]
+    both: frozenset[str]  # shared and kept
+    size: Mapping[str, int]
+    hints: tuple[Order, ...]
+    taken: dict[tuple[int, Order, Order, Order], _Taken] = field(default_factory=dict)
+
+
+def arrange(
+    network: TensorNetwork,
+    tree: ContractionTree,
+    sizes: Mapping[str, int],
+    prices: Prices,
+    *,
+    repeating: bool = True,
+) -> Arranged:
+    """The cheapest forms found for a tree at these run-time sizes.
+
+    `repeating` allows products batched over indices of one operand alone, which the other is
+    repeated along. Sizes are those of one part, where the batch is done in parts.
+    """
+    return _Arranging(network, tree, sizes, prices, repeating).arranged()
+
+
+class _Arranging:
+    def __init__(
+        self,
+        network: TensorNetwork,
+        tree: ContractionTree,
+        sizes: Mapping[str, int],
+        prices: Prices,
+        repeating: bool,
+    ) -> None:
+        self._network, self._tree, self._prices = network, tree, prices
+        self._repeating = repeating
+        self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
+        assembler = Assembler(network, sizes)
+        leaves = Leaves(assembler, {})
+        self._given: dict[int, _Given] = {}
+        for number, operand in enumerate(tree.operands):
+            value = leaves.load(operand)
+            runs = {
+                run.index: (run.length.at(sizes), run.stride.at(sizes))
+                for run in assembler.runs(value).values()
+            }
+            order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
+            way = _Have(order, runs, 0.0)
+            self._given[number] = _Given((way,), not value.varying, value.parametric, False)
+        self._legs = [operand.legs for operand in tree.operands]
+        self._legs += [step.legs for step in tree.steps]
+        self._partner = {}
+        for step in tree.steps:
+            self._partner[step.left] = (step, step.right)
+            self._partner[step.right] = (step, step.left)
+
+    def arranged(self) -> Arranged:
+        for step in self._tree.steps:
+            self._given[step.result] = self._contract(step)
+        if not self._tree.steps:
+            return Arranged((), 0.0)
+        wanted = self._network.output.legs
+        last = self._given[self._tree.steps[-1].result]
+        priced = [(way.seconds + self._finished(last, way, wanted), way) for way in last.ways]
+        seconds, best = min(priced, key=lambda pair: pair[0])
+        forms: dict[int, Form | None] = {}
+        self._collect(self._tree.steps[-1].result, best, forms)
+        return Arranged(tuple(forms[step.result] for step in self._tree.steps), seconds)
+
+    def _collect(self, number: int, way: _Have, forms: dict[int, Form | None]) -> None:
+        """The forms of a way and of all before it, without recursion."""
+        count = len(self._tree.operands)
+        waiting = [(number, way)]
+        while waiting:
+            at, held = waiting.pop()
+            if at < count:
+                continue
+            forms[at] = held.form
+            step = self._tree.steps[at - count]
+            if held.left is not None and held.right is not None:
+                waiting += [(step.left, held.left), (step.right, held.right)]
+
+    def _finished(self, given: _Given, way: _Have, wanted: Order) -> float:
+        """The copy of a result whose axes do not stand as the output wants them."""
+        due = tuple(index for index in wanted if index in way.runs)
+        if due == way.order:
+            return 0.0
+        lengths = tuple(self._size[index] for index in due)
+        run = run_length(lengths, way.order, due)
+        count = math.prod(lengths)
+        return self._prices.copy(count, run, fixed=given.fixed, wanting=given.wanting)
+
+    # ── one contraction ────────────────────────────────────────────────────────────────────────
+
+    def _contract(self, contraction: Contraction) -> _Given:
+        kept = frozenset(contraction.legs)
+        left = self._alone_summed(self._given[contraction.left], contraction.right, kept)
+        right = self._alone_summed(self._given[contraction.right], contraction.left, kept)
+        shared = frozenset(left.ways[0].runs) & frozenset(right.ways[0].runs)
+        step = _Step(
+            left, right, shared - kept, shared & kept, self._size, self._hints(contraction)
+        )
+        if not step.summed:
+            ways = self._multiplied(step)
+        else:
+            found: dict[Order, _Have] = {}
+            for form in self._forms(step):
+                self._try(step, form, found)
+            ways = tuple(sorted(found.values(), key=lambda way: way.seconds)[:BEAM])
+        return _Given(ways, left.fixed and right.fixed, left.wanting or right.wanting, True)
+
+    def _alone_summed(self, given: _Given, other: int, kept: frozenset[str]) -> _Given:
+        """An operand with the indices summed that are its own alone."""
+        theirs = set(self._given[other].ways[0].runs)
+        alone = [index for index in given.ways[0].order if index not in theirs | kept]
+        if not alone:
+            return given
+        ways: list[_Have] = []
+        for way in given.ways:
+            order = tuple(index for index in way.order if index not in alone)
+            ways.append(_Have(order, self._runs(order), way.seconds, way.form, way.left, way.right))
+        return _Given(tuple(ways), given.fixed, given.wanting, True)
+
+    def _runs(self, order: Order) -> Runs:
+        """Contiguous memory in this order."""
+        runs: dict[str, tuple[int, int]] = {}
+        stride = 1
+        for index in reversed(order):
+            runs[index] = (self._size[index], stride)
+            stride *= self._size[index]
+        return runs
+
+    def _multiplied(self, step: _Step) -> tuple[_Have, ...]:
+        """Nothing is summed: an elementwise product in the order of the larger operand."""
+        left, right = step.left.ways[0], step.right.ways[0]
+        if math.prod(n for n, _ in left.runs.values()) < math.prod(
+            n for n, _ in right.runs.values()
+        ):
+            large, small = right, left
+        else:
+            large, small = left, right
+        order = (*large.order, *(index for index in small.order if index not in large.runs))
+        return (_Have(order, self._runs(order), left.seconds + right.seconds, None, left, right),)
+
+    def _hints(self, contraction: Contraction) -> tuple[Order, ...]:
+        """Orders in which the next contraction would take the result without a copy."""
+        legs = contraction.legs
+        if contraction.result not in self._partner:
+            return (self._network.output.legs,)
+        following, other = self._partner[contraction.result]
+        theirs = self._given[other].ways[0].order if other in self._given else self._legs[other]
+        kept = set(following.legs)
+        batch = tuple(index for index in theirs if index in legs and index in kept)
+        summed = tuple(index for index in theirs if index in legs and index not in kept)
+        free = tuple(index for index in legs if index not in theirs)
+        wanted = tuple(index for index in self._network.output.legs if index in free)
+        free_last = (*wanted, *(index for index in free if index not in wanted))
+        return tuple(
+            dict.fromkeys(
+                (
+                    batch + free_last + summed,
+                    batch + summed + free_last,
+                    batch + free + summed,
+                    batch + summed + free,
+                )
+            )
+        )
+
+    # ── forms ──────────────────────────────────────────────────────────────────────────────────
+
+    def _forms(self, step: _Step) -> Iterator[Form]:
+        """Products worth pricing: groups in the orders of operands and of the next contraction."""
+        free = (
+            frozenset(step.left.ways[0].runs) - step.summed - step.both,
+            frozenset(step.right.ways[0].runs) - step.summed - step.both,
+        )
+        summed = _orders(step.summed, (step.left.ways, step.right.ways), ())
+        for batch, side in self._batches(step, free):
+            used = frozenset(batch)
+            rows = _orders(free[0] - used, (step.left.ways,), step.hints)
+            columns = _orders(free[1] - used, (step.right.ways,), step.hints)
+            del side
+            for inner in summed:
+                for row in rows:
+                    for column in columns:
+                        yield Form(False, batch, row, inner, column)
+                        yield Form(True, batch, column, inner, row)
+
+    def _batches(
+        self, step: _Step, free: tuple[frozenset[str], frozenset[str]]
+    ) -> Iterator[tuple[Order, int | None]]:
+        """What a product may be batched over: shared indices, or outer ones of one operand."""
+        for batch in _orders(step.both, (step.left.ways, step.right.ways), step.hints):
+            yield batch, None
+        if step.both or not self._repeating:
+            return
+        for side, given in enumerate((step.left, step.right)):
+            seen: set[Order] = set()
+            for way in given.ways:
+                for length in range(1, LONGEST_PREFIX + 1):
+                    prefix = way.order[:length]
+                    if len(prefix) < length or not free[side].issuperset(prefix):
+                        break
+                    if prefix not in seen:
+                        seen.add(prefix)
+                        yield prefix, side
+
+    def _try(self, step: _Step, form: Form, found: dict[Order, _Have]) -> None:
+        """Price a form; keep it where it is the cheapest way to its order."""
+        first, second = (1, 0) if form.swapped else (0, 1)
+        one = self._take(step, first, form.batch, form.rows, form.summed)
+        two = self._take(step, second, form.batch, form.summed, form.columns)
+        given = (step.left, step.right)
+        shared = tuple(
+            bool(form.batch) and form.batch[0] not in taken.way.runs for taken in (one, two)
+        )
+        seconds = one.seconds + two.seconds
+        seconds += self._prices.product(
+            Product(
+                self._count(form.batch),
+                self._count(form.rows),
+                self._count(form.summed),
+                self._count(form.columns),
+                (shared[0], shared[1]),
+                (one.turned, two.turned),
+                (given[first].wanting, given[second].wanting),
+                (given[first].made, given[second].made),
+                given[0].fixed and given[1].fixed,
+            )
+        )
+        known = found.get(form.result)
+        if known is None or seconds < known.seconds:
+            sides = (two.way, one.way) if form.swapped else (one.way, two.way)
+            found[form.result] = _Have(form.result, self._runs(form.result), seconds, form, *sides)
+
+    def _count(self, indices: Order) -> int:
+        return math.prod(self._size[index] for index in indices)
+
+    def _take(self, step: _Step, side: int, batch: Order, rows: Order, columns: Order) -> _Taken:
+        """The cheapest way to have one side as matrices of these groups."""
+        given = (step.left, step.right)[side]
+        carried = batch if batch and batch[0] in given.ways[0].runs else ()
+        key = (side, carried, rows, columns)
+        known = step.taken.get(key)
+        if known is not None:
+            return known
+        count = self._count((*carried, *rows, *columns))
+        best: _Taken | None = None
+        for way in given.ways:
+            due = (*carried, *rows, *columns)
+            turned = _as_matrix(way.runs, carried, rows, columns)
+            if turned is None:
+                lengths = tuple(self._size[index] for index in due)
+                run = run_length(lengths, way.order, due)
+                seconds = self._prices.copy(count, run, fixed=given.fixed, wanting=given.wanting)
+            else:
+                seconds = self._prices.view(fixed=given.fixed, wanting=given.wanting)
+            if best is None or way.seconds + seconds < best.seconds:
+                best = _Taken(way, way.seconds + seconds, bool(turned))
+        assert best is not None
+        step.taken[key] = best
+        return best
+
+
+def _orders(
+    group: frozenset[str], sides: tuple[tuple[_Have, ...], ...], hints: tuple[Order, ...]
+) -> tuple[Order, ...]:
+    """Orders of a group of indices: as operands have it in memory, as the next product wants it."""
+    if not group:
+        return ((),)
+    found: dict[Order, None] = {}
+    for ways in sides:
+        for way in ways[:2]:
+            found[tuple(index for index in way.order if index in group)] = None
+    for hint in hints:
+        found[tuple(index for index in hint if index in group)] = None
+    return tuple(order for order in found if len(order) == len(group))[:ORDERS]
+
+
+def _as_matrix(runs: Runs, batch: Order, rows: Order, columns: Order) -> bool | None:
+    """Whether BLAS takes these groups as they are: False row major, True turned, None not."""
+    if batch and _merged(runs, batch) is None:
+        return None
+    down, along = _merged(runs, rows), _merged(runs, columns)
+    if down is None or along is None:
+        return None
+    if (along[1] == 1 or along[0] == 1) and (down[0] == 1 or down[1] >= along[0]):
+        return False
+    if (down[1] == 1 or down[0] == 1) and (along[0] == 1 or along[1] >= down[0]):
+        return True
+    return None
+
+
+def _merged(runs: Runs, group: Order) -> tuple[int, int] | None:
+    """Length and stride of a group as one axis; None where that takes a copy."""
+    held = [runs[index] for index in group if runs[index][0] != 1]
+    for (_, outer), (length, stride) in pairwise(held):
+        if outer != stride * length:
+            return None
+    return math.prod(length for length, _ in held), held[-1][1] if held else 1

@@ -1,0 +1,275 @@
+"""Measuring a machine: the profile that predicts what programs take on it."""
+
+from __future__ import annotations
+
+import math
+import platform
+import statistics
+from collections.abc import Callable, Mapping
+from itertools import product
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+import torch
+
+from tncompile.planning import probes as probed
+from tncompile.planning.grids import Grid
+from tncompile.planning.machine import MachineProfile
+from tncompile.planning.probes import Key, Probe, probes
+
+SWEEPS = 12
+"""Every probe is measured so often, in sweeps one after the other. The second fastest counts: what
+else runs on a machine only ever adds. Of calls, which most programs make many of at any moment of a
+machine, the average counts, the slowest quarter left out."""
+
+WINDOW = 0.4e-3
+"""Seconds that are timed at a time, calls repeated to fill them."""
+
+LEAST = 2e-8
+"""Seconds: what is measured to take less, the overhead of calls taken off, takes this."""
+
+SHARE = 0.15
+"""Of a measured time is work at least, however much the overhead of calls is found to be."""
+
+MOST_AMID = 3.0
+"""How much longer small calls take amid products, at most: beyond, something else was measured."""
+
+FRESH = 2**25
+KEPT = 62 * 2**20
+"""Bytes as glibc has them: allocations mapped anew, and what a heap keeps of freed memory."""
+
+Progress = Callable[[int, int], None]
+
+
+def calibrate(progress: Progress | None = None) -> MachineProfile:
+    """Measure this machine, in float32 with the threads that torch uses now.
+
+    Takes about half a minute, in which nothing else should run.
+    """
+    found = measure(probes(), progress)
+    return fit(found, "measured", describe_machine())
+
+
+def describe_machine() -> str:
+    """The processor, the threads in use and the version of torch."""
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s'[: threads != 1]}, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    """The name of the processor, as well as the system knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, [*names, platform.processor(), platform.machine()]), "unknown")
+
+
+# ── measuring ───────────────────────────────────────────────────────────────────────────────────
+
+
+def measure(held: list[Probe], progress: Progress | None = None) -> dict[Key, float]:
+    """Seconds of one call of each probe."""
+    torch.empty(31 * 2**20, dtype=torch.uint8)  # freed at once: raises the allocator's thresholds
+    samples: dict[Key, list[float]] = {probe.key: [] for probe in held}
+    order = list(held)
+    random = Random(2026)
+    for sweep in range(SWEEPS):
+        random.shuffle(order)
+        for number, probe in enumerate(order):
+            with torch.set_grad_enabled(probe.gradients):
+                samples[probe.key].append(seconds(probe.make()) / probe.calls)
+            if progress is not None:
+                progress(sweep * len(order) + number + 1, SWEEPS * len(order))
+    return {probe.key: _counted(sorted(samples[probe.key]), probe.usual) for probe in held}
+
+
+def _counted(taken: list[float], usual: bool) -> float:
+    """The seconds that count of those of all sweeps, which ascend."""
+    if usual:
+        return statistics.mean(taken[: max(1, len(taken) * 3 // 4)])
+    return taken[len(taken) // 8]
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """The median time of a call, warm."""
+    action()
+    start = perf_counter()
+    action()
+    once = perf_counter() - start
+    repeats = max(1, int(WINDOW / max(once, 1e-7)))
+    taken: list[float] = []
+    for _ in range(5 if once < 2e-3 else 3):
+        start = perf_counter()
+        for _ in range(repeats):
+            action()
+        taken.append((perf_counter() - start) / repeats)
+    return statistics.median(taken)
+
+
+# ── fitting ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def fit(found: Mapping[Key, float], name: str, machine: str) -> MachineProfile:
+    """The profile that explains the measured seconds."""
+    call = min(seconds for (kind, _), seconds in found.items() if kind in ("product", "batched"))
+    overheads = _overheads(found)
+
+    def work(key: Key) -> float:
+        """Seconds without the overhead of the call."""
+        return max(found[key] - call, LEAST, SHARE * found[key])
+
+    def rates(kind: str, sizes: tuple[int, ...], share: float = 1.0) -> Grid:
+        figures = (share * size / work((kind, (size,))) / 1e9 for size in sizes)
+        return Grid((sizes,), tuple(figures))
+
+    passes = rates("pass", probed.PASSES)
+    fastest = max(passes.figures)
+
+    def waiting(numbers: int) -> float:
+        count = 4.0 * numbers
+        return max(0.0, count / passes.at(count) - count / fastest) / 1e9
+
+    def product_work(kind: str, sizes: tuple[int, ...]) -> float:
+        rows, inner, columns = sizes
+        count = probed.batch_count(sizes) if kind.startswith("batched") else 1
+        taken = work((kind, sizes))
+        if kind.startswith("batched") and rows * inner * columns >= 400:
+            taken = max(taken - start, 0.2 * taken)
+        numbers = count * (rows * inner + inner * columns + rows * columns)
+        return max(taken - waiting(numbers), 0.4 * taken) / count
+
+    start = max(found["two matrices", ()] - found["product", (1, 16, 16)], LEAST)
+
+    def products(kind: str, *axes: tuple[int, ...]) -> Grid:
+        rated = {
+            (m, k, n): 2e-9 * m * k * n / product_work(kind, (m, k, n))
+            for m, k, n in product(*axes)
+        }
+        most = max(rate for sizes, rate in rated.items() if min(sizes) >= 64)
+        return Grid(axes, tuple(min(rate, most) for rate in rated.values()))
+
+    def factors(kind: str, plain: str, *axes: tuple[int, ...]) -> Grid:
+        ratios = (product_work(kind, p) / product_work(plain, p) for p in product(*axes))
+        return Grid(axes, tuple(min(10.0, max(0.1, ratio)) for ratio in ratios))
+
+    turned = (probed.TURNED_ROWS, probed.TURNED_INNER, probed.TURNED_COLUMNS)
+    batched_turned = (probed.BATCHED_TURNED,) * 3
+    copies = tuple(
+        count
+        / max(
+            work(("copy", (count, run))) - overheads["view_call"],
+            SHARE * found["copy", (count, run)],
+        )
+        / 1e9
+        for count, run in product(probed.COPIES, probed.RUNS)
+    )
+    fault = found["allocation", (probed.FAULTED,)] / probed.FAULTED
+    fault -= found["allocation", (probed.RESIDENT,)] / probed.RESIDENT
+    count, side = probed.BROADCAST
+    row = work(("broadcast", ())) - 4e-9 * count * side * (side + 2) / passes.figures[0]
+    small = [
+        2e-9 * probed.small_count(sizes) * math.prod(sizes) / work(("small", sizes))
+        for sizes in probed.SMALL
+    ]
+    return MachineProfile(
+        name=name,
+        fitted_on=machine,
+        products=products("product", probed.ROWS, probed.INNER, probed.COLUMNS),
+        left_turned=factors("left turned", "product", *turned),
+        right_turned=factors("right turned", "product", *turned),
+        batched=products("batched", *(probed.BATCHED,) * 3),
+        batched_left_turned=factors("batched left turned", "batched", *batched_turned),
+        batched_right_turned=factors("batched right turned", "batched", *batched_turned),
+        small_products=statistics.geometric_mean(small),
+        row=max(row / (count * side), 1e-10),
+        threads=torch.get_num_threads(),
+        passes=passes,
+        reductions=Grid(
+            (probed.SUMMED,), tuple(2**22 / work(("sum", (r,))) / 1e9 for r in probed.SUMMED)
+        ),
+        copies=Grid((probed.COPIES, probed.RUNS), copies),
+        gathers=_rows(found, "gather", call),
+        scatters=_rows(found, "scatter", call),
+        faults=1e-9 / max(fault, 1e-12),
+        fresh=FRESH,
+        kept=KEPT,
+        **overheads,
+    )
+
+
+def _rows(found: Mapping[Key, float], kind: str, call: float) -> Grid:
+    """Billions of bytes a second of rows by number, by the bytes of a row."""
+    taken = (max(found[kind, (row,)] - call, LEAST) for row in probed.PICKED)
+    return Grid((probed.PICKED,), tuple(probed.PICKED_BYTES / one / 1e9 for one in taken))
+
+
+def _overheads(found: Mapping[Key, float]) -> dict[str, float]:
+    """The seconds of calls, by the name of the field.
+
+    Chains of small calls find their code and data in the nearest caches; amid products they do not,
+    and take longer, which is what programs are made of.
+    """
+
+    def link(kind: str) -> float:
+        """What each link of a chain takes."""
+        longer = found[kind, (probed.LONG,)] - found[kind, (probed.SHORT,)]
+        return longer / (probed.LONG - probed.SHORT)
+
+    calls, views = probed.CALLS, probed.VIEWS
+    call, view = link("linked") / calls, (link("viewed") - link("linked")) / views
+    recording = (link("viewed recorded") - link("viewed")) / (calls + views)
+    backward = link("linked step") - link("linked recorded")
+    both = link("viewed step") - link("viewed recorded")
+    gradient = link("weights") - link("fixed") - call
+    member = link("stack")
+    figures = {
+        "call": call,
+        "view_call": view,
+        "batch_start": found["two matrices", ()] - found["product", (1, 16, 16)],
+        "recording": recording,
+        "backward_call": backward / calls,
+        "backward_view_call": (both - backward) / views,
+        "parameter": found["reads", ()],
+        "gradient": gradient,
+        "member": member,
+        "backward_member": link("stack step") - member - gradient,
+        "forward_start": found["module", ()] - 2 * view,
+        "backward_start": found["fixed", (probed.SHORT,)] - probed.SHORT * link("fixed") - gradient,
+    }
+    amid = (found["by turns", ()] - found["product alone", ()]) / found["calls alone", ()]
+    slower = min(max(amid, 1.0), MOST_AMID)
+    return {name: max(figure, LEAST) * slower for name, figure in figures.items()}
+
+
+# ── what it says ────────────────────────────────────────────────────────────────────────────────
+
+
+def summary(profile: MachineProfile) -> str:
+    """A few figures of a profile, as a table."""
+
+    def rate(rows: int, inner: int, columns: int) -> str:
+        taken = profile.product_seconds(1, rows, inner, columns)
+        return f"{2e-9 * rows * inner * columns / taken:,.0f} GFLOP/s"
+
+    def copied(run: int) -> str:
+        return f"{profile.copies.at(2**20, run):,.0f} GB/s"
+
+    lines = (
+        ("product 1024 x 1024 x 1024", rate(1024, 1024, 1024)),
+        ("product 4096 x 64 x 64", rate(4096, 64, 64)),
+        ("product 4096 x 64 x 8", rate(4096, 64, 8)),
+        ("product 1 x 1024 x 1024", rate(1, 1024, 1024)),
+        ("elementwise pass in the cache", f"{max(profile.passes.figures):,.0f} GB/s"),
+        ("elementwise pass beyond it", f"{profile.passes.figures[-1]:,.0f} GB/s"),
+        ("copy of a transpose, 1 MiB", copied(4)),
+        ("copy with runs of 256 bytes, 1 MiB", copied(256)),
+        ("memory handed out anew", f"{profile.faults:,.1f} GB/s"),
+        ("a call", f"{profile.call * 1e6:.1f} µs"),
+        ("a view", f"{profile.view_call * 1e6:.1f} µs"),
+        ("a node of the backward pass", f"{profile.backward_call * 1e6:.1f} µs"),
+    )
+    width = max(len(title) for title, _ in lines)
+    return "\n".join([profile.fitted_on, *(f"  {title:{width}}  {it:>15}" for title, it in lines)])

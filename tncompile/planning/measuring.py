@@ -1,0 +1,277 @@
+"""Times on this machine: actions run in turn, in rounds of shuffled order, and what they took.
+
+One of the files that import torch: real tensors for the inputs of a network, modules run forward
+and backward. Everything here is a measurement: two calls differ.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import platform
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median, quantiles
+from time import perf_counter
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from tncompile.network.model import DOTS, Input, TensorNetwork
+from tncompile.planning.costing import Mode
+
+Action = Callable[[], object]
+
+SHORTEST = 2e-4
+"""Seconds: what takes less is run several times over for one reading."""
+
+FEWEST, MOST = 5, 60
+"""Readings of one action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of one run: the median of some readings, and their quartiles."""
+
+    seconds: float
+    low: float
+    high: float
+    readings: int
+
+
+def time_in_turn(
+    actions: Sequence[Action], budget: float, report: Callable[[], None] | None = None
+) -> tuple[Timing, ...]:
+    """Run all actions in rounds of shuffled order, for about `budget` seconds in all.
+
+    Each runs at least `FEWEST` times, however long that takes, so that a median stands for
+    something. The garbage collector waits. `report` is called after each round.
+    """
+    _settle_allocator()
+    repeats = [_repeats(action) for action in actions]
+    readings: list[list[float]] = [[] for _ in actions]
+    order = list(range(len(actions)))
+    shuffled = random.Random(0)
+    collecting, start = gc.isenabled(), perf_counter()
+    gc.disable()
+    try:
+        for done in range(MOST):
+            if done >= FEWEST and perf_counter() - start > budget:
+                break
+            shuffled.shuffle(order)
+            for k in order:
+                readings[k].append(_read(actions[k], repeats[k]))
+            if report is not None:
+                report()
+    finally:
+        if collecting:
+            gc.enable()
+    return tuple(_timing(found) for found in readings)
+
+
+def _repeats(action: Action) -> int:
+    """How often an action runs for one reading; warms it up as well."""
+    action()
+    return max(1, math.ceil(SHORTEST / max(_read(action, 1), 1e-7)))
+
+
+def _read(action: Action, repeats: int) -> float:
+    start = perf_counter()
+    for _ in range(repeats):
+        action()
+    _wait()
+    return (perf_counter() - start) / repeats
+
+
+def _wait() -> None:
+    """Until an accelerator is done, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _timing(readings: list[float]) -> Timing:
+    low, _, high = quantiles(readings, n=4)
+    return Timing(median(readings), low, high, len(readings))
+
+
+def _settle_allocator() -> None:
+    """Free one large tensor: from then on the allocator keeps what it is given back.
+
+    Without it chance decides whether temporaries of some megabytes are mapped anew each time.
+    """
+    torch.empty(31 * 2**18)
+
+
+# ── networks ────────────────────────────────────────────────────────────────────────────────────
+
+
+def random_inputs(
+    network: TensorNetwork, sizes: Mapping[str, int], device: str = "cpu"
+) -> tuple[Tensor, ...]:
+    """Inputs of `forward` at these run-time sizes, the same ones in each call."""
+    generator = torch.Generator().manual_seed(0)
+    return tuple(_random_input(one, sizes, generator).to(device) for one in network.inputs)
+
+
+def _random_input(given: Input, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
+    shape: list[int] = []
+    classes = 0
+    for axis in given.axes:
+        match axis.kind:
+            case "dots":
+                shape.append(sizes[DOTS])
+            case "onehot":
+                classes = axis.length or 1
+            case _:
+                shape.append(sizes[axis.indices[0]] if axis.length is None else axis.length)
+    if classes:
+        return torch.randint(classes, shape, generator=generator)
+    return torch.randn(shape, generator=generator)
+
+
+def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:
+    """A run of a module in a mode: a forward pass, or one with backward.
+
+    `folded` runs the module as it is: it has to be the folded one.
+    """
+    if mode != "training":
+
+        def forward() -> object:
+            with torch.no_grad():
+                return module(*inputs)
+
+        return forward
+
+    def training_step() -> object:
+        for parameter in module.parameters():
+            parameter.grad = None
+        made = _last(module(*inputs))
+        if made.requires_grad:
+            torch.autograd.backward(made, torch.ones_like(made))
+        return made
+
+    return training_step
+
+
+def _last(made: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """The result, or the logarithm of its magnitude beside its sign."""
+    return made[1] if isinstance(made, tuple) else made
+
+
+class _Foldable(Protocol):
+    def fold(self) -> nn.Module: ...
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """The twin for inference of an emitted module."""
+    return cast(_Foldable, module).fold()
+
+
+def disagreeing(
+    modules: Sequence[nn.Module], inputs: Sequence[Tensor], steps: Sequence[Action] = ()
+) -> int | None:
+    """The first module that computes something else than the first of all; None where all agree.
+
+    After the training `steps` of all modules, their gradients are compared as well.
+    """
+    due = _values(modules[0], inputs)
+    for number, module in enumerate(modules[1:], start=1):
+        if _differ(due, _values(module, inputs)):
+            return number
+    gradients = [_gradients(module, step) for module, step in zip(modules, steps, strict=False)]
+    for number, found in enumerate(gradients):
+        if _differ(gradients[0], found):
+            return number
+    return None
+
+
+def _values(module: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    with torch.no_grad():
+        return _last(module(*inputs)).double()
+
+
+def _gradients(module: nn.Module, step: Action) -> Tensor:
+    """The gradients of all parameters after a training step, one after the other."""
+    step()
+    found = [p.grad.flatten().double() for p in module.parameters() if p.grad is not None]
+    return torch.cat(found) if found else torch.zeros(0)
+
+
+def _differ(one: Tensor, other: Tensor, tolerance: float = 2e-3) -> bool:
+    """Whether two results are further apart than rounding takes them.
+
+    Where both have no finite value they agree.
+    """
+    finite = one.isfinite() & other.isfinite() if one.shape == other.shape else None
+    if finite is None or bool((one.isfinite() != other.isfinite()).any()):
+        return True
+    if not bool(finite.any()):
+        return False
+    gap = (one - other)[finite].abs().max().item()
+    return bool(gap > tolerance * one[finite].abs().max().item())
+
+
+# ── the machine ─────────────────────────────────────────────────────────────────────────────────
+
+
+def machine_text() -> str:
+    """What times were measured on: processor, threads, torch; no date."""
+    version = torch.__version__.split("+")[0]
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' * (threads > 1)}, torch {version}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return " ".join(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_total() -> int:
+    """The threads that torch runs on now."""
+    return torch.get_num_threads()
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Run the body on this many threads; None leaves them as they are."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def product_rate(budget: float = 0.5) -> float:
+    """Operations a second of a large square product on this machine, in float32."""
+    side = 1024
+    left, right = torch.randn(side, side), torch.randn(side, side)
+    (timing,) = time_in_turn([lambda: torch.mm(left, right)], budget)
+    return 2 * side**3 / timing.seconds
+
+
+def dense_layer(
+    given: int, made: int, bias: bool, samples: int, mode: Mode, *, ids: bool
+) -> Action:
+    """A run of the dense layer of torch with as many inputs and outputs."""
+    if ids:
+        table = nn.Embedding(given, made)
+        return running(table, (torch.randint(given, (samples,)),), mode)
+    layer = nn.Linear(given, made, bias=bias)
+    return running(layer, (torch.randn(samples, given),), mode)

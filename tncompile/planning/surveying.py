@@ -1,0 +1,172 @@
+"""What there is to choose from: trees searched, and the strategies of the promising ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tncompile.network.contraction import operands
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.assessing import Assessor, Way, measure_of
+from tncompile.planning.candidates import Candidate, candidates
+from tncompile.planning.costing import MODES, Mode
+from tncompile.planning.layouts import strategies
+from tncompile.planning.machine import MachineProfile
+from tncompile.planning.problem import batch_sizes, leading_size, runtime_sizes, state
+from tncompile.planning.search import EFFORTS, Progress
+
+GRID = (1, 8, 64, 512, 4096)
+"""Sizes that a module is planned for beside those that are asked for, …"""
+
+ENDS = (1, 1024)
+"""… those of larger networks, …"""
+
+SMALL, LARGE = 14, 128
+"""… which have more operands than this; of those beyond only the asked sizes are planned."""
+
+SEARCHED = 14
+"""Networks of up to this many operands are searched for small and large batches, too."""
+
+PROMISING = 3
+"""How many trees are tried with all strategies, for each size and mode, …"""
+
+SLOWEST = 4.0
+"""… of those that take up to this many times the best time as they come, …"""
+
+TRIED = 3
+"""… and how many strategies of each, the cheapest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a plan is wanted for; `middle` is the batch size that counts before all others."""
+
+    minimize: str
+    training: bool
+    search: str
+    memory_limit: int | None
+    wanted: tuple[int, ...]
+    middle: int
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that are planned for, the most important first."""
+        return MODES if self.training else MODES[1:]
+
+
+@dataclass(frozen=True)
+class Field:
+    """All ways worth comparing, by mode and size in a fixed order."""
+
+    goal: Goal
+    assessor: Assessor
+    grid: tuple[int, ...]
+    ways: Mapping[tuple[Mode, int], tuple[Way, ...]]
+
+
+def survey(
+    network: TensorNetwork,
+    goal: Goal,
+    runtime: Mapping[str, int],
+    profile: MachineProfile,
+    progress: Progress | None = None,
+) -> Field:
+    """Search trees, lower them, and find which strategies of which trees are worth comparing."""
+    assessor = Assessor(network, runtime, profile)
+    count = len(operands(network))
+    grid = _grid(goal, assessor, count)
+    trees = _trees(assessor, goal, grid, progress)
+    straight = [Way(found.names, number, found.tree) for number, found in enumerate(trees)]
+    looked_at = sorted({*goal.wanted, *([grid[0], grid[-1]] if count <= SMALL else [])})
+    tried = {mode: _tried(assessor, straight, looked_at, mode, goal) for mode in goal.modes}
+    if count <= SMALL:  # what is proposed for one mode may be the best for another
+        everything = dict.fromkeys(way for found in tried.values() for way in found)
+        tried = {mode: list(dict.fromkeys([*tried[mode], *everything])) for mode in goal.modes}
+    ways = {
+        (mode, size): tuple(
+            dict.fromkeys([*(straight if size in goal.wanted else ()), *tried[mode]])
+        )
+        for mode in goal.modes
+        for size in grid
+    }
+    return Field(goal, assessor, grid, ways)
+
+
+def _tried(
+    assessor: Assessor, straight: list[Way], sizes: list[int], mode: Mode, goal: Goal
+) -> list[Way]:
+    """The promising trees at some sizes in a mode, with the strategies proposed for them."""
+    found: dict[Way, None] = {}
+    for size in sizes:
+        promising = _promising(assessor, straight, size, mode, goal)
+        if goal.memory_limit is not None:
+            lean = replace(goal, minimize="memory")
+            promising += _promising(assessor, straight, size, mode, lean)
+        for way in dict.fromkeys(promising):
+            proposed = strategies(
+                assessor.network, way.tree, assessor.at(size), assessor.profile, mode
+            )
+            found.setdefault(way)
+            found.update(dict.fromkeys(replace(way, strategy=one) for one in proposed[:TRIED]))
+    return list(found)
+
+
+def _grid(goal: Goal, assessor: Assessor, count: int) -> tuple[int, ...]:
+    """The sizes to plan for: those wanted, and some around them where that is affordable."""
+    if assessor.leading is None:
+        return (goal.middle,)
+    if goal.minimize != "time" or goal.search == "fast" or count > LARGE:
+        return goal.wanted
+    return tuple(sorted({*goal.wanted, *(GRID if count <= SMALL else ENDS)}))
+
+
+def _trees(
+    assessor: Assessor, goal: Goal, grid: tuple[int, ...], progress: Progress | None
+) -> tuple[Candidate, ...]:
+    """Distinct trees: those for the middle size, and for small and large ones what they add."""
+    network = assessor.network
+    given = operands(network)
+    few = len(given) <= SEARCHED and goal.search != "fast"
+    around = sorted({*goal.wanted, grid[0], grid[-1]} - {goal.middle}) if few else []
+    searched = (goal.middle, *around)
+    found: list[Candidate] = []
+    for place, size in enumerate(searched):
+        problem = state(network, given, assessor.at(size))
+        report = _share(progress, place, len(searched))
+        found += candidates(network, given, problem, EFFORTS[goal.search], report)
+    known: dict[tuple[object, ...], Candidate] = {}
+    for one in found:
+        known.setdefault(one.tree.steps, one)
+    return tuple(known.values())
+
+
+def _share(progress: Progress | None, place: int, count: int) -> Progress | None:
+    """A callback that reports one part of the whole."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(place * total + done, count * total)
+
+
+def _promising(assessor: Assessor, ways: list[Way], size: int, mode: Mode, goal: Goal) -> list[Way]:
+    """The trees that some strategy may make the best; fewer at sizes that nobody asked for."""
+    found = [assessor.assess(way, size, mode) for way in ways]
+    found.sort(key=lambda one: measure_of(one, goal.minimize))
+    limit = SLOWEST * measure_of(found[0], goal.minimize)
+    count = PROMISING if size in goal.wanted else PROMISING - 1
+    return [one.way for one in found if measure_of(one, goal.minimize) <= limit][:count]
+
+
+def batch_goals(
+    network: TensorNetwork, batch: object, sizes: Mapping[str, int]
+) -> tuple[tuple[int, ...], int]:
+    """The wanted sizes of the leading run-time index, ascending, and the middle one of them.
+
+    Raises TypeError or ValueError where a size is none.
+    """
+    given = batch_sizes(batch)
+    runtimes = [runtime_sizes(network, size, sizes) for size in given]
+    leading = leading_size(runtimes[0])
+    if leading is not None:
+        given = tuple(runtime[leading] for runtime in runtimes)
+    middle = given[len(given) // 2]
+    return tuple(sorted(set(given))) if leading is not None else (middle,), middle

@@ -1,0 +1,251 @@
+"""The choice of a plan by measurement: the most promising ways run on this machine, in turn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from tncompile.language.diagnostics import InternalError
+from tncompile.lowering import TensorProgram
+from tncompile.planning.assessing import NEAR, Way
+from tncompile.planning.choosing import allowed, assemble, explained, predicted_ranges
+from tncompile.planning.costing import Mode
+from tncompile.planning.measuring import (
+    Timing,
+    disagreeing,
+    folded,
+    machine_text,
+    random_inputs,
+    running,
+    time_in_turn,
+)
+from tncompile.planning.plans import ContractionPlan
+from tncompile.planning.ranges import Price, Range, ranges
+from tncompile.planning.surveying import Field
+from tncompile.planning.wording import way_text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONTENDERS = 6
+"""How many programs are measured for each mode and batch size, …"""
+
+SLOWEST = 3.0
+"""… of those that are predicted to take up to this many times the best."""
+
+KIN = 3
+"""How many of them may be of one tree."""
+
+Build = Callable[[TensorProgram], "nn.Module"]
+"""A module that runs one program in every mode; all have equal parameters."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A way that was measured, and what was predicted."""
+
+    way: Way
+    predicted: float
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What was measured in one mode at one batch size, in the order of the predictions."""
+
+    mode: Mode
+    batch: int
+    tried: tuple[Tried, ...]
+
+    @property
+    def fastest(self) -> Tried:
+        """The one that took the least time."""
+        return min(self.tried, key=lambda one: one.timing.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """A plan that was measured, and the measurements."""
+
+    plan: ContractionPlan
+    trials: tuple[Trial, ...]
+
+
+def tune(
+    surveyed: Field,
+    build: Build,
+    modes: Sequence[Mode],
+    seconds: float,
+    progress: Progress | None = None,
+) -> Tuning:
+    """Measure the most promising ways of these modes at the wanted sizes, and plan by the results.
+
+    Modes that are not measured are planned by prediction. `seconds` is about what the timing may
+    take. Raises `InternalError` where two programs of one network compute different values.
+    """
+    goal = surveyed.goal
+    asked = [(mode, size) for mode in modes for size in goal.wanted]
+    modules: dict[tuple[object, ...], nn.Module] = {}
+    trials: list[Trial] = []
+    for place, (mode, size) in enumerate(asked):
+        report = _share(progress, place, len(asked))
+        trials.append(_try(surveyed, modules, build, mode, size, seconds / len(asked), report))
+    return Tuning(_decide(surveyed, tuple(modes), trials), tuple(trials))
+
+
+def _share(progress: Progress | None, place: int, count: int) -> Progress:
+    """A callback that reports one part of the whole."""
+    if progress is None:
+        return lambda done, total: None
+    return lambda done, total: progress(place * total + done, count * total)
+
+
+# ── measuring ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _try(
+    surveyed: Field,
+    modules: dict[tuple[object, ...], nn.Module],
+    build: Build,
+    mode: Mode,
+    size: int,
+    budget: float,
+    report: Progress,
+) -> Trial:
+    """Measure the contenders of one mode at one size."""
+    assessor = surveyed.assessor
+    contenders = _contenders(surveyed, mode, size)
+    inputs = random_inputs(assessor.network, assessor.at(size))
+    found: list[nn.Module] = []
+    for done, way in enumerate(contenders):
+        report(done, 2 * len(contenders))
+        program = assessor.program(way)
+        key = _key(program)
+        if key not in modules:
+            modules[key] = build(program)
+        found.append(modules[key])
+    if mode == "folded":
+        found = [folded(module) for module in found]
+    actions = [running(module, inputs, mode) for module in found]
+    wrong = disagreeing(found, inputs, actions if mode == "training" else ())
+    if wrong is not None:
+        one, other = (way_text(k.names, k.strategy) for k in (contenders[0], contenders[wrong]))
+        raise InternalError(f"{other} computes something else than {one}")
+    timings = time_in_turn(actions, budget)
+    report(1, 1)
+    for module in found:
+        module.zero_grad(set_to_none=True)
+    return Trial(
+        mode,
+        size,
+        tuple(
+            Tried(way, assessor.assess(way, size, mode).seconds, timing)
+            for way, timing in zip(contenders, timings, strict=True)
+        ),
+    )
+
+
+def _contenders(surveyed: Field, mode: Mode, size: int) -> list[Way]:
+    """The ways worth measuring, the most promising first; equal programs once."""
+    assessor = surveyed.assessor
+    found = [assessor.assess(way, size, mode) for way in allowed(surveyed, size, mode)]
+    found.sort(key=lambda one: one.seconds)
+    distinct: dict[tuple[object, ...], Way] = {}
+    for one in found:
+        turns = size > one.way.strategy.rows or assessor.leading is None
+        kin = sum(way.number == one.way.number for way in distinct.values())
+        if one.seconds <= SLOWEST * found[0].seconds and turns and kin < KIN:
+            distinct.setdefault(_key(assessor.program(one.way)), one.way)
+        if len(distinct) == CONTENDERS:
+            break
+    return list(distinct.values()) or [found[0].way]
+
+
+def _key(program: TensorProgram) -> tuple[object, ...]:
+    """Equal for programs that do the same."""
+    operations = tuple(step.operation for step in program.steps)
+    return operations, tuple(program.values.values()), program.loop
+
+
+# ── deciding ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """What ways take in one mode: measured, or predicted and corrected by what was measured."""
+
+    surveyed: Field
+    mode: Mode
+    measured: dict[tuple[object, int], Tried] = field(default_factory=dict)
+
+    def price(self, way: Way, size: int) -> float:
+        """Seconds at a batch size."""
+        found = self.measured.get((way.key, size))
+        if found is not None:
+            return found.timing.seconds
+        goal = self.surveyed.goal
+        assessed = self.surveyed.assessor.assess(way, size, self.mode)
+        limit = goal.memory_limit
+        if size in goal.wanted and limit is not None and assessed.peak > limit:
+            return math.inf
+        return assessed.seconds * self._correction(way)
+
+    def _correction(self, way: Way) -> float:
+        """How much slower than predicted a way is, or all ways of the mode are, on average."""
+        ours = [one for (key, _), one in self.measured.items() if key == way.key]
+        return math.exp(
+            fmean(
+                math.log(max(one.timing.seconds, 1e-9) / max(one.predicted, 1e-9))
+                for one in ours or self.measured.values()
+            )
+        )
+
+
+def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -> ContractionPlan:
+    """The plan that the measurements speak for."""
+    goal = surveyed.goal
+    clocks = {mode: _Clock(surveyed, mode) for mode in modes}
+    for trial in trials:
+        for one in trial.tried:
+            clocks[trial.mode].measured[one.way.key, trial.batch] = one
+    held: dict[Mode, tuple[Range, ...]] = {}
+    for mode in goal.modes:
+        if mode in clocks:
+            held[mode] = ranges(
+                list(_winners(surveyed, clocks[mode])), frozenset(goal.wanted), clocks[mode].price
+            )
+        else:
+            held[mode] = predicted_ranges(surveyed, mode)
+
+    def reason(mode: Mode, one: Range, other: Range | None) -> str:
+        def predicted(way: Way, size: int) -> float:
+            return surveyed.assessor.assess(way, size, mode).seconds
+
+        price: Price = clocks[mode].price if mode in clocks else predicted
+        known = mode in clocks and all(size in goal.wanted for size in one.batches[:1])
+        return explained(surveyed, one, other, price, "measured" if known else "predicted")
+
+    main = goal.modes[0]
+    straight = [way for way in surveyed.ways[main, goal.middle] if not way.strategy.rows]
+    if main in clocks:
+        whole = min(straight, key=lambda way: clocks[main].price(way, goal.middle))
+    else:
+        whole = surveyed.assessor.best(straight, goal.middle, main, goal.minimize).way
+    return assemble(surveyed, held, whole, reason, machine_text())
+
+
+def _winners(surveyed: Field, clock: _Clock) -> Iterator[tuple[int, Way]]:
+    """The best way at each size of the grid; of nearly equal ones the leanest."""
+    for size in surveyed.grid:
+        ways = list(surveyed.ways[clock.mode, size])
+        tried = [way for way in ways if (way.key, size) in clock.measured]
+        found = [(clock.price(way, size), way) for way in tried or ways]
+        least = min(price for price, _ in found)
+        near = [way for price, way in found if price <= NEAR * least]
+        assess = surveyed.assessor.assess
+        yield size, min(near, key=lambda way: assess(way, size, clock.mode).peak)
