@@ -1,4 +1,4 @@
-"""How fast emitted modules are, beside other libraries and beside what plain PyTorch reaches by hand.
+"""How fast emitted modules are, beside other libraries and beside plain PyTorch by hand.
 
 `python -m benchmarks --help` says how to run them. A file under `workloads/` is a workload: a
 network, its sizes, and everybody who can compute its map. `measuring.py` checks that they all

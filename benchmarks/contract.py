@@ -47,7 +47,7 @@ class Kind(StrEnum):
     HAND = "by hand"
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """A contender cannot run here; the message says why."""
 
 
@@ -58,8 +58,8 @@ class Contender:
     `leaves` makes the tensors that it trains out of those of the emitted module, by differentiable
     operations: so gradients can be carried back and compared. `build` makes a forward pass out of
     such leaves, once they are parameters. `fold` does so for inference, with everything that
-    depends on parameters alone computed once; with `only_folded` that is all there is. `suits` says
-    at which batch sizes it is worth a run.
+    depends on parameters alone computed once; with `only_folded` that is all there is. `suits`
+    says at which batch sizes it is worth a run.
     """
 
     name: str
@@ -83,10 +83,11 @@ class Network:
 class Workload:
     """A map to compute, at some batch sizes.
 
-    `networks` are joined by `between` where there are several; their parameters then have the prefix
-    `0.`, `1.` and so on. `order` are the families of parameters in the order in which contenders
-    take them, where that is not the order of the module. `inputs` draws the inputs for a batch size. `reference` is the plainest
-    possible formula; it is evaluated in float64. `omitted` names peers and why they are missing.
+    `networks` are joined by `between` where there are several; their parameters then have the
+    prefix `0.`, `1.` and so on. `order` are the families of parameters in the order in which
+    contenders take them, where that is not the order of the module. `inputs` draws the inputs for a
+    batch size. `reference` is the plainest possible formula; it is evaluated in float64. `quick`
+    are the batch sizes of the short run. `omitted` names peers and why they are missing.
     """
 
     name: str
@@ -101,7 +102,6 @@ class Workload:
     order: tuple[str, ...] = ()
     between: Callable[[Tensor], Tensor] = gelu
     input_gradients: bool = True
-    from_yardstick: bool = False
     note: str = ""
 
 
@@ -113,7 +113,6 @@ def features(size: int) -> Callable[[int, torch.Generator], tuple[Tensor, ...]]:
 def in_order(parameters: Parameters) -> Sequence[Tensor]:
     """The leaves of whoever takes the tensors as they are."""
     return tuple(parameters.values())
-
 
 
 def in_sequence(name: str, title: str, parts: tuple[Workload, ...], **changes: Any) -> Workload:

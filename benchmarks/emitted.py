@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -47,8 +48,9 @@ class InSequence(nn.Module):
         return InSequence([part.fold() for part in self.children()], self.between)
 
 
+@cache
 def architecture(network: Network) -> Any:
-    """The network of a workload with its sizes."""
+    """The network of a workload with its sizes; it keeps the plans it has made."""
     named = network.spec.endswith(".tn")
     spec = tncompile.load(network.spec) if named else tncompile.loads(network.spec)
     return spec.instantiate(network.target)

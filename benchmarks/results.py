@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,29 @@ class Results:
     def merged(self, later: Results) -> Results:
         """These results with those of a later run in place of what it measured again."""
         again = {m.case for m in later.measurements}
-        named = {m.workload for m in later.measurements}
+        kept = tuple(m for m in self.measurements if m.case not in again)
+        measurements = (*kept, *later.measurements)
+        ran = {(m.workload, m.contender) for m in measurements}
+        omissions = dict.fromkeys((*self.omissions, *later.omissions))
         return Results(
             later.machine or self.machine,
-            (*(m for m in self.measurements if m.case not in again), *later.measurements),
-            (*(o for o in self.omissions if o.workload not in named), *later.omissions),
+            measurements,
+            tuple(o for o in omissions if (o.workload, o.contender) not in ran),
             later.tool or self.tool,
             later.orders or self.orders,
+        )
+
+    def in_order(self, names: Sequence[str]) -> Results:
+        """These results with the workloads in the order of their names."""
+        place = {name: k for k, name in enumerate(names)}
+        return replace(
+            self,
+            measurements=tuple(
+                sorted(
+                    self.measurements,
+                    key=lambda m: (place.get(m.workload, len(place)), m.batch, m.mode.value),
+                )
+            ),
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import emitted
-from benchmarks.contract import Contender, Kind, Loaded, Mode, Run, Unavailable, Workload
+from benchmarks.contract import Contender, Kind, Loaded, Mode, Run, UnavailableError, Workload
 from benchmarks.measuring import (
     Step,
     as_parameters,
@@ -40,6 +40,8 @@ class Effort:
     memory: bool = True
     bfloat16: bool = True
     compiled: bool = False
+    square: int = 2048
+    """Rows of the matrix product whose rate is the measure."""
 
 
 QUICK = Effort(1.2, memory=True, bfloat16=True)
@@ -72,7 +74,7 @@ class Exact:
     input_gradients: Sequence[Tensor | None]
 
 
-class WrongAnswer(Exception):
+class WrongAnswerError(Exception):
     """Somebody computes another map than the reference."""
 
 
@@ -94,7 +96,7 @@ def exact_answer(
     generator = torch.Generator().manual_seed(7)
     weight = torch.randn(output.shape, generator=generator)
     if trains:
-        output.backward(weight.double())
+        torch.autograd.backward(output, weight.double())
     return Exact(
         {n: p.detach() for n, p in held.items()},
         output.detach(),
@@ -124,13 +126,15 @@ def ours(workload: Workload, batch: int) -> tuple[nn.Module, nn.Module | None]:
 
 
 def checked_output(entrant: Entrant, exact: Exact, inputs: Sequence[Tensor]) -> float:
-    """The relative error of a forward pass; `WrongAnswer` where it is no rounding error."""
+    """The relative error of a forward pass; `WrongAnswerError` where it is no rounding error."""
     found = inference(entrant.run, inputs)()
     if found.shape != exact.output.shape:
-        raise WrongAnswer(f"{entrant.name}: {tuple(found.shape)}, not {tuple(exact.output.shape)}")
+        raise WrongAnswerError(
+            f"{entrant.name}: {tuple(found.shape)}, not {tuple(exact.output.shape)}"
+        )
     error = relative_error(found, exact.output)
     if not error < OUTPUT_TOLERANCE:
-        raise WrongAnswer(f"{entrant.name}: its output is off by {error:.2g}")
+        raise WrongAnswerError(f"{entrant.name}: its output is off by {error:.2g}")
     return error
 
 
@@ -141,7 +145,7 @@ def check_gradients(
     inputs: Sequence[Tensor],
     step: Callable[[], object],
 ) -> None:
-    """`WrongAnswer` unless the gradients of a step are those of the reference."""
+    """`WrongAnswerError` unless the gradients of a step are those of the reference."""
     step()
     if isinstance(entrant.run, Loaded):
         gradients = list(entrant.run.gradients())
@@ -154,13 +158,15 @@ def check_gradients(
         level = max(want.norm().item(), 1e-3 * scale * want.numel() ** 0.5)
         error = (got - want).norm().item() / level
         if not error < GRADIENT_TOLERANCE:
-            raise WrongAnswer(f"{entrant.name}: the gradient of {name} is off by {error:.2g}")
+            raise WrongAnswerError(f"{entrant.name}: the gradient of {name} is off by {error:.2g}")
     for x, want_x in zip(inputs, exact.input_gradients, strict=True):
         if want_x is not None and x.requires_grad:
             assert x.grad is not None
             error = relative_error(x.grad, want_x)
             if not error < GRADIENT_TOLERANCE:
-                raise WrongAnswer(f"{entrant.name}: the gradient of an input is off by {error:.2g}")
+                raise WrongAnswerError(
+                    f"{entrant.name}: the gradient of an input is off by {error:.2g}"
+                )
 
 
 def in_bfloat16(contender: Contender, exact: Exact, inputs: Sequence[Tensor]) -> float | None:
@@ -195,7 +201,11 @@ def our_contender(workload: Workload, batch: int, held: nn.Module) -> Contender:
 
     foldable = emitted.folded(held) is not None
     return Contender(
-        "tncompile", Kind.OURS, lambda p: tuple(p[n] for n in names), build, fold if foldable else None
+        "tncompile",
+        Kind.OURS,
+        lambda p: tuple(p[n] for n in names),
+        build,
+        fold if foldable else None,
     )
 
 
@@ -253,7 +263,7 @@ def run_case(
         for compiled in (False, True) if effort.compiled else (False,):
             try:
                 ready = prepare(contender, fold, compiled, exact, inputs, mode, effort)
-            except (Unavailable, WrongAnswer) as error:
+            except (UnavailableError, WrongAnswerError) as error:
                 omissions.append(Omission(workload.name, contender.name, str(error)))
             except Exception as error:
                 reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
@@ -319,9 +329,9 @@ def measured(
     own = next((e for e, _ in entrants if e.kind is Kind.OURS and not e.compiled), None)
     if own and batch == 1 and mode is Mode.INFERENCE:
         steps.append(Step(bare, emitted.bare_products(own.run, tuple(inputs))))
-    before = gemm_rate()
+    before = gemm_rate(effort.square)
     times = shuffled_rounds(steps, effort.budget)
-    rate = max(before, gemm_rate())
+    rate = max(before, gemm_rate(effort.square))
     made = []
     for entrant, call in entrants:
         taken = times[entrant.name]

@@ -145,8 +145,8 @@ def test_every_code_has_a_page() -> None:
 LATER = {Code.MODEL_SHAPES, Code.UNKNOWN_LAYER, Code.NO_MATCH, Code.WEIGHT_MISFIT}
 """Codes of models and rewrites, which are parsed and not compiled yet."""
 
-NOT_A_PROGRAM = {Code.INTERNAL, Code.NO_PLAN}
-"""Codes that no file can show by itself: our own bugs; a limit that only a call can set."""
+NOT_A_PROGRAM = {Code.INTERNAL, Code.NO_PLAN, Code.CANNOT_SPLIT}
+"""Codes that no file can show by itself: our own bugs; a limit or a leg that only a call can name."""
 
 
 def test_every_code_has_a_wrong_program(shared: Path) -> None:

@@ -24,6 +24,7 @@ from tncompile.compiler import norm_program
 from tncompile.emission import emit
 from tncompile.emission.dispatching import dispatch, planned
 from tncompile.emission.initialization import initialize
+from tncompile.emission.loading import instantiate
 from tncompile.planning.branches import Branch, Branches
 
 ROOT = Path(__file__).parents[1]
@@ -158,9 +159,13 @@ def test_batch_invariance_is_the_same_operations_in_the_same_order(fold: bool) -
 
 
 def test_a_module_without_branches_takes_the_argument_where_it_is_made() -> None:
-    arch = named("State").architecture
-    assert "batch_invariant" not in named("State").generated.source
-    close(arch.module(seed=0, batch_invariant=True)(), arch.module(seed=0)())
+    subject = named("State")
+    same = Branches.single(branches(subject).whole)
+    net = subject.network
+    made = emit(net, subject.architecture.plan(), same, initialize(net, norm_program))
+    assert "batch_invariant" not in made.source
+    close(instantiate(made, seed=0, batch_invariant=True)(), instantiate(made, seed=0)())
+    close(subject.architecture.module(seed=0, batch_invariant=True)(), instantiate(made, seed=0)())
 
 
 # ── compilers ──────────────────────────────────────────────────────────────────────────────────
@@ -199,6 +204,13 @@ def test_an_export_under_no_grad_takes_any_batch() -> None:
     loaded = torch.export.load(held).module()
     for size in (1, 2, 9, 64):
         close(loaded(*sizes(subject, size)), module(*sizes(subject, size)))
+
+
+def test_gradients_are_settled_in_training_and_not_in_the_folded_twin() -> None:
+    source = named("MPO").generated.source
+    module, twin = source.split("class MPOFolded(")
+    assert "_settled(" in module.split("def forward")[1]
+    assert "_settled(" not in twin
 
 
 # ── processes ──────────────────────────────────────────────────────────────────────────────────
@@ -296,6 +308,8 @@ def test_neighbors_of_one_program_are_one_branch() -> None:
     assert chosen.methods[0].uses == ("for B <= 9", "under `torch.compile` and in exports")
 
 
-def test_without_run_time_sizes_there_is_no_choice() -> None:
-    assert not named("State").generated.branching
+def test_without_run_time_sizes_the_mode_alone_decides() -> None:
+    source = named("State").generated.source
+    assert "torch.is_grad_enabled()" in source
+    assert "<=" not in source.split("def forward")[1]
     assert named("State").module().fold()().shape == (2, 2, 2)

@@ -15,7 +15,7 @@ from tncompile.language.resolving import resolve
 from tncompile.language.source import SourceFile
 from tncompile.language.syntax import Argument, ListOf, Number, Reference, Unary
 
-LATER = {Code.WINDOW_FACE, Code.NO_PLAN, Code.MODEL_SHAPES, Code.UNKNOWN_LAYER}
+LATER = {Code.WINDOW_FACE, Code.NO_PLAN, Code.CANNOT_SPLIT, Code.MODEL_SHAPES, Code.UNKNOWN_LAYER}
 LATER |= {Code.NO_MATCH, Code.WEIGHT_MISFIT, Code.INTERNAL}
 """Codes that no program can produce yet; their pages say so."""
 

@@ -233,8 +233,14 @@ class Architecture:
         machine: str = "builtin",
         stacked: bool = False,
         plan: ContractionPlan | None = None,
+        shard: str | None = None,
     ) -> str:
-        """The PyTorch file that `module()` runs."""
+        """The PyTorch file that `module()` runs.
+
+        With `shard`, a leg, it also has a `ParallelStyle` that splits the module over processes.
+        Raises `CompileError` (TN503) where they cannot share that leg.
+        """
+        self._require_leg(shard, stacked)
         planned = self._checked(plan) or self.plan(
             batch,
             minimize,
@@ -243,7 +249,7 @@ class Architecture:
             memory_limit=memory_limit,
             machine=machine,
         )
-        return self._generated(planned, stacked).source
+        return self._generated(planned, stacked, shard).source
 
     def module(
         self,
@@ -260,16 +266,19 @@ class Architecture:
         stacked: bool = False,
         batch_invariant: bool = False,
         plan: ContractionPlan | None = None,
+        shard: str | None = None,
     ) -> torch.nn.Module:
         """An `nn.Module` with the declared parameters, ready to train.
 
         `seed` makes the start reproducible and leaves torch's own generator alone. `batch` is what
         it is planned for; it takes any batch. `stacked` keeps each family of equal shapes as one
         parameter. `batch_invariant` does the same operations in the same order at every batch size.
-        Raises ValueError for a `plan` of another network.
+        With `shard`, a leg, `module.parallel_style(…)` splits it over processes. Raises ValueError
+        for a `plan` of another network, `CompileError` (TN503) where that leg cannot be split.
         """
         from tncompile.emission.loading import instantiate
 
+        self._require_leg(shard, stacked)
         planned = self._checked(plan) or self.plan(
             batch,
             minimize,
@@ -278,7 +287,7 @@ class Architecture:
             memory_limit=memory_limit,
             machine=machine,
         )
-        generated = self._generated(planned, stacked)
+        generated = self._generated(planned, stacked, shard)
         return instantiate(
             generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
         )
@@ -291,6 +300,7 @@ class Architecture:
         search: str = "normal",
         memory_limit: int | None = None,
         machine: str = "builtin",
+        shard: str | None = None,
     ) -> str:
         """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
         from tncompile.compiler import lower_network
@@ -309,7 +319,8 @@ class Architecture:
             case "tensor-program":
                 return lower_network(self.network, planned()).describe()
             case "torch":
-                return self._generated(planned(), False).source
+                self._require_leg(shard, False)
+                return self._generated(planned(), False, shard).source
             case _:
                 raise ValueError(f"the stages are {', '.join(STAGES)}, not {stage!r}")
 
@@ -361,13 +372,36 @@ class Architecture:
             hint="raise the memory limit, or lower the batch size or the ranks",
         )
 
-    def _generated(self, planned: ContractionPlan, stacked: bool) -> GeneratedModule:
-        from tncompile.compiler import generate_module, lower_network
+    def _require_leg(self, leg: str | None, stacked: bool) -> None:
+        """`CompileError` unless processes can share the leg; nothing where none is named."""
+        from tncompile.emission.sharding import ShardingError, split_leg
 
-        key = (planned.to_json(), stacked)
+        if leg is None:
+            return
+        if stacked:
+            raise ValueError("a family that is stacked in one parameter cannot be split")
+        try:
+            split_leg(self.network, leg)
+        except ShardingError as error:
+            known = self._resolved.index.get(leg)
+            span = self._resolved.block.name.span
+            label = Label((known and known.declared) or span, error.label)
+            found = Diagnostic(Code.CANNOT_SPLIT, str(error), label, hint=error.hint)
+            raise CompileError((found,)) from None
+
+    def _generated(
+        self, planned: ContractionPlan, stacked: bool, shard: str | None = None
+    ) -> GeneratedModule:
+        from tncompile.compiler import generate_module, lower_network, single_variant
+
+        if shard is not None:
+            planned = single_variant(planned)
+        key = (planned.to_json(), stacked, shard)
         if key not in self._sources:
             branches = lower_network(self.network, planned)
-            self._sources[key] = generate_module(self.network, planned, branches, stacked=stacked)
+            self._sources[key] = generate_module(
+                self.network, planned, branches, stacked=stacked, shard=shard
+            )
         return self._sources[key]
 
 

@@ -8,12 +8,13 @@ arguments give equal results, to the byte.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.initialization import initialize
+from tncompile.emission.sharding import Sharded, split_leg
 from tncompile.language.diagnostics import InternalError
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.lowering import TensorProgram, lower
@@ -194,8 +195,33 @@ def norm_program(network: TensorNetwork) -> TensorProgram | None:
 
 
 def generate_module(
-    network: TensorNetwork, planned: ContractionPlan, branches: Branches, *, stacked: bool
+    network: TensorNetwork,
+    planned: ContractionPlan,
+    branches: Branches,
+    *,
+    stacked: bool,
+    shard: str | None = None,
 ) -> GeneratedModule:
-    """The PyTorch source: parameters, how they start, and the programs as `forward`."""
+    """The PyTorch source: parameters, how they start, and the programs as `forward`.
+
+    With `shard` a leg is known at run time only, and a style that splits it stands beside the class
+    (`branches` are then those of `single_variant`). Raises `ShardingError` where that cannot be.
+    """
     norm = initialize(network, norm_program)
-    return emit(network, planned, branches, norm, stacked=stacked)
+    sharded = None if shard is None else lower_sharded(network, planned, shard)
+    return emit(network, planned, branches, norm, stacked=stacked, sharded=sharded)
+
+
+def single_variant(planned: ContractionPlan) -> ContractionPlan:
+    """The same plan with what runs at any size as its only variant."""
+    whole = replace(planned.whole, up_to=None)
+    return replace(planned, variants=tuple(replace(whole, mode=mode) for mode in MODES))
+
+
+def lower_sharded(network: TensorNetwork, planned: ContractionPlan, leg: str) -> Sharded:
+    """What runs at any size of the plan, lowered for any size of a leg."""
+    sharding = split_leg(network, leg)
+    whole = planned.whole
+    sizes = {**planned.sizes, leg: sharding.size}
+    strategy = replace(whole.strategy, rows=0)
+    return Sharded(sharding, lower(sharding.opened, whole.tree, strategy, sizes=sizes))

@@ -1,4 +1,4 @@
-"""The workloads in plain PyTorch, written by hand for speed: what an emitted module is held against.
+"""The workloads in plain PyTorch, written by hand for speed: the yardstick of emitted modules.
 
 Every version treats its parameters as an emitted module has them and returns a contiguous result.
 The rules they follow: no temporary of 32 MB or more, chunks of the batch whose temporaries stay in

@@ -25,4 +25,4 @@ def by_chunks(step: Callable[[Tensor], Tensor], x: Tensor, rows: int) -> Tensor:
     """`step` on chunks of the rows of `x`, with gradients."""
     if x.shape[0] <= rows:
         return step(x)
-    return torch.cat([step(chunk) for chunk in x.split(rows)])
+    return torch.cat([step(chunk) for chunk in torch.split(x, rows)])

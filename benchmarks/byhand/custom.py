@@ -18,7 +18,8 @@ class RightFirst(torch.autograd.Function):
     """y[n] = A u[n] with u = x C: A is (P, I·b), C is (J, b·Q), x is (n·I, J)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, A: Tensor, C: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
+        A, C = left, right
         ctx.save_for_backward(x, A, C)
         ctx.shape = shape
         I, b, Q, rows = shape

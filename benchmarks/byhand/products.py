@@ -114,9 +114,7 @@ def blocks_mixed(leaves: Sequence[Tensor]) -> Run:
     def run(x: Tensor) -> Tensor:
         i, j, p, r = L.shape
         o, n = R.shape[3], x.shape[0]
-        first = torch.bmm(
-            L.reshape(i, j, p * r).transpose(1, 2), x.view(n, i, j).permute(1, 2, 0)
-        )
+        first = torch.bmm(L.reshape(i, j, p * r).transpose(1, 2), x.view(n, i, j).permute(1, 2, 0))
         held = first.view(i, p, r, n).permute(1, 3, 2, 0).reshape(p, n, r * i)
         second = torch.bmm(held, R.reshape(p, r * i, o))
         return second.permute(1, 2, 0).reshape(n, o * p)

@@ -1,4 +1,4 @@
 """Who else can compute a map: a dense layer, einsum libraries, and layers of other projects.
 
-Each is imported only where it runs; one that is not installed raises `Unavailable`.
+Each is imported only where it runs; one that is not installed raises `UnavailableError`.
 """

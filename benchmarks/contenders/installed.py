@@ -9,17 +9,17 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from benchmarks.contract import Unavailable
+from benchmarks.contract import UnavailableError
 
 
 def package(name: str) -> Any:
-    """A package, or `Unavailable` with the name of what to install."""
+    """A package, or `UnavailableError` with the name of what to install."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return import_module(name)
     except ImportError as error:
-        raise Unavailable(f"{name} is not installed ({error})") from None
+        raise UnavailableError(f"{name} is not installed ({error})") from None
 
 
 def silently(make: Callable[..., Any], *given: object, **named: object) -> Any:

@@ -68,5 +68,3 @@ def tree(levels: Sequence[int], bonds: Sequence[Sequence[int]]) -> Contender:
         return _ready(model, [node for layer in model.layers for node in layer], held)
 
     return Contender("TensorKrowch", Kind.PEER, lambda p: list(p.values()), build)
-
-

@@ -31,6 +31,5 @@ WORKLOADS = (
         (1, 256),
         peers=(*tensorly_torch.cp(SIDES, SIDES, RANK), tednet_layers.cp(SIDES, SIDES, RANK)),
         quick=(256,),
-        from_yardstick=True,
     ),
 )

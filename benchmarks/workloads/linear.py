@@ -67,7 +67,9 @@ def train_weight(parameters: Parameters) -> Tensor:
     return held.squeeze(-1)
 
 
-def train_versions(ins: Sequence[int], outs: Sequence[int], ranks: Sequence[int]) -> list[Contender]:
+def train_versions(
+    ins: Sequence[int], outs: Sequence[int], ranks: Sequence[int]
+) -> list[Contender]:
     """All that was tried by hand on a tensor train, each where its FLOPs are not out of reach."""
     bonds = [1, *ranks, 1]
     shapes = [(bonds[k], ins[k], outs[k], bonds[k + 1]) for k in range(len(ins))]
@@ -90,31 +92,32 @@ def train_versions(ins: Sequence[int], outs: Sequence[int], ranks: Sequence[int]
         folded_weight(trains.folded_dense),
     ]
     for split in splits:
-        at = {"split": split}
         made += [
             by_hand(
                 f"halves at {split}, right first",
-                partial(trains.right_first, **at),
-                partial(trains.right_first, folded=True, **at),
+                partial(trains.right_first, split=split),
+                partial(trains.right_first, split=split, folded=True),
                 suits("right first", split),
             ),
             by_hand(
                 f"halves at {split}, left first",
-                partial(trains.left_first, **at),
-                partial(trains.left_first, folded=True, **at),
+                partial(trains.left_first, split=split),
+                partial(trains.left_first, split=split, folded=True),
                 suits("left first", split),
             ),
             by_hand(
                 f"halves at {split}, own backward",
-                partial(custom.right_first_recomputed, **at),
+                partial(custom.right_first_recomputed, split=split),
                 suits=suits("right first", split, above=8),
             ),
             by_hand(
-                f"dense at {split}", partial(trains.dense, **at), suits=suits("dense", split, 8)
+                f"dense at {split}",
+                partial(trains.dense, split=split),
+                suits=suits("dense", split, 8),
             ),
             by_hand(
                 f"dense at {split}, in blocks",
-                partial(trains.dense_in_blocks, **at),
+                partial(trains.dense_in_blocks, split=split),
                 suits=suits("dense", split, 8),
             ),
         ]
@@ -128,15 +131,12 @@ def tensor_train(
     ranks: int | Sequence[int],
     batches: tuple[int, ...],
     quick: tuple[int, ...] = (),
-    from_yardstick: bool = False,
     note: str = "",
 ) -> Workload:
     """A matrix product operator without bias."""
     bonds = [ranks] * (len(ins) - 1) if isinstance(ranks, int) else list(ranks)
     i, o, b = digits("i", ins), digits("o", outs), digits("b", bonds)
-    cores = [
-        (*b[max(k - 1, 0) : k], i[k], o[k], *b[k : k + 1]) for k in range(len(ins))
-    ]
+    cores = [(*b[max(k - 1, 0) : k], i[k], o[k], *b[k : k + 1]) for k in range(len(ins))]
     equation = Equation((("n", *i),), tuple(cores), ("n", *o), viewed(ins))
     peers = (
         *equations(equation),
@@ -164,7 +164,6 @@ def tensor_train(
         ),
         omitted={"TensorKrowch": NO_CLASSIFIER},
         quick=quick,
-        from_yardstick=from_yardstick,
         note=note,
     )
 
@@ -185,7 +184,6 @@ def plain(
     peers: Sequence[Contender] = (),
     omitted: Mapping[str, str] | None = None,
     quick: tuple[int, ...] = (),
-    from_yardstick: bool = False,
     note: str = "",
 ) -> Workload:
     """A linear map given by its indices; the weight comes from one einsum over its tensors."""
@@ -216,7 +214,6 @@ def plain(
         ),
         omitted={"TensorKrowch": NO_CLASSIFIER, **(omitted or {})},
         quick=quick,
-        from_yardstick=from_yardstick,
         note=note,
     )
 

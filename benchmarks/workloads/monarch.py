@@ -12,9 +12,7 @@ from benchmarks.workloads.linear import LIBRARY, by_hand, plain, written
 SIDES = (64, 64)
 
 
-def of_rank_one(
-    name: str, build: Callable[[Sequence[Tensor]], Run]
-) -> Contender:
+def of_rank_one(name: str, build: Callable[[Sequence[Tensor]], Run]) -> Contender:
     """A version of a BTT for the same tensors without the bond of size 1."""
 
     def loaded(held: Sequence[Tensor]) -> Run:
@@ -45,6 +43,5 @@ WORKLOADS = (
         (1, 256),
         omitted=NO_BLOCKS,
         quick=(256,),
-        from_yardstick=True,
     ),
 )

@@ -12,7 +12,6 @@ WORKLOADS = (
         16,
         batches=(1, 128, 1024, 2048),
         quick=(1, 128),
-        from_yardstick=True,
     ),
     tensor_train("mpo-768-3072-r64", INS, OUTS, 64, batches=(1, 128, 2048)),
 )

@@ -85,6 +85,5 @@ WORKLOADS = (
         quick=(100,),
         order=("A", "Label", "D"),
         input_gradients=False,
-        from_yardstick=True,
     ),
 )

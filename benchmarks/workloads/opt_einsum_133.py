@@ -44,7 +44,7 @@ def in_pieces(parameters: Parameters, x: Tensor) -> Tensor:
     """A few rows at a time against the whole table."""
     (table,) = parameters.values()
     flat = table.reshape(-1, 2)
-    return torch.cat([outer(rows) @ flat for rows in x.split(64)])
+    return torch.cat([outer(rows) @ flat for rows in torch.split(x, 64)])
 
 
 def halves(held: Sequence[Tensor]) -> Run:

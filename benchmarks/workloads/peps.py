@@ -42,24 +42,26 @@ def sites() -> list[tuple[str, ...]]:
 
 def row_by_row(parameters: Parameters, x: Tensor) -> Tensor:
     """A boundary that takes in one site after another; every index has a letter of its own."""
-    names = {name: k for k, name in enumerate(dict.fromkeys(n for term in sites() for n in term))}
-    batch = len(names)
-    tensors = list(zip(parameters.values(), sites(), strict=True))
-    state, open_legs = x.new_ones(x.shape[0]), [batch]
+    names = dict.fromkeys(name for term in sites() for name in term)
+    numbers = {name: k for k, name in enumerate(names)}
+    batch, tensors = len(numbers), list(zip(parameters.values(), sites(), strict=True))
+    state, open_legs = x.new_ones(x.shape[0]), ["batch"]
+    numbers["batch"] = batch
     for k, (tensor, term) in enumerate(tensors):
-        later = {n for _, other in tensors[k + 1 :] for n in other} | {"label"}
-        legs = [names[n] for n in term]
-        held = {*open_legs, *legs}
-        known = [
-            leg
-            for leg in sorted(held)
-            if leg == batch or [n for n, number in names.items() if number == leg][0] in later
-        ]
+        later = {"batch", "label"}.union(*(other for _, other in tensors[k + 1 :]))
+        kept = [name for name in dict.fromkeys((*open_legs, *term)) if name in later]
         pixel = x[:, k // COLUMNS, k % COLUMNS]
-        state = torch.einsum(state, open_legs, pixel, [batch, legs[0]], tensor, legs, known)
-        open_legs = known
-    label = names["label"]
-    return torch.einsum(state, open_legs, [batch, label])
+        state = torch.einsum(
+            state,
+            [numbers[n] for n in open_legs],
+            pixel,
+            [batch, numbers[term[0]]],
+            tensor,
+            [numbers[n] for n in term],
+            [numbers[n] for n in kept],
+        )
+        open_legs = kept
+    return torch.einsum(state, [numbers[n] for n in open_legs], [batch, numbers["label"]])
 
 
 WORKLOADS = (

@@ -29,7 +29,7 @@ def rows_permuted(leaves: Sequence[Tensor]) -> Run:
 
     def run(x: Tensor) -> Tensor:
         A, C = halves(leaves)
-        J, Q = C.shape[1:]
+        J = C.shape[1]
         I = x.shape[1] // J
         weight = torch.bmm(A.expand(J, -1, -1), C.transpose(0, 1)).view(J * I, -1)
         return x.view(-1, I, J).transpose(1, 2).reshape(-1, J * I) @ weight
@@ -74,6 +74,5 @@ WORKLOADS = (
             "tednet": "its rings have a tensor for every leg: see ring-of-legs",
         },
         quick=(256,),
-        from_yardstick=True,
     ),
 )

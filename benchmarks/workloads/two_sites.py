@@ -2,8 +2,4 @@
 
 from benchmarks.workloads.linear import tensor_train
 
-WORKLOADS = (
-    tensor_train(
-        "mpo-4096-two-sites-r16", (64, 64), (64, 64), 16, batches=(1, 256), from_yardstick=True
-    ),
-)
+WORKLOADS = (tensor_train("mpo-4096-two-sites-r16", (64, 64), (64, 64), 16, batches=(1, 256)),)

@@ -13,8 +13,8 @@ from tests.modules import Subject, tensors
 
 @manner("Folded for inference", "fold")
 def folded(subject: Subject) -> str:
-    """`module.fold()` computes the same and holds no parameters; the cell counts its buffers, none
-    of which is memory of the module."""
+    """`module.fold()` computes the same; it holds buffers, none of them memory of the module, and
+    no parameters."""
     module = subject.module()
     twin = module.fold()
     own = {tensor.untyped_storage().data_ptr() for tensor in module.state_dict().values()}
@@ -25,7 +25,7 @@ def folded(subject: Subject) -> str:
         inputs = subject.inputs(size, sizes={"n": size})
         with torch.no_grad():
             close(twin(*inputs), module(*inputs), 1e-4)
-    return f"{len(held)} buffer{'s' * (len(held) != 1)}"
+    return "yes"
 
 
 @manner("Folded for inference", "gradients of inputs")

@@ -43,6 +43,12 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--emit", metavar="STAGE", default=STAGES[-1], help=f"one of {', '.join(STAGES)} (torch)"
     )
+    parser.add_argument(
+        "--shard",
+        metavar="LEG",
+        help="a leg like o[0], of the output, of an input or a bond, that processes are to share: "
+        "the source then also holds a ParallelStyle for parallelize_module",
+    )
     add_search(parser)
     add_machine(parser)
     add_memory_limit(parser)
@@ -53,6 +59,8 @@ def _configure(parser: ArgumentParser) -> None:
 def _run(given: Namespace) -> int:
     if given.emit not in STAGES:
         raise UsageError(f"--emit takes {', '.join(STAGES)}, not {given.emit!r}")
+    if given.shard is not None and given.emit != STAGES[-1]:
+        raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {given.emit}")
     sizes = batch_sizes(given.batch)
     machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
     architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
@@ -65,6 +73,7 @@ def _run(given: Namespace) -> int:
                 search=given.search,
                 memory_limit=limit,
                 machine=machine,
+                shard=given.shard,
             ),
         )
     write_file(given.output, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tncompile.emission.naming import Names, batch_name
@@ -65,8 +66,17 @@ class Arguments:
     lead: str | None = None
 
 
-def write_arguments(network: TensorNetwork, names: Names, *, indent: int = 8) -> Arguments:
-    """The checks and views of all inputs, in order; every run-time size gets a name."""
+def write_arguments(
+    network: TensorNetwork,
+    names: Names,
+    *,
+    indent: int = 8,
+    bound: Mapping[str, tuple[str, str]] | None = None,
+) -> Arguments:
+    """The checks and views of all inputs, in order; every run-time size gets a name.
+
+    Sizes that are `bound` are read from an expression; its declaration stands beside it.
+    """
     made = Arguments()
     for given in network.inputs:
         stem = "_".join((given.family, *map(str, given.subscripts)))
@@ -78,6 +88,9 @@ def write_arguments(network: TensorNetwork, names: Names, *, indent: int = 8) ->
     if any(_dotted(given) for given in network.inputs):
         made.lead, made.sizes[DOTS] = names.exactly("lead"), names.exactly(batch_name(network))
     known: dict[str, str] = {}
+    for index, (expression, written) in (bound or {}).items():
+        made.sizes[index], known[index] = names.fresh(index), written
+        made.lines.append(f"{made.sizes[index]} = {expression}")
     for given in network.inputs:
         made.lines += _check(network, given, made.parameters[given.name], indent)
         made.lines += _sizes(network, given, made, known, indent)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from tncompile.emission.arguments import Arguments, write_arguments
 from tncompile.emission.dispatching import Case, Dispatch, Method
@@ -22,11 +23,17 @@ COMPILING = "if self.batch_invariant or torch.compiler.is_compiling():"
 
 
 def write_forward(
-    network: TensorNetwork, chosen: Dispatch, members: Members
+    network: TensorNetwork,
+    chosen: Dispatch,
+    members: Members,
+    bound: Mapping[str, tuple[str, str]] | None = None,
 ) -> tuple[list[str], ...]:
-    """The method `forward` and those that it calls: none where there is one program."""
+    """The method `forward` and those that it calls: none where there is one program.
+
+    `bound` are run-time sizes that are read from parameters, as expression and declaration.
+    """
     names = Names(["self"])
-    arguments = write_arguments(network, names)
+    arguments = write_arguments(network, names, bound=bound)
     signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
     head = call("def forward(", signature, f") -> {_returns(network)}:", indent=4)
     body = [*_docstring(network), *arguments.lines]
@@ -47,7 +54,7 @@ def write_forward(
 def like(network: TensorNetwork, members: Members, arguments: Arguments | None = None) -> str:
     """A tensor that constants take their dtype and device from; `self._like` where none has it."""
     for parameter in members.parameters:
-        return members.read(parameter.key)
+        return replace(members, around={}).read(parameter.key)
     floats = [held.name for held in network.inputs if not held.integer]
     if floats and arguments is not None:
         return arguments.expressions[floats[0]]

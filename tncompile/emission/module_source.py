@@ -20,6 +20,15 @@ from tncompile.emission.initialization import Estimate, Initialization
 from tncompile.emission.naming import Members, Names, class_name, stackable
 from tncompile.emission.operations import Scope
 from tncompile.emission.resetting import write_estimate, write_functions, write_reset_parameters
+from tncompile.emission.sharding import Sharded
+from tncompile.emission.sharding_source import (
+    IMPORTS,
+    whole_members,
+    write_attribute,
+    write_local_functions,
+    write_sharded_forward,
+    write_style,
+)
 from tncompile.emission.statements import write_steps
 from tncompile.emission.writer import indented, string_lines
 from tncompile.lowering.program import OneHot, Rescale, Settle, TensorProgram
@@ -62,12 +71,14 @@ def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
 '''
 
 SETTLED = '''\
+def _row_major(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(None if gradient is None else gradient.contiguous() for gradient in gradients)
+
+
 def _settled(t: Tensor) -> Tensor:
     """`t` itself; its gradient is made row major as it comes, once for all that reads it."""
-    if t.requires_grad and not torch.compiler.is_compiling():
-        register: object = t.register_hook  # torch leaves it without annotations
-        assert callable(register)
-        register(lambda gradient: None if gradient is None else gradient.contiguous())
+    if not torch.compiler.is_compiling() and t.grad_fn is not None:
+        t.grad_fn.register_prehook(_row_major)
     return t
 '''
 
@@ -82,15 +93,20 @@ def emit(
     initialization: Initialization,
     *,
     stacked: bool = False,
+    sharded: Sharded | None = None,
 ) -> GeneratedModule:
     """The PyTorch source of a network; equal arguments give equal bytes.
 
     `stacked` keeps a family of equal shapes as one parameter with a first axis over its members.
+    A `sharded` module runs that program, for any size of a leg; its style stands behind it.
     """
     name = class_name(network.name)
     members = Members(network.parameters, stackable(network.parameters) if stacked else {})
     whole = Option(branches.whole, branches.whole)
     chosen = dispatch(network, whole, planned(branches.training), planned(branches.inference))
+    if sharded is not None:
+        one = (Option(sharded.program, sharded.program),)
+        chosen = dispatch(network, one[0], one, one)
     twin = folded(network, name, branches.folded, plan.batch)
     norm = _norm_program(initialization)
     programs = (
@@ -111,22 +127,31 @@ def emit(
         methods.append(TRAINING.splitlines())
     methods += write_accessors(members)
     methods.append(_write_repr(network))
-    methods += write_forward(network, chosen, members)
-    methods.append(write_fold(network, twin, members))
+    if sharded is None:
+        methods += write_forward(network, chosen, members)
+        methods.append(write_fold(network, twin, members))
+    else:
+        methods += write_sharded_forward(sharded.sharding, chosen, members)
+        methods.append(write_fold(network, twin, whole_members(members)))
     body = write_docstring(network, plan, chosen, members)
     if annotations := [*write_annotations(members), *(["_like: Tensor"] if bare else [])]:
         body += ["", *annotations]
+    body += [] if sharded is None else write_attribute(sharded.sharding)
     for method in methods:
         body += ["", *method]
     blocks = [
         write_family_class(members),
         *_functions(network, programs),
+        *([] if sharded is None else write_local_functions(sharded.sharding)),
         write_functions(initialization),
+        *([] if sharded is None else [write_style(sharded.sharding)]),
         [f"class {name}(nn.Module):", *indented(body)],
         write_folded_class(network, twin, name),
     ]
     written = [line for block in blocks if block for line in ("", "", *block)]
     imports = ["import torch", "from torch import Tensor, nn"]
+    if sharded is not None:
+        imports += IMPORTS
     if any("math." in line for line in written):
         imports = ["import math", "", *imports]
     lines = [*write_header(network, plan), "", *imports, *written]

@@ -154,12 +154,14 @@ class Members:
     """How emitted code reads the parameters of its module: `self.A`, `self.G[1]`, `self.V[2, 5]`.
 
     A `stacked` family is one parameter, its first axes over the subscripts; it is read in the same
-    way, counted from zero. `cast` is put behind what is read: `.to(dtype)`.
+    way, counted from zero. `cast` is put behind what is read: `.to(dtype)`. `around` has the
+    function that is put around a parameter, by key: `_local`.
     """
 
     parameters: tuple[Parameter, ...]
     stacked: Mapping[str, Stacked] = field(default_factory=dict)
     cast: str = ""
+    around: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def by_key(self) -> dict[str, Parameter]:
@@ -212,9 +214,10 @@ class Members:
                 continue
             for run in runs(numbers):
                 if len(run) < 3:
-                    items += [self._item(group[0].family, (*outer, str(k))) for k in run]
+                    few = (self._item(group[0].family, (*outer, str(k))) for k in run)
+                    items += [self._surrounded(group[0], item) for item in few]
                 else:
-                    item = self._item(group[0].family, (*outer, "k"))
+                    item = self._surrounded(group[0], self._item(group[0].family, (*outer, "k")))
                     items.append(f"*({item} for k in {range_text(run)})")
         if len(items) == 1 and items[0].startswith("*("):
             return [items[0][2:-1]]
@@ -224,7 +227,12 @@ class Members:
         return self.whole(family) + (f"[{', '.join(subscripts)}]" if subscripts else "")
 
     def _own(self, parameter: Parameter) -> str:
-        return self._item(parameter.family, tuple(map(str, self.subscripts(parameter))))
+        held = self._item(parameter.family, tuple(map(str, self.subscripts(parameter))))
+        return self._surrounded(parameter, held)
+
+    def _surrounded(self, parameter: Parameter, text: str) -> str:
+        """What is read of a parameter, inside of the function that is put around it."""
+        return f"{self.around[parameter.key]}({text})" if self.around else text
 
     def _slice(self, group: list[Parameter]) -> str | None:
         """Neighbors of a stacked family as a slice of it; None where they are no simple one."""

@@ -69,7 +69,7 @@ def renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
     return made
 
 
-# ── operations left out ───────────────────────────────────────────────────────────────────────────────
+# ── operations left out ────────────────────────────────────────────────────────────────────────
 
 
 def straightened(program: TensorProgram) -> TensorProgram:

@@ -96,7 +96,7 @@ class Sharded:
     program: TensorProgram
 
 
-def shard(network: TensorNetwork, leg: str) -> Sharding:
+def split_leg(network: TensorNetwork, leg: str) -> Sharding:
     """How ranks share a leg of the network: an index of the output or an input, or a bond.
 
     Raises `ShardingError` where they cannot.
@@ -156,8 +156,7 @@ def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
         )
     yield from _problems_of_inputs(network, leg)
     yield from _problems_of_parameters(network, leg)
-    if any(axis for axis in network.output.axes if leg in axis.indices and _cut(axis)):
-        yield _of_cut_axis(leg, network.output.written)
+    yield from _problems_of_axes(network, leg, network.output.axes, network.output.written)
 
 
 OTHER_LEG = "split another leg"
@@ -180,8 +179,28 @@ def _problems_of_inputs(network: TensorNetwork, leg: str) -> Iterator[ShardingEr
                     "ids run over it",
                     f"{OTHER_LEG}, like one of the output or a bond",
                 )
-            if leg in axis.indices and _cut(axis):
-                yield _of_cut_axis(leg, given.written)
+        yield from _problems_of_axes(network, leg, given.axes, given.written)
+
+
+def _problems_of_axes(
+    network: TensorNetwork, leg: str, axes: tuple[Axis, ...], written: str
+) -> Iterator[ShardingError]:
+    """Axes of an input or the output whose parts are not the leg's entries, one after another."""
+    for axis in axes:
+        if leg not in axis.indices:
+            continue
+        if axis.width is not None and axis.width != axis.size:
+            yield ShardingError(
+                f"`{leg}` is on an axis of {written} that `as` cuts off: its parts would differ",
+                "on an axis that is cut off",
+                f"{OTHER_LEG}, or choose sizes whose product is the width",
+            )
+        if any(network.index[name].size is None for name in axis.indices):
+            yield ShardingError(
+                f"`{leg}` shares an axis of {written} with a leg of run-time size",
+                "flattened with a batch axis",
+                f"{OTHER_LEG}, or give `{leg}` an axis of its own",
+            )
 
 
 def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
@@ -203,8 +222,6 @@ def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[Shardi
             "on no parameter",
             "split a leg that a `tensor` has",
         )
-    biases = {bias.parameter for bias in network.biases}
-    summed = leg not in network.output.legs
     for key, held in places.items():
         if len(held) > 1:
             yield ShardingError(
@@ -212,28 +229,9 @@ def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[Shardi
                 "on some uses of a shared tensor",
                 f"{OTHER_LEG}, or do not share the tensor",
             )
-        factor = any(t.role == "parameter" and t.source == key for t in network.tensors)
-        if summed and factor and key in biases:
-            yield ShardingError(
-                f"`{key}` is a factor and a bias: ranks that share `{leg}` cannot add it once",
-                "summed, and a bias is a factor too",
-                "split a leg of the output",
-            )
-
-
-def _of_cut_axis(leg: str, written: str) -> ShardingError:
-    return ShardingError(
-        f"`{leg}` is on an axis of {written} that `as` cuts off: its parts would not be equal",
-        "on an axis that is cut off",
-        f"{OTHER_LEG}, or sizes whose product is the width",
-    )
 
 
 # ── where the leg is ───────────────────────────────────────────────────────────────────────────
-
-
-def _cut(axis: Axis) -> bool:
-    return axis.width is not None and axis.width != axis.size
 
 
 def _uses(network: TensorNetwork) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:

@@ -178,7 +178,8 @@ class _Printer:
 
     def _plain(self, operation: Weight) -> bool:
         """Whether the parameter is an attribute, cheap to read again."""
-        return not self.scope.members.by_key[operation.key].subscripts
+        members = self.scope.members
+        return not members.by_key[operation.key].subscripts and not members.around
 
     def _plain_stack(self, step: Step) -> bool:
         """Whether a stack of parameters is there already, as one parameter or a slice of it."""

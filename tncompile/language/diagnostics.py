@@ -42,6 +42,7 @@ class Code(StrEnum):
     WINDOW_FACE = "TN408"
     TOO_MANY = "TN501"
     NO_PLAN = "TN502"
+    CANNOT_SPLIT = "TN503"
     MODEL_SHAPES = "TN601"
     UNKNOWN_LAYER = "TN602"
     NO_MATCH = "TN701"

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.assessing import Way, measure_of
 from tncompile.planning.candidates import MATERIALIZE
 from tncompile.planning.costing import Mode
+from tncompile.planning.crossing import CLEARLY
 from tncompile.planning.itemizing import mode_cost
 from tncompile.planning.machine import BUILTIN, MachineProfile
 from tncompile.planning.plans import Alternative, ContractionPlan, Variant
@@ -77,7 +79,10 @@ def choose(field: Field) -> ContractionPlan:
     else:  # only a loop keeps to the memory limit
         straight = [way for way in field.ways[main, goal.middle] if not way.strategy.rows]
         whole = assessor.best(straight, goal.middle, main, "memory").way
-    held = {mode: predicted_ranges(field, mode) for mode in goal.modes}
+    held: dict[Mode, tuple[Range, ...]] = {}
+    for mode in goal.modes:
+        known = tuple(one.way for found in held.values() for one in found)
+        held[mode] = predicted_ranges(field, mode, known)
     return assemble(field, held, whole, lambda *given: _reason(field, *given))
 
 
@@ -91,7 +96,9 @@ def assemble(
     """The plan of ranges that are decided, with what they cost and why they are there."""
     goal, assessor = field.goal, field.assessor
     main = goal.modes[0]
-    everywhere = Range(whole, (goal.middle,))
+    # Hooks on gradients have no place in a graph that is compiled or exported.
+    bare = replace(whole, strategy=replace(whole.strategy, settled=()))
+    everywhere = Range(bare, (goal.middle,))
     return ContractionPlan(
         target=assessor.network.target,
         machine=assessor.profile.name,
@@ -124,13 +131,12 @@ def _neighbors(held: tuple[Range, ...]) -> list[tuple[Range, Range | None]]:
     ]
 
 
-def predicted_ranges(field: Field, mode: Mode) -> tuple[Range, ...]:
-    """Which way runs at which sizes in a mode, by prediction."""
+def predicted_ranges(field: Field, mode: Mode, known: tuple[Way, ...] = ()) -> tuple[Range, ...]:
+    """Which way runs at which sizes in a mode, by prediction.
+
+    A way that is `known` from another mode serves again wherever nothing is clearly faster.
+    """
     goal, assessor = field.goal, field.assessor
-    winners = [
-        (size, assessor.best(allowed(field, size, mode), size, mode, goal.minimize).way)
-        for size in field.grid
-    ]
 
     def price(way: Way, size: int) -> float:
         one = assessor.assess(way, size, mode)
@@ -138,13 +144,20 @@ def predicted_ranges(field: Field, mode: Mode) -> tuple[Range, ...]:
             return math.inf
         return measure_of(one, goal.minimize)
 
+    winners: list[tuple[int, Way]] = []
+    for size in field.grid:
+        best = assessor.best(allowed(field, size, mode), size, mode, goal.minimize).way
+        familiar = min(known, key=lambda way: price(way, size), default=best)
+        near = price(familiar, size) <= CLEARLY * price(best, size)
+        winners.append((size, familiar if near else best))
     return ranges(winners, frozenset(goal.wanted), price)
 
 
 def allowed(field: Field, size: int, mode: Mode) -> tuple[Way, ...]:
     """The ways that keep to the memory limit; at sizes that nobody asked for, else the leanest.
 
-    Raises `NoPlanError` where none does at a size that was asked for.
+    A strategy that recomputes what others save is a way like any other here. Raises `NoPlanError`
+    where none keeps to the limit at a size that was asked for.
     """
     goal, assessor = field.goal, field.assessor
     ways = field.ways[mode, size]

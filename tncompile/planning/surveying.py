@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tncompile.lowering.sequencing import loop_index
 from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.assessing import Assessor, Way, measure_of
@@ -32,6 +33,9 @@ PROMISING = 3
 
 SLOWEST = 4.0
 """… of those that take up to this many times the best time as they come, …"""
+
+PART = 64
+"""Rows whose time stands for a part of a larger batch, before parts are really tried."""
 
 TRIED = 3
 """… and how many strategies of each, the cheapest first."""
@@ -149,11 +153,19 @@ def _share(progress: Progress | None, place: int, count: int) -> Progress | None
 
 def _promising(assessor: Assessor, ways: list[Way], size: int, mode: Mode, goal: Goal) -> list[Way]:
     """The trees that some strategy may make the best; fewer at sizes that nobody asked for."""
-    found = [assessor.assess(way, size, mode) for way in ways]
-    found.sort(key=lambda one: measure_of(one, goal.minimize))
-    limit = SLOWEST * measure_of(found[0], goal.minimize)
+
+    def measure(way: Way) -> float:
+        """As it comes, or part by part: large temporaries alone say nothing against a tree."""
+        whole = measure_of(assessor.assess(way, size, mode), goal.minimize)
+        if goal.minimize != "time" or size <= PART or loop_index(assessor.network) is None:
+            return whole
+        part = measure_of(assessor.assess(way, PART, mode), goal.minimize)
+        return min(whole, part * size / PART)
+
+    found = sorted(((measure(way), place) for place, way in enumerate(ways)))
+    limit = SLOWEST * found[0][0]
     count = PROMISING if size in goal.wanted else PROMISING - 1
-    return [one.way for one in found if measure_of(one, goal.minimize) <= limit][:count]
+    return [ways[place] for price, place in found if price <= limit][:count]
 
 
 def batch_goals(

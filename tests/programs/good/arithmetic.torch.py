@@ -53,3 +53,44 @@ class Arithmetic(nn.Module):
         x = x.reshape(B, 4)
         t = torch.mm(x, self.A)  # [1] (B, o)
         return t.reshape(*lead, 3)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def fold(self) -> "ArithmeticFolded":
+        """A module for inference: what depends on parameters alone is computed here, once.
+
+        It holds results, not parameters: what becomes of these later does not change it.
+        """
+        return ArithmeticFolded(A=self.A.clone())
+
+
+class ArithmeticFolded(nn.Module):
+    """Arithmetic for inference, made by its method `fold`: parameters merged in advance.
+
+    Buffers, by key in the state dict, and what they are made of:
+        A  4x3  A
+
+    One contraction, 12 B multiply-adds:
+        [1] x · A  12 B  -> ..., o
+    """
+
+    A: Tensor
+
+    def __init__(self, *, A: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("A", A)  # i, o
+
+    def extra_repr(self) -> str:
+        return "x(..., i) -> y(..., o), folded: A 4x3"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y(..., o) of x(..., i)."""
+        if x.dim() < 1 or x.shape[-1] != 4:
+            raise ValueError(
+                f"x(..., i): the last axis must have 4 entries (i), got shape {tuple(x.shape)}"
+            )
+        lead = x.shape[:-1]
+        B = math.prod(lead)
+        x = x.reshape(B, 4)
+        t = torch.mm(x, self.A)  # [1] (B, o)
+        return t.reshape(*lead, 3)

@@ -19,18 +19,18 @@ class Chain(nn.Module):
         Top    9x2    t, label (frozen)
         c      2      label
 
-    Contracted in 11 steps, 5,736 multiply-adds for a batch of 64:
-        [1] x@0 · gate          128  -> ..., f[0]
-        [2] Last · Top          108  -> b[3], f[4], label
-        [3] x@2 · x@3           256  -> ..., f[2], f[3]
-        [4] x@1 · [1]           256  -> ..., f[1], f[0]
-        [5] First · Inner[1]     36  -> f[0], f[1], b[1]
-        [6] [4] · [5]           768  -> ..., b[1]
-        [7] Inner[3] · [2]       72  -> b[2], f[3], f[4], label
-        [8] Inner[2] · [7]      144  -> b[1], f[2..5], label
-        [9] x@4 · [6]           384  -> ..., f[4], b[1]
-        [10] [8] · [9]        3,072  -> f[2], f[3], label, ...
-        [11] [3] · [10]         512  -> ..., label
+    Contracted in 11 steps, 6,752 multiply-adds for a batch of 64:
+        [1] First · Inner[1]     36  -> f[0], f[1], b[1]
+        [2] Inner[2] · [1]       72  -> f[2], b[2], f[0], f[1]
+        [3] Last · Top          108  -> b[3], f[4], label
+        [4] Inner[3] · [3]       72  -> b[2], f[3], f[4], label
+        [5] [2] · [4]           192  -> f[2], f[0], f[1], f[3], f[4], label
+        [6] x@0 · x@1           256  -> ..., f[0], f[1]
+        [7] [6] · [5]         4,096  -> ..., f[2..5], label
+        [8] x@2 · [7]         1,024  -> ..., f[3], f[4], label
+        [9] x@3 · [8]           512  -> ..., f[4], label
+        [10] x@4 · [9]          256  -> ..., label
+        [11] gate · [10]        128  -> ..., label
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
     names without a comma between them are one axis, ranges are half open (`f[0..3]` is f[0] to
@@ -117,24 +117,96 @@ class Chain(nn.Module):
         lead = x.shape[:-2]
         B = math.prod(lead)
         x = x.reshape(B, 5, 2)
-        x_slices = x.unbind(1)  # 5 × (B, f[0])
-        t = x_slices[0] * gate.reshape(1, 1)  # [1] (B, f[0])
-        t1 = torch.mm(self.Last.reshape(6, 9), self.Top)  # [2] (b[3] f[4], label)
-        t2 = x_slices[2].reshape(B, 2, 1) * x_slices[3].reshape(B, 1, 2)  # [3] (B, f[2], f[3])
-        t = x_slices[1].reshape(B, 2, 1) * t.reshape(B, 1, 2)  # [4] (B, f[1], f[0])
-        t3 = torch.mm(self.First.reshape(2, 3), self.Inner.reshape(3, 6))  # [5] (f[0], f[1] b[1])
-        t3 = t3.reshape(2, 2, 3).permute(1, 0, 2).reshape(4, 3)  # (f[1] f[0], b[1])
-        t = torch.mm(t.reshape(B, 4), t3)  # [6] (B, b[1])
-        del t3
-        t1 = torch.mm(self.Inner.reshape(6, 3), t1.reshape(3, 4))  # [7] (b[2] f[3], f[4] label)
-        # [8] (b[1] f[2], f[3] f[4] label)
-        t1 = torch.mm(self.Inner.reshape(6, 3), t1.reshape(3, 8))
-        t = t.reshape(B, 3, 1) * x_slices[4].reshape(B, 1, 2)  # [9] (B, b[1], f[4])
-        # (b[1] f[4], f[2] f[3] label)
-        t1 = t1.reshape(3, 2, 2, 2, 2).permute(0, 3, 1, 2, 4).reshape(6, 8)
-        t = torch.mm(t.reshape(B, 6), t1)  # [10] (B, f[2] f[3] label)
+        t = torch.mm(self.First.reshape(2, 3), self.Inner.reshape(3, 6))  # [1] (f[0], f[1] b[1])
+        t = torch.mm(t.reshape(4, 3), self.Inner.reshape(3, 6))  # [2] (f[0] f[1], f[2] b[2])
+        t1 = torch.mm(self.Last.reshape(6, 9), self.Top)  # [3] (b[3] f[4], label)
+        t1 = torch.mm(self.Inner.reshape(6, 3), t1.reshape(3, 4))  # [4] (b[2] f[3], f[4] label)
+        t = torch.mm(t.reshape(8, 3), t1.reshape(3, 8))  # [5] (f[0..3], f[3] f[4] label)
         del t1
-        t2 = torch.bmm(t2.reshape(B, 1, 4), t.reshape(B, 4, 2))  # [11] (B, 1, label)
+        x_slices = x.unbind(1)  # 5 × (B, f[0])
+        t1 = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [6] (B, f[0], f[1])
+        t1 = torch.mm(t1.reshape(B, 4), t.reshape(4, 16))  # [7] (B, f[2..5] label)
         del t
-        t2 = t2.reshape(B, 2) + self.c.reshape(1, 2).to(t2.dtype)  # (B, label)
-        return t2.reshape(*lead, 2)
+        # [8] (B, 1, f[3] f[4] label)
+        t1 = torch.bmm(x_slices[2].reshape(B, 1, 2), t1.reshape(B, 2, 8))
+        t1 = torch.bmm(x_slices[3].reshape(B, 1, 2), t1.reshape(B, 2, 4))  # [9] (B, 1, f[4] label)
+        t1 = torch.bmm(x_slices[4].reshape(B, 1, 2), t1.reshape(B, 2, 2))  # [10] (B, 1, label)
+        t1 = t1.reshape(B, 2) * gate.reshape(1, 1)  # [11] (B, label)
+        t1 = t1 + self.c.reshape(1, 2).to(t1.dtype)  # (B, label)
+        return t1.reshape(*lead, 2)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def fold(self) -> "ChainFolded":
+        """A module for inference: what depends on parameters alone is computed here, once.
+
+        It holds results, not parameters: what becomes of these later does not change it.
+        """
+        kind = "cpu" if self.First.is_meta else self.First.device.type
+        with torch.autocast(kind, enabled=False):
+            Inner = self.Inner.reshape(3, 6)  # (b[0], f[1] b[1])
+            t = torch.mm(self.First.reshape(2, 3), Inner)  # (f[0], f[1] b[1])
+            t = torch.mm(t.reshape(4, 3), Inner)  # (f[0] f[1], f[2] b[2])
+            t1 = torch.mm(self.Last.reshape(6, 9), self.Top)  # (b[3] f[4], label)
+            t1 = torch.mm(self.Inner.reshape(6, 3), t1.reshape(3, 4))  # (b[2] f[3], f[4] label)
+            t = torch.mm(t.reshape(8, 3), t1.reshape(3, 8))  # (f[0..3], f[3] f[4] label)
+            del t1
+        return ChainFolded(merged=t.reshape(4, 16), c=self.c.reshape(1, 2).clone())
+
+
+class ChainFolded(nn.Module):
+    """Chain for inference, made by its method `fold`: parameters merged in advance.
+
+    Buffers, by key in the state dict, and what they are made of:
+        merged  4x16  First, Inner, Last, Top
+        c       1x2   c
+
+    11 contractions, 5 done ahead, 98 B multiply-adds:
+        [1] First · Inner[1]  ahead  -> f[0], f[1], b[1]
+        [2] Inner[2] · [1]    ahead  -> f[2], b[2], f[0], f[1]
+        [3] Last · Top        ahead  -> b[3], f[4], label
+        [4] Inner[3] · [3]    ahead  -> b[2], f[3], f[4], label
+        [5] [2] · [4]         ahead  -> f[2], f[0], f[1], f[3], f[4], label
+        [6] x@0 · x@1           4 B  -> ..., f[0], f[1]
+        [7] [6] · [5]          64 B  -> ..., f[2..5], label
+        [8] x@2 · [7]          16 B  -> ..., f[3], f[4], label
+        [9] x@3 · [8]           8 B  -> ..., f[4], label
+        [10] x@4 · [9]          4 B  -> ..., label
+        [11] gate · [10]        2 B  -> ..., label
+    """
+
+    merged: Tensor
+    c: Tensor
+
+    def __init__(self, *, merged: Tensor, c: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("merged", merged)  # f[0] f[1], f[2] f[3] f[4] label
+        self.register_buffer("c", c)  # 1, label
+
+    def extra_repr(self) -> str:
+        return "x(..., k in 0..n, f[k]), gate(one) -> y(..., label), folded: merged 4x16, c 1x2"
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        """y(..., label) of x(..., k in 0..n, f[k]), gate(one)."""
+        if x.dim() < 2 or x.shape[-2] != 5 or x.shape[-1] != 2:
+            raise ValueError(
+                "x(..., k in 0..n, f[k]): the last 2 axes must be 5 (slices), 2 (f[0]), got shape "
+                f"{tuple(x.shape)}"
+            )
+        if gate.shape != (1,):
+            raise ValueError(
+                f"gate(one): its only axis must have 1 entries (one), got shape {tuple(gate.shape)}"
+            )
+        lead = x.shape[:-2]
+        B = math.prod(lead)
+        x = x.reshape(B, 5, 2)
+        x_slices = x.unbind(1)  # 5 × (B, f[0])
+        t = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [6] (B, f[0], f[1])
+        t = torch.mm(t.reshape(B, 4), self.merged)  # [7] (B, f[2..5] label)
+        # [8] (B, 1, f[3] f[4] label)
+        t = torch.bmm(x_slices[2].reshape(B, 1, 2), t.reshape(B, 2, 8))
+        t = torch.bmm(x_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 4))  # [9] (B, 1, f[4] label)
+        t = torch.bmm(x_slices[4].reshape(B, 1, 2), t.reshape(B, 2, 2))  # [10] (B, 1, label)
+        t = t.reshape(B, 2) * gate.reshape(1, 1)  # [11] (B, label)
+        t = t + self.c.to(t.dtype)  # (B, label)
+        return t.reshape(*lead, 2)

@@ -28,13 +28,13 @@ class Tied(nn.Module):
         M  3x3  r[0], r[1] (used 3 times)
         F  3x3  r[3], s (frozen)
 
-    Contracted in 6 steps, 2,628 multiply-adds for a batch of 64:
-        [1] F · conj(B)     54  -> r[3], o
-        [2] M[2] · [1]      54  -> r[2], o
-        [3] M[1] · [2]      54  -> r[1], o
-        [4] M[0] · [3]      54  -> r[0], o
-        [5] A · [4]        108  -> i, o
-        [6] x · [5]      2,304  -> ..., o
+    Contracted in 6 steps, 2,547 multiply-adds for a batch of 64:
+        [1] M[2] · F          27  -> r[2], s
+        [2] M[1] · [1]        27  -> r[1], s
+        [3] M[0] · [2]        27  -> r[0], s
+        [4] conj(B) · [3]     54  -> o, r[0]
+        [5] A · [4]          108  -> i, o
+        [6] x · [5]        2,304  -> ..., o
 
     Comments in `forward` give the axes of each result: `N` is the product of all leading axes,
     names without a comma between them are one axis, ranges are half open (`r[0..3]` is r[0] to
@@ -76,22 +76,18 @@ class Tied(nn.Module):
         """The logarithm of the squared norm of the whole map, by contracting it with itself."""
         dtype = torch.promote_types(self.A.dtype, torch.float32)
         t = torch.mm(self.A.to(dtype).t(), self.A.to(dtype).conj())  # (r[0], r[0]')
-        t1 = torch.mm(self.A.to(dtype).conj().t(), self.A.to(dtype))  # (s, s')
-        t2 = torch.mm(self.M.to(dtype), self.M.to(dtype))  # (r[0], r[2])
-        t3 = torch.mm(self.M.to(dtype).conj(), self.M.to(dtype).conj())  # (r[0]', r[2]')
-        t4 = torch.mm(self.M.to(dtype), self.F.to(dtype))  # (r[2], s)
-        t5 = torch.mm(self.M.to(dtype).conj(), self.F.to(dtype).conj())  # (r[2]', s')
-        t = torch.mm(t.t(), t2)  # (r[0]', r[2])
-        del t2
-        t1 = torch.mm(t1.t(), t4.t())  # (s', r[2])
-        del t4
-        t3 = torch.mm(t3, t5)  # (r[0]', s')
-        del t5
-        t = torch.mm(t, t1.t())  # (r[0]', s')
-        del t1
-        t3 = torch.mm(t3.reshape(1, 9), t.reshape(9, 1))  # (1, 1)
+        t1 = torch.mm(t.t(), self.M.to(dtype))  # (r[0]', r[1])
+        t1 = torch.mm(t1.t(), self.M.to(dtype).conj())  # (r[1], r[1]')
+        t1 = torch.mm(t1.t(), self.M.to(dtype))  # (r[1]', r[2])
+        t1 = torch.mm(t1.t(), self.M.to(dtype).conj())  # (r[2], r[2]')
+        t = torch.mm(t.t(), self.F.to(dtype).conj().t())  # (s, r[3]')
+        t = torch.mm(t.t(), self.F.to(dtype).t())  # (r[3]', r[3])
+        t = torch.mm(t.t(), self.M.to(dtype).conj().t())  # (r[3], r[2]')
+        t = torch.mm(t.t(), self.M.to(dtype).t())  # (r[2]', r[2])
+        t = t.t().reshape(9, 1)  # (r[2] r[2]', 1)
+        t1 = torch.mm(t1.reshape(1, 9), t)  # (1, 1)
         del t
-        return t3.reshape(()).abs().log()
+        return t1.reshape(()).abs().log()
 
     def extra_repr(self) -> str:
         return "x(..., i) -> y(..., o), 36 parameters"
@@ -105,10 +101,63 @@ class Tied(nn.Module):
         lead = x.shape[:-1]
         N = math.prod(lead)
         x = x.reshape(N, 6)
-        t = torch.mm(self.F, self.A.conj().t())  # [1] (r[3], o)
-        t = torch.mm(self.M, t)  # [2] (r[2], o)
-        t = torch.mm(self.M, t)  # [3] (r[1], o)
-        t = torch.mm(self.M, t)  # [4] (r[0], o)
+        t = torch.mm(self.M, self.F)  # [1] (r[2], s)
+        t = torch.mm(self.M, t)  # [2] (r[1], s)
+        t = torch.mm(self.M, t)  # [3] (r[0], s)
+        t = torch.mm(t, self.A.conj().t())  # [4] (r[0], o)
         t = torch.mm(self.A, t)  # [5] (i, o)
         t = torch.mm(x, t)  # [6] (N, o)
+        return t.reshape(*lead, 6)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def fold(self) -> "TiedFolded":
+        """A module for inference: what depends on parameters alone is computed here, once.
+
+        It holds results, not parameters: what becomes of these later does not change it.
+        """
+        kind = "cpu" if self.A.is_meta else self.A.device.type
+        with torch.autocast(kind, enabled=False):
+            t = torch.mm(self.M, self.F)  # (r[2], s)
+            t = torch.mm(self.M, t)  # (r[1], s)
+            t = torch.mm(self.M, t)  # (r[0], s)
+            t = torch.mm(t, self.A.conj().t())  # (r[0], o)
+            t = torch.mm(self.A, t)  # (i, o)
+        return TiedFolded(A_M_F=t)
+
+
+class TiedFolded(nn.Module):
+    """Tied for inference, made by its method `fold`: parameters merged in advance.
+
+    Buffers, by key in the state dict, and what they are made of:
+        A_M_F  6x6  A, M, F
+
+    6 contractions, 5 done ahead, 36 N multiply-adds:
+        [1] M[2] · F    ahead  -> r[2], s
+        [2] M[1] · [1]  ahead  -> r[1], s
+        [3] M[0] · [2]  ahead  -> r[0], s
+        [4] B · [3]     ahead  -> o, r[0]
+        [5] A · [4]     ahead  -> i, o
+        [6] x · [5]      36 N  -> ..., o
+    """
+
+    A_M_F: Tensor
+
+    def __init__(self, *, A_M_F: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("A_M_F", A_M_F)  # i, o
+
+    def extra_repr(self) -> str:
+        return "x(..., i) -> y(..., o), folded: A_M_F 6x6"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y(..., o) of x(..., i)."""
+        if x.dim() < 1 or x.shape[-1] != 6:
+            raise ValueError(
+                f"x(..., i): the last axis must have 6 entries (i), got shape {tuple(x.shape)}"
+            )
+        lead = x.shape[:-1]
+        N = math.prod(lead)
+        x = x.reshape(N, 6)
+        t = torch.mm(x, self.A_M_F)  # [6] (N, o)
         return t.reshape(*lead, 6)

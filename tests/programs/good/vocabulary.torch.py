@@ -113,8 +113,10 @@ class Vocabulary(nn.Module):
         mask = (torch.arange(30720, device=self.G[0].device) < 30522).to(dtype)  # (v[0..3])
         t1 = torch.mm(mask.reshape(960, 32), t1.reshape(32, 64))  # (v[0] v[1], b[1] b[1]')
         del mask
-        # (v[1] b[1] b[1]', b[0] b[0]')
-        t = t.reshape(32, 8, 8, 8, 8).permute(0, 2, 4, 1, 3).reshape(2048, 64)
+        # (v[1], b[1], b[0], b[0]', b[1]')
+        t = t.reshape(32, 8, 8, 8, 8).permute(0, 2, 4, 1, 3).permute(0, 1, 3, 4, 2)
+        t = t.contiguous()  # (v[1], b[1], b[0], b[0]', b[1]')
+        t = t.permute(0, 1, 4, 2, 3).reshape(2048, 64)  # (v[1] b[1] b[1]', b[0] b[0]')
         t1 = torch.mm(t1.reshape(30, 2048), t)  # (v[0], b[0] b[0]')
         del t
         # (v[0], e[0], b[0])
@@ -141,6 +143,70 @@ class Vocabulary(nn.Module):
         del G, G1
         digit = ids % 32  # (B)
         G = self.G[2].permute(1, 0, 2).index_select(0, digit)  # (B, b[1], e[2])
+        del digit
+        t = torch.bmm(t.reshape(B, 64, 8), G)  # [2] (B, e[0] e[1], e[2])
+        del G
+        return t.reshape(*lead, 768)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def fold(self) -> "VocabularyFolded":
+        """A module for inference: what depends on parameters alone is computed here, once.
+
+        It holds results, not parameters: what becomes of these later does not change it.
+        """
+        return VocabularyFolded(
+            G_0=self.G[0].clone(),
+            G_1=self.G[1].permute(1, 0, 2, 3).contiguous(),
+            G_2=self.G[2].permute(1, 0, 2).contiguous(),
+        )
+
+
+class VocabularyFolded(nn.Module):
+    """Vocabulary for inference, made by its method `fold`: parameters merged in advance.
+
+    Buffers, by key in the state dict, and what they are made of:
+        G_0  30x8x8    G.0
+        G_1  32x8x8x8  G.1
+        G_2  32x8x12   G.2
+
+    2 contractions, 10,240 B multiply-adds:
+        [1] G[0] · G[1]  4,096 B  -> ..., e[0], e[1], b[1]
+        [2] G[2] · [1]   6,144 B  -> ..., e[2], e[0], e[1]
+    """
+
+    G_0: Tensor
+    G_1: Tensor
+    G_2: Tensor
+
+    def __init__(self, *, G_0: Tensor, G_1: Tensor, G_2: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("G_0", G_0)  # v[0], e[0], b[0]
+        self.register_buffer("G_1", G_1)  # v[1], b[0], e[1], b[1]
+        self.register_buffer("G_2", G_2)  # v[2], b[1], e[2]
+
+    def extra_repr(self) -> str:
+        return (
+            "ids(..., onehot(v[*]) as words) -> y(..., (e[*])), folded: G_0 30x8x8, G_1 32x8x8x8, "
+            "G_2 32x8x12"
+        )
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """y(..., (e[*])) of ids(..., onehot(v[*]) as words)."""
+        lead = ids.shape
+        B = math.prod(lead)
+        ids = _checked_ids(ids, 30522, "ids(..., onehot(v[*]) as words)")
+        ids = ids.reshape(B)
+        digit = ids // 1024  # (B)
+        G = self.G_0.index_select(0, digit)  # (B, e[0], b[0])
+        del digit
+        digit = ids // 32 % 32  # (B)
+        G1 = self.G_1.index_select(0, digit)  # (B, b[0], e[1], b[1])
+        del digit
+        t = torch.bmm(G, G1.reshape(B, 8, 64))  # [1] (B, e[0], e[1] b[1])
+        del G, G1
+        digit = ids % 32  # (B)
+        G = self.G_2.index_select(0, digit)  # (B, b[1], e[2])
         del digit
         t = torch.bmm(t.reshape(B, 64, 8), G)  # [2] (B, e[0] e[1], e[2])
         del G
