@@ -56,6 +56,12 @@ network Mixed(d: int = 4) {
   bias   c(o)
   output y(..., s, o)
 }
+network State() {
+  index  s[k in 0..3] = 2
+  bond   b[k in 0..2] = 4
+  tensor A[k in 0..3](b[k - 1]?, s[k], b[k]?)
+  output y(s[*])
+}
 network Tied() {
   index  i = 4, o = 4
   bond   u = 6
@@ -82,6 +88,7 @@ CASES = (
     ("Sum", ("r",)),
     ("Padded", ("b[0]",)),
     ("Mixed", ("a", "o", "u")),
+    ("State", ("s[1]", "b[0]")),
     ("Tied", ("u",)),
 )
 """Networks and the legs of each that two ranks share."""

@@ -146,7 +146,7 @@ LATER = {Code.MODEL_SHAPES, Code.UNKNOWN_LAYER, Code.NO_MATCH, Code.WEIGHT_MISFI
 """Codes of models and rewrites, which are parsed and not compiled yet."""
 
 NOT_A_PROGRAM = {Code.INTERNAL, Code.NO_PLAN, Code.CANNOT_SPLIT}
-"""Codes that no file can show by itself: our own bugs; a limit or a leg that only a call can name."""
+"""Codes that no file can show by itself: our own bugs, a limit or a leg that only a call names."""
 
 
 def test_every_code_has_a_wrong_program(shared: Path) -> None:

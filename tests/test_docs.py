@@ -18,6 +18,7 @@ PAGES = (
     "docs/design.md",
     "docs/language.md",
     "docs/modules.md",
+    "docs/sharding.md",
     "CONTRIBUTING.md",
     "examples/digits/README.md",
 )

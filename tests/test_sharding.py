@@ -35,6 +35,12 @@ network Odd(d: int = 4) {
   tensor B(u, one, (o p[0]), p[1])
   output y(..., s, (o w))
 }
+network Shard() {
+  index  i = 4, o = 4
+  input  x(..., i)
+  tensor A(i, o)
+  output y(..., o)
+}
 network Log() {
   index  i = 4, o = 4
   input  x(..., i)
@@ -103,6 +109,7 @@ def test_a_leg_of_an_input_is_found_inside_its_axis() -> None:
         ("Odd", "k", "ids of ids(..., onehot(k)) run over `k`", "a bond"),
         ("Odd", "p[1]", "is a leg of slices of z", "a bond"),
         ("Odd", "w", "no parameter carries `w`", "a `tensor` has"),
+        ("Shard", "o", "the class `Shard` would hide torch's", "another name"),
         ("Log", "o", "a sign and a logarithm", "`log`"),
         ("Tied", "u", "`A` is used several times, and `u` is not on the same axis", "another leg"),
         ("MPO(ins = [4, 3], outs = [2, 6], inputs = 10)", "i[0]", "`as` cuts off", "the width"),

@@ -88,9 +88,9 @@ def write_arguments(
     if any(_dotted(given) for given in network.inputs):
         made.lead, made.sizes[DOTS] = names.exactly("lead"), names.exactly(batch_name(network))
     known: dict[str, str] = {}
-    for index, (expression, written) in (bound or {}).items():
-        made.sizes[index], known[index] = names.fresh(index), written
-        made.lines.append(f"{made.sizes[index]} = {expression}")
+    for leg, (expression, written) in (bound or {}).items():
+        made.sizes[leg], known[leg] = names.fresh(leg), written
+        made.lines.append(f"{made.sizes[leg]} = {expression}")
     for given in network.inputs:
         made.lines += _check(network, given, made.parameters[given.name], indent)
         made.lines += _sizes(network, given, made, known, indent)

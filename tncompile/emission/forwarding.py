@@ -96,11 +96,16 @@ def _scope(network: TensorNetwork, names: Names, arguments: Arguments, members: 
 def _choice(chosen: Dispatch, calls: dict[str, str]) -> list[str]:
     """Which method runs: one for compilers, else by mode and batch size."""
     lines = [COMPILING, *indented([calls[chosen.whole]])]
-    if chosen.training == chosen.inference:
+    if _ways(chosen.training) == _ways(chosen.inference):
         return lines + _by_size(chosen.inference, chosen.size, calls, INDENT)
     lines.append("if torch.is_grad_enabled():")
     lines += indented(_by_size(chosen.training, chosen.size, calls, INDENT + 4))
     return lines + _by_size(chosen.inference, chosen.size, calls, INDENT)
+
+
+def _ways(cases: Sequence[Case]) -> list[tuple[str, int | None]]:
+    """What runs at which sizes, whatever the reasons."""
+    return [(case.method, case.up_to) for case in cases]
 
 
 def _by_size(cases: Sequence[Case], size: str, calls: dict[str, str], indent: int) -> list[str]:

@@ -21,11 +21,10 @@ from tncompile.emission.naming import Members, Names, class_name, stackable
 from tncompile.emission.operations import Scope
 from tncompile.emission.resetting import write_estimate, write_functions, write_reset_parameters
 from tncompile.emission.sharding import Sharded
+from tncompile.emission.sharding_functions import whole_members, write_local_functions
 from tncompile.emission.sharding_source import (
     IMPORTS,
-    whole_members,
     write_attribute,
-    write_local_functions,
     write_sharded_forward,
     write_style,
 )

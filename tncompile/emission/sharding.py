@@ -148,6 +148,12 @@ def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
         yield ShardingError(
             f"`{leg}` has size 1: there is nothing to split", "one entry", OTHER_LEG
         )
+    if network.name in TAKEN:
+        yield ShardingError(
+            f"the class `{network.name}` would hide torch's, which a split needs",
+            f"in a network called `{network.name}`",
+            "give the network another name",
+        )
     if network.output.log:
         yield ShardingError(
             f"the output of {network.target} is a sign and a logarithm, which ranks cannot share",
@@ -160,6 +166,11 @@ def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
 
 
 OTHER_LEG = "split another leg"
+
+TAKEN = frozenset(
+    {"DTensor", "DeviceMesh", "ParallelStyle", "Partial", "Placement", "Replicate", "Shard"}
+)
+"""What the emitted file calls by the name that torch gave it."""
 
 
 def _problems_of_inputs(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Literal
 
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.assessing import Way, measure_of
+from tncompile.planning.assessing import Assessor, Way, measure_of
 from tncompile.planning.candidates import MATERIALIZE
 from tncompile.planning.costing import Mode
 from tncompile.planning.crossing import CLEARLY
@@ -83,7 +83,20 @@ def choose(field: Field) -> ContractionPlan:
     for mode in goal.modes:
         known = tuple(one.way for found in held.values() for one in found)
         held[mode] = predicted_ranges(field, mode, known)
+    if straight:
+        whole = _alike(assessor, whole, held[main], goal)
     return assemble(field, held, whole, lambda *given: _reason(field, *given))
+
+
+def _alike(assessor: Assessor, whole: Way, held: tuple[Range, ...], goal: Goal) -> Way:
+    """What runs in parts, all at once instead, where that is about as fast as `whole`."""
+    chosen = next(one.way for one in held if goal.middle in one.batches)
+    other = replace(chosen, strategy=replace(chosen.strategy, rows=0))
+    best = assessor.assess(whole, goal.middle, goal.modes[0])
+    one = assessor.assess(other, goal.middle, goal.modes[0])
+    near = measure_of(one, goal.minimize) <= CLEARLY * measure_of(best, goal.minimize)
+    fits = goal.memory_limit is None or one.peak <= goal.memory_limit
+    return other if near and fits else whole
 
 
 def assemble(
@@ -110,7 +123,7 @@ def assemble(
         variants=tuple(
             _variant(field, mode, one, reason(mode, one, other))
             for mode, found in held.items()
-            for one, other in _neighbors(found)
+            for one, other in _neighbors(_without_loops_of_one(found, bare))
         ),
         whole=_variant(field, main, everywhere, "everything at once"),
         tuned=tuned,
@@ -121,6 +134,23 @@ def assemble(
             for one in _extremes(field, mode, size)
         ),
     )
+
+
+def _without_loops_of_one(held: tuple[Range, ...], bare: Way) -> tuple[Range, ...]:
+    """Batches that fit into one part run all at once where that is in the source in any case."""
+    found: list[Range] = []
+    above = 0
+    for one in held:
+        rows = one.way.strategy.rows
+        small = tuple(size for size in one.batches if size <= rows)
+        large = tuple(size for size in one.batches if size > rows)
+        at_once = replace(one.way, strategy=replace(one.way.strategy, rows=0))
+        if rows > above and small and large and at_once.key == bare.key:
+            found.append(Range(bare, small, rows))
+            one = replace(one, batches=large)
+        found.append(one)
+        above = one.up_to or 0
+    return tuple(found)
 
 
 def _neighbors(held: tuple[Range, ...]) -> list[tuple[Range, Range | None]]:
@@ -217,6 +247,8 @@ def _reason(field: Field, mode: Mode, held: Range, other: Range | None) -> str:
 def explained(field: Field, held: Range, other: Range | None, price: Price, how: str) -> str:
     """`halves at 2, 16 rows at a time: predicted 1.9 ms at 64, where another layout takes 2.6`."""
     size = _planned(field.goal, held.batches)
+    if size not in field.goal.wanted and other is not None and other.batches < held.batches:
+        size = held.batches[-1]  # what sets it apart from smaller batches shows at the largest
     words = way_text(held.way.names, held.way.strategy)
     at = f" at {size:,}" if field.assessor.leading is not None else ""
     text = f"{words}: {how} {seconds_text(price(held.way, size))}{at}"
