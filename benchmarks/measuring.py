@@ -83,7 +83,7 @@ def repeats_for(call: Callable[[], object], least: float = LEAST_SECONDS) -> tup
     """How many calls make one sample, and about how long one call is; this warms up as well."""
     once = seconds(call, 1)
     if once > LAGGING:
-        return 1, min(once, seconds(call, 1))
+        return 1, once if once > 10 * LAGGING else min(once, seconds(call, 1))
     once = min(seconds(call, 1) for _ in range(3))
     repeats = max(1, round(least / max(once, 1e-7)))
     return repeats, min(once, seconds(call, repeats)) if repeats > 1 else once

@@ -18,7 +18,7 @@ from benchmarks.measuring import (
     inference,
     matmul_flops,
     relative_error,
-    seconds,
+    repeats_for,
     shuffled_rounds,
     training,
 )
@@ -230,7 +230,7 @@ def shortlist(
 ) -> list[tuple[Entrant, Callable[[], object]]]:
     """Everybody, but of the versions by hand only those that may turn out the fastest."""
     quick = {
-        entrant.name: min(seconds(call, 1) for _ in range(3))
+        entrant.name: repeats_for(call)[1]
         for entrant, call in entrants
         if entrant.kind is Kind.HAND
     }

@@ -16,7 +16,7 @@ from benchmarks.contenders.equations import Equation, equations
 from benchmarks.contract import Contender, Kind, Network, Parameters, Workload, features, in_order
 
 LIBRARY = "std/linear.tn"
-TOO_MUCH = 2.5
+TOO_MUCH = 1.6
 """A version by hand with so many times the least multiply-adds is not run."""
 NO_CLASSIFIER = "TensorKrowch contracts products of vectors or matrix product states, no vector"
 

@@ -164,8 +164,8 @@ class Tree(nn.Module):
             # search (combo) takes 299 µs
             if B <= 456:
                 return self._contract(x, lead, B)
-            # search (combo): predicted 379 µs at 512, where levels down to 4, inputs first, equal
-            # steps together takes 383 µs
+            # search (combo): predicted 753 µs at 4,096, where levels down to 4, inputs first, equal
+            # steps together takes 1.12 ms
             return self._contract_above_456(x, lead, B)
         # levels down to 4: predicted 65.3 µs at 64, where search (combo) takes 83.9 µs
         if B <= 1184:
