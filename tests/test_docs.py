@@ -61,7 +61,7 @@ def test_the_readme_shows_the_example() -> None:
 
 def test_source_in_the_readme_is_what_is_emitted(request: pytest.FixtureRequest) -> None:
     source = readme_architecture().source(batch=64)
-    forward = source[source.index("    def forward(") : source.index("    @torch.inference_mode")]
+    forward = source[source.index("    def forward(") : source.index("\n    @torch.inference_mode")]
     hold("README.md", "py", forward, request.config.getoption("--update-golden"))
 
 
