@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.contract import Mode
+from benchmarks.neighbors import QUIET
 from benchmarks.results import Measurement, Results
 from benchmarks.summary import (
     Case,
@@ -80,7 +81,7 @@ def report(
         "`make bench` runs a part of it in about five minutes, `make bench-full` all of it.",
         METHOD,
         machine(results),
-        *section("## In short", in_short(held)),
+        *section("## In short", [*in_short(held), *disturbed(held)]),
         *([f"![Speed-up against the best peer]({plot})"] if plot else []),
         *section("## All cases", overview(held)),
         *section("## Against the targets", targets(held)),
@@ -132,6 +133,12 @@ def in_short(held: Sequence[Case]) -> list[str]:
             if found
         ]
     return lines
+
+
+def disturbed(held: Sequence[Case]) -> list[str]:
+    """How many cases other processes took part in."""
+    count = sum(case.module.others > QUIET for case in held)
+    return [f"- other processes disturbed {count} of {len(held)} cases"] if count else []
 
 
 def overview(held: Sequence[Case]) -> list[str]:
@@ -315,6 +322,8 @@ def everybody(held: Sequence[Case], notes: Mapping[str, str]) -> list[str]:
             if not m.compiled
         ]
         title = f"### {case.title}, batch {case.batch:,}, {case.mode}"
+        if case.module.others > QUIET:
+            title += f" (other processes used {case.module.others:.1f} cores)"
         note = notes.get(case.workload)
         lines += [title, "", *([f"{note[0].upper()}{note[1:]}.", ""] if note else [])]
         lines += [*table(header, rows), ""]

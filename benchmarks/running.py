@@ -13,6 +13,7 @@ from benchmarks import emitted
 from benchmarks.contract import Contender, Kind, Loaded, Mode, Run, UnavailableError, Workload
 from benchmarks.measuring import (
     Step,
+    Timing,
     as_parameters,
     gemm_rate,
     gradients_in,
@@ -25,6 +26,7 @@ from benchmarks.measuring import (
     training,
 )
 from benchmarks.memory import peak_allocated
+from benchmarks.neighbors import PATIENCE, QUIET, now, others, wait_for_quiet
 from benchmarks.results import Measurement, Omission
 
 OUTPUT_TOLERANCE = 2e-4
@@ -44,6 +46,8 @@ class Effort:
     memory: bool = True
     bfloat16: bool = True
     compiled: bool = False
+    tries: int = 3
+    patience: float = PATIENCE
     square: int = 2048
     """Rows of the matrix product whose rate is the measure."""
 
@@ -315,6 +319,24 @@ def prepare(
     return checked, call
 
 
+def quietest(steps: Sequence[Step], effort: Effort) -> tuple[float, dict[str, Timing], float]:
+    """The rate of a large product, the times, and how many cores others used: of several tries."""
+    best: tuple[float, dict[str, Timing], float] | None = None
+    for _ in range(effort.tries):
+        wait_for_quiet(effort.patience)
+        since = now()
+        before = gemm_rate(effort.square)
+        times = shuffled_rounds(steps, effort.budget)
+        rate = max(before, gemm_rate(effort.square))
+        found = (rate, times, others(since))
+        if best is None or found[2] < best[2]:
+            best = found
+        if best[2] < QUIET:
+            break
+    assert best is not None
+    return best
+
+
 def measured(
     workload: Workload,
     batch: int,
@@ -329,9 +351,7 @@ def measured(
     own = next((e for e, _ in entrants if e.kind is Kind.OURS and not e.compiled), None)
     if own and batch == 1 and mode is Mode.INFERENCE:
         steps.append(Step(bare, emitted.bare_products(own.run, tuple(inputs))))
-    before = gemm_rate(effort.square)
-    times = shuffled_rounds(steps, effort.budget)
-    rate = max(before, gemm_rate(effort.square))
+    rate, times, disturbance = quietest(steps, effort)
     made = []
     for entrant, call in entrants:
         taken = times[entrant.name]
@@ -355,6 +375,7 @@ def measured(
                 entrant.low,
                 times[bare].median if bare in times and entrant is own else None,
                 entrant.compiled,
+                disturbance,
             )
         )
     return made

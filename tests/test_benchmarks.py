@@ -25,6 +25,7 @@ from benchmarks.contract import (
     in_sequence,
 )
 from benchmarks.measuring import settle_allocator, shuffled_rounds
+from benchmarks.neighbors import now, others, wait_for_quiet
 from benchmarks.orderstudy import STUDIES, multiply_adds, timed, trees
 from benchmarks.reporting import rank_correlation, report
 from benchmarks.results import Measurement, Omission, Results, ToolSpeed, machine, read, write
@@ -34,7 +35,7 @@ from benchmarks.toolspeed import cotengra_alone, tool_speed
 from benchmarks.workloads import ALL
 from benchmarks.workloads.linear import by_hand, tensor_train
 
-EFFORT = Effort(0.0, square=64)
+EFFORT = Effort(0.0, tries=1, patience=0.0, square=64)
 INSTALLED = (Kind.OURS, Kind.HAND, Kind.DENSE)
 
 
@@ -180,6 +181,13 @@ def test_workloads_have_their_own_names() -> None:
     for workload in ALL:
         assert set(workload.quick) <= set(workload.batches)
         assert any(c.kind is Kind.HAND for c in workload.contenders)
+
+
+def test_neighbors() -> None:
+    since = now()
+    sum(range(200_000))
+    assert others(since) >= 0
+    wait_for_quiet(patience=0.0, window=0.0)
 
 
 def test_rounds() -> None:
