@@ -37,7 +37,7 @@ from tncompile.planning.layouts import strategies
 from tncompile.planning.machine import MachineProfile, find_profile
 from tncompile.planning.problem import runtime_sizes, state
 from tncompile.planning.search import EFFORTS
-from tncompile.planning.tracing import trace
+from tncompile.planning.tracing import passed_on, trace
 
 MODES = ("inference", "training")
 
@@ -179,7 +179,8 @@ def inputs(network: TensorNetwork, batch: int) -> Tensor:
         digits = [axis.length or 1 for axis in given.axes if axis.kind == "onehot"]
         return torch.randint(0, digits[0], (batch,), generator=generator)
     shape = [axis.size or axis.length or 1 for axis in given.axes if axis.kind != "dots"]
-    return torch.rand(batch, *shape, generator=generator)
+    drawn = torch.rand(batch, *shape, generator=generator)
+    return drawn.requires_grad_(given.name in passed_on(network))
 
 
 def runners(module: nn.Module, x: Tensor) -> dict[str, Callable[[], object]]:
@@ -194,8 +195,8 @@ def runners(module: nn.Module, x: Tensor) -> dict[str, Callable[[], object]]:
         return result
 
     def step() -> None:
-        for parameter in held:
-            parameter.grad = None
+        for leaf in (*held, x):
+            leaf.grad = None
         torch.autograd.backward([module(x)], [gradient])
 
     return {"inference": forward, "training": step}

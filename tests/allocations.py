@@ -23,10 +23,14 @@ def peak_allocated(action: Callable[[], object]) -> int:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))
         events = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
+    sizes: dict[int, int] = {}  # by address; what was there before is freed uncounted
     live = peak = 0
     memory = [event for event in events if event.get("name") == "[memory]"]
     for event in sorted(memory, key=lambda event: event["ts"]):
-        live += event["args"]["Bytes"]
+        size, address = event["args"]["Bytes"], event["args"]["Addr"]
+        if size > 0:
+            sizes[address] = size
+        live += size if size > 0 else -sizes.pop(address, 0)
         peak = max(peak, live)
     return peak
 

@@ -226,8 +226,9 @@ def _apply(
             return names[source][(*[slice(None)] * axis, slice(start, stop, step))]
         case Select(_, source, axis, position):
             return names[source].select(axis, position)
-        case MatMul(_, left, right):
-            return names[left] @ names[right]
+        case MatMul(_, left, right, bias):
+            product = names[left] @ names[right]
+            return product if bias is None else product + names[bias]
         case Multiply(_, left, right):
             return names[left] * names[right]
         case Add(_, left, right):

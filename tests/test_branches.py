@@ -122,6 +122,10 @@ def test_a_batch_invariant_module_runs_one_program() -> None:
     assert not module.fold().batch_invariant
 
 
+LAYOUT = {"aten.view.default", "aten.clone.default", "aten._unsafe_view.default"}
+"""Operations that compute nothing."""
+
+
 class _Operations(TorchDispatchMode):
     """Records the names of all operations."""
 
@@ -152,7 +156,8 @@ def test_batch_invariance_is_the_same_operations_in_the_same_order(fold: bool) -
     for batch in (1, 7, 64, 128):
         with _Operations() as mode:
             rows.append(module(x[:batch]))
-        seen.append(mode.names)
+        # What is copied into another layout may be a view where there is one row.
+        seen.append([name for name in mode.names if name not in LAYOUT])
     assert all(names == seen[0] for names in seen)
     for row in rows:
         torch.testing.assert_close(row, rows[-1][: len(row)], rtol=0, atol=1e-5)

@@ -19,7 +19,7 @@ from tncompile.planning.candidates import candidates
 from tncompile.planning.ghosts import viewed_strides
 from tncompile.planning.problem import runtime_sizes, state
 from tncompile.planning.search import EFFORTS
-from tncompile.planning.tracing import trace
+from tncompile.planning.tracing import passed_on, trace
 
 TEXT = """
 network MPO(ins: int[n], outs: int[n], rank: int) {
@@ -152,8 +152,9 @@ def spec() -> tncompile.Spec:
 
 
 def random_inputs(network: TensorNetwork, cost: Cost) -> list[Tensor]:
-    """Inputs of the planned sizes."""
+    """Inputs of the planned sizes; those that another layer may have made want gradients."""
     made: list[Tensor] = []
+    through = passed_on(network)
     for given in network.inputs:
         shape: list[int] = []
         classes = 0
@@ -164,7 +165,8 @@ def random_inputs(network: TensorNetwork, cost: Cost) -> list[Tensor]:
                 shape.append(axis.length)
             else:
                 shape.append(cost.sizes[axis.indices[0]])
-        made.append(torch.randint(0, classes, shape) if classes else torch.randn(shape))
+        drawn = torch.randint(0, classes, shape) if classes else torch.randn(shape)
+        made.append(drawn.requires_grad_(given.name in through))
     return made
 
 
@@ -195,6 +197,8 @@ def test_emitted_modules_allocate_what_is_predicted(spec: tncompile.Spec, target
     assert close(cost.inference.peak_bytes or 0, held + peak_allocated(forward))
     training_step()
     module.zero_grad()
+    for x in inputs:
+        x.grad = None
     assert close(cost.training.peak_bytes or 0, held + peak_allocated(training_step))
 
 
@@ -213,12 +217,14 @@ def test_every_candidate_allocates_what_is_predicted(name: str) -> None:
     """Good plans and bad ones: the prediction must not be right for the winners only."""
     network = NETWORKS[name]
     terms, runtime = operands(network), runtime_sizes(network, 32, {})
-    problem = state(network, terms, runtime)
+    problem, through = state(network, terms, runtime), passed_on(network)
     for candidate in candidates(network, terms, problem, EFFORTS["fast"]):
         program = tncompile.lowering.lower(network, candidate.tree, sizes=runtime)
         parameters = {p.key: torch.randn(p.shape, requires_grad=True) for p in network.parameters}
         inputs = {
-            one.name: torch.randn([axis.length or 32 for axis in one.axes])
+            one.name: torch.randn(
+                [axis.length or 32 for axis in one.axes], requires_grad=one.name in through
+            )
             for one in network.inputs
         }
         held = held_bytes([*parameters.values(), *inputs.values()])

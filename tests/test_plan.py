@@ -72,7 +72,12 @@ def test_what_is_minimized() -> None:
 
 
 def test_memory_limit() -> None:
-    least = plan(MPO, batch=64, minimize="memory").main.cost.peak_bytes
+    lean = plan(MPO, batch=64, minimize="memory").main.cost.peak_bytes
+    assert plan(MPO, batch=64, memory_limit=lean).main.cost.peak_bytes <= lean
+    with pytest.raises(NoPlanError, match="at least") as caught:
+        plan(MPO, batch=64, memory_limit=1)
+    least = int(str(caught.value).split("at least ")[1].split(" bytes")[0].replace(",", ""))
+    assert least < lean
     assert plan(MPO, batch=64, memory_limit=least).main.cost.peak_bytes == least
     with pytest.raises(NoPlanError, match="at least"):
         plan(MPO, batch=64, memory_limit=least - 1)

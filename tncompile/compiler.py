@@ -223,5 +223,5 @@ def lower_sharded(network: TensorNetwork, planned: ContractionPlan, leg: str) ->
     sharding = split_leg(network, leg)
     whole = planned.whole
     sizes = {**planned.sizes, leg: sharding.size}
-    strategy = replace(whole.strategy, rows=0)
+    strategy = whole.strategy.at_once
     return Sharded(sharding, lower(sharding.opened, whole.tree, strategy, sizes=sizes))

@@ -224,4 +224,5 @@ def _row(
         else:
             names.append(f"[{side - len(tree.operands) + 1}]")
     kept = ", ".join(compact(step.legs)) or "a number"
-    return f"[{number + 1}] {names[0]} · {names[1]}", kept
+    picked = ", looked up" if step.lookups else ""
+    return f"[{number + 1}] {names[0]} · {names[1]}", kept + picked

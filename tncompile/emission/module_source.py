@@ -17,6 +17,7 @@ from tncompile.emission.folded import folded, write_fold, write_folded_class
 from tncompile.emission.forwarding import given_text, needs_like, write_forward
 from tncompile.emission.generated import Declared, GeneratedModule
 from tncompile.emission.initialization import Estimate, Initialization
+from tncompile.emission.looping import RERUN, RERUN_IMPORTS
 from tncompile.emission.naming import Members, Names, class_name, stackable
 from tncompile.emission.operations import Scope
 from tncompile.emission.resetting import write_estimate, write_functions, write_reset_parameters
@@ -149,10 +150,14 @@ def emit(
     ]
     written = [line for block in blocks if block for line in ("", "", *block)]
     imports = ["import torch", "from torch import Tensor, nn"]
+    standard = ["import math"] if any("math." in line for line in written) else []
     if sharded is not None:
         imports += IMPORTS
-    if any("math." in line for line in written):
-        imports = ["import math", "", *imports]
+    if _runs_again(programs):
+        standard.append(RERUN_IMPORTS[0])
+        imports.append(RERUN_IMPORTS[1])
+    if standard:
+        imports = [*standard, "", *imports]
     lines = [*write_header(network, plan), "", *imports, *written]
     return GeneratedModule("\n".join(lines) + "\n", name, _declared(members), branching)
 
@@ -166,9 +171,16 @@ def _functions(network: TensorNetwork, programs: tuple[TensorProgram, ...]) -> l
     if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
         found.append(BROADCAST)
     found += [text for kind, text in HELPERS.items() if kind in used]
+    if _runs_again(programs):
+        found.append(RERUN)
     if network.output.log:
         found.append(LOG)
     return [text.splitlines() for text in found]
+
+
+def _runs_again(programs: tuple[TensorProgram, ...]) -> bool:
+    """Whether the backward pass of some program runs parts of it again."""
+    return any(program.loop is not None and program.loop.recompute for program in programs)
 
 
 def _write_repr(network: TensorNetwork) -> list[str]:

@@ -132,6 +132,9 @@ def expression(
             return Text(f"{read(source)}[{':, ' * axis}{_span(start, stop, step)}]")
         case Select(_, source, axis, position):
             return Text(f"{read(source)}[{':, ' * axis}{position}]")
+        case MatMul(name, left, right, str(bias)):
+            kind = "addmm" if len(program.values[name].shape) == 2 else "baddbmm"
+            return Text(f"torch.{kind}(", (read(bias), read(left), read(right)), ")")
         case MatMul(name, left, right):
             kind = "mm" if len(program.values[name].shape) == 2 else "bmm"
             return Text(f"torch.{kind}(", (read(left), read(right)), ")")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 MADE = frozenset({"result", "results", "log"})
-READ = frozenset({"source", "sources", "left", "right", "table", "ids", "major", "minor"})
+READ = frozenset({"source", "sources", "left", "right", "bias", "table", "ids", "major", "minor"})
 NAMES = MADE | READ
 """The fields of operations that hold names of values."""
 
@@ -59,10 +59,10 @@ def renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
     changed: dict[str, str | tuple[str, ...]] = {}
     for field in fields(operation):
         if field.name in NAMES:
-            held: str | tuple[str, ...] = getattr(operation, field.name)
+            held: str | tuple[str, ...] | None = getattr(operation, field.name)
             if isinstance(held, str):
                 changed[field.name] = names.get(held, held)
-            else:
+            elif held is not None:
                 changed[field.name] = tuple(names.get(name, name) for name in held)
     made = replace(instance, **changed)
     assert isinstance(made, Operation)
@@ -89,8 +89,10 @@ def straightened(program: TensorProgram) -> TensorProgram:
 
 
 def without_hooks(program: TensorProgram) -> TensorProgram:
-    """The same program for where no gradient of a parameter is wanted: none is settled."""
-    return _without(program, (Settle,))
+    """The same program for where no gradient of a parameter is wanted: none is settled, no part
+    is run again."""
+    loop = None if program.loop is None else replace(program.loop, recompute=False)
+    return _without(replace(program, loop=loop), (Settle,))
 
 
 def _without(

@@ -338,6 +338,8 @@ class _Printer:
         if self.loop is None:
             names = self.scope.names
             self.loop = LoopText(loop, names.fresh("parts"), names.fresh("n"), self.lines)
+            if loop.recompute:
+                self._pass(self.loop)
             self.scope = replace(self.scope, sizes={**self.scope.sizes, loop.part: self.loop.size})
             self.lines = []
             self.indent += len(TAB)
@@ -347,6 +349,17 @@ class _Printer:
         self._own(operation.result, target)
         self.loop.cut(source, target, operation.axis, self._comment(operation.result))
         self.loop.dead += dead
+
+    def _pass(self, loop: LoopText) -> None:
+        """Make what turns read from before the loop parameters of the function of a turn."""
+        loop.function = self.scope.names.fresh("part")
+        for step in self.program.steps[: loop.loop.start]:
+            for name in results(step.operation):
+                if name in self.repeated:
+                    text = self.texts[name]
+                    target = text if text.isidentifier() else self.alive.fresh(name)
+                    loop.given[target] = text
+                    loop.outside[name], self.texts[name] = text, target
 
     def _join(self, step: Step) -> None:
         """The end of the loop: what was made is kept in each turn, and joined after the last."""
@@ -358,6 +371,7 @@ class _Printer:
             self._settle(operation.source)
             text = self.read(operation.source)
         dead = [*self._dead(step), *loop.dead]
+        self.texts |= loop.outside
         self.indent -= len(TAB)
         self.lines = loop.lines(text, self.lines, indent=self.indent)
         self.loop = None
@@ -365,6 +379,10 @@ class _Printer:
         joined = Text(f"torch.cat({loop.parts}{f', dim={operation.axis}' * bool(operation.axis)})")
         self._line(target, joined, self._comment(operation.result))
         deleted = self.alive.drop(dead, target)
+        if loop.function:  # what turns make is gone with the function
+            steps = (self.program.steps[k] for k in self.body)
+            local = {self.texts.get(name) for held in steps for name in results(held.operation)}
+            deleted = [name for name in deleted if name not in local]
         if self.position + 1 < len(self.program.steps):
             self.lines.append(f"del {', '.join([loop.parts, *deleted])}")
         self.scope.names.release(loop.parts)

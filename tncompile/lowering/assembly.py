@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
-from tncompile.lowering.layout import Run, contiguous, elementwise_strides, merged, runs
+from tncompile.lowering.layout import (
+    Run,
+    along_nothing,
+    contiguous,
+    elementwise_strides,
+    merged,
+    runs,
+)
 from tncompile.lowering.liveness import Noted, Parts, finished
 from tncompile.lowering.program import (
     Add,
@@ -36,6 +43,7 @@ from tncompile.lowering.program import (
     Value,
     View,
     product,
+    results,
 )
 from tncompile.network.model import TensorNetwork
 
@@ -199,7 +207,7 @@ class Assembler:
         if shape == self.values[base].shape:
             return replace(self.values[base], axes=axes)
         name = self.fresh(source.name)
-        strides = tuple(part[1] for part in parts if part is not None)
+        strides = along_nothing(shape, tuple(part[1] for part in parts if part is not None))
         self._viewed[name] = base
         made = replace(source, name=name, axes=axes, shape=shape, strides=strides)
         return self.add(View(name, base), made)
@@ -389,6 +397,29 @@ class Assembler:
         name = self.fresh("t")
         axes = (*left.axes[:-1], right.axes[-1])
         return self.add(MatMul(name, left.name, right.name), self.value(name, axes, (left, right)))
+
+    def product_of(self, source: Value) -> Value | None:
+        """The matrix product, without bias, that a value is or is a reshaped view of."""
+        base = self._viewed.get(source.name, source.name)
+        for operation, _, _ in reversed(self._steps):
+            if base in results(operation):
+                plain = isinstance(operation, MatMul) and operation.bias is None
+                return self.values[base] if plain else None
+        return None
+
+    def with_bias(self, made: Value, bias: Value) -> Value:
+        """A matrix product made anew, with a bias that broadcasts to it; nothing reads the old."""
+        for operation, contraction, note in self._steps:
+            if isinstance(operation, MatMul) and operation.result == made.name:
+                held = self.contraction, self.note
+                self.contraction, self.note = contraction, note
+                name = self.fresh("t")
+                given = (self.values[operation.left], self.values[operation.right], bias)
+                again = replace(operation, result=name, bias=bias.name)
+                value = self.add(again, self.value(name, made.axes, given))
+                self.contraction, self.note = held
+                return value
+        raise KeyError(made.name)
 
     def elementwise(self, kind: type[Multiply] | type[Add], left: Value, right: Value) -> Value:
         """Product or sum of two values of equal rank; axes over nothing broadcast."""

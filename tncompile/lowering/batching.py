@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tncompile.network.contraction import Contraction, ContractionTree, Operand
+from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
 from tncompile.network.model import TensorNetwork
 
 LONG = 64
@@ -95,7 +95,7 @@ class _Grouping:
         )
         left, right = sides
         number: dict[str, int] = {}
-        for leg in (*self._legs[left], *self._legs[right]):
+        for leg in (*self._legs[left], *self._legs[right], *step.legs):
             number.setdefault(leg, len(number))
         kept = tuple(sorted(number[leg] for leg in step.legs))
         order = tuple(number[leg] for leg in step.legs)
@@ -103,7 +103,8 @@ class _Grouping:
             tuple(number[leg] for leg in self._legs[side]) + self._lookups(side, number)
             for side in sides
         )
-        return left, right, (self._shape(left), self._shape(right), pattern, kept, order)
+        picked = self._picked(step.lookups, number)
+        return left, right, (self._shape(left), self._shape(right), pattern, kept, order, picked)
 
     def _shape(self, side: int) -> tuple[str, tuple[str, ...]]:
         """What kind of operand it is, and its sizes in order of legs (names at run time)."""
@@ -134,15 +135,15 @@ class _Grouping:
             return ()
         operand: Operand = self._tree.operands[side]
         tensor = self._network.tensors[operand.tensor]
-        legs = {leg: k for k, leg in enumerate(tensor.legs)}
+        return self._picked(operand.lookups, {leg: k for k, leg in enumerate(tensor.legs)})
+
+    def _picked(
+        self, lookups: tuple[Lookup, ...], place: Mapping[str, int]
+    ) -> tuple[tuple[object, ...], ...]:
+        """Which indices are looked up, by which digits of which input."""
         return tuple(
-            (
-                legs[lookup.index],
-                lookup.divisor,
-                lookup.size,
-                self._network.tensors[lookup.ids].source,
-            )
-            for lookup in operand.lookups
+            (place[one.index], one.divisor, one.size, self._network.tensors[one.ids].source)
+            for one in lookups
         )
 
     def _where(self, side: int) -> Origin:

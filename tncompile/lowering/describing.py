@@ -35,7 +35,8 @@ def describe_program(program: TensorProgram) -> str:
     loop = program.loop
     for number, step in enumerate(program.steps):
         if loop is not None and number == loop.start:
-            lines.append(f"for every {loop.rows} of {_extent(Extent(1, (loop.index,)))}:")
+            again = ", made again by the backward pass" if loop.recompute else ""
+            lines.append(f"for every {loop.rows} of {_extent(Extent(1, (loop.index,)))}{again}:")
         if loop is not None and number == loop.stop:
             lines.append("after that:")
         made = ", ".join(

@@ -46,13 +46,17 @@ class EqualValues:
 
     def _key(self, step: Contraction) -> Key:
         ours, theirs = self._legs[step.left], self._legs[step.right]
-        place = {leg: k for k, leg in enumerate((*ours, *theirs))}
+        place: dict[str, int | str] = {leg: k for k, leg in enumerate((*ours, *theirs))}
+        looked_up = tuple(
+            (place[one.index], one.ids, one.divisor, one.size) for one in step.lookups
+        )
         return (
             self._number[step.left],
             self._number[step.right],
             tuple(place[leg] for leg in (*ours, *theirs)),
-            tuple(place[leg] for leg in step.legs),
+            tuple(place.get(leg, leg) for leg in step.legs),  # run-time legs come with ids
             self._pattern(step.legs),
+            looked_up,
         )
 
     def _give(self, key: Key) -> None:

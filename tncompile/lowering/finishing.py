@@ -1,4 +1,8 @@
-"""The end of a program: axes in the order of the output, biases added, groups flattened and cut."""
+"""The end of a program: axes in the order of the output, biases added, groups flattened and cut.
+
+What is returned is row major, as of any other layer: a view in another order would leave the copy
+to whoever reads it next.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ def finish(assembler: Assembler, result: Value) -> Value:
         if axis.width is not None and axis.width != axis.size:
             kept = assembler.pseudo("|", axis.width)
             value = assembler.cut(value, position, range(axis.width), kept)
-    return value
+    return assembler.contiguous(value)
 
 
 def _biased(assembler: Assembler, value: Value, bias: Bias, grouped: Axes) -> Value:
@@ -47,13 +51,36 @@ def _biased(assembler: Assembler, value: Value, bias: Bias, grouped: Axes) -> Va
         Weight(name, parameter.key), assembler.value(name, bias.axes, parametric=True)
     )
     held = {index for axis in bias.axes for index in axis}
+    made = assembler.product_of(value)
+    if made is not None and all(set(axis) <= held or not set(axis) & held for axis in made.axes):
+        return _within_product(assembler, made, assembler.split(loaded), grouped)
     whole = all(set(axis) <= held or not set(axis) & held for axis in grouped)
     axes = grouped if whole else tuple((index,) for axis in grouped for index in axis)
     covered = tuple(axis if set(axis) <= held else () for axis in axes)
     # A bias with groups of its own is split first; size-1 indices stay named on both sides.
     flat = assembler.view(loaded, tuple((index,) for axis in bias.axes for index in axis))
-    order = [index for axis in covered for index in axis]
-    moved = assembler.permute(flat, tuple(flat.axes.index((index,)) for index in order))
-    shaped = assembler.view(moved, covered)
+    shaped = _covering(assembler, flat, covered)
     total = assembler.elementwise(Add, assembler.view(value, axes), shaped)
     return assembler.view(total, grouped)
+
+
+def _within_product(assembler: Assembler, made: Value, bias: Value, grouped: Axes) -> Value:
+    """The last product with a bias (split) added in the same call, as the output groups it.
+
+    A sum of its own would read and write the output once more, and take memory for a second one.
+    """
+    held = {index for axis in bias.axes for index in axis}
+    covered = tuple(axis if held.issuperset(axis) else () for axis in made.axes)
+    while covered and not covered[0]:
+        covered = covered[1:]  # broadcasts by itself
+    total = assembler.with_bias(made, _covering(assembler, bias, covered))
+    carried = {index for axis in made.axes for index in axis}
+    axes = tuple(tuple(index for index in axis if index in carried) for axis in grouped)
+    return replace(assembler.view(total, axes), axes=grouped)
+
+
+def _covering(assembler: Assembler, flat: Value, covered: Axes) -> Value:
+    """A split bias over these axes; those over nothing broadcast."""
+    order = [index for axis in covered for index in axis]
+    moved = assembler.permute(flat, tuple(flat.axes.index((index,)) for index in order))
+    return assembler.view(moved, covered)

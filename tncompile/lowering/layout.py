@@ -76,6 +76,19 @@ def _covers(stride: Extent, length: Extent) -> bool:
     return stride.factor >= length.factor
 
 
+def along_nothing(shape: tuple[Extent, ...], strides: tuple[Extent, ...]) -> tuple[Extent, ...]:
+    """Strides of a view; an axis of length 1 has that of all behind it, as torch gives it.
+
+    It leads nowhere, but elementwise results are laid out by comparing strides.
+    """
+    found: list[Extent] = []
+    behind = ONE
+    for length, stride in zip(reversed(shape), reversed(strides), strict=True):
+        found.append(behind if length == ONE else stride)
+        behind = found[-1] * length
+    return tuple(reversed(found))
+
+
 def elementwise_strides(
     shape: tuple[Extent, ...], operands: tuple[Value, ...], sizes: Mapping[str, int]
 ) -> tuple[Extent, ...]:

@@ -21,6 +21,7 @@ from tncompile.lowering.program import (
     Value,
     Weight,
 )
+from tncompile.network.contraction import Lookup as Digits
 from tncompile.network.contraction import Operand
 from tncompile.network.model import Axis, Tensor
 
@@ -51,7 +52,7 @@ class Leaves:
         if tensor.role == "input":
             return self._picked(self._slice(tensor), operand)
         value = self._weights((tensor,))
-        return self._looked_up(value, (operand,), "", stacked=False)
+        return self.pick(value, (operand.lookups,))
 
     def stack(self, operands: tuple[Operand, ...], index: str) -> Value:
         """Equal operands as one split value with the legs of the first, stacked along `index`.
@@ -63,7 +64,7 @@ class Leaves:
             return self._stacked_slices(tensors, index)
         one = len({(tensor.source, tensor.conjugate) for tensor in tensors}) == 1
         value = self._weights(tensors[:1] if one else tensors, index)
-        return self._looked_up(value, operands, index, stacked=not one)
+        return self.pick(value, tuple(operand.lookups for operand in operands), index)
 
     # ── weights ────────────────────────────────────────────────────────────────────────────────
 
@@ -203,35 +204,34 @@ class Leaves:
         )
         return assembler.add(OneHot(made.name, ids.name, lookup.size), made)
 
-    def _looked_up(
-        self, table: Value, operands: tuple[Operand, ...], index: str, *, stacked: bool
-    ) -> Value:
-        """Rows of a weight by the digits of ids; members of a stack are numbered by `index`.
+    def pick(self, table: Value, given: tuple[tuple[Digits, ...], ...], index: str = "") -> Value:
+        """Rows of a table by the digits of ids: a parameter, or parameters merged.
 
-        A `stacked` table has a row for each member and digit.
+        `given` are the lookups of the table, or those of all members of a stack along `index`: then
+        a table that carries it has a row for each member and digit, one that lacks it is the same
+        for all.
         """
-        order = sorted(
-            range(len(operands[0].lookups)), key=lambda k: -operands[0].lookups[k].divisor
-        )
+        order = _order(given[0])
         if not order:
             return table
         assembler = self._assembler
+        stacked = (index,) in table.axes
         digits: list[tuple[Value, int]] = []
         runtime: dict[str, None] = dict.fromkeys([index] if stacked else [])
-        for run in _neighbors(operands, order):
-            ids = tuple(self._network.tensors[operand.lookups[run[-1]].ids] for operand in operands)
-            size = math.prod(operands[0].lookups[k].size for k in run)
-            value = self._digit(ids, operands[0].lookups[run[-1]].divisor, size, index)
+        for run in _neighbors(given, order):
+            ids = tuple(self._network.tensors[lookups[run[-1]].ids] for lookups in given)
+            size = math.prod(given[0][k].size for k in run)
+            value = self._digit(ids, given[0][run[-1]].divisor, size, index)
             digits.append((value, size))
             runtime.update((name, None) for axis in value.axes for name in axis)
         axes = tuple((name,) for name in runtime)
-        rows = tuple(operands[0].lookups[k].index for k in order)
+        rows = tuple(given[0][k].index for k in order)
         if stacked:
             rows = (index, *rows)
             member = assembler.value(
                 assembler.fresh("member"), ((index,), *((),) * (len(axes) - 1)), integer=True
             )
-            digits.insert(0, (assembler.add(Range(member.name, len(operands)), member), 0))
+            digits.insert(0, (assembler.add(Range(member.name, len(given)), member), 0))
         ids_value = self._mixed(digits, axes)
         rest = tuple(axis for axis in table.axes if axis[0] not in rows)
         arranged = assembler.arrange(table, (rows, *rest))
@@ -269,14 +269,27 @@ class Leaves:
         return value
 
 
-def _neighbors(operands: tuple[Operand, ...], order: list[int]) -> list[list[int]]:
-    """Lookups by falling divisor, neighboring digits of the same ids in one group."""
+def table_rows(lookups: tuple[Digits, ...]) -> tuple[str, ...]:
+    """The indices of a table that its rows are numbered by, the most significant first."""
+    return tuple(lookups[k].index for k in _order(lookups))
+
+
+def _order(lookups: tuple[Digits, ...]) -> list[int]:
+    """Lookups by ids, as these come first, and by falling divisor."""
+    places = list(dict.fromkeys(lookup.ids for lookup in lookups))
+    return sorted(
+        range(len(lookups)), key=lambda k: (places.index(lookups[k].ids), -lookups[k].divisor)
+    )
+
+
+def _neighbors(given: tuple[tuple[Digits, ...], ...], order: list[int]) -> list[list[int]]:
+    """Lookups in this order, neighboring digits of the same ids in one group."""
     runs: list[list[int]] = []
     for k in order:
         if runs and all(
-            held.lookups[runs[-1][-1]].ids == held.lookups[k].ids
-            and held.lookups[runs[-1][-1]].divisor == held.lookups[k].divisor * held.lookups[k].size
-            for held in operands
+            held[runs[-1][-1]].ids == held[k].ids
+            and held[runs[-1][-1]].divisor == held[k].divisor * held[k].size
+            for held in given
         ):
             runs[-1].append(k)
         else:

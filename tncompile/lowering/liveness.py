@@ -23,10 +23,11 @@ Noted = tuple[Operation, int | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A run-time index of which `rows` entries are done at a time."""
+    """A run-time index of which `rows` entries are done at a time; see `Loop` for `recompute`."""
 
     index: str
     rows: int
+    recompute: bool = False
 
     @property
     def name(self) -> str:
@@ -49,7 +50,7 @@ def finished(
     start, stop = 0, len(kept)
     if parts is not None:
         kept, start, stop = _around_loop(kept, values, parts)
-        loop = Loop(parts.index, parts.name, parts.rows, start, stop)
+        loop = Loop(parts.index, parts.name, parts.rows, start, stop, parts.recompute)
     inside = {name for held in kept[start:stop] for name in results(held[0])}
     last: dict[str, int] = {}
     for k, (operation, _, _) in enumerate(kept):

@@ -231,13 +231,15 @@ class Ones:
 class MatMul:
     """`left @ right`: `mm` of two matrices, or `bmm` of two equally long stacks of matrices.
 
-    The result is contiguous. BLAS takes an operand as it is when one of its last two strides is 1
-    and the other is at least the length across; else the call copies it first.
+    With a `bias`, which broadcasts to the result, `bias + left @ right`: `addmm` or `baddbmm`. The
+    result is contiguous. BLAS takes an operand as it is when one of its last two strides is 1 and
+    the other is at least the length across; else the call copies it first.
     """
 
     result: str
     left: str
     right: str
+    bias: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +401,8 @@ def sources(operation: Operation) -> tuple[str, ...]:
             return ()
         case Stack(_, given) | Concatenate(_, given):
             return given
+        case MatMul(_, left, right, str(bias)):
+            return (left, right, bias)
         case MatMul(_, left, right) | Multiply(_, left, right) | Add(_, left, right):
             return (left, right)
         case Lookup(_, table, ids) | Pick(_, table, ids):
@@ -443,6 +447,8 @@ class Loop:
 
     They begin with a `Part` for each input that carries `index`, and end with one `Join`. `part` is
     the run-time size of one part in the extents of their values: `rows`, less in the last turn.
+    With `recompute` autograd saves nothing of a turn but what goes into it: the backward pass runs
+    it again before it goes back through it.
     """
 
     index: str
@@ -450,6 +456,7 @@ class Loop:
     rows: int
     start: int
     stop: int
+    recompute: bool = False
 
 
 @dataclass(frozen=True, slots=True)

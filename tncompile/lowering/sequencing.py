@@ -10,7 +10,7 @@ from tncompile.lowering.assembly import Assembler
 from tncompile.lowering.batching import Unit, units
 from tncompile.lowering.equality import EqualValues
 from tncompile.lowering.finishing import finish
-from tncompile.lowering.leaves import Leaves
+from tncompile.lowering.leaves import Leaves, table_rows
 from tncompile.lowering.liveness import Parts
 from tncompile.lowering.logarithms import Logarithm
 from tncompile.lowering.pairing import Ahead, contract
@@ -79,7 +79,8 @@ class _Lowering:
     ) -> None:
         self._network, self._tree = network, tree
         index = loop_index(network) if strategy.rows and not logarithm else None
-        self._assembler = Assembler(network, sizes, Parts(index, strategy.rows) if index else None)
+        parts = Parts(index, strategy.rows, strategy.recompute) if index else None
+        self._assembler = Assembler(network, sizes, parts)
         self._forms = None if strategy.grouped else strategy.forms
         self._log = Logarithm(self._assembler) if logarithm else None
         self._settled = frozenset(strategy.settled)
@@ -127,13 +128,16 @@ class _Lowering:
         else:
             stack = ""
             left, right = self._alone(unit.members[0][0]), self._alone(unit.members[0][1])
-        kept = frozenset((*first.legs, stack))
+        kept = frozenset((*first.legs, *(lookup.index for lookup in first.lookups), stack))
         form = None
         if self._forms is not None and not unit.batched:
             form = self._forms[first.result - len(self._tree.operands)]
         result = contract(assembler, left, right, kept, self._ahead(first, stack), form)
         if first.result in self._settled:
             result = assembler.settle(result)
+        if first.lookups:
+            given = tuple(step.lookups for _, _, step in unit.members)
+            result = self._leaves.pick(result, given, stack)
         if self._log is not None:
             result = self._log.take(result)
         held = any((stack,) == axis for axis in result.axes)
@@ -159,8 +163,9 @@ class _Lowering:
     def _ahead(self, step: Contraction, stack: str) -> Ahead:
         """What the next contraction does with this result."""
         following = self._partner.get(step.result)
+        rows = table_rows(step.lookups)
         if following is None:
-            return Ahead(order=self._network.output.legs)
+            return Ahead(order=rows + self._network.output.legs)
         other = following.right if following.left == step.result else following.left
         count = len(self._tree.operands)
         theirs = (
@@ -169,7 +174,7 @@ class _Lowering:
             else self._tree.steps[other - count].legs
         )
         shared = set(step.legs) & set(theirs)
-        batch = frozenset(shared & set(following.legs))
+        batch = frozenset(rows or shared & set(following.legs))
         return Ahead(
             batch=batch | {stack} if stack else batch,
             summed=frozenset(shared - set(following.legs)),
@@ -250,6 +255,7 @@ class _Lowering:
     def _note(self, unit: Unit) -> str:
         left, right, step = unit.members[0]
         what = f"{self._name(left)} · {self._name(right)} -> {', '.join(step.legs)}"
+        what += ", looked up" if step.lookups else ""
         return f"{what} and {len(unit.members) - 1} equal ones" if unit.batched else what
 
     def _name(self, side: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Order = tuple[str, ...]
 
@@ -33,18 +33,25 @@ class Strategy:
     """How a tree is lowered.
 
     `rows` is how many entries of the leading run-time index are contracted at a time, so that what
-    is made on the way stays in the cache; 0 for all at once. `forms` has one form for each
-    contraction of the tree, None for a contraction that sums nothing; without them the lowering
-    chooses as it goes. `grouped` runs equal contractions as one batched product, however few they
-    are (long trees do so in any case); their forms are chosen as they come. `settled` are the
-    contractions (by `Contraction.result`) whose gradient arrives in an order that no product takes
-    as it is: it is copied once, instead of in every product it meets.
+    is made on the way stays in the cache; 0 for all at once. With `recompute` the backward pass
+    makes again what a part made on the way, part by part, instead of having it saved. `forms` has
+    one form for each contraction of the tree, None for a contraction that sums nothing; without
+    them the lowering chooses as it goes. `grouped` runs equal contractions as one batched product,
+    however few they are (long trees do so in any case); their forms are chosen as they come.
+    `settled` are the contractions (by `Contraction.result`) whose gradient arrives in an order that
+    no product takes as it is: it is copied once, instead of in every product it meets.
     """
 
     rows: int = 0
     forms: tuple[Form | None, ...] | None = None
     grouped: bool = False
     settled: tuple[int, ...] = ()
+    recompute: bool = False
+
+    @property
+    def at_once(self) -> Strategy:
+        """The same for all of the batch at once: nothing is made again."""
+        return replace(self, rows=0, recompute=False)
 
 
 STRAIGHT = Strategy()

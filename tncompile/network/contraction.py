@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from tncompile.network.model import TensorNetwork
 
@@ -26,7 +26,8 @@ class Operand:
 
     `legs` are in the order of the tensor, after the run-time legs that a lookup brings along. An
     `indicator` is the one-hot expansion of a digit, needed only where the output itself carries
-    the index that the ids run over.
+    the index that the ids run over. A tensor whose ids are looked up later, in what it is merged
+    to (`opened`), has no `lookups` and all its legs.
     """
 
     tensor: int  # position in `network.tensors`
@@ -39,13 +40,21 @@ class Operand:
 class Contraction:
     """Multiply operands `left` and `right` into `result`, which keeps `legs`; all else is summed.
 
-    Numbers are positions in single-assignment order: the operands first, then the results.
+    Numbers are positions in single-assignment order: the operands first, then the results. Where
+    parameters have been merged to a table, `lookups` pick its rows when it is there: `legs` are
+    those of the rows, after the run-time legs that the ids bring along.
     """
 
     left: int
     right: int
     result: int
     legs: tuple[str, ...]
+    lookups: tuple[Lookup, ...] = ()
+
+    def product(self, left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
+        """The legs of the product itself, given those of its operands: all that is not summed."""
+        kept = {*self.legs, *(lookup.index for lookup in self.lookups)}
+        return tuple(leg for leg in dict.fromkeys((*left, *right)) if leg in kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,7 @@ def operands(network: TensorNetwork) -> tuple[Operand, ...]:
         if tensor.role != "input" or not network.input[tensor.source].integer:
             continue
         onehot = next(a for a in network.input[tensor.source].axes if a.kind == "onehot")
-        kinds = [a.kind for a in network.input[tensor.source].axes if a.kind != "slices"]
-        ran_over = tensor.axes[kinds.index("onehot")]
+        ran_over = tensor.axes[_kinds(network, position).index("onehot")]
         assert onehot.size is not None
         divisor = onehot.size
         for name in ran_over:
@@ -74,10 +82,7 @@ def operands(network: TensorNetwork) -> tuple[Operand, ...]:
             divisor //= size
             if size != 1:
                 digits.setdefault(name, []).append(Lookup(name, position, divisor, size))
-        runtime[position] = tuple(
-            leg for axis, kind in zip(tensor.axes, kinds, strict=True) if kind != "onehot"
-            for leg in axis if leg not in free
-        )  # fmt: skip
+        runtime[position] = _brought(network, position)
     # Two inputs of ids over one index compare ids: there the one-hot expansions are multiplied.
     compared = {name for name, given in digits.items() if len(given) > 1}
     found: list[Operand] = []
@@ -99,6 +104,36 @@ def operands(network: TensorNetwork) -> tuple[Operand, ...]:
     return tuple(found)
 
 
+def _kinds(network: TensorNetwork, position: int) -> list[str]:
+    """What the axes of a tensor of an input are."""
+    given = network.input[network.tensors[position].source]
+    return [axis.kind for axis in given.axes if axis.kind != "slices"]
+
+
+def _brought(network: TensorNetwork, ids: int) -> tuple[str, ...]:
+    """The legs that a lookup by an input of ids brings along."""
+    axes = zip(network.tensors[ids].axes, _kinds(network, ids), strict=True)
+    legs = (leg for axis, kind in axes if kind != "onehot" for leg in axis)
+    return tuple(leg for leg in legs if network.index[leg].size != 1)
+
+
+def opened(network: TensorNetwork, operand: Operand) -> Operand:
+    """The same tensor with all its legs, its ids not looked up yet."""
+    legs = network.tensors[operand.tensor].legs
+    return replace(
+        operand, legs=tuple(leg for leg in legs if network.index[leg].size != 1), lookups=()
+    )
+
+
+def looked_up(
+    network: TensorNetwork, legs: Iterable[str], lookups: tuple[Lookup, ...]
+) -> tuple[str, ...]:
+    """The legs of a table when its rows have been picked."""
+    brought = (leg for lookup in lookups for leg in _brought(network, lookup.ids))
+    rows = {lookup.index for lookup in lookups}
+    return tuple(dict.fromkeys((*brought, *(leg for leg in legs if leg not in rows))))
+
+
 def result_legs(
     left: tuple[str, ...], right: tuple[str, ...], remaining: Counter[str]
 ) -> tuple[str, ...]:
@@ -110,29 +145,41 @@ def result_legs(
 
 
 def build_tree(
-    network: TensorNetwork, given: tuple[Operand, ...], pairs: tuple[tuple[int, int], ...]
+    network: TensorNetwork,
+    given: tuple[Operand, ...],
+    pairs: tuple[tuple[int, int], ...],
+    late: Mapping[int, tuple[Lookup, ...]] | None = None,
 ) -> ContractionTree:
-    """The tree of a single-assignment path: pair k makes operand `len(given) + k`."""
+    """The tree of a single-assignment path: pair k makes operand `len(given) + k`.
+
+    `late` says which results are tables, and what is looked up in each.
+    """
+    tables = late or {}
     remaining = Counter(leg for operand in given for leg in operand.legs)
     remaining.update(set(network.output.legs))
+    remaining.update(lookup.index for lookups in tables.values() for lookup in lookups)
     legs = [operand.legs for operand in given]
     steps: list[Contraction] = []
     for left, right in pairs:
-        for leg in legs[left]:
-            remaining[leg] -= 1
-        for leg in legs[right]:
-            remaining[leg] -= 1
+        remaining.subtract((*legs[left], *legs[right]))
         kept = result_legs(legs[left], legs[right], remaining)
-        for leg in kept:
-            remaining[leg] += 1
-        steps.append(Contraction(left, right, len(legs), kept))
+        if lookups := tables.get(len(legs), ()):
+            remaining.subtract(lookup.index for lookup in lookups)
+            kept = looked_up(network, kept, lookups)
+        remaining.update(kept)
+        steps.append(Contraction(left, right, len(legs), kept, lookups))
         legs.append(kept)
     return ContractionTree(given, tuple(steps))
 
 
 def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
     """Why the tree does not contract the network; nothing where it does."""
-    if tree.operands != operands(network):
+    due = operands(network)
+    late = [one != other for one, other in zip(tree.operands, due, strict=False)]
+    if len(tree.operands) != len(due) or any(
+        later and one != opened(network, other)
+        for later, one, other in zip(late, tree.operands, due, strict=True)
+    ):
         yield "its operands are not those of the network"
         return
     count = len(tree.operands)
@@ -152,11 +199,38 @@ def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
             alive.discard(side)
         alive.add(step.result)
         pairs.append((step.left, step.right))
-    for due, step in zip(
-        build_tree(network, tree.operands, tuple(pairs)).steps, tree.steps, strict=True
-    ):
-        if set(due.legs) != set(step.legs):
-            yield f"result {step.result} keeps {step.legs} where {due.legs} are needed"
+    if problem := next(_verify_lookups(network, tree, due), None):
+        yield problem
+        return
+    tables = {step.result: step.lookups for step in tree.steps if step.lookups}
+    again = build_tree(network, tree.operands, tuple(pairs), tables)
+    for rebuilt, step in zip(again.steps, tree.steps, strict=True):
+        if set(rebuilt.legs) != set(step.legs):
+            yield f"result {step.result} keeps {step.legs} where {rebuilt.legs} are needed"
+
+
+def _verify_lookups(
+    network: TensorNetwork, tree: ContractionTree, due: tuple[Operand, ...]
+) -> Iterator[str]:
+    """Why what was not looked up at the leaves is not looked up once, in a table of parameters."""
+    waiting = [
+        frozenset(other.lookups) if one != other else frozenset[Lookup]()
+        for one, other in zip(tree.operands, due, strict=True)
+    ]
+    varying = [
+        network.tensors[one.tensor].role == "input" or bool(one.lookups) for one in tree.operands
+    ]
+    for step in tree.steps:
+        open_digits = waiting[step.left] | waiting[step.right]
+        varies = varying[step.left] or varying[step.right]
+        if open_digits and varies:
+            yield f"number {step.result} is made of a table before its rows are picked"
+        if step.lookups and (frozenset(step.lookups) != open_digits or varies):
+            yield f"number {step.result} is looked up by other ids than its operands carry"
+        waiting.append(frozenset() if step.lookups else open_digits)
+        varying.append(varies or bool(step.lookups))
+    if waiting and waiting[-1]:
+        yield "ids are not looked up"
 
 
 def multiply_adds(sizes: dict[str, int], left: tuple[str, ...], right: tuple[str, ...]) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tncompile.lowering.assembly import Assembler
-from tncompile.lowering.leaves import Leaves
+from tncompile.lowering.leaves import Leaves, table_rows
 from tncompile.lowering.strategy import Form, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
@@ -24,7 +24,10 @@ BEAM = 6
 """Orders kept of every intermediate."""
 
 ORDERS = 4
-"""Orders tried of every group of indices."""
+"""Orders tried of every group of indices, …"""
+
+LOOKED_AT = 4
+"""… first those in which the cheapest ways have it."""
 
 LONGEST_PREFIX = 3
 """Outer indices of an operand that a product may be batched over."""
@@ -81,6 +84,7 @@ class _Step:
     both: frozenset[str]  # shared and kept
     size: Mapping[str, int]
     hints: tuple[Order, ...]
+    apart: tuple[frozenset[str], ...]  # what the next contraction treats alike: sums, or keeps
     taken: dict[tuple[int, Order, Order, Order], _Taken] = field(default_factory=dict)
 
 
@@ -91,13 +95,15 @@ def arrange(
     prices: Prices,
     *,
     repeating: bool = True,
+    turns: float = 1.0,
 ) -> Arranged:
     """The cheapest forms found for a tree at these run-time sizes.
 
     `repeating` allows products batched over indices of one operand alone, which the other is
-    repeated along. Sizes are those of one part, where the batch is done in parts.
+    repeated along. Sizes are those of one part, where the batch is done in parts; what depends on
+    no input is done once for all `turns`, so that a part pays for its share alone.
     """
-    return _Arranging(network, tree, sizes, prices, repeating).arranged()
+    return _Arranging(network, tree, sizes, prices, repeating, turns).arranged()
 
 
 class _Arranging:
@@ -108,8 +114,10 @@ class _Arranging:
         sizes: Mapping[str, int],
         prices: Prices,
         repeating: bool,
+        turns: float,
     ) -> None:
         self._network, self._tree, self._prices = network, tree, prices
+        self._turns = turns
         self._repeating = repeating
         self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
         assembler = Assembler(network, sizes)
@@ -165,17 +173,27 @@ class _Arranging:
         lengths = tuple(self._size[index] for index in due)
         run = run_length(lengths, way.order, due)
         count = math.prod(lengths)
-        return self._prices.copy(count, run, fixed=given.fixed, wanting=given.wanting)
+        return self._copied(count, run, given.fixed, given.wanting)
+
+    def _copied(self, count: int, run: int, fixed: bool, wanting: bool) -> float:
+        seconds = self._prices.copy(count, run, fixed=fixed, wanting=wanting)
+        return seconds / self._turns if fixed else seconds
 
     # ── one contraction ────────────────────────────────────────────────────────────────────────
 
     def _contract(self, contraction: Contraction) -> _Given:
-        kept = frozenset(contraction.legs)
+        kept = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
         left = self._alone_summed(self._given[contraction.left], contraction.right, kept)
         right = self._alone_summed(self._given[contraction.right], contraction.left, kept)
         shared = frozenset(left.ways[0].runs) & frozenset(right.ways[0].runs)
         step = _Step(
-            left, right, shared - kept, shared & kept, self._size, self._hints(contraction)
+            left,
+            right,
+            shared - kept,
+            shared & kept,
+            self._size,
+            self._hints(contraction),
+            self._apart(contraction),
         )
         if not step.summed:
             ways = self._multiplied(step)
@@ -184,6 +202,9 @@ class _Arranging:
             for form in self._forms(step):
                 self._try(step, form, found)
             ways = tuple(sorted(found.values(), key=lambda way: way.seconds)[:BEAM])
+        if contraction.lookups:
+            ways = tuple(self._picked(way, step, contraction) for way in ways)
+            return _Given(ways, False, left.wanting or right.wanting, True)
         return _Given(ways, left.fixed and right.fixed, left.wanting or right.wanting, True)
 
     def _alone_summed(self, given: _Given, other: int, kept: frozenset[str]) -> _Given:
@@ -207,6 +228,21 @@ class _Arranging:
             stride *= self._size[index]
         return runs
 
+    def _picked(self, way: _Have, step: _Step, contraction: Contraction) -> _Have:
+        """Rows of a table by ids: its digits come first, in order, or it is copied before."""
+        rows = table_rows(contraction.lookups)
+        rest = tuple(index for index in way.order if index not in rows)
+        seconds = way.seconds
+        if way.order[: len(rows)] != rows:
+            due = rows + rest
+            lengths = tuple(self._size[index] for index in due)
+            run = run_length(lengths, way.order, due)
+            wanting = step.left.wanting or step.right.wanting
+            seconds += self._copied(math.prod(lengths), run, True, wanting)
+        brought = tuple(index for index in contraction.legs if index not in rest)
+        order = brought + rest
+        return _Have(order, self._runs(order), seconds, way.form, way.left, way.right)
+
     def _multiplied(self, step: _Step) -> tuple[_Have, ...]:
         """Nothing is summed: an elementwise product in the order of the larger operand."""
         left, right = step.left.ways[0], step.right.ways[0]
@@ -221,9 +257,9 @@ class _Arranging:
 
     def _hints(self, contraction: Contraction) -> tuple[Order, ...]:
         """Orders in which the next contraction would take the result without a copy."""
-        legs = contraction.legs
+        legs, rows = contraction.legs, table_rows(contraction.lookups)
         if contraction.result not in self._partner:
-            return (self._network.output.legs,)
+            return (rows + self._network.output.legs,)
         following, other = self._partner[contraction.result]
         theirs = self._given[other].ways[0].order if other in self._given else self._legs[other]
         kept = set(following.legs)
@@ -235,13 +271,21 @@ class _Arranging:
         return tuple(
             dict.fromkeys(
                 (
-                    batch + free_last + summed,
-                    batch + summed + free_last,
-                    batch + free + summed,
-                    batch + summed + free,
+                    rows + batch + free_last + summed,
+                    rows + batch + summed + free_last,
+                    rows + batch + free + summed,
+                    rows + batch + summed + free,
                 )
             )
         )
+
+    def _apart(self, contraction: Contraction) -> tuple[frozenset[str], ...]:
+        """What the next contraction sums over, and what it keeps."""
+        if contraction.result not in self._partner:
+            return ()
+        following, _ = self._partner[contraction.result]
+        legs, kept = frozenset(contraction.legs), frozenset(following.legs)
+        return legs - kept, legs & kept
 
     # ── forms ──────────────────────────────────────────────────────────────────────────────────
 
@@ -281,6 +325,12 @@ class _Arranging:
                     if prefix not in seen:
                         seen.add(prefix)
                         yield prefix, side
+            # All that is done alike next: so the result has it in front, apart from the rest.
+            for group in step.apart:
+                order = tuple(index for index in given.ways[0].order if index in group & free[side])
+                if order and len(order) < len(free[side]) and order not in seen:
+                    seen.add(order)
+                    yield order, side
 
     def _try(self, step: _Step, form: Form, found: dict[Order, _Have]) -> None:
         """Price a form; keep it where it is the cheapest way to its order."""
@@ -291,8 +341,8 @@ class _Arranging:
         shared = tuple(
             bool(form.batch) and form.batch[0] not in taken.way.runs for taken in (one, two)
         )
-        seconds = one.seconds + two.seconds
-        seconds += self._prices.product(
+        fixed = given[0].fixed and given[1].fixed
+        price = self._prices.product(
             Product(
                 self._count(form.batch),
                 self._count(form.rows),
@@ -302,9 +352,10 @@ class _Arranging:
                 (one.turned, two.turned),
                 (given[first].wanting, given[second].wanting),
                 (given[first].made, given[second].made),
-                given[0].fixed and given[1].fixed,
+                fixed,
             )
         )
+        seconds = one.seconds + two.seconds + (price / self._turns if fixed else price)
         known = found.get(form.result)
         if known is None or seconds < known.seconds:
             sides = (two.way, one.way) if form.swapped else (one.way, two.way)
@@ -329,7 +380,7 @@ class _Arranging:
             if turned is None:
                 lengths = tuple(self._size[index] for index in due)
                 run = run_length(lengths, way.order, due)
-                seconds = self._prices.copy(count, run, fixed=given.fixed, wanting=given.wanting)
+                seconds = self._copied(count, run, given.fixed, given.wanting)
             else:
                 seconds = self._prices.view(fixed=given.fixed, wanting=given.wanting)
             if best is None or way.seconds + seconds < best.seconds:
@@ -347,7 +398,7 @@ def _orders(
         return ((),)
     found: dict[Order, None] = {}
     for ways in sides:
-        for way in ways[:2]:
+        for way in ways[:LOOKED_AT]:
             found[tuple(index for index in way.order if index in group)] = None
     for hint in hints:
         found[tuple(index for index in hint if index in group)] = None

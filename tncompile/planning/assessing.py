@@ -15,8 +15,9 @@ from tncompile.planning.machine import MachineProfile
 from tncompile.planning.problem import leading_size
 from tncompile.planning.tracing import Trace, trace
 
-NEAR = 1.03
-"""Times within this factor count as equal: the leaner one wins, then the more accurate one."""
+NEAR = 1.05
+"""Times within this factor count as equal, nobody predicts them better: in training the leaner one
+wins, then what copies least, whose time is the surest, then the more accurate one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Assessed:
     seconds: float
     flops: int
     peak: int
+    copied: int  # bytes
 
 
 class Assessor:
@@ -78,12 +80,12 @@ class Assessor:
         return trace_in(self.network, self.program(way), self.at(batch), self.profile, mode)
 
     def assess(self, way: Way, batch: int, mode: Mode) -> Assessed:
-        """The same in three numbers."""
+        """The same in a few numbers."""
         key = (*way.key, batch, mode)
         if key not in self._known:
             traced = self.trace(way, batch, mode)
             total = traced.total
-            self._known[key] = Assessed(way, total.seconds, total.flops, traced.peak)
+            self._known[key] = Assessed(way, total.seconds, total.flops, traced.peak, total.copied)
         return self._known[key]
 
     def roundings(self, way: Way) -> tuple[int, int]:
@@ -101,7 +103,7 @@ class Assessor:
             for step in tree.steps:
                 depth.append(1 + max(depth[step.left], depth[step.right]))
                 latest = max(varying[step.left], varying[step.right])
-                varying.append(latest + 1 if latest >= 0 else -1)
+                varying.append(latest + 1 if latest >= 0 else 0 if step.lookups else -1)
             self._operands[way.number] = varying[-1], depth[-1]
         return self._operands[way.number]
 
@@ -120,8 +122,11 @@ class Assessor:
                 return min(found, key=lambda one: (one.peak, one.seconds, one.flops))
         least = min(one.seconds for one in found)
         found = [one for one in found if one.seconds <= NEAR * least]
-        leanest = min(one.peak for one in found)
-        found = [one for one in found if one.peak <= NEAR * leanest]
+        if mode == "training":
+            leanest = min(one.peak for one in found)
+            found = [one for one in found if one.peak <= NEAR * leanest]
+        fewest = min(one.copied for one in found)
+        found = [one for one in found if one.copied <= NEAR * fewest]
         return min(found, key=lambda one: (self.roundings(one.way), one.seconds, one.flops))
 
 

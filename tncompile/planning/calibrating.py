@@ -38,6 +38,9 @@ LEAST = 2e-8
 SHARE = 0.15
 """Of a measured time is work at least, however much the overhead of calls is found to be."""
 
+NARROW = 16
+"""Rows or columns of which a product takes one way or the other, as its operands lie."""
+
 MOST_AMID = 3.0
 """How much longer small calls take amid products, at most: beyond, something else was measured."""
 
@@ -162,8 +165,8 @@ def fit(found: Mapping[Key, float], name: str, machine: str) -> MachineProfile:
         return Grid(axes, tuple(min(rate, most) for rate in rated.values()))
 
     def factors(kind: str, plain: str, *axes: tuple[int, ...]) -> Grid:
-        ratios = (product_work(kind, p) / product_work(plain, p) for p in product(*axes))
-        return Grid(axes, tuple(min(10.0, max(0.1, ratio)) for ratio in ratios))
+        ratios = {p: product_work(kind, p) / product_work(plain, p) for p in product(*axes)}
+        return Grid(axes, tuple(min(10.0, max(_least(p), ratio)) for p, ratio in ratios.items()))
 
     turned = (probed.TURNED_ROWS, probed.TURNED_INNER, probed.TURNED_COLUMNS)
     batched_turned = (probed.BATCHED_TURNED,) * 3
@@ -208,6 +211,15 @@ def fit(found: Mapping[Key, float], name: str, machine: str) -> MachineProfile:
         kept=KEPT,
         **overheads,
     )
+
+
+def _least(sizes: tuple[int, ...]) -> float:
+    """The least factor of a turned operand: only narrow products can be the faster for it.
+
+    Elsewhere a ratio below one is noise, which a choice among many programs would fall for.
+    """
+    rows, _, columns = sizes
+    return 0.1 if min(rows, columns) < NARROW else 1.0
 
 
 def _rows(found: Mapping[Key, float], kind: str, call: float) -> Grid:

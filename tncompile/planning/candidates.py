@@ -126,7 +126,7 @@ def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
 def _by_levels(problem: Problem, effort: Effort) -> Iterator[tuple[str, Priced]]:
     large = len(problem.terms) > LARGEST
     for merged in (0, 1, 2):
-        for least in (4,) if large else (4, 24):
+        for least in (4,) if large else (4, 24, 64, 128):
             contracting = Contracting(problem)
             attached = attach(contracting)
             if merged:

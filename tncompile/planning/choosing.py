@@ -81,7 +81,8 @@ def choose(field: Field) -> ContractionPlan:
         whole = assessor.best(straight, goal.middle, main, "memory").way
     held: dict[Mode, tuple[Range, ...]] = {}
     for mode in goal.modes:
-        known = tuple(one.way for found in held.values() for one in found)
+        # One method serves both modes of a module; its folded twin has methods of its own.
+        known = tuple(one.way for found in held.values() for one in found if mode != "folded")
         held[mode] = predicted_ranges(field, mode, known)
     if straight:
         whole = _alike(assessor, whole, held[main], goal)
@@ -91,7 +92,7 @@ def choose(field: Field) -> ContractionPlan:
 def _alike(assessor: Assessor, whole: Way, held: tuple[Range, ...], goal: Goal) -> Way:
     """What runs in parts, all at once instead, where that is about as fast as `whole`."""
     chosen = next(one.way for one in held if goal.middle in one.batches)
-    other = replace(chosen, strategy=replace(chosen.strategy, rows=0))
+    other = replace(chosen, strategy=chosen.strategy.at_once)
     best = assessor.assess(whole, goal.middle, goal.modes[0])
     one = assessor.assess(other, goal.middle, goal.modes[0])
     near = measure_of(one, goal.minimize) <= CLEARLY * measure_of(best, goal.minimize)
@@ -144,7 +145,7 @@ def _without_loops_of_one(held: tuple[Range, ...], bare: Way) -> tuple[Range, ..
         rows = one.way.strategy.rows
         small = tuple(size for size in one.batches if size <= rows)
         large = tuple(size for size in one.batches if size > rows)
-        at_once = replace(one.way, strategy=replace(one.way.strategy, rows=0))
+        at_once = replace(one.way, strategy=one.way.strategy.at_once)
         if rows > above and small and large and at_once.key == bare.key:
             found.append(Range(bare, small, rows))
             one = replace(one, batches=large)

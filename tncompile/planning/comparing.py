@@ -15,6 +15,7 @@ from tncompile.planning.crossing import Clock, crossing
 from tncompile.planning.dense import dense_map, dense_run
 from tncompile.planning.itemizing import figures_of, mode_cost
 from tncompile.planning.machine import BUILTIN, MachineProfile
+from tncompile.planning.merging import LARGEST_TABLE
 from tncompile.planning.plans import Alternative, ContractionPlan, Variant
 from tncompile.planning.problem import leading_size, runtime_sizes
 from tncompile.planning.wording import count_text, strategy_text
@@ -148,7 +149,7 @@ class _Comparison:
         everywhere = all(any(one.name == MATERIALIZE for one in o) for o in others.values())
         if not looked_up and not everywhere:
             if any(one.integer for one in inputs):
-                reason = "ids pick from the parameters before anything is contracted"
+                reason = f"no one table of up to {LARGEST_TABLE:,} numbers holds all parameters"
             elif numbers > DENSE_LIMIT:
                 reason = large
             elif len(self.network.tensors) > STRAIGHT:

@@ -68,7 +68,8 @@ class CostStep:
 
     `bytes` is the size of the result, all members together; `share` its part of the predicted time
     of the mode that is counted, preparing its operands included. A step of the folded module that
-    was done once and for all has no share and no multiply-adds.
+    was done once and for all has no share and no multiply-adds. Where the result is a table,
+    `looked_up`, ids have picked the rows that are left of it.
     """
 
     result: str
@@ -79,6 +80,12 @@ class CostStep:
     bytes: int
     share: float
     count: int = 1
+    looked_up: bool = False
+
+    @property
+    def contraction(self) -> str:
+        """`G[0] · t1`, with what is done with the result."""
+        return f"{self.left} · {self.right}{', looked up' if self.looked_up else ''}"
 
     def to_dict(self) -> dict[str, object]:
         """The step as JSON holds it."""

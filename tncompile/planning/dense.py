@@ -11,6 +11,7 @@ from tncompile.planning.candidates import DENSE_LIMIT
 from tncompile.planning.device import ID_WIDTH, Device
 from tncompile.planning.lookups import picked_rows
 from tncompile.planning.machine import MachineProfile
+from tncompile.planning.tracing import THROUGH
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _look_up(device: Device, given: int, made: int, samples: int, training: bool
 def _multiply(
     device: Device, given: int, made: int, samples: int, formed: bool, training: bool
 ) -> None:
-    """`nn.Linear`, without a gradient for its input; `formed` inputs are products themselves."""
+    """`nn.Linear`; `formed` inputs are products of data themselves, and want no gradient."""
     memory = device.memory
     features, weight = memory.new((samples, given), 4), memory.new((given, made), 4, (1, given))
     device.begin_forward()
@@ -94,7 +95,12 @@ def _multiply(
     if training:
         device.begin_backward()
         device.call()
-        device.matmul(device.new((made, samples), strides=(1, made)), features)
+        gradient = device.new((made, samples), strides=(1, made))
+        if THROUGH and not formed:
+            device.inner_call()
+            arrived = device.view(gradient, (samples, made), (made, 1))
+            device.matmul(arrived, device.view(weight, (made, given), (given, 1)))
+        device.matmul(gradient, features)
         device.work.seconds += device.profile.gradient
 
 

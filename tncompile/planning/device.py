@@ -23,6 +23,9 @@ from tncompile.planning.machine import SMALL_PRODUCT, MachineProfile
 ID_WIDTH = 8
 """Bytes of an integer id."""
 
+KEEPING, RERUNNING = 30, 60
+"""What `torch.utils.checkpoint` takes forward and backward, in calls of a module."""
+
 
 @dataclass(slots=True)
 class Work:
@@ -95,6 +98,11 @@ class Device:
         """Count what calling a module takes; what is alive now stays alive."""
         self.memory.settle()
         self.overhead += self.profile.forward_start
+
+    def again(self) -> None:
+        """Count what it takes to keep a part from being saved and, going back, to run it again."""
+        calls = RERUNNING if self.backward else KEEPING
+        self.work.seconds += calls * self.profile.forward_start
 
     def begin_backward(self) -> None:
         """Count what it takes until the first node runs; the passes differ from here on."""

@@ -66,7 +66,7 @@ def dissect(
         if training:
             work.add(traced.backward[number])
     labels = [
-        (row.result, f"{f'{row.count} × ' if row.count > 1 else ''}{row.left} · {row.right}")
+        (row.result, f"{f'{row.count} × ' if row.count > 1 else ''}{row.contraction}")
         for row in mode_cost(network, tree, strategy, program, sizes, profile, mode).steps
     ]
     labels.append(("", "inputs, weights and output made ready"))

@@ -144,8 +144,9 @@ def _run_loop(state: _State, spent: Sequence[Spent], training: bool) -> None:
                 made, took = _timed(state, operation, training)
                 state.names.update(made)
                 turns = size / loop.rows
+                again = took.forward if loop.recompute and training else 0.0
                 spent[number].forward += took.forward * turns
-                spent[number].backward += took.backward * turns
+                spent[number].backward += (took.backward + again) * turns
             else:
                 state.names.update(_made(state, operation))
         parts.append(state.names[join.source])
@@ -249,6 +250,10 @@ def _value(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tenso
             return names[source][(*[slice(None)] * axis, slice(start, stop, step))]
         case Select(_, source, axis, position):
             return names[source].select(axis, position)
+        case MatMul(_, left, right, str(bias)):
+            one, other = names[left], names[right]
+            added = torch.baddbmm if one.dim() == 3 else torch.addmm
+            return added(names[bias], one, other)
         case MatMul(_, left, right):
             one, other = names[left], names[right]
             return torch.bmm(one, other) if one.dim() == 3 else torch.mm(one, other)

@@ -74,6 +74,8 @@ def apply(
         case Select(_, _, axis, _):
             strides = tuple(s for k, s in enumerate(given[0].strides) if k != axis)
             return _part(device, given[0], shape, strides)
+        case MatMul(_, _, _, str()):
+            return _biased(device, given[0], given[1], given[2], needs)
         case MatMul():
             return _matmul(device, given[0], given[1], needs)
         case Multiply():
@@ -298,6 +300,23 @@ def _matmul(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
         return [ours, theirs]
 
     return Made(device.matmul(left, right), saved, back)
+
+
+def _biased(device: Device, left: Ghost, right: Ghost, bias: Ghost, needs: Needs) -> Made:
+    """`addmm` writes the bias to the result first; the gradient of it is a sum over rows."""
+    made = _matmul(device, left, right, needs[:2])
+    device.stream(made.result, flops=made.result.count)
+    shape, front = bias.shape, len(left.shape) - len(bias.shape)
+
+    def back(gradients: Gradients) -> Gradients:
+        factors = made.back(gradients) if any(needs[:2]) else [None, None]
+        if not needs[2]:
+            return [*factors, None]
+        gradient = device.memory.keep(only(gradients))
+        held = _narrow(device, gradient, (1,) * front + shape)
+        return [*factors, Ghost(shape, held.strides[front:], held.block, held.width)]
+
+    return Made(made.result, made.saved, back)
 
 
 def _multiply(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:

@@ -88,6 +88,7 @@ def cost_steps(
             bytes=4 * len(row.members) * math.prod(length[x] for x in row.members[0][2].legs),
             share=seconds[k] / whole,
             count=len(row.members),
+            looked_up=bool(row.members[0][2].lookups),
         )
         for k, row in enumerate(rows)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 from tncompile.lowering.batching import LONG, units
 from tncompile.lowering.sequencing import loop_index, lower
@@ -19,6 +20,13 @@ from tncompile.planning.tracing import trace
 PART_BYTES = 2 * 2**20
 """What one part of the batch may make at once: it stays in the cache, and the allocator keeps it.
 (Temporaries of 33 MB cost 7.3 ms where those of 31 MB cost 0.6; parts of 2 MB were the best.)"""
+
+LONGER = 2048
+"""Contractions up to which it is asked; of longer trees, nearly all run together in any case."""
+
+CAUTIONS = (1.0, 3.0)
+"""How high copies are priced: as predicted, and so high that few are made. What a copy takes
+depends on what is in the cache by then, and on strides; products are more regular."""
 
 ROUNDS = 3
 """How often it is looked for gradients to settle."""
@@ -46,16 +54,19 @@ def proposals(
 ) -> tuple[Proposal, ...]:
     """Distinct ways to lower `tree` at these run-time sizes in a mode, the cheapest first.
 
-    `mode` is `training`, `inference` or `folded`; `width` the bytes of a number. Long trees, whose
-    equal steps run as batched products, have one way: forms are chosen as they are lowered.
+    `mode` is `training`, `inference` or `folded`; `width` the bytes of a number. The forms of long
+    trees are chosen as they are lowered; whether all equal steps run together is asked there, too.
     """
     if not tree.steps or len(tree.steps) > LONG:
-        return (Proposal(STRAIGHT, math.inf),)
-    prices = Prices(profile, mode, width)
+        ways = [STRAIGHT]
+        if LONG < len(tree.steps) <= LONGER and _grouped(network, tree) is not None:
+            ways.append(Strategy(grouped=True))
+        return tuple(Proposal(way, math.inf) for way in ways)
+    prices = [Prices(profile, mode, width, caution) for caution in CAUTIONS]
     found: dict[Strategy, float] = {}
     for rows, turns, held in _parts(network, tree, sizes, width):
-        for repeating in (False, True):
-            made = arrange(network, tree, held, prices, repeating=repeating)
+        for priced, repeating in product(prices, (False, True)):
+            made = arrange(network, tree, held, priced, repeating=repeating, turns=turns)
             found.setdefault(Strategy(rows, made.forms), made.seconds * turns)
     if (fewer := _grouped(network, tree)) is not None:
         call = profile.call + 2 * profile.view_call  # saved by every contraction that joins another

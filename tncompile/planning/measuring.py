@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from tncompile.network.model import DOTS, Input, TensorNetwork
 from tncompile.planning.costing import Mode
+from tncompile.planning.tracing import passed_on
 
 Action = Callable[[], object]
 
@@ -112,9 +113,16 @@ def _settle_allocator() -> None:
 def random_inputs(
     network: TensorNetwork, sizes: Mapping[str, int], device: str = "cpu"
 ) -> tuple[Tensor, ...]:
-    """Inputs of `forward` at these run-time sizes, the same ones in each call."""
+    """Inputs of `forward` at these run-time sizes, the same ones in each call.
+
+    Those that another layer may have made want gradients.
+    """
     generator = torch.Generator().manual_seed(0)
-    return tuple(_random_input(one, sizes, generator).to(device) for one in network.inputs)
+    through = passed_on(network)
+    return tuple(
+        _random_input(one, sizes, generator).to(device).requires_grad_(one.name in through)
+        for one in network.inputs
+    )
 
 
 def _random_input(given: Input, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
@@ -134,7 +142,7 @@ def _random_input(given: Input, sizes: Mapping[str, int], generator: torch.Gener
 
 
 def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:
-    """A run of a module in a mode: a forward pass, or one with backward.
+    """A run of a module in a mode: a forward pass, or one with backward, as if inside a model.
 
     `folded` runs the module as it is: it has to be the folded one.
     """
@@ -147,8 +155,8 @@ def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:
         return forward
 
     def training_step() -> object:
-        for parameter in module.parameters():
-            parameter.grad = None
+        for leaf in (*module.parameters(), *inputs):
+            leaf.grad = None
         made = _last(module(*inputs))
         if made.requires_grad:
             torch.autograd.backward(made, torch.ones_like(made))
@@ -274,4 +282,4 @@ def dense_layer(
         table = nn.Embedding(given, made)
         return running(table, (torch.randint(given, (samples,)),), mode)
     layer = nn.Linear(given, made, bias=bias)
-    return running(layer, (torch.randn(samples, given),), mode)
+    return running(layer, (torch.randn(samples, given, requires_grad=True),), mode)

@@ -220,8 +220,9 @@ def _verify_forms(tree: ContractionTree, strategy: Strategy) -> Iterator[str]:
         return
     legs = [set(operand.legs) for operand in tree.operands]
     for step, form in zip(tree.steps, strategy.forms, strict=True):
-        first, second, kept = legs[step.left], legs[step.right], set(step.legs)
-        legs.append(kept)
+        first, second = legs[step.left], legs[step.right]
+        kept = set(step.product(first, second))
+        legs.append(set(step.legs))
         if form is None:
             continue
         if form.swapped:

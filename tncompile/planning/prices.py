@@ -34,8 +34,12 @@ class Product:
 class Prices:
     """Seconds of products and copies on a machine, forward and, in training, backward."""
 
-    def __init__(self, profile: MachineProfile, mode: str, width: int = 4) -> None:
+    def __init__(
+        self, profile: MachineProfile, mode: str, width: int = 4, caution: float = 1.0
+    ) -> None:
+        """Copies are priced `caution` times as high as they are predicted."""
         self.profile = profile
+        self.caution = caution
         self.training = mode == "training"
         self.folded = mode == "folded"
         self.width = width
@@ -91,7 +95,8 @@ class Prices:
 
     def _copied(self, count: int, run: int) -> float:
         size = self.width * count
-        return self.profile.copy_seconds(size, self.width * run) + self._fresh(size)
+        seconds = self.profile.copy_seconds(size, self.width * run) + self._fresh(size)
+        return self.caution * seconds
 
     def _fresh(self, size: int) -> float:
         """What the operating system takes to hand out so much memory anew, on every call."""

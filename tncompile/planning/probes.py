@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ TURNED_ROWS = (1, 2, 8, 64, 1024)
 TURNED_INNER = (4, 64, 1024)
 TURNED_COLUMNS = (1, 2, 8, 16, 64, 1024)
 
-BATCHED = (1, 2, 8, 16, 64, 256)
+BATCHED = (1, 2, 8, 12, 16, 64, 256)
 BATCHED_TURNED = (1, 4, 16, 64)
 
 SMALL = ((4, 4, 4), (1, 8, 8), (8, 8, 1), (1, 16, 16), (6, 6, 6))
@@ -36,6 +36,9 @@ PASSES = (2**14, 2**16, 3 * 2**18, 3 * 2**20, 3 * 2**22, 3 * 2**23, 3 * 2**24, 7
 COPIES = (2**14, 2**16, 2**18, 2**22, 2**23, 2**24)
 RUNS = (4, 16, 64, 256, 2048)
 """Bytes of copies, and bytes that lie together in them."""
+
+SPREAD, BEYOND = 2**20, 2**25
+"""Bytes from which sources are read by turns, and bytes of all of them together."""
 
 SUMMED = (8, 32, 256, 4096)
 PICKED = (4, 32, 256, 4096)
@@ -163,12 +166,26 @@ def _batched() -> Iterator[Probe]:
 # ── passes and copies ───────────────────────────────────────────────────────────────────────────
 
 
+def _by_turns(count: int, make: Callable[[], tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+    """Sources of `count` bytes, another one each time: large ones are not in the cache by then.
+
+    What programs read has been written a few operations before, at best.
+    """
+    return cycle([make() for _ in range(1 if count < SPREAD else math.ceil(BEYOND / count))])
+
+
 def _pass(count: int) -> Callable[[], object]:
-    left, right = torch.full((count // 12,), 0.5), torch.full((count // 12,), 0.5)
-    return lambda: left * right
+    numbers = count // 12
+    sources = _by_turns(count, lambda: (torch.full((numbers,), 0.5), torch.full((numbers,), 0.5)))
+
+    def run() -> Tensor:
+        left, right = next(sources)
+        return left * right
+
+    return run
 
 
-BROADCAST = (128, 12)
+BROADCAST = (512, 4)
 """How many outer products of vectors of this length are formed at a time."""
 
 
@@ -178,13 +195,33 @@ def _broadcast() -> Callable[[], object]:
     return lambda: left * right
 
 
+ORDERS = ((0, 2, 1), (1, 2, 0), (2, 1, 0))
+"""Of the axes of what is transposed number by number; the first takes a third of the others."""
+
+
 def _copy(count: int, run: int) -> Callable[[], object]:
     """A tensor (outer, inner, run) with its first axes exchanged, four of them side by side."""
     side = 1
     while side * side * run < count // 4:
         side *= 2
-    source = torch.full((4, side, count // (4 * side * run), run // 4), 0.5).permute(0, 2, 1, 3)
-    return lambda: source.contiguous()
+    shape = (4, side, count // (4 * side * run), run // 4)
+    sources = _by_turns(count, lambda: (torch.full(shape, 0.5).permute(0, 2, 1, 3),))
+    return lambda: next(sources)[0].contiguous()
+
+
+def _transposed(count: int) -> Callable[[], object]:
+    """Three transpositions of a tensor of 16 times equally many rows and columns."""
+    side = 1
+    while side * side * 64 < count:
+        side *= 2
+    shape = (16, side, count // (64 * side))
+    sources = _by_turns(count, lambda: (torch.full(shape, 0.5),))
+
+    def run() -> None:
+        for order in ORDERS:
+            next(sources)[0].permute(order).contiguous()
+
+    return run
 
 
 def _sum(row: int) -> Callable[[], object]:
@@ -200,8 +237,11 @@ def _streams() -> Iterator[Probe]:
     for count in PASSES:
         yield Probe("pass", (count,), partial(_pass, count))
     yield Probe("broadcast", (), _broadcast)
-    for count, run in product(COPIES, RUNS):
-        yield Probe("copy", (count, run), partial(_copy, count, run))
+    for count in COPIES:
+        alone, *runs = RUNS
+        yield Probe("copy", (count, alone), partial(_transposed, count), calls=len(ORDERS))
+        for run in runs:
+            yield Probe("copy", (count, run), partial(_copy, count, run))
     for row in SUMMED:
         yield Probe("sum", (row,), partial(_sum, row))
     for count in (FAULTED, RESIDENT):

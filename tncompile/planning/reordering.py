@@ -1,9 +1,11 @@
-"""Other orders of a contraction tree, found by exchanging neighboring steps."""
+"""Other orders of a contraction tree: neighboring steps exchanged, parameters merged later."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tncompile.network.contraction import ContractionTree, build_tree
+from tncompile.network.model import TensorNetwork
 from tncompile.planning.problem import Contracting, Pair, Priced, Problem
 
 
@@ -49,6 +51,38 @@ def inputs_first(problem: Problem, pairs: Iterable[Pair]) -> Priced | None:
         else:
             now.append(contracting.join(contracting.join(one, weight), y))
     return contracting.priced if changed else None
+
+
+def parameters_late(network: TensorNetwork, tree: ContractionTree) -> ContractionTree:
+    """The same tree with every product of parameters alone right before it is needed.
+
+    It is alive for no longer than that, and so is its gradient: autograd goes back through what
+    came last first, which leads from that gradient to those of the parameters at once.
+    """
+    if not tree.steps:
+        return tree
+    count = len(tree.operands)
+    varying = [
+        network.tensors[operand.tensor].role == "input" or bool(operand.lookups)
+        for operand in tree.operands
+    ]
+    for step in tree.steps:
+        varying.append(varying[step.left] or varying[step.right] or bool(step.lookups))
+    order: list[int] = []  # backward: a step, then its parameters, then what depends on inputs
+    waiting = [tree.steps[-1].result]
+    while waiting:
+        number = waiting.pop()
+        if number < count:
+            continue
+        order.append(number)
+        step = tree.steps[number - count]
+        waiting += sorted((step.left, step.right), key=lambda k: (not varying[k], k))
+    order.reverse()
+    renumbered = dict(enumerate(range(count))) | {k: count + n for n, k in enumerate(order)}
+    steps = [tree.steps[number - count] for number in order]
+    late = {renumbered[step.result]: step.lookups for step in steps if step.lookups}
+    pairs = tuple((renumbered[step.left], renumbered[step.right]) for step in steps)
+    return build_tree(network, tree.operands, pairs, late)
 
 
 def _terms(problem: Problem) -> range:

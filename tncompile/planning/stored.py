@@ -22,17 +22,28 @@ def tree_to_dict(tree: ContractionTree) -> dict[str, object]:
             {
                 "tensor": operand.tensor,
                 "legs": list(operand.legs),
-                **(
-                    {"lookups": [[k.index, k.ids, k.divisor, k.size] for k in operand.lookups]}
-                    if operand.lookups
-                    else {}
-                ),
+                **({"lookups": _lookups_to_list(operand.lookups)} if operand.lookups else {}),
                 **({"indicator": True} if operand.indicator else {}),
             }
             for operand in tree.operands
         ],
-        "steps": [[step.left, step.right, list(step.legs)] for step in tree.steps],
+        "steps": [
+            [step.left, step.right, list(step.legs)]
+            + ([_lookups_to_list(step.lookups)] if step.lookups else [])
+            for step in tree.steps
+        ],
     }
+
+
+def _lookups_to_list(lookups: tuple[Lookup, ...]) -> list[object]:
+    return [[one.index, one.ids, one.divisor, one.size] for one in lookups]
+
+
+def _lookups(stored: object) -> tuple[Lookup, ...]:
+    return tuple(
+        Lookup(str(index), _integer(ids), _integer(divisor), _integer(size))
+        for index, ids, divisor, size in _items(stored)
+    )
 
 
 def tree_from_dict(stored: Mapping[str, object]) -> ContractionTree:
@@ -41,23 +52,26 @@ def tree_from_dict(stored: Mapping[str, object]) -> ContractionTree:
         Operand(
             _integer(one["tensor"]),
             strings(one["legs"]),
-            tuple(
-                Lookup(str(index), _integer(ids), _integer(divisor), _integer(size))
-                for index, ids, divisor, size in _items(one.get("lookups", []))
-            ),
+            _lookups(one.get("lookups", [])),
             bool(one.get("indicator", False)),
         )
         for one in _items(stored["operands"])
     )
     steps = tuple(
-        Contraction(_integer(left), _integer(right), len(operands) + k, strings(legs))
-        for k, (left, right, legs) in enumerate(_items(stored["steps"]))
+        Contraction(
+            _integer(left),
+            _integer(right),
+            len(operands) + k,
+            strings(legs),
+            _lookups(late[0] if late else []),
+        )
+        for k, (left, right, legs, *late) in enumerate(_items(stored["steps"]))
     )
     return ContractionTree(operands, steps)
 
 
 def strategy_to_dict(strategy: Strategy) -> dict[str, object]:
-    """A strategy: rows at a time, the order of indices of every product, what is grouped."""
+    """A strategy: rows at a time, indices of every product in order, what is made together."""
     forms: list[object] | None = None
     if strategy.forms is not None:
         forms = [None if form is None else _form_to_list(form) for form in strategy.forms]
@@ -66,6 +80,7 @@ def strategy_to_dict(strategy: Strategy) -> dict[str, object]:
         "forms": forms,
         "grouped": strategy.grouped,
         "settled": list(strategy.settled),
+        "recompute": strategy.recompute,
     }
 
 
@@ -81,7 +96,10 @@ def strategy_from_dict(stored: object) -> Strategy:
         raise NotStoredError(f"{rows} rows at a time")
     forms = None if held["forms"] is None else tuple(_form(one) for one in _items(held["forms"]))
     settled = tuple(_integer(one) for one in _items(held["settled"]))
-    return Strategy(rows, forms, bool(held["grouped"]), settled)
+    recompute = held["recompute"]
+    if not isinstance(recompute, bool):
+        raise NotStoredError(f"{recompute!r} where true or false is due")
+    return Strategy(rows, forms, bool(held["grouped"]), settled, recompute)
 
 
 def _form(stored: object) -> Form | None:
@@ -132,6 +150,7 @@ def _step(stored: object) -> CostStep:
         bytes=_integer(held["bytes"]),
         share=_real(held["share"]),
         count=_integer(held["count"]),
+        looked_up=bool(held.get("looked_up", False)),
     )
 
 

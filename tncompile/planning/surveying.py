@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tncompile.lowering.batching import LONG
 from tncompile.lowering.sequencing import loop_index
-from tncompile.network.contraction import operands
+from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.assessing import Assessor, Way, measure_of
 from tncompile.planning.candidates import Candidate, candidates
 from tncompile.planning.costing import MODES, Mode
 from tncompile.planning.layouts import strategies
 from tncompile.planning.machine import MachineProfile
+from tncompile.planning.merging import merged_tables
 from tncompile.planning.problem import batch_sizes, leading_size, runtime_sizes, state
+from tncompile.planning.reordering import parameters_late
 from tncompile.planning.search import EFFORTS, Progress
+from tncompile.planning.sparing import sparing
 
 GRID = (1, 8, 64, 512, 4096)
 """Sizes that a module is planned for beside those that are asked for, …"""
@@ -37,7 +41,7 @@ SLOWEST = 4.0
 PART = 64
 """Rows whose time stands for a part of a larger batch, before parts are really tried."""
 
-TRIED = 3
+TRIED = 6
 """… and how many strategies of each, the cheapest first."""
 
 
@@ -93,6 +97,11 @@ def survey(
         for mode in goal.modes
         for size in grid
     }
+    if goal.memory_limit is not None:
+        for mode, size in ways:
+            if size in goal.wanted and mode != "folded":
+                more = sparing(assessor, ways[mode, size], size, mode, goal.memory_limit)
+                ways[mode, size] = (*ways[mode, size], *more)
     return Field(goal, assessor, grid, ways)
 
 
@@ -138,9 +147,13 @@ def _trees(
         problem = state(network, given, assessor.at(size))
         report = _share(progress, place, len(searched))
         found += candidates(network, given, problem, EFFORTS[goal.search], report)
-    known: dict[tuple[object, ...], Candidate] = {}
+        found += merged_tables(network, given, assessor.at(size), EFFORTS[goal.search])
+    known: dict[ContractionTree, Candidate] = {}
     for one in found:
-        known.setdefault(one.tree.steps, one)
+        tree = one.tree
+        if len(tree.steps) <= LONG:  # those of longer ones run level by level
+            tree = parameters_late(network, tree)
+        known.setdefault(tree, replace(one, tree=tree))
     return tuple(known.values())
 
 

@@ -66,7 +66,7 @@ def _variant_lines(variant: Variant, before: Variant | None) -> list[str]:
     for step in variant.cost.steps:
         times = f"   × {step.count}" if step.count > 1 else ""
         lines.append(
-            f"  {step.result} = {step.left} · {step.right}"
+            f"  {step.result} = {step.contraction}"
             f" -> {', '.join(step.indices) or 'a scalar'}   {step.multiply_adds:,}"
             f" multiply-adds{times}"
         )
@@ -149,7 +149,7 @@ def _row(step: CostStep) -> tuple[str, ...]:
     times = f"{step.count} × " if step.count > 1 else ""
     return (
         step.result,
-        f"{times}{step.left} · {step.right}",
+        f"{times}{step.contraction}",
         " ".join(step.indices) or "scalar",
         count_text(step.multiply_adds),
         bytes_text(step.bytes),

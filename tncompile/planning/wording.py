@@ -24,7 +24,9 @@ def name_text(names: tuple[str, ...]) -> str:
 
 def strategy_text(strategy: Strategy) -> str:
     """How a tree is run, in words; nothing where all of the batch runs at once."""
-    parts = [f"{strategy.rows:,} rows at a time"] if strategy.rows else []
+    several = f"{strategy.rows:,} row{'s' * (strategy.rows != 1)} at a time"
+    parts = [several] if strategy.rows else []
+    parts += ["made again going back"] if strategy.recompute else []
     return ", ".join([*parts, *(["equal steps together"] if strategy.grouped else [])])
 
 

@@ -49,8 +49,8 @@ class Amplitude(nn.Module):
         A.1 … A.2  3x2x3  b[0], s[1], b[1] …
         A.3        3x2    b[2], s[3]
 
-    `forward` runs `_contract`, `_infer_to_288` or `_infer_above_288`, depending on the batch size
-    `B` and on whether gradients are enabled; compilers see `_contract` alone.
+    `forward` runs `_contract` or `_infer`, depending on whether gradients are enabled; compilers
+    see `_contract` alone.
 
     With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
 
@@ -134,88 +134,43 @@ class Amplitude(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
         if torch.is_grad_enabled():
-            # materialize dense, inputs first: predicted 282 µs at 64
+            # materialize dense, inputs first: predicted 316 µs at 64
             return self._contract(x, lead, B)
-        # sweep forward, inputs first: predicted 116 µs at 64, where materialize dense, inputs first
-        # takes 132 µs
-        if B <= 288:
-            return self._infer_to_288(x, lead, B)
-        # materialize dense, inputs first: predicted 264 µs at 4,096, where sweep forward, inputs
-        # first takes 472 µs
-        return self._infer_above_288(x, lead, B)
+        return self._infer(x, lead, B)  # materialize dense: predicted 137 µs at 64
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
         """Runs with gradients; under `torch.compile` and in exports.
 
         7 contractions, 26 B + 120 multiply-adds:
-            [1] A[0] · A[1]    36  -> s[0], s[1], b[1]
-            [2] A[2] · A[3]    36  -> b[1], s[2], s[3]
-            [3] [1] · [2]      48  -> s[0..4]
-            [4] x@0 · x@1     4 B  -> ..., s[0], s[1]
-            [5] [4] · [3]    16 B  -> ..., s[2], s[3]
+            [1] x@0 · x@1     4 B  -> ..., s[0], s[1]
+            [2] A[0] · A[1]    36  -> s[0], s[1], b[1]
+            [3] A[2] · A[3]    36  -> b[1], s[2], s[3]
+            [4] [2] · [3]      48  -> s[0..4]
+            [5] [1] · [4]    16 B  -> ..., s[2], s[3]
             [6] x@2 · [5]     4 B  -> ..., s[3]
             [7] x@3 · [6]     2 B  -> ...
         """
-        t = torch.mm(self.A[0], self.A[1].reshape(3, 6))  # [1] (s[0], s[1] b[1])
-        t, log = _rescaled(t.reshape(2, 2, 3), (0, 1, 2))  # (s[0], s[1], b[1])
-        t1 = torch.mm(self.A[2].reshape(6, 3), self.A[3])  # [2] (b[1] s[2], s[3])
-        t1, log1 = _rescaled(t1.reshape(3, 2, 2), (0, 1, 2))  # (b[1], s[2], s[3])
-        log = log.reshape(1) + log1.reshape(1)  # (1)
-        t = torch.mm(t.reshape(4, 3), t1.reshape(3, 4))  # [3] (s[0] s[1], s[2] s[3])
+        x_slices = x.unbind(1)  # 4 × (B, s[0])
+        t = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [1] (B, s[0], s[1])
+        t, log = _rescaled(t, (1, 2))  # (B, s[0], s[1])
+        t1 = torch.mm(self.A[0], self.A[1].reshape(3, 6))  # [2] (s[0], s[1] b[1])
+        t1, log1 = _rescaled(t1.reshape(2, 2, 3), (0, 1, 2))  # (s[0], s[1], b[1])
+        log = log + log1.reshape(1)  # (B)
+        t2 = torch.mm(self.A[2].reshape(6, 3), self.A[3])  # [3] (b[1] s[2], s[3])
+        t2, log1 = _rescaled(t2.reshape(3, 2, 2), (0, 1, 2))  # (b[1], s[2], s[3])
+        log = log + log1.reshape(1)  # (B)
+        t1 = torch.mm(t1.reshape(4, 3), t2.reshape(3, 4))  # [4] (s[0] s[1], s[2] s[3])
+        del t2
+        t1, log1 = _rescaled(t1.reshape(2, 2, 2, 2), (0, 1, 2, 3))  # (s[0], s[1], s[2], s[3])
+        log = log + log1.reshape(1)  # (B)
+        t = torch.mm(t.reshape(B, 4), t1.reshape(4, 4))  # [5] (B, s[2] s[3])
         del t1
-        t, log1 = _rescaled(t.reshape(2, 2, 2, 2), (0, 1, 2, 3))  # (s[0], s[1], s[2], s[3])
-        log = log + log1.reshape(1)  # (1)
-        x_slices = x.unbind(1)  # 4 × (B, s[0])
-        t1 = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [4] (B, s[0], s[1])
-        t1, log1 = _rescaled(t1, (1, 2))  # (B, s[0], s[1])
+        t, log1 = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
         log = log + log1  # (B)
-        t1 = torch.mm(t1.reshape(B, 4), t.reshape(4, 4))  # [5] (B, s[2] s[3])
-        del t
-        t1, log1 = _rescaled(t1.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
+        t = torch.bmm(x_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
+        t, log1 = _rescaled(t.reshape(B, 2), (1,))  # (B, s[3])
         log = log + log1  # (B)
-        t1 = torch.bmm(x_slices[2].reshape(B, 1, 2), t1)  # [6] (B, 1, s[3])
-        t1, log1 = _rescaled(t1.reshape(B, 2), (1,))  # (B, s[3])
-        log = log + log1  # (B)
-        t1 = torch.bmm(x_slices[3].reshape(B, 1, 2), t1.reshape(B, 2, 1))  # [7] (B, 1, 1)
-        t1, log1 = _rescaled(t1.reshape(B), ())  # (B)
-        log = log + log1  # (B)
-        sign = t1.sgn() if t1.is_complex() else t1.sign()
-        log1 = _log(t1) + log
-        sign = sign.reshape(lead)
-        log1 = log1.reshape(lead)
-        return sign, log1
-
-    def _infer_to_288(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
-        """Runs without gradients for B <= 288.
-
-        7 contractions, 62 B multiply-adds:
-            [1] x@0 · A[0]   6 B  -> ..., b[0]
-            [2] [1] · x@1    6 B  -> ..., b[0], s[1]
-            [3] [2] · A[1]  18 B  -> ..., b[1]
-            [4] [3] · x@2    6 B  -> ..., b[1], s[2]
-            [5] [4] · A[2]  18 B  -> ..., b[2]
-            [6] [5] · A[3]   6 B  -> ..., s[3]
-            [7] [6] · x@3    2 B  -> ...
-        """
-        x_slices = x.unbind(1)  # 4 × (B, s[0])
-        t = torch.mm(x_slices[0], self.A[0])  # [1] (B, b[0])
-        t, log = _rescaled(t, (1,))  # (B, b[0])
-        t = t.reshape(B, 3, 1) * x_slices[1].reshape(B, 1, 2)  # [2] (B, b[0], s[1])
-        t, log1 = _rescaled(t, (1, 2))  # (B, b[0], s[1])
-        log = log + log1  # (B)
-        t = torch.mm(t.reshape(B, 6), self.A[1].reshape(6, 3))  # [3] (B, b[1])
-        t, log1 = _rescaled(t, (1,))  # (B, b[1])
-        log = log + log1  # (B)
-        t = t.reshape(B, 3, 1) * x_slices[2].reshape(B, 1, 2)  # [4] (B, b[1], s[2])
-        t, log1 = _rescaled(t, (1, 2))  # (B, b[1], s[2])
-        log = log + log1  # (B)
-        t = torch.mm(t.reshape(B, 6), self.A[2].reshape(6, 3))  # [5] (B, b[2])
-        t, log1 = _rescaled(t, (1,))  # (B, b[2])
-        log = log + log1  # (B)
-        t = torch.mm(t, self.A[3])  # [6] (B, s[3])
-        t, log1 = _rescaled(t, (1,))  # (B, s[3])
-        log = log + log1  # (B)
-        t = torch.bmm(t.reshape(B, 1, 2), x_slices[3].reshape(B, 2, 1))  # [7] (B, 1, 1)
+        t = torch.bmm(x_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
         t, log1 = _rescaled(t.reshape(B), ())  # (B)
         log = log + log1  # (B)
         sign = t.sgn() if t.is_complex() else t.sign()
@@ -224,15 +179,15 @@ class Amplitude(nn.Module):
         log1 = log1.reshape(lead)
         return sign, log1
 
-    def _infer_above_288(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
-        """Runs without gradients for B > 288.
+    def _infer(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
+        """Runs without gradients.
 
-        7 contractions, 26 B + 120 multiply-adds:
+        7 contractions, 30 B + 120 multiply-adds:
             [1] A[0] · A[1]    36  -> s[0], s[1], b[1]
             [2] A[2] · A[3]    36  -> b[1], s[2], s[3]
             [3] [1] · [2]      48  -> s[0..4]
-            [4] x@0 · x@1     4 B  -> ..., s[0], s[1]
-            [5] [4] · [3]    16 B  -> ..., s[2], s[3]
+            [4] x@0 · [3]    16 B  -> ..., s[1..4]
+            [5] x@1 · [4]     8 B  -> ..., s[2], s[3]
             [6] x@2 · [5]     4 B  -> ..., s[3]
             [7] x@3 · [6]     2 B  -> ...
         """
@@ -246,16 +201,13 @@ class Amplitude(nn.Module):
         t, log1 = _rescaled(t.reshape(2, 2, 2, 2), (0, 1, 2, 3))  # (s[0], s[1], s[2], s[3])
         log = log + log1.reshape(1)  # (1)
         x_slices = x.unbind(1)  # 4 × (B, s[0])
-        t1 = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [4] (B, s[0], s[1])
-        t1, log1 = _rescaled(t1, (1, 2))  # (B, s[0], s[1])
+        t = torch.mm(x_slices[0], t.reshape(2, 8))  # [4] (B, s[1..4])
+        t, log1 = _rescaled(t.reshape(B, 2, 2, 2), (1, 2, 3))  # (B, s[1], s[2], s[3])
         log = log + log1  # (B)
-        t2 = t1.permute(1, 2, 0).reshape(4, B).expand(2, 4, B)  # (s[2], s[0] s[1], B)
-        t = torch.bmm(t.permute(2, 3, 0, 1).reshape(2, 2, 4), t2)  # [5] (s[2], s[3], B)
-        del t1, t2
-        t, log1 = _rescaled(t, (0, 1))  # (s[2], s[3], B)
+        t = torch.bmm(x_slices[1].reshape(B, 1, 2), t.reshape(B, 2, 4))  # [5] (B, 1, s[2] s[3])
+        t, log1 = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
         log = log + log1  # (B)
-        t = t.permute(2, 1, 0).contiguous()  # (B, s[3], s[2])
-        t = torch.bmm(t, x_slices[2].reshape(B, 2, 1))  # [6] (B, s[3], 1)
+        t = torch.bmm(x_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
         t, log1 = _rescaled(t.reshape(B, 2), (1,))  # (B, s[3])
         log = log + log1  # (B)
         t = torch.bmm(x_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
@@ -285,32 +237,38 @@ class Amplitude(nn.Module):
             del t1
             t, log1 = _rescaled(t.reshape(2, 2, 2, 2), (0, 1, 2, 3))  # (s[0], s[1], s[2], s[3])
             log = log + log1.reshape(1)  # (1)
-        return AmplitudeFolded(log_A_0_to_3=log, A_0_to_3=t, batch_invariant=self.batch_invariant)
+        return AmplitudeFolded(log_A_0_to_3=log, A_0_to_3=t.reshape(2, 8))
 
 
 class AmplitudeFolded(nn.Module):
     """Amplitude for inference, made by its method `fold`: parameters merged in advance.
 
     Buffers, by key in the state dict, and what they are made of:
-        log_A_0_to_3  1        A.0, A.1, A.2, A.3
-        A_0_to_3      2x2x2x2  A.0, A.1, A.2, A.3
+        log_A_0_to_3  1    A.0, A.1, A.2, A.3
+        A_0_to_3      2x8  A.0, A.1, A.2, A.3
+
+    7 contractions, 3 done ahead, 30 B multiply-adds:
+        [1] A[0] · A[1]  ahead  -> s[0], s[1], b[1]
+        [2] A[2] · A[3]  ahead  -> b[1], s[2], s[3]
+        [3] [1] · [2]    ahead  -> s[0..4]
+        [4] x@0 · [3]     16 B  -> ..., s[1..4]
+        [5] x@1 · [4]      8 B  -> ..., s[2], s[3]
+        [6] x@2 · [5]      4 B  -> ..., s[3]
+        [7] x@3 · [6]      2 B  -> ...
     """
 
     log_A_0_to_3: Tensor
     A_0_to_3: Tensor
 
-    def __init__(
-        self, *, log_A_0_to_3: Tensor, A_0_to_3: Tensor, batch_invariant: bool = False
-    ) -> None:
+    def __init__(self, *, log_A_0_to_3: Tensor, A_0_to_3: Tensor) -> None:
         super().__init__()
-        self.batch_invariant = batch_invariant
         self.register_buffer("log_A_0_to_3", log_A_0_to_3)  # 1
-        self.register_buffer("A_0_to_3", A_0_to_3)  # s[0], s[1], s[2], s[3]
+        self.register_buffer("A_0_to_3", A_0_to_3)  # s[0], s[1] s[2] s[3]
 
     def extra_repr(self) -> str:
         return (
             "x(..., k in 0..sites, s[k]) -> amplitude(...) log, folded: log_A_0_to_3 1, A_0_to_3 "
-            "2x2x2x2"
+            "2x8"
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -323,33 +281,11 @@ class AmplitudeFolded(nn.Module):
         lead = x.shape[:-2]
         B = math.prod(lead)
         x = x.reshape(B, 4, 2)
-        if self.batch_invariant or torch.compiler.is_compiling():
-            return self._contract(x, lead, B)
-        # materialize dense, inputs first: predicted 69.0 µs at 64, where another layout takes 74.4
-        # µs
-        if B <= 680:
-            return self._contract(x, lead, B)
-        # materialize dense, inputs first: predicted 207 µs at 4,096, where another layout takes 229
-        # µs
-        return self._contract_above_680(x, lead, B)
-
-    def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
-        """Runs for B <= 680; under `torch.compile` and in exports.
-
-        7 contractions, 3 done ahead, 26 B multiply-adds:
-            [1] A[0] · A[1]  ahead  -> s[0], s[1], b[1]
-            [2] A[2] · A[3]  ahead  -> b[1], s[2], s[3]
-            [3] [1] · [2]    ahead  -> s[0..4]
-            [4] x@0 · x@1      4 B  -> ..., s[0], s[1]
-            [5] [4] · [3]     16 B  -> ..., s[2], s[3]
-            [6] x@2 · [5]      4 B  -> ..., s[3]
-            [7] x@3 · [6]      2 B  -> ...
-        """
         x_slices = x.unbind(1)  # 4 × (B, s[0])
-        t = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [4] (B, s[0], s[1])
-        t, log = _rescaled(t, (1, 2))  # (B, s[0], s[1])
+        t = torch.mm(x_slices[0], self.A_0_to_3)  # [4] (B, s[1..4])
+        t, log = _rescaled(t.reshape(B, 2, 2, 2), (1, 2, 3))  # (B, s[1], s[2], s[3])
         t1 = self.log_A_0_to_3 + log  # (B)
-        t = torch.mm(t.reshape(B, 4), self.A_0_to_3.reshape(4, 4))  # [5] (B, s[2] s[3])
+        t = torch.bmm(x_slices[1].reshape(B, 1, 2), t.reshape(B, 2, 4))  # [5] (B, 1, s[2] s[3])
         t, log = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
         t1 = t1 + log  # (B)
         t = torch.bmm(x_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
@@ -360,42 +296,6 @@ class AmplitudeFolded(nn.Module):
         t1 = t1 + log  # (B)
         sign = t.sgn() if t.is_complex() else t.sign()
         log = _log(t) + t1
-        sign = sign.reshape(lead)
-        log = log.reshape(lead)
-        return sign, log
-
-    def _contract_above_680(
-        self, x: Tensor, lead: tuple[int, ...], B: int
-    ) -> tuple[Tensor, Tensor]:
-        """Runs for B > 680.
-
-        7 contractions, 3 done ahead, 26 B multiply-adds:
-            [1] A[0] · A[1]  ahead  -> s[0], s[1], b[1]
-            [2] A[2] · A[3]  ahead  -> b[1], s[2], s[3]
-            [3] [1] · [2]    ahead  -> s[0..4]
-            [4] x@0 · x@1      4 B  -> ..., s[0], s[1]
-            [5] [4] · [3]     16 B  -> ..., s[2], s[3]
-            [6] x@2 · [5]      4 B  -> ..., s[3]
-            [7] x@3 · [6]      2 B  -> ...
-        """
-        x_slices = x.unbind(1)  # 4 × (B, s[0])
-        t = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [4] (B, s[0], s[1])
-        t, log = _rescaled(t, (1, 2))  # (B, s[0], s[1])
-        t1 = self.log_A_0_to_3 + log  # (B)
-        t2 = self.A_0_to_3.permute(2, 3, 0, 1).reshape(2, 2, 4)  # (s[2], s[3], s[0] s[1])
-        t2 = torch.bmm(t2, t.permute(1, 2, 0).reshape(4, B).expand(2, 4, B))  # [5] (s[2], s[3], B)
-        del t
-        t2, log = _rescaled(t2, (0, 1))  # (s[2], s[3], B)
-        t1 = t1 + log  # (B)
-        t2 = t2.permute(2, 1, 0).contiguous()  # (B, s[3], s[2])
-        t2 = torch.bmm(t2, x_slices[2].reshape(B, 2, 1))  # [6] (B, s[3], 1)
-        t2, log = _rescaled(t2.reshape(B, 2), (1,))  # (B, s[3])
-        t1 = t1 + log  # (B)
-        t2 = torch.bmm(x_slices[3].reshape(B, 1, 2), t2.reshape(B, 2, 1))  # [7] (B, 1, 1)
-        t2, log = _rescaled(t2.reshape(B), ())  # (B)
-        t1 = t1 + log  # (B)
-        sign = t2.sgn() if t2.is_complex() else t2.sign()
-        log = _log(t2) + t1
         sign = sign.reshape(lead)
         log = log.reshape(lead)
         return sign, log

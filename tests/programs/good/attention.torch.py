@@ -30,7 +30,7 @@ class Scores(nn.Module):
         Q  32x4  i, r
         K  32x4  j, r
 
-    `forward` runs `_contract` or `_contract_to_6`, depending on the batch size `B` and on whether
+    `forward` runs `_contract` or `_contract_to_5`, depending on the batch size `B` and on whether
     gradients are enabled; compilers see `_contract` alone.
 
     With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
@@ -106,19 +106,19 @@ class Scores(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(query, key, lead, s, t, B)
         if torch.is_grad_enabled():
-            if B <= 6:  # search (size): predicted 84.9 µs at 1, where sweep forward takes 99.5 µs
-                return self._contract_to_6(query, key, lead, s, t, B)
-            # sweep forward: predicted 268 µs at 64, where search (size) takes 408 µs
+            if B <= 5:  # search (size): predicted 110 µs at 1, where sweep forward takes 125 µs
+                return self._contract_to_5(query, key, lead, s, t, B)
+            # sweep forward: predicted 328 µs at 64, where search (size) takes 617 µs
             return self._contract(query, key, lead, s, t, B)
-        if B <= 4:  # search (size): predicted 23.9 µs at 1, where sweep forward takes 28.0 µs
-            return self._contract_to_6(query, key, lead, s, t, B)
-        # sweep forward: predicted 86.2 µs at 64, where search (size) takes 185 µs
+        if B <= 4:  # search (size): predicted 25.8 µs at 1, where sweep forward takes 30.1 µs
+            return self._contract_to_5(query, key, lead, s, t, B)
+        # sweep forward: predicted 92.0 µs at 64, where search (size) takes 195 µs
         return self._contract(query, key, lead, s, t, B)
 
     def _contract(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
     ) -> Tensor:
-        """Runs with gradients for B > 6; without gradients for B > 4; under `torch.compile` and
+        """Runs with gradients for B > 5; without gradients for B > 4; under `torch.compile` and
         in exports.
 
         3 contractions, 4 B s t + 128 B s + 128 B t multiply-adds:
@@ -132,10 +132,10 @@ class Scores(nn.Module):
         del t2
         return t1.reshape(*lead, s, t)
 
-    def _contract_to_6(
+    def _contract_to_5(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
     ) -> Tensor:
-        """Runs with gradients for B <= 6; without gradients for B <= 4.
+        """Runs with gradients for B <= 5; without gradients for B <= 4.
 
         3 contractions, 32 B s t + 1,024 B t + 4,096 multiply-adds:
             [1] Q · K            4,096  -> i, j
@@ -208,15 +208,15 @@ class ScoresFolded(nn.Module):
         key = key.expand(*lead, t, 32).reshape(B, t, 32)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(query, key, lead, s, t, B)
-        if B <= 3:  # search (size): predicted 17.5 µs at 1, where sweep forward takes 20.9 µs
-            return self._contract_to_3(query, key, lead, s, t, B)
-        # sweep forward: predicted 79.1 µs at 64, where search (size) takes 179 µs
+        if B <= 4:  # search (size): predicted 18.9 µs at 1, where sweep forward takes 22.5 µs
+            return self._contract_to_4(query, key, lead, s, t, B)
+        # sweep forward: predicted 84.4 µs at 64, where search (size) takes 188 µs
         return self._contract(query, key, lead, s, t, B)
 
     def _contract(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
     ) -> Tensor:
-        """Runs for B > 3; under `torch.compile` and in exports.
+        """Runs for B > 4; under `torch.compile` and in exports.
 
         3 contractions, 4 B s t + 128 B s + 128 B t multiply-adds:
             [1] query · Q  128 B s  -> ..., s, r
@@ -229,10 +229,10 @@ class ScoresFolded(nn.Module):
         del t2
         return t1.reshape(*lead, s, t)
 
-    def _contract_to_3(
+    def _contract_to_4(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
     ) -> Tensor:
-        """Runs for B <= 3.
+        """Runs for B <= 4.
 
         3 contractions, 1 done ahead, 32 B s t + 1,024 B t multiply-adds:
             [1] Q · K            ahead  -> i, j

@@ -34,7 +34,7 @@ class MPO(nn.Module):
         G.1  8x28x16  b[0], i[1], o[1]
         c    16x16    o[0], o[1]
 
-    `forward` runs `_contract` or `_contract_above_162`, depending on the batch size `B` and on
+    `forward` runs `_contract` or `_contract_above_190`, depending on the batch size `B` and on
     whether gradients are enabled; compilers see `_contract` alone.
 
     With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
@@ -107,20 +107,13 @@ class MPO(nn.Module):
         x = x.reshape(B, 784)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
-        if torch.is_grad_enabled():
-            # sweep forward: predicted 470 µs at 64, where materialize dense takes 597 µs
-            if B <= 162:
-                return self._contract(x, lead, B)
-            # materialize dense: predicted 18.8 ms at 4,096, where sweep forward takes 75.5 ms
-            return self._contract_above_162(x, lead)
-        if B <= 330:  # sweep forward: predicted 168 µs at 64, where materialize dense takes 231 µs
+        if B <= 190:  # sweep forward: predicted 169 µs at 64, where materialize dense takes 235 µs
             return self._contract(x, lead, B)
-        # materialize dense: predicted 8.52 ms at 4,096, where sweep forward takes 26.2 ms
-        return self._contract_above_162(x, lead)
+        # materialize dense: predicted 8.45 ms at 4,096, where sweep forward takes 28.2 ms
+        return self._contract_above_190(x, lead)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs with gradients for B <= 162; without gradients for B <= 330; under
-        `torch.compile` and in exports.
+        """Runs for B <= 190; under `torch.compile` and in exports.
 
         2 contractions, 157,696 B multiply-adds:
             [1] x · G[0]    100,352 B  -> ..., i[1], o[0], b[0]
@@ -132,19 +125,18 @@ class MPO(nn.Module):
         t = t.reshape(B, 256) + self.c.reshape(1, 256).to(t.dtype)  # (B, o[0] o[1])
         return t.reshape(*lead, 256)
 
-    def _contract_above_162(self, x: Tensor, lead: tuple[int, ...]) -> Tensor:
-        """Runs with gradients for B > 162; without gradients for B > 330.
+    def _contract_above_190(self, x: Tensor, lead: tuple[int, ...]) -> Tensor:
+        """Runs for B > 190.
 
         2 contractions, 200,704 B + 1,605,632 multiply-adds:
             [1] G[0] · G[1]  1,605,632  -> i[0], o[0], i[1], o[1]
             [2] x · [1]      200,704 B  -> ..., o[0], o[1]
         """
-        # [1] (i[0], o[0], i[1] o[1])
-        t = torch.bmm(self.G[0], self.G[1].reshape(8, 448).expand(28, 8, 448))
+        G = self.G[1].reshape(8, 448).expand(16, 8, 448)  # (o[0], b[0], i[1] o[1])
+        t = torch.bmm(self.G[0].permute(1, 0, 2), G)  # [1] (o[0], i[0], i[1] o[1])
         # (i[0] i[1], o[0] o[1])
-        t = t.reshape(28, 16, 28, 16).permute(0, 2, 1, 3).reshape(784, 256)
-        t = torch.mm(x, t)  # [2] (B, o[0] o[1])
-        t = t + self.c.reshape(1, 256).to(t.dtype)  # (B, o[0] o[1])
+        t = t.reshape(16, 28, 28, 16).permute(1, 2, 0, 3).reshape(784, 256)
+        t = torch.addmm(self.c.reshape(256), x, t)  # [2] (B, o[0] o[1])
         return t.reshape(*lead, 256)
 
     @torch.inference_mode(False)
@@ -156,15 +148,15 @@ class MPO(nn.Module):
         """
         kind = "cpu" if self.G[0].is_meta else self.G[0].device.type
         with torch.autocast(kind, enabled=False):
-            # (i[0], o[0], i[1] o[1])
-            t = torch.bmm(self.G[0], self.G[1].reshape(8, 448).expand(28, 8, 448))
+            # (i[0] o[0], i[1] o[1])
+            t = torch.mm(self.G[0].reshape(448, 8), self.G[1].reshape(8, 448))
             # (i[0] i[1], o[0] o[1])
             t = t.reshape(28, 16, 28, 16).permute(0, 2, 1, 3).reshape(784, 256)
         return MPOFolded(
-            G_0=self.G[0].clone(),
+            G_0=self.G[0].permute(1, 0, 2).reshape(16, 224),
             G_0_1=t,
-            G_1=self.G[1].reshape(224, 16).clone(),
-            c=self.c.reshape(1, 256).clone(),
+            G_1=self.G[1].permute(1, 0, 2).reshape(28, 128),
+            c=self.c.clone(),
             batch_invariant=self.batch_invariant,
         )
 
@@ -173,10 +165,10 @@ class MPOFolded(nn.Module):
     """MPO for inference, made by its method `fold`: parameters merged in advance.
 
     Buffers, by key in the state dict, and what they are made of:
-        G_0    28x16x8  G.0
+        G_0    16x224   G.0
         G_0_1  784x256  G.0, G.1
-        G_1    224x16   G.1
-        c      1x256    c
+        G_1    28x128   G.1
+        c      16x16    c
     """
 
     G_0: Tensor
@@ -189,15 +181,15 @@ class MPOFolded(nn.Module):
     ) -> None:
         super().__init__()
         self.batch_invariant = batch_invariant
-        self.register_buffer("G_0", G_0)  # i[0], o[0], b[0]
+        self.register_buffer("G_0", G_0)  # o[0], i[0] b[0]
         self.register_buffer("G_0_1", G_0_1)  # i[0] i[1], o[0] o[1]
-        self.register_buffer("G_1", G_1)  # b[0] i[1], o[1]
-        self.register_buffer("c", c)  # 1, o[0] o[1]
+        self.register_buffer("G_1", G_1)  # i[1], b[0] o[1]
+        self.register_buffer("c", c)  # o[0], o[1]
 
     def extra_repr(self) -> str:
         return (
-            "x(..., (i[*])) -> y(..., (o[*])), folded: G_0 28x16x8, G_0_1 784x256, G_1 224x16, c "
-            "1x256"
+            "x(..., (i[*])) -> y(..., (o[*])), folded: G_0 16x224, G_0_1 784x256, G_1 28x128, c "
+            "16x16"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -212,31 +204,29 @@ class MPOFolded(nn.Module):
         x = x.reshape(B, 784)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
-        if B <= 134:  # sweep forward: predicted 157 µs at 64, where materialize dense takes 167 µs
+        if B <= 102:  # sweep backward: predicted 150 µs at 64, where materialize dense takes 161 µs
             return self._contract(x, lead, B)
-        # materialize dense: predicted 8.45 ms at 4,096, where sweep forward takes 26.2 ms
-        return self._contract_above_134(x, lead)
+        # materialize dense: predicted 8.37 ms at 4,096, where sweep backward takes 27.8 ms
+        return self._contract_above_102(x, lead)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs for B <= 134; under `torch.compile` and in exports.
+        """Runs for B <= 102; under `torch.compile` and in exports.
 
         2 contractions, 157,696 B multiply-adds:
-            [1] x · G[0]    100,352 B  -> ..., i[1], o[0], b[0]
-            [2] [1] · G[1]   57,344 B  -> ..., o[0], o[1]
+            [1] x · G[1]    100,352 B  -> ..., i[0], b[0], o[1]
+            [2] G[0] · [1]   57,344 B  -> o[0], ..., o[1]
         """
-        G = self.G_0.permute(1, 2, 0).reshape(128, 28).expand(B, 128, 28)  # (B, o[0] b[0], i[0])
-        t = torch.bmm(G, x.reshape(B, 28, 28))  # [1] (B, o[0] b[0], i[1])
-        t = torch.mm(t.reshape(B * 16, 224), self.G_1)  # [2] (B o[0], o[1])
-        t = t.reshape(B, 256) + self.c.to(t.dtype)  # (B, o[0] o[1])
+        t = torch.mm(x.reshape(B * 28, 28), self.G_1)  # [1] (B i[0], b[0] o[1])
+        # [2] (B, o[0], o[1])
+        t = torch.baddbmm(self.c, self.G_0.expand(B, 16, 224), t.reshape(B, 224, 16))
         return t.reshape(*lead, 256)
 
-    def _contract_above_134(self, x: Tensor, lead: tuple[int, ...]) -> Tensor:
-        """Runs for B > 134.
+    def _contract_above_102(self, x: Tensor, lead: tuple[int, ...]) -> Tensor:
+        """Runs for B > 102.
 
         2 contractions, 1 done ahead, 200,704 B multiply-adds:
             [1] G[0] · G[1]      ahead  -> i[0], o[0], i[1], o[1]
             [2] x · [1]      200,704 B  -> ..., o[0], o[1]
         """
-        t = torch.mm(x, self.G_0_1)  # [2] (B, o[0] o[1])
-        t = t + self.c.to(t.dtype)  # (B, o[0] o[1])
+        t = torch.addmm(self.c.reshape(256), x, self.G_0_1)  # [2] (B, o[0] o[1])
         return t.reshape(*lead, 256)

@@ -92,10 +92,10 @@ class Padded(nn.Module):
         t = torch.mm(self.L.reshape(15, 2), self.R.reshape(2, 12))  # [1] (i[0] o[0], i[1] o[1])
         x1 = nn.functional.pad(x, (0, 2))  # (B, i[0] i[1])
         t = t.reshape(3, 5, 4, 3).permute(0, 2, 1, 3).reshape(12, 15)  # (i[0] i[1], o[0] o[1])
-        t = torch.mm(x1, t)  # [2] (B, o[0] o[1])
+        t = torch.addmm(self.c.reshape(15), x1, t)  # [2] (B, o[0] o[1])
         del x1
-        t = t + self.c.reshape(1, 15).to(t.dtype)  # (B, o[0] o[1])
-        return t[:, :13].reshape(*lead, 13)
+        t = t[:, :13].contiguous()  # (B, 13)
+        return t.reshape(*lead, 13)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -108,7 +108,7 @@ class Padded(nn.Module):
         with torch.autocast(kind, enabled=False):
             t = torch.mm(self.L.reshape(15, 2), self.R.reshape(2, 12))  # (i[0] o[0], i[1] o[1])
             t = t.reshape(3, 5, 4, 3).permute(0, 2, 1, 3).reshape(12, 15)  # (i[0] i[1], o[0] o[1])
-        return PaddedFolded(L_R=t, c=self.c.reshape(1, 15).clone())
+        return PaddedFolded(L_R=t, c=self.c.reshape(15).clone())
 
 
 class PaddedFolded(nn.Module):
@@ -116,7 +116,7 @@ class PaddedFolded(nn.Module):
 
     Buffers, by key in the state dict, and what they are made of:
         L_R  12x15  L, R
-        c    1x15   c
+        c    15     c
 
     2 contractions, 1 done ahead, 180 B multiply-adds:
         [1] L · R    ahead  -> i[0], o[0], i[1], o[1]
@@ -129,10 +129,10 @@ class PaddedFolded(nn.Module):
     def __init__(self, *, L_R: Tensor, c: Tensor) -> None:
         super().__init__()
         self.register_buffer("L_R", L_R)  # i[0] i[1], o[0] o[1]
-        self.register_buffer("c", c)  # 1, o[0] o[1]
+        self.register_buffer("c", c)  # o[0] o[1]
 
     def extra_repr(self) -> str:
-        return "x(..., (i[*]) as inputs) -> y(..., (o[*]) as outputs), folded: L_R 12x15, c 1x15"
+        return "x(..., (i[*]) as inputs) -> y(..., (o[*]) as outputs), folded: L_R 12x15, c 15"
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., (o[*]) as outputs) of x(..., (i[*]) as inputs)."""
@@ -145,7 +145,7 @@ class PaddedFolded(nn.Module):
         B = math.prod(lead)
         x = x.reshape(B, 10)
         x1 = nn.functional.pad(x, (0, 2))  # (B, i[0] i[1])
-        t = torch.mm(x1, self.L_R)  # [2] (B, o[0] o[1])
+        t = torch.addmm(self.c, x1, self.L_R)  # [2] (B, o[0] o[1])
         del x1
-        t = t + self.c.to(t.dtype)  # (B, o[0] o[1])
-        return t[:, :13].reshape(*lead, 13)
+        t = t[:, :13].contiguous()  # (B, 13)
+        return t.reshape(*lead, 13)

@@ -28,13 +28,13 @@ class Tied(nn.Module):
         M  3x3  r[0], r[1] (used 3 times)
         F  3x3  r[3], s (frozen)
 
-    Contracted in 6 steps, 2,547 multiply-adds for a batch of 64:
-        [1] M[2] · F          27  -> r[2], s
-        [2] M[1] · [1]        27  -> r[1], s
-        [3] M[0] · [2]        27  -> r[0], s
-        [4] conj(B) · [3]     54  -> o, r[0]
-        [5] A · [4]          108  -> i, o
-        [6] x · [5]        2,304  -> ..., o
+    Contracted in 6 steps, 2,628 multiply-adds for a batch of 64:
+        [1] F · conj(B)     54  -> r[3], o
+        [2] M[2] · [1]      54  -> r[2], o
+        [3] M[1] · [2]      54  -> r[1], o
+        [4] M[0] · [3]      54  -> r[0], o
+        [5] A · [4]        108  -> i, o
+        [6] x · [5]      2,304  -> ..., o
 
     Comments in `forward` give the axes of each result: `N` is the product of all leading axes,
     names without a comma between them are one axis, ranges are half open (`r[0..3]` is r[0] to
@@ -101,10 +101,10 @@ class Tied(nn.Module):
         lead = x.shape[:-1]
         N = math.prod(lead)
         x = x.reshape(N, 6)
-        t = torch.mm(self.M, self.F)  # [1] (r[2], s)
-        t = torch.mm(self.M, t)  # [2] (r[1], s)
-        t = torch.mm(self.M, t)  # [3] (r[0], s)
-        t = torch.mm(t, self.A.conj().t())  # [4] (r[0], o)
+        t = torch.mm(self.F, self.A.conj().t())  # [1] (r[3], o)
+        t = torch.mm(self.M, t)  # [2] (r[2], o)
+        t = torch.mm(self.M, t)  # [3] (r[1], o)
+        t = torch.mm(self.M, t)  # [4] (r[0], o)
         t = torch.mm(self.A, t)  # [5] (i, o)
         t = torch.mm(x, t)  # [6] (N, o)
         return t.reshape(*lead, 6)
@@ -118,10 +118,10 @@ class Tied(nn.Module):
         """
         kind = "cpu" if self.A.is_meta else self.A.device.type
         with torch.autocast(kind, enabled=False):
-            t = torch.mm(self.M, self.F)  # (r[2], s)
-            t = torch.mm(self.M, t)  # (r[1], s)
-            t = torch.mm(self.M, t)  # (r[0], s)
-            t = torch.mm(t, self.A.conj().t())  # (r[0], o)
+            t = torch.mm(self.F, self.A.conj().t())  # (r[3], o)
+            t = torch.mm(self.M, t)  # (r[2], o)
+            t = torch.mm(self.M, t)  # (r[1], o)
+            t = torch.mm(self.M, t)  # (r[0], o)
             t = torch.mm(self.A, t)  # (i, o)
         return TiedFolded(A_M_F=t)
 
@@ -133,10 +133,10 @@ class TiedFolded(nn.Module):
         A_M_F  6x6  A, M, F
 
     6 contractions, 5 done ahead, 36 N multiply-adds:
-        [1] M[2] · F    ahead  -> r[2], s
-        [2] M[1] · [1]  ahead  -> r[1], s
-        [3] M[0] · [2]  ahead  -> r[0], s
-        [4] B · [3]     ahead  -> o, r[0]
+        [1] F · B       ahead  -> r[3], o
+        [2] M[2] · [1]  ahead  -> r[2], o
+        [3] M[1] · [2]  ahead  -> r[1], o
+        [4] M[0] · [3]  ahead  -> r[0], o
         [5] A · [4]     ahead  -> i, o
         [6] x · [5]      36 N  -> ..., o
     """

@@ -45,8 +45,8 @@ class Tree(nn.Module):
         Node.3.0         4x4x4  v[2, 0], v[2, 1], v[3, 0]
         Top              4x3    v[3, 0], label
 
-    `forward` runs `_contract`, `_contract_above_456` or `_infer_to_1184`, depending on the batch
-    size `B` and on whether gradients are enabled; compilers see `_contract` alone.
+    `forward` runs `_contract`, `_train_above_540` or `_infer`, depending on the batch size `B` and
+    on whether gradients are enabled; compilers see `_contract` alone.
 
     With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
 
@@ -111,38 +111,41 @@ class Tree(nn.Module):
     def _log_square_norm(self) -> Tensor:
         """The logarithm of the squared norm of the whole map, by contracting it with itself."""
         dtype = torch.promote_types(self.Pair[0].dtype, torch.float32)
-        Pair = self.Pair[0].to(dtype).permute(2, 0, 1).reshape(4, 16)  # (v[1, 0], p[0] p[1])
-        t = torch.mm(Pair, self.Pair[0].to(dtype).conj().reshape(16, 4))  # (v[1, 0], v[1, 0]')
-        Pair = self.Pair[1].to(dtype).permute(2, 0, 1).reshape(4, 16)  # (v[1, 1], p[2] p[3])
-        t1 = torch.mm(Pair, self.Pair[1].to(dtype).conj().reshape(16, 4))  # (v[1, 1], v[1, 1]')
-        t2 = torch.mm(self.Pair[2].to(dtype), self.Node[2, 1].to(dtype))  # (p[4], v[2, 1])
+        t = torch.mm(self.Pair[2].to(dtype), self.Node[2, 1].to(dtype))  # (p[4], v[2, 1])
         # (p[4], v[2, 1]')
-        t3 = torch.mm(self.Pair[2].to(dtype).conj(), self.Node[2, 1].to(dtype).conj())
-        # (v[2, 0] v[2, 1], label)
-        t4 = torch.mm(self.Node[3, 0].to(dtype).reshape(16, 4), self.Top.to(dtype))
+        t1 = torch.mm(self.Pair[2].to(dtype).conj(), self.Node[2, 1].to(dtype).conj())
+        t = torch.mm(t.t(), t1)  # (v[2, 1], v[2, 1]')
+        del t1
         # (v[3, 0]', v[2, 0]' v[2, 1]')
         Node = self.Node[3, 0].to(dtype).conj().permute(2, 0, 1).reshape(4, 16)
-        t5 = torch.mm(self.Top.to(dtype).conj().t(), Node)  # (label, v[2, 0]' v[2, 1]')
-        t = torch.mm(t.t(), self.Node[2, 0].to(dtype).reshape(4, 16))  # (v[1, 0]', v[1, 1] v[2, 0])
+        t1 = torch.mm(self.Top.to(dtype).conj().t(), Node)  # (label, v[2, 0]' v[2, 1]')
+        # (v[2, 0] v[2, 1], label)
+        t2 = torch.mm(self.Node[3, 0].to(dtype).reshape(16, 4), self.Top.to(dtype))
+        Pair = self.Pair[0].to(dtype).permute(2, 0, 1).reshape(4, 16)  # (v[1, 0], p[0] p[1])
+        t3 = torch.mm(Pair, self.Pair[0].to(dtype).conj().reshape(16, 4))  # (v[1, 0], v[1, 0]')
+        # (v[1, 0]', v[1, 1] v[2, 0])
+        t3 = torch.mm(t3.t(), self.Node[2, 0].to(dtype).reshape(4, 16))
+        Pair = self.Pair[1].to(dtype).permute(2, 0, 1).reshape(4, 16)  # (v[1, 1], p[2] p[3])
+        t4 = torch.mm(Pair, self.Pair[1].to(dtype).conj().reshape(16, 4))  # (v[1, 1], v[1, 1]')
         # (v[1, 1]', v[1, 0]' v[2, 0]')
         Node = self.Node[2, 0].to(dtype).conj().permute(1, 0, 2).reshape(4, 16)
-        t1 = torch.mm(t1, Node)  # (v[1, 1], v[1, 0]' v[2, 0]')
+        t4 = torch.mm(t4, Node)  # (v[1, 1], v[1, 0]' v[2, 0]')
         del Node
-        t1 = t1.reshape(4, 4, 4).permute(1, 0, 2).reshape(16, 4)  # (v[1, 0]' v[1, 1], v[2, 0]')
-        t = torch.mm(t.reshape(4, 4, 4).permute(2, 0, 1).reshape(4, 16), t1)  # (v[2, 0], v[2, 0]')
-        del t1
-        t2 = torch.mm(t2.t(), t3)  # (v[2, 1], v[2, 1]')
-        del t3
+        t4 = t4.reshape(4, 4, 4).permute(1, 0, 2).reshape(16, 4)  # (v[1, 0]' v[1, 1], v[2, 0]')
+        # (v[2, 0], v[2, 0]')
+        t3 = torch.mm(t3.reshape(4, 4, 4).permute(2, 0, 1).reshape(4, 16), t4)
+        del t4
         # (v[2, 1] label, v[2, 0]')
-        t4 = torch.mm(t4.reshape(4, 4, 3).permute(1, 2, 0).reshape(12, 4), t)
-        del t
-        t = t4.reshape(4, 3, 4).permute(1, 2, 0).reshape(12, 4)  # (label v[2, 0]', v[2, 1])
-        t5 = torch.mm(t5.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12), t)  # (v[2, 1]', v[2, 1])
-        del t4, t
-        t5 = t5.t().reshape(16, 1)  # (v[2, 1] v[2, 1]', 1)
-        t2 = torch.mm(t2.reshape(1, 16), t5)  # (1, 1)
-        del t5
-        return t2.reshape(()).abs().log()
+        t2 = torch.mm(t2.reshape(4, 4, 3).permute(1, 2, 0).reshape(12, 4), t3)
+        del t3
+        t3 = t2.reshape(4, 3, 4).permute(1, 2, 0).reshape(12, 4)  # (label v[2, 0]', v[2, 1])
+        # (v[2, 1]', v[2, 1])
+        t1 = torch.mm(t1.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12), t3)
+        del t2, t3
+        t1 = t1.t().reshape(16, 1)  # (v[2, 1] v[2, 1]', 1)
+        t = torch.mm(t.reshape(1, 16), t1)  # (1, 1)
+        del t1
+        return t.reshape(()).abs().log()
 
     def extra_repr(self) -> str:
         return "x(..., k in 0..sites, p[k]) -> y(..., label), 300 parameters"
@@ -160,51 +163,47 @@ class Tree(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
         if torch.is_grad_enabled():
-            # levels down to 4, inputs first, equal steps together: predicted 245 µs at 64, where
-            # search (combo) takes 299 µs
-            if B <= 456:
+            # levels down to 4, inputs first, equal steps together: predicted 269 µs at 64, where
+            # search (combo) takes 339 µs
+            if B <= 540:
                 return self._contract(x, lead, B)
-            # search (combo): predicted 753 µs at 4,096, where levels down to 4, inputs first, equal
-            # steps together takes 1.12 ms
-            return self._contract_above_456(x, lead, B)
-        # levels down to 4: predicted 65.3 µs at 64, where search (combo) takes 83.9 µs
-        if B <= 1184:
-            return self._infer_to_1184(x, lead, B)
-        # search (combo): predicted 280 µs at 4,096, where levels down to 4 takes 313 µs
-        return self._contract_above_456(x, lead, B)
+            # search (combo): predicted 815 µs at 4,096, where levels down to 4, inputs first, equal
+            # steps together takes 1.20 ms
+            return self._train_above_540(x, lead, B)
+        return self._infer(x, lead, B)  # levels down to 4: predicted 70.7 µs at 64
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs with gradients for B <= 456; under `torch.compile` and in exports.
+        """Runs with gradients for B <= 540; under `torch.compile` and in exports.
 
         11 contractions in 9 steps, 364 B multiply-adds:
-            [1] x@4 · Pair[2]      16 B  -> ..., v[1, 2]
-            [2] x@0 · x@1          32 B  -> ..., p[0], p[1] and 1 equal ones
-            [3] [2] · Pair[0]     128 B  -> ..., v[1, 0] and 1 equal ones
-            [6] [3] · [5]          16 B  -> ..., v[1, 1], v[1, 0]
-            [7] [6] · Node[2, 0]   64 B  -> ..., v[2, 0]
-            [8] [7] · Node[3, 0]   64 B  -> v[2, 1], v[3, 0], ...
-            [9] [1] · Node[2, 1]   16 B  -> ..., v[2, 1]
-            [10] [9] · [8]         16 B  -> ..., v[3, 0]
+            [1] x@0 · x@1          32 B  -> ..., p[0], p[1] and 1 equal ones
+            [2] [1] · Pair[0]     128 B  -> ..., v[1, 0] and 1 equal ones
+            [5] [2] · [4]          16 B  -> ..., v[1, 1], v[1, 0]
+            [6] [5] · Node[2, 0]   64 B  -> ..., v[2, 0]
+            [7] [6] · Node[3, 0]   64 B  -> v[2, 1], v[3, 0], ...
+            [8] x@4 · Pair[2]      16 B  -> ..., v[1, 2]
+            [9] [8] · Node[2, 1]   16 B  -> ..., v[2, 1]
+            [10] [9] · [7]         16 B  -> ..., v[3, 0]
             [11] [10] · Top        12 B  -> label, ...
         """
-        t = torch.mm(x[:, 4], self.Pair[2])  # [1] (B, v[1, 2])
-        # [2] (B, #0, p[0], p[1])
-        t1 = x[:, :3:2].reshape(B, 2, 4, 1) * x[:, 1:4:2].reshape(B, 2, 1, 4)
+        # [1] (B, #0, p[0], p[1])
+        t = x[:, :3:2].reshape(B, 2, 4, 1) * x[:, 1:4:2].reshape(B, 2, 1, 4)
         Pair = torch.stack([self.Pair[0], self.Pair[1]])  # (#1, p[0], p[1], v[1, 0])
-        # [3] (#1, B, v[1, 0])
-        t1 = torch.bmm(t1.permute(1, 0, 2, 3).reshape(2, B, 16), Pair.reshape(2, 16, 4))
+        # [2] (#1, B, v[1, 0])
+        t = torch.bmm(t.permute(1, 0, 2, 3).reshape(2, B, 16), Pair.reshape(2, 16, 4))
         del Pair
-        t1 = t1[0].reshape(B, 4, 1) * t1[1].reshape(B, 1, 4)  # [6] (B, v[1, 0], v[1, 1])
-        t1 = torch.mm(t1.reshape(B, 16), self.Node[2, 0].reshape(16, 4))  # [7] (B, v[2, 0])
-        t1 = torch.mm(t1, self.Node[3, 0].reshape(4, 16))  # [8] (B, v[2, 1] v[3, 0])
-        t = torch.mm(t, self.Node[2, 1])  # [9] (B, v[2, 1])
-        t = torch.bmm(t.reshape(B, 1, 4), t1.reshape(B, 4, 4))  # [10] (B, 1, v[3, 0])
-        del t1
-        t = torch.mm(t.reshape(B, 4), self.Top)  # [11] (B, label)
-        return t.reshape(*lead, 3)
+        t = t[0].reshape(B, 4, 1) * t[1].reshape(B, 1, 4)  # [5] (B, v[1, 0], v[1, 1])
+        t = torch.mm(t.reshape(B, 16), self.Node[2, 0].reshape(16, 4))  # [6] (B, v[2, 0])
+        t = torch.mm(t, self.Node[3, 0].reshape(4, 16))  # [7] (B, v[2, 1] v[3, 0])
+        t1 = torch.mm(x[:, 4], self.Pair[2])  # [8] (B, v[1, 2])
+        t1 = torch.mm(t1, self.Node[2, 1])  # [9] (B, v[2, 1])
+        t1 = torch.bmm(t1.reshape(B, 1, 4), t.reshape(B, 4, 4))  # [10] (B, 1, v[3, 0])
+        del t
+        t1 = torch.mm(t1.reshape(B, 4), self.Top)  # [11] (B, label)
+        return t1.reshape(*lead, 3)
 
-    def _contract_above_456(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs with gradients for B > 456; without gradients for B > 1184.
+    def _train_above_540(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs with gradients for B > 540.
 
         11 contractions, 428 B + 1,472 multiply-adds:
             [1] x@3 · Pair[1]          64 B  -> ..., p[2], v[1, 1]
@@ -232,48 +231,49 @@ class Tree(nn.Module):
         del t1
         t = torch.bmm(x_slices[0].reshape(B, 1, 4), t.reshape(B, 4, 4))  # [6] (B, 1, v[2, 0])
         t1 = torch.mm(self.Pair[2], self.Node[2, 1])  # [7] (p[4], v[2, 1])
-        t2 = torch.mm(self.Node[3, 0].reshape(16, 4), self.Top)  # [8] (v[2, 0] v[2, 1], label)
-        t2 = t2.reshape(4, 4, 3).permute(1, 0, 2).reshape(4, 12)  # (v[2, 1], v[2, 0] label)
-        t1 = torch.mm(t1, t2)  # [9] (p[4], v[2, 0] label)
+        # [8] (label, v[2, 0] v[2, 1])
+        t2 = torch.mm(self.Top.t(), self.Node[3, 0].permute(2, 0, 1).reshape(4, 16))
+        # [9] (p[4], label v[2, 0])
+        t1 = torch.mm(t1, t2.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12))
         del t2
-        t1 = t1.reshape(4, 4, 3).permute(1, 0, 2).reshape(4, 12)  # (v[2, 0], p[4] label)
-        t = torch.mm(t.reshape(B, 4), t1)  # [10] (B, p[4] label)
+        t1 = t1.reshape(4, 3, 4).permute(2, 1, 0).reshape(4, 12)  # (v[2, 0], label p[4])
+        t = torch.mm(t.reshape(B, 4), t1)  # [10] (B, label p[4])
         del t1
-        t = torch.bmm(x_slices[4].reshape(B, 1, 4), t.reshape(B, 4, 3))  # [11] (B, 1, label)
+        t = torch.bmm(t.reshape(B, 3, 4), x_slices[4].reshape(B, 4, 1))  # [11] (B, label, 1)
         return t.reshape(*lead, 3)
 
-    def _infer_to_1184(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs without gradients for B <= 1184.
+    def _infer(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs without gradients.
 
         11 contractions, 364 B multiply-adds:
-            [1] x@0 · Pair[0]     64 B  -> ..., p[1], v[1, 0]
-            [2] x@2 · Pair[1]     64 B  -> ..., p[3], v[1, 1]
-            [3] x@4 · Pair[2]     16 B  -> ..., v[1, 2]
-            [4] x@1 · [1]         16 B  -> ..., v[1, 0]
-            [5] x@3 · [2]         16 B  -> ..., v[1, 1]
-            [6] Node[2, 1] · [3]  16 B  -> v[2, 1], ...
-            [7] Node[2, 0] · [5]  64 B  -> v[1, 0], v[2, 0], ...
+            [1] x@4 · Pair[2]     16 B  -> ..., v[1, 2]
+            [2] Node[2, 1] · [1]  16 B  -> v[2, 1], ...
+            [3] x@0 · Pair[0]     64 B  -> ..., p[1], v[1, 0]
+            [4] x@1 · [3]         16 B  -> ..., v[1, 0]
+            [5] x@2 · Pair[1]     64 B  -> ..., p[3], v[1, 1]
+            [6] x@3 · [5]         16 B  -> ..., v[1, 1]
+            [7] Node[2, 0] · [6]  64 B  -> v[1, 0], v[2, 0], ...
             [8] [4] · [7]         16 B  -> ..., v[2, 0]
             [9] Node[3, 0] · [8]  64 B  -> v[2, 1], v[3, 0], ...
-            [10] [6] · [9]        16 B  -> ..., v[3, 0]
+            [10] [2] · [9]        16 B  -> ..., v[3, 0]
             [11] Top · [10]       12 B  -> label, ...
         """
         x_slices = x.unbind(1)  # 5 × (B, p[0])
-        t = torch.mm(x_slices[0], self.Pair[0].reshape(4, 16))  # [1] (B, p[1] v[1, 0])
-        t1 = torch.mm(x_slices[2], self.Pair[1].reshape(4, 16))  # [2] (B, p[3] v[1, 1])
-        t2 = torch.mm(x_slices[4], self.Pair[2])  # [3] (B, v[1, 2])
-        t = torch.bmm(x_slices[1].reshape(B, 1, 4), t.reshape(B, 4, 4))  # [4] (B, 1, v[1, 0])
-        t1 = torch.bmm(x_slices[3].reshape(B, 1, 4), t1.reshape(B, 4, 4))  # [5] (B, 1, v[1, 1])
-        t2 = torch.mm(t2, self.Node[2, 1])  # [6] (B, v[2, 1])
+        t = torch.mm(x_slices[4], self.Pair[2])  # [1] (B, v[1, 2])
+        t = torch.mm(t, self.Node[2, 1])  # [2] (B, v[2, 1])
+        t1 = torch.mm(x_slices[0], self.Pair[0].reshape(4, 16))  # [3] (B, p[1] v[1, 0])
+        t1 = torch.bmm(x_slices[1].reshape(B, 1, 4), t1.reshape(B, 4, 4))  # [4] (B, 1, v[1, 0])
+        t2 = torch.mm(x_slices[2], self.Pair[1].reshape(4, 16))  # [5] (B, p[3] v[1, 1])
+        t2 = torch.bmm(x_slices[3].reshape(B, 1, 4), t2.reshape(B, 4, 4))  # [6] (B, 1, v[1, 1])
         # [7] (B, v[1, 0] v[2, 0])
-        t1 = torch.mm(t1.reshape(B, 4), self.Node[2, 0].permute(1, 0, 2).reshape(4, 16))
-        t = torch.bmm(t, t1.reshape(B, 4, 4))  # [8] (B, 1, v[2, 0])
+        t2 = torch.mm(t2.reshape(B, 4), self.Node[2, 0].permute(1, 0, 2).reshape(4, 16))
+        t1 = torch.bmm(t1, t2.reshape(B, 4, 4))  # [8] (B, 1, v[2, 0])
+        del t2
+        t1 = torch.mm(t1.reshape(B, 4), self.Node[3, 0].reshape(4, 16))  # [9] (B, v[2, 1] v[3, 0])
+        t = torch.bmm(t.reshape(B, 1, 4), t1.reshape(B, 4, 4))  # [10] (B, 1, v[3, 0])
         del t1
-        t = torch.mm(t.reshape(B, 4), self.Node[3, 0].reshape(4, 16))  # [9] (B, v[2, 1] v[3, 0])
-        t2 = torch.bmm(t2.reshape(B, 1, 4), t.reshape(B, 4, 4))  # [10] (B, 1, v[3, 0])
-        del t
-        t2 = torch.mm(t2.reshape(B, 4), self.Top)  # [11] (B, label)
-        return t2.reshape(*lead, 3)
+        t = torch.mm(t.reshape(B, 4), self.Top)  # [11] (B, label)
+        return t.reshape(*lead, 3)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -308,7 +308,7 @@ class Tree(nn.Module):
             t1 = t1.reshape(4, 4, 4, 3, 4).permute(4, 0, 1, 2, 3).reshape(4, 192)
             t1 = torch.mm(Pair, t1)  # (p[0] p[1], p[2..5] label)
         return TreeFolded(
-            merged1=t1.reshape(4, 768),
+            merged1=t1,
             Pair_0_Node_2_0=t,
             Pair_1=self.Pair[1].permute(1, 0, 2).reshape(4, 16),
             merged=t2,
@@ -320,10 +320,10 @@ class TreeFolded(nn.Module):
     """Tree for inference, made by its method `fold`: parameters merged in advance.
 
     Buffers, by key in the state dict, and what they are made of:
-        merged1          4x768  Pair.0, Pair.1, Pair.2, … Top
-        Pair_0_Node_2_0  16x16  Pair.0, Node.2.0
-        Pair_1           4x16   Pair.1
-        merged           4x12   Pair.2, Node.2.1, Node.3.0, Top
+        merged1          16x192  Pair.0, Pair.1, Pair.2, … Top
+        Pair_0_Node_2_0  16x16   Pair.0, Node.2.0
+        Pair_1           4x16    Pair.1
+        merged           4x12    Pair.2, Node.2.1, Node.3.0, Top
     """
 
     merged1: Tensor
@@ -342,15 +342,15 @@ class TreeFolded(nn.Module):
     ) -> None:
         super().__init__()
         self.batch_invariant = batch_invariant
-        self.register_buffer("merged1", merged1)  # p[0], p[1] p[2] p[3] p[4] label
+        self.register_buffer("merged1", merged1)  # p[0] p[1], p[2] p[3] p[4] label
         self.register_buffer("Pair_0_Node_2_0", Pair_0_Node_2_0)  # p[1] v[1, 1], p[0] v[2, 0]
         self.register_buffer("Pair_1", Pair_1)  # p[3], p[2] v[1, 1]
         self.register_buffer("merged", merged)  # v[2, 0], p[4] label
 
     def extra_repr(self) -> str:
         return (
-            "x(..., k in 0..sites, p[k]) -> y(..., label), folded: merged1 4x768, Pair_0_Node_2_0 "
-            "16x16, Pair_1 4x16, merged 4x12"
+            "x(..., k in 0..sites, p[k]) -> y(..., label), folded: merged1 16x192, "
+            "Pair_0_Node_2_0 16x16, Pair_1 4x16, merged 4x12"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -365,13 +365,16 @@ class TreeFolded(nn.Module):
         x = x.reshape(B, 5, 4)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
-        if B <= 3:  # materialize dense: predicted 28.0 µs at 1, where search (combo) takes 33.0 µs
-            return self._contract_to_3(x, lead, B)
-        # search (combo): predicted 39.8 µs at 64, where materialize dense takes 74.6 µs
+        # materialize dense, inputs first: predicted 32.2 µs at 1, where search (combo) takes 36.4
+        # µs
+        if B <= 7:
+            return self._contract_to_7(x, lead, B)
+        # search (combo): predicted 43.4 µs at 64, where materialize dense, inputs first takes 57.1
+        # µs
         return self._contract(x, lead, B)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs for B > 3; under `torch.compile` and in exports.
+        """Runs for B > 7; under `torch.compile` and in exports.
 
         11 contractions, 4 done ahead, 428 B multiply-adds:
             [1] x@3 · Pair[1]          64 B  -> ..., p[2], v[1, 1]
@@ -396,26 +399,25 @@ class TreeFolded(nn.Module):
         t = torch.bmm(x_slices[4].reshape(B, 1, 4), t.reshape(B, 4, 3))  # [11] (B, 1, label)
         return t.reshape(*lead, 3)
 
-    def _contract_to_3(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs for B <= 3.
+    def _contract_to_7(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs for B <= 7.
 
-        11 contractions, 6 done ahead, 4,092 B multiply-adds:
-            [1] Pair[2] · Node[2, 1]    ahead  -> p[4], v[2, 1]
-            [2] Node[3, 0] · Top        ahead  -> v[2, 0], v[2, 1], label
-            [3] [1] · [2]               ahead  -> p[4], v[2, 0], label
-            [4] Node[2, 0] · [3]        ahead  -> v[1, 0], v[1, 1], p[4], label
-            [5] Pair[1] · [4]           ahead  -> p[2], p[3], v[1, 0], p[4], label
-            [6] Pair[0] · [5]           ahead  -> p[0..5], label
-            [7] x@0 · [6]             3,072 B  -> ..., p[1..5], label
-            [8] x@1 · [7]               768 B  -> ..., p[2..5], label
+        11 contractions, 6 done ahead, 3,340 B multiply-adds:
+            [1] x@0 · x@1                16 B  -> ..., p[0], p[1]
+            [2] Pair[2] · Node[2, 1]    ahead  -> p[4], v[2, 1]
+            [3] Node[3, 0] · Top        ahead  -> v[2, 0], v[2, 1], label
+            [4] [2] · [3]               ahead  -> p[4], v[2, 0], label
+            [5] Node[2, 0] · [4]        ahead  -> v[1, 0], v[1, 1], p[4], label
+            [6] Pair[1] · [5]           ahead  -> p[2], p[3], v[1, 0], p[4], label
+            [7] Pair[0] · [6]           ahead  -> p[0..5], label
+            [8] [1] · [7]             3,072 B  -> ..., p[2..5], label
             [9] x@2 · [8]               192 B  -> ..., p[3], p[4], label
             [10] x@3 · [9]               48 B  -> ..., p[4], label
             [11] x@4 · [10]              12 B  -> ..., label
         """
         x_slices = x.unbind(1)  # 5 × (B, p[0])
-        t = torch.mm(x_slices[0], self.merged1)  # [7] (B, p[1..5] label)
-        # [8] (B, 1, p[2..5] label)
-        t = torch.bmm(x_slices[1].reshape(B, 1, 4), t.reshape(B, 4, 192))
+        t = x_slices[0].reshape(B, 4, 1) * x_slices[1].reshape(B, 1, 4)  # [1] (B, p[0], p[1])
+        t = torch.mm(t.reshape(B, 16), self.merged1)  # [8] (B, p[2..5] label)
         # [9] (B, 1, p[3] p[4] label)
         t = torch.bmm(x_slices[2].reshape(B, 1, 4), t.reshape(B, 4, 48))
         t = torch.bmm(x_slices[3].reshape(B, 1, 4), t.reshape(B, 4, 12))  # [10] (B, 1, p[4] label)
