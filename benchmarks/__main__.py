@@ -15,6 +15,8 @@ import torch
 from benchmarks import plotting
 from benchmarks.contract import Kind, Mode, UnavailableError, Workload
 from benchmarks.measuring import settle_allocator
+from benchmarks.memory import keep_to_memory
+from benchmarks.neighbors import PATIENCE, Patience
 from benchmarks.orderstudy import orders
 from benchmarks.reporting import in_short, report
 from benchmarks.results import Omission, Results, machine, read, write
@@ -43,6 +45,13 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--modes", default=",".join(modes), help=f"from {', '.join(modes)}")
     parser.add_argument("--no-peers", action="store_true", help="leave other libraries out")
     parser.add_argument("--compiled", action="store_true", help="everybody also compiled")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        metavar="SECONDS",
+        help="how long to wait for other processes, all in all",
+    )
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks.md"), metavar="FILE")
     parser.add_argument("--render", action="store_true", help="measure nothing, only write FILE")
     parser.add_argument("--list", action="store_true", help="name the workloads")
@@ -73,7 +82,8 @@ def selected(asked: argparse.Namespace) -> Iterator[tuple[Workload, int]]:
 def measure(asked: argparse.Namespace, earlier: Results) -> Iterator[Results]:
     """The results so far, after every case."""
     effort = QUICK if asked.quick else FULL
-    effort = replace(effort, compiled=asked.full or asked.compiled)
+    patience = Patience(asked.patience)
+    effort = replace(effort, compiled=asked.full or asked.compiled, patience=patience)
     kinds = [k for k in Kind if k is not Kind.PEER or not asked.no_peers]
     settle_allocator()
     held = earlier if earlier.machine == machine() else Results(machine())
@@ -101,6 +111,7 @@ def main(given: Sequence[str] | None = None) -> None:
         print("\n".join(workload.name for workload in ALL))
         return
     warnings.filterwarnings("ignore")  # of other libraries, on their own behalf
+    keep_to_memory()
     store = asked.output.with_suffix(".json")
     held = read(store)
     if not asked.render:

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch.profiler import ProfilerActivity, profile
+
+SHARE = 0.85
+"""Of the memory of the machine: who asks for more gets an error, not the whole run an end."""
+
+
+def keep_to_memory() -> None:
+    """Let allocations fail that the machine cannot hold: some contraction orders ask for them.
+
+    The limit is on addresses, of which CUDA reserves far more than it uses: none is set there.
+    """
+    if not hasattr(os, "sysconf") or torch.cuda.is_available():
+        return
+    import resource
+
+    total = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = total if most == resource.RLIM_INFINITY else min(total, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def peak_allocated(action: Callable[[], object]) -> int:

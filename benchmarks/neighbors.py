@@ -16,7 +16,7 @@ STAT = Path("/proc/stat")
 QUIET = 0.25
 """Cores that others may use."""
 PATIENCE = 300.0
-"""Seconds to wait for them."""
+"""Seconds to wait for them in one run of the benchmarks."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,24 @@ def others(since: Moment) -> float:
     return max(0.0, (held.busy - since.busy - (held.own - since.own)) / wall)
 
 
-def wait_for_quiet(patience: float = PATIENCE, window: float = 0.5) -> None:
-    """Return once others use less than `QUIET` cores, or when patience is at its end."""
-    limit = time.perf_counter() + patience
-    told = False
-    while True:
-        since = now()
-        time.sleep(window)
-        if others(since) < QUIET or time.perf_counter() > limit:
-            return
-        if not told:
-            print("  waiting for other processes", file=sys.stderr, flush=True)
-            told = True
+class Patience:
+    """The seconds that a run waits for other processes, all its cases together."""
+
+    def __init__(self, seconds: float = PATIENCE) -> None:
+        self.left = seconds
+
+    def wait(self, window: float = 0.5) -> None:
+        """Return once others use less than `QUIET` cores, or when patience is at its end."""
+        told = False
+        while self.left > 0:
+            since = now()
+            time.sleep(window)
+            if others(since) < QUIET:
+                return
+            self.left -= window
+            if not told:
+                print("  waiting for other processes", file=sys.stderr, flush=True)
+                told = True
 
 
 def _busy() -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from benchmarks.measuring import (
     training,
 )
 from benchmarks.memory import peak_allocated
-from benchmarks.neighbors import PATIENCE, QUIET, now, others, wait_for_quiet
+from benchmarks.neighbors import QUIET, Patience, now, others
 from benchmarks.results import Measurement, Omission
 
 OUTPUT_TOLERANCE = 2e-4
@@ -47,7 +47,7 @@ class Effort:
     bfloat16: bool = True
     compiled: bool = False
     tries: int = 3
-    patience: float = PATIENCE
+    patience: Patience = field(default_factory=Patience)
     square: int = 2048
     """Rows of the matrix product whose rate is the measure."""
 
@@ -323,7 +323,7 @@ def quietest(steps: Sequence[Step], effort: Effort) -> tuple[float, dict[str, Ti
     """The rate of a large product, the times, and how many cores others used: of several tries."""
     best: tuple[float, dict[str, Timing], float] | None = None
     for _ in range(effort.tries):
-        wait_for_quiet(effort.patience)
+        effort.patience.wait()
         since = now()
         before = gemm_rate(effort.square)
         times = shuffled_rounds(steps, effort.budget)

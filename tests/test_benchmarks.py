@@ -25,7 +25,7 @@ from benchmarks.contract import (
     in_sequence,
 )
 from benchmarks.measuring import settle_allocator, shuffled_rounds
-from benchmarks.neighbors import now, others, wait_for_quiet
+from benchmarks.neighbors import Patience, now, others
 from benchmarks.orderstudy import STUDIES, multiply_adds, timed, trees
 from benchmarks.reporting import rank_correlation, report
 from benchmarks.results import Measurement, Omission, Results, ToolSpeed, machine, read, write
@@ -35,7 +35,7 @@ from benchmarks.toolspeed import cotengra_alone, tool_speed
 from benchmarks.workloads import ALL
 from benchmarks.workloads.linear import by_hand, tensor_train
 
-EFFORT = Effort(0.0, tries=1, patience=0.0, square=64)
+EFFORT = Effort(0.0, tries=1, patience=Patience(0.0), square=64)
 INSTALLED = (Kind.OURS, Kind.HAND, Kind.DENSE)
 
 
@@ -187,7 +187,9 @@ def test_neighbors() -> None:
     since = now()
     sum(range(200_000))
     assert others(since) >= 0
-    wait_for_quiet(patience=0.0, window=0.0)
+    patience = Patience(0.5)
+    patience.wait(window=0.1)
+    assert patience.left <= 0.5
 
 
 def test_rounds() -> None:
@@ -272,7 +274,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "monarch-4096" in capsys.readouterr().out
     page = tmp_path / "deep" / "page.md"
     given = ["--only", "tensorly-torch-35", "--quick", "--no-peers", "--modes", "inference"]
-    main([*given, "--output", str(page)])
+    main([*given, "--patience", "0", "--output", str(page)])
     assert "tensorly/torch#35" in page.read_text(encoding="utf-8")
     assert read(page.with_suffix(".json")).measurements
     first = page.read_text(encoding="utf-8")

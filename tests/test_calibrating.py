@@ -13,7 +13,8 @@ from tncompile.cli.application import run
 from tncompile.planning import BUILTIN, calibrating
 from tncompile.planning.calibrating import describe_machine, fit, measure, summary
 from tncompile.planning.machine import find_profile, read_profile
-from tncompile.planning.probes import Key, Probe, batch_count, probes, small_count
+from tncompile.planning.probe import Key, Probe
+from tncompile.planning.probes import batch_count, probes, small_count
 
 
 def test_probes_have_names_of_their_own() -> None:

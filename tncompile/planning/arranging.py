@@ -10,29 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 
 from tncompile.lowering.assembly import Assembler
 from tncompile.lowering.leaves import Leaves, table_rows
 from tncompile.lowering.strategy import Form, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.holdings import Given, Groups, Have, Runs, Taken, as_matrix, orders_of
 from tncompile.planning.prices import Prices, Product, run_length
 
 BEAM = 6
 """Orders kept of every intermediate."""
 
-ORDERS = 4
-"""Orders tried of every group of indices, …"""
-
-LOOKED_AT = 4
-"""… first those in which the cheapest ways have it."""
-
 LONGEST_PREFIX = 3
 """Outer indices of an operand that a product may be batched over."""
-
-Runs = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,51 +33,6 @@ class Arranged:
 
     forms: tuple[Form | None, ...]
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Have:
-    """One way to have an operand in memory: its order, its strides, its price, how it was made."""
-
-    order: Order
-    runs: Runs  # length and stride of every index
-    seconds: float
-    form: Form | None = None
-    left: _Have | None = None
-    right: _Have | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """One side of a contraction: the ways to have it, and what it depends on."""
-
-    ways: tuple[_Have, ...]
-    fixed: bool  # depends on no input
-    wanting: bool  # depends on parameters, so that it needs a gradient
-    made: bool  # is no leaf
-
-
-@dataclass(slots=True)
-class _Taken:
-    """The cheapest way to take an operand as a matrix of certain groups."""
-
-    way: _Have
-    seconds: float
-    turned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A contraction sorted into groups of indices."""
-
-    left: _Given
-    right: _Given
-    summed: frozenset[str]
-    both: frozenset[str]  # shared and kept
-    size: Mapping[str, int]
-    hints: tuple[Order, ...]
-    apart: tuple[frozenset[str], ...]  # what the next contraction treats alike: sums, or keeps
-    taken: dict[tuple[int, Order, Order, Order], _Taken] = field(default_factory=dict)
 
 
 def arrange(
@@ -122,7 +69,7 @@ class _Arranging:
         self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
         assembler = Assembler(network, sizes)
         leaves = Leaves(assembler, {})
-        self._given: dict[int, _Given] = {}
+        self._given: dict[int, Given] = {}
         for number, operand in enumerate(tree.operands):
             value = leaves.load(operand)
             runs = {
@@ -130,8 +77,8 @@ class _Arranging:
                 for run in assembler.runs(value).values()
             }
             order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
-            way = _Have(order, runs, 0.0)
-            self._given[number] = _Given((way,), not value.varying, value.parametric, False)
+            way = Have(order, runs, 0.0)
+            self._given[number] = Given((way,), not value.varying, value.parametric, False)
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
         self._partner = {}
@@ -152,7 +99,7 @@ class _Arranging:
         self._collect(self._tree.steps[-1].result, best, forms)
         return Arranged(tuple(forms[step.result] for step in self._tree.steps), seconds)
 
-    def _collect(self, number: int, way: _Have, forms: dict[int, Form | None]) -> None:
+    def _collect(self, number: int, way: Have, forms: dict[int, Form | None]) -> None:
         """The forms of a way and of all before it, without recursion."""
         count = len(self._tree.operands)
         waiting = [(number, way)]
@@ -165,7 +112,7 @@ class _Arranging:
             if held.left is not None and held.right is not None:
                 waiting += [(step.left, held.left), (step.right, held.right)]
 
-    def _finished(self, given: _Given, way: _Have, wanted: Order) -> float:
+    def _finished(self, given: Given, way: Have, wanted: Order) -> float:
         """The copy of a result whose axes do not stand as the output wants them."""
         due = tuple(index for index in wanted if index in way.runs)
         if due == way.order:
@@ -181,12 +128,12 @@ class _Arranging:
 
     # ── one contraction ────────────────────────────────────────────────────────────────────────
 
-    def _contract(self, contraction: Contraction) -> _Given:
+    def _contract(self, contraction: Contraction) -> Given:
         kept = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
         left = self._alone_summed(self._given[contraction.left], contraction.right, kept)
         right = self._alone_summed(self._given[contraction.right], contraction.left, kept)
         shared = frozenset(left.ways[0].runs) & frozenset(right.ways[0].runs)
-        step = _Step(
+        step = Groups(
             left,
             right,
             shared - kept,
@@ -198,26 +145,26 @@ class _Arranging:
         if not step.summed:
             ways = self._multiplied(step)
         else:
-            found: dict[Order, _Have] = {}
+            found: dict[Order, Have] = {}
             for form in self._forms(step):
                 self._try(step, form, found)
             ways = tuple(sorted(found.values(), key=lambda way: way.seconds)[:BEAM])
         if contraction.lookups:
             ways = tuple(self._picked(way, step, contraction) for way in ways)
-            return _Given(ways, False, left.wanting or right.wanting, True)
-        return _Given(ways, left.fixed and right.fixed, left.wanting or right.wanting, True)
+            return Given(ways, False, left.wanting or right.wanting, True)
+        return Given(ways, left.fixed and right.fixed, left.wanting or right.wanting, True)
 
-    def _alone_summed(self, given: _Given, other: int, kept: frozenset[str]) -> _Given:
+    def _alone_summed(self, given: Given, other: int, kept: frozenset[str]) -> Given:
         """An operand with the indices summed that are its own alone."""
         theirs = set(self._given[other].ways[0].runs)
         alone = [index for index in given.ways[0].order if index not in theirs | kept]
         if not alone:
             return given
-        ways: list[_Have] = []
+        ways: list[Have] = []
         for way in given.ways:
             order = tuple(index for index in way.order if index not in alone)
-            ways.append(_Have(order, self._runs(order), way.seconds, way.form, way.left, way.right))
-        return _Given(tuple(ways), given.fixed, given.wanting, True)
+            ways.append(Have(order, self._runs(order), way.seconds, way.form, way.left, way.right))
+        return Given(tuple(ways), given.fixed, given.wanting, True)
 
     def _runs(self, order: Order) -> Runs:
         """Contiguous memory in this order."""
@@ -228,7 +175,7 @@ class _Arranging:
             stride *= self._size[index]
         return runs
 
-    def _picked(self, way: _Have, step: _Step, contraction: Contraction) -> _Have:
+    def _picked(self, way: Have, step: Groups, contraction: Contraction) -> Have:
         """Rows of a table by ids: its digits come first, in order, or it is copied before."""
         rows = table_rows(contraction.lookups)
         rest = tuple(index for index in way.order if index not in rows)
@@ -241,9 +188,9 @@ class _Arranging:
             seconds += self._copied(math.prod(lengths), run, True, wanting)
         brought = tuple(index for index in contraction.legs if index not in rest)
         order = brought + rest
-        return _Have(order, self._runs(order), seconds, way.form, way.left, way.right)
+        return Have(order, self._runs(order), seconds, way.form, way.left, way.right)
 
-    def _multiplied(self, step: _Step) -> tuple[_Have, ...]:
+    def _multiplied(self, step: Groups) -> tuple[Have, ...]:
         """Nothing is summed: an elementwise product in the order of the larger operand."""
         left, right = step.left.ways[0], step.right.ways[0]
         if math.prod(n for n, _ in left.runs.values()) < math.prod(
@@ -253,7 +200,7 @@ class _Arranging:
         else:
             large, small = left, right
         order = (*large.order, *(index for index in small.order if index not in large.runs))
-        return (_Have(order, self._runs(order), left.seconds + right.seconds, None, left, right),)
+        return (Have(order, self._runs(order), left.seconds + right.seconds, None, left, right),)
 
     def _hints(self, contraction: Contraction) -> tuple[Order, ...]:
         """Orders in which the next contraction would take the result without a copy."""
@@ -289,17 +236,17 @@ class _Arranging:
 
     # ── forms ──────────────────────────────────────────────────────────────────────────────────
 
-    def _forms(self, step: _Step) -> Iterator[Form]:
+    def _forms(self, step: Groups) -> Iterator[Form]:
         """Products worth pricing: groups in the orders of operands and of the next contraction."""
         free = (
             frozenset(step.left.ways[0].runs) - step.summed - step.both,
             frozenset(step.right.ways[0].runs) - step.summed - step.both,
         )
-        summed = _orders(step.summed, (step.left.ways, step.right.ways), ())
+        summed = orders_of(step.summed, (step.left.ways, step.right.ways), ())
         for batch, side in self._batches(step, free):
             used = frozenset(batch)
-            rows = _orders(free[0] - used, (step.left.ways,), step.hints)
-            columns = _orders(free[1] - used, (step.right.ways,), step.hints)
+            rows = orders_of(free[0] - used, (step.left.ways,), step.hints)
+            columns = orders_of(free[1] - used, (step.right.ways,), step.hints)
             del side
             for inner in summed:
                 for row in rows:
@@ -308,10 +255,10 @@ class _Arranging:
                         yield Form(True, batch, column, inner, row)
 
     def _batches(
-        self, step: _Step, free: tuple[frozenset[str], frozenset[str]]
+        self, step: Groups, free: tuple[frozenset[str], frozenset[str]]
     ) -> Iterator[tuple[Order, int | None]]:
         """What a product may be batched over: shared indices, or outer ones of one operand."""
-        for batch in _orders(step.both, (step.left.ways, step.right.ways), step.hints):
+        for batch in orders_of(step.both, (step.left.ways, step.right.ways), step.hints):
             yield batch, None
         if step.both or not self._repeating:
             return
@@ -332,7 +279,7 @@ class _Arranging:
                     seen.add(order)
                     yield order, side
 
-    def _try(self, step: _Step, form: Form, found: dict[Order, _Have]) -> None:
+    def _try(self, step: Groups, form: Form, found: dict[Order, Have]) -> None:
         """Price a form; keep it where it is the cheapest way to its order."""
         first, second = (1, 0) if form.swapped else (0, 1)
         one = self._take(step, first, form.batch, form.rows, form.summed)
@@ -359,12 +306,12 @@ class _Arranging:
         known = found.get(form.result)
         if known is None or seconds < known.seconds:
             sides = (two.way, one.way) if form.swapped else (one.way, two.way)
-            found[form.result] = _Have(form.result, self._runs(form.result), seconds, form, *sides)
+            found[form.result] = Have(form.result, self._runs(form.result), seconds, form, *sides)
 
     def _count(self, indices: Order) -> int:
         return math.prod(self._size[index] for index in indices)
 
-    def _take(self, step: _Step, side: int, batch: Order, rows: Order, columns: Order) -> _Taken:
+    def _take(self, step: Groups, side: int, batch: Order, rows: Order, columns: Order) -> Taken:
         """The cheapest way to have one side as matrices of these groups."""
         given = (step.left, step.right)[side]
         carried = batch if batch and batch[0] in given.ways[0].runs else ()
@@ -373,10 +320,10 @@ class _Arranging:
         if known is not None:
             return known
         count = self._count((*carried, *rows, *columns))
-        best: _Taken | None = None
+        best: Taken | None = None
         for way in given.ways:
             due = (*carried, *rows, *columns)
-            turned = _as_matrix(way.runs, carried, rows, columns)
+            turned = as_matrix(way.runs, carried, rows, columns)
             if turned is None:
                 lengths = tuple(self._size[index] for index in due)
                 run = run_length(lengths, way.order, due)
@@ -384,45 +331,7 @@ class _Arranging:
             else:
                 seconds = self._prices.view(fixed=given.fixed, wanting=given.wanting)
             if best is None or way.seconds + seconds < best.seconds:
-                best = _Taken(way, way.seconds + seconds, bool(turned))
+                best = Taken(way, way.seconds + seconds, bool(turned))
         assert best is not None
         step.taken[key] = best
         return best
-
-
-def _orders(
-    group: frozenset[str], sides: tuple[tuple[_Have, ...], ...], hints: tuple[Order, ...]
-) -> tuple[Order, ...]:
-    """Orders of a group of indices: as operands have it in memory, as the next product wants it."""
-    if not group:
-        return ((),)
-    found: dict[Order, None] = {}
-    for ways in sides:
-        for way in ways[:LOOKED_AT]:
-            found[tuple(index for index in way.order if index in group)] = None
-    for hint in hints:
-        found[tuple(index for index in hint if index in group)] = None
-    return tuple(order for order in found if len(order) == len(group))[:ORDERS]
-
-
-def _as_matrix(runs: Runs, batch: Order, rows: Order, columns: Order) -> bool | None:
-    """Whether BLAS takes these groups as they are: False row major, True turned, None not."""
-    if batch and _merged(runs, batch) is None:
-        return None
-    down, along = _merged(runs, rows), _merged(runs, columns)
-    if down is None or along is None:
-        return None
-    if (along[1] == 1 or along[0] == 1) and (down[0] == 1 or down[1] >= along[0]):
-        return False
-    if (down[1] == 1 or down[0] == 1) and (along[0] == 1 or along[1] >= down[0]):
-        return True
-    return None
-
-
-def _merged(runs: Runs, group: Order) -> tuple[int, int] | None:
-    """Length and stride of a group as one axis; None where that takes a copy."""
-    held = [runs[index] for index in group if runs[index][0] != 1]
-    for (_, outer), (length, stride) in pairwise(held):
-        if outer != stride * length:
-            return None
-    return math.prod(length for length, _ in held), held[-1][1] if held else 1

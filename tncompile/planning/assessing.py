@@ -88,6 +88,14 @@ class Assessor:
             self._known[key] = Assessed(way, total.seconds, total.flops, traced.peak, total.copied)
         return self._known[key]
 
+    def cautious(self, one: Assessed) -> float:
+        """Seconds with all its copies priced once more, as transpositions.
+
+        What a choice falls for are programs whose time is underestimated, and copies are what is
+        least sure. By this price neighboring sizes come to share a way.
+        """
+        return one.seconds + self.profile.copy_seconds(one.copied, 4) if one.copied else one.seconds
+
     def roundings(self, way: Way) -> tuple[int, int]:
         """How many products what depends on inputs goes through one after the other, and any value.
 

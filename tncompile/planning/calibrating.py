@@ -13,10 +13,12 @@ from time import perf_counter
 
 import torch
 
+from tncompile.planning import overheads as small
 from tncompile.planning import probes as probed
 from tncompile.planning.grids import Grid
 from tncompile.planning.machine import MachineProfile
-from tncompile.planning.probes import Key, Probe, probes
+from tncompile.planning.probe import Key, Probe
+from tncompile.planning.probes import probes
 
 SWEEPS = 12
 """Every probe is measured so often, in sweeps one after the other. The second fastest counts: what
@@ -237,10 +239,10 @@ def _overheads(found: Mapping[Key, float]) -> dict[str, float]:
 
     def link(kind: str) -> float:
         """What each link of a chain takes."""
-        longer = found[kind, (probed.LONG,)] - found[kind, (probed.SHORT,)]
-        return longer / (probed.LONG - probed.SHORT)
+        longer = found[kind, (small.LONG,)] - found[kind, (small.SHORT,)]
+        return longer / (small.LONG - small.SHORT)
 
-    calls, views = probed.CALLS, probed.VIEWS
+    calls, views = small.CALLS, small.VIEWS
     call, view = link("linked") / calls, (link("viewed") - link("linked")) / views
     recording = (link("viewed recorded") - link("viewed")) / (calls + views)
     backward = link("linked step") - link("linked recorded")
@@ -259,7 +261,7 @@ def _overheads(found: Mapping[Key, float]) -> dict[str, float]:
         "member": member,
         "backward_member": link("stack step") - member - gradient,
         "forward_start": found["module", ()] - 2 * view,
-        "backward_start": found["fixed", (probed.SHORT,)] - probed.SHORT * link("fixed") - gradient,
+        "backward_start": found["fixed", (small.SHORT,)] - small.SHORT * link("fixed") - gradient,
     }
     amid = (found["by turns", ()] - found["product alone", ()]) / found["calls alone", ()]
     slower = min(max(amid, 1.0), MOST_AMID)

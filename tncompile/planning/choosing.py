@@ -173,7 +173,7 @@ def predicted_ranges(field: Field, mode: Mode, known: tuple[Way, ...] = ()) -> t
         one = assessor.assess(way, size, mode)
         if size in goal.wanted and goal.memory_limit is not None and one.peak > goal.memory_limit:
             return math.inf
-        return measure_of(one, goal.minimize)
+        return assessor.cautious(one) if goal.minimize == "time" else measure_of(one, goal.minimize)
 
     winners: list[tuple[int, Way]] = []
     for size in field.grid:

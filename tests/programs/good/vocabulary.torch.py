@@ -59,8 +59,8 @@ class Vocabulary(nn.Module):
         G.1  8x32x8x8  b[0], v[1], e[1], b[1]
         G.2  8x32x12   b[1], v[2], e[2]
 
-    `forward` runs `_contract`, `_train_above_1408` or `_infer_above_568`, depending on the batch
-    size `B` and on whether gradients are enabled; compilers see `_contract` alone.
+    `forward` runs `_contract` or `_infer_above_512`, depending on the batch size `B` and on whether
+    gradients are enabled; compilers see `_contract` alone.
 
     With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
 
@@ -142,19 +142,15 @@ class Vocabulary(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(ids, lead, B)
         if torch.is_grad_enabled():
-            # sweep forward: predicted 225 µs at 64, where G[1] G[2] merged takes 1.25 ms
-            if B <= 1408:
-                return self._contract(ids, lead, B)
-            # G[1] G[2] merged: predicted 4.88 ms at 4,096, where sweep forward takes 6.94 ms
-            return self._train_above_1408(ids, lead, B)
-        if B <= 568:  # sweep forward: predicted 61.6 µs at 64, where G[0] G[1] merged takes 130 µs
+            return self._contract(ids, lead, B)  # sweep forward: predicted 225 µs at 64
+        if B <= 512:  # sweep forward: predicted 61.6 µs at 64, where G[0] G[1] merged takes 130 µs
             return self._contract(ids, lead, B)
         # G[0] G[1] merged: predicted 1.34 ms at 4,096, where sweep forward takes 1.86 ms
-        return self._infer_above_568(ids, lead, B)
+        return self._infer_above_512(ids, lead, B)
 
     def _contract(self, ids: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs with gradients for B <= 1408; without gradients for B <= 568; under
-        `torch.compile` and in exports.
+        """Runs with gradients; without gradients for B <= 512; under `torch.compile` and in
+        exports.
 
         2 contractions, 10,240 B multiply-adds:
             [1] G[0] · G[1]  4,096 B  -> ..., e[0], e[1], b[1]
@@ -175,29 +171,8 @@ class Vocabulary(nn.Module):
         del G
         return t.reshape(*lead, 768)
 
-    def _train_above_1408(self, ids: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs with gradients for B > 1408.
-
-        2 contractions, 6,144 B + 6,291,456 multiply-adds:
-            [1] G[1] · G[2]  6,291,456  -> ..., b[0], e[1], e[2], looked up
-            [2] [1] · G[0]     6,144 B  -> ..., e[1], e[2], e[0]
-        """
-        G = self.G[2].reshape(8, 384).expand(8, 8, 384)  # (b[0], b[1], v[2] e[2])
-        t = torch.bmm(self.G[1].reshape(8, 256, 8), G)  # [1] (b[0], v[1] e[1], v[2] e[2])
-        digit = ids % 1024  # (B)
-        # (v[1] v[2], b[0], e[1], e[2])
-        t = t.reshape(8, 32, 8, 32, 12).permute(1, 3, 0, 2, 4).reshape(1024, 8, 8, 12)
-        t = t.index_select(0, digit)  # (B, b[0], e[1], e[2])
-        del digit
-        digit = ids // 1024  # (B)
-        G = self.G[0].index_select(0, digit)  # (B, e[0], b[0])
-        del digit
-        t = torch.bmm(G, t.reshape(B, 8, 96))  # [2] (B, e[0], e[1] e[2])
-        del G
-        return t.reshape(*lead, 768)
-
-    def _infer_above_568(self, ids: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs without gradients for B > 568.
+    def _infer_above_512(self, ids: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs without gradients for B > 512.
 
         2 contractions, 6,144 B + 3,932,160 multiply-adds:
             [1] G[0] · G[1]  3,932,160  -> ..., e[0], e[1], b[1], looked up

@@ -1,0 +1,101 @@
+"""Ways to have the operands of a contraction in memory: orders, strides, and what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tncompile.lowering.strategy import Form, Order
+
+ORDERS = 4
+"""Orders tried of every group of indices, …"""
+
+LOOKED_AT = 4
+"""… first those in which the cheapest ways have it."""
+
+Runs = Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """One way to have an operand in memory: its order, its strides, its price, how it was made."""
+
+    order: Order
+    runs: Runs  # length and stride of every index
+    seconds: float
+    form: Form | None = None
+    left: Have | None = None
+    right: Have | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One side of a contraction: the ways to have it, and what it depends on."""
+
+    ways: tuple[Have, ...]
+    fixed: bool  # depends on no input
+    wanting: bool  # depends on parameters, so that it needs a gradient
+    made: bool  # is no leaf
+
+
+@dataclass(slots=True)
+class Taken:
+    """The cheapest way to take an operand as a matrix of certain groups."""
+
+    way: Have
+    seconds: float
+    turned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """A contraction sorted into groups of indices."""
+
+    left: Given
+    right: Given
+    summed: frozenset[str]
+    both: frozenset[str]  # shared and kept
+    size: Mapping[str, int]
+    hints: tuple[Order, ...]
+    apart: tuple[frozenset[str], ...]  # what the next contraction treats alike: sums, or keeps
+    taken: dict[tuple[int, Order, Order, Order], Taken] = field(default_factory=dict)
+
+
+def orders_of(
+    group: frozenset[str], sides: tuple[tuple[Have, ...], ...], hints: tuple[Order, ...]
+) -> tuple[Order, ...]:
+    """Orders of a group of indices: as operands have it in memory, as the next product wants it."""
+    if not group:
+        return ((),)
+    found: dict[Order, None] = {}
+    for ways in sides:
+        for way in ways[:LOOKED_AT]:
+            found[tuple(index for index in way.order if index in group)] = None
+    for hint in hints:
+        found[tuple(index for index in hint if index in group)] = None
+    return tuple(order for order in found if len(order) == len(group))[:ORDERS]
+
+
+def as_matrix(runs: Runs, batch: Order, rows: Order, columns: Order) -> bool | None:
+    """Whether BLAS takes these groups as they are: False row major, True turned, None not."""
+    if batch and merged(runs, batch) is None:
+        return None
+    down, along = merged(runs, rows), merged(runs, columns)
+    if down is None or along is None:
+        return None
+    if (along[1] == 1 or along[0] == 1) and (down[0] == 1 or down[1] >= along[0]):
+        return False
+    if (down[1] == 1 or down[0] == 1) and (along[0] == 1 or along[1] >= down[0]):
+        return True
+    return None
+
+
+def merged(runs: Runs, group: Order) -> tuple[int, int] | None:
+    """Length and stride of a group as one axis; None where that takes a copy."""
+    held = [runs[index] for index in group if runs[index][0] != 1]
+    for (_, outer), (length, stride) in pairwise(held):
+        if outer != stride * length:
+            return None
+    return math.prod(length for length, _ in held), held[-1][1] if held else 1
