@@ -39,6 +39,8 @@ THIRD_PARTIES = {
         "emission/loading.py",
         "planning/measuring.py",
         "planning/executing.py",
+        "planning/overheads.py",
+        "planning/probe.py",
         "planning/probes.py",
         "planning/calibrating.py",
     },

@@ -153,14 +153,19 @@ def _block(tuning: Tuning, trial: Trial) -> str:
     at = f", batch {trial.batch:,}" if tuning.plan.sizes else ""
     title = f"{TITLES[trial.mode]}{at}"
     names = [way_text(one.way.names, one.way.strategy) for one in trial.tried]
-    width = max(len(title), *map(len, names))
+    other = way_text(chosen.found_by, chosen.strategy)
+    width = max(len(title), len(other), *map(len, names))
     lines = [f"{title:<{width}}  {'predicted':>10}  {'measured':>10}"]
+    measured = False
     for name, one in zip(names, trial.tried, strict=True):
         ours = one.way.tree == chosen.tree and one.way.strategy == chosen.strategy
+        measured = measured or ours
         lines.append(
             f"{name:<{width}}  {seconds_text(one.predicted):>10}"
             f"  {seconds_text(one.timing.seconds):>10}{'  chosen' if ours else ''}"
         )
+    if not measured:  # what a neighboring size runs is about as fast, so that both share it
+        lines.append(f"{other:<{width}}  {'':>10}  {'':>10}  chosen, as at a neighboring size")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,7 @@ def tune(
     Modes that are not measured are planned by prediction. `seconds` is about what the timing may
     take. Raises `InternalError` where two programs of one network compute different values.
     """
+    surveyed = _without_twins(surveyed)
     goal = surveyed.goal
     asked = [(mode, size) for mode in modes for size in goal.wanted]
     modules: dict[tuple[object, ...], nn.Module] = {}
@@ -96,6 +97,23 @@ def tune(
         report = _share(progress, place, len(asked))
         trials.append(_try(surveyed, modules, build, mode, size, seconds / len(asked), report))
     return Tuning(_decide(surveyed, tuple(modes), trials), tuple(trials))
+
+
+def _without_twins(surveyed: Field) -> Field:
+    """The same field, of ways that come to equal programs the first one alone, at all sizes.
+
+    So what was measured for one of them counts wherever the program is considered.
+    """
+    first: dict[tuple[object, ...], Way] = {}
+    ways = {
+        place: tuple(
+            dict.fromkeys(
+                first.setdefault(_key(surveyed.assessor.program(way)), way) for way in found
+            )
+        )
+        for place, found in surveyed.ways.items()
+    }
+    return replace(surveyed, ways=ways)
 
 
 def _share(progress: Progress | None, place: int, count: int) -> Progress:
