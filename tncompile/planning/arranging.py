@@ -243,11 +243,10 @@ class _Arranging:
             frozenset(step.right.ways[0].runs) - step.summed - step.both,
         )
         summed = orders_of(step.summed, (step.left.ways, step.right.ways), ())
-        for batch, side in self._batches(step, free):
+        for batch in self._batches(step, free):
             used = frozenset(batch)
             rows = orders_of(free[0] - used, (step.left.ways,), step.hints)
             columns = orders_of(free[1] - used, (step.right.ways,), step.hints)
-            del side
             for inner in summed:
                 for row in rows:
                     for column in columns:
@@ -256,10 +255,9 @@ class _Arranging:
 
     def _batches(
         self, step: Groups, free: tuple[frozenset[str], frozenset[str]]
-    ) -> Iterator[tuple[Order, int | None]]:
+    ) -> Iterator[Order]:
         """What a product may be batched over: shared indices, or outer ones of one operand."""
-        for batch in orders_of(step.both, (step.left.ways, step.right.ways), step.hints):
-            yield batch, None
+        yield from orders_of(step.both, (step.left.ways, step.right.ways), step.hints)
         if step.both or not self._repeating:
             return
         for side, given in enumerate((step.left, step.right)):
@@ -271,13 +269,13 @@ class _Arranging:
                         break
                     if prefix not in seen:
                         seen.add(prefix)
-                        yield prefix, side
+                        yield prefix
             # All that is done alike next: so the result has it in front, apart from the rest.
             for group in step.apart:
                 order = tuple(index for index in given.ways[0].order if index in group & free[side])
                 if order and len(order) < len(free[side]) and order not in seen:
                     seen.add(order)
-                    yield order, side
+                    yield order
 
     def _try(self, step: Groups, form: Form, found: dict[Order, Have]) -> None:
         """Price a form; keep it where it is the cheapest way to its order."""

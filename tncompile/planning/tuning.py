@@ -169,19 +169,19 @@ def _try(
 
 
 def _contenders(surveyed: Field, mode: Mode, size: int) -> list[Way]:
-    """The ways worth measuring, the most promising first; equal programs once."""
+    """The ways worth measuring, the most promising first."""
     assessor = surveyed.assessor
     found = [assessor.assess(way, size, mode) for way in allowed(surveyed, size, mode)]
     found.sort(key=lambda one: one.seconds)
-    distinct: dict[tuple[object, ...], Way] = {}
+    chosen: list[Way] = []
     for one in found:
         turns = size > one.way.strategy.rows or assessor.leading is None
-        kin = sum(way.number == one.way.number for way in distinct.values())
+        kin = sum(way.number == one.way.number for way in chosen)
         if one.seconds <= SLOWEST * found[0].seconds and turns and kin < KIN:
-            distinct.setdefault(_key(assessor.program(one.way)), one.way)
-        if len(distinct) == CONTENDERS:
+            chosen.append(one.way)
+        if len(chosen) == CONTENDERS:
             break
-    return list(distinct.values()) or [found[0].way]
+    return chosen or [found[0].way]
 
 
 def _key(program: TensorProgram) -> tuple[object, ...]:
