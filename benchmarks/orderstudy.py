@@ -66,7 +66,7 @@ STUDIES = (
         (64,),
     ),
     Study(
-        "the chain of the issue",
+        "MPS of 9 sites, legs of 2, rank 7",
         (
             *("n" + p for p in "abcdefghi"),
             "aA",

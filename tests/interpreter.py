@@ -41,6 +41,7 @@ from tncompile.lowering.program import (
     Select,
     Settle,
     Slice,
+    Split,
     Stack,
     StackWeights,
     Step,
@@ -182,6 +183,9 @@ class _Machine:
                 self.made(result, torch.stack(held))
             case Unbind(made, source, axis):
                 for name, value in zip(made, names[source].unbind(axis), strict=True):
+                    self.made(name, value)
+            case Split(made, source, axis, lengths):
+                for name, value in zip(made, names[source].split(lengths, axis), strict=True):
                     self.made(name, value)
             case Rescale(result, log, source, axes):
                 scaled, scale = _rescale(names[source], axes)

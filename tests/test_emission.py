@@ -289,7 +289,7 @@ def test_a_long_family_takes_few_lines() -> None:
     source = chain.architecture.source()
     assert len(source.splitlines()) < 600
     assert "for k in range(1, 1000):" in source
-    assert "torch.stack([self.G[k] for k in range(" in source
+    assert "self.G.at(" in source
     value = chain.module()(*chain.inputs(2))
     assert bool(tensors(value)[0].isfinite().all())
 

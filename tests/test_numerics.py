@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tncompile
@@ -45,6 +45,7 @@ def program(sketch: Sketch, seed: int = 0) -> str:
     return "network Random() {\n  " + "\n  ".join(lines) + "\n}\n"
 
 
+@example(seed=2341336)  # ids of one value: nothing is left to contract
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_compiled_module_equals_the_sum_of_products(seed: int) -> None:

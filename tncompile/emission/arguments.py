@@ -263,11 +263,13 @@ def _flatten(network: TensorNetwork, given: Input, made: Arguments, indent: int)
     if not _dotted(given):
         return lines
     lengths = [_length(network, axis, made) for axis in _axes(given)]
-    several = sum(map(_dotted, network.inputs)) > 1
-    common = ", ".join([f"*{made.lead}", *lengths]) if lengths else f"{made.lead}"
-    expand = f".expand({common})" if several else ""
     flat = ", ".join([made.sizes[DOTS], *lengths])
-    return [*lines, f"{name} = {name}{expand}.reshape({flat})"]
+    if sum(map(_dotted, network.inputs)) > 1:
+        common = ", ".join([f"*{made.lead}", *lengths]) if lengths else f"{made.lead}"
+        return [*lines, f"{name} = {name}.expand({common}).reshape({flat})"]
+    # Two calls that change nothing, here and at the end, show in the time of small modules.
+    lines.append(f"if {name}.dim() != {len(lengths) + 1}:")
+    return [*lines, f"    {name} = {name}.reshape({flat})"]
 
 
 def _length(network: TensorNetwork, axis: Axis, made: Arguments) -> str:

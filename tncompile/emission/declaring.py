@@ -23,8 +23,12 @@ class _Family(nn.Module):
             self.register_buffer(str(subscript), tensor)
 
     def __getitem__(self, subscript: int) -> Tensor:
-        tensor: Tensor = getattr(self, str(subscript))
-        return tensor
+        tensor: Tensor | None = self._parameters.get(str(subscript))
+        return getattr(self, str(subscript)) if tensor is None else tensor
+
+    def at(self, *subscripts: int) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        return [self[subscript] for subscript in subscripts]
 
     def extra_repr(self) -> str:
         return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
@@ -46,10 +50,24 @@ class _Family(nn.Module):
             self.register_buffer(str(first), tensor)
 
     def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor:
-        first, *rest = subscripts if isinstance(subscripts, tuple) else (subscripts,)
-        held = getattr(self, str(first))
-        tensor: Tensor = held[tuple(rest)] if rest else held
-        return tensor
+        if isinstance(subscripts, tuple):
+            *outer, last = subscripts
+            return self.of(*outer)[last]
+        tensor: Tensor | None = self._parameters.get(str(subscripts))
+        return getattr(self, str(subscripts)) if tensor is None else tensor
+
+    def of(self, *subscripts: int) -> "_Family":
+        """The members that begin with these subscripts."""
+        family = self
+        for subscript in subscripts:
+            inner = family._modules[str(subscript)]
+            assert isinstance(inner, _Family)
+            family = inner
+        return family
+
+    def at(self, *subscripts: int) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        return [self[subscript] for subscript in subscripts]
 
     def extra_repr(self) -> str:
         return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"

@@ -21,6 +21,7 @@ from tncompile.lowering.program import (
     Permute,
     Select,
     Slice,
+    Split,
     StackWeights,
     Step,
     TensorProgram,
@@ -32,7 +33,7 @@ from tncompile.lowering.program import (
     sources,
 )
 
-VIEWS = (View, Permute, Expand, Slice, Select, Unbind)
+VIEWS = (View, Permute, Expand, Slice, Select, Unbind, Split)
 
 
 @dataclass(frozen=True)

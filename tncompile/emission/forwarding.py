@@ -176,6 +176,12 @@ def _returned(
             lines += call(f"{log} = {log}.reshape(", lengths, indent=INDENT)
         return [*lines, f"return {sign}, {log}"]
     text = written.unshaped if dotted else written.result
+    if dotted and written.unshaped == written.result:
+        name = text if text.isidentifier() else scope.names.fresh("y")
+        lines = [] if text.isidentifier() else [f"{name} = {text}"]
+        shaped = f"return {name} if len({lead}) == 1 else {name}.reshape({', '.join(lengths)})"
+        if len(shaped) + INDENT <= WIDTH:
+            return [*lines, shaped]
     flat = f"{text}.reshape({', '.join(lengths)})" if dotted else text
     if len(f"return {flat}") + INDENT <= WIDTH:
         return [f"return {flat}"]

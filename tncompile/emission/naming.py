@@ -113,6 +113,13 @@ def hidden(name: str) -> bool:
     return keyword.iskeyword(name) or name in MODULE_ATTRIBUTES or name in OWN_ATTRIBUTES
 
 
+FEW_RANGES = 8
+"""Up to so many ranges numbers are written as ranges, however short."""
+
+LISTED = 64
+"""Characters of numbers in a line."""
+
+
 def runs(numbers: Sequence[int]) -> list[range]:
     """The numbers as ranges of equal steps, greedily, in their order.
 
@@ -147,6 +154,23 @@ def range_text(numbers: range) -> str:
         return f"range({numbers.start}, {numbers.stop}, {numbers.step})"
     start = f"{numbers.start}, " if numbers.start else ""
     return f"range({start}{numbers.stop})"
+
+
+def listings(numbers: Sequence[int]) -> list[str]:
+    """The numbers as arguments, ranges starred; of many short ranges so many fit a line.
+
+    >>> listings([0, 1, 2, 3, 7])
+    ['*range(4), 7']
+    """
+    found = runs(numbers)
+    least = 3 if len(found) <= FEW_RANGES else 2 * FEW_RANGES
+    lines: list[list[str]] = [[]]
+    for run in found:
+        for text in [f"*{range_text(run)}"] if len(run) >= least else map(str, run):
+            if len(", ".join([*lines[-1], text])) > LISTED:
+                lines.append([])
+            lines[-1].append(text)
+    return [", ".join(line) for line in lines]
 
 
 @dataclass(frozen=True)
@@ -196,13 +220,16 @@ class Members:
         slices = [self._slice(group) for group in self._groups(keys)]
         given = [text for text in slices if text is not None]
         if len(given) < len(slices):
-            return "torch.stack([", tuple(self.listed(keys)), f"]){self.cast}"
+            items = tuple(self.listed(keys))
+            if len(items) == 1 and items[0].startswith("*self"):
+                return "torch.stack(", (items[0][1:],), f"){self.cast}"
+            return "torch.stack([", items, f"]){self.cast}"
         if len(given) == 1:
             return f"{given[0]}{self.cast}", (), ""
         return "torch.cat([", tuple(given), f"]){self.cast}"
 
     def listed(self, keys: Sequence[str]) -> list[str]:
-        """The items between the brackets of a list of parameters, ranges as comprehensions."""
+        """The items between the brackets of a list of parameters, many of a family at once."""
         items: list[str] = []
         for group in self._groups(keys):
             numbers = [
@@ -212,15 +239,28 @@ class Members:
             if len(group) < 3:
                 items += [self._own(parameter) for parameter in group]
                 continue
-            for run in runs(numbers):
-                if len(run) < 3:
-                    few = (self._item(group[0].family, (*outer, str(k))) for k in run)
-                    items += [self._surrounded(group[0], item) for item in few]
-                else:
-                    item = self._surrounded(group[0], self._item(group[0].family, (*outer, "k")))
-                    items.append(f"*({item} for k in {range_text(run)})")
-        if len(items) == 1 and items[0].startswith("*("):
-            return [items[0][2:-1]]
+            if group[0].family in self.stacked:
+                items += self._of_stacked(group[0], outer, numbers)
+                continue
+            family = self.whole(group[0].family) + (f".of({', '.join(outer)})" if outer else "")
+            for given in listings(numbers):
+                several = f"{family}.at({given})"
+                around = self.around.get(group[0].key)
+                items.append(f"*map({around}, {several})" if around else f"*{several}")
+        return items
+
+    def _of_stacked(
+        self, parameter: Parameter, outer: tuple[str, ...], numbers: Sequence[int]
+    ) -> list[str]:
+        """Members of a family that is one parameter, ranges as comprehensions."""
+        items: list[str] = []
+        for run in runs(numbers):
+            if len(run) < 3:
+                few = (self._item(parameter.family, (*outer, str(k))) for k in run)
+                items += [self._surrounded(parameter, item) for item in few]
+            else:
+                item = self._surrounded(parameter, self._item(parameter.family, (*outer, "k")))
+                items.append(f"*({item} for k in {range_text(run)})")
         return items
 
     def _item(self, family: str, subscripts: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import assert_never
 
-from tncompile.emission.naming import Members, Names, range_text, runs
+from tncompile.emission.naming import Members, Names, listings
 from tncompile.emission.writer import TAB, WIDTH, call
 from tncompile.lowering.program import (
     Add,
@@ -37,6 +37,7 @@ from tncompile.lowering.program import (
     Select,
     Settle,
     Slice,
+    Split,
     Stack,
     StackWeights,
     Sum,
@@ -146,6 +147,10 @@ def expression(
             return Text(f"{read(source)}.sum({_axes(axes)})")
         case Pad(name, source, axis):
             return _pad(program.values[name], program.values[source], axis, read(source))
+        case Split(_, source, axis, lengths):
+            along = (f"{axis}",) if axis else ()
+            items = (read(source), f"[{', '.join(map(str, lengths))}]", *along)
+            return Text("torch.split(", items, ")")
         case Rescale(_, _, source, axes):
             return Text("_rescaled(", (read(source), _tuple(axes)), ")")
         case Stack() | StackWeights() | Concatenate() | Unbind() | Gather() | Part() | Join():
@@ -231,11 +236,11 @@ def positions_lines(positions: tuple[int, ...], device: str, indent: int) -> lis
 
 
 def _positions(positions: tuple[int, ...]) -> list[str]:
-    """The items of a list of positions, ranges starred."""
-    items: list[str] = []
-    for numbers in runs(positions):
-        items += [f"*{range_text(numbers)}"] if len(numbers) > 3 else [str(k) for k in numbers]
-    return items
+    """The items of a list of positions, ranges starred, and what fits a line of many short ones."""
+    lines = listings(positions)
+    if len(lines) == 1:
+        return lines
+    return [f"*({line})" if ", " in line else line for line in lines]
 
 
 def _shape(value: Value, scope: Scope) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from tncompile.lowering.program import (
     Select,
     Settle,
     Slice,
+    Split,
     Sum,
     TensorProgram,
     Unbind,
@@ -340,6 +341,24 @@ class Assembler:
             for name in names
         ]
         self.add(Unbind(tuple(names), source.name, axis), *made)
+        return tuple(made)
+
+    def divide(self, source: Value, axis: int, parts: Axes) -> tuple[Value, ...]:
+        """Parts of an axis that make up all of it, each over indices of its own: views."""
+        before, after = slice(0, axis), slice(axis + 1, None)
+        made = [
+            replace(
+                source,
+                axes=(*source.axes[before], part, *source.axes[after]),
+                shape=(*source.shape[before], self.length(part), *source.shape[after]),
+            )
+            for part in parts
+        ]
+        if len(made) == 1:
+            return tuple(made)
+        made = [replace(value, name=self.fresh(source.name)) for value in made]
+        lengths = tuple(value.shape[axis].factor for value in made)
+        self.add(Split(tuple(value.name for value in made), source.name, axis, lengths), *made)
         return tuple(made)
 
     def cut(self, source: Value, axis: int, positions: range, index: str) -> Value:

@@ -15,6 +15,7 @@ from tncompile.lowering.program import (
     Rescale,
     Select,
     Slice,
+    Split,
     StackWeights,
     Sum,
     TensorProgram,
@@ -87,6 +88,8 @@ def _details(operation: Operation) -> tuple[str, ...]:
             return (f"axis {axis} at {position}",)
         case Unbind(_, _, axis):
             return (f"axis {axis}",)
+        case Split(_, _, axis, lengths):
+            return (f"axis {axis} as {lengths}",)
         case Sum(_, _, axes) | Rescale(_, _, _, axes):
             return (f"axes {axes}",)
         case Digit(_, _, divisor, size, _):

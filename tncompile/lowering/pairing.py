@@ -11,6 +11,10 @@ from tncompile.lowering.layout import Run, is_matrix, merged
 from tncompile.lowering.program import Multiply, Value
 from tncompile.lowering.strategy import Form, Order
 
+SUMMED = 2**14
+"""Numbers from which an operand gets an axis of length 1 before it is repeated over a batch: torch
+sums the gradient of an axis that `expand` added even where it is of length 1, at a batch of 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
@@ -148,11 +152,19 @@ def _operand(
     """
     carried = set(_indices(value))
     repeated = bool(batch) and not carried.intersection(batch)
-    groups = (batch, rows, columns) if batch and not repeated else (rows, columns)
+    groups: tuple[Order, ...] = (rows, columns)
+    if repeated and assembler.length(batch).names and assembler.count(carried) >= SUMMED:
+        groups = ((), rows, columns)
+    elif batch and not repeated:
+        groups = (batch, rows, columns)
     if _fits(assembler.runs(value), () if repeated else batch, rows, columns):
         arranged = assembler.arrange(value, groups)
     else:
         flat = tuple((index,) for group in groups for index in group)
         order = tuple(value.axes.index(axis) for axis in flat)
         arranged = assembler.copy(assembler.permute(value, order), groups)
-    return assembler.repeat(arranged, batch) if repeated else arranged
+    if not repeated:
+        return arranged
+    if len(groups) == 3:
+        return assembler.expand(arranged, (batch, rows, columns))
+    return assembler.repeat(arranged, batch)

@@ -221,6 +221,20 @@ class Unbind:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """`torch.split(source, lengths, axis)`: parts of an axis that make up all of it, no copy.
+
+    Their gradients are joined by one copy, where those of slices would each be as large as all of
+    it, zeros but for the slice, and be added up.
+    """
+
+    results: tuple[str, ...]
+    source: str
+    axis: int
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ones:
     """`ones` of the shape of the result: the product of nothing."""
 
@@ -377,6 +391,7 @@ Operation = (
     | Slice
     | Select
     | Unbind
+    | Split
     | Ones
     | MatMul
     | Multiply
@@ -418,7 +433,7 @@ def sources(operation: Operation) -> tuple[str, ...]:
 def results(operation: Operation) -> tuple[str, ...]:
     """The values that an operation makes."""
     match operation:
-        case Unbind(made, _, _):
+        case Unbind(made, _, _) | Split(made, _, _, _):
             return made
         case Rescale(result, log, _, _):
             return (result, log)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 
 from tncompile.lowering.assembly import Assembler
 from tncompile.lowering.batching import Unit, units
+from tncompile.lowering.dividing import Reader, segments
 from tncompile.lowering.equality import EqualValues
 from tncompile.lowering.finishing import finish
 from tncompile.lowering.leaves import Leaves, table_rows
+from tncompile.lowering.lining import lined_up
 from tncompile.lowering.liveness import Parts
 from tncompile.lowering.logarithms import Logarithm
 from tncompile.lowering.pairing import Ahead, contract
@@ -84,11 +86,17 @@ class _Lowering:
         self._forms = None if strategy.grouped else strategy.forms
         self._log = Logarithm(self._assembler) if logarithm else None
         self._settled = frozenset(strategy.settled)
-        self._units = units(network, tree, grouped=strategy.grouped)
+        self._units = lined_up(network, tree, units(network, tree, grouped=strategy.grouped))
         self._leaves = Leaves(self._assembler, self._slices_alone())
         self._places: dict[int, _Place] = {}
         batched = any(unit.batched for unit in self._units)
         self._same = None if batched or logarithm else EqualValues(network, tree)
+        self._readers: dict[int, Reader] = {
+            side: (number, which)
+            for number, unit in enumerate(self._units)
+            for member in unit.members
+            for which, side in enumerate(member[:2])
+        }
         self._partner: dict[int, Contraction] = {}
         for step in tree.steps:
             self._partner[step.left] = self._partner[step.right] = step
@@ -140,13 +148,50 @@ class _Lowering:
             result = self._leaves.pick(result, given, stack)
         if self._log is not None:
             result = self._log.take(result)
-        held = any((stack,) == axis for axis in result.axes)
-        for position, (_, _, step) in enumerate(unit.members):
-            self._places[step.result] = _Place(result, first.legs, stack if held else "", position)
+        made = [step.result for _, _, step in unit.members]
+        if (stack,) in result.axes:
+            self._take_apart(result, first.legs, stack, made)
+        else:
+            self._places |= dict.fromkeys(made, _Place(result, first.legs))
         if self._same is None:
             for left_side, right_side, _ in unit.members:
                 self._places.pop(left_side, None)
                 self._places.pop(right_side, None)
+
+    def _take_apart(
+        self, result: Value, legs: tuple[str, ...], stack: str, made: list[int]
+    ) -> None:
+        """Find a place for each member of a stack; its readers get parts of their own if possible.
+
+        So their gradients are joined once, and the members that one reader takes lie together.
+        """
+        assembler, axis = self._assembler, result.axes.index((stack,))
+        readers = [self._readers[one] for one in made]
+        single = [not self._units[number].batched for number, _ in readers]
+        found = segments(readers, single)
+        if found is None or (len(found) == 1 and found[0].period == 1):
+            for position, member in enumerate(made):
+                self._places[member] = _Place(result, legs, stack, position)
+            return
+        names = [
+            tuple(assembler.pseudo("#", length) for length in segment.lengths) for segment in found
+        ]
+        parts = assembler.divide(result, axis, tuple(names))
+        for segment, part, held in zip(found, parts, names, strict=True):
+            members = made[segment.start : segment.stop]
+            slices: tuple[Value, ...]
+            if segment.period == 1:
+                slices = (part,)
+            elif segment.length == 1:
+                slices = (assembler.split(part),)
+            else:
+                slices = assembler.unbind(assembler.split(part), axis + len(held) - 1)
+            for k, member in enumerate(members):
+                value = slices[k % len(slices)]
+                if segment.period:
+                    self._places[member] = _Place(value, legs, held[0], k // segment.period)
+                else:
+                    self._places[member] = _Place(value, legs)
 
     def _known(self, unit: Unit) -> bool:
         """Whether an equal contraction of equal values has been run: then its result serves again.

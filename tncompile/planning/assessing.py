@@ -112,7 +112,7 @@ class Assessor:
                 depth.append(1 + max(depth[step.left], depth[step.right]))
                 latest = max(varying[step.left], varying[step.right])
                 varying.append(latest + 1 if latest >= 0 else 0 if step.lookups else -1)
-            self._operands[way.number] = varying[-1], depth[-1]
+            self._operands[way.number] = (varying[-1], depth[-1]) if depth else (-1, 0)
         return self._operands[way.number]
 
     def best(self, ways: Iterable[Way], batch: int, mode: Mode, minimize: str) -> Assessed:

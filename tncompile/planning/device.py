@@ -23,6 +23,9 @@ from tncompile.planning.machine import SMALL_PRODUCT, MachineProfile
 ID_WIDTH = 8
 """Bytes of an integer id."""
 
+LISTED = 0.3
+"""Looking up a member of a family among many, as a share of looking up a parameter."""
+
 KEEPING, RERUNNING = 30, 60
 """What `torch.utils.checkpoint` takes forward and backward, in calls of a module."""
 
@@ -93,6 +96,10 @@ class Device:
     def read(self, key: str) -> None:
         """Count the look-up of a parameter; members of a family are in a module of their own."""
         self.work.seconds += self.profile.parameter * (1 + min(1, key.count(".")))
+
+    def read_several(self, count: int) -> None:
+        """Count the look-up of members of families, many at a time."""
+        self.work.seconds += self.profile.parameter * (1 + LISTED * count)
 
     def begin_forward(self) -> None:
         """Count what calling a module takes; what is alive now stays alive."""
@@ -219,12 +226,15 @@ class Device:
         self._reduce(source, made, axes)
         return made
 
-    def sum_to(self, source: Ghost, shape: Shape) -> Ghost:
-        """The sum over the axes along which `shape` was repeated, none of them maybe."""
+    def sum_to(self, source: Ghost, shape: Shape, added: int = 0) -> Ghost:
+        """The sum over the axes along which `shape` was repeated, none of them maybe.
+
+        torch sums over the first axes that repeating `added`, even where they are of length 1.
+        """
         axes = tuple(
             k
             for k, (wide, length) in enumerate(zip(source.shape, shape, strict=True))
-            if wide != length
+            if wide != length or k < added
         )
         if not axes:
             return self.memory.keep(source)

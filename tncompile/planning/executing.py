@@ -42,6 +42,7 @@ from tncompile.lowering.program import (
     Rescale,
     Select,
     Slice,
+    Split,
     Stack,
     StackWeights,
     Sum,
@@ -225,6 +226,8 @@ def _made(state: _State, operation: Operation) -> dict[str, Tensor]:
             return {result: torch.stack([state.weights[key] for key in keys])}
         case Unbind(made, source, axis):
             return dict(zip(made, names[source].unbind(axis), strict=True))
+        case Split(made, source, axis, lengths):
+            return dict(zip(made, torch.split(names[source], list(lengths), axis), strict=True))
         case Rescale(result, log, source, axes):
             scale = names[source].detach().abs()
             scale = scale.amax(axes, keepdim=True) if axes else scale

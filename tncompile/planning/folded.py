@@ -11,6 +11,7 @@ from tncompile.lowering.program import (
     Permute,
     Select,
     Slice,
+    Split,
     Step,
     TensorProgram,
     Unbind,
@@ -24,7 +25,7 @@ from tncompile.planning.device import Work
 from tncompile.planning.machine import MachineProfile
 from tncompile.planning.tracing import Trace, trace
 
-VIEWS = (View, Permute, Expand, Slice, Select, Unbind)
+VIEWS = (View, Permute, Expand, Slice, Select, Unbind, Split)
 """Operations without work of their own: their result lies in the memory of their source."""
 
 

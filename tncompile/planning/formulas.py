@@ -36,6 +36,7 @@ from tncompile.lowering.program import (
     Select,
     Settle,
     Slice,
+    Split,
     Stack,
     StackWeights,
     Sum,
@@ -96,7 +97,9 @@ def apply(
             return _pad(device, given[0], shape)
         case Digit() | Mix() | Range() | OneHot() | Mask() | Ones():
             return Made(constant_or_ids(device, operation, given, shape))
-        case Argument() | Weight() | StackWeights() | Unbind() | Rescale() | Part() | Join():
+        case Argument() | Weight() | StackWeights() | Rescale() | Part() | Join():
+            raise AssertionError("these make no single value of their own")
+        case Unbind() | Split():
             raise AssertionError("these make no single value of their own")
         case _:
             assert_never(operation)
@@ -154,7 +157,7 @@ def _expand(device: Device, source: Ghost, shape: Shape) -> Made:
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
-        made = device.sum_to(only(gradients), wide.shape)
+        made = device.sum_to(only(gradients), wide.shape, front)
         return [Ghost(before, made.strides[front:], made.block, made.width)]
 
     return Made(device.repeat(wide, shape), (), back)
@@ -221,23 +224,38 @@ def _concatenate(device: Device, given: list[Ghost], needs: Needs, shape: Shape)
 
 def unbound(device: Device, source: Ghost, axis: int) -> tuple[list[Ghost], Back]:
     """`unbind`: views, whose gradients are stacked, zeros standing in for those that never came."""
-    device.call(view=True)
-    count = source.shape[axis]
-    device.work.seconds += device.profile.member * count
     shape = source.shape[:axis] + source.shape[axis + 1 :]
     strides = source.strides[:axis] + source.strides[axis + 1 :]
+    back = _taken_apart(device, source, [shape] * source.shape[axis], math.prod(shape[axis:]))
+    return [device.view(source, shape, strides) for _ in range(source.shape[axis])], back
+
+
+def divided(
+    device: Device, source: Ghost, axis: int, lengths: tuple[int, ...]
+) -> tuple[list[Ghost], Back]:
+    """`split`: views, whose gradients are joined."""
+    shapes = [(*source.shape[:axis], length, *source.shape[axis + 1 :]) for length in lengths]
+    back = _taken_apart(device, source, shapes, min(math.prod(shape[axis:]) for shape in shapes))
+    return [device.view(source, shape, source.strides) for shape in shapes], back
+
+
+def _taken_apart(device: Device, source: Ghost, shapes: list[Shape], run: int) -> Back:
+    """The way back from views that make up all of a tensor; `run` entries of it lie together."""
+    device.call(view=True)
+    device.work.seconds += device.profile.member * len(shapes)
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
-        absent = [device.zeros(shape) for gradient in gradients if gradient is None][:1]
+        never = [k for k, gradient in enumerate(gradients) if gradient is None]
+        absent = [device.zeros(shapes[k]) for k in never[:1]]
         made = device.new(source.shape)
-        device.copied(made, math.prod(shape))
-        device.work.seconds += device.profile.backward_member * count
+        device.copied(made, run)
+        device.work.seconds += device.profile.backward_member * len(shapes)
         for zeros in absent:
             device.memory.free(zeros)
         return [made]
 
-    return [device.view(source, shape, strides) for _ in range(count)], back
+    return back
 
 
 def _pad(device: Device, source: Ghost, shape: Shape) -> Made:

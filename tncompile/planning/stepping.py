@@ -14,6 +14,7 @@ from tncompile.lowering.program import (
     Operation,
     Part,
     Rescale,
+    Split,
     StackWeights,
     TensorProgram,
     Unbind,
@@ -22,7 +23,7 @@ from tncompile.lowering.program import (
 )
 from tncompile.planning.derivatives import Back, Made
 from tncompile.planning.device import ID_WIDTH, Device, Work
-from tncompile.planning.formulas import apply, rescaled, stacked, unbound
+from tncompile.planning.formulas import apply, divided, rescaled, stacked, unbound
 from tncompile.planning.ghosts import Ghost, Shape
 
 
@@ -138,13 +139,17 @@ def _step(state: State, program: TensorProgram, number: int, operation: Operatio
                 state.differentiable.add(result)
         case StackWeights(result, keys, _):
             needs = tuple(key in state.trainable for key in keys)
-            for key in keys:
-                device.read(key)
+            device.read_several(len(keys))
             made = stacked(device, [state.parameters[key] for key in keys], needs)
             names[result] = made.result
             _record(state, number, (result,), tuple(map(_slot, keys)), needs, made)
         case Unbind(found, source, axis):
             ghosts, back = unbound(device, names[source], axis)
+            needs = (source in state.differentiable,)
+            names.update(zip(found, ghosts, strict=True))
+            _record(state, number, found, (source,), needs, Made(ghosts[0], (), back))
+        case Split(found, source, axis, lengths):
+            ghosts, back = divided(device, names[source], axis, lengths)
             needs = (source in state.differentiable,)
             names.update(zip(found, ghosts, strict=True))
             _record(state, number, found, (source,), needs, Made(ghosts[0], (), back))

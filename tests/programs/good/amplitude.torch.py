@@ -17,8 +17,12 @@ class _Family(nn.Module):
             self.register_buffer(str(subscript), tensor)
 
     def __getitem__(self, subscript: int) -> Tensor:
-        tensor: Tensor = getattr(self, str(subscript))
-        return tensor
+        tensor: Tensor | None = self._parameters.get(str(subscript))
+        return getattr(self, str(subscript)) if tensor is None else tensor
+
+    def at(self, *subscripts: int) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        return [self[subscript] for subscript in subscripts]
 
     def extra_repr(self) -> str:
         return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
@@ -95,7 +99,7 @@ class Amplitude(nn.Module):
         log_square_norm = self._log_square_norm()
         scale = torch.exp((1.673976434 - log_square_norm) / 8)  # of each of 4 factors
         scale = torch.where(log_square_norm.isfinite(), scale, 1.0)
-        for tensor in [self.A[k] for k in range(4)]:
+        for tensor in self.A.at(*range(4)):
             tensor.mul_(scale)
 
     def _log_square_norm(self) -> Tensor:
@@ -130,7 +134,8 @@ class Amplitude(nn.Module):
             )
         lead = x.shape[:-2]
         B = math.prod(lead)
-        x = x.reshape(B, 4, 2)
+        if x.dim() != 3:
+            x = x.reshape(B, 4, 2)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
         if torch.is_grad_enabled():
@@ -280,7 +285,8 @@ class AmplitudeFolded(nn.Module):
             )
         lead = x.shape[:-2]
         B = math.prod(lead)
-        x = x.reshape(B, 4, 2)
+        if x.dim() != 3:
+            x = x.reshape(B, 4, 2)
         x_slices = x.unbind(1)  # 4 × (B, s[0])
         t = torch.mm(x_slices[0], self.A_0_to_3)  # [4] (B, s[1..4])
         t, log = _rescaled(t.reshape(B, 2, 2, 2), (1, 2, 3))  # (B, s[1], s[2], s[3])

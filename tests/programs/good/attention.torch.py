@@ -130,7 +130,7 @@ class Scores(nn.Module):
         t2 = torch.bmm(self.K.t().expand(B, 4, 32), key.permute(0, 2, 1))  # [2] (B, r, t)
         t1 = torch.bmm(t1.permute(0, 2, 1), t2)  # [3] (B, s, t)
         del t2
-        return t1.reshape(*lead, s, t)
+        return t1 if len(lead) == 1 else t1.reshape(*lead, s, t)
 
     def _contract_to_5(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
@@ -145,7 +145,7 @@ class Scores(nn.Module):
         t1 = torch.mm(self.Q, self.K.t())  # [1] (i, j)
         t1 = torch.bmm(t1.expand(B, 32, 32), key.permute(0, 2, 1))  # [2] (B, i, t)
         t1 = torch.bmm(query, t1)  # [3] (B, s, t)
-        return t1.reshape(*lead, s, t)
+        return t1 if len(lead) == 1 else t1.reshape(*lead, s, t)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -227,7 +227,7 @@ class ScoresFolded(nn.Module):
         t2 = torch.bmm(self.K.t().expand(B, 4, 32), key.permute(0, 2, 1))  # [2] (B, r, t)
         t1 = torch.bmm(t1.permute(0, 2, 1), t2)  # [3] (B, s, t)
         del t2
-        return t1.reshape(*lead, s, t)
+        return t1 if len(lead) == 1 else t1.reshape(*lead, s, t)
 
     def _contract_to_4(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
@@ -241,4 +241,4 @@ class ScoresFolded(nn.Module):
         """
         t1 = torch.bmm(self.Q_K.expand(B, 32, 32), key.permute(0, 2, 1))  # [2] (B, i, t)
         t1 = torch.bmm(query, t1)  # [3] (B, s, t)
-        return t1.reshape(*lead, s, t)
+        return t1 if len(lead) == 1 else t1.reshape(*lead, s, t)

@@ -50,9 +50,10 @@ class Other(nn.Module):
             )
         lead = x.shape[:-1]
         B = math.prod(lead)
-        x = x.reshape(B, 4)
+        if x.dim() != 2:
+            x = x.reshape(B, 4)
         t = torch.mm(x, self.A)  # [1] (B, o)
-        return t.reshape(*lead, 3)
+        return t if len(lead) == 1 else t.reshape(*lead, 3)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -91,6 +92,7 @@ class OtherFolded(nn.Module):
             )
         lead = x.shape[:-1]
         B = math.prod(lead)
-        x = x.reshape(B, 4)
+        if x.dim() != 2:
+            x = x.reshape(B, 4)
         t = torch.mm(x, self.A)  # [1] (B, o)
-        return t.reshape(*lead, 3)
+        return t if len(lead) == 1 else t.reshape(*lead, 3)

@@ -113,7 +113,8 @@ class Chain(nn.Module):
             )
         lead = x.shape[:-2]
         B = math.prod(lead)
-        x = x.reshape(B, 5, 2)
+        if x.dim() != 3:
+            x = x.reshape(B, 5, 2)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, gate, lead, B)
         if torch.is_grad_enabled():
@@ -160,7 +161,7 @@ class Chain(nn.Module):
         t = torch.bmm(x_slices[4].reshape(B, 1, 2), t.reshape(B, 2, 2))  # [10] (B, 1, label)
         t = t.reshape(B, 2) * gate.reshape(1, 1)  # [11] (B, label)
         t = t + self.c.reshape(1, 2).to(t.dtype)  # (B, label)
-        return t.reshape(*lead, 2)
+        return t if len(lead) == 1 else t.reshape(*lead, 2)
 
     def _infer_to_62(self, x: Tensor, gate: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
         """Runs without gradients for B <= 62.
@@ -190,7 +191,7 @@ class Chain(nn.Module):
         t = t.reshape(B, 3, 1) * x_slices[4].reshape(B, 1, 2)  # [9] (B, b[3], f[4])
         t = torch.mm(t.reshape(B, 6), self.Last.reshape(6, 9))  # [10] (B, t)
         t = torch.addmm(self.c, t, self.Top)  # [11] (B, label)
-        return t.reshape(*lead, 2)
+        return t if len(lead) == 1 else t.reshape(*lead, 2)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -256,7 +257,8 @@ class ChainFolded(nn.Module):
             )
         lead = x.shape[:-2]
         B = math.prod(lead)
-        x = x.reshape(B, 5, 2)
+        if x.dim() != 3:
+            x = x.reshape(B, 5, 2)
         x_slices = x.unbind(1)  # 5 × (B, f[0])
         t = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [1] (B, f[0], f[1])
         t = torch.mm(t.reshape(B, 4), self.merged)  # [7] (B, f[2..5] label)
@@ -266,4 +268,4 @@ class ChainFolded(nn.Module):
         t = torch.bmm(x_slices[4].reshape(B, 1, 2), t.reshape(B, 2, 2))  # [10] (B, 1, label)
         t = t.reshape(B, 2) * gate.reshape(1, 1)  # [11] (B, label)
         t = t + self.c.to(t.dtype)  # (B, label)
-        return t.reshape(*lead, 2)
+        return t if len(lead) == 1 else t.reshape(*lead, 2)

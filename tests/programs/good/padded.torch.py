@@ -88,14 +88,15 @@ class Padded(nn.Module):
             )
         lead = x.shape[:-1]
         B = math.prod(lead)
-        x = x.reshape(B, 10)
+        if x.dim() != 2:
+            x = x.reshape(B, 10)
         t = torch.mm(self.L.reshape(15, 2), self.R.reshape(2, 12))  # [1] (i[0] o[0], i[1] o[1])
         x1 = nn.functional.pad(x, (0, 2))  # (B, i[0] i[1])
         t = t.reshape(3, 5, 4, 3).permute(0, 2, 1, 3).reshape(12, 15)  # (i[0] i[1], o[0] o[1])
         t = torch.addmm(self.c.reshape(15), x1, t)  # [2] (B, o[0] o[1])
         del x1
         t = t[:, :13].contiguous()  # (B, 13)
-        return t.reshape(*lead, 13)
+        return t if len(lead) == 1 else t.reshape(*lead, 13)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -143,9 +144,10 @@ class PaddedFolded(nn.Module):
             )
         lead = x.shape[:-1]
         B = math.prod(lead)
-        x = x.reshape(B, 10)
+        if x.dim() != 2:
+            x = x.reshape(B, 10)
         x1 = nn.functional.pad(x, (0, 2))  # (B, i[0] i[1])
         t = torch.addmm(self.c, x1, self.L_R)  # [2] (B, o[0] o[1])
         del x1
         t = t[:, :13].contiguous()  # (B, 13)
-        return t.reshape(*lead, 13)
+        return t if len(lead) == 1 else t.reshape(*lead, 13)

@@ -100,14 +100,15 @@ class Tied(nn.Module):
             )
         lead = x.shape[:-1]
         N = math.prod(lead)
-        x = x.reshape(N, 6)
+        if x.dim() != 2:
+            x = x.reshape(N, 6)
         t = torch.mm(self.F, self.A.conj().t())  # [1] (r[3], o)
         t = torch.mm(self.M, t)  # [2] (r[2], o)
         t = torch.mm(self.M, t)  # [3] (r[1], o)
         t = torch.mm(self.M, t)  # [4] (r[0], o)
         t = torch.mm(self.A, t)  # [5] (i, o)
         t = torch.mm(x, t)  # [6] (N, o)
-        return t.reshape(*lead, 6)
+        return t if len(lead) == 1 else t.reshape(*lead, 6)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -158,6 +159,7 @@ class TiedFolded(nn.Module):
             )
         lead = x.shape[:-1]
         N = math.prod(lead)
-        x = x.reshape(N, 6)
+        if x.dim() != 2:
+            x = x.reshape(N, 6)
         t = torch.mm(x, self.A_M_F)  # [6] (N, o)
-        return t.reshape(*lead, 6)
+        return t if len(lead) == 1 else t.reshape(*lead, 6)

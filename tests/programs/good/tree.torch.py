@@ -22,10 +22,24 @@ class _Family(nn.Module):
             self.register_buffer(str(first), tensor)
 
     def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor:
-        first, *rest = subscripts if isinstance(subscripts, tuple) else (subscripts,)
-        held = getattr(self, str(first))
-        tensor: Tensor = held[tuple(rest)] if rest else held
-        return tensor
+        if isinstance(subscripts, tuple):
+            *outer, last = subscripts
+            return self.of(*outer)[last]
+        tensor: Tensor | None = self._parameters.get(str(subscripts))
+        return getattr(self, str(subscripts)) if tensor is None else tensor
+
+    def of(self, *subscripts: int) -> "_Family":
+        """The members that begin with these subscripts."""
+        family = self
+        for subscript in subscripts:
+            inner = family._modules[str(subscript)]
+            assert isinstance(inner, _Family)
+            family = inner
+        return family
+
+    def at(self, *subscripts: int) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        return [self[subscript] for subscript in subscripts]
 
     def extra_repr(self) -> str:
         return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
@@ -45,7 +59,7 @@ class Tree(nn.Module):
         Node.3.0         4x4x4  v[2, 0], v[2, 1], v[3, 0]
         Top              4x3    v[3, 0], label
 
-    `forward` runs `_contract`, `_train_above_540` or `_infer`, depending on the batch size `B` and
+    `forward` runs `_contract`, `_train_above_484` or `_infer`, depending on the batch size `B` and
     on whether gradients are enabled; compilers see `_contract` alone.
 
     With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
@@ -91,7 +105,7 @@ class Tree(nn.Module):
         together until the whole is.
         """
         tensor: Tensor
-        for tensor in [*(self.Pair[k] for k in range(3)), self.Top]:
+        for tensor in [*self.Pair.at(*range(3)), self.Top]:
             tensor.normal_(std=0.65373978)
         for tensor in [self.Node[2, 0], self.Node[3, 0]]:
             tensor.normal_(std=0.32686989)
@@ -100,7 +114,7 @@ class Tree(nn.Module):
         scale = torch.exp((6.931471806 - log_square_norm) / 14)  # of each of 7 factors
         scale = torch.where(log_square_norm.isfinite(), scale, 1.0)
         for tensor in [
-            *(self.Pair[k] for k in range(3)),
+            *self.Pair.at(*range(3)),
             self.Node[2, 0],
             self.Node[2, 1],
             self.Node[3, 0],
@@ -159,21 +173,22 @@ class Tree(nn.Module):
             )
         lead = x.shape[:-2]
         B = math.prod(lead)
-        x = x.reshape(B, 5, 4)
+        if x.dim() != 3:
+            x = x.reshape(B, 5, 4)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
         if torch.is_grad_enabled():
-            # levels down to 4, inputs first, equal steps together: predicted 269 µs at 64, where
-            # search (combo) takes 339 µs
-            if B <= 540:
+            # levels down to 4, inputs first, equal steps together: predicted 259 µs at 64, where
+            # search (combo) takes 330 µs
+            if B <= 484:
                 return self._contract(x, lead, B)
-            # search (combo): predicted 815 µs at 4,096, where levels down to 4, inputs first, equal
-            # steps together takes 1.20 ms
-            return self._train_above_540(x, lead, B)
+            # search (combo): predicted 806 µs at 4,096, where levels down to 4, inputs first, equal
+            # steps together takes 1.18 ms
+            return self._train_above_484(x, lead, B)
         return self._infer(x, lead, B)  # levels down to 4: predicted 70.7 µs at 64
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs with gradients for B <= 540; under `torch.compile` and in exports.
+        """Runs with gradients for B <= 484; under `torch.compile` and in exports.
 
         11 contractions in 9 steps, 364 B multiply-adds:
             [1] x@0 · x@1          32 B  -> ..., p[0], p[1] and 1 equal ones
@@ -192,7 +207,10 @@ class Tree(nn.Module):
         # [2] (#1, B, v[1, 0])
         t = torch.bmm(t.permute(1, 0, 2, 3).reshape(2, B, 16), Pair.reshape(2, 16, 4))
         del Pair
-        t = t[0].reshape(B, 4, 1) * t[1].reshape(B, 1, 4)  # [5] (B, v[1, 0], v[1, 1])
+        t_slices = t.unbind()  # 2 × (B, v[1, 0])
+        del t
+        t = t_slices[0].reshape(B, 4, 1) * t_slices[1].reshape(B, 1, 4)  # [5] (B, v[1, 0], v[1, 1])
+        del t_slices
         t = torch.mm(t.reshape(B, 16), self.Node[2, 0].reshape(16, 4))  # [6] (B, v[2, 0])
         t = torch.mm(t, self.Node[3, 0].reshape(4, 16))  # [7] (B, v[2, 1] v[3, 0])
         t1 = torch.mm(x[:, 4], self.Pair[2])  # [8] (B, v[1, 2])
@@ -200,10 +218,10 @@ class Tree(nn.Module):
         t1 = torch.bmm(t1.reshape(B, 1, 4), t.reshape(B, 4, 4))  # [10] (B, 1, v[3, 0])
         del t
         t1 = torch.mm(t1.reshape(B, 4), self.Top)  # [11] (B, label)
-        return t1.reshape(*lead, 3)
+        return t1 if len(lead) == 1 else t1.reshape(*lead, 3)
 
-    def _train_above_540(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs with gradients for B > 540.
+    def _train_above_484(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs with gradients for B > 484.
 
         11 contractions, 428 B + 1,472 multiply-adds:
             [1] x@3 · Pair[1]          64 B  -> ..., p[2], v[1, 1]
@@ -231,15 +249,14 @@ class Tree(nn.Module):
         del t1
         t = torch.bmm(x_slices[0].reshape(B, 1, 4), t.reshape(B, 4, 4))  # [6] (B, 1, v[2, 0])
         t1 = torch.mm(self.Pair[2], self.Node[2, 1])  # [7] (p[4], v[2, 1])
-        # [8] (label, v[2, 0] v[2, 1])
-        t2 = torch.mm(self.Top.t(), self.Node[3, 0].permute(2, 0, 1).reshape(4, 16))
-        # [9] (p[4], label v[2, 0])
-        t1 = torch.mm(t1, t2.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12))
+        t2 = torch.mm(self.Node[3, 0].reshape(16, 4), self.Top)  # [8] (v[2, 0] v[2, 1], label)
+        t2 = t2.reshape(4, 4, 3).permute(1, 0, 2).reshape(4, 12)  # (v[2, 1], v[2, 0] label)
+        t1 = torch.mm(t1, t2)  # [9] (p[4], v[2, 0] label)
         del t2
-        t1 = t1.reshape(4, 3, 4).permute(2, 1, 0).reshape(4, 12)  # (v[2, 0], label p[4])
-        t = torch.mm(t.reshape(B, 4), t1)  # [10] (B, label p[4])
+        t1 = t1.reshape(4, 4, 3).permute(1, 0, 2).reshape(4, 12)  # (v[2, 0], p[4] label)
+        t = torch.mm(t.reshape(B, 4), t1)  # [10] (B, p[4] label)
         del t1
-        t = torch.bmm(t.reshape(B, 3, 4), x_slices[4].reshape(B, 4, 1))  # [11] (B, label, 1)
+        t = torch.bmm(x_slices[4].reshape(B, 1, 4), t.reshape(B, 4, 3))  # [11] (B, 1, label)
         return t.reshape(*lead, 3)
 
     def _infer(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
@@ -273,7 +290,7 @@ class Tree(nn.Module):
         t = torch.bmm(t.reshape(B, 1, 4), t1.reshape(B, 4, 4))  # [10] (B, 1, v[3, 0])
         del t1
         t = torch.mm(t.reshape(B, 4), self.Top)  # [11] (B, label)
-        return t.reshape(*lead, 3)
+        return t if len(lead) == 1 else t.reshape(*lead, 3)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -362,7 +379,8 @@ class TreeFolded(nn.Module):
             )
         lead = x.shape[:-2]
         B = math.prod(lead)
-        x = x.reshape(B, 5, 4)
+        if x.dim() != 3:
+            x = x.reshape(B, 5, 4)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
         # materialize dense, inputs first: predicted 32.2 µs at 1, where search (combo) takes 36.4

@@ -17,8 +17,12 @@ class _Family(nn.Module):
             self.register_buffer(str(subscript), tensor)
 
     def __getitem__(self, subscript: int) -> Tensor:
-        tensor: Tensor = getattr(self, str(subscript))
-        return tensor
+        tensor: Tensor | None = self._parameters.get(str(subscript))
+        return getattr(self, str(subscript)) if tensor is None else tensor
+
+    def at(self, *subscripts: int) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        return [self[subscript] for subscript in subscripts]
 
     def extra_repr(self) -> str:
         return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
@@ -103,7 +107,7 @@ class Vocabulary(nn.Module):
         log_square_norm = self._log_square_norm()
         scale = torch.exp((16.96999275 - log_square_norm) / 6)  # of each of 3 factors
         scale = torch.where(log_square_norm.isfinite(), scale, 1.0)
-        for tensor in [self.G[k] for k in range(3)]:
+        for tensor in self.G.at(*range(3)):
             tensor.mul_(scale)
 
     def _log_square_norm(self) -> Tensor:
@@ -138,7 +142,8 @@ class Vocabulary(nn.Module):
         lead = ids.shape
         B = math.prod(lead)
         ids = _checked_ids(ids, 30522, "ids(..., onehot(v[*]) as words)")
-        ids = ids.reshape(B)
+        if ids.dim() != 1:
+            ids = ids.reshape(B)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(ids, lead, B)
         if torch.is_grad_enabled():
@@ -237,6 +242,7 @@ class VocabularyFolded(nn.Module):
         lead = ids.shape
         B = math.prod(lead)
         ids = _checked_ids(ids, 30522, "ids(..., onehot(v[*]) as words)")
-        ids = ids.reshape(B)
+        if ids.dim() != 1:
+            ids = ids.reshape(B)
         t = self.G_0_to_2.index_select(0, ids)  # (B, e[0], e[1], e[2])
         return t.reshape(*lead, 768)

@@ -1,0 +1,80 @@
+"""How a stack is taken apart for those who read it: in as few views as possible."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Reader = tuple[int, int]
+"""The unit that reads a member of a stack, and on which side."""
+
+AT_MOST = 8
+"""Readers that may take turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Members `start` to `stop` of a stack, which `period` readers take by turns.
+
+    With a period of 0 each of them is read by itself.
+    """
+
+    start: int
+    stop: int
+    period: int
+
+    @property
+    def length(self) -> int:
+        """How many members it has."""
+        return self.stop - self.start
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The same, where readers take turns: how many turns, and of how many."""
+        if self.period <= 1:
+            return (self.length,)
+        return self.length // self.period, self.period
+
+
+def segments(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segment, ...] | None:
+    """The segments that make up a stack; None where a reader's members lie in several of them.
+
+    `single` says of each member whether its reader reads no other.
+    """
+    found: list[Segment] = []
+    start = 0
+    while start < len(readers):
+        segment = _alone(single, start) if single[start] else _turns(readers, single, start)
+        found.append(segment)
+        start = segment.stop
+    held = Counter(
+        reader
+        for one in found
+        for reader in set(readers[one.start : one.stop])
+        if not single[one.start]
+    )
+    return None if any(count > 1 for count in held.values()) else tuple(found)
+
+
+def _alone(single: Sequence[bool], start: int) -> Segment:
+    stop = start
+    while stop < len(single) and single[stop]:
+        stop += 1
+    return Segment(start, stop, 0)
+
+
+def _turns(readers: Sequence[Reader], single: Sequence[bool], start: int) -> Segment:
+    """The longest segment from here in which readers take turns, or one member."""
+    period = 1
+    while readers[start + period : start + period + 1] not in ([], [readers[start]]):
+        period += 1
+    turn = list(readers[start : start + period])
+    if period > AT_MOST or len(set(turn)) < period or any(single[start : start + period]):
+        return Segment(start, start + 1, 1)
+    stop = start + period
+    while list(readers[stop : stop + period]) == turn:
+        stop += period
+    if stop == start + period > start + 1:
+        return Segment(start, start + 1, 1)
+    return Segment(start, stop, period)
