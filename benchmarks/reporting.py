@@ -218,24 +218,46 @@ def _bare(case: Case) -> float | None:
 def compiled(held: Sequence[Case]) -> list[str]:
     """Compiled contenders beside themselves."""
     rows = []
+    gains: dict[tuple[str, str], list[float]] = {}
     for case in held:
         eager = {m.contender: m for m in case.everybody if not m.compiled}
         for fast in (m for m in case.everybody if m.compiled):
-            plain = eager.get(fast.contender.removesuffix(", compiled"))
+            name, _, how = fast.contender.rpartition(", ")
+            plain = eager.get(name)
             if plain:
+                size = "batch 1" if case.batch == 1 else "larger batches"
+                gained = gains.setdefault((f"{name}, {how}", f"{case.mode.value}, {size}"), [])
+                gained.append(plain.seconds / fast.seconds)
                 rows.append(
                     (
                         case.title,
                         f"{case.batch:,}",
                         case.mode.value,
                         plain.contender,
+                        how,
                         milliseconds(plain),
                         milliseconds(fast),
                         times(ratio(plain, fast)),
                     )
                 )
-    header = ("workload", "batch", "mode", "who", "eager, ms", "compiled, ms", "× eager")
-    return table(header, rows) if rows else []
+    if not rows:
+        return []
+    short = [
+        (
+            who,
+            where,
+            f"{geometric_mean(found):.2f}",
+            f"{max(found):.2f}",
+            f"{len(found)}",
+        )
+        for (who, where), found in gains.items()
+    ]
+    header = ("workload", "batch", "mode", "who", "how", "eager, ms", "compiled, ms", "× eager")
+    return [
+        *table(("who", "where", "× eager, geometric mean", "at best", "cases"), sorted(short)),
+        "",
+        *table(header, rows),
+    ]
 
 
 def tool(results: Results) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -34,6 +34,8 @@ GRADIENT_TOLERANCE = 3e-3
 """Of float32 against float64, relative to the norm."""
 GIVE_UP = 2.0
 """Whoever takes more seconds for a forward pass, the search for a path aside, is left out."""
+COMPILED = {"compiled": "default", "compiled with reduce-overhead": "reduce-overhead"}
+"""How compiled contenders are called, and the mode of `torch.compile`."""
 CLOSE, FINALISTS = 1.3, 3
 """Versions by hand that go into the rounds: so near to the best of a first look, and so many."""
 
@@ -264,14 +266,14 @@ def run_case(
     entrants: list[tuple[Entrant, Callable[[], object]]] = []
     omissions: list[Omission] = []
     for contender, fold in candidates(workload, batch, mode, kinds, own):
-        for compiled in (False, True) if effort.compiled else (False,):
+        for how in ways(contender, effort):
             try:
-                ready = prepare(contender, fold, compiled, exact, inputs, mode, effort)
+                ready = prepare(contender, fold, how, exact, inputs, mode, effort)
             except (UnavailableError, WrongAnswerError) as error:
                 omissions.append(Omission(workload.name, contender.name, str(error)))
             except Exception as error:
                 reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
-                label = f"{contender.name}, compiled" if compiled else contender.name
+                label = f"{contender.name}, {how}" if how else contender.name
                 omissions.append(Omission(workload.name, label, reason))
             else:
                 entrants.append(ready)
@@ -279,10 +281,18 @@ def run_case(
     return measured(workload, batch, mode, effort, finalists, inputs), omissions
 
 
+def ways(contender: Contender, effort: Effort) -> Iterator[str | None]:
+    """As it is, and compiled where that is wanted; only we ourselves in both modes."""
+    yield None
+    for how, mode in COMPILED.items():
+        if effort.compiled and (mode == "default" or contender.kind is Kind.OURS):
+            yield how
+
+
 def prepare(
     contender: Contender,
     fold: bool,
-    compiled: bool,
+    how: str | None,
     exact: Exact,
     inputs: Sequence[Tensor],
     mode: Mode,
@@ -290,11 +300,11 @@ def prepare(
 ) -> tuple[Entrant, Callable[[], object]]:
     """Somebody loaded, checked, and what there is to time."""
     entrant = load(contender, exact, torch.float32, fold)
-    if compiled:
+    if how is not None:
         torch._dynamo.reset()
-        run: Run = torch.compile(entrant.run)
+        run: Run = torch.compile(entrant.run, mode=COMPILED[how])
         entrant = Entrant(
-            f"{entrant.name}, compiled",
+            f"{entrant.name}, {how}",
             entrant.kind,
             fold,
             run,
@@ -311,10 +321,17 @@ def prepare(
     else:
         call = inference(entrant.run, inputs)
     low = None
-    if effort.bfloat16 and mode is Mode.INFERENCE and not fold and not compiled:
+    if effort.bfloat16 and mode is Mode.INFERENCE and not fold and how is None:
         low = in_bfloat16(contender, exact, inputs)
     checked = Entrant(
-        entrant.name, entrant.kind, fold, entrant.run, entrant.leaves, error, low, compiled
+        entrant.name,
+        entrant.kind,
+        fold,
+        entrant.run,
+        entrant.leaves,
+        error,
+        low,
+        compiled=how is not None,
     )
     return checked, call
 

@@ -21,12 +21,10 @@ from tncompile.lowering.liveness import Noted, Parts, finished
 from tncompile.lowering.program import (
     Add,
     Argument,
-    Concatenate,
     Contiguous,
     Copy,
     Expand,
     Extent,
-    Gather,
     Join,
     MatMul,
     Multiply,
@@ -34,13 +32,9 @@ from tncompile.lowering.program import (
     Part,
     Permute,
     Rescale,
-    Select,
     Settle,
-    Slice,
-    Split,
     Sum,
     TensorProgram,
-    Unbind,
     Value,
     View,
     product,
@@ -314,102 +308,6 @@ class Assembler:
         """The same value, its gradient made row major when it comes."""
         name = self.fresh(source.name)
         return self.add(Settle(name, source.name), replace(source, name=name))
-
-    def select(self, source: Value, axis: int, position: int) -> Value:
-        """One entry along an axis: a view."""
-        name = self.fresh(source.name)
-        made = replace(
-            source,
-            name=name,
-            axes=source.axes[:axis] + source.axes[axis + 1 :],
-            shape=source.shape[:axis] + source.shape[axis + 1 :],
-            strides=source.strides[:axis] + source.strides[axis + 1 :],
-        )
-        return self.add(Select(name, source.name, axis, position), made)
-
-    def unbind(self, source: Value, axis: int) -> tuple[Value, ...]:
-        """All entries along an axis of known length: views."""
-        names = [self.fresh(source.name) for _ in range(source.shape[axis].factor)]
-        made = [
-            replace(
-                source,
-                name=name,
-                axes=source.axes[:axis] + source.axes[axis + 1 :],
-                shape=source.shape[:axis] + source.shape[axis + 1 :],
-                strides=source.strides[:axis] + source.strides[axis + 1 :],
-            )
-            for name in names
-        ]
-        self.add(Unbind(tuple(names), source.name, axis), *made)
-        return tuple(made)
-
-    def divide(self, source: Value, axis: int, parts: Axes) -> tuple[Value, ...]:
-        """Parts of an axis that make up all of it, each over indices of its own: views."""
-        before, after = slice(0, axis), slice(axis + 1, None)
-        made = [
-            replace(
-                source,
-                axes=(*source.axes[before], part, *source.axes[after]),
-                shape=(*source.shape[before], self.length(part), *source.shape[after]),
-            )
-            for part in parts
-        ]
-        if len(made) == 1:
-            return tuple(made)
-        made = [replace(value, name=self.fresh(source.name)) for value in made]
-        lengths = tuple(value.shape[axis].factor for value in made)
-        self.add(Split(tuple(value.name for value in made), source.name, axis, lengths), *made)
-        return tuple(made)
-
-    def cut(self, source: Value, axis: int, positions: range, index: str) -> Value:
-        """Entries `positions` along an axis, which then runs over `index`: a view."""
-        if len(positions) == source.shape[axis].factor and positions.step == 1:
-            return self.rename(source, axis, index)
-        name = self.fresh(source.name)
-        step = Extent(positions.step)
-        made = replace(
-            source,
-            name=name,
-            axes=(*source.axes[:axis], (index,), *source.axes[axis + 1 :]),
-            shape=(*source.shape[:axis], Extent(len(positions)), *source.shape[axis + 1 :]),
-            strides=(
-                *source.strides[:axis],
-                source.strides[axis] * step,
-                *source.strides[axis + 1 :],
-            ),
-        )
-        return self.add(
-            Slice(name, source.name, axis, positions.start, positions.stop, positions.step), made
-        )
-
-    def rename(self, source: Value, axis: int, index: str) -> Value:
-        """The same value, its axis now said to run over `index`; no operation."""
-        axes = (*source.axes[:axis], (index,), *source.axes[axis + 1 :])
-        return replace(source, axes=axes)
-
-    def members(self, source: Value, axis: int, positions: tuple[int, ...], index: str) -> Value:
-        """Entries along an axis, which then runs over `index`: a view where evenly spaced.
-
-        Else they are gathered along the first axis: a copy.
-        """
-        step = positions[1] - positions[0] if len(positions) > 1 else 1
-        even = range(positions[0], positions[-1] + 1, step) if step > 0 else range(0)
-        if tuple(even) == positions:
-            return self.cut(source, axis, even, index)
-        order = (axis, *(k for k in range(len(source.axes)) if k != axis))
-        return self.gather(self.permute(source, order), positions, index)
-
-    def gather(self, source: Value, positions: tuple[int, ...], index: str) -> Value:
-        """Entries of the first axis by position: a copy."""
-        name = self.fresh(source.name)
-        made = self.value(name, ((index,), *source.axes[1:]), (source,))
-        return self.add(Gather(name, source.name, positions), made)
-
-    def concatenate(self, given: tuple[Value, ...], index: str) -> Value:
-        """Values joined along their first axes, which then run over `index`: a copy."""
-        name = self.fresh("joined")
-        made = self.value(name, ((index,), *given[0].axes[1:]), given)
-        return self.add(Concatenate(name, tuple(value.name for value in given)), made)
 
     def matmul(self, left: Value, right: Value) -> Value:
         """`left @ right` of two matrices or two stacks of matrices."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from tncompile.lowering.assembly import Assembler, Axes
 from tncompile.lowering.program import Add, Value, Weight
+from tncompile.lowering.stacks import cut
 from tncompile.network.model import Bias
 
 
@@ -39,7 +40,7 @@ def finish(assembler: Assembler, result: Value) -> Value:
     for position, axis in enumerate(output.axes):
         if axis.width is not None and axis.width != axis.size:
             kept = assembler.pseudo("|", axis.width)
-            value = assembler.cut(value, position, range(axis.width), kept)
+            value = cut(assembler, value, position, range(axis.width), kept)
     return assembler.contiguous(value)
 
 

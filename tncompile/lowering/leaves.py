@@ -21,6 +21,7 @@ from tncompile.lowering.program import (
     Value,
     Weight,
 )
+from tncompile.lowering.stacks import members, select, unbind
 from tncompile.network.contraction import Lookup as Digits
 from tncompile.network.contraction import Operand
 from tncompile.network.model import Axis, Tensor
@@ -153,10 +154,10 @@ class Leaves:
         alone = self._alone.get(tensor.source, 0)
         if alone > 2 and 2 * alone >= value.shape[axis].factor:
             if tensor.source not in self._slices:
-                self._slices[tensor.source] = self._assembler.unbind(value, axis)
+                self._slices[tensor.source] = unbind(self._assembler, value, axis)
             chosen = self._slices[tensor.source][position]
         else:
-            chosen = self._assembler.select(value, axis, position)
+            chosen = select(self._assembler, value, axis, position)
         return self._assembler.split(replace(chosen, axes=self._own_axes(tensor)))
 
     def _stacked_slices(self, tensors: tuple[Tensor, ...], index: str) -> Value:
@@ -171,7 +172,7 @@ class Leaves:
             )
             return assembler.add(Stack(made.name, tuple(part.name for part in parts)), made)
         positions = tuple(self._network.slice_number(tensor) for tensor in tensors)
-        chosen = assembler.members(value, axis, positions, index)
+        chosen = members(assembler, value, axis, positions, index)
         axis = chosen.axes.index((index,))
         return assembler.split(replace(chosen, axes=(*own[:axis], (index,), *own[axis:])))
 

@@ -17,6 +17,7 @@ from tncompile.lowering.liveness import Parts
 from tncompile.lowering.logarithms import Logarithm
 from tncompile.lowering.pairing import Ahead, contract
 from tncompile.lowering.program import Ones, TensorProgram, Value
+from tncompile.lowering.stacks import concatenate, divide, members, select, unbind
 from tncompile.lowering.strategy import STRAIGHT, Strategy
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
@@ -176,7 +177,7 @@ class _Lowering:
         names = [
             tuple(assembler.pseudo("#", length) for length in segment.lengths) for segment in found
         ]
-        parts = assembler.divide(result, axis, tuple(names))
+        parts = divide(assembler, result, axis, tuple(names))
         for segment, part, held in zip(found, parts, names, strict=True):
             members = made[segment.start : segment.stop]
             slices: tuple[Value, ...]
@@ -185,7 +186,7 @@ class _Lowering:
             elif segment.length == 1:
                 slices = (assembler.split(part),)
             else:
-                slices = assembler.unbind(assembler.split(part), axis + len(held) - 1)
+                slices = unbind(assembler, assembler.split(part), axis + len(held) - 1)
             for k, member in enumerate(members):
                 value = slices[k % len(slices)]
                 if segment.period:
@@ -241,7 +242,7 @@ class _Lowering:
         value = place.value
         if place.stack:
             axis = value.axes.index((place.stack,))
-            value = self._assembler.select(value, axis, place.position)
+            value = select(self._assembler, value, axis, place.position)
         return _relabeled(value, place.legs, self._legs(side))
 
     def _stacked(self, sides: tuple[int, ...], stack: str) -> Value:
@@ -272,14 +273,14 @@ class _Lowering:
                 else _relabeled(group[0].value, group[0].legs, legs)
             )
             parts.append(self._assembler.arrange(value, axes))
-        return self._assembler.concatenate(tuple(parts), stack)
+        return concatenate(self._assembler, tuple(parts), stack)
 
     def _cut(self, group: list[_Place], stack: str, legs: tuple[str, ...]) -> Value:
         """Members of one stack by position."""
         value = group[0].value
         axis = value.axes.index((group[0].stack,))
         positions = tuple(place.position for place in group)
-        chosen = self._assembler.members(value, axis, positions, stack)
+        chosen = members(self._assembler, value, axis, positions, stack)
         return _relabeled(chosen, group[0].legs, legs)
 
     # ── bookkeeping ────────────────────────────────────────────────────────────────────────────
