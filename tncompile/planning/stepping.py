@@ -23,8 +23,9 @@ from tncompile.lowering.program import (
 )
 from tncompile.planning.derivatives import Back, Made
 from tncompile.planning.device import ID_WIDTH, Device, Work
-from tncompile.planning.formulas import apply, divided, rescaled, stacked, unbound
+from tncompile.planning.formulas import apply, rescaled
 from tncompile.planning.ghosts import Ghost, Shape
+from tncompile.planning.stacks import divided, stacked, unbound
 
 
 @dataclass(frozen=True, slots=True)
