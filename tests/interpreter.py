@@ -13,7 +13,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Add,
     Argument,
     Concatenate,
@@ -21,7 +21,6 @@ from tncompile.lowering.program import (
     Copy,
     Digit,
     Expand,
-    Extent,
     Gather,
     Join,
     Lookup,
@@ -44,13 +43,12 @@ from tncompile.lowering.program import (
     Split,
     Stack,
     StackWeights,
-    Step,
     Sum,
-    TensorProgram,
     Unbind,
     View,
     Weight,
 )
+from tncompile.lowering.program import Extent, Step, TensorProgram
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
 Names = dict[str, Tensor]

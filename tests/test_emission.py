@@ -26,19 +26,16 @@ from tncompile.emission.naming import MODULE_ATTRIBUTES, Members, Names, hidden,
 from tncompile.emission.operations import Scope
 from tncompile.emission.statements import write_steps
 from tncompile.lowering import lower
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Argument,
     Concatenate,
-    Extent,
     Gather,
     Operation,
     Stack,
-    Step,
-    TensorProgram,
     Unbind,
-    Value,
     sources,
 )
+from tncompile.lowering.program import Extent, Step, TensorProgram, Value
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.branches import Branches
 

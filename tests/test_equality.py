@@ -11,7 +11,7 @@ from torch import Tensor
 import tncompile
 from tests.interpreter import run
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.program import MatMul
+from tncompile.lowering.operations import MatMul
 from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.candidates import candidates

@@ -19,7 +19,7 @@ from tests.test_goldens import PROGRAMS, architecture
 from tncompile.emission.folding import fold
 from tncompile.emission.naming import MODULE_ATTRIBUTES
 from tncompile.lowering import lower
-from tncompile.lowering.program import StackWeights, Weight
+from tncompile.lowering.operations import StackWeights, Weight
 
 SUBJECTS = [pytest.param(held, id=str(held)) for held in ALL] + [
     pytest.param(held, id=f"branching-{held}") for held in BRANCHING

@@ -21,7 +21,7 @@ from tests.strategies import Sketch, network
 from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
 from tncompile.lowering import lower
 from tncompile.lowering.batching import units
-from tncompile.lowering.program import Lookup as Rows
+from tncompile.lowering.operations import Lookup as Rows
 from tncompile.lowering.strategy import Strategy
 from tncompile.network.contraction import (
     Contraction,

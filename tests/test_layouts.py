@@ -13,7 +13,7 @@ from tests.interpreter import run
 from tests.strategies import network, random_sketch, random_tree
 from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.program import Copy, Expand, MatMul, Part
+from tncompile.lowering.operations import Copy, Expand, MatMul, Part
 from tncompile.lowering.strategy import Strategy
 from tncompile.network.contraction import operands
 from tncompile.network.model import DOTS, TensorNetwork

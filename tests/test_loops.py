@@ -25,22 +25,18 @@ from tncompile.emission.operations import Scope
 from tncompile.emission.rewriting import fingerprint, straightened
 from tncompile.emission.statements import write_steps
 from tncompile.lowering import lower
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Add,
     Argument,
-    Extent,
     Join,
-    Loop,
     MatMul,
     Multiply,
     Operation,
     Part,
     Permute,
-    Step,
-    TensorProgram,
-    Value,
     results,
 )
+from tncompile.lowering.program import Extent, Loop, Step, TensorProgram, Value
 from tncompile.lowering.strategy import Strategy
 from tncompile.planning.branches import Branch, Branches
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 
 from tncompile.emission.operations import is_chained, is_copy
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Argument,
     MatMul,
     Multiply,
     Part,
     Rescale,
-    TensorProgram,
     Weight,
     results,
     sources,
 )
+from tncompile.lowering.program import TensorProgram
 
 
 def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:

@@ -13,7 +13,8 @@ from tncompile.emission.ordering import write_order
 from tncompile.emission.rewriting import straightened, without_hooks
 from tncompile.emission.statements import write_values
 from tncompile.emission.writer import WIDTH, call, indented, statement, string_lines
-from tncompile.lowering.program import MatMul, TensorProgram
+from tncompile.lowering.operations import MatMul
+from tncompile.lowering.program import TensorProgram
 from tncompile.network.model import DOTS, Init, Parameter, TensorNetwork
 from tncompile.planning.branches import Branch
 

@@ -12,8 +12,7 @@ from tncompile.emission.lifetimes import stem_of
 from tncompile.emission.naming import Names, hidden
 from tncompile.emission.rewriting import computation, finished, free, renamed
 from tncompile.lowering.layout import contiguous
-from tncompile.lowering.program import (
-    ONE,
+from tncompile.lowering.operations import (
     Contiguous,
     Expand,
     Lookup,
@@ -23,15 +22,13 @@ from tncompile.lowering.program import (
     Slice,
     Split,
     StackWeights,
-    Step,
-    TensorProgram,
     Unbind,
-    Value,
     View,
     Weight,
     results,
     sources,
 )
+from tncompile.lowering.program import ONE, Step, TensorProgram, Value
 
 VIEWS = (View, Permute, Expand, Slice, Select, Unbind, Split)
 

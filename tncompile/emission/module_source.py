@@ -31,7 +31,8 @@ from tncompile.emission.sharding_source import (
 )
 from tncompile.emission.statements import write_steps
 from tncompile.emission.writer import indented, string_lines
-from tncompile.lowering.program import OneHot, Rescale, Settle, TensorProgram
+from tncompile.lowering.operations import OneHot, Rescale, Settle
+from tncompile.lowering.program import TensorProgram
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.branches import Branches
 from tncompile.planning.plans import ContractionPlan

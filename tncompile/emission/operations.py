@@ -9,7 +9,7 @@ from typing import assert_never
 
 from tncompile.emission.naming import Members, Names, listings
 from tncompile.emission.writer import TAB, WIDTH, call
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Add,
     Argument,
     Concatenate,
@@ -17,7 +17,6 @@ from tncompile.lowering.program import (
     Copy,
     Digit,
     Expand,
-    Extent,
     Gather,
     Join,
     Lookup,
@@ -41,12 +40,11 @@ from tncompile.lowering.program import (
     Stack,
     StackWeights,
     Sum,
-    TensorProgram,
     Unbind,
-    Value,
     View,
     Weight,
 )
+from tncompile.lowering.program import Extent, TensorProgram, Value
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from tncompile.emission.facts import first_contraction
 from tncompile.emission.writer import compact, filled
-from tncompile.lowering.program import MatMul, Multiply, TensorProgram
+from tncompile.lowering.operations import MatMul, Multiply
+from tncompile.lowering.program import TensorProgram
 
 SHOWN = 24
 """Contractions that are listed; of more, the largest."""

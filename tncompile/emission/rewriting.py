@@ -8,17 +8,8 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from tncompile.emission.facts import returned_values
-from tncompile.lowering.program import (
-    Extent,
-    Join,
-    Operation,
-    Part,
-    Settle,
-    Step,
-    TensorProgram,
-    results,
-    sources,
-)
+from tncompile.lowering.operations import Join, Operation, Part, Settle, results, sources
+from tncompile.lowering.program import Extent, Step, TensorProgram
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

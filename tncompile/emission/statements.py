@@ -25,7 +25,7 @@ from tncompile.emission.lifetimes import Lifetimes
 from tncompile.emission.looping import LoopText
 from tncompile.emission.operations import Scope, Text, expression, listed, positions_lines
 from tncompile.emission.writer import TAB, assignment, legs, statement
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Add,
     Argument,
     Concatenate,
@@ -36,14 +36,13 @@ from tncompile.lowering.program import (
     Part,
     Stack,
     StackWeights,
-    Step,
-    TensorProgram,
     Unbind,
     View,
     Weight,
     results,
     sources,
 )
+from tncompile.lowering.program import Step, TensorProgram
 
 LONGEST_INLINE = 60
 """Characters of an operand that is still written inside the call that uses it."""

@@ -18,13 +18,12 @@ from tncompile.lowering.layout import (
     runs,
 )
 from tncompile.lowering.liveness import Noted, Parts, finished
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Add,
     Argument,
     Contiguous,
     Copy,
     Expand,
-    Extent,
     Join,
     MatMul,
     Multiply,
@@ -34,12 +33,10 @@ from tncompile.lowering.program import (
     Rescale,
     Settle,
     Sum,
-    TensorProgram,
-    Value,
     View,
-    product,
     results,
 )
+from tncompile.lowering.program import Extent, TensorProgram, Value, product
 from tncompile.network.model import TensorNetwork
 
 Axes = tuple[tuple[str, ...], ...]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Argument,
     Digit,
-    Extent,
     Join,
     Mask,
     OneHot,
@@ -18,13 +17,12 @@ from tncompile.lowering.program import (
     Split,
     StackWeights,
     Sum,
-    TensorProgram,
     Unbind,
-    Value,
     Weight,
     results,
     sources,
 )
+from tncompile.lowering.program import Extent, TensorProgram, Value
 
 
 def describe_program(program: TensorProgram) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tncompile.lowering.assembly import Assembler, Axes
-from tncompile.lowering.program import Add, Value, Weight
+from tncompile.lowering.operations import Add, Weight
+from tncompile.lowering.program import Value
 from tncompile.lowering.stacks import cut
 from tncompile.network.model import Bias
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tncompile.lowering.assembly import Assembler, Axes
 from tncompile.lowering.layout import elementwise_strides
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Digit,
     Lookup,
     Mask,
@@ -18,9 +18,9 @@ from tncompile.lowering.program import (
     Range,
     Stack,
     StackWeights,
-    Value,
     Weight,
 )
+from tncompile.lowering.program import Value
 from tncompile.lowering.stacks import members, select, unbind
 from tncompile.network.contraction import Lookup as Digits
 from tncompile.network.contraction import Operand

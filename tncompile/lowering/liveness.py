@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tncompile.lowering.program import (
-    Join,
-    Loop,
-    Operation,
-    Part,
-    Step,
-    TensorProgram,
-    Value,
-    results,
-    sources,
-)
+from tncompile.lowering.operations import Join, Operation, Part, results, sources
+from tncompile.lowering.program import Loop, Step, TensorProgram, Value
 
 Noted = tuple[Operation, int | None, str]
 """An operation, the contraction it belongs to, and what it computes."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tncompile.lowering.assembly import Assembler
-from tncompile.lowering.program import Add, Value
+from tncompile.lowering.operations import Add
+from tncompile.lowering.program import Value
 from tncompile.network.model import Output
 
 

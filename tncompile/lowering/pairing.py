@@ -8,7 +8,8 @@ from itertools import product
 
 from tncompile.lowering.assembly import Assembler
 from tncompile.lowering.layout import Run, is_matrix, merged
-from tncompile.lowering.program import Multiply, Value
+from tncompile.lowering.operations import Multiply
+from tncompile.lowering.program import Value
 from tncompile.lowering.strategy import Form, Order
 
 SUMMED = 2**14

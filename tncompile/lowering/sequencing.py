@@ -15,8 +15,9 @@ from tncompile.lowering.leaves import Leaves, table_rows
 from tncompile.lowering.lining import lined_up
 from tncompile.lowering.liveness import Parts
 from tncompile.lowering.logarithms import Logarithm
+from tncompile.lowering.operations import Ones
 from tncompile.lowering.pairing import Ahead, contract
-from tncompile.lowering.program import Ones, TensorProgram, Value
+from tncompile.lowering.program import TensorProgram, Value
 from tncompile.lowering.stacks import concatenate, divide, members, select, unbind
 from tncompile.lowering.strategy import STRAIGHT, Strategy
 from tncompile.network.contraction import Contraction, ContractionTree

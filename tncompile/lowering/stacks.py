@@ -5,16 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tncompile.lowering.assembly import Assembler, Axes
-from tncompile.lowering.program import (
-    Concatenate,
-    Extent,
-    Gather,
-    Select,
-    Slice,
-    Split,
-    Unbind,
-    Value,
-)
+from tncompile.lowering.operations import Concatenate, Gather, Select, Slice, Split, Unbind
+from tncompile.lowering.program import Extent, Value
 
 
 def select(assembler: Assembler, source: Value, axis: int, position: int) -> Value:

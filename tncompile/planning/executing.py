@@ -15,7 +15,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Add,
     Argument,
     Concatenate,
@@ -23,7 +23,6 @@ from tncompile.lowering.program import (
     Copy,
     Digit,
     Expand,
-    Extent,
     Gather,
     Join,
     Lookup,
@@ -46,13 +45,13 @@ from tncompile.lowering.program import (
     Stack,
     StackWeights,
     Sum,
-    TensorProgram,
     Unbind,
     View,
     Weight,
     results,
     sources,
 )
+from tncompile.lowering.program import Extent, TensorProgram
 from tncompile.network.model import TensorNetwork
 
 READINGS = 15

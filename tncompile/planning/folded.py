@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Expand,
     Operation,
     Permute,
     Select,
     Slice,
     Split,
-    Step,
-    TensorProgram,
     Unbind,
     View,
     Weight,
     results,
     sources,
 )
+from tncompile.lowering.program import Step, TensorProgram
 from tncompile.network.model import Init, Parameter, TensorNetwork
 from tncompile.planning.device import Work
 from tncompile.planning.machine import MachineProfile

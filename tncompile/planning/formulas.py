@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Add,
     Argument,
     Concatenate,

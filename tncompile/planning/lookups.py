@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import assert_never
 
-from tncompile.lowering.program import Digit, Mask, Mix, OneHot, Ones, Range
+from tncompile.lowering.operations import Digit, Mask, Mix, OneHot, Ones, Range
 from tncompile.planning.derivatives import Gradients, Made, only
 from tncompile.planning.device import ID_WIDTH, Device
 from tncompile.planning.ghosts import Ghost, Shape, elementwise_strides, iterated_strides

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tncompile.lowering.program import (
+from tncompile.lowering.operations import (
     Argument,
-    Extent,
     Gather,
     Operation,
     Part,
     Rescale,
     Split,
     StackWeights,
-    TensorProgram,
     Unbind,
     Weight,
     sources,
 )
+from tncompile.lowering.program import Extent, TensorProgram
 from tncompile.planning.derivatives import Back, Made
 from tncompile.planning.device import ID_WIDTH, Device, Work
 from tncompile.planning.formulas import apply, rescaled

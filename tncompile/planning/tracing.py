@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from tncompile.lowering.program import Argument, TensorProgram
+from tncompile.lowering.operations import Argument
+from tncompile.lowering.program import TensorProgram
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.derivatives import Gradients
 from tncompile.planning.device import ID_WIDTH, Device, Work

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tncompile.lowering.program import Join, Loop, Part, TensorProgram, results, sources
+from tncompile.lowering.operations import Join, Part, results, sources
+from tncompile.lowering.program import Loop, TensorProgram
 from tncompile.planning.derivatives import Gradients, only
 from tncompile.planning.device import Work
 from tncompile.planning.ghosts import Ghost, Shape
