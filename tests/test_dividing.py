@@ -29,7 +29,7 @@ from tncompile.lowering.dividing import segments
 def test_segments_of_stacks(readers: str, found: list[tuple[int, int, int]] | None) -> None:
     given = [(ord(reader), 0) for reader in readers]
     made = segments(given, [reader.isupper() for reader in readers])
-    assert found == (None if made is None else [(s.start, s.stop, s.period) for s in made])
+    assert found == (made and [(s.start, s.stop, s.period) for s in made])
 
 
 @given(st.lists(st.sampled_from("abcAB"), min_size=1, max_size=24))
@@ -48,6 +48,20 @@ def test_segments_give_every_reader_its_members_in_order(readers: list[str]) -> 
         assert not set(held) & {*readers[: segment.start], *readers[segment.stop :]}
 
 
+def backward_nodes(result: torch.Tensor) -> Counter[str]:
+    """How many nodes of each kind the graph of a result has."""
+    nodes: Counter[str] = Counter()
+    waiting, seen = [result.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        nodes[node.name()] += 1
+        waiting += [following for following, _ in node.next_functions]
+    return nodes
+
+
 CHAIN = "MPSClassifier(sites=150, features=2, rank=5, classes=3)"
 TREE = "TreeClassifier(sites=64, features=3, rank=4, classes=3)"
 
@@ -61,15 +75,23 @@ def test_no_gradient_of_a_stack_is_scattered_and_added(
     arch = tncompile.load("std/classifier.tn").instantiate(target)
     module = arch.module(batch=batch, seed=1)
     x = torch.rand(batch, 150 if target == CHAIN else 64, features) + 0.5
-    nodes: Counter[str] = Counter()
-    waiting, seen = [module(x).grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        nodes[node.name()] += 1
-        waiting += [following for following, _ in node.next_functions]
+    nodes = backward_nodes(module(x))
     assert nodes["SplitWithSizesBackward0"] + nodes["UnbindBackward0"] > 0
     scattered = nodes["SliceBackward0"] + nodes["SelectBackward0"] + nodes["IndexSelectBackward0"]
     assert not scattered, nodes
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+@pytest.mark.parametrize("sites", [130, 150])
+def test_a_family_that_is_one_parameter_is_read_at_once(sites: int, batch: int) -> None:
+    """Each slice of a parameter would send back a gradient as large as all of it."""
+    arch = tncompile.load("std/classifier.tn").instantiate(
+        f"MPSClassifier(sites={sites}, features=2, rank=5, classes=3)"
+    )
+    one = arch.module(batch=batch, seed=1, stacked=True, dtype=torch.float64)
+    many = arch.module(batch=batch, seed=1, dtype=torch.float64)
+    x = torch.rand(batch, sites, 2, dtype=torch.float64) + 0.5
+    torch.testing.assert_close(one(x), many(x), rtol=1e-9, atol=1e-12)
+    assert backward_nodes(one(x))["SelectBackward0"] < 20
+    twin = one.fold()
+    torch.testing.assert_close(twin(x), many(x), rtol=1e-9, atol=1e-12)

@@ -116,7 +116,7 @@ def hidden(name: str) -> bool:
 FEW_RANGES = 8
 """Up to so many ranges numbers are written as ranges, however short."""
 
-LISTED = 64
+LISTED = 56
 """Characters of numbers in a line."""
 
 
@@ -156,11 +156,11 @@ def range_text(numbers: range) -> str:
     return f"range({start}{numbers.stop})"
 
 
-def listings(numbers: Sequence[int]) -> list[str]:
-    """The numbers as arguments, ranges starred; of many short ranges so many fit a line.
+def listings(numbers: Sequence[int]) -> list[list[str]]:
+    """The numbers as arguments, ranges starred; of many short ranges as many as fit a line.
 
     >>> listings([0, 1, 2, 3, 7])
-    ['*range(4), 7']
+    [['*range(4)', '7']]
     """
     found = runs(numbers)
     least = 3 if len(found) <= FEW_RANGES else 2 * FEW_RANGES
@@ -170,7 +170,7 @@ def listings(numbers: Sequence[int]) -> list[str]:
             if len(", ".join([*lines[-1], text])) > LISTED:
                 lines.append([])
             lines[-1].append(text)
-    return [", ".join(line) for line in lines]
+    return lines
 
 
 @dataclass(frozen=True)
@@ -215,8 +215,14 @@ class Members:
     def stack(self, keys: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
         """The call that stacks parameters along a new first axis: head, items, tail.
 
-        Where the family is stacked already it is (a slice of) the one parameter.
+        Where the family is stacked already it is (a slice of) the one parameter, or rows of it at
+        `positions`, which `picked` gives.
         """
+        if self.picked(keys):
+            sources = tuple(self._sources(keys))
+            if len(sources) == 1:
+                return f"{sources[0]}.index_select(0, positions){self.cast}", (), ""
+            return "torch.cat([", sources, f"]).index_select(0, positions){self.cast}"
         slices = [self._slice(group) for group in self._groups(keys)]
         given = [text for text in slices if text is not None]
         if len(given) < len(slices):
@@ -227,6 +233,38 @@ class Members:
         if len(given) == 1:
             return f"{given[0]}{self.cast}", (), ""
         return "torch.cat([", tuple(given), f"]){self.cast}"
+
+    def picked(self, keys: Sequence[str]) -> tuple[int, ...]:
+        """The positions of members of stacked families that are no few slices of them; else none.
+
+        Each slice of a parameter sends back a gradient as large as all of it.
+        """
+        groups = self._groups(keys)
+        stacked = all(group[0].family in self.stacked for group in groups)
+        if not stacked or all(self._slice(group) is not None for group in groups):
+            return ()
+        starts: dict[str, int] = {}
+        end = 0
+        for source, length in self._sources(keys).items():
+            starts[source] = end
+            end += length
+        return tuple(
+            starts[self._source(parameter)] + self.subscripts(parameter)[-1]
+            for group in groups
+            for parameter in group
+        )
+
+    def _sources(self, keys: Sequence[str]) -> dict[str, int]:
+        """The parts of stacked parameters that differ in the last subscript, and their lengths."""
+        held = (self.by_key[key] for key in keys)
+        return {self._source(one): self.stacked[one.family].counts[-1] for one in held}
+
+    def whole_of(self, key: str) -> str:
+        """The expression of the family that a parameter is in."""
+        return self.whole(self.by_key[key].family)
+
+    def _source(self, parameter: Parameter) -> str:
+        return self._item(parameter.family, tuple(map(str, self.subscripts(parameter)[:-1])))
 
     def listed(self, keys: Sequence[str]) -> list[str]:
         """The items between the brackets of a list of parameters, many of a family at once."""
@@ -244,7 +282,7 @@ class Members:
                 continue
             family = self.whole(group[0].family) + (f".of({', '.join(outer)})" if outer else "")
             for given in listings(numbers):
-                several = f"{family}.at({given})"
+                several = f"{family}.at({', '.join(given)})"
                 around = self.around.get(group[0].key)
                 items.append(f"*map({around}, {several})" if around else f"*{several}")
         return items

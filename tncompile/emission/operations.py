@@ -237,8 +237,8 @@ def _positions(positions: tuple[int, ...]) -> list[str]:
     """The items of a list of positions, ranges starred, and what fits a line of many short ones."""
     lines = listings(positions)
     if len(lines) == 1:
-        return lines
-    return [f"*({line})" if ", " in line else line for line in lines]
+        return lines[0]
+    return [f"*({', '.join(line)})" if len(line) > 1 else line[0] for line in lines]
 
 
 def _shape(value: Value, scope: Scope) -> tuple[str, ...]:

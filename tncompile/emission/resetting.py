@@ -140,9 +140,8 @@ def _each(keys: Sequence[str], members: Members, draw: Draw, split: bool) -> lis
 def _loop(keys: Sequence[str], members: Members) -> list[str]:
     """The head of a loop over parameters, laid out as `ruff format` would."""
     items = members.listed(keys)
-    if len(items) == 1 and items[0].startswith("*"):
-        return [f"for tensor in {items[0][1:]}:"]
-    flat = f"for tensor in [{', '.join(items)}]:"
+    alone = len(items) == 1 and items[0].startswith("*")
+    flat = f"for tensor in {items[0][1:]}:" if alone else f"for tensor in [{', '.join(items)}]:"
     if len(flat) + INDENT <= WIDTH:
         return [flat]
     if len(items) == 1 and " for " in items[0]:

@@ -183,7 +183,7 @@ class _Printer:
     def _plain_stack(self, step: Step) -> bool:
         """Whether a stack of parameters is there already, as one parameter or a slice of it."""
         text = self._right(step)
-        return not text.items and text.flat.startswith("self.")
+        return not text.items and text.flat.startswith("self.") and "positions" not in text.flat
 
     # ── steps that wait ────────────────────────────────────────────────────────────────────────
 
@@ -231,6 +231,11 @@ class _Printer:
         if isinstance(operation, Gather):
             device = self.scope.device
             self.lines += positions_lines(operation.positions, device, self.indent)
+        if isinstance(operation, StackWeights):
+            positions = self.scope.members.picked(operation.keys)
+            if positions:
+                device = f"{self.scope.members.whole_of(operation.keys[0])}.device"
+                self.lines += positions_lines(positions, device, self.indent)
         text = self._fitted(step)
         made = results(operation)
         if not text.items and _ATTRIBUTE.fullmatch(text.head) and made[0] not in self.repeated:

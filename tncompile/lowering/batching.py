@@ -147,7 +147,10 @@ class _Grouping:
         )
 
     def _where(self, side: int) -> Origin:
-        """The value that will hold an operand, and where in it; stacks of weights are free."""
+        """The value that will hold an operand, and where in it; stacks of weights are free.
+
+        Later the members of some values change places, together with those of their readers.
+        """
         if side in self._origin:
             return self._origin[side]
         if side < len(self._tree.operands):

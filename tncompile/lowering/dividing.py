@@ -12,6 +12,9 @@ Reader = tuple[int, int]
 AT_MOST = 8
 """Readers that may take turns."""
 
+MOST = 12
+"""Segments that a stack is taken apart into; slices are read where there would be more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -40,6 +43,8 @@ class Segment:
 def segments(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segment, ...] | None:
     """The segments that make up a stack; None where a reader's members lie in several of them.
 
+    None also where they are more than `MOST`.
+
     `single` says of each member whether its reader reads no other.
     """
     found: list[Segment] = []
@@ -54,7 +59,8 @@ def segments(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segment
         for reader in set(readers[one.start : one.stop])
         if not single[one.start]
     )
-    return None if any(count > 1 for count in held.values()) else tuple(found)
+    several = any(count > 1 for count in held.values())
+    return None if several or len(found) > MOST else tuple(found)
 
 
 def _alone(single: Sequence[bool], start: int) -> Segment:
@@ -66,11 +72,10 @@ def _alone(single: Sequence[bool], start: int) -> Segment:
 
 def _turns(readers: Sequence[Reader], single: Sequence[bool], start: int) -> Segment:
     """The longest segment from here in which readers take turns, or one member."""
-    period = 1
-    while readers[start + period : start + period + 1] not in ([], [readers[start]]):
-        period += 1
+    ahead = range(1, min(AT_MOST, len(readers) - start - 1) + 1)
+    period = next((k for k in ahead if readers[start + k] == readers[start]), 1)
     turn = list(readers[start : start + period])
-    if period > AT_MOST or len(set(turn)) < period or any(single[start : start + period]):
+    if len(set(turn)) < period or any(single[start : start + period]):
         return Segment(start, start + 1, 1)
     stop = start + period
     while list(readers[stop : stop + period]) == turn:

@@ -30,6 +30,8 @@ def lined_up(
     batch become one axis, which takes a copy unless members lie side by side. Slices of an input,
     and what is made of inputs alone, keep their order; whoever wants another one gathers it.
     """
+    if not any(unit.batched for unit in units):
+        return tuple(units)
     facts = _Facts(network, tree)
     found = list(units)
     readings: dict[int, _Reading] = {}

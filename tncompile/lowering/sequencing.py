@@ -129,7 +129,8 @@ class _Lowering:
     def _run(self, unit: Unit) -> None:
         assembler = self._assembler
         first = unit.members[0][2]
-        assembler.contraction = first.result
+        number = min(step.result for _, _, step in unit.members)
+        assembler.contraction = number
         assembler.note = self._note(unit)
         if unit.batched:
             stack = assembler.pseudo("#", len(unit.members))
@@ -143,7 +144,7 @@ class _Lowering:
         if self._forms is not None and not unit.batched:
             form = self._forms[first.result - len(self._tree.operands)]
         result = contract(assembler, left, right, kept, self._ahead(first, stack), form)
-        if first.result in self._settled:
+        if number in self._settled:
             result = assembler.settle(result)
         if first.lookups:
             given = tuple(step.lookups for _, _, step in unit.members)

@@ -260,7 +260,7 @@ def _overheads(found: Mapping[Key, float]) -> dict[str, float]:
         "gradient": gradient,
         "member": member,
         "backward_member": link("stack step") - member - gradient,
-        "forward_start": found["module", ()] - 2 * view,
+        "forward_start": found["module", ()] - view,
         "backward_start": found["fixed", (small.SHORT,)] - small.SHORT * link("fixed") - gradient,
     }
     amid = (found["by turns", ()] - found["product alone", ()]) / found["calls alone", ()]

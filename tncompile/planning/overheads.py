@@ -37,7 +37,8 @@ class _Module(nn.Module):
             raise ValueError(f"x has the shape {tuple(x.shape)}")
         lead = x.shape[:-1]
         size = math.prod(lead)
-        x = x.reshape(size, TINY)
+        if x.dim() != 2:
+            x = x.reshape(size, TINY)
         if self.fixed or torch.compiler.is_compiling():
             return x
         if torch.is_grad_enabled():
@@ -45,7 +46,7 @@ class _Module(nn.Module):
         return self.run(x, lead)
 
     def run(self, x: Tensor, lead: tuple[int, ...]) -> Tensor:
-        return x.reshape(*lead, TINY)
+        return x if len(lead) == 1 else x.reshape(*lead, TINY)
 
 
 def _small() -> Tensor:

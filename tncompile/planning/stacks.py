@@ -47,7 +47,8 @@ def unbound(device: Device, source: Ghost, axis: int) -> tuple[list[Ghost], Back
     """`unbind`: views, whose gradients are stacked, zeros standing in for those that never came."""
     shape = source.shape[:axis] + source.shape[axis + 1 :]
     strides = source.strides[:axis] + source.strides[axis + 1 :]
-    back = _taken_apart(device, source, [shape] * source.shape[axis], math.prod(shape[axis:]))
+    shapes = [shape] * source.shape[axis]
+    back = _taken_apart(device, source, shapes, math.prod(shape[axis:]), shared=True)
     return [device.view(source, shape, strides) for _ in range(source.shape[axis])], back
 
 
@@ -60,15 +61,20 @@ def divided(
     return [device.view(source, shape, source.strides) for shape in shapes], back
 
 
-def _taken_apart(device: Device, source: Ghost, shapes: list[Shape], run: int) -> Back:
-    """The way back from views that make up all of a tensor; `run` entries of it lie together."""
+def _taken_apart(
+    device: Device, source: Ghost, shapes: list[Shape], run: int, *, shared: bool = False
+) -> Back:
+    """The way back from views that make up all of a tensor; `run` entries of it lie together.
+
+    Zeros stand in for gradients that never came, the same for all of them where they are `shared`.
+    """
     device.call(view=True)
     device.work.seconds += device.profile.member * len(shapes)
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
         never = [k for k, gradient in enumerate(gradients) if gradient is None]
-        absent = [device.zeros(shapes[k]) for k in never[:1]]
+        absent = [device.zeros(shapes[k]) for k in (never[:1] if shared else never)]
         made = device.new(source.shape)
         device.copied(made, run)
         device.work.seconds += device.profile.backward_member * len(shapes)
