@@ -282,10 +282,12 @@ def run_case(
 
 
 def ways(contender: Contender, effort: Effort) -> Iterator[str | None]:
-    """As it is, and compiled where that is wanted; only we ourselves in both modes."""
+    """As it is, and compiled where that is wanted: we in both modes, versions by hand in none."""
     yield None
+    if not effort.compiled or contender.kind is Kind.HAND:
+        return
     for how, mode in COMPILED.items():
-        if effort.compiled and (mode == "default" or contender.kind is Kind.OURS):
+        if mode == "default" or contender.kind is Kind.OURS:
             yield how
 
 
