@@ -91,6 +91,7 @@ def measure(asked: argparse.Namespace, earlier: Results) -> Iterator[Results]:
         named = tuple(Omission(workload.name, who, why) for who, why in workload.omitted.items())
         for mode in (Mode(name) for name in asked.modes.split(",")):
             print(f"{workload.name}, batch {batch:,}, {mode}", file=sys.stderr, flush=True)
+            keep_to_memory()
             found, left_out = run_case(workload, batch, mode, effort, kinds)
             held = held.merged(Results(measurements=tuple(found), omissions=(*named, *left_out)))
             yield held
@@ -111,7 +112,6 @@ def main(given: Sequence[str] | None = None) -> None:
         print("\n".join(workload.name for workload in ALL))
         return
     warnings.filterwarnings("ignore")  # of other libraries, on their own behalf
-    keep_to_memory()
     store = asked.output.with_suffix(".json")
     held = read(store)
     if not asked.render:

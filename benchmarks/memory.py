@@ -18,15 +18,21 @@ SHARE = 0.85
 def keep_to_memory() -> None:
     """Let allocations fail that the machine cannot hold: some contraction orders ask for them.
 
-    The limit is on addresses, of which CUDA reserves far more than it uses: none is set there.
+    The limit is on addresses: as many as are in use now, and as much memory as there is. A long run
+    gathers addresses that it no longer uses, so it is set anew for every case. CUDA reserves far
+    more than it uses: none is set there.
     """
     if not hasattr(os, "sysconf") or torch.cuda.is_available():
         return
     import resource
 
-    total = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    page = os.sysconf("SC_PAGE_SIZE")
+    used = Path("/proc/self/statm")
+    limit = int(SHARE * os.sysconf("SC_PHYS_PAGES") * page)
+    if used.exists():
+        limit += int(used.read_text(encoding="ascii").split()[0]) * page
     _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = total if most == resource.RLIM_INFINITY else min(total, most)
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
