@@ -18,6 +18,7 @@ from benchmarks.summary import (
     share,
     speedups,
 )
+from benchmarks.toolspeed import GREEDY
 
 PACKAGES = {
     "tensorly-torch": "BSD-3-Clause",
@@ -274,7 +275,8 @@ def tool(results: Results) -> list[str]:
         for each in results.tool
     ]
     header = ("network", "tensors", "load, s", "plan, s", "emit, s", "cotengra's search alone, s")
-    return table(header, rows) if rows else []
+    note = f"cotengra searches at its defaults up to {GREEDY:,} sites, greedily beyond."
+    return [*table(header, rows), "", note] if rows else []
 
 
 def orders(results: Results) -> list[str]:
