@@ -12,7 +12,7 @@ from benchmarks.results import ToolSpeed
 
 SIZES = (10, 100, 1000, 10000)
 BATCH = 64
-GREEDY = 1000
+GREEDY = 100
 
 
 def tool_speeds(largest: int) -> Iterator[ToolSpeed]:
