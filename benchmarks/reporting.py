@@ -285,16 +285,18 @@ def orders(results: Results) -> list[str]:
     for each in results.orders:
         grouped.setdefault((each.workload, each.batch), []).append((each.forward, each.training))
     rows = []
+    prices = []
     for (workload, batch), pairs in grouped.items():
         forward = min(range(len(pairs)), key=lambda k: pairs[k][0])
         training = min(range(len(pairs)), key=lambda k: pairs[k][1])
+        prices.append(pairs[forward][1] / pairs[training][1])
         rows.append(
             (
                 workload,
                 f"{batch:,}",
                 str(len(pairs)),
                 "yes" if forward == training else "no",
-                f"{pairs[forward][1] / pairs[training][1]:.2f}",
+                f"{prices[-1]:.2f}",
                 f"{rank_correlation([f for f, _ in pairs], [t for _, t in pairs]):.2f}",
             )
         )
@@ -305,7 +307,9 @@ def orders(results: Results) -> list[str]:
         "that is fast forward is fast backward. Every order of pairwise contractions of the small "
         "networks, and a sample of those of the larger one, was timed forward and with its "
         "backward pass; the price is what a training step costs, over the least there is, when the "
-        "fastest order forward is taken.",
+        "fastest order forward is taken. Here they were the same in "
+        f"{sum(row[3] == 'yes' for row in rows)} of {len(rows)} settings, and the price at most "
+        f"{max(prices):.2f}.",
         "",
         *table(("network", "batch", "orders", "same fastest", "price", "rank correlation"), rows),
     ]
