@@ -32,9 +32,7 @@ class _Family(nn.Module):
         """The members that begin with these subscripts."""
         family = self
         for subscript in subscripts:
-            inner = family._modules[str(subscript)]
-            assert isinstance(inner, _Family)
-            family = inner
+            family = getattr(family, str(subscript))
         return family
 
     def at(self, *subscripts: int) -> list[Tensor]:
