@@ -13,24 +13,16 @@ from tncompile.emission.naming import Names, hidden
 from tncompile.emission.rewriting import computation, finished, free, renamed
 from tncompile.lowering.layout import contiguous
 from tncompile.lowering.operations import (
+    VIEWS,
     Contiguous,
-    Expand,
     Lookup,
     Operation,
-    Permute,
-    Select,
-    Slice,
-    Split,
     StackWeights,
-    Unbind,
-    View,
     Weight,
     results,
     sources,
 )
 from tncompile.lowering.program import ONE, Step, TensorProgram, Value
-
-VIEWS = (View, Permute, Expand, Slice, Select, Unbind, Split)
 
 
 @dataclass(frozen=True)

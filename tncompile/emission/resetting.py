@@ -144,8 +144,6 @@ def _loop(keys: Sequence[str], members: Members) -> list[str]:
     flat = f"for tensor in {items[0][1:]}:" if alone else f"for tensor in [{', '.join(items)}]:"
     if len(flat) + INDENT <= WIDTH:
         return [flat]
-    if len(items) == 1 and " for " in items[0]:
-        return ["for tensor in [", f"{TAB}{items[0]}", "]:"]
     return ["for tensor in [", *(f"{TAB}{item}," for item in items), "]:"]
 
 

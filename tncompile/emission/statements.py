@@ -182,8 +182,10 @@ class _Printer:
 
     def _plain_stack(self, step: Step) -> bool:
         """Whether a stack of parameters is there already, as one parameter or a slice of it."""
-        text = self._right(step)
-        return not text.items and text.flat.startswith("self.") and "positions" not in text.flat
+        operation, text = step.operation, self._right(step)
+        assert isinstance(operation, StackWeights)
+        there = not text.items and text.flat.startswith("self.")
+        return there and not self.scope.members.picked(operation.keys)
 
     # ── steps that wait ────────────────────────────────────────────────────────────────────────
 

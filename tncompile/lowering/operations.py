@@ -357,6 +357,10 @@ Operation = (
 )
 
 
+VIEWS = (View, Permute, Expand, Slice, Select, Unbind, Split)
+"""Operations without work of their own: their results lie in the memory of their source."""
+
+
 def sources(operation: Operation) -> tuple[str, ...]:
     """The values that an operation reads."""
     match operation:

@@ -11,32 +11,26 @@ from tncompile.lowering.program import Extent, Value
 
 def select(assembler: Assembler, source: Value, axis: int, position: int) -> Value:
     """One entry along an axis: a view."""
-    name = assembler.fresh(source.name)
-    made = replace(
-        source,
-        name=name,
-        axes=source.axes[:axis] + source.axes[axis + 1 :],
-        shape=source.shape[:axis] + source.shape[axis + 1 :],
-        strides=source.strides[:axis] + source.strides[axis + 1 :],
-    )
-    return assembler.add(Select(name, source.name, axis, position), made)
+    made = _entry(assembler, source, axis)
+    return assembler.add(Select(made.name, source.name, axis, position), made)
 
 
 def unbind(assembler: Assembler, source: Value, axis: int) -> tuple[Value, ...]:
     """All entries along an axis of known length: views."""
-    names = [assembler.fresh(source.name) for _ in range(source.shape[axis].factor)]
-    made = [
-        replace(
-            source,
-            name=name,
-            axes=source.axes[:axis] + source.axes[axis + 1 :],
-            shape=source.shape[:axis] + source.shape[axis + 1 :],
-            strides=source.strides[:axis] + source.strides[axis + 1 :],
-        )
-        for name in names
-    ]
-    assembler.add(Unbind(tuple(names), source.name, axis), *made)
+    made = [_entry(assembler, source, axis) for _ in range(source.shape[axis].factor)]
+    assembler.add(Unbind(tuple(value.name for value in made), source.name, axis), *made)
     return tuple(made)
+
+
+def _entry(assembler: Assembler, source: Value, axis: int) -> Value:
+    """A value of its own without that axis, in the memory of the source."""
+    return replace(
+        source,
+        name=assembler.fresh(source.name),
+        axes=source.axes[:axis] + source.axes[axis + 1 :],
+        shape=source.shape[:axis] + source.shape[axis + 1 :],
+        strides=source.strides[:axis] + source.strides[axis + 1 :],
+    )
 
 
 def divide(assembler: Assembler, source: Value, axis: int, parts: Axes) -> tuple[Value, ...]:

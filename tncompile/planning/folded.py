@@ -6,14 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tncompile.lowering.operations import (
-    Expand,
+    VIEWS,
     Operation,
-    Permute,
-    Select,
-    Slice,
-    Split,
-    Unbind,
-    View,
     Weight,
     results,
     sources,
@@ -23,9 +17,6 @@ from tncompile.network.model import Init, Parameter, TensorNetwork
 from tncompile.planning.device import Work
 from tncompile.planning.machine import MachineProfile
 from tncompile.planning.tracing import Trace, trace
-
-VIEWS = (View, Permute, Expand, Slice, Select, Unbind, Split)
-"""Operations without work of their own: their result lies in the memory of their source."""
 
 
 def folded_trace(
