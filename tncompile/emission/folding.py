@@ -15,7 +15,6 @@ from tncompile.lowering.layout import contiguous
 from tncompile.lowering.operations import (
     VIEWS,
     Contiguous,
-    Lookup,
     Operation,
     StackWeights,
     Weight,
@@ -56,9 +55,9 @@ def fold(programs: tuple[TensorProgram, ...], parameters: tuple[str, ...]) -> Fo
 
     `parameters` are all keys in the order of their declarations, which is that of buffers, too.
 
-    A buffer is what calls read, where that is contiguous and nothing else is read of its memory;
-    else it is all of the memory, and calls look at it in their ways. Tables of rows that are looked
-    up are made contiguous.
+    A buffer is what calls read, made contiguous, where nothing else is read of its memory: no view
+    is left to the calls, and products of few rows run faster on contiguous matrices. Else it is all
+    of the memory, and calls look at it in their ways.
     """
     order = {key: k for k, key in enumerate(parameters)}
     identities: dict[Hashable, int] = {}
@@ -73,11 +72,10 @@ def fold(programs: tuple[TensorProgram, ...], parameters: tuple[str, ...]) -> Fo
     for read in readings.values():
         half, name = read[0]
         alike = len({half.identity[name] for half, name in read}) == 1
-        table = alike and all(half.only_table(name) for half, name in read)
-        held = half.owner(name) if not alike else name if table else half.compact(name)
+        held = half.unrepeated(name) if alike else half.owner(name)
         keys = tuple(sorted(half.keys(held), key=order.__getitem__))
         called = _name(names, keys, logarithm=held in half.logarithms)
-        chosen[half.identity[held]] = ahead.take(half, held, called, keys, row_major=table)
+        chosen[half.identity[held]] = ahead.take(half, held, called, keys, row_major=alike)
     rests = tuple(half.rest(chosen) for half in halves)
     buffers = sorted(chosen.values(), key=lambda held: [order[key] for key in held.keys])
     return Folding(ahead.program(), tuple(buffers), rests)
@@ -156,25 +154,9 @@ class _Half:
             seen.append(operation.source)
         return seen
 
-    def compact(self, name: str) -> str:
-        """The value itself where it is contiguous, else the first one behind it that is."""
-        seen = self._looked_at(name)
-        held = (one for one in seen if _row_major(self.program.values[one]))
-        return next(held, seen[-1])
-
-    def only_table(self, name: str) -> bool:
-        """Whether all that is done with a value is to look up rows of it."""
-        readers = self._readers.get(name, [])
-        looked_up = (isinstance(each, Lookup) and each.table == name for each in readers)
-        return all(looked_up) and name not in returned_values(self.program)
-
-    @cached_property
-    def _readers(self) -> dict[str, list[Operation]]:
-        found: dict[str, list[Operation]] = {}
-        for step in self.program.steps:
-            for name in sources(step.operation):
-                found.setdefault(name, []).append(step.operation)
-        return found
+    def unrepeated(self, name: str) -> str:
+        """The value itself or, where entries of it lie at the same place, what it repeats."""
+        return next(one for one in self._looked_at(name) if not _repeats(self.program.values[one]))
 
     @cached_property
     def logarithms(self) -> set[str]:
@@ -305,6 +287,12 @@ class _Ahead:
 def _at_run_time(value: Value) -> bool:
     """Whether its shape is known at run time only."""
     return any(extent.names for extent in value.shape)
+
+
+def _repeats(value: Value) -> bool:
+    """Whether entries of it lie at the same place."""
+    pairs = zip(value.shape, value.strides, strict=True)
+    return any(stride.factor == 0 and length != ONE for length, stride in pairs)
 
 
 def _row_major(value: Value) -> bool:
