@@ -56,12 +56,27 @@ def architecture(network: Network) -> Any:
     return spec.instantiate(network.target)
 
 
-def module(workload: Workload, batch: int) -> nn.Module:
-    """The module that is planned for a batch size, with the same weights every time."""
-    parts = [
-        architecture(network).module(batch=batch, seed=2026 + k)
-        for k, network in enumerate(workload.networks)
-    ]
+@cache
+def tuned_architecture(network: Network, batch: int, seconds: float) -> Any:
+    """The same, its plan for a batch size chosen by so many seconds of measuring."""
+    held = architecture.__wrapped__(network)
+    held.tune(batch, training=True, seconds=seconds)
+    return held
+
+
+def module(workload: Workload, batch: int, tuning: float = 0.0) -> nn.Module:
+    """The module for a batch size, with the same weights every time.
+
+    It is planned by prediction or, with `tuning`, by so many seconds of measuring.
+    """
+    parts = []
+    for k, network in enumerate(workload.networks):
+        held = (
+            tuned_architecture(network, batch, tuning / len(workload.networks))
+            if tuning
+            else architecture(network)
+        )
+        parts.append(held.module(batch=batch, seed=2026 + k))
     return parts[0] if len(parts) == 1 else InSequence(parts, workload.between)
 
 

@@ -39,6 +39,9 @@ in one process; short calls are repeated within a round. Outputs are contiguous.
 with the quartiles behind them; a ratio is one of medians, its spread is that of the quartiles.
 A training step is forward and backward with gradients of all parameters and, in linear layers, of
 the input. Folded means that whatever depends on parameters alone was computed before.
+*Module* and *folded* are planned by prediction, with the built-in machine profile; *tuned* is the
+faster of the two after `tncompile tune`, which measures the most promising plans on this machine.
+Ratios are those of the tuned module, where there is one.
 *Best peer* leaves out the dense layer, which has a column of its own. *By hand* is the fastest of
 several versions in plain PyTorch (`benchmarks/byhand/`). GEMM is the rate of the matrix products of
 a contender as a share of a 2048 × 2048 product's in the same minute."""
@@ -118,19 +121,23 @@ def packages() -> str:
 
 
 def in_short(held: Sequence[Case]) -> list[str]:
-    """The figures that sum it up."""
+    """The figures that sum it up, over both modes and over each."""
     lines: list[str] = []
-    for mode in Mode:
-        chosen = [case for case in held if case.mode is mode]
-        against = (
-            ("best peer", speedups(chosen, lambda c: c.peer)),
-            ("best by hand", speedups(chosen, lambda c: c.hand)),
-            ("dense layer", speedups(chosen, lambda c: c.dense)),
-        )
+    groups: list[tuple[str, Sequence[Case]]] = [("all", held)]
+    groups += [(mode.value, [case for case in held if case.mode is mode]) for mode in Mode]
+    for name, chosen in groups:
+        against = [
+            ("the best peer", speedups(chosen, lambda c: c.peer)),
+            ("the best by hand", speedups(chosen, lambda c: c.hand)),
+            ("the dense layer", speedups(chosen, lambda c: c.dense)),
+        ]
+        if any(case.tuned for case in chosen):
+            predicted = speedups(chosen, lambda c: c.peer, lambda c: c.predicted)
+            against.insert(1, ("the best peer, planned by prediction", predicted))
         lines += [
-            f"- {mode}, against the {name}: geometric mean {geometric_mean(found):.2f}, "
+            f"- {name}, against {whom}: geometric mean {geometric_mean(found):.2f}, "
             f"worst {min(found):.2f}, best {max(found):.2f}, {len(found)} cases"
-            for name, found in against
+            for whom, found in against
             if found
         ]
     return lines
@@ -154,6 +161,7 @@ def overview(held: Sequence[Case]) -> list[str]:
                 case.mode.value,
                 milliseconds(case.module),
                 milliseconds(case.folded),
+                milliseconds(case.tuned),
                 milliseconds(case.hand),
                 peer,
                 milliseconds(case.dense),
@@ -167,6 +175,7 @@ def overview(held: Sequence[Case]) -> list[str]:
         "mode",
         "module, ms",
         "folded, ms",
+        "tuned, ms",
         "by hand, ms",
         "best peer, ms",
         "dense, ms",

@@ -37,6 +37,7 @@ class Measurement:
     error_bfloat16: float | None = None
     bare_seconds: float | None = None
     compiled: bool = False
+    tuned: bool = False
     others: float = 0.0
     """Cores that other processes used while this was timed."""
 

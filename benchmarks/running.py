@@ -36,6 +36,8 @@ GIVE_UP = 2.0
 """Whoever takes more seconds for a forward pass, the search for a path aside, is left out."""
 COMPILED = {"compiled": "default", "compiled with reduce-overhead": "reduce-overhead"}
 """How compiled contenders are called, and the mode of `torch.compile`."""
+TUNED = "tncompile, tuned"
+"""The emitted module whose plan was chosen by measurement."""
 CLOSE, FINALISTS = 1.3, 3
 """Versions by hand that go into the rounds: so near to the best of a first look, and so many."""
 
@@ -51,13 +53,15 @@ class Effort:
     tries: int = 3
     rounds: int = 5
     """At least, however slow."""
+    tuning: float = 0.0
+    """Seconds to measure plans of the module at a batch size before the choice; 0 predicts."""
     patience: Patience = field(default_factory=Patience)
     square: int = 2048
     """Rows of the matrix product whose rate is the measure."""
 
 
 QUICK = Effort(1.2, memory=True, bfloat16=True)
-FULL = Effort(4.0, compiled=True, rounds=11)
+FULL = Effort(4.0, compiled=True, rounds=11, tuning=10.0)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Entrant:
     error: float
     low: float | None = None
     compiled: bool = False
+    tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,12 +195,14 @@ def in_bfloat16(contender: Contender, exact: Exact, inputs: Sequence[Tensor]) ->
     return relative_error(found, exact.output)
 
 
-def our_contender(workload: Workload, batch: int, held: nn.Module) -> Contender:
+def our_contender(
+    workload: Workload, batch: int, held: nn.Module, tuning: float = 0.0
+) -> Contender:
     """The emitted module as a contender like any other."""
     names = list(emitted.parameters(workload, held))
 
     def build(leaves: Sequence[Tensor]) -> Run:
-        made = emitted.module(workload, batch).to(leaves[0].dtype)
+        made = emitted.module(workload, batch, tuning).to(leaves[0].dtype)
         for name, leaf in zip(names, leaves, strict=True):
             owner, _, last = name.rpartition(".")
             assert isinstance(leaf, nn.Parameter)
@@ -209,7 +216,7 @@ def our_contender(workload: Workload, batch: int, held: nn.Module) -> Contender:
 
     foldable = emitted.folded(held) is not None
     return Contender(
-        "tncompile",
+        TUNED if tuning else "tncompile",
         Kind.OURS,
         lambda p: tuple(p[n] for n in names),
         build,
@@ -218,12 +225,12 @@ def our_contender(workload: Workload, batch: int, held: nn.Module) -> Contender:
 
 
 def candidates(
-    workload: Workload, batch: int, mode: Mode, kinds: Iterable[Kind], own: Contender
+    workload: Workload, batch: int, mode: Mode, kinds: Iterable[Kind], *own: Contender
 ) -> list[tuple[Contender, bool]]:
     """Who runs in a case, each with whether it is folded."""
     wanted = set(kinds)
     made: list[tuple[Contender, bool]] = []
-    for contender in (own, *workload.contenders):
+    for contender in (*own, *workload.contenders):
         if contender.kind not in wanted or not contender.suits(batch):
             continue
         if not contender.only_folded:
@@ -262,12 +269,14 @@ def run_case(
     inputs = workload.inputs(batch, torch.Generator().manual_seed(batch))
     held = emitted.module(workload, batch)
     exact = exact_answer(workload, emitted.parameters(workload, held), inputs, mode)
-    own = our_contender(workload, batch, held)
+    own = [our_contender(workload, batch, held)]
+    if effort.tuning:
+        own.append(our_contender(workload, batch, held, effort.tuning))
     if mode is Mode.TRAINING and workload.input_gradients:
         inputs = tuple(x.requires_grad_() if x.is_floating_point() else x for x in inputs)
     entrants: list[tuple[Entrant, Callable[[], object]]] = []
     omissions: list[Omission] = []
-    for contender, fold in candidates(workload, batch, mode, kinds, own):
+    for contender, fold in candidates(workload, batch, mode, kinds, *own):
         for how in ways(contender, effort):
             try:
                 ready = prepare(contender, fold, how, exact, inputs, mode, effort)
@@ -284,9 +293,9 @@ def run_case(
 
 
 def ways(contender: Contender, effort: Effort) -> Iterator[str | None]:
-    """As it is, and compiled where that is wanted: we in both modes, versions by hand in none."""
+    """As it is, and compiled where that is wanted: we in both modes, by hand in none."""
     yield None
-    if not effort.compiled or contender.kind is Kind.HAND:
+    if not effort.compiled or contender.kind is Kind.HAND or contender.name == TUNED:
         return
     for how, mode in COMPILED.items():
         if mode == "default" or contender.kind is Kind.OURS:
@@ -336,6 +345,7 @@ def prepare(
         error,
         low,
         compiled=how is not None,
+        tuned=contender.name == TUNED,
     )
     return checked, call
 
@@ -396,6 +406,7 @@ def measured(
                 entrant.low,
                 times[bare].median if bare in times and entrant is own else None,
                 entrant.compiled,
+                entrant.tuned,
                 disturbance,
             )
         )

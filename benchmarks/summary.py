@@ -32,6 +32,7 @@ class Case:
     mode: Mode
     module: Measurement
     folded: Measurement | None
+    tuned: Measurement | None
     peer: Measurement | None
     hand: Measurement | None
     dense: Measurement | None
@@ -39,7 +40,12 @@ class Case:
 
     @property
     def ours(self) -> Measurement:
-        """The faster of the module and its folded twin."""
+        """The faster of the module and its folded twin, tuned where that was measured."""
+        return self.tuned or self.predicted
+
+    @property
+    def predicted(self) -> Measurement:
+        """The faster of the module and its folded twin, both planned by prediction."""
         return min((m for m in (self.module, self.folded) if m), key=lambda m: m.seconds)
 
     @property
@@ -66,7 +72,8 @@ def cases(results: Results) -> list[Case]:
     made = []
     for (workload, batch, mode), held in grouped.items():
         eager = [m for m in held if not m.compiled]
-        module = fastest(m for m in eager if m.kind is Kind.OURS and not m.folded)
+        ours = [m for m in eager if m.kind is Kind.OURS]
+        module = fastest(m for m in ours if not m.folded and not m.tuned)
         if module is None:
             continue
         made.append(
@@ -76,7 +83,8 @@ def cases(results: Results) -> list[Case]:
                 batch,
                 mode,
                 module,
-                fastest(m for m in eager if m.kind is Kind.OURS and m.folded),
+                fastest(m for m in ours if m.folded and not m.tuned),
+                fastest(m for m in ours if m.tuned),
                 fastest(m for m in eager if m.kind is Kind.PEER),
                 fastest(m for m in eager if m.kind is Kind.HAND),
                 fastest(m for m in eager if m.kind is Kind.DENSE),
@@ -98,7 +106,11 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
-def speedups(held: Sequence[Case], other: Callable[[Case], Measurement | None]) -> list[float]:
+def speedups(
+    held: Sequence[Case],
+    other: Callable[[Case], Measurement | None],
+    ours: Callable[[Case], Measurement] = lambda case: case.ours,
+) -> list[float]:
     """How many times faster we are than somebody, in every case where there is such a one."""
-    pairs = ((other(case), case) for case in held)
-    return [ratio(found, case.ours).median for found, case in pairs if found is not None]
+    pairs = ((other(case), ours(case)) for case in held)
+    return [ratio(found, own).median for found, own in pairs if found is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,15 @@ def test_every_action_is_run_in_every_round() -> None:
     assert all(0 <= one.low <= one.seconds <= one.high for one in timings)
     assert timings[0].readings == timings[1].readings >= 5
     assert {0, 1} == set(seen)
+
+
+def test_whoever_is_far_behind_runs_no_further() -> None:
+    def slow() -> None:
+        time.sleep(0.01)
+
+    first, second = time_in_turn([lambda: None, slow], 0.2, hopeless=2.0)
+    assert second.readings == 5
+    assert first.readings > second.readings
 
 
 def test_inputs_are_those_of_the_network() -> None:
@@ -221,7 +231,7 @@ def test_an_interrupted_tuning_leaves_nothing(
 ) -> None:
     from tncompile.planning import tuning
 
-    def interrupted(*given: object) -> None:
+    def interrupted(*given: object, **named: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tuning, "time_in_turn", interrupted)

@@ -45,12 +45,18 @@ class Timing:
 
 
 def time_in_turn(
-    actions: Sequence[Action], budget: float, report: Callable[[], None] | None = None
+    actions: Sequence[Action],
+    budget: float,
+    report: Callable[[], None] | None = None,
+    *,
+    hopeless: float = math.inf,
 ) -> tuple[Timing, ...]:
     """Run all actions in rounds of shuffled order, for about `budget` seconds in all.
 
     Each runs at least `FEWEST` times, however long that takes, so that a median stands for
-    something. The garbage collector waits. `report` is called after each round.
+    something. Then those whose least reading is more than `hopeless` times the least median stop,
+    which leaves more rounds to the others. The garbage collector waits. `report` is called after
+    each round.
     """
     _settle_allocator()
     repeats = [_repeats(action) for action in actions]
@@ -61,8 +67,11 @@ def time_in_turn(
     gc.disable()
     try:
         for done in range(MOST):
-            if done >= FEWEST and perf_counter() - start > budget:
-                break
+            if done >= FEWEST:
+                if perf_counter() - start > budget:
+                    break
+                least = min(median(found) for found in readings)
+                order = [k for k in order if min(readings[k]) <= hopeless * least]
             shuffled.shuffle(order)
             for k in order:
                 readings[k].append(_read(actions[k], repeats[k]))

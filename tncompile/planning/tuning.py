@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tncompile.language.diagnostics import InternalError
 from tncompile.lowering import TensorProgram
-from tncompile.planning.assessing import NEAR, Way
+from tncompile.planning.assessing import Way
 from tncompile.planning.choosing import allowed, assemble, explained, predicted_ranges
 from tncompile.planning.costing import Mode
 from tncompile.planning.measuring import (
@@ -38,6 +38,12 @@ SLOWEST = 3.0
 
 KIN = 3
 """How many of them may be of one tree."""
+
+HOPELESS = 1.1
+"""Whose every reading is so many times the median of the fastest is not run any further."""
+
+ALIKE = 1.02
+"""Measured times this near each other count as equal."""
 
 Build = Callable[[TensorProgram], "nn.Module"]
 """A module that runs one program in every mode; all have equal parameters."""
@@ -154,7 +160,7 @@ def _try(
     if wrong is not None:
         one, other = (way_text(k.names, k.strategy) for k in (contenders[0], contenders[wrong]))
         raise InternalError(f"{other} computes something else than {one}")
-    timings = time_in_turn(actions, budget)
+    timings = time_in_turn(actions, budget, hopeless=HOPELESS)
     report(1, 1)
     for module in found:
         module.zero_grad(set_to_none=True)
@@ -264,6 +270,6 @@ def _winners(surveyed: Field, clock: _Clock) -> Iterator[tuple[int, Way]]:
         tried = [way for way in ways if (way.key, size) in clock.measured]
         found = [(clock.price(way, size), way) for way in tried or ways]
         least = min(price for price, _ in found)
-        near = [way for price, way in found if price <= NEAR * least]
+        near = [way for price, way in found if price <= ALIKE * least]
         assess = surveyed.assessor.assess
         yield size, min(near, key=lambda way: assess(way, size, clock.mode).peak)
