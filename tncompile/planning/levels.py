@@ -72,6 +72,7 @@ def merge_parameters(contracting: Contracting, attached: Attached, rounds: int) 
         matching = best_matching(contracting, frozenset(waiting), least=2)
         if not matching:
             return attached
+        matching += loose_ends(contracting, frozenset(waiting), matching)
         paired = {term for pair in matching for term in pair}
         following = Attached({k: v for k, v in attached.inputs.items() if k not in paired})
         merged: list[tuple[int, list[int]]] = []
@@ -85,6 +86,27 @@ def merge_parameters(contracting: Contracting, attached: Attached, rounds: int) 
                 following.inputs[made] = given
         attached = following
     return attached
+
+
+def loose_ends(
+    contracting: Contracting, hidden: frozenset[int], matching: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Pairs of a term with one neighbor and that neighbor, neither of which is matched.
+
+    They are the first two sites of a chain, say: merged now, they save two products a sample.
+    """
+    taken = {term for pair in matching for term in pair}
+    neighbors = _neighbors(contracting, _carriers(contracting, hidden))
+    position = {term: k for k, term in enumerate(contracting.alive)}
+    found: list[tuple[int, int]] = []
+    for term, near in neighbors.items():
+        other = next(iter(near))
+        if len(near) == 1 and not taken & {term, other}:
+            left, right = sorted((term, other), key=position.__getitem__)
+            if _fixed_size(contracting, left, right) <= LARGEST_ENTRY:
+                found.append((left, right))
+                taken.update((left, right))
+    return found
 
 
 def pair_levels(contracting: Contracting, least: int) -> None:
@@ -113,7 +135,7 @@ def best_matching(
     best: list[tuple[int, int]] = []
     best_size = 0
     for pairs in classes.values():
-        matching = _disjoint(pairs, position)
+        matching = _disjoint(pairs, position, neighbors)
         size = _fixed_size(contracting, *matching[0])
         better = len(matching) > len(best) or (len(matching) == len(best) and size < best_size)
         if (
@@ -172,15 +194,55 @@ def _signature(contracting: Contracting, left: int, right: int) -> Signature:
     )
 
 
-def _disjoint(pairs: list[tuple[int, int]], position: dict[int, int]) -> list[tuple[int, int]]:
-    """A maximal matching, in order: (0, 1), (2, 3), … of a run."""
-    taken: set[int] = set()
+def _disjoint(
+    pairs: list[tuple[int, int]],
+    position: dict[int, int],
+    neighbors: dict[int, dict[int, None]],
+) -> list[tuple[int, int]]:
+    """A maximal matching, in order: (0, 1), (2, 3), … of a run.
+
+    Of a run with an odd number of terms the last one is left over, or the first where that is next
+    to the end of a chain: so what is left over comes to lie with other terms that are no pairs.
+    """
     matching: list[tuple[int, int]] = []
-    for left, right in sorted(pairs, key=lambda pair: (position[pair[0]], position[pair[1]])):
-        if left not in taken and right not in taken:
-            taken.update((left, right))
-            matching.append((left, right))
-    return matching
+    taken: set[int] = set()
+
+    def place(pair: tuple[int, int]) -> tuple[int, int]:
+        return position[pair[0]], position[pair[1]]
+
+    for run in _runs(sorted(pairs, key=place)):
+        terms = {term for pair in run for term in pair}
+        first, last = run[0][0], run[-1][1]
+        turned = (
+            len(terms) % 2
+            and len(terms) == len(run) + 1
+            and _beside_an_end(first, terms, neighbors)
+            and not _beside_an_end(last, terms, neighbors)
+        )
+        for left, right in reversed(run) if turned else run:
+            if left not in taken and right not in taken:
+                taken.update((left, right))
+                matching.append((left, right))
+    return sorted(matching, key=place)
+
+
+def _runs(pairs: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Pairs that hang together, in the order given."""
+    runs: list[list[tuple[int, int]]] = []
+    run_of: dict[int, list[tuple[int, int]]] = {}
+    for left, right in pairs:
+        run = run_of.get(left, run_of.get(right))
+        if run is None:
+            run = []
+            runs.append(run)
+        run.append((left, right))
+        run_of[left] = run_of[right] = run
+    return runs
+
+
+def _beside_an_end(term: int, run: set[int], neighbors: dict[int, dict[int, None]]) -> bool:
+    """Whether a neighbor outside the run has no other neighbor."""
+    return any(len(neighbors[other]) == 1 for other in neighbors[term] if other not in run)
 
 
 def _fixed_size(contracting: Contracting, left: int, right: int) -> int:

@@ -156,9 +156,10 @@ class Scores(nn.Module):
         """
         kind = "cpu" if self.Q.is_meta else self.Q.device.type
         with torch.autocast(kind, enabled=False):
-            t = torch.mm(self.Q, self.K.t())  # (i, j)
+            K = self.K.t()  # (r, j)
+            t = torch.mm(self.Q, K)  # (i, j)
         return ScoresFolded(
-            Q=self.Q.clone(), Q_K=t, K=self.K.clone(), batch_invariant=self.batch_invariant
+            Q=self.Q.t().contiguous(), Q_K=t, K=K.contiguous(), batch_invariant=self.batch_invariant
         )
 
 
@@ -166,9 +167,9 @@ class ScoresFolded(nn.Module):
     """Scores for inference, made by its method `fold`: parameters merged in advance.
 
     Buffers, by key in the state dict, and what they are made of:
-        Q    32x4   Q
+        Q    4x32   Q
         Q_K  32x32  Q, K
-        K    32x4   K
+        K    4x32   K
     """
 
     Q: Tensor
@@ -178,14 +179,14 @@ class ScoresFolded(nn.Module):
     def __init__(self, *, Q: Tensor, Q_K: Tensor, K: Tensor, batch_invariant: bool = False) -> None:
         super().__init__()
         self.batch_invariant = batch_invariant
-        self.register_buffer("Q", Q)  # i, r
+        self.register_buffer("Q", Q)  # r, i
         self.register_buffer("Q_K", Q_K)  # i, j
-        self.register_buffer("K", K)  # j, r
+        self.register_buffer("K", K)  # r, j
 
     def extra_repr(self) -> str:
         return (
-            "query(..., s, i), key(..., t, j) -> score(..., s, t), folded: Q 32x4, Q_K 32x32, K "
-            "32x4"
+            "query(..., s, i), key(..., t, j) -> score(..., s, t), folded: Q 4x32, Q_K 32x32, K "
+            "4x32"
         )
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
@@ -223,8 +224,8 @@ class ScoresFolded(nn.Module):
             [2] key · K    128 B t  -> ..., t, r
             [3] [1] · [2]  4 B s t  -> ..., s, t
         """
-        t1 = torch.bmm(self.Q.t().expand(B, 4, 32), query.permute(0, 2, 1))  # [1] (B, r, s)
-        t2 = torch.bmm(self.K.t().expand(B, 4, 32), key.permute(0, 2, 1))  # [2] (B, r, t)
+        t1 = torch.bmm(self.Q.expand(B, 4, 32), query.permute(0, 2, 1))  # [1] (B, r, s)
+        t2 = torch.bmm(self.K.expand(B, 4, 32), key.permute(0, 2, 1))  # [2] (B, r, t)
         t1 = torch.bmm(t1.permute(0, 2, 1), t2)  # [3] (B, s, t)
         del t2
         return t1 if len(lead) == 1 else t1.reshape(*lead, s, t)
