@@ -87,7 +87,7 @@ def test_the_summary_is_short() -> None:
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The cache folder, and a calibration that takes no time."""
-    monkeypatch.setattr(calibrating, "calibrate", lambda progress: BUILTIN)
+    monkeypatch.setattr(calibrating, "calibrate", lambda progress, device: BUILTIN)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 

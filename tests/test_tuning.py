@@ -327,12 +327,3 @@ def test_changes_keep_what_goes_in_and_out() -> None:
     for change in found:
         network: TensorNetwork = change.architecture.network
         assert network.inputs[0].axes[-1].length == 64
-
-
-@pytest.mark.gpu
-def test_times_wait_for_the_device() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    x = torch.randn(4096, 4096, device="cuda")
-    short, long = time_in_turn([lambda: x[:8] @ x, lambda: x @ x], 0.2)
-    assert long.seconds > short.seconds

@@ -91,7 +91,7 @@ class Architecture:
         self._linked = linked
         self._text = text
         self._plans: dict[Options, ContractionPlan] = {}
-        self._tuned: dict[tuple[tuple[tuple[str, int], ...], int | None], ContractionPlan] = {}
+        self._tuned: dict[tuple[object, ...], ContractionPlan] = {}
         self._sources: dict[tuple[object, ...], GeneratedModule] = {}
         self._lock: Path | None = None
         self._keeps_lock = False
@@ -153,8 +153,9 @@ class Architecture:
         `batch` are products of the leading axes; other sizes are planned for around them.
         `minimize` is `"time"` (predicted), `"flops"` or `"memory"`; `sizes` are those of `batch`
         axes by name, in elements; `memory_limit` is in bytes, of a training step; `machine` is the
-        profile that predicts: `"builtin"`, `"measured"` or a file. Raises `CompileError` (TN502)
-        where no plan keeps to the limit, and ValueError where there is no such profile.
+        profile that predicts: `"builtin"`, `"cuda"`, `"measured"`, `"measured-cuda"` or a file.
+        Raises `CompileError` (TN502) where no plan keeps to the limit, and ValueError where there
+        is no such profile.
         """
         return self._planned(_options(batch, sizes, minimize, search, memory_limit, machine))
 
@@ -172,7 +173,8 @@ class Architecture:
         """Measure the most promising plans on this machine; plans for time follow it from then on.
 
         Forward passes are measured, folded ones too, with `training` training steps as well, for
-        about `seconds` in all. An architecture that is `locked(…)` keeps the result in the file.
+        about `seconds` in all, on the device of the profile `machine`. An architecture that is
+        `locked(…)` keeps the result in the file. Raises ValueError where there is no such device.
         """
         from tncompile.compiler import keep_tuned, tune_network
 
@@ -183,7 +185,7 @@ class Architecture:
             )
         if self._lock is not None and self._keeps_lock:
             keep_tuned(self.network, options, tuning.plan, self._lock)
-        self._tuned[options.sizes, memory_limit] = tuning.plan
+        self._tuned[_measured_for(options)] = tuning.plan
         return tuning
 
     def cost(
@@ -273,12 +275,16 @@ class Architecture:
         `seed` makes the start reproducible and leaves torch's own generator alone. `batch` is what
         it is planned for; it takes any batch. `stacked` keeps each family of equal shapes as one
         parameter. `batch_invariant` does the same operations in the same order at every batch size.
-        With `shard`, a leg, `module.parallel_style(…)` splits it over processes. Raises ValueError
-        for a `plan` of another network, `CompileError` (TN503) where that leg cannot be split.
+        With `shard`, a leg, `module.parallel_style(…)` splits it over processes. On a CUDA `device`
+        the profile `"cuda"` predicts where no other `machine` is asked for. Raises ValueError for a
+        `plan` of another network, `CompileError` (TN503) where that leg cannot be split.
         """
         from tncompile.emission.loading import instantiate
+        from tncompile.planning.machine import builtin_for
 
         self._require_leg(shard, stacked)
+        if machine == "builtin":
+            machine = builtin_for(device)
         planned = self._checked(plan) or self.plan(
             batch,
             minimize,
@@ -329,7 +335,7 @@ class Architecture:
     def _planned(self, options: Options) -> ContractionPlan:
         from tncompile.compiler import plan_from_lock, plan_network
 
-        tuned = self._tuned.get((options.sizes, options.memory_limit))
+        tuned = self._tuned.get(_measured_for(options)) if self._tuned else None
         if tuned is not None and options.minimize == "time":
             return tuned.with_batch(options.batch[len(options.batch) // 2])
         if options not in self._plans:
@@ -421,6 +427,13 @@ def _options(
         sorted((name, whole(f"the size of `{name}`", n)) for name, n in (sizes or {}).items())
     )
     return Options(batch_sizes(batch), named, minimize, search, memory_limit, machine)
+
+
+def _measured_for(options: Options) -> tuple[object, ...]:
+    """What has to be equal for a measured plan to be followed."""
+    from tncompile.planning.machine import find_profile
+
+    return options.sizes, options.memory_limit, find_profile(options.machine).device
 
 
 def _require_text(name: str, held: object) -> None:

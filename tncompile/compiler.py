@@ -58,7 +58,8 @@ class Options:
     minimize  `time` (predicted), `flops` or `memory`
     search    `fast`, `normal` or `thorough`
     memory_limit  bytes that a training step may take at its peak
-    machine   the profile that predicts times: `builtin`, `measured`, or a file
+    machine   the profile that predicts times: `builtin`, `cuda`, `measured`, `measured-cuda`, or a
+              file
     """
 
     batch: tuple[int, ...] = (64,)
@@ -117,6 +118,7 @@ def plan_from_lock(
 
 def lock_request(network: TensorNetwork, options: Options) -> Request:
     """What a lock file knows the plan of a network under."""
+    profile = find_profile(options.machine)
     return Request(
         network.target,
         options.batch,
@@ -125,7 +127,8 @@ def lock_request(network: TensorNetwork, options: Options) -> Request:
         True,
         options.search,
         options.memory_limit,
-        find_profile(options.machine).name,
+        profile.name,
+        device=profile.device,
     )
 
 
@@ -147,21 +150,26 @@ def tune_network(
 ) -> Tuning:
     """A plan by measurement on this machine: inference and folded, with `training` that too.
 
-    Raises `NoPlanError` and ValueError as planning does.
+    It runs on the device of the machine profile. Raises `NoPlanError` and ValueError as planning
+    does, and ValueError where there is no such device.
     """
     from tncompile.emission.loading import instantiate
+    from tncompile.planning.measuring import require_device
     from tncompile.planning.tuning import tune
+
+    profile = find_profile(options.machine)
+    require_device(profile.device)
 
     sizes = dict(options.sizes)
     wanted, middle = batch_goals(network, options.batch, sizes)
     goal = Goal("time", True, options.search, options.memory_limit, wanted, middle)
     runtime = runtime_sizes(network, options.batch[len(options.batch) // 2], sizes)
-    found = survey(network, goal, runtime, find_profile(options.machine))
+    found = survey(network, goal, runtime, profile)
     start, planned = initialize(network, norm_program), choose(found)
 
     def build(program: TensorProgram) -> nn.Module:
         generated = emit(network, planned, Branches.single(program), start)
-        return instantiate(generated, seed=0)
+        return instantiate(generated, device=profile.device, seed=0)
 
     modes: tuple[Mode, ...] = MODES if training else MODES[1:]
     return tune(found, build, modes, seconds, progress)

@@ -18,10 +18,17 @@ def _configure(parser: ArgumentParser) -> None:
         help="where the profile goes (machine.json in the user's cache folder for tncompile, where "
         "`--machine measured` finds it)",
     )
+    parser.add_argument(
+        "--cuda",
+        action="store_true",
+        help="measure the CUDA device instead, for `--machine measured-cuda`",
+    )
 
 
 def _run(given: Namespace) -> int:
-    return calibrate(given.output)
+    from tncompile.planning.machine import CPU, CUDA
+
+    return calibrate(given.output, CUDA if given.cuda else CPU)
 
 
 CALIBRATE = Command(
@@ -36,16 +43,21 @@ CALIBRATE = Command(
 )
 
 
-def calibrate(output: str | None) -> int:
+def calibrate(output: str | None, device: str) -> int:
     """Measure, store the profile, and print what it says in short."""
     from tncompile.planning.machine import measured_path, profile_text, write_profile
 
-    target = measured_path() if output is None else Path(output)
+    target = measured_path(device) if output is None else Path(output)
     _check(target, output)
     from tncompile.planning import calibrating
+    from tncompile.planning.measuring import require_device
 
+    try:
+        require_device(device)
+    except ValueError as error:
+        raise UsageError(f"--cuda: {error}") from error
     with waiting("measuring this machine") as progress:
-        profile = calibrating.calibrate(progress)
+        profile = calibrating.calibrate(progress, device)
     if output == "-":
         show(profile_text(profile))
         return FINE

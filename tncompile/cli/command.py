@@ -80,8 +80,9 @@ def add_machine(parser: ArgumentParser) -> None:
         "--machine",
         metavar="PROFILE",
         default="builtin",
-        help="what predicts times: `builtin`, `measured` (what `calibrate` found on this machine) "
-        "or a file that `calibrate` wrote (builtin)",
+        help="what predicts times: `builtin`, `cuda` (a data sheet's figures), `measured` and "
+        "`measured-cuda` (what `calibrate` found on this machine), or a file that `calibrate` "
+        "wrote (builtin)",
     )
 
 

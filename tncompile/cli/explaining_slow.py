@@ -6,6 +6,7 @@ import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tncompile.cli.changing import changes
@@ -70,7 +71,8 @@ def _configure(parser: ArgumentParser) -> None:
 
 def _run(given: Namespace) -> int:
     batch, sizes = positive("--batch", given.batch), named_sizes(given.size)
-    machine, count = checked_machine(given.machine), thread_count(given.threads)
+    machine = checked_machine(given.machine, measures=True)
+    count = thread_count(given.threads)
     seconds = budget(given.seconds)
     spec = load_spec(given.file, given.root)
     architecture = instantiate_of(spec, given.file, given.target)
@@ -107,6 +109,13 @@ class _Asked:
     machine: str
     seconds: float
 
+    @cached_property
+    def device(self) -> str:
+        """Where it runs: the device of the machine profile."""
+        from tncompile.planning.machine import find_profile
+
+        return find_profile(self.machine).device
+
     def sizes(self, batch: int) -> dict[str, int]:
         """All run-time sizes at a batch size."""
         from tncompile.planning.problem import runtime_sizes
@@ -132,22 +141,22 @@ def _report(asked: _Asked, progress: Progress) -> str:
     branches = lower_network(network, asked.plan)
     held = branches.training if mode == "training" else branches.inference
     program = held[asked.plan.of(mode).index(variant)].program
-    module = asked.architecture.module(seed=0, plan=asked.plan)
-    profile = find_profile(asked.machine)
-    inputs = random_inputs(network, sizes)
+    profile, device = find_profile(asked.machine), asked.device
+    module = asked.architecture.module(device=device, seed=0, plan=asked.plan)
+    inputs = random_inputs(network, sizes, device)
     progress(0, 4)
     weights = module.state_dict()
     way = variant.tree, variant.strategy
     rows = dissect(network, *way, program, weights, inputs, sizes, profile, mode)
     progress(1, 4)
-    rate = product_rate()
+    rate = product_rate(device=device)
     timings = _measured(asked, module)
     progress(3, 4)
     whole = timings["module"].seconds
     flops = sum(row.flops for row in rows)
     at = f" at a batch of {size:,}" if leading is not None else ""
     parts = [
-        f"{network.target}\n{STEPS[mode]}{at}, measured on {machine_text()}\n"
+        f"{network.target}\n{STEPS[mode]}{at}, measured on {machine_text(device)}\n"
         f"plan: {way_text(variant.found_by, variant.strategy)}",
         _contractions(rows, mode),
         "\n".join(_totals(asked, timings, rows, flops, rate)),
@@ -161,6 +170,7 @@ def _report(asked: _Asked, progress: Progress) -> str:
 
 def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
     """The module, the dense layer and what can be changed without another module, in turn."""
+    from tncompile.planning.machine import CPU
     from tncompile.planning.measuring import (
         cores,
         dense_layer,
@@ -174,20 +184,22 @@ def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
 
     network, mode = asked.architecture.network, asked.mode
     sizes = asked.sizes(asked.batch)
-    inputs = random_inputs(network, sizes)
+    device = asked.device
+    inputs = random_inputs(network, sizes, device)
     actions = {"module": running(module, inputs, mode)}
     shape = _dense_shape(network, sizes)
     if shape is not None and not _too_large(shape):
         given, made, samples = shape
         ids, bias = network.inputs[0].integer, bool(network.biases)
-        actions["dense"] = dense_layer(given, made, bias, samples, mode, ids=ids)
+        actions["dense"] = dense_layer(given, made, bias, samples, mode, ids=ids, device=device)
     if mode == "inference":
         actions["folded"] = running(folded(module), inputs, mode)
     if sizes:
-        larger = random_inputs(network, asked.sizes(LARGER * asked.batch))
+        larger = random_inputs(network, asked.sizes(LARGER * asked.batch), device)
         actions["larger"] = running(module, larger, mode)
     found = dict(zip(actions, time_in_turn(list(actions.values()), asked.seconds / 2), strict=True))
-    for count in sorted({1, cores()} - {thread_total()}):
+    counts = {1, cores()} - {thread_total()} if device == CPU else set()
+    for count in sorted(counts):
         with threads(count):
             (found[f"threads {count}"],) = time_in_turn([actions["module"]], asked.seconds / 8)
     return found
@@ -259,8 +271,10 @@ def _totals(
     asked: _Asked, timings: Mapping[str, Timing], rows: Sequence[Row], flops: int, rate: float
 ) -> Iterator[str]:
     """The module beside its steps, the dense layer and a large product."""
+    from tncompile.planning.measuring import SQUARE
     from tncompile.planning.wording import count_text, digits_text, percent_text, seconds_text
 
+    side = SQUARE[asked.device]
     network, module = asked.architecture.network, timings["module"]
     spread = f"half of {module.readings} readings within {seconds_text(module.low)}"
     yield (
@@ -283,7 +297,7 @@ def _totals(
         ours = flops / module.seconds
         yield (
             f"{'GFLOP/s of the module':<24}{digits_text(ours / 1e9):>10}   "
-            f"{percent_text(ours / rate)} of the {digits_text(rate / 1e9)} of a product of 1024³"
+            f"{percent_text(ours / rate)} of the {digits_text(rate / 1e9)} of a product of {side}³"
         )
 
 

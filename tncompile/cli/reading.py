@@ -106,12 +106,16 @@ def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
         raise UsageError(f"--size names no `batch` axis {unknown[0]!r}; the block {known}")
 
 
-def checked_machine(name: str) -> str:
-    """The profile of `--machine`, once it is known to be there."""
+def checked_machine(name: str, *, measures: bool = False) -> str:
+    """The profile of `--machine`, once it is known to be there, and its device what `measures`."""
     from tncompile.planning.machine import find_profile
 
     try:
-        find_profile(name)
+        profile = find_profile(name)
+        if measures:
+            from tncompile.planning.measuring import require_device
+
+            require_device(profile.device)
     except ValueError as error:
         raise UsageError(f"--machine: {error}") from error
     return name

@@ -72,7 +72,7 @@ def add_threads(parser: ArgumentParser) -> None:
 
 def _run(given: Namespace) -> int:
     sizes = batch_sizes(given.batch) or ()
-    machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
+    machine, limit = checked_machine(given.machine, measures=True), memory_limit(given.memory_limit)
     seconds, count = budget(given.seconds), thread_count(given.threads)
     lock = _lock(given.lock, given.file)
     architecture = instantiate(given.file, given.target, given.root).locked(lock)
@@ -172,8 +172,9 @@ def _block(tuning: Tuning, trial: Trial) -> str:
 TUNE = Command(
     "tune",
     "Measure the most promising plans of a block on this machine, and keep the winners.",
-    "Each runs as the module that it becomes, in rounds of shuffled order. The lock file that\n"
-    "keeps the winners is what `compile` and `cost` follow from then on.",
+    "Each runs as the module that it becomes, in rounds of shuffled order, on the device of the\n"
+    "machine profile. The lock file that keeps the winners is what `compile` and `cost` follow\n"
+    "from then on.",
     (
         "tncompile tune mpo.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 1,64 "
         "--seconds 5",

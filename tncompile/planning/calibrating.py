@@ -10,13 +10,15 @@ from itertools import product
 from pathlib import Path
 from random import Random
 from time import perf_counter
+from typing import Any
 
 import torch
 
 from tncompile.planning import overheads as small
 from tncompile.planning import probes as probed
 from tncompile.planning.grids import Grid
-from tncompile.planning.machine import MachineProfile
+from tncompile.planning.machine import CPU, ENDLESS, MachineProfile
+from tncompile.planning.measuring import device_text, settle
 from tncompile.planning.probe import Key, Probe
 from tncompile.planning.probes import probes
 
@@ -53,17 +55,23 @@ KEPT = 62 * 2**20
 Progress = Callable[[int, int], None]
 
 
-def calibrate(progress: Progress | None = None) -> MachineProfile:
-    """Measure this machine, in float32 with the threads that torch uses now.
+def calibrate(progress: Progress | None = None, device: str = CPU) -> MachineProfile:
+    """Measure this machine, in float32 with the threads that torch uses now; or a CUDA device.
 
     Takes about half a minute, in which nothing else should run.
     """
-    found = measure(probes(), progress)
-    return fit(found, "measured", describe_machine())
+    held = probes()
+    if device != CPU:  # its memory is handed out by torch
+        held = [probe for probe in held if probe.name != "allocation"]
+    found = measure(held, progress, device)
+    name = "measured" if device == CPU else f"measured-{device}"
+    return fit(found, name, describe_machine(device), device)
 
 
-def describe_machine() -> str:
-    """The processor, the threads in use and the version of torch."""
+def describe_machine(device: str = CPU) -> str:
+    """The processor, the threads in use and the version of torch; or the CUDA device."""
+    if device != CPU:
+        return f"{device_text(device)}, torch {torch.__version__}"
     threads = torch.get_num_threads()
     return f"{_processor()}, {threads} thread{'s'[: threads != 1]}, torch {torch.__version__}"
 
@@ -81,8 +89,10 @@ def _processor() -> str:
 # ── measuring ───────────────────────────────────────────────────────────────────────────────────
 
 
-def measure(held: list[Probe], progress: Progress | None = None) -> dict[Key, float]:
-    """Seconds of one call of each probe."""
+def measure(
+    held: list[Probe], progress: Progress | None = None, device: str = CPU
+) -> dict[Key, float]:
+    """Seconds of one call of each probe: of the host where it is `usual`, else of its work."""
     torch.empty(31 * 2**20, dtype=torch.uint8)  # freed at once: raises the allocator's thresholds
     samples: dict[Key, list[float]] = {probe.key: [] for probe in held}
     order = list(held)
@@ -95,7 +105,10 @@ def measure(held: list[Probe], progress: Progress | None = None) -> dict[Key, fl
         random.shuffle(order)
         for number, probe in enumerate(order):
             with torch.set_grad_enabled(probe.gradients):
-                samples[probe.key].append(seconds(probe.make()) / probe.calls)
+                with torch.device(device):
+                    action = probe.make()
+                taken = seconds if device == CPU or probe.usual else replayed
+                samples[probe.key].append(taken(action) / probe.calls)
             if progress is not None:
                 progress(sweep * len(order) + number + 1, SWEEPS * len(order))
     return {probe.key: _counted(sorted(samples[probe.key]), probe.usual) for probe in held}
@@ -109,10 +122,12 @@ def _counted(taken: list[float], usual: bool) -> float:
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """The median time of a call, warm."""
+    """The median time of a call, warm. Work of another device is waited for at the end alone."""
     action()
+    settle()
     start = perf_counter()
     action()
+    settle()
     once = perf_counter() - start
     repeats = max(1, int(WINDOW / max(once, 1e-7)))
     taken: list[float] = []
@@ -120,17 +135,54 @@ def seconds(action: Callable[[], object]) -> float:
         start = perf_counter()
         for _ in range(repeats):
             action()
+        settle()
         taken.append((perf_counter() - start) / repeats)
+    return statistics.median(taken)
+
+
+REPLAYED = 16
+"""Calls in a graph of a CUDA device, which starts them without the host."""
+
+
+def replayed(action: Callable[[], object]) -> float:
+    """The median time of the work of a call on a CUDA device, without the host's time to start it.
+
+    The calls are recorded in a graph and replayed, between two events of the device.
+    """
+    cuda: Any = torch.cuda  # its classes have no types
+    aside = cuda.Stream()
+    aside.wait_stream(cuda.current_stream())
+    with cuda.stream(aside):  # libraries set themselves up in the first calls
+        for _ in range(3):
+            action()
+    cuda.current_stream().wait_stream(aside)
+    graph = cuda.CUDAGraph()
+    with cuda.graph(graph):
+        for _ in range(REPLAYED):
+            action()
+    graph.replay()
+    taken: list[float] = []
+    for _ in range(5):
+        start, end = (cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        graph.replay()
+        end.record()
+        end.synchronize()
+        taken.append(start.elapsed_time(end) / 1e3 / REPLAYED)  # the device says milliseconds
     return statistics.median(taken)
 
 
 # ── fitting ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def fit(found: Mapping[Key, float], name: str, machine: str) -> MachineProfile:
+def fit(found: Mapping[Key, float], name: str, machine: str, device: str = CPU) -> MachineProfile:
     """The profile that explains the measured seconds."""
-    call = min(seconds for (kind, _), seconds in found.items() if kind in ("product", "batched"))
-    overheads = _overheads(found)
+    call = 0.0  # what was replayed on another device is work alone
+    if device == CPU:
+        shortest = ("product", "batched")
+        call = min(seconds for (kind, _), seconds in found.items() if kind in shortest)
+    overheads = _overheads(found, amid=device == CPU)
+    view = overheads["view_call"] if device == CPU else 0.0
 
     def work(key: Key) -> float:
         """Seconds without the overhead of the call."""
@@ -175,14 +227,16 @@ def fit(found: Mapping[Key, float], name: str, machine: str) -> MachineProfile:
     copies = tuple(
         count
         / max(
-            work(("copy", (count, run))) - overheads["view_call"],
+            work(("copy", (count, run))) - view,
             SHARE * found["copy", (count, run)],
         )
         / 1e9
         for count, run in product(probed.COPIES, probed.RUNS)
     )
-    fault = found["allocation", (probed.FAULTED,)] / probed.FAULTED
-    fault -= found["allocation", (probed.RESIDENT,)] / probed.RESIDENT
+    fault = 1e-9 / passes.figures[-1]
+    if device == CPU:
+        fault = found["allocation", (probed.FAULTED,)] / probed.FAULTED
+        fault -= found["allocation", (probed.RESIDENT,)] / probed.RESIDENT
     count, side = probed.BROADCAST
     row = work(("broadcast", ())) - 4e-9 * count * side * (side + 2) / passes.figures[0]
     small = [
@@ -192,6 +246,7 @@ def fit(found: Mapping[Key, float], name: str, machine: str) -> MachineProfile:
     return MachineProfile(
         name=name,
         fitted_on=machine,
+        device=device,
         products=products("product", probed.ROWS, probed.INNER, probed.COLUMNS),
         left_turned=factors("left turned", "product", *turned),
         right_turned=factors("right turned", "product", *turned),
@@ -200,7 +255,7 @@ def fit(found: Mapping[Key, float], name: str, machine: str) -> MachineProfile:
         batched_right_turned=factors("batched right turned", "batched", *batched_turned),
         small_products=statistics.geometric_mean(small),
         row=max(row / (count * side), 1e-10),
-        threads=torch.get_num_threads(),
+        threads=torch.get_num_threads() if device == CPU else 1,
         passes=passes,
         reductions=Grid(
             (probed.SUMMED,), tuple(2**22 / work(("sum", (r,))) / 1e9 for r in probed.SUMMED)
@@ -209,8 +264,8 @@ def fit(found: Mapping[Key, float], name: str, machine: str) -> MachineProfile:
         gathers=_rows(found, "gather", call),
         scatters=_rows(found, "scatter", call),
         faults=1e-9 / max(fault, 1e-12),
-        fresh=FRESH,
-        kept=KEPT,
+        fresh=FRESH if device == CPU else ENDLESS,
+        kept=KEPT if device == CPU else ENDLESS,
         **overheads,
     )
 
@@ -230,11 +285,11 @@ def _rows(found: Mapping[Key, float], kind: str, call: float) -> Grid:
     return Grid((probed.PICKED,), tuple(probed.PICKED_BYTES / one / 1e9 for one in taken))
 
 
-def _overheads(found: Mapping[Key, float]) -> dict[str, float]:
+def _overheads(found: Mapping[Key, float], amid: bool) -> dict[str, float]:
     """The seconds of calls, by the name of the field.
 
-    Chains of small calls find their code and data in the nearest caches; amid products they do not,
-    and take longer, which is what programs are made of.
+    Chains of small calls find their code and data in the nearest caches; `amid` products they do
+    not, and take longer, which is what programs are made of.
     """
 
     def link(kind: str) -> float:
@@ -263,8 +318,10 @@ def _overheads(found: Mapping[Key, float]) -> dict[str, float]:
         "forward_start": found["module", ()] - view,
         "backward_start": found["fixed", (small.SHORT,)] - small.SHORT * link("fixed") - gradient,
     }
-    amid = (found["by turns", ()] - found["product alone", ()]) / found["calls alone", ()]
-    slower = min(max(amid, 1.0), MOST_AMID)
+    slower = 1.0
+    if amid:
+        longer = (found["by turns", ()] - found["product alone", ()]) / found["calls alone", ()]
+        slower = min(max(longer, 1.0), MOST_AMID)
     return {name: max(figure, LEAST) * slower for name, figure in figures.items()}
 
 

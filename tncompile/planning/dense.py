@@ -64,7 +64,9 @@ def dense_run(
         _multiply(device, given, made, samples, _is_formed(network), training)
         if _biases(network):  # added by the product itself; its gradient is a sum
             device.stream(device.new((made,)), flops=made * samples)
-    return Run(device.work.seconds + device.overhead, device.memory.peak)
+    work = device.work
+    work.spend(device.overhead)
+    return Run(work.overlapped() if profile.overlaps else work.seconds, device.memory.peak)
 
 
 def _look_up(device: Device, given: int, made: int, samples: int, training: bool) -> None:
@@ -76,7 +78,7 @@ def _look_up(device: Device, given: int, made: int, samples: int, training: bool
     if training:
         device.begin_backward()
         looked_up.back([device.new((samples, made))])
-        device.work.seconds += device.profile.gradient
+        device.work.spend(device.profile.gradient)
 
 
 def _multiply(
@@ -101,7 +103,7 @@ def _multiply(
             arrived = device.view(gradient, (samples, made), (made, 1))
             device.matmul(arrived, device.view(weight, (made, given), (given, 1)))
         device.matmul(gradient, features)
-        device.work.seconds += device.profile.gradient
+        device.work.spend(device.profile.gradient)
 
 
 def _is_formed(network: TensorNetwork) -> bool:

@@ -32,7 +32,10 @@ KEEPING, RERUNNING = 30, 60
 
 @dataclass(slots=True)
 class Work:
-    """What one step of the program costs; seconds are predicted, the rest is counted."""
+    """What one step of the program costs; seconds are predicted, the rest is counted.
+
+    `calls` are those of the seconds that the host takes to call, record and look up.
+    """
 
     multiply_adds: int = 0
     flops: int = 0
@@ -40,6 +43,7 @@ class Work:
     copied: int = 0  # bytes written only to change a layout
     largest: int = 0  # elements of the largest tensor made
     seconds: float = 0.0
+    calls: float = 0.0
 
     def add(self, other: Work) -> None:
         """Count the other's work as well."""
@@ -49,6 +53,16 @@ class Work:
         self.copied += other.copied
         self.largest = max(self.largest, other.largest)
         self.seconds += other.seconds
+        self.calls += other.calls
+
+    def spend(self, seconds: float) -> None:
+        """Count seconds of the host."""
+        self.seconds += seconds
+        self.calls += seconds
+
+    def overlapped(self) -> float:
+        """The seconds where calls do not wait for their work: whichever takes longer hides all."""
+        return max(self.calls, self.seconds - self.calls)
 
     def repeat(self, before: Work, times: int) -> None:
         """Count what came since `before` several times over."""
@@ -58,6 +72,7 @@ class Work:
             self.moved += (self.moved - before.moved) * (times - 1)
             self.copied += (self.copied - before.copied) * (times - 1)
             self.seconds += (self.seconds - before.seconds) * (times - 1)
+            self.calls += (self.calls - before.calls) * (times - 1)
 
 
 class Device:
@@ -87,19 +102,19 @@ class Device:
         else:
             overhead = profile.view_call if view else profile.call
             overhead += profile.recording if self.recording else 0.0
-        self.work.seconds += overhead
+        self.work.spend(overhead)
 
     def inner_call(self) -> None:
         """Count the overhead of a second operation in the same call or node."""
-        self.work.seconds += self.profile.call
+        self.work.spend(self.profile.call)
 
     def read(self, key: str) -> None:
         """Count the look-up of a parameter; members of a family are in a module of their own."""
-        self.work.seconds += self.profile.parameter * (1 + min(1, key.count(".")))
+        self.work.spend(self.profile.parameter * (1 + min(1, key.count("."))))
 
     def read_several(self, count: int) -> None:
         """Count the look-up of members of families, many at a time."""
-        self.work.seconds += self.profile.parameter * (1 + LISTED * count)
+        self.work.spend(self.profile.parameter * (1 + LISTED * count))
 
     def begin_forward(self) -> None:
         """Count what calling a module takes; what is alive now stays alive."""
@@ -109,7 +124,7 @@ class Device:
     def again(self) -> None:
         """Count what it takes to keep a part from being saved and, going back, to run it again."""
         calls = RERUNNING if self.backward else KEEPING
-        self.work.seconds += calls * self.profile.forward_start
+        self.work.spend(calls * self.profile.forward_start)
 
     def begin_backward(self) -> None:
         """Count what it takes until the first node runs; the passes differ from here on."""
@@ -170,8 +185,11 @@ class Device:
         made = self.new((*batch, rows, columns))
         own = bool(batch) and rows * inner * columns < SMALL_PRODUCT
         fits = own or not batch or (batch_takes(left) and batch_takes(right))
+        if self.profile.overlaps:
+            fits = True
+            self._straighten(left, right)
         for ghost in (left, right):
-            if (fits and batch) or blas_takes(ghost):
+            if (fits and batch) or blas_takes(ghost) or self.profile.overlaps:
                 continue
             inside = self.memory.new(ghost.shape[-2:], ghost.width)  # one matrix at a time
             self.memory.free(inside)
@@ -179,13 +197,13 @@ class Device:
             self.work.copied += size
             self.work.moved += 2 * size
             self.work.seconds += self.profile.copy_seconds(size, ghost.width)
-            self.work.seconds += matrices * self.profile.call
+            self.work.spend(matrices * self.profile.call)
         multiply_adds = matrices * rows * inner * columns
         self.work.multiply_adds += multiply_adds
         self.work.flops += 2 * multiply_adds
         self.work.moved += left.bytes + right.bytes + made.bytes
         if not fits:  # then torch takes the matrices apart and multiplies them one by one
-            self.work.seconds += matrices * (self.profile.call + 2 * self.profile.view_call)
+            self.work.spend(matrices * (self.profile.call + 2 * self.profile.view_call))
         self.work.seconds += (1 if fits else matrices) * self.profile.product_seconds(
             matrices if fits else 1,
             rows,
@@ -198,6 +216,13 @@ class Device:
             width=self.width,
         )
         return made
+
+    def _straighten(self, *operands: Ghost) -> None:
+        """Copy what cuBLAS does not take as it lies, all matrices of it at once."""
+        for ghost in operands:
+            if not (batch_takes(ghost) if len(ghost.shape) == 3 else blas_takes(ghost)):
+                self.memory.free(self.clone(ghost))
+                self.work.spend(self.profile.call)
 
     def reshape(self, source: Ghost, shape: Shape) -> Ghost:
         """The same elements in another shape: a view where strides allow it, else a copy."""

@@ -58,7 +58,9 @@ def dissect(
 ) -> tuple[Row, ...]:
     """The rows of the cost table, timed; last comes what serves none of them, if anything does."""
     training = mode == "training"
-    _, spent = time_steps(network, program, weights, inputs, sizes, training=training)
+    _, spent = time_steps(
+        network, program, weights, inputs, sizes, training=training, device=profile.device
+    )
     traced = trace_in(network, program, sizes, profile, mode)
     works = [Work() for _ in program.steps]
     for number, work in enumerate(works):

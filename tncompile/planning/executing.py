@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from time import perf_counter
 
@@ -53,6 +53,8 @@ from tncompile.lowering.operations import (
 )
 from tncompile.lowering.program import Extent, TensorProgram
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.machine import CPU
+from tncompile.planning.measuring import settle
 
 READINGS = 15
 """Times that an operation is run, …"""
@@ -76,6 +78,7 @@ class _State:
     weights: Mapping[str, Tensor]
     sizes: dict[str, int]
     dtype: torch.dtype
+    device: str
     names: dict[str, Tensor] = field(default_factory=dict)
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -91,15 +94,17 @@ def time_steps(
     sizes: Mapping[str, int],
     *,
     training: bool,
+    device: str = CPU,
 ) -> tuple[Tensor, tuple[Spent, ...]]:
     """The result of a program, and what each of its steps took; `weights` are by key.
 
-    With `training` every operation records what it needs to go back, and goes back once for each
-    reading. In a loop the first turn is timed and counts for all.
+    Inputs and weights are on `device`, whose work is waited for after every step. With `training`
+    every operation records what it needs to go back, and goes back once for each reading. In a loop
+    the first turn is timed and counts for all.
     """
     given = {one.name: value for one, value in zip(network.inputs, inputs, strict=True)}
     held = {key: weight.detach() for key, weight in weights.items()}
-    state = _State(program, given, held, dict(sizes), torch.get_default_dtype())
+    state = _State(program, given, held, dict(sizes), torch.get_default_dtype(), device)
     spent = tuple(Spent() for _ in program.steps)
     loop = program.loop
     stop = len(program.steps) if loop is None else loop.start
@@ -153,6 +158,7 @@ def _run_loop(state: _State, spent: Sequence[Spent], training: bool) -> None:
     state.names = before
     started = perf_counter()
     state.names[join.result] = torch.cat(parts, join.axis)
+    settle()
     spent[last].forward += perf_counter() - started
 
 
@@ -172,10 +178,7 @@ def _timed(state: _State, operation: Operation, training: bool) -> tuple[dict[st
         state.names[name] = state.names[name].detach().requires_grad_()
     weights = {key: state.weights[key].detach().requires_grad_() for key in keys}
     leaves = [*(state.names[name] for name in wanting), *weights.values()]
-    held = _State(
-        state.program, state.inputs, {**state.weights, **weights}, state.sizes, state.dtype
-    )
-    held.names = state.names
+    held = replace(state, weights={**state.weights, **weights})
 
     def forward() -> dict[str, Tensor]:
         return _made(held, operation)
@@ -203,10 +206,12 @@ def _keys(operation: Operation) -> tuple[str, ...]:
 def _median(action: Callable[[], dict[str, Tensor]]) -> tuple[float, dict[str, Tensor]]:
     """The median time of some runs, and what the last one made."""
     made = action()
+    settle()
     readings: list[float] = []
     while len(readings) < 3 or (len(readings) < READINGS and sum(readings) < ENOUGH):
         start = perf_counter()
         made = action()
+        settle()
         readings.append(perf_counter() - start)
     return median(readings), made
 
@@ -270,7 +275,7 @@ def _value(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tenso
         case Concatenate(_, given):
             return torch.cat([names[name] for name in given])
         case Gather(_, source, positions):
-            return names[source].index_select(0, torch.tensor(positions))
+            return names[source].index_select(0, torch.tensor(positions, device=state.device))
         case Pad(_, source, axis):
             missing = shape[axis] - names[source].shape[axis]
             after = [0, 0] * (len(shape) - 1 - axis)
@@ -280,15 +285,15 @@ def _value(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tenso
 
 
 def _created(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tensor:
-    names = state.names
+    names, device = state.names, state.device
     match operation:
         case Mask(_, width):
-            ones = torch.arange(math.prod(shape)) < width
+            ones = torch.arange(math.prod(shape), device=device) < width
             return ones.to(state.dtype).reshape(shape)
         case Ones():
-            return torch.ones(shape)
+            return torch.ones(shape, device=device)
         case Range(_, length):
-            return torch.arange(length).reshape(shape)
+            return torch.arange(length, device=device).reshape(shape)
         case Digit(_, source, divisor, size, last):
             digit = names[source] // divisor
             return digit if last else digit % size
@@ -299,6 +304,6 @@ def _created(state: _State, operation: Operation, shape: tuple[int, ...]) -> Ten
         case Pick(_, table, ids):
             return names[table].take_along_dim(names[ids], -1).squeeze(-1)
         case OneHot(_, ids, size):
-            return (names[ids].unsqueeze(-1) == torch.arange(size)).to(state.dtype)
+            return (names[ids].unsqueeze(-1) == torch.arange(size, device=device)).to(state.dtype)
         case _:
             raise AssertionError(f"{operation} is run elsewhere")

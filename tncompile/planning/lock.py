@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tncompile.files import replace_file
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.machine import CPU
 from tncompile.planning.plans import ContractionPlan, verify_plan
 
 VERSION = 2
@@ -40,6 +41,7 @@ class Request:
     memory_limit: int | None
     machine: str
     tuned: bool = False
+    device: str = CPU  # of the machine profile, which says so already
 
     def to_dict(self) -> dict[str, object]:
         """The request as JSON holds it."""
@@ -61,8 +63,12 @@ class Request:
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(", ", ": "))
 
     def measured(self) -> Request:
-        """The request of a plan that `tncompile tune` has measured: one for all batch sizes."""
-        return replace(self, batch=(), search="", machine="", tuned=True)
+        """The request of a plan that `tncompile tune` has measured: one for all batch sizes.
+
+        What was measured on one device says nothing of another.
+        """
+        machine = "" if self.device == CPU else self.device
+        return replace(self, batch=(), search="", machine=machine, tuned=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import get_type_hints
 
 from tncompile.planning.grids import Grid
 
-VERSION = 2
+VERSION = 3
 """Of the JSON; a file of another version is refused."""
 
 SMALL_PRODUCT = 400
@@ -24,6 +24,12 @@ LARGE_PRODUCT = 2**24
 """Of so many multiply-adds, products in a batch run as fast as one by one."""
 
 GIGA = 1e9
+
+CPU, CUDA = "cpu", "cuda"
+"""The devices that there are profiles of."""
+
+ENDLESS = 2**62
+"""Bytes: more than any program takes."""
 
 AXES = {
     "products": 3,
@@ -43,7 +49,7 @@ AXES = {
 
 @dataclass(frozen=True)
 class MachineProfile:
-    """What was measured on one machine, in float32.
+    """What was measured on one machine, in float32; `device` says whether on its processor.
 
     Grids hold billions a second: operations of products, bytes of everything else. Their axes are
     the sizes named here; a factor multiplies the time of a product whose operand is column-major.
@@ -52,6 +58,7 @@ class MachineProfile:
 
     name: str
     fitted_on: str  # processor, threads, version of torch
+    device: str  # `cpu` or `cuda`
     products: Grid  # rows, inner, columns of `mm`: operations
     left_turned: Grid  # rows, inner, columns: factor for a column-major left operand
     right_turned: Grid
@@ -88,6 +95,11 @@ class MachineProfile:
             if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"`{field.name}` must be a positive number, not {value!r}")
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether calls return before their work is done, which then runs beside later calls."""
+        return self.device != CPU
+
     def product_seconds(
         self,
         matrices: int,
@@ -113,7 +125,7 @@ class MachineProfile:
         numbers += inner * columns * (1 if right_shared else matrices)
         numbers += rows * columns * matrices
         start = 0.0
-        if matrices > 1 and multiply_adds < SMALL_PRODUCT:
+        if matrices > 1 and multiply_adds < SMALL_PRODUCT and self.device == CPU:
             rate = self.small_products * self._sharing(matrices * multiply_adds)
         elif matrices > 1:
             start = self.batch_start
@@ -240,35 +252,52 @@ def _figure(name: str, kind: type, stored: object) -> Grid | int | float | str:
 # ── which profile ───────────────────────────────────────────────────────────────────────────────
 
 
-def measured_path() -> Path:
-    """Where `tncompile calibrate` keeps the profile of this machine."""
+MEASURED = {"measured": CPU, "measured-cuda": CUDA}
+"""What `--machine` calls the profiles of this machine, by device."""
+
+
+def measured_path(device: str = CPU) -> Path:
+    """Where `tncompile calibrate` keeps the profile of this machine, or of its CUDA device."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     folder = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
-    return folder / "tncompile" / "machine.json"
+    return folder / "tncompile" / ("machine.json" if device == CPU else f"machine-{device}.json")
 
 
 def find_profile(name: str) -> MachineProfile:
-    """The profile that `--machine` names: `builtin`, `measured`, or a file.
+    """The profile that `--machine` names: `builtin`, `cuda`, `measured`, `measured-cuda`, a file.
 
     Raises ValueError, with a hint, where there is none or it is damaged.
     """
     if name == "builtin":
         return BUILTIN
-    path = measured_path() if name == "measured" else Path(name)
+    if name == CUDA:
+        from tncompile.planning.nominal import nominal_cuda
+
+        return nominal_cuda()
+    device = MEASURED.get(name)
+    path = Path(name) if device is None else measured_path(device)
     try:
         return read_profile(path)
     except FileNotFoundError:
-        if name == "measured":
+        if device is not None:
+            what, option = ("machine", "")
+            if device != CPU:
+                what, option = f"machine's {device.upper()} device", f" --{device}"
             raise ValueError(
-                "this machine has not been measured yet; `tncompile calibrate` does that in less"
-                " than a minute"
+                f"this {what} has not been measured yet; `tncompile calibrate{option}` does that in"
+                " less than a minute"
             ) from None
         raise ValueError(
-            f"there is no machine profile {name}; `builtin`, `measured` and files that"
-            " `tncompile calibrate -o FILE` has written are profiles"
+            f"there is no machine profile {name}; `builtin`, `cuda`, `measured`, `measured-cuda`"
+            " and files that `tncompile calibrate -o FILE` has written are profiles"
         ) from None
     except OSError as error:
         raise ValueError(f"cannot read the machine profile {path}: {error.strerror}") from error
+
+
+def builtin_for(device: object) -> str:
+    """The name of the profile that decides on a device of torch unless another is asked for."""
+    return CUDA if str(device).partition(":")[0] == CUDA else "builtin"
 
 
 BUILTIN = read_profile(Path(__file__).with_name("builtin.json"))

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
 from time import perf_counter
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from tncompile.network.model import DOTS, Input, TensorNetwork
 from tncompile.planning.costing import Mode
+from tncompile.planning.machine import CPU, CUDA
 from tncompile.planning.tracing import passed_on
 
 Action = Callable[[], object]
@@ -32,6 +33,9 @@ SHORTEST = 2e-4
 
 FEWEST, MOST = 5, 60
 """Readings of one action."""
+
+SQUARE = {CPU: 1024, CUDA: 4096}
+"""Rows of the square product that others are held against, by device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,15 @@ def _read(action: Action, repeats: int) -> float:
     start = perf_counter()
     for _ in range(repeats):
         action()
-    _wait()
+    settle()
     return (perf_counter() - start) / repeats
 
 
-def _wait() -> None:
-    """Until an accelerator is done, where there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def settle() -> None:
+    """Wait until a CUDA device is done, where there is one at work."""
+    cuda: Any = torch.cuda  # this function of it has no types
+    if cuda.is_initialized():
+        cuda.synchronize()
 
 
 def _timing(readings: list[float]) -> Timing:
@@ -235,9 +240,22 @@ def _differ(one: Tensor, other: Tensor, tolerance: float = 2e-3) -> bool:
 # ── the machine ─────────────────────────────────────────────────────────────────────────────────
 
 
-def machine_text() -> str:
-    """What times were measured on: processor, threads, torch; no date."""
+def require_device(device: str) -> None:
+    """ValueError where torch cannot run on the device that a machine profile is about."""
+    if device == CUDA and not torch.cuda.is_available():
+        raise ValueError("torch sees no CUDA device on this machine")
+
+
+def device_text(device: str) -> str:
+    """The name of an accelerator."""
+    return torch.cuda.get_device_name(device)
+
+
+def machine_text(device: str = CPU) -> str:
+    """What times were measured on: processor and threads, or the accelerator, torch; no date."""
     version = torch.__version__.split("+")[0]
+    if device != CPU:
+        return f"{device_text(device)}, torch {version}"
     threads = torch.get_num_threads()
     return f"{_processor()}, {threads} thread{'s' * (threads > 1)}, torch {version}"
 
@@ -275,20 +293,21 @@ def threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def product_rate(budget: float = 0.5) -> float:
-    """Operations a second of a large square product on this machine, in float32."""
-    side = 1024
-    left, right = torch.randn(side, side), torch.randn(side, side)
+def product_rate(budget: float = 0.5, device: str = CPU) -> float:
+    """Operations a second of a square product of `SQUARE` rows on this machine, in float32."""
+    side = SQUARE[device]
+    left, right = torch.randn(side, side, device=device), torch.randn(side, side, device=device)
     (timing,) = time_in_turn([lambda: torch.mm(left, right)], budget)
     return 2 * side**3 / timing.seconds
 
 
 def dense_layer(
-    given: int, made: int, bias: bool, samples: int, mode: Mode, *, ids: bool
+    given: int, made: int, bias: bool, samples: int, mode: Mode, *, ids: bool, device: str = CPU
 ) -> Action:
     """A run of the dense layer of torch with as many inputs and outputs."""
     if ids:
-        table = nn.Embedding(given, made)
-        return running(table, (torch.randint(given, (samples,)),), mode)
-    layer = nn.Linear(given, made, bias=bias)
-    return running(layer, (torch.randn(samples, given, requires_grad=True),), mode)
+        table = nn.Embedding(given, made, device=device)
+        return running(table, (torch.randint(given, (samples,), device=device),), mode)
+    layer = nn.Linear(given, made, bias=bias, device=device)
+    features = torch.randn(samples, given, device=device, requires_grad=True)
+    return running(layer, (features,), mode)

@@ -14,12 +14,12 @@ def stacked(device: Device, given: list[Ghost], needs: Needs) -> Made:
     result = device.new((len(given), *given[0].shape), given[0].width)
     device.call()
     device.copied(result, given[0].count)
-    device.work.seconds += device.profile.member * len(given)
+    device.work.spend(device.profile.member * len(given))
 
     def back(gradients: Gradients) -> Gradients:
         gradient = only(gradients)
         device.call()
-        device.work.seconds += device.profile.backward_member * sum(needs)
+        device.work.spend(device.profile.backward_member * sum(needs))
         shape, strides = gradient.shape[1:], gradient.strides[1:]
         return [device.view(gradient, shape, strides) if need else None for need in needs]
 
@@ -69,7 +69,7 @@ def _taken_apart(
     Zeros stand in for gradients that never came, the same for all of them where they are `shared`.
     """
     device.call(view=True)
-    device.work.seconds += device.profile.member * len(shapes)
+    device.work.spend(device.profile.member * len(shapes))
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
@@ -77,7 +77,7 @@ def _taken_apart(
         absent = [device.zeros(shapes[k]) for k in (never[:1] if shared else never)]
         made = device.new(source.shape)
         device.copied(made, run)
-        device.work.seconds += device.profile.backward_member * len(shapes)
+        device.work.spend(device.profile.backward_member * len(shapes))
         for zeros in absent:
             device.memory.free(zeros)
         return [made]

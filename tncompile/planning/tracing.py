@@ -42,6 +42,7 @@ class Trace:
     peak: int
     overhead: float = 0.0
     awkward: tuple[int, ...] = ()
+    overlaps: bool = False  # whether the device works while the host calls on
 
     @property
     def total(self) -> Work:
@@ -49,7 +50,9 @@ class Trace:
         total = Work()
         for work in (*self.forward, *self.backward):
             total.add(work)
-        total.seconds += self.overhead
+        total.spend(self.overhead)
+        if self.overlaps:
+            total.seconds = total.overlapped()
         return total
 
 
@@ -95,7 +98,8 @@ def trace(
     forward = _run_forward(state, program)
     backward = _run_backward(state, program) if training else ()
     awkward = tuple(sorted(state.awkward))
-    return Trace(forward, backward, held, device.memory.peak, device.overhead, awkward)
+    peak, overhead = device.memory.peak, device.overhead
+    return Trace(forward, backward, held, peak, overhead, awkward, profile.overlaps)
 
 
 def _run_forward(state: State, program: TensorProgram) -> tuple[Work, ...]:
@@ -243,7 +247,7 @@ def _accumulate(device: Device, gradients: dict[str, Ghost], source: str, arrive
 
 def _settle(device: Device, gradients: dict[str, Ghost], key: str) -> None:
     """Make a gradient the `.grad` of its parameter: as it is, or copied to the declared layout."""
-    device.work.seconds += device.profile.gradient
+    device.work.spend(device.profile.gradient)
     gradient = gradients[key]
     if not gradient.contiguous:
         gradients[key] = device.clone(gradient)

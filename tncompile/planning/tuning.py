@@ -144,7 +144,7 @@ def _try(
     """Measure the contenders of one mode at one size."""
     assessor = surveyed.assessor
     contenders = _contenders(surveyed, mode, size)
-    inputs = random_inputs(assessor.network, assessor.at(size))
+    inputs = random_inputs(assessor.network, assessor.at(size), assessor.profile.device)
     found: list[nn.Module] = []
     for done, way in enumerate(contenders):
         report(done, 2 * len(contenders))
@@ -260,7 +260,8 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
         whole = min(straight, key=lambda way: clocks[main].price(way, goal.middle))
     else:
         whole = surveyed.assessor.best(straight, goal.middle, main, goal.minimize).way
-    return assemble(surveyed, held, whole, reason, machine_text())
+    where = machine_text(surveyed.assessor.profile.device)
+    return assemble(surveyed, held, whole, reason, where)
 
 
 def _winners(surveyed: Field, clock: _Clock) -> Iterator[tuple[int, Way]]:
