@@ -15,6 +15,7 @@ from tests import small_networks as small
 from tests.modules import ALL, Subject, tensors
 from tests.test_calibrating import RATE, ideal
 from tncompile.cli.application import run
+from tncompile.emission.loading import placed
 from tncompile.lowering import lower
 from tncompile.planning import BUILTIN, calibrating, plan
 from tncompile.planning.calibrating import fit
@@ -73,8 +74,12 @@ def test_an_unmeasured_device_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
     [(None, "builtin"), ("cpu", "builtin"), ("meta", "builtin"), ("cuda", CUDA), ("cuda:1", CUDA)],
 )
 def test_modules_are_planned_for_their_device(device: str | None, name: str) -> None:
-    assert builtin_for(device) == name
-    assert builtin_for(None if device is None else torch.device(device)) == name
+    assert builtin_for(placed(device).type) == name
+
+
+def test_the_default_device_counts() -> None:
+    with torch.device("cuda:1"):
+        assert builtin_for(placed(None).type) == CUDA
 
 
 def test_the_source_says_which_profile_decided() -> None:

@@ -279,12 +279,12 @@ class Architecture:
         the profile `"cuda"` predicts where no other `machine` is asked for. Raises ValueError for a
         `plan` of another network, `CompileError` (TN503) where that leg cannot be split.
         """
-        from tncompile.emission.loading import instantiate
+        from tncompile.emission.loading import instantiate, placed
         from tncompile.planning.machine import builtin_for
 
         self._require_leg(shard, stacked)
         if machine == "builtin":
-            machine = builtin_for(device)
+            machine = builtin_for(placed(device).type)
         planned = self._checked(plan) or self.plan(
             batch,
             minimize,

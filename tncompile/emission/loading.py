@@ -49,11 +49,16 @@ def instantiate(
         made = partial(made, batch_invariant=batch_invariant)
     if seed is None:
         return made()
-    place = torch.get_default_device() if device is None else torch.device(device)
+    place = placed(device)
     forked = [] if place.type in ("cpu", "meta") else [place]
     with torch.random.fork_rng(devices=forked, device_type=place.type if forked else "cuda"):
         torch.manual_seed(seed)
         return made()
+
+
+def placed(device: torch.device | str | None) -> torch.device:
+    """Where a module goes: to torch's default device unless another is named."""
+    return torch.get_default_device() if device is None else torch.device(device)
 
 
 def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:

@@ -295,9 +295,9 @@ def find_profile(name: str) -> MachineProfile:
         raise ValueError(f"cannot read the machine profile {path}: {error.strerror}") from error
 
 
-def builtin_for(device: object) -> str:
-    """The name of the profile that decides on a device of torch unless another is asked for."""
-    return CUDA if str(device).partition(":")[0] == CUDA else "builtin"
+def builtin_for(device: str) -> str:
+    """The name of the profile that decides on a kind of device unless another is asked for."""
+    return CUDA if device == CUDA else "builtin"
 
 
 BUILTIN = read_profile(Path(__file__).with_name("builtin.json"))
