@@ -282,6 +282,9 @@ class _Arranging:
         first, second = (1, 0) if form.swapped else (0, 1)
         one = self._take(step, first, form.batch, form.rows, form.summed)
         two = self._take(step, second, form.batch, form.summed, form.columns)
+        known = found.get(form.result)
+        if known is not None and one.seconds + two.seconds >= known.seconds:
+            return  # whatever the product takes
         given = (step.left, step.right)
         shared = tuple(
             bool(form.batch) and form.batch[0] not in taken.way.runs for taken in (one, two)
@@ -301,7 +304,6 @@ class _Arranging:
             )
         )
         seconds = one.seconds + two.seconds + (price / self._turns if fixed else price)
-        known = found.get(form.result)
         if known is None or seconds < known.seconds:
             sides = (two.way, one.way) if form.swapped else (one.way, two.way)
             found[form.result] = Have(form.result, self._runs(form.result), seconds, form, *sides)

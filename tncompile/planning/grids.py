@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+REMEMBERED = 2**16
+"""Figures that a grid keeps at most."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -53,8 +56,21 @@ class Grid:
 
         return product(*self.axes)
 
+    @cached_property
+    def _known(self) -> dict[tuple[float, ...], float]:
+        """Figures that were asked for: a search asks for the same ones thousands of times."""
+        return {}
+
     def at(self, *sizes: float) -> float:
         """The figure at some sizes, one an axis."""
+        figure = self._known.get(sizes)
+        if figure is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            figure = self._known[sizes] = self._between(sizes)
+        return figure
+
+    def _between(self, sizes: tuple[float, ...]) -> float:
         places = [(0, 1.0)]  # offsets into the figures with their weights
         for axis, logarithms, size in zip(self.axes, self._sizes, sizes, strict=True):
             last = len(axis) - 1
