@@ -366,6 +366,8 @@ def main() -> None:
     parser.add_argument("--page", metavar="FILE", help="Markdown, as it is printed")
     given = parser.parse_args()
     profile = find_profile(given.machine)
+    if profile.overlaps:
+        parser.error("plans are measured on the processor; take a profile of one")
     asked = tuple(given.only or ("",))
     wanted = [one for one in WORKLOADS if one.target.startswith(asked)]
     triples = [
@@ -377,7 +379,7 @@ def main() -> None:
     if given.page:
         Path(given.page).write_text(page, encoding="utf-8")
     if given.output:
-        stored = {"machine": profile.fitted_on, "triples": [asdict(one) for one in triples]}
+        stored = {"machine": machine_text(), "triples": [asdict(one) for one in triples]}
         Path(given.output).write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ from benchmarks.contract import Mode, Run
 
 LEAST_SECONDS = 2e-3
 """A sample is at least this long: shorter calls are repeated inside it."""
-LAGGING, LAGS_BEHIND, FEW_ROUNDS = 0.1, 10.0, 3
+LAGGING, LAGS_BEHIND, FEW_ROUNDS = 0.05, 2.5, 3
 """Whoever takes more seconds than this and so many times the fastest is in few rounds only."""
 LARGE = 31 << 20
 """Freeing one block of so many bytes raises the allocator's thresholds for good."""

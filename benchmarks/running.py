@@ -61,7 +61,7 @@ class Effort:
 
 
 QUICK = Effort(1.2, memory=True, bfloat16=True)
-FULL = Effort(4.0, compiled=True, rounds=11, tuning=10.0)
+FULL = Effort(2.5, compiled=True, tries=2, rounds=9, tuning=6.0)
 
 
 @dataclass(frozen=True)

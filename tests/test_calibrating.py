@@ -11,10 +11,11 @@ import torch
 
 from tncompile.cli.application import run
 from tncompile.planning import BUILTIN, calibrating
-from tncompile.planning.calibrating import describe_machine, fit, measure, summary
+from tncompile.planning.calibrating import fit, measure, summary
 from tncompile.planning.machine import find_profile, read_profile
+from tncompile.planning.measuring import machine_text
 from tncompile.planning.probe import Key, Probe
-from tncompile.planning.probes import batch_count, probes, small_count
+from tncompile.planning.probes import SIZES, Sizes, batch_count, probes, small_count
 
 
 def test_probes_have_names_of_their_own() -> None:
@@ -43,21 +44,21 @@ def test_a_probe_is_measured() -> None:
 RATE, CALL = 100e9, 1e-6
 
 
-def ideal(probe: Probe) -> float:
+def ideal(probe: Probe, held: Sizes = SIZES["cpu"]) -> float:
     """The seconds on a machine of one rate, where calls take a microsecond."""
     match probe.name, probe.sizes:
         case "product" | "left turned" | "right turned", (rows, inner, columns):
             return CALL + 2 * rows * inner * columns / RATE
         case "batched" | "batched left turned" | "batched right turned", (rows, inner, columns):
-            return CALL + 2 * batch_count(probe.sizes) * rows * inner * columns / RATE
+            return CALL + 2 * batch_count(probe.sizes, held) * rows * inner * columns / RATE
         case "small", sizes:
             return CALL + 2 * small_count(sizes) * math.prod(sizes) / RATE
         case "pass" | "copy" | "allocation", (count, *_):
             return CALL + count / RATE
         case "sum", _:
-            return CALL + 2**22 / RATE
+            return CALL + held.summed / RATE
         case "gather" | "scatter", _:
-            return CALL + 2**20 / RATE
+            return CALL + held.picked / RATE
         case _, (length,):
             return 5e-6 * length
     return 2e-6
@@ -78,7 +79,7 @@ def test_the_summary_is_short() -> None:
     assert len(lines) < 20
     assert max(map(len, lines)) <= 100
     assert "GFLOP/s" in lines[1]
-    assert describe_machine().endswith(f"torch {torch.__version__}")
+    assert machine_text().endswith(f"torch {torch.__version__.split('+')[0]}")
 
 
 # ── the command ─────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import tncompile
 from tests import small_networks as small
 from tests.modules import ALL, Subject, tensors
-from tests.test_calibrating import RATE, ideal
+from tests.test_calibrating import CALL, RATE, ideal
 from tncompile.cli.application import run
 from tncompile.emission.loading import placed
 from tncompile.lowering import lower
@@ -31,7 +31,7 @@ from tncompile.planning.machine import (
 )
 from tncompile.planning.measuring import time_in_turn
 from tncompile.planning.nominal import BANDWIDTH, FLOPS, nominal_cuda
-from tncompile.planning.probes import probes
+from tncompile.planning.probes import SIZES, probes
 from tncompile.planning.tracing import trace
 
 TRAIN = "MPO(ins = [4, 6], outs = [6, 4], ranks = 3)"
@@ -55,6 +55,14 @@ def test_the_nominal_profile_keeps_to_the_data_sheet() -> None:
     assert 2 * 8192**3 / profile.product_seconds(1, 8192, 8192, 8192) > 0.6 * FLOPS
     assert 2**30 / profile.pass_seconds(2**30) < BANDWIDTH
     assert profile.copy_seconds(2**26, 4) > 3 * profile.copy_seconds(2**26, 256)
+
+
+def test_long_batches_keep_a_device_busy() -> None:
+    profile = nominal_cuda()
+    for rows, inner, columns in ((2**20, 64, 64), (64, 2**20, 64), (2**20, 16, 16)):
+        wide = profile.product_seconds(1, rows, inner, columns)
+        once = profile.product_seconds(1, *(min(n, 2**17) for n in (rows, inner, columns)))
+        assert wide == pytest.approx(8 * once, rel=0.3)
 
 
 def test_profiles_of_devices_are_stored(tmp_path: Path) -> None:
@@ -88,11 +96,16 @@ def test_the_source_says_which_profile_decided() -> None:
 
 
 def test_a_simple_device_is_found_again() -> None:
-    found = {probe.key: ideal(probe) for probe in probes() if probe.name != "allocation"}
+    sizes = SIZES[CUDA]
+    found = {probe.key: ideal(probe, sizes) - CALL for probe in probes(CUDA) if not probe.usual}
+    found |= {probe.key: ideal(probe, sizes) for probe in probes(CUDA) if probe.usual}
     profile = fit(found, "ideal", "a device of one rate", CUDA)
     assert profile.device == CUDA
-    assert profile.product_seconds(1, 2048, 1024, 1024) == pytest.approx(2**32 / RATE, rel=0.05)
     assert profile.threads == 1
+    for rows, inner, columns in ((2048, 1024, 1024), (2**20, 64, 64), (64, 2**20, 64)):
+        due = 2 * rows * inner * columns / RATE
+        assert profile.product_seconds(1, rows, inner, columns) == pytest.approx(due, rel=0.05)
+    assert profile.product_seconds(2**16, 16, 16, 16) == pytest.approx(2**29 / RATE, rel=0.05)
     assert profile.pass_seconds(2**24) == pytest.approx(2**24 / RATE, rel=0.05)
 
 

@@ -222,6 +222,7 @@ def _with(name: str, value: object) -> str:
         (_without("call"), "`call` is missing"),
         (_without("passes"), "`passes` is missing"),
         (_with("call", "soon"), "`call` is no float"),
+        (_with("device", "gpu"), "`device` is 'cpu' or 'cuda', not 'gpu'"),
         (_with("call", True), "`call` is no float"),
         (_with("call", -1.0), "`call` must be a positive number"),
         (_with("passes", 3), "`passes` is no Grid"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from tests.interpreter import run as interpret
 from tncompile.cli.application import run
 from tncompile.cli.changing import changes
 from tncompile.lowering import lower
+from tncompile.lowering.operations import Settle
+from tncompile.lowering.strategy import Strategy
+from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, plan
 from tncompile.planning.dissecting import dissect
@@ -128,6 +132,25 @@ def test_timed_steps_compute_what_the_program_says(name: str, training: bool) ->
         assert len(spent) == len(program.steps)
         assert all(one.forward >= 0 and one.backward >= 0 for one in spent)
         assert training or all(one.backward == 0 for one in spent)
+
+
+def test_gradients_are_settled_as_in_a_module() -> None:
+    network = tncompile.load("std/linear.tn").instantiate(
+        "Monarch(ins = [64, 64], outs = [64, 64])"
+    )
+    program = lower(network.network, *_settling(network.plan(256)), sizes={"...": 8})
+    assert any(isinstance(step.operation, Settle) for step in program.steps)
+    weights = {p.key: torch.randn(p.shape) for p in network.network.parameters}
+    inputs = random_inputs(network.network, {"...": 8})
+    made, spent = time_steps(network.network, program, weights, inputs, {"...": 8}, training=True)
+    assert made.shape == (8, 4096)
+    assert sum(one.backward for one in spent) > 0
+
+
+def _settling(planned: ContractionPlan) -> tuple[ContractionTree, Strategy]:
+    """What is run in training steps, its first contraction settled whether it needs it or not."""
+    variant = planned.variant(256, "training")
+    return variant.tree, replace(variant.strategy, settled=variant.strategy.settled or (0,))
 
 
 def test_a_loop_is_timed_as_a_whole() -> None:

@@ -237,7 +237,7 @@ class Architecture:
         plan: ContractionPlan | None = None,
         shard: str | None = None,
     ) -> str:
-        """The PyTorch file that `module()` runs.
+        """The PyTorch file that `module()` runs, on a CUDA device that with `machine="cuda"`.
 
         With `shard`, a leg, it also has a `ParallelStyle` that splits the module over processes.
         Raises `CompileError` (TN503) where they cannot share that leg.
@@ -264,7 +264,7 @@ class Architecture:
         minimize: str = "time",
         search: str = "normal",
         memory_limit: int | None = None,
-        machine: str = "builtin",
+        machine: str | None = None,
         stacked: bool = False,
         batch_invariant: bool = False,
         plan: ContractionPlan | None = None,
@@ -275,15 +275,16 @@ class Architecture:
         `seed` makes the start reproducible and leaves torch's own generator alone. `batch` is what
         it is planned for; it takes any batch. `stacked` keeps each family of equal shapes as one
         parameter. `batch_invariant` does the same operations in the same order at every batch size.
-        With `shard`, a leg, `module.parallel_style(…)` splits it over processes. On a CUDA `device`
-        the profile `"cuda"` predicts where no other `machine` is asked for. Raises ValueError for a
-        `plan` of another network, `CompileError` (TN503) where that leg cannot be split.
+        With `shard`, a leg, `module.parallel_style(…)` splits it over processes. Unless another
+        `machine` is asked for, `"cuda"` predicts for a CUDA `device` and `"builtin"` for others.
+        Raises ValueError for a `plan` of another network, `CompileError` (TN503) where that leg
+        cannot be split.
         """
         from tncompile.emission.loading import instantiate, placed
         from tncompile.planning.machine import builtin_for
 
         self._require_leg(shard, stacked)
-        if machine == "builtin":
+        if machine is None:
             machine = builtin_for(placed(device).type)
         planned = self._checked(plan) or self.plan(
             batch,

@@ -15,8 +15,8 @@ def _configure(parser: ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="where the profile goes (machine.json in the user's cache folder for tncompile, where "
-        "`--machine measured` finds it)",
+        help="where the profile goes (machine.json or machine-cuda.json in the user's cache folder "
+        "for tncompile, where `--machine measured` or `measured-cuda` finds it)",
     )
     parser.add_argument(
         "--cuda",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import platform
 import statistics
 from collections.abc import Callable, Mapping
 from itertools import product
-from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import Any
@@ -17,8 +15,8 @@ import torch
 from tncompile.planning import overheads as small
 from tncompile.planning import probes as probed
 from tncompile.planning.grids import Grid
-from tncompile.planning.machine import CPU, ENDLESS, MachineProfile
-from tncompile.planning.measuring import device_text, settle
+from tncompile.planning.machine import CPU, ENDLESS, SMALL_PRODUCT, MachineProfile
+from tncompile.planning.measuring import machine_text, settle
 from tncompile.planning.probe import Key, Probe
 from tncompile.planning.probes import probes
 
@@ -60,30 +58,9 @@ def calibrate(progress: Progress | None = None, device: str = CPU) -> MachinePro
 
     Takes about half a minute, in which nothing else should run.
     """
-    held = probes()
-    if device != CPU:  # its memory is handed out by torch
-        held = [probe for probe in held if probe.name != "allocation"]
-    found = measure(held, progress, device)
+    found = measure(probes(device), progress, device)
     name = "measured" if device == CPU else f"measured-{device}"
-    return fit(found, name, describe_machine(device), device)
-
-
-def describe_machine(device: str = CPU) -> str:
-    """The processor, the threads in use and the version of torch; or the CUDA device."""
-    if device != CPU:
-        return f"{device_text(device)}, torch {torch.__version__}"
-    threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s'[: threads != 1]}, torch {torch.__version__}"
-
-
-def _processor() -> str:
-    """The name of the processor, as well as the system knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(filter(None, [*names, platform.processor(), platform.machine()]), "unknown")
+    return fit(found, name, machine_text(device), device)
 
 
 # ── measuring ───────────────────────────────────────────────────────────────────────────────────
@@ -97,6 +74,7 @@ def measure(
     samples: dict[Key, list[float]] = {probe.key: [] for probe in held}
     order = list(held)
     random = Random(2026)
+    taken = seconds if device == CPU else Replay().seconds
     started = perf_counter()
     for sweep in range(SWEEPS):
         spent = perf_counter() - started
@@ -107,8 +85,8 @@ def measure(
             with torch.set_grad_enabled(probe.gradients):
                 with torch.device(device):
                     action = probe.make()
-                taken = seconds if device == CPU or probe.usual else replayed
-                samples[probe.key].append(taken(action) / probe.calls)
+                timed = seconds if probe.usual else taken
+                samples[probe.key].append(timed(action) / probe.calls)
             if progress is not None:
                 progress(sweep * len(order) + number + 1, SWEEPS * len(order))
     return {probe.key: _counted(sorted(samples[probe.key]), probe.usual) for probe in held}
@@ -122,21 +100,21 @@ def _counted(taken: list[float], usual: bool) -> float:
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """The median time of a call, warm. Work of another device is waited for at the end alone."""
+    """The median time of a call, warm. Work of another device is no part of it."""
     action()
     settle()
     start = perf_counter()
     action()
-    settle()
     once = perf_counter() - start
+    settle()
     repeats = max(1, int(WINDOW / max(once, 1e-7)))
     taken: list[float] = []
     for _ in range(5 if once < 2e-3 else 3):
         start = perf_counter()
         for _ in range(repeats):
             action()
-        settle()
         taken.append((perf_counter() - start) / repeats)
+        settle()
     return statistics.median(taken)
 
 
@@ -144,32 +122,39 @@ REPLAYED = 16
 """Calls in a graph of a CUDA device, which starts them without the host."""
 
 
-def replayed(action: Callable[[], object]) -> float:
-    """The median time of the work of a call on a CUDA device, without the host's time to start it.
+class Replay:
+    """Times the work of calls on a CUDA device, without the host's time to start it.
 
     The calls are recorded in a graph and replayed, between two events of the device.
     """
-    cuda: Any = torch.cuda  # its classes have no types
-    aside = cuda.Stream()
-    aside.wait_stream(cuda.current_stream())
-    with cuda.stream(aside):  # libraries set themselves up in the first calls
-        for _ in range(3):
-            action()
-    cuda.current_stream().wait_stream(aside)
-    graph = cuda.CUDAGraph()
-    with cuda.graph(graph):
-        for _ in range(REPLAYED):
-            action()
-    graph.replay()
-    taken: list[float] = []
-    for _ in range(5):
-        start, end = (cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        graph.replay()
-        end.record()
-        end.synchronize()
-        taken.append(start.elapsed_time(end) / 1e3 / REPLAYED)  # the device says milliseconds
-    return statistics.median(taken)
+
+    def __init__(self) -> None:
+        self._cuda: Any = torch.cuda  # its classes have no types
+        self._stream = self._cuda.Stream()
+
+    def seconds(self, action: Callable[[], object]) -> float:
+        """The median time of the work of a call."""
+        cuda, stream = self._cuda, self._stream
+        stream.wait_stream(cuda.current_stream())  # operands are made there
+        with cuda.stream(stream):  # libraries set themselves up in the first calls
+            for _ in range(3):
+                action()
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph, stream=stream):
+            for _ in range(REPLAYED):
+                action()
+        taken: list[float] = []
+        with cuda.stream(stream):
+            for _ in range(5):
+                start, end = (cuda.Event(enable_timing=True) for _ in range(2))
+                graph.replay()  # keeps the device at work while what is timed is started
+                start.record()
+                graph.replay()
+                end.record()
+                end.synchronize()
+                taken.append(start.elapsed_time(end) / 1e3 / REPLAYED)  # of milliseconds
+        cuda.current_stream().wait_stream(stream)
+        return statistics.median(taken)
 
 
 # ── fitting ─────────────────────────────────────────────────────────────────────────────────────
@@ -177,12 +162,14 @@ def replayed(action: Callable[[], object]) -> float:
 
 def fit(found: Mapping[Key, float], name: str, machine: str, device: str = CPU) -> MachineProfile:
     """The profile that explains the measured seconds."""
+    sizes, here = probed.SIZES[device], device == CPU
     call = 0.0  # what was replayed on another device is work alone
-    if device == CPU:
+    if here:
         shortest = ("product", "batched")
         call = min(seconds for (kind, _), seconds in found.items() if kind in shortest)
-    overheads = _overheads(found, amid=device == CPU)
-    view = overheads["view_call"] if device == CPU else 0.0
+    overheads = _overheads(found, here)
+    start = max(_batch_start(found, here), LEAST)
+    view = overheads["view_call"] if here else 0.0
 
     def work(key: Key) -> float:
         """Seconds without the overhead of the call."""
@@ -192,29 +179,27 @@ def fit(found: Mapping[Key, float], name: str, machine: str, device: str = CPU) 
         figures = (share * size / work((kind, (size,))) / 1e9 for size in sizes)
         return Grid((sizes,), tuple(figures))
 
-    passes = rates("pass", probed.PASSES)
+    passes = rates("pass", sizes.passes)
     fastest = max(passes.figures)
 
     def waiting(numbers: int) -> float:
-        count = 4.0 * numbers
+        count = 4.0 * numbers if here else 0.0
         return max(0.0, count / passes.at(count) - count / fastest) / 1e9
 
-    def product_work(kind: str, sizes: tuple[int, ...]) -> float:
-        rows, inner, columns = sizes
-        count = probed.batch_count(sizes) if kind.startswith("batched") else 1
-        taken = work((kind, sizes))
-        if kind.startswith("batched") and rows * inner * columns >= 400:
+    def product_work(kind: str, point: tuple[int, ...]) -> float:
+        count = probed.batch_count(point, sizes) if kind.startswith("batched") else 1
+        taken = work((kind, point))
+        if kind.startswith("batched") and (math.prod(point) >= SMALL_PRODUCT or not here):
             taken = max(taken - start, 0.2 * taken)
-        numbers = count * (rows * inner + inner * columns + rows * columns)
+        numbers = count * probed.numbers_of(point)
         return max(taken - waiting(numbers), 0.4 * taken) / count
 
-    start = max(found["two matrices", ()] - found["product", (1, 16, 16)], LEAST)
-
     def products(kind: str, *axes: tuple[int, ...]) -> Grid:
-        rated = {
-            (m, k, n): 2e-9 * m * k * n / product_work(kind, (m, k, n))
-            for m, k, n in product(*axes)
-        }
+        def rate(point: tuple[int, ...]) -> float:
+            held = _measured(found, kind, point, axes)
+            return 2e-9 * math.prod(held) / product_work(kind, held)
+
+        rated = {point: rate(point) for point in product(*axes)}
         most = max(rate for sizes, rate in rated.items() if min(sizes) >= 64)
         return Grid(axes, tuple(min(rate, most) for rate in rated.values()))
 
@@ -231,10 +216,10 @@ def fit(found: Mapping[Key, float], name: str, machine: str, device: str = CPU) 
             SHARE * found["copy", (count, run)],
         )
         / 1e9
-        for count, run in product(probed.COPIES, probed.RUNS)
+        for count, run in product(sizes.copies, probed.RUNS)
     )
     fault = 1e-9 / passes.figures[-1]
-    if device == CPU:
+    if here:
         fault = found["allocation", (probed.FAULTED,)] / probed.FAULTED
         fault -= found["allocation", (probed.RESIDENT,)] / probed.RESIDENT
     count, side = probed.BROADCAST
@@ -247,27 +232,39 @@ def fit(found: Mapping[Key, float], name: str, machine: str, device: str = CPU) 
         name=name,
         fitted_on=machine,
         device=device,
-        products=products("product", probed.ROWS, probed.INNER, probed.COLUMNS),
+        products=products("product", sizes.rows, sizes.inner, sizes.columns),
         left_turned=factors("left turned", "product", *turned),
         right_turned=factors("right turned", "product", *turned),
         batched=products("batched", *(probed.BATCHED,) * 3),
         batched_left_turned=factors("batched left turned", "batched", *batched_turned),
         batched_right_turned=factors("batched right turned", "batched", *batched_turned),
         small_products=statistics.geometric_mean(small),
-        row=max(row / (count * side), 1e-10),
-        threads=torch.get_num_threads() if device == CPU else 1,
+        row=max(row / (count * side), 1e-10 if here else 1e-13),
+        threads=torch.get_num_threads() if here else 1,
         passes=passes,
         reductions=Grid(
-            (probed.SUMMED,), tuple(2**22 / work(("sum", (r,))) / 1e9 for r in probed.SUMMED)
+            (probed.SUMMED,), tuple(sizes.summed / work(("sum", (r,))) / 1e9 for r in probed.SUMMED)
         ),
-        copies=Grid((probed.COPIES, probed.RUNS), copies),
-        gathers=_rows(found, "gather", call),
-        scatters=_rows(found, "scatter", call),
+        copies=Grid((sizes.copies, probed.RUNS), copies),
+        gathers=_rows(found, "gather", call, sizes.picked),
+        scatters=_rows(found, "scatter", call, sizes.picked),
         faults=1e-9 / max(fault, 1e-12),
-        fresh=FRESH if device == CPU else ENDLESS,
-        kept=KEPT if device == CPU else ENDLESS,
+        fresh=FRESH if here else ENDLESS,
+        kept=KEPT if here else ENDLESS,
         **overheads,
     )
+
+
+def _measured(
+    found: Mapping[Key, float], kind: str, point: tuple[int, ...], axes: tuple[tuple[int, ...], ...]
+) -> tuple[int, ...]:
+    """The point of a grid itself, or one nearby that was not too large to be measured."""
+    held = list(point)
+    while (kind, tuple(held)) not in found:
+        longest = held.index(max(held))
+        axis = axes[longest]
+        held[longest] = axis[axis.index(held[longest]) - 1]
+    return tuple(held)
 
 
 def _least(sizes: tuple[int, ...]) -> float:
@@ -279,17 +276,18 @@ def _least(sizes: tuple[int, ...]) -> float:
     return 0.1 if min(rows, columns) < NARROW else 1.0
 
 
-def _rows(found: Mapping[Key, float], kind: str, call: float) -> Grid:
+def _rows(found: Mapping[Key, float], kind: str, call: float, picked: int) -> Grid:
     """Billions of bytes a second of rows by number, by the bytes of a row."""
     taken = (max(found[kind, (row,)] - call, LEAST) for row in probed.PICKED)
-    return Grid((probed.PICKED,), tuple(probed.PICKED_BYTES / one / 1e9 for one in taken))
+    return Grid((probed.PICKED,), tuple(picked / one / 1e9 for one in taken))
 
 
-def _overheads(found: Mapping[Key, float], amid: bool) -> dict[str, float]:
+def _overheads(found: Mapping[Key, float], here: bool) -> dict[str, float]:
     """The seconds of calls, by the name of the field.
 
-    Chains of small calls find their code and data in the nearest caches; `amid` products they do
-    not, and take longer, which is what programs are made of.
+    Chains of small calls find their code and data in the nearest caches; amid products they do not,
+    and take longer, which is what programs are made of. Unless products run `here`, on the
+    processor, calls have its caches to themselves.
     """
 
     def link(kind: str) -> float:
@@ -307,7 +305,7 @@ def _overheads(found: Mapping[Key, float], amid: bool) -> dict[str, float]:
     figures = {
         "call": call,
         "view_call": view,
-        "batch_start": found["two matrices", ()] - found["product", (1, 16, 16)],
+        "batch_start": _batch_start(found, here),
         "recording": recording,
         "backward_call": backward / calls,
         "backward_view_call": (both - backward) / views,
@@ -319,10 +317,15 @@ def _overheads(found: Mapping[Key, float], amid: bool) -> dict[str, float]:
         "backward_start": found["fixed", (small.SHORT,)] - small.SHORT * link("fixed") - gradient,
     }
     slower = 1.0
-    if amid:
+    if here:
         longer = (found["by turns", ()] - found["product alone", ()]) / found["calls alone", ()]
         slower = min(max(longer, 1.0), MOST_AMID)
     return {name: max(figure, LEAST) * slower for name, figure in figures.items()}
+
+
+def _batch_start(found: Mapping[Key, float], here: bool) -> float:
+    """What `bmm` takes more than `mm`; on a device all of its shortest kernel."""
+    return found["two matrices", ()] - (found["product", (1, 16, 16)] if here else 0.0)
 
 
 # ── what it says ────────────────────────────────────────────────────────────────────────────────
@@ -347,7 +350,7 @@ def summary(profile: MachineProfile) -> str:
         ("elementwise pass beyond it", f"{profile.passes.figures[-1]:,.0f} GB/s"),
         ("copy of a transpose, 1 MiB", copied(4)),
         ("copy with runs of 256 bytes, 1 MiB", copied(256)),
-        ("memory handed out anew", f"{profile.faults:,.1f} GB/s"),
+        *([] if profile.overlaps else [("memory handed out anew", f"{profile.faults:,.1f} GB/s")]),
         ("a call", f"{profile.call * 1e6:.1f} µs"),
         ("a view", f"{profile.view_call * 1e6:.1f} µs"),
         ("a node of the backward pass", f"{profile.backward_call * 1e6:.1f} µs"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from time import perf_counter
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ from tncompile.lowering.operations import (
     Range,
     Rescale,
     Select,
+    Settle,
     Slice,
     Split,
     Stack,
@@ -156,6 +158,7 @@ def _run_loop(state: _State, spent: Sequence[Spent], training: bool) -> None:
                 state.names.update(_made(state, operation))
         parts.append(state.names[join.source])
     state.names = before
+    settle()
     started = perf_counter()
     state.names[join.result] = torch.cat(parts, join.axis)
     settle()
@@ -196,6 +199,21 @@ def _timed(state: _State, operation: Operation, training: bool) -> tuple[dict[st
 
             backward, _ = _median(back)
     return {name: one.detach() for name, one in made.items()}, Spent(seconds, backward)
+
+
+class _Settled(torch.autograd.Function):
+    """The value itself; going back, its gradient is made row major."""
+
+    @staticmethod
+    def forward(ctx: object, held: Tensor) -> Tensor:
+        return held.view_as(held)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient.contiguous()
+
+
+_SETTLED: Callable[[Tensor], object] = _Settled.apply
 
 
 def _keys(operation: Operation) -> tuple[str, ...]:
@@ -253,6 +271,8 @@ def _value(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tenso
             return names[source].permute(order)
         case Expand(_, source):
             return names[source].expand(shape)
+        case Settle(_, source):
+            return cast(Tensor, _SETTLED(names[source]))
         case Slice(_, source, axis, start, stop, step):
             return names[source][(*[slice(None)] * axis, slice(start, stop, step))]
         case Select(_, source, axis, position):

@@ -90,6 +90,8 @@ class MachineProfile:
     backward_start: float  # starting the backward pass
 
     def __post_init__(self) -> None:
+        if self.device not in (CPU, CUDA):
+            raise ValueError(f"`device` is {CPU!r} or {CUDA!r}, not {self.device!r}")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
@@ -151,7 +153,12 @@ class MachineProfile:
         return max(1.0, min(self.threads, numbers / GRAIN))
 
     def waiting_seconds(self, count: float) -> float:
-        """Seconds that a product of this many bytes waits for what the cache does not hold."""
+        """Seconds that a product of this many bytes waits for what the cache does not hold.
+
+        None on other devices, whose products are measured at sizes beyond any cache.
+        """
+        if self.overlaps:
+            return 0.0
         fastest = max(self.passes.figures)
         return max(0.0, count / self.passes.at(count) - count / fastest) / GIGA
 

@@ -131,7 +131,7 @@ def random_inputs(
 
     Those that another layer may have made want gradients.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(CPU).manual_seed(0)
     through = passed_on(network)
     return tuple(
         _random_input(one, sizes, generator).to(device).requires_grad_(one.name in through)
@@ -151,8 +151,8 @@ def _random_input(given: Input, sizes: Mapping[str, int], generator: torch.Gener
             case _:
                 shape.append(sizes[axis.indices[0]] if axis.length is None else axis.length)
     if classes:
-        return torch.randint(classes, shape, generator=generator)
-    return torch.randn(shape, generator=generator)
+        return torch.randint(classes, shape, generator=generator, device=CPU)
+    return torch.randn(shape, generator=generator, device=CPU)
 
 
 def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:

@@ -1,4 +1,4 @@
-"""A profile of CUDA devices from figures of a data sheet, until one of them has been measured.
+"""A profile of CUDA devices from figures of a data sheet, for plans that are equal everywhere.
 
 Times are the longer one of arithmetic and memory traffic (the roofline of Williams, Waterman and
 Patterson, 2009), with the tiles that products are computed in and the shortest kernel counted in.
@@ -38,7 +38,7 @@ LAUNCH = 4e-6
 SECTOR = 32
 """Bytes that memory is read by: numbers that lie alone cost as much."""
 
-SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+SIZES = (1, 4, 16, 64, 256, 1024, 4096, 2**14, 2**17, 2**20)
 BATCHED = (1, 4, 16, 64, 256)
 BYTES = (2**14, 2**17, 2**20, 2**23, 2**26, 2**29)
 RUNS = (4, 16, 64, 256)
@@ -64,7 +64,7 @@ def nominal_cuda() -> MachineProfile:
         small_products=FLOPS / 1e9,
         threads=1,
         passes=_grid(lambda count: count / _streamed(count), BYTES),
-        reductions=_grid(lambda row: _sectors(row), RUNS),
+        reductions=_grid(_sectors, RUNS),
         copies=_grid(lambda count, run: count / _streamed(2 * count / _share(run)), BYTES, RUNS),
         gathers=_grid(lambda row: _sectors(row) / 2, RUNS),
         scatters=_grid(lambda row: _sectors(row) / 3, RUNS),
@@ -74,7 +74,7 @@ def nominal_cuda() -> MachineProfile:
         kept=ENDLESS,
         call=BUILTIN.call + LAUNCH,
         backward_call=BUILTIN.backward_call + LAUNCH,
-        batch_start=1e-7,
+        batch_start=KERNEL,
     )
 
 

@@ -8,20 +8,72 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, product
 
 import torch
 from torch import Tensor
 
+from tncompile.planning.machine import CPU, CUDA
 from tncompile.planning.overheads import overheads
 from tncompile.planning.probe import Probe, matrix
 
-ROWS = (1, 2, 8, 32, 256, 1024)
-INNER = (1, 4, 16, 64, 256, 1024)
-COLUMNS = (1, 2, 8, 16, 64, 256, 1024)
-"""Sizes of products: narrow columns are where BLAS differs most."""
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What a device is measured at.
+
+    Sizes of products (narrow columns are where BLAS differs most), of which those of more than
+    `most` numbers are left out; how many matrices a batch has at most and how many numbers it is to
+    have; bytes that an elementwise product reads and writes, bytes of copies and of all their
+    sources together, bytes that are summed and bytes of rows picked by number.
+    """
+
+    rows: tuple[int, ...]
+    inner: tuple[int, ...]
+    columns: tuple[int, ...]
+    most: int
+    matrices: int
+    numbers: int
+    passes: tuple[int, ...]
+    copies: tuple[int, ...]
+    beyond: int
+    summed: int
+    picked: int
+
+
+LONG = (1, 8, 64, 1024, 2**14, 2**18)
+
+SIZES = {
+    CPU: Sizes(
+        rows=(1, 2, 8, 32, 256, 1024),
+        inner=(1, 4, 16, 64, 256, 1024),
+        columns=(1, 2, 8, 16, 64, 256, 1024),
+        most=2**62,
+        matrices=256,
+        numbers=2**18,
+        passes=(2**14, 2**16, *(3 * 2**k for k in (18, 20, 22, 23, 24)), 75 * 2**20),
+        copies=(2**14, 2**16, 2**18, 2**22, 2**23, 2**24),
+        beyond=2**25,
+        summed=2**22,
+        picked=2**20,
+    ),
+    # Batches stand where rows do, and in gradients where numbers are summed: both grow long.
+    CUDA: Sizes(
+        rows=LONG,
+        inner=LONG,
+        columns=LONG,
+        most=2**26,
+        matrices=2**16,
+        numbers=2**24,
+        passes=tuple(3 * 2**k for k in (14, 17, 20, 22, 24, 26)),
+        copies=(2**16, 2**20, 2**22, 2**24, 2**26, 2**28),
+        beyond=2**28,
+        summed=2**26,
+        picked=2**26,
+    ),
+}
 
 TURNED_ROWS = (1, 2, 8, 64, 1024)
 TURNED_INNER = (4, 64, 1024)
@@ -33,15 +85,11 @@ BATCHED_TURNED = (1, 4, 16, 64)
 SMALL = ((4, 4, 4), (1, 8, 8), (8, 8, 1), (1, 16, 16), (6, 6, 6))
 """Products that `bmm` does not leave to BLAS."""
 
-PASSES = (2**14, 2**16, 3 * 2**18, 3 * 2**20, 3 * 2**22, 3 * 2**23, 3 * 2**24, 75 * 2**20)
-"""Bytes that an elementwise product reads and writes."""
-
-COPIES = (2**14, 2**16, 2**18, 2**22, 2**23, 2**24)
 RUNS = (4, 16, 64, 256, 2048)
-"""Bytes of copies, and bytes that lie together in them."""
+"""Bytes that lie together in copies."""
 
-SPREAD, BEYOND = 2**20, 2**25
-"""Bytes from which sources are read by turns, and bytes of all of them together."""
+SPREAD = 2**20
+"""Bytes from which sources are read by turns."""
 
 SUMMED = (8, 32, 256, 4096)
 PICKED = (4, 32, 256, 4096)
@@ -52,10 +100,11 @@ RESIDENT = 3 * 2**23
 """Bytes of an allocation that is always new memory, and of one that never is."""
 
 
-def probes() -> list[Probe]:
+def probes(device: str = CPU) -> list[Probe]:
     """Everything that a profile needs."""
+    sizes = SIZES[device]
     calls = (replace(probe, usual=True) for probe in overheads())
-    return [*_products(), *_batched(), *_streams(), *_rows(), *calls]
+    return [*_products(sizes), *_batched(sizes), *_streams(sizes, device), *_rows(sizes), *calls]
 
 
 # ── products ────────────────────────────────────────────────────────────────────────────────────
@@ -67,9 +116,16 @@ def _product(sizes: tuple[int, ...], left: bool, right: bool) -> Callable[[], ob
     return lambda: torch.mm(first, second)
 
 
-def _products() -> Iterator[Probe]:
+def numbers_of(sizes: tuple[int, ...]) -> int:
+    """How many numbers the operands and the result of a product have."""
+    rows, inner, columns = sizes
+    return rows * inner + inner * columns + rows * columns
+
+
+def _products(held: Sizes) -> Iterator[Probe]:
     turned = (*product(TURNED_ROWS, TURNED_INNER, TURNED_COLUMNS),)
-    plain = dict.fromkeys((*product(ROWS, INNER, COLUMNS), *turned))
+    grid = (*product(held.rows, held.inner, held.columns), *turned)
+    plain = dict.fromkeys(point for point in grid if numbers_of(point) <= held.most)
     for name, points, left, right in (
         ("product", plain, False, False),
         ("left turned", turned, True, False),
@@ -83,16 +139,13 @@ def _products() -> Iterator[Probe]:
             )
 
 
-def batch_count(sizes: tuple[int, ...]) -> int:
-    """How many matrices a batch takes to stay in the cache, at least four."""
-    rows, inner, columns = sizes
-    numbers = rows * inner + inner * columns + rows * columns
-    return min(256, max(4, 2**18 // numbers))
+def batch_count(sizes: tuple[int, ...], held: Sizes) -> int:
+    """How many matrices a batch takes to stay in the cache, or to fill a device; at least four."""
+    return min(held.matrices, max(4, held.numbers // numbers_of(sizes)))
 
 
-def _batch(sizes: tuple[int, ...], left: bool, right: bool) -> Callable[[], object]:
+def _batch(sizes: tuple[int, ...], count: int, left: bool, right: bool) -> Callable[[], object]:
     rows, inner, columns = sizes
-    count = batch_count(sizes)
     first, second = matrix(rows, inner, left, count), matrix(inner, columns, right, count)
     return lambda: torch.bmm(first, second)
 
@@ -114,7 +167,7 @@ def _small_batch(sizes: tuple[int, ...]) -> Callable[[], object]:
     return lambda: torch.bmm(first, second)
 
 
-def _batched() -> Iterator[Probe]:
+def _batched(held: Sizes) -> Iterator[Probe]:
     turned = (*product(BATCHED_TURNED, repeat=3),)
     plain = dict.fromkeys((*product(BATCHED, repeat=3), *turned))
     for name, points, left, right in (
@@ -126,7 +179,7 @@ def _batched() -> Iterator[Probe]:
             yield Probe(
                 name,
                 sizes,
-                partial(_batch, sizes, left, right),
+                partial(_batch, sizes, batch_count(sizes, held), left, right),
             )
     yield Probe("two matrices", (), _two_matrices)
     for sizes in SMALL:
@@ -136,17 +189,23 @@ def _batched() -> Iterator[Probe]:
 # ── passes and copies ───────────────────────────────────────────────────────────────────────────
 
 
-def _by_turns(count: int, make: Callable[[], tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+def _by_turns(
+    count: int, beyond: int, make: Callable[[], tuple[Tensor, ...]]
+) -> Iterator[tuple[Tensor, ...]]:
     """Sources of `count` bytes, another one each time: large ones are not in the cache by then.
 
     What programs read has been written a few operations before, at best.
     """
-    return cycle([make() for _ in range(1 if count < SPREAD else math.ceil(BEYOND / count))])
+    return cycle([make() for _ in range(1 if count < SPREAD else math.ceil(beyond / count))])
 
 
-def _pass(count: int) -> Callable[[], object]:
+def _pass(count: int, beyond: int) -> Callable[[], object]:
     numbers = count // 12
-    sources = _by_turns(count, lambda: (torch.full((numbers,), 0.5), torch.full((numbers,), 0.5)))
+
+    def make() -> tuple[Tensor, ...]:
+        return torch.full((numbers,), 0.5), torch.full((numbers,), 0.5)
+
+    sources = _by_turns(count, beyond, make)
 
     def run() -> Tensor:
         left, right = next(sources)
@@ -169,23 +228,23 @@ ORDERS = ((0, 2, 1), (1, 2, 0), (2, 1, 0))
 """Of the axes of what is transposed number by number; the first takes a third of the others."""
 
 
-def _copy(count: int, run: int) -> Callable[[], object]:
+def _copy(count: int, run: int, beyond: int) -> Callable[[], object]:
     """A tensor (outer, inner, run) with its first axes exchanged, four of them side by side."""
     side = 1
     while side * side * run < count // 4:
         side *= 2
     shape = (4, side, count // (4 * side * run), run // 4)
-    sources = _by_turns(count, lambda: (torch.full(shape, 0.5).permute(0, 2, 1, 3),))
-    return lambda: next(sources)[0].contiguous()
+    sources = _by_turns(count, beyond, lambda: (torch.full(shape, 0.5).permute(0, 2, 1, 3),))
+    return lambda: next(sources)[0].clone(memory_format=torch.contiguous_format)
 
 
-def _transposed(count: int) -> Callable[[], object]:
+def _transposed(count: int, beyond: int) -> Callable[[], object]:
     """Three transpositions of a tensor of 16 times equally many rows and columns."""
     side = 1
     while side * side * 64 < count:
         side *= 2
     shape = (16, side, count // (64 * side))
-    sources = _by_turns(count, lambda: (torch.full(shape, 0.5),))
+    sources = _by_turns(count, beyond, lambda: (torch.full(shape, 0.5),))
 
     def run() -> None:
         for order in ORDERS:
@@ -194,8 +253,8 @@ def _transposed(count: int) -> Callable[[], object]:
     return run
 
 
-def _sum(row: int) -> Callable[[], object]:
-    source = torch.full((2**22 // row, row // 4), 0.5)
+def _sum(row: int, count: int) -> Callable[[], object]:
+    source = torch.full((count // row, row // 4), 0.5)
     return lambda: source.sum(1)
 
 
@@ -203,44 +262,44 @@ def _allocation(count: int) -> Callable[[], object]:
     return lambda: torch.zeros(count, dtype=torch.uint8)
 
 
-def _streams() -> Iterator[Probe]:
-    for count in PASSES:
-        yield Probe("pass", (count,), partial(_pass, count))
+def _streams(held: Sizes, device: str) -> Iterator[Probe]:
+    for count in held.passes:
+        yield Probe("pass", (count,), partial(_pass, count, held.beyond))
     yield Probe("broadcast", (), _broadcast)
-    for count in COPIES:
+    for count in held.copies:
         alone, *runs = RUNS
-        yield Probe("copy", (count, alone), partial(_transposed, count), calls=len(ORDERS))
+        make = partial(_transposed, count, held.beyond)
+        yield Probe("copy", (count, alone), make, calls=len(ORDERS))
         for run in runs:
-            yield Probe("copy", (count, run), partial(_copy, count, run))
+            yield Probe("copy", (count, run), partial(_copy, count, run, held.beyond))
     for row in SUMMED:
-        yield Probe("sum", (row,), partial(_sum, row))
-    for count in (FAULTED, RESIDENT):
-        yield Probe("allocation", (count,), partial(_allocation, count))
+        yield Probe("sum", (row,), partial(_sum, row, held.summed))
+    if device == CPU:  # elsewhere torch hands out the memory
+        for count in (FAULTED, RESIDENT):
+            yield Probe("allocation", (count,), partial(_allocation, count))
 
 
 # ── rows by number ──────────────────────────────────────────────────────────────────────────────
 
-PICKED_BYTES = 2**20
 
-
-def _ids(row: int) -> tuple[Tensor, Tensor]:
+def _ids(row: int, picked: int) -> tuple[Tensor, Tensor]:
     """A table and the numbers of the rows to pick, spread over it."""
-    count = PICKED_BYTES // row
+    count = picked // row
     return torch.full((1024, row // 4), 0.5), torch.arange(count) * 389 % 1024
 
 
-def _gather(row: int) -> Callable[[], object]:
-    table, ids = _ids(row)
+def _gather(row: int, picked: int) -> Callable[[], object]:
+    table, ids = _ids(row, picked)
     return lambda: table.index_select(0, ids)
 
 
-def _scatter(row: int) -> Callable[[], object]:
-    table, ids = _ids(row)
+def _scatter(row: int, picked: int) -> Callable[[], object]:
+    table, ids = _ids(row, picked)
     rows = torch.full((len(ids), row // 4), 0.5)
     return lambda: table.index_add_(0, ids, rows)
 
 
-def _rows() -> Iterator[Probe]:
+def _rows(held: Sizes) -> Iterator[Probe]:
     for row in PICKED:
-        yield Probe("gather", (row,), partial(_gather, row))
-        yield Probe("scatter", (row,), partial(_scatter, row))
+        yield Probe("gather", (row,), partial(_gather, row, held.picked))
+        yield Probe("scatter", (row,), partial(_scatter, row, held.picked))
