@@ -185,11 +185,12 @@ class Device:
         made = self.new((*batch, rows, columns))
         own = bool(batch) and rows * inner * columns < SMALL_PRODUCT
         fits = own or not batch or (batch_takes(left) and batch_takes(right))
+        apart: tuple[Ghost, ...] = (left, right)  # copied matrix by matrix if BLAS takes none
         if self.profile.overlaps:
-            fits = True
             self._straighten(left, right)
-        for ghost in (left, right):
-            if (fits and batch) or blas_takes(ghost) or self.profile.overlaps:
+            fits, apart = True, ()
+        for ghost in apart:
+            if (fits and batch) or blas_takes(ghost):
                 continue
             inside = self.memory.new(ghost.shape[-2:], ghost.width)  # one matrix at a time
             self.memory.free(inside)

@@ -127,7 +127,7 @@ class MachineProfile:
         numbers += inner * columns * (1 if right_shared else matrices)
         numbers += rows * columns * matrices
         start = 0.0
-        if matrices > 1 and multiply_adds < SMALL_PRODUCT and self.device == CPU:
+        if matrices > 1 and multiply_adds < SMALL_PRODUCT and not self.overlaps:
             rate = self.small_products * self._sharing(matrices * multiply_adds)
         elif matrices > 1:
             start = self.batch_start

@@ -246,16 +246,11 @@ def require_device(device: str) -> None:
         raise ValueError("torch sees no CUDA device on this machine")
 
 
-def device_text(device: str) -> str:
-    """The name of an accelerator."""
-    return torch.cuda.get_device_name(device)
-
-
 def machine_text(device: str = CPU) -> str:
     """What times were measured on: processor and threads, or the accelerator, torch; no date."""
     version = torch.__version__.split("+")[0]
     if device != CPU:
-        return f"{device_text(device)}, torch {version}"
+        return f"{torch.cuda.get_device_name(device)}, torch {version}"
     threads = torch.get_num_threads()
     return f"{_processor()}, {threads} thread{'s' * (threads > 1)}, torch {version}"
 

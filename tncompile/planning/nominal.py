@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 from tncompile.planning.grids import Grid
 from tncompile.planning.machine import BUILTIN, CUDA, ENDLESS, MachineProfile
@@ -80,8 +81,7 @@ def nominal_cuda() -> MachineProfile:
 
 def _grid(rate: Callable[..., float], *axes: tuple[int, ...]) -> Grid:
     """Billions a second at every point."""
-    empty = Grid(axes, (1.0,) * math.prod(map(len, axes)))
-    return Grid(axes, tuple(rate(*point) / 1e9 for point in empty.points()))
+    return Grid(axes, tuple(rate(*point) / 1e9 for point in product(*axes)))
 
 
 def _even(axes: int) -> Grid:
