@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +39,7 @@ from tncompile.planning.machine import MachineProfile, find_profile
 from tncompile.planning.measuring import machine_text
 from tncompile.planning.problem import runtime_sizes, state
 from tncompile.planning.search import EFFORTS
-from tncompile.planning.tracing import passed_on, trace
+from tncompile.planning.tracing import Trace, passed_on, trace
 
 MODES = ("inference", "training")
 
@@ -50,6 +51,9 @@ ARRANGED = 2
 
 SLOWEST = 0.4
 """Seconds beyond which a prediction is not put to the test: rounds would take too long."""
+
+LARGEST = 2 * 2**30
+"""Bytes of a predicted peak beyond which it is not, either: the worst of all trees may take any."""
 
 ROUNDS, SHORT_ROUNDS = 9, 31
 """Readings of a plan, and of one that takes up to `SHORT` seconds."""
@@ -116,9 +120,16 @@ class Case:
 
     def predicted(self, profile: MachineProfile, mode: str) -> float:
         """Predicted seconds."""
+        return self._trace(profile, mode).total.seconds
+
+    def measurable(self, profile: MachineProfile, mode: str) -> bool:
+        """Whether its time and its memory allow many rounds."""
+        held = self._trace(profile, mode)
+        return held.total.seconds <= SLOWEST and held.peak <= LARGEST
+
+    def _trace(self, profile: MachineProfile, mode: str) -> Trace:
         training = mode == "training"
-        held = trace(self.network, self.program, self.sizes, profile, training=training)
-        return held.total.seconds
+        return trace(self.network, self.program, self.sizes, profile, training=training)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +255,7 @@ def measured(
     torch.empty(31 * 2**20, dtype=torch.uint8)  # freed at once: raises the allocator's thresholds
     shuffle = random.Random(2026)
     for workload in workloads:
+        print(workload.target, file=sys.stderr, flush=True)
         spec = tncompile.load(f"std/{workload.file}.tn")
         network = spec.instantiate(workload.target).network
         start = initialize(network, norm_program)
@@ -251,12 +263,11 @@ def measured(
         for batch in workload.batches:
             x, planned = inputs(network, batch), plan(network, batch=batch, search="fast")
             for case in cases(workload, batch, network, profile):
+                modes = [mode for mode in MODES if case.measurable(profile, mode)]
+                if not modes:
+                    continue
                 runs = runners(emitted(case, planned, start), x)
-                made += [
-                    (case, mode, runs[mode])
-                    for mode in MODES
-                    if case.predicted(profile, mode) <= SLOWEST
-                ]
+                made += [(case, mode, runs[mode]) for mode in modes]
         seconds = timed([action for _, _, action in made], shuffle)
         yield from ((case, mode, s) for (case, mode, _), s in zip(made, seconds, strict=True))
 

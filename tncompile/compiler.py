@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from tncompile.planning.branches import Branch, Branches
 from tncompile.planning.choosing import choose
 from tncompile.planning.costing import MODES, Mode
 from tncompile.planning.lock import Request, read_lock, write_lock
-from tncompile.planning.machine import find_profile
+from tncompile.planning.machine import MachineProfile, find_profile
 from tncompile.planning.problem import runtime_sizes
 from tncompile.planning.surveying import Goal, batch_goals, survey
 
@@ -47,6 +48,9 @@ MAXIMAL_NORM_BYTES = 2**30
 
 NORM_OPERANDS = 32
 """Networks of more operands are contracted with themselves in logarithms."""
+
+PLANS_KEPT = 32
+"""A model of many equal layers is planned once; so many networks and requests are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,25 @@ def plan_network(
 ) -> ContractionPlan:
     """Contraction trees searched, lowered and compared; variants by mode and batch size.
 
-    Raises ValueError where there is no such machine profile.
+    What was planned lately is remembered, unless `progress` wants to hear of a search. Raises
+    ValueError where there is no such machine profile.
     """
+    profile = find_profile(options.machine)
+    if progress is None:
+        return _remembered(network, options, profile)
+    return _searched(network, options, profile, progress)
+
+
+@lru_cache(PLANS_KEPT)
+def _remembered(
+    network: TensorNetwork, options: Options, profile: MachineProfile
+) -> ContractionPlan:
+    return _searched(network, options, profile, None)
+
+
+def _searched(
+    network: TensorNetwork, options: Options, profile: MachineProfile, progress: Progress | None
+) -> ContractionPlan:
     return plan(
         network,
         batch=options.batch,
@@ -92,7 +113,7 @@ def plan_network(
         minimize=options.minimize,
         search=options.search,
         memory_limit=options.memory_limit,
-        profile=find_profile(options.machine),
+        profile=profile,
         progress=progress,
     )
 
@@ -193,6 +214,7 @@ def lower_network(network: TensorNetwork, planned: ContractionPlan) -> Branches:
     )
 
 
+@lru_cache(PLANS_KEPT)
 def norm_program(network: TensorNetwork) -> TensorProgram | None:
     """A scalar network lowered in logarithms; None where that would take too long."""
     planned = plan(network, batch=1, minimize="flops", search="fast", training=False)
