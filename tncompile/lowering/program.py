@@ -22,11 +22,15 @@ class Extent:
     names: tuple[str, ...] = ()  # sorted names of run-time indices: batch axes, `...`
 
     def __mul__(self, other: Extent) -> Extent:
-        return Extent(self.factor * other.factor, tuple(sorted(self.names + other.names)))
+        names = self.names + other.names
+        return Extent(self.factor * other.factor, tuple(sorted(names)) if len(names) > 1 else names)
 
     def at(self, sizes: Mapping[str, int]) -> int:
         """The number, given the run-time sizes by index name."""
-        return self.factor * math.prod(sizes[name] for name in self.names)
+        held = self.factor
+        for name in self.names:
+            held *= sizes[name]
+        return held
 
 
 ONE = Extent()

@@ -9,7 +9,7 @@ result, the cheapest way to have it in each of a few orders.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tncompile.lowering.assembly import Assembler
@@ -145,9 +145,7 @@ class _Arranging:
         if not step.summed:
             ways = self._multiplied(step)
         else:
-            found: dict[Order, Have] = {}
-            for form in self._forms(step):
-                self._try(step, form, found)
+            found = self._products(step)
             ways = tuple(sorted(found.values(), key=lambda way: way.seconds)[:BEAM])
         if contraction.lookups:
             ways = tuple(self._picked(way, step, contraction) for way in ways)
@@ -236,8 +234,12 @@ class _Arranging:
 
     # ── forms ──────────────────────────────────────────────────────────────────────────────────
 
-    def _forms(self, step: Groups) -> Iterator[Form]:
-        """Products worth pricing: groups in the orders of operands and of the next contraction."""
+    def _products(self, step: Groups) -> dict[Order, Have]:
+        """The cheapest product for each order of the result.
+
+        Groups are tried in the orders of operands and of the next contraction.
+        """
+        found: dict[Order, Have] = {}
         free = (
             frozenset(step.left.ways[0].runs) - step.summed - step.both,
             frozenset(step.right.ways[0].runs) - step.summed - step.both,
@@ -247,11 +249,42 @@ class _Arranging:
             used = frozenset(batch)
             rows = orders_of(free[0] - used, (step.left.ways,), step.hints)
             columns = orders_of(free[1] - used, (step.right.ways,), step.hints)
+            price = self._pricing(step, batch, rows[0], summed[0], columns[0])
             for inner in summed:
-                for row in rows:
-                    for column in columns:
-                        yield Form(False, batch, row, inner, column)
-                        yield Form(True, batch, column, inner, row)
+                left = [
+                    (
+                        row,
+                        self._take(step, 0, batch, row, inner),
+                        self._take(step, 0, batch, inner, row),
+                    )
+                    for row in rows
+                ]
+                right = [
+                    (
+                        column,
+                        self._take(step, 1, batch, inner, column),
+                        self._take(step, 1, batch, column, inner),
+                    )
+                    for column in columns
+                ]
+                for row, row_first, row_last in left:
+                    for column, column_last, column_first in right:
+                        for swapped, one, two in (
+                            (False, row_first, column_last),
+                            (True, column_first, row_last),
+                        ):
+                            outer = (column, row) if swapped else (row, column)
+                            order = batch + outer[0] + outer[1]
+                            known = found.get(order)
+                            if known is not None and one.seconds + two.seconds >= known.seconds:
+                                continue  # whatever the product takes
+                            seconds = one.seconds + two.seconds + price(swapped, one, two)
+                            if known is None or seconds < known.seconds:
+                                form = Form(swapped, batch, outer[0], inner, outer[1])
+                                sides = (two.way, one.way) if swapped else (one.way, two.way)
+                                runs = self._runs(order) if known is None else known.runs
+                                found[order] = Have(order, runs, seconds, form, *sides)
+        return found
 
     def _batches(
         self, step: Groups, free: tuple[frozenset[str], frozenset[str]]
@@ -277,36 +310,38 @@ class _Arranging:
                     seen.add(order)
                     yield order
 
-    def _try(self, step: Groups, form: Form, found: dict[Order, Have]) -> None:
-        """Price a form; keep it where it is the cheapest way to its order."""
-        first, second = (1, 0) if form.swapped else (0, 1)
-        one = self._take(step, first, form.batch, form.rows, form.summed)
-        two = self._take(step, second, form.batch, form.summed, form.columns)
-        known = found.get(form.result)
-        if known is not None and one.seconds + two.seconds >= known.seconds:
-            return  # whatever the product takes
+    def _pricing(
+        self, step: Groups, batch: Order, rows: Order, summed: Order, columns: Order
+    ) -> Callable[[bool, Taken, Taken], float]:
+        """What the product of two taken operands costs; the order within groups does not matter."""
         given = (step.left, step.right)
-        shared = tuple(
-            bool(form.batch) and form.batch[0] not in taken.way.runs for taken in (one, two)
-        )
         fixed = given[0].fixed and given[1].fixed
-        price = self._prices.product(
-            Product(
-                self._count(form.batch),
-                self._count(form.rows),
-                self._count(form.summed),
-                self._count(form.columns),
-                (shared[0], shared[1]),
-                (one.turned, two.turned),
-                (given[first].wanting, given[second].wanting),
-                (given[first].made, given[second].made),
-                fixed,
-            )
-        )
-        seconds = one.seconds + two.seconds + (price / self._turns if fixed else price)
-        if known is None or seconds < known.seconds:
-            sides = (two.way, one.way) if form.swapped else (one.way, two.way)
-            found[form.result] = Have(form.result, self._runs(form.result), seconds, form, *sides)
+        inside = self._count(batch), self._count(summed)
+        outside = self._count(rows), self._count(columns)
+        alone = tuple(bool(batch) and batch[0] not in one.ways[0].runs for one in given)
+        prices: dict[tuple[bool, bool, bool], float] = {}
+
+        def price(swapped: bool, one: Taken, two: Taken) -> float:
+            key = swapped, one.turned, two.turned
+            if key not in prices:
+                first, second = (1, 0) if swapped else (0, 1)
+                seconds = self._prices.product(
+                    Product(
+                        inside[0],
+                        outside[first],
+                        inside[1],
+                        outside[second],
+                        (alone[first], alone[second]),
+                        (one.turned, two.turned),
+                        (given[first].wanting, given[second].wanting),
+                        (given[first].made, given[second].made),
+                        fixed,
+                    )
+                )
+                prices[key] = seconds / self._turns if fixed else seconds
+            return prices[key]
+
+        return price
 
     def _count(self, indices: Order) -> int:
         return math.prod(self._size[index] for index in indices)
@@ -321,8 +356,10 @@ class _Arranging:
             return known
         count = self._count((*carried, *rows, *columns))
         best: Taken | None = None
+        due = (*carried, *rows, *columns)
         for way in given.ways:
-            due = (*carried, *rows, *columns)
+            if best is not None and way.seconds >= best.seconds:
+                continue
             turned = as_matrix(way.runs, carried, rows, columns)
             if turned is None:
                 lengths = tuple(self._size[index] for index in due)

@@ -94,7 +94,8 @@ def _dropping_what_is_there(steps: list[Step]) -> tuple[Step, ...]:
     kept: list[Step] = []
     for step in steps:
         made.update(results(step.operation))
-        kept.append(replace(step, drops=tuple(name for name in step.drops if name in made)))
+        drops = tuple(name for name in step.drops if name in made)
+        kept.append(step if drops == step.drops else replace(step, drops=drops))
     return tuple(kept)
 
 

@@ -149,7 +149,7 @@ def _run_backward(state: State, program: TensorProgram) -> tuple[Work, ...]:
                 work.repeat(earlier, times)
         for node in reversed(nodes):
             device.work = works[node.step]
-            earlier = replace(device.work)
+            earlier = replace(device.work) if times > 1 else device.work
             _go_back(state, program, node, gradients, uses)
             device.work.repeat(earlier, times)
             copies.send(node, gradients, times)
