@@ -40,7 +40,7 @@ demo: $(DEMO)/.installed
 	@PATH="$(CURDIR)/$(DEMO)/bin:$$PATH" sh examples/demo.sh
 
 test: lint
-	$(TEST)/bin/python -m pytest --numprocesses 2 --quiet
+	$(TEST)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --quiet
 
 lint: $(TEST)/.installed
 	$(TEST)/bin/ruff check .

@@ -43,12 +43,17 @@ def whole(value: Tensor | None) -> Tensor:
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
+def module_of(subject: Subject) -> nn.Module:
+    """A module of its own, whose plan is found quickly: what is shared does not depend on it."""
+    return subject.architecture.module(dtype=torch.float64, seed=0, search="fast")
+
+
 def compare(kind: str, subject: Subject, mesh: DeviceMesh) -> None:
     """Trains a module in both processes, and alone; all numbers must agree."""
     inputs = subject.inputs(BATCH, dtype=torch.float64, sizes={"n": BATCH, "s": 4, "t": 4})
-    alone = subject.module(torch.float64)
+    alone = module_of(subject)
     due = train(alone, inputs, slice(None))
-    module = subject.module(torch.float64)
+    module = module_of(subject)
     half = BATCH // dist.get_world_size()
     part = slice(half * dist.get_rank(), half * (dist.get_rank() + 1))
     if kind == "DDP":

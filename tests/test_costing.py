@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests import small_networks as small
 from tncompile.lowering import lower
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.planning import BUILTIN, Cost, cost, plan
+from tncompile.planning import BUILTIN, ContractionPlan, Cost, cost, plan
 from tncompile.planning.costing import Crossing, Figures
 from tncompile.planning.crossing import CLEARLY
 from tncompile.planning.table import bytes_text, count_text, seconds_text
@@ -48,9 +49,16 @@ NETWORKS = {
 }
 
 
+@cache
+def planned_for(network: TensorNetwork, batch: int = 32, search: str = "normal") -> ContractionPlan:
+    """The plan of a network, made once."""
+    return plan(network, batch=batch, search=search)
+
+
+@cache
 def made_cost(network: TensorNetwork, batch: int = 32, search: str = "normal") -> Cost:
     """The cost of the plan for a network."""
-    return cost(network, plan(network, batch=batch, search=search), batch=batch)
+    return cost(network, planned_for(network, batch, search), batch=batch)
 
 
 def counted(network: TensorNetwork, tree: ContractionTree, batch: int) -> int:
@@ -66,7 +74,7 @@ def counted(network: TensorNetwork, tree: ContractionTree, batch: int) -> int:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_multiply_adds_are_those_of_the_tree(name: str) -> None:
-    planned = plan(NETWORKS[name], batch=32)
+    planned = planned_for(NETWORKS[name])
     for mode in ("training", "inference"):
         variant = planned.variant(32, mode)
         held = cost(NETWORKS[name], planned, batch=32, mode=mode)
@@ -151,7 +159,7 @@ def test_steps_have_names_of_the_spec() -> None:
 
 
 def test_batched_steps_say_how_many_they_serve() -> None:
-    held = made_cost(small.mps(200, 2, 4, 3), search="fast")
+    held = made_cost(NETWORKS["long mps"], search="fast")
     assert max(step.count for step in held.steps) > 64
     assert any("…" in step.left for step in held.steps)
 
@@ -242,7 +250,7 @@ def test_what_is_missing_has_a_reason() -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_forward_of_a_training_step_takes_what_a_forward_pass_takes(network: str) -> None:
     held = NETWORKS[network]
-    main = plan(held, batch=32).main
+    main = planned_for(held).main
     program = lower(held, main.tree, sizes=main.sizes)
     inference = trace(held, program, main.sizes, BUILTIN, training=False)
     training = trace(held, program, main.sizes, BUILTIN, training=True)

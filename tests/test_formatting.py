@@ -193,6 +193,23 @@ def test_comments_of_a_file_without_blocks() -> None:
     assert formatted("") == ""
 
 
+def test_parts_are_lined_up_where_a_comment_leaves_their_heads() -> None:
+    text = """model M(d: int = 4) {
+  part norm = LayerNorm(d)
+  part e # before the sign
+    = Linear(d, d)
+  part other = Linear(d, d)
+  input  x(..., d)
+  output x |> norm |> e |> other
+}
+"""
+    assert formatted(text).splitlines()[2:5] == [
+        "  # before the sign",
+        "  part e     = Linear(d, d)",
+        "  part other = Linear(d, d)",
+    ]
+
+
 def test_empty_lines_are_kept_once() -> None:
     assert body("\n\nlet a = 1\n\n\nlet b = 2\nlet c = 3\n\n") == [
         "  let a = 1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 
@@ -13,10 +14,13 @@ from tncompile.planning.plans import verify_plan
 
 MPO = small.mpo([8, 8, 12], [12, 16, 16], 16)
 
+known = cache(plan)
+"""Plans that several tests look at, made once."""
+
 
 def test_json_in_and_out() -> None:
     for network in (MPO, small.mps(12, 2, 4, 3), small.norm(6, 3)):
-        planned = plan(network, batch=(1, 64))
+        planned = known(network, batch=(1, 64))
         text = planned.to_json()
         again = ContractionPlan.from_json(text)
         assert again == planned
@@ -31,7 +35,7 @@ def test_plans_repeat() -> None:
 
 @pytest.mark.parametrize("damage", ["version", "variants", "target", "batch"])
 def test_damaged_json_is_refused(damage: str) -> None:
-    stored = plan(MPO, batch=8).to_dict()
+    stored = known(MPO, batch=8).to_dict()
     del stored[damage]
     with pytest.raises(ValueError, match="not a contraction plan"):
         ContractionPlan.from_dict(stored)
@@ -44,7 +48,7 @@ def test_other_text_is_refused(text: str) -> None:
 
 
 def test_every_change_of_a_tree_is_noticed() -> None:
-    stored = json.loads(plan(MPO, batch=8).to_json())
+    stored = json.loads(known(MPO, batch=8).to_json())
     tree = stored["trees"][stored["whole"]["tree"]]
     tree["steps"][0][0] = tree["steps"][0][1]
     damaged = ContractionPlan.from_dict(stored)
@@ -53,7 +57,7 @@ def test_every_change_of_a_tree_is_noticed() -> None:
 
 
 def test_the_middle_batch_size_is_the_main_one() -> None:
-    planned = plan(MPO, batch=(1, 64, 1024))
+    planned = known(MPO, batch=(1, 64, 1024))
     assert planned.batch == 64
     assert planned.main is planned.variant(64)
     assert planned.main.sizes == {"...": 64}
@@ -63,7 +67,7 @@ def test_the_middle_batch_size_is_the_main_one() -> None:
 
 def test_what_is_minimized() -> None:
     by = {
-        goal: plan(MPO, batch=64, minimize=goal).main.cost for goal in ("time", "flops", "memory")
+        goal: known(MPO, batch=64, minimize=goal).main.cost for goal in ("time", "flops", "memory")
     }
     assert by["flops"].flops == min(held.flops for held in by.values())
     assert by["memory"].peak_bytes == min(held.peak_bytes for held in by.values())
@@ -72,15 +76,15 @@ def test_what_is_minimized() -> None:
 
 
 def test_memory_limit() -> None:
-    lean = plan(MPO, batch=64, minimize="memory").main.cost.peak_bytes
-    assert plan(MPO, batch=64, memory_limit=lean).main.cost.peak_bytes <= lean
+    lean = known(MPO, batch=64, minimize="memory").main.cost.peak_bytes
+    assert known(MPO, batch=64, memory_limit=lean).main.cost.peak_bytes <= lean
     with pytest.raises(NoPlanError, match="at least") as caught:
-        plan(MPO, batch=64, memory_limit=1)
+        known(MPO, batch=64, memory_limit=1)
     least = int(str(caught.value).split("at least ")[1].split(" bytes")[0].replace(",", ""))
     assert least < lean
-    assert plan(MPO, batch=64, memory_limit=least).main.cost.peak_bytes == least
+    assert known(MPO, batch=64, memory_limit=least).main.cost.peak_bytes == least
     with pytest.raises(NoPlanError, match="at least"):
-        plan(MPO, batch=64, memory_limit=least - 1)
+        known(MPO, batch=64, memory_limit=least - 1)
 
 
 def test_unknown_options() -> None:
@@ -104,7 +108,7 @@ def test_a_named_size_is_an_integer() -> None:
 
 
 def test_cost_at_another_batch_size() -> None:
-    planned = plan(MPO, batch=64)
+    planned = known(MPO, batch=64)
     here = cost(MPO, planned, batch=64)
     assert here.chosen["training"].cost is planned.main.cost
     assert here.mode == "training"
@@ -115,7 +119,7 @@ def test_cost_at_another_batch_size() -> None:
 
 
 def test_inference_has_plans_of_its_own() -> None:
-    planned = plan(MPO, batch=64, training=False)
+    planned = known(MPO, batch=64, training=False)
     assert planned.main.mode == "inference"
     assert {variant.mode for variant in planned.variants} == {"inference", "folded"}
     assert planned.of("training") == planned.of("inference")
@@ -123,7 +127,7 @@ def test_inference_has_plans_of_its_own() -> None:
 
 
 def test_description() -> None:
-    text = plan(small.low_rank(64, 48, 8), batch=16, minimize="flops").describe()
+    text = known(small.low_rank(64, 48, 8), batch=16, minimize="flops").describe()
     head, *variants = text.split("\n\n")
     assert head == ("plan of Test()\nleast flops, machine profile builtin-2core, search normal")
     found = "search (flops), sweep forward, sweep backward, sweep along the network"

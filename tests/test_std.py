@@ -234,8 +234,8 @@ def test_classifiers_have_defaults(target: str) -> None:
     ids=name,
 )
 def test_any_width_is_a_cut_of_the_whole(target: str) -> None:
-    whole = architecture("linear", f"{target.split(', inputs')[0]})").module(seed=0)
-    cut = architecture("linear", target).module(seed=1)
+    whole = architecture("linear", f"{target.split(', inputs')[0]})").module(search="fast", seed=0)
+    cut = architecture("linear", target).module(search="fast", seed=1)
     cut.load_state_dict(whole.state_dict())
     x = torch.randn(4, 10)
     expected = whole(nn.functional.pad(x, (0, 2)))[:, :13]
@@ -299,7 +299,7 @@ def test_every_draw_of_a_linear_block_is_as_large_as_a_linear_layer(target: str)
     made = architecture("linear", target)
     (inputs,) = shape_of_inputs(made.network)[0]
     for seed in range(3):
-        module = made.module(seed=seed)
+        module = made.module(search="fast", seed=seed)
         with torch.no_grad():
             weight = module(torch.eye(inputs)) - module(torch.zeros(1, inputs))
             bias = module(torch.zeros(inputs))
@@ -313,7 +313,7 @@ def test_every_draw_of_a_bilinear_block_has_the_same_size() -> None:
     made = architecture("linear", "BilinearTN(12, 10, 8, rank = 4, with_bias = false)")
     for seed in range(3):
         left, right = torch.eye(12).repeat_interleave(10, 0), torch.eye(10).repeat(12, 1)
-        weight = made.module(seed=seed)(left, right)
+        weight = made.module(search="fast", seed=seed)(left, right)
         assert weight.square().sum().item() / 8 == pytest.approx(1 / 3, rel=1e-3)
 
 
@@ -342,7 +342,7 @@ def test_every_draw_of_a_classifier_has_the_same_size_on_unit_vectors(target: st
     sites = math.prod(shape) // 2
     every = torch.tensor(list(itertools.product([[1.0, 0.0], [0.0, 1.0]], repeat=sites)))
     for seed in range(3):
-        scores = made.module(seed=seed)(every.reshape(-1, *shape))
+        scores = made.module(search="fast", seed=seed)(every.reshape(-1, *shape))
         assert scores.square().mean().item() == pytest.approx(1 / 3, rel=1e-3)
 
 

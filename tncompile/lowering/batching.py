@@ -54,7 +54,7 @@ class _Grouping:
         self._network, self._tree, self._fewest = network, tree, fewest
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
-        self._sizes = {index.name: index.size or index.name for index in network.indices}
+        self._sizes = {index.name: str(index.size or index.name) for index in network.indices}
         self._uses = Counter((tensor.source, tensor.conjugate) for tensor in network.tensors)
         self._origin: dict[int, Origin] = {}
         self._batched: set[int] = set()
@@ -89,11 +89,10 @@ class _Grouping:
 
     def _aligned(self, step: Contraction) -> tuple[int, int, Signature]:
         """The two sides in a canonical order, and all that must be equal to run together."""
-        sides = sorted(
-            (step.left, step.right),
-            key=lambda side: (*self._shape(side), self._first[side]),
+        keyed = sorted(
+            (*self._shape(side), self._first[side], side) for side in (step.left, step.right)
         )
-        left, right = sides
+        (*one, _, left), (*other, _, right) = keyed
         number: dict[str, int] = {}
         for leg in (*self._legs[left], *self._legs[right], *step.legs):
             number.setdefault(leg, len(number))
@@ -101,14 +100,14 @@ class _Grouping:
         order = tuple(number[leg] for leg in step.legs)
         pattern = tuple(
             tuple(number[leg] for leg in self._legs[side]) + self._lookups(side, number)
-            for side in sides
+            for side in (left, right)
         )
         picked = self._picked(step.lookups, number)
-        return left, right, (self._shape(left), self._shape(right), pattern, kept, order, picked)
+        return left, right, (*one, *other, pattern, kept, order, picked)
 
     def _shape(self, side: int) -> tuple[str, tuple[str, ...]]:
         """What kind of operand it is, and its sizes in order of legs (names at run time)."""
-        sizes = tuple(f"{self._sizes[leg]}" for leg in self._legs[side])
+        sizes = tuple(self._sizes[leg] for leg in self._legs[side])
         return self._kind(side), sizes
 
     def _kind(self, side: int) -> str:

@@ -120,8 +120,10 @@ class Statements:
         return concat(f"{block.kind} {block.name.text}", parameters, " {")
 
     def part_head(self, part: PartStatement) -> str:
-        """`p[k in 0..n]`, or nothing where comments stand in it."""
-        if self.notation.comments.some(part.name.span.start, part.value.span.start):
+        """`p[k in 0..n]`, or nothing where comments stay in it: those inside its brackets."""
+        comments, end = self.notation.comments, part.name.span.end
+        inside = part.subscripts and comments.some(end, part.value.span.start)
+        if inside and comments.some(*comments.bracket(end)):
             return ""
         return " ".join(lay_out(self._subscripted(part.name, part), width=_UNBOUNDED))
 
