@@ -23,7 +23,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, plan
 from tncompile.planning.dissecting import dissect
-from tncompile.planning.executing import time_steps
+from tncompile.planning.executing import Settled, time_steps
 from tncompile.planning.lock import read_lock
 from tncompile.planning.measuring import disagreeing, random_inputs, threads, time_in_turn
 from tncompile.planning.plans import ContractionPlan
@@ -143,8 +143,21 @@ def test_gradients_are_settled_as_in_a_module() -> None:
     weights = {p.key: torch.randn(p.shape) for p in network.network.parameters}
     inputs = random_inputs(network.network, {"...": 8})
     made, spent = time_steps(network.network, program, weights, inputs, {"...": 8}, training=True)
-    assert made.shape == (8, 4096)
+    given = {network.network.inputs[0].name: inputs[0]}
+    due = interpret(network.network, program, weights, given)
+    assert isinstance(due, torch.Tensor)
+    torch.testing.assert_close(made, due)
     assert sum(one.backward for one in spent) > 0
+
+
+def test_a_gradient_that_is_settled_is_the_same_row_major() -> None:
+    x = torch.randn(3, 4, 5, requires_grad=True)
+    arriving = torch.randn(5, 3, 4).permute(1, 2, 0)
+    made = Settled.apply(x)
+    assert torch.equal(made, x)
+    (gradient,) = torch.autograd.grad(made, x, arriving)
+    assert gradient.is_contiguous()
+    assert torch.equal(gradient, arriving)
 
 
 def _settling(planned: ContractionPlan) -> tuple[ContractionTree, Strategy]:

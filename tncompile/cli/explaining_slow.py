@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tncompile.planning import ContractionPlan
     from tncompile.planning.costing import Mode
     from tncompile.planning.dissecting import Row
+    from tncompile.planning.machine import MachineProfile
     from tncompile.planning.measuring import Timing
 
 Progress = Callable[[int, int], None]
@@ -110,11 +111,11 @@ class _Asked:
     seconds: float
 
     @cached_property
-    def device(self) -> str:
-        """Where it runs: the device of the machine profile."""
+    def profile(self) -> MachineProfile:
+        """The machine profile; its device is where everything runs."""
         from tncompile.planning.machine import find_profile
 
-        return find_profile(self.machine).device
+        return find_profile(self.machine)
 
     def sizes(self, batch: int) -> dict[str, int]:
         """All run-time sizes at a batch size."""
@@ -127,7 +128,6 @@ def _report(asked: _Asked, progress: Progress) -> str:
     """Measure everything, and say it."""
     from tncompile.compiler import lower_network
     from tncompile.planning.dissecting import dissect
-    from tncompile.planning.machine import find_profile
     from tncompile.planning.measuring import machine_text, product_rate, random_inputs
     from tncompile.planning.problem import leading_size
     from tncompile.planning.table import STEPS
@@ -141,13 +141,13 @@ def _report(asked: _Asked, progress: Progress) -> str:
     branches = lower_network(network, asked.plan)
     held = branches.training if mode == "training" else branches.inference
     program = held[asked.plan.of(mode).index(variant)].program
-    profile, device = find_profile(asked.machine), asked.device
+    device = asked.profile.device
     module = asked.architecture.module(device=device, seed=0, plan=asked.plan)
     inputs = random_inputs(network, sizes, device)
     progress(0, 4)
     weights = module.state_dict()
     way = variant.tree, variant.strategy
-    rows = dissect(network, *way, program, weights, inputs, sizes, profile, mode)
+    rows = dissect(network, *way, program, weights, inputs, sizes, asked.profile, mode)
     progress(1, 4)
     rate = product_rate(device=device)
     timings = _measured(asked, module)
@@ -184,7 +184,7 @@ def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
 
     network, mode = asked.architecture.network, asked.mode
     sizes = asked.sizes(asked.batch)
-    device = asked.device
+    device = asked.profile.device
     inputs = random_inputs(network, sizes, device)
     actions = {"module": running(module, inputs, mode)}
     shape = _dense_shape(network, sizes)
@@ -274,7 +274,7 @@ def _totals(
     from tncompile.planning.measuring import SQUARE
     from tncompile.planning.wording import count_text, digits_text, percent_text, seconds_text
 
-    side = SQUARE[asked.device]
+    side = SQUARE[asked.profile.device]
     network, module = asked.architecture.network, timings["module"]
     spread = f"half of {module.readings} readings within {seconds_text(module.low)}"
     yield (
@@ -340,7 +340,6 @@ def _predicted(asked: _Asked, architecture: Architecture) -> float:
     """Seconds at the size and in the mode that are asked for."""
     from tncompile.lowering import lower
     from tncompile.planning.assessing import trace_in
-    from tncompile.planning.machine import find_profile
     from tncompile.planning.problem import leading_size, runtime_sizes
 
     plan = architecture.plan(asked.batch, sizes=asked.named, machine=asked.machine)
@@ -348,8 +347,8 @@ def _predicted(asked: _Asked, architecture: Architecture) -> float:
     leading = leading_size(sizes)
     variant = plan.variant(asked.batch if leading is None else sizes[leading], asked.mode)
     program = lower(architecture.network, variant.tree, variant.strategy, sizes=plan.sizes)
-    profile = find_profile(asked.machine)
-    return trace_in(architecture.network, program, sizes, profile, asked.mode).total.seconds
+    traced = trace_in(architecture.network, program, sizes, asked.profile, asked.mode)
+    return traced.total.seconds
 
 
 EXPLAIN_SLOW = Command(

@@ -201,7 +201,7 @@ def _timed(state: _State, operation: Operation, training: bool) -> tuple[dict[st
     return {name: one.detach() for name, one in made.items()}, Spent(seconds, backward)
 
 
-class _Settled(torch.autograd.Function):
+class Settled(torch.autograd.Function):
     """The value itself; going back, its gradient is made row major."""
 
     @staticmethod
@@ -213,7 +213,7 @@ class _Settled(torch.autograd.Function):
         return gradient.contiguous()
 
 
-_SETTLED: Callable[[Tensor], object] = _Settled.apply
+_SETTLED: Callable[[Tensor], object] = Settled.apply
 
 
 def _keys(operation: Operation) -> tuple[str, ...]:
