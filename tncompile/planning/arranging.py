@@ -251,40 +251,41 @@ class _Arranging:
             columns = orders_of(free[1] - used, (step.right.ways,), step.hints)
             price = self._pricing(step, batch, rows[0], summed[0], columns[0])
             for inner in summed:
-                left = [
-                    (
-                        row,
-                        self._take(step, 0, batch, row, inner),
-                        self._take(step, 0, batch, inner, row),
-                    )
-                    for row in rows
-                ]
-                right = [
-                    (
-                        column,
-                        self._take(step, 1, batch, inner, column),
-                        self._take(step, 1, batch, column, inner),
-                    )
-                    for column in columns
-                ]
-                for row, row_first, row_last in left:
-                    for column, column_last, column_first in right:
-                        for swapped, one, two in (
-                            (False, row_first, column_last),
-                            (True, column_first, row_last),
-                        ):
-                            outer = (column, row) if swapped else (row, column)
-                            order = batch + outer[0] + outer[1]
-                            known = found.get(order)
-                            if known is not None and one.seconds + two.seconds >= known.seconds:
-                                continue  # whatever the product takes
-                            seconds = one.seconds + two.seconds + price(swapped, one, two)
-                            if known is None or seconds < known.seconds:
-                                form = Form(swapped, batch, outer[0], inner, outer[1])
-                                sides = (two.way, one.way) if swapped else (one.way, two.way)
-                                runs = self._runs(order) if known is None else known.runs
-                                found[order] = Have(order, runs, seconds, form, *sides)
+                for swapped, outer, one, two in self._sides(step, batch, rows, inner, columns):
+                    order = batch + outer[0] + outer[1]
+                    known = found.get(order)
+                    taken = one.seconds + two.seconds
+                    if known is not None and taken >= known.seconds:
+                        continue  # whatever the product takes
+                    seconds = taken + price(swapped, one, two)
+                    if known is None or seconds < known.seconds:
+                        form = Form(swapped, batch, outer[0], inner, outer[1])
+                        sides = (two.way, one.way) if swapped else (one.way, two.way)
+                        runs = self._runs(order) if known is None else known.runs
+                        found[order] = Have(order, runs, seconds, form, *sides)
         return found
+
+    def _sides(
+        self,
+        step: Groups,
+        batch: Order,
+        rows: tuple[Order, ...],
+        inner: Order,
+        columns: tuple[Order, ...],
+    ) -> Iterator[tuple[bool, tuple[Order, Order], Taken, Taken]]:
+        """Both sides as matrices, in all orders of rows and columns: either may come first."""
+        left = [
+            (row, self._take(step, 0, batch, row, inner), self._take(step, 0, batch, inner, row))
+            for row in rows
+        ]
+        right = [
+            (one, self._take(step, 1, batch, inner, one), self._take(step, 1, batch, one, inner))
+            for one in columns
+        ]
+        for row, row_first, row_last in left:
+            for column, column_last, column_first in right:
+                yield False, (row, column), row_first, column_last
+                yield True, (column, row), column_first, row_last
 
     def _batches(
         self, step: Groups, free: tuple[frozenset[str], frozenset[str]]
@@ -354,12 +355,12 @@ class _Arranging:
         known = step.taken.get(key)
         if known is not None:
             return known
-        count = self._count((*carried, *rows, *columns))
-        best: Taken | None = None
         due = (*carried, *rows, *columns)
+        count = self._count(due)
+        best: Taken | None = None
         for way in given.ways:
             if best is not None and way.seconds >= best.seconds:
-                continue
+                continue  # whatever it takes to turn it
             turned = as_matrix(way.runs, carried, rows, columns)
             if turned is None:
                 lengths = tuple(self._size[index] for index in due)
