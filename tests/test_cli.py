@@ -504,3 +504,62 @@ def test_a_lock_is_kept_used_and_said_to_be_stale(
     assert run(["cost", "map.tn"]) == 2
     assert "corrupt" in capsys.readouterr().err
     assert run(["cost", "std/linear.tn", "MPO(ins = [2], outs = [2])", "--lock"]) == 2
+
+
+# ── what must not be lost, or is not there ─────────────────────────────────────────────────────
+
+
+def test_a_source_is_not_written_over_by_what_it_becomes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compile", "map.tn", "-o", "./map.tn"]) == 2
+    assert "-o ./map.tn is the file that is compiled" in capsys.readouterr().err
+    assert run(["tune", "map.tn", "--seconds", "1", "--lock", "map.tn"]) == 2
+    assert "--lock map.tn is the file that is tuned" in capsys.readouterr().err
+    assert Path("map.tn").read_text(encoding="utf-8") == MAP
+
+
+@pytest.mark.parametrize("arguments", [["cost", "map.tn"], ["compile", "map.tn"]])
+def test_a_closed_standard_output_is_said(
+    folder: Path,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    code = run(arguments)
+    monkeypatch.undo()
+    assert code == 2
+    assert "cannot write to standard output: it is closed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"version": 99}', "is of version 99, written by a later tncompile"),
+        ("[]", "is corrupt (version 2 is expected); move it away"),
+        (None, "cannot use the lock file map.tnlock: is a directory"),
+    ],
+)
+def test_what_is_no_lock_file_is_said(
+    folder: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = Path("map.tnlock")
+    lock.mkdir() if content is None else lock.write_text(content, encoding="utf-8")
+    assert run(["compile", "map.tn"]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+def test_a_device_is_no_lock_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tune", "map.tn", "--seconds", "1", "--lock", "/dev/full"]) == 2
+    assert "/dev/full is no regular file" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_no_bug(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["explain-slow", "map.tn", "--batch", str(2**45), "--seconds", "1"]
+    assert run(command) == 1
+    assert capsys.readouterr().err.endswith("not enough memory for this batch and these sizes; "
+                                            "try smaller ones\n")  # fmt: skip
+    assert run(["compile", "map.tn", "--batch", str(2**63)]) == 2
+    assert "up to 18 digits" in capsys.readouterr().err

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -259,3 +261,30 @@ def test_training_lowers_the_loss() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"memory_limit": "2G"}, TypeError, "the memory limit is an int, not '2G'"),
+        ({"memory_limit": -5}, ValueError, "a positive number of bytes, not -5"),
+        ({"shard": 3}, TypeError, "shard is a str, not int"),
+        ({"machine": 3}, TypeError, "machine is a str, not int"),
+        ({"seed": "a"}, TypeError, "a seed is an int, not 'a'"),
+        ({"dtype": torch.int64}, TypeError, "real or complex numbers, not torch.int64"),
+        ({"dtype": 3}, TypeError, "3 is not a dtype of torch"),
+    ],
+)
+def test_wrong_options_are_told(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    arch = tncompile.loads('import "std/linear.tn" { LowRank }').instantiate("LowRank(4, 4)")
+    with pytest.raises(error, match=re.escape(message)):
+        arch.module(**options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_told() -> None:
+    arch = tncompile.loads('import "std/linear.tn" { LowRank }').instantiate("LowRank(4, 4)")
+    with pytest.raises(ValueError, match="torch sees no CUDA device"):
+        arch.module(device="cuda")

@@ -286,7 +286,7 @@ WRONG = [
     ("tune layer.tn --threads 99999", "--threads takes up to 1,024"),
     ("tune layer.tn --lock nowhere/a.tnlock", "its folder cannot be written"),
     ("tune layer.tn --lock .", "cannot read the lock file"),
-    ("tune layer.tn --lock layer.tn", "is corrupt"),
+    ("tune layer.tn --lock layer.tn", "is the file that is tuned"),
     ("tune std/linear.tn Monarch --seconds 1", "--lock LOCK says where"),
     ("tune layer.tn --machine nowhere.json", "there is no machine profile"),
     ("compile layer.tn --machine nowhere.json", "there is no machine profile"),

@@ -277,15 +277,18 @@ class Architecture:
         parameter. `batch_invariant` does the same operations in the same order at every batch size.
         With `shard`, a leg, `module.parallel_style(…)` splits it over processes. Unless another
         `machine` is asked for, `"cuda"` predicts for a CUDA `device` and `"builtin"` for others.
-        Raises ValueError for a `plan` of another network, `CompileError` (TN503) where that leg
-        cannot be split.
+        Raises ValueError for a `plan` of another network or a device that is not there,
+        `CompileError` (TN503) where that leg cannot be split.
         """
         from tncompile.emission.loading import instantiate, placed
         from tncompile.planning.machine import builtin_for
+        from tncompile.planning.measuring import require_device
 
         self._require_leg(shard, stacked)
+        where = placed(device).type
+        require_device(where)
         if machine is None:
-            machine = builtin_for(placed(device).type)
+            machine = builtin_for(where)
         planned = self._checked(plan) or self.plan(
             batch,
             minimize,
@@ -385,6 +388,7 @@ class Architecture:
 
         if leg is None:
             return
+        _require_text("shard", leg)
         if stacked:
             raise ValueError("a family that is stacked in one parameter cannot be split")
         try:
@@ -424,9 +428,14 @@ def _options(
     from tncompile.compiler import Options
     from tncompile.planning.problem import batch_sizes, whole
 
+    _require_text("machine", machine)
     named = tuple(
         sorted((name, whole(f"the size of `{name}`", n)) for name, n in (sizes or {}).items())
     )
+    if memory_limit is not None:
+        memory_limit = whole("the memory limit", memory_limit)
+        if memory_limit < 1:
+            raise ValueError(f"the memory limit is a positive number of bytes, not {memory_limit}")
     return Options(batch_sizes(batch), named, minimize, search, memory_limit, machine)
 
 

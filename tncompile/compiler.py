@@ -134,7 +134,9 @@ def plan_from_lock(
     planned = plan_network(network, options, progress)
     if keep:
         write_lock(lock.with_plan(request, network, planned), path)
-    return planned, problems if stored is not None or lock.outdated is not None else ()
+    if stored is None and lock.outdated is None:
+        problems = tuple(lock.unused(request))
+    return planned, problems
 
 
 def lock_request(network: TensorNetwork, options: Options) -> Request:

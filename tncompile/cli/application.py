@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -61,13 +62,34 @@ def run(arguments: Sequence[str]) -> int:
         _let_go()
         return WRONG_USAGE
     except Exception as error:
+        if _out_of_memory(error):
+            say(
+                "error: there is not enough memory for this batch and these sizes; try smaller ones"
+            )
+            return WRONG_PROGRAM
         _own_up(error)
         return OUR_BUG
 
 
+MEMORY_WORDS = (
+    "not enough memory",
+    "can't allocate memory",
+    "out of memory",
+    "Storage size calculation overflowed",
+)
+"""How torch says that a tensor is too large, in exceptions without a type of their own."""
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether Python or torch ran out of memory."""
+    said = isinstance(error, RuntimeError) and any(word in str(error) for word in MEMORY_WORDS)
+    return said or isinstance(error, MemoryError)
+
+
 def _let_go() -> None:
     """Send what standard output still holds nowhere, so that the interpreter's end is quiet."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 
 from tncompile.architecture import STAGES
@@ -62,6 +63,8 @@ def _run(given: Namespace) -> int:
     if given.shard is not None and given.emit != STAGES[-1]:
         raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {given.emit}")
     sizes = batch_sizes(given.batch)
+    if _same_file(given.output, given.file):
+        raise UsageError(f"-o {given.output} is the file that is compiled; name another one")
     machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
     architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
     with waiting("searching for a contraction order") as architecture.progress:
@@ -78,6 +81,13 @@ def _run(given: Namespace) -> int:
         )
     write_file(given.output, text)
     return FINE
+
+
+def _same_file(one: str, other: str) -> bool:
+    """Whether two arguments name one file."""
+    if STANDARD_INPUT in (one, other):
+        return False
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 COMPILE = Command(
@@ -102,8 +112,10 @@ def batch_sizes(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() and len(part) <= 18 for part in parts):
+    if not all(part.isascii() and part.isdecimal() for part in parts):
         raise UsageError(f"--batch takes positive integers separated by commas, not {text!r}")
+    if max(map(len, parts)) > 18:
+        raise UsageError("--batch takes numbers of up to 18 digits")
     sizes = sorted({int(part) for part in parts})
     if sizes[0] < 1:
         raise UsageError(f"--batch takes positive integers separated by commas, not {text!r}")

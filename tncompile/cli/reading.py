@@ -151,7 +151,8 @@ def plan_noted(architecture: Architecture, plan: Callable[[], T]) -> T:
     except LockError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
-        raise UsageError(f"cannot keep the lock file: {reason(error)}") from error
+        named = f" {error.filename}" if isinstance(error.filename, str) else ""
+        raise UsageError(f"cannot use the lock file{named}: {reason(error)}") from error
     kept = " and kept" if architecture.keeps_lock else " (--lock keeps it)"
     for note in architecture.notes:
         say(f"note: {note}; a new one was searched{kept}")

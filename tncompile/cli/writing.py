@@ -31,7 +31,7 @@ def use_utf8() -> None:
 
 def wants_color(stream: TextIO) -> bool:
     """Whether to color what goes to a stream: terminals only, and see https://no-color.org."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def show(text: str) -> None:
@@ -41,10 +41,22 @@ def show(text: str) -> None:
 
 def flush() -> None:
     """Let standard output out. Raises `OutputError` where it takes no more."""
-    _printing(sys.stdout.flush)
+    if _given(sys.stdout):
+        _printing(sys.stdout.flush)
+
+
+def _given(stream: TextIO | None) -> bool:
+    """Whether there is a stream: whoever starts us may have closed it."""
+    return stream is not None
+
+
+def _terminal(stream: TextIO) -> bool:
+    return _given(stream) and stream.isatty()
 
 
 def _printing(act: Callable[[], object]) -> None:
+    if not _given(sys.stdout):
+        raise OutputError("cannot write to standard output: it is closed")
     try:
         act()
     except BrokenPipeError:
@@ -55,14 +67,15 @@ def _printing(act: Callable[[], object]) -> None:
 
 def columns() -> int:
     """The columns that a table may take: 100, more on a wider terminal or where COLUMNS says so."""
-    if not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
+    if not (_terminal(sys.stdout) or os.environ.get("COLUMNS")):
         return 100
     return max(100, shutil.get_terminal_size((100, 24)).columns)
 
 
 def say(text: str) -> None:
     """A remark for the person at the terminal, on standard error."""
-    sys.stderr.write(text + "\n")
+    if _given(sys.stderr):
+        sys.stderr.write(text + "\n")
 
 
 def report(diagnostics: Iterable[Diagnostic]) -> None:

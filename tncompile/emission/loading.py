@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import ModuleType
-from typing import cast
+from typing import SupportsIndex, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,8 @@ def instantiate(
         made = partial(made, batch_invariant=batch_invariant)
     if seed is None:
         return made()
+    if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
+        raise TypeError(f"a seed is an int, not {seed!r}")
     place = placed(device)
     forked = [] if place.type in ("cpu", "meta") else [place]
     with torch.random.fork_rng(devices=forked, device_type=place.type if forked else "cuda"):
@@ -63,11 +65,13 @@ def placed(device: torch.device | str | None) -> torch.device:
 
 def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:
     """The dtype, also by name: `"bfloat16"`, `"torch.complex64"`."""
-    if not isinstance(given, str):
-        return given
-    found = getattr(torch, given.removeprefix("torch."), None)
+    if given is None:
+        return None
+    found = getattr(torch, given.removeprefix("torch."), None) if isinstance(given, str) else given
     if not isinstance(found, torch.dtype):
         raise TypeError(f"{given!r} is not a dtype of torch")
+    if not (found.is_floating_point or found.is_complex):
+        raise TypeError(f"parameters are real or complex numbers, not {found}")
     return found
 
 

@@ -115,6 +115,18 @@ class Lock:
         if damage := next(verify_plan(network, entry.plan), None):
             yield f"the stored plan of `{request.target}` is damaged: {damage}"
 
+    def unused(self, request: Request) -> Iterator[str]:
+        """Which measured plans of the target stay aside: those for another memory limit."""
+        wanted = request.measured().to_dict()
+        for key in self.entries:
+            kept = json.loads(key)
+            limit = kept.get("memory_limit")
+            if kept == {**wanted, "memory_limit": limit} and limit != request.memory_limit:
+                yield (
+                    f"the plan of `{request.target}` tuned with {_limit(limit)} is not used with"
+                    f" {_limit(request.memory_limit)}"
+                )
+
     def with_plan(self, request: Request, network: TensorNetwork, plan: ContractionPlan) -> Lock:
         """The lock with one more plan, or with one replaced; a stale one in its way is gone."""
         entry = Entry(fingerprint(network), plan)
@@ -123,6 +135,11 @@ class Lock:
         if measured is not None and measured.fingerprint != entry.fingerprint:
             del kept[request.measured().key]
         return Lock({**kept, request.key: entry})
+
+
+def _limit(limit: object) -> str:
+    """A memory limit in words."""
+    return "no memory limit" if limit is None else f"a memory limit of {limit:,} bytes"
 
 
 def lock_path(source: str | os.PathLike[str]) -> Path:
@@ -158,6 +175,8 @@ def _without(stored: object, fields: frozenset[str]) -> object:
 def read_lock(path: str | os.PathLike[str]) -> Lock:
     """The lock of a file; an empty one where there is none. `LockError` where it is corrupt."""
     file = Path(path)
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise LockError(f"the lock file {file} is no regular file")
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -167,6 +186,11 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         version = stored.get("version") if isinstance(stored, dict) else None
         if isinstance(version, int) and 1 <= version < VERSION:
             return Lock(outdated=version)
+        if isinstance(version, int) and version > VERSION:
+            raise LockError(
+                f"the lock file {file} is of version {version}, written by a later tncompile;"
+                f" this one reads {VERSION}: move it away to plan anew"
+            )
         if version != VERSION:
             raise ValueError(f"version {VERSION} is expected")
         entries: dict[str, Entry] = {}
@@ -174,9 +198,11 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
             key = json.dumps(one["request"], ensure_ascii=False, separators=(", ", ": "))
             plan = ContractionPlan.from_dict(one["plan"])
             entries[key] = Entry(str(one["fingerprint"]), plan)
+    except LockError:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError) as problem:
         raise LockError(
-            f"the lock file {file} is corrupt ({problem}); delete it to plan anew"
+            f"the lock file {file} is corrupt ({problem}); move it away to plan anew"
         ) from problem
     return Lock(entries)
 
