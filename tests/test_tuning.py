@@ -251,6 +251,21 @@ def test_an_architecture_follows_what_it_measured() -> None:
         assert trial.fastest in trial.tried
         predicted = [one.predicted for one in trial.tried]
         assert predicted == sorted(predicted)
+        chosen = tuning.plan.variant(trial.batch, trial.mode)
+        measured = [(one.way.tree, one.way.strategy) for one in trial.tried]
+        assert (chosen.tree, chosen.strategy) in measured
+
+
+def test_what_is_chosen_at_a_measured_size_was_measured_there() -> None:
+    """Estimates of what was not run do not win against what was, however near."""
+    arch = tncompile.load("std/linear.tn").instantiate("MPO(ins = [4, 6, 4], outs = [6, 4, 4])")
+    tuning = arch.tune((1, 64), training=True, seconds=0.05)
+    for trial in tuning.trials:
+        chosen = tuning.plan.variant(trial.batch, trial.mode)
+        measured = [(one.way.tree, one.way.strategy) for one in trial.tried]
+        assert (chosen.tree, chosen.strategy) in measured
+        if f" at {trial.batch}" in chosen.reason:
+            assert ": measured " in chosen.reason
 
 
 def test_programs_that_disagree_are_our_bug(monkeypatch: pytest.MonkeyPatch) -> None:

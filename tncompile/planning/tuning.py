@@ -23,7 +23,7 @@ from tncompile.planning.measuring import (
     time_in_turn,
 )
 from tncompile.planning.plans import ContractionPlan
-from tncompile.planning.ranges import Price, Range, ranges
+from tncompile.planning.ranges import Range, ranges
 from tncompile.planning.surveying import Field
 from tncompile.planning.wording import way_text
 
@@ -219,6 +219,16 @@ class _Clock:
             return math.inf
         return assessed.seconds * self._correction(way)
 
+    def choosing(self, way: Way, size: int) -> float:
+        """The same for the choice: at sizes that were measured nothing counts that was not."""
+        if size in self.surveyed.goal.wanted and (way.key, size) not in self.measured:
+            return math.inf
+        return self.price(way, size)
+
+    def how(self, way: Way, size: int) -> str:
+        """Where the seconds of `price` come from."""
+        return "measured" if (way.key, size) in self.measured else "estimated"
+
     def _correction(self, way: Way) -> float:
         """How much slower than predicted a way is, or all ways of the mode are, on average."""
         ours = [one for (key, _), one in self.measured.items() if key == way.key]
@@ -241,7 +251,9 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
     for mode in goal.modes:
         if mode in clocks:
             held[mode] = ranges(
-                list(_winners(surveyed, clocks[mode])), frozenset(goal.wanted), clocks[mode].price
+                list(_winners(surveyed, clocks[mode])),
+                frozenset(goal.wanted),
+                clocks[mode].choosing,
             )
         else:
             held[mode] = predicted_ranges(surveyed, mode)
@@ -250,9 +262,9 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
         def predicted(way: Way, size: int) -> float:
             return surveyed.assessor.assess(way, size, mode).seconds
 
-        price: Price = clocks[mode].price if mode in clocks else predicted
-        known = mode in clocks and all(size in goal.wanted for size in one.batches[:1])
-        return explained(surveyed, one, other, price, "measured" if known else "predicted")
+        if mode not in clocks:
+            return explained(surveyed, one, other, predicted)
+        return explained(surveyed, one, other, clocks[mode].price, clocks[mode].how)
 
     main = goal.modes[0]
     straight = [way for way in surveyed.ways[main, goal.middle] if not way.strategy.rows]
