@@ -41,6 +41,14 @@ def test_damaged_json_is_refused(damage: str) -> None:
         ContractionPlan.from_dict(stored)
 
 
+def test_a_negative_bound_is_refused() -> None:
+    stored = json.loads(known(MPO, batch=(1, 64, 1024)).to_json())
+    bounded = [one for one in stored["variants"] if one["up_to"] is not None]
+    bounded[0]["up_to"] = -5
+    with pytest.raises(ValueError, match="are not in order"):
+        ContractionPlan.from_dict(stored)
+
+
 @pytest.mark.parametrize("text", ["", "3", "[]", '{"version": 1, "variants": [1]}', "{" * 5000])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a contraction plan"):

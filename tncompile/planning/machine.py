@@ -242,6 +242,10 @@ def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
         ) from problem
 
 
+KINDS = {Grid: "table of figures", int: "integer", float: "number", str: "text"}
+"""What the figures of a profile are, in words."""
+
+
 def _figure(name: str, kind: type, stored: object) -> Grid | int | float | str:
     """A value of a profile as JSON holds it, checked."""
     if kind is Grid and isinstance(stored, dict):
@@ -251,7 +255,7 @@ def _figure(name: str, kind: type, stored: object) -> Grid | int | float | str:
         return Grid(axes, tuple(float(figure) for figure in stored["figures"]))
     fits = (int, float) if kind is float else kind
     if kind is Grid or isinstance(stored, bool) or not isinstance(stored, fits):
-        raise TypeError(f"`{name}` is no {kind.__name__}")
+        raise TypeError(f"`{name}` is no {KINDS[kind]}")
     assert isinstance(stored, int | float | str)
     return stored
 

@@ -254,7 +254,7 @@ def _read(stored: object) -> ContractionPlan:
         bounds = [end for end in ends if end is not None]
         if not ends or ends[-1] is not None or len(bounds) != len(ends) - 1:
             raise NotStoredError(f"its variants for {mode} do not cover every size")
-        if bounds != sorted(set(bounds)):
+        if bounds != sorted(set(bounds)) or any(bound < 0 for bound in bounds):
             raise NotStoredError(f"its variants for {mode} are not in order")
     return ContractionPlan(
         target=str(stored["target"]),
