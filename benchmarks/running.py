@@ -39,6 +39,7 @@ COMPILED = {"compiled": "default", "compiled with reduce-overhead": "reduce-over
 TUNED = "tncompile, tuned"
 """The emitted module whose plan was chosen by measurement."""
 ROWS_IN_BFLOAT16 = 64
+"""Rows whose error stands for all in bfloat16."""
 CLOSE, FINALISTS = 1.3, 3
 """Versions by hand that go into the rounds: so near to the best of a first look, and so many."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, Namespace
 
 from tncompile.architecture import STAGES
@@ -23,6 +22,7 @@ from tncompile.cli.reading import (
     instantiate,
     memory_limit,
     plan_noted,
+    same_file,
 )
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, write_file
@@ -63,7 +63,7 @@ def _run(given: Namespace) -> int:
     if given.shard is not None and given.emit != STAGES[-1]:
         raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {given.emit}")
     sizes = batch_sizes(given.batch)
-    if _same_file(given.output, given.file):
+    if same_file(given.output, given.file):
         raise UsageError(f"-o {given.output} is the file that is compiled; name another one")
     machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
     architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
@@ -81,13 +81,6 @@ def _run(given: Namespace) -> int:
         )
     write_file(given.output, text)
     return FINE
-
-
-def _same_file(one: str, other: str) -> bool:
-    """Whether two arguments name one file."""
-    if STANDARD_INPUT in (one, other):
-        return False
-    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 COMPILE = Command(

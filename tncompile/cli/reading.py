@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -96,6 +97,13 @@ def lock_beside(name: str) -> Path | None:
 
     own = name != STANDARD_INPUT and locate(name) == Path(name)
     return lock_path(name) if own else None
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether two arguments name one file that is there; standard input is none."""
+    if STANDARD_INPUT in (one, other):
+        return False
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:

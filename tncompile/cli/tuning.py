@@ -25,6 +25,7 @@ from tncompile.cli.reading import (
     lock_beside,
     memory_limit,
     plan_noted,
+    same_file,
 )
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, reason, show
@@ -123,7 +124,7 @@ def _lock(given: str | None, name: str) -> Path:
     path = lock_beside(name) if given is None else Path(given)
     if path is None:
         raise UsageError(f"{name} is no file of your own; --lock LOCK says where to keep the plan")
-    if path.exists() and os.path.exists(name) and os.path.samefile(path, name):
+    if same_file(str(path), name):
         raise UsageError(f"--lock {given} is the file that is tuned; name another one")
     try:
         read_lock(path)

@@ -183,28 +183,31 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         return Lock()
     try:
         stored = json.loads(content.decode("utf-8"))
-        version = stored.get("version") if isinstance(stored, dict) else None
-        if isinstance(version, int) and 1 <= version < VERSION:
-            return Lock(outdated=version)
-        if isinstance(version, int) and version > VERSION:
-            raise LockError(
-                f"the lock file {file} is of version {version}, written by a later tncompile;"
-                f" this one reads {VERSION}: move it away to plan anew"
-            )
-        if version != VERSION:
-            raise ValueError(f"version {VERSION} is expected")
-        entries: dict[str, Entry] = {}
+    except (ValueError, RecursionError) as problem:
+        raise _corrupt(file, problem) from problem
+    version = stored.get("version") if isinstance(stored, dict) else None
+    if isinstance(version, int) and 1 <= version < VERSION:
+        return Lock(outdated=version)
+    if isinstance(version, int) and version > VERSION:
+        raise LockError(
+            f"the lock file {file} is of version {version}, written by a later tncompile;"
+            f" this one reads {VERSION}: move it away to plan anew"
+        )
+    if version != VERSION:
+        raise _corrupt(file, f"version {VERSION} is expected")
+    entries: dict[str, Entry] = {}
+    try:
         for one in stored["plans"]:
             key = json.dumps(one["request"], ensure_ascii=False, separators=(", ", ": "))
             plan = ContractionPlan.from_dict(one["plan"])
             entries[key] = Entry(str(one["fingerprint"]), plan)
-    except LockError:
-        raise
     except (ValueError, KeyError, TypeError, RecursionError) as problem:
-        raise LockError(
-            f"the lock file {file} is corrupt ({problem}); move it away to plan anew"
-        ) from problem
+        raise _corrupt(file, problem) from problem
     return Lock(entries)
+
+
+def _corrupt(file: Path, problem: object) -> LockError:
+    return LockError(f"the lock file {file} is corrupt ({problem}); move it away to plan anew")
 
 
 def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
