@@ -252,6 +252,8 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     assert "no code 'TN499'" in err
+    assert run(["explain", ""]) == 2
+    assert "a code is wanted, like TN101" in capsys.readouterr().err
 
 
 def test_blocks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

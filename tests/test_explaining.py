@@ -88,10 +88,15 @@ def test_examples_are_shown_with_their_names() -> None:
     assert "# instantiate: N(d = 4)" in explain("TN301")
 
 
-@pytest.mark.parametrize(("code", "near"), [("TN403x", "TN403"), ("TN999", "TN900"), ("", "TN")])
+@pytest.mark.parametrize(("code", "near"), [("TN403x", "TN403"), ("TN999", "TN900")])
 def test_an_unknown_code_names_the_closest(code: str, near: str) -> None:
     with pytest.raises(ValueError, match=f"the closest is {near}"):
         explain(code)
+
+
+def test_nothing_is_no_code() -> None:
+    with pytest.raises(ValueError, match="a code is wanted, like TN101"):
+        explain(" ")
 
 
 def test_pages_are_short_lines() -> None:

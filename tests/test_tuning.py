@@ -221,6 +221,9 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
     assert "folded forward pass, batch 64" in text
     assert "predicted    measured" in text
     assert "chosen" in text
+    for block in text.split("\n\n")[1:-1]:
+        rows = [line.split("  ")[0] for line in block.splitlines()]
+        assert len(set(rows)) == len(rows), block
     assert sorted(path.name for path in folder.iterdir()) == ["layer.tn", "layer.tnlock"]
     planned = tuned_plan(folder / "layer.tnlock")
     assert planned.tuned is not None
@@ -229,6 +232,10 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
 
     assert run(["compile", "layer.tn", "--batch", "8"]) == 0
     assert capsys.readouterr().err == ""
+    assert run(["compile", "layer.tn", "--search", "fast", "--machine", "cuda"]) == 0
+    assert "note" not in capsys.readouterr().err  # another device, another plan
+    assert run(["compile", "layer.tn", "--search", "fast"]) == 0
+    assert "--search changes nothing: the lock file has a plan" in capsys.readouterr().err
     arch = tncompile.load("layer.tn").instantiate().locked("layer.tnlock", keep=False)
     assert arch.plan(8) == planned.with_batch(8)
     assert arch.notes == ()

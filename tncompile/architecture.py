@@ -98,6 +98,8 @@ class Architecture:
         self.progress: Progress | None = None
         self.notes: tuple[str, ...] = ()
         """What was noticed about the lock file: why a stored plan was not used."""
+        self.unheeded: tuple[str, ...] = ()
+        """Options that changed nothing, since the lock file has a measured plan: `search`, …"""
 
     def __repr__(self) -> str:
         return f"Architecture({self._resolved.target})"
@@ -337,7 +339,7 @@ class Architecture:
     # ── stages kept ────────────────────────────────────────────────────────────────────────────
 
     def _planned(self, options: Options) -> ContractionPlan:
-        from tncompile.compiler import plan_from_lock, plan_network
+        from tncompile.compiler import plan_from_lock, plan_network, unheeded
 
         tuned = self._tuned.get(_measured_for(options)) if self._tuned else None
         if tuned is not None and options.minimize == "time":
@@ -351,6 +353,7 @@ class Architecture:
                         self.network, options, self._lock, self._keeps_lock, self.progress
                     )
                     self.notes += notes
+                    self.unheeded = unheeded(options, planned)
             self._plans[options] = planned
         return self._plans[options]
 

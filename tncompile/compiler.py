@@ -139,6 +139,19 @@ def plan_from_lock(
     return planned, problems
 
 
+def unheeded(options: Options, planned: ContractionPlan) -> tuple[str, ...]:
+    """Options given for nothing: those of a search, where a measured plan is followed."""
+    if planned.tuned is None:
+        return ()
+    usual = Options()
+    given = {
+        "search": options.search != usual.search,
+        "machine": options.machine != usual.machine
+        and find_profile(options.machine).name != planned.machine,
+    }
+    return tuple(name for name, differs in given.items() if differs)
+
+
 def lock_request(network: TensorNetwork, options: Options) -> Request:
     """What a lock file knows the plan of a network under."""
     profile = find_profile(options.machine)

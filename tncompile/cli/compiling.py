@@ -60,7 +60,8 @@ def _configure(parser: ArgumentParser) -> None:
 def _run(given: Namespace) -> int:
     if given.emit not in STAGES:
         raise UsageError(f"--emit takes {', '.join(STAGES)}, not {given.emit!r}")
-    if given.shard is not None and given.emit != STAGES[-1]:
+    shard = given.shard and given.shard.strip()
+    if shard is not None and given.emit != STAGES[-1]:
         raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {given.emit}")
     sizes = batch_sizes(given.batch)
     if same_file(given.output, given.file):
@@ -76,7 +77,7 @@ def _run(given: Namespace) -> int:
                 search=given.search,
                 memory_limit=limit,
                 machine=machine,
-                shard=given.shard,
+                shard=shard,
             ),
         )
     write_file(given.output, text)

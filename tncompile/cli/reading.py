@@ -129,18 +129,19 @@ def checked_machine(name: str, *, measures: bool = False) -> str:
     return name
 
 
+BYTES = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?(?:e[0-9]{1,2})?) ?([KMGT]?)(?:iB|B)?")
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def memory_limit(text: str | None) -> int | None:
     """The bytes of `--memory-limit`; None where it is not given.
 
-    >>> memory_limit("2G"), memory_limit("1.5 MiB"), memory_limit("4096")
-    (2147483648, 1572864, 4096)
+    >>> memory_limit("2G"), memory_limit("1.5 MiB"), memory_limit("4096"), memory_limit("1e9")
+    (2147483648, 1572864, 4096, 1000000000)
     """
     if text is None:
         return None
-    matched = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGT]?)(?:iB|B)?", text.strip())
+    matched = BYTES.fullmatch(text.strip())
     limit = int(float(matched[1]) * UNITS[matched[2]]) if matched else 0
     if limit < 1:
         raise UsageError(f"--memory-limit takes bytes, like 500M or 2G, not {text!r}")
@@ -164,4 +165,8 @@ def plan_noted(architecture: Architecture, plan: Callable[[], T]) -> T:
     kept = " and kept" if architecture.keeps_lock else " (--lock keeps it)"
     for note in architecture.notes:
         say(f"note: {note}; a new one was searched{kept}")
+    if architecture.unheeded:
+        options = " and ".join(f"--{name}" for name in architecture.unheeded)
+        change = "change" if len(architecture.unheeded) > 1 else "changes"
+        say(f"note: {options} {change} nothing: the lock file has a plan that was measured")
     return made

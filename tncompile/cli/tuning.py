@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, reason, show
 
 if TYPE_CHECKING:
+    from tncompile.planning.assessing import Way
     from tncompile.planning.tuning import Trial, Tuning
 
 LONGEST = 24 * 3600
@@ -155,7 +157,7 @@ def _block(tuning: Tuning, trial: Trial) -> str:
     chosen = tuning.plan.variant(trial.batch, trial.mode)
     at = f", batch {trial.batch:,}" if tuning.plan.sizes else ""
     title = f"{TITLES[trial.mode]}{at}"
-    names = [way_text(one.way.names, one.way.strategy) for one in trial.tried]
+    names = _names([one.way for one in trial.tried])
     other = way_text(chosen.found_by, chosen.strategy)
     width = max(len(title), len(other), *map(len, names))
     lines = [f"{title:<{width}}  {'predicted':>10}  {'measured':>10}"]
@@ -170,6 +172,21 @@ def _block(tuning: Tuning, trial: Trial) -> str:
     if not measured:  # what a neighboring size runs is about as fast, so that both share it
         lines.append(f"{other:<{width}}  {'':>10}  {'':>10}  chosen, as at a neighboring size")
     return "\n".join(lines)
+
+
+def _names(ways: Sequence[Way]) -> list[str]:
+    """What ways are called in a table: those that read alike are told apart by numbers."""
+    from tncompile.planning.wording import way_text
+
+    texts = [way_text(way.names, way.strategy) for way in ways]
+    named = []
+    for k, (text, way) in enumerate(zip(texts, ways, strict=True)):
+        alike = [other for other, held in zip(ways, texts, strict=True) if held == text]
+        if len(alike) > 1:
+            what = "layouts" if all(other.tree == way.tree for other in alike) else "order"
+            text += f", {what} {texts[: k + 1].count(texts[k])}"
+        named.append(text)
+    return named
 
 
 TUNE = Command(

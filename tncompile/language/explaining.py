@@ -29,6 +29,8 @@ def explain(code: str) -> str:
     if wanted.isdigit():
         wanted = f"TN{wanted}"
     known = pages()
+    if not wanted:
+        raise ValueError(f"a code is wanted, like {next(iter(known))}")
     if wanted not in known:
         raise ValueError(f"there is no code {code.strip()!r}; the closest is {_closest(wanted)}")
     return _shown(known[wanted])

@@ -9,7 +9,7 @@ result, the cheapest way to have it in each of a few orders.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tncompile.lowering.assembly import Assembler
@@ -17,14 +17,24 @@ from tncompile.lowering.leaves import Leaves, table_rows
 from tncompile.lowering.strategy import Form, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.holdings import Given, Groups, Have, Runs, Taken, as_matrix, orders_of
+from tncompile.planning.holdings import (
+    LONGEST_PREFIX,
+    Given,
+    Groups,
+    Have,
+    Runs,
+    Taken,
+    Use,
+    as_matrix,
+    orders_of,
+)
 from tncompile.planning.prices import Prices, Product, run_length
 
 BEAM = 6
-"""Orders kept of every intermediate."""
+"""Orders kept of every intermediate: the cheapest, the copies that they ask for included."""
 
-LONGEST_PREFIX = 3
-"""Outer indices of an operand that a product may be batched over."""
+CHEAPEST = 3
+"""Orders kept beside them, whatever the next contraction makes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +101,10 @@ class _Arranging:
             self._given[step.result] = self._contract(step)
         if not self._tree.steps:
             return Arranged((), 0.0)
-        wanted = self._network.output.legs
         last = self._given[self._tree.steps[-1].result]
-        priced = [(way.seconds + self._finished(last, way, wanted), way) for way in last.ways]
+        priced = [
+            (way.seconds + self._finished(way, last.fixed, last.wanting), way) for way in last.ways
+        ]
         seconds, best = min(priced, key=lambda pair: pair[0])
         forms: dict[int, Form | None] = {}
         self._collect(self._tree.steps[-1].result, best, forms)
@@ -112,15 +123,14 @@ class _Arranging:
             if held.left is not None and held.right is not None:
                 waiting += [(step.left, held.left), (step.right, held.right)]
 
-    def _finished(self, given: Given, way: Have, wanted: Order) -> float:
+    def _finished(self, way: Have, fixed: bool, wanting: bool) -> float:
         """The copy of a result whose axes do not stand as the output wants them."""
-        due = tuple(index for index in wanted if index in way.runs)
+        due = tuple(index for index in self._network.output.legs if index in way.runs)
         if due == way.order:
             return 0.0
         lengths = tuple(self._size[index] for index in due)
         run = run_length(lengths, way.order, due)
-        count = math.prod(lengths)
-        return self._copied(count, run, given.fixed, given.wanting)
+        return self._copied(math.prod(lengths), run, fixed, wanting)
 
     def _copied(self, count: int, run: int, fixed: bool, wanting: bool) -> float:
         seconds = self._prices.copy(count, run, fixed=fixed, wanting=wanting)
@@ -142,15 +152,26 @@ class _Arranging:
             self._hints(contraction),
             self._apart(contraction),
         )
-        if not step.summed:
-            ways = self._multiplied(step)
-        else:
-            found = self._products(step)
-            ways = tuple(sorted(found.values(), key=lambda way: way.seconds)[:BEAM])
+        fixed = left.fixed and right.fixed and not contraction.lookups
+        wanting = left.wanting or right.wanting
+        ways = self._products(step) if step.summed else self._multiplied(step)
         if contraction.lookups:
-            ways = tuple(self._picked(way, step, contraction) for way in ways)
-            return Given(ways, False, left.wanting or right.wanting, True)
-        return Given(ways, left.fixed and right.fixed, left.wanting or right.wanting, True)
+            ways = [self._picked(way, step, contraction) for way in ways]
+        return Given(self._kept(contraction, ways, fixed, wanting), fixed, wanting, True)
+
+    def _kept(
+        self, contraction: Contraction, ways: Sequence[Have], fixed: bool, wanting: bool
+    ) -> tuple[Have, ...]:
+        """The ways to have a result that are worth following."""
+        if len(ways) == 1:
+            return tuple(ways)
+        later = self._later(contraction, fixed, wanting)
+        cheapest = sorted(ways, key=lambda way: way.seconds)
+        ready = sorted(cheapest, key=lambda way: way.seconds + later(way))
+        kept: dict[Order, Have] = {}
+        for way in (*ready[:BEAM], *cheapest[:CHEAPEST]):
+            kept.setdefault(way.order, way)
+        return tuple(kept.values())
 
     def _alone_summed(self, given: Given, other: int, kept: frozenset[str]) -> Given:
         """An operand with the indices summed that are its own alone."""
@@ -188,7 +209,7 @@ class _Arranging:
         order = brought + rest
         return Have(order, self._runs(order), seconds, way.form, way.left, way.right)
 
-    def _multiplied(self, step: Groups) -> tuple[Have, ...]:
+    def _multiplied(self, step: Groups) -> list[Have]:
         """Nothing is summed: an elementwise product in the order of the larger operand."""
         left, right = step.left.ways[0], step.right.ways[0]
         if math.prod(n for n, _ in left.runs.values()) < math.prod(
@@ -198,7 +219,7 @@ class _Arranging:
         else:
             large, small = left, right
         order = (*large.order, *(index for index in small.order if index not in large.runs))
-        return (Have(order, self._runs(order), left.seconds + right.seconds, None, left, right),)
+        return [Have(order, self._runs(order), left.seconds + right.seconds, None, left, right)]
 
     def _hints(self, contraction: Contraction) -> tuple[Order, ...]:
         """Orders in which the next contraction would take the result without a copy."""
@@ -232,9 +253,30 @@ class _Arranging:
         legs, kept = frozenset(contraction.legs), frozenset(following.legs)
         return legs - kept, legs & kept
 
+    def _later(
+        self, contraction: Contraction, fixed: bool, wanting: bool
+    ) -> Callable[[Have], float]:
+        """What a way to have the result costs beyond its making: the copy before it is of use."""
+        if contraction.result not in self._partner:
+            return lambda way: self._finished(way, fixed, wanting)
+        following, other = self._partner[contraction.result]
+        theirs, kept = frozenset(self._legs[other]), frozenset(following.legs)
+        legs = frozenset(contraction.legs)
+        free = legs & kept - theirs
+        apart = tuple(group & free for group in self._apart(following)) if self._repeating else ()
+        use = Use(legs & theirs & kept, free, legs & theirs - kept, apart, self._repeating)
+
+        def later(way: Have) -> float:
+            if use.takes(way):
+                return 0.0
+            run = self._size[way.order[-1]]
+            return self._copied(self._count(contraction.legs), run, fixed, wanting)
+
+        return later
+
     # ── forms ──────────────────────────────────────────────────────────────────────────────────
 
-    def _products(self, step: Groups) -> dict[Order, Have]:
+    def _products(self, step: Groups) -> list[Have]:
         """The cheapest product for each order of the result.
 
         Groups are tried in the orders of operands and of the next contraction.
@@ -263,7 +305,7 @@ class _Arranging:
                         sides = (two.way, one.way) if swapped else (one.way, two.way)
                         runs = self._runs(order) if known is None else known.runs
                         found[order] = Have(order, runs, seconds, form, *sides)
-        return found
+        return list(found.values())
 
     def _sides(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -14,6 +14,9 @@ ORDERS = 4
 
 LOOKED_AT = 4
 """… first those in which the cheapest ways have it."""
+
+LONGEST_PREFIX = 3
+"""Outer indices of an operand that a product may be batched over."""
 
 Runs = Mapping[str, tuple[int, int]]
 
@@ -63,6 +66,41 @@ class Groups:
     taken: dict[tuple[int, Order, Order, Order], Taken] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What the next contraction does with the indices of a result."""
+
+    both: frozenset[str]  # shared with the other operand, and kept
+    free: frozenset[str]
+    summed: frozenset[str]
+    apart: tuple[frozenset[str], ...]  # free ones that the contraction after it treats alike
+    repeating: bool
+
+    def takes(self, way: Have) -> bool:
+        """Whether it is a matrix product of the result as it is."""
+        return any(
+            as_matrix(
+                way.runs,
+                *(tuple(index for index in way.order if index in group) for group in groups),
+            )
+            is not None
+            for groups in self._groups(way.order)
+        )
+
+    def _groups(self, order: Order) -> Iterator[tuple[frozenset[str], ...]]:
+        """Batch, rows and summed indices: free ones may be in the batch where nothing else is."""
+        yield self.both, self.free, self.summed
+        if self.both or not self.repeating:
+            return
+        for length in range(1, LONGEST_PREFIX + 1):
+            if not self.free.issuperset(order[:length]):
+                break
+            batch = frozenset(order[:length])
+            yield batch, self.free - batch, self.summed
+        for batch in self.apart:
+            yield batch, self.free - batch, self.summed
+
+
 def orders_of(
     group: frozenset[str], sides: tuple[tuple[Have, ...], ...], hints: tuple[Order, ...]
 ) -> tuple[Order, ...]:
@@ -70,11 +108,10 @@ def orders_of(
     if not group:
         return ((),)
     found: dict[Order, None] = {}
-    for ways in sides:
-        for way in ways[:LOOKED_AT]:
-            found[tuple(index for index in way.order if index in group)] = None
-    for hint in hints:
-        found[tuple(index for index in hint if index in group)] = None
+    best = [way.order for ways in sides for way in ways[:1]]
+    others = [way.order for ways in sides for way in ways[1:LOOKED_AT]]
+    for order in (*best, *hints, *others):
+        found[tuple(index for index in order if index in group)] = None
     return tuple(order for order in found if len(order) == len(group))[:ORDERS]
 
 
