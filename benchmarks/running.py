@@ -63,7 +63,7 @@ class Effort:
 
 
 QUICK = Effort(1.0, tries=1)
-FULL = Effort(2.5, compiled=True, tries=2, rounds=9, tuning=6.0)
+FULL = Effort(4.0, compiled=True, tries=2, rounds=15, tuning=6.0)
 
 
 @dataclass(frozen=True)
