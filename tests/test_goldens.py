@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import tncompile
+from tests.seeds import another_seed
 from tncompile.architecture import STAGES
 
 ROOT = Path(__file__).parents[1]
@@ -69,12 +69,10 @@ for program, stage in CASES:
 
 
 def test_another_hash_seed_gives_the_same_bytes() -> None:
-    held = os.environ.get("PYTHONHASHSEED", "random")
-    environment = {**os.environ, "PYTHONHASHSEED": "17" if held != "17" else "18"}
     done = subprocess.run(
         [sys.executable, "-c", PRINT_ALL],
         cwd=ROOT,
-        env=environment,
+        env=another_seed(),
         capture_output=True,
         text=True,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -76,9 +78,11 @@ def test_every_proposal_can_be_lowered_and_traced(seed: int) -> None:
             assert traced.peak >= traced.held
 
 
-def mpo(batch: int) -> tuple[TensorNetwork, dict[str, int]]:
+def mpo(
+    batch: int, arguments: str = "ins=[8,8,8,8], outs=[8,8,8,8], ranks=8"
+) -> tuple[TensorNetwork, dict[str, int]]:
     spec = tncompile.load("std/linear.tn")
-    return spec.instantiate("MPO(ins=[8,8,8,8], outs=[8,8,8,8], ranks=8)").network, {DOTS: batch}
+    return spec.instantiate(f"MPO({arguments})").network, {DOTS: batch}
 
 
 def best(net: TensorNetwork, sizes: dict[str, int], mode: str) -> TensorProgram:
@@ -109,6 +113,24 @@ def test_halves_of_a_chain_need_no_copy_of_what_the_batch_makes() -> None:
     ]
     assert not batched, program.describe()
     assert any(isinstance(step.operation, Expand) for step in program.steps)
+
+
+def test_a_weight_is_born_in_the_order_in_which_it_is_used() -> None:
+    """Rule 7: not the weight is permuted but the input, though the products before cost more."""
+    net, sizes = mpo(256, "ins=[16,16,16], outs=[16,16,43], ranks=64")
+    program = best(net, sizes, "training")
+    shapes = {
+        step.operation.result: program.values[step.operation.result].shape
+        for step in program.steps
+        if isinstance(step.operation, Copy | MatMul)
+    }
+    counts = {
+        name: math.prod(extent.at(sizes) for extent in shape) for name, shape in shapes.items()
+    }
+    weight = 4096 * 11008
+    assert weight in counts.values()
+    copies = [step.operation.result for step in program.steps if isinstance(step.operation, Copy)]
+    assert all(counts[name] < weight for name in copies), program.describe()
 
 
 def test_parts_of_the_batch_keep_the_peak_low() -> None:

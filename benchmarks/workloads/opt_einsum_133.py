@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from benchmarks.byhand.chunks import by_chunks, rows_in_cache
 from benchmarks.contenders.equations import Equation, equations
@@ -41,10 +42,15 @@ def outer(x: Tensor) -> Tensor:
 
 
 def in_pieces(parameters: Parameters, x: Tensor) -> Tensor:
-    """A few rows at a time against the whole table."""
+    """A few rows at a time against the whole table; going back, their products are made again."""
     (table,) = parameters.values()
     flat = table.reshape(-1, 2)
-    return torch.cat([outer(rows) @ flat for rows in torch.split(x, 64)])
+
+    def piece(rows: Tensor) -> Tensor:
+        return outer(rows) @ flat
+
+    pieces = [checkpoint(piece, rows, use_reentrant=False) for rows in torch.split(x, 64)]
+    return torch.cat(pieces)
 
 
 def halves(held: Sequence[Tensor]) -> Run:
