@@ -221,8 +221,8 @@ def _large_share(case: Case) -> float | None:
 
 
 def _bare(case: Case) -> float | None:
-    bare = case.module.bare_seconds
-    return bare / case.module.seconds if bare else None
+    bare = case.predicted.bare_seconds
+    return bare / case.predicted.seconds if bare else None
 
 
 def compiled(held: Sequence[Case]) -> list[str]:

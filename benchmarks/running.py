@@ -389,10 +389,11 @@ def measured(
 ) -> list[Measurement]:
     """Times in shuffled rounds, then what a round must not disturb: memory and FLOPs."""
     steps = [Step(entrant.name, call) for entrant, call in entrants]
-    bare = "the bare products of tncompile"
-    own = next((e for e, _ in entrants if e.kind is Kind.OURS and not e.compiled), None)
-    if own and batch == 1 and mode is Mode.INFERENCE:
-        steps.append(Step(bare, emitted.bare_products(own.run, tuple(inputs))))
+    bare = {}
+    if batch == 1 and mode is Mode.INFERENCE:
+        own = [e for e, _ in entrants if e.kind is Kind.OURS and not e.compiled and not e.tuned]
+        bare = {e.name: f"the bare products of {e.name}" for e in own}
+        steps += [Step(bare[e.name], emitted.bare_products(e.run, tuple(inputs))) for e in own]
     rate, times, disturbance = quietest(steps, effort)
     made = []
     for entrant, call in entrants:
@@ -415,7 +416,7 @@ def measured(
                 peak_allocated(call) if effort.memory and not entrant.compiled else None,
                 entrant.error,
                 entrant.low,
-                times[bare].median if bare in times and entrant is own else None,
+                times[bare[entrant.name]].median if entrant.name in bare else None,
                 entrant.compiled,
                 entrant.tuned,
                 disturbance,
