@@ -29,9 +29,9 @@ def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
         inside = ((ids >= 0) & (ids < classes)).all()
         torch._assert_async(inside, f"{leg}: ids must be in [0, {classes})")
     elif ids.numel() and not ids.is_meta and not _under_vmap(ids):
-        low, high = ids.aminmax()
+        low, high = (int(end) for end in ids.aminmax())
         if low < 0 or high >= classes:
-            wrong = int(low if low < 0 else high)
+            wrong = low if low < 0 else high
             raise IndexError(f"{leg}: ids must be in [0, {classes}), got {wrong}")
     return ids.long()
 '''
