@@ -29,6 +29,10 @@ WRONG = MAP.replace("tensor W(i, j)", "tensor W(i, k)")
 TWO = MAP + MAP.replace("Map", "Other")
 WARNED = MAP.replace("o: int = 3", "o: int = 3, spare: int = 1")
 
+with_full_device = pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="Linux has a device that is always full"
+)
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -117,7 +121,7 @@ def test_a_file_that_is_missing_does_not_keep_others_back(
     assert command == "fmt" or "2 files checked: 1 error" in err
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@with_full_device
 @pytest.mark.parametrize("arguments", ["compile map.tn", "cost map.tn --json", "--help"])
 def test_standard_output_that_is_full(folder: Path, arguments: str) -> None:
     with open("/dev/full", "w") as full:
@@ -552,7 +556,7 @@ def test_what_is_no_lock_file_is_said(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@with_full_device
 def test_a_device_is_no_lock_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tune", "map.tn", "--seconds", "1", "--lock", "/dev/full"]) == 2
     assert "/dev/full is no regular file" in capsys.readouterr().err
@@ -561,7 +565,7 @@ def test_a_device_is_no_lock_file(folder: Path, capsys: pytest.CaptureFixture[st
 def test_too_little_memory_is_no_bug(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["explain-slow", "map.tn", "--batch", str(2**45), "--seconds", "1"]
     assert run(command) == 1
-    assert capsys.readouterr().err.endswith("not enough memory for this batch and these sizes; "
-                                            "try smaller ones\n")  # fmt: skip
+    due = "not enough memory for this batch and these sizes; try smaller ones\n"
+    assert capsys.readouterr().err.endswith(due)
     assert run(["compile", "map.tn", "--batch", str(2**63)]) == 2
     assert "up to 18 digits" in capsys.readouterr().err

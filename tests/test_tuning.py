@@ -21,12 +21,13 @@ from tncompile.lowering.operations import Settle
 from tncompile.lowering.strategy import Strategy
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning import BUILTIN, plan
+from tncompile.planning import BUILTIN, Variant, plan
 from tncompile.planning.dissecting import dissect
 from tncompile.planning.executing import Settled, time_steps
 from tncompile.planning.lock import read_lock
 from tncompile.planning.measuring import disagreeing, random_inputs, threads, time_in_turn
 from tncompile.planning.plans import ContractionPlan
+from tncompile.planning.tuning import Trial, Tuning
 
 LAYER = """\
 network Layer(ins: int[n] = [4, 6], outs: int[n] = [6, 4], rank: int = 4) {
@@ -246,6 +247,14 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
     assert not json.loads(before)["plans"][0]["request"]["batch"]
 
 
+def chosen_and_measured(tuning: Tuning, trial: Trial) -> Variant:
+    """What runs at a measured size, once it is known to be among what was measured there."""
+    chosen = tuning.plan.variant(trial.batch, trial.mode)
+    measured = [(one.way.tree, one.way.strategy) for one in trial.tried]
+    assert (chosen.tree, chosen.strategy) in measured
+    return chosen
+
+
 def test_an_architecture_follows_what_it_measured() -> None:
     arch = tncompile.loads(LAYER).instantiate()
     tuning = arch.tune((1, 16), seconds=0.01)
@@ -258,9 +267,7 @@ def test_an_architecture_follows_what_it_measured() -> None:
         assert trial.fastest in trial.tried
         predicted = [one.predicted for one in trial.tried]
         assert predicted == sorted(predicted)
-        chosen = tuning.plan.variant(trial.batch, trial.mode)
-        measured = [(one.way.tree, one.way.strategy) for one in trial.tried]
-        assert (chosen.tree, chosen.strategy) in measured
+        chosen_and_measured(tuning, trial)
 
 
 def test_what_is_chosen_at_a_measured_size_was_measured_there() -> None:
@@ -268,9 +275,7 @@ def test_what_is_chosen_at_a_measured_size_was_measured_there() -> None:
     arch = tncompile.load("std/linear.tn").instantiate("MPO(ins = [4, 6, 4], outs = [6, 4, 4])")
     tuning = arch.tune((1, 64), training=True, seconds=0.05)
     for trial in tuning.trials:
-        chosen = tuning.plan.variant(trial.batch, trial.mode)
-        measured = [(one.way.tree, one.way.strategy) for one in trial.tried]
-        assert (chosen.tree, chosen.strategy) in measured
+        chosen = chosen_and_measured(tuning, trial)
         if f" at {trial.batch}" in chosen.reason:
             assert ": measured " in chosen.reason
 

@@ -127,7 +127,7 @@ def _lock(given: str | None, name: str) -> Path:
     if path is None:
         raise UsageError(f"{name} is no file of your own; --lock LOCK says where to keep the plan")
     if same_file(str(path), name):
-        raise UsageError(f"--lock {given} is the file that is tuned; name another one")
+        raise UsageError(f"--lock {path} is the file that is tuned; name another one")
     try:
         read_lock(path)
     except LockError as error:

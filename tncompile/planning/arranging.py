@@ -18,7 +18,6 @@ from tncompile.lowering.strategy import Form, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.holdings import (
-    LONGEST_PREFIX,
     Given,
     Groups,
     Have,
@@ -27,6 +26,7 @@ from tncompile.planning.holdings import (
     Use,
     as_matrix,
     orders_of,
+    prefixes,
 )
 from tncompile.planning.prices import Prices, Product, run_length
 
@@ -339,10 +339,7 @@ class _Arranging:
         for side, given in enumerate((step.left, step.right)):
             seen: set[Order] = set()
             for way in given.ways:
-                for length in range(1, LONGEST_PREFIX + 1):
-                    prefix = way.order[:length]
-                    if len(prefix) < length or not free[side].issuperset(prefix):
-                        break
+                for prefix in prefixes(way.order, free[side]):
                     if prefix not in seen:
                         seen.add(prefix)
                         yield prefix

@@ -16,7 +16,7 @@ LOOKED_AT = 4
 """… first those in which the cheapest ways have it."""
 
 LONGEST_PREFIX = 3
-"""Outer indices of an operand that a product may be batched over."""
+"""So many outer indices a product may be batched over."""
 
 Runs = Mapping[str, tuple[int, int]]
 
@@ -92,13 +92,16 @@ class Use:
         yield self.both, self.free, self.summed
         if self.both or not self.repeating:
             return
-        for length in range(1, LONGEST_PREFIX + 1):
-            if not self.free.issuperset(order[:length]):
-                break
-            batch = frozenset(order[:length])
+        for batch in (*map(frozenset, prefixes(order, self.free)), *self.apart):
             yield batch, self.free - batch, self.summed
-        for batch in self.apart:
-            yield batch, self.free - batch, self.summed
+
+
+def prefixes(order: Order, free: frozenset[str]) -> Iterator[Order]:
+    """Outer indices of an operand, all free, that a product may be batched over."""
+    for length in range(1, min(LONGEST_PREFIX, len(order)) + 1):
+        if order[length - 1] not in free:
+            return
+        yield order[:length]
 
 
 def orders_of(
