@@ -1,4 +1,4 @@
-"""Fixtures for all tests: goldens, the acceptance programs, one thread a process."""
+"""Fixtures for all tests: goldens, one thread a process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared" / "programs"
 
 torch.set_num_threads(1)
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,11 +47,3 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 def root() -> Path:
     """The folder of the repository."""
     return ROOT
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of acceptance programs beside the repository; tests skip where it is missing."""
-    if not SHARED.is_dir():
-        pytest.skip("no ../shared/programs beside the repository")
-    return SHARED

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from tests.acceptance import ACCEPTANCE
 from tncompile.language.parsing.lexing import Token, tokenize
 from tncompile.language.parsing.tables import load_tables
 from tncompile.language.source import SourceFile
 
-SHARED = Path(__file__).parents[2] / "shared" / "programs"
 SAMPLE = Path(__file__).with_name("sample.tn")
 
 
 def good_texts() -> list[str]:
     """The texts of the acceptance programs, and a sample of the rest of the language."""
-    paths = [SAMPLE, *sorted(SHARED.glob("good/*.tn"))]
+    paths = [SAMPLE, *sorted(ACCEPTANCE.glob("good/*.tn"))]
     return [path.read_text(encoding="utf-8") for path in paths]
 
 

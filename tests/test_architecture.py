@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance import ACCEPTANCE
 from tncompile.language.diagnostics import Code
 
 PACKAGE = Path(__file__).parents[1] / "tncompile"
@@ -151,8 +152,8 @@ NOT_A_PROGRAM = {Code.INTERNAL, Code.NO_PLAN, Code.CANNOT_SPLIT}
 """Codes that no file can show by itself: our own bugs, a limit or a leg that only a call names."""
 
 
-def test_every_code_has_a_wrong_program(shared: Path) -> None:
-    folders = (shared / "bad", Path(__file__).parent / "programs" / "bad")
+def test_every_code_has_a_wrong_program() -> None:
+    folders = (ACCEPTANCE / "bad", Path(__file__).parent / "programs" / "bad")
     shown = {path.name[:5] for folder in folders for path in folder.glob("TN*.tn")}
     wanted = {str(code) for code in Code if code not in LATER | NOT_A_PROGRAM}
     assert wanted <= shown, f"no program shows {sorted(wanted - shown)}"

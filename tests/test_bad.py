@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance import ACCEPTANCE
 from tncompile.language.diagnostics import CompileError, Diagnostic
 from tncompile.language.linking import link
 from tncompile.language.rendering import render
@@ -14,8 +15,7 @@ from tncompile.language.resolving import resolve
 from tncompile.language.source import SourceFile
 
 OWN = Path(__file__).parent / "programs" / "bad"
-SHARED = Path(__file__).parents[2] / "shared" / "programs" / "bad"
-PROGRAMS = [*sorted(SHARED.glob("*.tn")), *sorted(OWN.glob("*.tn"))]
+PROGRAMS = [*sorted(ACCEPTANCE.glob("bad/*.tn")), *sorted(OWN.glob("*.tn"))]
 
 
 def header(text: str) -> dict[str, str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.acceptance import ACCEPTANCE
+from tests.acceptance.reference import cases
 from tncompile.language.linking import link
 from tncompile.language.resolving import resolve
 from tncompile.language.source import SourceFile
 from tncompile.network.building import build
 from tncompile.network.model import TensorNetwork
 
-SHARED = Path(__file__).parents[2] / "shared" / "programs" / "good"
+GOOD = ACCEPTANCE / "good"
 OWN = Path(__file__).parent / "programs" / "good"
 
 
@@ -23,21 +24,12 @@ def network(path: Path, target: str, arguments: dict[str, Any] | None = None) ->
     return build(resolve(link(source, folder=path.parent), target, arguments or {}))
 
 
-def cases() -> list[tuple[str, dict[str, Any]]]:
-    found: list[tuple[str, dict[str, Any]]] = []
-    for path in sorted(SHARED.glob("*.json")):
-        held = json.loads(path.read_text(encoding="utf-8"))
-        for k, case in enumerate(held if isinstance(held, list) else [held]):
-            found.append((f"{path.stem}[{k}]", case))
-    return found
-
-
-CASES = cases()
+CASES = cases(GOOD)
 
 
 @pytest.mark.parametrize("case", [case for _, case in CASES], ids=[name for name, _ in CASES])
 def test_acceptance_programs_have_their_parameters(case: dict[str, Any]) -> None:
-    held = network(SHARED / case["file"], case["block"], case["arguments"])
+    held = network(GOOD / case["file"], case["block"], case["arguments"])
     assert {p.key: list(p.shape) for p in held.parameters} == case["parameters"]
     assert [p.key for p in held.parameters if p.frozen] == case.get("frozen", [])
     assert [x.name for x in held.inputs] == [x["name"] for x in case["inputs"]]
@@ -94,6 +86,6 @@ def test_a_network_is_json_and_back() -> None:
 
 
 def test_slices_along_two_axes() -> None:
-    held = network(SHARED / "peps_classifier.tn", "PEPS(rows = 2, cols = 2)")
+    held = network(GOOD / "peps_classifier.tn", "PEPS(rows = 2, cols = 2)")
     assert [t.name for t in held.tensors[:4]] == ["x@0,0", "x@0,1", "x@1,0", "x@1,1"]
     assert [p.key for p in held.parameters] == ["S.0.0", "S.0.1", "S.1.0", "S.1.1", "Top"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,34 +11,22 @@ import torch
 from torch import Tensor
 
 import tncompile
+from tests.acceptance import ACCEPTANCE
+from tests.acceptance.reference import cases, random_tensors, reference
 
-SHARED = Path(__file__).parents[2] / "shared" / "programs"
-
-
-def _reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference", SHARED / "reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reference"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = _reference()
-CASES: list[tuple[str, dict[str, Any]]] = reference.cases(SHARED / "good")
+CASES: list[tuple[str, dict[str, Any]]] = cases(ACCEPTANCE / "good")
 
 
 def architecture(case: dict[str, Any]) -> tncompile.Architecture:
     """What a case instantiates."""
-    return tncompile.load(SHARED / "good" / case["file"]).instantiate(
+    return tncompile.load(ACCEPTANCE / "good" / case["file"]).instantiate(
         case["block"], **case["arguments"]
     )
 
 
 def compare(module: torch.nn.Module, case: dict[str, Any], seed: int) -> None:
     """Output and gradients of the module equal the reference to 1e-10, relative to the largest."""
-    parameters, inputs = reference.random_tensors(case, seed)
+    parameters, inputs = random_tensors(case, seed)
     frozen = set(case.get("frozen", ()))
     module.load_state_dict(parameters)
     leaves = {
@@ -56,7 +42,7 @@ def compare(module: torch.nn.Module, case: dict[str, Any], seed: int) -> None:
     fresh = {
         key: value.clone().requires_grad_(key not in frozen) for key, value in parameters.items()
     }
-    due = reference.reference(case, fresh, leaves)
+    due = reference(case, fresh, leaves)
     again = [*(fresh[key] for key in held), *(x for x in leaves.values() if x.requires_grad)]
     due_gradients = torch.autograd.grad((due * weights).sum(), again, allow_unused=True)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from tests.limits import processor_seconds
 from tncompile.language.spelling import closest
 
 
@@ -31,6 +30,5 @@ def test_closest(name: str, candidates: list[str], meant: str | None) -> None:
 
 
 def test_many_long_names_are_no_trouble() -> None:
-    started = time.perf_counter()
-    assert closest("a" * 500, ["b" * 500] * 10_000) is None
-    assert time.perf_counter() - started < 5
+    with processor_seconds(5):
+        assert closest("a" * 500, ["b" * 500] * 10_000) is None
