@@ -10,9 +10,10 @@ import pytest
 
 import tncompile
 from tests import small_networks as small
+from tncompile.files import lock_path
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import plan
-from tncompile.planning.lock import Lock, Request, fingerprint, lock_path, read_lock, write_lock
+from tncompile.planning.lock import Lock, Request, fingerprint, read_lock, write_lock
 
 NETWORK = small.mpo([4, 4], [4, 4], 3)
 REQUEST = Request("Test()", (64,), {}, "time", True, "normal", None, "builtin-2core")

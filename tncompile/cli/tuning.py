@@ -23,8 +23,8 @@ from tncompile.cli.costing import positive
 from tncompile.cli.reading import (
     checked_machine,
     instantiate,
-    lock_beside,
     memory_limit,
+    own_lock,
     plan_noted,
     same_file,
 )
@@ -123,7 +123,7 @@ def _lock(given: str | None, name: str) -> Path:
     """The lock file to write, once it is known that it can be read and written."""
     from tncompile.planning.lock import LockError, read_lock
 
-    path = lock_beside(name) if given is None else Path(given)
+    path = own_lock(name) if given is None else Path(given)
     if path is None:
         raise UsageError(f"{name} is no file of your own; --lock LOCK says where to keep the plan")
     if same_file(str(path), name):

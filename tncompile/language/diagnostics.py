@@ -101,7 +101,7 @@ def reported(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 class CompileError(Exception):
     """The program has mistakes; `diagnostics` are those of the stage that failed, in order.
 
-    `str(error)` is the full rendering, without color.
+    `str(error)` is the full rendering, without color. Notebooks show that instead of a traceback.
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
@@ -112,6 +112,24 @@ class CompileError(Exception):
         from tncompile.language.rendering import render
 
         return render(self.diagnostics)
+
+    def __repr__(self) -> str:
+        first, *others = self.diagnostics
+        more = f" and {len(others)} more" if others else ""
+        return f"CompileError({str(first.code)!r}, {first.message!r}{more})"
+
+    def __reduce__(self) -> tuple[type[CompileError], tuple[tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics,)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints: the message, and no frame of the compiler before it."""
+        from tncompile.language.rendering import render
+
+        return render(self.diagnostics, color=True).splitlines()
+
+
+CompileError.__module__ = "tncompile"
+"""So that a traceback ends with the name it is caught by, and then with the message."""
 
 
 class InternalError(Exception):
