@@ -22,10 +22,17 @@ from tncompile.lowering.strategy import Strategy
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, Variant, plan
+from tncompile.planning.dense import Twin, dense_twin
 from tncompile.planning.dissecting import dissect
 from tncompile.planning.executing import Settled, time_steps
 from tncompile.planning.lock import read_lock
-from tncompile.planning.measuring import disagreeing, random_inputs, threads, time_in_turn
+from tncompile.planning.measuring import (
+    dense_layer,
+    disagreeing,
+    random_inputs,
+    threads,
+    time_in_turn,
+)
 from tncompile.planning.plans import ContractionPlan
 from tncompile.planning.tuning import Trial, Tuning
 
@@ -377,7 +384,19 @@ def test_explain_slow(folder: Path, capsys: pytest.CaptureFixture[str], training
 def test_explain_slow_without_a_dense_equivalent(capsys: pytest.CaptureFixture[str]) -> None:
     target = "MPSClassifier(sites = 6, rank = 3, classes = 4)"
     assert run(["explain-slow", "std/classifier.tn", target, "--seconds", "0.01"]) == 0
-    assert "has no dense equivalent" in capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
+    assert "no dense layer to compare it with: a dense map of the 6 slices of `x`" in text
+
+
+def test_explain_slow_of_a_bilinear_block(capsys: pytest.CaptureFixture[str]) -> None:
+    target = "BilinearTN(12, 20, 6, rank = 3)"
+    assert run(["explain-slow", "std/linear.tn", target, "--seconds", "0.01"]) == 0
+    assert "dense nn.Bilinear" in capsys.readouterr().out
+    twin = dense_twin(tncompile.load("std/linear.tn").instantiate(target).network, {"...": 4})
+    assert isinstance(twin, Twin)
+    with torch.profiler.profile() as seen:
+        dense_layer(twin, "inference")()
+    assert "aten::bilinear" in {event.name for event in seen.events()}
 
 
 def test_changes_keep_what_goes_in_and_out() -> None:

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, assert_never, cast
 
 import torch
 from torch import Tensor, nn
 
 from tncompile.network.model import DOTS, Input, TensorNetwork
 from tncompile.planning.costing import Mode
+from tncompile.planning.dense import Twin
 from tncompile.planning.machine import CPU, CUDA
 from tncompile.planning.tracing import passed_on
 
@@ -296,13 +297,20 @@ def product_rate(budget: float = 0.5, device: str = CPU) -> float:
     return 2 * side**3 / timing.seconds
 
 
-def dense_layer(
-    given: int, made: int, bias: bool, samples: int, mode: Mode, *, ids: bool, device: str = CPU
-) -> Action:
-    """A run of the dense layer of torch with as many inputs and outputs."""
-    if ids:
-        table = nn.Embedding(given, made, device=device)
-        return running(table, (torch.randint(given, (samples,), device=device),), mode)
-    layer = nn.Linear(given, made, bias=bias, device=device)
-    features = torch.randn(samples, given, device=device, requires_grad=True)
-    return running(layer, (features,), mode)
+def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
+    """A run of the layer of torch that a network is like."""
+    samples, made = twin.samples, twin.made
+    match twin.kind:
+        case "nn.Embedding":
+            (rows,) = twin.given
+            ids = torch.randint(rows, (samples,), device=device)
+            return running(nn.Embedding(rows, made, device=device), (ids,), mode)
+        case "nn.Linear" | "nn.Bilinear":
+            layer = getattr(nn, twin.kind.removeprefix("nn."))
+            given = tuple(
+                torch.randn(samples, features, device=device, requires_grad=True)
+                for features in twin.given
+            )
+            return running(layer(*twin.given, made, bias=twin.bias, device=device), given, mode)
+        case _:
+            assert_never(twin.kind)
