@@ -225,12 +225,15 @@ class Architecture:
         memory_limit: int | None = None,
         machine: str = "builtin",
         seconds: float = 60.0,
+        anyway: bool = False,
     ) -> Tuning:
         """Measure the most promising plans on this machine; plans for time follow it from then on.
 
         Forward passes are measured, folded ones too, with `training` training steps as well, for
         about `seconds` in all, on the device of the profile `machine`. An architecture that is
-        `locked(…)` keeps the result in the file. Raises ValueError where there is no such device.
+        `locked()` keeps the result in the file. Where something else ran on the machine the result
+        says that it was `busy`, and is neither followed nor kept unless that is wanted `anyway`.
+        Raises ValueError where there is no such device.
         """
         from tncompile.compiler import keep_tuned, tune_network
 
@@ -239,6 +242,8 @@ class Architecture:
             tuning = tune_network(
                 self.network, options, training=training, seconds=seconds, progress=self.progress
             )
+        if tuning.busy and not anyway:
+            return tuning
         if self._lock is not None and self._keeps_lock:
             keep_tuned(self.network, options, tuning.plan, self._lock)
         self._tuned[_measured_for(options)] = tuning.plan

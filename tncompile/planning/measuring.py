@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, Protocol, assert_never, cast
 
 import torch
@@ -41,12 +41,22 @@ SQUARE = {CPU: 1024, CUDA: 4096}
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of one run: the median of some readings, and their quartiles."""
+    """Seconds of one run: the median of some readings, and their quartiles.
+
+    `share` is the part of that time in which a processor worked for us: less than 1 where others
+    took it away.
+    """
 
     seconds: float
     low: float
     high: float
     readings: int
+    share: float = 1.0
+
+    @property
+    def spread(self) -> float:
+        """How far the quartiles lie apart, as a share of the median."""
+        return (self.high - self.low) / self.seconds if self.seconds else 0.0
 
 
 def time_in_turn(
@@ -66,6 +76,7 @@ def time_in_turn(
     _settle_allocator()
     repeats = [_repeats(action) for action in actions]
     readings: list[list[float]] = [[] for _ in actions]
+    worked = [0.0 for _ in actions]
     order = list(range(len(actions)))
     shuffled = random.Random(0)
     collecting, start = gc.isenabled(), perf_counter()
@@ -79,27 +90,30 @@ def time_in_turn(
                 order = [k for k in order if min(readings[k]) <= hopeless * least]
             shuffled.shuffle(order)
             for k in order:
-                readings[k].append(_read(actions[k], repeats[k]))
+                took, ours = _read(actions[k], repeats[k])
+                readings[k].append(took)
+                worked[k] += ours
             if report is not None:
                 report()
     finally:
         if collecting:
             gc.enable()
-    return tuple(_timing(found) for found in readings)
+    return tuple(_timing(found, ours) for found, ours in zip(readings, worked, strict=True))
 
 
 def _repeats(action: Action) -> int:
     """How often an action runs for one reading; warms it up as well."""
     action()
-    return max(1, math.ceil(SHORTEST / max(_read(action, 1), 1e-7)))
+    return max(1, math.ceil(SHORTEST / max(_read(action, 1)[0], 1e-7)))
 
 
-def _read(action: Action, repeats: int) -> float:
-    start = perf_counter()
+def _read(action: Action, repeats: int) -> tuple[float, float]:
+    """Seconds of one run, and those of them in which a processor worked for this thread."""
+    start, before = perf_counter(), thread_time()
     for _ in range(repeats):
         action()
     settle()
-    return (perf_counter() - start) / repeats
+    return (perf_counter() - start) / repeats, (thread_time() - before) / repeats
 
 
 def settle() -> None:
@@ -109,9 +123,12 @@ def settle() -> None:
         cuda.synchronize()
 
 
-def _timing(readings: list[float]) -> Timing:
+def _timing(readings: list[float], worked: float) -> Timing:
     low, _, high = quantiles(readings, n=4)
-    return Timing(median(readings), low, high, len(readings))
+    cuda: Any = torch.cuda  # this function of it has no types
+    waits = cuda.is_initialized()  # for a device, which is no sign of others
+    share = 1.0 if waits else min(1.0, worked / (sum(readings) or 1.0))
+    return Timing(median(readings), low, high, len(readings), share)
 
 
 def _settle_allocator() -> None:
