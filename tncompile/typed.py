@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     class FoldedModule(nn.Module):
         """What `fold()` returns: for inference, with buffers and without parameters."""
 
-        batch_invariant: bool
-
         def __getattr__(self, name: str) -> Any:
             """A buffer."""
 
