@@ -67,10 +67,14 @@ class Blocks(Mapping[str, Block]):
             return "no blocks"
         rows = [("block", "takes", "")]
         for block in self._held.values():
-            rows.append((block.name, _takes(block), _summary(block)))
+            rows.append((_cut(block.name, NAMED), _cut(_takes(block), TAKEN), _summary(block)))
         names, takes = (max(len(row[k]) for row in rows) for k in (0, 1))
-        lines = [f"{name:<{names}}  {given:<{takes}}  {doc}".rstrip() for name, given, doc in rows]
-        lines.insert(1, "─" * min(WIDTH, max(map(len, lines))))
+        said = WIDTH - names - takes - 4
+        lines = [
+            f"{name:<{names}}  {given:<{takes}}  {_cut(doc, said)}".rstrip()
+            for name, given, doc in rows
+        ]
+        lines.insert(1, "─" * max(map(len, lines)))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -78,18 +82,17 @@ class Blocks(Mapping[str, Block]):
 
 
 WIDTH = 100
-TAKEN, SAID = 44, 60
-"""Characters of the parameters and of the docstring of a block that a table shows."""
+NAMED, TAKEN = 30, 36
+"""Characters of the name and of the parameters of a block that a table shows."""
 
 
 def _takes(block: Block) -> str:
     """The parameters on one line, `=` behind those with a default."""
-    names = [each.name + ("" if each.default is None else "=") for each in block.parameters]
-    return _cut(", ".join(names), TAKEN)
+    return ", ".join(each.name + ("" if each.default is None else "=") for each in block.parameters)
 
 
 def _summary(block: Block) -> str:
-    return _cut((block.doc or "").strip().partition("\n")[0], SAID)
+    return (block.doc or "").strip().partition("\n")[0]
 
 
 def _cut(text: str, most: int) -> str:
