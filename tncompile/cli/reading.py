@@ -83,9 +83,12 @@ def instantiate_of(
     report(spec.warnings)
     architecture = spec.instantiate(target or "")
     report(architecture.warnings)
-    if lock and own_lock(name) is None:
-        raise UsageError(f"--lock needs a file of your own, and {name} is none")
-    return architecture.locked() if lock else architecture
+    beside = own_lock(name)  # as it was written, for messages
+    if beside is None:
+        if lock:
+            raise UsageError(f"--lock needs a file of your own, and {name} is none")
+        return architecture
+    return architecture.locked(beside, keep=lock) if lock or beside.exists() else architecture
 
 
 def own_lock(name: str) -> Path | None:

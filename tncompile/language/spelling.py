@@ -49,9 +49,9 @@ def one_of(what: str, held: object, choices: Sequence[str]) -> None:
 
     >>> one_of("search", "norml", ("fast", "normal"))
     Traceback (most recent call last):
-    ValueError: search is fast or normal, not 'norml'; did you mean 'normal'?
+    ValueError: search is one of fast, normal, not 'norml'; did you mean 'normal'?
     """
-    known = f"{', '.join(choices[:-1])} or {choices[-1]}"
+    known = f"one of {', '.join(choices)}"
     if not isinstance(held, str):
         raise TypeError(f"{what} is {known}, not {held!r}")
     if held not in choices:
