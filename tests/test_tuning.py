@@ -504,6 +504,24 @@ def test_explain_slow(folder: Path, capsys: pytest.CaptureFixture[str], training
     assert max(map(len, text.splitlines())) <= 110
 
 
+def test_explain_slow_says_that_a_machine_is_busy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tncompile.planning import measuring
+
+    shares = [0.5]
+
+    def measured(actions: list[object], *given: object, **named: object) -> tuple[Timing, ...]:
+        return tuple(readings(1e-3, 0.02, share=shares[0]) for _ in actions)
+
+    monkeypatch.setattr(measuring, "time_in_turn", measured)
+    assert run(["explain-slow", "layer.tn", "--seconds", "0.01"]) == 0
+    assert "The machine was busy: others took 50 % of the proc" in capsys.readouterr().out
+    shares[0] = 1.0
+    assert run(["explain-slow", "layer.tn", "--seconds", "0.01"]) == 0
+    assert "busy" not in capsys.readouterr().out
+
+
 def test_explain_slow_without_a_dense_equivalent(capsys: pytest.CaptureFixture[str]) -> None:
     target = "MPSClassifier(sites = 6, rank = 3, classes = 4)"
     assert run(["explain-slow", "std/classifier.tn", target, "--seconds", "0.01"]) == 0

@@ -248,7 +248,7 @@ def _totals(
 ) -> Iterator[str]:
     """The module beside its steps, the dense layer and a large product."""
     from tncompile.planning.dense import dense_twin
-    from tncompile.planning.measuring import SQUARE
+    from tncompile.planning.measuring import SQUARE, disturbance
     from tncompile.planning.wording import count_text, digits_text, percent_text, seconds_text
 
     side = SQUARE[asked.profile.device]
@@ -258,6 +258,8 @@ def _totals(
         f"{'the module':<24}{seconds_text(module.seconds):>10}   {spread} to"
         f" {seconds_text(module.high)}"
     )
+    if (why := disturbance(module.share, module.spread)) is not None:
+        yield f"The machine was busy: {why}; these times say little."
     yield f"{'its operations alone':<24}{seconds_text(sum(row.seconds for row in rows)):>10}"
     dense = timings.get("dense")
     twin = dense_twin(network, asked.sizes(asked.batch))

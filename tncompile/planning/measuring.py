@@ -26,6 +26,7 @@ from tncompile.planning.costing import Mode
 from tncompile.planning.dense import Twin
 from tncompile.planning.machine import CPU, CUDA
 from tncompile.planning.tracing import passed_on
+from tncompile.planning.wording import percent_text
 
 Action = Callable[[], object]
 
@@ -34,6 +35,12 @@ SHORTEST = 2e-4
 
 FEWEST, MOST = 5, 60
 """Readings of one action."""
+
+UNSTEADY = 0.25
+"""Readings whose quartiles lie further apart, as a share of the median, decide nothing, …"""
+
+HELD_UP = 0.9
+"""… nor do those in which a processor worked for us for less than this part."""
 
 SQUARE = {CPU: 1024, CUDA: 4096}
 """Rows of the square product that others are held against, by device."""
@@ -57,6 +64,19 @@ class Timing:
     def spread(self) -> float:
         """How far the quartiles lie apart, as a share of the median."""
         return (self.high - self.low) / self.seconds if self.seconds else 0.0
+
+
+def disturbance(share: float, spread: float = 0.0) -> str | None:
+    """Why times say little, where something else ran on the machine; None where nothing did.
+
+    `share` and `spread` are those of a `Timing`. With more threads than processors they wait for
+    each other, which is nobody else's work.
+    """
+    if share < HELD_UP and thread_total() <= cores():
+        return f"others took {percent_text(1 - share)} of the processor's time"
+    if spread > UNSTEADY:
+        return f"half of the readings of one program lie {percent_text(spread)} apart"
+    return None
 
 
 def time_in_turn(

@@ -17,13 +17,12 @@ from tncompile.planning.costing import Mode
 from tncompile.planning.crossing import CLEARLY
 from tncompile.planning.measuring import (
     Timing,
-    cores,
     disagreeing,
+    disturbance,
     folded,
     machine_text,
     random_inputs,
     running,
-    thread_total,
     time_in_turn,
 )
 from tncompile.planning.plans import ContractionPlan
@@ -48,12 +47,6 @@ HOPELESS = 1.1
 
 ALIKE = 1.02
 """Times this near each other count as equal, where only one of them was measured or none."""
-
-UNSTEADY = 0.25
-"""Quartiles of the fastest that lie further apart, as a share of its median, decide nothing, …"""
-
-HELD_UP = 0.9
-"""… nor do times in which a processor worked for us for less than this part."""
 
 Build = Callable[[TensorProgram], "nn.Module"]
 """A module that runs one program in every mode; all have equal parameters."""
@@ -91,12 +84,7 @@ class Trial:
     def doubtful(self) -> str | None:
         """Why the times say little, where something else ran on the machine."""
         share = fmean(one.timing.share for one in self.tried)
-        if share < HELD_UP and thread_total() <= cores():
-            return f"others took {percent_text(1 - share)} of the processor's time"
-        spread = self.fastest.timing.spread
-        if spread > UNSTEADY:
-            return f"half of the readings of one program lie {percent_text(spread)} apart"
-        return None
+        return disturbance(share, self.fastest.timing.spread)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
