@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
+from traceback import extract_tb
 from typing import Literal
 
 from tncompile.language.source import Span
+
+PACKAGE = Path(__file__).parents[1]
+"""Frames in here say nothing about a spec."""
 
 
 class Code(StrEnum):
@@ -122,10 +127,16 @@ class CompileError(Exception):
         return type(self), (self.diagnostics,)
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython prints: the message, and no frame of the compiler before it."""
+        """What IPython prints: the message, then the line that called, and no frame of ours."""
         from tncompile.language.rendering import render
 
-        return render(self.diagnostics, color=True).splitlines()
+        lines = render(self.diagnostics, color=True).splitlines()
+        frames = extract_tb(self.__traceback__)
+        outside = [not Path(frame.filename).is_relative_to(PACKAGE) for frame in frames]
+        entered = outside.index(False) if False in outside else len(frames)
+        if entered and (caller := frames[entered - 1]).line:
+            lines += ["", f"called in line {caller.lineno}: {caller.line}"]
+        return lines
 
 
 CompileError.__module__ = "tncompile"
