@@ -106,6 +106,8 @@ def test_blocks_are_found_by_name() -> None:
     made = SPEC["Layer"].instantiate(d=8)
     assert made.network == SPEC.instantiate("Layer", d=8).network
     assert SPEC["Small"].instantiate().network.inputs[0].axes[-1].length == 2
+    odd = tncompile.loads(TEXT.replace("ranks", "self"))  # a fine name of the language
+    assert odd["Layer"].instantiate(self=3).network.parameters[0].shape == (4, 3)
     with pytest.raises(KeyError, match="did you mean 'Layer'"):
         SPEC["Leyer"]
     with pytest.raises(KeyError, match="there are Layer, Small"):

@@ -24,7 +24,7 @@ class Block:
     doc: str | None
     _make: Callable[..., Architecture] = field(compare=False)
 
-    def instantiate(self, **arguments: object) -> Architecture:
+    def instantiate(self, /, **arguments: object) -> Architecture:
         """The block with its arguments, as `Spec.instantiate` makes it."""
         return self._make(self.name, **arguments)
 
