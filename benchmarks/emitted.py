@@ -60,7 +60,7 @@ def architecture(network: Network) -> Any:
 def tuned_architecture(network: Network, batch: int, seconds: float) -> Any:
     """The same, its plan for a batch size chosen by so many seconds of measuring."""
     held = architecture.__wrapped__(network)
-    held.tune(batch, training=True, seconds=seconds)
+    held.tune(batch, training=True, seconds=seconds, anyway=True)
     return held
 
 

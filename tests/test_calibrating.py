@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from tncompile.cli.application import run
 from tncompile.planning import BUILTIN, calibrating
 from tncompile.planning.calibrating import fit, measure, summary
-from tncompile.planning.machine import find_profile, read_profile
+from tncompile.planning.machine import MachineProfile, find_profile, read_profile
 from tncompile.planning.measuring import machine_text
 from tncompile.planning.probe import Key, Probe
 from tncompile.planning.probes import SIZES, Sizes, batch_count, probes, small_count
@@ -110,6 +111,19 @@ def test_the_profile_goes_where_it_is_wanted(
     assert not (measured / "cache").exists()
     assert run(["calibrate", "-o", "-"]) == 0
     assert '"version"' in capsys.readouterr().out
+
+
+def test_a_busy_machine_is_said(
+    measured: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def held_up(progress: object, device: str) -> MachineProfile:
+        time.sleep(0.2)  # as a process whose processor others have
+        return BUILTIN
+
+    monkeypatch.setattr(calibrating, "calibrate", held_up)
+    assert run(["calibrate"]) == 0
+    assert "note: the machine was busy (others took " in capsys.readouterr().err
+    assert find_profile("measured") == BUILTIN
 
 
 def test_places_that_take_no_file(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+import torch
 
 import tncompile
 from tests import small_networks as small
@@ -17,6 +18,7 @@ from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning import BUILTIN, ContractionPlan, Cost, cost, plan
 from tncompile.planning.costing import Crossing, Figures
 from tncompile.planning.crossing import CLEARLY
+from tncompile.planning.dense import Twin, dense_parameters, dense_run, dense_twin
 from tncompile.planning.table import bytes_text, count_text, seconds_text
 from tncompile.planning.tracing import trace
 
@@ -212,7 +214,7 @@ def test_the_dense_layer_is_predicted_as_such() -> None:
     due = BUILTIN.product_seconds(1, 64, 512, 256, right_transposed=True)
     due += BUILTIN.forward_start + BUILTIN.call
     assert forward.dense_seconds == pytest.approx(due)
-    assert training.dense_flops == 2 * (forward.dense_flops or 0)
+    assert training.dense_flops == 3 * (forward.dense_flops or 0)  # it goes back to the input, too
     assert due < (training.dense_seconds or 0) < 4 * due
     assert "dense layer, like nn.Linear" in held.table()
 
@@ -242,8 +244,14 @@ def test_ids_are_looked_up() -> None:
 def test_what_is_missing_has_a_reason() -> None:
     held = made_cost(small.mps(40, 2, 5, 3))
     assert set(held.reasons) == {"materialize dense", "dense layer"}
-    due = "Not compared: materialize dense and dense layer; a dense weight of 3.30 T numbers is"
-    assert due in " ".join(str(held).split())
+    text = " ".join(str(held).split())
+    assert "Not compared: materialize dense; a dense weight of 3.30 T numbers is more than" in text
+    assert "Not compared: dense layer; a dense map of the 40 slices of `x` would be multi" in text
+    large = made_cost(small.low_rank(2**18, 2**17, 2), 1, search="fast")
+    text = " ".join(str(large).split())
+    assert (
+        "Not compared: materialize dense and dense layer; a dense weight of 34.4 G numbers" in text
+    )
     assert "out of reach" not in str(held)
 
 
@@ -294,8 +302,9 @@ def test_figures_of_no_input_are_those_of_the_tensor() -> None:
     )
     held = made_cost(network)
     assert held.inference.dense_parameters == 24
-    assert held.inference.dense_flops == 0
+    assert held.inference.dense_flops is None
     assert "materialize dense" not in held.alternatives
+    assert held.reasons == {"dense layer": "the block has no input"}
 
 
 def test_numbers_as_text() -> None:
@@ -310,3 +319,88 @@ def test_numbers_as_text() -> None:
 
 def test_figures_keep_their_order() -> None:
     assert list(Figures.__dataclass_fields__) == FIGURES
+
+
+# ── the layer of torch that a block is like ─────────────────────────────────────────────────────
+
+BILINEAR = tncompile.load("std/linear.tn").instantiate("BilinearTN(12, 20, 6, rank = 3)")
+
+TWINS = {
+    "MPO": (small.mpo([4, 4], [3, 5], 2), "nn.Linear"),
+    "BilinearTN": (BILINEAR.network, "nn.Bilinear"),
+    "one slice": (
+        small.make_network(
+            {DOTS: None, "p": 5, "o": 3},
+            {},
+            {"A": ["p", "o"]},
+            [DOTS, "o"],
+            slices={"x": [[DOTS, "p"]]},
+        ),
+        "nn.Linear",
+    ),
+    "slices": (small.mps(4, 2, 3, 3), "the 4 slices of `x`"),
+    "norm": (small.norm(4, 2), "has no input"),
+    "logarithm": (
+        tncompile.loads(
+            "network L() {\n  index i = 4, o = 3\n  input x(..., i)\n  tensor A(i, o)\n"
+            "  output y(..., o) log\n}\n"
+        )
+        .instantiate()
+        .network,
+        "logarithm",
+    ),
+    "three inputs": (
+        tncompile.from_einsum("bi,bj,bk,ijko->bo", *[(None, 2)] * 3, (2, 2, 2, 3), inputs=3),
+        "no layer of 3 inputs",
+    ),
+    "batches apart": (
+        tncompile.from_einsum("ai,bj,ijo->abo", (None, 2), (None, 3), (2, 3, 4), inputs=2),
+        "different leading axes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_one_function_says_which_layer_of_torch_a_block_is_like(name: str) -> None:
+    held, due = TWINS[name]
+    network = held if isinstance(held, TensorNetwork) else held.network
+    sizes = {index.name: 8 for index in network.indices if index.size is None}
+    twin = dense_twin(network, sizes)
+    found = cost(network, plan(network, batch=8, search="fast"), batch=8, mode="inference")
+    if isinstance(twin, Twin):
+        assert twin.kind == due == found.dense_layer
+        assert f"dense layer, like {due}" in found.table()
+        assert found.inference.dense_flops == twin.flops(training=False)
+        assert "dense layer" not in found.reasons
+    else:
+        assert due in twin == found.reasons["dense layer"]
+        assert found.dense_layer is None
+        assert found.inference.dense_flops is None
+        assert "dense layer, like" not in found.table()
+        assert "Not compared:" in found.table()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_operations_of_a_bilinear_layer_are_those_that_torch_runs(training: bool) -> None:
+    twin = dense_twin(BILINEAR.network, {"...": 64})
+    assert isinstance(twin, Twin)
+    layer = torch.nn.Bilinear(12, 20, 6)
+    assert sum(p.numel() for p in layer.parameters()) == dense_parameters(BILINEAR.network)
+    first = torch.randn(64, 12, requires_grad=training)
+    second = torch.randn(64, 20, requires_grad=training)
+    with torch.profiler.profile(record_shapes=True) as seen, torch.set_grad_enabled(training):
+        made = layer(first, second)
+        if training:
+            made.sum().backward()
+    counted = 0
+    for event in seen.events():
+        if event.name == "aten::bmm":
+            (batch, rows, inner), (_, _, columns) = event.input_shapes
+            counted += 2 * batch * rows * inner * columns
+        elif event.name == "aten::mul":
+            one, other = (shape or [1] for shape in event.input_shapes)
+            counted += math.prod(torch.broadcast_shapes(one, other))
+    assert twin.flops(training=training) == counted
+    run = dense_run(BILINEAR.network, {"...": 64}, BUILTIN, training=training)
+    assert run is not None
+    assert run.seconds > 6 * (4 if training else 2) * BUILTIN.call  # the outputs are made in turn

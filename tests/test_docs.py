@@ -19,6 +19,7 @@ PAGES = (
     "docs/design.md",
     "docs/language.md",
     "docs/modules.md",
+    "docs/python.md",
     "docs/sharding.md",
     "CONTRIBUTING.md",
     "examples/digits/README.md",
@@ -31,14 +32,45 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_python_of_the_readme_runs(tmp_path: Path) -> None:
-    script = "\n".join(blocks("README.md", "python"))
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
+    script = "\n".join(blocks(page, "python"))
     for k, text in enumerate(blocks("README.md", "tn")):
         (tmp_path / ("linear.tn" if k == 0 else f"block{k}.tn")).write_text(text, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_python_of_the_pages_is_typed(tmp_path: Path) -> None:
+    """`mypy --strict` has nothing to say of what we show, and something of what is wrong."""
+    for name, page in (("readme", "README.md"), ("python", "docs/python.md")):
+        script = "\n".join(blocks(page, "python"))
+        (tmp_path / f"{name}.py").write_text(script, encoding="utf-8")
+    (tmp_path / "wrong.py").write_text(
+        "import tncompile\n"
+        "arch = tncompile.load('linear.tn').instantiate()\n"
+        "arch.plan(minimize='tme')\n"
+        "arch.plan(batch=['1'])\n"
+        "arch.describe('torhc')\n"
+        "arch.module().batch_invariant.nothing\n"
+        "reveal_type(arch.module().fold())\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), "."],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    said = [line.split(": ", 1) for line in done.stdout.splitlines() if ".py:" in line]
+    assert {place.split(":")[0] for place, _ in said} == {"wrong.py"}, done.stdout + done.stderr
+    lines = [place.split(":")[1] for place, message in said if message.startswith("error")]
+    assert lines == ["3", "4", "5", "6"], done.stdout
+    assert 'Revealed type is "tncompile.typed.FoldedModule"' in done.stdout
 
 
 def hold(page: str, language: str, text: str, update: bool) -> None:

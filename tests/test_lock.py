@@ -10,9 +10,10 @@ import pytest
 
 import tncompile
 from tests import small_networks as small
+from tncompile.files import lock_path
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import plan
-from tncompile.planning.lock import Lock, Request, fingerprint, lock_path, read_lock, write_lock
+from tncompile.planning.lock import Lock, Request, fingerprint, read_lock, write_lock
 
 NETWORK = small.mpo([4, 4], [4, 4], 3)
 REQUEST = Request("Test()", (64,), {}, "time", True, "normal", None, "builtin-2core")
@@ -180,7 +181,7 @@ def test_a_plan_of_another_network_is_refused() -> None:
 def test_a_plan_tuned_for_another_memory_limit_is_said(tmp_path: Path) -> None:
     path = tmp_path / "n.tnlock"
     arch = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4))
-    arch.locked(path).tune(8, memory_limit=10**9, seconds=0.2)
+    arch.locked(path).tune(8, memory_limit=10**9, seconds=0.2, anyway=True)
     other = arch.locked(path, keep=False)
     other.plan(8)
     (note,) = other.notes
@@ -189,3 +190,82 @@ def test_a_plan_tuned_for_another_memory_limit_is_said(tmp_path: Path) -> None:
     same = arch.locked(path, keep=False)
     same.plan(8, memory_limit=10**9)
     assert same.notes == ()
+
+
+# ── the lock beside a file, in Python ───────────────────────────────────────────────────────────
+
+LAYER = (
+    "network N(d: int = 4, r: int = 2) {\n  index i = d, o = d\n  bond b = r\n"
+    "  input x(..., i)\n  tensor A(i, b)\n  tensor B(b, o)\n  output y(..., o)\n}\n"
+)
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    """A file of its own, whose lock has a measured plan that nothing but a lock could give."""
+    file = tmp_path / "layer.tn"
+    file.write_text(LAYER)
+    network = tncompile.load(file).instantiate().network
+    measured = replace(plan(network, batch=32, search="fast"), tuned="a machine of its own")
+    write_lock(Lock().with_plan(REQUEST_OF_LAYER.measured(), network, measured), lock_path(file))
+    return file
+
+
+REQUEST_OF_LAYER = replace(REQUEST, target="N")
+
+
+def test_python_follows_the_lock_beside_a_file(layer: Path) -> None:
+    before = lock_path(layer).read_bytes()
+    arch = tncompile.load(layer).instantiate("N")
+    assert arch.plan(8).tuned == "a machine of its own"
+    header = " ".join(arch.source(batch=8).partition("import")[0].replace("#", "").split())
+    assert header.endswith("measured on a machine of its own.")
+    assert type(arch.module()).__name__ == "N"
+    assert arch.notes == ()
+    assert not arch.keeps_lock
+    alone = arch.unlocked()
+    assert alone.plan(8).tuned is None
+    assert alone.locked().plan(8).tuned == "a machine of its own"
+    assert arch.locked(layer.with_name("other.tnlock"), keep=False).plan(8).tuned is None
+    assert lock_path(layer).read_bytes() == before
+    assert sorted(path.name for path in layer.parent.iterdir()) == ["layer.tn", "layer.tnlock"]
+
+
+def test_a_lock_that_appears_later_is_used(layer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = lock_path(layer).read_bytes()
+    lock_path(layer).unlink()
+    monkeypatch.chdir(layer.parent)
+    arch = tncompile.load("layer.tn").instantiate()
+    assert arch.lock is None
+    lock_path(layer).write_bytes(held)
+    monkeypatch.chdir("/")
+    assert arch.plan(8).tuned == "a machine of its own"
+
+
+def test_python_says_that_the_lock_beside_a_file_is_stale(layer: Path) -> None:
+    layer.write_text(LAYER.replace("r: int = 2", "r: int = 3"))
+    arch = tncompile.load(layer).instantiate()
+    assert arch.plan(8).tuned is None
+    assert "the stored plan of `N` is stale: the network has changed since" in arch.notes
+
+
+def test_a_corrupt_lock_beside_a_file_is_one_clear_error(layer: Path) -> None:
+    lock_path(layer).write_text("nonsense")
+    arch = tncompile.load(layer).instantiate()
+    with pytest.raises(ValueError, match=r"layer\.tnlock is corrupt") as caught:
+        arch.module()
+    assert "\n" not in str(caught.value)
+    assert arch.unlocked().plan(search="fast").tuned is None
+
+
+def test_texts_and_the_library_have_no_lock_beside_them(
+    layer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(layer.parent)
+    (layer.parent / "linear.tnlock").write_text("nonsense")
+    texts = tncompile.loads(LAYER, root=layer.parent, name="layer.tn").instantiate()
+    library = tncompile.load("std/linear.tn").instantiate("LowRank", in_features=3, out_features=2)
+    for arch in (texts, library, tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4))):
+        assert arch.lock is None
+        with pytest.raises(ValueError, match="name its path"):
+            arch.locked()

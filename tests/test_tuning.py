@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -22,10 +24,18 @@ from tncompile.lowering.strategy import Strategy
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, Variant, plan
+from tncompile.planning.dense import Twin, dense_twin
 from tncompile.planning.dissecting import dissect
 from tncompile.planning.executing import Settled, time_steps
 from tncompile.planning.lock import read_lock
-from tncompile.planning.measuring import disagreeing, random_inputs, threads, time_in_turn
+from tncompile.planning.measuring import (
+    Timing,
+    dense_layer,
+    disagreeing,
+    random_inputs,
+    threads,
+    time_in_turn,
+)
 from tncompile.planning.plans import ContractionPlan
 from tncompile.planning.tuning import Trial, Tuning
 
@@ -46,6 +56,24 @@ def one_thread() -> Iterator[None]:
     """Tests run beside each other."""
     with threads(1):
         yield
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readings are those of a machine on which nothing else runs, whatever runs on this one."""
+    from tncompile.planning import tuning
+
+    def steady(*given: Any, **named: Any) -> tuple[Timing, ...]:
+        found = time_in_turn(*given, **named)
+        return tuple(readings(one.seconds, 0.01, one.readings) for one in found)
+
+    monkeypatch.setattr(tuning, "time_in_turn", steady)
+
+
+def readings(seconds: float, spread: float, count: int = 9, share: float = 1.0) -> Timing:
+    """What some readings around a median come to."""
+    half = seconds * spread / 2
+    return Timing(seconds, seconds - half, seconds + half, count, share)
 
 
 @pytest.fixture
@@ -220,7 +248,7 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
     text = capsys.readouterr().out
     assert "training step, batch 1 " in text
     assert "folded forward pass, batch 64" in text
-    assert "predicted    measured" in text
+    assert "predicted    measured  spread" in text
     assert "chosen" in text
     for block in text.split("\n\n")[1:-1]:
         rows = [line.split("  ")[0] for line in block.splitlines()]
@@ -237,9 +265,14 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
     assert "note" not in capsys.readouterr().err  # another device, another plan
     assert run(["compile", "layer.tn", "--search", "fast"]) == 0
     assert "--search changes nothing: the lock file has a plan" in capsys.readouterr().err
-    arch = tncompile.load("layer.tn").instantiate().locked("layer.tnlock", keep=False)
+    arch = tncompile.load("layer.tn").instantiate()  # as the command line: without any option
     assert arch.plan(8) == planned.with_batch(8)
     assert arch.notes == ()
+    assert arch.lock == folder / "layer.tnlock"
+    assert "layer.tnlock" in repr(arch)
+    assert f"measured on {planned.tuned}" in " ".join(arch.source().replace("#", "").split())
+    assert arch.unlocked().plan(8).tuned is None
+    assert arch.unlocked().lock is None
     assert arch.plan(8, minimize="memory") != planned.with_batch(8)
     before = (folder / "layer.tnlock").read_bytes()
     assert run(["compile", "layer.tn", "--lock"]) == 0
@@ -278,6 +311,103 @@ def test_what_is_chosen_at_a_measured_size_was_measured_there() -> None:
         chosen = chosen_and_measured(tuning, trial)
         if f" at {trial.batch}" in chosen.reason:
             assert ": measured " in chosen.reason
+
+
+# ── on a busy machine ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("spread", [0.0, 0.02, 0.2])
+def test_what_measured_worse_is_never_chosen(
+    monkeypatch: pytest.MonkeyPatch, spread: float, seed: int
+) -> None:
+    """Whichever program is fastest at a size, however many sizes there are."""
+    from tncompile.planning import tuning
+
+    drawn = Random(seed)
+
+    def made_up(actions: list[object], budget: float, **named: object) -> tuple[Timing, ...]:
+        return tuple(readings(drawn.uniform(1.0, 1.3), spread) for _ in actions)
+
+    monkeypatch.setattr(tuning, "time_in_turn", made_up)
+    monkeypatch.setattr(tuning, "disagreeing", lambda *given: None)
+    arch = tncompile.loads(LAYER).instantiate()
+    result = arch.tune([1, 2, 5, 20, 100, 300], search="fast", training=True)
+    assert len(result.trials) == 18
+    assert result.busy is None
+    for trial in result.trials:
+        chosen, best = result.chosen(trial).timing.seconds, trial.fastest.timing
+        assert chosen <= min(best.high, 1.05 * best.seconds)
+        if not spread:
+            assert chosen == best.seconds
+    rows = [line for line in repr(result).splitlines() if "  chosen" in line]
+    assert len(rows) == 18
+    stored = result.to_dict()["trials"]
+    assert isinstance(stored, list)
+    for trial, one in zip(result.trials, stored, strict=True):
+        assert [row["spread"] for row in one["tried"]] == pytest.approx([spread] * len(trial.tried))
+        assert sum(row["chosen"] for row in one["tried"]) == 1
+
+
+BUSY = {
+    "others took 40 % of the processor's time": readings(1e-3, 0.02, share=0.6),
+    "half of the readings of one program lie 60 % apart": readings(1e-3, 0.6),
+}
+
+
+@pytest.mark.parametrize("why", BUSY)
+def test_a_busy_machine_is_said_and_nothing_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], why: str
+) -> None:
+    from tncompile.planning import tuning
+
+    rounds: list[int] = []
+
+    def disturbed(actions: list[object], budget: float, **named: object) -> tuple[Timing, ...]:
+        rounds.append(len(actions))
+        return tuple(BUSY[why] for _ in actions)
+
+    monkeypatch.setattr(tuning, "time_in_turn", disturbed)
+    assert run(["tune", "layer.tn", "--search", "fast"]) == 0
+    shown = capsys.readouterr()
+    assert f"the machine was busy: {why}" in shown.out
+    assert "kept in" not in shown.out
+    assert f"nothing is kept: the machine was busy ({why})" in shown.err
+    assert [path.name for path in folder.iterdir()] == ["layer.tn"]
+    assert len(rounds) == 4  # inference and folded, each measured once more
+
+    arch = tncompile.load("layer.tn").instantiate().locked()
+    assert arch.tune(search="fast").busy == why
+    assert arch.plan(search="fast").tuned is None
+    assert arch.tune(search="fast", anyway=True).busy == why
+    assert arch.plan(search="fast").tuned is not None
+
+    assert run(["tune", "layer.tn", "--search", "fast", "--anyway", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["busy"] == why
+    assert "kept in layer.tnlock" in shown.err
+    assert (folder / "layer.tnlock").exists()
+
+
+def test_what_was_held_up_once_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tncompile.planning import tuning
+
+    shares = iter([0.5, 1.0, 1.0])
+
+    def measured(actions: list[object], budget: float, **named: object) -> tuple[Timing, ...]:
+        share = next(shares)
+        return tuple(readings(1e-3, 0.02, share=share) for _ in actions)
+
+    monkeypatch.setattr(tuning, "time_in_turn", measured)
+    assert tncompile.loads(LAYER).instantiate().tune(search="fast").busy is None
+    assert next(shares, None) is None
+
+
+def test_time_that_others_take_is_noticed() -> None:
+    """Whoever sleeps has no processor, as somebody whose processor others have."""
+    slept, worked = time_in_turn([lambda: time.sleep(0.01), lambda: sum(range(20_000))], 0.05)
+    assert slept.share < 0.5
+    assert worked.share > slept.share
 
 
 def test_programs_that_disagree_are_our_bug(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,10 +504,40 @@ def test_explain_slow(folder: Path, capsys: pytest.CaptureFixture[str], training
     assert max(map(len, text.splitlines())) <= 110
 
 
+def test_explain_slow_says_that_a_machine_is_busy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tncompile.planning import measuring
+
+    shares = [0.5]
+
+    def measured(actions: list[object], *given: object, **named: object) -> tuple[Timing, ...]:
+        return tuple(readings(1e-3, 0.02, share=shares[0]) for _ in actions)
+
+    monkeypatch.setattr(measuring, "time_in_turn", measured)
+    assert run(["explain-slow", "layer.tn", "--seconds", "0.01"]) == 0
+    assert "The machine was busy: others took 50 % of the proc" in capsys.readouterr().out
+    shares[0] = 1.0
+    assert run(["explain-slow", "layer.tn", "--seconds", "0.01"]) == 0
+    assert "busy" not in capsys.readouterr().out
+
+
 def test_explain_slow_without_a_dense_equivalent(capsys: pytest.CaptureFixture[str]) -> None:
     target = "MPSClassifier(sites = 6, rank = 3, classes = 4)"
     assert run(["explain-slow", "std/classifier.tn", target, "--seconds", "0.01"]) == 0
-    assert "has no dense equivalent" in capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
+    assert "no dense layer to compare it with: a dense map of the 6 slices of `x`" in text
+
+
+def test_explain_slow_of_a_bilinear_block(capsys: pytest.CaptureFixture[str]) -> None:
+    target = "BilinearTN(12, 20, 6, rank = 3)"
+    assert run(["explain-slow", "std/linear.tn", target, "--seconds", "0.01"]) == 0
+    assert "dense nn.Bilinear" in capsys.readouterr().out
+    twin = dense_twin(tncompile.load("std/linear.tn").instantiate(target).network, {"...": 4})
+    assert isinstance(twin, Twin)
+    with torch.profiler.profile() as seen:
+        dense_layer(twin, "inference")()
+    assert "aten::bilinear" in {event.name for event in seen.events()}
 
 
 def test_changes_keep_what_goes_in_and_out() -> None:

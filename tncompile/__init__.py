@@ -5,7 +5,8 @@
 >>> layer = spec.instantiate("MPO", ins=[4, 8], outs=[8, 4], ranks=8).module()
 """
 
-from tncompile.architecture import Architecture, Block, Spec, from_einsum, load, loads
+from tncompile.architecture import Architecture, Spec, from_einsum, load, loads
+from tncompile.blocks import Block
 from tncompile.language.diagnostics import CompileError, Diagnostic
 
 __version__ = "0.1.0"

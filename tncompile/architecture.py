@@ -3,60 +3,74 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args
 
+from tncompile.blocks import Block, Blocks
+from tncompile.files import lock_path
 from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
 from tncompile.language.source import SourceFile, Span
+from tncompile.language.spelling import one_of
 
 if TYPE_CHECKING:
     import torch
 
     from tncompile.compiler import Options
     from tncompile.emission import GeneratedModule
-    from tncompile.language.linked import LinkedProgram, ParameterSummary
+    from tncompile.language.linked import LinkedProgram
     from tncompile.language.resolved import ResolvedNetwork
     from tncompile.network.model import TensorNetwork
     from tncompile.planning import ContractionPlan, Cost
+    from tncompile.planning.choosing import Minimize, Search
     from tncompile.planning.tuning import Tuning
+    from tncompile.typed import TensorNetworkModule
 
 Progress = Callable[[int, int], None]
 
-STAGES = ("program", "network", "plan", "tensor-program", "torch")
+Stage = Literal["program", "network", "plan", "tensor-program", "torch"]
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
 """What `Architecture.describe` shows, in the order of the pipeline."""
 
 DEFAULT_BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A block that a file offers: `network` or `model`, its parameters and docstring."""
-
-    kind: str
-    parameters: tuple[ParameterSummary, ...]
-    doc: str | None
-
-
 class Spec:
-    """A `.tn` file that parses and whose named instances are right."""
+    """A `.tn` file that parses and whose named instances are right.
 
-    def __init__(self, linked: LinkedProgram) -> None:
+    `spec["MPO"]` is one of its `blocks`, `"MPO" in spec` says whether there is such a block, and a
+    spec iterates over their names.
+    """
+
+    def __init__(self, linked: LinkedProgram, file: Path | None = None) -> None:
         self._linked = linked
+        self._file = file  # that a lock may stand beside
 
     def __repr__(self) -> str:
         return f"Spec({self._linked.source.name!r}, blocks={list(self.blocks)})"
 
+    def __getitem__(self, name: str) -> Block:
+        """The block of this name. Raises KeyError with the name that was probably meant."""
+        return self.blocks[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.blocks
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.blocks)
+
     @cached_property
-    def blocks(self) -> dict[str, Block]:
-        """What can be instantiated, by name; imported blocks too."""
-        return {
-            name: Block(block.kind, block.parameters, block.doc)
-            for name, block in self._linked.blocks.items()
-        }
+    def blocks(self) -> Blocks:
+        """What can be instantiated, by name; imported blocks too. It prints as a table."""
+        return Blocks(
+            {
+                name: Block(name, block.kind, block.parameters, block.doc, self.instantiate)
+                for name, block in self._linked.blocks.items()
+            }
+        )
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
@@ -78,14 +92,27 @@ class Spec:
         from tncompile.language.resolving import resolve
 
         _require_text("target", target)
-        return Architecture(resolve(self._linked, target, arguments), self._linked)
+        try:
+            resolved = resolve(self._linked, target, arguments)
+        except CompileError as error:
+            raise error.with_traceback(None) from None  # our own frames say nothing about a spec
+        return Architecture(resolved, self._linked, file=self._file)
 
 
 class Architecture:
-    """One network with all its sizes: its source, its cost, its module."""
+    """One network with all its sizes: its source, its cost, its module.
+
+    Plans come from the lock file beside the `.tn` file where there is one (`mpo.tnlock` beside
+    `mpo.tn`, which `tncompile tune` and `tncompile compile --lock` keep); see `locked` and
+    `unlocked`.
+    """
 
     def __init__(
-        self, resolved: ResolvedNetwork, linked: LinkedProgram, text: str | None = None
+        self,
+        resolved: ResolvedNetwork,
+        linked: LinkedProgram,
+        text: str | None = None,
+        file: Path | None = None,
     ) -> None:
         self._resolved = resolved
         self._linked = linked
@@ -93,7 +120,9 @@ class Architecture:
         self._plans: dict[Options, ContractionPlan] = {}
         self._tuned: dict[tuple[object, ...], ContractionPlan] = {}
         self._sources: dict[tuple[object, ...], GeneratedModule] = {}
-        self._lock: Path | None = None
+        self._file = file  # whose lock is used where it is there, …
+        self._lock: Path | None = None  # … unless this one was asked for, …
+        self._unlocked = False  # … or none
         self._keeps_lock = False
         self.progress: Progress | None = None
         self.notes: tuple[str, ...] = ()
@@ -102,12 +131,21 @@ class Architecture:
         """Options that changed nothing, since the lock file has a measured plan: `search`, …"""
 
     def __repr__(self) -> str:
-        return f"Architecture({self._resolved.target})"
+        lock = self.lock
+        return f"Architecture({self._resolved.target}{f', lock={str(lock)!r}' if lock else ''})"
 
     @property
     def arguments(self) -> Mapping[str, int | float | bool | tuple[int, ...]]:
         """The values of all parameters of the block, defaults included."""
         return dict(self._resolved.values)
+
+    @property
+    def lock(self) -> Path | None:
+        """The lock file that plans are taken from; None where there is none."""
+        if self._lock is not None or self._file is None or self._unlocked:
+            return self._lock
+        beside = lock_path(self._file)
+        return beside if beside.exists() else None
 
     @property
     def keeps_lock(self) -> bool:
@@ -130,29 +168,45 @@ class Architecture:
         """The `.tn` source that the architecture comes from."""
         return self._linked.source.text if self._text is None else self._text
 
-    def locked(self, path: str | os.PathLike[str], *, keep: bool = True) -> Architecture:
-        """The same architecture, its plans taken from a lock file instead of searched.
+    def locked(
+        self, path: str | os.PathLike[str] | None = None, *, keep: bool = True
+    ) -> Architecture:
+        """The same architecture, its plans taken from a lock file and, with `keep`, stored there.
 
-        A plan that the file lacks, or that is stale, is searched and, with `keep`, stored. `notes`
-        then say which were stale. Planning raises ValueError where the file is corrupt.
+        Without a path it is the one beside the `.tn` file, which is read without this too, but not
+        written. A plan that the file lacks, or that is stale, is searched; `notes` then say why.
+        Planning raises ValueError where the file is corrupt. Raises ValueError where neither a path
+        nor a file of one's own says where the lock is.
         """
-        made = Architecture(self._resolved, self._linked, self._text)
+        if path is None:
+            if self._file is None:
+                what = "a text or a file of the library"
+                raise ValueError(f"no lock stands beside {what}: name its path")
+            path = lock_path(self._file)
+        made = self.unlocked()
         made._lock, made._keeps_lock = Path(path), keep
+        return made
+
+    def unlocked(self) -> Architecture:
+        """The same architecture, its plans searched whatever a lock file holds."""
+        made = Architecture(self._resolved, self._linked, self._text, self._file)
+        made._unlocked = True
         return made
 
     def plan(
         self,
-        batch: int | tuple[int, ...] = DEFAULT_BATCH,
-        minimize: str = "time",
+        batch: int | Sequence[int] = DEFAULT_BATCH,
+        minimize: Minimize = "time",
         *,
         sizes: Mapping[str, int] | None = None,
-        search: str = "normal",
+        search: Search = "normal",
         memory_limit: int | None = None,
         machine: str = "builtin",
     ) -> ContractionPlan:
         """What runs in training, at inference and folded, for one or several batch sizes.
 
-        `batch` are products of the leading axes; other sizes are planned for around them.
+        `batch` are products of the leading axes, in any order: the middle one in size counts where
+        one has to be chosen, and other sizes are planned for around them.
         `minimize` is `"time"` (predicted), `"flops"` or `"memory"`; `sizes` are those of `batch`
         axes by name, in elements; `memory_limit` is in bytes, of a training step; `machine` is the
         profile that predicts: `"builtin"`, `"cuda"`, `"measured"`, `"measured-cuda"` or a file.
@@ -163,20 +217,23 @@ class Architecture:
 
     def tune(
         self,
-        batch: int | tuple[int, ...] = DEFAULT_BATCH,
+        batch: int | Sequence[int] = DEFAULT_BATCH,
         *,
         training: bool = False,
         sizes: Mapping[str, int] | None = None,
-        search: str = "normal",
+        search: Search = "normal",
         memory_limit: int | None = None,
         machine: str = "builtin",
         seconds: float = 60.0,
+        anyway: bool = False,
     ) -> Tuning:
         """Measure the most promising plans on this machine; plans for time follow it from then on.
 
         Forward passes are measured, folded ones too, with `training` training steps as well, for
         about `seconds` in all, on the device of the profile `machine`. An architecture that is
-        `locked(…)` keeps the result in the file. Raises ValueError where there is no such device.
+        `locked()` keeps the result in the file. Where something else ran on the machine the result
+        says that it was `busy`, and is neither followed nor kept unless that is wanted `anyway`.
+        Raises ValueError where there is no such device.
         """
         from tncompile.compiler import keep_tuned, tune_network
 
@@ -185,6 +242,8 @@ class Architecture:
             tuning = tune_network(
                 self.network, options, training=training, seconds=seconds, progress=self.progress
             )
+        if tuning.busy and not anyway:
+            return tuning
         if self._lock is not None and self._keeps_lock:
             keep_tuned(self.network, options, tuning.plan, self._lock)
         self._tuned[_measured_for(options)] = tuning.plan
@@ -195,8 +254,8 @@ class Architecture:
         batch: int = DEFAULT_BATCH,
         *,
         sizes: Mapping[str, int] | None = None,
-        minimize: str = "time",
-        search: str = "normal",
+        minimize: Minimize = "time",
+        search: Search = "normal",
         memory_limit: int | None = None,
         machine: str = "builtin",
         training: bool = False,
@@ -229,10 +288,10 @@ class Architecture:
     def source(
         self,
         *,
-        batch: int | tuple[int, ...] = DEFAULT_BATCH,
+        batch: int | Sequence[int] = DEFAULT_BATCH,
         sizes: Mapping[str, int] | None = None,
-        minimize: str = "time",
-        search: str = "normal",
+        minimize: Minimize = "time",
+        search: Search = "normal",
         memory_limit: int | None = None,
         machine: str = "builtin",
         stacked: bool = False,
@@ -261,17 +320,17 @@ class Architecture:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
         seed: int | None = None,
-        batch: int | tuple[int, ...] = DEFAULT_BATCH,
+        batch: int | Sequence[int] = DEFAULT_BATCH,
         sizes: Mapping[str, int] | None = None,
-        minimize: str = "time",
-        search: str = "normal",
+        minimize: Minimize = "time",
+        search: Search = "normal",
         memory_limit: int | None = None,
         machine: str | None = None,
         stacked: bool = False,
         batch_invariant: bool = False,
         plan: ContractionPlan | None = None,
         shard: str | None = None,
-    ) -> torch.nn.Module:
+    ) -> TensorNetworkModule:
         """An `nn.Module` with the declared parameters, ready to train.
 
         `seed` makes the start reproducible and leaves torch's own generator alone. `batch` is what
@@ -306,10 +365,10 @@ class Architecture:
 
     def describe(
         self,
-        stage: str,
+        stage: Stage,
         *,
-        batch: int | tuple[int, ...] | None = None,
-        search: str = "normal",
+        batch: int | Sequence[int] | None = None,
+        search: Search = "normal",
         memory_limit: int | None = None,
         machine: str = "builtin",
         shard: str | None = None,
@@ -318,9 +377,10 @@ class Architecture:
         from tncompile.compiler import lower_network
 
         def planned() -> ContractionPlan:
-            held = batch or DEFAULT_BATCH
+            held = DEFAULT_BATCH if batch is None else batch
             return self.plan(held, search=search, memory_limit=memory_limit, machine=machine)
 
+        one_of("the stage", stage, STAGES)
         match stage:
             case "program":
                 return self._linked.program.describe()
@@ -334,7 +394,7 @@ class Architecture:
                 self._require_leg(shard, False)
                 return self._generated(planned(), False, shard).source
             case _:
-                raise ValueError(f"the stages are {', '.join(STAGES)}, not {stage!r}")
+                assert_never(stage)
 
     # ── stages kept ────────────────────────────────────────────────────────────────────────────
 
@@ -346,11 +406,12 @@ class Architecture:
             return tuned.with_batch(options.batch[len(options.batch) // 2])
         if options not in self._plans:
             with self._naming_limits():
-                if self._lock is None:
+                lock = self.lock
+                if lock is None:
                     planned = plan_network(self.network, options, self.progress)
                 else:
                     planned, notes = plan_from_lock(
-                        self.network, options, self._lock, self._keeps_lock, self.progress
+                        self.network, options, lock, self._keeps_lock, self.progress
                     )
                     self.notes += notes
                     self.unheeded = unheeded(options, planned)
@@ -420,18 +481,21 @@ class Architecture:
 
 
 def _options(
-    batch: int | tuple[int, ...],
+    batch: int | Sequence[int],
     sizes: Mapping[str, int] | None,
-    minimize: str,
-    search: str,
+    minimize: Minimize,
+    search: Search,
     memory_limit: int | None,
     machine: str,
 ) -> Options:
     """What is asked for, checked as far as that goes without the network."""
     from tncompile.compiler import Options
+    from tncompile.planning.choosing import MINIMIZED, SEARCHES
     from tncompile.planning.problem import batch_sizes, whole
 
     _require_text("machine", machine)
+    one_of("minimize", minimize, MINIMIZED)
+    one_of("search", search, SEARCHES)
     named = tuple(
         sorted((name, whole(f"the size of `{name}`", n)) for name, n in (sizes or {}).items())
     )
@@ -462,11 +526,15 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
     `FileNotFoundError`, or `CompileError` with all that is wrong.
     """
     from tncompile.language.linking import link
-    from tncompile.language.linking.importing import decode, locate
+    from tncompile.language.linking.importing import decode, is_own, locate
 
     file = locate(path)
-    source = decode(file.read_bytes(), os.fspath(path))
-    return Spec(link(source, folder=file.parent, root=Path(root) if root is not None else None))
+    try:
+        source = decode(file.read_bytes(), os.fspath(path))
+        linked = link(source, folder=file.parent, root=Path(root) if root is not None else None)
+    except CompileError as error:
+        raise error.with_traceback(None) from None
+    return Spec(linked, Path(path).absolute() if is_own(path) else None)
 
 
 def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = "<text>") -> Spec:
@@ -475,7 +543,11 @@ def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = 
 
     _require_text("text", text)
     held = Path(root) if root is not None else None
-    return Spec(link(SourceFile(name, text), folder=held, root=held))
+    try:
+        linked = link(SourceFile(name, text), folder=held, root=held)
+    except CompileError as error:
+        raise error.with_traceback(None) from None
+    return Spec(linked)
 
 
 def from_einsum(equation: str, *shapes: Any, inputs: int = 1, name: str = "Einsum") -> Architecture:

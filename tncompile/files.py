@@ -29,3 +29,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def lock_path(source: str | os.PathLike[str]) -> Path:
+    """Where the lock of a file is: `mpo.tn` has `mpo.tnlock` beside it.
+
+    >>> lock_path("models/mpo.tn").name
+    'mpo.tnlock'
+    """
+    return Path(source).with_suffix(".tnlock")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from time import perf_counter, thread_time
 
 from tncompile.cli.command import FINE, Command
 from tncompile.cli.waiting import waiting
@@ -50,14 +51,19 @@ def calibrate(output: str | None, device: str) -> int:
     target = measured_path(device) if output is None else Path(output)
     _check(target, output)
     from tncompile.planning import calibrating
-    from tncompile.planning.measuring import require_device
+    from tncompile.planning.machine import CPU
+    from tncompile.planning.measuring import disturbance, require_device
 
     try:
         require_device(device)
     except ValueError as error:
         raise UsageError(f"--cuda: {error}") from error
+    start, before = perf_counter(), thread_time()
     with waiting("measuring this machine") as progress:
         profile = calibrating.calibrate(progress, device)
+    took, worked = perf_counter() - start, thread_time() - before
+    if device == CPU and (why := disturbance(worked / took)) is not None:
+        say(f"note: the machine was busy ({why}): calibrate again when nothing else runs")
     if output == "-":
         show(profile_text(profile))
         return FINE

@@ -26,6 +26,7 @@ from tncompile.cli.reading import (
 )
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, write_file
+from tncompile.language.spelling import closest
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -59,7 +60,9 @@ def _configure(parser: ArgumentParser) -> None:
 
 def _run(given: Namespace) -> int:
     if given.emit not in STAGES:
-        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {given.emit!r}")
+        near = closest(given.emit, STAGES)
+        meant = f"; did you mean {near!r}?" if near else ""
+        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {given.emit!r}{meant}")
     shard = given.shard and given.shard.strip()
     if shard is not None and given.emit != STAGES[-1]:
         raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {given.emit}")

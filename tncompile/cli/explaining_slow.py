@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tncompile import Architecture, Spec
-    from tncompile.network.model import TensorNetwork
     from tncompile.planning import ContractionPlan
     from tncompile.planning.costing import Mode
     from tncompile.planning.dissecting import Row
@@ -170,6 +168,7 @@ def _report(asked: _Asked, progress: Progress) -> str:
 
 def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
     """The module, the dense layer and what can be changed without another module, in turn."""
+    from tncompile.planning.dense import dense_twin
     from tncompile.planning.machine import CPU
     from tncompile.planning.measuring import (
         cores,
@@ -187,11 +186,9 @@ def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
     device = asked.profile.device
     inputs = random_inputs(network, sizes, device)
     actions = {"module": running(module, inputs, mode)}
-    shape = _dense_shape(network, sizes)
-    if shape is not None and not _too_large(shape):
-        given, made, samples = shape
-        ids, bias = network.inputs[0].integer, bool(network.biases)
-        actions["dense"] = dense_layer(given, made, bias, samples, mode, ids=ids, device=device)
+    twin = dense_twin(network, sizes)
+    if not isinstance(twin, str) and twin.largest(training=mode == "training") <= LARGEST:
+        actions["dense"] = dense_layer(twin, mode, device)
     if mode == "inference":
         actions["folded"] = running(folded(module), inputs, mode)
     if sizes:
@@ -203,27 +200,6 @@ def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
         with threads(count):
             (found[f"threads {count}"],) = time_in_turn([actions["module"]], asked.seconds / 8)
     return found
-
-
-def _dense_shape(network: TensorNetwork, sizes: Mapping[str, int]) -> tuple[int, int, int] | None:
-    """Inputs, outputs and samples of the layer of torch that is like the network, if there is one.
-
-    One of `nn.Linear` has one input, without slices, and no logarithm.
-    """
-    axes = [axis for one in network.inputs for axis in one.axes]
-    slices = any(axis.kind == "slices" for axis in axes)
-    if len(network.inputs) != 1 or slices or network.output.log:
-        return None
-    held = [axis.length for axis in axes if axis.kind in ("legs", "onehot")]
-    made = [axis.length for axis in network.output.axes if axis.kind == "legs"]
-    samples = math.prod(sizes.values())
-    return math.prod(one or 1 for one in held), math.prod(one or 1 for one in made), samples
-
-
-def _too_large(shape: tuple[int, int, int]) -> bool:
-    """Whether some tensor of a dense layer is better not made."""
-    given, made, samples = shape
-    return max(given * made, given * samples, made * samples) > LARGEST
 
 
 # ── text ────────────────────────────────────────────────────────────────────────────────────────
@@ -271,7 +247,8 @@ def _totals(
     asked: _Asked, timings: Mapping[str, Timing], rows: Sequence[Row], flops: int, rate: float
 ) -> Iterator[str]:
     """The module beside its steps, the dense layer and a large product."""
-    from tncompile.planning.measuring import SQUARE
+    from tncompile.planning.dense import dense_twin
+    from tncompile.planning.measuring import SQUARE, disturbance
     from tncompile.planning.wording import count_text, digits_text, percent_text, seconds_text
 
     side = SQUARE[asked.profile.device]
@@ -281,18 +258,20 @@ def _totals(
         f"{'the module':<24}{seconds_text(module.seconds):>10}   {spread} to"
         f" {seconds_text(module.high)}"
     )
+    if (why := disturbance(module.share, module.spread)) is not None:
+        yield f"The machine was busy: {why}; these times say little."
     yield f"{'its operations alone':<24}{seconds_text(sum(row.seconds for row in rows)):>10}"
     dense = timings.get("dense")
-    if dense is not None:
-        kind = "nn.Embedding" if network.inputs[0].integer else "nn.Linear"
+    twin = dense_twin(network, asked.sizes(asked.batch))
+    if isinstance(twin, str):
+        yield f"There is no dense layer to compare it with: {twin}."
+    elif dense is not None:
         yield (
-            f"{'dense ' + kind:<24}{seconds_text(dense.seconds):>10}   the module takes"
+            f"{'dense ' + twin.kind:<24}{seconds_text(dense.seconds):>10}   the module takes"
             f" {digits_text(module.seconds / dense.seconds)} × the time"
         )
-    elif (shape := _dense_shape(network, asked.sizes(asked.batch))) is not None:
-        yield f"A dense layer of {count_text(shape[0] * shape[1])} numbers is too large to measure."
     else:
-        yield "The block has no dense equivalent among the layers of torch."
+        yield f"An {twin.kind} of {count_text(twin.weight)} numbers is too large to measure."
     if flops:
         ours = flops / module.seconds
         yield (

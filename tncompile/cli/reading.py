@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tncompile.cli.writing import UsageError, reason, report, say
+from tncompile.files import lock_path
 
 if TYPE_CHECKING:
     from tncompile import Architecture, Spec
@@ -82,7 +83,7 @@ def instantiate_of(
     report(spec.warnings)
     architecture = spec.instantiate(target or "")
     report(architecture.warnings)
-    beside = lock_beside(name)
+    beside = own_lock(name)  # as it was written, for messages
     if beside is None:
         if lock:
             raise UsageError(f"--lock needs a file of your own, and {name} is none")
@@ -90,13 +91,11 @@ def instantiate_of(
     return architecture.locked(beside, keep=lock) if lock or beside.exists() else architecture
 
 
-def lock_beside(name: str) -> Path | None:
+def own_lock(name: str) -> Path | None:
     """Where the lock of a FILE is; None for standard input and the library."""
-    from tncompile.language.linking.importing import locate
-    from tncompile.planning.lock import lock_path
+    from tncompile.language.linking.importing import is_own
 
-    own = name != STANDARD_INPUT and locate(name) == Path(name)
-    return lock_path(name) if own else None
+    return lock_path(name) if name != STANDARD_INPUT and is_own(name) else None
 
 
 def same_file(one: str, other: str) -> bool:

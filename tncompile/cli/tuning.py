@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tncompile.cli.command import (
     FINE,
@@ -23,17 +22,13 @@ from tncompile.cli.costing import positive
 from tncompile.cli.reading import (
     checked_machine,
     instantiate,
-    lock_beside,
     memory_limit,
+    own_lock,
     plan_noted,
     same_file,
 )
 from tncompile.cli.waiting import waiting
-from tncompile.cli.writing import UsageError, reason, show
-
-if TYPE_CHECKING:
-    from tncompile.planning.assessing import Way
-    from tncompile.planning.tuning import Trial, Tuning
+from tncompile.cli.writing import UsageError, reason, say, show
 
 LONGEST = 24 * 3600
 """Seconds that anybody may want to spend."""
@@ -57,6 +52,12 @@ def _configure(parser: ArgumentParser) -> None:
         help="the lock file that keeps the winners (mpo.tnlock beside mpo.tn)",
     )
     add_threads(parser)
+    parser.add_argument(
+        "--anyway",
+        action="store_true",
+        help="keep the winners although something else ran on the machine",
+    )
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON, for tools")
     parser.add_argument(
         "--seconds", metavar="S", default="60", help="about how long to measure in all (60)"
     )
@@ -92,9 +93,22 @@ def _run(given: Namespace) -> int:
                 memory_limit=limit,
                 machine=machine,
                 seconds=seconds,
+                anyway=given.anyway,
             ),
         )
-    show(f"{_table(tuning)}\n\nkept in {lock}")
+    if given.json:
+        show(json.dumps(tuning.to_dict(), indent=2))
+    else:
+        show(repr(tuning))
+    if tuning.busy and not given.anyway:
+        say(
+            f"note: nothing is kept: the machine was busy ({tuning.busy}); run this again when"
+            " nothing else runs, or on fewer --threads; --anyway keeps what came out"
+        )
+    elif given.json:
+        say(f"kept in {lock}")
+    else:
+        show(f"\nkept in {lock}")
     return FINE
 
 
@@ -123,7 +137,7 @@ def _lock(given: str | None, name: str) -> Path:
     """The lock file to write, once it is known that it can be read and written."""
     from tncompile.planning.lock import LockError, read_lock
 
-    path = lock_beside(name) if given is None else Path(given)
+    path = own_lock(name) if given is None else Path(given)
     if path is None:
         raise UsageError(f"{name} is no file of your own; --lock LOCK says where to keep the plan")
     if same_file(str(path), name):
@@ -140,61 +154,13 @@ def _lock(given: str | None, name: str) -> Path:
     return path
 
 
-# ── the table ───────────────────────────────────────────────────────────────────────────────────
-
-TITLES = {"training": "training step", "inference": "forward pass", "folded": "folded forward pass"}
-
-
-def _table(tuning: Tuning) -> str:
-    """What was measured, a block for each mode and batch size, the chosen one marked."""
-    head = f"{tuning.plan.target}\nmeasured on {tuning.plan.tuned}"
-    return "\n\n".join([head, *(_block(tuning, trial) for trial in tuning.trials)])
-
-
-def _block(tuning: Tuning, trial: Trial) -> str:
-    from tncompile.planning.wording import seconds_text, way_text
-
-    chosen = tuning.plan.variant(trial.batch, trial.mode)
-    at = f", batch {trial.batch:,}" if tuning.plan.sizes else ""
-    title = f"{TITLES[trial.mode]}{at}"
-    names = _names([one.way for one in trial.tried])
-    other = way_text(chosen.found_by, chosen.strategy)
-    width = max(len(title), len(other), *map(len, names))
-    lines = [f"{title:<{width}}  {'predicted':>10}  {'measured':>10}"]
-    measured = False
-    for name, one in zip(names, trial.tried, strict=True):
-        ours = one.way.tree == chosen.tree and one.way.strategy == chosen.strategy
-        measured = measured or ours
-        lines.append(
-            f"{name:<{width}}  {seconds_text(one.predicted):>10}"
-            f"  {seconds_text(one.timing.seconds):>10}{'  chosen' if ours else ''}"
-        )
-    if not measured:  # what a neighboring size runs is about as fast, so that both share it
-        lines.append(f"{other:<{width}}  {'':>10}  {'':>10}  chosen, as at a neighboring size")
-    return "\n".join(lines)
-
-
-def _names(ways: Sequence[Way]) -> list[str]:
-    """What ways are called in a table: those that read alike are told apart by numbers."""
-    from tncompile.planning.wording import way_text
-
-    texts = [way_text(way.names, way.strategy) for way in ways]
-    named = []
-    for k, (text, way) in enumerate(zip(texts, ways, strict=True)):
-        alike = [other for other, held in zip(ways, texts, strict=True) if held == text]
-        if len(alike) > 1:
-            what = "layouts" if all(other.tree == way.tree for other in alike) else "order"
-            text += f", {what} {texts[: k + 1].count(texts[k])}"
-        named.append(text)
-    return named
-
-
 TUNE = Command(
     "tune",
     "Measure the most promising plans of a block on this machine, and keep the winners.",
     "Each runs as the module that it becomes, in rounds of shuffled order, on the device of the\n"
-    "machine profile. The lock file that keeps the winners is what `compile` and `cost` follow\n"
-    "from then on.",
+    "machine profile. The lock file that keeps the winners is what `compile`, `cost` and, in\n"
+    "Python, `tncompile.load` follow from then on. Where something else ran on the machine, that\n"
+    "is said and nothing is kept.",
     (
         "tncompile tune mpo.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 1,64 "
         "--seconds 5",

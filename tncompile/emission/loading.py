@@ -13,14 +13,16 @@ import hashlib
 import linecache
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from types import ModuleType
-from typing import SupportsIndex, cast
+from typing import TYPE_CHECKING, SupportsIndex, cast
 
 import torch
 from torch import Tensor, nn
 
 from tncompile.emission.generated import GeneratedModule
+
+if TYPE_CHECKING:
+    from tncompile.typed import TensorNetworkModule
 
 PREFIX = "tncompile_generated_"
 """Emitted files are modules of this name and the beginning of their hash."""
@@ -38,15 +40,20 @@ def instantiate(
     device: torch.device | str | None = None,
     seed: int | None = None,
     batch_invariant: bool = False,
-) -> nn.Module:
+) -> TensorNetworkModule:
     """A fresh module; a `seed` fixes how it starts and leaves the generators of torch alone.
 
     A module that does not branch is `batch_invariant` as it is.
     """
     kind = _dtype(dtype)
-    made = partial(load(generated), device=device, dtype=kind)
-    if generated.branching:
-        made = partial(made, batch_invariant=batch_invariant)
+    given = {"batch_invariant": batch_invariant} if generated.branching else {}
+
+    def made() -> TensorNetworkModule:
+        module = cast("TensorNetworkModule", load(generated)(device=device, dtype=kind, **given))
+        if not generated.branching:
+            module.batch_invariant = True
+        return module
+
     if seed is None:
         return made()
     if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
+from traceback import extract_tb
 from typing import Literal
 
 from tncompile.language.source import Span
+
+PACKAGE = Path(__file__).parents[1]
+"""Frames in here say nothing about a spec."""
 
 
 class Code(StrEnum):
@@ -101,7 +106,7 @@ def reported(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 class CompileError(Exception):
     """The program has mistakes; `diagnostics` are those of the stage that failed, in order.
 
-    `str(error)` is the full rendering, without color.
+    `str(error)` is the full rendering, without color. Notebooks show that instead of a traceback.
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
@@ -112,6 +117,30 @@ class CompileError(Exception):
         from tncompile.language.rendering import render
 
         return render(self.diagnostics)
+
+    def __repr__(self) -> str:
+        first, *others = self.diagnostics
+        more = f" and {len(others)} more" if others else ""
+        return f"CompileError({str(first.code)!r}, {first.message!r}{more})"
+
+    def __reduce__(self) -> tuple[type[CompileError], tuple[tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics,)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints: the message, then the line that called, and no frame of ours."""
+        from tncompile.language.rendering import render
+
+        lines = render(self.diagnostics, color=True).splitlines()
+        frames = extract_tb(self.__traceback__)
+        outside = [not Path(frame.filename).is_relative_to(PACKAGE) for frame in frames]
+        entered = outside.index(False) if False in outside else len(frames)
+        if entered and (caller := frames[entered - 1]).line:
+            lines += ["", f"called in line {caller.lineno}: {caller.line}"]
+        return lines
+
+
+CompileError.__module__ = "tncompile"
+"""So that a traceback ends with the name it is caught by, and then with the message."""
 
 
 class InternalError(Exception):

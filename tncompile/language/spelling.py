@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _MOST_EDITS = 3
 _MOST_COMPARED = 2_000
@@ -42,6 +42,22 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
             best = candidate
             limit = edits - 1
     return best
+
+
+def one_of(what: str, held: object, choices: Sequence[str]) -> None:
+    """ValueError unless an argument is one of some words, TypeError where it is no word at all.
+
+    >>> one_of("search", "norml", ("fast", "normal"))
+    Traceback (most recent call last):
+    ValueError: search is one of fast, normal, not 'norml'; did you mean 'normal'?
+    """
+    known = f"one of {', '.join(choices)}"
+    if not isinstance(held, str):
+        raise TypeError(f"{what} is {known}, not {held!r}")
+    if held not in choices:
+        near = closest(held, choices)
+        meant = f"; did you mean {near!r}?" if near else ""
+        raise ValueError(f"{what} is {known}, not {held!r}{meant}")
 
 
 def _edits(left: str, right: str, limit: int) -> int | None:

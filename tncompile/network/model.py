@@ -154,6 +154,11 @@ class TensorNetwork(_Model):
     biases: tuple[Bias, ...] = ()
     output: Output
 
+    def __repr__(self) -> str:
+        return f"TensorNetwork({self.target})"
+
+    __str__ = __repr__
+
     @cached_property
     def index(self) -> dict[str, Index]:
         """The indices by name."""

@@ -8,10 +8,11 @@ all their strategies. What wins at neighboring sizes is merged into few variants
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
+from tncompile.language.spelling import one_of
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.assessing import Assessor, Way, measure_of
 from tncompile.planning.candidates import MATERIALIZE
@@ -22,11 +23,15 @@ from tncompile.planning.machine import BUILTIN, MachineProfile
 from tncompile.planning.plans import Alternative, ContractionPlan, Variant
 from tncompile.planning.problem import batch_sizes, runtime_sizes
 from tncompile.planning.ranges import Price, Range, ranges
-from tncompile.planning.search import EFFORTS, Progress
+from tncompile.planning.search import Progress
 from tncompile.planning.surveying import Field, Goal, batch_goals, survey
 from tncompile.planning.wording import seconds_text, way_text
 
 Minimize = Literal["time", "flops", "memory"]
+Search = Literal["fast", "normal", "thorough"]
+
+MINIMIZED: tuple[Minimize, ...] = get_args(Minimize)
+SEARCHES: tuple[Search, ...] = get_args(Search)
 
 FLOP_OPTIMAL = "FLOP-optimal"
 MEMORY_OPTIMAL = "memory-optimal"
@@ -39,7 +44,7 @@ class NoPlanError(Exception):
 def plan(
     network: TensorNetwork,
     *,
-    batch: int | tuple[int, ...] = 64,
+    batch: int | Sequence[int] = 64,
     sizes: Mapping[str, int] | None = None,
     minimize: str = "time",
     training: bool = True,
@@ -56,10 +61,8 @@ def plan(
     training step among them unless `training` is off. Raises `NoPlanError` where nothing keeps to
     the memory limit, and ValueError for options that do not exist.
     """
-    if search not in EFFORTS:
-        raise ValueError(f"search is one of {', '.join(EFFORTS)}, not {search!r}")
-    if minimize not in ("time", "flops", "memory"):
-        raise ValueError(f"minimize is one of time, flops, memory, not {minimize!r}")
+    one_of("search", search, SEARCHES)
+    one_of("minimize", minimize, MINIMIZED)
     goal = Goal(minimize, training, search, memory_limit, *batch_goals(network, batch, sizes or {}))
     middle = runtime_sizes(network, batch_sizes(batch)[len(batch_sizes(batch)) // 2], sizes or {})
     return choose(survey(network, goal, middle, profile, progress))

@@ -12,7 +12,7 @@ from tncompile.planning.assessing import trace_in
 from tncompile.planning.candidates import DENSE_LIMIT, MATERIALIZE, STRAIGHT
 from tncompile.planning.costing import MODES, Chosen, Cost, Crossing, Figures, Mode
 from tncompile.planning.crossing import Clock, crossing
-from tncompile.planning.dense import dense_map, dense_run
+from tncompile.planning.dense import dense_parameters, dense_run, dense_twin
 from tncompile.planning.itemizing import figures_of, mode_cost
 from tncompile.planning.machine import BUILTIN, MachineProfile
 from tncompile.planning.merging import LARGEST_TABLE
@@ -66,6 +66,7 @@ class _Comparison:
         """Everything, to be shown in a mode."""
         others = {each: self._alternatives(each) for each in MODES}
         others = {each: held for each, held in others.items() if held}
+        twin = dense_twin(self.network, self.runtime)
         return Cost(
             name=self.network.target,
             sizes=dict(self.runtime),
@@ -78,6 +79,7 @@ class _Comparison:
             },
             crossed={each: self._crossings(each, held) for each, held in others.items()},
             reasons=dict(self._reasons(others)),
+            dense_layer=None if isinstance(twin, str) else twin.kind,
         )
 
     def _chosen(self, mode: Mode) -> Chosen:
@@ -141,13 +143,11 @@ class _Comparison:
     def _reasons(self, others: Mapping[Mode, tuple[Alternative, ...]]) -> Iterable[tuple[str, str]]:
         """Why the dense weight or the dense layer is not among what is compared."""
         inputs = self.network.inputs
-        if not others or not inputs:
-            return
-        numbers = dense_map(self.network, self.runtime).parameters
+        numbers = dense_parameters(self.network)
         large = f"a dense weight of {count_text(numbers)} numbers is more than {DENSE_LIMIT:,}"
         looked_up = all(one.integer for one in inputs)
         everywhere = all(any(one.name == MATERIALIZE for one in o) for o in others.values())
-        if not looked_up and not everywhere:
+        if others and inputs and not looked_up and not everywhere:
             if any(one.integer for one in inputs):
                 reason = f"no one table of up to {LARGEST_TABLE:,} numbers holds all parameters"
             elif numbers > DENSE_LIMIT:
@@ -157,10 +157,10 @@ class _Comparison:
             else:
                 reason = "a value on the way is too large"
             yield MATERIALIZE, reason
-        if dense_run(self.network, self.runtime, self.profile, training=False) is None:
-            if numbers > DENSE_LIMIT:
-                yield DENSE, large
-            elif looked_up or not any(one.integer for one in inputs):
-                yield DENSE, f"a value on the way has more than {DENSE_LIMIT:,} numbers"
-            else:
-                yield DENSE, "torch has no layer of ids and numbers at once"
+        twin = dense_twin(self.network, self.runtime)
+        if isinstance(twin, str):
+            yield DENSE, twin
+        elif twin.weight > DENSE_LIMIT:
+            yield DENSE, large
+        elif dense_run(self.network, self.runtime, self.profile, training=False) is None:
+            yield DENSE, f"a value on the way has more than {DENSE_LIMIT:,} numbers"

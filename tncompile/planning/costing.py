@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal, TypeVar
 
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.dense import DenseMap, Run
+from tncompile.notebook import as_html
+from tncompile.planning.dense import Kind, Run, Twin, dense_parameters
 from tncompile.planning.tracing import Trace
 
 Number = TypeVar("Number", int, float)
@@ -34,8 +35,9 @@ class Figures:
     seconds               predicted on the machine profile
     parameters            stored numbers of the network
     dense_parameters      those of the equivalent dense map
-    dense_flops           its operations on the same inputs; 0 for ids, which are looked up
-    dense_seconds         predicted for it as one layer of torch
+    dense_flops           those of the layer of torch that is like it, on the same inputs; 0 for
+                          ids, which are looked up
+    dense_seconds         predicted for that layer
     dense_peak_bytes      the most alive at once in that layer
     compression           dense_parameters / parameters
 
@@ -154,13 +156,14 @@ class Chosen:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cost:
-    """What a module costs at some run-time sizes; `str()` is the table, `to_dict()` the numbers.
+    """What a module costs at some run-time sizes; it prints as a table, `to_dict()` has numbers.
 
     `chosen` says for every mode what runs, `mode` is the one that was asked for. `compared` are
     other orders of contraction, `crossed` the batch sizes at which they, or the dense layer, are
-    faster: both by mode. `reasons` say of what is missing there why it is.
+    faster: both by mode. `reasons` say of what is missing there why it is. `dense_layer` is the
+    layer of torch that is like the network: `nn.Linear`, `nn.Bilinear`, `nn.Embedding` or none.
     """
 
     name: str
@@ -171,6 +174,7 @@ class Cost:
     compared: Mapping[Mode, Mapping[str, Figures]] = field(default_factory=dict)
     crossed: Mapping[Mode, Mapping[str, Crossing]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    dense_layer: Kind | None = None
 
     @property
     def inference(self) -> Figures:
@@ -261,6 +265,7 @@ class Cost:
             "compared": compared,
             "crossed": crossed,
             "reasons": dict(self.reasons),
+            "dense_layer": self.dense_layer,
         }
 
     def table(self, *, training: bool | None = None, width: int = 100) -> str:
@@ -277,13 +282,19 @@ class Cost:
     def __str__(self) -> str:
         return self.table()
 
+    def __repr__(self) -> str:
+        return self.table().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
 
 def figures(
-    network: TensorNetwork, dense: DenseMap, run: Run | None, trace: Trace, *, training: bool
+    network: TensorNetwork, twin: Twin | None, run: Run | None, trace: Trace, *, training: bool
 ) -> Figures:
-    """The totals of a trace; `run` is the dense map in the same mode."""
+    """The totals of a trace; `twin` is the dense layer, `run` that in the same mode."""
     total = trace.total
-    parameters = network.parameter_count
+    parameters, dense = network.parameter_count, dense_parameters(network)
     return Figures(
         multiply_adds=finite(total.multiply_adds),
         flops=finite(total.flops),
@@ -294,11 +305,11 @@ def figures(
         intensity=ratio(total.flops, total.moved),
         seconds=finite(total.seconds),
         parameters=parameters,
-        dense_parameters=finite(dense.parameters),
-        dense_flops=finite(dense.flops * (2 if training else 1)),
+        dense_parameters=finite(dense),
+        dense_flops=finite(twin.flops(training=training)) if twin else None,
         dense_seconds=run.seconds if run else None,
         dense_peak_bytes=run.peak_bytes if run else None,
-        compression=ratio(dense.parameters, parameters),
+        compression=ratio(dense, parameters),
     )
 
 

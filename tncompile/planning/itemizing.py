@@ -12,7 +12,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.assessing import trace_in
 from tncompile.planning.costing import CostStep, Figures, Mode, ModeCost, figures
-from tncompile.planning.dense import dense_map, dense_run
+from tncompile.planning.dense import dense_run, dense_twin
 from tncompile.planning.device import Work
 from tncompile.planning.machine import MachineProfile
 from tncompile.planning.tracing import Trace
@@ -48,7 +48,9 @@ def figures_of(
     """The totals of a trace in its mode, and the dense map's beside them."""
     training = mode == "training"
     run = dense_run(network, sizes, profile, training=training)
-    return figures(network, dense_map(network, sizes), run, traced, training=training)
+    twin = dense_twin(network, sizes)
+    held = None if isinstance(twin, str) else twin
+    return figures(network, held, run, traced, training=training)
 
 
 def cost_steps(

@@ -142,15 +142,6 @@ def _limit(limit: object) -> str:
     return "no memory limit" if limit is None else f"a memory limit of {limit:,} bytes"
 
 
-def lock_path(source: str | os.PathLike[str]) -> Path:
-    """Where the lock of a file is: `mpo.tn` has `mpo.tnlock` beside it.
-
-    >>> lock_path("models/mpo.tn").name
-    'mpo.tnlock'
-    """
-    return Path(source).with_suffix(".tnlock")
-
-
 def fingerprint(network: TensorNetwork) -> str:
     """A hash of all that a plan depends on: names, sizes and legs, not lines and docs.
 

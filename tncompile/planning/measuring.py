@@ -15,16 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
-from time import perf_counter
-from typing import Any, Protocol, cast
+from time import perf_counter, thread_time
+from typing import Any, Protocol, assert_never, cast
 
 import torch
 from torch import Tensor, nn
 
 from tncompile.network.model import DOTS, Input, TensorNetwork
 from tncompile.planning.costing import Mode
+from tncompile.planning.dense import Twin
 from tncompile.planning.machine import CPU, CUDA
 from tncompile.planning.tracing import passed_on
+from tncompile.planning.wording import percent_text
 
 Action = Callable[[], object]
 
@@ -34,18 +36,47 @@ SHORTEST = 2e-4
 FEWEST, MOST = 5, 60
 """Readings of one action."""
 
+UNSTEADY = 0.25
+"""Readings whose quartiles lie further apart, as a share of the median, decide nothing, …"""
+
+HELD_UP = 0.9
+"""… nor do those in which a processor worked for us for less than this part."""
+
 SQUARE = {CPU: 1024, CUDA: 4096}
 """Rows of the square product that others are held against, by device."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of one run: the median of some readings, and their quartiles."""
+    """Seconds of one run: the median of some readings, and their quartiles.
+
+    `share` is the part of that time in which a processor worked for us: less than 1 where others
+    took it away.
+    """
 
     seconds: float
     low: float
     high: float
     readings: int
+    share: float = 1.0
+
+    @property
+    def spread(self) -> float:
+        """How far the quartiles lie apart, as a share of the median."""
+        return (self.high - self.low) / self.seconds if self.seconds else 0.0
+
+
+def disturbance(share: float, spread: float = 0.0) -> str | None:
+    """Why times say little, where something else ran on the machine; None where nothing did.
+
+    `share` and `spread` are those of a `Timing`. With more threads than processors they wait for
+    each other, which is nobody else's work.
+    """
+    if share < HELD_UP and thread_total() <= cores():
+        return f"others took {percent_text(1 - share)} of the processor's time"
+    if spread > UNSTEADY:
+        return f"half of the readings of one program lie {percent_text(spread)} apart"
+    return None
 
 
 def time_in_turn(
@@ -65,6 +96,7 @@ def time_in_turn(
     _settle_allocator()
     repeats = [_repeats(action) for action in actions]
     readings: list[list[float]] = [[] for _ in actions]
+    worked = [0.0 for _ in actions]
     order = list(range(len(actions)))
     shuffled = random.Random(0)
     collecting, start = gc.isenabled(), perf_counter()
@@ -78,27 +110,30 @@ def time_in_turn(
                 order = [k for k in order if min(readings[k]) <= hopeless * least]
             shuffled.shuffle(order)
             for k in order:
-                readings[k].append(_read(actions[k], repeats[k]))
+                took, ours = _read(actions[k], repeats[k])
+                readings[k].append(took)
+                worked[k] += ours
             if report is not None:
                 report()
     finally:
         if collecting:
             gc.enable()
-    return tuple(_timing(found) for found in readings)
+    return tuple(_timing(found, ours) for found, ours in zip(readings, worked, strict=True))
 
 
 def _repeats(action: Action) -> int:
     """How often an action runs for one reading; warms it up as well."""
     action()
-    return max(1, math.ceil(SHORTEST / max(_read(action, 1), 1e-7)))
+    return max(1, math.ceil(SHORTEST / max(_read(action, 1)[0], 1e-7)))
 
 
-def _read(action: Action, repeats: int) -> float:
-    start = perf_counter()
+def _read(action: Action, repeats: int) -> tuple[float, float]:
+    """Seconds of one run, and those of them in which a processor worked for this thread."""
+    start, before = perf_counter(), thread_time()
     for _ in range(repeats):
         action()
     settle()
-    return (perf_counter() - start) / repeats
+    return (perf_counter() - start) / repeats, (thread_time() - before) / repeats
 
 
 def settle() -> None:
@@ -108,9 +143,12 @@ def settle() -> None:
         cuda.synchronize()
 
 
-def _timing(readings: list[float]) -> Timing:
+def _timing(readings: list[float], worked: float) -> Timing:
     low, _, high = quantiles(readings, n=4)
-    return Timing(median(readings), low, high, len(readings))
+    cuda: Any = torch.cuda  # this function of it has no types
+    waits = cuda.is_initialized()  # for a device, which is no sign of others
+    share = 1.0 if waits else min(1.0, worked / (sum(readings) or 1.0))
+    return Timing(median(readings), low, high, len(readings), share)
 
 
 def _settle_allocator() -> None:
@@ -296,13 +334,20 @@ def product_rate(budget: float = 0.5, device: str = CPU) -> float:
     return 2 * side**3 / timing.seconds
 
 
-def dense_layer(
-    given: int, made: int, bias: bool, samples: int, mode: Mode, *, ids: bool, device: str = CPU
-) -> Action:
-    """A run of the dense layer of torch with as many inputs and outputs."""
-    if ids:
-        table = nn.Embedding(given, made, device=device)
-        return running(table, (torch.randint(given, (samples,), device=device),), mode)
-    layer = nn.Linear(given, made, bias=bias, device=device)
-    features = torch.randn(samples, given, device=device, requires_grad=True)
-    return running(layer, (features,), mode)
+def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
+    """A run of the layer of torch that a network is like."""
+    samples, made = twin.samples, twin.made
+    match twin.kind:
+        case "nn.Embedding":
+            (rows,) = twin.given
+            ids = torch.randint(rows, (samples,), device=device)
+            return running(nn.Embedding(rows, made, device=device), (ids,), mode)
+        case "nn.Linear" | "nn.Bilinear":
+            layer = getattr(nn, twin.kind.removeprefix("nn."))
+            given = tuple(
+                torch.randn(samples, features, device=device, requires_grad=True)
+                for features in twin.given
+            )
+            return running(layer(*twin.given, made, bias=twin.bias, device=device), given, mode)
+        case _:
+            assert_never(twin.kind)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from tncompile.lowering.strategy import Strategy
 from tncompile.network.contraction import ContractionTree, verify_tree
 from tncompile.network.model import TensorNetwork
+from tncompile.notebook import as_html
 from tncompile.planning.costing import MODES, Mode, ModeCost
 from tncompile.planning.stored import (
     NotStoredError,
@@ -22,12 +23,13 @@ from tncompile.planning.stored import (
     tree_from_dict,
     tree_to_dict,
 )
+from tncompile.planning.wording import way_text
 
 VERSION = 2
 """Of the JSON; a file of another version is refused."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Variant:
     """A tree and how it is lowered, for one mode and a range of batch sizes.
 
@@ -49,8 +51,12 @@ class Variant:
     cost: ModeCost
     reason: str
 
+    def __repr__(self) -> str:
+        end = "" if self.up_to is None else f" up to {self.up_to:,}"
+        return f"Variant({self.mode}{end}: {way_text(self.found_by, self.strategy)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Alternative:
     """Another way that the plan is compared with, by name, at a batch size in a mode."""
 
@@ -60,10 +66,13 @@ class Alternative:
     tree: ContractionTree
     strategy: Strategy
 
+    def __repr__(self) -> str:
+        return f"Alternative({self.name}, {self.mode} at {self.batch:,})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class ContractionPlan:
-    """How a network is contracted, and what that was decided by.
+    """How a network is contracted, and what that was decided by; it prints as a table.
 
     machine       the profile that predicted the times
     minimize      `time`, `flops` or `memory`
@@ -86,7 +95,15 @@ class ContractionPlan:
     variants: tuple[Variant, ...]
     whole: Variant
     tuned: str | None = None
-    alternatives: tuple[Alternative, ...] = field(default=(), repr=False)
+    alternatives: tuple[Alternative, ...] = ()
+
+    def __repr__(self) -> str:
+        from tncompile.planning.table import plan_table
+
+        return plan_table(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
 
     @property
     def mode(self) -> Mode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import SupportsIndex
 
@@ -68,11 +69,18 @@ def whole(what: str, size: object) -> int:
 
 
 def batch_sizes(batch: object) -> tuple[int, ...]:
-    """One batch size or several; TypeError for what is no integer, ValueError for none at all."""
-    wanted = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    """One batch size or several, ascending, each once: of several the middle one counts most.
+
+    Lists, ranges, tuples and arrays will do. TypeError for what is no integer, ValueError for none
+    at all.
+    """
+    wanted: tuple[object, ...] = (batch,)
+    if isinstance(batch, Iterable) and not isinstance(batch, str | bytes | Mapping):
+        with suppress(TypeError):  # an array without axes
+            wanted = tuple(batch)
     if not wanted:
         raise ValueError("a plan needs at least one batch size")
-    return tuple(whole("a batch size", size) for size in wanted)
+    return tuple(sorted({whole("a batch size", size) for size in wanted}))
 
 
 DEFAULT_LENGTH = 64

@@ -32,12 +32,12 @@ class Range:
 
 
 def ranges(
-    winners: Sequence[tuple[int, Way]], asked: frozenset[int], price: Price
+    winners: Sequence[tuple[int, Way]], asked: frozenset[int], price: Price, most: int = BRANCHES
 ) -> tuple[Range, ...]:
-    """Few ranges from the best way at each size, by ascending size.
+    """Few ranges, `most` at most, from the best way at each size, by ascending size.
 
     At the sizes that were `asked` for only ways of nearly the best price are taken, if there is
-    room for them.
+    room for them; one of infinite price never is while there is a range for each of these sizes.
     """
     held = _merged([Range(way, (size,)) for size, way in winners])
     limits = {
@@ -51,7 +51,7 @@ def ranges(
             if 0 <= other < len(held)
         ]
         loss, place, other = min(losses)
-        if loss > 1 and len(held) <= BRANCHES:
+        if loss > 1 and len(held) <= most:
             break
         held[place] = replace(held[place], way=held[other].way)
         held = _merged(held)

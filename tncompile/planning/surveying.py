@@ -192,6 +192,6 @@ def batch_goals(
     runtimes = [runtime_sizes(network, size, sizes) for size in given]
     leading = leading_size(runtimes[0])
     if leading is not None:
-        given = tuple(runtime[leading] for runtime in runtimes)
+        given = tuple(sorted({runtime[leading] for runtime in runtimes}))
     middle = given[len(given) // 2]
-    return tuple(sorted(set(given))) if leading is not None else (middle,), middle
+    return given if leading is not None else (middle,), middle

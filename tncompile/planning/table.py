@@ -17,6 +17,7 @@ from tncompile.planning.wording import (
     ratio_text,
     seconds_text,
     strategy_text,
+    way_text,
 )
 
 WIDTH = 100
@@ -54,6 +55,28 @@ def plan_text(plan: ContractionPlan) -> str:
             lines += ["", *_variant_lines(variant, before)]
     lines += ["", f"everywhere that a size decides nothing: {_way_of(plan.whole)}"]
     return "\n".join(lines) + "\n"
+
+
+def plan_table(plan: ContractionPlan) -> str:
+    """A line a variant: where it runs, what it is, what it takes at a size of its range."""
+    rows = []
+    for mode in MODES if plan.training else MODES[1:]:
+        for before, variant in zip((None, *plan.of(mode)), plan.of(mode), strict=False):
+            at = f" at {variant.batch:,}" if plan.sizes else ""
+            rows.append(
+                (
+                    mode if before is None else "",
+                    _range(variant, before).removeprefix(", batch ") or "any",
+                    way_text(variant.found_by, variant.strategy),
+                    f"{seconds_text(variant.cost.seconds)}{at}",
+                    bytes_text(variant.cost.peak_bytes),
+                )
+            )
+    head = ("mode", "batch", "way", "predicted time", "peak memory")
+    planned = f"planned for a batch of {plan.batch:,}, " if plan.sizes else ""
+    by = f"{planned}least {plan.minimize}, {plan.decided_by}, search {plan.search}"
+    table = columns_text(head, rows, WIDTH, 3)
+    return f"plan of {_name(plan.target)}\n{textwrap.fill(by, WIDTH)}\n\n{table}"
 
 
 def _variant_lines(variant: Variant, before: Variant | None) -> list[str]:
@@ -103,7 +126,7 @@ STEPS: Mapping[Mode, str] = {
 
 
 def _title(cost: Cost, mode: Mode) -> str:
-    name = cost.name if len(cost.name) <= WIDTH else cost.name[: WIDTH - 1] + "…"
+    name = _name(cost.name)
     at = _sizes(cost.sizes)
     words = cost.chosen[mode].strategy
     plan = f"plan: {name_text(cost.found_by)}{', ' if words else ''}{words}"
@@ -111,6 +134,11 @@ def _title(cost: Cost, mode: Mode) -> str:
         f"{name}\n{textwrap.fill(f'{STEPS[mode]} {at}'.rstrip(), WIDTH)}\n"
         f"{plan}\npredicted for {cost.machine}"
     )
+
+
+def _name(target: str) -> str:
+    """A target on one line of a table."""
+    return _fit(target, WIDTH)
 
 
 def _sizes(sizes: Mapping[str, int]) -> str:
@@ -238,7 +266,7 @@ def _compression(cost: Cost) -> str:
 
 def _looks_up(cost: Cost) -> bool:
     """Whether the dense layer is a table of rows to look up."""
-    return cost.inference.dense_flops == 0 and cost.inference.dense_seconds is not None
+    return cost.dense_layer == "nn.Embedding"
 
 
 def _alternatives(cost: Cost, mode: Mode, plan: Figures) -> str:
@@ -251,10 +279,9 @@ def _alternatives(cost: Cost, mode: Mode, plan: Figures) -> str:
             _alternative(name, figures.flops, figures.seconds, figures.peak_bytes, against)
         )
     if plan.dense_seconds is not None:
-        kind = "nn.Embedding" if _looks_up(cost) else "nn.Linear"
         lines.append(
             _alternative(
-                f"dense layer, like {kind}",
+                f"dense layer, like {cost.dense_layer}",
                 plan.dense_flops,
                 plan.dense_seconds,
                 plan.dense_peak_bytes,

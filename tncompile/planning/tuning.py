@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from tncompile.language.diagnostics import InternalError
 from tncompile.lowering import TensorProgram
+from tncompile.notebook import as_html
 from tncompile.planning.assessing import Way
 from tncompile.planning.choosing import allowed, assemble, explained, predicted_ranges
 from tncompile.planning.costing import Mode
+from tncompile.planning.crossing import CLEARLY
 from tncompile.planning.measuring import (
     Timing,
     disagreeing,
+    disturbance,
     folded,
     machine_text,
     random_inputs,
@@ -23,9 +26,9 @@ from tncompile.planning.measuring import (
     time_in_turn,
 )
 from tncompile.planning.plans import ContractionPlan
-from tncompile.planning.ranges import Range, ranges
+from tncompile.planning.ranges import BRANCHES, Range, ranges
 from tncompile.planning.surveying import Field
-from tncompile.planning.wording import way_text
+from tncompile.planning.wording import percent_text, seconds_text, way_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +46,7 @@ HOPELESS = 1.1
 """Whose every reading is so many times the median of the fastest is not run any further."""
 
 ALIKE = 1.02
-"""Measured times this near each other count as equal."""
+"""Times this near each other count as equal, where only one of them was measured or none."""
 
 Build = Callable[[TensorProgram], "nn.Module"]
 """A module that runs one program in every mode; all have equal parameters."""
@@ -51,13 +54,17 @@ Build = Callable[[TensorProgram], "nn.Module"]
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Tried:
     """A way that was measured, and what was predicted."""
 
     way: Way
     predicted: float
     timing: Timing
+
+    def __repr__(self) -> str:
+        took = f"{seconds_text(self.timing.seconds)} ± {percent_text(self.timing.spread / 2)}"
+        return f"Tried({way_text(self.way.names, self.way.strategy)}: {took})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +80,68 @@ class Trial:
         """The one that took the least time."""
         return min(self.tried, key=lambda one: one.timing.seconds)
 
+    @property
+    def doubtful(self) -> str | None:
+        """Why the times say little, where something else ran on the machine."""
+        share = fmean(one.timing.share for one in self.tried)
+        return disturbance(share, self.fastest.timing.spread)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Tuning:
-    """A plan that was measured, and the measurements."""
+    """A plan that was measured, and the measurements; it prints as a table.
+
+    `busy` says why the times decide nothing, where something else ran on the machine.
+    """
 
     plan: ContractionPlan
     trials: tuple[Trial, ...]
+    busy: str | None = None
+
+    def chosen(self, trial: Trial) -> Tried:
+        """What the plan runs of what was measured in one trial."""
+        held = self.plan.variant(trial.batch, trial.mode)
+        return next(
+            one
+            for one in trial.tried
+            if one.way.tree == held.tree and one.way.strategy == held.strategy
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """All figures, ready for JSON; times are in seconds."""
+        return {
+            "target": self.plan.target,
+            "tuned": self.plan.tuned,
+            "busy": self.busy,
+            "trials": [
+                {
+                    "mode": trial.mode,
+                    "batch": trial.batch,
+                    "tried": [
+                        {
+                            "way": way_text(one.way.names, one.way.strategy),
+                            "predicted": one.predicted,
+                            "measured": one.timing.seconds,
+                            "quartiles": [one.timing.low, one.timing.high],
+                            "spread": one.timing.spread,
+                            "readings": one.timing.readings,
+                            "share": one.timing.share,
+                            "chosen": one is self.chosen(trial),
+                        }
+                        for one in trial.tried
+                    ],
+                }
+                for trial in self.trials
+            ],
+        }
+
+    def __repr__(self) -> str:
+        from tncompile.planning.tuning_table import tuning_table
+
+        return tuning_table(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
 
 
 def tune(
@@ -92,7 +154,9 @@ def tune(
     """Measure the most promising ways of these modes at the wanted sizes, and plan by the results.
 
     Modes that are not measured are planned by prediction. `seconds` is about what the timing may
-    take. Raises `InternalError` where two programs of one network compute different values.
+    take; what was held up is measured once more, and where that was held up as well, the result
+    says that the machine is `busy`. Raises `InternalError` where two programs of one network
+    compute different values.
     """
     surveyed = _without_twins(surveyed)
     goal = surveyed.goal
@@ -102,7 +166,8 @@ def tune(
     for place, (mode, size) in enumerate(asked):
         report = _share(progress, place, len(asked))
         trials.append(_try(surveyed, modules, build, mode, size, seconds / len(asked), report))
-    return Tuning(_decide(surveyed, tuple(modes), trials), tuple(trials))
+    busy = next((trial.doubtful for trial in trials if trial.doubtful), None)
+    return Tuning(_decide(surveyed, tuple(modes), trials), tuple(trials), busy)
 
 
 def _without_twins(surveyed: Field) -> Field:
@@ -160,18 +225,22 @@ def _try(
     if wrong is not None:
         one, other = (way_text(k.names, k.strategy) for k in (contenders[0], contenders[wrong]))
         raise InternalError(f"{other} computes something else than {one}")
-    timings = time_in_turn(actions, budget, hopeless=HOPELESS)
+
+    def measured() -> Trial:
+        timings = time_in_turn(actions, budget, hopeless=HOPELESS)
+        tried = (
+            Tried(way, assessor.assess(way, size, mode).seconds, timing)
+            for way, timing in zip(contenders, timings, strict=True)
+        )
+        return Trial(mode, size, tuple(tried))
+
+    trial = measured()
+    if trial.doubtful:
+        trial = measured()
     report(1, 1)
     for module in found:
         module.zero_grad(set_to_none=True)
-    return Trial(
-        mode,
-        size,
-        tuple(
-            Tried(way, assessor.assess(way, size, mode).seconds, timing)
-            for way, timing in zip(contenders, timings, strict=True)
-        ),
-    )
+    return trial
 
 
 def _contenders(surveyed: Field, mode: Mode, size: int) -> list[Way]:
@@ -220,10 +289,22 @@ class _Clock:
         return assessed.seconds * self._correction(way)
 
     def choosing(self, way: Way, size: int) -> float:
-        """The same for the choice: at sizes that were measured nothing counts that was not."""
-        if size in self.surveyed.goal.wanted and (way.key, size) not in self.measured:
+        """The same for the choice: at sizes that were measured nothing counts that was slower."""
+        if size in self.surveyed.goal.wanted and not self.among_best(way, size):
             return math.inf
         return self.price(way, size)
+
+    def among_best(self, way: Way, size: int) -> bool:
+        """Whether a way was measured to be as fast as any, within the spread of the fastest.
+
+        That is: its median lies within the quartiles of the fastest one's readings, and no more
+        than a few percent above theirs.
+        """
+        found = self.measured.get((way.key, size))
+        here = (one.timing for (_, other), one in self.measured.items() if other == size)
+        best = min(here, key=lambda timing: timing.seconds)
+        limit = max(best.seconds, min(best.high, CLEARLY * best.seconds))
+        return found is not None and found.timing.seconds <= limit
 
     def how(self, way: Way, size: int) -> str:
         """Where the seconds of `price` come from."""
@@ -254,6 +335,7 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
                 list(_winners(surveyed, clocks[mode])),
                 frozenset(goal.wanted),
                 clocks[mode].choosing,
+                max(BRANCHES, len(goal.wanted)),
             )
         else:
             held[mode] = predicted_ranges(surveyed, mode)
@@ -277,12 +359,14 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
 
 
 def _winners(surveyed: Field, clock: _Clock) -> Iterator[tuple[int, Way]]:
-    """The best way at each size of the grid; of nearly equal ones the leanest."""
+    """The best way at each size of the grid; of those as fast within the spread the leanest."""
     for size in surveyed.grid:
         ways = list(surveyed.ways[clock.mode, size])
-        tried = [way for way in ways if (way.key, size) in clock.measured]
-        found = [(clock.price(way, size), way) for way in tried or ways]
-        least = min(price for price, _ in found)
-        near = [way for price, way in found if price <= ALIKE * least]
+        if size in surveyed.goal.wanted:
+            near = [way for way in ways if clock.among_best(way, size)]
+        else:
+            found = [(clock.price(way, size), way) for way in ways]
+            least = min(price for price, _ in found)
+            near = [way for price, way in found if price <= ALIKE * least]
         assess = surveyed.assessor.assess
         yield size, min(near, key=lambda way: assess(way, size, clock.mode).peak)

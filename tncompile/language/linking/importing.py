@@ -121,6 +121,11 @@ def locate(name: str | os.PathLike[str]) -> Path:
     return path
 
 
+def is_own(name: str | os.PathLike[str]) -> bool:
+    """Whether a path names a file of one's own, and not one of the library."""
+    return locate(name) == Path(name)
+
+
 def decode(data: bytes, name: str) -> SourceFile:
     """The text of a file; TN103 in a `CompileError` at the first byte that is not UTF-8.
 
