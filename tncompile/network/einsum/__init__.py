@@ -5,14 +5,16 @@ from __future__ import annotations
 import operator
 
 from tncompile.network.einsum.aligning import align
-from tncompile.network.einsum.reading import read
+from tncompile.network.einsum.reading import Indices, read
 from tncompile.network.einsum.shapes import Shape, sizes_of
 from tncompile.network.einsum.writing import is_name, write
 
-__all__ = ["Shape", "from_einsum"]
+__all__ = ["Indices", "Shape", "from_einsum"]
 
 
-def from_einsum(equation: object, *shapes: object, inputs: int = 1, name: str = "Einsum") -> str:
+def from_einsum(
+    equation: str | Shape, *shapes: Shape | Indices, inputs: int = 1, name: str = "Einsum"
+) -> str:
     """The `.tn` text of a network that computes an einsum with trainable operands.
 
     The arguments are those of `tncompile.from_einsum`, which says what they may be.
@@ -34,7 +36,8 @@ def from_einsum(equation: object, *shapes: object, inputs: int = 1, name: str = 
     if isinstance(inputs, bool) or not hasattr(inputs, "__index__"):
         raise TypeError(f"inputs is an int, not {type(inputs).__name__}")
     if not is_name(name):
-        raise ValueError(f"{name!r} is no name for a network: letters, digits and `_`, no keyword")
+        shown = repr(name if len(name) <= 60 else f"{name[:60]}…")
+        raise ValueError(f"{shown} is no name for a network: letters, digits and `_`, no keyword")
     parsed, given = read(equation, shapes)
     sizes = sizes_of(parsed, given)
     count = operator.index(inputs)

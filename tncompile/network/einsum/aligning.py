@@ -60,9 +60,10 @@ def align(equation: Equation, shapes: tuple[Sizes, ...], inputs: int) -> Aligned
     for axis in (axis for axes in (*operands, result) for axis in axes):
         if axis != DOTS and not isinstance(axis, Single):
             found[axis] = sizes[axis.label if isinstance(axis, Copy) else axis]
+    rank = {label: number for number, label in enumerate(sizes)}
     copies = sorted(
         (axis for axis in found if isinstance(axis, Copy)),
-        key=lambda copy: (list(sizes).index(copy.label), copy.number),
+        key=lambda copy: (rank[copy.label], copy.number),
     )
     return Aligned(operands, result, found, tuple(copies))
 
@@ -138,7 +139,7 @@ def _common_sizes(
         for label, size, place in zip(term.labels, sizes, term.places, strict=True):
             if own.setdefault(label, size) != size:
                 raise equation.error(
-                    f"{named(label)} is {_said(own[label])} and {_said(size)} on operand {number}:"
+                    f"{named(label)} is {own[label]} and {size} on operand {number}:"
                     " both places of a diagonal have one size",
                     place,
                 )
@@ -146,16 +147,15 @@ def _common_sizes(
             if before == 1:
                 found[label] = size, number
             elif size not in (before, 1):
+                hint = ""
+                if before is None or size is None:
+                    hint = f": give {size if before is None else before} in both places"
                 raise equation.error(
-                    f"{named(label)} is {_said(before)} on operand {where} and {_said(size)} on"
-                    f" operand {number}",
+                    f"{named(label)} is {before} on operand {where} and {size} on operand"
+                    f" {number}{hint}",
                     place,
                 )
     return {label: size for label, (size, _) in found.items()}
-
-
-def _said(size: int | None) -> str:
-    return "None, a batch axis," if size is None else str(size)
 
 
 def _check_batch(

@@ -9,8 +9,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from types import EllipsisType
+from typing import SupportsIndex
 
 from tncompile.network.einsum.equation import DOTS, Equation, Label, Term, counted, mistake
+
+Indices = Iterable[SupportsIndex | str | EllipsisType]
+"""The indices of an operand in the form with lists: numbers, letters, words, `...`."""
+
+MOST_CHARACTERS = 200_000
+"""Characters of an equation, as many as those of a file."""
 
 MOST_INDICES = 10_000
 """Indices of one operand in the form with lists; beyond it a list is taken for endless."""
@@ -52,6 +59,8 @@ def read(first: object, rest: tuple[object, ...]) -> tuple[Equation, tuple[objec
 
 def _read_text(text: str) -> Equation:
     """Operands and output with the place of every letter; spaces mean nothing."""
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"an einsum equation has at most {MOST_CHARACTERS:,} characters")
     if "\n" in text or "\r" in text:
         raise ValueError("an einsum equation is one line")
     arrow = text.find("->")

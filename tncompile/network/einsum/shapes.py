@@ -21,7 +21,7 @@ class HasShape(Protocol):
 
 
 Shape = Iterable[SupportsIndex | None] | HasShape | complex
-"""The sizes of an operand in order, None for a batch axis; a tensor, or a number without axes."""
+"""The sizes of an operand in order, None for a batch axis; a tensor; a number, without axes."""
 
 Sizes = tuple[int | None, ...]
 
@@ -49,41 +49,44 @@ def sizes_of(equation: Equation, shapes: tuple[object, ...]) -> tuple[Sizes, ...
 
 
 def _sizes(equation: Equation, number: int, operand: Term, shape: object) -> Sizes:
-    hint = ""
-    items: Iterable[object]
-    if isinstance(shape, Number) and not isinstance(shape, bool):
-        items, hint = (), ": the value of an operand is not taken, give the sizes of its axes"
-    else:
-        held = getattr(shape, "shape", None)
-        if held is not None and not _lists_sizes(shape, held):
-            items = held if isinstance(held, Iterable) else ()
-        elif isinstance(shape, str | bytes | set | frozenset | dict) or not isinstance(
-            shape, Iterable
-        ):
-            raise equation.error(
-                f"the shape of operand {number} is a tuple of sizes such as (2, 3), or a tensor"
-                f" that has it, not {_quoted(shape)}",
-                operand.start,
-            )
-        else:
-            items = shape
-            if held is not None:
-                hint = ": an array of one axis of integers is a shape, give `.shape` of a tensor"
+    """The sizes of one operand, as many as it has legs, those of `...` among them."""
+    items, hint = _items(equation, number, operand, shape)
     listed = list(islice(items, MOST_AXES + 1))
     if len(listed) > MOST_AXES:
-        raise equation.error(f"the shape of operand {number} is too long", operand.start)
-    dots = operand.labels.index(DOTS) if DOTS in operand.labels else None
-    if len(listed) < operand.legs or (dots is None and len(listed) > operand.legs):
-        legs = counted(operand.legs, "leg") + (" and `...`" if dots is not None else "")
         raise equation.error(
-            f"operand {number} has {legs}, its shape {_shown(listed)} has"
-            f" {counted(len(listed), 'size')}{hint}",
+            f"the shape of operand {number} has more than {MOST_AXES:,} sizes{hint}", operand.start
+        )
+    dotted = DOTS in operand.labels
+    if len(listed) < operand.legs or (len(listed) > operand.legs and not dotted):
+        raise equation.error(
+            f"operand {number} has {counted(operand.legs, 'leg')}{' and `...`' * dotted}, its shape"
+            f" {_shown(listed)} has {counted(len(listed), 'size')}{hint}",
             operand.start,
         )
+    covered = len(listed) - operand.legs
     return tuple(
-        _size(equation, item, _place(operand, axis, len(listed) - operand.legs))
-        for axis, item in enumerate(listed)
+        _size(equation, item, _place(operand, axis, covered)) for axis, item in enumerate(listed)
     )
+
+
+def _items(
+    equation: Equation, number: int, operand: Term, shape: object
+) -> tuple[Iterable[object], str]:
+    """What a shape lists, and what to add where that is not as much as expected."""
+    held = getattr(shape, "shape", None)
+    if isinstance(held, Iterable) and not _lists_sizes(shape, held):
+        return held, ""
+    if held is not None and isinstance(shape, Iterable):
+        return shape, ": an array of one axis of integers lists sizes, a tensor has a `.shape`"
+    if isinstance(shape, Number) and not isinstance(shape, bool) and not operand.legs:
+        return (), ""
+    if isinstance(shape, str | bytes | set | frozenset | dict) or not isinstance(shape, Iterable):
+        raise equation.error(
+            f"the shape of operand {number} is a tuple of sizes such as (2, 3), or a tensor that"
+            f" has it, not {_quoted(shape)}",
+            operand.start,
+        )
+    return shape, ""
 
 
 def _lists_sizes(array: object, shape: object) -> bool:
@@ -107,7 +110,8 @@ def _size(equation: Equation, item: object, place: int) -> int | None:
         return None
     size = _whole(item)
     if size is None or size < 1:
-        raise equation.error(f"{_quoted(item)} is no size: a positive integer or None", place)
+        hint = "; values are not taken, give the shape" if isinstance(item, Iterable) else ""
+        raise equation.error(f"{_quoted(item)} is no size: a positive integer or None{hint}", place)
     if size > LARGEST_SIZE:
         raise equation.error("a size is at most 2**40", place)
     return size

@@ -65,7 +65,8 @@ def _constants(aligned: Aligned, names: _Names, alone: list[Axis]) -> list[str]:
         stem = names.fresh(f"eye_{names.of[copy]}")
         first = identities.setdefault(copy.label, stem)
         start = "init eye frozen" if first == stem else f"tie {first}"
-        lines.append(f"  tensor {stem}({names.legs((copy.label, copy))}) {start}  # a diagonal")
+        one, other = names.of[copy.label], names.of[copy]
+        lines.append(f"  tensor {stem}({one}, {other}) {start}  # a diagonal: {other} is {one}")
     for axis in alone:
         stem = names.fresh(f"sum_{names.of[axis]}")
         lines.append(
@@ -79,6 +80,7 @@ class _Names:
 
     def __init__(self, aligned: Aligned) -> None:
         self.of: dict[Axis, str] = {}
+        self._tries: Counter[str] = Counter()
         # Tensors are W0, W1, …: those are the keys of the state dict.
         self.taken = {f"W{number}" for number in range(len(aligned.operands))}
         for axis in aligned.sizes:
@@ -95,11 +97,13 @@ class _Names:
         self.singles = [self.fresh(f"one_{n}" if n > 1 else "one") for n in range(1, most + 1)]
 
     def fresh(self, wanted: str) -> str:
-        """The name, longer where it is taken; it is taken from now on."""
-        while wanted in self.taken:
-            wanted += "_"
-        self.taken.add(wanted)
-        return wanted
+        """The name, with a number behind it where it is taken; it is taken from now on."""
+        name = wanted
+        while name in self.taken:
+            self._tries[wanted] += 1
+            name = f"{wanted}_{self._tries[wanted] + 1}"
+        self.taken.add(name)
+        return name
 
     def legs(self, axes: tuple[Axis, ...]) -> str:
         """What stands in the parentheses behind a tensor's name."""
