@@ -92,6 +92,9 @@ def test_an_axis_of_size_one_broadcasts_without_a_tensor_for_it() -> None:
     torch.testing.assert_close(module(x), x[:, 0, 0] * module.W0.sum())
     with pytest.raises(ValueError, match=r"must be .* 1, 1, got shape \(5, 2, 1\)"):
         module(torch.randn(5, 2, 1, dtype=torch.float64))
+    only = tncompile.from_einsum("i,i->i", (1,), (4,)).module()
+    with pytest.raises(ValueError, match=r"its only axis must have 1 entry, got shape \(4,\)"):
+        only(torch.randn(4))
 
 
 # ── dots ─────────────────────────────────────────────────────────────────────────────────────────

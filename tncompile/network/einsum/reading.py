@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from types import EllipsisType
-from typing import SupportsIndex
 
 from tncompile.network.einsum.equation import DOTS, Equation, Label, Term, counted, mistake
 
-Indices = Iterable[SupportsIndex | str | EllipsisType]
-"""The indices of an operand in the form with lists: numbers, letters, words, `...`."""
+Indices = Iterable[object]
+"""The indices of an operand in the form with lists: whole numbers, letters, words, `...`."""
 
 MOST_CHARACTERS = 200_000
 """Characters of an equation, as many as those of a file."""
