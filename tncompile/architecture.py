@@ -491,7 +491,8 @@ def from_einsum(
 
     Equations:
         indices   letters, those of other alphabets too; in lists whole numbers, letters, words
-        `ii->i`   diagonals and traces, `i->ii` too: a frozen identity matrix (`eye_i_2`, a buffer)
+        `ii->i`   diagonals and traces, `i->ii` too: a frozen identity matrix (`eye_i_2`, a buffer),
+                  which is multiplied in full
         `,ij->ij` operands without axes
         `...`     any axes, aligned on the right. Where it leads inputs and the output, and nothing
                   else has axes there, it is any number of axes at run time, and shapes may leave
