@@ -329,6 +329,9 @@ def test_wrong_arguments_are_refused() -> None:
         from_einsum("i" * 200_001, (2,))
     with pytest.raises(TypeError, match="takes an equation and shapes"):
         from_einsum(None, (2,))
+    with pytest.raises(TypeError, match=r"takes an equation and shapes, .*; not bytes"):
+        from_einsum(b"i->i", (2,))
+    assert "input  x()" in from_einsum(3.0, [], (2,), [0], [0])
     with pytest.raises(TypeError, match="the indices of the first operand are missing"):
         from_einsum((2, 3))
 

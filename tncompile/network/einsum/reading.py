@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from numbers import Number
 from types import EllipsisType
 
 from tncompile.network.einsum.equation import DOTS, Equation, Label, Term, counted, mistake
@@ -39,7 +40,8 @@ def read(first: object, rest: tuple[object, ...]) -> tuple[Equation, tuple[objec
     """The equation and the shapes of its operands, from the arguments in either form."""
     if isinstance(first, str):
         return _read_text(first), rest
-    if not isinstance(first, Iterable) and not hasattr(first, "shape"):
+    shaped = isinstance(first, Iterable) or hasattr(first, "shape") or isinstance(first, Number)
+    if not shaped or isinstance(first, bytes):
         raise TypeError(
             'from_einsum takes an equation and shapes, `"ij,jk->ik", (2, 3), (3, 4)`, or shapes,'
             " each followed by its indices, `(2, 3), [0, 1], (3, 4), [1, 2], [0, 2]`; not"
