@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args
+from typing import TYPE_CHECKING, Literal, assert_never, get_args
 
 from tncompile.blocks import Block, Blocks
 from tncompile.files import lock_path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tncompile.emission import GeneratedModule
     from tncompile.language.linked import LinkedProgram
     from tncompile.language.resolved import ResolvedNetwork
+    from tncompile.network.einsum import Indices, Shape
     from tncompile.network.model import TensorNetwork
     from tncompile.planning import ContractionPlan, Cost
     from tncompile.planning.choosing import Minimize, Search
@@ -550,12 +551,35 @@ def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = 
     return Spec(linked)
 
 
-def from_einsum(equation: str, *shapes: Any, inputs: int = 1, name: str = "Einsum") -> Architecture:
+def from_einsum(
+    equation: str | Shape, *shapes: Shape | Indices, inputs: int = 1, name: str = "Einsum"
+) -> Architecture:
     """The network of an einsum equation; its `text()` is the `.tn` source.
 
-    One shape an operand; the first `inputs` operands are inputs of `forward`, the others trainable
-    tensors. A size None makes a run-time batch axis. Raises `ValueError` where the equation or a
-    shape is wrong.
+    `from_einsum("bi,ir,ro->bo", (None, 8), (8, 2), (2, 4))`, with a shape an operand, or, as einsum
+    has it too, shapes each followed by a list of indices, the output's last:
+    `from_einsum((None, 8), [0, 1], (8, 2), [1, 2], [0, 2])`. The first `inputs` operands are
+    arguments of `forward`, the others the trained tensors `W0`, `W1`, … of just these shapes.
+
+    Equations:
+        indices   letters, those of other alphabets too; in lists whole numbers, letters, words
+        `ii->i`   diagonals and traces, `i->ii` too: a frozen identity matrix (`eye_i_2`, a buffer),
+                  which is multiplied in full
+        `,ij->ij` operands without axes
+        `...`     any axes, aligned on the right. Where it leads inputs and the output, and nothing
+                  else has axes there, it is any number of axes at run time, and shapes may leave
+                  them out. Elsewhere shapes say its axes; missing on the output, they are summed.
+        no `->`   `...`, then what occurs once, in alphabetical order
+
+    Shapes:
+        sizes     a tuple, a list, an array of one axis of integers; each an int, NumPy's included
+        None      in an input's shape: a batch axis, sized at run time
+        1         broadcasts where the index is longer elsewhere
+        a tensor  of torch, NumPy, …: its shape is taken, its values are not; so of a number
+
+    What is summed on one operand alone gets a frozen vector of ones (`sum_i`, a buffer). Raises
+    ValueError, with a caret, for what is no equation or does not fit it, TypeError for what is
+    neither a shape nor indices, and `CompileError` beyond the limits of the language.
     """
     from tncompile.language.linking import link
     from tncompile.language.resolving import resolve

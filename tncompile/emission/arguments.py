@@ -170,11 +170,13 @@ def _expected(network: TensorNetwork, given: Input) -> str:
     if len(axes) == 1 and axes[0].length is not None:
         which = "the last axis" if _dotted(given) else "its only axis"
         length, legs = _entries(network, axes[0])
+        if not legs:  # a group over an empty family
+            return f"{which} must have 1 entry"
         return f"{which} must have {length} entries ({legs})"
     which = f"the last {len(axes)} axes" if _dotted(given) else f"its {len(axes)} axes"
     if len(axes) == 1:
         which = "its only axis"
-    texts = (" ".join(filter(None, (length, f"({legs})"))) for length, legs in
+    texts = (" ".join(filter(None, (length, legs and f"({legs})"))) for length, legs in
              (_entries(network, axis) for axis in axes))  # fmt: skip
     return f"{which} must be {', '.join(texts)}"
 

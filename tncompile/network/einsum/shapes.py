@@ -1,0 +1,147 @@
+"""Shapes as people have them: sizes in a tuple, a list or an array, or the tensor itself."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable
+from itertools import islice
+from numbers import Number
+from typing import Protocol, SupportsIndex
+
+from tncompile.network.einsum.equation import DOTS, Equation, Term, counted
+
+
+class HasShape(Protocol):
+    """A tensor of torch, NumPy or another library: its shape counts, not its values."""
+
+    @property
+    def shape(self) -> Iterable[SupportsIndex | None]:
+        """Its sizes, axis by axis."""
+
+
+Shape = Iterable[SupportsIndex | None] | HasShape | complex
+"""The sizes of an operand in order, None for a batch axis; a tensor; a number, without axes."""
+
+Sizes = tuple[int | None, ...]
+
+LARGEST_SIZE = 2**40
+MOST_AXES = 10_000
+_MOST_SHOWN = 8
+
+_WHOLE_OR_OBJECT = re.compile(r"(torch\.)?u?int\d+|object")
+
+
+def sizes_of(equation: Equation, shapes: tuple[object, ...]) -> tuple[Sizes, ...]:
+    """The sizes of every operand, the axes of `...` included where a shape has them."""
+    count = len(equation.operands)
+    if len(shapes) != count:
+        place = equation.operands[min(len(shapes), count - 1)].start
+        raise equation.error(
+            f"{counted(count, 'operand')}, but {counted(len(shapes), 'shape')}", place
+        )
+    return tuple(
+        _sizes(equation, number, operand, shape)
+        for number, (operand, shape) in enumerate(
+            zip(equation.operands, shapes, strict=True), start=1
+        )
+    )
+
+
+def _sizes(equation: Equation, number: int, operand: Term, shape: object) -> Sizes:
+    """The sizes of one operand, as many as it has legs, those of `...` among them."""
+    items, hint = _items(equation, number, operand, shape)
+    listed = list(islice(items, MOST_AXES + 1))
+    if len(listed) > MOST_AXES:
+        raise equation.error(
+            f"the shape of operand {number} has more than {MOST_AXES:,} sizes{hint}", operand.start
+        )
+    dotted = DOTS in operand.labels
+    if len(listed) < operand.legs or (len(listed) > operand.legs and not dotted):
+        raise equation.error(
+            f"operand {number} has {counted(operand.legs, 'leg')}{' and `...`' * dotted}, its shape"
+            f" {_shown(listed)} has {counted(len(listed), 'size')}{hint}",
+            operand.start,
+        )
+    covered = len(listed) - operand.legs
+    return tuple(
+        _size(equation, item, _place(operand, axis, covered)) for axis, item in enumerate(listed)
+    )
+
+
+def _items(
+    equation: Equation, number: int, operand: Term, shape: object
+) -> tuple[Iterable[object], str]:
+    """What a shape lists, and what to add where that is not as much as expected."""
+    held = getattr(shape, "shape", None)
+    if isinstance(held, Iterable) and not _lists_sizes(shape, held):
+        return held, ""
+    if held is not None and isinstance(shape, Iterable):
+        return shape, ": an array of one axis of integers lists sizes, a tensor has a `.shape`"
+    if isinstance(shape, Number) and not isinstance(shape, bool) and not operand.legs:
+        return (), ""
+    if isinstance(shape, str | bytes | set | frozenset | dict) or not isinstance(shape, Iterable):
+        raise equation.error(
+            f"the shape of operand {number} is a tuple of sizes such as (2, 3), or a tensor that"
+            f" has it, not {_quoted(shape)}",
+            operand.start,
+        )
+    return shape, ""
+
+
+def _lists_sizes(array: object, shape: object) -> bool:
+    """Whether an array lists sizes, instead of having them: one axis of integers or objects."""
+    axes = list(islice(shape, 2)) if isinstance(shape, Iterable) else []
+    return len(axes) == 1 and bool(_WHOLE_OR_OBJECT.fullmatch(str(getattr(array, "dtype", ""))))
+
+
+def _place(operand: Term, axis: int, covered: int) -> int:
+    """Where the index of an axis stands; `...` covers several."""
+    dots = operand.labels.index(DOTS) if DOTS in operand.labels else len(operand.labels)
+    if axis >= dots + covered:
+        axis = axis - covered + 1
+    elif axis > dots:
+        axis = dots
+    return operand.places[axis]
+
+
+def _size(equation: Equation, item: object, place: int) -> int | None:
+    if item is None:
+        return None
+    size = _whole(item)
+    if size is None or size < 1:
+        hint = "; values are not taken, give the shape" if isinstance(item, Iterable) else ""
+        raise equation.error(f"{_quoted(item)} is no size: a positive integer or None{hint}", place)
+    if size > LARGEST_SIZE:
+        raise equation.error("a size is at most 2**40", place)
+    return size
+
+
+def _whole(item: object) -> int | None:
+    """The integer that an object stands for: an int, or an integer of NumPy or torch."""
+    if type(item).__name__ in ("bool", "bool_") or not hasattr(item, "__index__"):
+        return None
+    try:
+        return operator.index(item)
+    except TypeError:  # arrays of several items have the method and refuse it
+        return None
+
+
+def _shown(items: list[object]) -> str:
+    """A shape in a message: its first sizes, never all of a long one."""
+    shown = [_quoted(item) for item in items[:_MOST_SHOWN]]
+    if len(items) > _MOST_SHOWN:
+        shown.append("…")
+    return f"({', '.join(shown)}{',' * (len(items) == 1)})"
+
+
+def _quoted(item: object) -> str:
+    """A value in a message: numbers and short texts as they are, else only its type."""
+    whole = _whole(item)
+    if whole is not None:
+        return str(whole) if abs(whole) <= 10**18 else "a huge integer"
+    if item is None or isinstance(item, bool | float):
+        return repr(item)
+    if isinstance(item, str) and len(item) <= 40:
+        return repr(item)
+    return f"<{type(item).__name__}>"
