@@ -15,7 +15,7 @@ from tncompile.emission.ordering import write_order
 from tncompile.emission.properties import (
     MakeProgram,
     Properties,
-    layer_text,
+    features_text,
     without_autocast,
     write_properties,
     write_sizes,
@@ -44,7 +44,6 @@ class Folded:
     members: Members
     bare: bool  # whether nothing else says which dtype results have
     properties: Properties | None
-    biases: tuple[Bias, ...] | None  # buffers that are added to the output, if they are no others
 
     @property
     def programs(self) -> tuple[TensorProgram, ...]:
@@ -75,15 +74,22 @@ def folded(
     members = Members(tuple(_as_parameter(buffer) for buffer in folding.buffers))
     chosen = dispatch(network, whole, others, others)
     bare = needs_like(network, members)
-    made = biases = None
-    if layer is not None:
-        taken = frozenset(buffer.name for buffer in folding.buffers)
-        read = _read(folding)
-        biases = _biases(network, read)
-        factors = [buffer for buffer in read if biases is None or not _added(network, buffer)]
-        weight = _weight(network, layer, factors, make_program) if biases is not None else None
-        made = Properties(network, layer, taken, weight)
-    return Folded(f"{name}Folded", folding, chosen, members, bare, made, biases)
+    made = None if layer is None else _properties(network, layer, folding, make_program)
+    return Folded(f"{name}Folded", folding, chosen, members, bare, made)
+
+
+def _properties(
+    network: TensorNetwork, layer: Features, folding: Folding, make_program: MakeProgram
+) -> Properties:
+    """What the class has in common with a layer of torch: made of buffers, or asked of it."""
+    taken = frozenset(buffer.name for buffer in folding.buffers)
+    taken |= {parameter.family for parameter in network.parameters}
+    read = _read(folding)
+    biases = _biases(network, read)
+    factors = [buffer for buffer in read if not _added(network, buffer)]
+    weight = None if biases is None else _weight(network, layer, factors, make_program)
+    dotted = any(index.name == DOTS for index in network.indices)
+    return Properties(network, layer, taken, weight, biases, probed=dotted and bool(factors))
 
 
 def _read(folding: Folding) -> list[Buffer]:
@@ -207,7 +213,7 @@ def write_folded_class(network: TensorNetwork, made: Folded, name: str) -> list[
         body += ["", *annotations]
     methods = [
         _init(made),
-        *write_properties(made.properties, made.members, made.biases),
+        *write_properties(made.properties, made.members),
         _repr(network, made),
         *write_forward(network, made.chosen, made.members),
     ]
@@ -284,8 +290,7 @@ def _repr(network: TensorNetwork, made: Folded) -> list[str]:
     """What goes in, what comes out, what is held."""
     buffers = made.folding.buffers
     arrow = f"{given_text(network)} -> " if network.inputs else ""
-    if made.properties is not None:
-        arrow = f"{layer_text(made.properties)}, {arrow}"
+    arrow = f"{features_text(network, made.properties)}, {arrow}"
     held = ", ".join(f"{buffer.name} {_sizes(buffer)}" for buffer in buffers[:4])
     more = f" and {len(buffers) - 4} more" if len(buffers) > 4 else ""
     text = f"{arrow}{network.output.written}, folded"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tncompile.emission.arguments import BROADCAST, CHECKED_IDS
+from tncompile.emission.arguments import BROADCAST, CHECKED_DTYPE, CHECKED_IDS
 from tncompile.emission.declaring import (
     write_accessors,
     write_annotations,
@@ -23,7 +23,7 @@ from tncompile.emission.operations import Scope
 from tncompile.emission.properties import (
     MakeProgram,
     Properties,
-    layer_text,
+    features_text,
     write_properties,
     write_sizes,
 )
@@ -140,7 +140,7 @@ def emit(
         methods.append(TRAINING.splitlines())
     methods += write_accessors(members)
     whole = members if sharded is None else whole_members(members)
-    methods += write_properties(properties, whole, network.biases)
+    methods += write_properties(properties, whole)
     methods.append(_write_repr(network, properties))
     if sharded is None:
         methods += write_forward(network, chosen, members)
@@ -158,7 +158,7 @@ def emit(
     family = write_family_class(members)
     blocks = [
         family,
-        *_functions(network, programs),
+        *_functions(network, programs, members),
         *([] if sharded is None else write_local_functions(sharded.sharding)),
         write_functions(initialization),
         *([] if sharded is None else [write_style(sharded.sharding)]),
@@ -183,12 +183,16 @@ def emit(
     return GeneratedModule("\n".join(lines) + "\n", name, _declared(members), branching)
 
 
-def _functions(network: TensorNetwork, programs: tuple[TensorProgram, ...]) -> list[list[str]]:
+def _functions(
+    network: TensorNetwork, programs: tuple[TensorProgram, ...], members: Members
+) -> list[list[str]]:
     """The functions that methods call, as far as these programs need them."""
     used = {type(step.operation) for program in programs for step in program.steps}
     found: list[str] = []
     if any(given.integer for given in network.inputs):
         found.append(CHECKED_IDS)
+    if members.holder and not all(given.integer for given in network.inputs):
+        found.append(CHECKED_DTYPE)
     if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
         found.append(BROADCAST)
     found += [text for kind, text in HELPERS.items() if kind in used]
@@ -210,7 +214,7 @@ def _properties(network: TensorNetwork, layer: Features, weigh: MakeProgram) -> 
     weight = weight_network(network, layer)
     program = None if weight is None else weigh(weight.network)
     both = None if weight is None or program is None else (weight, program)
-    return Properties(network, layer, taken, both)
+    return Properties(network, layer, taken, both, network.biases)
 
 
 def _write_repr(network: TensorNetwork, properties: Properties | None) -> list[str]:
@@ -220,9 +224,8 @@ def _write_repr(network: TensorNetwork, properties: Properties | None) -> list[s
         if network.inputs
         else (network.output.written)
     )
+    text = f"{features_text(network, properties)}, {text}"
     text += f", {network.parameter_count:,} parameters"
-    if properties is not None:
-        text = f"{layer_text(properties)}, {text}"
     lines = string_lines(text, indent=INDENT + len("return "))
     if len(lines) == 1:
         returned = [f"return {lines[0]}"]

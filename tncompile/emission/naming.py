@@ -192,6 +192,20 @@ class Members:
         """The parameters by state-dict key."""
         return {parameter.key: parameter for parameter in self.parameters}
 
+    @property
+    def holder(self) -> tuple[str, str] | None:
+        """What holds some tensor, and under which key: `("self", "c")`; quick to read if it can."""
+        single = [p for p in self.parameters if not p.subscripts or p.family in self.stacked]
+        if single:
+            return "self", single[0].family
+        if not self.parameters:
+            return None
+        first = min(self.parameters, key=lambda parameter: len(parameter.subscripts))
+        *outer, last = map(str, first.subscripts)
+        if outer:
+            return f"{self.whole(first.family)}.of({', '.join(outer)})", last
+        return f'self._modules["{first.family}"]', last
+
     def subscripts(self, parameter: Parameter) -> tuple[int, ...]:
         """The subscripts of a member as emitted code writes them."""
         stack = self.stacked.get(parameter.family)

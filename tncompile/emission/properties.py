@@ -6,16 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tncompile.emission.forwarding import shapes_text
 from tncompile.emission.naming import Members, Names
 from tncompile.emission.operations import Scope
 from tncompile.emission.statements import write_steps
-from tncompile.emission.writer import WIDTH, call, indented
+from tncompile.emission.writer import call, indented
 from tncompile.lowering.operations import MatMul
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.features import Features, WeightNetwork
 from tncompile.network.model import Bias, TensorNetwork
 
 INDENT = 8
+
+LONGEST = 60
+"""Characters of a bias that is made along one line."""
 
 LAYERS = {"linear": "nn.Linear", "bilinear": "nn.Bilinear", "embedding": "nn.Embedding"}
 
@@ -27,14 +31,18 @@ MakeProgram = Callable[[TensorNetwork], TensorProgram | None]
 class Properties:
     """What an emitted class has in common with a layer of torch.
 
-    `weight` is the program of the dense weight, if it has one, and the network behind it; `taken`
-    are names of tensors, which nothing else may have.
+    `weight` is the program of the dense weight, if it has one, and the network behind it; one that
+    is `probed` is what `forward` makes of unit vectors. `taken` are names of tensors, which nothing
+    else may have; `biases` are the tensors that are added to the output, None where they are not
+    there as such.
     """
 
     network: TensorNetwork
     layer: Features
     taken: frozenset[str]
     weight: tuple[WeightNetwork, TensorProgram] | None
+    biases: tuple[Bias, ...] | None
+    probed: bool = False
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -47,28 +55,31 @@ def write_sizes(made: Properties | None) -> list[str]:
     return [] if made is None else [f"{name}: int = {size}" for name, size in made.sizes.items()]
 
 
-def layer_text(made: Properties) -> str:
-    """What `print` says of a layer: `in_features=32, out_features=16, bias=True`."""
+def features_text(network: TensorNetwork, made: Properties | None) -> str:
+    """What `print` says first: `in_features=32, out_features=16, bias=True`, or the shapes."""
+    if made is None:
+        return shapes_text(network)
     parts = [f"{name}={size}" for name, size in made.layer.sizes.items()]
     if made.layer.kind != "embedding":
         parts.append(f"bias={bool(made.network.biases)}")
     return ", ".join(parts)
 
 
-def write_properties(
-    made: Properties | None, members: Members, biases: tuple[Bias, ...] | None
-) -> list[list[str]]:
-    """The properties `weight` and `bias`, unless tensors are called so.
-
-    `biases` are the members that are added to the output; None where they are not known apart.
-    """
+def write_properties(made: Properties | None, members: Members) -> list[list[str]]:
+    """The properties `weight` and `bias`, unless tensors are called so."""
     if made is None:
         return []
     methods: list[list[str]] = []
-    if made.weight is not None and "weight" not in made.taken:
-        methods.append(_weight(made, *made.weight, members))
-    if made.layer.kind != "embedding" and biases is not None and "bias" not in made.taken:
-        methods.append(_bias(made, biases, members))
+    if "weight" not in made.taken:
+        if made.weight is not None:
+            methods.append(_weight(made, *made.weight, members))
+        elif made.probed:
+            methods.append(_probed_weight(made, members))
+    if "bias" not in made.taken and made.layer.kind != "embedding":
+        if made.biases is not None:
+            methods.append(_bias(made, made.biases, members))
+        elif made.probed:
+            methods.append(_probed_bias(made, members))
     return methods
 
 
@@ -90,10 +101,16 @@ def _weight(
         lines += _on_diagonal(made, weight, names, result, like)
     else:
         lines.append(f"return {result}")
+    return _property("weight", [_weight_doc(made, "contracted whenever it is read"), *lines])
+
+
+def _property(name: str, lines: list[str]) -> list[str]:
+    return ["@property", f"def {name}(self) -> Tensor:", *indented(lines)]
+
+
+def _weight_doc(made: Properties, how: str) -> str:
     shape = "x".join(map(str, made.layer.shape))
-    kind = LAYERS[made.layer.kind]
-    doc = f'"""The dense map, {shape} as in {kind}: contracted whenever it is read."""'
-    return ["@property", "def weight(self) -> Tensor:", *indented([doc, *lines])]
+    return f'"""The dense map, {shape} as in {LAYERS[made.layer.kind]}: {how}."""'
 
 
 def without_autocast(lines: list[str], tensor: str, products: bool) -> list[str]:
@@ -137,8 +154,8 @@ def _texts(numbers: Sequence[int]) -> list[str]:
 def _bias(made: Properties, biases: tuple[Bias, ...], members: Members) -> list[str]:
     """The method that gives what is added, along the one axis of the output."""
     if not biases:
-        head = ["@property", "def bias(self) -> None:"]
-        return [*head, *indented(['"""There is none."""', "return None"])]
+        signature = ["@property", "def bias(self) -> None:"]
+        return [*signature, *indented(['"""There is none."""', "return None"])]
     axis = made.layer.axes[0]
     names = Names(["self"])
     lines: list[str] = []
@@ -146,21 +163,22 @@ def _bias(made: Properties, biases: tuple[Bias, ...], members: Members) -> list[
     for bias in biases:
         steps = _along(made, bias, members)
         head = members.read(bias.parameter)
-        flat = head + "".join(f".{name}({', '.join(items)})" for name, items in steps)
-        if len(biases) == 1 and len(flat) + INDENT + len("return [:1234567]") <= WIDTH:
-            texts.append(flat)
-            continue
-        t = names.fresh("t")
-        lines.append(f"{t} = {head}")
-        for name, items in steps:
-            lines += call(f"{t} = {t}.{name}(", items, indent=INDENT)
-        texts.append(t)
+        text = head + "".join(f".{name}({', '.join(items)})" for name, items in steps)
+        if len(text) > LONGEST:
+            text = names.fresh("t")
+            lines.append(f"{text} = {head}")
+            for name, items in steps:
+                lines += call(f"{text} = {text}.{name}(", items, indent=INDENT)
+        elif len(biases) > 1:
+            lines.append(f"{names.fresh('t')} = {text}")
+            text = lines[-1].split(" = ")[0]
+        texts.append(text)
     text = " + ".join(texts)
     if axis.width is not None and axis.width != axis.size:
         text = f"({text})" if len(texts) > 1 else text
         text += f"[:{axis.width}]"
     doc = '"""What is added to the output, as one axis."""'
-    return ["@property", "def bias(self) -> Tensor:", *indented([doc, *lines, f"return {text}"])]
+    return _property("bias", [doc, *lines, f"return {text}"])
 
 
 def _along(made: Properties, bias: Bias, members: Members) -> list[tuple[str, list[str]]]:
@@ -182,3 +200,41 @@ def _along(made: Properties, bias: Bias, members: Members) -> list[tuple[str, li
         steps.append(("expand", _texts([sizes[leg] for leg in out])))
         shape = tuple(sizes[leg] for leg in out)
     return steps if shape == (whole,) else [*steps, ("reshape", [str(whole)])]
+
+
+# ── by asking the module ───────────────────────────────────────────────────────────────────────
+
+
+def _probed_weight(made: Properties, members: Members) -> list[str]:
+    """The method that takes the weight out of what `forward` makes of all unit vectors."""
+    like, where = _like(members)
+    match made.layer.kind:
+        case "linear":
+            given = [f"torch.eye({made.layer.shape[1]}, {where})"]
+        case "bilinear":
+            left, right = made.layer.shape[1:]
+            given = [f"torch.eye({left}, {where}).unsqueeze(1)", f"torch.eye({right}, {where})"]
+        case "embedding":
+            given = [f"torch.arange({made.layer.shape[0]}, device={like}.device)"]
+    lines = call("y = self.forward(", given, indent=INDENT + 4)
+    lines = without_autocast(lines, like, True)
+    if made.layer.kind == "embedding":
+        lines.append("return y")
+    else:
+        lines.append(f"return {'(y - self.bias)' if made.network.biases else 'y'}.movedim(-1, 0)")
+    return _property("weight", [_weight_doc(made, "what unit vectors become"), *lines])
+
+
+def _probed_bias(made: Properties, members: Members) -> list[str]:
+    """The method that takes the bias out of what `forward` makes of zeros."""
+    like, where = _like(members)
+    zeros = [f"torch.zeros({size}, {where})" for size in made.layer.shape[1:]]
+    doc = '"""What is added to the output, as one axis."""'
+    lines = without_autocast(call("y = self.forward(", zeros, indent=INDENT + 4), like, True)
+    return _property("bias", [doc, *lines, "return y"])
+
+
+def _like(members: Members) -> tuple[str, str]:
+    """A tensor of the module, and what makes others of its dtype where it is."""
+    like = members.read(members.parameters[0].key)
+    return like, f"dtype={like}.dtype, device={like}.device"
