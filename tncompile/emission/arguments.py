@@ -39,7 +39,7 @@ def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
 CHECKED_DTYPE = '''\
 def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
     """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
-    held = None if module is None else module._parameters.get(key)
+    held: Tensor | None = None if module is None else module._parameters.get(key)
     if held is not None and x.dtype is held.dtype:
         return
     if held is None and module is not None:

@@ -118,21 +118,18 @@ class _Family(nn.Module):
     def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor: ...
 
     @overload
-    def __getitem__(self, subscripts: slice | tuple[int | slice, ...]) -> list[Tensor]: ...
+    def __getitem__(self, subscripts: slice) -> list[Tensor]: ...
 
-    def __getitem__(
-        self, subscripts: int | slice | tuple[int | slice, ...]
-    ) -> Tensor | list[Tensor]:
+    def __getitem__(self, subscripts: int | tuple[int, ...] | slice) -> Tensor | list[Tensor]:
         if isinstance(subscripts, tuple):
-            first, *rest = subscripts
-            if isinstance(first, slice):
-                return [self[(k, *rest)] for k in self._places(first)]
-            return self.of(first)[tuple(rest)] if rest else self[first]
+            *outer, last = subscripts
+            return self.of(*outer)[last]
         tensor: Tensor | None = self._parameters.get(str(subscripts))
         if tensor is not None:
             return tensor
         if isinstance(subscripts, slice):
-            return [self[k] for k in self._places(subscripts)]
+            places = range(max(self._names) + 1)[subscripts]
+            return [self[place] for place in places if place in self._names]
         found: Tensor = getattr(self, self._name(subscripts))
         return found
 
@@ -173,15 +170,14 @@ class _Family(nn.Module):
         if not isinstance(item, int | tuple):
             return any(item is tensor for tensor in self)
         first, *rest = item if isinstance(item, tuple) else (item,)
+        if not rest:
+            return first in self._names
         row = self._modules.get(str(first))
-        return first in self._names and (not rest or (row is not None and tuple(rest) in row))
+        return isinstance(row, _Family) and tuple(rest) in row
 
     def extra_repr(self) -> str:
         leaves = (k for k, name in self._names.items() if name not in self._modules)
         return "\\n".join(f"({k}): {_described(self[k])}" for k in leaves)
-
-    def _places(self, chosen: slice) -> list[int]:
-        return [k for k in range(max(self._names) + 1)[chosen] if k in self._names]
 
     def _name(self, subscript: int) -> str:
         """The attribute that a member or a row is kept in."""
