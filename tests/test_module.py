@@ -225,7 +225,7 @@ def test_ids_out_of_range_name_the_input() -> None:
         (torch.complex64, torch.float32, "x.to(torch.complex64)"),
     ],
 )
-@pytest.mark.parametrize("name", ["MPO", "Unequal", "Grid", "Scores", "Padded", "Shared"])
+@pytest.mark.parametrize("name", ["MPO", "Unequal", "Grid", "Scores", "Padded", "Log"])
 def test_an_input_of_another_dtype_is_named(
     name: str, own: torch.dtype, given: torch.dtype, fix: str
 ) -> None:

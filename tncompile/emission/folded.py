@@ -209,13 +209,14 @@ def write_folded_class(network: TensorNetwork, made: Folded, name: str) -> list[
     if made.bare:
         annotations.append("_like: Tensor")
     annotations += write_sizes(made.properties)
+    logarithms = [buffer.name for buffer in buffers if buffer.logarithm]
     if annotations:
         body += ["", *annotations]
     methods = [
         _init(made),
         *write_properties(made.properties, made.members),
         _repr(network, made),
-        *write_forward(network, made.chosen, made.members),
+        *write_forward(network, made.chosen, made.members, logarithms=logarithms),
     ]
     for method in methods:
         body += ["", *method]

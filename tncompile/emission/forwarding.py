@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tncompile.emission.arguments import Arguments, write_arguments
@@ -27,13 +27,17 @@ def write_forward(
     chosen: Dispatch,
     members: Members,
     bound: Mapping[str, tuple[str, str]] | None = None,
+    logarithms: Collection[str] = (),
 ) -> tuple[list[str], ...]:
     """The method `forward` and those that it calls: none where there is one program.
 
     `bound` are run-time sizes that are read from parameters, as expression and declaration.
+    `logarithms` are keys of members that do not have the dtype of the module.
     """
     names = Names(["self"])
-    arguments = write_arguments(network, names, bound=bound, holder=members.holder)
+    kept = tuple(one for one in members.parameters if one.key not in logarithms)
+    holder = replace(members, parameters=kept).holder
+    arguments = write_arguments(network, names, bound=bound, holder=holder)
     signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
     head = call("def forward(", signature, f") -> {_returns(network)}:", indent=4)
     body = [*_docstring(network), *arguments.lines]
@@ -87,7 +91,7 @@ def _shape_text(axes: Sequence[Axis]) -> str:
     ]
     if len(lengths) > 8:
         lengths = [*lengths[:3], "…", lengths[-1]]
-    return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
+    return f"({', '.join(lengths)}{',' if len(lengths) == 1 and lengths != ['...'] else ''})"
 
 
 def _returns(network: TensorNetwork) -> str:
