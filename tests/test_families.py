@@ -208,3 +208,14 @@ def test_compilers_see_a_list() -> None:
     given = {key: 2 * value for key, value in model.named_parameters()}
     called = torch.func.functional_call(model, given, x)
     assert not torch.equal(called, due)
+
+
+@pytest.mark.parametrize("name", ["property", "overload", "Iterator", "reversed", "any", "slice"])
+def test_a_network_may_be_called_like_what_families_use(name: str) -> None:
+    text = FAMILIES.replace("network Chain", f"network {name}")
+    module = tncompile.loads(text).instantiate(name, n=2).module(search="fast", seed=0)
+    assert next(reversed(module.G)) is module.G[-1]
+    assert module.G[:][1] is module.G[1]
+    assert module.G[1] in module.G
+    assert "Parameter containing" in repr(module.G)
+    assert module.fold().weight.shape == module.weight.shape == (4, 4)

@@ -29,8 +29,9 @@ OWN_ATTRIBUTES = frozenset({"reset_parameters", "fold", "batch_invariant", "unsh
 """Attributes of the emitted class, and those that FSDP2 adds to it."""
 
 _RESERVED = """
-    B IndexError None Tensor TypeError ValueError bool dict enumerate float int isinstance lead len
-    list math max min nn positions print range self str sum super torch tuple zip"""
+    B IndexError Iterator None Tensor TypeError ValueError any bool dict enumerate float getattr int
+    isinstance iter lead len list math max min nn object overload positions print property range
+    reversed self setattr slice str sum super torch tuple zip"""
 RESERVED = frozenset(_RESERVED.split())
 """What emitted functions use under its own name; `B` and `lead` are given out on request only."""
 
