@@ -288,7 +288,7 @@ def test_gather_names_its_positions(count: int) -> None:
 def test_a_long_family_takes_few_lines() -> None:
     chain = Subject("oddities", "Chain(n = 1000)")
     source = chain.architecture.source()
-    assert len(source.splitlines()) < 600
+    assert len(source[source.index("\nclass Chain(") :].splitlines()) < 600
     assert "for k in range(1, 1000):" in source
     assert "self.G.at(" in source
     value = chain.module()(*chain.inputs(2))
