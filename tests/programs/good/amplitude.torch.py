@@ -199,8 +199,7 @@ class Amplitude(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            "(..., 4, 2) -> (...,), x(..., k in 0..sites, s[k]) -> amplitude(...) log, 48 "
-            "parameters"
+            "(..., 4, 2) -> (...), x(..., k in 0..sites, s[k]) -> amplitude(...) log, 48 parameters"
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -351,7 +350,7 @@ class AmplitudeFolded(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            "(..., 4, 2) -> (...,), x(..., k in 0..sites, s[k]) -> amplitude(...) log, folded: "
+            "(..., 4, 2) -> (...), x(..., k in 0..sites, s[k]) -> amplitude(...) log, folded: "
             "log_A_0_to_3 1, A_0_to_3 2x8"
         )
 
@@ -362,7 +361,7 @@ class AmplitudeFolded(nn.Module):
                 "x(..., k in 0..sites, s[k]): the last 2 axes must be 4 (slices), 2 (s[0]), got "
                 f"shape {tuple(x.shape)}"
             )
-        _check_dtype(x, self, "log_A_0_to_3", "x(..., k in 0..sites, s[k])")
+        _check_dtype(x, self, "A_0_to_3", "x(..., k in 0..sites, s[k])")
         lead = x.shape[:-2]
         B = math.prod(lead)
         if x.dim() != 3:
