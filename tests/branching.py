@@ -9,7 +9,7 @@ import torch
 
 from tests.modules import Subject
 from tests.strategies import random_tree
-from tncompile.compiler import Options, norm_program, plan_network
+from tncompile.compiler import Options, norm_program, plan_network, weight_program
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.initialization import initialize
 from tncompile.emission.loading import instantiate
@@ -81,7 +81,8 @@ def branches(subject: Subject) -> Branches:
 def _generated(subject: Branching) -> GeneratedModule:
     net = subject.network
     planned = plan_network(net, Options(search="fast"))
-    return emit(net, planned, branches(subject), initialize(net, norm_program))
+    start = initialize(net, norm_program)
+    return emit(net, planned, branches(subject), start, weigh=weight_program)
 
 
 BRANCHING = tuple(

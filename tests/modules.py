@@ -87,6 +87,29 @@ network State() {
   tensor A[k in 0..3](b[k - 1]?, s[k], b[k]?)
   output y(s[*])
 }
+network Several(n: int = 3) {
+  index  i[k in 0..n] = 4, o = 3
+  input  x[k in 0..n](..., i[k])
+  tensor A(i[*], o)
+  output y(..., o)
+}
+network Heads(h: int = 3) {
+  index  s = h, i = 4, o = 2
+  input  x(..., (s, i))
+  tensor W(o, s, i)
+  bias   c(o)
+  bias   d(s)
+  output y(..., (o, s))
+}
+network Projector(d: int = 6) {
+  index  i = d, o = d
+  bond   r = 2
+  input  x(..., i)
+  tensor A(i, r)
+  tensor B(o, r) tie A conj
+  bias   c(o)
+  output y(..., o)
+}
 network Member() {
   index  l = 3, i = 4, o = 5
   batch  n
@@ -124,7 +147,7 @@ STANDARD = {
 
 ODD = (
     "Swept", "Cut", "Unequal", "Names", "Scores", "Padded", "Grid", "Shared", "Chain",
-    "Log", "State", "Member",
+    "Log", "State", "Several", "Heads", "Projector", "Member",
 )  # fmt: skip
 
 

@@ -196,6 +196,11 @@ def share(architecture: tncompile.Architecture, leg: str, mesh: DeviceMesh) -> N
     assert split or leg == "a", "nothing is split"
     folded = module.layer.fold()
     equal(folded(**inputs), due[0])
+    if hasattr(alone.layer, "weight"):
+        for made in (unsplit, module.layer, folded):
+            equal(made.weight.detach(), alone.layer.weight.detach())
+            if getattr(alone.layer, "bias", None) is not None:
+                equal(made.bias.detach(), alone.layer.bias.detach())
 
 
 UP = "MPO(ins = [2, 4], outs = [4, 6], ranks = 4)"

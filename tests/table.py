@@ -22,6 +22,35 @@ is tried of each block is a small instance:
 """
 
 PROSE = """
+## What they are beside layers
+
+A family of tensors is a sequence, as an `nn.ParameterList` is: `for core in layer.G`,
+`len(layer.G)`, `layer.G[-1]`, `layer.G[1:3]`, `core in layer.G`; `layer.G[0] = nn.Parameter(…)`
+replaces a member.
+
+- Subscripts are those of the declaration, wherever they begin: of `G[k in 1..4]` the first is
+  `G[1]`. Below zero they count back from the last one, a slice takes the members whose subscripts
+  are in it, any other subscript is an IndexError. `2 in layer.G` asks for a subscript, too.
+- With several subscripts it is `layer.V[2, 5]`, and `layer.V[2]` is a family of its own; iteration
+  goes through all members, in the order of the state dict.
+- A tensor that is tied to another, or shared by a subscript, is one parameter, and read as that.
+
+A network whose inputs and output have one axis of features each, behind the same leading axes, has
+what tools look for on `nn.Linear`, `nn.Bilinear` or `nn.Embedding`: the numbers of features, and
+the properties `weight` and `bias`. So `nn.TransformerEncoderLayer(…).linear1 = layer` runs in
+evaluation mode, and `nn.MultiheadAttention(…).out_proj = layer` does; both read `weight`.
+
+- `weight` is the dense map, contracted whenever it is read, in the dtype of the parameters under
+  autocast, too, with gradients for them. Nothing keeps it: writing into it changes nothing, and
+  what sets or re-draws it leaves the module as it is. It is not there beyond 2**31 entries.
+- `bias` is what is added, along the one axis of the output; None where there is none.
+- A tensor of the spec that is called `weight` or `in_features` is what is found under that name.
+- The folded module has them, made of its buffers; of tensors that are used more than once, `weight`
+  is what unit vectors become, less the bias, equal up to rounding.
+
+Inputs have the dtype of the parameters, or a TypeError says what came and what was expected; under
+autocast floating-point inputs of any dtype are taken. The check takes about 0.2 µs.
+
 ## What runs when
 
 A plan may hold several ways to contract a network: one for few rows and one for many, others where

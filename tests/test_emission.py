@@ -173,14 +173,17 @@ def test_it_type_checks(files: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_it_imports_torch_and_math_only(files: Path) -> None:
+STANDARD_LIBRARY = {"collections.abc", "typing"}
+
+
+def test_it_imports_torch_and_the_standard_library_only(files: Path) -> None:
     for path in files.glob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 assert {alias.name for alias in node.names} <= {"math", "torch"}
             elif isinstance(node, ast.ImportFrom):
-                assert node.module == "torch"
+                assert node.module == "torch" or node.module in STANDARD_LIBRARY
         assert ".numel()" not in path.read_text(encoding="utf-8").split("def forward")[1]
 
 
@@ -285,7 +288,7 @@ def test_gather_names_its_positions(count: int) -> None:
 def test_a_long_family_takes_few_lines() -> None:
     chain = Subject("oddities", "Chain(n = 1000)")
     source = chain.architecture.source()
-    assert len(source.splitlines()) < 600
+    assert len(source[source.index("\nclass Chain(") :].splitlines()) < 600
     assert "for k in range(1, 1000):" in source
     assert "self.G.at(" in source
     value = chain.module()(*chain.inputs(2))

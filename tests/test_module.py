@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 import tncompile
 from tests.manners import MANNERS, Manner, close
-from tests.modules import ALL, LIBRARY, STANDARD, Subject
+from tests.modules import ALL, LIBRARY, STANDARD, Subject, tensors
 from tests.table import EMPTY, Table
 from tncompile.emission.loading import convert_state_dict
 
@@ -140,13 +142,6 @@ def test_the_table_has_every_block_and_every_manner(request: pytest.FixtureReque
 # ── parameters ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_families_are_read_by_subscript() -> None:
-    module = named("Grid").module()
-    assert torch.equal(module.S[1, 0], module.state_dict()["S.1.0"])
-    chain = named("Chain").module()
-    assert chain.G[79] is dict(chain.named_parameters())["G.79"]
-
-
 def test_odd_names_are_kept_where_they_do_no_harm() -> None:
     module = named("Names").module()
     assert set(module.state_dict()) == {"train", "None", "lead"}
@@ -219,9 +214,73 @@ def test_ids_out_of_range_name_the_input() -> None:
         close(module(torch.tensor([3, 7], dtype=dtype)), module(torch.tensor([3, 7])))
 
 
-def test_an_input_of_another_dtype_is_refused_as_by_linear() -> None:
-    with pytest.raises(RuntimeError, match="dtype"):
-        named("MPO").module()(torch.zeros(2, 6, dtype=torch.float64))
+@pytest.mark.parametrize(
+    ("own", "given", "fix"),
+    [
+        (torch.float32, torch.float64, "x.to(torch.float32) or module.to(torch.float64)"),
+        (torch.float32, torch.int64, "x.to(torch.float32)"),
+        (torch.float32, torch.bool, "x.to(torch.float32)"),
+        (torch.float32, torch.complex64, "x.to(torch.float32) or module.to(torch.complex64)"),
+        (torch.bfloat16, torch.float16, "x.to(torch.bfloat16) or module.to(torch.float16)"),
+        (torch.complex64, torch.float32, "x.to(torch.complex64)"),
+    ],
+)
+@pytest.mark.parametrize("name", ["MPO", "Unequal", "Grid", "Scores", "Padded", "Log"])
+def test_an_input_of_another_dtype_is_named(
+    name: str, own: torch.dtype, given: torch.dtype, fix: str
+) -> None:
+    """Whether tensors of the module are its own, of families, of rows of families, or buffers."""
+    subject = named(name)
+    module = subject.module(own)
+    inputs = subject.inputs(2)
+    first = subject.network.inputs[0].written
+    for held in (module, module.fold()):
+        with pytest.raises(TypeError) as caught:
+            held(*(x.to(given) for x in inputs))
+        message = f"{first}: expected {own} as the module has, got {given}: {fix}"
+        assert str(caught.value) == message
+        assert tensors(held(*(x.to(own) for x in inputs)))[0].dtype == own
+
+
+def test_the_member_of_a_family_of_inputs_that_is_wrong_is_named() -> None:
+    module = named("Several").module()
+    x, y, z = named("Several").inputs(2)
+    with pytest.raises(
+        TypeError, match=re.escape("x[1] of x[k in 0..n](..., i[k]): expected torch")
+    ):
+        module(x, y.double(), z)
+    with pytest.raises(
+        ValueError, match=re.escape("x[2] of x[k in 0..n](..., i[k]): the last axis")
+    ):
+        module(x, y, z[:, 1:])
+
+
+def test_autocast_takes_floats_of_other_dtypes() -> None:
+    for name in ("MPO", "Unequal", "Padded"):
+        module = named(name).module()
+        (x,) = named(name).inputs(4)
+        for held in (module, module.fold()):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                due = held(x)
+                close(held(x.bfloat16()), due, 0.1)
+                with pytest.raises(TypeError, match=r"got torch\.int64"):
+                    held(x.long())
+
+
+def test_tensors_that_are_made_anew_by_each_call_are_not_in_the_way() -> None:
+    class Half(nn.Module):
+        def forward(self, tensor: Tensor) -> Tensor:
+            return tensor / 2
+
+    for name, holder, key in (("MPO", "", "c"), ("Unequal", "G", "0")):
+        module = named(name).module()
+        (x,) = named(name).inputs(4)
+        before = module(x)
+        own = module.get_submodule(holder)
+        parametrize.register_parametrization(own, key, Half())
+        with torch.no_grad():
+            getattr(own.parametrizations, key).original.mul_(2)
+        close(module(x), before)
 
 
 # ── the class ──────────────────────────────────────────────────────────────────────────────────
@@ -233,11 +292,11 @@ def test_equal_sources_are_one_class() -> None:
 
 
 def test_a_traceback_shows_the_emitted_line() -> None:
-    try:
-        named("MPO").module()(torch.zeros(2, 6, dtype=torch.float64))
-    except RuntimeError as error:
-        text = "".join(traceback.format_exception(error))
-        assert "torch.addmm(" in text
+    module = named("MPO").module()
+    module.G[0] = nn.Parameter(module.G[0].double())
+    with pytest.raises(RuntimeError) as caught:
+        module(torch.zeros(2, 6))
+    assert "self.G[0].reshape(" in "".join(traceback.format_exception(caught.value))
 
 
 def test_ids_are_checked_inside_a_gradient_and_not_under_vmap() -> None:

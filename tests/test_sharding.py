@@ -75,11 +75,13 @@ def network(target: str = MPO) -> TensorNetwork:
 
 def test_a_leg_of_the_output_is_on_a_tensor_and_on_the_bias() -> None:
     found = split_leg(network(), "o[1]")
-    assert found.split == {"G.1": 2, "c": 1}
+    assert found.split == {"G.1": 2}
+    assert found.inside == {"c": Place(-1, 2, 6, 1)}  # no one piece of its axis
     assert found.inputs == {"x": None}
     assert found.output == Place(-1, 2, 6, 1)
-    assert [one.key for one in found.whole] == ["G.0"]
+    assert [one.key for one in found.whole] == ["G.0", "c"]
     assert found.once == ()
+    assert split_leg(network(), "o[0]").split == {"G.0": 1, "c": 0}
 
 
 def test_a_bond_is_summed_and_the_bias_is_added_once() -> None:

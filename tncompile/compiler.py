@@ -239,6 +239,13 @@ def norm_program(network: TensorNetwork) -> TensorProgram | None:
     return lower(network, main.tree, logarithm=len(main.tree.operands) > NORM_OPERANDS)
 
 
+@lru_cache(PLANS_KEPT)
+def weight_program(network: TensorNetwork) -> TensorProgram:
+    """A network without inputs, lowered for the fewest multiply-adds."""
+    planned = plan(network, batch=1, minimize="flops", search="fast", training=False)
+    return lower(network, planned.main.tree)
+
+
 def generate_module(
     network: TensorNetwork,
     planned: ContractionPlan,
@@ -254,7 +261,9 @@ def generate_module(
     """
     norm = initialize(network, norm_program)
     sharded = None if shard is None else lower_sharded(network, planned, shard)
-    return emit(network, planned, branches, norm, stacked=stacked, sharded=sharded)
+    return emit(
+        network, planned, branches, norm, stacked=stacked, sharded=sharded, weigh=weight_program
+    )
 
 
 def single_variant(planned: ContractionPlan) -> ContractionPlan:

@@ -9,7 +9,7 @@ import re
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.manners.registry import MANNERS, Manner, close, differentiable, gradients, manner, near
 from tests.modules import Subject, tensors
@@ -133,8 +133,8 @@ def strides(subject: Subject) -> str:
 @manner("Inputs", "wrong input")
 def wrong_input(subject: Subject) -> str:
     """A wrong shape is a ValueError that names the input as declared, its legs, the size they have
-    and the shape that came; an id out of range an IndexError; ids that are no integers a
-    TypeError."""
+    and the shape that came, a wrong dtype a TypeError; an id out of range is an IndexError, ids
+    that are no integers are a TypeError."""
     module = subject.module()
     inputs = subject.inputs(3)
     raised: list[str] = []
@@ -162,6 +162,11 @@ def wrong_input(subject: Subject) -> str:
                 parts = (given.written, str(axis.length), *axis.indices, str(tuple(shape)))
                 assert all(part in message for part in parts), message
             raised.append("ValueError")
+        with pytest.raises(TypeError, match=re.escape(given.written)) as refused:
+            module(*inputs[:k], inputs[k].double(), *inputs[k + 1 :])
+        assert "expected torch.float32" in str(refused.value)
+        assert "got torch.float64" in str(refused.value)
+        raised.append("TypeError")
     return ", ".join(dict.fromkeys(raised)) or "takes none"
 
 
@@ -233,6 +238,55 @@ def autocast(subject: Subject) -> str:
         return "its products"
     assert tensors(made)[0].dtype == torch.bfloat16
     return "bfloat16"
+
+
+# ── in place of torch's layers ─────────────────────────────────────────────────────────────────
+
+STANDING = "In place of torch's layers"
+
+
+@manner(STANDING, "stands for")
+def stands_for(subject: Subject) -> str:
+    """The layer with whose `weight` and `bias` it computes the same: both are read-only properties,
+    made of the parameters by each read and no part of the state dict. The sizes that such a layer
+    has (`in_features`, …) are there, too, and the folded module has all of it."""
+    module = subject.module()
+    layer = _layer(module)
+    if layer is None:
+        return "none"
+    for held in (module, module.fold()):
+        like = _layer(held)
+        assert type(like) is type(layer)
+        weight, bias = held.weight, getattr(held, "bias", None)
+        assert weight.shape == like.weight.shape
+        assert {"weight", "bias"}.isdisjoint(held.state_dict())
+        given = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+        inputs = subject.inputs(2, 3)
+        close(held(*inputs), torch.func.functional_call(like, given, tuple(inputs)), 1e-4)
+        with pytest.raises(AttributeError):
+            held.weight = weight
+    weight, bias = module.weight, getattr(module, "bias", None)
+    total = weight.square().sum() + (0 if bias is None else bias.sum())
+    assert all(grad.isfinite().all() for grad in torch.autograd.grad(total, module.parameters()))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(module.weight, weight)
+    return type(layer).__name__
+
+
+def _layer(module: nn.Module) -> nn.Module | None:
+    """The layer of torch that has the numbers of features which a module says it has."""
+    kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Bilinear, nn.Embedding)
+    for kind in kinds:
+        names = {
+            nn.Linear: ["in_features", "out_features"],
+            nn.Bilinear: ["in1_features", "in2_features", "out_features"],
+            nn.Embedding: ["num_embeddings", "embedding_dim"],
+        }[kind]
+        if all(hasattr(module, name) for name in names):
+            sizes = {name: getattr(module, name) for name in names}
+            bias = {} if kind is nn.Embedding else {"bias": module.bias is not None}
+            return kind(**sizes, **bias)
+    return None
 
 
 # ── copies ─────────────────────────────────────────────────────────────────────────────────────

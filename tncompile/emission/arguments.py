@@ -36,6 +36,25 @@ def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
     return ids.long()
 '''
 
+CHECKED_DTYPE = '''\
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+'''
+
 BROADCAST = '''\
 def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
     """The common leading axes of several inputs; axes of length 1 are repeated."""
@@ -49,6 +68,11 @@ def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
                 common[axis] = lead[axis]
     return tuple(common)
 '''
+
+
+def declared(given: Input) -> str:
+    """What messages call an input: as it is declared, and which one it is of a family."""
+    return f"{given.name} of {given.written}" if given.subscripts else given.written
 
 
 @dataclass
@@ -72,10 +96,12 @@ def write_arguments(
     *,
     indent: int = 8,
     bound: Mapping[str, tuple[str, str]] | None = None,
+    holder: tuple[str, str] | None = None,
 ) -> Arguments:
     """The checks and views of all inputs, in order; every run-time size gets a name.
 
-    Sizes that are `bound` are read from an expression; its declaration stands beside it.
+    Sizes that are `bound` are read from an expression; its declaration stands beside it. Inputs
+    must have the dtype of a tensor of the module: `holder` is what holds it, and under which key.
     """
     made = Arguments()
     for given in network.inputs:
@@ -93,6 +119,10 @@ def write_arguments(
         made.lines.append(f"{made.sizes[leg]} = {expression}")
     for given in network.inputs:
         made.lines += _check(network, given, made.parameters[given.name], indent)
+        if holder is not None and not given.integer:
+            items = [made.parameters[given.name], holder[0], f'"{holder[1]}"']
+            items += string_lines(declared(given), indent=indent + 4)
+            made.lines += call("_check_dtype(", items, indent=indent)
         made.lines += _sizes(network, given, made, known, indent)
     made.lines += _lead(network, made, indent)
     for given in network.inputs:
@@ -142,7 +172,7 @@ def _check(network: TensorNetwork, given: Input, name: str, indent: int) -> list
                 wrong.append(f"{length} % {_known_part(network, axis)} != 0")
     if not wrong:
         return []
-    message = f"{given.written}: {_expected(network, given)}, got shape "
+    message = f"{declared(given)}: {_expected(network, given)}, got shape "
     got = f"{{tuple({name}.shape)}}"
     return [*_condition(wrong, indent), *indented(_raise(message, got, indent + 4))]
 
@@ -221,12 +251,12 @@ def _sizes(
         if len(new) == 1:
             by = f" // {others[0]}" if len(others) == 1 else f" // ({' * '.join(others)})"
             lines.append(f"{made.sizes[new[0]]} = {length}{by if others else ''}")
-            known[new[0]] = given.written
+            known[new[0]] = declared(given)
         elif not new:
             lines.append(f"if {length} != {' * '.join(others)}:")
             size = unknown[0]
             message = (
-                f"{given.written}: {', '.join(unknown)} must be as in {known[size]}, got shape "
+                f"{declared(given)}: {', '.join(unknown)} must be as in {known[size]}, got shape "
             )
             lines += indented(_raise(message, f"{{tuple({name}.shape)}}", indent + 4))
         else:
@@ -260,7 +290,7 @@ def _flatten(network: TensorNetwork, given: Input, made: Arguments, indent: int)
     lines: list[str] = []
     if given.integer:
         onehot = next(axis for axis in given.axes if axis.kind == "onehot")
-        items = [name, str(onehot.length), f'"{given.written}"']
+        items = [name, str(onehot.length), f'"{declared(given)}"']
         lines += call(f"{name} = _checked_ids(", items, indent=indent)
     if not _dotted(given):
         return lines

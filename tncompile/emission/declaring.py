@@ -7,68 +7,186 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tncompile.emission.naming import Members, Names, Stacked, hidden, range_text
-from tncompile.emission.writer import call, comment_lines, indented, statement
+from tncompile.emission.writer import TAB, call, comment_lines, indented, statement
 from tncompile.network.model import Parameter
 
 INDENT = 8
 
+DESCRIBED = '''\
+def _described(tensor: Tensor) -> str:
+    """`Parameter containing: [torch.float32 of size 4x8]`."""
+    kind = "Parameter" if isinstance(tensor, nn.Parameter) else "Tensor"
+    where = "" if tensor.device.type == "cpu" else f" ({tensor.device})"
+    return f"{kind} containing: [{tensor.dtype} of size {'x'.join(map(str, tensor.shape))}{where}]"
+'''
+
 FAMILY = '''\
 class _Family(nn.Module):
-    """Tensors of one name by subscript: `G[2]` is `G.2` in the state dict."""
+    """Tensors of one name, as a list: `G[2]` is `G.2` in the state dict.
 
-    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+    Subscripts are those of the declaration; below zero they count back from the last one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add(self, tensor: Tensor, subscript: int) -> None:
+        """One member more: a parameter, or a buffer where it is frozen."""
+        self._names[subscript] = name = str(subscript)
         if isinstance(tensor, nn.Parameter):
-            self.register_parameter(str(subscript), tensor)
+            self.register_parameter(name, tensor)
         else:
-            self.register_buffer(str(subscript), tensor)
+            self.register_buffer(name, tensor)
 
-    def __getitem__(self, subscript: int) -> Tensor:
+    @overload
+    def __getitem__(self, subscript: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, subscript: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, subscript: int | slice) -> Tensor | list[Tensor]:
         tensor: Tensor | None = self._parameters.get(str(subscript))
-        return getattr(self, str(subscript)) if tensor is None else tensor
+        if tensor is not None:
+            return tensor
+        if isinstance(subscript, slice):
+            places = range(max(self._names) + 1)[subscript]
+            return [self[place] for place in places if place in self._names]
+        found: Tensor = getattr(self, self._name(subscript))
+        return found
 
     def at(self, *subscripts: int) -> list[Tensor]:
         """Several members, which is faster than one by one."""
         return [self[subscript] for subscript in subscripts]
 
+    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+        setattr(self, self._name(subscript), tensor)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether it is the subscript of a member, or a member itself."""
+        if isinstance(item, int):
+            return item in self._names
+        return any(item is tensor for tensor in self)
+
     def extra_repr(self) -> str:
-        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+        return "\\n".join(f"({k}): {_described(self[k])}" for k in self._names)
+
+    def _name(self, subscript: int) -> str:
+        """The attribute that a member is kept in."""
+        if subscript in self._names:
+            return self._names[subscript]
+        first, last = min(self._names), max(self._names)
+        if subscript < 0 <= first and last + 1 + subscript in self._names:
+            return self._names[last + 1 + subscript]
+        raise IndexError(f"no member {subscript}: there are {first} to {last}")
 '''
 
 NESTED_FAMILY = '''\
 class _Family(nn.Module):
-    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict."""
+    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict, `V[2]` a family.
 
-    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
-        first, *rest = subscripts if isinstance(subscripts, tuple) else (subscripts,)
+    Subscripts are those of the declaration; below zero they count back from the last one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add(self, tensor: Tensor, *subscripts: int) -> None:
+        """One member more: a parameter, or a buffer where it is frozen."""
+        first, *rest = subscripts
+        self._names[first] = name = str(first)
         if rest:
-            if str(first) not in self._modules:
-                self.add_module(str(first), _Family())
-            getattr(self, str(first))[tuple(rest)] = tensor
+            if name not in self._modules:
+                self.add_module(name, _Family())
+            self.of(first).add(tensor, *rest)
         elif isinstance(tensor, nn.Parameter):
-            self.register_parameter(str(first), tensor)
+            self.register_parameter(name, tensor)
         else:
-            self.register_buffer(str(first), tensor)
+            self.register_buffer(name, tensor)
 
-    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor:
+    @overload
+    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, subscripts: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, subscripts: int | tuple[int, ...] | slice) -> Tensor | list[Tensor]:
         if isinstance(subscripts, tuple):
             *outer, last = subscripts
             return self.of(*outer)[last]
         tensor: Tensor | None = self._parameters.get(str(subscripts))
-        return getattr(self, str(subscripts)) if tensor is None else tensor
+        if tensor is not None:
+            return tensor
+        if isinstance(subscripts, slice):
+            places = range(max(self._names) + 1)[subscripts]
+            return [self[place] for place in places if place in self._names]
+        found: Tensor = getattr(self, self._name(subscripts))
+        return found
 
     def of(self, *subscripts: int) -> "_Family":
         """The members that begin with these subscripts."""
         family = self
         for subscript in subscripts:
-            family = getattr(family, str(subscript))
+            row = family._modules.get(str(subscript))
+            if row is None:
+                row = getattr(family, family._name(subscript))
+            if not isinstance(row, _Family):
+                raise IndexError(f"a subscript too many: {subscripts}")
+            family = row
         return family
 
     def at(self, *subscripts: int) -> list[Tensor]:
         """Several members, which is faster than one by one."""
         return [self[subscript] for subscript in subscripts]
 
+    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
+        *outer, last = subscripts if isinstance(subscripts, tuple) else (subscripts,)
+        family = self.of(*outer)
+        setattr(family, family._name(last), tensor)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for subscript, name in self._names.items():
+            row = self._modules.get(name)
+            yield from row if isinstance(row, _Family) else [self[subscript]]
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return reversed(list(iter(self)))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether it is the subscripts of a member or of a row, or a member itself."""
+        if not isinstance(item, int | tuple):
+            return any(item is tensor for tensor in self)
+        first, *rest = item if isinstance(item, tuple) else (item,)
+        if not rest:
+            return first in self._names
+        row = self._modules.get(str(first))
+        return isinstance(row, _Family) and tuple(rest) in row
+
     def extra_repr(self) -> str:
-        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+        leaves = (k for k, name in self._names.items() if name not in self._modules)
+        return "\\n".join(f"({k}): {_described(self[k])}" for k in leaves)
+
+    def _name(self, subscript: int) -> str:
+        """The attribute that a member or a row is kept in."""
+        if subscript in self._names:
+            return self._names[subscript]
+        first, last = min(self._names), max(self._names)
+        if subscript < 0 <= first and last + 1 + subscript in self._names:
+            return self._names[last + 1 + subscript]
+        raise IndexError(f"no member {subscript}: there are {first} to {last}")
 '''
 
 HIDDEN = '''\
@@ -94,7 +212,8 @@ def write_family_class(members: Members) -> list[str]:
     depth = max(map(len, held), default=0)
     if not depth:
         return []
-    return (FAMILY if depth == 1 else NESTED_FAMILY).splitlines()
+    family = FAMILY if depth == 1 else NESTED_FAMILY
+    return [*DESCRIBED.splitlines(), "", "", *family.splitlines()]
 
 
 def write_accessors(members: Members) -> list[list[str]]:
@@ -148,7 +267,7 @@ def write_init(members: Members, *, like: bool = False, branching: bool = False)
 
 
 def _declare(members: list[Parameter], stack: Stacked | None, names: Names) -> list[str]:
-    """A tensor, or a family as `self.G[k] = …` in loops over equal shapes."""
+    """A tensor, or a family as `self.G.add(…, k)` in loops over equal shapes."""
     first = members[0]
     name = first.family
     legs = ", ".join(" ".join(axis) for axis in first.axes)
@@ -164,7 +283,7 @@ def _declare(members: list[Parameter], stack: Stacked | None, names: Names) -> l
     else:
         lines.append(f"{holder} = _Family()")
     given = [(parameter.subscripts, parameter.shape) for parameter in members]
-    return lines + _assignments(_nest(given), holder, (), first.frozen)
+    return lines + _additions(_nest(given), holder, (), first.frozen)
 
 
 def _tensor(name: str, shape: tuple[int, ...], frozen: bool, comment: str) -> list[str]:
@@ -218,8 +337,12 @@ def _nest(members: Sequence[Member]) -> tuple[_Loop, ...]:
 VARIABLES = ("k", "j", "i", "h")
 
 
-def _assignments(
-    loops: tuple[_Loop, ...], holder: str, outer: tuple[str, ...], frozen: bool
+def _additions(
+    loops: tuple[_Loop, ...],
+    holder: str,
+    outer: tuple[str, ...],
+    frozen: bool,
+    indent: int = INDENT,
 ) -> list[str]:
     """The statements of some loops; a loop over one value is written without `for`."""
     lines: list[str] = []
@@ -227,14 +350,15 @@ def _assignments(
         single = len(loop.numbers) == 1
         variable = str(loop.numbers.start) if single else _variable(outer)
         subscripts = (*outer, variable)
+        inside = indent if single else indent + len(TAB)
         if loop.last:
             shape = tuple(size for size in loop.body if isinstance(size, int))
             tensor = f"empty({_sizes(shape)})"
             value = tensor if frozen else f"nn.Parameter({tensor})"
-            inner = [f"{holder}[{', '.join(subscripts)}] = {value}"]
+            inner = call(f"{holder}.add(", [value, *subscripts], indent=inside)
         else:
             deeper = tuple(body for body in loop.body if isinstance(body, _Loop))
-            inner = _assignments(deeper, holder, subscripts, frozen)
+            inner = _additions(deeper, holder, subscripts, frozen, inside)
         if single:
             lines += inner
         else:

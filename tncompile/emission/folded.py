@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from tncompile.emission.dispatching import Dispatch, Option, dispatch, planned
@@ -10,12 +12,21 @@ from tncompile.emission.forwarding import given_text, like, needs_like, write_fo
 from tncompile.emission.naming import Members, Names, batch_name
 from tncompile.emission.operations import Scope
 from tncompile.emission.ordering import write_order
+from tncompile.emission.properties import (
+    MakeProgram,
+    Properties,
+    features_text,
+    without_autocast,
+    write_properties,
+    write_sizes,
+)
 from tncompile.emission.rewriting import straightened, without_hooks
 from tncompile.emission.statements import write_values
 from tncompile.emission.writer import WIDTH, call, indented, statement, string_lines
-from tncompile.lowering.operations import MatMul
+from tncompile.lowering.operations import MatMul, Weight
 from tncompile.lowering.program import TensorProgram
-from tncompile.network.model import DOTS, Init, Parameter, TensorNetwork
+from tncompile.network.features import Features, WeightNetwork, weight_network
+from tncompile.network.model import DOTS, Bias, Init, Parameter, Tensor, TensorNetwork
 from tncompile.planning.branches import Branch
 
 INDENT = 8
@@ -32,6 +43,7 @@ class Folded:
     chosen: Dispatch
     members: Members
     bare: bool  # whether nothing else says which dtype results have
+    properties: Properties | None
 
     @property
     def programs(self) -> tuple[TensorProgram, ...]:
@@ -39,7 +51,14 @@ class Folded:
         return tuple(method.program for method in self.chosen.methods)
 
 
-def folded(network: TensorNetwork, name: str, branches: tuple[Branch, ...], batch: int) -> Folded:
+def folded(
+    network: TensorNetwork,
+    name: str,
+    branches: tuple[Branch, ...],
+    batch: int,
+    layer: Features | None,
+    make_program: MakeProgram,
+) -> Folded:
     """The folded twin of class `name`; under compilers it runs the branch for this batch."""
     last = next((b for b in branches if b.up_to is None or batch <= b.up_to), branches[-1])
     options = tuple(
@@ -54,7 +73,76 @@ def folded(network: TensorNetwork, name: str, branches: tuple[Branch, ...], batc
     )
     members = Members(tuple(_as_parameter(buffer) for buffer in folding.buffers))
     chosen = dispatch(network, whole, others, others)
-    return Folded(f"{name}Folded", folding, chosen, members, needs_like(network, members))
+    bare = needs_like(network, members)
+    made = None if layer is None else _properties(network, layer, folding, make_program)
+    return Folded(f"{name}Folded", folding, chosen, members, bare, made)
+
+
+def _properties(
+    network: TensorNetwork, layer: Features, folding: Folding, make_program: MakeProgram
+) -> Properties:
+    """What the class has in common with a layer of torch: made of buffers, or asked of it."""
+    taken = frozenset(buffer.name for buffer in folding.buffers)
+    taken |= {parameter.family for parameter in network.parameters}
+    read = _read(folding)
+    biases = _biases(network, read)
+    factors = [buffer for buffer in read if not _added(network, buffer)]
+    weight = None if biases is None else _weight(network, layer, factors, make_program)
+    dotted = any(index.name == DOTS for index in network.indices)
+    return Properties(network, layer, taken, weight, biases, probed=dotted and bool(factors))
+
+
+def _read(folding: Folding) -> list[Buffer]:
+    """The buffers that the straight program reads."""
+    operations = (step.operation for step in folding.rests[0].steps)
+    names = {operation.key for operation in operations if isinstance(operation, Weight)}
+    return [buffer for buffer in folding.buffers if buffer.name in names]
+
+
+def _added(network: TensorNetwork, buffer: Buffer) -> bool:
+    """Whether it is made of biases alone."""
+    return {bias.parameter for bias in network.biases}.issuperset(buffer.keys)
+
+
+def _biases(network: TensorNetwork, read: list[Buffer]) -> tuple[Bias, ...] | None:
+    """The biases as buffers have them; None where buffers are more or less than those."""
+    held = [buffer for buffer in read if buffer.keys and _added(network, buffer)]
+    keys = [key for buffer in held for key in buffer.keys]
+    if sorted(keys) != sorted(bias.parameter for bias in network.biases):
+        return None
+    sizes = {index.name: index.size or 0 for index in network.indices}
+    out = set(network.output.legs)
+    for buffer in held:
+        axes = buffer.value.axes
+        if not out.issuperset(leg for axis in axes for leg in axis):
+            return None
+        if _shape(buffer) != tuple(math.prod(sizes[leg] for leg in axis) for axis in axes):
+            return None
+    return tuple(Bias(parameter=buffer.name, axes=buffer.value.axes) for buffer in held)
+
+
+def _weight(
+    network: TensorNetwork, layer: Features, factors: list[Buffer], make_program: MakeProgram
+) -> tuple[WeightNetwork, TensorProgram] | None:
+    """The weight as the product of buffers; None where that is not what they are.
+
+    A parameter that is used more than once can be a buffer that stands for several factors.
+    """
+    uses = Counter(tensor.source for tensor in network.tensors if tensor.role == "parameter")
+    if max(uses.values(), default=0) != 1:
+        return None
+    parameters = tuple(_as_parameter(buffer) for buffer in factors)
+    tensors = tuple(
+        Tensor(name=one.key, role="parameter", source=one.key, axes=one.axes) for one in parameters
+    )
+    whole, part = (
+        weight_network(network, layer),
+        weight_network(network, layer, parameters, tensors),
+    )
+    if whole is None or part is None or whole.network.output != part.network.output:
+        return None
+    program = make_program(part.network)
+    return None if program is None else (part, program)
 
 
 def _as_parameter(buffer: Buffer) -> Parameter:
@@ -96,7 +184,7 @@ def write_fold(network: TensorNetwork, made: Folded, members: Members) -> list[s
         held.append(f"like={tensor}.clone()")
     body = [
         *DOCSTRING,
-        *_without_autocast(list(lines), tensor, products),
+        *without_autocast(list(lines), tensor, products),
         *call(f"return {made.class_name}(", held, indent=INDENT),
     ]
     head = f'def fold(self) -> "{made.class_name}":'
@@ -110,14 +198,6 @@ It holds results, not parameters: what becomes of these later does not change it
 \"\"\"""".splitlines()
 
 
-def _without_autocast(lines: list[str], tensor: str, products: bool) -> list[str]:
-    """Products in the dtype of the parameters, also where autocast is on."""
-    if not products:
-        return lines
-    kind = f'"cpu" if {tensor}.is_meta else {tensor}.device.type'
-    return [f"kind = {kind}", "with torch.autocast(kind, enabled=False):", *indented(lines)]
-
-
 # ── the class ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -128,12 +208,15 @@ def write_folded_class(network: TensorNetwork, made: Folded, name: str) -> list[
     annotations = [f"{buffer.name}: Tensor" for buffer in buffers]
     if made.bare:
         annotations.append("_like: Tensor")
+    annotations += write_sizes(made.properties)
+    logarithms = [buffer.name for buffer in buffers if buffer.logarithm]
     if annotations:
         body += ["", *annotations]
     methods = [
         _init(made),
+        *write_properties(made.properties, made.members),
         _repr(network, made),
-        *write_forward(network, made.chosen, made.members),
+        *write_forward(network, made.chosen, made.members, logarithms=logarithms),
     ]
     for method in methods:
         body += ["", *method]
@@ -208,6 +291,7 @@ def _repr(network: TensorNetwork, made: Folded) -> list[str]:
     """What goes in, what comes out, what is held."""
     buffers = made.folding.buffers
     arrow = f"{given_text(network)} -> " if network.inputs else ""
+    arrow = f"{features_text(network, made.properties)}, {arrow}"
     held = ", ".join(f"{buffer.name} {_sizes(buffer)}" for buffer in buffers[:4])
     more = f" and {len(buffers) - 4} more" if len(buffers) > 4 else ""
     text = f"{arrow}{network.output.written}, folded"

@@ -29,13 +29,14 @@ class Buffer:
     """A value that is computed ahead: its name in the module and in the program `ahead`.
 
     It is made of the parameters `keys`. `shared` says that its memory may be that of a parameter,
-    or of more than itself.
+    or of more than itself. A `logarithm` is real and of single precision at least.
     """
 
     name: str
     value: Value
     keys: tuple[str, ...]
     shared: bool
+    logarithm: bool
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ class _Ahead:
             self._steps.append(Step(Contiguous(again, given)))
             shared = False
         self._returned.append(value.name)
-        return Buffer(buffer, value, keys, shared)
+        return Buffer(buffer, value, keys, shared, name in half.logarithms)
 
     def _fresh(self, name: str) -> str:
         """A name that begins as the given one does."""

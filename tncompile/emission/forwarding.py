@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tncompile.emission.arguments import Arguments, write_arguments
@@ -15,7 +15,7 @@ from tncompile.emission.ordering import write_order
 from tncompile.emission.statements import Written, write_steps
 from tncompile.emission.writer import WIDTH, call, filled, indented, statement
 from tncompile.lowering.program import TensorProgram
-from tncompile.network.model import TensorNetwork
+from tncompile.network.model import Axis, TensorNetwork
 
 INDENT = 8
 
@@ -27,13 +27,17 @@ def write_forward(
     chosen: Dispatch,
     members: Members,
     bound: Mapping[str, tuple[str, str]] | None = None,
+    logarithms: Collection[str] = (),
 ) -> tuple[list[str], ...]:
     """The method `forward` and those that it calls: none where there is one program.
 
     `bound` are run-time sizes that are read from parameters, as expression and declaration.
+    `logarithms` are keys of members that do not have the dtype of the module.
     """
     names = Names(["self"])
-    arguments = write_arguments(network, names, bound=bound)
+    kept = tuple(one for one in members.parameters if one.key not in logarithms)
+    holder = replace(members, parameters=kept).holder
+    arguments = write_arguments(network, names, bound=bound, holder=holder)
     signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
     head = call("def forward(", signature, f") -> {_returns(network)}:", indent=4)
     body = [*_docstring(network), *arguments.lines]
@@ -67,9 +71,27 @@ def needs_like(network: TensorNetwork, members: Members) -> bool:
 
 
 def given_text(network: TensorNetwork) -> str:
-    """The declarations of the inputs, at most four of them."""
-    given = [held.written for held in network.inputs[:4]]
-    return ", ".join([*given, *(["…"] if len(network.inputs) > 4 else [])])
+    """The declarations of the inputs, the first of many; the members of a family by name."""
+    given = [held.name if held.subscripts else held.written for held in network.inputs]
+    return ", ".join(given if len(given) <= 4 else [*given[:2], "…"])
+
+
+def shapes_text(network: TensorNetwork) -> str:
+    """What goes in and what comes out: `(..., 64, 2) -> (..., 10)`."""
+    shapes = [_shape_text(held.axes) for held in network.inputs]
+    given = ", ".join(shapes if len(shapes) <= 4 else [*shapes[:2], "…"])
+    return f"{given} -> {_shape_text(network.output.axes)}".removeprefix(" -> ")
+
+
+def _shape_text(axes: Sequence[Axis]) -> str:
+    """The lengths of axes; those known at run time only by name."""
+    shown = [axis for axis in axes if axis.kind != "onehot"]
+    lengths = [
+        str(axis.length) if axis.length is not None else " ".join(axis.indices) for axis in shown
+    ]
+    if len(lengths) > 8:
+        lengths = [*lengths[:3], "…", lengths[-1]]
+    return f"({', '.join(lengths)}{',' if len(lengths) == 1 and lengths != ['...'] else ''})"
 
 
 def _returns(network: TensorNetwork) -> str:

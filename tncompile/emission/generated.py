@@ -17,7 +17,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedModule:
-    """A complete Python file that imports only torch and math, and the class in it to use.
+    """A complete Python file that imports torch and the standard library only, and its class.
 
     Where it is `branching`, the batch size decides what runs, and the class takes the argument
     `batch_invariant` that forbids it.

@@ -18,11 +18,8 @@ def _rerun(part: Callable[..., Tensor], *given: Tensor) -> Tensor:
 '''
 """The function that runs a part of which nothing is to be saved."""
 
-RERUN_IMPORTS = (
-    "from collections.abc import Callable",
-    "from torch.utils.checkpoint import checkpoint",
-)
-"""What it needs, of Python and of torch."""
+RERUN_IMPORT = "from torch.utils.checkpoint import checkpoint"
+"""What it needs of torch; of the standard library it is `Callable`."""
 
 
 @dataclass

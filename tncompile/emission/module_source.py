@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tncompile.emission.arguments import BROADCAST, CHECKED_IDS
+from tncompile.emission.arguments import BROADCAST, CHECKED_DTYPE, CHECKED_IDS
 from tncompile.emission.declaring import (
     write_accessors,
     write_annotations,
@@ -17,9 +17,16 @@ from tncompile.emission.folded import folded, write_fold, write_folded_class
 from tncompile.emission.forwarding import given_text, needs_like, write_forward
 from tncompile.emission.generated import Declared, GeneratedModule
 from tncompile.emission.initialization import Estimate, Initialization
-from tncompile.emission.looping import RERUN, RERUN_IMPORTS
+from tncompile.emission.looping import RERUN, RERUN_IMPORT
 from tncompile.emission.naming import Members, Names, class_name, stackable
 from tncompile.emission.operations import Scope
+from tncompile.emission.properties import (
+    MakeProgram,
+    Properties,
+    features_text,
+    write_properties,
+    write_sizes,
+)
 from tncompile.emission.resetting import write_estimate, write_functions, write_reset_parameters
 from tncompile.emission.sharding import Sharded
 from tncompile.emission.sharding_functions import whole_members, write_local_functions
@@ -33,6 +40,7 @@ from tncompile.emission.statements import write_steps
 from tncompile.emission.writer import indented, string_lines
 from tncompile.lowering.operations import OneHot, Rescale, Settle
 from tncompile.lowering.program import TensorProgram
+from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.branches import Branches
 from tncompile.planning.plans import ContractionPlan
@@ -95,20 +103,24 @@ def emit(
     *,
     stacked: bool = False,
     sharded: Sharded | None = None,
+    weigh: MakeProgram = lambda _: None,
 ) -> GeneratedModule:
     """The PyTorch source of a network; equal arguments give equal bytes.
 
     `stacked` keeps a family of equal shapes as one parameter with a first axis over its members.
     A `sharded` module runs that program, for any size of a leg; its style stands behind it.
+    `weigh` plans and lowers the network of the dense weight; without it there is no such property.
     """
     name = class_name(network.name)
     members = Members(network.parameters, stackable(network.parameters) if stacked else {})
-    whole = Option(branches.whole, branches.whole)
-    chosen = dispatch(network, whole, planned(branches.training), planned(branches.inference))
+    straight = Option(branches.whole, branches.whole)
+    chosen = dispatch(network, straight, planned(branches.training), planned(branches.inference))
     if sharded is not None:
         one = (Option(sharded.program, sharded.program),)
         chosen = dispatch(network, one[0], one, one)
-    twin = folded(network, name, branches.folded, plan.batch)
+    layer = features(network)
+    properties = None if layer is None else _properties(network, layer, weigh)
+    twin = folded(network, name, branches.folded, plan.batch, layer, weigh)
     norm = _norm_program(initialization)
     programs = (
         *(method.program for method in chosen.methods),
@@ -127,22 +139,26 @@ def emit(
     if any(parameter.family == "training" for parameter in network.parameters):
         methods.append(TRAINING.splitlines())
     methods += write_accessors(members)
-    methods.append(_write_repr(network))
+    whole = members if sharded is None else whole_members(members)
+    methods += write_properties(properties, whole)
+    methods.append(_write_repr(network, properties))
     if sharded is None:
         methods += write_forward(network, chosen, members)
         methods.append(write_fold(network, twin, members))
     else:
         methods += write_sharded_forward(sharded.sharding, chosen, members)
-        methods.append(write_fold(network, twin, whole_members(members)))
+        methods.append(write_fold(network, twin, whole))
     body = write_docstring(network, plan, chosen, members)
-    if annotations := [*write_annotations(members), *(["_like: Tensor"] if bare else [])]:
+    annotations = [*write_annotations(members), *(["_like: Tensor"] if bare else [])]
+    if annotations := [*annotations, *write_sizes(properties)]:
         body += ["", *annotations]
     body += [] if sharded is None else write_attribute(sharded.sharding)
     for method in methods:
         body += ["", *method]
+    family = write_family_class(members)
     blocks = [
-        write_family_class(members),
-        *_functions(network, programs),
+        family,
+        *_functions(network, programs, members),
         *([] if sharded is None else write_local_functions(sharded.sharding)),
         write_functions(initialization),
         *([] if sharded is None else [write_style(sharded.sharding)]),
@@ -154,21 +170,29 @@ def emit(
     standard = ["import math"] if any("math." in line for line in written) else []
     if sharded is not None:
         imports += IMPORTS
+    abstract = ["Callable"] * _runs_again(programs) + ["Iterator"] * bool(family)
+    if abstract:
+        standard.append(f"from collections.abc import {', '.join(abstract)}")
+    if family:
+        standard.append("from typing import overload")
     if _runs_again(programs):
-        standard.append(RERUN_IMPORTS[0])
-        imports.append(RERUN_IMPORTS[1])
+        imports.append(RERUN_IMPORT)
     if standard:
         imports = [*standard, "", *imports]
     lines = [*write_header(network, plan), "", *imports, *written]
     return GeneratedModule("\n".join(lines) + "\n", name, _declared(members), branching)
 
 
-def _functions(network: TensorNetwork, programs: tuple[TensorProgram, ...]) -> list[list[str]]:
+def _functions(
+    network: TensorNetwork, programs: tuple[TensorProgram, ...], members: Members
+) -> list[list[str]]:
     """The functions that methods call, as far as these programs need them."""
     used = {type(step.operation) for program in programs for step in program.steps}
     found: list[str] = []
     if any(given.integer for given in network.inputs):
         found.append(CHECKED_IDS)
+    if members.holder and not all(given.integer for given in network.inputs):
+        found.append(CHECKED_DTYPE)
     if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
         found.append(BROADCAST)
     found += [text for kind, text in HELPERS.items() if kind in used]
@@ -184,13 +208,23 @@ def _runs_again(programs: tuple[TensorProgram, ...]) -> bool:
     return any(program.loop is not None and program.loop.recompute for program in programs)
 
 
-def _write_repr(network: TensorNetwork) -> list[str]:
+def _properties(network: TensorNetwork, layer: Features, weigh: MakeProgram) -> Properties:
+    """What the class has in common with a layer of torch."""
+    taken = frozenset(parameter.family for parameter in network.parameters)
+    weight = weight_network(network, layer)
+    program = None if weight is None else weigh(weight.network)
+    both = None if weight is None or program is None else (weight, program)
+    return Properties(network, layer, taken, both, network.biases)
+
+
+def _write_repr(network: TensorNetwork, properties: Properties | None) -> list[str]:
     """The method behind `print(module)`: what goes in, what comes out, how many numbers."""
     text = (
         f"{given_text(network)} -> {network.output.written}"
         if network.inputs
         else (network.output.written)
     )
+    text = f"{features_text(network, properties)}, {text}"
     text += f", {network.parameter_count:,} parameters"
     lines = string_lines(text, indent=INDENT + len("return "))
     if len(lines) == 1:

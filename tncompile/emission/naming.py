@@ -29,8 +29,9 @@ OWN_ATTRIBUTES = frozenset({"reset_parameters", "fold", "batch_invariant", "unsh
 """Attributes of the emitted class, and those that FSDP2 adds to it."""
 
 _RESERVED = """
-    B IndexError None Tensor TypeError ValueError bool dict enumerate float int isinstance lead len
-    list math max min nn positions print range self str sum super torch tuple zip"""
+    B IndexError Iterator None Tensor TypeError ValueError any bool dict enumerate float getattr int
+    isinstance iter lead len list math max min nn object overload positions print property range
+    reversed self setattr slice str sum super torch tuple zip"""
 RESERVED = frozenset(_RESERVED.split())
 """What emitted functions use under its own name; `B` and `lead` are given out on request only."""
 
@@ -191,6 +192,20 @@ class Members:
     def by_key(self) -> dict[str, Parameter]:
         """The parameters by state-dict key."""
         return {parameter.key: parameter for parameter in self.parameters}
+
+    @property
+    def holder(self) -> tuple[str, str] | None:
+        """What holds some tensor, and under which key: `("self", "c")`; quick to read if it can."""
+        single = [p for p in self.parameters if not p.subscripts or p.family in self.stacked]
+        if single:
+            return "self", single[0].family
+        if not self.parameters:
+            return None
+        first = min(self.parameters, key=lambda parameter: len(parameter.subscripts))
+        *outer, last = map(str, first.subscripts)
+        if outer:
+            return f"{self.whole(first.family)}.of({', '.join(outer)})", last
+        return f'self._modules["{first.family}"]', last
 
     def subscripts(self, parameter: Parameter) -> tuple[int, ...]:
         """The subscripts of a member as emitted code writes them."""

@@ -55,6 +55,8 @@ class Sharding:
     split     the axis of each parameter that carries the leg, by state-dict key
     inputs    where each input carries it, None where it does not
     output    the same of the output; None where the leg is summed
+    inside    where biases carry it that are whole on every rank, by key: inside of an axis, so that
+              what a rank adds is no one piece
     """
 
     network: TensorNetwork
@@ -63,6 +65,7 @@ class Sharding:
     split: dict[str, int]
     inputs: dict[str, Place | None]
     output: Place | None
+    inside: dict[str, Place]
 
     @property
     def size(self) -> int:
@@ -112,6 +115,7 @@ def split_leg(network: TensorNetwork, leg: str) -> Sharding:
         _split(network, leg),
         inputs,
         _place(network, leg, network.output.axes),
+        _inside(network, leg),
     )
 
 
@@ -217,7 +221,10 @@ def _problems_of_axes(
 def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
     """Uses of parameters that do not agree on where the leg is."""
     places: dict[str, set[int | None]] = {}
+    inside = _inside(network, leg)
     for key, axes in _uses(network):
+        if key in inside:
+            continue
         places.setdefault(key, set()).add(_axis_of(leg, axes))
         group = next((axis for axis in axes if leg in axis), (leg,))
         if any((network.index[name].size or 0) > 1 for name in group[: group.index(leg)]):
@@ -257,18 +264,29 @@ def _axis_of(leg: str, axes: Iterable[tuple[str, ...]]) -> int | None:
 
 def _split(network: TensorNetwork, leg: str) -> dict[str, int]:
     """The axis of each parameter that carries the leg; the parameters in their order."""
-    found = {key: _axis_of(leg, axes) for key, axes in _uses(network)}
+    inside = _inside(network, leg)
+    found = {key: _axis_of(leg, axes) for key, axes in _uses(network) if key not in inside}
     ordered = {one.key: found.get(one.key) for one in network.parameters}
     return {key: axis for key, axis in ordered.items() if axis is not None}
 
 
+def _inside(network: TensorNetwork, leg: str) -> dict[str, Place]:
+    """The biases on which other legs share an axis with this one, and stand before it."""
+    places = {bias.parameter: _place_in(network, leg, bias.axes) for bias in network.biases}
+    return {key: place for key, place in places.items() if place and place.before > 1}
+
+
 def _place(network: TensorNetwork, leg: str, given: Sequence[Axis]) -> Place | None:
     """Where the leg is among the axes that a caller sees."""
-    axes = [axis for axis in given if axis.kind != "onehot"]
-    at = _axis_of(leg, (axis.indices for axis in axes))
+    return _place_in(network, leg, [axis.indices for axis in given if axis.kind != "onehot"])
+
+
+def _place_in(network: TensorNetwork, leg: str, axes: Sequence[tuple[str, ...]]) -> Place | None:
+    """Where the leg is among axes of indices."""
+    at = _axis_of(leg, axes)
     if at is None:
         return None
-    group = axes[at].indices
+    group = axes[at]
     sizes = [network.index[name].size or 1 for name in group]
     k = group.index(leg)
     return Place(at - len(axes), math.prod(sizes[:k]), sizes[k], math.prod(sizes[k + 1 :]))

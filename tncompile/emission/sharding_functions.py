@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from tncompile.emission.naming import Members
+from tncompile.emission.naming import Members, identifier
 from tncompile.emission.sharding import Sharding
 
 LOCAL = '''\
@@ -33,6 +33,17 @@ WHOLE = '''\
 def _whole(t: Tensor) -> Tensor:
     """A tensor that ranks may share, put together."""
     return t.full_tensor() if isinstance(t, DTensor) else t
+'''
+
+OWN = '''\
+def _own(t: Tensor, axis: int, before: int, size: int, after: int) -> Tensor:
+    """This rank's entries of a tensor that all hold whole, along a leg inside of an axis."""
+    part = _local(t)
+    if not isinstance(t, DTensor):
+        return part
+    k = part.dim() + axis
+    parts = part.unflatten(k, (before, size, after)).chunk(t.device_mesh.size(), k + 1)
+    return parts[t.device_mesh.get_local_rank()].flatten(k, k + 2)
 '''
 
 ALIKE = '''\
@@ -92,9 +103,14 @@ def _joined(y: Tensor, mesh: DeviceMesh, axis: int, before: int, after: int) -> 
 
 def local_members(sharding: Sharding, members: Members) -> Members:
     """The parameters as `forward` reads them: this rank's part of each."""
-    once = dict.fromkeys(sharding.once, "_once")
-    around = {one.key: once.get(one.key, "_local") for one in members.parameters}
+    special = dict.fromkeys(sharding.once, "_once") | {key: own(key) for key in sharding.inside}
+    around = {one.key: special.get(one.key, "_local") for one in members.parameters}
     return replace(members, around=around)
+
+
+def own(key: str) -> str:
+    """The function that takes a rank's entries out of a bias that it holds whole."""
+    return f"_own_{identifier(key)}"
 
 
 def whole_members(members: Members) -> Members:
@@ -116,6 +132,10 @@ def write_local_functions(sharding: Sharding) -> list[list[str]]:
     places = sharding.inputs.values()
     found = [LOCAL]
     found += [ONCE] if sharding.once else []
+    found += [OWN] if sharding.inside else []
+    for key, place in sharding.inside.items():
+        numbers = f"{place.axis}, {place.before}, {place.size}, {place.after}"
+        found.append(f"def {own(key)}(t: Tensor) -> Tensor:\n    return _own(t, {numbers})\n")
     found.append(WHOLE)
     found += [ALIKE] if None in places else []
     found += [SPLITS] if sharding.output or any(places) else []

@@ -2,30 +2,105 @@
 # Planned for the least time of a training step with a batch of 64, machine profile builtin-2core.
 
 import math
+from collections.abc import Iterator
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
 
+def _described(tensor: Tensor) -> str:
+    """`Parameter containing: [torch.float32 of size 4x8]`."""
+    kind = "Parameter" if isinstance(tensor, nn.Parameter) else "Tensor"
+    where = "" if tensor.device.type == "cpu" else f" ({tensor.device})"
+    return f"{kind} containing: [{tensor.dtype} of size {'x'.join(map(str, tensor.shape))}{where}]"
+
+
 class _Family(nn.Module):
-    """Tensors of one name by subscript: `G[2]` is `G.2` in the state dict."""
+    """Tensors of one name, as a list: `G[2]` is `G.2` in the state dict.
 
-    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+    Subscripts are those of the declaration; below zero they count back from the last one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add(self, tensor: Tensor, subscript: int) -> None:
+        """One member more: a parameter, or a buffer where it is frozen."""
+        self._names[subscript] = name = str(subscript)
         if isinstance(tensor, nn.Parameter):
-            self.register_parameter(str(subscript), tensor)
+            self.register_parameter(name, tensor)
         else:
-            self.register_buffer(str(subscript), tensor)
+            self.register_buffer(name, tensor)
 
-    def __getitem__(self, subscript: int) -> Tensor:
+    @overload
+    def __getitem__(self, subscript: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, subscript: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, subscript: int | slice) -> Tensor | list[Tensor]:
         tensor: Tensor | None = self._parameters.get(str(subscript))
-        return getattr(self, str(subscript)) if tensor is None else tensor
+        if tensor is not None:
+            return tensor
+        if isinstance(subscript, slice):
+            places = range(max(self._names) + 1)[subscript]
+            return [self[place] for place in places if place in self._names]
+        found: Tensor = getattr(self, self._name(subscript))
+        return found
 
     def at(self, *subscripts: int) -> list[Tensor]:
         """Several members, which is faster than one by one."""
         return [self[subscript] for subscript in subscripts]
 
+    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+        setattr(self, self._name(subscript), tensor)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether it is the subscript of a member, or a member itself."""
+        if isinstance(item, int):
+            return item in self._names
+        return any(item is tensor for tensor in self)
+
     def extra_repr(self) -> str:
-        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+        return "\n".join(f"({k}): {_described(self[k])}" for k in self._names)
+
+    def _name(self, subscript: int) -> str:
+        """The attribute that a member is kept in."""
+        if subscript in self._names:
+            return self._names[subscript]
+        first, last = min(self._names), max(self._names)
+        if subscript < 0 <= first and last + 1 + subscript in self._names:
+            return self._names[last + 1 + subscript]
+        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+
+
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
 
 
 def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -78,10 +153,10 @@ class Amplitude(nn.Module):
 
         # A[k in 0..sites](b[k - 1]?, s[k], b[k]?)
         self.A = _Family()
-        self.A[0] = nn.Parameter(empty(2, 3))
+        self.A.add(nn.Parameter(empty(2, 3)), 0)
         for k in range(1, 3):
-            self.A[k] = nn.Parameter(empty(3, 2, 3))
-        self.A[3] = nn.Parameter(empty(3, 2))
+            self.A.add(nn.Parameter(empty(3, 2, 3)), k)
+        self.A.add(nn.Parameter(empty(3, 2)), 3)
         self.reset_parameters()
 
     @torch.no_grad()
@@ -123,7 +198,9 @@ class Amplitude(nn.Module):
         return t.reshape(()).abs().log()
 
     def extra_repr(self) -> str:
-        return "x(..., k in 0..sites, s[k]) -> amplitude(...) log, 48 parameters"
+        return (
+            "(..., 4, 2) -> (...), x(..., k in 0..sites, s[k]) -> amplitude(...) log, 48 parameters"
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """amplitude(...) log of x(..., k in 0..sites, s[k])."""
@@ -132,6 +209,7 @@ class Amplitude(nn.Module):
                 "x(..., k in 0..sites, s[k]): the last 2 axes must be 4 (slices), 2 (s[0]), got "
                 f"shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self._modules["A"], "0", "x(..., k in 0..sites, s[k])")
         lead = x.shape[:-2]
         B = math.prod(lead)
         if x.dim() != 3:
@@ -272,8 +350,8 @@ class AmplitudeFolded(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            "x(..., k in 0..sites, s[k]) -> amplitude(...) log, folded: log_A_0_to_3 1, A_0_to_3 "
-            "2x8"
+            "(..., 4, 2) -> (...), x(..., k in 0..sites, s[k]) -> amplitude(...) log, folded: "
+            "log_A_0_to_3 1, A_0_to_3 2x8"
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -283,6 +361,7 @@ class AmplitudeFolded(nn.Module):
                 "x(..., k in 0..sites, s[k]): the last 2 axes must be 4 (slices), 2 (s[0]), got "
                 f"shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "A_0_to_3", "x(..., k in 0..sites, s[k])")
         lead = x.shape[:-2]
         B = math.prod(lead)
         if x.dim() != 3:

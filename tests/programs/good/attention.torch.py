@@ -8,6 +8,24 @@ import torch
 from torch import Tensor, nn
 
 
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+
+
 def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
     """The common leading axes of several inputs; axes of length 1 are repeated."""
     common = [1] * max(len(lead) for lead in leads.values())
@@ -83,7 +101,10 @@ class Scores(nn.Module):
         return t.reshape(()).abs().log()
 
     def extra_repr(self) -> str:
-        return "query(..., s, i), key(..., t, j) -> score(..., s, t), 256 parameters"
+        return (
+            "(..., s, 32), (..., t, 32) -> (..., s, t), query(..., s, i), key(..., t, j) -> "
+            "score(..., s, t), 256 parameters"
+        )
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         """score(..., s, t) of query(..., s, i), key(..., t, j)."""
@@ -92,12 +113,14 @@ class Scores(nn.Module):
                 "query(..., s, i): the last 2 axes must be (s: any size), 32 (i), got shape "
                 f"{tuple(query.shape)}"
             )
+        _check_dtype(query, self, "Q", "query(..., s, i)")
         s = query.shape[-2]
         if key.dim() < 2 or key.shape[-1] != 32:
             raise ValueError(
                 "key(..., t, j): the last 2 axes must be (t: any size), 32 (j), got shape "
                 f"{tuple(key.shape)}"
             )
+        _check_dtype(key, self, "Q", "key(..., t, j)")
         t = key.shape[-2]
         lead = _broadcast(query=query.shape[:-2], key=key.shape[:-2])
         B = math.prod(lead)
@@ -185,8 +208,8 @@ class ScoresFolded(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            "query(..., s, i), key(..., t, j) -> score(..., s, t), folded: Q 4x32, Q_K 32x32, K "
-            "4x32"
+            "(..., s, 32), (..., t, 32) -> (..., s, t), query(..., s, i), key(..., t, j) -> "
+            "score(..., s, t), folded: Q 4x32, Q_K 32x32, K 4x32"
         )
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
@@ -196,12 +219,14 @@ class ScoresFolded(nn.Module):
                 "query(..., s, i): the last 2 axes must be (s: any size), 32 (i), got shape "
                 f"{tuple(query.shape)}"
             )
+        _check_dtype(query, self, "Q", "query(..., s, i)")
         s = query.shape[-2]
         if key.dim() < 2 or key.shape[-1] != 32:
             raise ValueError(
                 "key(..., t, j): the last 2 axes must be (t: any size), 32 (j), got shape "
                 f"{tuple(key.shape)}"
             )
+        _check_dtype(key, self, "Q", "key(..., t, j)")
         t = key.shape[-2]
         lead = _broadcast(query=query.shape[:-2], key=key.shape[:-2])
         B = math.prod(lead)

@@ -7,6 +7,24 @@ import torch
 from torch import Tensor, nn
 
 
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+
+
 class Other(nn.Module):
     """Every operator and function, in sizes that come out small.
 
@@ -22,6 +40,9 @@ class Other(nn.Module):
     names without a comma between them are one axis. `[1]` is the contraction above that a product
     belongs to.
     """
+
+    in_features: int = 4
+    out_features: int = 3
 
     def __init__(
         self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -39,8 +60,18 @@ class Other(nn.Module):
         """Start the parameters as declared."""
         self.A.uniform_(-0.0, 0.0)
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 3x4 as in nn.Linear: contracted whenever it is read."""
+        return self.A.t().contiguous()
+
+    @property
+    def bias(self) -> None:
+        """There is none."""
+        return None
+
     def extra_repr(self) -> str:
-        return "x(..., i) -> y(..., o), 12 parameters"
+        return "in_features=4, out_features=3, bias=False, x(..., i) -> y(..., o), 12 parameters"
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., o) of x(..., i)."""
@@ -48,6 +79,7 @@ class Other(nn.Module):
             raise ValueError(
                 f"x(..., i): the last axis must have 4 entries (i), got shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "A", "x(..., i)")
         lead = x.shape[:-1]
         B = math.prod(lead)
         if x.dim() != 2:
@@ -76,13 +108,25 @@ class OtherFolded(nn.Module):
     """
 
     A: Tensor
+    in_features: int = 4
+    out_features: int = 3
 
     def __init__(self, *, A: Tensor) -> None:
         super().__init__()
         self.register_buffer("A", A)  # i, o
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 3x4 as in nn.Linear: contracted whenever it is read."""
+        return self.A.t().contiguous()
+
+    @property
+    def bias(self) -> None:
+        """There is none."""
+        return None
+
     def extra_repr(self) -> str:
-        return "x(..., i) -> y(..., o), folded: A 4x3"
+        return "in_features=4, out_features=3, bias=False, x(..., i) -> y(..., o), folded: A 4x3"
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., o) of x(..., i)."""
@@ -90,6 +134,7 @@ class OtherFolded(nn.Module):
             raise ValueError(
                 f"x(..., i): the last axis must have 4 entries (i), got shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "A", "x(..., i)")
         lead = x.shape[:-1]
         B = math.prod(lead)
         if x.dim() != 2:

@@ -2,30 +2,105 @@
 # Planned for the least time of a training step with a batch of 64, machine profile builtin-2core.
 
 import math
+from collections.abc import Iterator
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
 
+def _described(tensor: Tensor) -> str:
+    """`Parameter containing: [torch.float32 of size 4x8]`."""
+    kind = "Parameter" if isinstance(tensor, nn.Parameter) else "Tensor"
+    where = "" if tensor.device.type == "cpu" else f" ({tensor.device})"
+    return f"{kind} containing: [{tensor.dtype} of size {'x'.join(map(str, tensor.shape))}{where}]"
+
+
 class _Family(nn.Module):
-    """Tensors of one name by subscript: `G[2]` is `G.2` in the state dict."""
+    """Tensors of one name, as a list: `G[2]` is `G.2` in the state dict.
 
-    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+    Subscripts are those of the declaration; below zero they count back from the last one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add(self, tensor: Tensor, subscript: int) -> None:
+        """One member more: a parameter, or a buffer where it is frozen."""
+        self._names[subscript] = name = str(subscript)
         if isinstance(tensor, nn.Parameter):
-            self.register_parameter(str(subscript), tensor)
+            self.register_parameter(name, tensor)
         else:
-            self.register_buffer(str(subscript), tensor)
+            self.register_buffer(name, tensor)
 
-    def __getitem__(self, subscript: int) -> Tensor:
+    @overload
+    def __getitem__(self, subscript: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, subscript: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, subscript: int | slice) -> Tensor | list[Tensor]:
         tensor: Tensor | None = self._parameters.get(str(subscript))
-        return getattr(self, str(subscript)) if tensor is None else tensor
+        if tensor is not None:
+            return tensor
+        if isinstance(subscript, slice):
+            places = range(max(self._names) + 1)[subscript]
+            return [self[place] for place in places if place in self._names]
+        found: Tensor = getattr(self, self._name(subscript))
+        return found
 
     def at(self, *subscripts: int) -> list[Tensor]:
         """Several members, which is faster than one by one."""
         return [self[subscript] for subscript in subscripts]
 
+    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+        setattr(self, self._name(subscript), tensor)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether it is the subscript of a member, or a member itself."""
+        if isinstance(item, int):
+            return item in self._names
+        return any(item is tensor for tensor in self)
+
     def extra_repr(self) -> str:
-        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+        return "\n".join(f"({k}): {_described(self[k])}" for k in self._names)
+
+    def _name(self, subscript: int) -> str:
+        """The attribute that a member is kept in."""
+        if subscript in self._names:
+            return self._names[subscript]
+        first, last = min(self._names), max(self._names)
+        if subscript < 0 <= first and last + 1 + subscript in self._names:
+            return self._names[last + 1 + subscript]
+        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+
+
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
 
 
 class MPO(nn.Module):
@@ -48,6 +123,9 @@ class MPO(nn.Module):
     product belongs to.
     """
 
+    in_features: int = 784
+    out_features: int = 256
+
     def __init__(
         self,
         *,
@@ -63,8 +141,8 @@ class MPO(nn.Module):
 
         # G[k in 0..n](b[k - 1]?, i[k], o[k], b[k]?)
         self.G = _Family()
-        self.G[0] = nn.Parameter(empty(28, 16, 8))
-        self.G[1] = nn.Parameter(empty(8, 28, 16))
+        self.G.add(nn.Parameter(empty(28, 16, 8)), 0)
+        self.G.add(nn.Parameter(empty(8, 28, 16)), 1)
         self.c = nn.Parameter(empty(16, 16))  # o[0], o[1]
         self.reset_parameters()
 
@@ -96,8 +174,29 @@ class MPO(nn.Module):
         del t1
         return t.reshape(()).abs().log()
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 256x784 as in nn.Linear: contracted whenever it is read."""
+        kind = "cpu" if self.G[0].is_meta else self.G[0].device.type
+        with torch.autocast(kind, enabled=False):
+            # (i[0] o[0], i[1] o[1])
+            t = torch.mm(self.G[0].reshape(448, 8), self.G[1].reshape(8, 448))
+            # (o[0], i[0], i[1], o[1])
+            t = t.reshape(28, 16, 28, 16).permute(1, 3, 0, 2).permute(0, 2, 3, 1)
+            t = t.contiguous()  # (o[0], i[0], i[1], o[1])
+            t = t.permute(0, 3, 1, 2).reshape(256, 784)  # (o[0] o[1], i[0] i[1])
+        return t
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the output, as one axis."""
+        return self.c.reshape(256)
+
     def extra_repr(self) -> str:
-        return "x(..., (i[*])) -> y(..., (o[*])), 7,424 parameters"
+        return (
+            "in_features=784, out_features=256, bias=True, x(..., (i[*])) -> y(..., (o[*])), "
+            "7,424 parameters"
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., (o[*])) of x(..., (i[*]))."""
@@ -106,6 +205,7 @@ class MPO(nn.Module):
                 "x(..., (i[*])): the last axis must have 784 = 28·28 entries (i[0], i[1]), got "
                 f"shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "c", "x(..., (i[*]))")
         lead = x.shape[:-1]
         B = math.prod(lead)
         if x.dim() != 2:
@@ -187,6 +287,8 @@ class MPOFolded(nn.Module):
     G_0_1: Tensor
     G_1: Tensor
     c: Tensor
+    in_features: int = 784
+    out_features: int = 256
 
     def __init__(
         self, *, G_0: Tensor, G_0_1: Tensor, G_1: Tensor, c: Tensor, batch_invariant: bool = False
@@ -198,10 +300,27 @@ class MPOFolded(nn.Module):
         self.register_buffer("G_1", G_1)  # i[1], b[0] o[1]
         self.register_buffer("c", c)  # o[0], o[1]
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 256x784 as in nn.Linear: contracted whenever it is read."""
+        kind = "cpu" if self.G_0.is_meta else self.G_0.device.type
+        with torch.autocast(kind, enabled=False):
+            G = self.G_1.reshape(28, 8, 16).permute(1, 0, 2).reshape(8, 448)  # (b[0], i[1] o[1])
+            t = torch.mm(self.G_0.reshape(448, 8), G)  # (o[0] i[0], i[1] o[1])
+            del G
+            # (o[0] o[1], i[0] i[1])
+            t = t.reshape(16, 28, 28, 16).permute(0, 3, 1, 2).reshape(256, 784)
+        return t
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the output, as one axis."""
+        return self.c.reshape(256)
+
     def extra_repr(self) -> str:
         return (
-            "x(..., (i[*])) -> y(..., (o[*])), folded: G_0 16x224, G_0_1 784x256, G_1 28x128, c "
-            "16x16"
+            "in_features=784, out_features=256, bias=True, x(..., (i[*])) -> y(..., (o[*])), "
+            "folded: G_0 16x224, G_0_1 784x256, G_1 28x128, c 16x16"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -211,6 +330,7 @@ class MPOFolded(nn.Module):
                 "x(..., (i[*])): the last axis must have 784 = 28·28 entries (i[0], i[1]), got "
                 f"shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "G_0", "x(..., (i[*]))")
         lead = x.shape[:-1]
         B = math.prod(lead)
         if x.dim() != 2:

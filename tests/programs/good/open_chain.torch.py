@@ -7,6 +7,24 @@ import torch
 from torch import Tensor, nn
 
 
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+
+
 class Chain(nn.Module):
     """Open boundaries, a shared inside, a flattened tensor axis and a size-1 index.
 
@@ -98,7 +116,10 @@ class Chain(nn.Module):
         return t.reshape(()).abs().log()
 
     def extra_repr(self) -> str:
-        return "x(..., k in 0..n, f[k]), gate(one) -> y(..., label), 98 parameters"
+        return (
+            "(..., 5, 2), (1,) -> (..., 2), x(..., k in 0..n, f[k]), gate(one) -> y(..., label), "
+            "98 parameters"
+        )
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """y(..., label) of x(..., k in 0..n, f[k]), gate(one)."""
@@ -107,10 +128,12 @@ class Chain(nn.Module):
                 "x(..., k in 0..n, f[k]): the last 2 axes must be 5 (slices), 2 (f[0]), got shape "
                 f"{tuple(x.shape)}"
             )
+        _check_dtype(x, self, "First", "x(..., k in 0..n, f[k])")
         if gate.shape != (1,):
             raise ValueError(
                 f"gate(one): its only axis must have 1 entries (one), got shape {tuple(gate.shape)}"
             )
+        _check_dtype(gate, self, "First", "gate(one)")
         lead = x.shape[:-2]
         B = math.prod(lead)
         if x.dim() != 3:
@@ -242,7 +265,10 @@ class ChainFolded(nn.Module):
         self.register_buffer("c", c)  # 1, label
 
     def extra_repr(self) -> str:
-        return "x(..., k in 0..n, f[k]), gate(one) -> y(..., label), folded: merged 4x16, c 1x2"
+        return (
+            "(..., 5, 2), (1,) -> (..., 2), x(..., k in 0..n, f[k]), gate(one) -> y(..., label), "
+            "folded: merged 4x16, c 1x2"
+        )
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """y(..., label) of x(..., k in 0..n, f[k]), gate(one)."""
@@ -251,10 +277,12 @@ class ChainFolded(nn.Module):
                 "x(..., k in 0..n, f[k]): the last 2 axes must be 5 (slices), 2 (f[0]), got shape "
                 f"{tuple(x.shape)}"
             )
+        _check_dtype(x, self, "merged", "x(..., k in 0..n, f[k])")
         if gate.shape != (1,):
             raise ValueError(
                 f"gate(one): its only axis must have 1 entries (one), got shape {tuple(gate.shape)}"
             )
+        _check_dtype(gate, self, "merged", "gate(one)")
         lead = x.shape[:-2]
         B = math.prod(lead)
         if x.dim() != 3:

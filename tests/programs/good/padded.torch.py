@@ -7,6 +7,24 @@ import torch
 from torch import Tensor, nn
 
 
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+
+
 class Padded(nn.Module):
     """Widths that do not factorize: 10 inputs of 12 and 13 outputs of 15.
 
@@ -25,6 +43,9 @@ class Padded(nn.Module):
     names without a comma between them are one axis. `[1]` is the contraction above that a product
     belongs to.
     """
+
+    in_features: int = 10
+    out_features: int = 13
 
     def __init__(
         self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -76,8 +97,26 @@ class Padded(nn.Module):
         del mask
         return t.reshape(()).abs().log()
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 13x10 as in nn.Linear: contracted whenever it is read."""
+        kind = "cpu" if self.L.is_meta else self.L.device.type
+        with torch.autocast(kind, enabled=False):
+            t = torch.mm(self.L.reshape(15, 2), self.R.reshape(2, 12))  # (i[0] o[0], i[1] o[1])
+            t = t.reshape(3, 5, 4, 3).permute(1, 3, 0, 2).reshape(15, 12)  # (o[0] o[1], i[0] i[1])
+            t = t[:13][:, :10].contiguous()  # (13, 10)
+        return t
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the output, as one axis."""
+        return self.c.reshape(15)[:13]
+
     def extra_repr(self) -> str:
-        return "x(..., (i[*]) as inputs) -> y(..., (o[*]) as outputs), 69 parameters"
+        return (
+            "in_features=10, out_features=13, bias=True, x(..., (i[*]) as inputs) -> y(..., "
+            "(o[*]) as outputs), 69 parameters"
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., (o[*]) as outputs) of x(..., (i[*]) as inputs)."""
@@ -86,6 +125,7 @@ class Padded(nn.Module):
                 "x(..., (i[*]) as inputs): the last axis must have 10 entries (the first of 12 = "
                 f"3·4: i[0], i[1]), got shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "L", "x(..., (i[*]) as inputs)")
         lead = x.shape[:-1]
         B = math.prod(lead)
         if x.dim() != 2:
@@ -126,14 +166,31 @@ class PaddedFolded(nn.Module):
 
     L_R: Tensor
     c: Tensor
+    in_features: int = 10
+    out_features: int = 13
 
     def __init__(self, *, L_R: Tensor, c: Tensor) -> None:
         super().__init__()
         self.register_buffer("L_R", L_R)  # i[0] i[1], o[0] o[1]
         self.register_buffer("c", c)  # o[0] o[1]
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 13x10 as in nn.Linear: contracted whenever it is read."""
+        # (o[0] o[1], i[0] i[1])
+        L_R = self.L_R.reshape(3, 4, 5, 3).permute(2, 3, 0, 1).reshape(15, 12)
+        return L_R[:13][:, :10].contiguous()
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the output, as one axis."""
+        return self.c[:13]
+
     def extra_repr(self) -> str:
-        return "x(..., (i[*]) as inputs) -> y(..., (o[*]) as outputs), folded: L_R 12x15, c 15"
+        return (
+            "in_features=10, out_features=13, bias=True, x(..., (i[*]) as inputs) -> y(..., "
+            "(o[*]) as outputs), folded: L_R 12x15, c 15"
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., (o[*]) as outputs) of x(..., (i[*]) as inputs)."""
@@ -142,6 +199,7 @@ class PaddedFolded(nn.Module):
                 "x(..., (i[*]) as inputs): the last axis must have 10 entries (the first of 12 = "
                 f"3·4: i[0], i[1]), got shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "L_R", "x(..., (i[*]) as inputs)")
         lead = x.shape[:-1]
         B = math.prod(lead)
         if x.dim() != 2:

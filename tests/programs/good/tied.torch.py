@@ -7,6 +7,24 @@ import torch
 from torch import Tensor, nn
 
 
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+
+
 def _orthogonal(like: Tensor, rows: int, columns: int) -> Tensor:
     """A random matrix with orthonormal columns (or rows, if fewer), in the shape of `like`."""
     dtype = torch.promote_types(like.dtype, torch.float32)
@@ -42,6 +60,8 @@ class Tied(nn.Module):
     """
 
     F: Tensor
+    in_features: int = 6
+    out_features: int = 6
 
     def __init__(
         self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -89,8 +109,25 @@ class Tied(nn.Module):
         del t
         return t1.reshape(()).abs().log()
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 6x6 as in nn.Linear: contracted whenever it is read."""
+        kind = "cpu" if self.A.is_meta else self.A.device.type
+        with torch.autocast(kind, enabled=False):
+            t = torch.mm(self.M, self.F)  # (r[2], s)
+            t = torch.mm(self.M, t)  # (r[1], s)
+            t = torch.mm(self.M, t)  # (r[0], s)
+            t = torch.mm(self.A.conj(), t.t())  # (o, r[0])
+            t = torch.mm(t, self.A.t())  # (o, i)
+        return t
+
+    @property
+    def bias(self) -> None:
+        """There is none."""
+        return None
+
     def extra_repr(self) -> str:
-        return "x(..., i) -> y(..., o), 36 parameters"
+        return "in_features=6, out_features=6, bias=False, x(..., i) -> y(..., o), 36 parameters"
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., o) of x(..., i)."""
@@ -98,6 +135,7 @@ class Tied(nn.Module):
             raise ValueError(
                 f"x(..., i): the last axis must have 6 entries (i), got shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "A", "x(..., i)")
         lead = x.shape[:-1]
         N = math.prod(lead)
         if x.dim() != 2:
@@ -143,13 +181,30 @@ class TiedFolded(nn.Module):
     """
 
     A_M_F: Tensor
+    in_features: int = 6
+    out_features: int = 6
 
     def __init__(self, *, A_M_F: Tensor) -> None:
         super().__init__()
         self.register_buffer("A_M_F", A_M_F)  # i, o
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 6x6 as in nn.Linear: what unit vectors become."""
+        kind = "cpu" if self.A_M_F.is_meta else self.A_M_F.device.type
+        with torch.autocast(kind, enabled=False):
+            y = self.forward(torch.eye(6, dtype=self.A_M_F.dtype, device=self.A_M_F.device))
+        return y.movedim(-1, 0)
+
+    @property
+    def bias(self) -> None:
+        """There is none."""
+        return None
+
     def extra_repr(self) -> str:
-        return "x(..., i) -> y(..., o), folded: A_M_F 6x6"
+        return (
+            "in_features=6, out_features=6, bias=False, x(..., i) -> y(..., o), folded: A_M_F 6x6"
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., o) of x(..., i)."""
@@ -157,6 +212,7 @@ class TiedFolded(nn.Module):
             raise ValueError(
                 f"x(..., i): the last axis must have 6 entries (i), got shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "A_M_F", "x(..., i)")
         lead = x.shape[:-1]
         N = math.prod(lead)
         if x.dim() != 2:

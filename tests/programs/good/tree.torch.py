@@ -2,45 +2,134 @@
 # Planned for the least time of a training step with a batch of 64, machine profile builtin-2core.
 
 import math
+from collections.abc import Iterator
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
 
+def _described(tensor: Tensor) -> str:
+    """`Parameter containing: [torch.float32 of size 4x8]`."""
+    kind = "Parameter" if isinstance(tensor, nn.Parameter) else "Tensor"
+    where = "" if tensor.device.type == "cpu" else f" ({tensor.device})"
+    return f"{kind} containing: [{tensor.dtype} of size {'x'.join(map(str, tensor.shape))}{where}]"
+
+
 class _Family(nn.Module):
-    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict."""
+    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict, `V[2]` a family.
 
-    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
-        first, *rest = subscripts if isinstance(subscripts, tuple) else (subscripts,)
+    Subscripts are those of the declaration; below zero they count back from the last one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add(self, tensor: Tensor, *subscripts: int) -> None:
+        """One member more: a parameter, or a buffer where it is frozen."""
+        first, *rest = subscripts
+        self._names[first] = name = str(first)
         if rest:
-            if str(first) not in self._modules:
-                self.add_module(str(first), _Family())
-            getattr(self, str(first))[tuple(rest)] = tensor
+            if name not in self._modules:
+                self.add_module(name, _Family())
+            self.of(first).add(tensor, *rest)
         elif isinstance(tensor, nn.Parameter):
-            self.register_parameter(str(first), tensor)
+            self.register_parameter(name, tensor)
         else:
-            self.register_buffer(str(first), tensor)
+            self.register_buffer(name, tensor)
 
-    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor:
+    @overload
+    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, subscripts: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, subscripts: int | tuple[int, ...] | slice) -> Tensor | list[Tensor]:
         if isinstance(subscripts, tuple):
             *outer, last = subscripts
             return self.of(*outer)[last]
         tensor: Tensor | None = self._parameters.get(str(subscripts))
-        return getattr(self, str(subscripts)) if tensor is None else tensor
+        if tensor is not None:
+            return tensor
+        if isinstance(subscripts, slice):
+            places = range(max(self._names) + 1)[subscripts]
+            return [self[place] for place in places if place in self._names]
+        found: Tensor = getattr(self, self._name(subscripts))
+        return found
 
     def of(self, *subscripts: int) -> "_Family":
         """The members that begin with these subscripts."""
         family = self
         for subscript in subscripts:
-            family = getattr(family, str(subscript))
+            row = family._modules.get(str(subscript))
+            if row is None:
+                row = getattr(family, family._name(subscript))
+            if not isinstance(row, _Family):
+                raise IndexError(f"a subscript too many: {subscripts}")
+            family = row
         return family
 
     def at(self, *subscripts: int) -> list[Tensor]:
         """Several members, which is faster than one by one."""
         return [self[subscript] for subscript in subscripts]
 
+    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
+        *outer, last = subscripts if isinstance(subscripts, tuple) else (subscripts,)
+        family = self.of(*outer)
+        setattr(family, family._name(last), tensor)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for subscript, name in self._names.items():
+            row = self._modules.get(name)
+            yield from row if isinstance(row, _Family) else [self[subscript]]
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return reversed(list(iter(self)))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether it is the subscripts of a member or of a row, or a member itself."""
+        if not isinstance(item, int | tuple):
+            return any(item is tensor for tensor in self)
+        first, *rest = item if isinstance(item, tuple) else (item,)
+        if not rest:
+            return first in self._names
+        row = self._modules.get(str(first))
+        return isinstance(row, _Family) and tuple(rest) in row
+
     def extra_repr(self) -> str:
-        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+        leaves = (k for k, name in self._names.items() if name not in self._modules)
+        return "\n".join(f"({k}): {_described(self[k])}" for k in leaves)
+
+    def _name(self, subscript: int) -> str:
+        """The attribute that a member or a row is kept in."""
+        if subscript in self._names:
+            return self._names[subscript]
+        first, last = min(self._names), max(self._names)
+        if subscript < 0 <= first and last + 1 + subscript in self._names:
+            return self._names[last + 1 + subscript]
+        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+
+
+def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
+    held: Tensor | None = None if module is None else module._parameters.get(key)
+    if held is not None and x.dtype is held.dtype:
+        return
+    if held is None and module is not None:
+        held = module._buffers.get(key)
+    if held is None or x.dtype is held.dtype:
+        return  # the tensor of this key is made anew at each call, as parametrizations do
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({held.dtype})"
+    if x.is_complex() or (floating and not held.is_complex()):
+        fix += f" or module.to({x.dtype})"
+    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
 
 
 class Tree(nn.Module):
@@ -84,14 +173,14 @@ class Tree(nn.Module):
         # Pair[j in 0..ceil_div(sites, 2)](p[2 * j], p[2 * j + 1]?, v[1, j])
         self.Pair = _Family()
         for k in range(2):
-            self.Pair[k] = nn.Parameter(empty(4, 4, 4))
-        self.Pair[2] = nn.Parameter(empty(4, 4))
+            self.Pair.add(nn.Parameter(empty(4, 4, 4)), k)
+        self.Pair.add(nn.Parameter(empty(4, 4)), 2)
         # Node[l in 2..depth + 1, j in 0..ceil_div(sites, 2 ** l)](v[l - 1, 2 * j], v[l - 1, 2 * j +
         # 1]?, v[l, j])
         self.Node = _Family()
-        self.Node[2, 0] = nn.Parameter(empty(4, 4, 4))
-        self.Node[2, 1] = nn.Parameter(empty(4, 4))
-        self.Node[3, 0] = nn.Parameter(empty(4, 4, 4))
+        self.Node.add(nn.Parameter(empty(4, 4, 4)), 2, 0)
+        self.Node.add(nn.Parameter(empty(4, 4)), 2, 1)
+        self.Node.add(nn.Parameter(empty(4, 4, 4)), 3, 0)
         self.Top = nn.Parameter(empty(4, 3))  # v[3, 0], label
         self.reset_parameters()
 
@@ -160,7 +249,9 @@ class Tree(nn.Module):
         return t.reshape(()).abs().log()
 
     def extra_repr(self) -> str:
-        return "x(..., k in 0..sites, p[k]) -> y(..., label), 300 parameters"
+        return (
+            "(..., 5, 4) -> (..., 3), x(..., k in 0..sites, p[k]) -> y(..., label), 300 parameters"
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """y(..., label) of x(..., k in 0..sites, p[k])."""
@@ -169,6 +260,7 @@ class Tree(nn.Module):
                 "x(..., k in 0..sites, p[k]): the last 2 axes must be 5 (slices), 4 (p[0]), got "
                 f"shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "Top", "x(..., k in 0..sites, p[k])")
         lead = x.shape[:-2]
         B = math.prod(lead)
         if x.dim() != 3:
@@ -364,8 +456,8 @@ class TreeFolded(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            "x(..., k in 0..sites, p[k]) -> y(..., label), folded: merged1 16x192, "
-            "Pair_0_Node_2_0 16x16, Pair_1 4x16, merged 4x12"
+            "(..., 5, 4) -> (..., 3), x(..., k in 0..sites, p[k]) -> y(..., label), folded: "
+            "merged1 16x192, Pair_0_Node_2_0 16x16, Pair_1 4x16, merged 4x12"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -375,6 +467,7 @@ class TreeFolded(nn.Module):
                 "x(..., k in 0..sites, p[k]): the last 2 axes must be 5 (slices), 4 (p[0]), got "
                 f"shape {tuple(x.shape)}"
             )
+        _check_dtype(x, self, "merged1", "x(..., k in 0..sites, p[k])")
         lead = x.shape[:-2]
         B = math.prod(lead)
         if x.dim() != 3:

@@ -2,30 +2,87 @@
 # Planned for the least time of a training step with a batch of 64, machine profile builtin-2core.
 
 import math
+from collections.abc import Iterator
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
 
+def _described(tensor: Tensor) -> str:
+    """`Parameter containing: [torch.float32 of size 4x8]`."""
+    kind = "Parameter" if isinstance(tensor, nn.Parameter) else "Tensor"
+    where = "" if tensor.device.type == "cpu" else f" ({tensor.device})"
+    return f"{kind} containing: [{tensor.dtype} of size {'x'.join(map(str, tensor.shape))}{where}]"
+
+
 class _Family(nn.Module):
-    """Tensors of one name by subscript: `G[2]` is `G.2` in the state dict."""
+    """Tensors of one name, as a list: `G[2]` is `G.2` in the state dict.
 
-    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+    Subscripts are those of the declaration; below zero they count back from the last one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add(self, tensor: Tensor, subscript: int) -> None:
+        """One member more: a parameter, or a buffer where it is frozen."""
+        self._names[subscript] = name = str(subscript)
         if isinstance(tensor, nn.Parameter):
-            self.register_parameter(str(subscript), tensor)
+            self.register_parameter(name, tensor)
         else:
-            self.register_buffer(str(subscript), tensor)
+            self.register_buffer(name, tensor)
 
-    def __getitem__(self, subscript: int) -> Tensor:
+    @overload
+    def __getitem__(self, subscript: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, subscript: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, subscript: int | slice) -> Tensor | list[Tensor]:
         tensor: Tensor | None = self._parameters.get(str(subscript))
-        return getattr(self, str(subscript)) if tensor is None else tensor
+        if tensor is not None:
+            return tensor
+        if isinstance(subscript, slice):
+            places = range(max(self._names) + 1)[subscript]
+            return [self[place] for place in places if place in self._names]
+        found: Tensor = getattr(self, self._name(subscript))
+        return found
 
     def at(self, *subscripts: int) -> list[Tensor]:
         """Several members, which is faster than one by one."""
         return [self[subscript] for subscript in subscripts]
 
+    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+        setattr(self, self._name(subscript), tensor)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether it is the subscript of a member, or a member itself."""
+        if isinstance(item, int):
+            return item in self._names
+        return any(item is tensor for tensor in self)
+
     def extra_repr(self) -> str:
-        return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
+        return "\n".join(f"({k}): {_described(self[k])}" for k in self._names)
+
+    def _name(self, subscript: int) -> str:
+        """The attribute that a member is kept in."""
+        if subscript in self._names:
+            return self._names[subscript]
+        first, last = min(self._names), max(self._names)
+        if subscript < 0 <= first and last + 1 + subscript in self._names:
+            return self._names[last + 1 + subscript]
+        raise IndexError(f"no member {subscript}: there are {first} to {last}")
 
 
 def _under_vmap(ids: Tensor) -> bool:
@@ -73,6 +130,9 @@ class Vocabulary(nn.Module):
     `[1]` is the contraction in its docstring that a product belongs to.
     """
 
+    num_embeddings: int = 30522
+    embedding_dim: int = 768
+
     def __init__(
         self,
         *,
@@ -88,9 +148,9 @@ class Vocabulary(nn.Module):
 
         # G[k in 0..3](b[k - 1]?, v[k], e[k], b[k]?)
         self.G = _Family()
-        self.G[0] = nn.Parameter(empty(30, 8, 8))
-        self.G[1] = nn.Parameter(empty(8, 32, 8, 8))
-        self.G[2] = nn.Parameter(empty(8, 32, 12))
+        self.G.add(nn.Parameter(empty(30, 8, 8)), 0)
+        self.G.add(nn.Parameter(empty(8, 32, 8, 8)), 1)
+        self.G.add(nn.Parameter(empty(8, 32, 12)), 2)
         self.reset_parameters()
 
     @torch.no_grad()
@@ -134,8 +194,30 @@ class Vocabulary(nn.Module):
         t1 = torch.mm(self.G[0].to(dtype).reshape(1, 1920), t1.reshape(1920, 1))  # (1, 1)
         return t1.reshape(()).abs().log()
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 30522x768 as in nn.Embedding: contracted whenever it is read."""
+        kind = "cpu" if self.G[0].is_meta else self.G[0].device.type
+        with torch.autocast(kind, enabled=False):
+            # (v[0] e[0], v[1] e[1] b[1])
+            t = torch.mm(self.G[0].reshape(240, 8), self.G[1].reshape(8, 2048))
+            # (b[1], v[0] e[0] v[1] e[1])
+            t = t.reshape(30, 8, 32, 8, 8).permute(4, 0, 1, 2, 3).reshape(8, 61440)
+            # (v[2] e[2], v[0] e[0] v[1] e[1])
+            t = torch.mm(self.G[2].permute(1, 2, 0).reshape(384, 8), t)
+            # (v[0], v[1], v[2], e[0], e[1], e[2])
+            t1 = t.reshape(32, 12, 30, 8, 32, 8).permute(2, 4, 0, 3, 5, 1)
+            t = t1.permute(0, 1, 2, 3, 5, 4)  # (v[0], v[1], v[2], e[0], e[2], e[1])
+            del t1
+            t = t.contiguous()  # (v[0], v[1], v[2], e[0], e[2], e[1])
+            t = t.permute(0, 1, 2, 3, 5, 4).reshape(30720, 768)  # (v[0..3], e[0..3])
+        return t[:30522]
+
     def extra_repr(self) -> str:
-        return "ids(..., onehot(v[*]) as words) -> y(..., (e[*])), 21,376 parameters"
+        return (
+            "num_embeddings=30522, embedding_dim=768, ids(..., onehot(v[*]) as words) -> y(..., "
+            "(e[*])), 21,376 parameters"
+        )
 
     def forward(self, ids: Tensor) -> Tensor:
         """y(..., (e[*])) of ids(..., onehot(v[*]) as words)."""
@@ -229,13 +311,23 @@ class VocabularyFolded(nn.Module):
     """
 
     G_0_to_2: Tensor
+    num_embeddings: int = 30522
+    embedding_dim: int = 768
 
     def __init__(self, *, G_0_to_2: Tensor) -> None:
         super().__init__()
         self.register_buffer("G_0_to_2", G_0_to_2)  # v[0] v[1] v[2], e[0], e[1], e[2]
 
+    @property
+    def weight(self) -> Tensor:
+        """The dense map, 30522x768 as in nn.Embedding: contracted whenever it is read."""
+        return self.G_0_to_2.reshape(30720, 768)[:30522]
+
     def extra_repr(self) -> str:
-        return "ids(..., onehot(v[*]) as words) -> y(..., (e[*])), folded: G_0_to_2 30720x8x8x12"
+        return (
+            "num_embeddings=30522, embedding_dim=768, ids(..., onehot(v[*]) as words) -> y(..., "
+            "(e[*])), folded: G_0_to_2 30720x8x8x12"
+        )
 
     def forward(self, ids: Tensor) -> Tensor:
         """y(..., (e[*])) of ids(..., onehot(v[*]) as words)."""

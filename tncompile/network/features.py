@@ -1,0 +1,140 @@
+"""Which layer of `torch.nn` a network can stand for, and the network of the weight it then has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from tncompile.network.model import Axis, Index, Output, Parameter, Tensor, TensorNetwork
+from tncompile.network.verifying import verify_network
+
+DENSE_LIMIT = 2**31
+"""Entries of a weight that is still made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A layer with one axis of features for each input and one for the output.
+
+    kind        the layer      axes of its weight
+    linear      nn.Linear      out, in
+    bilinear    nn.Bilinear    out, in1, in2
+    embedding   nn.Embedding   ids, out
+    """
+
+    kind: Literal["linear", "bilinear", "embedding"]
+    axes: tuple[Axis, ...]  # of the weight
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the weight."""
+        return tuple(axis.length or 0 for axis in self.axes)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The attributes that such a layer has, in the order in which it says them."""
+        match self.kind:
+            case "linear":
+                out, given = self.shape
+                return {"in_features": given, "out_features": out}
+            case "bilinear":
+                out, left, right = self.shape
+                return {"in1_features": left, "in2_features": right, "out_features": out}
+            case "embedding":
+                ids, out = self.shape
+                return {"num_embeddings": ids, "embedding_dim": out}
+
+
+def features(network: TensorNetwork) -> Features | None:
+    """The layer that a network can stand for; None where there is none.
+
+    All inputs and the output have the same leading axes, and one axis behind them.
+    """
+    *lead, out = network.output.axes or (None,)
+    if out is None or not _feature(out) or network.output.log:
+        return None
+    given: list[Axis] = []
+    for one in network.inputs:
+        *before, axis = one.axes or (None,)
+        if axis is None or not _feature(axis) or before != lead:
+            return None
+        given.append(axis)
+    match [axis.kind for axis in given]:
+        case ["legs"]:
+            return Features("linear", (out, *given))
+        case ["legs", "legs"]:
+            return Features("bilinear", (out, *given))
+        case ["onehot"] if not network.biases:
+            return Features("embedding", (*given, out))
+        case _:
+            return None
+
+
+def _feature(axis: Axis) -> bool:
+    """Whether it is an axis of features: one whose length is known."""
+    return axis.kind in ("legs", "onehot") and axis.length is not None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightNetwork:
+    """The network without inputs whose output is the weight of a layer.
+
+    Where an index is on several axes of the weight, that is zero off their diagonal. The output of
+    the network then has an axis for each index that a tensor carries, and none of them twice.
+    """
+
+    network: TensorNetwork
+    diagonal: bool
+
+
+def weight_network(
+    network: TensorNetwork,
+    layer: Features,
+    parameters: tuple[Parameter, ...] | None = None,
+    tensors: tuple[Tensor, ...] | None = None,
+) -> WeightNetwork | None:
+    """What is left of the network of a layer without its inputs and biases.
+
+    `parameters` and `tensors` stand for those of the network where it is contracted in part. None
+    where there is nothing left, or too much of it, or where they do not make a network.
+    """
+    if tensors is None:
+        tensors = tuple(tensor for tensor in network.tensors if tensor.role == "parameter")
+    used = {tensor.source for tensor in tensors}
+    held = tuple(one for one in parameters or network.parameters if one.key in used)
+    entries = 1
+    for length in layer.shape:
+        entries *= length
+    if not tensors or entries > DENSE_LIMIT:
+        return None
+    ends = Counter(leg for tensor in tensors for leg in tensor.legs)
+    legs = [leg for axis in layer.axes for leg in axis.indices]
+    diagonal = len(set(legs)) < len(legs) or not ends.keys() >= set(legs)
+    axes = layer.axes
+    if diagonal:
+        carried = [leg for leg in dict.fromkeys(legs) if leg in ends]
+        sizes = {leg: network.index[leg].size for leg in carried}
+        axes = tuple(Axis(kind="legs", indices=(leg,), size=sizes[leg]) for leg in carried)
+    axes = tuple(axis.model_copy(update={"kind": "legs"}) for axis in axes)
+    made = TensorNetwork(
+        name=network.name,
+        target=network.target,
+        indices=tuple(_indices(network, ends, legs)),
+        inputs=(),
+        parameters=held,
+        tensors=tensors,
+        output=Output(name="weight", axes=axes, written="weight"),
+    )
+    return None if any(verify_network(made)) else WeightNetwork(made, diagonal)
+
+
+def _indices(network: TensorNetwork, ends: Counter[str], outside: list[str]) -> Iterable[Index]:
+    """The indices that tensors carry, each of the kind that its ends make it."""
+    for index in network.indices:
+        if index.name in outside and ends[index.name]:
+            yield index.model_copy(update={"kind": "index"})
+        elif ends[index.name]:
+            kind = "bond" if ends[index.name] == 2 else "hyper"
+            yield index.model_copy(update={"kind": kind})
