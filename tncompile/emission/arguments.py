@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tncompile.emission.naming import Names, batch_name
-from tncompile.emission.writer import WIDTH, call, compact, indented, string_lines
+from tncompile.emission.writer import WIDTH, call, compact, indented, string, string_lines
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
 CHECKED_IDS = '''\
@@ -258,7 +258,7 @@ def _flatten(network: TensorNetwork, given: Input, made: Arguments, indent: int)
     lines: list[str] = []
     if given.integer:
         onehot = next(axis for axis in given.axes if axis.kind == "onehot")
-        items = [name, str(onehot.length), f'"{given.written}"']
+        items = [name, str(onehot.length), string(given.written)]
         lines += call(f"{name} = _checked_ids(", items, indent=indent)
     if not _dotted(given):
         return lines
