@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from unicodedata import category
 
+from tncompile.language.excerpt import UNSEEN
+
 WIDTH = 100
 """The length of a line of emitted code."""
 
@@ -96,9 +98,6 @@ _ENCODING = re.compile(r"coding(?=[:=])")
 
 _QUOTES = re.compile('"""')
 
-_BREAKING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Categories of Unicode of what ends lines, hides or turns around what follows, or is no text."""
-
 
 def _visible(text: str, escape: Callable[[str], str]) -> str:
     """The text with escape sequences for all that is not one visible character or a space."""
@@ -109,7 +108,7 @@ def _visible(text: str, escape: Callable[[str], str]) -> str:
 
 def _escape(character: str) -> str:
     """The character, or its escape sequence where it is none that can be seen."""
-    if category(character) not in _BREAKING:
+    if category(character) not in UNSEEN:
         return character
     return character.encode("unicode_escape").decode()
 
