@@ -84,7 +84,7 @@ def docstring(lines: Sequence[str]) -> list[str]:
     inside = [doc_line(line).rstrip() for line in lines]
     if len(inside) > 1:
         return [f'"""{inside[0]}', *inside[1:], '"""']
-    last = re.sub('"$', r"\"", inside[0])  # it would be one of four quotes
+    last = _LAST_QUOTE.sub(r"\1\"", inside[0])  # it would be one of four quotes
     return [f'"""{last}"""']
 
 
@@ -97,6 +97,7 @@ _ENCODING = re.compile(r"coding(?=[:=])")
 """What names the encoding of a file where it stands in a comment on its first lines."""
 
 _QUOTES = re.compile('"""')
+_LAST_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)"$')
 
 
 def _visible(text: str, escape: Callable[[str], str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics import CompileError
+from tncompile.language.excerpt import Line
 from tncompile.language.parsing import parse_target
 
 Shape = Sequence[int | None]
@@ -36,7 +37,9 @@ class Equation:
 
     def error(self, message: str, place: int) -> ValueError:
         """The message with the equation and a caret below `place`."""
-        return ValueError(f"{message}\n{INDENT}{self.text}\n{INDENT}{' ' * place}^")
+        line = Line(self.text, cut=False)
+        column, _ = line.columns(place, place + 1)
+        return ValueError(f"{message}\n{INDENT}{line.shown}\n{INDENT}{' ' * column}^")
 
 
 def from_einsum(equation: str, *shapes: Shape, inputs: int = 1, name: str = "Einsum") -> str:

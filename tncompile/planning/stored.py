@@ -188,7 +188,8 @@ def truth(value: object) -> bool:
 
 def whole(value: object, least: int = 0) -> int:
     """An integer that is `least` at least and fits torch's."""
-    if not least <= _count(value) <= LARGEST:
+    integer = isinstance(value, int) and not isinstance(value, bool)
+    if not integer or not least <= cast(int, value) <= LARGEST:
         raise NotStoredError(f"{shown(value)} where an integer from {least} on is due")
     return cast(int, value)
 
@@ -204,9 +205,9 @@ def sizes_from_dict(value: object) -> dict[str, int]:
 
 
 def _count(value: object) -> int:
-    """A number of things, however many."""
+    """An integer, however large."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise NotStoredError(f"{shown(value)} where a number of things is due")
+        raise NotStoredError(f"{shown(value)} where an integer from 0 on is due")
     return value
 
 
