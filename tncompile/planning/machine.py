@@ -10,7 +10,7 @@ from reprlib import repr as shown
 from typing import get_type_hints
 from unicodedata import category
 
-from tncompile.language.excerpt import UNSEEN
+from tncompile.language.excerpt import UNSEEN, Line
 from tncompile.planning.grids import Grid
 
 VERSION = 3
@@ -247,7 +247,7 @@ def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
     except (KeyError, TypeError, ValueError, RecursionError) as problem:
         words = f"`{problem.args[0]}` is missing" if isinstance(problem, KeyError) else problem
         raise ValueError(
-            f"{path} is no machine profile: {words}; `tncompile calibrate` makes one"
+            f"{_line(path)} is no machine profile: {words}; `tncompile calibrate` makes one"
         ) from problem
 
 
@@ -328,11 +328,17 @@ def find_profile(name: str) -> MachineProfile:
                 " less than a minute"
             ) from None
         raise ValueError(
-            f"there is no machine profile {name}; `builtin`, `cuda`, `measured`, `measured-cuda`"
-            " and files that `tncompile calibrate -o FILE` has written are profiles"
+            f"there is no machine profile {_line(name)}; `builtin`, `cuda`, `measured`,"
+            " `measured-cuda` and files that `tncompile calibrate -o FILE` has written are profiles"
         ) from None
     except OSError as error:
-        raise ValueError(f"cannot read the machine profile {path}: {error.strerror}") from error
+        words = f"cannot read the machine profile {_line(path)}: {error.strerror}"
+        raise ValueError(words) from error
+
+
+def _line(path: str | os.PathLike[str]) -> str:
+    """A path as a message can show it."""
+    return Line(os.fspath(path), cut=False).shown
 
 
 def builtin_for(device: str) -> str:
