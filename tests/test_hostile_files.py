@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import tncompile
 from tests import hostile
 from tncompile import compiler
 from tncompile.architecture import Architecture
-from tncompile.planning import ContractionPlan, plan
+from tncompile.planning import ContractionPlan, cost, plan
 from tncompile.planning.lock import LockError, Request, keep_plan, read_lock, write_lock
 from tncompile.planning.machine import BUILTIN, MachineProfile, profile_text, read_profile
 
@@ -110,12 +110,12 @@ def assert_right(kept: Kept, found: ContractionPlan) -> None:
             torch.testing.assert_close(folded(x), y, rtol=1e-9, atol=1e-9)
 
 
-def assert_shown(kept: Kept, file: Path) -> None:
+def assert_shown(kept: Kept, found: ContractionPlan) -> None:
     """What commands print of a plan that is used."""
-    held = kept.made.locked(file, keep=False)
-    assert held.plan(kept.batch, search="fast").describe()
-    assert held.cost(64, search="fast").table()
-    assert held.cost(7, search="fast", training=True).table()
+    assert found.describe()
+    shown = cost(kept.made.network, replace(found, alternatives=()), batch=64)
+    assert shown.table()
+    assert shown.table(training=True)
 
 
 def sampled(stored: Any, *, figures: bool) -> Iterator[Any]:
@@ -149,8 +149,7 @@ def test_a_mutated_lock_is_refused_or_right(kept: Kept, tmp_path: Path) -> None:
             continue
         runs = [(one.mode, one.up_to, one.tree, one.strategy) for one in found.variants]
         key = repr((runs, found.whole.tree, found.whole.strategy, found.sizes, found.batch))
-        if key not in used:
-            assert_shown(kept, file)
+        assert_shown(kept, found)
         used.setdefault(key, found)
     assert refused > 300
     for found in used.values():
@@ -316,7 +315,7 @@ def test_a_tuned_plan_outlives_a_search(tmp_path: Path, monkeypatch: pytest.Monk
             network = spec.instantiate("A", n=n).network
             request = compiler.lock_request(network, compiler.Options()).measured()
             tuned = plan(network, search="fast")
-            keep_plan(file, request, network, compiler.replace(tuned, tuned="a machine"))
+            keep_plan(file, request, network, replace(tuned, tuned="a machine"))
         return found
 
     monkeypatch.setattr(compiler, "plan_network", slow)
