@@ -24,6 +24,7 @@ _SPACE = r"(?:[ \t\n]|\r\n)+"
 _NO_TEXT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
 )
+_LAYOUT = re.compile(r"[#\s]")
 _STRING_SO_FAR = re.compile(r'"(?:[^"\\\n]|\\["\\])*')
 _REST_OF_LINE = re.compile(r"[^\r\n]*")
 
@@ -85,6 +86,8 @@ def one_line(span: Span) -> str:
     'x(a, b)'
     """
     text = span.text
+    if not _LAYOUT.search(text):
+        return text
     tokens, _ = tokenize(SourceFile(span.source.name, text), load_tables())
     pieces: list[str] = []
     end = 0
