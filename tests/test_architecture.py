@@ -36,6 +36,7 @@ THIRD_PARTIES = {
     "interegular": set[str](),
     "cotengra": {"planning/search.py"},
     "networkx": {"network/graph.py"},
+    "filelock": {"files.py"},
     "torch": {
         "emission/loading.py",
         "planning/measuring.py",
@@ -49,7 +50,7 @@ THIRD_PARTIES = {
 }
 """The only files that may import each; type-checking imports do not count."""
 
-LATE = ("torch", "cotengra", "networkx", "lark", "pydantic")
+LATE = ("torch", "cotengra", "networkx", "lark", "pydantic", "filelock")
 """What `import tncompile` must not load."""
 
 

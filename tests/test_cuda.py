@@ -159,9 +159,9 @@ def test_what_was_measured_elsewhere_is_not_followed() -> None:
     there = replace(here, machine="nominal-cuda", device=CUDA)
     measured = replace(plan(network), tuned="a machine")
     lock = Lock().with_plan(here.measured(), network, measured)
-    assert lock.get(here) == measured
-    assert lock.get(there) is None
-    assert lock.with_plan(there.measured(), network, measured).get(there) == measured
+    assert lock.find(here, network) == (measured, ())
+    assert lock.find(there, network) == (None, ())
+    assert lock.with_plan(there.measured(), network, measured).find(there, network)[0] == measured
 
 
 # ── without a device ────────────────────────────────────────────────────────────────────────────

@@ -26,9 +26,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     lock = Lock().with_plan(REQUEST, NETWORK, planned).with_plan(other, NETWORK, planned)
     write_lock(lock, path)
     again = read_lock(path)
-    assert again.get(REQUEST) == planned
-    assert list(again.verify(REQUEST, NETWORK)) == []
-    assert again.get(replace(REQUEST, machine="measured")) is None
+    assert again.find(REQUEST, NETWORK) == (planned, ())
+    assert again.find(replace(REQUEST, machine="measured"), NETWORK) == (None, ())
     assert [p.name for p in tmp_path.iterdir()] == ["mpo.tnlock"]
     first = path.read_bytes()
     write_lock(again, path)
@@ -36,15 +35,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_no_lock_is_an_empty_one(tmp_path: Path) -> None:
-    lock = read_lock(tmp_path / "none.tnlock")
-    assert lock.get(REQUEST) is None
-    assert "no plan is stored" in next(lock.verify(REQUEST, NETWORK))
+    assert read_lock(tmp_path / "none.tnlock").find(REQUEST, NETWORK) == (None, ())
 
 
 def test_a_stale_plan_is_noticed() -> None:
     lock = Lock().with_plan(REQUEST, NETWORK, plan(NETWORK))
     changed = small.mpo([4, 4], [4, 4], 5)
-    assert "stale" in next(lock.verify(REQUEST, changed))
+    assert "stale" in why_not(lock, changed)
+
+
+def why_not(lock: Lock, network: TensorNetwork) -> str:
+    """The one note on a plan that is not used."""
+    found, (note,) = lock.find(REQUEST, network)
+    assert found is None
+    return note
 
 
 def test_lines_and_docs_do_not_matter() -> None:
@@ -64,7 +68,7 @@ def test_lines_and_docs_do_not_matter() -> None:
         b"[]",
         b'{"version": 2}',
         b'{"version": 2, "plans": 3}',
-        b'{"version": 2, "plans": [{"request": {}, "fingerprint": "", "plan": {}}]}',
+        b'{"version": true, "plans": []}',
         b"[" * 100_000,
     ],
 )
@@ -85,9 +89,7 @@ def test_a_later_lock_is_refused(tmp_path: Path) -> None:
 def test_an_older_lock_is_planned_anew(tmp_path: Path) -> None:
     path = tmp_path / "a.tnlock"
     path.write_text('{"version": 1, "plans": []}\n')
-    lock = read_lock(path)
-    assert lock.get(REQUEST) is None
-    assert "the file is of version 1" in next(lock.verify(REQUEST, NETWORK))
+    assert "the file is of version 1" in why_not(read_lock(path), NETWORK)
     arch = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4)).locked(path)
     arch.plan(8)
     assert "of version 1" in arch.notes[0]
@@ -100,13 +102,15 @@ def test_a_measured_plan_goes_before_others() -> None:
     measured = replace(plan(NETWORK, batch=(1, 64)), tuned="a machine")
     lock = Lock().with_plan(REQUEST, NETWORK, plan(NETWORK))
     lock = lock.with_plan(REQUEST.measured(), NETWORK, measured)
-    assert lock.get(REQUEST) == measured.with_batch(64)
-    assert lock.get(replace(REQUEST, batch=(7,), search="fast")) == measured.with_batch(7)
-    assert lock.get(replace(REQUEST, minimize="memory")) is None
+    assert lock.find(REQUEST, NETWORK)[0] == measured.with_batch(64)
+    other = replace(REQUEST, batch=(7,), search="fast")
+    assert lock.find(other, NETWORK)[0] == measured.with_batch(7)
+    assert lock.find(replace(REQUEST, minimize="memory"), NETWORK)[0] is None
     changed = small.mpo([4, 4], [4, 4], 5)
-    assert "stale" in next(lock.verify(REQUEST, changed))
+    assert "stale" in why_not(lock, changed)
     moved = lock.with_plan(REQUEST, changed, plan(changed))
-    assert moved.get(REQUEST) == plan(changed)
+    assert moved.find(REQUEST, changed) == (plan(changed), ())
+    assert moved.find(REQUEST, NETWORK)[0] == measured.with_batch(64)
 
 
 @pytest.mark.parametrize("damage", ["rows", "summed", "length", "kind"])
@@ -127,11 +131,7 @@ def test_a_damaged_strategy_is_noticed(tmp_path: Path, damage: str) -> None:
         case _:
             forms[0] = 3
     path.write_text(json.dumps(stored))
-    if damage == "kind":
-        with pytest.raises(ValueError, match="is corrupt"):
-            read_lock(path)
-    else:
-        assert "damaged" in next(read_lock(path).verify(REQUEST, network))
+    assert "damaged" in why_not(read_lock(path), network)
 
 
 def test_a_damaged_tree_is_noticed(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_damaged_tree_is_noticed(tmp_path: Path) -> None:
     stored = json.loads(path.read_text())
     stored["plans"][0]["plan"]["trees"][0]["steps"].pop()
     path.write_text(json.dumps(stored))
-    assert "damaged" in next(read_lock(path).verify(REQUEST, NETWORK))
+    assert "damaged" in why_not(read_lock(path), NETWORK)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tncompile.planning import ContractionPlan, Variant, plan
 from tncompile.planning.branches import Branch, Branches
 from tncompile.planning.choosing import choose
 from tncompile.planning.costing import MODES, Mode
-from tncompile.planning.lock import Request, read_lock, write_lock
+from tncompile.planning.lock import Request, keep_plan, read_lock
 from tncompile.planning.machine import MachineProfile, find_profile
 from tncompile.planning.problem import runtime_sizes
 from tncompile.planning.surveying import Goal, batch_goals, survey
@@ -127,16 +127,13 @@ def plan_from_lock(
     """
     lock = read_lock(path)
     request = lock_request(network, options)
-    stored = lock.get(request)
-    problems = tuple(lock.verify(request, network))
-    if stored is not None and not problems:
+    stored, problems = lock.find(request, network)
+    if stored is not None:
         return stored, ()
     planned = plan_network(network, options, progress)
     if keep:
-        write_lock(lock.with_plan(request, network, planned), path)
-    if stored is None and lock.outdated is None:
-        problems = tuple(lock.unused(request))
-    return planned, problems
+        keep_plan(path, request, network, planned)
+    return planned, problems or tuple(lock.unused(request))
 
 
 def unheeded(options: Options, planned: ContractionPlan) -> tuple[str, ...]:
@@ -173,7 +170,7 @@ def keep_tuned(
 ) -> None:
     """Store a measured plan in a lock file, which is followed from then on at every batch size."""
     request = lock_request(network, options).measured()
-    write_lock(read_lock(path).with_plan(request, network, planned), path)
+    keep_plan(path, request, network, planned)
 
 
 def tune_network(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+LONGEST = 30.0
+"""Seconds that a process waits for others to finish with a file, which takes them milliseconds."""
 
 
 def replace_file(target: Path, text: str) -> None:
@@ -22,6 +28,32 @@ def replace_file(target: Path, text: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+@contextmanager
+def alone_with(target: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same out, to read a file and write it again.
+
+    A file beside `target` marks that it is taken, on shared disks, too; one that a dead process of
+    this machine left is cleared away. Raises `OSError` where the folder takes no file, and
+    TimeoutError where another process does not come to an end.
+    """
+    from filelock import SoftFileLock, Timeout
+
+    os.stat(target.parent)  # else it would be made
+    mark = target.with_name(f".{target.name}.lock")
+    held = SoftFileLock(mark)
+    try:
+        held.acquire(timeout=LONGEST, poll_interval=0.01)
+    except Timeout as error:
+        words = f"another process has held {mark} for long; remove it if none is running"
+        raise TimeoutError(errno.ETIMEDOUT, words, str(target)) from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tncompile.emission.naming import Names, batch_name
-from tncompile.emission.writer import WIDTH, call, compact, indented, string_lines
+from tncompile.emission.writer import WIDTH, call, compact, indented, string, string_lines
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
 CHECKED_IDS = '''\
@@ -120,7 +120,7 @@ def write_arguments(
     for given in network.inputs:
         made.lines += _check(network, given, made.parameters[given.name], indent)
         if holder is not None and not given.integer:
-            items = [made.parameters[given.name], holder[0], f'"{holder[1]}"']
+            items = [made.parameters[given.name], holder[0], string(holder[1])]
             items += string_lines(declared(given), indent=indent + 4)
             made.lines += call("_check_dtype(", items, indent=indent)
         made.lines += _sizes(network, given, made, known, indent)
@@ -290,7 +290,7 @@ def _flatten(network: TensorNetwork, given: Input, made: Arguments, indent: int)
     lines: list[str] = []
     if given.integer:
         onehot = next(axis for axis in given.axes if axis.kind == "onehot")
-        items = [name, str(onehot.length), f'"{declared(given)}"']
+        items = [name, str(onehot.length), string(declared(given))]
         lines += call(f"{name} = _checked_ids(", items, indent=indent)
     if not _dotted(given):
         return lines

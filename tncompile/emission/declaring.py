@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tncompile.emission.naming import Members, Names, Stacked, hidden, range_text
-from tncompile.emission.writer import TAB, call, comment_lines, indented, statement
+from tncompile.emission.writer import TAB, call, comment_lines, indented, statement, string
 from tncompile.network.model import Parameter
 
 INDENT = 8
@@ -279,7 +279,7 @@ def _declare(members: list[Parameter], stack: Stacked | None, names: Names) -> l
     lines = comment_lines(first.written, indent=INDENT)
     if hidden(name):
         holder = names.fresh(name)
-        lines.append(f'{holder} = self._modules["{name}"] = _Family()')
+        lines.append(f"{holder} = self._modules[{string(name)}] = _Family()")
     else:
         lines.append(f"{holder} = _Family()")
     given = [(parameter.subscripts, parameter.shape) for parameter in members]
@@ -290,11 +290,11 @@ def _tensor(name: str, shape: tuple[int, ...], frozen: bool, comment: str) -> li
     """One tensor, a buffer where it is frozen."""
     empty = f"empty({_sizes(shape)})"
     if hidden(name) and frozen:
-        text = f'self._buffers["{name}"] = {empty}'
+        text = f"self._buffers[{string(name)}] = {empty}"
     elif hidden(name):
-        text = f'self._parameters["{name}"] = nn.Parameter({empty})'
+        text = f"self._parameters[{string(name)}] = nn.Parameter({empty})"
     elif frozen:
-        text = f'self.register_buffer("{name}", {empty})'
+        text = f"self.register_buffer({string(name)}, {empty})"
     else:
         text = f"self.{name} = nn.Parameter({empty})"
     return statement(text, comment, indent=INDENT)

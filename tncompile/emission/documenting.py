@@ -7,7 +7,15 @@ from itertools import groupby
 
 from tncompile.emission.dispatching import Dispatch
 from tncompile.emission.naming import Members, batch_name
-from tncompile.emission.writer import WIDTH, comment_lines, compact, filled
+from tncompile.emission.writer import (
+    WIDTH,
+    comment_lines,
+    compact,
+    doc_line,
+    docstring,
+    filled,
+    filled_docs,
+)
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
 from tncompile.network.model import DOTS, Parameter, TensorNetwork
@@ -33,8 +41,7 @@ def write_docstring(
     Where methods differ in the order of contraction, each one says its own.
     """
     room = WIDTH - 4
-    summary, *rest = _doc(network, room)
-    lines = [f'"""{summary}', *rest, "", *filled(_equation(network), room, hanging="    ")]
+    lines = [*_doc(network, room), "", *filled(_equation(network), room, hanging="    ")]
     if network.parameters:
         lines += ["", "Parameters, by key in the state dict:", *_parameters(network, members, room)]
     programs = [method.program for method in chosen.methods]
@@ -44,7 +51,7 @@ def write_docstring(
     elif plan.main.tree.steps:
         lines += ["", *_contraction(network, plan, room)]
         lines += ["", *filled(_legend(network, programs, "above"), room)]
-    return [*(line.rstrip() for line in lines), '"""']
+    return docstring(lines)
 
 
 BATCH_INVARIANT = (
@@ -84,13 +91,12 @@ def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -
 
 
 def _doc(network: TensorNetwork, room: int) -> list[str]:
-    """The documentation of the spec, safe inside a docstring."""
+    """The documentation of the spec."""
     text = network.doc or f"The tensor network {network.name}."
-    safe = text.strip().replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     lines: list[str] = []
-    for line in safe.splitlines():
-        fits = len(line) <= room - (3 if not lines else 0)
-        lines += [line.rstrip()] if fits else filled(line, room - 3)
+    for line in text.strip().replace("\r\n", "\n").expandtabs().split("\n"):
+        fits = len(doc_line(line)) <= room - (3 if not lines else 0)
+        lines += [line.rstrip()] if fits else filled_docs(line, room - 3)
     return lines or [network.name]
 
 

@@ -22,7 +22,15 @@ from tncompile.emission.properties import (
 )
 from tncompile.emission.rewriting import straightened, without_hooks
 from tncompile.emission.statements import write_values
-from tncompile.emission.writer import WIDTH, call, indented, statement, string_lines
+from tncompile.emission.writer import (
+    WIDTH,
+    call,
+    docstring,
+    indented,
+    statement,
+    string,
+    string_lines,
+)
 from tncompile.lowering.operations import MatMul, Weight
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.features import Features, WeightNetwork, weight_network
@@ -183,19 +191,19 @@ def write_fold(network: TensorNetwork, made: Folded, members: Members) -> list[s
     if made.bare:
         held.append(f"like={tensor}.clone()")
     body = [
-        *DOCSTRING,
+        *docstring(FOLD),
         *without_autocast(list(lines), tensor, products),
         *call(f"return {made.class_name}(", held, indent=INDENT),
     ]
-    head = f'def fold(self) -> "{made.class_name}":'
+    head = f"def fold(self) -> {string(made.class_name)}:"
     return ["@torch.inference_mode(False)", "@torch.no_grad()", head, *indented(body)]
 
 
-DOCSTRING = """\
-\"\"\"A module for inference: what depends on parameters alone is computed here, once.
-
-It holds results, not parameters: what becomes of these later does not change it.
-\"\"\"""".splitlines()
+FOLD = (
+    "A module for inference: what depends on parameters alone is computed here, once.",
+    "",
+    "It holds results, not parameters: what becomes of these later does not change it.",
+)
 
 
 # ── the class ──────────────────────────────────────────────────────────────────────────────────
@@ -224,16 +232,14 @@ def write_folded_class(network: TensorNetwork, made: Folded, name: str) -> list[
 
 
 def _docstring(network: TensorNetwork, made: Folded, name: str) -> list[str]:
-    lines = [f'"""{name} for inference, made by its method `fold`: parameters merged in advance.']
+    lines = [f"{name} for inference, made by its method `fold`: parameters merged in advance."]
     lines += _held(made.folding.buffers)
     if not made.chosen.branching:
         (method,) = made.chosen.methods
         sizes = {index.name: index.name for index in network.indices} | {DOTS: batch_name(network)}
         order = write_order(method.program, method.origin, sizes, WIDTH - 4)
         lines += ["", *order] if order else []
-    if len(lines) == 1:
-        return [f'{lines[0]}"""']
-    return [*(line[: WIDTH - 4] for line in lines), '"""']
+    return docstring([line[: WIDTH - 4] for line in lines])
 
 
 def _held(buffers: tuple[Buffer, ...]) -> list[str]:
@@ -279,7 +285,7 @@ def _init(made: Folded) -> list[str]:
         body.append("for name, tensor in buffers.items():")
         body.append("    self.register_buffer(name, tensor)")
     for buffer in () if many else buffers:
-        text = f'self.register_buffer("{buffer.name}", {buffer.name})'
+        text = f"self.register_buffer({string(buffer.name)}, {buffer.name})"
         legs = ", ".join(" ".join(axis) or "1" for axis in buffer.value.axes)
         body += statement(text, legs if len(legs) < WIDTH // 2 else "", indent=INDENT)
     if made.bare:

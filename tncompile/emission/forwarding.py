@@ -13,7 +13,7 @@ from tncompile.emission.naming import Members, Names
 from tncompile.emission.operations import Scope
 from tncompile.emission.ordering import write_order
 from tncompile.emission.statements import Written, write_steps
-from tncompile.emission.writer import WIDTH, call, filled, indented, statement
+from tncompile.emission.writer import WIDTH, call, docstring, filled, indented, statement
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.model import Axis, TensorNetwork
 
@@ -100,7 +100,7 @@ def _returns(network: TensorNetwork) -> str:
 
 def _docstring(network: TensorNetwork) -> list[str]:
     text = network.output.written + (f" of {given_text(network)}." if network.inputs else ".")
-    return [f'"""{text}"""'] if len(text) <= 85 else [f'"""{network.output.written}."""']
+    return docstring([text if len(text) <= 85 else f"{network.output.written}."])
 
 
 def _scope(network: TensorNetwork, names: Names, arguments: Arguments, members: Members) -> Scope:
@@ -153,11 +153,9 @@ def _method(
     signature = ["self", *(f"{name}: {types[name]}" for name in used)]
     head = call(f"def {method.name}(", signature, f") -> {_returns(network)}:", indent=4)
     room = WIDTH - INDENT
-    uses, *more = filled(f'"""Runs {"; ".join(method.uses)}.', room - 3)
+    uses = filled(f"Runs {'; '.join(method.uses)}.", room - 3, before=3)
     order = write_order(method.program, method.origin, arguments.sizes, room)
-    text = [uses, *more, *(["", *order, '"""'] if order else [])]
-    if not order:
-        text[-1] += '"""'
+    text = docstring([*uses, *(["", *order] if order else [])])
     return used, [*head, *indented([*text, *body])]
 
 
@@ -219,7 +217,10 @@ def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:
     return [line for line in lines if not (unused and line.startswith(unused))]
 
 
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
 def _words(line: str) -> list[str]:
     """The words of a line of code, those of strings and comments left out."""
-    code = re.sub(r'"[^"]*"', "", line.split("  # ")[0])
+    code = _STRING.sub("", line).split("  # ")[0]
     return [] if code.startswith("#") else re.findall(r"\w+", code)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from tncompile.emission.writer import string
 from tncompile.network.model import Parameter, TensorNetwork
 
 _MODULE_ATTRIBUTES = """
@@ -205,7 +206,7 @@ class Members:
         *outer, last = map(str, first.subscripts)
         if outer:
             return f"{self.whole(first.family)}.of({', '.join(outer)})", last
-        return f'self._modules["{first.family}"]', last
+        return f"self._modules[{string(first.family)}]", last
 
     def subscripts(self, parameter: Parameter) -> tuple[int, ...]:
         """The subscripts of a member as emitted code writes them."""
@@ -225,7 +226,7 @@ class Members:
         single = family in self.stacked or any(
             parameter.family == family and not parameter.subscripts for parameter in self.parameters
         )
-        return f'self._hidden("{family}")' if single else f'self._hidden_family("{family}")'
+        return f"self._hidden{'' if single else '_family'}({string(family)})"
 
     def stack(self, keys: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
         """The call that stacks parameters along a new first axis: head, items, tail.

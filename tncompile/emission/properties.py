@@ -10,7 +10,7 @@ from tncompile.emission.forwarding import shapes_text
 from tncompile.emission.naming import Members, Names
 from tncompile.emission.operations import Scope
 from tncompile.emission.statements import write_steps
-from tncompile.emission.writer import call, indented
+from tncompile.emission.writer import call, docstring, indented
 from tncompile.lowering.operations import MatMul
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.features import Features, WeightNetwork
@@ -110,7 +110,8 @@ def _property(name: str, lines: list[str]) -> list[str]:
 
 def _weight_doc(made: Properties, how: str) -> str:
     shape = "x".join(map(str, made.layer.shape))
-    return f'"""The dense map, {shape} as in {LAYERS[made.layer.kind]}: {how}."""'
+    (line,) = docstring([f"The dense map, {shape} as in {LAYERS[made.layer.kind]}: {how}."])
+    return line
 
 
 def without_autocast(lines: list[str], tensor: str, products: bool) -> list[str]:

@@ -18,7 +18,7 @@ from tncompile.emission.initialization import (
     Uniform,
 )
 from tncompile.emission.naming import Members, Names
-from tncompile.emission.writer import TAB, WIDTH, filled, indented
+from tncompile.emission.writer import TAB, WIDTH, docstring, filled, indented
 
 INDENT = 8
 """The columns left of a statement in a method."""
@@ -114,8 +114,8 @@ def _docstring(initialization: Initialization) -> list[str]:
     if initialization.rescaling is not None:
         reasons.append(RESCALED)
     if not reasons:
-        return [f'"""{initialization.aim}"""']
-    return [f'"""{initialization.aim}', "", *filled(" ".join(reasons), WIDTH - INDENT), '"""']
+        return docstring([initialization.aim])
+    return docstring([initialization.aim, "", *filled(" ".join(reasons), WIDTH - INDENT)])
 
 
 def _draws(draws: dict[str, Draw], members: Members) -> list[str]:

@@ -9,7 +9,7 @@ from tncompile.emission.forwarding import write_forward
 from tncompile.emission.naming import Members, Names, class_name
 from tncompile.emission.sharding import Place, Sharding
 from tncompile.emission.sharding_functions import bound_sizes, local_members
-from tncompile.emission.writer import WIDTH, call, filled, indented
+from tncompile.emission.writer import WIDTH, call, docstring, filled, indented, string, string_lines
 from tncompile.network.model import DOTS, Axis, TensorNetwork
 
 ATTRIBUTE = "parallel_style"
@@ -100,7 +100,7 @@ def _apply(sharding: Sharding) -> list[str]:
         "ranks = device_mesh.size()",
         f"if {size} % ranks:",
         f'    wrong = f"{size} entries, which {{ranks}} ranks cannot share evenly"',
-        f'    raise ValueError(f"`{sharding.leg}` has {{wrong}}")',
+        f"    raise ValueError({' '.join(string_lines(f'`{sharding.leg}` has ', '{wrong}'))})",
         "",
     ]
     if takes:
@@ -125,7 +125,7 @@ def _apply(sharding: Sharding) -> list[str]:
 
 
 def _split(sharding: Sharding) -> list[str]:
-    axes = _mapping("axes = ", [(f'"{k}"', str(axis)) for k, axis in sharding.split.items()])
+    axes = _mapping("axes = ", [(string(k), str(axis)) for k, axis in sharding.split.items()])
     body = [
         '"""Split the tensors of the module called `name` that carry the leg."""',
         *axes,
@@ -150,7 +150,7 @@ def _taken(sharding: Sharding) -> list[str]:
     names = _argument_names(sharding.network)
     if not names:
         return []
-    listed = ", ".join(f'"{name}"' for name in names.values()) + ("," if len(names) == 1 else "")
+    listed = ", ".join(map(string, names.values())) + ("," if len(names) == 1 else "")
     body = [
         '"""The inputs as this rank needs them, all by name."""',
         *call("names = (", listed.split(", "), ")", indent=8),
@@ -165,7 +165,7 @@ def _taken(sharding: Sharding) -> list[str]:
     if not places:
         body.append(f"    {alike}")
     else:
-        items = [(f'"{name}"', _place_text(place)) for name, place in places.items()]
+        items = [(string(name), _place_text(place)) for name, place in places.items()]
         body[2:2] = _mapping("places = ", items)
         if len(places) == len(names):
             body.append(f"    {part}")
@@ -245,12 +245,12 @@ def _docstring(sharding: Sharding) -> list[str]:
     tensors = f"Split: {_some(split)}."
     if whole:
         tensors += f" Whole on every rank: {_some(whole)}."
-    lines = [f'"""{head}', ""]
+    lines = [head, ""]
     style = style_name(network)
     lines += [f'    parallelize_module(model, mesh, {{"layer": {style}()}})', ""]
     lines += [*filled(tensors, room), "", *filled(_sent(sharding), room)]
     lines += ["", *filled(_layouts(sharding), room)]
-    return [*lines, '"""']
+    return docstring(lines)
 
 
 def _some(names: list[str]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from unicodedata import category, combining, east_asian_width
 
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of Unicode of what ends lines, hides or turns around what follows, or is no text."""
+
 _WIDTH = 100
 _MARGIN = 20
 _TAB = 4
@@ -59,7 +62,7 @@ class Line:
 def _shown(character: str, column: int) -> str:
     if character == "\t":
         return " " * (_TAB - column % _TAB)
-    if category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"):
+    if category(character) in UNSEEN or category(character) in ("Co", "Cn"):
         return "\N{REPLACEMENT CHARACTER}"
     return character
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedBias,
@@ -70,8 +71,7 @@ class _Lines:
         """The text under `span` on one line, without comments and the statement's keyword."""
         held = self._texts.get(span.start)
         if held is None:
-            uncommented = " ".join(line.split("#")[0] for line in span.text.splitlines())
-            held = " ".join(uncommented.split()[1:])
+            _, _, held = one_line(span).partition(" ")
             held = re.sub(r"(?<=[(\[]) | ?,? (?=[)\]])", "", held)  # of several lines
             self._texts[span.start] = held
         return held

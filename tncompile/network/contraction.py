@@ -205,7 +205,7 @@ def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
     tables = {step.result: step.lookups for step in tree.steps if step.lookups}
     again = build_tree(network, tree.operands, tuple(pairs), tables)
     for rebuilt, step in zip(again.steps, tree.steps, strict=True):
-        if set(rebuilt.legs) != set(step.legs):
+        if sorted(rebuilt.legs) != sorted(step.legs):
             yield f"result {step.result} keeps {step.legs} where {rebuilt.legs} are needed"
 
 
@@ -225,7 +225,8 @@ def _verify_lookups(
         varies = varying[step.left] or varying[step.right]
         if open_digits and varies:
             yield f"number {step.result} is made of a table before its rows are picked"
-        if step.lookups and (frozenset(step.lookups) != open_digits or varies):
+        once = len(set(step.lookups)) == len(step.lookups)
+        if step.lookups and (frozenset(step.lookups) != open_digits or varies or not once):
             yield f"number {step.result} is looked up by other ids than its operands carry"
         waiting.append(frozenset() if step.lookups else open_digits)
         varying.append(varies or bool(step.lookups))

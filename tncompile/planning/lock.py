@@ -12,13 +12,22 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from reprlib import repr as shown
 
-from tncompile.files import replace_file
+from tncompile.files import alone_with, replace_file
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.machine import CPU
 from tncompile.planning.plans import ContractionPlan, verify_plan
+from tncompile.planning.stored import (
+    NotStoredError,
+    integers,
+    sizes_from_dict,
+    text,
+    truth,
+    whole,
+)
 
 VERSION = 2
 """Of the file; plans of older ones are made anew, newer ones are refused."""
@@ -57,6 +66,28 @@ class Request:
             "tuned": self.tuned,
         }
 
+    @staticmethod
+    def from_dict(stored: object) -> Request:
+        """The request that `to_dict` stored; the device of a measured plan is its machine.
+
+        Raises `NotStoredError` where it is none.
+        """
+        known = {field.name for field in fields(Request)} - {"device"}
+        if not isinstance(stored, dict) or stored.keys() != known:
+            raise NotStoredError(f"{shown(stored)} where a request is due")
+        limit = stored["memory_limit"]
+        return Request(
+            target=text(stored["target"]),
+            batch=integers(stored["batch"], 1),
+            sizes=sizes_from_dict(stored["sizes"]),
+            minimize=text(stored["minimize"]),
+            training=truth(stored["training"]),
+            search=text(stored["search"]),
+            memory_limit=None if limit is None else whole(limit, 1),
+            machine=text(stored["machine"]),
+            tuned=truth(stored["tuned"]),
+        )
+
     @property
     def key(self) -> str:
         """The request as one line of text; equal requests have equal keys."""
@@ -73,8 +104,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A plan and the fingerprint of the network that it was made for."""
+    """A plan, what it was asked for, and the fingerprint of the network that it was made for."""
 
+    request: Request
     fingerprint: str
     plan: ContractionPlan
 
@@ -83,58 +115,73 @@ class Entry:
 class Lock:
     """The entries of a lock file by the key of their request.
 
+    `damaged` says by key what is wrong with entries that hold no plan: they are not written again.
     `outdated` is the version of an older file, whose plans are not used.
     """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    damaged: Mapping[str, str] = field(default_factory=dict)
     outdated: int | None = None
 
-    def _entry(self, request: Request) -> Entry | None:
-        """A plan that was measured, before one that was predicted."""
-        return self.entries.get(request.measured().key) or self.entries.get(request.key)
+    def find(
+        self, request: Request, network: TensorNetwork
+    ) -> tuple[ContractionPlan | None, tuple[str, ...]]:
+        """The stored plan of a network, or None and why it is not used where there is one.
 
-    def get(self, request: Request) -> ContractionPlan | None:
-        """The stored plan, stale or not; None where nothing is stored."""
-        entry = self._entry(request)
-        if entry is None:
-            return None
-        if entry.plan.tuned and request.batch:
-            return entry.plan.with_batch(request.batch[len(request.batch) // 2])
-        return entry.plan
-
-    def verify(self, request: Request, network: TensorNetwork) -> Iterator[str]:
-        """Why the stored plan must not be used for this network; nothing where it may."""
-        entry = self._entry(request)
-        if entry is None:
-            old = f" (the file is of version {self.outdated})" if self.outdated is not None else ""
-            yield f"no plan is stored for `{request.target}`{old}"
-            return
-        if entry.fingerprint != fingerprint(network):
-            yield f"the stored plan of `{request.target}` is stale: the network has changed since"
-            return
-        if damage := next(verify_plan(network, entry.plan), None):
-            yield f"the stored plan of `{request.target}` is damaged: {damage}"
+        One that was measured goes before one that was predicted, unless it is stale.
+        """
+        problem = None
+        for key in (request.measured().key, request.key):
+            if key in self.damaged:
+                return None, (_damaged(request, self.damaged[key]),)
+            entry = self.entries.get(key)
+            if entry is None:
+                continue
+            if entry.fingerprint != fingerprint(network):
+                problem = (
+                    f"the stored plan of `{request.target}` is stale: the network has changed since"
+                )
+                continue
+            if damage := next(verify_plan(network, entry.plan), None):
+                return None, (_damaged(request, damage),)
+            if entry.plan.tuned and request.batch:
+                return entry.plan.with_batch(request.batch[len(request.batch) // 2]), ()
+            return entry.plan, ()
+        if self.outdated is not None:
+            old = f"(the file is of version {self.outdated})"
+            problem = f"no plan is stored for `{request.target}` {old}"
+        return None, () if problem is None else (problem,)
 
     def unused(self, request: Request) -> Iterator[str]:
         """Which measured plans of the target stay aside: those for another memory limit."""
-        wanted = request.measured().to_dict()
-        for key in self.entries:
-            kept = json.loads(key)
-            limit = kept.get("memory_limit")
-            if kept == {**wanted, "memory_limit": limit} and limit != request.memory_limit:
+        measured = request.measured()
+        for entry in self.entries.values():
+            limit = entry.request.memory_limit
+            if limit != request.memory_limit and entry.request.key == (
+                replace(measured, memory_limit=limit).key
+            ):
                 yield (
                     f"the plan of `{request.target}` tuned with {_limit(limit)} is not used with"
                     f" {_limit(request.memory_limit)}"
                 )
 
     def with_plan(self, request: Request, network: TensorNetwork, plan: ContractionPlan) -> Lock:
-        """The lock with one more plan, or with one replaced; a stale one in its way is gone."""
-        entry = Entry(fingerprint(network), plan)
+        """The lock with one more plan, or with one replaced, or with a damaged one mended.
+
+        A measured plan stays beside a predicted one, of a network that has changed, too.
+        """
         kept = dict(self.entries)
         measured = kept.get(request.measured().key)
-        if measured is not None and measured.fingerprint != entry.fingerprint:
-            del kept[request.measured().key]
-        return Lock({**kept, request.key: entry})
+        mine = fingerprint(network)
+        if measured is not None and measured.fingerprint == mine:
+            damage = next(verify_plan(network, measured.plan), None)
+            if damage is not None:
+                del kept[request.measured().key]
+        return Lock({**kept, request.key: Entry(request, mine, plan)})
+
+
+def _damaged(request: Request, problem: str) -> str:
+    return f"the stored plan of `{request.target}` is damaged: {problem}"
 
 
 def _limit(limit: object) -> str:
@@ -148,8 +195,8 @@ def fingerprint(network: TensorNetwork) -> str:
     Two networks with one fingerprint have the same operands in the same order.
     """
     held = _without(network.model_dump(mode="json"), frozenset({"doc", "init", "line", "written"}))
-    text = json.dumps(held, sort_keys=True, ensure_ascii=True)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    written = json.dumps(held, sort_keys=True, ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(written.encode()).hexdigest()
 
 
 def _without(stored: object, fields: frozenset[str]) -> object:
@@ -177,6 +224,8 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
     except (ValueError, RecursionError) as problem:
         raise _corrupt(file, problem) from problem
     version = stored.get("version") if isinstance(stored, dict) else None
+    if isinstance(version, bool):
+        version = None
     if isinstance(version, int) and 1 <= version < VERSION:
         return Lock(outdated=version)
     if isinstance(version, int) and version > VERSION:
@@ -186,15 +235,23 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         )
     if version != VERSION:
         raise _corrupt(file, f"version {VERSION} is expected")
+    if not isinstance(stored.get("plans"), list):
+        raise _corrupt(file, "it holds no list of plans")
     entries: dict[str, Entry] = {}
-    try:
-        for one in stored["plans"]:
-            key = json.dumps(one["request"], ensure_ascii=False, separators=(", ", ": "))
+    damaged: dict[str, str] = {}
+    for one in stored["plans"]:
+        try:
+            request = Request.from_dict(one["request"])
+        except (NotStoredError, KeyError, TypeError):
+            continue  # nobody can ask for it
+        entries.pop(request.key, None)
+        damaged.pop(request.key, None)
+        try:
             plan = ContractionPlan.from_dict(one["plan"])
-            entries[key] = Entry(str(one["fingerprint"]), plan)
-    except (ValueError, KeyError, TypeError, RecursionError) as problem:
-        raise _corrupt(file, problem) from problem
-    return Lock(entries)
+            entries[request.key] = Entry(request, text(one["fingerprint"]), plan)
+        except (NotStoredError, ValueError, KeyError) as problem:
+            damaged[request.key] = str(problem)
+    return Lock(entries, damaged)
 
 
 def _corrupt(file: Path, problem: object) -> LockError:
@@ -205,11 +262,23 @@ def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
     """Write the lock to a temporary file and move it into place."""
     plans = [
         {
-            "request": json.loads(key),
+            "request": entry.request.to_dict(),
             "fingerprint": entry.fingerprint,
             "plan": entry.plan.to_dict(),
         }
-        for key, entry in sorted(lock.entries.items())
+        for _, entry in sorted(lock.entries.items())
     ]
-    text = json.dumps({"version": VERSION, "plans": plans}, indent=1, ensure_ascii=False) + "\n"
-    replace_file(Path(path).resolve(), text)
+    written = json.dumps({"version": VERSION, "plans": plans}, indent=1, ensure_ascii=False)
+    replace_file(Path(path).resolve(), f"{written}\n")
+
+
+def keep_plan(
+    path: str | os.PathLike[str], request: Request, network: TensorNetwork, plan: ContractionPlan
+) -> None:
+    """Add a plan to a lock file as it is now: other processes may have kept theirs since.
+
+    Raises `LockError` where the file is corrupt, and OSError where it cannot be written.
+    """
+    file = Path(path).resolve()
+    with alone_with(file):
+        write_lock(read_lock(file).with_plan(request, network, plan), file)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
+from reprlib import repr as shown
 from typing import get_type_hints
+from unicodedata import category
 
+from tncompile.language.excerpt import UNSEEN, Line
 from tncompile.planning.grids import Grid
 
 VERSION = 3
@@ -24,6 +26,9 @@ LARGE_PRODUCT = 2**24
 """Of so many multiply-adds, products in a batch run as fast as one by one."""
 
 GIGA = 1e9
+
+LEAST, LARGEST = 1e-30, 1e30
+"""Figures beyond these are none of a machine; times made of them might not be numbers."""
 
 CPU, CUDA = "cpu", "cuda"
 """The devices that there are profiles of."""
@@ -94,8 +99,8 @@ class MachineProfile:
             raise ValueError(f"`device` is {CPU!r} or {CUDA!r}, not {self.device!r}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"`{field.name}` must be a positive number, not {value!r}")
+            if isinstance(value, int | float) and not LEAST <= value <= LARGEST:
+                raise ValueError(f"`{field.name}` must be a positive number, not {shown(value)}")
 
     @property
     def overlaps(self) -> bool:
@@ -230,15 +235,19 @@ def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
         if not isinstance(given, dict):
             raise TypeError("it is no JSON object")
         if (version := given.pop("version", None)) != VERSION:
-            raise ValueError(f"its version is {version!r}, this tncompile reads {VERSION}")
-        for name, kind in get_type_hints(MachineProfile).items():
+            raise ValueError(f"its version is {shown(version)}, this tncompile reads {VERSION}")
+        kinds = get_type_hints(MachineProfile)
+        if surplus := given.keys() - kinds.keys():
+            raise TypeError(f"{shown(min(surplus))} is none of its figures")
+        for name, kind in kinds.items():
             if name not in given:
                 raise TypeError(f"`{name}` is missing")
             given[name] = _figure(name, kind, given[name])
         return MachineProfile(**given)
     except (KeyError, TypeError, ValueError, RecursionError) as problem:
+        words = f"`{problem.args[0]}` is missing" if isinstance(problem, KeyError) else problem
         raise ValueError(
-            f"{path} is no machine profile: {problem}; `tncompile calibrate` makes one"
+            f"{_line(path)} is no machine profile: {words}; `tncompile calibrate` makes one"
         ) from problem
 
 
@@ -249,14 +258,34 @@ KINDS = {Grid: "table of figures", int: "integer", float: "number", str: "text"}
 def _figure(name: str, kind: type, stored: object) -> Grid | int | float | str:
     """A value of a profile as JSON holds it, checked."""
     if kind is Grid and isinstance(stored, dict):
-        axes = tuple(tuple(int(size) for size in axis) for axis in stored["axes"])
+        axes = tuple(tuple(_integer(name, size) for size in axis) for axis in stored["axes"])
         if len(axes) != AXES[name]:
             raise ValueError(f"`{name}` has {len(axes)} axes instead of {AXES[name]}")
-        return Grid(axes, tuple(float(figure) for figure in stored["figures"]))
-    fits = (int, float) if kind is float else kind
-    if kind is Grid or isinstance(stored, bool) or not isinstance(stored, fits):
+        return Grid(axes, tuple(_number(name, figure) for figure in stored["figures"]))
+    if kind is float:
+        return _number(name, stored)
+    if kind is int:
+        return _integer(name, stored)
+    if kind is Grid or not isinstance(stored, str):
         raise TypeError(f"`{name}` is no {KINDS[kind]}")
-    assert isinstance(stored, int | float | str)
+    if any(category(character) in UNSEEN for character in stored):
+        raise ValueError(f"`{name}` is no line of text: {shown(stored)}")
+    return stored
+
+
+def _number(name: str, stored: object) -> float:
+    if isinstance(stored, bool) or not isinstance(stored, int | float):
+        raise TypeError(f"`{name}` is no {KINDS[float]}: {shown(stored)}")
+    if not LEAST <= stored <= LARGEST:
+        raise ValueError(f"`{name}` must be a positive number, not {shown(stored)}")
+    return stored
+
+
+def _integer(name: str, stored: object) -> int:
+    if isinstance(stored, bool) or not isinstance(stored, int):
+        raise TypeError(f"`{name}` is no {KINDS[int]}: {shown(stored)}")
+    if not 1 <= stored <= LARGEST:
+        raise ValueError(f"`{name}` must be a positive number, not {shown(stored)}")
     return stored
 
 
@@ -299,11 +328,17 @@ def find_profile(name: str) -> MachineProfile:
                 " less than a minute"
             ) from None
         raise ValueError(
-            f"there is no machine profile {name}; `builtin`, `cuda`, `measured`, `measured-cuda`"
-            " and files that `tncompile calibrate -o FILE` has written are profiles"
+            f"there is no machine profile {_line(name)}; `builtin`, `cuda`, `measured`,"
+            " `measured-cuda` and files that `tncompile calibrate -o FILE` has written are profiles"
         ) from None
     except OSError as error:
-        raise ValueError(f"cannot read the machine profile {path}: {error.strerror}") from error
+        words = f"cannot read the machine profile {_line(path)}: {error.strerror}"
+        raise ValueError(words) from error
+
+
+def _line(path: str | os.PathLike[str]) -> str:
+    """A path as a message can show it."""
+    return Line(os.fspath(path), cut=False).shown
 
 
 def builtin_for(device: str) -> str:

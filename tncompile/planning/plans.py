@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tncompile.lowering.strategy import Strategy
+from tncompile.lowering.strategy import Form, Strategy
 from tncompile.network.contraction import ContractionTree, verify_tree
 from tncompile.network.model import TensorNetwork
 from tncompile.notebook import as_html
@@ -16,12 +16,15 @@ from tncompile.planning.stored import (
     as_mode,
     integers,
     mode_cost_from_dict,
-    named_integers,
+    sizes_from_dict,
     strategy_from_dict,
     strategy_to_dict,
     strings,
+    text,
     tree_from_dict,
     tree_to_dict,
+    truth,
+    whole,
 )
 from tncompile.planning.wording import way_text
 
@@ -196,10 +199,10 @@ class ContractionPlan:
             raise ValueError(f"not a contraction plan: {problem!r}") from None
 
     @staticmethod
-    def from_json(text: str) -> ContractionPlan:
+    def from_json(written: str) -> ContractionPlan:
         """The plan that `to_json` wrote; ValueError where the text holds none."""
         try:
-            stored = json.loads(text)
+            stored = json.loads(written)
         except (ValueError, RecursionError) as problem:
             raise ValueError(f"not a contraction plan: {problem}") from None
         return ContractionPlan.from_dict(stored)
@@ -212,9 +215,13 @@ class ContractionPlan:
 
 
 def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
-    """Why the plan is none of the network; nothing where it is."""
+    """Why the plan is none of the network; nothing where it is.
+
+    A plan without a complaint can be lowered, and computes what the network says.
+    """
     runtime = {index.name for index in network.indices if index.size is None}
-    if set(plan.sizes) != runtime:
+    sizes = [plan.sizes, *(held.sizes for held in (*plan.variants, plan.whole))]
+    if any(held.keys() != runtime for held in sizes):
         yield "its run-time sizes are not those of the network"
         return
     seen: set[tuple[ContractionTree, Strategy]] = set()
@@ -222,37 +229,52 @@ def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
     for tree, strategy in (*ways, *((held.tree, held.strategy) for held in plan.alternatives)):
         if (tree, strategy) not in seen:
             seen.add((tree, strategy))
-            yield from verify_tree(network, tree)
-            yield from _verify_forms(tree, strategy)
+            damage = next(verify_tree(network, tree), None)
+            yield from _verify_strategy(tree, strategy) if damage is None else (damage,)
     if plan.whole.strategy.rows:
         yield "what is to run at every size runs in parts"
 
 
-def _verify_forms(tree: ContractionTree, strategy: Strategy) -> Iterator[str]:
-    """Why the products of a strategy are not those of a tree."""
+def _verify_strategy(tree: ContractionTree, strategy: Strategy) -> Iterator[str]:
+    """Why the products of a strategy are not those of a tree, which is one of the network."""
+    made = [step.result for step in tree.steps]
+    if not set(strategy.settled) <= set(made) or _repeats(strategy.settled):
+        yield "gradients are settled of what it does not make"
     if strategy.forms is None:
         return
     if len(strategy.forms) != len(tree.steps):
         yield f"it has {len(strategy.forms)} products for {len(tree.steps)} contractions"
         return
-    legs = [set(operand.legs) for operand in tree.operands]
+    legs = [frozenset(operand.legs) for operand in tree.operands]
     for step, form in zip(tree.steps, strategy.forms, strict=True):
-        first, second = legs[step.left], legs[step.right]
-        kept = set(step.product(first, second))
-        legs.append(set(step.legs))
-        if form is None:
-            continue
-        if form.swapped:
-            first, second = second, first
-        fits = (
-            len(set(form.result)) == len(form.result)
-            and set(form.result) == kept
-            and set(form.rows) <= first
-            and set(form.columns) <= second
-            and set(form.summed) <= (first | second) - kept
-        )
-        if not fits:
+        left, right = legs[step.left], legs[step.right]
+        kept = frozenset(step.product(left, right))
+        legs.append(frozenset(step.legs))
+        if form is not None and not _fits(form, left, right, kept):
             yield f"the product that makes number {step.result} has other indices than its operands"
+
+
+def _fits(form: Form, left: frozenset[str], right: frozenset[str], kept: frozenset[str]) -> bool:
+    """Whether a form is a product of two operands: each index in the one group it belongs to.
+
+    What only one operand carries and nothing keeps is summed before; of the batch an operand
+    carries all indices, or none, and is repeated.
+    """
+    first, second = (right, left) if form.swapped else (left, right)
+    batch, both = frozenset(form.batch), first & second
+    return (
+        not _repeats(form.result + form.summed)
+        and frozenset(form.result) == kept
+        and frozenset(form.summed) == both - kept
+        and batch >= both & kept
+        and all(not batch & side or batch <= side for side in (first, second))
+        and first >= frozenset(form.rows)
+        and second >= frozenset(form.columns)
+    )
+
+
+def _repeats(held: tuple[object, ...]) -> bool:
+    return len(set(held)) < len(held)
 
 
 def _read(stored: object) -> ContractionPlan:
@@ -265,32 +287,32 @@ def _read(stored: object) -> ContractionPlan:
         return _variant(one, trees, strategies)
 
     variants = tuple(variant(one) for one in stored["variants"])
-    training = bool(stored["training"])
+    training = truth(stored["training"])
     for mode in MODES if training else MODES[1:]:
         ends = [one.up_to for one in variants if one.mode == mode]
         bounds = [end for end in ends if end is not None]
         if not ends or ends[-1] is not None or len(bounds) != len(ends) - 1:
             raise NotStoredError(f"its variants for {mode} do not cover every size")
-        if bounds != sorted(set(bounds)) or any(bound < 0 for bound in bounds):
+        if bounds != sorted(set(bounds)):
             raise NotStoredError(f"its variants for {mode} are not in order")
     return ContractionPlan(
-        target=str(stored["target"]),
-        machine=str(stored["machine"]),
-        minimize=str(stored["minimize"]),
+        target=text(stored["target"]),
+        machine=text(stored["machine"]),
+        minimize=text(stored["minimize"]),
         training=training,
-        search=str(stored["search"]),
-        batch=int(stored["batch"]),
-        sizes=named_integers(stored["sizes"]),
+        search=text(stored["search"]),
+        batch=whole(stored["batch"], 1),
+        sizes=sizes_from_dict(stored["sizes"]),
         variants=variants,
         whole=variant(stored["whole"]),
-        tuned=None if stored["tuned"] is None else str(stored["tuned"]),
+        tuned=None if stored["tuned"] is None else text(stored["tuned"]),
         alternatives=tuple(
             Alternative(
-                str(one["name"]),
+                text(one["name"]),
                 as_mode(one["mode"]),
-                int(one["batch"]),
-                trees[one["tree"]],
-                strategies[one["strategy"]],
+                whole(one["batch"], 1),
+                trees[whole(one["tree"])],
+                strategies[whole(one["strategy"])],
             )
             for one in stored["alternatives"]
         ),
@@ -300,17 +322,19 @@ def _read(stored: object) -> ContractionPlan:
 def _variant(
     stored: Mapping[str, object], trees: list[ContractionTree], strategies: list[Strategy]
 ) -> Variant:
-    up_to, batches = stored["up_to"], integers(stored["batches"])
-    tree, strategy = integers([stored["tree"], stored["strategy"]])
+    up_to, batches = stored["up_to"], integers(stored["batches"], 1)
+    found_by = strings(stored["found_by"])
+    if not batches or not found_by:
+        raise NotStoredError("a variant was planned for no batch size, or found by nothing")
     return Variant(
         mode=as_mode(stored["mode"]),
-        up_to=None if up_to is None else integers([up_to])[0],
+        up_to=None if up_to is None else whole(up_to),
         batches=batches,
-        batch=integers([stored["batch"]])[0],
-        sizes=named_integers(stored["sizes"]),
-        tree=trees[tree],
-        strategy=strategies[strategy],
-        found_by=strings(stored["found_by"]),
+        batch=whole(stored["batch"], 1),
+        sizes=sizes_from_dict(stored["sizes"]),
+        tree=trees[whole(stored["tree"])],
+        strategy=strategies[whole(stored["strategy"])],
+        found_by=found_by,
         cost=mode_cost_from_dict(stored["cost"]),
-        reason=str(stored["reason"]),
+        reason=text(stored["reason"]),
     )

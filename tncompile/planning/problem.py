@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import SupportsIndex
 
+from tncompile.language.excerpt import Line
 from tncompile.network.contraction import Operand
 from tncompile.network.model import DOTS, TensorNetwork
 
@@ -48,7 +49,8 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
     for name, size in {"batch": batch, **sizes}.items():
         if name != "batch" and name not in names:
             known = ", ".join(f"`{known}`" for known in names) or "none"
-            raise ValueError(f"`{name}` is no run-time size of this network (it has {known})")
+            given = Line(name, cut=False).shown
+            raise ValueError(f"`{given}` is no run-time size of this network (it has {known})")
         if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
     free = [name for name in names if name not in sizes]

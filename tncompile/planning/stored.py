@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import cast
+from reprlib import repr as shown
+from typing import cast, get_type_hints
+from unicodedata import category
 
+from tncompile.language.excerpt import UNSEEN
 from tncompile.lowering.strategy import Form, Strategy
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
 from tncompile.planning.costing import CostStep, Figures, Mode, ModeCost
+
+LARGEST = 2**62
+"""No size, batch or number of a step is larger; torch has 64 bits for them."""
 
 
 class NotStoredError(Exception):
@@ -41,7 +47,7 @@ def _lookups_to_list(lookups: tuple[Lookup, ...]) -> list[object]:
 
 def _lookups(stored: object) -> tuple[Lookup, ...]:
     return tuple(
-        Lookup(str(index), _integer(ids), _integer(divisor), _integer(size))
+        Lookup(text(index), whole(ids), whole(divisor), whole(size))
         for index, ids, divisor, size in _items(stored)
     )
 
@@ -50,17 +56,17 @@ def tree_from_dict(stored: Mapping[str, object]) -> ContractionTree:
     """The tree; `verify_tree` says whether it fits a network."""
     operands = tuple(
         Operand(
-            _integer(one["tensor"]),
+            whole(one["tensor"]),
             strings(one["legs"]),
             _lookups(one.get("lookups", [])),
-            bool(one.get("indicator", False)),
+            truth(one.get("indicator", False)),
         )
         for one in _items(stored["operands"])
     )
     steps = tuple(
         Contraction(
-            _integer(left),
-            _integer(right),
+            whole(left),
+            whole(right),
             len(operands) + k,
             strings(legs),
             _lookups(late[0] if late else []),
@@ -91,26 +97,19 @@ def _form_to_list(form: Form) -> list[object]:
 def strategy_from_dict(stored: object) -> Strategy:
     """The strategy that `strategy_to_dict` wrote."""
     held = _mapping(stored)
-    rows = _integer(held["rows"])
-    if rows < 0:
-        raise NotStoredError(f"{rows} rows at a time")
+    rows = whole(held["rows"])
     forms = None if held["forms"] is None else tuple(_form(one) for one in _items(held["forms"]))
-    settled = tuple(_integer(one) for one in _items(held["settled"]))
-    recompute = held["recompute"]
-    if not isinstance(recompute, bool):
-        raise NotStoredError(f"{recompute!r} where true or false is due")
-    return Strategy(rows, forms, bool(held["grouped"]), settled, recompute)
+    settled = integers(held["settled"])
+    return Strategy(rows, forms, truth(held["grouped"]), settled, truth(held["recompute"]))
 
 
 def _form(stored: object) -> Form | None:
     if stored is None:
         return None
     if not isinstance(stored, list) or len(stored) != 5:
-        raise NotStoredError(f"{stored!r} where a form is due")
+        raise NotStoredError(f"{shown(stored)} where a form is due")
     swapped, batch, rows, summed, columns = stored
-    if not isinstance(swapped, bool):
-        raise NotStoredError(f"{swapped!r} where true or false is due")
-    return Form(swapped, strings(batch), strings(rows), strings(summed), strings(columns))
+    return Form(truth(swapped), strings(batch), strings(rows), strings(summed), strings(columns))
 
 
 def mode_cost_from_dict(stored: object) -> ModeCost:
@@ -125,69 +124,101 @@ def as_mode(stored: object) -> Mode:
         case "training" | "inference" | "folded":
             return stored
         case _:
-            raise NotStoredError(f"{stored!r} where training, inference or folded is due")
+            raise NotStoredError(f"{shown(stored)} where training, inference or folded is due")
 
 
 def _figures(stored: object) -> Figures:
     held = _mapping(stored)
     values: dict[str, object] = {}
-    for field in fields(Figures):
-        value = held[field.name]
-        if value is not None and not isinstance(value, int | float):
-            raise NotStoredError(f"`{field.name}` is {value!r}")
-        values[field.name] = value
+    for name, kind in get_type_hints(Figures).items():
+        value = held[name]
+        if value is None and kind is not int:
+            values[name] = None
+            continue
+        number = _real(value)  # what no float could hold is None
+        values[name] = _count(value) if kind in (int, int | None) else number
     return Figures(**cast(dict[str, int], values))
 
 
 def _step(stored: object) -> CostStep:
     held = _mapping(stored)
     return CostStep(
-        result=str(held["result"]),
-        left=str(held["left"]),
-        right=str(held["right"]),
+        result=text(held["result"]),
+        left=text(held["left"]),
+        right=text(held["right"]),
         indices=strings(held["indices"]),
-        multiply_adds=_integer(held["multiply_adds"]),
-        bytes=_integer(held["bytes"]),
+        multiply_adds=_count(held["multiply_adds"]),
+        bytes=_count(held["bytes"]),
         share=_real(held["share"]),
-        count=_integer(held["count"]),
-        looked_up=bool(held.get("looked_up", False)),
+        count=whole(held["count"], 1),
+        looked_up=truth(held.get("looked_up", False)),
     )
 
 
 def _mapping(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise NotStoredError(f"{value!r} where a mapping is due")
+        raise NotStoredError(f"{shown(value)} where a mapping is due")
     return cast(dict[str, object], value)
 
 
 def _items(value: object) -> list[dict[str, object]]:
     if not isinstance(value, list):
-        raise NotStoredError(f"{value!r} where a list is due")
+        raise NotStoredError(f"{shown(value)} where a list is due")
     return cast(list[dict[str, object]], value)
+
+
+def text(value: object) -> str:
+    """A text that can be shown on a line: no control characters, no line separators."""
+    if not isinstance(value, str) or any(category(character) in UNSEEN for character in value):
+        raise NotStoredError(f"{shown(value)} where a line of text is due")
+    return value
 
 
 def strings(value: object) -> tuple[str, ...]:
     """A list of texts."""
-    return tuple(str(item) for item in _items(value))
+    return tuple(text(item) for item in _items(value))
 
 
-def integers(value: object) -> tuple[int, ...]:
+def truth(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise NotStoredError(f"{shown(value)} where true or false is due")
+    return value
+
+
+def whole(value: object, least: int = 0) -> int:
+    """An integer that is `least` at least and fits torch's."""
+    integer = isinstance(value, int) and not isinstance(value, bool)
+    if not integer or not least <= cast(int, value) <= LARGEST:
+        raise NotStoredError(f"{shown(value)} where an integer from {least} on is due")
+    return cast(int, value)
+
+
+def integers(value: object, least: int = 0) -> tuple[int, ...]:
     """A list of integers."""
-    return tuple(_integer(item) for item in _items(value))
+    return tuple(whole(item, least) for item in _items(value))
 
 
-def named_integers(value: object) -> dict[str, int]:
-    """Integers by name."""
-    return {name: _integer(item) for name, item in _mapping(value).items()}
+def sizes_from_dict(value: object) -> dict[str, int]:
+    """Positive sizes by name."""
+    return {text(name): whole(item, 1) for name, item in _mapping(value).items()}
 
 
-def _integer(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise NotStoredError(f"{value!r} where an integer is due")
+def _count(value: object) -> int:
+    """An integer, however large."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise NotStoredError(f"{shown(value)} where an integer from 0 on is due")
     return value
 
 
 def _real(value: object) -> float:
-    if not isinstance(value, int | float):
-        raise NotStoredError(f"{value!r} where a number is due")
-    return float(value)
+    """A number that is neither negative nor endless."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise NotStoredError(f"{shown(value)} where a number is due")
+    try:
+        held = float(value)
+    except OverflowError:
+        held = math.inf
+    if not (math.isfinite(held) and held >= 0):
+        raise NotStoredError(f"{shown(value)} where a number is due")
+    return held

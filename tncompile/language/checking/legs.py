@@ -9,6 +9,7 @@ from tncompile.language.checking.names import LEG_KINDS, BlockNames, Declared, L
 from tncompile.language.checking.naming import kind_text
 from tncompile.language.checking.usage import misplaced
 from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.problems import Suggestions, problem, with_article
 from tncompile.language.source import Span
 from tncompile.language.syntax import (
@@ -183,7 +184,7 @@ def repeated_leg(name: str, owner: str, later: Span, earlier: Span) -> Diagnosti
 
 def _text(leg: IndexLeg) -> str:
     """The leg without layout and `?`; what only means the same is found when families unroll."""
-    return "".join(leg.span.text.split()).rstrip("?")
+    return one_line(leg.span).replace(" ", "").rstrip("?")
 
 
 def misplaced_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:

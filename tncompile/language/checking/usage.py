@@ -8,6 +8,7 @@ from tncompile.language.checking.names import BlockNames
 from tncompile.language.diagnostics import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS, Function, readable
 from tncompile.language.expressions import walk
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.problems import Suggestions, listed, problem, with_article
 from tncompile.language.source import Span
 from tncompile.language.syntax import (
@@ -138,7 +139,7 @@ def _foreign(node: Expression) -> Iterator[Diagnostic]:
             hint = "`*` multiplies numbers"
             yield misplaced("`@` is for models", node.operator_span, "not here", note, hint)
         case TupleOf(items):
-            written = ", ".join(" ".join(item.span.text.split()) for item in items)
+            written = ", ".join(one_line(item.span) for item in items)
             short = len(written) <= _LONGEST_QUOTE and "(" not in written
             yield misplaced(
                 "round brackets make no list",

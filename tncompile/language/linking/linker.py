@@ -13,6 +13,7 @@ from tncompile.language.linking.importing import Found, Location, find_import, n
 from tncompile.language.linking.instances import link_instance, resolve_instances
 from tncompile.language.linking.usage import blocks_used
 from tncompile.language.parsing import parse
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.problems import Problems, Suggestions, listed, problem
 from tncompile.language.source import SourceFile, Span
 from tncompile.language.syntax import (
@@ -145,13 +146,8 @@ def _linked(definition: Block | Rewrite) -> LinkedBlock:
 
 
 def _summary(parameter: Parameter) -> ParameterSummary:
-    default = None if parameter.default is None else _one_line(parameter.default.span)
-    return ParameterSummary(parameter.name.text, _one_line(parameter.type.span), default)
-
-
-def _one_line(span: Span) -> str:
-    """The text under the span without comments and line breaks."""
-    return " ".join(" ".join(line.split("#")[0] for line in span.text.splitlines()).split())
+    default = None if parameter.default is None else one_line(parameter.default.span)
+    return ParameterSummary(parameter.name.text, one_line(parameter.type.span), default)
 
 
 def _declared_twice(name: str, later: Span, earlier: Span) -> Diagnostic:

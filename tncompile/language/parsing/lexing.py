@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
-from tncompile.language.parsing.tables import END, Tables
+from tncompile.language.parsing.tables import END, Tables, load_tables
 from tncompile.language.source import SourceFile, Span
 from tncompile.language.syntax import Comment
 
@@ -24,6 +24,7 @@ _SPACE = r"(?:[ \t\n]|\r\n)+"
 _NO_TEXT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)"
 )
+_LAYOUT = re.compile(r"[#\s]")
 _STRING_SO_FAR = re.compile(r'"(?:[^"\\\n]|\\["\\])*')
 _REST_OF_LINE = re.compile(r"[^\r\n]*")
 
@@ -76,6 +77,25 @@ def tokenize(source: SourceFile, tables: Tables) -> tuple[list[Token], tuple[Com
         position = end
     tokens.append(Token(END, len(text), len(text), True))
     return tokens, tuple(comments)
+
+
+def one_line(span: Span) -> str:
+    r"""The tokens under a span on one line, with a space where space or comments stood.
+
+    >>> one_line(Span(SourceFile("a.tn", "x(a,  # one\n  b)"), 0, 17))
+    'x(a, b)'
+    """
+    text = span.text
+    if not _LAYOUT.search(text):
+        return text
+    tokens, _ = tokenize(SourceFile(span.source.name, text), load_tables())
+    pieces: list[str] = []
+    end = 0
+    for token in tokens[:-1]:
+        pieces.append(" " if pieces and token.start > end else "")
+        pieces.append(text[token.start : token.end])
+        end = token.end
+    return "".join(pieces)
 
 
 def _scanner(tables: Tables) -> re.Pattern[str]:

@@ -17,6 +17,7 @@ from tncompile.language.evaluating.functions import readable
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.expressions import values_used, walk
 from tncompile.language.linked import Given
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.problems import Failed, Problems, Suggestions, counted, listed, problem
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.source import Span
@@ -167,7 +168,7 @@ def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> Non
     quoted = None
     span = argument.value.span
     if matched.called is None:
-        quoted = _shortened(argument.span.text)
+        quoted = _shortened(one_line(argument.span))
         span = parameter.name.span
         found = [_repointed(diagnostic, span, quoted) for diagnostic in found]
     for diagnostic in found:
@@ -201,7 +202,9 @@ def _given_with_one_sign(expression: Expression, name: str) -> str | None:
     """`N(d == 3)`."""
     match expression:
         case Binary("==", Reference(left), right) if left.text == name:
-            return f"an argument is given with one sign: `{name} = {_shortened(right.span.text)}`"
+            return (
+                f"an argument is given with one sign: `{name} = {_shortened(one_line(right.span))}`"
+            )
         case _:
             return None
 

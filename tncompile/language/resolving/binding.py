@@ -18,6 +18,7 @@ from tncompile.language.evaluating.formulas import evaluate
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.expressions import values_used
 from tncompile.language.linked import Given
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.problems import Failed, Problems, counted, problem, with_article
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax import Block, Expression, Parameter, Reference
@@ -120,7 +121,7 @@ def _wrong(parameter: Parameter, argument: Given, wanted: str, *, found: str = "
 
 
 def _type_text(parameter: Parameter) -> str:
-    return " ".join(parameter.type.span.text.split())
+    return one_line(parameter.type.span)
 
 
 def _conform_list(
@@ -183,7 +184,7 @@ def _length_differs(
         if used.name.text in scope.places
     ]
     name = parameter.name.text
-    text = " ".join(length.span.text.split())
+    text = one_line(length.span)
     written = "" if text == str(wanted) else f" (`{text}`)"
     return Failed(
         problem(

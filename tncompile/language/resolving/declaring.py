@@ -18,6 +18,7 @@ from tncompile.language.evaluating.formulas import (
 )
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.expressions import walk
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import IndexKind, ResolvedIndex, Value, member_name, value_text
 from tncompile.language.resolving.state import IndexFamily, Resolution
@@ -85,7 +86,7 @@ def _both_sides(node: Binary, scope: Scope) -> str | None:
         left, right = evaluate(node.left, scope), evaluate(node.right, scope)
     except Failed:
         return None
-    text = " ".join(node.span.text.split())
+    text = one_line(node.span)
     sides = f"{value_text(left, most=8)} {node.operator} {value_text(right, most=8)}"
     return None if text == sides else f"`{text}` is `{sides}`"
 

@@ -9,6 +9,7 @@ from tncompile.language.checking.legs import repeated_leg
 from tncompile.language.diagnostics import Code, Diagnostic, InternalError, Label
 from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.formulas import Formula, Frame, compile_expression
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
 from tncompile.language.resolving.declaring import LARGEST_SIZE, no_such_member
@@ -97,7 +98,7 @@ class _Indices:
         else:
             message = f"`{wanted}` is no member of `{family.name.text}`"
             note = f"`{family.name.text}` has {_extent(family)}"
-        text = self.leg.span.text
+        text = one_line(self.leg.span)
         return no_such_member(
             family.name,
             Label(self.leg.span, "there is no such member"),
@@ -351,7 +352,7 @@ def _sized_at_run_time(leg: Leg, state: Resolution) -> bool:
 
 
 def _carries_batch(leg: Leg, owner: str) -> Failed:
-    text = leg.span.text
+    text = one_line(leg.span)
     return Failed(
         problem(
             Code.BATCH_MISSING,
@@ -379,7 +380,7 @@ def _never_exists(part: _Indices, owner: str) -> Diagnostic:
     leg, family = part.leg, part.family
     return problem(
         Code.OPTIONAL_NEVER_EXISTS,
-        f"no member of `{owner}` finds the leg `{leg.span.text}`",
+        f"no member of `{owner}` finds the leg `{one_line(leg.span)}`",
         leg.span,
         "never there",
         secondary=(Label(family.name.span, f"`{family.name.text}` is declared here"),),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tncompile.language.excerpt import Line
+
 DOTS = "..."
 """`...` among the indices of an operand."""
 
@@ -48,7 +50,8 @@ class Equation:
     @property
     def title(self) -> str:
         """The equation on one line without spaces of its own, cut where it is long."""
-        held = printable(self.text if self.text.startswith("[") else "".join(self.text.split()))
+        held = self.text if self.text.startswith("[") else "".join(self.text.split())
+        held = Line(held, cut=False).shown
         return held if len(held) <= _WIDEST else f"{held[: _WIDEST - 1]}…"
 
     def error(self, message: str, place: int) -> ValueError:
@@ -64,12 +67,9 @@ def mistake(text: str, message: str, place: int) -> ValueError:
         shown, caret = f"…{shown}", caret + 1
     if first + _WIDEST < len(text):
         shown += "…"
-    return ValueError(f"{message}\n{_INDENT}{printable(shown)}\n{_INDENT}{' ' * caret}^")
-
-
-def printable(text: str) -> str:
-    """The text with a sign for each character that would not show, or would end the line."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    line = Line(shown, cut=False)
+    column, _ = line.columns(caret, caret + 1)
+    return ValueError(f"{message}\n{_INDENT}{line.shown}\n{_INDENT}{' ' * column}^")
 
 
 def named(label: Label) -> str:
