@@ -70,6 +70,8 @@ def size(expression: str, **arguments: object) -> int | None:
         ("len([1, 2, 3] * d)", 12),
         ("sum([1, 2] + [3])", 6),
         ("prod([2, 3, 7])", 42),
+        ("cumprod([2, 3, 7])[1]", 6),
+        ("sum(cumprod([d, 1, 2])) + len(cumprod([]))", 16),
         ("min([4, 2]) + max(1, 9, 3)", 11),
         ("log2(1025)", 10),
         ("log2(0.3) + 5", 3),
