@@ -151,7 +151,7 @@ def test_the_target_of_a_network_makes_it_again(s: float) -> None:
     [
         ({"ins": "ab", "outs": [1]}, "TN305", "ins = 'ab'"),
         ({"ins": None, "outs": [1]}, "TN305", "NoneType"),
-        ({"ins": [2.5], "outs": [1]}, "TN305", "list"),
+        ({"ins": [2.5], "outs": [1]}, "TN305", "ins = [2.5]"),
         ({"ins": [2], "outs": [1], "b": 1}, "TN305", "b = 1"),
         ({"ins": [2], "outs": [1], "s": float("nan")}, "TN305", "s = nan"),
         ({"ins": [2], "outs": [10**5000]}, "TN304", "outs = "),

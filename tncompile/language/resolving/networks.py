@@ -124,7 +124,7 @@ def _refuse_windows(block: Block) -> None:
                         statement.function.span,
                         "not supported yet",
                         notes=("this version parses and formats convolution windows, no more",),
-                        hint="use a network without `window`",
+                        hint="compile another network, one without `window`",
                     )
                 ]
             ).raise_errors()
