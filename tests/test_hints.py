@@ -364,6 +364,7 @@ def quoted_statements(hint: str) -> Iterator[str]:
     for text in re.findall(r"`([^`]+)`", hint):
         text = text.replace("{ … }", "{ }").replace("[…]", "[k in 0..2]").replace("= …", "= 2")
         text = text.replace("(…)", "()").replace(", …", "").replace("…", "2")
+        text = re.sub(r"\((?:parameters|arguments|legs)\)", "()", text)
         word, _, rest = text.partition(" ")
         if word in WORDS and rest:
             yield f"network N() {{ {text} }}\n"

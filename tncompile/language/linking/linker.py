@@ -164,7 +164,7 @@ def _declared_twice(name: str, later: Span, earlier: Span) -> Diagnostic:
         "again here",
         secondary=(Label(earlier, "first here"),),
         notes=("a file has one block of each name, imported ones included",),
-        hint='rename one of the two, or import only the names you need: `import "file.tn" { A, B }`',
+        hint='rename one of the two, or import what you need alone: `import "file.tn" { A, B }`',
     )
 
 
