@@ -130,6 +130,15 @@ WRITTEN = {
         "  index i = n, o = n\n  bond r = 64\n  input x(..., i)\n  tensor A(i, r)\n"
         "  tensor B(r, o)\n  output y(..., o)"
     ),
+    "a scheme again": network(
+        "  index i = n\n  input x(..., i)\n  tensor A(i) init ones zeros\n  output y(...)"
+    ),
+    "the same leg again": network(
+        "  index i = n\n  input x(..., i i)\n  tensor A(i)\n  output y(...)"
+    ),
+    "a name like the parameter's own": network(
+        "  index i = width\n  input x(..., i)\n  tensor A(i)\n  output y(...)", "width: int = widht"
+    ),
     "a number in quotes": network(
         '  index i = "4"\n  input x(..., i)\n  tensor A(i)\n  output y(...)'
     ),
@@ -187,6 +196,16 @@ def _everywhere(text: str, problem: Diagnostic, hint: re.Match[str]) -> str:
 
 def _without(text: str, problem: Diagnostic, hint: re.Match[str]) -> str:
     return replaced(text, (problem.primary.span, ""))
+
+
+def _removed(text: str, problem: Diagnostic, hint: re.Match[str]) -> str:
+    """Nothing in the place of it; an argument takes its comma along."""
+    span = problem.primary.span
+    before, after = text[: span.start], text[span.end :]
+    if problem.code == "TN208" and span.text.isidentifier():
+        after = re.sub(r"^ = (?:\[[^\]]*\]|[^,)]+),? ?", "", after)
+    before = re.sub(r"(?:, ?| as )$", "", before) if after.startswith((")", ",")) else before
+    return before + after
 
 
 def _without_type(text: str, problem: Diagnostic, hint: re.Match[str]) -> str:
@@ -289,6 +308,7 @@ MECHANICAL: tuple[tuple[str, Edit], ...] = (
     (r"delete it; a module is made in one type", _without_type),
     (r"delete it$", _without),
     (r"remove it; the type is that of the whole module", _without_type),
+    (r"remove it$", _removed),
     (r"remove the quotes: ", _unquoted),
     (r"remove it; `log` is for the output", _without),
     (r"put a `(,)` before it", _before),
@@ -314,8 +334,9 @@ SEEN: dict[str, int] = dict.fromkeys((pattern for pattern, _ in MECHANICAL), 0)
 
 def applied(text: str, problem: Diagnostic) -> str | None:
     """The program as the hint wants it, None where the hint names no text."""
-    if problem.primary.span.source.name != NAME:
-        return None
+    span = problem.primary.span
+    if span.source.name != NAME or text[: span.start].endswith("network "):
+        return None  # in the library, or about the call from outside
     for pattern, edit in MECHANICAL:
         if hint := re.match(pattern, problem.hint or ""):
             SEEN[pattern] += 1

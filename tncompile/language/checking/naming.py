@@ -269,7 +269,9 @@ def _unknown(
     close = suggestions.closest(name.text, candidates)
     close = None if close in excluded else close
     if close is not None and _is_later(close, name, names):
-        hint = f"did you mean `{close}`? Its declaration has to stand before"
+        own = names.scope[close].name.span.start < name.span.start
+        if not own:
+            hint = f"did you mean `{close}`? Its declaration has to stand before"
         close = None
     known = f"known here: {listed(candidates)}" if candidates else f"no {what} is declared here"
     return problem(
@@ -284,9 +286,15 @@ def _unknown(
 
 
 def _is_later(candidate: str, name: Name, names: BlockNames) -> bool:
-    """Whether a candidate is declared behind the place of the name."""
+    """Whether a candidate is declared behind the place of the name, or by what the name is in."""
     declared = names.scope.get(candidate)
-    return declared is not None and declared.name.span.start > name.span.start
+    if declared is None:
+        return False
+    start = name.span.start
+    return declared.name.span.start > start or any(
+        parameter.name.text == candidate and parameter.span.start <= start < parameter.span.end
+        for parameter in names.block.parameters
+    )
 
 
 def _outputs(names: BlockNames) -> list[OutputStatement]:

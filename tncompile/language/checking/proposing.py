@@ -157,6 +157,8 @@ class Written:
         parameter = self.parameters.get(value)
         if found.kind not in ("length", "let", "parameter"):
             return None
+        if any(use.leg.subscripts or use.leg.face for use in uses):
+            return None  # meant as something else
         if parameter is not None and parameter.type.name.text != "int":
             return None
         kind = _leg_kind(uses)

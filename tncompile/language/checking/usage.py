@@ -280,7 +280,7 @@ def _attributes(
                 hint = "remove it; `log` is for the output: `output y(…) log`"
             if word.rstrip("0123456789") in _DTYPES:
                 hint = f"remove it; {MODULE_DTYPE}"
-            if word in SCHEMES and "init" in allowed:
+            if word in SCHEMES and "init" in allowed and "init" not in seen:
                 argument = "(0.1)" if "(" in SCHEMES[word] else ""
                 hint = f"write `init {word}{argument}`"
             message = f"there is no attribute `{word}`"

@@ -239,7 +239,11 @@ def missing_comma(situation: Situation) -> Advice | None:
         return Advice(f"unexpected {shown(situation.text)}", "", hint)
     legs = situation.statement in LEGS
     note = "only the legs of one flattened axis, `(a b)`, do without commas" if legs else None
-    return Advice(f"unexpected {shown(situation.text)}", "", "put a `,` before it", note)
+    before = situation.around(-1)
+    if before is not None and situation.text_of(before) == situation.text:
+        return Advice(f"unexpected {shown(situation.text)}", "the same again", "delete it", note)
+    between = "`,`" if legs or "PLUS" not in situation.expected else "`,` or an operator"
+    return Advice(f"unexpected {shown(situation.text)}", "", f"put a {between} before it", note)
 
 
 def late_dots(situation: Situation) -> Advice | None:
