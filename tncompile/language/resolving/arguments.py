@@ -329,7 +329,9 @@ def _python_float(held: object) -> float | None:
 def _python_advice(held: object, value: Value | str) -> str | None:
     """What to write for the first item of a list that is a whole number, yet no int."""
     items = _python_items(held) if isinstance(value, str) else None
-    for k, item in enumerate(items or ()):
+    if items is None or len(items) > LARGEST_LIST:
+        return None
+    for k, item in enumerate(items):
         if not _is_bool(item) and _python_int(item) is None:
             number = _python_float(item)
             return f"write `{int(number)}` for item {k}" if is_whole(number) else None
