@@ -15,6 +15,7 @@ import pytest
 
 from tncompile.cli import application, waiting, writing
 from tncompile.cli.application import run
+from tncompile.cli.reading import memory_limit
 
 COMMANDS = ("check", "compile", "cost", "fmt", "explain", "blocks")
 
@@ -107,6 +108,115 @@ def test_check_says_what_it_left_out(
     (folder / "open.tn").write_text(text, encoding="utf-8")
     assert run(["check", "open.tn"]) == 0
     assert f"1 file checked: no errors{note}" in capsys.readouterr().err
+
+
+UNCOMPILED = """network C(a: int = 4) {
+  window h = conv(size = 3)
+  index  i = a, o = a
+  input  x(..., i, h.in)
+  tensor W(i, o, h.kernel)
+  output y(..., o, h.out)
+}
+
+network Wide = C(a = 8)
+
+model M() {
+  part p = C()
+  output p
+}
+
+rewrite R {
+  linear "*" -> keep
+}
+
+"""
+
+
+def test_check_says_what_cannot_be_compiled(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is well formed, so it is no error; but nothing of it can be compiled yet."""
+    (folder / "later.tn").write_text(UNCOMPILED + MAP, encoding="utf-8")
+    assert run(["check", "later.tn"]) == 0
+    err = capsys.readouterr().err
+    assert (
+        "warning: later.tn: the network `C` (it has windows), the network `Wide` (it has windows), "
+        "the model `M` and the rewrite `R` cannot be compiled yet; only the syntax is checked"
+        in err
+    )
+    assert "1 file checked: no errors" in err
+    assert run(["check", "--json", "later.tn"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == []
+    assert "cannot be compiled yet" in err
+    assert run(["check", "map.tn"]) == 0
+    assert "cannot be compiled" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ([], "name it: `Map`"),
+        (["M"], "compile a network: `Map`"),
+        (["Mp"], "did you mean `Map`?"),
+        (["R"], "compile a network: `Map`"),
+        (["C"], "compile another network, one without `window`"),
+    ],
+)
+def test_targets_that_are_proposed_can_be_compiled(
+    folder: Path, capsys: pytest.CaptureFixture[str], call: list[str], said: str
+) -> None:
+    (folder / "later.tn").write_text(UNCOMPILED + MAP, encoding="utf-8")
+    assert run(["compile", "later.tn", *call]) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["check", "compile", "cost", "fmt", "blocks"])
+@pytest.mark.parametrize("name", ["std/linaer.tn", "linear.tn"])
+def test_a_file_of_the_library_that_was_meant_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, name: str
+) -> None:
+    assert run([command, name]) == 2
+    assert f"cannot read {name}: no such file or directory; did you mean std/linear.tn?" in (
+        capsys.readouterr().err
+    )
+
+
+def test_ranks_that_cannot_be_are_told_by_every_command(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = "MPO(ins = [4, 8], outs = [8, 4], ranks = 1000)"
+    instance = f'import "std/linear.tn" {{ MPO }}\n\nnetwork Wide = {call}\n'
+    (folder / "wide.tn").write_text(instance, encoding="utf-8")
+    quick = ["--batch", "8", "--search", "fast"]
+    for arguments in (
+        ["check", "wide.tn"],
+        ["check", "std/linear.tn", "--with", call],
+        ["compile", "std/linear.tn", call, "-o", "wide.py", *quick],
+        ["cost", "std/linear.tn", call, *quick],
+    ):
+        assert run(arguments) == 0
+        err = capsys.readouterr().err
+        assert err.count("warning[TN307]") == 1
+        assert "`b[0]` has size 1000, of which 32 are of use" in err
+
+
+@pytest.mark.parametrize("text", ["64k", "64K", "64 kB", "64 KiB", "65536", "0.0625m"])
+def test_units_of_the_memory_limit(text: str) -> None:
+    assert memory_limit(text) == 2**16
+
+
+def test_a_memory_limit_that_is_told_is_enough(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What TN502 says a step takes at least, in the file's own bytes."""
+    cost = ["cost", "map.tn", "--batch", "64", "--search", "fast", "--memory-limit"]
+    assert run([*cost, "1k"]) == 1
+    found = re.search(
+        r"takes at least ([\d,]+) bytes, the memory limit is 1,024", capsys.readouterr().err
+    )
+    assert found is not None
+    assert run([*cost, found[1].replace(",", "")]) == 0
 
 
 @pytest.mark.parametrize("command", ["check", "fmt"])

@@ -43,7 +43,7 @@ def test_every_message_has_a_note_and_a_hint(text: str) -> None:
 
 STATEMENTS = [
     ('  tensor A("io")', "write `tensor A(i, o)`"),
-    ("  tensor A(i, 3)", "declare `index i = 3`"),
+    ("  tensor A(i, 3)", "declare `index j = 3`"),
     ("  tensor A(i: 3)", "a size stands where the index is declared"),
     ("  tensor A(i + 1)", "no arithmetic with legs"),
     ("  tensor A[k in 0..2][i, o]", "write `(` and `)` around the legs"),

@@ -104,7 +104,9 @@ def test_a_leg_of_an_input_is_found_inside_its_axis() -> None:
     [
         (MPO, "o[2]", "has no leg `o[2]` to split", "did you mean `o[0]`?"),
         (MPO, "b", "has no leg `b` to split", "did you mean `b[0]`?"),
-        (MPO, "middle", "has no leg `middle`", "its legs are i[0], i[1], o[0], o[1], b[0]"),
+        (MPO, "middle", "has no leg `middle`", "can be split: i[0], i[1], o[0], o[1], b[0]"),
+        ("Odd", "onee", "has no leg `onee`", "legs that can be split: "),  # not `one`, of size 1
+        ("Log", "oo", "has no leg `oo`", "split another leg"),  # none can be split
         (MPO, "...", "is known at run time only", "fully_shard"),
         ("Odd", "s", "is known at run time only", "fully_shard"),
         ("Odd", "one", "has size 1", "another leg"),

@@ -10,6 +10,7 @@ from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add
 from tncompile.cli.reading import link_file
 from tncompile.cli.writing import UsageError, report, say, show
 from tncompile.language.diagnostics import CompileError, Diagnostic
+from tncompile.language.linked import LinkedBlock, can_be_compiled
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -24,6 +25,8 @@ def _configure(parser: ArgumentParser) -> None:
 def _run(given: Namespace) -> int:
     return check(given.files, given.target, given.root, as_json=given.json)
 
+
+_MOST_NAMED = 6
 
 CHECK = Command(
     "check",
@@ -44,6 +47,7 @@ def check(files: Sequence[str], target: str | None, root: str | None, *, as_json
     """Report the problems of all files."""
     found: list[Diagnostic] = []
     blocks = waiting = unread = 0
+    uncompiled: list[str] = []
     for name in files:
         try:
             checked = problems(name, target, root)
@@ -54,6 +58,7 @@ def check(files: Sequence[str], target: str | None, root: str | None, *, as_json
         found += checked.found
         blocks += checked.blocks
         waiting += checked.waiting
+        uncompiled += [_not_yet(name, checked.uncompiled)] if checked.uncompiled else []
     errors = sum(diagnostic.severity == "error" for diagnostic in found)
     if as_json:
         import json
@@ -63,8 +68,10 @@ def check(files: Sequence[str], target: str | None, root: str | None, *, as_json
         show(json.dumps(to_json(tuple(found)), indent=2, ensure_ascii=False))
     else:
         report(found)
-        if read := len(files) - unread:
-            say(_summary(read, errors, len(found) - errors) + _note(blocks, waiting))
+    for note in uncompiled:
+        say(note)
+    if not as_json and (read := len(files) - unread):
+        say(_summary(read, errors, len(found) - errors) + _note(blocks, waiting))
     if unread:
         return WRONG_USAGE
     return WRONG_PROGRAM if errors else FINE
@@ -72,11 +79,15 @@ def check(files: Sequence[str], target: str | None, root: str | None, *, as_json
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Errors and warnings of one file; how many blocks it declares, and how many need arguments."""
+    """Errors and warnings of one file; how many blocks it declares, and how many need arguments.
+
+    `uncompiled` are the blocks that this version cannot compile, in words.
+    """
 
     found: tuple[Diagnostic, ...]
     blocks: int
     waiting: int
+    uncompiled: tuple[str, ...] = ()
 
 
 def problems(name: str, target: str | None, root: str | None) -> Checked:
@@ -94,7 +105,7 @@ def problems(name: str, target: str | None, root: str | None) -> Checked:
     for instance in linked.instances.values():
         found.extend(instance.warnings)
     own = [block for block in linked.blocks.values() if not block.imported]
-    bare = [block for block in own if block.kind == "network" and block.given is None]
+    bare = [block for block in own if can_be_compiled(block) and block.given is None]
     ready = [
         block.name
         for block in bare
@@ -106,7 +117,28 @@ def problems(name: str, target: str | None, root: str | None) -> Checked:
         except CompileError as error:
             found.extend(error.diagnostics)
     waiting = len(bare) - len(ready) if target is None else 0
-    return Checked(tuple(sorted(dict.fromkeys(found), key=Diagnostic.sort_key)), len(own), waiting)
+    uncompiled = tuple(_described(block) for block in own if not can_be_compiled(block))
+    ordered = tuple(sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
+    return Checked(ordered, len(own), waiting, uncompiled)
+
+
+def _described(block: LinkedBlock) -> str:
+    """A block that cannot be compiled, in words: "the model `M`"."""
+    windows = " (it has windows)" if block.kind == "network" else ""
+    return f"the {block.kind} `{block.name}`{windows}"
+
+
+def _not_yet(file: str, blocks: Sequence[str]) -> str:
+    """What is said of blocks that are read and no more.
+
+    >>> _not_yet("a.tn", ["the model `M`"])
+    'warning: a.tn: the model `M` cannot be compiled yet; only the syntax is checked'
+    """
+    shown = [*blocks[:_MOST_NAMED]]
+    if more := len(blocks) - len(shown):
+        shown.append(f"{more} more")
+    names = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+    return f"warning: {file}: {names} cannot be compiled yet; only the syntax is checked"
 
 
 def _note(blocks: int, waiting: int) -> str:

@@ -30,7 +30,7 @@ def read_source(name: str) -> SourceFile:
     try:
         data = sys.stdin.buffer.read() if name == STANDARD_INPUT else locate(name).read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {name}: {reason(error)}") from error
+        raise UsageError(f"cannot read {name}: {reason(error)}{_meant(name)}") from error
     return decode(data, "<stdin>" if name == STANDARD_INPUT else name)
 
 
@@ -54,7 +54,15 @@ def load_spec(name: str, root: str | None) -> Spec:
     try:
         return tncompile.load(name, root=limit)
     except OSError as error:
-        raise UsageError(f"cannot read {name}: {reason(error)}") from error
+        raise UsageError(f"cannot read {name}: {reason(error)}{_meant(name)}") from error
+
+
+def _meant(name: str) -> str:
+    """The file of the library that a FILE was probably meant to be, if there is no such file."""
+    from tncompile.language.linking.importing import closest_file
+
+    close = None if name == STANDARD_INPUT or os.path.exists(name) else closest_file(name)
+    return f"; did you mean {close}?" if close else ""
 
 
 def _folder(root: str) -> Path:
@@ -128,20 +136,22 @@ def checked_machine(name: str, *, measures: bool = False) -> str:
     return name
 
 
-BYTES = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?(?:e[0-9]{1,2})?) ?([KMGT]?)(?:iB|B)?")
+BYTES = re.compile(
+    r"([0-9]{1,15}(?:\.[0-9]{1,6})?(?:e[0-9]{1,2})?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE
+)
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def memory_limit(text: str | None) -> int | None:
     """The bytes of `--memory-limit`; None where it is not given.
 
-    >>> memory_limit("2G"), memory_limit("1.5 MiB"), memory_limit("4096"), memory_limit("1e9")
-    (2147483648, 1572864, 4096, 1000000000)
+    >>> memory_limit("2G"), memory_limit("1.5 MiB"), memory_limit("64k"), memory_limit("1e9")
+    (2147483648, 1572864, 65536, 1000000000)
     """
     if text is None:
         return None
     matched = BYTES.fullmatch(text.strip())
-    limit = int(float(matched[1]) * UNITS[matched[2]]) if matched else 0
+    limit = int(float(matched[1]) * UNITS[matched[2].upper()]) if matched else 0
     if limit < 1:
         raise UsageError(f"--memory-limit takes bytes, like 500M or 2G, not {text!r}")
     return limit

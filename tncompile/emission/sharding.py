@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from tncompile.language.spelling import closest
 from tncompile.lowering.program import TensorProgram
@@ -122,20 +123,30 @@ def split_leg(network: TensorNetwork, leg: str) -> Sharding:
 # ── what cannot be split ───────────────────────────────────────────────────────────────────────
 
 
+_MOST_NAMED = 6
+_MOST_TRIED = 50
+
+
 def _require_leg(network: TensorNetwork, leg: str) -> None:
     if leg in network.index:
         return
     names = [index.name for index in network.indices if index.size is not None]
-    meant = closest(leg, names)
-    families = dict.fromkeys(i.family for i in network.indices if i.subscripts)
-    if leg in families:
-        meant = next(index.name for index in network.indices if index.family == leg)
-    some = [*names[:6], *(["…"] if len(names) > 6 else [])]
-    raise ShardingError(
-        f"{network.target} has no leg `{leg}` to split",
-        "of this network",
-        f"did you mean `{meant}`?" if meant else f"its legs are {', '.join(some)}",
-    )
+    members = [index.name for index in network.indices if index.family == leg]
+    meant = next(_splittable(network, members), closest(leg, names))
+    if meant is not None and next(_problems(network, meant), None) is None:
+        hint = f"did you mean `{meant}`?"
+    elif some := [*islice(_splittable(network, names), _MOST_NAMED)]:
+        hint = f"legs that can be split: {', '.join(some)}"
+    else:
+        hint = OTHER_LEG
+    raise ShardingError(f"{network.target} has no leg `{leg}` to split", "of this network", hint)
+
+
+def _splittable(network: TensorNetwork, names: Sequence[str]) -> Iterator[str]:
+    """The first few of the legs that ranks can share: no other is worth a hint."""
+    for name in names[:_MOST_TRIED]:
+        if next(_problems(network, name), None) is None:
+            yield name
 
 
 def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:

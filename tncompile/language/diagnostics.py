@@ -37,6 +37,7 @@ class Code(StrEnum):
     BAD_ARITHMETIC = "TN304"
     WRONG_TYPE = "TN305"
     SHAPES_DIFFER = "TN306"
+    OVERSIZED_BOND = "TN307"
     BOND_ENDS = "TN401"
     HYPER_ENDS = "TN402"
     DANGLING_INDEX = "TN403"
@@ -55,7 +56,9 @@ class Code(StrEnum):
     INTERNAL = "TN900"
 
 
-WARNINGS = frozenset({Code.NEVER_USED, Code.OPTIONAL_NEVER_EXISTS, Code.UNCONNECTED})
+WARNINGS = frozenset(
+    {Code.NEVER_USED, Code.OPTIONAL_NEVER_EXISTS, Code.OVERSIZED_BOND, Code.UNCONNECTED}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from tncompile.language.diagnostics import Diagnostic, Label
 from tncompile.language.resolved import ResolvedNetwork, Value
 from tncompile.language.source import SourceFile, Span
-from tncompile.language.syntax import Block, Program, Rewrite
+from tncompile.language.syntax import Block, Program, Rewrite, WindowStatement
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,14 @@ class Given:
     """The argument for one parameter.
 
     Problems with it are reported at `span`; `quoted` is its text where it came from Python or a
-    TARGET, which have no place in the file.
+    TARGET, which have no place in the file. `advice` is what to write in its place, where that is
+    known without its type.
     """
 
     value: Value | str  # a `str` is the name of a Python type that the language does not have
     span: Span
     quoted: str | None = None
+    advice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,19 @@ class LinkedBlock:
     definition: Block | Rewrite = field(repr=False)
     given: Mapping[str, Given] | None = field(default=None, repr=False)
     imported: bool = False
+
+
+def has_windows(block: LinkedBlock) -> bool:
+    """Whether a block has convolution windows, or stands for one that has."""
+    definition = block.definition
+    return isinstance(definition, Block) and any(
+        isinstance(statement, WindowStatement) for statement in definition.statements
+    )
+
+
+def can_be_compiled(block: LinkedBlock) -> bool:
+    """Whether this version compiles a block: networks without windows."""
+    return block.kind == "network" and not has_windows(block)
 
 
 @dataclass(frozen=True, slots=True)

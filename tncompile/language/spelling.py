@@ -60,6 +60,23 @@ def one_of(what: str, held: object, choices: Sequence[str]) -> None:
         raise ValueError(f"{what} is {known}, not {held!r}{meant}")
 
 
+def longer_name(name: str, candidates: Iterable[str]) -> str | None:
+    """The one candidate that has `name` as one of its words, or is one of its words.
+
+    >>> longer_name("bias", ["ins", "with_bias"]), longer_name("n_sites", ["sites", "rank"])
+    ('with_bias', 'sites')
+    >>> longer_name("features", ["in_features", "out_features"]) is None
+    True
+    """
+    folded = name.casefold()
+    found = [
+        candidate
+        for candidate in candidates
+        if folded in candidate.casefold().split("_") or candidate.casefold() in folded.split("_")
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def _edits(left: str, right: str, limit: int) -> int | None:
     """The number of edits between two words (optimal string alignment); None above `limit`.
 

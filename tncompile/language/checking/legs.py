@@ -53,7 +53,11 @@ def wrong_subscripts(names: BlockNames, suggestions: Suggestions) -> Iterator[Di
         if found.arity == 0 and count:
             message = f"`{name}` is no family"
             note = f"{kind_text(found)} without subscripts is one index"
-            yield _leg_problem(use, found, message, note, f"write `{name}`")
+            hint = f"write `{name}`"
+            if use.leg.optional and use.on_family and not star:
+                alone = f"{found.kind} {name}[{', '.join(['k in 2..3'] * count)}] = …"
+                hint = f"{hint}; what one member alone has is a family of one: `{alone}`"
+            yield _leg_problem(use, found, message, note, hint)
         elif found.arity and not count:
             message = f"`{name}` is a family, one of its members is needed"
             hint = f"write `{name}[…]` for one member, `{name}[*]` for all of them"

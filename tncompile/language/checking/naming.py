@@ -12,6 +12,7 @@ from tncompile.language.checking.names import (
     LegUse,
     Use,
 )
+from tncompile.language.checking.proposing import Written, for_all_members, missing_leg
 from tncompile.language.diagnostics import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS
 from tncompile.language.problems import Suggestions, listed, problem, with_article
@@ -54,6 +55,7 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
         and not names.ambiguous(use.name)
     )
     values = _of_kinds(names, VALUE_KINDS)
+    written = Written(names)
     subscripts = {
         node.name.span: each
         for each in names.legs
@@ -63,26 +65,19 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
     for use, others in _first_uses(wrong):
         if use.found is not None:
             note = "expressions use parameters and `let`s"
-            yield _wrong_kind(use, "a value", note, others)
+            hint = written.size_of(use.found) or "use a value here"
+            yield _wrong_kind(use, "a value", note, hint, others)
         elif use.name.text in FUNCTIONS and use.name.text not in names.scope:
             yield _function_as_value(use.name, others)
         else:
             candidates = [*use.local, *values]
             leg = subscripts.get(use.name.span)
-            hint = "declare it with `let`, or as a parameter"
-            if leg is not None:
-                hint = _for_all_members(leg, use.name.text)
-            hint = foreign_constant(use.name.text) or hint
+            hint = foreign_constant(use.name.text) or (
+                for_all_members(leg, use.name.text)
+                if leg is not None
+                else written.range_for(use.name) or "declare it with `let`, or as a parameter"
+            )
             yield _unknown(use.name, names, candidates, "value", suggestions, hint, others)
-
-
-def _for_all_members(use: LegUse, subscript: str) -> str:
-    """What to write for `b[k]` on something that has no subscript `k`."""
-    stars = ", ".join("*" for _ in use.leg.subscripts)
-    hint = f"write `{use.leg.name.text}[{stars}]` for all members"
-    if use.where == "tensor":
-        return f"{hint}, or make a family: `tensor A[{subscript} in 0..n](…)`"
-    return hint
 
 
 def foreign_constant(name: str) -> str | None:
@@ -120,30 +115,16 @@ def unknown_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
     for each in names.legs:
         uses.setdefault(each.leg.name.text, []).append(each)
     candidates = _of_kinds(names, LEG_KINDS)
+    written = Written(names)
     for use, others in _first_uses(wrong):
         if use.found is not None:
             note = "legs are indices, bonds, hypers and batch axes"
-            yield _wrong_kind(use, "a leg", note, others)
+            hint = written.sized_leg(use.found, uses[use.name.text]) or "use a leg here"
+            yield _wrong_kind(use, "a leg", note, hint, others)
         else:
-            hint = f"declare it before: `{_leg_declaration(uses[use.name.text])}`"
-            yield _unknown(use.name, names, candidates, "index", suggestions, hint, others)
-
-
-def _leg_declaration(uses: list[LegUse]) -> str:
-    """The declaration that is probably missing, told from where the name is a leg."""
-    name = uses[0].leg.name.text
-    places = {use.where for use in uses}
-    arity = max(len(use.leg.subscripts) for use in uses)
-    if places == {"input", "output"} and not arity:
-        return f"batch {name}"
-    kind = "index"
-    if places == {"tensor"} and arity and len(uses) > 1:
-        kind = "bond"
-    elif places == {"tensor"} and not arity:
-        many = len(uses) > 2 or any(use.on_family for use in uses)
-        kind = "hyper" if many else "bond" if len(uses) == 2 else "index"
-    ranges = ("", "[k in 0..n]", "[j in 0..m, k in 0..n]")[min(arity, 2)]
-    return f"{kind} {name}{ranges} = …"
+            hint = missing_leg(uses[use.name.text])
+            beside = frozenset[str]().union(*map(written.beside, uses[use.name.text]))
+            yield _unknown(use.name, names, candidates, "index", suggestions, hint, others, beside)
 
 
 def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
@@ -154,7 +135,7 @@ def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
             continue
         if use.found is not None and use.found.kind != "tensor":
             note = "a tensor is tied to a tensor"
-            yield _wrong_kind(Use(name, use.found), "a tensor", note, ())
+            yield _wrong_kind(Use(name, use.found), "a tensor", note, "use a tensor here", ())
         elif use.found is None and name.text == use.tensor.name.text:
             yield problem(
                 Code.UNKNOWN_NAME,
@@ -248,7 +229,9 @@ def _binds(names: BlockNames, parameter: str, length: str | None) -> bool:
     )
 
 
-def _wrong_kind(use: Use, wanted: str, note: str, others: tuple[Label, ...]) -> Diagnostic:
+def _wrong_kind(
+    use: Use, wanted: str, note: str, hint: str, others: tuple[Label, ...]
+) -> Diagnostic:
     found = use.found
     assert found is not None
     return problem(
@@ -258,7 +241,7 @@ def _wrong_kind(use: Use, wanted: str, note: str, others: tuple[Label, ...]) -> 
         kind_text(found),
         secondary=(Label(found.name.span, "declared here"), *others),
         notes=(note,),
-        hint=f"use {wanted} here",
+        hint=hint,
     )
 
 
@@ -270,6 +253,7 @@ def _unknown(
     suggestions: Suggestions,
     hint: str,
     others: tuple[Label, ...],
+    excluded: frozenset[str] = frozenset(),
 ) -> Diagnostic:
     later = names.scope.get(name.text)
     if later is not None:
@@ -283,6 +267,12 @@ def _unknown(
             hint="move the declaration up",
         )
     close = suggestions.closest(name.text, candidates)
+    close = None if close in excluded else close
+    if close is not None and _is_later(close, name, names):
+        own = names.scope[close].name.span.start < name.span.start
+        if not own:
+            hint = f"did you mean `{close}`? Its declaration has to stand before"
+        close = None
     known = f"known here: {listed(candidates)}" if candidates else f"no {what} is declared here"
     return problem(
         Code.UNKNOWN_NAME,
@@ -292,6 +282,18 @@ def _unknown(
         secondary=others,
         notes=(known,),
         hint=f"did you mean `{close}`?" if close else hint,
+    )
+
+
+def _is_later(candidate: str, name: Name, names: BlockNames) -> bool:
+    """Whether a candidate is declared behind the place of the name, or by what the name is in."""
+    declared = names.scope.get(candidate)
+    if declared is None:
+        return False
+    start = name.span.start
+    return declared.name.span.start > start or any(
+        parameter.name.text == candidate and parameter.span.start <= start < parameter.span.end
+        for parameter in names.block.parameters
     )
 
 

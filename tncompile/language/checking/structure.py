@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 
 from tncompile.language.checking.ends import MOST_LABELS, Ends, Structure, find_ends
 from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.problems import problem
+from tncompile.language.problems import problem, with_article
 from tncompile.language.resolved import ResolvedAxis, ResolvedIndex
 from tncompile.language.source import Span
 
@@ -35,11 +36,12 @@ def _ends_text(count: int) -> str:
 
 def bond_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN401: a bond joins exactly two tensors."""
+    families = _Families(structure, ends)
     for index in _first_of_family(structure, "bond"):
         found = ends[index.name]
         count = len(found.tensors)
         if found.outside:
-            yield from _inner_outside(index, found, structure, Code.BOND_ENDS)
+            yield _inner_outside(index, found, structure, families, Code.BOND_ENDS)
         elif count != 2:
             more = count > 2
             yield problem(
@@ -49,7 +51,7 @@ def bond_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagno
                 _ends_text(count),
                 secondary=found.labels(),
                 notes=("a bond joins exactly two tensors, so that a typo is never a silent sum",),
-                hint=f"declare it as a hyper: `hyper {index.family} = …`"
+                hint=families.redeclared("hyper", index)
                 if more
                 else f"put it on {'another tensor' if count else 'two tensors'}; "
                 "at an open boundary write `?` and declare one bond fewer",
@@ -58,11 +60,12 @@ def bond_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagno
 
 def hyper_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN402: a hyper joins three tensors or more; two where a family shrank to one member."""
+    families = _Families(structure, ends)
     for index in _first_of_family(structure, "hyper"):
         found = ends[index.name]
         count = len(found.tensors)
         if found.outside:
-            yield from _inner_outside(index, found, structure, Code.HYPER_ENDS)
+            yield _inner_outside(index, found, structure, families, Code.HYPER_ENDS)
         elif count < 2 or (count == 2 and not any(end.alone for end in found.tensors)):
             yield problem(
                 Code.HYPER_ENDS,
@@ -71,31 +74,73 @@ def hyper_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagn
                 f"{_ends_text(count)}",
                 secondary=found.labels(),
                 notes=("a hyper is a copy tensor: it joins three tensors or more",),
-                hint=f"declare it as a bond: `bond {index.family} = …`"
+                hint=families.redeclared("bond", index)
                 if count == 2
                 else f"put `{index.name}` on more tensors, or remove it",
             )
 
 
+class _Families:
+    """The families of the indices, and what all of one could be declared as."""
+
+    def __init__(self, structure: Structure, ends: Mapping[str, Ends]) -> None:
+        self._structure = structure
+        self._ends = ends
+        self._fit: dict[tuple[str, str], bool] = {}
+
+    @cached_property
+    def _members(self) -> dict[str, list[str]]:
+        members: dict[str, list[str]] = {}
+        for index in self._structure.indices:
+            members.setdefault(index.family, []).append(index.name)
+        return members
+
+    def redeclared(self, kind: str, index: ResolvedIndex) -> str:
+        """To declare the index as `kind`, or apart where that fits not all of its family."""
+        family = index.family
+        key = family, kind
+        if key not in self._fit:
+            self._fit[key] = all(_fits(kind, self._ends[name]) for name in self._members[family])
+        written = f"`{kind} {family}{'[…]' if index.subscripts else ''} = …`"
+        if self._fit[key]:
+            return f"declare it as {with_article(kind)}: {written}"
+        if not _fits(kind, self._ends[index.name]):
+            return f"declare it as {with_article(kind)}, {written}, and put it on a tensor, too"
+        return f"declare it apart, as {with_article(kind)}: not all of `{family}` can be one"
+
+
+def _fits(kind: str, found: Ends) -> bool:
+    """Whether what ends like this can be a `kind`."""
+    match kind:
+        case "index":
+            return bool(found.outside) and found.count >= 2
+        case "bond":
+            return not found.outside and len(found.tensors) == 2
+        case _:
+            enough = len(found.tensors) >= 3 or any(end.alone for end in found.tensors)
+            return not found.outside and enough and len(found.tensors) >= 2
+
+
 def _inner_outside(
-    index: ResolvedIndex, found: Ends, structure: Structure, code: Code
-) -> Iterator[Diagnostic]:
+    index: ResolvedIndex, found: Ends, structure: Structure, families: _Families, code: Code
+) -> Diagnostic:
     """A bond or a hyper on an input or the output."""
     declared = Label(_place(index, structure), f"a {index.kind} is declared here")
     end = found.outside[0]
-    yield problem(
+    return problem(
         code,
         f"the {index.kind} `{index.name}` cannot be on `{end.owner}`",
         end.span,
         f"a {index.kind} stays inside",
         secondary=(declared, *(label for label in found.labels() if label.span != end.span)),
         notes=(f"a {index.kind} joins tensors; what is seen outside is an index",),
-        hint=f"declare it as an index: `index {index.family} = …`",
+        hint=families.redeclared("index", index),
     )
 
 
 def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN403: an index has two ends or more, one of them outside."""
+    families = _Families(structure, ends)
     for index in _first_of_family(structure, "index"):
         found = ends[index.name]
         if found.count >= 2 and found.outside:
@@ -114,7 +159,7 @@ def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[D
                 notes=(
                     "an index is on an input or the output; inner dimensions are bonds or hypers",
                 ),
-                hint=f"declare it as a {kind}: `{kind} {index.family} = …`",
+                hint=families.redeclared(kind, index),
             )
             continue
         yield problem(
@@ -128,8 +173,15 @@ def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[D
             notes=(
                 "an index has two ends or more, at least one of them on an input or the output",
             ),
-            hint=f"put `{index.name}` on the output or on another tensor, or remove it",
+            hint=f"put `{index.name}` on {_missing_ends(found)}, or remove it altogether",
         )
+
+
+def _missing_ends(found: Ends) -> str:
+    """What an index has to be on, too."""
+    if not found.count:
+        return "a tensor, and on an input or the output"
+    return "an input or the output" if found.tensors else "a tensor or the output"
 
 
 def output_not_carried(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
@@ -150,7 +202,7 @@ def output_not_carried(structure: Structure, ends: Mapping[str, Ends]) -> Iterat
                 notes=(
                     "the output holds what tensors and inputs carry; a bias is only added to it",
                 ),
-                hint=f"put `{name}` on a tensor, or remove it from the output",
+                hint=f"put `{name}` on a tensor, or remove it altogether",
             )
         for end in found.biases if not found.output else ():
             yield problem(
@@ -160,7 +212,7 @@ def output_not_carried(structure: Structure, ends: Mapping[str, Ends]) -> Iterat
                 "not on the output",
                 secondary=(declared,),
                 notes=("a bias is added to the output along legs that the output has",),
-                hint=f"put `{name}` on the output, or remove it from the bias",
+                hint=_bias_leg(index, found),
             )
 
 
@@ -186,6 +238,15 @@ def batch_missing(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Di
             notes=("a batch axis comes in with an input and goes out with the output",),
             hint=f"write `{index.name}` among the legs of {where}",
         )
+
+
+def _bias_leg(index: ResolvedIndex, found: Ends) -> str:
+    """What to do about a leg of a bias that the output lacks."""
+    if index.kind != "index":
+        return f"remove it from the bias: {with_article(index.kind)} stays inside"
+    if not found.count:
+        return f"put `{index.name}` on the output and on a tensor, or remove it altogether"
+    return f"put `{index.name}` on the output, or remove it from the bias"
 
 
 def _input_names(structure: Structure) -> list[Label]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from tncompile.language.checking.names import BlockNames
@@ -47,6 +48,8 @@ SCHEMES = {
 ATTRIBUTES = ("init", "frozen", "share", "tie", "if")
 _CONVOLUTION = "conv"
 _LONGEST_QUOTE = 60
+_DTYPES = ("complex", "float", "bfloat", "double", "half", "int", "uint", "real")
+MODULE_DTYPE = "the type is that of the whole module: `module(dtype=torch.complex64)`"
 
 Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
 
@@ -85,7 +88,7 @@ def function_problems(node: Call, suggestions: Suggestions) -> Iterator[Diagnost
 def _argument_problems(node: Call, name: str, function: Function) -> Iterator[Diagnostic]:
     def wrong(message: str, span: Span, label: str) -> Diagnostic:
         note = f"it is called as `{function.signature}`"
-        hint = f"write `{function.signature}`"
+        hint = f"call it as `{function.signature}`"
         return problem(Code.WRONG_ARGUMENT, message, span, label, notes=(note,), hint=hint)
 
     taken: list[str] = []
@@ -151,14 +154,15 @@ def _foreign(node: Expression) -> Iterator[Diagnostic]:
         case Pipe() | Repeat() | Dots():
             hint = "write an expression of numbers"
             yield misplaced("this is for models", node.span, "not here", note, hint)
-        case String():
+        case String(value):
+            number = re.fullmatch(r"[0-9]{1,18}|true|false", value) is not None
             yield problem(
                 Code.WRONG_TYPE,
                 "text is no value",
                 node.span,
                 "this is text",
                 notes=("values are int, float, bool or lists of int",),
-                hint="remove the quotes",
+                hint=f"remove the quotes: `{value}`" if number else "write a number here",
             )
         case Item(_, subscripts) if len(subscripts) != 1:
             yield problem(
@@ -216,7 +220,7 @@ def _scheme_problems(scheme: Scheme, suggestions: Suggestions) -> Iterator[Diagn
     takes = f"`{name}` takes one argument" if wanted else f"`{name}` takes no argument"
 
     def wrong(message: str, span: Span) -> Diagnostic:
-        hint = f"write `init {written}`"
+        hint = f"write it as in `init {name}(0.1)`" if wanted else "remove it"
         return problem(Code.WRONG_ARGUMENT, message, span, "this", notes=(takes,), hint=hint)
 
     for k, argument in enumerate(scheme.arguments):
@@ -272,9 +276,14 @@ def _attributes(
         word = _word(attribute)
         if isinstance(attribute, UnknownAttribute):
             close = suggestions.closest(word, known)
-            hint = f"did you mean `{close}`?" if close else "remove it, or start a new line"
-            if word in SCHEMES and "init" in allowed:
-                hint = f"write `init {SCHEMES[word]}`"
+            hint = f"did you mean `{close}`?" if close else "remove it"
+            if word == "log":
+                hint = "remove it; `log` is for the output: `output y(…) log`"
+            if word.rstrip("0123456789") in _DTYPES:
+                hint = f"remove it; {MODULE_DTYPE}"
+            if word in SCHEMES and "init" in allowed and "init" not in seen:
+                argument = "(0.1)" if "(" in SCHEMES[word] else ""
+                hint = f"write `init {word}{argument}`"
             message = f"there is no attribute `{word}`"
             yield misplaced(message, attribute.name.span, "unknown attribute", note, hint)
         elif word not in allowed:

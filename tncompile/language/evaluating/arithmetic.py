@@ -167,15 +167,20 @@ def integer(node: Expression, value: Value) -> int:
     """An integer, TN305 for anything else."""
     if type(value) is int:
         return value
-    hint = int_hint(node) if isinstance(value, float) else None
+    hint = int_hint(node, value) if isinstance(value, float) else None
     raise wrong_type(node.span, value, "an int", hint=hint)
 
 
-def int_hint(node: Expression) -> str:
+def is_whole(value: object) -> TypeGuard[float]:
+    """Whether a value is a float that an int is equal to."""
+    return type(value) is float and value.is_integer()
+
+
+def int_hint(node: Expression, value: Value) -> str:
     """What to type where an expression gave a float and an int belongs."""
     if any(isinstance(each, Binary) and each.operator == "/" for each in walk(node)):
         return "`//` divides integers, rounding down"
-    return "write an int"
+    return f"write `{int(value)}`" if is_whole(value) else "write an int"
 
 
 def _integer_power(node: Binary, left: int, right: int) -> Value:

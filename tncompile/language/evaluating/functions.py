@@ -1,4 +1,4 @@
-"""The functions of expressions: `len sum prod min max log2 gcd ceil_div factor`."""
+"""The functions of expressions: `len sum prod cumprod min max log2 gcd ceil_div factor`."""
 
 from __future__ import annotations
 
@@ -95,6 +95,15 @@ def _prod(call: Call, arguments: Arguments) -> Value:
     for item in items:
         product = _bounded(call, product * item, "product")
     return product
+
+
+def _cumprod(call: Call, arguments: Arguments) -> Value:
+    product = 1
+    running: list[int] = []
+    for item in _list(*arguments[0]):
+        product = _bounded(call, product * item, "product")
+        running.append(product)
+    return tuple(running)
 
 
 def _numbers(call: Call, arguments: Arguments) -> tuple[int | float, ...]:
@@ -202,6 +211,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "len": Function("len(list)", 1, 1, _len),
     "sum": Function("sum(list)", 1, 1, _sum),
     "prod": Function("prod(list)", 1, 1, _prod),
+    "cumprod": Function("cumprod(list)", 1, 1, _cumprod),
     "min": Function("min(list) or min(a, b, …)", 1, None, _min),
     "max": Function("max(list) or max(a, b, …)", 1, None, _max),
     "log2": Function("log2(x)", 1, 1, _log2),

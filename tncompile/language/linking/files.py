@@ -12,11 +12,13 @@ from tncompile.language.source import Span
 class File:
     """The blocks so far, in order, with the place in this file that brings each in.
 
-    Names in `lost` were to come from an import that failed; with `open`, any unknown name may be.
+    `named` are all blocks that the file declares itself, those still to come, too. Names in `lost`
+    were to come from an import that failed; with `open`, any unknown name may be.
     """
 
     blocks: dict[str, LinkedBlock] = field(default_factory=dict)
     places: dict[str, Span] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
     lost: set[str] = field(default_factory=set)
     open: bool = False
 

@@ -157,7 +157,7 @@ def _span(source: SourceFile, start: int) -> Span:
 
 
 def _not_found(written: String) -> CompileError:
-    close = closest(written.value, library_files())
+    close = closest_file(written.value)
     return _failed(
         written,
         f'"{written.value}" is not found',
@@ -165,6 +165,13 @@ def _not_found(written: String) -> CompileError:
         "paths are relative to the file; `std/` is the library that ships with tncompile",
         f'did you mean `"{close}"`?' if close else "correct the path",
     )
+
+
+def closest_file(written: str) -> str | None:
+    """The file of the library that was probably meant, as it is named in an import."""
+    files = library_files()
+    same = [file for file in files if file.endswith(f"/{posixpath.basename(written)}")]
+    return closest(written, files) or (same[0] if same else None)
 
 
 def _failed(written: String, message: str, label: str, note: str, hint: str) -> CompileError:

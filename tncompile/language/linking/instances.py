@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.linked import LinkedBlock, called_from
+from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
 from tncompile.language.linking.files import File
 from tncompile.language.problems import Problems, Suggestions, listed, problem, with_article
 from tncompile.language.resolved import ResolvedNetwork
@@ -14,7 +14,7 @@ from tncompile.language.resolving.arguments import Matched, called_name, match_c
 from tncompile.language.resolving.binding import bind
 from tncompile.language.resolving.networks import resolve_network
 from tncompile.language.source import Span
-from tncompile.language.syntax import Block, Instance, WindowStatement
+from tncompile.language.syntax import Block, Instance
 
 
 def link_instance(
@@ -66,8 +66,7 @@ def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNe
         definition = block.definition
         if block.imported or block.given is None or not isinstance(definition, Block):
             continue
-        windows = any(isinstance(s, WindowStatement) for s in definition.statements)
-        if block.kind != "network" or windows:
+        if not can_be_compiled(block):
             continue
         try:
             resolved[name] = resolve_network(
@@ -101,6 +100,25 @@ def _no_target(
             else f"name {with_article(kind)}",
         )
     offered = [block.name for block in file.blocks.values() if block.kind == kind]
+    written = f"`{kind} {instance.name.text} = OTHER(…)`"
+    if name == instance.name.text:
+        return problem(
+            Code.UNKNOWN_NAME,
+            f"`{name}` cannot be an instance of itself",
+            span,
+            "this is the instance itself",
+            notes=("a named instance is another block, declared before it, with its arguments",),
+            hint=f"name another block, {written}, or write it out: `{kind} {name}(…) {{ … }}`",
+        )
+    if name in file.named and name not in file.blocks:
+        return problem(
+            Code.UNKNOWN_NAME,
+            f"`{name}` is used before it is declared",
+            span,
+            "not declared yet",
+            notes=("every block is declared, or imported, before it is used",),
+            hint=f"move the declaration of `{name}` up",
+        )
     close = suggestions.closest(name, offered)
     return problem(
         Code.UNKNOWN_NAME,

@@ -61,7 +61,8 @@ class Linker:
 
     def file(self, program: Program, location: Location, stack: tuple[Path, ...]) -> File:
         """Everything that the file declares; `stack` are the files whose imports led here."""
-        file = File()
+        declared = (d for d in program.declarations if not isinstance(d, Import))
+        file = File(named=frozenset(declaration.name.text for declaration in declared))
         for declaration in program.declarations:
             match declaration:
                 case Import():
@@ -121,6 +122,7 @@ class Linker:
             self._put(replace(block, imported=True), name.text, name.span, file)
             return
         file.lost.add(name.text)
+        file.lost.update(imported.blocks)  # one of them was meant, and is used by its own name
         if not imported.may_be_lost(name.text):
             diagnostic = _not_in_file(name, declaration, imported, block, self.suggestions)
             self.problems.add(diagnostic)
@@ -158,7 +160,7 @@ def _declared_twice(name: str, later: Span, earlier: Span) -> Diagnostic:
         "again here",
         secondary=(Label(earlier, "first here"),),
         notes=("a file has one block of each name, imported ones included",),
-        hint="rename one of the two, or import only the names you need: `import … { A, B }`",
+        hint='rename one of the two, or import what you need alone: `import "file.tn" { A, B }`',
     )
 
 

@@ -119,6 +119,14 @@ def _loop(situation: Situation) -> Advice | None:
 def _colon(situation: Situation) -> Advice | None:
     if situation.terminal != "COLON":
         return None
+    after_legs = situation.at_statement or "FROZEN" in situation.expected
+    if after_legs and situation.block == "network" and situation.statement in slips.LEGS:
+        return Advice(
+            f"a `{situation.statement.lower()}` has no type of its own",
+            "its legs say its shape",
+            "delete it; a module is made in one type: `module(dtype=torch.complex64)`",
+            "numbers have the type that the module is made in, or moved to",
+        )
     if "LBRACE" in situation.expected or "LET" in situation.expected:
         return Advice(
             "`:` opens no block", "blocks stand in braces", "write `{` here and `}` at the end"
@@ -343,6 +351,8 @@ _HABITS: tuple[Callable[[Situation], Advice | None], ...] = (
     slips.import_habits,
     _foreign_word,
     _unknown_type,
+    slips.condition_on_a_leg,
+    slips.member_of_a_declaration,
     slips.square_brackets,
     slips.no_legs,
     slips.not_a_leg,
@@ -355,6 +365,7 @@ _HABITS: tuple[Callable[[Situation], Advice | None], ...] = (
     _arrow,
     slips.late_dots,
     slips.early_star,
+    slips.parameters_of_an_instance,
     slips.no_parameters,
     slips.no_brace,
     slips.stray_doc,

@@ -12,7 +12,8 @@ from tncompile.language.parsing.situation import Situation
 from tncompile.language.parsing.tables import END
 from tncompile.language.source import Span
 
-_LEGS = ("TENSOR", "INPUT", "BIAS", "OUTPUT")
+_MOST_DIGITS = 6
+LEGS = ("TENSOR", "INPUT", "BIAS", "OUTPUT")
 
 # ── legs and lists ───────────────────────────────────────────────────────────────────────────────
 
@@ -81,7 +82,7 @@ def no_legs(situation: Situation) -> Advice | None:
     if situation.symbols[-1:] != ("NAME",) or "LPAR" not in situation.expected:
         return None
     kind = situation.symbols[-2] if len(situation.symbols) > 1 else ""
-    if kind not in _LEGS or "PLUS" in situation.expected:
+    if kind not in LEGS or "PLUS" in situation.expected:
         return None
     name = situation.source.text[situation.starts[-1] :].split(maxsplit=1)[0]
     word = re.match(r"\w+", name)
@@ -95,7 +96,7 @@ def no_legs(situation: Situation) -> Advice | None:
 
 def not_a_leg(situation: Situation) -> Advice | None:
     """A string, a number or arithmetic where a leg stands: `A("io")`, `A(i, 3)`, `A(i + 1)`."""
-    if situation.statement not in _LEGS or situation.block != "network":
+    if situation.statement not in LEGS or situation.block != "network":
         return None
     if situation.symbols[-1:] == ("INIT",) or "FROZEN" in situation.expected:
         return None
@@ -111,13 +112,13 @@ def not_a_leg(situation: Situation) -> Advice | None:
         return Advice(
             "a leg is the name of an index, not a number",
             "a size stands where the index is declared",
-            f"declare `index i = {found}` before, and write `i` here",
+            f"declare `index {_free(situation)} = {found}` before, and write the name here",
         )
     if situation.terminal == "COLON" and "COMMA" in situation.expected:
         return Advice(
             "a leg has no size of its own",
             "a size stands where the index is declared",
-            "declare `index i = 4` before, and write `i` alone",
+            "declare its size before, as in `index i = 4`, and write the name alone",
         )
     if situation.terminal in ("PLUS", "MINUS") and {"OPTIONAL", "DOTS"} & set(situation.expected):
         return Advice(
@@ -128,13 +129,57 @@ def not_a_leg(situation: Situation) -> Advice | None:
     return None
 
 
+def _free(situation: Situation) -> str:
+    """A short name that the text does not have yet."""
+    text = situation.source.text
+    names = (name for name in "ijklmpqrs" if not re.search(rf"\b{name}\b", text))
+    return next(names, "new")
+
+
+def condition_on_a_leg(situation: Situation) -> Advice | None:
+    """`A[k in 0..n](b[k], o if k == 2)`."""
+    if situation.terminal != "IF" or situation.statement not in LEGS:
+        return None
+    if not {"OPTIONAL", "COMMA"} <= set(situation.expected) or situation.at_statement:
+        return None
+    return Advice(
+        "a leg takes no condition",
+        "expected `?`, or the next leg",
+        "what one member alone has is a family of one: `index o[k in 2..3] = …`, and `o[k]?` here",
+        "`?` leaves out the members that there are not",
+    )
+
+
+def member_of_a_declaration(situation: Situation) -> Advice | None:
+    """`index o[2] = 3` and `index o[k in 2] = 3`."""
+    if situation.statement not in ("INDEX", "BOND", "HYPER", "TENSOR", "INPUT"):
+        return None
+    symbols = situation.symbols
+    if situation.terminal == "NUMBER" and symbols[-2:] == ("NAME", "LSQB"):
+        only, letter = situation.text, "k"
+    elif situation.terminal == "RSQB" and "RANGE" in situation.expected:
+        before = situation.around(-1)
+        only = situation.text_of(before) if before is not None else ""
+        letter = situation.word_at(-3)
+    else:
+        return None
+    if not only.isdigit() or len(only) > _MOST_DIGITS or not letter.isidentifier():
+        return None
+    return Advice(
+        f"unexpected {shown(situation.text)}",
+        "expected a range",
+        f"write the range that holds it alone: `[{letter} in {only}..{int(only) + 1}]`",
+        "a range is half open: its end is left out",
+    )
+
+
 def _legs_expected(situation: Situation) -> bool:
     return {"ONEHOT", "LPAR"} <= set(situation.expected) and "NUMBER" not in situation.expected
 
 
 def optional_twice(situation: Situation) -> Advice | None:
     """`b[k]??` and `?b[k]`."""
-    if situation.terminal != "OPTIONAL" or situation.statement not in _LEGS:
+    if situation.terminal != "OPTIONAL" or situation.statement not in LEGS:
         return None
     if situation.symbols[-1:] == ("OPTIONAL",):
         message, label, hint = "one `?` is enough", "a second one", "delete it"
@@ -192,15 +237,19 @@ def missing_comma(situation: Situation) -> Advice | None:
     if situation.symbols[-1] == "NAME" and "ASSIGN" in situation.expected:
         hint = f"write `{situation.word_at(-1)} = …`, or a `,` between two arguments"
         return Advice(f"unexpected {shown(situation.text)}", "", hint)
-    legs = situation.statement in _LEGS
+    legs = situation.statement in LEGS
     note = "only the legs of one flattened axis, `(a b)`, do without commas" if legs else None
-    return Advice(f"unexpected {shown(situation.text)}", "", "put a `,` before it", note)
+    before = situation.around(-1)
+    if before is not None and situation.text_of(before) == situation.text:
+        return Advice(f"unexpected {shown(situation.text)}", "the same again", "delete it", note)
+    between = "`,`" if legs or "PLUS" not in situation.expected else "`,` or an operator"
+    return Advice(f"unexpected {shown(situation.text)}", "", f"put a {between} before it", note)
 
 
 def late_dots(situation: Situation) -> Advice | None:
     if situation.terminal != "DOTS":
         return None
-    if situation.statement not in _LEGS:
+    if situation.statement not in LEGS:
         return None
     return Advice(
         "unexpected `...`",
@@ -263,6 +312,21 @@ def no_brace(situation: Situation) -> Advice | None:
         "expected `{`",
         "open the block with a `{` before it",
         "what belongs to a block stands in braces",
+    )
+
+
+def parameters_of_an_instance(situation: Situation) -> Advice | None:
+    """`network A() = B(…)`."""
+    if situation.terminal != "ASSIGN" or "LBRACE" not in situation.expected:
+        return None
+    if situation.statement not in ("NETWORK", "MODEL"):
+        return None
+    kind = situation.statement.lower()
+    return Advice(
+        "a named instance has no parameters",
+        "expected `{`",
+        f"delete the parentheses: `{kind} NAME = OTHER(…)`",
+        "a named instance is another block with all its arguments",
     )
 
 

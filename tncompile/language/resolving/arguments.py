@@ -11,16 +11,25 @@ from dataclasses import dataclass, field, replace
 from tncompile.language.checking.naming import foreign_constant
 from tncompile.language.checking.usage import foreign_problems, function_problems
 from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.evaluating.arithmetic import LARGEST_LIST
+from tncompile.language.evaluating.arithmetic import LARGEST_LIST, is_whole
 from tncompile.language.evaluating.formulas import evaluate
 from tncompile.language.evaluating.functions import readable
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.expressions import values_used, walk
 from tncompile.language.linked import Given
 from tncompile.language.parsing.lexing import one_line
-from tncompile.language.problems import Failed, Problems, Suggestions, counted, listed, problem
+from tncompile.language.problems import (
+    Failed,
+    Problems,
+    Suggestions,
+    counted,
+    listed,
+    problem,
+    with_article,
+)
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.source import Span
+from tncompile.language.spelling import longer_name
 from tncompile.language.syntax import (
     Argument,
     Binary,
@@ -33,6 +42,8 @@ from tncompile.language.syntax import (
 )
 
 _LONGEST_QUOTE = 60
+_MOST_QUOTED = 16
+_PLAIN = (int, float, bool, str)
 
 
 @dataclass(slots=True)
@@ -40,7 +51,8 @@ class Matched:
     """The arguments by parameter so far, and what is wrong with them.
 
     `called` is the name in the file that calls the block; None for a call from outside, whose
-    problems are reported at the declarations of the parameters. `failed` arguments have no value;
+    problems are reported at the declarations of the parameters. `named` are the parameters that the
+    call gives by name, which no other argument can be meant for. `failed` arguments have no value;
     where one is `misnamed`, the parameter it was meant for is not missing.
     """
 
@@ -50,6 +62,7 @@ class Matched:
     suggestions: Suggestions
     given: dict[str, Given] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    named: frozenset[str] = frozenset()
     lost: bool = False
     misnamed: bool = False
 
@@ -85,8 +98,9 @@ class Matched:
 
     def unknown(self, name: str, span: Span | None) -> None:
         """TN208 for an argument that there is no parameter for."""
-        names = [p.name.text for p in self.block.parameters]
-        close = self.suggestions.closest(name, names)
+        taken = {*self.given, *self.failed, *self.named}
+        names = [p.name.text for p in self.block.parameters if p.name.text not in taken]
+        close = self.suggestions.closest(name, names) or longer_name(name, names)
         hint = f"did you mean `{close}`?" if close else "remove it"
         message = f"`{self.block.name.text}` has no parameter `{name}`"
         at = self.parameter(close) if close and span is not None else None
@@ -125,6 +139,7 @@ class Matched:
 def match_call(matched: Matched, arguments: Sequence[Argument]) -> None:
     """Match the arguments of a call as written: by position first, then by name."""
     outside = matched.called is None
+    matched.named |= {each.name.text for each in arguments if each.name is not None}
     named = False
     for k, argument in enumerate(arguments):
         span = None if outside else argument.span
@@ -218,6 +233,7 @@ def _repointed(diagnostic: Diagnostic, span: Span, quoted: str) -> Diagnostic:
 
 def match_values(matched: Matched, arguments: Mapping[str, object]) -> None:
     """Match Python values, by name."""
+    matched.named |= arguments.keys()
     for name, held in arguments.items():
         parameter = matched.parameter(name)
         if parameter is None:
@@ -225,12 +241,13 @@ def match_values(matched: Matched, arguments: Mapping[str, object]) -> None:
             continue
         value = python_value(held)
         quoted = f"{name} = {_python_text(held, value)}"
+        advice = _python_advice(held, value)
         if name in matched.given:
             message = f"`{name}` is given twice"
             hint = "give it in the target or in Python, not in both"
             matched.wrong(message, None, "given twice", hint, parameter)
             continue
-        matched.given[name] = Given(value, parameter.name.span, quoted)
+        matched.given[name] = Given(value, parameter.name.span, quoted, advice)
 
 
 def python_value(held: object) -> Value | str:
@@ -247,12 +264,8 @@ def python_value(held: object) -> Value | str:
     number = _python_int(held)
     if number is not None:
         return number
-    if isinstance(held, numbers.Real):
-        try:
-            return float(held)
-        except OverflowError:  # a fraction; it is refused like infinity
-            return math.inf
-    return type(held).__name__
+    real = _python_float(held)
+    return type(held).__name__ if real is None else real
 
 
 def _is_bool(held: object) -> bool:
@@ -293,16 +306,49 @@ def _python_list(items: Sequence[object]) -> Value | str:
     for item in items:
         number = None if _is_bool(item) else _python_int(item)
         if number is None:
-            return "list with other items than int"
+            return f"list whose item {len(found)} is {_item_text(item)}"
         found.append(number)
     return tuple(found)
+
+
+def _item_text(item: object) -> str:
+    """What an item of a list is that is no int."""
+    if _is_bool(item):
+        return f"`{value_text(bool(item))}`"
+    number = _python_float(item)
+    return with_article(type(item).__name__) if number is None else f"`{value_text(number)}`"
+
+
+def _python_float(held: object) -> float | None:
+    """The float that a real number stands for; a fraction too large for one is infinite."""
+    if not isinstance(held, numbers.Real):
+        return None
+    try:
+        return float(held)
+    except OverflowError:
+        return math.inf
+
+
+def _python_advice(held: object, value: Value | str) -> str | None:
+    """What to write for the first item of a list that is a whole number, yet no int."""
+    items = _python_items(held) if isinstance(value, str) else None
+    if items is None or len(items) > LARGEST_LIST:
+        return None
+    for k, item in enumerate(items):
+        if not _is_bool(item) and _python_int(item) is None:
+            number = _python_float(item)
+            return f"write `{int(number)}` for item {k}" if is_whole(number) else None
+    return None
 
 
 def _python_text(held: object, value: Value | str) -> str:
     """How a Python value is quoted: as in the language where it can be written there."""
     if not isinstance(value, str):
         return _shortened(value_text(value, most=16))
-    return _shortened(repr(held)) if isinstance(held, str) else f"<{type(held).__name__}>"
+    items = held if isinstance(held, list | tuple) and len(held) <= _MOST_QUOTED else (None,)
+    if isinstance(held, str) or all(type(item) in _PLAIN for item in items):
+        return _shortened(repr(held))
+    return f"<{type(held).__name__}>"
 
 
 def _shortened(text: str) -> str:

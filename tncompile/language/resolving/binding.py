@@ -10,10 +10,12 @@ from tncompile.language.evaluating.arithmetic import (
     LARGEST_LIST,
     LARGEST_VALUE,
     integer,
+    is_whole,
     kind_of,
     too_large,
     too_long,
 )
+from tncompile.language.evaluating.factoring import factorize
 from tncompile.language.evaluating.formulas import evaluate
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.expressions import values_used
@@ -22,6 +24,8 @@ from tncompile.language.parsing.lexing import one_line
 from tncompile.language.problems import Failed, Problems, counted, problem, with_article
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax import Block, Expression, Parameter, Reference
+
+_LARGEST_FACTORED = 2**24
 
 
 def bind(block: Block, given: Mapping[str, Given], scope: Scope, problems: Problems) -> None:
@@ -115,9 +119,14 @@ def _wrong(parameter: Parameter, argument: Given, wanted: str, *, found: str = "
             argument.span,
             f"this is {found}" if argument.quoted is None else f"`{name}` takes {wanted}",
             notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-            hint=f"give `{name}` {wanted}",
+            hint=argument.advice or _whole(argument.value, wanted) or f"give `{name}` {wanted}",
         )
     )
+
+
+def _whole(value: Value | str, wanted: str) -> str | None:
+    """What to write for `8.0` where an int belongs."""
+    return f"write `{int(value)}`" if wanted == "an int" and is_whole(value) else None
 
 
 def _type_text(parameter: Parameter) -> str:
@@ -161,7 +170,12 @@ def _no_length(parameter: Parameter, argument: Given, length: Reference) -> Fail
     name, n = parameter.name.text, length.name.text
     if kind_of(argument.value) != "int":
         return _wrong(parameter, argument, "a list of int")
-    shown = value_text(argument.value) if not isinstance(argument.value, str) else argument.value
+    given = argument.value if isinstance(argument.value, int) else 1
+    factors = factorize(given, 2) if 4 <= given <= _LARGEST_FACTORED else None
+    hint = f"write a list: `{name} = [{given}]`"
+    if factors is not None and 1 not in factors:
+        first, second = factors
+        hint = f"write a list: `{name} = [{first}, {second}]`, which is `factor({given}, 2)`"
     return Failed(
         problem(
             Code.WRONG_TYPE,
@@ -169,7 +183,7 @@ def _no_length(parameter: Parameter, argument: Given, length: Reference) -> Fail
             argument.span,
             "this is one int",
             notes=(f"one int stands for a whole list only once a list before it has bound `{n}`",),
-            hint=f"write the list: `{name} = [{shown}, {shown}]`",
+            hint=hint,
         )
     )
 

@@ -191,7 +191,7 @@ class _Size:
                 f"this is {value_text(value)}" + (f" for {at}" if at else ""),
                 secondary=scope.origin(node),
                 notes=("every index needs at least one entry", *scope.known(node)),
-                hint=int_hint(node)
+                hint=int_hint(node, value)
                 if isinstance(value, float)
                 else "give it a size of at least 1, or leave it out with `if`",
             )

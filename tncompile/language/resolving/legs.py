@@ -98,16 +98,22 @@ class _Indices:
         else:
             message = f"`{wanted}` is no member of `{family.name.text}`"
             note = f"`{family.name.text}` has {_extent(family)}"
-        text = one_line(self.leg.span)
         return no_such_member(
             family.name,
             Label(self.leg.span, "there is no such member"),
             message,
             note,
-            f"write `{text}?` if the leg is to be left out where the member is missing"
-            if family.absent or not self.star
-            else "use a subscript that the family has",
+            _repaired(one_line(self.leg.span), family, star=self.star),
         )
+
+
+def _repaired(text: str, family: IndexFamily, *, star: bool) -> str:
+    """What to write for a leg of a member that there is not."""
+    if not family.members and not family.absent:
+        return "make its range longer: `2..3` holds 2 alone, for the end is left out"
+    if star and not family.absent:
+        return "use a subscript that the family has"
+    return f"write `{text}?` if the leg is to be left out where the member is missing"
 
 
 def _extent(family: IndexFamily) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
+from tncompile.language.checking.capacity import oversized_bonds
 from tncompile.language.checking.ends import Structure
 from tncompile.language.checking.structure import check_structure
-from tncompile.language.diagnostics import Code, InternalError
+from tncompile.language.diagnostics import Code, InternalError, Label
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import Given
 from tncompile.language.problems import Problems, problem
@@ -76,6 +78,7 @@ def resolve_network(
     )
     problems.extend(check_structure(structure))
     problems.raise_errors()
+    problems.extend(oversized_bonds(structure, partial(_origin, state)))
     if any(axis.kind == "dots" for axis in output.axes):
         indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)
     return ResolvedNetwork(
@@ -121,10 +124,16 @@ def _refuse_windows(block: Block) -> None:
                         statement.function.span,
                         "not supported yet",
                         notes=("this version parses and formats convolution windows, no more",),
-                        hint="use a network without `window`",
+                        hint="compile another network, one without `window`",
                     )
                 ]
             ).raise_errors()
+
+
+def _origin(state: Resolution, family: str) -> tuple[Label, ...]:
+    """Where the sizes of a declaration come from."""
+    declaration = state.families[family].declaration
+    return () if declaration is None else state.scope.origin(declaration.size)
 
 
 def _resolve_values(block: Block, state: Resolution) -> None:

@@ -11,7 +11,13 @@ from tncompile.language.diagnostics import (
     InternalError,
     Label,
 )
-from tncompile.language.linked import Given, LinkedBlock, LinkedProgram, called_from
+from tncompile.language.linked import (
+    Given,
+    LinkedBlock,
+    LinkedProgram,
+    called_from,
+    can_be_compiled,
+)
 from tncompile.language.parsing import parse_target
 from tncompile.language.problems import (
     Problems,
@@ -45,7 +51,7 @@ def resolve(
     """
     call = parse_target(target) if target.strip() else None
     block = _only_block(linked) if call is None else _named_block(linked, call)
-    _require_network(block)
+    _require_network(block, linked)
     written = call.arguments if call is not None else ()
     if block.name in linked.instances and not written and not arguments:
         return linked.instances[block.name]
@@ -105,10 +111,10 @@ def _only_block(linked: LinkedProgram) -> LinkedBlock:
         "several blocks: one of them has to be named" if own else "there is no block to compile"
     )
     hint = _DECLARE
-    if own:
-        hint = f"name it: `{_suggested(own)}`"
-    elif linked.blocks:
-        hint = f"name an imported block: `{_suggested(tuple(linked.blocks.values()))}`"
+    if ready := [block for block in own if can_be_compiled(block)]:
+        hint = f"name it: `{_suggested(ready)}`"
+    elif ready := [block for block in linked.blocks.values() if can_be_compiled(block)]:
+        hint = f"name an imported block: `{_suggested(ready)}`"
     raise_one(
         problem(
             Code.UNKNOWN_NAME,
@@ -125,10 +131,10 @@ def _only_block(linked: LinkedProgram) -> LinkedBlock:
 
 
 def _suggested(blocks: Sequence[LinkedBlock]) -> str:
-    """A target to begin with: what needs no arguments before what does, networks before others."""
+    """A target to begin with: what needs no arguments before what does."""
 
-    def order(block: LinkedBlock) -> tuple[bool, bool, bool]:
-        return block.kind != "network", bool(_needed(block)), block.given is None
+    def order(block: LinkedBlock) -> tuple[bool, bool]:
+        return bool(_needed(block)), block.given is None
 
     first = min(blocks, key=order)
     needed = ", ".join(f"{name} = …" for name in _needed(first))
@@ -150,10 +156,11 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
     text = name.name.text if name is not None else call.function.span.text
     if text in linked.blocks:
         return linked.blocks[text]
-    close = Suggestions().closest(text, tuple(linked.blocks))
-    known, hint = "the file has no blocks", _DECLARE
-    if linked.blocks:
-        known = f"known here: {listed(linked.blocks)}"
+    ready = [name for name, block in linked.blocks.items() if can_be_compiled(block)]
+    close = Suggestions().closest(text, ready)
+    known, hint = "the file has no networks", _DECLARE
+    if ready:
+        known = f"known here: {listed(ready)}"
         hint = f"did you mean `{close}`?" if close else "name one of these"
     raise_one(
         problem(
@@ -168,9 +175,10 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
     raise InternalError("an unknown target passed")
 
 
-def _require_network(block: LinkedBlock) -> None:
+def _require_network(block: LinkedBlock, linked: LinkedProgram) -> None:
     if block.kind == "network":
         return
+    ready = [name for name, each in linked.blocks.items() if can_be_compiled(each)]
     raise_one(
         Diagnostic(
             Code.UNKNOWN_NAME,
@@ -178,6 +186,6 @@ def _require_network(block: LinkedBlock) -> None:
             Label(block.declared, f"this is {with_article(block.kind)}"),
             (),
             (f"this version parses and formats {block.kind} blocks, and compiles networks",),
-            "compile the networks it is made of",
+            f"compile a network: {listed(ready)}" if ready else _DECLARE,
         )
     )

@@ -281,5 +281,7 @@ def _no_such_tensor(tie: Tie, wanted: Key, other: TensorFamily) -> Failed:
         Label(tie.name.span, "there is no such tensor"),
         f"`{name}` does not exist",
         f"`{tie.name.text}` has {counted(len(other.members), 'member')} here",
-        "tie to a member that exists: `tie G[0]`",
+        f"tie to a member that exists: `tie {member_name(tie.name.text, held)}`"
+        if (held := next(iter(other.members), None)) is not None
+        else "tie to a tensor that exists",
     )
