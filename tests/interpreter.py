@@ -44,6 +44,7 @@ from tncompile.lowering.operations import (
     Stack,
     StackWeights,
     Sum,
+    Times,
     Unbind,
     View,
     Weight,
@@ -237,6 +238,8 @@ def _apply(
             return names[left] + names[right]
         case Sum(_, source, axes):
             return names[source].sum(axes)
+        case Times(_, source, count):
+            return names[source] * count
         case Stack(_, given):
             return torch.stack([names[name] for name in given])
         case Concatenate(_, given):
@@ -275,6 +278,7 @@ def _create(
             Argument() | Weight() | StackWeights() | Unbind() | Rescale() | View() | Copy()
             | Contiguous() | Permute() | Expand() | Settle() | Slice() | Select() | MatMul()
             | Multiply() | Add() | Sum() | Stack() | Concatenate() | Gather() | Pad() | Part()
+            | Times()
             | Join()
         ):  # fmt: skip
             raise AssertionError(operation)
@@ -290,6 +294,6 @@ def _pad(source: Tensor, axis: int, length: int) -> Tensor:
 def _rescale(source: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         scale = source.abs().amax(axes, keepdim=True) if axes else source.abs()
-        scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+        scale = scale.clamp(min=torch.finfo(scale.dtype).tiny)
         log = scale.log()
     return source / scale, log.squeeze(axes) if axes else log

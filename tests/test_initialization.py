@@ -264,6 +264,73 @@ def test_orthogonal_in_every_dtype(dtype: torch.dtype) -> None:
     torch.testing.assert_close(a.mH @ a, torch.eye(6).to(a.dtype), atol=2e-2, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "scheme",
+    ["auto", "normal(0.3)", "normal(0)", "uniform(0.3)", "ones", "zeros", "orthogonal", "eye"],
+)
+def test_every_scheme_on_tensors_of_every_order(scheme: str) -> None:
+    for order in range(6):
+        log = " log" * (order % 2)
+        for sizes in {tuple([2, 3, 1, 2, 1][:order]), (1,) * order}:
+            listed = ", ".join(f"l[{k}]" for k in range(order))
+            text = f"""
+            network N() {{
+              index  i = 3, o = 2
+              index  l[k in 0..{max(order, 1)}] = [{", ".join(map(str, sizes)) or 1}][k]
+              input  x(..., i)
+              tensor A({listed}) init {scheme}
+              tensor W(i, o)
+              output y(..., {listed}{", " * bool(order)}o){log}
+            }}
+            """
+            if not order:
+                text = text.replace("index  l[k in 0..1] = [1][k]", "")
+            a = parameter(module(text), "A").detach()
+            assert a.shape == sizes
+            assert a.isfinite().all()
+            splits = [(math.prod(sizes[:k]), math.prod(sizes[k:])) for k in range(1, order)]
+            rows, columns = min(
+                reversed(splits or [(a.numel(), 1)]), key=lambda one: max(one) / min(one)
+            )
+            matrix = a.reshape(rows, columns)
+            if scheme == "eye":
+                assert torch.equal(matrix, torch.eye(rows, columns))
+            if scheme == "orthogonal":
+                gram = matrix.T @ matrix if rows >= columns else matrix @ matrix.T
+                torch.testing.assert_close(gram, torch.eye(min(rows, columns)))
+
+
+STAR = """
+network N(n: int, p: int, r: int) {
+  index  s[k in 0..n] = p, o = 5
+  hyper  h = r
+  input  x(..., k in 0..n, s[k])
+  tensor A[k in 0..n](s[k], h) SHARED
+  tensor W(h, o)
+  output y(..., o)
+}
+"""
+
+
+@pytest.mark.parametrize("shared", ["", "share k"])
+@pytest.mark.parametrize(("n", "p"), [(15, 1000), (65, 4), (128, 4)])
+def test_products_of_many_sites_start_exactly_too(n: int, p: int, shared: str) -> None:
+    """Whatever is shared, and where |W|² itself is beyond float32."""
+    text = STAR.replace("SHARED", shared)
+    arch = tncompile.loads(text).instantiate("N", n=n, p=p, r=3)
+    held = arch.module(seed=0, search="fast")
+    family = [parameter(held, f"A.{k}") for k in range(n)] if not shared else []
+    family = family or [parameter(held, "A")] * n
+    logs, signs = torch.zeros(3, 3, dtype=torch.float64), torch.ones(3, 3)
+    for one in family:
+        gram = one.detach().double().T @ one.detach().double() / p
+        logs, signs = logs + gram.abs().log(), signs * gram.sign()
+    w = parameter(held, "W").detach().double()
+    top = logs.max()
+    mean_square = (signs * (logs - top).exp() * (w @ w.T)).sum() / 5
+    assert (mean_square.log() + top).exp().item() == pytest.approx(1 / 3, rel=2e-3)
+
+
 # ── long chains ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -7,6 +7,7 @@ arguments give equal results, to the byte.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -47,7 +48,10 @@ MAXIMAL_NORM_BYTES = 2**30
 """… and this much memory."""
 
 NORM_OPERANDS = 32
-"""Networks of more operands are contracted with themselves in logarithms."""
+"""Networks of more operands are contracted with themselves in logarithms, …"""
+
+NORM_MAGNITUDE = 60.0
+"""… and those whose indices have so many values together (a logarithm): float32 ends at 88."""
 
 PLANS_KEPT = 32
 """A model of many equal layers is planned once; so many networks and requests are remembered."""
@@ -233,7 +237,9 @@ def norm_program(network: TensorNetwork) -> TensorProgram | None:
     main = planned.main
     if main.cost.flops > MAXIMAL_NORM_FLOPS or main.cost.peak_bytes > MAXIMAL_NORM_BYTES:
         return None
-    return lower(network, main.tree, logarithm=len(main.tree.operands) > NORM_OPERANDS)
+    magnitude = sum(math.log(index.size or 1) for index in network.indices)
+    large = len(main.tree.operands) > NORM_OPERANDS or magnitude > NORM_MAGNITUDE
+    return lower(network, main.tree, logarithm=large)
 
 
 @lru_cache(PLANS_KEPT)

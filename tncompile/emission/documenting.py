@@ -16,6 +16,7 @@ from tncompile.emission.writer import (
     filled,
     filled_docs,
 )
+from tncompile.lowering.batching import made_by, units
 from tncompile.lowering.program import TensorProgram
 from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
 from tncompile.network.model import DOTS, Parameter, TensorNetwork
@@ -49,7 +50,7 @@ def write_docstring(
         lines += ["", *filled(_choice(chosen), room), "", *filled(BATCH_INVARIANT, room)]
         lines += ["", *filled(_legend(network, programs, "in its docstring"), room)]
     elif plan.main.tree.steps:
-        lines += ["", *_contraction(network, plan, room)]
+        lines += ["", *_contraction(network, plan, chosen.methods[0].origin, room)]
         lines += ["", *filled(_legend(network, programs, "above"), room)]
     return docstring(lines)
 
@@ -193,13 +194,22 @@ def _parameters(network: TensorNetwork, members: Members, room: int) -> list[str
 # ── the contraction ────────────────────────────────────────────────────────────────────────────
 
 
-def _contraction(network: TensorNetwork, plan: ContractionPlan, room: int) -> list[str]:
-    """Every contraction with its multiply-adds, or the largest ones."""
+def _contraction(
+    network: TensorNetwork, plan: ContractionPlan, program: TensorProgram, room: int
+) -> list[str]:
+    """Every contraction with its multiply-adds, or the largest ones.
+
+    One whose value `program` has already takes none.
+    """
     tree = plan.main.tree
+    made = made_by(units(network, tree, grouped=plan.main.strategy.grouped), program)
     sizes = {index.name: index.size or plan.main.sizes[index.name] for index in network.indices}
     legs: list[tuple[str, ...]] = [operand.legs for operand in tree.operands]
     legs += [step.legs for step in tree.steps]
-    costs = [multiply_adds(sizes, legs[step.left], legs[step.right]) for step in tree.steps]
+    costs = [
+        multiply_adds(sizes, legs[step.left], legs[step.right]) if step.result in made else 0
+        for step in tree.steps
+    ]
     total = f"{sum(costs):,} multiply-adds"
     if len(costs) <= SHOWN:
         head = f"Contracted in {len(costs)} steps, {total} for {_planned_for(plan)}:"

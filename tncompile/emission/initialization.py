@@ -243,7 +243,12 @@ def _declared(parameter: Parameter, init: Init) -> Draw:
 
 
 def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns at the split where they are nearest in size, the later one in a tie."""
+    """Rows and columns at the split where they are nearest in size, the later one in a tie.
+
+    A number is a matrix of one row and one column.
+    """
+    if not shape:
+        return 1, 1
     splits = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(1, len(shape) + 1)]
     inner = splits[:-1] or splits
     return min(reversed(inner), key=lambda split: max(split) / min(split))

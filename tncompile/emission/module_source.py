@@ -52,9 +52,9 @@ def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """`t` divided by its largest magnitude over some axes, and the logarithm of that."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    size = size.to(torch.promote_types(size.dtype, torch.float32))
-    size = torch.where((size > 0) & size.isfinite(), size, 1)
-    return t / size.to(t.real.dtype), size.log().squeeze(axes) if axes else size.log()
+    size = size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
+    log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
+    return t / size, log.squeeze(axes) if axes else log
 '''
 
 
@@ -67,7 +67,9 @@ def _one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
 LOG = '''\
 def _log(t: Tensor) -> Tensor:
     """The logarithm of the magnitude; that of zero is minus infinity, and has no gradient."""
-    return torch.where(t == 0, -math.inf, torch.where(t == 0, 1, t).abs().log())
+    size = torch.where(t == 0, 1, t).abs()
+    log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
+    return torch.where(t == 0, -math.inf, log)
 '''
 
 TRAINING = '''\

@@ -40,6 +40,7 @@ from tncompile.lowering.operations import (
     Stack,
     StackWeights,
     Sum,
+    Times,
     Unbind,
     View,
     Weight,
@@ -143,6 +144,8 @@ def expression(
             return Text(f"{read(left)} + {read(right)}")
         case Sum(_, source, axes):
             return Text(f"{read(source)}.sum({_axes(axes)})")
+        case Times(_, source, count):
+            return Text(f"{read(source)} * {count}")
         case Pad(name, source, axis):
             return _pad(program.values[name], program.values[source], axis, read(source))
         case Split(_, source, axis, lengths):

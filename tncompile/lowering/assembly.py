@@ -33,6 +33,7 @@ from tncompile.lowering.operations import (
     Rescale,
     Settle,
     Sum,
+    Times,
     View,
     results,
 )
@@ -356,12 +357,22 @@ class Assembler:
         """The value divided by its largest magnitude over all but `kept`, and the log of that."""
         axes = tuple(k for k, axis in enumerate(source.axes) if not kept & set(axis))
         name, log = self.fresh("t"), self.fresh("log")
-        scaled = replace(self.value(name, source.axes, (source,)))
+        strides = elementwise_strides(source.shape, (source,), self.sizes)
+        scaled = replace(self.value(name, source.axes, (source,)), strides=strides)
         scale = self.value(
             log, tuple(axis for k, axis in enumerate(source.axes) if k not in axes), (source,)
         )
         self.add(Rescale(name, log, source.name, axes), scaled, scale)
         return scaled, scale
+
+    def times(self, source: Value, count: int) -> Value:
+        """The value times a whole number."""
+        if count == 1:
+            return source
+        name = self.fresh(source.name)
+        strides = elementwise_strides(source.shape, (source,), self.sizes)
+        made = replace(self.value(name, source.axes, (source,)), strides=strides)
+        return self.add(Times(name, source.name, count), made)
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────
 

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tncompile.lowering.operations import MatMul, Multiply
+from tncompile.lowering.program import TensorProgram
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
 from tncompile.network.model import TensorNetwork
 
@@ -44,6 +46,27 @@ def units(
         return tuple(Unit(((step.left, step.right, step),)) for step in tree.steps)
     fewest = 1 if grouped else LONG
     return _ordered(_Grouping(network, tree, fewest).units(), len(tree.operands))
+
+
+def made_by(units: Sequence[Unit], program: TensorProgram) -> dict[int, int]:
+    """Which contractions a program really does, by the number that its steps name them with.
+
+    Those that are missing have the value of an earlier one, which serves again. Of a unit whose
+    members are all equal one is done.
+    """
+    stacked: dict[int, bool] = {}
+    for step in program.steps:
+        if step.contraction is not None and isinstance(step.operation, MatMul | Multiply):
+            axes = program.values[step.operation.result].axes
+            batched = any(index.startswith("#") for axis in axes for index in axis)
+            stacked[step.contraction] = stacked.get(step.contraction, False) or batched
+    found: dict[int, int] = {}
+    for unit in units:
+        made = [step.result for _, _, step in unit.members]
+        number = min(made)
+        if number in stacked:
+            found |= dict.fromkeys(made if stacked[number] else [number], number)
+    return found
 
 
 class _Grouping:

@@ -17,6 +17,7 @@ from tncompile.lowering.operations import (
     Split,
     StackWeights,
     Sum,
+    Times,
     Unbind,
     Weight,
     results,
@@ -90,6 +91,8 @@ def _details(operation: Operation) -> tuple[str, ...]:
             return (f"axis {axis} as {lengths}",)
         case Sum(_, _, axes) | Rescale(_, _, _, axes):
             return (f"axes {axes}",)
+        case Times(_, _, count):
+            return (f"{count}",)
         case Digit(_, _, divisor, size, _):
             return (f"// {divisor} % {size}",)
         case OneHot(_, _, size):

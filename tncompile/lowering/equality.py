@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
 
@@ -38,11 +40,20 @@ class EqualValues:
             self._give((*origin, operand.indicator, looked_up, self._pattern(operand.legs)))
         for step in tree.steps:
             self._give(self._key(step))
+        self._counts = Counter(self._number)
 
     def before(self, step: Contraction) -> int | None:
         """An earlier result of the same value, if there is one."""
         first = self._first[self._number[step.result]]
         return None if first == step.result else first
+
+    def first(self, side: int) -> int:
+        """The first operand or result of the same value, maybe itself."""
+        return self._first[self._number[side]]
+
+    def count(self, side: int) -> int:
+        """How many operands or results of the tree have this value."""
+        return self._counts[self._number[side]]
 
     def _key(self, step: Contraction) -> Key:
         ours, theirs = self._legs[step.left], self._legs[step.right]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tncompile.lowering.assembly import Assembler, Axes
 from tncompile.lowering.layout import elementwise_strides
+from tncompile.lowering.logarithms import Logarithm
 from tncompile.lowering.operations import (
     Digit,
     Lookup,
@@ -30,12 +32,24 @@ from tncompile.network.model import Axis, Tensor
 class Leaves:
     """Loads operands of the tree into values of a program; arguments and digits are loaded once."""
 
-    def __init__(self, assembler: Assembler, alone: dict[str, int]) -> None:
-        """`alone` counts the slices of each input that are used one by one."""
+    def __init__(
+        self,
+        assembler: Assembler,
+        alone: Mapping[str, int],
+        log: Logarithm | None = None,
+        used: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        """`alone` counts the slices of each input that are used one by one.
+
+        With `log`, inputs are rescaled slice by slice as they are loaded; `used` are the slices of
+        each that are operands of the tree, every use by its number.
+        """
         self._assembler = assembler
+        self._log, self._used = log, used or {}
         self._network = assembler.network
         self._alone = alone
         self._arguments: dict[str, Value] = {}
+        self._rescaled: dict[str, Value] = {}
         self._slices: dict[str, tuple[Value, ...]] = {}
         self._digits: dict[tuple[str, int, int], Value] = {}
 
@@ -51,9 +65,17 @@ class Leaves:
             made = self._assembler.value(name, tensor.axes)
             return self._assembler.split(self._assembler.add(Mask(name, int(tensor.source)), made))
         if tensor.role == "input":
-            return self._picked(self._slice(tensor), operand)
+            if operand.lookups:
+                return self._picked(self._entry(tensor, self._argument(tensor.source)), operand)
+            return self._slice(tensor)
         value = self._weights((tensor,))
         return self.pick(value, (operand.lookups,))
+
+    def raw(self, operand: Operand) -> bool:
+        """Whether what is loaded may be of any magnitude: neither a constant nor rescaled."""
+        tensor = self._network.tensors[operand.tensor]
+        picked = tensor.role == "input" and operand.lookups and not operand.indicator
+        return tensor.role == "parameter" or bool(picked)
 
     def stack(self, operands: tuple[Operand, ...], index: str) -> Value:
         """Equal operands as one split value with the legs of the first, stacked along `index`.
@@ -119,6 +141,18 @@ class Leaves:
         self._arguments[name] = value
         return value
 
+    def _factor(self, name: str) -> Value:
+        """An input as operands of the tree have it: in logarithms rescaled slice by slice."""
+        value = self._argument(name)
+        if self._log is None or self._network.input[name].integer or name not in self._used:
+            return value
+        if name not in self._rescaled:
+            self._assembler.note, note = name, self._assembler.note
+            axis = self._slice_axis(value)
+            self._rescaled[name] = self._log.take_slices(value, axis, self._used[name])
+            self._assembler.note = note
+        return self._rescaled[name]
+
     def _padded(self, value: Value, position: int, axis: Axis) -> Value:
         if axis.kind != "legs" or axis.width is None or axis.width == axis.size:
             return value
@@ -146,23 +180,26 @@ class Leaves:
         return tuple(axis for axis, kind in zip(tensor.axes, kept, strict=True) if kind != "onehot")
 
     def _slice(self, tensor: Tensor) -> Value:
-        value = self._argument(tensor.source)
+        value = self._factor(tensor.source)
         axis = self._slice_axis(value)
-        if axis is None:
-            return self._assembler.split(replace(value, axes=self._own_axes(tensor)))
-        position = self._network.slice_number(tensor)
         alone = self._alone.get(tensor.source, 0)
-        if alone > 2 and 2 * alone >= value.shape[axis].factor:
+        if axis is not None and alone > 2 and 2 * alone >= value.shape[axis].factor:
             if tensor.source not in self._slices:
                 self._slices[tensor.source] = unbind(self._assembler, value, axis)
-            chosen = self._slices[tensor.source][position]
-        else:
-            chosen = select(self._assembler, value, axis, position)
-        return self._assembler.split(replace(chosen, axes=self._own_axes(tensor)))
+            chosen = self._slices[tensor.source][self._network.slice_number(tensor)]
+            return self._assembler.split(replace(chosen, axes=self._own_axes(tensor)))
+        return self._entry(tensor, value)
+
+    def _entry(self, tensor: Tensor, value: Value) -> Value:
+        """A slice of an input, or all of an input without slices."""
+        axis = self._slice_axis(value)
+        if axis is not None:
+            value = select(self._assembler, value, axis, self._network.slice_number(tensor))
+        return self._assembler.split(replace(value, axes=self._own_axes(tensor)))
 
     def _stacked_slices(self, tensors: tuple[Tensor, ...], index: str) -> Value:
         assembler, own = self._assembler, self._own_axes(tensors[0])
-        value = self._argument(tensors[0].source)
+        value = self._factor(tensors[0].source)
         axis = self._slice_axis(value)
         if axis is None or len({tensor.source for tensor in tensors}) > 1:
             parts = [self._slice(tensor) for tensor in tensors]

@@ -309,10 +309,20 @@ class Pad:
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """A value times a whole number: the logarithm of a scale that several factors have."""
+
+    result: str
+    source: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rescale:
     """Divide by the largest magnitude over `axes`; `log` is the logarithm of what was divided by.
 
-    `log` keeps the other axes. Zeros are divided by one. No gradient flows through the divisor.
+    `log` keeps the other axes. Zeros are divided by the smallest normal number, infinities by
+    infinity, which makes them nan. No gradient flows through the divisor.
     """
 
     result: str
@@ -353,6 +363,7 @@ Operation = (
     | Pick
     | OneHot
     | Pad
+    | Times
     | Rescale
 )
 

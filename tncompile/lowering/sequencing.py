@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.assembly import Assembler
@@ -89,10 +89,11 @@ class _Lowering:
         self._log = Logarithm(self._assembler) if logarithm else None
         self._settled = frozenset(strategy.settled)
         self._units = lined_up(network, tree, units(network, tree, grouped=strategy.grouped))
-        self._leaves = Leaves(self._assembler, self._slices_alone())
+        self._leaves = Leaves(self._assembler, self._slices_alone(), self._log, self._slices_used())
+        self._loaded: dict[int, _Place] = {}
         self._places: dict[int, _Place] = {}
         batched = any(unit.batched for unit in self._units)
-        self._same = None if batched or logarithm else EqualValues(network, tree)
+        self._same = None if batched else EqualValues(network, tree)
         self._readers: dict[int, Reader] = {
             side: (number, which)
             for number, unit in enumerate(self._units)
@@ -114,13 +115,11 @@ class _Lowering:
             ones = assembler.value(assembler.fresh("one"), ())
             result = assembler.add(Ones(ones.name), ones)
         elif not self._tree.steps:
-            loaded = self._leaves.load(self._tree.operands[0])
+            loaded = self._alone(0)
             carried = {index for axis in loaded.axes for index in axis}
             result = assembler.sum(loaded, carried - set(self._network.output.legs))
         else:
             result = self._alone(self._tree.steps[-1].result)
-        if self._log is not None and not self._tree.steps:
-            result = self._log.take(result)
         log = self._log.total(self._network.output) if self._log is not None else None
         return assembler.program(assembler.join(finish(assembler, result)), log)
 
@@ -149,9 +148,9 @@ class _Lowering:
         if first.lookups:
             given = tuple(step.lookups for _, _, step in unit.members)
             result = self._leaves.pick(result, given, stack)
-        if self._log is not None:
-            result = self._log.take(result)
         made = [step.result for _, _, step in unit.members]
+        if self._log is not None and made[0] != self._tree.steps[-1].result:
+            result = self._log.take(result, self._times(made, (stack,) in result.axes))
         if (stack,) in result.axes:
             self._take_apart(result, first.legs, stack, made)
         else:
@@ -160,6 +159,12 @@ class _Lowering:
             for left_side, right_side, _ in unit.members:
                 self._places.pop(left_side, None)
                 self._places.pop(right_side, None)
+
+    def _times(self, sides: Sequence[int], stacked: bool) -> int:
+        """How many operands or results of the tree the value of these is, or each of a stack."""
+        if stacked:
+            return 1
+        return len(sides) if self._same is None else self._same.count(sides[0])
 
     def _take_apart(
         self, result: Value, legs: tuple[str, ...], stack: str, made: list[int]
@@ -239,7 +244,7 @@ class _Lowering:
     def _alone(self, side: int) -> Value:
         """One operand as a split value with its own legs."""
         if side < len(self._tree.operands):
-            return self._leaves.load(self._tree.operands[side])
+            return self._loaded_alone(side)
         place = self._places[side]
         value = place.value
         if place.stack:
@@ -247,10 +252,25 @@ class _Lowering:
             value = select(self._assembler, value, axis, place.position)
         return _relabeled(value, place.legs, self._legs(side))
 
+    def _loaded_alone(self, side: int) -> Value:
+        """A leaf of the tree; in logarithms rescaled, once for all equal ones."""
+        operand = self._tree.operands[side]
+        first = side if self._same is None else self._same.first(side)
+        if self._log is None or not self._leaves.raw(operand):
+            return self._leaves.load(operand)
+        if first not in self._loaded:
+            value = self._log.take(self._leaves.load(operand), self._times((side,), stacked=False))
+            self._loaded[first] = _Place(value, operand.legs)
+        return _relabeled(self._loaded[first].value, self._loaded[first].legs, operand.legs)
+
     def _stacked(self, sides: tuple[int, ...], stack: str) -> Value:
         """Equal operands as one value: a slice of a stack, or a stack made for the purpose."""
         if sides[0] < len(self._tree.operands):
-            return self._leaves.stack(tuple(self._tree.operands[side] for side in sides), stack)
+            operands = tuple(self._tree.operands[side] for side in sides)
+            value = self._leaves.stack(operands, stack)
+            if self._log is None or not self._leaves.raw(operands[0]):
+                return value
+            return self._log.take(value, self._times(sides, (stack,) in value.axes))
         legs = self._legs(sides[0])
         places = [self._places[side] for side in sides]
         groups: list[list[_Place]] = []
@@ -299,6 +319,16 @@ class _Lowering:
                 if tensor.role == "input" and tensor.position:
                     used[tensor.source] += 1
         return dict(used)
+
+    def _slices_used(self) -> dict[str, list[int]]:
+        """The slices of each input that go into the result as they are, each use by its number."""
+        used: dict[str, list[int]] = {}
+        for operand in self._tree.operands:
+            tensor = self._network.tensors[operand.tensor]
+            if tensor.role == "input" and not operand.indicator and not operand.lookups:
+                number = self._network.slice_number(tensor) if tensor.position else 0
+                used.setdefault(tensor.source, []).append(number)
+        return used
 
     def _note(self, unit: Unit) -> str:
         left, right, step = unit.members[0]

@@ -68,10 +68,11 @@ class Figures:
 class CostStep:
     """One contraction of the plan, or `count` equal ones that run as one batched product.
 
-    `bytes` is the size of the result, all members together; `share` its part of the predicted time
-    of the mode that is counted, preparing its operands included. A step of the folded module that
-    was done once and for all has no share and no multiply-adds. Where the result is a table,
-    `looked_up`, ids have picked the rows that are left of it.
+    `bytes` is the size of the result, all members together. Of members that are equal in value one
+    is made and counted, and a contraction whose value is there already has no bytes. `share` is its
+    part of the predicted time of the mode that is counted, preparing its operands included. A step
+    of the folded module that was done once and for all has no share and no multiply-adds. Where the
+    result is a table, `looked_up`, ids have picked the rows that are left of it.
     """
 
     result: str
@@ -86,8 +87,9 @@ class CostStep:
 
     @property
     def contraction(self) -> str:
-        """`G[0] · t1`, with what is done with the result."""
-        return f"{self.left} · {self.right}{', looked up' if self.looked_up else ''}"
+        """`G[0] · t1`, with what is done with the result; or that an equal one is there."""
+        done = "" if self.bytes else ", made before"
+        return f"{self.left} · {self.right}{', looked up' if self.looked_up else ''}{done}"
 
     def to_dict(self) -> dict[str, object]:
         """The step as JSON holds it."""

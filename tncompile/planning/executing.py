@@ -47,6 +47,7 @@ from tncompile.lowering.operations import (
     Stack,
     StackWeights,
     Sum,
+    Times,
     Unbind,
     View,
     Weight,
@@ -253,7 +254,7 @@ def _made(state: _State, operation: Operation) -> dict[str, Tensor]:
         case Rescale(result, log, source, axes):
             scale = names[source].detach().abs()
             scale = scale.amax(axes, keepdim=True) if axes else scale
-            scale = torch.where(scale == 0, 1, scale)
+            scale = scale.clamp(min=torch.finfo(scale.dtype).tiny)
             return {result: names[source] / scale, log: scale.log().squeeze(axes)}
         case _:
             (result,) = results(operation)
@@ -290,6 +291,8 @@ def _value(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tenso
             return names[left] + names[right]
         case Sum(_, source, axes):
             return names[source].sum(axes)
+        case Times(_, source, count):
+            return names[source] * count
         case Stack(_, given):
             return torch.stack([names[name] for name in given])
         case Concatenate(_, given):

@@ -39,6 +39,7 @@ from tncompile.lowering.operations import (
     Stack,
     StackWeights,
     Sum,
+    Times,
     Unbind,
     View,
     Weight,
@@ -85,6 +86,8 @@ def apply(
             return _add(device, given[0], given[1], needs)
         case Sum(_, _, axes):
             return _sum(device, given[0], axes)
+        case Times():
+            return _times(device, given[0])
         case Stack():
             return stacked(device, given, needs)
         case Concatenate():
@@ -330,6 +333,21 @@ def _sum(device: Device, source: Ghost, axes: tuple[int, ...]) -> Made:
         return [device.view(gradient, before, strides)]
 
     return Made(device.sum(source, axes), (), back)
+
+
+def _times(device: Device, source: Ghost) -> Made:
+    def scaled(given: Ghost) -> Ghost:
+        made = device.new(given.shape, given.width)
+        device.stream(given, made, flops=given.count)
+        return made
+
+    device.call()
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call()
+        return [scaled(only(gradients))]
+
+    return Made(scaled(source), (), back)
 
 
 def rescaled(device: Device, source: Ghost, axes: tuple[int, ...]) -> tuple[Made, Ghost]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tncompile.lowering import TensorProgram
-from tncompile.lowering.batching import Unit, units
+from tncompile.lowering.batching import Unit, made_by, units
 from tncompile.lowering.strategy import Strategy
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
@@ -78,6 +78,7 @@ def cost_steps(
     for k, row in enumerate(rows):
         for _, _, step in row.members:
             labels[step.result] = f"t{k + 1}"
+    made = made_by(rows, program)
     length = {index.name: index.size or sizes[index.name] for index in network.indices}
     whole = sum(spent) or 1.0
     return tuple(
@@ -87,7 +88,9 @@ def cost_steps(
             right=_label(row, 1, labels),
             indices=row.members[0][2].legs,
             multiply_adds=works[k].multiply_adds,
-            bytes=4 * len(row.members) * math.prod(length[x] for x in row.members[0][2].legs),
+            bytes=4
+            * sum(step.result in made for _, _, step in row.members)
+            * math.prod(length[x] for x in row.members[0][2].legs),
             share=seconds[k] / whole,
             count=len(row.members),
             looked_up=bool(row.members[0][2].lookups),

@@ -6,6 +6,7 @@ and backward. Everything here is a measurement: two calls differ.
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import os
@@ -41,6 +42,8 @@ UNSTEADY = 0.25
 
 HELD_UP = 0.9
 """… nor do those in which a processor worked for us for less than this part."""
+TOLERANCE = 1e-6
+"""How far results of two programs may be apart in double precision, by their largest entry."""
 
 SQUARE = {CPU: 1024, CUDA: 4096}
 """Rows of the square product that others are held against, by device."""
@@ -232,47 +235,93 @@ def folded(module: nn.Module) -> nn.Module:
 
 
 def disagreeing(
-    modules: Sequence[nn.Module], inputs: Sequence[Tensor], steps: Sequence[Action] = ()
+    modules: Sequence[nn.Module], inputs: Sequence[Tensor], mode: Mode = "inference"
 ) -> int | None:
     """The first module that computes something else than the first of all; None where all agree.
 
-    After the training `steps` of all modules, their gradients are compared as well.
+    They are compared in double precision, where no order of contraction takes sound results far
+    apart, and after a small random change of every parameter, as a factor of zeros hides whatever
+    it is multiplied by. In training the gradients of a random sum of all outputs count as well;
+    for `folded` the twins of the modules are compared.
     """
-    due = _values(modules[0], inputs)
-    for number, module in enumerate(modules[1:], start=1):
-        if _differ(due, _values(module, inputs)):
-            return number
-    gradients = [_gradients(module, step) for module, step in zip(modules, steps, strict=False)]
-    for number, found in enumerate(gradients):
-        if _differ(gradients[0], found):
+    given = [x.detach().double() if x.is_floating_point() else x for x in inputs]
+    given = [x.requires_grad_(x.is_floating_point() and mode == "training") for x in given]
+    due: tuple[Tensor, ...] | None = None
+    scale: Tensor | None = None
+    for number, module in enumerate(modules):
+        twin = _shaken(module)
+        twin = folded(twin) if mode == "folded" else twin
+        with torch.set_grad_enabled(mode == "training"):
+            made = twin(*given)
+            scale = _log_scale(made) if scale is None else scale
+            value = _value(made, scale)
+        found = (value.detach(), *_gradients(value, [*twin.parameters(), *given]))
+        due = found if due is None else due
+        if _differ(due, found):
             return number
     return None
 
 
-def _values(module: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+def _shaken(module: nn.Module) -> nn.Module:
+    """A copy in double precision, every parameter changed by a tenth, the same way for all."""
+    twin = copy.deepcopy(module).double()
+    generator = torch.Generator(CPU).manual_seed(0)
     with torch.no_grad():
-        return _last(module(*inputs)).double()
+        for parameter in twin.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            size = parameter.square().mean().sqrt()
+            noise = noise.to(parameter.device)
+            parameter.add_(torch.where(size > 0, 0.1 * size, 0.1) * noise)
+    return twin
 
 
-def _gradients(module: nn.Module, step: Action) -> Tensor:
-    """The gradients of all parameters after a training step, one after the other."""
-    step()
-    found = [p.grad.flatten().double() for p in module.parameters() if p.grad is not None]
-    return torch.cat(found) if found else torch.zeros(0)
+def _log_scale(made: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """The largest logarithm that a module has returned beside its sign."""
+    held = made[1].detach() if isinstance(made, tuple) else torch.zeros(())
+    finite = held[held.isfinite()]
+    return finite.max() if finite.numel() else torch.zeros(())
 
 
-def _differ(one: Tensor, other: Tensor, tolerance: float = 2e-3) -> bool:
-    """Whether two results are further apart than rounding takes them.
+def _value(made: Tensor | tuple[Tensor, Tensor], log_scale: Tensor) -> Tensor:
+    """The result: instead of a logarithm, steep near zero, the value over exp(log_scale)."""
+    if not isinstance(made, tuple):
+        return made
+    sign, log = made
+    return sign.detach() * (log - log_scale.to(log.device)).exp()
 
-    Where both have no finite value they agree.
+
+def _gradients(value: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Those of a random sum of all entries, for the leaves that want one."""
+    wanted = [leaf for leaf in leaves if leaf.requires_grad]
+    if not value.requires_grad:
+        return ()
+    generator = torch.Generator(CPU).manual_seed(1)
+    weights = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)
+    return torch.autograd.grad(value, wanted, weights, allow_unused=True, materialize_grads=True)
+
+
+def _differ(due: Sequence[Tensor], found: Sequence[Tensor]) -> bool:
+    """Whether two results, or gradients of one tensor, are further apart than rounding takes them.
+
+    Of gradients, those far smaller than the largest of all are measured by that one. Where both
+    have no finite value they agree.
     """
-    finite = one.isfinite() & other.isfinite() if one.shape == other.shape else None
-    if finite is None or bool((one.isfinite() != other.isfinite()).any()):
+    if [one.shape for one in due] != [one.shape for one in found]:
         return True
-    if not bool(finite.any()):
-        return False
-    gap = (one - other)[finite].abs().max().item()
-    return bool(gap > tolerance * one[finite].abs().max().item())
+    largest = max((_largest(one) for one in due[1:]), default=0.0)
+    for number, (one, other) in enumerate(zip(due, found, strict=True)):
+        if not torch.equal(one.isfinite(), other.isfinite()):
+            return True
+        scale = max(_largest(one), 1e-4 * largest if number else 0.0)
+        if _largest(one - other) > TOLERANCE * scale:
+            return True
+    return False
+
+
+def _largest(given: Tensor) -> float:
+    """The largest magnitude of all finite entries."""
+    finite = given[given.isfinite()]
+    return float(finite.abs().max()) if finite.numel() else 0.0
 
 
 # ── the machine ─────────────────────────────────────────────────────────────────────────────────

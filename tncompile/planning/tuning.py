@@ -45,6 +45,9 @@ KIN = 3
 HOPELESS = 1.1
 """Whose every reading is so many times the median of the fastest is not run any further."""
 
+FEW = 8
+"""Rows that programs are compared on; where parts of a batch run in turn, two parts."""
+
 ALIKE = 1.02
 """Times this near each other count as equal, where only one of them was measured or none."""
 
@@ -218,13 +221,15 @@ def _try(
         if key not in modules:
             modules[key] = build(program)
         found.append(modules[key])
-    if mode == "folded":
-        found = [folded(module) for module in found]
-    actions = [running(module, inputs, mode) for module in found]
-    wrong = disagreeing(found, inputs, actions if mode == "training" else ())
+    rows = max(way.strategy.rows for way in contenders)
+    few = assessor.at(min(size, rows + 1 if rows else FEW))
+    wrong = disagreeing(found, random_inputs(assessor.network, few, assessor.profile.device), mode)
     if wrong is not None:
         one, other = (way_text(k.names, k.strategy) for k in (contenders[0], contenders[wrong]))
         raise InternalError(f"{other} computes something else than {one}")
+    if mode == "folded":
+        found = [folded(module) for module in found]
+    actions = [running(module, inputs, mode) for module in found]
 
     def measured() -> Trial:
         timings = time_in_turn(actions, budget, hopeless=HOPELESS)

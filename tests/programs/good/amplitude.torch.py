@@ -107,14 +107,16 @@ def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """`t` divided by its largest magnitude over some axes, and the logarithm of that."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    size = size.to(torch.promote_types(size.dtype, torch.float32))
-    size = torch.where((size > 0) & size.isfinite(), size, 1)
-    return t / size.to(t.real.dtype), size.log().squeeze(axes) if axes else size.log()
+    size = size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
+    log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
+    return t / size, log.squeeze(axes) if axes else log
 
 
 def _log(t: Tensor) -> Tensor:
     """The logarithm of the magnitude; that of zero is minus infinity, and has no gradient."""
-    return torch.where(t == 0, -math.inf, torch.where(t == 0, 1, t).abs().log())
+    size = torch.where(t == 0, 1, t).abs()
+    log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
+    return torch.where(t == 0, -math.inf, log)
 
 
 class Amplitude(nn.Module):
@@ -217,9 +219,9 @@ class Amplitude(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
         if torch.is_grad_enabled():
-            # materialize dense, inputs first: predicted 316 µs at 64
+            # materialize dense, inputs first: predicted 381 µs at 64
             return self._contract(x, lead, B)
-        return self._infer(x, lead, B)  # materialize dense: predicted 137 µs at 64
+        return self._infer(x, lead, B)  # materialize dense: predicted 192 µs at 64
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
         """Runs with gradients; under `torch.compile` and in exports.
@@ -233,34 +235,48 @@ class Amplitude(nn.Module):
             [6] x@2 · [5]     4 B  -> ..., s[3]
             [7] x@3 · [6]     2 B  -> ...
         """
-        x_slices = x.unbind(1)  # 4 × (B, s[0])
-        t = x_slices[0].reshape(B, 2, 1) * x_slices[1].reshape(B, 1, 2)  # [1] (B, s[0], s[1])
-        t, log = _rescaled(t, (1, 2))  # (B, s[0], s[1])
-        t1 = torch.mm(self.A[0], self.A[1].reshape(3, 6))  # [2] (s[0], s[1] b[1])
-        t1, log1 = _rescaled(t1.reshape(2, 2, 3), (0, 1, 2))  # (s[0], s[1], b[1])
-        log = log + log1.reshape(1)  # (B)
-        t2 = torch.mm(self.A[2].reshape(6, 3), self.A[3])  # [3] (b[1] s[2], s[3])
-        t2, log1 = _rescaled(t2.reshape(3, 2, 2), (0, 1, 2))  # (b[1], s[2], s[3])
-        log = log + log1.reshape(1)  # (B)
+        t, log = _rescaled(x, (2,))  # (B, 4, s[0])
+        log = log.sum(1)  # (B)
+        t_slices = t.unbind(1)  # 4 × (B, s[0])
+        del t
+        t = t_slices[0].reshape(B, 2, 1) * t_slices[1].reshape(B, 1, 2)  # [1] (B, s[0], s[1])
+        t, log1 = _rescaled(t, (1, 2))  # (B, s[0], s[1])
+        log = log + log1  # (B)
+        t1, log1 = _rescaled(self.A[0], (0, 1))  # (s[0], b[0])
+        t2, log2 = _rescaled(self.A[1], (0, 1, 2))  # (b[0], s[1], b[1])
+        log1 = log1.reshape(1) + log2.reshape(1)  # (1)
+        t1 = torch.mm(t1, t2.reshape(3, 6))  # [2] (s[0], s[1] b[1])
+        del t2
+        t1, log2 = _rescaled(t1.reshape(2, 2, 3), (0, 1, 2))  # (s[0], s[1], b[1])
+        log1 = log1 + log2.reshape(1)  # (1)
+        t2, log2 = _rescaled(self.A[2], (0, 1, 2))  # (b[1], s[2], b[2])
+        log1 = log1 + log2.reshape(1)  # (1)
+        t3, log2 = _rescaled(self.A[3], (0, 1))  # (b[2], s[3])
+        log1 = log1 + log2.reshape(1)  # (1)
+        t2 = torch.mm(t2.reshape(6, 3), t3)  # [3] (b[1] s[2], s[3])
+        del t3
+        t2, log2 = _rescaled(t2.reshape(3, 2, 2), (0, 1, 2))  # (b[1], s[2], s[3])
+        log1 = log1 + log2.reshape(1)  # (1)
         t1 = torch.mm(t1.reshape(4, 3), t2.reshape(3, 4))  # [4] (s[0] s[1], s[2] s[3])
         del t2
-        t1, log1 = _rescaled(t1.reshape(2, 2, 2, 2), (0, 1, 2, 3))  # (s[0], s[1], s[2], s[3])
-        log = log + log1.reshape(1)  # (B)
+        t1, log2 = _rescaled(t1.reshape(2, 2, 2, 2), (0, 1, 2, 3))  # (s[0], s[1], s[2], s[3])
+        log1 = log1 + log2.reshape(1)  # (1)
         t = torch.mm(t.reshape(B, 4), t1.reshape(4, 4))  # [5] (B, s[2] s[3])
         del t1
-        t, log1 = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
-        log = log + log1  # (B)
-        t = torch.bmm(x_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
-        t, log1 = _rescaled(t.reshape(B, 2), (1,))  # (B, s[3])
-        log = log + log1  # (B)
-        t = torch.bmm(x_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
-        t, log1 = _rescaled(t.reshape(B), ())  # (B)
-        log = log + log1  # (B)
-        sign = t.sgn() if t.is_complex() else t.sign()
-        log1 = _log(t) + log
+        t, log2 = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
+        log = log + log2  # (B)
+        t = torch.bmm(t_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
+        t, log2 = _rescaled(t.reshape(B, 2), (1,))  # (B, s[3])
+        log = log + log2  # (B)
+        t = torch.bmm(t_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
+        del t_slices
+        log1 = log1 + log  # (B)
+        t1 = t.reshape(B)
+        sign = t1.sgn() if t1.is_complex() else t1.sign()
+        log = _log(t1) + log1
         sign = sign.reshape(lead)
-        log1 = log1.reshape(lead)
-        return sign, log1
+        log = log.reshape(lead)
+        return sign, log
 
     def _infer(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
         """Runs without gradients.
@@ -274,30 +290,44 @@ class Amplitude(nn.Module):
             [6] x@2 · [5]     4 B  -> ..., s[3]
             [7] x@3 · [6]     2 B  -> ...
         """
-        t = torch.mm(self.A[0], self.A[1].reshape(3, 6))  # [1] (s[0], s[1] b[1])
-        t, log = _rescaled(t.reshape(2, 2, 3), (0, 1, 2))  # (s[0], s[1], b[1])
-        t1 = torch.mm(self.A[2].reshape(6, 3), self.A[3])  # [2] (b[1] s[2], s[3])
-        t1, log1 = _rescaled(t1.reshape(3, 2, 2), (0, 1, 2))  # (b[1], s[2], s[3])
+        t, log = _rescaled(self.A[0], (0, 1))  # (s[0], b[0])
+        t1, log1 = _rescaled(self.A[1], (0, 1, 2))  # (b[0], s[1], b[1])
         log = log.reshape(1) + log1.reshape(1)  # (1)
+        t = torch.mm(t, t1.reshape(3, 6))  # [1] (s[0], s[1] b[1])
+        del t1
+        t, log1 = _rescaled(t.reshape(2, 2, 3), (0, 1, 2))  # (s[0], s[1], b[1])
+        log = log + log1.reshape(1)  # (1)
+        t1, log1 = _rescaled(self.A[2], (0, 1, 2))  # (b[1], s[2], b[2])
+        log = log + log1.reshape(1)  # (1)
+        t2, log1 = _rescaled(self.A[3], (0, 1))  # (b[2], s[3])
+        log = log + log1.reshape(1)  # (1)
+        t1 = torch.mm(t1.reshape(6, 3), t2)  # [2] (b[1] s[2], s[3])
+        del t2
+        t1, log1 = _rescaled(t1.reshape(3, 2, 2), (0, 1, 2))  # (b[1], s[2], s[3])
+        log = log + log1.reshape(1)  # (1)
         t = torch.mm(t.reshape(4, 3), t1.reshape(3, 4))  # [3] (s[0] s[1], s[2] s[3])
         del t1
         t, log1 = _rescaled(t.reshape(2, 2, 2, 2), (0, 1, 2, 3))  # (s[0], s[1], s[2], s[3])
         log = log + log1.reshape(1)  # (1)
-        x_slices = x.unbind(1)  # 4 × (B, s[0])
-        t = torch.mm(x_slices[0], t.reshape(2, 8))  # [4] (B, s[1..4])
-        t, log1 = _rescaled(t.reshape(B, 2, 2, 2), (1, 2, 3))  # (B, s[1], s[2], s[3])
+        t1, log1 = _rescaled(x, (2,))  # (B, 4, s[0])
+        log1 = log1.sum(1)  # (B)
+        t_slices = t1.unbind(1)  # 4 × (B, s[0])
+        del t1
+        t = torch.mm(t_slices[0], t.reshape(2, 8))  # [4] (B, s[1..4])
+        t, log2 = _rescaled(t.reshape(B, 2, 2, 2), (1, 2, 3))  # (B, s[1], s[2], s[3])
+        log1 = log1 + log2  # (B)
+        t = torch.bmm(t_slices[1].reshape(B, 1, 2), t.reshape(B, 2, 4))  # [5] (B, 1, s[2] s[3])
+        t, log2 = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
+        log1 = log1 + log2  # (B)
+        t = torch.bmm(t_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
+        t, log2 = _rescaled(t.reshape(B, 2), (1,))  # (B, s[3])
+        log1 = log1 + log2  # (B)
+        t = torch.bmm(t_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
+        del t_slices
         log = log + log1  # (B)
-        t = torch.bmm(x_slices[1].reshape(B, 1, 2), t.reshape(B, 2, 4))  # [5] (B, 1, s[2] s[3])
-        t, log1 = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
-        log = log + log1  # (B)
-        t = torch.bmm(x_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
-        t, log1 = _rescaled(t.reshape(B, 2), (1,))  # (B, s[3])
-        log = log + log1  # (B)
-        t = torch.bmm(x_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
-        t, log1 = _rescaled(t.reshape(B), ())  # (B)
-        log = log + log1  # (B)
-        sign = t.sgn() if t.is_complex() else t.sign()
-        log1 = _log(t) + log
+        t1 = t.reshape(B)
+        sign = t1.sgn() if t1.is_complex() else t1.sign()
+        log1 = _log(t1) + log
         sign = sign.reshape(lead)
         log1 = log1.reshape(lead)
         return sign, log1
@@ -311,11 +341,21 @@ class Amplitude(nn.Module):
         """
         kind = "cpu" if self.A[0].is_meta else self.A[0].device.type
         with torch.autocast(kind, enabled=False):
-            t = torch.mm(self.A[0], self.A[1].reshape(3, 6))  # (s[0], s[1] b[1])
-            t, log = _rescaled(t.reshape(2, 2, 3), (0, 1, 2))  # (s[0], s[1], b[1])
-            t1 = torch.mm(self.A[2].reshape(6, 3), self.A[3])  # (b[1] s[2], s[3])
-            t1, log1 = _rescaled(t1.reshape(3, 2, 2), (0, 1, 2))  # (b[1], s[2], s[3])
+            t, log = _rescaled(self.A[0], (0, 1))  # (s[0], b[0])
+            t1, log1 = _rescaled(self.A[1], (0, 1, 2))  # (b[0], s[1], b[1])
             log = log.reshape(1) + log1.reshape(1)  # (1)
+            t = torch.mm(t, t1.reshape(3, 6))  # (s[0], s[1] b[1])
+            del t1
+            t, log1 = _rescaled(t.reshape(2, 2, 3), (0, 1, 2))  # (s[0], s[1], b[1])
+            log = log + log1.reshape(1)  # (1)
+            t1, log1 = _rescaled(self.A[2], (0, 1, 2))  # (b[1], s[2], b[2])
+            log = log + log1.reshape(1)  # (1)
+            t2, log1 = _rescaled(self.A[3], (0, 1))  # (b[2], s[3])
+            log = log + log1.reshape(1)  # (1)
+            t1 = torch.mm(t1.reshape(6, 3), t2)  # (b[1] s[2], s[3])
+            del t2
+            t1, log1 = _rescaled(t1.reshape(3, 2, 2), (0, 1, 2))  # (b[1], s[2], s[3])
+            log = log + log1.reshape(1)  # (1)
             t = torch.mm(t.reshape(4, 3), t1.reshape(3, 4))  # (s[0] s[1], s[2] s[3])
             del t1
             t, log1 = _rescaled(t.reshape(2, 2, 2, 2), (0, 1, 2, 3))  # (s[0], s[1], s[2], s[3])
@@ -366,21 +406,25 @@ class AmplitudeFolded(nn.Module):
         B = math.prod(lead)
         if x.dim() != 3:
             x = x.reshape(B, 4, 2)
-        x_slices = x.unbind(1)  # 4 × (B, s[0])
-        t = torch.mm(x_slices[0], self.A_0_to_3)  # [4] (B, s[1..4])
-        t, log = _rescaled(t.reshape(B, 2, 2, 2), (1, 2, 3))  # (B, s[1], s[2], s[3])
-        t1 = self.log_A_0_to_3 + log  # (B)
-        t = torch.bmm(x_slices[1].reshape(B, 1, 2), t.reshape(B, 2, 4))  # [5] (B, 1, s[2] s[3])
-        t, log = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
-        t1 = t1 + log  # (B)
-        t = torch.bmm(x_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
-        t, log = _rescaled(t.reshape(B, 2), (1,))  # (B, s[3])
-        t1 = t1 + log  # (B)
-        t = torch.bmm(x_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
-        t, log = _rescaled(t.reshape(B), ())  # (B)
-        t1 = t1 + log  # (B)
-        sign = t.sgn() if t.is_complex() else t.sign()
-        log = _log(t) + t1
+        t, log = _rescaled(x, (2,))  # (B, 4, s[0])
+        log = log.sum(1)  # (B)
+        t_slices = t.unbind(1)  # 4 × (B, s[0])
+        del t
+        t = torch.mm(t_slices[0], self.A_0_to_3)  # [4] (B, s[1..4])
+        t, log1 = _rescaled(t.reshape(B, 2, 2, 2), (1, 2, 3))  # (B, s[1], s[2], s[3])
+        log = log + log1  # (B)
+        t = torch.bmm(t_slices[1].reshape(B, 1, 2), t.reshape(B, 2, 4))  # [5] (B, 1, s[2] s[3])
+        t, log1 = _rescaled(t.reshape(B, 2, 2), (1, 2))  # (B, s[2], s[3])
+        log = log + log1  # (B)
+        t = torch.bmm(t_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
+        t, log1 = _rescaled(t.reshape(B, 2), (1,))  # (B, s[3])
+        log = log + log1  # (B)
+        t = torch.bmm(t_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
+        del t_slices
+        t1 = self.log_A_0_to_3.to(log.dtype) + log  # (B)
+        t2 = t.reshape(B)
+        sign = t2.sgn() if t2.is_complex() else t2.sign()
+        log = _log(t2) + t1
         sign = sign.reshape(lead)
         log = log.reshape(lead)
         return sign, log

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tncompile.language.checking.names import BlockNames, Declared, LegUse
+from tncompile.language.parsing.lexing import one_line
 from tncompile.language.syntax import (
     BiasStatement,
     GroupLeg,
