@@ -122,6 +122,7 @@ def test_ranks_that_cannot_be_are_told(block: str, arguments: dict[str, object],
         ("MPO", {"ins": [4, 8], "outs": [8, 4], "ranks": 32}),
         ("MPO", {"ins": [2] * 10, "outs": [2] * 10, "ranks": 16}),  # one number for all bonds
         ("LowRank", {"in_features": 32, "out_features": 7, "rank": 7}),
+        ("LowRank", {"in_features": 32, "out_features": 7}),  # the default was nobody's choice
         ("TensorRing", {"ins": [8, 8], "outs": [8, 8], "ranks": 64}),
         ("BTT", {"ins": [8, 8], "outs": [8, 8], "rank": 8}),
     ],

@@ -23,7 +23,7 @@ _WASTEFUL = 2
 _MOST_NAMED = 6
 
 
-Origin = Callable[[str], tuple[Label, ...]]
+Origin = Callable[[str], tuple[Label, ...] | None]
 
 
 def oversized_bonds(structure: Structure, origin: Origin) -> Iterator[Diagnostic]:
@@ -35,7 +35,8 @@ def oversized_bonds(structure: Structure, origin: Origin) -> Iterator[Diagnostic
 
     One number often sizes a whole family, whose bonds near an open end can seldom use all of it.
     That alone is no warning: members of a family are named where the network has more than twice
-    the parameters that it has use for. `origin` labels where the size of a family comes from.
+    the parameters that it has use for. `origin` labels where the size of a family comes from; it
+    gives None for a size that nobody chose: a default of the block, beside other arguments.
     """
     declared = {index.name: index for index in structure.indices}
     useful = useful_sizes(structure)
@@ -51,8 +52,11 @@ def oversized_bonds(structure: Structure, origin: Origin) -> Iterator[Diagnostic
             families.setdefault(index.family, []).append(index)
     for members in families.values():
         wrong = [index for index in members if index.name in oversized]
-        if wrong and (wasteful or len(members) == 1):
-            yield _oversized(wrong, useful, structure, origin(members[0].family))
+        if not wrong or not (wasteful or len(members) == 1):
+            continue
+        labels = origin(members[0].family)
+        if labels is not None:
+            yield _oversized(wrong, useful, structure, labels)
 
 
 def _parameters(

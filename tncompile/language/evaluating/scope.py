@@ -69,6 +69,17 @@ class Scope:
                 return (Label(self.places[name], f"`{name}` is {value}"),)
         return ()
 
+    def traced(self, *expressions: Expression) -> set[str]:
+        """The names that these expressions use, those behind every `let` too."""
+        seen: set[str] = set()
+        todo = _names(*expressions)
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo += _names(self.sources[name]) if name in self.sources else []
+        return seen
+
     def known(self, *expressions: Expression) -> tuple[str, ...]:
         """A note with the values of the names used (`d = 4`), if there are any."""
         names = dict.fromkeys(used.name.text for used in values_used(*expressions))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 
 from tncompile.language.checking.capacity import oversized_bonds
@@ -78,7 +78,8 @@ def resolve_network(
     )
     problems.extend(check_structure(structure))
     problems.raise_errors()
-    problems.extend(oversized_bonds(structure, partial(_origin, state)))
+    origin = partial(_origin, state, values.keys() - given.keys(), bool(given))
+    problems.extend(oversized_bonds(structure, origin))
     if any(axis.kind == "dots" for axis in output.axes):
         indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)
     return ResolvedNetwork(
@@ -130,10 +131,19 @@ def _refuse_windows(block: Block) -> None:
             ).raise_errors()
 
 
-def _origin(state: Resolution, family: str) -> tuple[Label, ...]:
-    """Where the sizes of a declaration come from."""
+def _origin(
+    state: Resolution, defaults: Set[str], given: bool, family: str
+) -> tuple[Label, ...] | None:
+    """Where the sizes of a declaration come from.
+
+    None where one is of the `defaults` that the call left alone while other arguments are `given`.
+    """
     declaration = state.families[family].declaration
-    return () if declaration is None else state.scope.origin(declaration.size)
+    if declaration is None:
+        return ()
+    if given and state.scope.traced(declaration.size) & defaults:
+        return None
+    return state.scope.origin(declaration.size)
 
 
 def _resolve_values(block: Block, state: Resolution) -> None:
