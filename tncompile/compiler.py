@@ -244,7 +244,6 @@ def generate_module(
     planned: ContractionPlan,
     branches: Branches,
     *,
-    stacked: bool,
     shard: str | None = None,
 ) -> GeneratedModule:
     """The PyTorch source: parameters, how they start, and the programs as `forward`.
@@ -254,7 +253,7 @@ def generate_module(
     """
     norm = initialize(network, norm_program)
     sharded = None if shard is None else lower_sharded(network, planned, shard)
-    return emit(network, planned, branches, norm, stacked=stacked, sharded=sharded)
+    return emit(network, planned, branches, norm, sharded=sharded)
 
 
 def single_variant(planned: ContractionPlan) -> ContractionPlan:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from tncompile.emission.naming import Members, Names, Stacked, hidden, range_text
+from tncompile.emission.naming import Members, Names, hidden, range_text
 from tncompile.emission.writer import call, comment_lines, indented, statement
 from tncompile.network.model import Parameter
 
@@ -26,7 +26,7 @@ class _Family(nn.Module):
         tensor: Tensor | None = self._parameters.get(str(subscript))
         return getattr(self, str(subscript)) if tensor is None else tensor
 
-    def at(self, *subscripts: int) -> list[Tensor]:
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
         return [self[subscript] for subscript in subscripts]
 
@@ -63,7 +63,7 @@ class _Family(nn.Module):
             family = getattr(family, str(subscript))
         return family
 
-    def at(self, *subscripts: int) -> list[Tensor]:
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
         return [self[subscript] for subscript in subscripts]
 
@@ -90,8 +90,7 @@ def _hidden_family(self, name: str) -> _Family:
 
 def write_family_class(members: Members) -> list[str]:
     """The container of families, as simple as the subscripts allow; nothing without families."""
-    held = (p.subscripts for p in members.parameters if p.family not in members.stacked)
-    depth = max(map(len, held), default=0)
+    depth = max((len(parameter.subscripts) for parameter in members.parameters), default=0)
     if not depth:
         return []
     return (FAMILY if depth == 1 else NESTED_FAMILY).splitlines()
@@ -100,7 +99,7 @@ def write_family_class(members: Members) -> list[str]:
 def write_accessors(members: Members) -> list[list[str]]:
     """The methods that reach tensors with names that cannot be attributes."""
     held = [parameter for parameter in members.parameters if hidden(parameter.family)]
-    single = [not p.subscripts or p.family in members.stacked for p in held]
+    single = [not parameter.subscripts for parameter in held]
     methods: list[list[str]] = []
     if any(single):
         methods.append(HIDDEN.splitlines())
@@ -114,7 +113,7 @@ def write_annotations(members: Members) -> list[str]:
     held = {
         parameter.family: None
         for parameter in members.parameters
-        if parameter.frozen and (not parameter.subscripts or parameter.family in members.stacked)
+        if parameter.frozen and not parameter.subscripts
     }
     return [f"{family}: Tensor" for family in held if not hidden(family)]
 
@@ -142,20 +141,18 @@ def write_init(members: Members, *, like: bool = False, branching: bool = False)
         made = "torch.empty(0, device=device, dtype=dtype)"
         body.append(f'self.register_buffer("_like", {made}, persistent=False)')
     names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
-    for family, group in groupby(members.parameters, lambda parameter: parameter.family):
-        body += _declare(list(group), members.stacked.get(family), names)
+    for _, group in groupby(members.parameters, lambda parameter: parameter.family):
+        body += _declare(list(group), names)
     return [*head, *indented([*body, "self.reset_parameters()"])]
 
 
-def _declare(members: list[Parameter], stack: Stacked | None, names: Names) -> list[str]:
+def _declare(members: list[Parameter], names: Names) -> list[str]:
     """A tensor, or a family as `self.G[k] = …` in loops over equal shapes."""
     first = members[0]
     name = first.family
     legs = ", ".join(" ".join(axis) for axis in first.axes)
     if not first.subscripts:
         return _tensor(name, first.shape, first.frozen, legs)
-    if stack is not None:
-        return _tensor(name, stack.counts + first.shape, first.frozen, first.written)
     holder = f"self.{name}"
     lines = comment_lines(first.written, indent=INDENT)
     if hidden(name):

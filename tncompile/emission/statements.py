@@ -153,8 +153,6 @@ class _Printer:
                 self.reads[result] == 1 or self._plain(operation)
             ) and result not in self.repeated:
                 self.texts[result] = expression(operation, self.program, self.read, self.scope).flat
-            case StackWeights(result) if self._plain_stack(step) and result not in self.repeated:
-                self.texts[result] = self._right(step).flat
             case Unbind():
                 self._unbind(operation, step)
             case _ if self.inlined[k] and self._postpone(step):
@@ -179,13 +177,6 @@ class _Printer:
         """Whether the parameter is an attribute, cheap to read again."""
         members = self.scope.members
         return not members.by_key[operation.key].subscripts and not members.around
-
-    def _plain_stack(self, step: Step) -> bool:
-        """Whether a stack of parameters is there already, as one parameter or a slice of it."""
-        operation, text = step.operation, self._right(step)
-        assert isinstance(operation, StackWeights)
-        there = not text.items and text.flat.startswith("self.")
-        return there and not self.scope.members.picked(operation.keys)
 
     # ── steps that wait ────────────────────────────────────────────────────────────────────────
 
@@ -233,11 +224,6 @@ class _Printer:
         if isinstance(operation, Gather):
             device = self.scope.device
             self.lines += positions_lines(operation.positions, device, self.indent)
-        if isinstance(operation, StackWeights):
-            positions = self.scope.members.picked(operation.keys)
-            if positions:
-                device = f"{self.scope.members.whole_of(operation.keys[0])}.device"
-                self.lines += positions_lines(positions, device, self.indent)
         text = self._fitted(step)
         made = results(operation)
         if not text.items and _ATTRIBUTE.fullmatch(text.head) and made[0] not in self.repeated:
