@@ -28,7 +28,8 @@ class _Family(nn.Module):
 
     def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
-        return [self[subscript] for subscript in subscripts]
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
 
     def extra_repr(self) -> str:
         return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
@@ -65,7 +66,8 @@ class _Family(nn.Module):
 
     def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
-        return [self[subscript] for subscript in subscripts]
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
 
     def extra_repr(self) -> str:
         return f"{len(self._parameters) + len(self._buffers) + len(self._modules)} members"
