@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tncompile.emission.naming import Members, Names, hidden, range_text
-from tncompile.emission.writer import call, comment_lines, indented, statement
+from tncompile.emission.writer import WIDTH, call, comment_lines, indented, statement
 from tncompile.network.model import Parameter
 
 INDENT = 8
@@ -168,16 +168,19 @@ def _declare(members: list[Parameter], names: Names) -> list[str]:
 
 def _tensor(name: str, shape: tuple[int, ...], frozen: bool, comment: str) -> list[str]:
     """One tensor, a buffer where it is frozen."""
-    empty = f"empty({_sizes(shape)})"
     if hidden(name) and frozen:
-        text = f'self._buffers["{name}"] = {empty}'
+        head, tail = f'self._buffers["{name}"] = empty(', ")"
     elif hidden(name):
-        text = f'self._parameters["{name}"] = nn.Parameter({empty})'
+        head, tail = f'self._parameters["{name}"] = nn.Parameter(empty(', "))"
     elif frozen:
-        text = f'self.register_buffer("{name}", {empty})'
+        head, tail = f'self.register_buffer("{name}", empty(', "))"
     else:
-        text = f"self.{name} = nn.Parameter({empty})"
-    return statement(text, comment, indent=INDENT)
+        head, tail = f"self.{name} = nn.Parameter(empty(", "))"
+    flat = head + _sizes(shape) + tail
+    if INDENT + len(flat) <= WIDTH:
+        return statement(flat, comment, indent=INDENT)
+    laid_out = call(head, tuple(map(str, shape)), tail, indent=INDENT)
+    return [*comment_lines(comment, indent=INDENT), *laid_out]
 
 
 def _sizes(shape: tuple[int, ...]) -> str:
