@@ -16,6 +16,7 @@ from tncompile.emission.facts import (
     contraction_numbers,
     count_reads,
     inlined_steps,
+    lender,
     loop_body,
     lowered_by_autocast,
     read_in_turns,
@@ -29,6 +30,7 @@ from tncompile.lowering.operations import (
     Add,
     Argument,
     Concatenate,
+    Contiguous,
     Copy,
     Gather,
     Join,
@@ -43,6 +45,8 @@ from tncompile.lowering.operations import (
     sources,
 )
 from tncompile.lowering.program import Step, TensorProgram
+
+CLONE = ".clone(memory_format=torch.contiguous_format)"
 
 LONGEST_INLINE = 60
 """Characters of an operand that is still written inside the call that uses it."""
@@ -74,7 +78,8 @@ def write_steps(
     With `origin`, the program as planned, comments give the number that a contraction has there.
     """
     numbers = {} if origin is None else contraction_numbers(program, origin)
-    printer = _Printer(program, scope, indent, numbers, returned_values(program))
+    kept = program.log is None  # a sign and a logarithm are made anew
+    printer = _Printer(program, scope, indent, numbers, returned_values(program), kept=kept)
     printer.run()
     return printer.written()
 
@@ -83,7 +88,7 @@ def write_values(
     program: TensorProgram, scope: Scope, returned: tuple[str, ...], *, indent: int = 8
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """The steps of a program that returns several values, and the expression of each of them."""
-    printer = _Printer(program, scope, indent, {}, returned)
+    printer = _Printer(program, scope, indent, {}, returned, kept=False)
     printer.run()
     return tuple(printer.lines), {name: printer.read(name) for name in returned}
 
@@ -114,6 +119,8 @@ class _Printer:
         indent: int,
         numbers: dict[str, int],
         returned: tuple[str, ...],
+        *,
+        kept: bool,
     ) -> None:
         self.program = program
         self.numbers = numbers
@@ -124,6 +131,7 @@ class _Printer:
         self.inlined = inlined_steps(program, returned)
         self.reads = count_reads(program, returned)
         self.returned = returned
+        self.lender, self.owned = lender(program) if kept else ("", "")
         self.repeated = read_in_turns(program)
         self.body = loop_body(program)
         self.texts: dict[str, str] = {}
@@ -170,8 +178,11 @@ class _Printer:
         result = self.program.result
         waiting = self.pending.get(result)
         text = self.read(result)
+        unshaped = text if waiting is None else waiting.unshaped
         log = None if self.program.log is None else self.read(self.program.log)
-        return Written(tuple(self.lines), text, text if waiting is None else waiting.unshaped, log)
+        if self.lender and not self.owned:
+            text, unshaped = f"{text}.clone()", f"{unshaped}.clone()"
+        return Written(tuple(self.lines), text, unshaped, log)
 
     def _plain(self, operation: Weight) -> bool:
         """Whether the parameter is an attribute, cheap to read again."""
@@ -191,7 +202,7 @@ class _Printer:
             root = source if waiting is None else waiting.root
             drops += () if waiting is None else waiting.drops
             if isinstance(operation, View | Copy):
-                unshaped, base = self._unshaped(source)
+                unshaped, base = self._reshaped(operation)
         if len(unshaped if made in self.returned else text) > LONGEST_INLINE:
             return False
         for source in sources(operation):
@@ -204,6 +215,12 @@ class _Printer:
         """An expression that `reshape` turns into any shape of the value, and whose it is."""
         waiting = self.pending.get(name)
         return (self.texts[name], name) if waiting is None else (waiting.unshaped, waiting.base)
+
+    def _reshaped(self, operation: View | Copy) -> tuple[str, str]:
+        """What stands before `reshape`, copied where that must not be left to it."""
+        unshaped, base = self._unshaped(operation.source)
+        copied = isinstance(operation, Copy) and operation.result == self.owned
+        return (f"{unshaped}{CLONE}" if copied else unshaped), base
 
     def _settle(self, name: str) -> None:
         """Give a waiting value a line and a name of its own; what it drops waits for its reader."""
@@ -269,8 +286,10 @@ class _Printer:
                 return self._listed("torch.cat(", given)
             case Gather(_, source, _):
                 return Text(f"{self.read(source)}.index_select(", ("0", "positions"), ")")
+            case Contiguous(made, source) if made == self.owned:
+                return Text(f"{self.read(source)}{CLONE}")
             case View() | Copy():
-                unshaped, base = self._unshaped(operation.source)
+                unshaped, base = self._reshaped(operation)
                 values = self.program.values
                 if values[base].shape == values[operation.result].shape:
                     return Text(unshaped)
