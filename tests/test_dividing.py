@@ -79,19 +79,3 @@ def test_no_gradient_of_a_stack_is_scattered_and_added(
     assert nodes["SplitWithSizesBackward0"] + nodes["UnbindBackward0"] > 0
     scattered = nodes["SliceBackward0"] + nodes["SelectBackward0"] + nodes["IndexSelectBackward0"]
     assert not scattered, nodes
-
-
-@pytest.mark.parametrize("batch", [1, 64])
-@pytest.mark.parametrize("sites", [130, 150])
-def test_a_family_that_is_one_parameter_is_read_at_once(sites: int, batch: int) -> None:
-    """Each slice of a parameter would send back a gradient as large as all of it."""
-    arch = tncompile.load("std/classifier.tn").instantiate(
-        f"MPSClassifier(sites={sites}, features=2, rank=5, classes=3)"
-    )
-    one = arch.module(batch=batch, seed=1, stacked=True, dtype=torch.float64)
-    many = arch.module(batch=batch, seed=1, dtype=torch.float64)
-    x = torch.rand(batch, sites, 2, dtype=torch.float64) + 0.5
-    torch.testing.assert_close(one(x), many(x), rtol=1e-9, atol=1e-12)
-    assert backward_nodes(one(x))["SelectBackward0"] < 20
-    twin = one.fold()
-    torch.testing.assert_close(twin(x), many(x), rtol=1e-9, atol=1e-12)

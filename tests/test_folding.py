@@ -251,16 +251,6 @@ def test_errors_are_those_of_the_module() -> None:
         subject_of("TTEmbedding").module().fold()(torch.tensor([99]))
 
 
-def test_stacked_families_fold_too() -> None:
-    arch = subject_of("Chain").architecture
-    alone, stacked = arch.module(seed=0), arch.module(seed=0, stacked=True)
-    twin = stacked.fold()
-    assert not storages(twin) & storages(stacked)
-    (x,) = subject_of("Chain").inputs(3)
-    close(twin(x), stacked(x))
-    close(alone.fold()(x), alone(x))
-
-
 def test_nothing_to_merge_still_folds() -> None:
     text = "index i = 3, o = 4\n input x(..., i)\n tensor A(i, o)\n output y(..., o)"
     module, twin = folded(f"network N() {{\n {text}\n}}")

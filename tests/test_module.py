@@ -20,7 +20,6 @@ import tncompile
 from tests.manners import MANNERS, Manner, close
 from tests.modules import ALL, LIBRARY, STANDARD, Subject, tensors
 from tests.table import EMPTY, Table
-from tncompile.emission.loading import convert_state_dict
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "modules.md"
@@ -147,20 +146,6 @@ def test_odd_names_are_kept_where_they_do_no_harm() -> None:
     assert set(module.state_dict()) == {"train", "None", "lead"}
     assert module.train().training
     assert module.half().state_dict()["train"].dtype == torch.float16
-
-
-def test_stacked_families_are_one_parameter_and_convert() -> None:
-    subject = named("Chain")
-    architecture = subject.architecture
-    stacked = architecture.module(stacked=True, seed=0)
-    assert stacked.state_dict()["G"].shape == (79, 3, 2, 3)
-    single = subject.module()
-    inputs = subject.inputs(3)
-    stacked.load_state_dict(convert_state_dict(single.state_dict(), stacked))
-    close(stacked(*inputs), single(*inputs))
-    fresh = subject.module(seed=4)
-    fresh.load_state_dict(convert_state_dict(stacked.state_dict(), fresh))
-    close(fresh(*inputs), single(*inputs))
 
 
 # ── inputs ─────────────────────────────────────────────────────────────────────────────────────

@@ -203,11 +203,6 @@ def test_a_tensor_may_be_called_like_the_attribute_of_the_style() -> None:
     assert isinstance(module.parallel_style, torch.nn.Parameter)
 
 
-def test_stacked_families_are_not_split() -> None:
-    with pytest.raises(ValueError, match="stacked in one parameter"):
-        architecture().module(shard="o[0]", stacked=True)
-
-
 # ── the command line ───────────────────────────────────────────────────────────────────────────
 
 

@@ -295,7 +295,6 @@ class Architecture:
         search: Search = "normal",
         memory_limit: int | None = None,
         machine: str = "builtin",
-        stacked: bool = False,
         plan: ContractionPlan | None = None,
         shard: str | None = None,
     ) -> str:
@@ -304,7 +303,7 @@ class Architecture:
         With `shard`, a leg, it also has a `ParallelStyle` that splits the module over processes.
         Raises `CompileError` (TN503) where they cannot share that leg.
         """
-        self._require_leg(shard, stacked)
+        self._require_leg(shard)
         planned = self._checked(plan) or self.plan(
             batch,
             minimize,
@@ -313,7 +312,7 @@ class Architecture:
             memory_limit=memory_limit,
             machine=machine,
         )
-        return self._generated(planned, stacked, shard).source
+        return self._generated(planned, shard).source
 
     def module(
         self,
@@ -327,7 +326,6 @@ class Architecture:
         search: Search = "normal",
         memory_limit: int | None = None,
         machine: str | None = None,
-        stacked: bool = False,
         batch_invariant: bool = False,
         plan: ContractionPlan | None = None,
         shard: str | None = None,
@@ -335,10 +333,10 @@ class Architecture:
         """An `nn.Module` with the declared parameters, ready to train.
 
         `seed` makes the start reproducible and leaves torch's own generator alone. `batch` is what
-        it is planned for; it takes any batch. `stacked` keeps each family of equal shapes as one
-        parameter. `batch_invariant` does the same operations in the same order at every batch size.
-        With `shard`, a leg, `module.parallel_style(…)` splits it over processes. Unless another
-        `machine` is asked for, `"cuda"` predicts for a CUDA `device` and `"builtin"` for others.
+        it is planned for; it takes any batch. `batch_invariant` does the same operations in the
+        same order at every batch size. With `shard`, a leg, `module.parallel_style(…)` splits it
+        over processes. Unless another `machine` is asked for, `"cuda"` predicts for a CUDA `device`
+        and `"builtin"` for others.
         Raises ValueError for a `plan` of another network or a device that is not there,
         `CompileError` (TN503) where that leg cannot be split.
         """
@@ -346,7 +344,7 @@ class Architecture:
         from tncompile.planning.machine import builtin_for
         from tncompile.planning.measuring import require_device
 
-        self._require_leg(shard, stacked)
+        self._require_leg(shard)
         where = placed(device).type
         require_device(where)
         if machine is None:
@@ -359,7 +357,7 @@ class Architecture:
             memory_limit=memory_limit,
             machine=machine,
         )
-        generated = self._generated(planned, stacked, shard)
+        generated = self._generated(planned, shard)
         return instantiate(
             generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
         )
@@ -392,8 +390,8 @@ class Architecture:
             case "tensor-program":
                 return lower_network(self.network, planned()).describe()
             case "torch":
-                self._require_leg(shard, False)
-                return self._generated(planned(), False, shard).source
+                self._require_leg(shard)
+                return self._generated(planned(), shard).source
             case _:
                 assert_never(stage)
 
@@ -447,15 +445,13 @@ class Architecture:
             hint="raise the memory limit, or lower the batch size or the ranks",
         )
 
-    def _require_leg(self, leg: str | None, stacked: bool) -> None:
+    def _require_leg(self, leg: str | None) -> None:
         """`CompileError` unless processes can share the leg; nothing where none is named."""
         from tncompile.emission.sharding import ShardingError, split_leg
 
         if leg is None:
             return
         _require_text("shard", leg)
-        if stacked:
-            raise ValueError("a family that is stacked in one parameter cannot be split")
         try:
             split_leg(self.network, leg)
         except ShardingError as error:
@@ -465,19 +461,15 @@ class Architecture:
             found = Diagnostic(Code.CANNOT_SPLIT, str(error), label, hint=error.hint)
             raise CompileError((found,)) from None
 
-    def _generated(
-        self, planned: ContractionPlan, stacked: bool, shard: str | None = None
-    ) -> GeneratedModule:
+    def _generated(self, planned: ContractionPlan, shard: str | None = None) -> GeneratedModule:
         from tncompile.compiler import generate_module, lower_network, single_variant
 
         if shard is not None:
             planned = single_variant(planned)
-        key = (planned.to_json(), stacked, shard)
+        key = (planned.to_json(), shard)
         if key not in self._sources:
             branches = lower_network(self.network, planned)
-            self._sources[key] = generate_module(
-                self.network, planned, branches, stacked=stacked, shard=shard
-            )
+            self._sources[key] = generate_module(self.network, planned, branches, shard=shard)
         return self._sources[key]
 
 

@@ -254,7 +254,6 @@ def generate_module(
     planned: ContractionPlan,
     branches: Branches,
     *,
-    stacked: bool,
     shard: str | None = None,
 ) -> GeneratedModule:
     """The PyTorch source: parameters, how they start, and the programs as `forward`.
@@ -264,9 +263,7 @@ def generate_module(
     """
     norm = initialize(network, norm_program)
     sharded = None if shard is None else lower_sharded(network, planned, shard)
-    return emit(
-        network, planned, branches, norm, stacked=stacked, sharded=sharded, weigh=weight_program
-    )
+    return emit(network, planned, branches, norm, sharded=sharded, weigh=weight_program)
 
 
 def single_variant(planned: ContractionPlan) -> ContractionPlan:

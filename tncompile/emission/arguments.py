@@ -181,6 +181,9 @@ def _condition(wrong: list[str], indent: int) -> list[str]:
     text = f"if {' or '.join(wrong)}:"
     if len(text) + indent <= WIDTH:
         return [text]
+    if len(wrong) == 1:
+        head, _, lengths = wrong[0].partition("(")
+        return call(f"if {head}(", lengths.removesuffix(")").split(", "), "):", indent=indent)
     return ["if (", *indented([wrong[0], *(f"or {part}" for part in wrong[1:])]), "):"]
 
 
@@ -295,13 +298,18 @@ def _flatten(network: TensorNetwork, given: Input, made: Arguments, indent: int)
     if not _dotted(given):
         return lines
     lengths = [_length(network, axis, made) for axis in _axes(given)]
-    flat = ", ".join([made.sizes[DOTS], *lengths])
+    flat = [made.sizes[DOTS], *lengths]
     if sum(map(_dotted, network.inputs)) > 1:
-        common = ", ".join([f"*{made.lead}", *lengths]) if lengths else f"{made.lead}"
-        return [*lines, f"{name} = {name}.expand({common}).reshape({flat})"]
+        common = [f"*{made.lead}", *lengths] if lengths else [f"{made.lead}"]
+        both = f"{name} = {name}.expand({', '.join(common)}).reshape({', '.join(flat)})"
+        if len(both) + indent <= WIDTH:
+            return [*lines, both]
+        lines += call(f"{name} = {name}.expand(", common, indent=indent)
+        return [*lines, *call(f"{name} = {name}.reshape(", flat, indent=indent)]
     # Two calls that change nothing, here and at the end, show in the time of small modules.
-    lines.append(f"if {name}.dim() != {len(lengths) + 1}:")
-    return [*lines, f"    {name} = {name}.reshape({flat})"]
+    lines.append(f"if {name}.dim() != {len(flat)}:")
+    shaped = call(f"{name} = {name}.reshape(", flat, indent=indent + 4)
+    return [*lines, *indented(shaped)]
 
 
 def _length(network: TensorNetwork, axis: Axis, made: Arguments) -> str:

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from tncompile.emission.naming import Members, Names, Stacked, hidden, range_text
-from tncompile.emission.writer import TAB, call, comment_lines, indented, statement, string
+from tncompile.emission.naming import Members, Names, hidden, range_text
+from tncompile.emission.writer import (
+    TAB,
+    WIDTH,
+    call,
+    comment_lines,
+    indented,
+    statement,
+    string,
+)
 from tncompile.network.model import Parameter
 
 INDENT = 8
@@ -55,9 +63,10 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscript))
         return found
 
-    def at(self, *subscripts: int) -> list[Tensor]:
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
-        return [self[subscript] for subscript in subscripts]
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
 
     def __setitem__(self, subscript: int, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)
@@ -145,9 +154,10 @@ class _Family(nn.Module):
             family = row
         return family
 
-    def at(self, *subscripts: int) -> list[Tensor]:
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
-        return [self[subscript] for subscript in subscripts]
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
 
     def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
         *outer, last = subscripts if isinstance(subscripts, tuple) else (subscripts,)
@@ -208,8 +218,7 @@ def _hidden_family(self, name: str) -> _Family:
 
 def write_family_class(members: Members) -> list[str]:
     """The container of families, as simple as the subscripts allow; nothing without families."""
-    held = (p.subscripts for p in members.parameters if p.family not in members.stacked)
-    depth = max(map(len, held), default=0)
+    depth = max((len(parameter.subscripts) for parameter in members.parameters), default=0)
     if not depth:
         return []
     family = FAMILY if depth == 1 else NESTED_FAMILY
@@ -219,7 +228,7 @@ def write_family_class(members: Members) -> list[str]:
 def write_accessors(members: Members) -> list[list[str]]:
     """The methods that reach tensors with names that cannot be attributes."""
     held = [parameter for parameter in members.parameters if hidden(parameter.family)]
-    single = [not p.subscripts or p.family in members.stacked for p in held]
+    single = [not parameter.subscripts for parameter in held]
     methods: list[list[str]] = []
     if any(single):
         methods.append(HIDDEN.splitlines())
@@ -233,7 +242,7 @@ def write_annotations(members: Members) -> list[str]:
     held = {
         parameter.family: None
         for parameter in members.parameters
-        if parameter.frozen and (not parameter.subscripts or parameter.family in members.stacked)
+        if parameter.frozen and not parameter.subscripts
     }
     return [f"{family}: Tensor" for family in held if not hidden(family)]
 
@@ -261,20 +270,18 @@ def write_init(members: Members, *, like: bool = False, branching: bool = False)
         made = "torch.empty(0, device=device, dtype=dtype)"
         body.append(f'self.register_buffer("_like", {made}, persistent=False)')
     names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
-    for family, group in groupby(members.parameters, lambda parameter: parameter.family):
-        body += _declare(list(group), members.stacked.get(family), names)
+    for _, group in groupby(members.parameters, lambda parameter: parameter.family):
+        body += _declare(list(group), names)
     return [*head, *indented([*body, "self.reset_parameters()"])]
 
 
-def _declare(members: list[Parameter], stack: Stacked | None, names: Names) -> list[str]:
+def _declare(members: list[Parameter], names: Names) -> list[str]:
     """A tensor, or a family as `self.G.add(…, k)` in loops over equal shapes."""
     first = members[0]
     name = first.family
     legs = ", ".join(" ".join(axis) for axis in first.axes)
     if not first.subscripts:
         return _tensor(name, first.shape, first.frozen, legs)
-    if stack is not None:
-        return _tensor(name, stack.counts + first.shape, first.frozen, first.written)
     holder = f"self.{name}"
     lines = comment_lines(first.written, indent=INDENT)
     if hidden(name):
@@ -288,16 +295,19 @@ def _declare(members: list[Parameter], stack: Stacked | None, names: Names) -> l
 
 def _tensor(name: str, shape: tuple[int, ...], frozen: bool, comment: str) -> list[str]:
     """One tensor, a buffer where it is frozen."""
-    empty = f"empty({_sizes(shape)})"
     if hidden(name) and frozen:
-        text = f"self._buffers[{string(name)}] = {empty}"
+        head, tail = f"self._buffers[{string(name)}] = empty(", ")"
     elif hidden(name):
-        text = f"self._parameters[{string(name)}] = nn.Parameter({empty})"
+        head, tail = f"self._parameters[{string(name)}] = nn.Parameter(empty(", "))"
     elif frozen:
-        text = f"self.register_buffer({string(name)}, {empty})"
+        head, tail = f"self.register_buffer({string(name)}, empty(", "))"
     else:
-        text = f"self.{name} = nn.Parameter({empty})"
-    return statement(text, comment, indent=INDENT)
+        head, tail = f"self.{name} = nn.Parameter(empty(", "))"
+    flat = head + _sizes(shape) + tail
+    if INDENT + len(flat) <= WIDTH:
+        return statement(flat, comment, indent=INDENT)
+    laid_out = call(head, tuple(map(str, shape)), tail, indent=INDENT)
+    return [*comment_lines(comment, indent=INDENT), *laid_out]
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

@@ -165,7 +165,7 @@ def _parameters(network: TensorNetwork, members: Members, room: int) -> list[str
     """Key, shape and legs, members of a family with one shape on one line."""
     uses = Counter(tensor.source for tensor in network.tensors)
     rows: list[tuple[str, str, str]] = []
-    for (family, _, _, frozen), group in groupby(
+    for (_, _, _, frozen), group in groupby(
         members.parameters, lambda p: (p.family, p.subscripts[:-1], p.shape, p.frozen)
     ):
         held = list(group)
@@ -173,11 +173,7 @@ def _parameters(network: TensorNetwork, members: Members, room: int) -> list[str
         key = first.key if len(held) == 1 else f"{first.key} … {last.key}"
         shape = first.shape
         legs = ", ".join(" ".join(axis) for axis in first.axes)
-        if (stack := members.stacked.get(family)) is not None:
-            if first.subscripts != stack.first:
-                continue
-            key, shape, legs = family, stack.counts + shape, first.written
-        elif len(held) > 1:
+        if len(held) > 1:
             legs += " …"
         elif uses[first.key] > 1:
             legs += f" (used {uses[first.key]} times)"

@@ -6,11 +6,15 @@ from collections import Counter
 
 from tncompile.emission.operations import is_chained, is_copy
 from tncompile.lowering.operations import (
+    VIEWS,
     Argument,
+    Contiguous,
+    Copy,
     MatMul,
     Multiply,
     Part,
     Rescale,
+    Settle,
     Weight,
     results,
     sources,
@@ -154,6 +158,22 @@ def foreign_values(program: TensorProgram) -> set[str]:
         if isinstance(step.operation, Argument | Weight)
         for name in results(step.operation)
     }
+
+
+def lender(program: TensorProgram) -> tuple[str, str]:
+    """The argument or parameter whose memory the result may lie in, and the last copy on the way.
+
+    Who gets a result may work in place on it, so it is to have memory of its own. A copy may turn
+    out to be none at run time: `reshape` and `contiguous` return what they are given where it fits
+    (axes of length 1, an input that was transposed before). Both are empty where there is no such.
+    """
+    made = {name: step.operation for step in program.steps for name in results(step.operation)}
+    name, copied = program.result, ""
+    while isinstance(operation := made[name], (*VIEWS, Copy, Contiguous, Settle)):
+        if not copied and isinstance(operation, Copy | Contiguous):
+            copied = name
+        name = operation.source
+    return (name, copied) if isinstance(operation, Argument | Weight) else ("", "")
 
 
 def parameter_chains(program: TensorProgram) -> set[str]:

@@ -177,37 +177,56 @@ def _returned(
     written: Written,
 ) -> list[str]:
     """The end of `forward`: the result with its leading axes."""
-    dotted = lead is not None and any(axis.kind == "dots" for axis in network.output.axes)
-    rest = scope.shape(program.values[program.result])[1:]
-    lengths = [f"*{lead}", *rest] if rest else [f"{lead}"]
-    lines: list[str] = []
+    dotted = any(axis.kind == "dots" for axis in network.output.axes)
+    shape = scope.shape(program.values[program.result])
+    if not dotted:
+        lead = None
     if network.output.log:
-        result = written.result
-        if not result.isidentifier():
-            result = scope.names.fresh("t")
-            lines.append(f"{result} = {written.result}")
-        sign, log = scope.names.fresh("sign"), scope.names.fresh("log")
-        added = f" + {written.log}" if written.log else ""
-        # The derivative of `sgn` reads sizes, which would fix the batch of a compiled module.
-        lines.append(f"{sign} = {result}.sgn() if {result}.is_complex() else {result}.sign()")
-        lines.append(f"{log} = _log({result}){added}")
-        if dotted:
-            lines += call(f"{sign} = {sign}.reshape(", lengths, indent=INDENT)
-            lines += call(f"{log} = {log}.reshape(", lengths, indent=INDENT)
-        return [*lines, f"return {sign}, {log}"]
-    text = written.unshaped if dotted else written.result
-    if dotted and written.unshaped == written.result:
+        return _sign_and_logarithm(scope, lead, shape, written)
+    if lead is None:
+        return _laid_out("return ", written, shape)
+    lengths = [f"*{lead}", *shape[1:]] if shape[1:] else [lead]
+    text = written.unshaped
+    if text == written.result:
         name = text if text.isidentifier() else scope.names.fresh("y")
         lines = [] if text.isidentifier() else [f"{name} = {text}"]
         shaped = f"return {name} if len({lead}) == 1 else {name}.reshape({', '.join(lengths)})"
         if len(shaped) + INDENT <= WIDTH:
             return [*lines, shaped]
-    flat = f"{text}.reshape({', '.join(lengths)})" if dotted else text
-    if len(f"return {flat}") + INDENT <= WIDTH:
-        return [f"return {flat}"]
+    flat = f"return {text}.reshape({', '.join(lengths)})"
+    if len(flat) + INDENT <= WIDTH:
+        return [flat]
     name = scope.names.fresh("y")
     lines = call(f"{name} = {name}.reshape(", lengths, indent=INDENT)
     return [f"{name} = {text}", *lines, f"return {name}"]
+
+
+def _sign_and_logarithm(
+    scope: Scope, lead: str | None, shape: tuple[str, ...], written: Written
+) -> list[str]:
+    """The end of a `forward` that returns a sign and a logarithm."""
+    lines: list[str] = []
+    result = written.result
+    if not result.isidentifier():
+        result = scope.names.fresh("t")
+        lines += _laid_out(f"{result} = ", written, shape)
+    sign, log = scope.names.fresh("sign"), scope.names.fresh("log")
+    added = f" + {written.log}" if written.log else ""
+    # The derivative of `sgn` reads sizes, which would fix the batch of a compiled module.
+    lines.append(f"{sign} = {result}.sgn() if {result}.is_complex() else {result}.sign()")
+    lines.append(f"{log} = _log({result}){added}")
+    if lead is not None:
+        lengths = [f"*{lead}", *shape[1:]] if shape[1:] else [lead]
+        lines += call(f"{sign} = {sign}.reshape(", lengths, indent=INDENT)
+        lines += call(f"{log} = {log}.reshape(", lengths, indent=INDENT)
+    return [*lines, f"return {sign}, {log}"]
+
+
+def _laid_out(head: str, written: Written, shape: tuple[str, ...]) -> list[str]:
+    """`head` and the result, of this shape; what makes it long is a `reshape` at its end."""
+    if written.unshaped == written.result or len(head + written.result) + INDENT <= WIDTH:
+        return [head + written.result]
+    return call(f"{head}{written.unshaped}.reshape(", shape, indent=INDENT)
 
 
 def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:

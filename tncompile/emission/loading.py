@@ -12,12 +12,12 @@ import copyreg
 import hashlib
 import linecache
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, SupportsIndex, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tncompile.emission.generated import GeneratedModule
 
@@ -79,44 +79,6 @@ def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:
         raise TypeError(f"{given!r} is not a dtype of torch")
     if not (found.is_floating_point or found.is_complex):
         raise TypeError(f"parameters are real or complex numbers, not {found}")
-    return found
-
-
-def convert_state_dict(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """A state dict for `module`, which keeps its families the other way: stacked, or one by one.
-
-    Keys that fit already are kept; so are those that belong to nothing, for `load_state_dict` to
-    complain about.
-    """
-    wanted = {key: value.shape for key, value in module.state_dict().items()}
-    given, due = _by_family(state), _by_family(wanted)
-    used: set[str] = set()
-    converted: dict[str, Tensor] = {}
-    for key, shape in wanted.items():
-        family, *subscripts = key.split(".")
-        if key in state:
-            converted[key] = state[key]
-            used.add(key)
-        elif subscripts and family in state:
-            first = due[family][0].split(".")[1:]
-            place = tuple(int(k) - int(start) for k, start in zip(subscripts, first, strict=True))
-            converted[key] = state[family][place].clone()
-            used.add(family)
-        elif key in given:
-            converted[key] = torch.stack([state[name] for name in given[key]]).reshape(shape)
-            used.update(given[key])
-    return converted | {key: value for key, value in state.items() if key not in used}
-
-
-def _by_family(keys: Iterable[str]) -> dict[str, list[str]]:
-    """The keys of each family, by subscript."""
-    found: dict[str, list[str]] = {}
-    for key in keys:
-        family, *subscripts = key.split(".")
-        if all(k.isdigit() for k in subscripts):
-            found.setdefault(family, []).append(key)
-    for held in found.values():
-        held.sort(key=lambda key: [int(k) for k in key.split(".")[1:]])
     return found
 
 

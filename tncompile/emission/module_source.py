@@ -18,7 +18,7 @@ from tncompile.emission.forwarding import given_text, needs_like, write_forward
 from tncompile.emission.generated import Declared, GeneratedModule
 from tncompile.emission.initialization import Estimate, Initialization
 from tncompile.emission.looping import RERUN, RERUN_IMPORT
-from tncompile.emission.naming import Members, Names, class_name, stackable
+from tncompile.emission.naming import Members, Names, class_name
 from tncompile.emission.operations import Scope
 from tncompile.emission.properties import (
     MakeProgram,
@@ -103,18 +103,16 @@ def emit(
     branches: Branches,
     initialization: Initialization,
     *,
-    stacked: bool = False,
     sharded: Sharded | None = None,
     weigh: MakeProgram = lambda _: None,
 ) -> GeneratedModule:
     """The PyTorch source of a network; equal arguments give equal bytes.
 
-    `stacked` keeps a family of equal shapes as one parameter with a first axis over its members.
     A `sharded` module runs that program, for any size of a leg; its style stands behind it.
     `weigh` plans and lowers the network of the dense weight; without it there is no such property.
     """
     name = class_name(network.name)
-    members = Members(network.parameters, stackable(network.parameters) if stacked else {})
+    members = Members(network.parameters)
     straight = Option(branches.whole, branches.whole)
     chosen = dispatch(network, straight, planned(branches.training), planned(branches.inference))
     if sharded is not None:
@@ -237,16 +235,8 @@ def _write_repr(network: TensorNetwork, properties: Properties | None) -> list[s
 
 
 def _declared(members: Members) -> tuple[Declared, ...]:
-    """The entries of the state dict, stacked families as one."""
-    found: dict[str, Declared] = {}
-    for parameter in members.parameters:
-        stack = members.stacked.get(parameter.family)
-        if stack is None:
-            found[parameter.key] = Declared(parameter.key, parameter.shape, parameter.frozen)
-        else:
-            shape = stack.counts + parameter.shape
-            found[parameter.family] = Declared(parameter.family, shape, parameter.frozen)
-    return tuple(found.values())
+    """The entries of the state dict."""
+    return tuple(Declared(one.key, one.shape, one.frozen) for one in members.parameters)
 
 
 def _norm_program(initialization: Initialization) -> TensorProgram | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import keyword
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,7 +158,7 @@ def range_text(numbers: range) -> str:
 
 
 def listings(numbers: Sequence[int]) -> list[list[str]]:
-    """The numbers as arguments, ranges starred; of many short ranges as many as fit a line.
+    """The numbers as items of a list, ranges starred; of many short ranges as many as fit a line.
 
     >>> listings([0, 1, 2, 3, 7])
     [['*range(4)', '7']]
@@ -179,13 +178,11 @@ def listings(numbers: Sequence[int]) -> list[list[str]]:
 class Members:
     """How emitted code reads the parameters of its module: `self.A`, `self.G[1]`, `self.V[2, 5]`.
 
-    A `stacked` family is one parameter, its first axes over the subscripts; it is read in the same
-    way, counted from zero. `cast` is put behind what is read: `.to(dtype)`. `around` has the
-    function that is put around a parameter, by key: `_local`.
+    `cast` is put behind what is read: `.to(dtype)`. `around` has the function that is put around a
+    parameter, by key: `_local`.
     """
 
     parameters: tuple[Parameter, ...]
-    stacked: Mapping[str, Stacked] = field(default_factory=dict)
     cast: str = ""
     around: Mapping[str, str] = field(default_factory=dict)
 
@@ -197,7 +194,7 @@ class Members:
     @property
     def holder(self) -> tuple[str, str] | None:
         """What holds some tensor, and under which key: `("self", "c")`; quick to read if it can."""
-        single = [p for p in self.parameters if not p.subscripts or p.family in self.stacked]
+        single = [parameter for parameter in self.parameters if not parameter.subscripts]
         if single:
             return "self", single[0].family
         if not self.parameters:
@@ -208,13 +205,6 @@ class Members:
             return f"{self.whole(first.family)}.of({', '.join(outer)})", last
         return f"self._modules[{string(first.family)}]", last
 
-    def subscripts(self, parameter: Parameter) -> tuple[int, ...]:
-        """The subscripts of a member as emitted code writes them."""
-        stack = self.stacked.get(parameter.family)
-        if stack is None:
-            return parameter.subscripts
-        return tuple(k - start for k, start in zip(parameter.subscripts, stack.first, strict=True))
-
     def read(self, key: str) -> str:
         """The expression of one parameter."""
         return self._own(self.by_key[key]) + self.cast
@@ -223,126 +213,45 @@ class Members:
         """The expression of a family, or of a tensor that is none."""
         if not hidden(family):
             return f"self.{family}"
-        single = family in self.stacked or any(
+        single = any(
             parameter.family == family and not parameter.subscripts for parameter in self.parameters
         )
         return f"self._hidden{'' if single else '_family'}({string(family)})"
 
     def stack(self, keys: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
-        """The call that stacks parameters along a new first axis: head, items, tail.
-
-        Where the family is stacked already it is (a slice of) the one parameter, or rows of it at
-        `positions`, which `picked` gives.
-        """
-        if self.picked(keys):
-            sources = tuple(self._sources(keys))
-            if len(sources) == 1:
-                return f"{sources[0]}.index_select(0, positions){self.cast}", (), ""
-            return "torch.cat([", sources, f"]).index_select(0, positions){self.cast}"
-        slices = [self._slice(group) for group in self._groups(keys)]
-        given = [text for text in slices if text is not None]
-        if len(given) < len(slices):
-            items = tuple(self.listed(keys))
-            if len(items) == 1 and items[0].startswith("*self"):
-                return "torch.stack(", (items[0][1:],), f"){self.cast}"
-            return "torch.stack([", items, f"]){self.cast}"
-        if len(given) == 1:
-            return f"{given[0]}{self.cast}", (), ""
-        return "torch.cat([", tuple(given), f"]){self.cast}"
-
-    def picked(self, keys: Sequence[str]) -> tuple[int, ...]:
-        """The positions of members of stacked families that are no few slices of them; else none.
-
-        Each slice of a parameter sends back a gradient as large as all of it.
-        """
-        groups = self._groups(keys)
-        stacked = all(group[0].family in self.stacked for group in groups)
-        if not stacked or all(self._slice(group) is not None for group in groups):
-            return ()
-        starts: dict[str, int] = {}
-        end = 0
-        for source, length in self._sources(keys).items():
-            starts[source] = end
-            end += length
-        return tuple(
-            starts[self._source(parameter)] + self.subscripts(parameter)[-1]
-            for group in groups
-            for parameter in group
-        )
-
-    def _sources(self, keys: Sequence[str]) -> dict[str, int]:
-        """The parts of stacked parameters that differ in the last subscript, and their lengths."""
-        held = (self.by_key[key] for key in keys)
-        return {self._source(one): self.stacked[one.family].counts[-1] for one in held}
-
-    def whole_of(self, key: str) -> str:
-        """The expression of the family that a parameter is in."""
-        return self.whole(self.by_key[key].family)
-
-    def _source(self, parameter: Parameter) -> str:
-        return self._item(parameter.family, tuple(map(str, self.subscripts(parameter)[:-1])))
+        """The call that stacks parameters along a new first axis: head, items, tail."""
+        items = tuple(self.listed(keys))
+        if len(items) == 1 and items[0].startswith("*self"):
+            return "torch.stack(", (items[0][1:],), f"){self.cast}"
+        return "torch.stack([", items, f"]){self.cast}"
 
     def listed(self, keys: Sequence[str]) -> list[str]:
         """The items between the brackets of a list of parameters, many of a family at once."""
         items: list[str] = []
         for group in self._groups(keys):
-            numbers = [
-                self.subscripts(parameter)[-1] for parameter in group if parameter.subscripts
-            ]
-            outer = tuple(map(str, self.subscripts(group[0])[:-1]))
             if len(group) < 3:
                 items += [self._own(parameter) for parameter in group]
                 continue
-            if group[0].family in self.stacked:
-                items += self._of_stacked(group[0], outer, numbers)
-                continue
-            family = self.whole(group[0].family) + (f".of({', '.join(outer)})" if outer else "")
-            for given in listings(numbers):
-                several = f"{family}.at({', '.join(given)})"
-                around = self.around.get(group[0].key)
+            outer = ", ".join(map(str, group[0].subscripts[:-1]))
+            family = self.whole(group[0].family) + (f".of({outer})" if outer else "")
+            around = self.around.get(group[0].key)
+            for given in listings([parameter.subscripts[-1] for parameter in group]):
+                alone = len(given) == 1 and given[0].startswith("*")
+                numbers = given[0][1:] if alone else f"[{', '.join(given)}]"
+                several = f"{family}.at({numbers})"
                 items.append(f"*map({around}, {several})" if around else f"*{several}")
-        return items
-
-    def _of_stacked(
-        self, parameter: Parameter, outer: tuple[str, ...], numbers: Sequence[int]
-    ) -> list[str]:
-        """Members of a family that is one parameter, ranges as comprehensions."""
-        items: list[str] = []
-        for run in runs(numbers):
-            if len(run) < 3:
-                few = (self._item(parameter.family, (*outer, str(k))) for k in run)
-                items += [self._surrounded(parameter, item) for item in few]
-            else:
-                item = self._surrounded(parameter, self._item(parameter.family, (*outer, "k")))
-                items.append(f"*({item} for k in {range_text(run)})")
         return items
 
     def _item(self, family: str, subscripts: tuple[str, ...]) -> str:
         return self.whole(family) + (f"[{', '.join(subscripts)}]" if subscripts else "")
 
     def _own(self, parameter: Parameter) -> str:
-        held = self._item(parameter.family, tuple(map(str, self.subscripts(parameter))))
+        held = self._item(parameter.family, tuple(map(str, parameter.subscripts)))
         return self._surrounded(parameter, held)
 
     def _surrounded(self, parameter: Parameter, text: str) -> str:
         """What is read of a parameter, inside of the function that is put around it."""
         return f"{self.around[parameter.key]}({text})" if self.around else text
-
-    def _slice(self, group: list[Parameter]) -> str | None:
-        """Neighbors of a stacked family as a slice of it; None where they are no simple one."""
-        family = group[0].family
-        stack = self.stacked.get(family)
-        if stack is None:
-            return None
-        numbers = runs([self.subscripts(parameter)[-1] for parameter in group])
-        if len(numbers) > 1 or numbers[0].step < 0:
-            return None
-        (run,) = numbers
-        outer = tuple(map(str, self.subscripts(group[0])[:-1]))
-        if not outer and run == range(stack.counts[-1]):
-            return self.whole(family)
-        step = f":{run.step}" if run.step != 1 else ""
-        return self._item(family, (*outer, f"{run.start or ''}:{run.stop}{step}"))
 
     def _groups(self, keys: Sequence[str]) -> list[list[Parameter]]:
         """Neighbors of one family that differ in their last subscript only."""
@@ -360,27 +269,3 @@ class Members:
             else:
                 groups.append([parameter])
         return groups
-
-
-@dataclass(frozen=True, slots=True)
-class Stacked:
-    """A family kept as one parameter: its first subscripts, and how many there are of each."""
-
-    first: tuple[int, ...]
-    counts: tuple[int, ...]
-
-
-def stackable(parameters: Sequence[Parameter]) -> dict[str, Stacked]:
-    """The families of two or more members that fill a box of subscripts with equal shapes."""
-    families: dict[str, list[Parameter]] = {}
-    for parameter in parameters:
-        if parameter.subscripts:
-            families.setdefault(parameter.family, []).append(parameter)
-    found: dict[str, Stacked] = {}
-    for family, members in families.items():
-        first, last = members[0], members[-1]
-        counts = tuple(b - a + 1 for a, b in zip(first.subscripts, last.subscripts, strict=True))
-        alike = all(member.shape == first.shape for member in members)
-        if alike and len(members) > 1 and math.prod(counts) == len(members):
-            found[family] = Stacked(first.subscripts, counts)
-    return found

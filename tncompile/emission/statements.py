@@ -16,6 +16,7 @@ from tncompile.emission.facts import (
     contraction_numbers,
     count_reads,
     inlined_steps,
+    lender,
     loop_body,
     lowered_by_autocast,
     read_in_turns,
@@ -29,6 +30,7 @@ from tncompile.lowering.operations import (
     Add,
     Argument,
     Concatenate,
+    Contiguous,
     Copy,
     Gather,
     Join,
@@ -43,6 +45,8 @@ from tncompile.lowering.operations import (
     sources,
 )
 from tncompile.lowering.program import Step, TensorProgram
+
+CLONE = ".clone(memory_format=torch.contiguous_format)"
 
 LONGEST_INLINE = 60
 """Characters of an operand that is still written inside the call that uses it."""
@@ -74,7 +78,8 @@ def write_steps(
     With `origin`, the program as planned, comments give the number that a contraction has there.
     """
     numbers = {} if origin is None else contraction_numbers(program, origin)
-    printer = _Printer(program, scope, indent, numbers, returned_values(program))
+    kept = program.log is None  # a sign and a logarithm are made anew
+    printer = _Printer(program, scope, indent, numbers, returned_values(program), kept=kept)
     printer.run()
     return printer.written()
 
@@ -83,7 +88,7 @@ def write_values(
     program: TensorProgram, scope: Scope, returned: tuple[str, ...], *, indent: int = 8
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """The steps of a program that returns several values, and the expression of each of them."""
-    printer = _Printer(program, scope, indent, {}, returned)
+    printer = _Printer(program, scope, indent, {}, returned, kept=False)
     printer.run()
     return tuple(printer.lines), {name: printer.read(name) for name in returned}
 
@@ -114,6 +119,8 @@ class _Printer:
         indent: int,
         numbers: dict[str, int],
         returned: tuple[str, ...],
+        *,
+        kept: bool,
     ) -> None:
         self.program = program
         self.numbers = numbers
@@ -124,6 +131,7 @@ class _Printer:
         self.inlined = inlined_steps(program, returned)
         self.reads = count_reads(program, returned)
         self.returned = returned
+        self.lender, self.owned = lender(program) if kept else ("", "")
         self.repeated = read_in_turns(program)
         self.body = loop_body(program)
         self.texts: dict[str, str] = {}
@@ -153,8 +161,6 @@ class _Printer:
                 self.reads[result] == 1 or self._plain(operation)
             ) and result not in self.repeated:
                 self.texts[result] = expression(operation, self.program, self.read, self.scope).flat
-            case StackWeights(result) if self._plain_stack(step) and result not in self.repeated:
-                self.texts[result] = self._right(step).flat
             case Unbind():
                 self._unbind(operation, step)
             case _ if self.inlined[k] and self._postpone(step):
@@ -172,20 +178,16 @@ class _Printer:
         result = self.program.result
         waiting = self.pending.get(result)
         text = self.read(result)
+        unshaped = text if waiting is None else waiting.unshaped
         log = None if self.program.log is None else self.read(self.program.log)
-        return Written(tuple(self.lines), text, text if waiting is None else waiting.unshaped, log)
+        if self.lender and not self.owned:
+            text, unshaped = f"{text}.clone()", f"{unshaped}.clone()"
+        return Written(tuple(self.lines), text, unshaped, log)
 
     def _plain(self, operation: Weight) -> bool:
         """Whether the parameter is an attribute, cheap to read again."""
         members = self.scope.members
         return not members.by_key[operation.key].subscripts and not members.around
-
-    def _plain_stack(self, step: Step) -> bool:
-        """Whether a stack of parameters is there already, as one parameter or a slice of it."""
-        operation, text = step.operation, self._right(step)
-        assert isinstance(operation, StackWeights)
-        there = not text.items and text.flat.startswith("self.")
-        return there and not self.scope.members.picked(operation.keys)
 
     # ── steps that wait ────────────────────────────────────────────────────────────────────────
 
@@ -200,7 +202,7 @@ class _Printer:
             root = source if waiting is None else waiting.root
             drops += () if waiting is None else waiting.drops
             if isinstance(operation, View | Copy):
-                unshaped, base = self._unshaped(source)
+                unshaped, base = self._reshaped(operation)
         if len(unshaped if made in self.returned else text) > LONGEST_INLINE:
             return False
         for source in sources(operation):
@@ -213,6 +215,12 @@ class _Printer:
         """An expression that `reshape` turns into any shape of the value, and whose it is."""
         waiting = self.pending.get(name)
         return (self.texts[name], name) if waiting is None else (waiting.unshaped, waiting.base)
+
+    def _reshaped(self, operation: View | Copy) -> tuple[str, str]:
+        """What stands before `reshape`, copied where that must not be left to it."""
+        unshaped, base = self._unshaped(operation.source)
+        copied = isinstance(operation, Copy) and operation.result == self.owned
+        return (f"{unshaped}{CLONE}" if copied else unshaped), base
 
     def _settle(self, name: str) -> None:
         """Give a waiting value a line and a name of its own; what it drops waits for its reader."""
@@ -233,11 +241,6 @@ class _Printer:
         if isinstance(operation, Gather):
             device = self.scope.device
             self.lines += positions_lines(operation.positions, device, self.indent)
-        if isinstance(operation, StackWeights):
-            positions = self.scope.members.picked(operation.keys)
-            if positions:
-                device = f"{self.scope.members.whole_of(operation.keys[0])}.device"
-                self.lines += positions_lines(positions, device, self.indent)
         text = self._fitted(step)
         made = results(operation)
         if not text.items and _ATTRIBUTE.fullmatch(text.head) and made[0] not in self.repeated:
@@ -283,8 +286,10 @@ class _Printer:
                 return self._listed("torch.cat(", given)
             case Gather(_, source, _):
                 return Text(f"{self.read(source)}.index_select(", ("0", "positions"), ")")
+            case Contiguous(made, source) if made == self.owned:
+                return Text(f"{self.read(source)}{CLONE}")
             case View() | Copy():
-                unshaped, base = self._unshaped(operation.source)
+                unshaped, base = self._reshaped(operation)
                 values = self.program.values
                 if values[base].shape == values[operation.result].shape:
                     return Text(unshaped)
