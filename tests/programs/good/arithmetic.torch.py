@@ -63,7 +63,7 @@ class Arithmetic(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The dense map, 3x4 as in nn.Linear: contracted whenever it is read."""
-        return self.A.t().contiguous()
+        return self.A.t().clone(memory_format=torch.contiguous_format)
 
     @property
     def bias(self) -> None:
@@ -118,7 +118,7 @@ class ArithmeticFolded(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The dense map, 3x4 as in nn.Linear: contracted whenever it is read."""
-        return self.A.t().contiguous()
+        return self.A.t().clone(memory_format=torch.contiguous_format)
 
     @property
     def bias(self) -> None:

@@ -63,7 +63,7 @@ class Other(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The dense map, 3x4 as in nn.Linear: contracted whenever it is read."""
-        return self.A.t().contiguous()
+        return self.A.t().clone(memory_format=torch.contiguous_format)
 
     @property
     def bias(self) -> None:
@@ -118,7 +118,7 @@ class OtherFolded(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The dense map, 3x4 as in nn.Linear: contracted whenever it is read."""
-        return self.A.t().contiguous()
+        return self.A.t().clone(memory_format=torch.contiguous_format)
 
     @property
     def bias(self) -> None:

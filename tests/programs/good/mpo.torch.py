@@ -50,9 +50,10 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscript))
         return found
 
-    def at(self, *subscripts: int) -> list[Tensor]:
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
-        return [self[subscript] for subscript in subscripts]
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
 
     def __setitem__(self, subscript: int, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)

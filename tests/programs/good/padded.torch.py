@@ -179,7 +179,8 @@ class PaddedFolded(nn.Module):
         """The dense map, 13x10 as in nn.Linear: contracted whenever it is read."""
         # (o[0] o[1], i[0] i[1])
         L_R = self.L_R.reshape(3, 4, 5, 3).permute(2, 3, 0, 1).reshape(15, 12)
-        return L_R[:13][:, :10].contiguous()
+        L_R = L_R[:13][:, :10].clone(memory_format=torch.contiguous_format)  # (13, 10)
+        return L_R
 
     @property
     def bias(self) -> Tensor:

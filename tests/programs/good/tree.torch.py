@@ -70,9 +70,10 @@ class _Family(nn.Module):
             family = row
         return family
 
-    def at(self, *subscripts: int) -> list[Tensor]:
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
-        return [self[subscript] for subscript in subscripts]
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
 
     def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
         *outer, last = subscripts if isinstance(subscripts, tuple) else (subscripts,)
@@ -192,7 +193,7 @@ class Tree(nn.Module):
         together until the whole is.
         """
         tensor: Tensor
-        for tensor in [*self.Pair.at(*range(3)), self.Top]:
+        for tensor in [*self.Pair.at(range(3)), self.Top]:
             tensor.normal_(std=0.65373978)
         for tensor in [self.Node[2, 0], self.Node[3, 0]]:
             tensor.normal_(std=0.32686989)
@@ -201,7 +202,7 @@ class Tree(nn.Module):
         scale = torch.exp((6.931471806 - log_square_norm) / 14)  # of each of 7 factors
         scale = torch.where(log_square_norm.isfinite(), scale, 1.0)
         for tensor in [
-            *self.Pair.at(*range(3)),
+            *self.Pair.at(range(3)),
             self.Node[2, 0],
             self.Node[2, 1],
             self.Node[3, 0],

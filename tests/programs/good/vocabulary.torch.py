@@ -50,9 +50,10 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscript))
         return found
 
-    def at(self, *subscripts: int) -> list[Tensor]:
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
         """Several members, which is faster than one by one."""
-        return [self[subscript] for subscript in subscripts]
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
 
     def __setitem__(self, subscript: int, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)
@@ -167,7 +168,7 @@ class Vocabulary(nn.Module):
         log_square_norm = self._log_square_norm()
         scale = torch.exp((16.96999275 - log_square_norm) / 6)  # of each of 3 factors
         scale = torch.where(log_square_norm.isfinite(), scale, 1.0)
-        for tensor in self.G.at(*range(3)):
+        for tensor in self.G.at(range(3)):
             tensor.mul_(scale)
 
     def _log_square_norm(self) -> Tensor:
@@ -321,7 +322,7 @@ class VocabularyFolded(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The dense map, 30522x768 as in nn.Embedding: contracted whenever it is read."""
-        return self.G_0_to_2.reshape(30720, 768)[:30522]
+        return self.G_0_to_2.reshape(30720, 768)[:30522].clone()
 
     def extra_repr(self) -> str:
         return (
