@@ -120,6 +120,82 @@ network Member() {
 }
 """
 
+STACKED = """
+network Ring(n: int = 7) {
+  index  p[k in 0..n] = 3
+  bond   b[k in 0..n] = 4
+  input  x(..., k in 0..n, p[k])
+  tensor G[k in 0..n](b[k], p[k], b[(k + 1) % n])
+  output y(...)
+}
+network Chain(n: int = 9, r: int = 3) {
+  index  f[k in 0..n] = 2
+  bond   b[k in 0..n + 1] = r
+  input  x(..., k in 0..n, f[k])
+  tensor S(b[0])
+  tensor A[k in 0..n](b[k], f[k], b[k + 1])
+  tensor E(b[n])
+  output y(...)
+}
+network Star(n: int = 70) {
+  index  s[k in 0..n] = 2, o = 6
+  hyper  r = 3
+  input  x(..., k in 0..n, s[k])
+  tensor A[k in 0..n](s[k], r)
+  tensor V(r, o)
+  output y(..., o)
+}
+network SharedStar(n: int = 20) {
+  index  s[k in 0..n] = 2, o = 6
+  hyper  r = 3
+  input  x(..., k in 0..n, s[k])
+  tensor A[k in 0..n](s[k], r) share k
+  tensor V(r, o)
+  output y(..., o)
+}
+network SharedChain(n: int = 80) {
+  index  s[k in 0..n] = 2
+  bond   a[k in 0..n + 1] = 3
+  input  x(..., k in 0..n, s[k])
+  tensor First(a[0])
+  tensor A[k in 0..n](a[k], s[k], a[k + 1]) share k
+  tensor Last(a[n])
+  output y(...)
+}
+network ByTurns(n: int = 80) {
+  index  p[k in 0..n] = 2, o = 3
+  bond   b[k in 0..n + 1] = 3
+  input  x(..., k in 0..n, p[k])
+  tensor First(b[0])
+  tensor E[k in 0..n // 2](b[2 * k], p[2 * k], b[2 * k + 1])
+  tensor O[k in 0..n // 2](b[2 * k + 1], p[2 * k + 1], b[2 * k + 2])
+  tensor Top(b[n], o)
+  output y(..., o)
+}
+network Frozen(n: int = 70) {
+  index  p[k in 0..n] = 2, o = 3
+  bond   b[k in 0..n + 1] = 3
+  input  x(..., k in 0..n, p[k])
+  tensor First(b[0])
+  tensor A[k in 0..n](b[k], p[k], b[k + 1]) frozen init orthogonal
+  tensor Top(b[n], o)
+  output y(..., o)
+}
+network LogChain(n: int = 72) {
+  index  p[k in 0..n] = 2, o = 3
+  bond   b[k in 0..n] = 3
+  input  x(..., k in 0..n, p[k])
+  tensor First(p[0], b[0])
+  tensor G[k in 1..n](b[k - 1], p[k], b[k])
+  tensor Top(b[n - 1], o)
+  output y(..., o) log
+}
+"""
+"""Runs of neighbors, members by turns, steps that run together, with and without sharing."""
+
+OWN = {"oddities": ODDITIES, "stacked": STACKED}
+"""Networks of the tests, by the name of a file that they could be."""
+
 STANDARD = {
     "linear": (
         "LowRank(6, 5, rank = 2)",
@@ -209,7 +285,7 @@ class Subject:
 
 @cache
 def _architecture(file: str, target: str) -> tncompile.Architecture:
-    text = ODDITIES if file == "oddities" else f'import "std/{file}.tn"'
+    text = OWN.get(file, f'import "std/{file}.tn"')
     return tncompile.loads(text).instantiate(target)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from tests.manners import MANNERS, Manner
-from tests.modules import LIBRARY
+from tests.manners import MANNERS, SIZED, Manner
+from tests.modules import LIBRARY, Subject
+from tests.sizes import LISTED
 
 INTRODUCTION = """\
 # What emitted modules do
@@ -34,6 +35,8 @@ replaces a member.
 - With several subscripts it is `layer.V[2, 5]`, and `layer.V[2]` is a family of its own; iteration
   goes through all members, in the order of the state dict.
 - A tensor that is tied to another, or shared by a subscript, is one parameter, and read as that.
+- Every member is a parameter of its own, `G.2` in the state dict. Where their shapes are equal, one
+  tensor of all of them is `torch.stack(list(layer.G))`.
 
 A network whose inputs and output have one axis of features each, behind the same leading axes, has
 what tools look for on `nn.Linear`, `nn.Bilinear` or `nn.Embedding`: the numbers of features, and
@@ -112,6 +115,19 @@ served = layer.fold().eval()  # no parameters, faster: the more so, the smaller 
 - What is folded is computed in the dtype of the parameters, under autocast too. Fold after `.to`,
   or in float64 before it, where the last bits matter.
 - A tensor that nothing can be merged into is held as it is: every module folds.
+
+## Results
+
+What `forward` returns belongs to the caller: it never shares memory with a parameter, a buffer or
+an input, nor do two entries of it. Working on it in place changes no later call, and where it is a
+parameter in another order, say, gradients still reach that parameter. Only such results are copied.
+"""
+
+SIZES = """\
+Every block with its default ranks, the classifiers at their default sizes too, and some larger
+ones (`tests/sizes.py`). Rings, chains, stars and shared chains whose equal steps run together are
+tried in the same ways.
+
 """
 
 EMPTY = "not tried"
@@ -153,21 +169,26 @@ class Table:
     def render(self) -> str:
         """The whole file."""
         instances = "".join(f"- `{subject.target}`\n" for subject in LIBRARY)
-        chapters = (
-            self._chapter(chapter, list(manners))
+        chapters = [
+            self._chapter(chapter, list(manners), {str(subject): subject for subject in LIBRARY})
             for chapter, manners in groupby(MANNERS, key=lambda manner: manner.chapter)
-        )
+        ]
+        used = {subject.target: subject for subject in LISTED}
+        chapters.append(self._chapter(SIZED[0].chapter, SIZED, used, SIZES))
         return INTRODUCTION + instances + "".join(chapters) + PROSE
 
-    def _chapter(self, chapter: str, manners: list[Manner]) -> str:
+    def _chapter(
+        self, chapter: str, manners: list[Manner], subjects: dict[str, Subject], opening: str = ""
+    ) -> str:
+        """A table with its legend; `subjects` are its rows."""
         legend = "\n".join(
             textwrap.fill(f"- **{manner.title}**: {manner.meaning}", 100, subsequent_indent="  ")
             for manner in manners
         )
         rows = [["block", *(manner.title for manner in manners)]]
-        for subject in LIBRARY:
-            cells = (self.cells.get((str(subject), manner.title), EMPTY) for manner in manners)
-            rows.append([str(subject), *cells])
+        for label in subjects:
+            cells = (self.cells.get((label, manner.title), EMPTY) for manner in manners)
+            rows.append([label, *cells])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         rows.insert(1, ["-" * width for width in widths])
         lines = (
@@ -175,4 +196,4 @@ class Table:
             + " |\n"
             for row in rows
         )  # fmt: skip
-        return f"\n## {chapter}\n\n{legend}\n\n{''.join(lines)}"
+        return f"\n## {chapter}\n\n{opening}{legend}\n\n{''.join(lines)}"

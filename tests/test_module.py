@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import tncompile
-from tests.manners import MANNERS, Manner, close
+from tests.manners import MANNERS, SIZED, Manner, close
 from tests.modules import ALL, LIBRARY, STANDARD, Subject, tensors
 from tests.table import EMPTY, Table
 
@@ -131,7 +131,7 @@ def test_the_table_has_every_block_and_every_manner(request: pytest.FixtureReque
         assert blocks == [str(subject) for subject in LIBRARY if subject.file == file]
     library = Path(tncompile.__file__).parent / "std"
     assert sorted(STANDARD) == sorted(path.stem for path in library.glob("*.tn"))
-    assert all(manner.meaning for manner in MANNERS)
+    assert all(manner.meaning for manner in (*MANNERS, *SIZED))
     if request.config.getoption("--update-golden"):
         return
     assert Table.read(TABLE).render() == TABLE.read_text(encoding="utf-8"), "--update-golden"

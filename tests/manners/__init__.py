@@ -6,6 +6,7 @@ from __future__ import annotations
 from tests.manners import layers  # isort: skip
 from tests.manners import transforms  # isort: skip
 from tests.manners import folding  # isort: skip
-from tests.manners.registry import MANNERS, Manner, close
+from tests.manners import sizes  # isort: skip
+from tests.manners.registry import MANNERS, SIZED, Manner, close
 
-__all__ = ["MANNERS", "Manner", "close", "folding", "layers", "transforms"]
+__all__ = ["MANNERS", "SIZED", "Manner", "close", "folding", "layers", "sizes", "transforms"]

@@ -35,16 +35,23 @@ class Manner:
 
 
 MANNERS: list[Manner] = []
+SIZED: list[Manner] = []
+"""Those tried at the sizes that people use."""
 
 
 def manner(
-    chapter: str, title: str, *, batched: bool = False, plain_names: bool = False
+    chapter: str,
+    title: str,
+    *,
+    batched: bool = False,
+    plain_names: bool = False,
+    into: list[Manner] = MANNERS,
 ) -> Callable[[Check], Check]:
     """Makes a function a manner; its docstring is the legend. It returns what the cell says."""
 
     def register(check: Check) -> Check:
         meaning = " ".join((check.__doc__ or "").split())
-        MANNERS.append(Manner(chapter, title, meaning, check, batched, plain_names))
+        into.append(Manner(chapter, title, meaning, check, batched, plain_names))
         return check
 
     return register
