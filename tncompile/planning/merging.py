@@ -13,11 +13,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from tncompile.network.contraction import Lookup, Operand, build_tree, looked_up, opened
+from tncompile.network.contraction import (
+    ContractionTree,
+    Lookup,
+    Operand,
+    build_tree,
+    looked_up,
+    opened,
+)
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.candidates import MATERIALIZE, Candidate, candidates
 from tncompile.planning.problem import Pair, price_path, state
-from tncompile.planning.search import Effort, quick_path
+from tncompile.planning.search import Effort, ladder, quick_path
 
 LARGEST_TABLE = 2**27
 """Elements of a table that is still worth considering: half a gigabyte of float32."""
@@ -60,9 +67,13 @@ def merged_tables(
 ) -> tuple[Candidate, ...]:
     """Trees with some parameters merged before ids pick rows of them, at these run-time sizes.
 
-    Their multiply-adds are those of inference, tables included.
+    Their multiply-adds are those of inference, tables included. What easier efforts find is here.
     """
-    return tuple(_Merging(network, given, runtime, effort).candidates())
+    found: dict[ContractionTree, Candidate] = {}
+    for one in ladder(effort):
+        for candidate in _Merging(network, given, runtime, one).candidates():
+            found.setdefault(candidate.tree, replace(candidate, level=one.level))
+    return tuple(found.values())
 
 
 class _Merging:
@@ -188,7 +199,8 @@ class _Merging:
         tables = [self._table(block) for block in grouping if _merges(block)]
         reduced = self._reduced(grouping)
         problem = state(self._network, reduced, self._runtime)
-        outer, _, _ = price_path(problem, quick_path(problem, replace(self._effort, trials=1)))
+        rough = replace(self._effort, trials=1, bisections=0, flips=0, subtrees=0)
+        outer, _, _ = price_path(problem, quick_path(problem, rough))
         picked = sum(
             problem.count(legs)
             for legs, operand in zip(problem.terms, reduced, strict=True)
