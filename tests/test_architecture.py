@@ -35,6 +35,7 @@ THIRD_PARTIES = {
     "interegular": set[str](),
     "cotengra": {"planning/search.py"},
     "networkx": {"network/graph.py"},
+    "numpy": {"planning/intervals.py"},
     "torch": {
         "emission/loading.py",
         "planning/measuring.py",

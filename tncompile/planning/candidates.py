@@ -17,7 +17,7 @@ from tncompile.planning.levels import (
 )
 from tncompile.planning.problem import Contracting, Pair, Priced, Problem
 from tncompile.planning.reordering import inputs_first
-from tncompile.planning.search import LARGEST, Effort, Progress, quick_paths, search
+from tncompile.planning.search import LARGEST, Effort, Progress, quick_path, search
 from tncompile.planning.sweeps import TOO_LARGE, in_order, join_in_order, parts, sweeps
 
 STRAIGHT = 64
@@ -111,12 +111,12 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
     family = longest_family(Contracting(problem))
     swept = dict(islice(sweeps(problem), 1 if len(problem.terms) > LARGEST else None))
     if family > SHORTEST:
-        batched = list(_by_levels(problem, effort))
-        yield from batched
+        batched = dict(_by_levels(problem))
+        for name, priced in batched.items():
+            yield Named(0, name, priced)
         # Straight-line code has a line a member: for long families it must be out of reach to win.
         limit = HOPELESS * min((price for price, _ in swept.values()), default=TOO_LARGE)
-        easiest = [one.priced[0] for one in batched if one.level == 0]
-        if family > STRAIGHT and any(price <= limit for price in easiest):
+        if family > STRAIGHT and any(price <= limit for price, _ in batched.values()):
             return
     whole = tuple(range(len(problem.terms)))
     for found in search(problem, effort, progress):
@@ -125,7 +125,8 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
         yield Named(found.level, f"search ({found.name})", done.priced)
     for name, priced in (*swept.items(), *_halves(problem)):
         yield Named(0, name, priced)
-    yield from _materialize(problem, effort)
+    if (dense := _materialize(problem)) is not None:
+        yield Named(0, MATERIALIZE, dense)
     if not swept and len(problem.terms) > LARGEST:
         yield Named(0, "in order", in_order(problem))
 
@@ -150,7 +151,7 @@ def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
 # ── families ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _by_levels(problem: Problem, effort: Effort) -> Iterator[Named]:
+def _by_levels(problem: Problem) -> Iterator[tuple[str, Priced]]:
     large = len(problem.terms) > LARGEST
     for merged in (0, 1, 2):
         for least in (4,) if large else (4, 24, 64, 128):
@@ -163,21 +164,17 @@ def _by_levels(problem: Problem, effort: Effort) -> Iterator[Named]:
             if not contracting.pairs:
                 continue
             note = f", parameters merged {merged}×" if merged else ""
-            for level, priced in _finished(contracting, effort):
-                yield Named(level, f"levels down to {least}{note}", priced)
+            if _finish(contracting):
+                yield f"levels down to {least}{note}", contracting.priced
 
 
-def _finished(contracting: Contracting, effort: Effort) -> Iterator[tuple[int, Priced]]:
-    """What the levels left over contracted by search or, where it is much, in order."""
+def _finish(contracting: Contracting) -> bool:
+    """Contract what the levels left over, by search or, where it is much, in order."""
     rest = tuple(contracting.alive)
-    if len(rest) > LARGEST:
-        if join_in_order(contracting, rest) is not None:
-            yield 0, contracting.priced
-        return
-    for found in quick_paths(contracting.part(rest), effort):
-        done = contracting.copy()
-        done.follow(rest, found.path)
-        yield found.level, done.priced
+    if len(rest) <= LARGEST:
+        contracting.follow(rest, quick_path(contracting.part(rest)))
+        return True
+    return join_in_order(contracting, rest) is not None
 
 
 # ── parameters first ────────────────────────────────────────────────────────────────────────────
@@ -207,22 +204,19 @@ def _halves(problem: Problem) -> Iterator[tuple[str, Priced]]:
             yield name, contracting.priced
 
 
-def _materialize(problem: Problem, effort: Effort) -> Iterator[Named]:
+def _materialize(problem: Problem) -> Priced | None:
     """Contract all parameters to the dense weight, then the inputs with it, in order."""
     contracting = Contracting(problem)
     inputs = [term for term in contracting.alive if term in problem.inputs]
     units = tuple(term for term in contracting.alive if term not in problem.inputs)
     if not inputs or len(units) < 2 or problem.looked_up or len(units) > LARGEST:
-        return
+        return None
     part = contracting.part(units)
     if problem.count(part.output) > DENSE_LIMIT:
-        return
-    for found in quick_paths(part, effort):
-        done = contracting.copy()
-        weight = done.follow(units, found.path)
-        for term in inputs:
-            weight = done.join(term, weight)
-            if done.size(weight) > TOO_LARGE:
-                break
-        else:
-            yield Named(found.level, MATERIALIZE, done.priced)
+        return None
+    weight = contracting.follow(units, quick_path(part))
+    for term in inputs:
+        weight = contracting.join(term, weight)
+        if contracting.size(weight) > TOO_LARGE:
+            return None
+    return contracting.priced

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from tncompile.planning.problem import Pair, Problem
 
-LONGEST = 256
-"""Terms of the longest order that this is for: a third of a second of processor time."""
+LONGEST = 320
+"""Terms of the longest order that this is for: a tenth of a second of processor time."""
 
 WIDEST = 1000.0
 """The logarithm to base 2 of the sizes of all indices from which floats might overflow."""
@@ -26,36 +26,40 @@ def interval_path(problem: Problem, order: Sequence[int], written: float = 0.0) 
 
     Its multiply-adds are the least, together with `written` times the elements of all results.
     """
+    import numpy
+
+    count = len(order)
+    if count < 2:
+        return ()
     inside, crossing = _tables(problem, order)
-    # Sizes are shrunk where needed: a tree is then the best one up to rounding of its exponents.
-    shrink = min(1.0, WIDEST / max(1.0, _widest(problem)))
-    costs: Table = [[] for _ in order]
-    down: Table = [[] for _ in range(len(order) + 1)]  # the same by last term, the first descending
-    closed: Table = [[] for _ in order]  # one over what is summed within, in the same two ways
-    closed_down: Table = [[] for _ in range(len(order) + 1)]
-    splits: list[list[int]] = [[] for _ in order]
-    for first in reversed(range(len(order))):
-        cost, close, split = costs[first], closed[first], splits[first]
-        for last in range(first + 1, len(order) + 1):
-            place = last - first - 1
-            within = inside[first][place]
-            if place:
-                # What both sides carry: the result, and what is summed within, but in neither.
-                both = 2.0 ** (shrink * (crossing[first][place] + within))
-                above = zip(
-                    cost, close, reversed(down[last]), reversed(closed_down[last]), strict=True
-                )
-                found = [left + right + both * one * other for left, one, right, other in above]
-                least = min(found)
-                split.append(found.index(least) + 1)
-                cost.append(least + written * 2.0 ** (shrink * crossing[first][place]))
-            else:
-                split.append(0)
-                cost.append(0.0)
-            close.append(2.0 ** (-shrink * within))
-            down[last].append(cost[-1])
-            closed_down[last].append(close[-1])
-    return _pairs(order, splits)
+    # Where floats might overflow, all sizes are taken to one root: that tree is a good one, too.
+    root = min(1.0, WIDEST / max(1.0, _widest(problem)))
+    # Intervals of one length at a time. Rows are first terms, columns lengths; the second of each
+    # two tables has the same by the term behind the last one.
+    cost, cost_up = numpy.zeros((count, count + 1)), numpy.zeros((count + 1, count + 1))
+    close, close_up = numpy.ones((count, count + 1)), numpy.ones((count + 1, count + 1))
+    splits = numpy.zeros((count, count + 1), dtype=numpy.int64)
+    for length in range(2, count + 1):
+        firsts = count - length + 1
+        within = [inside[first][length - 1] for first in range(firsts)]
+        results = [crossing[first][length - 1] for first in range(firsts)]
+        # What both sides carry: the result, and what is summed within, but in neither of them.
+        both = numpy.array(
+            [2.0 ** (root * (one + two)) for one, two in zip(within, results, strict=True)]
+        )
+        left, right = slice(1, length), slice(length - 1, 0, -1)
+        found = close[:firsts, left] * close_up[length:, right]
+        found *= both[:, None]
+        found += cost[:firsts, left]
+        found += cost_up[length:, right]
+        places = found.argmin(axis=1)  # the first one among equals
+        least = found[numpy.arange(firsts), places]
+        if written:
+            least = least + written * numpy.array([2.0 ** (root * one) for one in results])
+        splits[:firsts, length] = places + 1
+        cost[:firsts, length] = cost_up[length:, length] = least
+        close[:firsts, length] = close_up[length:, length] = [2.0 ** (-root * x) for x in within]
+    return _pairs(order, splits.tolist())
 
 
 def leaf_order(count: int, pairs: Sequence[Pair]) -> tuple[int, ...]:
@@ -126,6 +130,6 @@ def _pairs(order: Sequence[int], splits: list[list[int]]) -> tuple[Pair, ...]:
             pairs.append((min(left, right), max(left, right)))
             made.append(len(order) + len(pairs) - 1)
         else:
-            middle = first + splits[first][last - first - 1]
+            middle = first + splits[first][last - first]
             waiting += [(first, last, True), (middle, last, False), (first, middle, False)]
     return tuple(pairs)

@@ -169,15 +169,6 @@ class Contracting:
             numbers.append(self.join(numbers[left], numbers[right]))
         return numbers[-1]
 
-    def copy(self) -> Contracting:
-        """The same so far, to be gone on with in another way."""
-        other = Contracting.__new__(Contracting)
-        other.problem = self.problem
-        other.legs, other.height = list(self.legs), list(self.height)
-        other.alive, other.pairs = dict(self.alive), list(self.pairs)
-        other.multiply_adds, other.ends = self.multiply_adds, Counter(self.ends)
-        return other
-
     @property
     def priced(self) -> Priced:
         """The path so far and its multiply-adds."""

@@ -9,7 +9,7 @@ Every effort searches all that the easier ones do, goes on from what they found,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 from typing import Literal
@@ -51,6 +51,9 @@ _THOROUGH = Effort(2, _ALL, 18, 3000, 208, 12, 32, 256, 8, _NORMAL)
 EFFORTS: dict[str, Effort] = {"fast": _FAST, "normal": _NORMAL, "thorough": _THOROUGH}
 """The levels of `--search`."""
 
+QUICK = Effort(0, ("flops",), 14, 700, 32, 0, 0, 0, 0)
+"""What parts of a network are contracted by, at every effort: they are parts of many candidates."""
+
 LARGEST = 2000
 """The most terms that are searched; above, our own candidates stand alone."""
 
@@ -69,6 +72,9 @@ GREEDY_TERMS = 16_000
 
 STARTS = 2
 """Greedy paths whose leaves are put in order and contracted anew, of every effort."""
+
+PATIENCE = 4
+"""Turns without gain after which a path is taken to be the best one of its orders."""
 
 REMEMBERED = 512
 """Exhaustive searches whose results are kept: several candidates end in the same small rest."""
@@ -106,23 +112,9 @@ def search(problem: Problem, effort: Effort, progress: Progress | None = None) -
     return tuple(found.values())
 
 
-def quick_paths(problem: Problem, effort: Effort) -> tuple[Found, ...]:
-    """Paths of few multiply-adds of each effort up to this one, distinct.
-
-    The best one where exhaustive search is cheap; else the best greedy one, and the best along
-    its leaves.
-    """
-    found: dict[Path, Found] = {}
-    searching = _Searching(problem)
-    for one in ladder(effort):
-        for path in searching.quick(one):
-            found.setdefault(path, Found(one.level, "flops", path))
-    return tuple(found.values())
-
-
-def quick_path(problem: Problem, effort: Effort) -> Path:
-    """One path of few multiply-adds: exhaustive where that is cheap, else what is found first."""
-    return _Searching(problem).quick(effort)[0]
+def quick_path(problem: Problem, trials: int = QUICK.trials) -> Path:
+    """One path of few multiply-adds, whatever the effort: exhaustive where that is cheap."""
+    return _Searching(problem).quick(replace(QUICK, trials=trials))
 
 
 def _silent(done: int, total: int) -> None:
@@ -159,16 +151,12 @@ class _Searching:
             if objective in ("flops", "combo"):
                 yield objective, self._improved(effort, objective)
 
-    def quick(self, effort: Effort) -> tuple[Path, ...]:
-        """A greedy path, and the best one along its leaves; one alone where it is the best."""
+    def quick(self, effort: Effort) -> Path:
+        """The best path where exhaustive search is cheap, else the best greedy one."""
         if _is_small(self._problem, effort):
-            return (_optimal(self._problem, "flops"),)
+            return _optimal(self._problem, "flops")
         self._try_greedy(effort)
-        path = self._greedy[0][1]
-        count = len(self._problem.terms)
-        if count > LONGEST:
-            return (path,)
-        return path, interval_path(self._reduced, leaf_order(count, path))
+        return self._greedy[0][1]
 
     def _try_greedy(self, effort: Effort) -> None:
         """The cheapest of every few random greedy paths; the plain greedy one first of all."""
@@ -212,15 +200,21 @@ class _Searching:
             offer(path)
         assert best is not None
         if count <= LONGEST:
-            orders = [leaf_order(count, path) for path in dict.fromkeys([*known, *starts])]
+            ordered = known if objective == "combo" else [*known, *starts]
+            orders = [leaf_order(count, path) for path in dict.fromkeys(ordered)]
             if objective == "flops":
                 orders += [tuple(range(count))]
                 orders += [bisected_order(reduced, rng) for _ in range(effort.bisections)]
             for order in dict.fromkeys(orders):
                 offer(interval_path(reduced, order, written))
+            failed = 0
             for _ in range(effort.flips):
+                before = best
                 turned = [pair if rng.random() < 0.5 else pair[::-1] for pair in best[1]]
                 offer(interval_path(reduced, leaf_order(count, turned), written))
+                failed = failed + 1 if best == before else 0
+                if failed == PATIENCE:
+                    break
         if effort.subtrees:
             offer(_reconfigured(self._problem, best[1], objective, effort))
         self._best[objective] = best[1]
