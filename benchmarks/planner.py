@@ -139,10 +139,11 @@ def page(rows: Sequence[Row]) -> str:
     for search in dict.fromkeys(row.search for row in rows):
         held = [row for row in rows if row.search == search]
         ratios = [row.ratio for row in held]
+        spent = [row.planning for row in held]
         lines.append(
             f"- `{search}`: ratio {statistics.median(ratios):.2f} in the middle,"
-            f" {max(ratios):.2f} at most; planning {statistics.median(r.planning for r in held):.1f}"
-            f" s in the middle, {max(r.planning for r in held):.1f} s at most"
+            f" {max(ratios):.2f} at most; planning {statistics.median(spent):.1f} s in the middle,"
+            f" {max(spent):.1f} s at most"
         )
     lines += [
         "",

@@ -19,7 +19,7 @@ from tncompile.planning.assessing import NEAR
 from tncompile.planning.bisecting import bisected_order
 from tncompile.planning.intervals import interval_path, leaf_order
 from tncompile.planning.problem import Problem, price_path
-from tncompile.planning.search import EFFORTS, search
+from tncompile.planning.search import EFFORTS, Found, search
 
 STD = Path(tncompile.__file__).parent / "std"
 
@@ -49,10 +49,16 @@ def problem(instance: Instance) -> Problem:
     )
 
 
+@cache
+def searched(name: str) -> tuple[Found, ...]:
+    """What the normal search finds."""
+    return search(problem(CORPUS[name]()), EFFORTS["normal"])
+
+
 # ── beside others ───────────────────────────────────────────────────────────────────────────────
 
 CHEAP = (
-    "lattice 8 × 8",
+    "lattice 6 × 12, bonds of 3",
     "lattice 3 × 3 × 8",
     "3-regular, 60 tensors",
     "4-regular, 40 tensors",
@@ -64,14 +70,16 @@ CHEAP = (
 
 @pytest.mark.parametrize("name", CHEAP)
 def test_no_plan_is_far_behind_other_path_finders(name: str) -> None:
-    found = plan(network(name), batch=1, search="normal", training=False)
-    seconds, _ = best_of_others(CORPUS[name](), network(name), trials=16)
+    seconds, multiply_adds = best_of_others(CORPUS[name](), network(name), trials=16)
+    found = plan(network(name), batch=1, search="fast", training=False)
     assert found.main.cost.seconds <= WORSE * seconds
+    least = min(price_path(problem(CORPUS[name]()), one.path)[0] for one in searched(name))
+    assert least <= WORSE * multiply_adds
 
 
 def test_lattices_do_not_depend_on_the_order_of_declaration() -> None:
     """4 × 4 × 7, its long axis last: once 29 times the multiply-adds of others, and more."""
-    found = search(problem(CORPUS["lattice 4 × 4 × 7"]()), EFFORTS["normal"])
+    found = searched("lattice 4 × 4 × 7")
     held = problem(CORPUS["lattice 4 × 4 × 7"]())
     assert min(price_path(held, one.path)[0] for one in found) <= 1.2 * 8.8e8
 
@@ -94,7 +102,7 @@ def never_worse(network: TensorNetwork, *efforts: str) -> list[ContractionPlan]:
     for easier, harder in pairwise(plans):
         for mode in ("training", "inference", "folded"):
             one, other = easier.variant(32, mode), harder.variant(32, mode)
-            # What runs in one part runs without its loop, which is a little faster than was chosen by.
+            # What runs in one part runs without its loop, a little faster than it was chosen by.
             assert other.cost.seconds <= 1.01 * NEAR * one.cost.seconds, (harder.search, mode)
     return plans
 
@@ -107,7 +115,7 @@ def test_harder_searches_of_blocks_are_never_worse(file: str, target: str) -> No
 
 
 def test_the_hardest_search_is_never_worse() -> None:
-    never_worse(peps(4, 4, 2, 3, 3), "fast", "normal", "thorough")
+    never_worse(peps(3, 3, 2, 3, 3), "fast", "normal", "thorough")
 
 
 @pytest.mark.parametrize("name", ["3-regular, 30 tensors", "30 factors of 24 variables"])

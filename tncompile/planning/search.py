@@ -32,7 +32,7 @@ class Effort:
     """
 
     level: int
-    objectives: tuple[Objective, ...]
+    objectives: tuple[Objective, ...]  # of exhaustive searches
     optimal_terms: int  # networks up to this size are searched exhaustively …
     optimal_subsets: int  # … if they have at most this many connected subsets of terms
     trials: int  # random greedy paths tried above that, beside those of the easier effort
@@ -43,13 +43,16 @@ class Effort:
     easier: Effort | None = None
 
 
-_FAST = Effort(0, ("flops",), 9, 200, 8, 1, 4, 32, 6)
+_FAST = Effort(0, ("flops",), 9, 200, 16, 2, 12, 64, 6)
 _ALL: tuple[Objective, ...] = ("flops", "size", "write", "combo")
-_NORMAL = Effort(1, _ALL, 14, 700, 40, 2, 8, 64, 6, _FAST)
+_NORMAL = Effort(1, _ALL, 14, 700, 32, 4, 16, 64, 6, _FAST)
 _THOROUGH = Effort(2, _ALL, 18, 3000, 208, 12, 32, 256, 8, _NORMAL)
 
 EFFORTS: dict[str, Effort] = {"fast": _FAST, "normal": _NORMAL, "thorough": _THOROUGH}
 """The levels of `--search`."""
+
+IMPROVED: tuple[Objective, ...] = ("flops", "combo")
+"""What paths of larger networks are improved for, at every effort."""
 
 QUICK = Effort(0, ("flops",), 14, 700, 32, 0, 0, 0, 0)
 """What parts of a network are contracted by, at every effort: they are parts of many candidates."""
@@ -125,7 +128,7 @@ def _count(problem: Problem, effort: Effort) -> int:
     """How many paths an effort finds by itself."""
     if _is_small(problem, effort):
         return len(effort.objectives)
-    return 1 + len({"flops", "combo"} & set(effort.objectives))
+    return 1 + len(IMPROVED)
 
 
 class _Searching:
@@ -147,9 +150,8 @@ class _Searching:
             return
         self._try_greedy(effort)
         yield "greedy", self._greedy[0][1]
-        for objective in effort.objectives:
-            if objective in ("flops", "combo"):
-                yield objective, self._improved(effort, objective)
+        for objective in IMPROVED:
+            yield objective, self._improved(effort, objective)
 
     def quick(self, effort: Effort) -> Path:
         """The best path where exhaustive search is cheap, else the best greedy one."""

@@ -87,12 +87,15 @@ def survey(
     trees = _trees(assessor, goal, grid, progress)
     straight = [Way(found.names, number, found.tree) for number, found in enumerate(trees)]
     levels = [found.level for found in trees]
+    batched = assessor.leading is not None
     looked_at = sorted({*goal.wanted, *([grid[0], grid[-1]] if count <= SMALL else [])})
     tried: dict[Mode, list[Way]] = {}
     for mode in goal.modes:
         found = dict.fromkeys(
             way
-            for most, among in _by_effort(straight, levels, goal)
+            for most, among in _by_effort(
+                straight, levels, goal, batched=assessor.leading is not None
+            )
             for way in _tried(assessor, among, looked_at, mode, goal, most)
         )
         tried[mode] = list(found)
@@ -115,7 +118,7 @@ def survey(
 
 
 def _by_effort(
-    straight: list[Way], levels: list[int], goal: Goal
+    straight: list[Way], levels: list[int], goal: Goal, *, batched: bool
 ) -> Iterator[tuple[int, list[Way]]]:
     """The trees that each effort up to the one asked for finds, and how many it tries further.
 
@@ -124,9 +127,11 @@ def _by_effort(
     """
     for effort in ladder(EFFORTS[goal.search]):
         found = [way for way, level in zip(straight, levels, strict=True) if level <= effort.level]
-        few = effort.easier is None and len(straight[0].tree.operands) > SMALL
-        if found:
-            yield PROMISING - 1 if few else PROMISING, found
+        large = len(straight[0].tree.operands) > SMALL
+        if found and large and not batched:
+            yield 1, found  # irregular networks, whose intermediates have many legs to put in order
+        elif found:
+            yield PROMISING - 1 if large and effort.easier is None else PROMISING, found
 
 
 def _tried(
@@ -145,10 +150,12 @@ def _tried(
             lean = replace(goal, minimize="memory")
             promising += _promising(assessor, straight, size, mode, lean, most)
         for way in dict.fromkeys(promising):
+            found.setdefault(way)
+            if mode == "folded" and not assessor.network.inputs:
+                continue  # nothing is left to run
             proposed = strategies(
                 assessor.network, way.tree, assessor.at(size), assessor.profile, mode
             )
-            found.setdefault(way)
             found.update(dict.fromkeys(replace(way, strategy=one) for one in proposed[:TRIED]))
     return list(found)
 
