@@ -8,7 +8,7 @@ Every effort searches all that the easier ones do, goes on from what they found,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
@@ -45,7 +45,7 @@ class Effort:
 
 _FAST = Effort(0, ("flops",), 9, 200, 16, 2, 12, 64, 6)
 _ALL: tuple[Objective, ...] = ("flops", "size", "write", "combo")
-_NORMAL = Effort(1, _ALL, 14, 700, 32, 4, 16, 64, 6, _FAST)
+_NORMAL = Effort(1, _ALL, 14, 700, 32, 2, 8, 64, 6, _FAST)
 _THOROUGH = Effort(2, _ALL, 18, 3000, 208, 12, 32, 256, 8, _NORMAL)
 
 EFFORTS: dict[str, Effort] = {"fast": _FAST, "normal": _NORMAL, "thorough": _THOROUGH}
@@ -64,11 +64,11 @@ COMBO_FACTOR = 64
 TRIALS_AT_ONCE = 8
 
 WIDE, NARROW = ((0.1, 4.0), (0.001, 1.0)), ((0.8, 1.5), (0.001, 0.3))
-"""Ranges of cotengra's `costmod` and `temperature`: in large networks the wide ones mostly find
-intermediates of hundreds of legs, and take long to do it. Elsewhere both are tried in turns."""
+"""Ranges of cotengra's `costmod` and `temperature`. In large networks the wide ones mostly find
+intermediates of hundreds of legs, and take long to do it, but lattices need them: every second few
+trials have them, more of those of smaller networks, and none of the largest."""
 
 NARROW_FROM = 100
-WIDE_TRIALS, WIDE_OF = 32, 48
 
 GREEDY_TERMS = 16_000
 """The most terms that all greedy trials may walk through together: large networks get fewer."""
@@ -167,8 +167,10 @@ class _Searching:
         terms, output, sizes = _given(self._problem)
         found = [path for _, path in self._greedy] or [_greedy_once(terms, output, sizes)]
         trials = _trials(self._problem, effort)
+        few = len(terms) <= LONGEST
         for first in range(self._tried, self._tried + trials, TRIALS_AT_ONCE):
-            wide = len(terms) < NARROW_FROM and first % WIDE_OF < WIDE_TRIALS
+            place = first // TRIALS_AT_ONCE
+            wide = place % 6 < 4 if len(terms) < NARROW_FROM else place % 2 == 0 and few
             optimizer = RandomGreedyOptimizer(
                 max_repeats=min(TRIALS_AT_ONCE, self._tried + trials - first),
                 costmod=WIDE[0] if wide else NARROW[0],
@@ -183,44 +185,55 @@ class _Searching:
         self._greedy = sorted((price, path) for path, price in priced.items())
 
     def _improved(self, effort: Effort, objective: Objective) -> Path:
-        """The best of what is known, put in order and contracted anew, subtree after subtree."""
+        """The best of what is known, put in order and contracted anew, subtree after subtree.
+
+        Greedy paths and bisections are gone on with apart: either may end where the other would
+        not.
+        """
         reduced = self._reduced
-        written = COMBO_FACTOR if objective == "combo" else 0
-        rng = Random(effort.level)
         count = len(reduced.terms)
-        best: tuple[int, Path] | None = None
-
-        def offer(path: Path) -> None:
-            nonlocal best
-            flops, elements, _ = price_path(reduced, path)
-            if best is None or flops + written * elements < best[0]:
-                best = flops + written * elements, path
-
+        rng = Random(effort.level)
         known = [self._best[name] for name in ("flops", objective) if name in self._best]
+        groups = [known] if objective == "combo" else [known, self._starts()]
+        if count <= LONGEST and objective == "flops":
+            orders = [bisected_order(reduced, rng) for _ in range(effort.bisections)]
+            groups.append([interval_path(reduced, order) for order in orders])
+        found = [self._refined(group, effort, objective, rng) for group in groups if group]
+        self._best[objective] = min(found)[1]
+        return self._best[objective]
+
+    def _starts(self) -> list[Path]:
+        """The cheapest greedy paths, and what is best along the order of declaration."""
         starts = [path for _, path in self._greedy[:STARTS]]
-        for path in dict.fromkeys([*known, *starts]):
-            offer(path)
-        assert best is not None
+        count = len(self._reduced.terms)
+        return [*starts, interval_path(self._reduced, range(count))] if count <= LONGEST else starts
+
+    def _refined(
+        self, paths: Sequence[Path], effort: Effort, objective: Objective, rng: Random
+    ) -> tuple[int, Path]:
+        """What the cheapest of some paths comes to, and its price."""
+        reduced = self._reduced
+        count = len(reduced.terms)
+        written = COMBO_FACTOR if objective == "combo" else 0
+
+        def priced(path: Path) -> tuple[int, Path]:
+            flops, elements, _ = price_path(reduced, path)
+            return flops + written * elements, path
+
+        best = min(priced(path) for path in paths)
         if count <= LONGEST:
-            ordered = known if objective == "combo" else [*known, *starts]
-            orders = [leaf_order(count, path) for path in dict.fromkeys(ordered)]
-            if objective == "flops":
-                orders += [tuple(range(count))]
-                orders += [bisected_order(reduced, rng) for _ in range(effort.bisections)]
-            for order in dict.fromkeys(orders):
-                offer(interval_path(reduced, order, written))
+            orders = [leaf_order(count, path) for path in paths]
+            best = min(best, *(priced(interval_path(reduced, one, written)) for one in orders))
             failed = 0
             for _ in range(effort.flips):
-                before = best
                 turned = [pair if rng.random() < 0.5 else pair[::-1] for pair in best[1]]
-                offer(interval_path(reduced, leaf_order(count, turned), written))
-                failed = failed + 1 if best == before else 0
+                other = priced(interval_path(reduced, leaf_order(count, turned), written))
+                failed = 0 if other[0] < best[0] else failed + 1
+                best = min(best, other)
                 if failed == PATIENCE:
                     break
-        if effort.subtrees:
-            offer(_reconfigured(self._problem, best[1], objective, effort))
-        self._best[objective] = best[1]
-        return best[1]
+        other = priced(_reconfigured(self._problem, best[1], objective, effort))
+        return min(best, other)
 
 
 def _trials(problem: Problem, effort: Effort) -> int:

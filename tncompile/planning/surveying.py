@@ -93,9 +93,7 @@ def survey(
     for mode in goal.modes:
         found = dict.fromkeys(
             way
-            for most, among in _by_effort(
-                straight, levels, goal, batched=assessor.leading is not None
-            )
+            for most, among in _by_effort(straight, levels, goal, batched=batched)
             for way in _tried(assessor, among, looked_at, mode, goal, most)
         )
         tried[mode] = list(found)
