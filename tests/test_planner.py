@@ -15,8 +15,8 @@ from benchmarks.planner import best_of_others
 from tests.small_networks import mps, peps
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
-from tncompile.planning.assessing import NEAR
 from tncompile.planning.bisecting import bisected_order
+from tncompile.planning.choosing import TIED
 from tncompile.planning.intervals import interval_path, leaf_order
 from tncompile.planning.problem import Problem, price_path
 from tncompile.planning.search import EFFORTS, Found, search
@@ -103,7 +103,7 @@ def never_worse(network: TensorNetwork, *efforts: str) -> list[ContractionPlan]:
         for mode in ("training", "inference", "folded"):
             one, other = easier.variant(32, mode), harder.variant(32, mode)
             # What runs in one part runs without its loop, a little faster than it was chosen by.
-            assert other.cost.seconds <= 1.01 * NEAR * one.cost.seconds, (harder.search, mode)
+            assert other.cost.seconds <= 1.01 * TIED * one.cost.seconds, (harder.search, mode)
     return plans
 
 

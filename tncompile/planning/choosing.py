@@ -32,6 +32,11 @@ FLOP_OPTIMAL = "FLOP-optimal"
 MEMORY_OPTIMAL = "memory-optimal"
 
 
+TIED = NEAR * CLEARLY
+"""How far from the best time a way may be at a size that was asked for: as fast as what is chosen
+there for other reasons than time, and that as fast as the best."""
+
+
 class NoPlanError(Exception):
     """No plan keeps to the memory limit; the message says what the smallest one needs."""
 
@@ -166,7 +171,7 @@ def predicted_ranges(field: Field, mode: Mode, known: tuple[Way, ...] = ()) -> t
     """Which way runs at which sizes in a mode, by prediction.
 
     A way that is `known` from another mode serves again wherever nothing is clearly faster. At a
-    size that was asked for nothing is taken that is beyond `NEAR` of the best: among more ways the
+    size that was asked for nothing is taken that is beyond `TIED` of the best: among more ways the
     best is no worse, so that a harder search is never worse than an easier one by more than that.
     """
     goal, assessor = field.goal, field.assessor
@@ -183,7 +188,7 @@ def predicted_ranges(field: Field, mode: Mode, known: tuple[Way, ...] = ()) -> t
         if size in goal.wanted:
             if goal.memory_limit is not None and one.peak > goal.memory_limit:
                 return math.inf
-            if measure_of(one, goal.minimize) > NEAR * least[size]:
+            if measure_of(one, goal.minimize) > TIED * least[size]:
                 return math.inf
         return assessor.cautious(one) if goal.minimize == "time" else measure_of(one, goal.minimize)
 
