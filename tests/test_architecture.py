@@ -37,6 +37,7 @@ THIRD_PARTIES = {
     "cotengra": {"planning/search.py"},
     "networkx": {"network/graph.py"},
     "filelock": {"files.py"},
+    "numpy": {"planning/intervals.py"},
     "torch": {
         "emission/loading.py",
         "planning/measuring.py",

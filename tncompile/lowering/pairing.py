@@ -48,10 +48,7 @@ def contract(
     summed = tuple(index for index in ours if index in theirs and index not in kept)
     if not summed:
         return _multiply(assembler, left, right)
-    form = form or min(
-        _forms(ours, theirs, kept, ahead),
-        key=lambda form: _copied(assembler, left, right, form) + _misfit(assembler, form, ahead),
-    )
+    form = form or _best_form(assembler, left, right, kept, ahead)
     first, second = (right, left) if form.swapped else (left, right)
     result = assembler.matmul(
         _operand(assembler, first, form.batch, form.rows, form.summed),
@@ -109,16 +106,32 @@ def _orders(group: Order, ahead: Ahead) -> tuple[Order, ...]:
     return tuple(dict.fromkeys((group, batch + summed + others, batch + others + summed)))
 
 
-def _copied(assembler: Assembler, left: Value, right: Value, form: Form) -> int:
-    """Elements that must be copied before the product can run."""
-    first, second = (right, left) if form.swapped else (left, right)
-    return sum(
-        assembler.count(_indices(value))
-        for value, rows, columns in (
-            (first, form.rows, form.summed),
-            (second, form.summed, form.columns),
-        )
-        if not _fits(assembler.runs(value), form.batch, rows, columns)
+def _best_form(
+    assembler: Assembler, left: Value, right: Value, kept: frozenset[str], ahead: Ahead
+) -> Form:
+    """The form that copies least here and in the next contraction, the first one among equals."""
+    ours, theirs = _indices(left), _indices(right)
+    held = assembler.runs(left), assembler.runs(right)
+    counts = assembler.count(ours), assembler.count(theirs)
+    fitting: dict[tuple[bool, Order, Order, Order], bool] = {}
+
+    def copied(form: Form) -> int:
+        """Elements that must be copied before the product can run."""
+        total = 0
+        for second, rows, columns in (
+            (False, form.rows, form.summed),
+            (True, form.summed, form.columns),
+        ):
+            operand = second is not form.swapped
+            key = operand, form.batch, rows, columns
+            if key not in fitting:
+                fitting[key] = _fits(held[operand], form.batch, rows, columns)
+            total += 0 if fitting[key] else counts[operand]
+        return total
+
+    return min(
+        _forms(ours, theirs, kept, ahead),
+        key=lambda form: copied(form) + _misfit(assembler, form, ahead),
     )
 
 

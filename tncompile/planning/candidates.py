@@ -40,11 +40,24 @@ MATERIALIZE = "materialize dense"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A contraction tree, the ways that found it, and its multiply-adds at the planned sizes."""
+    """A contraction tree, the ways that found it, and its multiply-adds at the planned sizes.
+
+    `level` is that of the easiest effort that finds it.
+    """
 
     names: tuple[str, ...]
     tree: ContractionTree
     multiply_adds: int
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A path, what found it, and the level of the easiest effort that does."""
+
+    level: int
+    name: str
+    priced: Priced
 
 
 def candidates(
@@ -56,59 +69,74 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """Distinct contraction trees worth lowering, at least one; the dense weight wherever it fits.
 
-    A tree that several of our ways find has all their names, the first found first.
+    A tree that several of our ways find has all their names, the first found first. All that an
+    easier effort finds is here, too: what is worth lowering is measured by what it knows.
     """
     known: dict[Pair, int] = {}
     names: dict[int, list[str]] = {}
-    chosen: dict[int, Priced] = {}
-    for name, priced in _turned(problem, _paths(problem, effort, progress)):
-        shape = _shape(len(problem.terms), priced[1], known)
-        names.setdefault(shape, []).append(name)
-        chosen.setdefault(shape, priced)
-    prices = sorted(price for price, _ in chosen.values())
-    limit = prices[:FEW][-1] if len(problem.terms) > LARGEST else HOPELESS * prices[0]
+    chosen: dict[int, Named] = {}
+    for one in _turned(problem, _paths(problem, effort, progress)):
+        shape = _shape(len(problem.terms), one.priced[1], known)
+        names.setdefault(shape, []).append(one.name)
+        if shape not in chosen or one.level < chosen[shape].level:
+            chosen[shape] = one
+    limits = [
+        _limit(problem, [one.priced[0] for one in chosen.values() if one.level <= level])
+        for level in range(effort.level + 1)
+    ]
     return tuple(
-        Candidate(tuple(names[shape]), build_tree(network, given, pairs), price)
-        for shape, (price, pairs) in chosen.items()
-        if price <= limit or MATERIALIZE in names[shape]
+        Candidate(
+            tuple(dict.fromkeys(names[shape])),
+            build_tree(network, given, one.priced[1]),
+            one.priced[0],
+            one.level,
+        )
+        for shape, one in chosen.items()
+        if one.priced[0] <= limits[one.level] or MATERIALIZE in names[shape]
     )
 
 
-def _paths(
-    problem: Problem, effort: Effort, progress: Progress | None
-) -> Iterator[tuple[str, Priced]]:
+def _limit(problem: Problem, prices: list[int]) -> int:
+    """The most multiply-adds of a tree that is worth lowering beside others of these prices."""
+    if not prices:
+        return 0
+    return sorted(prices)[:FEW][-1] if len(problem.terms) > LARGEST else HOPELESS * min(prices)
+
+
+def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Iterator[Named]:
     """All paths by name, the promising ones first."""
     if len(problem.terms) < 2:
-        yield "nothing to contract", (0, ())
+        yield Named(0, "nothing to contract", (0, ()))
         return
     family = longest_family(Contracting(problem))
     swept = dict(islice(sweeps(problem), 1 if len(problem.terms) > LARGEST else None))
     if family > SHORTEST:
-        batched = dict(_by_levels(problem, effort))
-        yield from batched.items()
+        batched = dict(_by_levels(problem))
+        for name, priced in batched.items():
+            yield Named(0, name, priced)
         # Straight-line code has a line a member: for long families it must be out of reach to win.
         limit = HOPELESS * min((price for price, _ in swept.values()), default=TOO_LARGE)
         if family > STRAIGHT and any(price <= limit for price, _ in batched.values()):
             return
     whole = tuple(range(len(problem.terms)))
-    for name, pairs in search(problem, effort, progress).items():
+    for found in search(problem, effort, progress):
         done = Contracting(problem)
-        done.follow(whole, pairs)
-        yield f"search ({name})", done.priced
-    yield from swept.items()
-    yield from _halves(problem)
-    if (dense := _materialize(problem, effort)) is not None:
-        yield MATERIALIZE, dense
+        done.follow(whole, found.path)
+        yield Named(found.level, f"search ({found.name})", done.priced)
+    for name, priced in (*swept.items(), *_halves(problem)):
+        yield Named(0, name, priced)
+    if (dense := _materialize(problem)) is not None:
+        yield Named(0, MATERIALIZE, dense)
     if not swept and len(problem.terms) > LARGEST:
-        yield "in order", in_order(problem)
+        yield Named(0, "in order", in_order(problem))
 
 
-def _turned(problem: Problem, paths: Iterable[tuple[str, Priced]]) -> Iterator[tuple[str, Priced]]:
+def _turned(problem: Problem, paths: Iterable[Named]) -> Iterator[Named]:
     """Every path, and beside it the one that multiplies inputs with each other first."""
-    for name, priced in paths:
-        yield name, priced
-        if (other := inputs_first(problem, priced[1])) is not None:
-            yield f"{name}, inputs first", other
+    for one in paths:
+        yield one
+        if (other := inputs_first(problem, one.priced[1])) is not None:
+            yield Named(one.level, f"{one.name}, inputs first", other)
 
 
 def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
@@ -123,7 +151,7 @@ def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
 # ── families ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _by_levels(problem: Problem, effort: Effort) -> Iterator[tuple[str, Priced]]:
+def _by_levels(problem: Problem) -> Iterator[tuple[str, Priced]]:
     large = len(problem.terms) > LARGEST
     for merged in (0, 1, 2):
         for least in (4,) if large else (4, 24, 64, 128):
@@ -133,18 +161,18 @@ def _by_levels(problem: Problem, effort: Effort) -> Iterator[tuple[str, Priced]]
                 attached = merge_parameters(contracting, attached, merged)
             absorb(contracting, attached)
             pair_levels(contracting, least)
-            if not contracting.pairs or not _finish(contracting, effort):
+            if not contracting.pairs:
                 continue
             note = f", parameters merged {merged}×" if merged else ""
-            name = f"levels down to {least}{note}"
-            yield name, contracting.priced
+            if _finish(contracting):
+                yield f"levels down to {least}{note}", contracting.priced
 
 
-def _finish(contracting: Contracting, effort: Effort) -> bool:
+def _finish(contracting: Contracting) -> bool:
     """Contract what the levels left over, by search or, where it is much, in order."""
     rest = tuple(contracting.alive)
     if len(rest) <= LARGEST:
-        contracting.follow(rest, quick_path(contracting.part(rest), effort))
+        contracting.follow(rest, quick_path(contracting.part(rest)))
         return True
     return join_in_order(contracting, rest) is not None
 
@@ -176,7 +204,7 @@ def _halves(problem: Problem) -> Iterator[tuple[str, Priced]]:
             yield name, contracting.priced
 
 
-def _materialize(problem: Problem, effort: Effort) -> Priced | None:
+def _materialize(problem: Problem) -> Priced | None:
     """Contract all parameters to the dense weight, then the inputs with it, in order."""
     contracting = Contracting(problem)
     inputs = [term for term in contracting.alive if term in problem.inputs]
@@ -186,7 +214,7 @@ def _materialize(problem: Problem, effort: Effort) -> Priced | None:
     part = contracting.part(units)
     if problem.count(part.output) > DENSE_LIMIT:
         return None
-    weight = contracting.follow(units, quick_path(part, effort))
+    weight = contracting.follow(units, quick_path(part))
     for term in inputs:
         weight = contracting.join(term, weight)
         if contracting.size(weight) > TOO_LARGE:

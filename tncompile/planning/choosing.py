@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from tncompile.language.spelling import one_of
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.assessing import Assessor, Way, measure_of
+from tncompile.planning.assessing import NEAR, Assessor, Way, measure_of
 from tncompile.planning.candidates import MATERIALIZE
 from tncompile.planning.costing import Mode
 from tncompile.planning.crossing import CLEARLY
@@ -35,6 +35,11 @@ SEARCHES: tuple[Search, ...] = get_args(Search)
 
 FLOP_OPTIMAL = "FLOP-optimal"
 MEMORY_OPTIMAL = "memory-optimal"
+
+
+TIED = NEAR * CLEARLY
+"""How far from the best time a way may be at a size that was asked for: as fast as what is chosen
+there for other reasons than time, and that as fast as the best."""
 
 
 class NoPlanError(Exception):
@@ -168,14 +173,26 @@ def _neighbors(held: tuple[Range, ...]) -> list[tuple[Range, Range | None]]:
 def predicted_ranges(field: Field, mode: Mode, known: tuple[Way, ...] = ()) -> tuple[Range, ...]:
     """Which way runs at which sizes in a mode, by prediction.
 
-    A way that is `known` from another mode serves again wherever nothing is clearly faster.
+    A way that is `known` from another mode serves again wherever nothing is clearly faster. At a
+    size that was asked for nothing is taken that is beyond `TIED` of the best: among more ways the
+    best is no worse, so that a harder search is never worse than an easier one by more than that.
     """
     goal, assessor = field.goal, field.assessor
+    least = {
+        size: min(
+            measure_of(assessor.assess(way, size, mode), goal.minimize)
+            for way in allowed(field, size, mode)
+        )
+        for size in goal.wanted
+    }
 
     def price(way: Way, size: int) -> float:
         one = assessor.assess(way, size, mode)
-        if size in goal.wanted and goal.memory_limit is not None and one.peak > goal.memory_limit:
-            return math.inf
+        if size in goal.wanted:
+            if goal.memory_limit is not None and one.peak > goal.memory_limit:
+                return math.inf
+            if measure_of(one, goal.minimize) > TIED * least[size]:
+                return math.inf
         return assessor.cautious(one) if goal.minimize == "time" else measure_of(one, goal.minimize)
 
     winners: list[tuple[int, Way]] = []

@@ -13,11 +13,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from tncompile.network.contraction import Lookup, Operand, build_tree, looked_up, opened
+from tncompile.network.contraction import (
+    Lookup,
+    Operand,
+    build_tree,
+    looked_up,
+    opened,
+)
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.candidates import MATERIALIZE, Candidate, candidates
 from tncompile.planning.problem import Pair, price_path, state
-from tncompile.planning.search import Effort, quick_path
+from tncompile.planning.search import Effort, ladder, quick_path
 
 LARGEST_TABLE = 2**27
 """Elements of a table that is still worth considering: half a gigabyte of float32."""
@@ -60,7 +66,7 @@ def merged_tables(
 ) -> tuple[Candidate, ...]:
     """Trees with some parameters merged before ids pick rows of them, at these run-time sizes.
 
-    Their multiply-adds are those of inference, tables included.
+    Their multiply-adds are those of inference, tables included. What easier efforts find is here.
     """
     return tuple(_Merging(network, given, runtime, effort).candidates())
 
@@ -188,7 +194,7 @@ class _Merging:
         tables = [self._table(block) for block in grouping if _merges(block)]
         reduced = self._reduced(grouping)
         problem = state(self._network, reduced, self._runtime)
-        outer, _, _ = price_path(problem, quick_path(problem, replace(self._effort, trials=1)))
+        outer, _, _ = price_path(problem, quick_path(problem, trials=1))
         picked = sum(
             problem.count(legs)
             for legs, operand in zip(problem.terms, reduced, strict=True)
@@ -207,7 +213,7 @@ class _Merging:
                 leg: k for k, leg in enumerate(dict.fromkeys(x for one in held for x in one.legs))
             }
             problem = replace(problem, output=tuple(number[leg] for leg in legs))
-            pairs = quick_path(problem, self._effort)
+            pairs = quick_path(problem)
             multiply_adds, _, _ = price_path(problem, pairs)
             lookups = tuple(dict.fromkeys(one for k in block for one in self._given[k].lookups))
             row = Operand(held[0].tensor, looked_up(self._network, legs, lookups), lookups)
@@ -228,8 +234,10 @@ class _Merging:
         reduced = self._reduced(grouping)
         problem = state(self._network, reduced, self._runtime)
         found = candidates(self._network, reduced, problem, self._effort)
-        for one in sorted(found, key=lambda one: one.multiply_adds)[:ORDERS]:
-            yield self._expanded(grouping, one)
+        for effort in ladder(self._effort):
+            known = [one for one in found if one.level <= effort.level]
+            for one in sorted(known, key=lambda one: one.multiply_adds)[:ORDERS]:
+                yield replace(self._expanded(grouping, one), level=effort.level)
 
     def _expanded(self, grouping: Grouping, found: Candidate) -> Candidate:
         """The tree with every table made in it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.batching import LONG
@@ -17,7 +17,7 @@ from tncompile.planning.machine import MachineProfile
 from tncompile.planning.merging import merged_tables
 from tncompile.planning.problem import batch_sizes, leading_size, runtime_sizes, state
 from tncompile.planning.reordering import parameters_late
-from tncompile.planning.search import EFFORTS, Progress
+from tncompile.planning.search import EFFORTS, Progress, ladder
 from tncompile.planning.sparing import sparing
 
 GRID = (1, 8, 64, 512, 4096)
@@ -33,7 +33,8 @@ SEARCHED = 14
 """Networks of up to this many operands are searched for small and large batches, too."""
 
 PROMISING = 3
-"""How many trees are tried with all strategies, for each size and mode, …"""
+"""How many trees are tried with all strategies, for each size and mode, one fewer by the easiest
+effort where networks are not small, …"""
 
 SLOWEST = 4.0
 """… of those that take up to this many times the best time as they come, …"""
@@ -85,8 +86,17 @@ def survey(
     grid = _grid(goal, assessor, count)
     trees = _trees(assessor, goal, grid, progress)
     straight = [Way(found.names, number, found.tree) for number, found in enumerate(trees)]
+    levels = [found.level for found in trees]
+    batched = assessor.leading is not None
     looked_at = sorted({*goal.wanted, *([grid[0], grid[-1]] if count <= SMALL else [])})
-    tried = {mode: _tried(assessor, straight, looked_at, mode, goal) for mode in goal.modes}
+    tried: dict[Mode, list[Way]] = {}
+    for mode in goal.modes:
+        found = dict.fromkeys(
+            way
+            for most, among in _by_effort(straight, levels, goal, batched=batched)
+            for way in _tried(assessor, among, looked_at, mode, goal, most)
+        )
+        tried[mode] = list(found)
     if count <= SMALL:  # what is proposed for one mode may be the best for another
         everything = dict.fromkeys(way for found in tried.values() for way in found)
         tried = {mode: list(dict.fromkeys([*tried[mode], *everything])) for mode in goal.modes}
@@ -105,21 +115,45 @@ def survey(
     return Field(goal, assessor, grid, ways)
 
 
+def _by_effort(
+    straight: list[Way], levels: list[int], goal: Goal, *, batched: bool
+) -> Iterator[tuple[int, list[Way]]]:
+    """The trees that each effort up to the one asked for finds, and how many it tries further.
+
+    What is promising among fewer trees is tried with all strategies, too: so no harder search
+    leaves out what an easier one chooses.
+    """
+    for effort in ladder(EFFORTS[goal.search]):
+        found = [way for way, level in zip(straight, levels, strict=True) if level <= effort.level]
+        large = len(straight[0].tree.operands) > SMALL
+        if found and large and not batched:
+            yield 1, found  # irregular networks, whose intermediates have many legs to put in order
+        elif found:
+            yield PROMISING - 1 if large and effort.easier is None else PROMISING, found
+
+
 def _tried(
-    assessor: Assessor, straight: list[Way], sizes: list[int], mode: Mode, goal: Goal
+    assessor: Assessor,
+    straight: list[Way],
+    sizes: list[int],
+    mode: Mode,
+    goal: Goal,
+    most: int,
 ) -> list[Way]:
     """The promising trees at some sizes in a mode, with the strategies proposed for them."""
     found: dict[Way, None] = {}
     for size in sizes:
-        promising = _promising(assessor, straight, size, mode, goal)
+        promising = _promising(assessor, straight, size, mode, goal, most)
         if goal.memory_limit is not None:
             lean = replace(goal, minimize="memory")
-            promising += _promising(assessor, straight, size, mode, lean)
+            promising += _promising(assessor, straight, size, mode, lean, most)
         for way in dict.fromkeys(promising):
+            found.setdefault(way)
+            if mode == "folded" and not assessor.network.inputs:
+                continue  # nothing is left to run
             proposed = strategies(
                 assessor.network, way.tree, assessor.at(size), assessor.profile, mode
             )
-            found.setdefault(way)
             found.update(dict.fromkeys(replace(way, strategy=one) for one in proposed[:TRIED]))
     return list(found)
 
@@ -146,14 +180,19 @@ def _trees(
     for place, size in enumerate(searched):
         problem = state(network, given, assessor.at(size))
         report = _share(progress, place, len(searched))
-        found += candidates(network, given, problem, EFFORTS[goal.search], report)
-        found += merged_tables(network, given, assessor.at(size), EFFORTS[goal.search])
+        more = [
+            *candidates(network, given, problem, EFFORTS[goal.search], report),
+            *merged_tables(network, given, assessor.at(size), EFFORTS[goal.search]),
+        ]
+        # The easiest effort searches for the middle size alone.
+        found += more if place == 0 else [replace(one, level=max(1, one.level)) for one in more]
     known: dict[ContractionTree, Candidate] = {}
     for one in found:
         tree = one.tree
         if len(tree.steps) <= LONG:  # those of longer ones run level by level
             tree = parameters_late(network, tree)
-        known.setdefault(tree, replace(one, tree=tree))
+        level = min(one.level, known[tree].level) if tree in known else one.level
+        known[tree] = replace(known.get(tree, one), tree=tree, level=level)
     return tuple(known.values())
 
 
@@ -164,7 +203,9 @@ def _share(progress: Progress | None, place: int, count: int) -> Progress | None
     return lambda done, total: progress(place * total + done, count * total)
 
 
-def _promising(assessor: Assessor, ways: list[Way], size: int, mode: Mode, goal: Goal) -> list[Way]:
+def _promising(
+    assessor: Assessor, ways: list[Way], size: int, mode: Mode, goal: Goal, most: int
+) -> list[Way]:
     """The trees that some strategy may make the best; fewer at sizes that nobody asked for."""
 
     def measure(way: Way) -> float:
@@ -177,7 +218,7 @@ def _promising(assessor: Assessor, ways: list[Way], size: int, mode: Mode, goal:
 
     found = sorted(((measure(way), place) for place, way in enumerate(ways)))
     limit = SLOWEST * found[0][0]
-    count = PROMISING if size in goal.wanted else PROMISING - 1
+    count = most if size in goal.wanted else PROMISING - 1
     return [ways[place] for price, place in found if price <= limit][:count]
 
 

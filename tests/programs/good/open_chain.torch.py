@@ -93,14 +93,6 @@ class Chain(nn.Module):
         dtype = torch.promote_types(self.First.dtype, torch.float32)
         # (f[0], f[1] b[1])
         t = torch.mm(self.First.to(dtype).reshape(2, 3), self.Inner.to(dtype).reshape(3, 6))
-        Inner = self.Inner.to(dtype).conj().reshape(3, 6)  # (b[0]', f[1] b[1]')
-        t1 = torch.mm(self.First.to(dtype).conj().reshape(2, 3), Inner)  # (f[0], f[1] b[1]')
-        # (b[1], b[1]')
-        t = torch.mm(t.reshape(2, 2, 3).permute(2, 0, 1).reshape(3, 4), t1.reshape(4, 3))
-        del t1
-        t = torch.mm(t.t(), self.Inner.to(dtype).reshape(3, 6))  # (b[1]', f[2] b[2])
-        Inner = self.Inner.to(dtype).conj().permute(2, 0, 1).reshape(3, 6)  # (b[2]', b[1]' f[2])
-        t = torch.mm(Inner, t.reshape(6, 3))  # (b[2]', b[2])
         t1 = torch.mm(self.Last.to(dtype).reshape(6, 9), self.Top.to(dtype))  # (b[3] f[4], label)
         # (b[3]' f[4], label)
         t2 = torch.mm(self.Last.to(dtype).conj().reshape(6, 9), self.Top.to(dtype).conj())
@@ -111,8 +103,17 @@ class Chain(nn.Module):
         t2 = t1.reshape(3, 2, 3).permute(1, 2, 0).reshape(6, 3)  # (f[3] b[3]', b[2])
         t1 = torch.mm(self.Inner.to(dtype).conj().reshape(3, 6), t2)  # (b[2]', b[2])
         del t2
-        t = torch.mm(t.reshape(1, 9), t1.reshape(9, 1))  # (1, 1)
+        t1 = torch.mm(self.Inner.to(dtype).conj().reshape(6, 3), t1)  # (b[1]' f[2], b[2])
+        t2 = t1.reshape(3, 2, 3).permute(1, 2, 0).reshape(6, 3)  # (f[2] b[2], b[1]')
+        t1 = torch.mm(self.Inner.to(dtype).reshape(3, 6), t2)  # (b[1], b[1]')
+        del t2
+        t = torch.mm(t.reshape(4, 3), t1)  # (f[0] f[1], b[1]')
         del t1
+        t1 = t.reshape(2, 2, 3).permute(1, 2, 0).reshape(6, 2)  # (f[1] b[1]', f[0])
+        t = torch.mm(self.Inner.to(dtype).conj().reshape(3, 6), t1)  # (b[0]', f[0])
+        del t1
+        t = t.t().reshape(6, 1)  # (f[0] b[0]', 1)
+        t = torch.mm(self.First.to(dtype).conj().reshape(1, 6), t)  # (1, 1)
         return t.reshape(()).abs().log()
 
     def extra_repr(self) -> str:
@@ -143,12 +144,12 @@ class Chain(nn.Module):
         if torch.is_grad_enabled():
             # materialize dense, inputs first: predicted 267 µs at 64
             return self._contract(x, gate, lead, B)
-        # sweep forward, inputs first: predicted 63.1 µs at 1, where materialize dense, inputs first
-        # takes 71.6 µs
+        # halves at 5, second half first, inputs first: predicted 63.1 µs at 1, where materialize
+        # dense, inputs first takes 71.6 µs
         if B <= 62:
             return self._infer_to_62(x, gate, lead, B)
-        # materialize dense, inputs first: predicted 74.6 µs at 64, where sweep forward, inputs
-        # first takes 72.7 µs
+        # materialize dense, inputs first: predicted 74.6 µs at 64, where halves at 5, second half
+        # first, inputs first takes 72.7 µs
         return self._contract(x, gate, lead, B)
 
     def _contract(self, x: Tensor, gate: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
@@ -189,31 +190,32 @@ class Chain(nn.Module):
     def _infer_to_62(self, x: Tensor, gate: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
         """Runs without gradients for B <= 62.
 
-        11 contractions, 156 B + 6 multiply-adds:
-            [1] gate · First       6  -> f[0], b[0]
-            [2] [1] · x@0        6 B  -> b[0], ...
-            [3] [2] · x@1        6 B  -> b[0], ..., f[1]
-            [4] [3] · Inner[1]  18 B  -> ..., b[1]
-            [5] [4] · x@2        6 B  -> ..., b[1], f[2]
-            [6] [5] · Inner[2]  18 B  -> ..., b[2]
-            [7] [6] · x@3        6 B  -> ..., b[2], f[3]
-            [8] [7] · Inner[3]  18 B  -> ..., b[3]
-            [9] [8] · x@4        6 B  -> ..., b[3], f[4]
-            [10] [9] · Last     54 B  -> ..., t
-            [11] [10] · Top     18 B  -> ..., label
+        11 contractions, 156 B + 18 multiply-adds:
+            [1] x@0 · First      6 B  -> ..., b[0]
+            [2] [1] · x@1        6 B  -> ..., b[0], f[1]
+            [3] [2] · Inner[1]  18 B  -> ..., b[1]
+            [4] [3] · x@2        6 B  -> ..., b[1], f[2]
+            [5] [4] · Inner[2]  18 B  -> ..., b[2]
+            [6] [5] · x@3        6 B  -> ..., b[2], f[3]
+            [7] [6] · Inner[3]  18 B  -> ..., b[3]
+            [8] [7] · x@4        6 B  -> ..., b[3], f[4]
+            [9] [8] · Last      54 B  -> ..., t
+            [10] gate · Top       18  -> t, label
+            [11] [10] · [9]     18 B  -> label, ...
         """
-        t = self.First.reshape(2, 3) * gate.reshape(1, 1)  # [1] (f[0], b[0])
         x_slices = x.unbind(1)  # 5 × (B, f[0])
-        t = torch.mm(x_slices[0], t)  # [2] (B, b[0])
-        t = t.reshape(B, 3, 1) * x_slices[1].reshape(B, 1, 2)  # [3] (B, b[0], f[1])
-        t = torch.mm(t.reshape(B, 6), self.Inner.reshape(6, 3))  # [4] (B, b[1])
-        t = t.reshape(B, 3, 1) * x_slices[2].reshape(B, 1, 2)  # [5] (B, b[1], f[2])
-        t = torch.mm(t.reshape(B, 6), self.Inner.reshape(6, 3))  # [6] (B, b[2])
-        t = t.reshape(B, 3, 1) * x_slices[3].reshape(B, 1, 2)  # [7] (B, b[2], f[3])
-        t = torch.mm(t.reshape(B, 6), self.Inner.reshape(6, 3))  # [8] (B, b[3])
-        t = t.reshape(B, 3, 1) * x_slices[4].reshape(B, 1, 2)  # [9] (B, b[3], f[4])
-        t = torch.mm(t.reshape(B, 6), self.Last.reshape(6, 9))  # [10] (B, t)
-        t = torch.addmm(self.c, t, self.Top)  # [11] (B, label)
+        t = torch.mm(x_slices[0], self.First.reshape(2, 3))  # [1] (B, b[0])
+        t = t.reshape(B, 3, 1) * x_slices[1].reshape(B, 1, 2)  # [2] (B, b[0], f[1])
+        t = torch.mm(t.reshape(B, 6), self.Inner.reshape(6, 3))  # [3] (B, b[1])
+        t = t.reshape(B, 3, 1) * x_slices[2].reshape(B, 1, 2)  # [4] (B, b[1], f[2])
+        t = torch.mm(t.reshape(B, 6), self.Inner.reshape(6, 3))  # [5] (B, b[2])
+        t = t.reshape(B, 3, 1) * x_slices[3].reshape(B, 1, 2)  # [6] (B, b[2], f[3])
+        t = torch.mm(t.reshape(B, 6), self.Inner.reshape(6, 3))  # [7] (B, b[3])
+        t = t.reshape(B, 3, 1) * x_slices[4].reshape(B, 1, 2)  # [8] (B, b[3], f[4])
+        t = torch.mm(t.reshape(B, 6), self.Last.reshape(6, 9))  # [9] (B, t)
+        t1 = self.Top * gate.reshape(1, 1)  # [10] (t, label)
+        t = torch.addmm(self.c, t, t1)  # [11] (B, label)
+        del t1
         return t if len(lead) == 1 else t.reshape(*lead, 2)
 
     @torch.inference_mode(False)
