@@ -87,8 +87,8 @@ served = layer.fold().eval()  # no parameters, faster: the more so, the smaller 
 
 ## Results
 
-What `forward` returns belongs to the caller: it never shares memory with a parameter, a buffer or an
-input, nor do two entries of it. Working on it in place changes no later call, and where it is a
+What `forward` returns belongs to the caller: it never shares memory with a parameter, a buffer or
+an input, nor do two entries of it. Working on it in place changes no later call, and where it is a
 parameter in another order, say, gradients still reach that parameter. Only such results are copied.
 
 ## Families
