@@ -40,9 +40,8 @@ def test_every_block_is_tried() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.* is deprecated")
-@pytest.mark.parametrize("target", ["Ring()", "TreeClassifier()"])
-def test_inductor_computes_the_same(target: str) -> None:
-    subject = next(one for one in USED if one.target == target)
+def test_inductor_computes_the_same() -> None:
+    subject = next(one for one in USED if one.target == "TreeClassifier()")
     torch._dynamo.reset()
     module = subject.module(torch.float64)
     made = torch.compile(module, fullgraph=True, dynamic=True)
