@@ -65,6 +65,7 @@ CHEAP = (
     "matrix chain of 60",
     "30 factors of 24 variables",
     "MERA of 16 sites",
+    "MPS overlap, 60 sites",
 )
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 
 from tncompile.network.contraction import ContractionTree, Operand, build_tree
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.intervals import LONGEST
 from tncompile.planning.levels import (
     absorb,
     attach,
@@ -116,7 +117,9 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
             yield Named(0, name, priced)
         # Straight-line code has a line a member: for long families it must be out of reach to win.
         limit = HOPELESS * min((price for price, _ in swept.values()), default=TOO_LARGE)
-        if family > STRAIGHT and any(price <= limit for price, _ in batched.values()):
+        within = any(price <= limit for price, _ in batched.values())
+        # Levels pay for many samples at once; a state or a norm is often cheaper from end to end.
+        if family > STRAIGHT and within and (problem.inputs or len(problem.terms) > LONGEST):
             return
     whole = tuple(range(len(problem.terms)))
     for found in search(problem, effort, progress):
