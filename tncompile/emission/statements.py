@@ -46,7 +46,7 @@ from tncompile.lowering.operations import (
 )
 from tncompile.lowering.program import Step, TensorProgram
 
-CLONE = ".clone(memory_format=torch.contiguous_format)"
+CLONE, LAID_OUT = ".clone(", "memory_format=torch.contiguous_format"
 
 LONGEST_INLINE = 60
 """Characters of an operand that is still written inside the call that uses it."""
@@ -220,7 +220,7 @@ class _Printer:
         """What stands before `reshape`, copied where that must not be left to it."""
         unshaped, base = self._unshaped(operation.source)
         copied = isinstance(operation, Copy) and operation.result == self.owned
-        return (f"{unshaped}{CLONE}" if copied else unshaped), base
+        return (f"{unshaped}{CLONE}{LAID_OUT})" if copied else unshaped), base
 
     def _settle(self, name: str) -> None:
         """Give a waiting value a line and a name of its own; what it drops waits for its reader."""
@@ -287,12 +287,13 @@ class _Printer:
             case Gather(_, source, _):
                 return Text(f"{self.read(source)}.index_select(", ("0", "positions"), ")")
             case Contiguous(made, source) if made == self.owned:
-                return Text(f"{self.read(source)}{CLONE}")
+                return Text(f"{self.read(source)}{CLONE}", (LAID_OUT,), ")")
             case View() | Copy():
                 unshaped, base = self._reshaped(operation)
                 values = self.program.values
                 if values[base].shape == values[operation.result].shape:
-                    return Text(unshaped)
+                    before, copied, _ = unshaped.partition(f"{LAID_OUT})")
+                    return Text(before, (LAID_OUT,), ")") if copied else Text(unshaped)
                 return expression(operation, self.program, lambda _: unshaped, self.scope)
             case Add(_, left, right) | Multiply(_, left, right):
                 return expression(operation, self.program, self._alike(left, right), self.scope)

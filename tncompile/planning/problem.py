@@ -73,8 +73,8 @@ def whole(what: str, size: object) -> int:
 def batch_sizes(batch: object) -> tuple[int, ...]:
     """One batch size or several, ascending, each once: of several the middle one counts most.
 
-    Lists, ranges, tuples and arrays will do. TypeError for what is no integer, ValueError for none
-    at all.
+    Lists, ranges, tuples and arrays will do. TypeError for what is no integer, ValueError for one
+    below 1 and for none at all.
     """
     wanted: tuple[object, ...] = (batch,)
     if isinstance(batch, Iterable) and not isinstance(batch, str | bytes | Mapping):
@@ -82,7 +82,10 @@ def batch_sizes(batch: object) -> tuple[int, ...]:
             wanted = tuple(batch)
     if not wanted:
         raise ValueError("a plan needs at least one batch size")
-    return tuple(sorted({whole("a batch size", size) for size in wanted}))
+    found = sorted({whole("a batch size", size) for size in wanted})
+    if found[0] < 1:
+        raise ValueError(f"a batch size must be positive, it is {found[0]}")
+    return tuple(found)
 
 
 DEFAULT_LENGTH = 64

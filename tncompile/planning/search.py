@@ -80,7 +80,7 @@ PATIENCE = 4
 """Turns without gain after which a path is taken to be the best one of its orders."""
 
 REMEMBERED = 512
-"""Exhaustive searches whose results are kept: several candidates end in the same small rest."""
+"""Paths of parts that are kept: several candidates end in the same rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ def search(problem: Problem, effort: Effort, progress: Progress | None = None) -
     return tuple(found.values())
 
 
+@lru_cache(maxsize=REMEMBERED)
 def quick_path(problem: Problem, trials: int = QUICK.trials) -> Path:
     """One path of few multiply-adds, whatever the effort: exhaustive where that is cheap."""
     return _Searching(problem).quick(replace(QUICK, trials=trials))
@@ -182,7 +183,9 @@ class _Searching:
             found.append(pairwise(len(terms), optimizer.ssa_path(terms, output, sizes)))
         self._tried += trials
         priced = {path: price_path(self._reduced, path) for path in found}
-        self._greedy = sorted((price, path) for path, price in priced.items())
+        # Of equal prices the first found stays first: the plain greedy path keeps equal steps alike.
+        ranked = sorted(priced.items(), key=lambda one: one[1])
+        self._greedy = [(price, path) for path, price in ranked]
 
     def _improved(self, effort: Effort, objective: Objective) -> Path:
         """The best of what is known, put in order and contracted anew, subtree after subtree.

@@ -22,7 +22,7 @@ def tuning_table(tuning: Tuning) -> str:
     """What was measured, a block for each mode and batch size, the chosen one marked."""
     head = [tuning.plan.target, f"measured on {tuning.plan.tuned}", SPREAD]
     if tuning.busy:
-        head.append(f"the machine was busy: {tuning.busy}; measure again when it is not")
+        head.append(f"the machine was busy: {tuning.busy}")
     return "\n\n".join(["\n".join(head), *(_block(tuning, trial) for trial in tuning.trials)])
 
 
