@@ -5,7 +5,7 @@ Others are the best of cotengra's plain greedy path, of many random greedy ones 
 subtrees are then contracted anew, with counts and seeds in the place of its clock. All are lowered
 like ours and predicted by one machine profile.
 
-    python -m benchmarks.planner --search fast --search normal -o docs/planning.md
+    python -m benchmarks.planner --search fast --search normal --search thorough -o docs/planning.md
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def check(made: object, due: Tensor) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_shared_members_count_as_often_as_they_stand_in_the_product(seed: int) -> None:
     network = tncompile.loads(families(seed)).instantiate().network
     parameters, inputs = tensors(network, seed)

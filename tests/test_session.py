@@ -189,6 +189,11 @@ def test_modules_say_whether_they_are_batch_invariant() -> None:
         assert several.module(batch_invariant=wanted).batch_invariant is wanted
 
 
+def test_a_file_of_the_library_that_was_meant_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match=r"did you mean std/linear\.tn\?"):
+        tncompile.load("std/linaer.tn")
+
+
 # ── mistakes ────────────────────────────────────────────────────────────────────────────────────
 
 MISTAKES: dict[str, Callable[[], object]] = {

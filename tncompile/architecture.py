@@ -181,7 +181,7 @@ class Architecture:
         """
         if path is None:
             if self._file is None:
-                what = "a text or a file of the library"
+                what = "a text, an equation or a file of the library"
                 raise ValueError(f"no lock stands beside {what}: name its path")
             path = lock_path(self._file)
         made = self.unlocked()
@@ -519,11 +519,18 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
     `FileNotFoundError`, or `CompileError` with all that is wrong.
     """
     from tncompile.language.linking import link
-    from tncompile.language.linking.importing import decode, is_own, locate
+    from tncompile.language.linking.importing import closest_file, decode, is_own, locate
 
     file = locate(path)
     try:
-        source = decode(file.read_bytes(), os.fspath(path))
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        name = os.fspath(path)
+        close = closest_file(name)
+        meant = f"; did you mean {close}?" if close else ""
+        raise FileNotFoundError(error.errno, f"{error.strerror}{meant}", name) from None
+    try:
+        source = decode(content, os.fspath(path))
         linked = link(source, folder=file.parent, root=Path(root) if root is not None else None)
     except CompileError as error:
         raise error.with_traceback(None) from None

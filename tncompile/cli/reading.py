@@ -54,7 +54,7 @@ def load_spec(name: str, root: str | None) -> Spec:
     try:
         return tncompile.load(name, root=limit)
     except OSError as error:
-        raise UsageError(f"cannot read {name}: {reason(error)}{_meant(name)}") from error
+        raise UsageError(f"cannot read {name}: {reason(error)}") from error
 
 
 def _meant(name: str) -> str:

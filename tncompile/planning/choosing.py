@@ -87,14 +87,28 @@ def choose(field: Field) -> ContractionPlan:
     else:  # only a loop keeps to the memory limit
         straight = [way for way in field.ways[main, goal.middle] if not way.strategy.rows]
         whole = assessor.best(straight, goal.middle, main, "memory").way
+    held = _decided(field)
+    if straight:
+        whole = _alike(assessor, whole, held[main], goal)
+    return assemble(field, held, whole, lambda *given: _reason(field, *given))
+
+
+def _decided(field: Field) -> dict[Mode, tuple[Range, ...]]:
+    """Which way runs at which sizes, by mode; nowhere worse than what an easier search decides."""
+    goal, assessor = field.goal, field.assessor
+    easier = {} if field.easier is None else _decided(field.easier)
     held: dict[Mode, tuple[Range, ...]] = {}
     for mode in goal.modes:
         # One method serves both modes of a module; its folded twin has methods of its own.
         known = tuple(one.way for found in held.values() for one in found if mode != "folded")
-        held[mode] = predicted_ranges(field, mode, known)
-    if straight:
-        whole = _alike(assessor, whole, held[main], goal)
-    return assemble(field, held, whole, lambda *given: _reason(field, *given))
+        bounds = {
+            size: measure_of(assessor.assess(one.way, size, mode), goal.minimize)
+            for one in easier.get(mode, ())
+            for size in one.batches
+            if size in goal.wanted
+        }
+        held[mode] = predicted_ranges(field, mode, known, bounds)
+    return held
 
 
 def _alike(assessor: Assessor, whole: Way, held: tuple[Range, ...], goal: Goal) -> Way:
@@ -170,18 +184,27 @@ def _neighbors(held: tuple[Range, ...]) -> list[tuple[Range, Range | None]]:
     ]
 
 
-def predicted_ranges(field: Field, mode: Mode, known: tuple[Way, ...] = ()) -> tuple[Range, ...]:
+def predicted_ranges(
+    field: Field,
+    mode: Mode,
+    known: tuple[Way, ...] = (),
+    bounds: Mapping[int, float] | None = None,
+) -> tuple[Range, ...]:
     """Which way runs at which sizes in a mode, by prediction.
 
     A way that is `known` from another mode serves again wherever nothing is clearly faster. At a
-    size that was asked for nothing is taken that is beyond `TIED` of the best: among more ways the
-    best is no worse, so that a harder search is never worse than an easier one by more than that.
+    size that was asked for nothing is taken that is beyond `TIED` of the best, or beyond `bounds`:
+    what an easier search takes there.
     """
     goal, assessor = field.goal, field.assessor
-    least = {
+    most = {
         size: min(
-            measure_of(assessor.assess(way, size, mode), goal.minimize)
-            for way in allowed(field, size, mode)
+            (bounds or {}).get(size, math.inf),
+            TIED
+            * min(
+                measure_of(assessor.assess(way, size, mode), goal.minimize)
+                for way in allowed(field, size, mode)
+            ),
         )
         for size in goal.wanted
     }
@@ -191,13 +214,15 @@ def predicted_ranges(field: Field, mode: Mode, known: tuple[Way, ...] = ()) -> t
         if size in goal.wanted:
             if goal.memory_limit is not None and one.peak > goal.memory_limit:
                 return math.inf
-            if measure_of(one, goal.minimize) > TIED * least[size]:
+            if measure_of(one, goal.minimize) > most[size]:
                 return math.inf
         return assessor.cautious(one) if goal.minimize == "time" else measure_of(one, goal.minimize)
 
     winners: list[tuple[int, Way]] = []
     for size in field.grid:
-        best = assessor.best(allowed(field, size, mode), size, mode, goal.minimize).way
+        ways = allowed(field, size, mode)
+        kept = [way for way in ways if price(way, size) < math.inf]
+        best = assessor.best(kept or ways, size, mode, goal.minimize).way
         familiar = min(known, key=lambda way: price(way, size), default=best)
         near = price(familiar, size) <= CLEARLY * price(best, size)
         winners.append((size, familiar if near else best))

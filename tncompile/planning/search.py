@@ -183,7 +183,7 @@ class _Searching:
             found.append(pairwise(len(terms), optimizer.ssa_path(terms, output, sizes)))
         self._tried += trials
         priced = {path: price_path(self._reduced, path) for path in found}
-        # Of equal prices the first found stays first: the plain greedy path keeps equal steps alike.
+        # Of equal prices the first found is kept: in the plain greedy path equal steps stay alike.
         ranked = sorted(priced.items(), key=lambda one: one[1])
         self._greedy = [(price, path) for path, price in ranked]
 

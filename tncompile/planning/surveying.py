@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.batching import LONG
@@ -71,6 +71,8 @@ class Field:
     assessor: Assessor
     grid: tuple[int, ...]
     ways: Mapping[tuple[Mode, int], tuple[Way, ...]]
+    easier: Field | None = None
+    """What the next easier effort compares, all of it compared here, too."""
 
 
 def survey(
@@ -82,21 +84,38 @@ def survey(
 ) -> Field:
     """Search trees, lower them, and find which strategies of which trees are worth comparing."""
     assessor = Assessor(network, runtime, profile)
-    count = len(operands(network))
-    grid = _grid(goal, assessor, count)
-    trees = _trees(assessor, goal, grid, progress)
+    trees = _trees(assessor, goal, _grid(goal, assessor, len(operands(network))), progress)
     straight = [Way(found.names, number, found.tree) for number, found in enumerate(trees)]
     levels = [found.level for found in trees]
-    batched = assessor.leading is not None
+    field: Field | None = None
+    for effort in ladder(EFFORTS[goal.search]):
+        name = next(name for name, one in EFFORTS.items() if one == effort)
+        among = [way for way, level in zip(straight, levels, strict=True) if level <= effort.level]
+        if among:
+            field = _compared(assessor, replace(goal, search=name), among, field)
+    assert field is not None  # the easiest effort finds a tree
+    return field
+
+
+def _compared(assessor: Assessor, goal: Goal, straight: list[Way], easier: Field | None) -> Field:
+    """Which strategies of some trees an effort compares, beside all that the easier one does.
+
+    What is promising among fewer trees is tried with all strategies, too: so no harder search
+    leaves out what an easier one chooses.
+    """
+    count = len(straight[0].tree.operands)
+    grid = _grid(goal, assessor, count)
     looked_at = sorted({*goal.wanted, *([grid[0], grid[-1]] if count <= SMALL else [])})
+    if count > SMALL and assessor.leading is None:
+        most = 1  # irregular networks, whose intermediates have many legs to put in order
+    else:
+        most = PROMISING - 1 if count > SMALL and easier is None else PROMISING
     tried: dict[Mode, list[Way]] = {}
     for mode in goal.modes:
-        found = dict.fromkeys(
-            way
-            for most, among in _by_effort(straight, levels, goal, batched=batched)
-            for way in _tried(assessor, among, looked_at, mode, goal, most)
-        )
-        tried[mode] = list(found)
+        known = {} if easier is None else easier.ways
+        before = (way for (other, _), ways in known.items() if other == mode for way in ways)
+        more = _tried(assessor, straight, looked_at, mode, goal, most)
+        tried[mode] = list(dict.fromkeys([*before, *more]))
     if count <= SMALL:  # what is proposed for one mode may be the best for another
         everything = dict.fromkeys(way for found in tried.values() for way in found)
         tried = {mode: list(dict.fromkeys([*tried[mode], *everything])) for mode in goal.modes}
@@ -110,26 +129,9 @@ def survey(
     if goal.memory_limit is not None:
         for mode, size in ways:
             if size in goal.wanted and mode != "folded":
-                more = sparing(assessor, ways[mode, size], size, mode, goal.memory_limit)
-                ways[mode, size] = (*ways[mode, size], *more)
-    return Field(goal, assessor, grid, ways)
-
-
-def _by_effort(
-    straight: list[Way], levels: list[int], goal: Goal, *, batched: bool
-) -> Iterator[tuple[int, list[Way]]]:
-    """The trees that each effort up to the one asked for finds, and how many it tries further.
-
-    What is promising among fewer trees is tried with all strategies, too: so no harder search
-    leaves out what an easier one chooses.
-    """
-    for effort in ladder(EFFORTS[goal.search]):
-        found = [way for way, level in zip(straight, levels, strict=True) if level <= effort.level]
-        large = len(straight[0].tree.operands) > SMALL
-        if found and large and not batched:
-            yield 1, found  # irregular networks, whose intermediates have many legs to put in order
-        elif found:
-            yield PROMISING - 1 if large and effort.easier is None else PROMISING, found
+                leaner = sparing(assessor, ways[mode, size], size, mode, goal.memory_limit)
+                ways[mode, size] = (*ways[mode, size], *leaner)
+    return Field(goal, assessor, grid, ways, easier)
 
 
 def _tried(

@@ -14,7 +14,6 @@ from tncompile.notebook import as_html
 from tncompile.planning.assessing import Way
 from tncompile.planning.choosing import allowed, assemble, explained, predicted_ranges
 from tncompile.planning.costing import Mode
-from tncompile.planning.crossing import CLEARLY
 from tncompile.planning.measuring import (
     Timing,
     disagreeing,
@@ -300,16 +299,10 @@ class _Clock:
         return self.price(way, size)
 
     def among_best(self, way: Way, size: int) -> bool:
-        """Whether a way was measured to be as fast as any, within the spread of the fastest.
-
-        That is: its median lies within the quartiles of the fastest one's readings, and no more
-        than a few percent above theirs.
-        """
+        """Whether no way was measured to be faster there."""
         found = self.measured.get((way.key, size))
-        here = (one.timing for (_, other), one in self.measured.items() if other == size)
-        best = min(here, key=lambda timing: timing.seconds)
-        limit = max(best.seconds, min(best.high, CLEARLY * best.seconds))
-        return found is not None and found.timing.seconds <= limit
+        here = (one.timing.seconds for (_, other), one in self.measured.items() if other == size)
+        return found is not None and found.timing.seconds <= min(here)
 
     def how(self, way: Way, size: int) -> str:
         """Where the seconds of `price` come from."""
@@ -364,7 +357,7 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
 
 
 def _winners(surveyed: Field, clock: _Clock) -> Iterator[tuple[int, Way]]:
-    """The best way at each size of the grid; of those as fast within the spread the leanest."""
+    """The fastest way at each size of the grid; where nothing was measured, the leanest of them."""
     for size in surveyed.grid:
         ways = list(surveyed.ways[clock.mode, size])
         if size in surveyed.goal.wanted:

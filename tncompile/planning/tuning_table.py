@@ -34,10 +34,7 @@ def _block(tuning: Tuning, trial: Trial) -> str:
     chosen = tuning.chosen(trial)
     lines = [f"{title:<{width}}  {'predicted':>10}  {'measured':>10}  {'spread':>6}"]
     for name, one in zip(names, trial.tried, strict=True):
-        mark = ""
-        if one is chosen:
-            equal = one.timing.seconds <= trial.fastest.timing.seconds
-            mark = "  chosen" if equal else "  chosen: as fast within the spread"
+        mark = "  chosen" if one is chosen else ""
         lines.append(
             f"{name:<{width}}  {seconds_text(one.predicted):>10}"
             f"  {seconds_text(one.timing.seconds):>10}  {percent_text(one.timing.spread):>6}{mark}"

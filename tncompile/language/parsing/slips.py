@@ -315,6 +315,12 @@ def no_brace(situation: Situation) -> Advice | None:
     )
 
 
+_DECLARED = re.compile(r"(\w+)\s*\([^()]*\)\s*$")
+_NAMED = re.compile(r"=\s*(\w+)")
+_LONGEST_HEAD = 1_000
+"""Characters before the `=` that are searched for the name that is declared."""
+
+
 def parameters_of_an_instance(situation: Situation) -> Advice | None:
     """`network A() = B(…)`."""
     if situation.terminal != "ASSIGN" or "LBRACE" not in situation.expected:
@@ -322,6 +328,16 @@ def parameters_of_an_instance(situation: Situation) -> Advice | None:
     if situation.statement not in ("NETWORK", "MODEL"):
         return None
     kind = situation.statement.lower()
+    place, text = situation.token.start, situation.source.text
+    declared = _DECLARED.search(text, max(0, place - _LONGEST_HEAD), place)
+    named = _NAMED.match(text, place)
+    if declared and named and declared[1] == named[1]:
+        return Advice(
+            f"`{named[1]}` cannot be an instance of itself",
+            "expected `{`",
+            f"write what it is made of in braces, `{kind} {named[1]}(…) {{ … }}`",
+            "a named instance is another block with all its arguments",
+        )
     return Advice(
         "a named instance has no parameters",
         "expected `{`",
