@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -256,7 +257,9 @@ class Subject:
         self, dtype: torch.dtype = torch.float32, seed: int | None = 0, device: str | None = None
     ) -> torch.nn.Module:
         """A module of its own."""
-        return self.architecture.module(dtype=dtype, seed=seed, device=device)
+        # Which equal steps run together does not hang on the effort of the search.
+        search: Literal["fast", "normal"] = "fast" if self.file == "stacked" else "normal"
+        return self.architecture.module(dtype=dtype, seed=seed, device=device, search=search)
 
     def inputs(
         self,

@@ -45,7 +45,8 @@ evaluation mode, and `nn.MultiheadAttention(…).out_proj = layer` does; both re
 
 - `weight` is the dense map, contracted whenever it is read, in the dtype of the parameters under
   autocast, too, with gradients for them. Nothing keeps it: writing into it changes nothing, and
-  what sets or re-draws it leaves the module as it is. It is not there beyond 2**31 entries.
+  what sets or re-draws it leaves the module as it is; to assign it is an error. It is not there
+  beyond 2**31 entries.
 - `bias` is what is added, along the one axis of the output; None where there is none.
 - A tensor of the spec that is called `weight` or `in_features` is what is found under that name.
 - The folded module has them, made of its buffers; of tensors that are used more than once, `weight`

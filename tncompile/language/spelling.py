@@ -61,19 +61,17 @@ def one_of(what: str, held: object, choices: Sequence[str]) -> None:
 
 
 def longer_name(name: str, candidates: Iterable[str]) -> str | None:
-    """The one candidate that has `name` as one of its words, or is one of its words.
+    """The one candidate that shares a word with `name`, such as what others call by other words.
 
     >>> longer_name("bias", ["ins", "with_bias"]), longer_name("n_sites", ["sites", "rank"])
     ('with_bias', 'sites')
+    >>> longer_name("use_bias", ["ins", "with_bias"])
+    'with_bias'
     >>> longer_name("features", ["in_features", "out_features"]) is None
     True
     """
-    folded = name.casefold()
-    found = [
-        candidate
-        for candidate in candidates
-        if folded in candidate.casefold().split("_") or candidate.casefold() in folded.split("_")
-    ]
+    words = set(name.casefold().split("_")) - {""}
+    found = [one for one in candidates if words & set(one.casefold().split("_"))]
     return found[0] if len(found) == 1 else None
 
 
