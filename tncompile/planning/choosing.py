@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -96,7 +97,10 @@ def choose(field: Field) -> ContractionPlan:
 def _decided(field: Field) -> dict[Mode, tuple[Range, ...]]:
     """Which way runs at which sizes, by mode; nowhere worse than what an easier search decides."""
     goal, assessor = field.goal, field.assessor
-    easier = {} if field.easier is None else _decided(field.easier)
+    easier: dict[Mode, tuple[Range, ...]] = {}
+    if field.easier is not None:
+        with suppress(NoPlanError):  # what keeps to a memory limit may take a harder search to find
+            easier = _decided(field.easier)
     held: dict[Mode, tuple[Range, ...]] = {}
     for mode in goal.modes:
         # One method serves both modes of a module; its folded twin has methods of its own.
