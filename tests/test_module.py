@@ -133,6 +133,7 @@ def test_the_table_has_every_block_and_every_manner(request: pytest.FixtureReque
     assert sorted(STANDARD) == sorted(path.stem for path in library.glob("*.tn"))
     assert all(manner.meaning for manner in (*MANNERS, *SIZED))
     if request.config.getoption("--update-golden"):
+        TABLE.write_text(Table.read(TABLE).render(), encoding="utf-8", newline="\n")
         return
     assert Table.read(TABLE).render() == TABLE.read_text(encoding="utf-8"), "--update-golden"
     assert EMPTY not in TABLE.read_text(encoding="utf-8"), "fill it: --update-golden"
