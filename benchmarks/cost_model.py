@@ -25,21 +25,21 @@ from torch import Tensor, nn
 import tncompile
 from tncompile.compiler import norm_program
 from tncompile.emission import emit
-from tncompile.emission.initialization import Initialization, initialize
 from tncompile.emission.loading import instantiate
+from tncompile.initialization.draws import Initialization, initialize
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.strategy import STRAIGHT, Strategy
+from tncompile.lowering.schedule import STRAIGHT, Strategy
+from tncompile.machine.profile import MachineProfile, find_profile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
-from tncompile.planning.branches import Branches
-from tncompile.planning.candidates import candidates
-from tncompile.planning.layouts import strategies
-from tncompile.planning.machine import MachineProfile, find_profile
-from tncompile.planning.measuring import machine_text
-from tncompile.planning.problem import runtime_sizes, state
-from tncompile.planning.search import EFFORTS
-from tncompile.planning.tracing import Trace, passed_on, trace
+from tncompile.planning.layouts.schedules import strategies
+from tncompile.planning.paths.candidates import candidates
+from tncompile.planning.paths.optimizers import EFFORTS
+from tncompile.planning.paths.problem import runtime_sizes, state
+from tncompile.program.variants import Branches
+from tncompile.simulation.trace import Trace, passed_on, trace
+from tncompile.tuning.timing import machine_text
 
 MODES = ("inference", "training")
 

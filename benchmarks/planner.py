@@ -21,13 +21,13 @@ from pathlib import Path
 
 import tncompile
 from benchmarks.corpus import CORPUS, Instance
+from tncompile.machine.profile import BUILTIN
 from tncompile.network.contraction import build_tree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import plan
-from tncompile.planning.assessing import Assessor, Way
-from tncompile.planning.machine import BUILTIN
-from tncompile.planning.problem import Pair, price_path, runtime_sizes, state
-from tncompile.planning.search import EFFORTS, pairwise
+from tncompile.planning.evaluation import Assessor, Way
+from tncompile.planning.paths.optimizers import EFFORTS, pairwise
+from tncompile.planning.paths.problem import Pair, price_path, runtime_sizes, state
 
 TRIALS = 128
 """Random greedy paths that others try, as cotengra's `auto` does."""

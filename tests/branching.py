@@ -11,12 +11,12 @@ from tests.modules import Subject
 from tests.strategies import random_tree
 from tncompile.compiler import Options, norm_program, plan_network, weight_program
 from tncompile.emission import GeneratedModule, emit
-from tncompile.emission.initialization import initialize
 from tncompile.emission.loading import instantiate
+from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
-from tncompile.lowering.program import TensorProgram
-from tncompile.lowering.strategy import Strategy
-from tncompile.planning.branches import Branch, Branches
+from tncompile.lowering.schedule import Strategy
+from tncompile.program.program import TensorProgram
+from tncompile.program.variants import Branch, Branches
 
 FEW, SOME = 2, 8
 """Up to how many rows the first two branches of a mode go."""

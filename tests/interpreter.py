@@ -13,7 +13,8 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from tncompile.lowering.operations import (
+from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
+from tncompile.program.operations import (
     Add,
     Argument,
     Concatenate,
@@ -49,8 +50,7 @@ from tncompile.lowering.operations import (
     View,
     Weight,
 )
-from tncompile.lowering.program import Extent, Step, TensorProgram
-from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
+from tncompile.program.program import Extent, Step, TensorProgram
 
 Names = dict[str, Tensor]
 

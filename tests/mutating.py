@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from tests.acceptance import ACCEPTANCE
-from tncompile.language.parsing.lexing import Token, tokenize
+from tncompile.language.parsing.lexer import Token, tokenize
 from tncompile.language.parsing.tables import load_tables
-from tncompile.language.source import SourceFile
+from tncompile.language.syntax.source import SourceFile
 
 SAMPLE = Path(__file__).with_name("sample.tn")
 

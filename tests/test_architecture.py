@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import ACCEPTANCE
-from tncompile.language.diagnostics import Code
+from tncompile.language.diagnostics.diagnostic import Code
 
 PACKAGE = Path(__file__).parents[1] / "tncompile"
 
@@ -34,18 +34,18 @@ FACADE = {"architecture", "compiler"}
 THIRD_PARTIES = {
     "lark": {"language/parsing"},
     "interegular": set[str](),
-    "cotengra": {"planning/search.py"},
+    "cotengra": {"planning/paths/optimizers.py"},
     "networkx": {"network/graph.py"},
     "filelock": {"files.py"},
-    "numpy": {"planning/intervals.py"},
+    "numpy": {"planning/paths/intervals.py"},
     "torch": {
         "emission/loading.py",
-        "planning/measuring.py",
-        "planning/executing.py",
-        "planning/overheads.py",
-        "planning/probe.py",
-        "planning/probes.py",
-        "planning/calibrating.py",
+        "tuning/timing.py",
+        "program/interpreter.py",
+        "machine/call_probes.py",
+        "machine/probe.py",
+        "machine/probes.py",
+        "machine/calibration.py",
     },
     "opt_einsum": set[str](),
 }
@@ -139,7 +139,7 @@ def test_light_commands_load_nothing_heavy(command: str) -> None:
 
 def pages() -> set[str]:
     """The codes that have a page."""
-    text = (PACKAGE / "language" / "diagnostics.md").read_text(encoding="utf-8")
+    text = (PACKAGE / "language" / "diagnostics" / "diagnostics.md").read_text(encoding="utf-8")
     return set(re.findall(r"^#+ .*?\b(TN\d{3})\b", text, re.MULTILINE))
 
 

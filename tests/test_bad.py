@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import ACCEPTANCE
-from tncompile.language.diagnostics import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.rendering import render
 from tncompile.language.linking import link
-from tncompile.language.rendering import render
 from tncompile.language.resolving import resolve
-from tncompile.language.source import SourceFile
+from tncompile.language.syntax.source import SourceFile
 
 OWN = Path(__file__).parent / "programs" / "bad"
 PROGRAMS = [*sorted(ACCEPTANCE.glob("bad/*.tn")), *sorted(OWN.glob("*.tn"))]

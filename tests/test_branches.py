@@ -22,10 +22,10 @@ from tests.modules import tensors
 from tests.test_emission import ruff, run_alone
 from tncompile.compiler import norm_program
 from tncompile.emission import emit
-from tncompile.emission.dispatching import dispatch, planned
-from tncompile.emission.initialization import initialize
 from tncompile.emission.loading import instantiate
-from tncompile.planning.branches import Branch, Branches
+from tncompile.emission.module.dispatch import dispatch, planned
+from tncompile.initialization.draws import initialize
+from tncompile.program.variants import Branch, Branches
 
 ROOT = Path(__file__).parents[1]
 

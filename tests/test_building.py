@@ -11,7 +11,7 @@ from tests.acceptance import ACCEPTANCE
 from tests.acceptance.reference import cases
 from tncompile.language.linking import link
 from tncompile.language.resolving import resolve
-from tncompile.language.source import SourceFile
+from tncompile.language.syntax.source import SourceFile
 from tncompile.network.building import build
 from tncompile.network.model import TensorNetwork
 

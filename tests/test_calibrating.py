@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from tncompile.cli.application import run
-from tncompile.planning import BUILTIN, calibrating
-from tncompile.planning.calibrating import fit, measure, summary
-from tncompile.planning.machine import MachineProfile, find_profile, read_profile
-from tncompile.planning.measuring import machine_text
-from tncompile.planning.probe import Key, Probe
-from tncompile.planning.probes import SIZES, Sizes, batch_count, probes, small_count
+from tncompile.machine import calibration as calibrating
+from tncompile.machine.calibration import fit, measure, summary
+from tncompile.machine.probe import Key, Probe
+from tncompile.machine.probes import SIZES, Sizes, batch_count, probes, small_count
+from tncompile.machine.profile import MachineProfile, find_profile, read_profile
+from tncompile.planning import BUILTIN
+from tncompile.tuning.timing import machine_text
 
 
 def test_probes_have_names_of_their_own() -> None:

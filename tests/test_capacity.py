@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tncompile
-from tncompile.language.checking.capacity import useful_sizes
+from tncompile.language.checking.capacity_rules import useful_sizes
 from tncompile.language.checking.ends import Structure
-from tncompile.language.rendering import render
+from tncompile.language.diagnostics.rendering import render
 
 LINEAR = tncompile.load("std/linear.tn")
 

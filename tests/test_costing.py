@@ -16,11 +16,11 @@ from tncompile.lowering import lower
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning import BUILTIN, ContractionPlan, Cost, cost, plan
-from tncompile.planning.costing import Crossing, Figures
-from tncompile.planning.crossing import CLEARLY
-from tncompile.planning.dense import Twin, dense_parameters, dense_run, dense_twin
-from tncompile.planning.table import bytes_text, count_text, seconds_text
-from tncompile.planning.tracing import trace
+from tncompile.planning.costs import Crossing, Figures
+from tncompile.planning.report.crossover import CLEARLY
+from tncompile.planning.report.table import bytes_text, count_text, seconds_text
+from tncompile.simulation.dense_layer import Twin, dense_parameters, dense_run, dense_twin
+from tncompile.simulation.trace import trace
 
 FIGURES = [
     "multiply_adds",

@@ -17,11 +17,11 @@ from tests.test_calibrating import CALL, RATE, ideal
 from tncompile.cli.application import run
 from tncompile.emission.loading import placed
 from tncompile.lowering import lower
-from tncompile.planning import BUILTIN, calibrating, plan
-from tncompile.planning.calibrating import fit
-from tncompile.planning.device import Device
-from tncompile.planning.lock import Lock, Request
-from tncompile.planning.machine import (
+from tncompile.machine import calibration as calibrating
+from tncompile.machine.calibration import fit
+from tncompile.machine.datasheet import BANDWIDTH, FLOPS, nominal_cuda
+from tncompile.machine.probes import SIZES, probes
+from tncompile.machine.profile import (
     CUDA,
     MachineProfile,
     builtin_for,
@@ -29,10 +29,11 @@ from tncompile.planning.machine import (
     read_profile,
     write_profile,
 )
-from tncompile.planning.measuring import time_in_turn
-from tncompile.planning.nominal import BANDWIDTH, FLOPS, nominal_cuda
-from tncompile.planning.probes import SIZES, probes
-from tncompile.planning.tracing import trace
+from tncompile.planning import BUILTIN, plan
+from tncompile.planning.lock import Lock, Request
+from tncompile.simulation.kernels import Device
+from tncompile.simulation.trace import trace
+from tncompile.tuning.timing import time_in_turn
 
 TRAIN = "MPO(ins = [4, 6], outs = [6, 4], ranks = 3)"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tncompile
-from tncompile.lowering.dividing import segments
+from tncompile.lowering.stacking.splitting import segments
 
 
 @pytest.mark.parametrize(

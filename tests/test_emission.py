@@ -23,12 +23,19 @@ from tests.strategies import Sketch, network, random_sketch, random_tree
 from tests.test_lowering import random_tensors
 from tncompile.compiler import Options, norm_program, plan_network
 from tncompile.emission import GeneratedModule, emit
-from tncompile.emission.initialization import initialize
-from tncompile.emission.naming import MODULE_ATTRIBUTES, Members, Names, hidden, identifier
-from tncompile.emission.operations import Scope
-from tncompile.emission.statements import write_steps
+from tncompile.emission.steps.expressions import Scope
+from tncompile.emission.steps.statements import write_steps
+from tncompile.emission.text.identifiers import (
+    MODULE_ATTRIBUTES,
+    Members,
+    Names,
+    hidden,
+    identifier,
+)
+from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
-from tncompile.lowering.operations import (
+from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.program.operations import (
     Argument,
     Concatenate,
     Gather,
@@ -37,9 +44,8 @@ from tncompile.lowering.operations import (
     Unbind,
     sources,
 )
-from tncompile.lowering.program import Extent, Step, TensorProgram, Value
-from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.planning.branches import Branches
+from tncompile.program.program import Extent, Step, TensorProgram, Value
+from tncompile.program.variants import Branches
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,12 +11,12 @@ from torch import Tensor
 import tncompile
 from tests.interpreter import run
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.operations import MatMul
 from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.candidates import candidates
-from tncompile.planning.problem import state
-from tncompile.planning.search import EFFORTS
+from tncompile.planning.paths.candidates import candidates
+from tncompile.planning.paths.optimizers import EFFORTS
+from tncompile.planning.paths.problem import state
+from tncompile.program.operations import MatMul
 
 UNIFORM = """
 network Uniform(n: int) {

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tncompile.language.diagnostics import WARNINGS, Code, CompileError, Diagnostic
-from tncompile.language.explaining import explain, pages
+from tncompile.language.diagnostics.diagnostic import WARNINGS, Code, CompileError, Diagnostic
+from tncompile.language.diagnostics.pages import explain, pages
 from tncompile.language.linking import link
 from tncompile.language.parsing import parse_target
 from tncompile.language.resolving import resolve
-from tncompile.language.source import SourceFile
-from tncompile.language.syntax import Argument, ListOf, Number, Reference, Unary
+from tncompile.language.syntax.source import SourceFile
+from tncompile.language.syntax.tree import Argument, ListOf, Number, Reference, Unary
 
 LATER = {Code.WINDOW_FACE, Code.NO_PLAN, Code.CANNOT_SPLIT, Code.MODEL_SHAPES, Code.UNKNOWN_LAYER}
 LATER |= {Code.NO_MATCH, Code.WEIGHT_MISFIT, Code.INTERNAL}

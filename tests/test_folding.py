@@ -16,10 +16,10 @@ from tests.manners import close
 from tests.manners.transforms import dynamic
 from tests.modules import ALL, Subject, tensors
 from tests.test_goldens import PROGRAMS, architecture
-from tncompile.emission.folding import fold
-from tncompile.emission.naming import MODULE_ATTRIBUTES
+from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES
 from tncompile.lowering import lower
-from tncompile.lowering.operations import StackWeights, Weight
+from tncompile.program.folding import fold
+from tncompile.program.operations import StackWeights, Weight
 
 SUBJECTS = [pytest.param(held, id=str(held)) for held in ALL] + [
     pytest.param(held, id=f"branching-{held}") for held in BRANCHING

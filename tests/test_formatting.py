@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.mutating import SAMPLE, good_texts, mutated_programs
-from tncompile.language.diagnostics import CompileError
+from tncompile.language.diagnostics.diagnostic import CompileError
 from tncompile.language.formatting import format_program
 from tncompile.language.parsing import parse
-from tncompile.language.parsing.lexing import tokenize
+from tncompile.language.parsing.lexer import tokenize
 from tncompile.language.parsing.tables import load_tables
-from tncompile.language.source import SourceFile, Span
-from tncompile.language.syntax import (
+from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.tree import (
     Binary,
     Block,
     Expression,

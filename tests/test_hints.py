@@ -14,12 +14,14 @@ import pytest
 
 from tests.test_bad import PROGRAMS, header
 from tests.test_messages import BLOCKS, BODY, STATEMENTS
-from tncompile.language.diagnostics import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.rendering import render
 from tncompile.language.linking import link
-from tncompile.language.parsing import constructs, habits, parse
-from tncompile.language.rendering import render
+from tncompile.language.parsing import parse
+from tncompile.language.parsing.errors import expectations as constructs
+from tncompile.language.parsing.errors import foreign_syntax as habits
 from tncompile.language.resolving import resolve
-from tncompile.language.source import SourceFile, Span
+from tncompile.language.syntax.source import SourceFile, Span
 
 NAME = "program.tn"
 

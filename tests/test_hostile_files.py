@@ -19,9 +19,9 @@ import tncompile
 from tests import hostile
 from tncompile import compiler
 from tncompile.architecture import Architecture
+from tncompile.machine.profile import BUILTIN, MachineProfile, profile_text, read_profile
 from tncompile.planning import ContractionPlan, cost, plan
 from tncompile.planning.lock import LockError, Request, keep_plan, read_lock, write_lock
-from tncompile.planning.machine import BUILTIN, MachineProfile, profile_text, read_profile
 
 # ── mutated locks ───────────────────────────────────────────────────────────────────────────────
 

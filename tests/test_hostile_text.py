@@ -15,12 +15,12 @@ import tncompile
 from tests import hostile
 from tests.hostile import PIECES, TEXTS, UNSEEN, skeleton
 from tncompile.architecture import Architecture
-from tncompile.emission import writer
-from tncompile.language.parsing.lexing import tokenize
+from tncompile.emission.text import writer
+from tncompile.language.parsing.lexer import tokenize
 from tncompile.language.parsing.tables import load_tables
-from tncompile.language.source import SourceFile
+from tncompile.language.syntax.source import SourceFile
+from tncompile.machine.profile import BUILTIN, profile_text
 from tncompile.planning.lock import Lock, read_lock
-from tncompile.planning.machine import BUILTIN, profile_text
 
 SPEC = '''\
 """A block."""

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 import tncompile
 from tncompile.compiler import lower_network
 from tncompile.emission import emit
-from tncompile.emission.initialization import (
+from tncompile.emission.loading import instantiate
+from tncompile.initialization.chains import long_chains
+from tncompile.initialization.draws import (
     Estimate,
     Initialization,
     Matrix,
@@ -23,9 +25,7 @@ from tncompile.emission.initialization import (
     Normal,
     initialize,
 )
-from tncompile.emission.loading import instantiate
-from tncompile.network.chains import long_chains
-from tncompile.network.doubling import doubled, linear
+from tncompile.initialization.norm import doubled, linear
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
 

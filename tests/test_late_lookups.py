@@ -20,9 +20,9 @@ from tests.interpreter import run
 from tests.strategies import Sketch, network
 from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
 from tncompile.lowering import lower
-from tncompile.lowering.batching import units
-from tncompile.lowering.operations import Lookup as Rows
-from tncompile.lowering.strategy import Strategy
+from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.stacking.grouping import units
+from tncompile.machine.profile import BUILTIN
 from tncompile.network.contraction import (
     Contraction,
     ContractionTree,
@@ -33,16 +33,16 @@ from tncompile.network.contraction import (
     verify_tree,
 )
 from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.planning import merging
-from tncompile.planning.costing import Mode
-from tncompile.planning.layouts import proposals
+from tncompile.planning.costs import Mode
+from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.lock import fingerprint
-from tncompile.planning.machine import BUILTIN
-from tncompile.planning.merging import merged_tables
-from tncompile.planning.plans import ContractionPlan, verify_plan
-from tncompile.planning.search import EFFORTS
-from tncompile.planning.stored import tree_from_dict, tree_to_dict
-from tncompile.planning.tracing import trace
+from tncompile.planning.paths import lookup_tables as merging
+from tncompile.planning.paths.lookup_tables import merged_tables
+from tncompile.planning.paths.optimizers import EFFORTS
+from tncompile.planning.plan import ContractionPlan, verify_plan
+from tncompile.planning.serialization import tree_from_dict, tree_to_dict
+from tncompile.program.operations import Lookup as Rows
+from tncompile.simulation.trace import trace
 
 MODES = ("training", "inference", "folded")
 SIZES = {**RUNTIME, DOTS: 1000}

@@ -15,18 +15,18 @@ from tests.interpreter import run
 from tests.strategies import network, random_sketch, random_tree
 from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.operations import Copy, Expand, MatMul, Part
-from tncompile.lowering.strategy import Strategy
+from tncompile.lowering.schedule import Strategy
+from tncompile.machine.profile import BUILTIN
 from tncompile.network.contraction import operands
 from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.planning.arranging import arrange
-from tncompile.planning.candidates import candidates
-from tncompile.planning.layouts import proposals
-from tncompile.planning.machine import BUILTIN
-from tncompile.planning.prices import Prices, run_length
-from tncompile.planning.problem import state
-from tncompile.planning.search import EFFORTS
-from tncompile.planning.tracing import trace
+from tncompile.planning.layouts.assignment import arrange
+from tncompile.planning.layouts.estimates import Prices, run_length
+from tncompile.planning.layouts.schedules import proposals
+from tncompile.planning.paths.candidates import candidates
+from tncompile.planning.paths.optimizers import EFFORTS
+from tncompile.planning.paths.problem import state
+from tncompile.program.operations import Copy, Expand, MatMul, Part
+from tncompile.simulation.trace import trace
 
 MODES = ("training", "inference", "folded")
 

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from tests import small_networks
 from tests.interpreter import run
-from tncompile.emission.operations import positions_lines
+from tncompile.emission.steps.expressions import positions_lines
 from tncompile.lowering import lower
-from tncompile.lowering.operations import Copy, Gather, MatMul, Slice, Split
-from tncompile.lowering.strategy import Strategy
+from tncompile.lowering.schedule import Strategy
 from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.candidates import candidates
-from tncompile.planning.problem import state
-from tncompile.planning.search import EFFORTS
+from tncompile.planning.paths.candidates import candidates
+from tncompile.planning.paths.optimizers import EFFORTS
+from tncompile.planning.paths.problem import state
+from tncompile.program.operations import Copy, Gather, MatMul, Slice, Split
 
 NETWORKS = {
     "chain of 21": small_networks.mps(21, 2, 3, 2),

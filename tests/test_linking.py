@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tncompile.language.diagnostics import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
 from tncompile.language.linked import LinkedProgram
 from tncompile.language.linking import link
 from tncompile.language.linking.importing import LIBRARY, decode
 from tncompile.language.resolving import resolve
-from tncompile.language.source import SourceFile
+from tncompile.language.syntax.source import SourceFile
 
 GOOD = Path(__file__).parent / "programs" / "good"
 NETWORK = """network {name}(d: int = 4) {{

@@ -16,13 +16,13 @@ import tncompile
 from tests.interpreter import run
 from tests.strategies import random_tree
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.operations import MatMul, Multiply
-from tncompile.lowering.strategy import Strategy
+from tncompile.lowering.schedule import Strategy
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.candidates import candidates
-from tncompile.planning.problem import state
-from tncompile.planning.search import EFFORTS
+from tncompile.planning.paths.candidates import candidates
+from tncompile.planning.paths.optimizers import EFFORTS
+from tncompile.planning.paths.problem import state
+from tncompile.program.operations import MatMul, Multiply
 
 ROWS = 3
 """Entries of the leading axes wherever there are inputs."""

@@ -18,14 +18,14 @@ from tests.strategies import random_tree
 from tests.test_emission import evaluated
 from tncompile.compiler import Options, norm_program, plan_network
 from tncompile.emission import GeneratedModule, emit
-from tncompile.emission.initialization import initialize
 from tncompile.emission.loading import instantiate
-from tncompile.emission.naming import Members, Names
-from tncompile.emission.operations import Scope
-from tncompile.emission.rewriting import fingerprint, straightened
-from tncompile.emission.statements import write_steps
+from tncompile.emission.steps.expressions import Scope
+from tncompile.emission.steps.statements import write_steps
+from tncompile.emission.text.identifiers import Members, Names
+from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
-from tncompile.lowering.operations import (
+from tncompile.lowering.schedule import Strategy
+from tncompile.program.operations import (
     Add,
     Argument,
     Join,
@@ -36,9 +36,9 @@ from tncompile.lowering.operations import (
     Permute,
     results,
 )
-from tncompile.lowering.program import Extent, Loop, Step, TensorProgram, Value
-from tncompile.lowering.strategy import Strategy
-from tncompile.planning.branches import Branch, Branches
+from tncompile.program.program import Extent, Loop, Step, TensorProgram, Value
+from tncompile.program.rewriting import fingerprint, straightened
+from tncompile.program.variants import Branch, Branches
 
 LOOPED = [
     subject

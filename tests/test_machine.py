@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 
 from tests import small_networks as small
 from tncompile.lowering import lower
-from tncompile.planning import BUILTIN, plan
-from tncompile.planning.ghosts import Memory, common_run, shared_run
-from tncompile.planning.grids import Grid
-from tncompile.planning.machine import (
+from tncompile.machine.grid import Grid
+from tncompile.machine.profile import (
     MachineProfile,
     find_profile,
     measured_path,
@@ -24,7 +22,9 @@ from tncompile.planning.machine import (
     read_profile,
     write_profile,
 )
-from tncompile.planning.tracing import trace
+from tncompile.planning import BUILTIN, plan
+from tncompile.simulation.tensors import Memory, common_run, shared_run
+from tncompile.simulation.trace import trace
 
 SIZES = st.integers(1, 100_000)
 

@@ -15,11 +15,11 @@ from tests.interpreter import run
 from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, Cost
-from tncompile.planning.candidates import candidates
-from tncompile.planning.ghosts import viewed_strides
-from tncompile.planning.problem import runtime_sizes, state
-from tncompile.planning.search import EFFORTS
-from tncompile.planning.tracing import passed_on, trace
+from tncompile.planning.paths.candidates import candidates
+from tncompile.planning.paths.optimizers import EFFORTS
+from tncompile.planning.paths.problem import runtime_sizes, state
+from tncompile.simulation.tensors import viewed_strides
+from tncompile.simulation.trace import passed_on, trace
 
 TEXT = """
 network MPO(ins: int[n], outs: int[n], rank: int) {

@@ -10,10 +10,10 @@ from hypothesis import given
 import tncompile
 from tests.limits import processor_seconds
 from tests.mutating import mutated_programs
-from tncompile.language.diagnostics import MOST_REPORTED, CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import MOST_REPORTED, CompileError, Diagnostic
+from tncompile.language.diagnostics.rendering import render
 from tncompile.language.parsing import parse, parse_target
-from tncompile.language.rendering import render
-from tncompile.language.source import SourceFile
+from tncompile.language.syntax.source import SourceFile
 
 BODY = "network N(d: int = 4) {\n%s\n  output y()\n}\n"
 

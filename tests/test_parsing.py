@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from tests.acceptance import ACCEPTANCE
 from tests.limits import processor_seconds
 from tests.mutating import SAMPLE, good_texts, mutated_programs
-from tncompile.language.diagnostics import Code, CompileError, Diagnostic
-from tncompile.language.parsing import grammar, parse, parse_target
-from tncompile.language.parsing.building import BUILDERS
-from tncompile.language.parsing.messages import english
+from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic
+from tncompile.language.diagnostics.rendering import render, to_json
+from tncompile.language.parsing import parse, parse_target
+from tncompile.language.parsing import table_generator as grammar
+from tncompile.language.parsing.errors.messages import english
 from tncompile.language.parsing.tables import STORED, grammar_text, load_tables, tables_from
-from tncompile.language.rendering import render, to_json
-from tncompile.language.source import SourceFile
-from tncompile.language.syntax import (
+from tncompile.language.parsing.tree_builder import BUILDERS
+from tncompile.language.syntax.source import SourceFile
+from tncompile.language.syntax.tree import (
     Binary,
     Block,
     Call,
@@ -99,7 +100,7 @@ def places(text: str) -> list[tuple[str, int, int]]:
 
 
 def test_tables_are_those_of_the_grammar() -> None:
-    assert grammar.stored_is_current(), "python -m tncompile.language.parsing.grammar"
+    assert grammar.stored_is_current(), "python -m tncompile.language.parsing.table_generator"
 
 
 def test_tables_do_not_depend_on_the_hash_seed() -> None:

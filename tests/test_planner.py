@@ -15,10 +15,10 @@ from benchmarks.planner import best_of_others
 from tests.small_networks import mps, peps
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
-from tncompile.planning.bisecting import bisected_order
-from tncompile.planning.intervals import interval_path, leaf_order
-from tncompile.planning.problem import Problem, price_path
-from tncompile.planning.search import EFFORTS, Found, search
+from tncompile.planning.paths.bisection import bisected_order
+from tncompile.planning.paths.intervals import interval_path, leaf_order
+from tncompile.planning.paths.optimizers import EFFORTS, Found, search
+from tncompile.planning.paths.problem import Problem, price_path
 
 STD = Path(tncompile.__file__).parent / "std"
 

@@ -19,16 +19,16 @@ from tests.test_loops import LOOPED, generated
 from tests.test_memory import TEXT, random_inputs
 from tncompile.compiler import norm_program
 from tncompile.emission import emit
-from tncompile.emission.initialization import initialize
 from tncompile.emission.loading import instantiate
-from tncompile.emission.rewriting import straightened
+from tncompile.initialization.draws import initialize
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.strategy import Strategy
+from tncompile.lowering.schedule import Strategy
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, ContractionPlan
-from tncompile.planning.branches import Branch, Branches
-from tncompile.planning.tracing import trace
-from tncompile.planning.wording import strategy_text
+from tncompile.planning.report.wording import strategy_text
+from tncompile.program.rewriting import straightened
+from tncompile.program.variants import Branch, Branches
+from tncompile.simulation.trace import trace
 
 AGAIN = "_rerun(part, "
 BATCH = 1024

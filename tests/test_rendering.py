@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
-from tncompile.language.rendering import render, to_json
-from tncompile.language.source import SourceFile, Span
+from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.rendering import render, to_json
+from tncompile.language.syntax.source import SourceFile, Span
 
 TEXT = "network N() {\n  index i = 3\n  tensor A(i, o, i)\n\toutput y()\n}\n"
 SOURCE = SourceFile("a.tn", TEXT)

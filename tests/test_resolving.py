@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.limits import processor_seconds
-from tncompile.language.diagnostics import CompileError, Diagnostic
-from tncompile.language.evaluating.factoring import SPREAD, factorize, next_factorable
+from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.evaluating.factorization import SPREAD, factorize, next_factorable
 from tncompile.language.linking import link
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving import resolve
-from tncompile.language.source import SourceFile
+from tncompile.language.syntax.source import SourceFile
 
 LISTS = """
 network N(ins: int[n], outs: int[n], ranks: int[n - 1] = 16, s: float = 0.1, b: bool = true) {

@@ -24,9 +24,9 @@ from tncompile.network.contraction import (
     verify_tree,
 )
 from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.planning.candidates import Candidate, candidates
-from tncompile.planning.problem import runtime_sizes, state
-from tncompile.planning.search import EFFORTS, search
+from tncompile.planning.paths.candidates import Candidate, candidates
+from tncompile.planning.paths.optimizers import EFFORTS, search
+from tncompile.planning.paths.problem import runtime_sizes, state
 
 
 def found(network: TensorNetwork, batch: int = 64, effort: str = "fast") -> tuple[Candidate, ...]:

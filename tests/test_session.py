@@ -15,7 +15,7 @@ import torch
 
 import tncompile
 from tncompile.architecture import STAGES
-from tncompile.planning.costing import MODES
+from tncompile.planning.costs import MODES
 
 TEXT = '''\
 """<script>alert("1")</script> & 'more'."""

@@ -15,7 +15,7 @@ import torch
 import tncompile
 from tests.sharded import CASES
 from tncompile.cli.application import run
-from tncompile.emission.sharding import Place, ShardingError, split_leg
+from tncompile.emission.sharding.split import Place, ShardingError, split_leg
 from tncompile.network.model import TensorNetwork
 
 ROOT = Path(__file__).parents[1]

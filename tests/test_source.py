@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tncompile.language.source import SourceFile, Span
+from tncompile.language.syntax.source import SourceFile, Span
 
 
 def test_positions_count_from_one() -> None:

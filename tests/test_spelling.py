@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.limits import processor_seconds
-from tncompile.language.spelling import closest
+from tncompile.language.diagnostics.spelling import closest
 
 
 @pytest.mark.parametrize(

@@ -21,23 +21,27 @@ from tncompile.cli.changing import changes
 from tncompile.compiler import norm_program
 from tncompile.emission import emit
 from tncompile.emission.generated import GeneratedModule
-from tncompile.emission.initialization import Initialization, initialize
 from tncompile.emission.loading import instantiate
-from tncompile.language.diagnostics import InternalError
+from tncompile.initialization.draws import Initialization, initialize
+from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.operations import Settle, Times
-from tncompile.lowering.strategy import Strategy
+from tncompile.lowering.schedule import Strategy
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, Variant, plan
-from tncompile.planning.branches import Branches
-from tncompile.planning.candidates import candidates
-from tncompile.planning.costing import MODES, Mode
-from tncompile.planning.dense import Twin, dense_twin
-from tncompile.planning.dissecting import dissect
-from tncompile.planning.executing import Settled, time_steps
+from tncompile.planning.costs import MODES, Mode
 from tncompile.planning.lock import read_lock
-from tncompile.planning.measuring import (
+from tncompile.planning.paths.candidates import candidates
+from tncompile.planning.paths.optimizers import EFFORTS
+from tncompile.planning.paths.problem import state
+from tncompile.planning.plan import ContractionPlan
+from tncompile.program.interpreter import Settled, time_steps
+from tncompile.program.operations import Settle, Times
+from tncompile.program.variants import Branches
+from tncompile.simulation.dense_layer import Twin, dense_twin
+from tncompile.tuning.autotuner import Trial, Tuning
+from tncompile.tuning.profiler import dissect
+from tncompile.tuning.timing import (
     Timing,
     dense_layer,
     disagreeing,
@@ -45,10 +49,6 @@ from tncompile.planning.measuring import (
     threads,
     time_in_turn,
 )
-from tncompile.planning.plans import ContractionPlan
-from tncompile.planning.problem import state
-from tncompile.planning.search import EFFORTS
-from tncompile.planning.tuning import Trial, Tuning
 
 LAYER = """\
 network Layer(ins: int[n] = [4, 6], outs: int[n] = [6, 4], rank: int = 4) {
@@ -72,7 +72,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readings are those of a machine on which nothing else runs, whatever runs on this one."""
-    from tncompile.planning import tuning
+    from tncompile.tuning import autotuner as tuning
 
     def steady(*given: Any, **named: Any) -> tuple[Timing, ...]:
         found = time_in_turn(*given, **named)
@@ -447,7 +447,7 @@ def test_what_measured_worse_is_never_chosen(
     monkeypatch: pytest.MonkeyPatch, spread: float, seed: int
 ) -> None:
     """Whichever program is fastest at a size, however many sizes there are."""
-    from tncompile.planning import tuning
+    from tncompile.tuning import autotuner as tuning
 
     drawn = Random(seed)
 
@@ -484,7 +484,7 @@ BUSY = {
 def test_a_busy_machine_is_said_and_nothing_is_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], why: str
 ) -> None:
-    from tncompile.planning import tuning
+    from tncompile.tuning import autotuner as tuning
 
     rounds: list[int] = []
 
@@ -515,7 +515,7 @@ def test_a_busy_machine_is_said_and_nothing_is_kept(
 
 
 def test_what_was_held_up_once_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tncompile.planning import tuning
+    from tncompile.tuning import autotuner as tuning
 
     shares = iter([0.5, 1.0, 1.0])
 
@@ -536,7 +536,7 @@ def test_time_that_others_take_is_noticed() -> None:
 
 
 def test_programs_that_disagree_are_our_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tncompile.planning import tuning
+    from tncompile.tuning import autotuner as tuning
 
     monkeypatch.setattr(tuning, "disagreeing", lambda *given: 0)
     with pytest.raises(InternalError, match="computes something else than"):
@@ -546,7 +546,7 @@ def test_programs_that_disagree_are_our_bug(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_interrupted_tuning_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tncompile.planning import tuning
+    from tncompile.tuning import autotuner as tuning
 
     def interrupted(*given: object, **named: object) -> None:
         raise KeyboardInterrupt
@@ -631,7 +631,7 @@ def test_explain_slow(folder: Path, capsys: pytest.CaptureFixture[str], training
 def test_explain_slow_says_that_a_machine_is_busy(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tncompile.planning import measuring
+    from tncompile.tuning import timing as measuring
 
     shares = [0.5]
 

@@ -12,15 +12,15 @@ import tncompile
 from tests import small_networks as small
 from tncompile.compiler import lower_network
 from tncompile.lowering import lower
-from tncompile.lowering.strategy import STRAIGHT, Strategy
+from tncompile.lowering.schedule import STRAIGHT, Strategy
 from tncompile.network.contraction import ContractionTree
 from tncompile.planning import BUILTIN, ContractionPlan, NoPlanError, cost, plan
-from tncompile.planning.assessing import Way, trace_in
-from tncompile.planning.costing import MODES, Mode
-from tncompile.planning.folded import folded_trace, varies
-from tncompile.planning.measuring import folded
-from tncompile.planning.ranges import BRANCHES, ranges
-from tncompile.planning.tracing import trace
+from tncompile.planning.batch_ranges import BRANCHES, ranges
+from tncompile.planning.costs import MODES, Mode
+from tncompile.planning.evaluation import Way, trace_in
+from tncompile.simulation.folded import folded_trace, varies
+from tncompile.simulation.trace import trace
+from tncompile.tuning.timing import folded
 
 MPO = small.mpo([8, 8, 12], [12, 16, 16], 16)
 LOW_RANK = small.low_rank(64, 48, 8)

@@ -7,7 +7,7 @@
 
 from tncompile.architecture import Architecture, Spec, from_einsum, load, loads
 from tncompile.blocks import Block
-from tncompile.language.diagnostics import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
 
 __version__ = "0.1.0"
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal, assert_never, get_args
 
 from tncompile.blocks import Block, Blocks
 from tncompile.files import lock_path
-from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
-from tncompile.language.source import SourceFile, Span
-from tncompile.language.spelling import one_of
+from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.spelling import one_of
+from tncompile.language.syntax.source import SourceFile, Span
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tncompile.network.einsum import Indices, Shape
     from tncompile.network.model import TensorNetwork
     from tncompile.planning import ContractionPlan, Cost
-    from tncompile.planning.choosing import Minimize, Search
-    from tncompile.planning.tuning import Tuning
+    from tncompile.planning.selection import Minimize, Search
+    from tncompile.tuning.autotuner import Tuning
     from tncompile.typed import TensorNetworkModule
 
 Progress = Callable[[int, int], None]
@@ -266,8 +266,8 @@ class Architecture:
         It has the figures of every mode; steps and alternatives are shown of a forward pass, with
         `training` of a training step.
         """
+        from tncompile.machine.profile import find_profile
         from tncompile.planning import cost
-        from tncompile.planning.machine import find_profile
 
         planned = self.plan(
             batch,
@@ -341,8 +341,8 @@ class Architecture:
         `CompileError` (TN503) where that leg cannot be split.
         """
         from tncompile.emission.loading import instantiate, placed
-        from tncompile.planning.machine import builtin_for
-        from tncompile.planning.measuring import require_device
+        from tncompile.machine.profile import builtin_for
+        from tncompile.tuning.timing import require_device
 
         self._require_leg(shard)
         where = placed(device).type
@@ -429,7 +429,7 @@ class Architecture:
 
     def _checked(self, plan: ContractionPlan | None) -> ContractionPlan | None:
         """A plan handed in, once it is known to be one for this network."""
-        from tncompile.planning.plans import verify_plan
+        from tncompile.planning.plan import verify_plan
 
         if plan and (wrong := next(verify_plan(self.network, plan), None)):
             raise ValueError(f"the plan is not one of {self._resolved.target}: {wrong}")
@@ -447,7 +447,7 @@ class Architecture:
 
     def _require_leg(self, leg: str | None) -> None:
         """`CompileError` unless processes can share the leg; nothing where none is named."""
-        from tncompile.emission.sharding import ShardingError, split_leg
+        from tncompile.emission.sharding.split import ShardingError, split_leg
 
         if leg is None:
             return
@@ -483,8 +483,8 @@ def _options(
 ) -> Options:
     """What is asked for, checked as far as that goes without the network."""
     from tncompile.compiler import Options
-    from tncompile.planning.choosing import MINIMIZED, SEARCHES
-    from tncompile.planning.problem import batch_sizes, whole
+    from tncompile.planning.paths.problem import batch_sizes, whole
+    from tncompile.planning.selection import MINIMIZED, SEARCHES
 
     _require_text("machine", machine)
     one_of("minimize", minimize, MINIMIZED)
@@ -501,7 +501,7 @@ def _options(
 
 def _measured_for(options: Options) -> tuple[object, ...]:
     """What has to be equal for a measured plan to be followed."""
-    from tncompile.planning.machine import find_profile
+    from tncompile.machine.profile import find_profile
 
     return options.sizes, options.memory_limit, find_profile(options.machine).device
 

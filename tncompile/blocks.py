@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tncompile.language.spelling import closest
+from tncompile.language.diagnostics.spelling import closest
 from tncompile.notebook import as_html
 
 if TYPE_CHECKING:

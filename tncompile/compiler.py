@@ -15,29 +15,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tncompile.emission import GeneratedModule, emit
-from tncompile.emission.initialization import initialize
-from tncompile.emission.sharding import Sharded, split_leg
-from tncompile.language.diagnostics import InternalError
+from tncompile.emission.sharding.split import Sharded, split_leg
+from tncompile.initialization.draws import initialize
+from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.strategy import Strategy
+from tncompile.lowering.schedule import Strategy
+from tncompile.machine.profile import MachineProfile, find_profile
 from tncompile.network.building import build
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
 from tncompile.planning import ContractionPlan, Variant, plan
-from tncompile.planning.branches import Branch, Branches
-from tncompile.planning.choosing import choose
-from tncompile.planning.costing import MODES, Mode
+from tncompile.planning.costs import MODES, Mode
 from tncompile.planning.lock import Request, keep_plan, read_lock
-from tncompile.planning.machine import MachineProfile, find_profile
-from tncompile.planning.problem import runtime_sizes
-from tncompile.planning.surveying import Goal, batch_goals, survey
+from tncompile.planning.paths.problem import runtime_sizes
+from tncompile.planning.search_space import Goal, batch_goals, survey
+from tncompile.planning.selection import choose
+from tncompile.program.variants import Branch, Branches
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from tncompile.planning.tuning import Tuning
+    from tncompile.tuning.autotuner import Tuning
 
 Progress = Callable[[int, int], None]
 
@@ -191,8 +191,8 @@ def tune_network(
     does, and ValueError where there is no such device.
     """
     from tncompile.emission.loading import instantiate
-    from tncompile.planning.measuring import require_device
-    from tncompile.planning.tuning import tune
+    from tncompile.tuning.autotuner import tune
+    from tncompile.tuning.timing import require_device
 
     profile = find_profile(options.machine)
     require_device(profile.device)

@@ -27,7 +27,7 @@ def _configure(parser: ArgumentParser) -> None:
 
 
 def _run(given: Namespace) -> int:
-    from tncompile.planning.machine import CPU, CUDA
+    from tncompile.machine.profile import CPU, CUDA
 
     return calibrate(given.output, CUDA if given.cuda else CPU)
 
@@ -46,13 +46,13 @@ CALIBRATE = Command(
 
 def calibrate(output: str | None, device: str) -> int:
     """Measure, store the profile, and print what it says in short."""
-    from tncompile.planning.machine import measured_path, profile_text, write_profile
+    from tncompile.machine.profile import measured_path, profile_text, write_profile
 
     target = measured_path(device) if output is None else Path(output)
     _check(target, output)
-    from tncompile.planning import calibrating
-    from tncompile.planning.machine import CPU
-    from tncompile.planning.measuring import disturbance, require_device
+    from tncompile.machine import calibration as calibrating
+    from tncompile.machine.profile import CPU
+    from tncompile.tuning.timing import disturbance, require_device
 
     try:
         require_device(device)

@@ -92,7 +92,7 @@ def _lists(architecture: Architecture) -> dict[str, tuple[int, ...]]:
 
 def _shapes(architecture: Architecture) -> Iterator[dict[str, Value]]:
     """The same sizes in two to four other factors, as even as can be."""
-    from tncompile.language.evaluating.factoring import factorize
+    from tncompile.language.evaluating.factorization import factorize
 
     held = _lists(architecture)
     others = {
@@ -111,7 +111,7 @@ def _instantiated(
     spec: Spec, architecture: Architecture, changed: Mapping[str, Value]
 ) -> Architecture | None:
     """The block with other arguments; None where it does not take them."""
-    from tncompile.language.diagnostics import CompileError
+    from tncompile.language.diagnostics.diagnostic import CompileError
 
     arguments = {
         name: list(value) if isinstance(value, tuple) else value

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file, add_root
 from tncompile.cli.reading import link_file
 from tncompile.cli.writing import UsageError, report, say, show
-from tncompile.language.diagnostics import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
 from tncompile.language.linked import LinkedBlock, can_be_compiled
 
 
@@ -63,7 +63,7 @@ def check(files: Sequence[str], target: str | None, root: str | None, *, as_json
     if as_json:
         import json
 
-        from tncompile.language.rendering import to_json
+        from tncompile.language.diagnostics.rendering import to_json
 
         show(json.dumps(to_json(tuple(found)), indent=2, ensure_ascii=False))
     else:

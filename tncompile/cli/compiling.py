@@ -26,7 +26,7 @@ from tncompile.cli.reading import (
 )
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, write_file
-from tncompile.language.spelling import closest
+from tncompile.language.diagnostics.spelling import closest
 
 
 def _configure(parser: ArgumentParser) -> None:

@@ -28,7 +28,7 @@ EXPLAIN = Command(
 
 def explain(code: str) -> int:
     """Print the page of a code."""
-    from tncompile.language.explaining import explain as page
+    from tncompile.language.diagnostics.pages import explain as page
 
     try:
         text = page(code)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tncompile import Architecture, Spec
+    from tncompile.machine.profile import MachineProfile
     from tncompile.planning import ContractionPlan
-    from tncompile.planning.costing import Mode
-    from tncompile.planning.dissecting import Row
-    from tncompile.planning.machine import MachineProfile
-    from tncompile.planning.measuring import Timing
+    from tncompile.planning.costs import Mode
+    from tncompile.tuning.profiler import Row
+    from tncompile.tuning.timing import Timing
 
 Progress = Callable[[int, int], None]
 
@@ -78,7 +78,7 @@ def _run(given: Namespace) -> int:
     check_sizes(architecture, sizes)
     mode: Mode = "training" if given.training else "inference"
 
-    from tncompile.planning.measuring import threads
+    from tncompile.tuning.timing import threads
 
     with waiting("searching for a contraction order") as architecture.progress:
         plan = plan_noted(
@@ -111,13 +111,13 @@ class _Asked:
     @cached_property
     def profile(self) -> MachineProfile:
         """The machine profile; its device is where everything runs."""
-        from tncompile.planning.machine import find_profile
+        from tncompile.machine.profile import find_profile
 
         return find_profile(self.machine)
 
     def sizes(self, batch: int) -> dict[str, int]:
         """All run-time sizes at a batch size."""
-        from tncompile.planning.problem import runtime_sizes
+        from tncompile.planning.paths.problem import runtime_sizes
 
         return runtime_sizes(self.architecture.network, batch, self.named)
 
@@ -125,11 +125,11 @@ class _Asked:
 def _report(asked: _Asked, progress: Progress) -> str:
     """Measure everything, and say it."""
     from tncompile.compiler import lower_network
-    from tncompile.planning.dissecting import dissect
-    from tncompile.planning.measuring import machine_text, product_rate, random_inputs
-    from tncompile.planning.problem import leading_size
-    from tncompile.planning.table import STEPS
-    from tncompile.planning.wording import way_text
+    from tncompile.planning.paths.problem import leading_size
+    from tncompile.planning.report.table import STEPS
+    from tncompile.planning.report.wording import way_text
+    from tncompile.tuning.profiler import dissect
+    from tncompile.tuning.timing import machine_text, product_rate, random_inputs
 
     network, mode = asked.architecture.network, asked.mode
     sizes = asked.sizes(asked.batch)
@@ -168,9 +168,9 @@ def _report(asked: _Asked, progress: Progress) -> str:
 
 def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
     """The module, the dense layer and what can be changed without another module, in turn."""
-    from tncompile.planning.dense import dense_twin
-    from tncompile.planning.machine import CPU
-    from tncompile.planning.measuring import (
+    from tncompile.machine.profile import CPU
+    from tncompile.simulation.dense_layer import dense_twin
+    from tncompile.tuning.timing import (
         cores,
         dense_layer,
         folded,
@@ -207,8 +207,8 @@ def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
 
 def _contractions(rows: Sequence[Row], mode: Mode) -> str:
     """The contraction step by step, measured."""
-    from tncompile.planning.table import WIDTH, columns_text
-    from tncompile.planning.wording import (
+    from tncompile.planning.report.table import WIDTH, columns_text
+    from tncompile.planning.report.wording import (
         bytes_text,
         count_text,
         digits_text,
@@ -247,9 +247,14 @@ def _totals(
     asked: _Asked, timings: Mapping[str, Timing], rows: Sequence[Row], flops: int, rate: float
 ) -> Iterator[str]:
     """The module beside its steps, the dense layer and a large product."""
-    from tncompile.planning.dense import dense_twin
-    from tncompile.planning.measuring import SQUARE, disturbance
-    from tncompile.planning.wording import count_text, digits_text, percent_text, seconds_text
+    from tncompile.planning.report.wording import (
+        count_text,
+        digits_text,
+        percent_text,
+        seconds_text,
+    )
+    from tncompile.simulation.dense_layer import dense_twin
+    from tncompile.tuning.timing import SQUARE, disturbance
 
     side = SQUARE[asked.profile.device]
     network, module = asked.architecture.network, timings["module"]
@@ -291,7 +296,7 @@ def _changed(asked: _Asked, timings: Mapping[str, Timing], whole: float) -> Iter
 def _effects(
     asked: _Asked, timings: Mapping[str, Timing], whole: float
 ) -> Iterator[tuple[str, str]]:
-    from tncompile.planning.wording import digits_text
+    from tncompile.planning.report.wording import digits_text
 
     if (larger := timings.get("larger")) is not None:
         times = larger.seconds / LARGER / whole
@@ -310,7 +315,7 @@ def _effects(
 
 
 def _ratio(times: float, how: str = "measured") -> str:
-    from tncompile.planning.wording import digits_text
+    from tncompile.planning.report.wording import digits_text
 
     return f"{how} {digits_text(times)} × the time"
 
@@ -318,8 +323,8 @@ def _ratio(times: float, how: str = "measured") -> str:
 def _predicted(asked: _Asked, architecture: Architecture) -> float:
     """Seconds at the size and in the mode that are asked for."""
     from tncompile.lowering import lower
-    from tncompile.planning.assessing import trace_in
-    from tncompile.planning.problem import leading_size, runtime_sizes
+    from tncompile.planning.evaluation import trace_in
+    from tncompile.planning.paths.problem import leading_size, runtime_sizes
 
     plan = architecture.plan(asked.batch, sizes=asked.named, machine=asked.machine)
     sizes = runtime_sizes(architecture.network, asked.batch, asked.named)

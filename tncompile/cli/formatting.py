@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file
 from tncompile.cli.reading import STANDARD_INPUT, read_source
 from tncompile.cli.writing import UsageError, report, say, show, write_file
-from tncompile.language.diagnostics import CompileError
+from tncompile.language.diagnostics.diagnostic import CompileError
 
 
 def _configure(parser: ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tncompile.files import replace_file
-from tncompile.language.diagnostics import Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
 
 
 class UsageError(Exception):
@@ -80,7 +80,7 @@ def say(text: str) -> None:
 
 def report(diagnostics: Iterable[Diagnostic]) -> None:
     """Problems and warnings, rendered on standard error, in the order of the file."""
-    from tncompile.language.rendering import render
+    from tncompile.language.diagnostics.rendering import render
 
     found = tuple(diagnostics)
     if found:

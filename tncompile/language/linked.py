@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from tncompile.language.diagnostics import Diagnostic, Label
+from tncompile.language.diagnostics.diagnostic import Diagnostic, Label
 from tncompile.language.resolved import ResolvedNetwork, Value
-from tncompile.language.source import SourceFile, Span
-from tncompile.language.syntax import Block, Program, Rewrite, WindowStatement
+from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.tree import Block, Program, Rewrite, WindowStatement
 
 
 @dataclass(frozen=True, slots=True)

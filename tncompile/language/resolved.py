@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from tncompile.language.diagnostics import Diagnostic
-from tncompile.language.source import Span
-from tncompile.language.syntax import (
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import (
     BiasStatement,
     Block,
     InputStatement,

@@ -1,6 +1,6 @@
 """ContractionTree to TensorProgram: layouts, stacking, folding."""
 
-from tncompile.lowering.program import TensorProgram
-from tncompile.lowering.sequencing import lower
+from tncompile.lowering.lower import lower
+from tncompile.program.program import TensorProgram
 
 __all__ = ["TensorProgram", "lower"]

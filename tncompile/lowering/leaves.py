@@ -6,10 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tncompile.lowering.assembly import Assembler, Axes
-from tncompile.lowering.layout import elementwise_strides
-from tncompile.lowering.logarithms import Logarithm
-from tncompile.lowering.operations import (
+from tncompile.lowering.builder import Assembler, Axes
+from tncompile.lowering.rescaling import Logarithm
+from tncompile.lowering.stacking.axes import members, select, unbind
+from tncompile.network.contraction import Lookup as Digits
+from tncompile.network.contraction import Operand
+from tncompile.network.model import Axis, Tensor
+from tncompile.program.layout import elementwise_strides
+from tncompile.program.operations import (
     Digit,
     Lookup,
     Mask,
@@ -22,11 +26,7 @@ from tncompile.lowering.operations import (
     StackWeights,
     Weight,
 )
-from tncompile.lowering.program import Value
-from tncompile.lowering.stacks import members, select, unbind
-from tncompile.network.contraction import Lookup as Digits
-from tncompile.network.contraction import Operand
-from tncompile.network.model import Axis, Tensor
+from tncompile.program.program import Value
 
 
 class Leaves:

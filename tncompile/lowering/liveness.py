@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tncompile.lowering.operations import Join, Operation, Part, results, sources
-from tncompile.lowering.program import Loop, Step, TensorProgram, Value
+from tncompile.program.operations import Join, Operation, Part, results, sources
+from tncompile.program.program import Loop, Step, TensorProgram, Value
 
 Noted = tuple[Operation, int | None, str]
 """An operation, the contraction it belongs to, and what it computes."""

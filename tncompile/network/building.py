@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from tncompile.language.parsing.lexing import one_line
+from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedBias,
@@ -16,7 +16,7 @@ from tncompile.language.resolved import (
     ResolvedParameter,
     ResolvedTensor,
 )
-from tncompile.language.source import Span
+from tncompile.language.syntax.source import Span
 from tncompile.network.model import (
     Axis,
     Bias,

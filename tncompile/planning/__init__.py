@@ -1,10 +1,10 @@
 """TensorNetwork to ContractionPlan: search, candidates, costs, choice, lock."""
 
-from tncompile.planning.choosing import NoPlanError, plan
-from tncompile.planning.comparing import cost
-from tncompile.planning.costing import Cost, Figures
-from tncompile.planning.machine import BUILTIN, MachineProfile
-from tncompile.planning.plans import ContractionPlan, Variant
+from tncompile.machine.profile import BUILTIN, MachineProfile
+from tncompile.planning.costs import Cost, Figures
+from tncompile.planning.plan import ContractionPlan, Variant
+from tncompile.planning.report.comparison import cost
+from tncompile.planning.selection import NoPlanError, plan
 
 __all__ = [
     "BUILTIN",

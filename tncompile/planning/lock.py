@@ -17,10 +17,10 @@ from pathlib import Path
 from reprlib import repr as shown
 
 from tncompile.files import alone_with, replace_file
+from tncompile.machine.profile import CPU
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.machine import CPU
-from tncompile.planning.plans import ContractionPlan, verify_plan
-from tncompile.planning.stored import (
+from tncompile.planning.plan import ContractionPlan, verify_plan
+from tncompile.planning.serialization import (
     NotStoredError,
     integers,
     sizes_from_dict,

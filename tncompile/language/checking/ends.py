@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from tncompile.language.diagnostics import Label
+from tncompile.language.diagnostics.diagnostic import Label
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedBias,
@@ -15,7 +15,7 @@ from tncompile.language.resolved import (
     ResolvedOutput,
     ResolvedTensor,
 )
-from tncompile.language.source import Span
+from tncompile.language.syntax.source import Span
 
 MOST_LABELS = 6
 

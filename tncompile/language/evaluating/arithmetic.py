@@ -7,12 +7,12 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
-from tncompile.language.diagnostics import Code
-from tncompile.language.expressions import walk
-from tncompile.language.problems import Failed, problem, with_article
+from tncompile.language.diagnostics.collector import Failed, problem, with_article
+from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.resolved import Value, value_text
-from tncompile.language.source import Span
-from tncompile.language.syntax import Binary, Expression, Unary
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import Binary, Expression, Unary
+from tncompile.language.syntax.walk import walk
 
 LARGEST_VALUE = 2**64
 LARGEST_LIST = 1_000_000

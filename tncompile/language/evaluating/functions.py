@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tncompile.language.diagnostics import Code
+from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import (
     LARGEST_LIST,
     LARGEST_VALUE,
@@ -17,16 +18,15 @@ from tncompile.language.evaluating.arithmetic import (
     too_long,
     wrong_type,
 )
-from tncompile.language.evaluating.factoring import (
+from tncompile.language.evaluating.factorization import (
     LARGEST,
     SPREAD,
     TooHardError,
     factorize,
     next_factorable,
 )
-from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import Value, value_text
-from tncompile.language.syntax import Call, Expression, Pipe, Reference, Repeat, TupleOf
+from tncompile.language.syntax.tree import Call, Expression, Pipe, Reference, Repeat, TupleOf
 
 Arguments = tuple[tuple[Expression, Value], ...]
 """Each argument as written, with its value."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tncompile.language.diagnostics import Code, Label
-from tncompile.language.expressions import values_used
-from tncompile.language.problems import Failed, problem
+from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.resolved import Value, value_text
-from tncompile.language.source import Span
-from tncompile.language.syntax import Expression
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import Expression
+from tncompile.language.syntax.walk import values_used
 
 _MOST_SHOWN = 40
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from tncompile.language.parsing.lexing import tokenize
+from tncompile.language.parsing.lexer import tokenize
 from tncompile.language.parsing.tables import load_tables
-from tncompile.language.source import Span
-from tncompile.language.syntax import Comment, Program
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import Comment, Program
 
 _PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 

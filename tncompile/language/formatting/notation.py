@@ -16,8 +16,8 @@ from tncompile.language.formatting.layout import (
     group,
     nest,
 )
-from tncompile.language.source import Span
-from tncompile.language.syntax import (
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import (
     Argument,
     Binary,
     Boolean,

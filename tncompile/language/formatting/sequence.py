@@ -10,8 +10,8 @@ from tncompile.language.formatting.comments import Comments
 from tncompile.language.formatting.layout import lay_out
 from tncompile.language.formatting.notation import Notation, quoted
 from tncompile.language.formatting.statements import Statements
-from tncompile.language.source import Span
-from tncompile.language.syntax import (
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import (
     Block,
     Comment,
     Declaration,

@@ -15,7 +15,7 @@ from tncompile.language.formatting.layout import (
     nest,
 )
 from tncompile.language.formatting.notation import OR, Notation, quoted
-from tncompile.language.syntax import (
+from tncompile.language.syntax.tree import (
     Argument,
     Attribute,
     BatchStatement,

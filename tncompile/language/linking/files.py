@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tncompile.language.linked import LinkedBlock
-from tncompile.language.source import Span
+from tncompile.language.syntax.source import Span
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
-from tncompile.language.diagnostics import Code, CompileError
-from tncompile.language.problems import problem
-from tncompile.language.source import SourceFile, Span
-from tncompile.language.spelling import closest
-from tncompile.language.syntax import String
+from tncompile.language.diagnostics.collector import problem
+from tncompile.language.diagnostics.diagnostic import Code, CompileError
+from tncompile.language.diagnostics.spelling import closest
+from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.tree import String
 
 LIBRARY = Path(__file__).resolve().parents[2] / "std"
 """The standard library that ships with the package: what `std/…` names."""

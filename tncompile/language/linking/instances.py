@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.collector import (
+    Problems,
+    Suggestions,
+    listed,
+    problem,
+    with_article,
+)
+from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
 from tncompile.language.linking.files import File
-from tncompile.language.problems import Problems, Suggestions, listed, problem, with_article
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving.arguments import Matched, called_name, match_call
 from tncompile.language.resolving.binding import bind
 from tncompile.language.resolving.networks import resolve_network
-from tncompile.language.source import Span
-from tncompile.language.syntax import Block, Instance
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import Block, Instance
 
 
 def link_instance(

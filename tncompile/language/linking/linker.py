@@ -6,17 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from tncompile.language.checking import check_block
-from tncompile.language.diagnostics import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
+from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
 from tncompile.language.linking.files import File
 from tncompile.language.linking.importing import Found, Location, find_import, named_in_library
 from tncompile.language.linking.instances import link_instance, resolve_instances
 from tncompile.language.linking.usage import blocks_used
 from tncompile.language.parsing import parse
-from tncompile.language.parsing.lexing import one_line
-from tncompile.language.problems import Problems, Suggestions, listed, problem
-from tncompile.language.source import SourceFile, Span
-from tncompile.language.syntax import (
+from tncompile.language.parsing.lexer import one_line
+from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.tree import (
     Block,
     Import,
     Instance,

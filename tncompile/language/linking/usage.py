@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tncompile.language.expressions import walk
-from tncompile.language.syntax import (
+from tncompile.language.syntax.tree import (
     Block,
     Call,
     Expression,
@@ -17,6 +16,7 @@ from tncompile.language.syntax import (
     Reference,
     Rewrite,
 )
+from tncompile.language.syntax.walk import walk
 
 
 def blocks_used(program: Program) -> set[str]:

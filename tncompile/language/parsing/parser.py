@@ -6,17 +6,17 @@ from functools import cached_property
 from itertools import accumulate
 from typing import cast
 
-from tncompile.language.diagnostics import CompileError, Diagnostic
-from tncompile.language.parsing.automaton import MOST_NESTED, TALLEST, Automaton, Piece
-from tncompile.language.parsing.characters import character_error
-from tncompile.language.parsing.habits import recognize
-from tncompile.language.parsing.lexing import BAD_CHARACTER, ERRORS, SEMICOLON, Token, tokenize
-from tncompile.language.parsing.messages import limit_error, syntax_error
-from tncompile.language.parsing.situation import BLOCK_WORDS, Situation
-from tncompile.language.parsing.slips import nested_block
+from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.parsing.errors.characters import character_error
+from tncompile.language.parsing.errors.common_mistakes import nested_block
+from tncompile.language.parsing.errors.context import BLOCK_WORDS, Situation
+from tncompile.language.parsing.errors.foreign_syntax import recognize
+from tncompile.language.parsing.errors.messages import limit_error, syntax_error
+from tncompile.language.parsing.lalr import MOST_NESTED, TALLEST, Automaton, Piece
+from tncompile.language.parsing.lexer import BAD_CHARACTER, ERRORS, SEMICOLON, Token, tokenize
 from tncompile.language.parsing.tables import END, Tables, load_tables
-from tncompile.language.source import SourceFile, Span
-from tncompile.language.syntax import Call, Declaration, Program
+from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.tree import Call, Declaration, Program
 
 MOST_CHARACTERS = 200_000
 MOST_DIGITS = 18

@@ -81,7 +81,7 @@ def load_tables() -> Tables:
     data = cast(TablesData, json.loads(STORED.read_text(encoding="utf-8")))
     text = grammar_text()
     if data["grammar"] != sha256(text.encode()).hexdigest():
-        from tncompile.language.parsing.grammar import compile_grammar
+        from tncompile.language.parsing.table_generator import compile_grammar
 
         data = compile_grammar(text)
     return tables_from(data)

@@ -8,17 +8,9 @@ import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tncompile.language.checking.naming import foreign_constant
-from tncompile.language.checking.usage import foreign_problems, function_problems
-from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.evaluating.arithmetic import LARGEST_LIST, is_whole
-from tncompile.language.evaluating.formulas import evaluate
-from tncompile.language.evaluating.functions import readable
-from tncompile.language.evaluating.scope import Scope
-from tncompile.language.expressions import values_used, walk
-from tncompile.language.linked import Given
-from tncompile.language.parsing.lexing import one_line
-from tncompile.language.problems import (
+from tncompile.language.checking.name_rules import foreign_constant
+from tncompile.language.checking.usage_rules import foreign_problems, function_problems
+from tncompile.language.diagnostics.collector import (
     Failed,
     Problems,
     Suggestions,
@@ -27,10 +19,17 @@ from tncompile.language.problems import (
     problem,
     with_article,
 )
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.spelling import longer_name
+from tncompile.language.evaluating.arithmetic import LARGEST_LIST, is_whole
+from tncompile.language.evaluating.compiled import evaluate
+from tncompile.language.evaluating.functions import readable
+from tncompile.language.evaluating.scope import Scope
+from tncompile.language.linked import Given
+from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value, value_text
-from tncompile.language.source import Span
-from tncompile.language.spelling import longer_name
-from tncompile.language.syntax import (
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import (
     Argument,
     Binary,
     Block,
@@ -40,6 +39,7 @@ from tncompile.language.syntax import (
     Parameter,
     Reference,
 )
+from tncompile.language.syntax.walk import values_used, walk
 
 _LONGEST_QUOTE = 60
 _MOST_QUOTED = 16

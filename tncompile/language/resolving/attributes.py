@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from tncompile.language.diagnostics import Code
+from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import is_number, wrong_type
-from tncompile.language.evaluating.formulas import Formula, Frame, compile_expression
+from tncompile.language.evaluating.compiled import Formula, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.problems import Failed, problem
 from tncompile.language.resolved import ResolvedInit, SchemeName
-from tncompile.language.syntax import Attribute, Frozen, If, Scheme, Share, Tie
+from tncompile.language.syntax.tree import Attribute, Frozen, If, Scheme, Share, Tie
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.diagnostics.collector import (
+    Failed,
+    Problems,
+    counted,
+    problem,
+    with_article,
+)
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.arithmetic import (
     LARGEST_LIST,
     LARGEST_VALUE,
@@ -15,15 +22,14 @@ from tncompile.language.evaluating.arithmetic import (
     too_large,
     too_long,
 )
-from tncompile.language.evaluating.factoring import factorize
-from tncompile.language.evaluating.formulas import evaluate
+from tncompile.language.evaluating.compiled import evaluate
+from tncompile.language.evaluating.factorization import factorize
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.expressions import values_used
 from tncompile.language.linked import Given
-from tncompile.language.parsing.lexing import one_line
-from tncompile.language.problems import Failed, Problems, counted, problem, with_article
+from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value, value_text
-from tncompile.language.syntax import Block, Expression, Parameter, Reference
+from tncompile.language.syntax.tree import Block, Expression, Parameter, Reference
+from tncompile.language.syntax.walk import values_used
 
 _LARGEST_FACTORED = 2**24
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from typing import cast
 
-from tncompile.language.diagnostics import Code, Diagnostic, Label
+from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.arithmetic import (
     COMPARISONS,
     int_hint,
     kind_of,
     wrong_type,
 )
-from tncompile.language.evaluating.formulas import (
+from tncompile.language.evaluating.compiled import (
     Formula,
     compile_expression,
     evaluate,
 )
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.expressions import walk
-from tncompile.language.parsing.lexing import one_line
-from tncompile.language.problems import Failed, problem
-from tncompile.language.resolved import IndexKind, ResolvedIndex, Value, member_name, value_text
+from tncompile.language.parsing.lexer import one_line
+from tncompile.language.resolved import (
+    IndexKind,
+    ResolvedIndex,
+    Value,
+    member_name,
+    value_text,
+)
 from tncompile.language.resolving.state import IndexFamily, Resolution
 from tncompile.language.resolving.unrolling import compile_ranges, frames, unroll
-from tncompile.language.syntax import (
+from tncompile.language.syntax.tree import (
     BatchStatement,
     Binary,
     Expression,
@@ -32,6 +37,7 @@ from tncompile.language.syntax import (
     Name,
     Require,
 )
+from tncompile.language.syntax.walk import walk
 
 LARGEST_SIZE = 2**40
 _MOST_COMPARISONS = 8

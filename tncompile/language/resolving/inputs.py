@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tncompile.language.diagnostics import Code, Label
-from tncompile.language.evaluating.formulas import Frame
-from tncompile.language.problems import Failed, counted, problem
+from tncompile.language.diagnostics.collector import Failed, counted, problem
+from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.evaluating.compiled import Frame
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedInput,
@@ -28,7 +28,7 @@ from tncompile.language.resolving.unrolling import (
     too_many,
     unroll,
 )
-from tncompile.language.syntax import (
+from tncompile.language.syntax.tree import (
     DotsLeg,
     GroupLeg,
     IndexLeg,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tncompile.language.checking.legs import repeated_leg
-from tncompile.language.diagnostics import Code, Diagnostic, InternalError, Label
+from tncompile.language.checking.leg_rules import repeated_leg
+from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, InternalError, Label
 from tncompile.language.evaluating.arithmetic import wrong_type
-from tncompile.language.evaluating.formulas import Formula, Frame, compile_expression
-from tncompile.language.parsing.lexing import one_line
-from tncompile.language.problems import Failed, problem
+from tncompile.language.evaluating.compiled import Formula, Frame, compile_expression
+from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
 from tncompile.language.resolving.declaring import LARGEST_SIZE, no_such_member
 from tncompile.language.resolving.state import IndexFamily, Resolution
-from tncompile.language.source import Span
-from tncompile.language.syntax import (
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import (
     DotsLeg,
     Expression,
     GroupLeg,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from functools import partial
 
-from tncompile.language.checking.capacity import oversized_bonds
+from tncompile.language.checking.capacity_rules import oversized_bonds
 from tncompile.language.checking.ends import Structure
-from tncompile.language.checking.structure import check_structure
-from tncompile.language.diagnostics import Code, InternalError, Label
+from tncompile.language.checking.structure_rules import check_structure
+from tncompile.language.diagnostics.collector import Problems, problem
+from tncompile.language.diagnostics.diagnostic import Code, InternalError, Label
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import Given
-from tncompile.language.problems import Problems, problem
 from tncompile.language.resolved import (
     DOTS,
     ResolvedIndex,
@@ -31,7 +31,7 @@ from tncompile.language.resolving.declaring import (
 from tncompile.language.resolving.inputs import resolve_input, resolve_output
 from tncompile.language.resolving.state import Resolution
 from tncompile.language.resolving.tensors import TensorResolver
-from tncompile.language.syntax import (
+from tncompile.language.syntax.tree import (
     BatchStatement,
     BiasStatement,
     Block,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tncompile.language.diagnostics import Code
+from tncompile.language.diagnostics.collector import Failed, Problems
+from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import LARGEST_VALUE
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.problems import Failed, Problems
 from tncompile.language.resolved import (
     IndexKind,
     ResolvedIndex,
     ResolvedParameter,
 )
 from tncompile.language.resolving.unrolling import Key, Limits
-from tncompile.language.syntax import IndexDeclaration, Name, TensorStatement
+from tncompile.language.syntax.tree import IndexDeclaration, Name, TensorStatement
 
 
 @dataclass(slots=True)

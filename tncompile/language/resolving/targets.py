@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tncompile.language.diagnostics import (
+from tncompile.language.diagnostics.collector import (
+    Problems,
+    Suggestions,
+    listed,
+    problem,
+    with_article,
+)
+from tncompile.language.diagnostics.diagnostic import (
     Code,
     CompileError,
     Diagnostic,
@@ -19,13 +26,6 @@ from tncompile.language.linked import (
     can_be_compiled,
 )
 from tncompile.language.parsing import parse_target
-from tncompile.language.problems import (
-    Problems,
-    Suggestions,
-    listed,
-    problem,
-    with_article,
-)
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving.arguments import (
     Matched,
@@ -34,8 +34,8 @@ from tncompile.language.resolving.arguments import (
     match_values,
 )
 from tncompile.language.resolving.networks import resolve_network
-from tncompile.language.source import Span
-from tncompile.language.syntax import Block, Call
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import Block, Call
 
 _DECLARE = "declare a block: `network N(d: int = 4) { … }`"
 

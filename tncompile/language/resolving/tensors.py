@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tncompile.language.diagnostics import Code, Diagnostic, Label
-from tncompile.language.evaluating.formulas import Frame
-from tncompile.language.problems import Failed, counted, problem
+from tncompile.language.diagnostics.collector import Failed, counted, problem
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.evaluating.compiled import Frame
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedBias,
@@ -26,8 +26,15 @@ from tncompile.language.resolving.unrolling import (
     range_span,
     unroll,
 )
-from tncompile.language.source import Span
-from tncompile.language.syntax import BiasStatement, Name, Share, Subscript, TensorStatement, Tie
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import (
+    BiasStatement,
+    Name,
+    Share,
+    Subscript,
+    TensorStatement,
+    Tie,
+)
 
 
 def widest_span(subscripts: Sequence[Subscript], name: Span) -> Span:

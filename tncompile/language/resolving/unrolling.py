@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tncompile.language.diagnostics import Code
-from tncompile.language.evaluating.formulas import Formula, Frame, compile_expression
+from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.diagnostic import Code
+from tncompile.language.evaluating.compiled import Formula, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.problems import Failed, problem
-from tncompile.language.source import Span
-from tncompile.language.syntax import Subscript
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import Subscript
 
 MOST_MEMBERS = 100_000
 MOST_LEGS = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tncompile.language.excerpt import Line
+from tncompile.language.diagnostics.excerpt import Line
 
 DOTS = "..."
 """`...` among the indices of an operand."""

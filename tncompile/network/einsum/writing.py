@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from tncompile.language.diagnostics import CompileError
+from tncompile.language.diagnostics.diagnostic import CompileError
 from tncompile.language.parsing import parse, parse_target
-from tncompile.language.source import SourceFile
+from tncompile.language.syntax.source import SourceFile
 from tncompile.network.einsum.aligning import Aligned, Axis, Copy, Single
 from tncompile.network.einsum.equation import DOTS, DotsAxis
 

@@ -1,0 +1,382 @@
+"""`__init__` of an emitted class: every declared tensor under its name, families in loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from tncompile.emission.text.identifiers import Members, Names, hidden, range_text
+from tncompile.emission.text.writer import (
+    TAB,
+    WIDTH,
+    call,
+    comment_lines,
+    indented,
+    statement,
+    string,
+)
+from tncompile.network.model import Parameter
+
+INDENT = 8
+
+DESCRIBED = '''\
+def _described(tensor: Tensor) -> str:
+    """`Parameter containing: [torch.float32 of size 4x8]`."""
+    kind = "Parameter" if isinstance(tensor, nn.Parameter) else "Tensor"
+    where = "" if tensor.device.type == "cpu" else f" ({tensor.device})"
+    return f"{kind} containing: [{tensor.dtype} of size {'x'.join(map(str, tensor.shape))}{where}]"
+'''
+
+FAMILY = '''\
+class _Family(nn.Module):
+    """Tensors of one name, as a list: `G[2]` is `G.2` in the state dict.
+
+    Subscripts are those of the declaration; below zero they count back from the last one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add(self, tensor: Tensor, subscript: int) -> None:
+        """One member more: a parameter, or a buffer where it is frozen."""
+        self._names[subscript] = name = str(subscript)
+        if isinstance(tensor, nn.Parameter):
+            self.register_parameter(name, tensor)
+        else:
+            self.register_buffer(name, tensor)
+
+    @overload
+    def __getitem__(self, subscript: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, subscript: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, subscript: int | slice) -> Tensor | list[Tensor]:
+        tensor: Tensor | None = self._parameters.get(str(subscript))
+        if tensor is not None:
+            return tensor
+        if isinstance(subscript, slice):
+            places = range(max(self._names) + 1)[subscript]
+            return [self[place] for place in places if place in self._names]
+        found: Tensor = getattr(self, self._name(subscript))
+        return found
+
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
+
+    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+        setattr(self, self._name(subscript), tensor)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether it is the subscript of a member, or a member itself."""
+        if isinstance(item, int):
+            return item in self._names
+        return any(item is tensor for tensor in self)
+
+    def extra_repr(self) -> str:
+        return "\\n".join(f"({k}): {_described(self[k])}" for k in self._names)
+
+    def _name(self, subscript: int) -> str:
+        """The attribute that a member is kept in."""
+        if subscript in self._names:
+            return self._names[subscript]
+        first, last = min(self._names), max(self._names)
+        if subscript < 0 <= first and last + 1 + subscript in self._names:
+            return self._names[last + 1 + subscript]
+        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+'''
+
+NESTED_FAMILY = '''\
+class _Family(nn.Module):
+    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict, `V[2]` a family.
+
+    Subscripts are those of the declaration; below zero they count back from the last one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add(self, tensor: Tensor, *subscripts: int) -> None:
+        """One member more: a parameter, or a buffer where it is frozen."""
+        first, *rest = subscripts
+        self._names[first] = name = str(first)
+        if rest:
+            if name not in self._modules:
+                self.add_module(name, _Family())
+            self.of(first).add(tensor, *rest)
+        elif isinstance(tensor, nn.Parameter):
+            self.register_parameter(name, tensor)
+        else:
+            self.register_buffer(name, tensor)
+
+    @overload
+    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, subscripts: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, subscripts: int | tuple[int, ...] | slice) -> Tensor | list[Tensor]:
+        if isinstance(subscripts, tuple):
+            *outer, last = subscripts
+            return self.of(*outer)[last]
+        tensor: Tensor | None = self._parameters.get(str(subscripts))
+        if tensor is not None:
+            return tensor
+        if isinstance(subscripts, slice):
+            places = range(max(self._names) + 1)[subscripts]
+            return [self[place] for place in places if place in self._names]
+        found: Tensor = getattr(self, self._name(subscripts))
+        return found
+
+    def of(self, *subscripts: int) -> "_Family":
+        """The members that begin with these subscripts."""
+        family = self
+        for subscript in subscripts:
+            row = family._modules.get(str(subscript))
+            if row is None:
+                row = getattr(family, family._name(subscript))
+            if not isinstance(row, _Family):
+                raise IndexError(f"a subscript too many: {subscripts}")
+            family = row
+        return family
+
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        held = self._parameters
+        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
+
+    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
+        *outer, last = subscripts if isinstance(subscripts, tuple) else (subscripts,)
+        family = self.of(*outer)
+        setattr(family, family._name(last), tensor)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for subscript, name in self._names.items():
+            row = self._modules.get(name)
+            yield from row if isinstance(row, _Family) else [self[subscript]]
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return reversed(list(iter(self)))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether it is the subscripts of a member or of a row, or a member itself."""
+        if not isinstance(item, int | tuple):
+            return any(item is tensor for tensor in self)
+        first, *rest = item if isinstance(item, tuple) else (item,)
+        if not rest:
+            return first in self._names
+        row = self._modules.get(str(first))
+        return isinstance(row, _Family) and tuple(rest) in row
+
+    def extra_repr(self) -> str:
+        leaves = (k for k, name in self._names.items() if name not in self._modules)
+        return "\\n".join(f"({k}): {_described(self[k])}" for k in leaves)
+
+    def _name(self, subscript: int) -> str:
+        """The attribute that a member or a row is kept in."""
+        if subscript in self._names:
+            return self._names[subscript]
+        first, last = min(self._names), max(self._names)
+        if subscript < 0 <= first and last + 1 + subscript in self._names:
+            return self._names[last + 1 + subscript]
+        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+'''
+
+HIDDEN = '''\
+def _hidden(self, name: str) -> Tensor:
+    """A tensor whose name nn.Module or Python has other uses for."""
+    tensor = self._parameters[name] if name in self._parameters else self._buffers[name]
+    assert tensor is not None
+    return tensor
+'''
+
+HIDDEN_FAMILY = '''\
+def _hidden_family(self, name: str) -> _Family:
+    """A family whose name nn.Module or Python has other uses for."""
+    family = self._modules[name]
+    assert isinstance(family, _Family)
+    return family
+'''
+
+
+def write_family_class(members: Members) -> list[str]:
+    """The container of families, as simple as the subscripts allow; nothing without families."""
+    depth = max((len(parameter.subscripts) for parameter in members.parameters), default=0)
+    if not depth:
+        return []
+    family = FAMILY if depth == 1 else NESTED_FAMILY
+    return [*DESCRIBED.splitlines(), "", "", *family.splitlines()]
+
+
+def write_accessors(members: Members) -> list[list[str]]:
+    """The methods that reach tensors with names that cannot be attributes."""
+    held = [parameter for parameter in members.parameters if hidden(parameter.family)]
+    single = [not parameter.subscripts for parameter in held]
+    methods: list[list[str]] = []
+    if any(single):
+        methods.append(HIDDEN.splitlines())
+    if not all(single):
+        methods.append(HIDDEN_FAMILY.splitlines())
+    return methods
+
+
+def write_annotations(members: Members) -> list[str]:
+    """Annotations of buffers, which type checkers cannot see in `register_buffer`."""
+    held = {
+        parameter.family: None
+        for parameter in members.parameters
+        if parameter.frozen and not parameter.subscripts
+    }
+    return [f"{family}: Tensor" for family in held if not hidden(family)]
+
+
+def write_init(members: Members, *, like: bool = False, branching: bool = False) -> list[str]:
+    """The method, without indentation; `like` adds an empty buffer for the dtype of results.
+
+    A `branching` module can be told to do the same at every batch size.
+    """
+    given = ["device: torch.device | str | None = None", "dtype: torch.dtype | None = None"]
+    if branching:
+        given.append("batch_invariant: bool = False")
+    head = call("def __init__(", ["self", "*", *given], ") -> None:", indent=4)
+    body = ["super().__init__()"]
+    if branching:
+        body.append("self.batch_invariant = batch_invariant")
+    if members.parameters:
+        body += [
+            "",
+            "def empty(*shape: int) -> Tensor:",
+            "    return torch.empty(shape, device=device, dtype=dtype)",
+            "",
+        ]
+    if like:
+        made = "torch.empty(0, device=device, dtype=dtype)"
+        body.append(f'self.register_buffer("_like", {made}, persistent=False)')
+    names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
+    for _, group in groupby(members.parameters, lambda parameter: parameter.family):
+        body += _declare(list(group), names)
+    return [*head, *indented([*body, "self.reset_parameters()"])]
+
+
+def _declare(members: list[Parameter], names: Names) -> list[str]:
+    """A tensor, or a family as `self.G.add(…, k)` in loops over equal shapes."""
+    first = members[0]
+    name = first.family
+    legs = ", ".join(" ".join(axis) for axis in first.axes)
+    if not first.subscripts:
+        return _tensor(name, first.shape, first.frozen, legs)
+    holder = f"self.{name}"
+    lines = comment_lines(first.written, indent=INDENT)
+    if hidden(name):
+        holder = names.fresh(name)
+        lines.append(f"{holder} = self._modules[{string(name)}] = _Family()")
+    else:
+        lines.append(f"{holder} = _Family()")
+    given = [(parameter.subscripts, parameter.shape) for parameter in members]
+    return lines + _additions(_nest(given), holder, (), first.frozen)
+
+
+def _tensor(name: str, shape: tuple[int, ...], frozen: bool, comment: str) -> list[str]:
+    """One tensor, a buffer where it is frozen."""
+    if hidden(name) and frozen:
+        head, tail = f"self._buffers[{string(name)}] = empty(", ")"
+    elif hidden(name):
+        head, tail = f"self._parameters[{string(name)}] = nn.Parameter(empty(", "))"
+    elif frozen:
+        head, tail = f"self.register_buffer({string(name)}, empty(", "))"
+    else:
+        head, tail = f"self.{name} = nn.Parameter(empty(", "))"
+    flat = head + _sizes(shape) + tail
+    if INDENT + len(flat) <= WIDTH:
+        return statement(flat, comment, indent=INDENT)
+    laid_out = call(head, tuple(map(str, shape)), tail, indent=INDENT)
+    return [*comment_lines(comment, indent=INDENT), *laid_out]
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+# ── loops ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """Consecutive values of a subscript with equal bodies: deeper loops, or a shape."""
+
+    numbers: range
+    body: tuple[_Loop, ...] | tuple[int, ...]
+    last: bool
+
+
+Member = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def _nest(members: Sequence[Member]) -> tuple[_Loop, ...]:
+    """The members (subscripts, shape) in their order as nested loops."""
+    loops: list[_Loop] = []
+    for number, group in groupby(members, lambda member: member[0][0]):
+        inner = list(group)
+        last = len(inner[0][0]) == 1
+        body = inner[0][1] if last else _nest([(rest[1:], shape) for rest, shape in inner])
+        before = loops[-1] if loops else None
+        if before is not None and before.numbers.stop == number and before.body == body:
+            loops[-1] = _Loop(range(before.numbers.start, number + 1), body, last)
+        else:
+            loops.append(_Loop(range(number, number + 1), body, last))
+    return tuple(loops)
+
+
+VARIABLES = ("k", "j", "i", "h")
+
+
+def _additions(
+    loops: tuple[_Loop, ...],
+    holder: str,
+    outer: tuple[str, ...],
+    frozen: bool,
+    indent: int = INDENT,
+) -> list[str]:
+    """The statements of some loops; a loop over one value is written without `for`."""
+    lines: list[str] = []
+    for loop in loops:
+        single = len(loop.numbers) == 1
+        variable = str(loop.numbers.start) if single else _variable(outer)
+        subscripts = (*outer, variable)
+        inside = indent if single else indent + len(TAB)
+        if loop.last:
+            shape = tuple(size for size in loop.body if isinstance(size, int))
+            tensor = f"empty({_sizes(shape)})"
+            value = tensor if frozen else f"nn.Parameter({tensor})"
+            inner = call(f"{holder}.add(", [value, *subscripts], indent=inside)
+        else:
+            deeper = tuple(body for body in loop.body if isinstance(body, _Loop))
+            inner = _additions(deeper, holder, subscripts, frozen, inside)
+        if single:
+            lines += inner
+        else:
+            lines += [f"for {variable} in {range_text(loop.numbers)}:", *indented(inner)]
+    return lines
+
+
+def _variable(outer: tuple[str, ...]) -> str:
+    """A loop variable that the outer loops do not use."""
+    free = [name for name in VARIABLES if name not in outer]
+    return free[0] if free else f"k{len(outer)}"

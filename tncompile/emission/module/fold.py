@@ -1,0 +1,310 @@
+"""`fold` and the class that it makes: a module for inference, its merged parameters in buffers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from tncompile.emission.module.contraction_order import write_order
+from tncompile.emission.module.dispatch import Dispatch, Option, dispatch, planned
+from tncompile.emission.module.forward import given_text, like, needs_like, write_forward
+from tncompile.emission.module.properties import (
+    MakeProgram,
+    Properties,
+    features_text,
+    without_autocast,
+    write_properties,
+    write_sizes,
+)
+from tncompile.emission.steps.expressions import Scope
+from tncompile.emission.steps.statements import write_values
+from tncompile.emission.text.identifiers import Members, Names, batch_name
+from tncompile.emission.text.writer import (
+    WIDTH,
+    call,
+    docstring,
+    indented,
+    statement,
+    string,
+    string_lines,
+)
+from tncompile.network.features import Features, WeightNetwork, weight_network
+from tncompile.network.model import DOTS, Bias, Init, Parameter, Tensor, TensorNetwork
+from tncompile.program.folding import Buffer, Folding, fold
+from tncompile.program.operations import MatMul, Weight
+from tncompile.program.program import TensorProgram
+from tncompile.program.rewriting import straightened, without_hooks
+from tncompile.program.variants import Branch
+
+INDENT = 8
+LISTED = 24
+"""Buffers that the docstring lists."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What is emitted of a folded module."""
+
+    class_name: str
+    folding: Folding
+    chosen: Dispatch
+    members: Members
+    bare: bool  # whether nothing else says which dtype results have
+    properties: Properties | None
+
+    @property
+    def programs(self) -> tuple[TensorProgram, ...]:
+        """All programs that the folded module runs."""
+        return tuple(method.program for method in self.chosen.methods)
+
+
+def folded(
+    network: TensorNetwork,
+    name: str,
+    branches: tuple[Branch, ...],
+    batch: int,
+    layer: Features | None,
+    make_program: MakeProgram,
+) -> Folded:
+    """The folded twin of class `name`; under compilers it runs the branch for this batch."""
+    last = next((b for b in branches if b.up_to is None or batch <= b.up_to), branches[-1])
+    options = tuple(
+        replace(option, program=without_hooks(option.program)) for option in planned(branches)
+    )
+    straight = straightened(without_hooks(last.program))
+    options = (Option(straight, straight), *options)
+    keys = tuple(parameter.key for parameter in network.parameters)
+    folding = fold(tuple(option.program for option in options), keys)
+    whole, *others = (
+        replace(option, program=rest) for option, rest in zip(options, folding.rests, strict=True)
+    )
+    members = Members(tuple(_as_parameter(buffer) for buffer in folding.buffers))
+    chosen = dispatch(network, whole, others, others)
+    bare = needs_like(network, members)
+    made = None if layer is None else _properties(network, layer, folding, make_program)
+    return Folded(f"{name}Folded", folding, chosen, members, bare, made)
+
+
+def _properties(
+    network: TensorNetwork, layer: Features, folding: Folding, make_program: MakeProgram
+) -> Properties:
+    """What the class has in common with a layer of torch: made of buffers, or asked of it."""
+    taken = frozenset(buffer.name for buffer in folding.buffers)
+    taken |= {parameter.family for parameter in network.parameters}
+    read = _read(folding)
+    biases = _biases(network, read)
+    factors = [buffer for buffer in read if not _added(network, buffer)]
+    weight = None if biases is None else _weight(network, layer, factors, make_program)
+    dotted = any(index.name == DOTS for index in network.indices)
+    return Properties(network, layer, taken, weight, biases, probed=dotted and bool(factors))
+
+
+def _read(folding: Folding) -> list[Buffer]:
+    """The buffers that the straight program reads."""
+    operations = (step.operation for step in folding.rests[0].steps)
+    names = {operation.key for operation in operations if isinstance(operation, Weight)}
+    return [buffer for buffer in folding.buffers if buffer.name in names]
+
+
+def _added(network: TensorNetwork, buffer: Buffer) -> bool:
+    """Whether it is made of biases alone."""
+    return {bias.parameter for bias in network.biases}.issuperset(buffer.keys)
+
+
+def _biases(network: TensorNetwork, read: list[Buffer]) -> tuple[Bias, ...] | None:
+    """The biases as buffers have them; None where buffers are more or less than those."""
+    held = [buffer for buffer in read if buffer.keys and _added(network, buffer)]
+    keys = [key for buffer in held for key in buffer.keys]
+    if sorted(keys) != sorted(bias.parameter for bias in network.biases):
+        return None
+    sizes = {index.name: index.size or 0 for index in network.indices}
+    out = set(network.output.legs)
+    for buffer in held:
+        axes = buffer.value.axes
+        if not out.issuperset(leg for axis in axes for leg in axis):
+            return None
+        if _shape(buffer) != tuple(math.prod(sizes[leg] for leg in axis) for axis in axes):
+            return None
+    return tuple(Bias(parameter=buffer.name, axes=buffer.value.axes) for buffer in held)
+
+
+def _weight(
+    network: TensorNetwork, layer: Features, factors: list[Buffer], make_program: MakeProgram
+) -> tuple[WeightNetwork, TensorProgram] | None:
+    """The weight as the product of buffers; None where that is not what they are.
+
+    A parameter that is used more than once can be a buffer that stands for several factors.
+    """
+    uses = Counter(tensor.source for tensor in network.tensors if tensor.role == "parameter")
+    if max(uses.values(), default=0) != 1:
+        return None
+    parameters = tuple(_as_parameter(buffer) for buffer in factors)
+    tensors = tuple(
+        Tensor(name=one.key, role="parameter", source=one.key, axes=one.axes) for one in parameters
+    )
+    whole, part = (
+        weight_network(network, layer),
+        weight_network(network, layer, parameters, tensors),
+    )
+    if whole is None or part is None or whole.network.output != part.network.output:
+        return None
+    program = make_program(part.network)
+    return None if program is None else (part, program)
+
+
+def _as_parameter(buffer: Buffer) -> Parameter:
+    """A buffer as emitted code reads it."""
+    return Parameter(
+        key=buffer.name,
+        family=buffer.name,
+        axes=buffer.value.axes,
+        shape=_shape(buffer),
+        init=Init(scheme="zeros"),
+        frozen=True,
+        written=buffer.name,
+    )
+
+
+def _shape(buffer: Buffer) -> tuple[int, ...]:
+    return tuple(extent.factor for extent in buffer.value.shape)
+
+
+# ── fold ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_fold(network: TensorNetwork, made: Folded, members: Members) -> list[str]:
+    """The method, without indentation."""
+    names = Names(["self", "kind"])
+    tensor = like(network, members) if members.parameters else "self._like"
+    scope = Scope(names, members, {}, {}, f"{tensor}.dtype", f"{tensor}.device")
+    ahead = made.folding.ahead
+    products = any(isinstance(step.operation, MatMul) for step in ahead.steps)
+    returned = tuple(buffer.value.name for buffer in made.folding.buffers)
+    lines, texts = write_values(ahead, scope, returned, indent=INDENT + 4 * products)
+    held = [
+        f"{buffer.name}={texts[buffer.value.name]}{'.clone()' if buffer.shared else ''}"
+        for buffer in made.folding.buffers
+    ]
+    if made.chosen.branching:
+        held.append("batch_invariant=self.batch_invariant")
+    if made.bare:
+        held.append(f"like={tensor}.clone()")
+    body = [
+        *docstring(FOLD),
+        *without_autocast(list(lines), tensor, products),
+        *call(f"return {made.class_name}(", held, indent=INDENT),
+    ]
+    head = f"def fold(self) -> {string(made.class_name)}:"
+    return ["@torch.inference_mode(False)", "@torch.no_grad()", head, *indented(body)]
+
+
+FOLD = (
+    "A module for inference: what depends on parameters alone is computed here, once.",
+    "",
+    "It holds results, not parameters: what becomes of these later does not change it.",
+)
+
+
+# ── the class ──────────────────────────────────────────────────────────────────────────────────
+
+
+def write_folded_class(network: TensorNetwork, made: Folded, name: str) -> list[str]:
+    """The class, a module without parameters."""
+    buffers = made.folding.buffers
+    body = _docstring(network, made, name)
+    annotations = [f"{buffer.name}: Tensor" for buffer in buffers]
+    if made.bare:
+        annotations.append("_like: Tensor")
+    annotations += write_sizes(made.properties)
+    logarithms = [buffer.name for buffer in buffers if buffer.logarithm]
+    if annotations:
+        body += ["", *annotations]
+    methods = [
+        _init(made),
+        *write_properties(made.properties, made.members),
+        _repr(network, made),
+        *write_forward(network, made.chosen, made.members, logarithms=logarithms),
+    ]
+    for method in methods:
+        body += ["", *method]
+    return [f"class {made.class_name}(nn.Module):", *indented(body)]
+
+
+def _docstring(network: TensorNetwork, made: Folded, name: str) -> list[str]:
+    lines = [f"{name} for inference, made by its method `fold`: parameters merged in advance."]
+    lines += _held(made.folding.buffers)
+    if not made.chosen.branching:
+        (method,) = made.chosen.methods
+        sizes = {index.name: index.name for index in network.indices} | {DOTS: batch_name(network)}
+        order = write_order(method.program, method.origin, sizes, WIDTH - 4)
+        lines += ["", *order] if order else []
+    return docstring([line[: WIDTH - 4] for line in lines])
+
+
+def _held(buffers: tuple[Buffer, ...]) -> list[str]:
+    """What is held, a line a buffer."""
+    if not buffers:
+        return []
+    lines = ["", "Buffers, by key in the state dict, and what they are made of:"]
+    rows = [(buffer.name, _sizes(buffer), _keys(buffer)) for buffer in buffers[:LISTED]]
+    widths = [max(len(row[k]) for row in rows) for k in (0, 1)]
+    for key, shape, keys in rows:
+        lines.append(f"    {key:<{widths[0]}}  {shape:<{widths[1]}}  {keys}".rstrip())
+    if len(buffers) > LISTED:
+        lines.append(f"    … and {len(buffers) - LISTED} more")
+    return lines
+
+
+def _sizes(buffer: Buffer) -> str:
+    return "x".join(map(str, _shape(buffer))) or "scalar"
+
+
+def _keys(buffer: Buffer) -> str:
+    """The parameters that a buffer is made of, at most six of them."""
+    keys = buffer.keys
+    if len(keys) > 6:
+        return f"{', '.join(keys[:3])}, … {keys[-1]}"
+    return ", ".join(keys)
+
+
+def _init(made: Folded) -> list[str]:
+    """The method: it takes the buffers by name, one by one unless they are many."""
+    buffers = made.folding.buffers
+    many = len(buffers) > LISTED
+    given = [] if many else [f"{buffer.name}: Tensor" for buffer in buffers]
+    if made.chosen.branching:
+        given.append("batch_invariant: bool = False")
+    if made.bare:
+        given.append("like: Tensor")
+    given = ["self", *(["*"] if given else []), *given, *(["**buffers: Tensor"] if many else [])]
+    body = ["super().__init__()"]
+    if made.chosen.branching:
+        body.append("self.batch_invariant = batch_invariant")
+    if many:
+        body.append("for name, tensor in buffers.items():")
+        body.append("    self.register_buffer(name, tensor)")
+    for buffer in () if many else buffers:
+        text = f"self.register_buffer({string(buffer.name)}, {buffer.name})"
+        legs = ", ".join(" ".join(axis) or "1" for axis in buffer.value.axes)
+        body += statement(text, legs if len(legs) < WIDTH // 2 else "", indent=INDENT)
+    if made.bare:
+        body.append('self.register_buffer("_like", like, persistent=False)')
+    return [*call("def __init__(", given, ") -> None:", indent=4), *indented(body)]
+
+
+def _repr(network: TensorNetwork, made: Folded) -> list[str]:
+    """What goes in, what comes out, what is held."""
+    buffers = made.folding.buffers
+    arrow = f"{given_text(network)} -> " if network.inputs else ""
+    arrow = f"{features_text(network, made.properties)}, {arrow}"
+    held = ", ".join(f"{buffer.name} {_sizes(buffer)}" for buffer in buffers[:4])
+    more = f" and {len(buffers) - 4} more" if len(buffers) > 4 else ""
+    text = f"{arrow}{network.output.written}, folded"
+    text += f": {held}{more}" if buffers else ""
+    lines = string_lines(text, indent=INDENT + len("return "))
+    if len(lines) == 1:
+        returned = [f"return {lines[0]}"]
+    else:
+        returned = ["return (", *indented(string_lines(text, indent=INDENT + 4)), ")"]
+    return ["def extra_repr(self) -> str:", *indented(returned)]

@@ -1,0 +1,241 @@
+"""What tools look for on a layer of `torch.nn`: numbers of features, the dense weight, the bias."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tncompile.emission.module.forward import shapes_text
+from tncompile.emission.steps.expressions import Scope
+from tncompile.emission.steps.statements import write_steps
+from tncompile.emission.text.identifiers import Members, Names
+from tncompile.emission.text.writer import call, docstring, indented
+from tncompile.network.features import Features, WeightNetwork
+from tncompile.network.model import Bias, TensorNetwork
+from tncompile.program.operations import MatMul
+from tncompile.program.program import TensorProgram
+
+INDENT = 8
+
+LONGEST = 60
+"""Characters of a bias that is made along one line."""
+
+LAYERS = {"linear": "nn.Linear", "bilinear": "nn.Bilinear", "embedding": "nn.Embedding"}
+
+MakeProgram = Callable[[TensorNetwork], TensorProgram | None]
+"""Plans and lowers a network without inputs."""
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What an emitted class has in common with a layer of torch.
+
+    `weight` is the program of the dense weight, if it has one, and the network behind it; one that
+    is `probed` is what `forward` makes of unit vectors. `taken` are names of tensors, which nothing
+    else may have; `biases` are the tensors that are added to the output, None where they are not
+    there as such.
+    """
+
+    network: TensorNetwork
+    layer: Features
+    taken: frozenset[str]
+    weight: tuple[WeightNetwork, TensorProgram] | None
+    biases: tuple[Bias, ...] | None
+    probed: bool = False
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The attributes that say how many features there are."""
+        return {name: n for name, n in self.layer.sizes.items() if name not in self.taken}
+
+
+def write_sizes(made: Properties | None) -> list[str]:
+    """The numbers of features, as attributes of the class."""
+    return [] if made is None else [f"{name}: int = {size}" for name, size in made.sizes.items()]
+
+
+def features_text(network: TensorNetwork, made: Properties | None) -> str:
+    """What `print` says first: `in_features=32, out_features=16, bias=True`, or the shapes."""
+    if made is None:
+        return shapes_text(network)
+    parts = [f"{name}={size}" for name, size in made.layer.sizes.items()]
+    if made.layer.kind != "embedding":
+        parts.append(f"bias={bool(made.network.biases)}")
+    return ", ".join(parts)
+
+
+def write_properties(made: Properties | None, members: Members) -> list[list[str]]:
+    """The properties `weight` and `bias`, unless tensors are called so."""
+    if made is None:
+        return []
+    methods: list[list[str]] = []
+    if "weight" not in made.taken:
+        if made.weight is not None:
+            methods.append(_weight(made, *made.weight, members))
+        elif made.probed:
+            methods.append(_probed_weight(made, members))
+    if "bias" not in made.taken and made.layer.kind != "embedding":
+        if made.biases is not None:
+            methods.append(_bias(made, made.biases, members))
+        elif made.probed:
+            methods.append(_probed_bias(made, members))
+    return methods
+
+
+# ── weight ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _weight(
+    made: Properties, weight: WeightNetwork, program: TensorProgram, members: Members
+) -> list[str]:
+    """The method that contracts the parameters alone, in their own dtype."""
+    names = Names(["self", "kind"])
+    like = members.read(weight.network.parameters[0].key)
+    products = any(isinstance(step.operation, MatMul) for step in program.steps)
+    scope = Scope(names, members, {}, {}, f"{like}.dtype", f"{like}.device")
+    written = write_steps(program, scope, indent=INDENT + 4 * products)
+    lines = without_autocast(list(written.lines), like, products)
+    result = written.result
+    if weight.diagonal:
+        lines += _on_diagonal(made, weight, names, result, like)
+    else:
+        lines.append(f"return {result}")
+    return _property("weight", [_weight_doc(made, "contracted whenever it is read"), *lines])
+
+
+def _property(name: str, lines: list[str]) -> list[str]:
+    return ["@property", f"def {name}(self) -> Tensor:", *indented(lines)]
+
+
+def _weight_doc(made: Properties, how: str) -> str:
+    shape = "x".join(map(str, made.layer.shape))
+    (line,) = docstring([f"The dense map, {shape} as in {LAYERS[made.layer.kind]}: {how}."])
+    return line
+
+
+def without_autocast(lines: list[str], tensor: str, products: bool) -> list[str]:
+    """Products in the dtype of the parameters, also where autocast is on."""
+    if not products:
+        return lines
+    kind = f'"cpu" if {tensor}.is_meta else {tensor}.device.type'
+    return [f"kind = {kind}", "with torch.autocast(kind, enabled=False):", *indented(lines)]
+
+
+def _on_diagonal(
+    made: Properties, weight: WeightNetwork, names: Names, result: str, like: str
+) -> list[str]:
+    """The weight that is zero where an index on several of its axes differs."""
+    sizes = {index.name: index.size or 0 for index in made.network.indices}
+    carried = set(weight.network.output.legs)
+    legs = [leg for axis in made.layer.axes for leg in axis.indices]
+    first = {leg: legs.index(leg) for leg in legs}
+    kept = [sizes[leg] if leg in carried and first[leg] == k else 1 for k, leg in enumerate(legs)]
+    t = names.fresh("t")
+    lines = call(f"{t} = {result}.reshape(", _texts(kept), indent=INDENT)
+    for place, leg in enumerate(legs):
+        if first[leg] == place:
+            continue
+        spread = [sizes[leg] if k in (first[leg], place) else 1 for k in range(len(legs))]
+        eye = f"torch.eye({sizes[leg]}, dtype={like}.dtype, device={like}.device)"
+        lines += call(f"{t} = {t} * {eye}.reshape(", _texts(spread), indent=INDENT)
+    whole = [math.prod(sizes[leg] for leg in axis.indices) for axis in made.layer.axes]
+    cut = [":" if n == m else f":{n}" for n, m in zip(made.layer.shape, whole, strict=True)]
+    behind = f")[{', '.join(cut)}]" if set(cut) != {":"} else ")"
+    return lines + call(f"return {t}.reshape(", _texts(whole), behind, indent=INDENT)
+
+
+def _texts(numbers: Sequence[int]) -> list[str]:
+    return [str(number) for number in numbers]
+
+
+# ── bias ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _bias(made: Properties, biases: tuple[Bias, ...], members: Members) -> list[str]:
+    """The method that gives what is added, along the one axis of the output."""
+    if not biases:
+        signature = ["@property", "def bias(self) -> None:"]
+        return [*signature, *indented(['"""There is none."""', "return None"])]
+    axis = made.layer.axes[0]
+    names = Names(["self"])
+    lines: list[str] = []
+    texts: list[str] = []
+    for bias in biases:
+        steps = _along(made, bias, members)
+        head = members.read(bias.parameter)
+        text = head + "".join(f".{name}({', '.join(items)})" for name, items in steps)
+        if len(text) > LONGEST:
+            text = names.fresh("t")
+            lines.append(f"{text} = {head}")
+            for name, items in steps:
+                lines += call(f"{text} = {text}.{name}(", items, indent=INDENT)
+        elif len(biases) > 1:
+            lines.append(f"{names.fresh('t')} = {text}")
+            text = lines[-1].split(" = ")[0]
+        texts.append(text)
+    text = " + ".join(texts)
+    if axis.width is not None and axis.width != axis.size:
+        text = f"({text})" if len(texts) > 1 else text
+        text += f"[:{axis.width}]"
+    doc = '"""What is added to the output, as one axis."""'
+    return _property("bias", [doc, *lines, f"return {text}"])
+
+
+def _along(made: Properties, bias: Bias, members: Members) -> list[tuple[str, list[str]]]:
+    """The views and copies that turn one bias into a vector, as method and arguments."""
+    sizes = {index.name: index.size or 0 for index in made.network.indices}
+    out = made.layer.axes[0].indices
+    legs = [leg for axis in bias.axes for leg in axis]
+    order = [legs.index(leg) for leg in out if leg in legs]
+    whole = math.prod(sizes[leg] for leg in out)
+    shape = members.by_key[bias.parameter].shape
+    steps: list[tuple[str, list[str]]] = []
+    if order != sorted(order):
+        split = [sizes[leg] for leg in legs]
+        steps += [("reshape", _texts(split))] if tuple(split) != shape else []
+        steps.append(("permute", _texts(order)))
+        shape = tuple(split[k] for k in order)
+    if len(legs) < len(out):
+        steps.append(("reshape", [str(sizes[leg] if leg in legs else 1) for leg in out]))
+        steps.append(("expand", _texts([sizes[leg] for leg in out])))
+        shape = tuple(sizes[leg] for leg in out)
+    return steps if shape == (whole,) else [*steps, ("reshape", [str(whole)])]
+
+
+# ── by asking the module ───────────────────────────────────────────────────────────────────────
+
+
+def _probed_weight(made: Properties, members: Members) -> list[str]:
+    """The method that takes the weight out of what `forward` makes of all unit vectors."""
+    like, where = _like(members)
+    match made.layer.kind:
+        case "linear":
+            given = [f"torch.eye({made.layer.shape[1]}, {where})"]
+        case "bilinear":
+            left, right = made.layer.shape[1:]
+            given = [f"torch.eye({left}, {where}).unsqueeze(1)", f"torch.eye({right}, {where})"]
+        case "embedding":
+            given = [f"torch.arange({made.layer.shape[0]}, device={like}.device)"]
+    lines = call("y = self.forward(", given, indent=INDENT + 4)
+    lines = without_autocast(lines, like, True)
+    if made.layer.kind == "embedding":
+        lines.append("return y")
+    else:
+        lines.append(f"return {'(y - self.bias)' if made.network.biases else 'y'}.movedim(-1, 0)")
+    return _property("weight", [_weight_doc(made, "what unit vectors become"), *lines])
+
+
+def _probed_bias(made: Properties, members: Members) -> list[str]:
+    """The method that takes the bias out of what `forward` makes of zeros."""
+    like, where = _like(members)
+    zeros = [f"torch.zeros({size}, {where})" for size in made.layer.shape[1:]]
+    doc = '"""What is added to the output, as one axis."""'
+    lines = without_autocast(call("y = self.forward(", zeros, indent=INDENT + 4), like, True)
+    return _property("bias", [doc, *lines, "return y"])
+
+
+def _like(members: Members) -> tuple[str, str]:
+    """A tensor of the module, and what makes others of its dtype where it is."""
+    like = members.read(members.parameters[0].key)
+    return like, f"dtype={like}.dtype, device={like}.device"

@@ -1,0 +1,328 @@
+"""Tensor parallelism: what becomes of a network when the ranks of a mesh share one of its legs.
+
+Restricted to some entries of one index, a network of products is still the same network, only
+smaller. So every rank runs the emitted steps on its entries of the leg: tensors that carry it are
+split, all others are whole. Where the output carries the leg, the parts lie side by side in it;
+where the leg is summed, the results of the ranks add up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+from tncompile.language.diagnostics.spelling import closest
+from tncompile.network.model import Axis, Parameter, TensorNetwork
+from tncompile.program.program import TensorProgram
+
+
+class ShardingError(ValueError):
+    """A leg that ranks cannot share; `label` says in a few words why, `hint` what to do."""
+
+    def __init__(self, message: str, label: str, hint: str) -> None:
+        super().__init__(message)
+        self.label, self.hint = label, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a leg is on an input or the output, with the leg's own size in the middle.
+
+    `axis` counts from the last one; of its indices, flattened row major, `before` is the product of
+    the sizes in front of the leg and `after` that of those behind it.
+    """
+
+    axis: int
+    before: int
+    size: int
+    after: int
+
+    @property
+    def length(self) -> int:
+        """Entries of the whole axis."""
+        return self.before * self.size * self.after
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """A leg that can be split.
+
+    network   the network as it is, with the leg's whole size
+    leg       the name of the index
+    opened    the same network, the size of the leg known at run time only
+    split     the axis of each parameter that carries the leg, by state-dict key
+    inputs    where each input carries it, None where it does not
+    output    the same of the output; None where the leg is summed
+    inside    where biases carry it that are whole on every rank, by key: inside of an axis, so that
+              what a rank adds is no one piece
+    """
+
+    network: TensorNetwork
+    leg: str
+    opened: TensorNetwork
+    split: dict[str, int]
+    inputs: dict[str, Place | None]
+    output: Place | None
+    inside: dict[str, Place]
+
+    @property
+    def size(self) -> int:
+        """Entries of the leg on all ranks together."""
+        return self.network.index[self.leg].size or 0
+
+    @cached_property
+    def once(self) -> tuple[str, ...]:
+        """The biases that must be added on one rank only, by key."""
+        if self.output is not None:
+            return ()
+        return tuple(dict.fromkeys(bias.parameter for bias in self.network.biases))
+
+    @cached_property
+    def whole(self) -> tuple[Parameter, ...]:
+        """The parameters that every rank holds whole, and whose gradients the ranks add up."""
+        held = (*self.split, *self.once)
+        return tuple(one for one in self.network.parameters if one.key not in held)
+
+    @property
+    def first(self) -> Parameter:
+        """The parameter that the size of a rank's part is read from."""
+        return self.network.parameter[next(iter(self.split))]
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """A sharding and the program of its network, for any size of the leg."""
+
+    sharding: Sharding
+    program: TensorProgram
+
+
+def split_leg(network: TensorNetwork, leg: str) -> Sharding:
+    """How ranks share a leg of the network: an index of the output or an input, or a bond.
+
+    Raises `ShardingError` where they cannot.
+    """
+    _require_leg(network, leg)
+    if wrong := next(_problems(network, leg), None):
+        raise wrong
+    inputs = {given.name: _place(network, leg, given.axes) for given in network.inputs}
+    return Sharding(
+        network,
+        leg,
+        _opened(network, leg),
+        _split(network, leg),
+        inputs,
+        _place(network, leg, network.output.axes),
+        _inside(network, leg),
+    )
+
+
+# ── what cannot be split ───────────────────────────────────────────────────────────────────────
+
+
+_MOST_NAMED = 6
+_MOST_TRIED = 50
+
+
+def _require_leg(network: TensorNetwork, leg: str) -> None:
+    if leg in network.index:
+        return
+    names = [index.name for index in network.indices if index.size is not None]
+    members = [index.name for index in network.indices if index.family == leg]
+    meant = next(_splittable(network, members), closest(leg, names))
+    if meant is not None and next(_problems(network, meant), None) is None:
+        hint = f"did you mean `{meant}`?"
+    elif some := [*islice(_splittable(network, names), _MOST_NAMED)]:
+        hint = f"legs that can be split: {', '.join(some)}"
+    else:
+        hint = OTHER_LEG
+    raise ShardingError(f"{network.target} has no leg `{leg}` to split", "of this network", hint)
+
+
+def _splittable(network: TensorNetwork, names: Sequence[str]) -> Iterator[str]:
+    """The first few of the legs that ranks can share: no other is worth a hint."""
+    for name in names[:_MOST_TRIED]:
+        if next(_problems(network, name), None) is None:
+            yield name
+
+
+def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
+    """Why ranks cannot share a leg, the most telling reason first."""
+    size = network.index[leg].size
+    if size is None:
+        yield ShardingError(
+            f"`{leg}` is known at run time only and on no tensor: it cannot be split",
+            "a batch axis",
+            "ranks share a batch by DistributedDataParallel or fully_shard; split an `index` or a "
+            "`bond`",
+        )
+    if size == 1:
+        yield ShardingError(
+            f"`{leg}` has size 1: there is nothing to split", "one entry", OTHER_LEG
+        )
+    if network.name in TAKEN:
+        yield ShardingError(
+            f"the class `{network.name}` would hide torch's, which a split needs",
+            f"in a network called `{network.name}`",
+            "give the network another name",
+        )
+    if network.output.log:
+        yield ShardingError(
+            f"the output of {network.target} is a sign and a logarithm, which ranks cannot share",
+            "every rank would rescale by a magnitude of its own",
+            "leave `log` out of the output",
+        )
+    yield from _problems_of_inputs(network, leg)
+    yield from _problems_of_parameters(network, leg)
+    yield from _problems_of_axes(network, leg, network.output.axes, network.output.written)
+
+
+OTHER_LEG = "split another leg"
+
+TAKEN = frozenset(
+    {"DTensor", "DeviceMesh", "ParallelStyle", "Partial", "Placement", "Replicate", "Shard"}
+)
+"""What the emitted file calls by the name that torch gave it."""
+
+
+def _problems_of_inputs(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
+    for given in network.inputs:
+        slices = any(axis.kind == "slices" for axis in given.axes)
+        used = [t for t in network.tensors if t.role == "input" and t.source == given.name]
+        if slices and any(leg in tensor.legs for tensor in used):
+            yield ShardingError(
+                f"`{leg}` is a leg of slices of {given.written}, which cannot be split",
+                "on slices of an input",
+                f"{OTHER_LEG}, like a bond",
+            )
+        for axis in given.axes:
+            if leg in axis.indices and axis.kind == "onehot":
+                yield ShardingError(
+                    f"ids of {given.written} run over `{leg}`: a lookup cannot be split",
+                    "ids run over it",
+                    f"{OTHER_LEG}, like one of the output or a bond",
+                )
+        yield from _problems_of_axes(network, leg, given.axes, given.written)
+
+
+def _problems_of_axes(
+    network: TensorNetwork, leg: str, axes: tuple[Axis, ...], written: str
+) -> Iterator[ShardingError]:
+    """Axes of an input or the output whose parts are not the leg's entries, one after another."""
+    for axis in axes:
+        if leg not in axis.indices:
+            continue
+        if axis.width is not None and axis.width != axis.size:
+            yield ShardingError(
+                f"`{leg}` is on an axis of {written} that `as` cuts off: its parts would differ",
+                "on an axis that is cut off",
+                f"{OTHER_LEG}, or choose sizes whose product is the width",
+            )
+        if any(network.index[name].size is None for name in axis.indices):
+            yield ShardingError(
+                f"`{leg}` shares an axis of {written} with a leg of run-time size",
+                "flattened with a batch axis",
+                f"{OTHER_LEG}, or give `{leg}` an axis of its own",
+            )
+
+
+def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
+    """Uses of parameters that do not agree on where the leg is."""
+    places: dict[str, set[int | None]] = {}
+    inside = _inside(network, leg)
+    for key, axes in _uses(network):
+        if key in inside:
+            continue
+        places.setdefault(key, set()).add(_axis_of(leg, axes))
+        group = next((axis for axis in axes if leg in axis), (leg,))
+        if any((network.index[name].size or 0) > 1 for name in group[: group.index(leg)]):
+            yield ShardingError(
+                f"`{leg}` is not the first leg of the axis ({', '.join(group)}) of `{key}`: its "
+                "entries are not one piece of the parameter",
+                "inside a flattened axis",
+                f"split `{group[0]}`, or give `{leg}` an axis of its own",
+            )
+    if all(held == {None} for held in places.values()):
+        yield ShardingError(
+            f"no parameter carries `{leg}`: there is nothing to split",
+            "on no parameter",
+            "split a leg that a `tensor` has",
+        )
+    for key, held in places.items():
+        if len(held) > 1:
+            yield ShardingError(
+                f"`{key}` is used several times, and `{leg}` is not on the same axis each time",
+                "on some uses of a shared tensor",
+                f"{OTHER_LEG}, or do not share the tensor",
+            )
+
+
+# ── where the leg is ───────────────────────────────────────────────────────────────────────────
+
+
+def _uses(network: TensorNetwork) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:
+    """Every use of a parameter: its key, and the indices of its axes there."""
+    yield from ((t.source, t.axes) for t in network.tensors if t.role == "parameter")
+    yield from ((bias.parameter, bias.axes) for bias in network.biases)
+
+
+def _axis_of(leg: str, axes: Iterable[tuple[str, ...]]) -> int | None:
+    return next((k for k, axis in enumerate(axes) if leg in axis), None)
+
+
+def _split(network: TensorNetwork, leg: str) -> dict[str, int]:
+    """The axis of each parameter that carries the leg; the parameters in their order."""
+    inside = _inside(network, leg)
+    found = {key: _axis_of(leg, axes) for key, axes in _uses(network) if key not in inside}
+    ordered = {one.key: found.get(one.key) for one in network.parameters}
+    return {key: axis for key, axis in ordered.items() if axis is not None}
+
+
+def _inside(network: TensorNetwork, leg: str) -> dict[str, Place]:
+    """The biases on which other legs share an axis with this one, and stand before it."""
+    places = {bias.parameter: _place_in(network, leg, bias.axes) for bias in network.biases}
+    return {key: place for key, place in places.items() if place and place.before > 1}
+
+
+def _place(network: TensorNetwork, leg: str, given: Sequence[Axis]) -> Place | None:
+    """Where the leg is among the axes that a caller sees."""
+    return _place_in(network, leg, [axis.indices for axis in given if axis.kind != "onehot"])
+
+
+def _place_in(network: TensorNetwork, leg: str, axes: Sequence[tuple[str, ...]]) -> Place | None:
+    """Where the leg is among axes of indices."""
+    at = _axis_of(leg, axes)
+    if at is None:
+        return None
+    group = axes[at]
+    sizes = [network.index[name].size or 1 for name in group]
+    k = group.index(leg)
+    return Place(at - len(axes), math.prod(sizes[:k]), sizes[k], math.prod(sizes[k + 1 :]))
+
+
+def _opened(network: TensorNetwork, leg: str) -> TensorNetwork:
+    """The network with the leg as an index of run-time size."""
+    indices = tuple(
+        index.model_copy(update={"size": None}) if index.name == leg else index
+        for index in network.indices
+    )
+    inputs = tuple(
+        given.model_copy(update={"axes": _open_axes(given.axes, leg)}) for given in network.inputs
+    )
+    held = network.output
+    output = {name: getattr(held, name) for name in type(held).model_fields}
+    output["axes"] = _open_axes(held.axes, leg)
+    fields = {name: getattr(network, name) for name in type(network).model_fields}
+    changed = {"indices": indices, "inputs": inputs, "output": type(held).model_validate(output)}
+    # Not `model_copy`, which keeps what the old one has cached.
+    return TensorNetwork.model_validate(fields | changed)
+
+
+def _open_axes(axes: tuple[Axis, ...], leg: str) -> tuple[Axis, ...]:
+    return tuple(
+        axis.model_copy(update={"size": None, "width": None}) if leg in axis.indices else axis
+        for axis in axes
+    )

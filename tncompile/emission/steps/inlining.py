@@ -1,0 +1,187 @@
+"""What can be said of the values of a program before any of it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tncompile.emission.steps.expressions import is_chained, is_copy
+from tncompile.program.operations import (
+    VIEWS,
+    Argument,
+    Contiguous,
+    Copy,
+    MatMul,
+    Multiply,
+    Part,
+    Rescale,
+    Settle,
+    Weight,
+    results,
+    sources,
+)
+from tncompile.program.program import TensorProgram
+
+
+def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:
+    """The number of the contraction, from one, that each product belongs to.
+
+    `origin` is the program as planned, of which `program` may be a part.
+    """
+    first = first_contraction(origin)
+    return {
+        step.operation.result: step.contraction - first + 1
+        for step in program.steps
+        if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
+    }
+
+
+def first_contraction(program: TensorProgram) -> int:
+    """The smallest number of a contraction in the plan's own count."""
+    return min(
+        (
+            step.contraction
+            for step in program.steps
+            if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
+        ),
+        default=0,
+    )
+
+
+def logarithms_of_scales(program: TensorProgram) -> set[str]:
+    """Values that are logarithms of scales, and sums of them."""
+    found: set[str] = set()
+    for step in program.steps:
+        operation = step.operation
+        if isinstance(operation, Rescale):
+            found.add(operation.log)
+        elif sources(operation) and set(sources(operation)) <= found:
+            found.update(results(operation))
+    return found
+
+
+def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
+    """Values that come out of matrix products, and the step of the last of these."""
+    found: set[str] = set()
+    last = len(program.steps)
+    for k, step in enumerate(program.steps):
+        if isinstance(step.operation, MatMul):
+            last = k
+        if isinstance(step.operation, MatMul) or found.intersection(sources(step.operation)):
+            found.update(results(step.operation))
+    return found, last
+
+
+def returned_values(program: TensorProgram) -> tuple[str, ...]:
+    """The names of what the program returns."""
+    return (program.result,) if program.log is None else (program.result, program.log)
+
+
+def count_reads(program: TensorProgram, returned: tuple[str, ...]) -> Counter[str]:
+    """How often each value is read, by steps and by the caller."""
+    reads = Counter(name for step in program.steps for name in sources(step.operation))
+    reads.update(returned)
+    return reads
+
+
+def loop_body(program: TensorProgram) -> range:
+    """The steps that run in each turn of the loop, after the parts are cut; none without a loop."""
+    loop = program.loop
+    if loop is None:
+        return range(0)
+    start = loop.start
+    while isinstance(program.steps[start].operation, Part):
+        start += 1
+    return range(start, loop.stop)
+
+
+def read_in_turns(program: TensorProgram) -> set[str]:
+    """Values made before the loop that its turns read."""
+    if program.loop is None:
+        return set()
+    before = program.steps[: program.loop.start]
+    made = {name for step in before for name in results(step.operation)}
+    body = (program.steps[k] for k in loop_body(program))
+    return made.intersection(name for step in body for name in sources(step.operation))
+
+
+def inlined_steps(program: TensorProgram, returned: tuple[str, ...]) -> list[bool]:
+    """Which steps may be written inside the call that reads them.
+
+    A chained operation with one reader: a view keeps alive no more than it would under a name of
+    its own. A copy only where nothing else is executed before the reader (or it is one of a
+    parameter, which is there anyway), and nothing that it reads would be dead by then. What turns
+    of the loop read is made once, before it.
+    """
+    reads = count_reads(program, returned)
+    end = len(program.steps)
+    sink = dict.fromkeys(returned, end)  # the step in whose line a value is read
+    body = loop_body(program)
+    fixed = parameter_chains(program)
+    frees = freeing_chains(program)
+    inlined = [False] * end
+    executed = end  # the next step that has a line of its own
+    for k in range(end - 1, -1, -1):
+        operation = program.steps[k].operation
+        made = results(operation)
+        reader = sink.get(made[0], k)
+        waits = reader == executed or made[0] in fixed
+        inlined[k] = (
+            is_chained(operation)
+            and reads[made[0]] == 1
+            and (k in body or reader not in body)
+            and (not is_copy(operation) or (waits and not frees[made[0]]))
+        )
+        if not inlined[k] and not isinstance(operation, Argument):
+            executed = k
+        for name in sources(operation):
+            sink[name] = reader if inlined[k] else k
+    return inlined
+
+
+def freeing_chains(program: TensorProgram) -> dict[str, bool]:
+    """For each result of a chained operation, whether memory is freed along its chain."""
+    found: dict[str, bool] = {}
+    foreign = foreign_values(program)
+    for step in program.steps:
+        if is_chained(step.operation):
+            freed = any(program.values[name].storage not in foreign for name in step.drops)
+            before = any(found.get(name, False) for name in sources(step.operation))
+            found[results(step.operation)[0]] = freed or before
+    return found
+
+
+def foreign_values(program: TensorProgram) -> set[str]:
+    """Values whose memory belongs to the caller or to the module."""
+    return {
+        name
+        for step in program.steps
+        if isinstance(step.operation, Argument | Weight)
+        for name in results(step.operation)
+    }
+
+
+def lender(program: TensorProgram) -> tuple[str, str]:
+    """The argument or parameter whose memory the result may lie in, and the last copy on the way.
+
+    Who gets a result may work in place on it, so it is to have memory of its own. A copy may turn
+    out to be none at run time: `reshape` and `contiguous` return what they are given where it fits
+    (axes of length 1, an input that was transposed before). Both are empty where there is no such.
+    """
+    made = {name: step.operation for step in program.steps for name in results(step.operation)}
+    name, copied = program.result, ""
+    while isinstance(operation := made[name], (*VIEWS, Copy, Contiguous, Settle)):
+        if not copied and isinstance(operation, Copy | Contiguous):
+            copied = name
+        name = operation.source
+    return (name, copied) if isinstance(operation, Argument | Weight) else ("", "")
+
+
+def parameter_chains(program: TensorProgram) -> set[str]:
+    """Values that are chains of operations on one parameter."""
+    found: set[str] = set()
+    for step in program.steps:
+        operation = step.operation
+        chained = is_chained(operation)
+        if chained and (isinstance(operation, Weight) or set(sources(operation)) <= found):
+            found.update(results(operation))
+    return found

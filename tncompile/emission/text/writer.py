@@ -1,0 +1,247 @@
+"""Lines of Python as `ruff format` would leave them, and the comments that go with them."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from unicodedata import category
+
+from tncompile.language.diagnostics.excerpt import UNSEEN
+
+WIDTH = 100
+"""The length of a line of emitted code."""
+
+TAB = "    "
+
+
+def indented(lines: Iterable[str], levels: int = 1) -> list[str]:
+    """The lines moved to the right; empty lines stay empty."""
+    return [f"{TAB * levels}{line}" if line else line for line in lines]
+
+
+# ── text that others wrote ─────────────────────────────────────────────────────────────────────
+#
+# Whatever comes from a spec, a TARGET, a lock file or a profile reaches an emitted file through
+# `comment_lines`, `string` (or `string_lines`) and `docstring`, and through nothing else. They take
+# it as it is and let it be neither code nor the end of a line, for Python or for an editor.
+
+
+def comment(text: str) -> str:
+    """A comment on one line."""
+    return "# " + _ENCODING.sub(r"\g<0> ", _visible(text, _escape))
+
+
+def comment_lines(text: str, *, indent: int = 0) -> list[str]:
+    """A comment on lines of its own."""
+    return [comment(line) for line in filled(text, WIDTH - indent - 2)]
+
+
+def string(text: str) -> str:
+    r"""A string literal in double quotes whose value is the text.
+
+    >>> print(string('a "b"'), string("a\N{LINE SEPARATOR}b"))
+    "a \"b\"" "a\u2028b"
+    """
+    return f'"{_inside(text)}"'
+
+
+def string_lines(text: str, field: str = "", *, indent: int = 0) -> list[str]:
+    """A string literal, split into neighbors where it is too long for a line.
+
+    `field` is a replacement field `{…}` at its end, of our own; only the piece that holds it is
+    formatted.
+
+    >>> string_lines("got shape ", "{x.shape}")
+    ['f"got shape {x.shape}"']
+    """
+    if not field and len(string(text)) + indent <= WIDTH:
+        return [string(text)]
+    room = WIDTH - indent - 3
+    pieces: list[str] = []
+    line = ""
+    for word in re.findall(r"\S*\s*", text):
+        if line and len(_inside(line + word)) > room:
+            pieces.append(line)
+            line = ""
+        line += word
+    if field and line and len(_inside(line) + field) > room:
+        pieces.append(line)
+        line = ""
+    lines = [string(piece) for piece in pieces]
+    if field:
+        doubled = string(line.replace("{", "{{").replace("}", "}}"))
+        return [*lines, f'f{doubled[:-1]}{field}"']
+    return [*lines, string(line)]
+
+
+def docstring(lines: Sequence[str]) -> list[str]:
+    """A docstring of these lines, the first one behind the opening quotes.
+
+    >>> docstring(["Says no."]) == ['"' * 3 + "Says no." + '"' * 3]
+    True
+    """
+    inside = [doc_line(line).rstrip() for line in lines]
+    if len(inside) > 1:
+        return [f'"""{inside[0]}', *inside[1:], '"""']
+    last = _LAST_QUOTE.sub(r"\1\"", inside[0])  # it would be one of four quotes
+    return [f'"""{last}"""']
+
+
+def doc_line(line: str) -> str:
+    """A line as it stands in a docstring."""
+    return _QUOTES.sub(r"\"\"\"", _visible(line, _escape_all))
+
+
+_ENCODING = re.compile(r"coding(?=[:=])")
+"""What names the encoding of a file where it stands in a comment on its first lines."""
+
+_QUOTES = re.compile('"""')
+_LAST_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)"$')
+
+
+def _visible(text: str, escape: Callable[[str], str]) -> str:
+    """The text with escape sequences for all that is not one visible character or a space."""
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    return "".join(map(escape, text))
+
+
+def _escape(character: str) -> str:
+    """The character, or its escape sequence where it is none that can be seen."""
+    if category(character) not in UNSEEN:
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def _escape_all(character: str) -> str:
+    """The same; a backslash is doubled, so that what is read again is the text."""
+    return "\\\\" if character == "\\" else _escape(character)
+
+
+def _inside(text: str) -> str:
+    """The inside of a string literal in double quotes."""
+    return _visible(text, _escape_all).replace('"', '\\"')
+
+
+# ── statements ─────────────────────────────────────────────────────────────────────────────────
+
+
+def one_line(text: str, remark: str = "", *, indent: int = 0) -> str | None:
+    """The statement with its comment on one line of the width left, or None."""
+    line = f"{text}  {comment(remark)}" if remark else text
+    return line if len(line) + indent <= WIDTH else None
+
+
+def statement(text: str, remark: str = "", *, indent: int = 0) -> list[str]:
+    """A statement that fits on a line, its comment beside it, or above where there is no room."""
+    line = one_line(text, remark, indent=indent)
+    if line is not None:
+        return [line]
+    return [*comment_lines(remark, indent=indent), text]
+
+
+def filled(text: str, width: int, *, hanging: str = "", before: int = 0) -> list[str]:
+    """The text in lines of at most `width`; words that are longer stay whole.
+
+    The first line has so many columns `before` it, as behind opening quotes.
+    """
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=" " * before,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line[before:] if k == 0 else line for k, line in enumerate(lines)]
+
+
+def filled_docs(text: str, width: int) -> list[str]:
+    """The text in lines of which none is longer than `width` in a docstring, if words allow it."""
+    for room in range(width, width // 4, -4):
+        lines = filled(text, room)
+        if all(len(doc_line(line)) <= width for line in lines):
+            break
+    return lines
+
+
+def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = 0) -> list[str]:
+    """`head(items)tail` on one line, else the items on one of their own, else one a line.
+
+    `head` ends with the opening bracket and `tail` starts with the closing one. The items of a list
+    are never together on a line of their own.
+
+    >>> call("f(", ["a", "b"])
+    ['f(a, b)']
+    """
+    flat = ", ".join(items)
+    if not items or indent + len(head) + len(flat) + len(tail) <= WIDTH:
+        return [f"{head}{flat}{tail}"]
+    if not head.endswith("[") and indent + len(TAB) + len(flat) <= WIDTH:
+        return [head, f"{TAB}{flat}", tail]
+    return [head, *(f"{TAB}{item}," for item in items), tail]
+
+
+def nested_list(head: str, items: Sequence[str], tail: str, *, indent: int = 0) -> list[str]:
+    """`head([items])tail`: a call whose one argument is a list, broken from the outside in."""
+    flat = f"[{', '.join(items)}]"
+    if indent + len(head) + len(flat) + len(tail) <= WIDTH:
+        return [f"{head}{flat}{tail}"]
+    return [head, *indented(call("[", items, "]", indent=indent + len(TAB))), tail]
+
+
+def assignment(
+    head: str, items: Sequence[str], tail: str, remark: str, *, indent: int = 0
+) -> list[str]:
+    """`target = f(items)tail  # comment`, the comment above where it takes more than a line."""
+    flat = f"{head}{', '.join(items)}{tail}"
+    if len(flat) + indent <= WIDTH:
+        return statement(flat, remark, indent=indent)
+    if head.endswith("["):
+        laid_out = nested_list(head[:-1], items, tail[1:], indent=indent)
+    else:
+        laid_out = call(head, items, tail, indent=indent)
+    return [comment(remark), *laid_out]
+
+
+_MEMBER = re.compile(r"(?P<family>.*\[(?:.*, )?)(?P<last>\d+)\]$")
+
+
+def compact(names: Iterable[str]) -> list[str]:
+    """The names with runs of three or more neighbors of a family as `i[0..4]`, half open.
+
+    >>> compact(["b[0]", "i[1]", "i[2]", "i[3]", "v[0, 4]"])
+    ['b[0]', 'i[1..4]', 'v[0, 4]']
+    """
+    found: list[tuple[str, int, list[str]]] = []
+    for name in names:
+        match = _MEMBER.match(name)
+        if match is None:
+            found.append(("", 0, [name]))
+            continue
+        family, last = match["family"], int(match["last"])
+        if found and found[-1][0] == family and found[-1][1] + len(found[-1][2]) == last:
+            found[-1][2].append(name)
+        else:
+            found.append((family, last, [name]))
+    texts: list[str] = []
+    for family, first, group in found:
+        texts += [f"{family}{first}..{first + len(group)}]"] if len(group) > 2 else group
+    return texts
+
+
+def legs(axes: Iterable[Sequence[str]], renamed: dict[str, str]) -> str:
+    """The axes of a value: `(B, o[0], b[0] i[1])`; flattened indices share one, `1` is none.
+
+    >>> legs([["..."], ["i[0]", "i[1]"], []], {"...": "B"})
+    '(B, i[0] i[1], 1)'
+    """
+    texts = (" ".join(compact(renamed.get(name, name) for name in axis)) or "1" for axis in axes)
+    inside = ", ".join(texts)
+    room = WIDTH - 16
+    if len(inside) > room:
+        cut = inside[: room // 2].rsplit(" ", 1)[0]
+        rest = inside[-room // 2 :].split(" ", 1)[-1]
+        inside = f"{cut} … {rest}"
+    return f"({inside})"

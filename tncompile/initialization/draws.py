@@ -1,0 +1,365 @@
+"""How a module's parameters start: a draw for each, and one factor that rescales them together.
+
+`auto` makes the whole map as large as the layer that it stands for. Each parameter is drawn with a
+deviation that is right on average; a single draw of a product of many is not the average, so the
+map is then contracted with itself (`network.doubling`) and all `auto` parameters are multiplied by
+one number that makes its mean square exact. Where that contraction costs too much, the mean square
+is estimated from random inputs. Long chains start near the identity instead and need neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tncompile.initialization.chains import Chain, identity_legs, long_chains
+from tncompile.initialization.norm import Linear, doubled, linear
+from tncompile.network.model import Init, Parameter, TensorNetwork
+from tncompile.program.program import TensorProgram
+
+LINEAR = 1 / 3
+"""The mean square of an output of `nn.Linear` for inputs of unit variance, its bias left out."""
+
+NOISE = 0.25
+"""How much the noise of a long chain adds to its square norm, about: small, so that every image is
+handed through, and enough to tell the directions of the bonds apart."""
+
+MOST = 256
+"""A product of more factors is not contracted with itself: the source would be long."""
+
+SAMPLES = 1024
+"""Random inputs for an estimate of the mean square; `CHUNK` of them at a time."""
+CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Independent normal numbers."""
+
+    std: float
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Independent numbers between -bound and bound."""
+
+    bound: float
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Ones or zeros."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """An orthogonal matrix or the identity, the first `split` axes against the rest.
+
+    The split is where the two sides are nearest in size, the later one in a tie: the isometry
+    `w(a, b, c)` maps c into (a b), the disentangler `u(a, b, c, d)` is a square matrix.
+    """
+
+    orthogonal: bool
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NearIdentity:
+    """Every slice `scale` times the identity along the bonds, plus noise of deviation `std`.
+
+    `bonds` are one or two axes of the tensor seen in the shape `legs`; with one bond each slice is
+    `scale` times the first unit vector.
+    """
+
+    legs: tuple[int, ...]
+    bonds: tuple[int, ...]
+    scale: float
+    std: float
+
+
+Draw = Normal | Uniform | Constant | Matrix | NearIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class RandomInput:
+    """What stands in for an input in an estimate: `forward` gets a tensor of this shape.
+
+    `unit` are the trailing axes of which each vector has norm one (none: unit variance); ids are
+    below `classes`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    unit: int = 0
+    classes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The mean square from random inputs: `chunks` calls of `forward`; `log` as in the output."""
+
+    inputs: tuple[RandomInput, ...]
+    chunks: int
+    log: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rescaling:
+    """Multiply `keys` by exp((log_wanted - measured) / (2 uses)).
+
+    `measured` is log |W|² by `measure`, a program of the network contracted with itself, or the
+    logarithm of an estimated mean square.
+    """
+
+    keys: tuple[str, ...]
+    uses: int
+    log_wanted: float
+    measure: TensorProgram | Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Initialization:
+    """A draw for every parameter by key, biases among them, and what makes the whole right.
+
+    `aim` says in words what the draws are for: the docstring of `reset_parameters`.
+    """
+
+    draws: Mapping[str, Draw]
+    biases: tuple[str, ...]
+    rescaling: Rescaling | None
+    aim: str
+
+    @property
+    def chained(self) -> bool:
+        """Whether parameters start near the identity, as those of long chains do."""
+        return any(isinstance(draw, NearIdentity) for draw in self.draws.values())
+
+
+MakeProgram = Callable[[TensorNetwork], TensorProgram | None]
+"""Plans and lowers a scalar network in logarithms; None where it costs too much."""
+
+
+def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initialization:
+    """The start of every parameter of the network, and the rescaling that makes `auto` exact."""
+    given = linear(network)
+    chains = long_chains(given)
+    biases = tuple(bias.parameter for bias in network.biases)
+    places = {
+        key: legs
+        for key, legs in identity_legs(given, chains).items()
+        if network.parameter[key].init.scheme == "auto"
+    }
+    # A parameter that many sites share repeats its noise, which then adds up in amplitude.
+    uses = Counter(tensor.source for tensor in given.tensors)
+    noise = {
+        key: math.sqrt(NOISE / (length * widest * uses[key]))
+        for chain in chains
+        for length, widest in [_extent(given, chain)]
+        for key in dict.fromkeys(given.tensors[k].source for k in chain.tensors)
+        if key in places
+    }
+    drawn = [t for t in given.tensors if network.parameter[t.source].init.scheme == "auto"]
+    log_target = _log_target(network, given)
+    log_scale = 0.0
+    if drawn:
+        log_scale = (log_target - _log_expected(given, chains, noise)) / (2 * len(drawn))
+    draws = _draws(network, given, places, noise, math.exp(log_scale), biases)
+    rescaling = None
+    if any(tensor.source not in places for tensor in drawn):
+        rescaling = _rescaling(network, given, log_target, make_program)
+    return Initialization(draws, biases, rescaling, _aim(network, bool(drawn), bool(places)))
+
+
+def _log_target(network: TensorNetwork, given: Linear) -> float:
+    """The logarithm that |W|² should have."""
+    if not network.inputs:
+        return 0.0
+    if all(held.integer for held in network.inputs):
+        return given.log_divisor
+    return given.log_divisor + math.log(LINEAR)
+
+
+def _aim(network: TensorNetwork, drawn: bool, chained: bool) -> str:
+    if not drawn:
+        return "Start the parameters as declared."
+    if not network.inputs:
+        aim = "a contracted tensor of norm 1"
+    elif all(held.integer for held in network.inputs):
+        aim = "outputs of mean square 1, as nn.Embedding's"
+    elif any(axis.kind == "slices" for held in network.inputs for axis in held.axes):
+        aim = "outputs of mean square 1/3 on features of norm 1"
+    else:
+        aim = "outputs of mean square 1/3 on inputs of unit variance"
+    return f"Start near the identity: {aim}." if chained else f"Draw the parameters for {aim}."
+
+
+# ── draws ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _draws(
+    network: TensorNetwork,
+    given: Linear,
+    places: Mapping[str, tuple[int, ...]],
+    noise: Mapping[str, float],
+    scale: float,
+    biases: tuple[str, ...],
+) -> dict[str, Draw]:
+    """The draw of each parameter, in order of declaration."""
+    spread = _spread(given)
+    draws: dict[str, Draw] = {}
+    for parameter in network.parameters:
+        key, init = parameter.key, parameter.init
+        if key in biases and init.scheme in ("auto", "linear"):
+            draws[key] = Uniform(1 / math.sqrt(_fan_in(network)))
+        elif key in places:
+            sizes = tuple(_size(network, leg) for axis in parameter.axes for leg in axis)
+            draws[key] = NearIdentity(sizes, places[key], scale, scale * noise[key])
+        elif init.scheme in ("auto", "linear"):
+            draws[key] = Normal(scale * math.exp(spread.get(key, 0.0)))
+        else:
+            draws[key] = _declared(parameter, init)
+    return draws
+
+
+def _declared(parameter: Parameter, init: Init) -> Draw:
+    """The draw of an explicit scheme."""
+    match init.scheme:
+        case "normal":
+            return Normal(init.argument or 0.0)
+        case "uniform":
+            return Uniform(init.argument or 0.0)
+        case "ones" | "zeros":
+            return Constant(int(init.scheme == "ones"))
+        case "orthogonal" | "eye":
+            rows, columns = _matrix(parameter.shape)
+            return Matrix(init.scheme == "orthogonal", rows, columns)
+        case "auto" | "linear":
+            raise AssertionError("drawn by the caller")
+
+
+def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns at the split where they are nearest in size, the later one in a tie.
+
+    A number is a matrix of one row and one column.
+    """
+    if not shape:
+        return 1, 1
+    splits = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(1, len(shape) + 1)]
+    inner = splits[:-1] or splits
+    return min(reversed(inner), key=lambda split: max(split) / min(split))
+
+
+def _fan_in(network: TensorNetwork) -> float:
+    """The features that one output sums over: of the widest input, groups left out."""
+    shared = set(network.output.legs)
+    widest = 1.0
+    for held in network.inputs:
+        features = 1.0
+        for axis in held.axes:
+            if axis.kind in ("legs", "slices") and axis.length is not None:
+                groups = math.prod(_size(network, leg) for leg in axis.indices if leg in shared)
+                features *= axis.length / groups
+        widest = max(widest, features)
+    return widest
+
+
+def _spread(given: Linear) -> dict[str, float]:
+    """Parameter key -> log of its deviation relative to the others': inner indices cost evenly.
+
+    An inner index of size r that k tensors carry takes a factor of r ** (1 / k) from the variance
+    of each, so that the products between any two parts of the network stay alike in size.
+    """
+    ends = Counter(leg for tensor in given.tensors for leg in tensor.legs)
+    spread: dict[str, float] = {}
+    for tensor in given.tensors:
+        inner = [leg for leg in tensor.legs if leg not in given.outside]
+        logs = (math.log(_size(given.network, leg)) / ends[leg] for leg in inner)
+        spread.setdefault(tensor.source, -sum(logs) / 2)
+    return spread
+
+
+def _log_expected(given: Linear, chains: tuple[Chain, ...], noise: Mapping[str, float]) -> float:
+    """Logarithm of the mean of |W|² over draws at scale 1 of everything that is `auto`."""
+    network, spread = given.network, _spread(given)
+    bonds = {leg for chain in chains for leg in chain.bonds}
+    total = sum(math.log(index.size or 1) for index in given.carried if index.name not in bonds)
+    for mask in given.masks:
+        total += math.log(int(mask.source))
+        total -= sum(math.log(_size(network, leg)) for leg in mask.legs)
+    for tensor in given.tensors:
+        parameter = network.parameter[tensor.source]
+        match parameter.init.scheme:
+            case "auto" | "linear":
+                total += 0.0 if tensor.source in noise else 2 * spread[tensor.source]
+            case "normal":
+                total += 2 * math.log(parameter.init.argument or 1.0)
+            case "uniform":
+                total += 2 * math.log(parameter.init.argument or 1.0) - math.log(3)
+            case "orthogonal" | "eye":
+                total -= math.log(max(_matrix(parameter.shape)))
+            case "ones" | "zeros":
+                pass
+    for chain in chains:
+        length, widest = _extent(given, chain)
+        identities = 2 * chain.traced + (chain.open == 2)
+        total += identities * math.log(widest)
+        if not identities:  # what the noise of a row adds to its first entry
+            grown = (1 + NOISE / (length * widest)) ** length
+            total += math.log1p((grown - 1) / widest)
+    return total
+
+
+def _extent(given: Linear, chain: Chain) -> tuple[int, int]:
+    """The number of tensors on a chain and the size of its widest bond."""
+    return len(chain.tensors), max(_size(given.network, leg) for leg in chain.bonds)
+
+
+# ── the common factor ──────────────────────────────────────────────────────────────────────────
+
+
+def _rescaling(
+    network: TensorNetwork, given: Linear, log_target: float, make_program: MakeProgram
+) -> Rescaling | None:
+    drawn = [t.source for t in given.tensors if network.parameter[t.source].init.scheme == "auto"]
+    keys = tuple(dict.fromkeys(drawn))
+    program = make_program(doubled(given)) if len(given.tensors) <= MOST else None
+    if program is not None:
+        return Rescaling(keys, len(drawn), log_target, program)
+    if any(parameter.init.scheme == "zeros" for parameter in network.parameters):
+        return None  # no input gets through, so nothing can be estimated: the draws stand
+    wanted = log_target - given.log_divisor
+    return Rescaling(keys, len(drawn), wanted, _estimate(network))
+
+
+def _estimate(network: TensorNetwork) -> Estimate:
+    """Random inputs of the shapes that `forward` takes, `CHUNK` at a time along a batch axis."""
+    batch = next((i.name for i in network.indices if i.kind in ("dots", "batch")), None)
+    inputs: list[RandomInput] = []
+    for held in network.inputs:
+        shape: list[int] = []
+        features = 0
+        for axis in held.axes:
+            if axis.kind == "onehot":
+                continue
+            if axis.length is None:
+                shape.append(CHUNK if axis.indices == (batch,) else 1)
+            else:
+                shape.append(axis.length)
+                features = features + 1 if axis.kind == "legs" else 0
+        sliced = any(axis.kind == "slices" for axis in held.axes)
+        classes = next((a.length for a in held.axes if a.kind == "onehot"), None)
+        unit = features if sliced and classes is None else 0
+        inputs.append(RandomInput(held.name, tuple(shape), unit, classes))
+    random = 1 if not inputs else SAMPLES // CHUNK
+    return Estimate(tuple(inputs), random, network.output.log)
+
+
+def _size(network: TensorNetwork, name: str) -> int:
+    size = network.index[name].size
+    assert size is not None
+    return size

@@ -1,0 +1,212 @@
+"""Bonds that are larger than what they can carry (TN307)."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tncompile.language.checking.ends import Structure
+from tncompile.language.diagnostics.collector import problem
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.resolved import ResolvedIndex, ResolvedTensor
+from tncompile.language.syntax.tree import Frozen
+
+_MOST_LEGS = 40
+"""A tensor of more legs (of size 2 and more) carries any bond: their product passes 2**40."""
+
+_WASTEFUL = 2
+"""So many times the parameters that are of use are worth a warning in families, too."""
+
+_MOST_NAMED = 6
+
+
+Origin = Callable[[str], tuple[Label, ...] | None]
+
+
+def oversized_bonds(structure: Structure, origin: Origin) -> Iterator[Diagnostic]:
+    """TN307: a bond has at most as many useful values as the other legs of a tensor that it is on.
+
+    Beyond that, the tensor at that end could be the identity and its numbers go into the other, at
+    the smaller size, so nothing is gained by a larger one. Both ends must be free for that: trained
+    parameters of their own.
+
+    One number often sizes a whole family, whose bonds near an open end can seldom use all of it.
+    That alone is no warning: members of a family are named where the network has more than twice
+    the parameters that it has use for. `origin` labels where the size of a family comes from; it
+    gives None for a size that nobody chose: a default of the block, beside other arguments.
+    """
+    declared = {index.name: index for index in structure.indices}
+    useful = useful_sizes(structure)
+    oversized = {name for name, size in useful.items() if size < _size(declared[name])}
+    if not oversized:
+        return
+    wasteful = _parameters(structure, declared, {}) > _WASTEFUL * _parameters(
+        structure, declared, useful
+    )
+    families: dict[str, list[ResolvedIndex]] = {}
+    for index in declared.values():
+        if index.kind == "bond":
+            families.setdefault(index.family, []).append(index)
+    for members in families.values():
+        wrong = [index for index in members if index.name in oversized]
+        if not wrong or not (wasteful or len(members) == 1):
+            continue
+        labels = origin(members[0].family)
+        if labels is not None:
+            yield _oversized(wrong, useful, structure, labels)
+
+
+def _parameters(
+    structure: Structure, declared: Mapping[str, ResolvedIndex], sizes: Mapping[str, int]
+) -> int:
+    """How many numbers the tensors hold, once the bonds in `sizes` have those."""
+    shapes = {
+        tensor.key: [
+            sizes.get(leg, _size(declared[leg])) for axis in tensor.axes for leg in axis.indices
+        ]
+        for tensor in structure.tensors
+    }
+    return sum(map(math.prod, shapes.values()))
+
+
+def _oversized(
+    indices: list[ResolvedIndex],
+    useful: Mapping[str, int],
+    structure: Structure,
+    origin: tuple[Label, ...],
+) -> Diagnostic:
+    first = indices[0]
+    room = useful[first.name]
+    notes = [_narrow_end(first.name, useful, structure)]
+    message = f"the bond `{first.name}` is larger than what it can carry"
+    hint = f"give it the size {room}, or cap it: `min(…, {room})`"
+    if len(indices) > 1:
+        shown = [f"`{index.name}` {useful[index.name]}" for index in indices[:_MOST_NAMED]]
+        if more := len(indices) - _MOST_NAMED:
+            shown += [f"{more} more"] if more > 0 else []
+        message = f"{len(indices)} bonds of `{first.family}` are larger than what they can carry"
+        notes.insert(0, f"the largest useful sizes: {', '.join(shown)}")
+        hint = "give them these sizes, or cap each: `min(…, …)`, where `cumprod` may help"
+    return problem(
+        Code.OVERSIZED_BOND,
+        message,
+        first.declared or structure.name,
+        f"`{first.name}` has size {_size(first)}, of which {room} {_is(room)} of use",
+        secondary=origin,
+        notes=tuple(notes),
+        hint=hint,
+    )
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _narrow_end(name: str, useful: Mapping[str, int], structure: Structure) -> str:
+    """The end of a bond that leaves it no more: what else is on the tensor there."""
+    sizes = {index.name: useful.get(index.name, _size(index)) for index in structure.indices}
+    ends = [
+        (tensor.name, [leg for axis in tensor.axes for leg in axis.indices])
+        for tensor in structure.tensors
+        if any(name in axis.indices for axis in tensor.axes)
+    ]
+    (one, its_legs), (other, other_legs) = ends
+    shared = {*its_legs} & {*other_legs}
+    left, right = ([leg for leg in legs if leg not in shared] for legs in (its_legs, other_legs))
+    sides = ((one, left), (other, right))
+    tensor, legs = min(sides, key=lambda side: math.prod(sizes[leg] for leg in side[1]))
+    held = [f"`{leg}` {sizes[leg]}" for leg in legs if sizes[leg] > 1]
+    product = f"the product of the other legs of `{tensor}`"
+    return f"a bond carries no more than {product}: {', '.join(held) or 'there are none'}"
+
+
+def _size(index: ResolvedIndex) -> int:
+    """The size of a leg of a tensor, which is never one of run time."""
+    return index.size or 1
+
+
+# ── how much a bond can carry ────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False, slots=True)
+class _Side:
+    """A tensor, its legs of size 2 and more, and the product of their useful sizes so far."""
+
+    legs: frozenset[str]
+    free: bool
+    product: int
+
+
+def useful_sizes(structure: Structure) -> dict[str, int]:
+    """The largest useful size of every bond, given that all others have theirs.
+
+    A leg that both ends have (a hyper, an index on both, a second bond) is one entry at a time for
+    this bond, and makes no room for it. Bonds are settled from the smallest on, so each once.
+    """
+    sizes = {index.name: _size(index) for index in structure.indices}
+    uses = Counter(tensor.key for tensor in structure.tensors)
+    frozen = {t.key for t in structure.tensors if _is_frozen(t)}
+    sides = [
+        _side(tensor, sizes, free=uses[tensor.key] == 1 and tensor.key not in frozen)
+        for tensor in structure.tensors
+    ]
+    ends: dict[str, list[_Side]] = {
+        index.name: [] for index in structure.indices if index.kind == "bond"
+    }
+    for side in sides:
+        for leg in side.legs:
+            if leg in ends:
+                ends[leg].append(side)
+    open_ends = {
+        name: (held[0], held[1])
+        for name, held in ends.items()
+        if len(held) == 2 and all(side.free for side in held)
+    }
+    waiting = [
+        (bound, name)
+        for name, pair in open_ends.items()
+        if (bound := _bound(name, pair, sizes)) < sizes[name]
+    ]
+    heapq.heapify(waiting)
+    while waiting:
+        bound, name = heapq.heappop(waiting)
+        if bound >= sizes[name]:
+            continue
+        pair = open_ends[name]
+        for side in pair:
+            side.product = side.product // sizes[name] * bound
+        sizes[name] = bound
+        for side in pair:
+            for leg in side.legs if len(side.legs) <= _MOST_LEGS else ():
+                ends_of_leg = open_ends.get(leg, pair)
+                if ends_of_leg == pair:
+                    continue  # no bond, or one beside this
+                if (less := _bound(leg, ends_of_leg, sizes)) < sizes[leg]:
+                    heapq.heappush(waiting, (less, leg))
+    return {name: sizes[name] for name in ends}
+
+
+def _is_frozen(tensor: ResolvedTensor) -> bool:
+    return any(isinstance(attribute, Frozen) for attribute in tensor.statement.attributes)
+
+
+def _side(tensor: ResolvedTensor, sizes: Mapping[str, int], *, free: bool) -> _Side:
+    legs = frozenset(leg for axis in tensor.axes for leg in axis.indices if sizes[leg] > 1)
+    few = len(legs) <= _MOST_LEGS
+    return _Side(legs, free, math.prod(sizes[leg] for leg in legs) if few else 0)
+
+
+def _bound(name: str, pair: tuple[_Side, _Side], sizes: Mapping[str, int]) -> int:
+    """What the other legs of either end leave of a bond."""
+    one, other = pair
+    bound = sizes[name]
+    if min(len(one.legs), len(other.legs)) > _MOST_LEGS:
+        return bound
+    shared = math.prod(sizes[leg] for leg in one.legs & other.legs)  # the bond itself, too
+    for side in pair:
+        if len(side.legs) <= _MOST_LEGS:
+            bound = min(bound, side.product // shared)
+    return bound

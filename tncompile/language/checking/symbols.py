@@ -1,0 +1,264 @@
+"""The names of a block as it is written: what is declared, and what each use of a name refers to.
+
+`collect` only looks names up; the rules over what it finds are in `naming`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tncompile.language.evaluating.functions import readable
+from tncompile.language.syntax.tree import (
+    Attribute,
+    BatchStatement,
+    BiasStatement,
+    Block,
+    Expression,
+    GroupLeg,
+    If,
+    IndexLeg,
+    IndexStatement,
+    InputStatement,
+    Leg,
+    Let,
+    Name,
+    OutputStatement,
+    Parameter,
+    Reference,
+    Require,
+    Scheme,
+    Share,
+    SlicesLeg,
+    Star,
+    Statement,
+    Subscript,
+    TensorStatement,
+    Tie,
+    WindowStatement,
+)
+from tncompile.language.syntax.walk import values_used
+
+VALUE_KINDS = ("parameter", "length", "let", "subscript")
+LEG_KINDS = ("index", "bond", "hyper", "batch", "window")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A name with what it is and how many subscripts it takes."""
+
+    name: Name
+    kind: str
+    arity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A name where it is used; `found` is None where nothing of that name is declared before.
+
+    `local` are the subscripts that could be meant.
+    """
+
+    name: Name
+    found: Declared | None
+    local: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LegUse:
+    """A leg, on what kind of statement it is, and whether on each member of a family."""
+
+    leg: IndexLeg
+    found: Declared | None
+    where: str
+    on_family: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TieUse:
+    """A `tie` of the tensor `tensor`."""
+
+    tie: Tie
+    tensor: Declared
+    found: Declared | None
+
+
+@dataclass(slots=True)
+class BlockNames:
+    """All names of a network block, in the order of the text."""
+
+    block: Block
+    scope: dict[str, Declared] = field(default_factory=dict)
+    repeated: list[tuple[Name, Declared]] = field(default_factory=list)
+    repeated_names: set[str] = field(default_factory=set)
+    values: list[Use] = field(default_factory=list)
+    expressions: list[Expression] = field(default_factory=list)
+    legs: list[LegUse] = field(default_factory=list)
+    shares: list[Use] = field(default_factory=list)
+    ties: list[TieUse] = field(default_factory=list)
+
+    def ambiguous(self, name: Name) -> bool:
+        """Whether the name is declared twice (TN202): which one is meant is not known."""
+        return name.text in self.repeated_names
+
+    @property
+    def used(self) -> set[str]:
+        """The names that occur in expressions, for telling which values are never used."""
+        return {use.name.text for use in self.values}
+
+
+def collect(block: Block) -> BlockNames:
+    """Look up every name of a network block."""
+    collector = _Collector(BlockNames(block))
+    for parameter in block.parameters:
+        collector.parameter(parameter)
+    for statement in block.statements:
+        collector.statement(statement)
+    return collector.names
+
+
+@dataclass(slots=True)
+class _Collector:
+    """Walks a block in order; `local` are the subscripts of the statement at hand."""
+
+    names: BlockNames
+    local: dict[str, Declared] = field(default_factory=dict)
+
+    def find(self, name: str) -> Declared | None:
+        return self.local.get(name) or self.names.scope.get(name)
+
+    def declare(self, name: Name, kind: str, arity: int = 0) -> Declared:
+        earlier = self.find(name.text)
+        declared = Declared(name, kind, arity)
+        if earlier is not None:
+            self.names.repeated.append((name, earlier))
+            self.names.repeated_names.add(name.text)
+        elif kind == "subscript":
+            self.local[name.text] = declared
+        else:
+            self.names.scope[name.text] = declared
+        return declared
+
+    def parameter(self, parameter: Parameter) -> None:
+        if parameter.default is not None:
+            self.expression(parameter.default)
+        length = parameter.type.length
+        if isinstance(length, Reference) and self.find(length.name.text) is None:
+            self.declare(length.name, "length")
+        elif length is not None:
+            self.expression(length)
+        self.declare(parameter.name, "parameter")
+
+    def statement(self, statement: Statement) -> None:
+        self.local = {}
+        match statement:
+            case Let(names, value):
+                self.expression(value)
+                for name in names:
+                    self.declare(name, "let")
+            case Require(condition, _):
+                self.expression(condition)
+            case IndexStatement():
+                self.index(statement)
+            case BatchStatement(names):
+                for name in names:
+                    self.declare(name, "batch")
+            case WindowStatement(name, _, arguments):
+                self.expression(*(argument.value for argument in arguments))
+                self.declare(name, "window")
+            case InputStatement(name, subscripts, legs, condition):
+                self.subscripts(subscripts)
+                if condition is not None:
+                    self.expression(condition)
+                self.legs(legs, "input")
+                self.declare(name, "input", len(subscripts))
+            case TensorStatement():
+                self.tensor(statement)
+            case BiasStatement(name, legs, attributes):
+                self.legs(legs, "bias")
+                self.declare(name, "bias")
+                self.values_of(attributes)
+            case OutputStatement(name, legs):
+                self.legs(legs, "output")
+                self.declare(name, "output")
+            case _:
+                pass  # statements of models, which the grammar keeps out of networks
+
+    def index(self, statement: IndexStatement) -> None:
+        for declaration in statement.declarations:
+            self.local = {}
+            self.subscripts(declaration.subscripts)
+            self.expression(declaration.size)
+            if declaration.condition is not None:
+                self.expression(declaration.condition)
+            self.declare(declaration.name, statement.kind, len(declaration.subscripts))
+
+    def tensor(self, statement: TensorStatement) -> None:
+        self.subscripts(statement.subscripts)
+        self.legs(statement.legs, "tensor")
+        declared = Declared(statement.name, "tensor", len(statement.subscripts))
+        self.values_of(statement.attributes)
+        self.others_of(statement.attributes, declared, statement.subscripts)
+        self.declare(statement.name, "tensor", len(statement.subscripts))
+
+    def subscripts(self, subscripts: Iterable[Subscript]) -> None:
+        for subscript in subscripts:
+            self.expression(subscript.start, subscript.stop)
+            self.declare(subscript.name, "subscript")
+
+    def expression(self, *expressions: Expression) -> None:
+        self.names.expressions.extend(expressions)
+        for used in values_used(*expressions, into=readable):
+            found = self.find(used.name.text)
+            local = () if found is not None else tuple(self.local)
+            self.names.values.append(Use(used.name, found, local))
+
+    def legs(self, legs: tuple[Leg, ...], where: str) -> None:
+        for leg in legs:
+            match leg:
+                case IndexLeg():
+                    self.leg(leg, where)
+                case GroupLeg(inner, _, width):
+                    for part in inner:
+                        self.leg(part, where)
+                    if width is not None:
+                        self.expression(width)
+                case SlicesLeg(subscript):
+                    self.subscripts((subscript,))
+                case _:
+                    pass
+
+    def leg(self, leg: IndexLeg, where: str) -> None:
+        self.names.legs.append(LegUse(leg, self.find(leg.name.text), where, bool(self.local)))
+        self.expression(*(node for node in leg.subscripts if not isinstance(node, Star)))
+
+    def values_of(self, attributes: tuple[Attribute, ...]) -> None:
+        for attribute in attributes:
+            match attribute:
+                case If(condition):
+                    self.expression(condition)
+                case Scheme(_, arguments):
+                    self.expression(*(argument.value for argument in arguments))
+                case Tie(_, subscripts):
+                    self.expression(*subscripts)
+                case _:
+                    pass
+
+    def others_of(
+        self,
+        attributes: tuple[Attribute, ...],
+        tensor: Declared,
+        subscripts: tuple[Subscript, ...],
+    ) -> None:
+        """The names in `share` and `tie`."""
+        own = tuple(subscript.name.text for subscript in subscripts)
+        for attribute in attributes:
+            match attribute:
+                case Share(names):
+                    for name in names:
+                        found = self.find(name.text) if name.text in own else None
+                        self.names.shares.append(Use(name, found, own))
+                case Tie(name):
+                    self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
+                case _:
+                    pass

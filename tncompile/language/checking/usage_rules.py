@@ -1,0 +1,344 @@
+"""The rules on what may stand where in a network block: functions, schemes, attributes, legs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from tncompile.language.checking.symbols import BlockNames
+from tncompile.language.diagnostics.collector import Suggestions, listed, problem, with_article
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.evaluating.functions import FUNCTIONS, Function, readable
+from tncompile.language.parsing.lexer import one_line
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.tree import (
+    Attribute,
+    BiasStatement,
+    Binary,
+    Call,
+    Dots,
+    Expression,
+    Frozen,
+    If,
+    Item,
+    OutputStatement,
+    Pipe,
+    Reference,
+    Repeat,
+    Scheme,
+    Share,
+    String,
+    TensorStatement,
+    Tie,
+    TupleOf,
+    UnknownAttribute,
+    WindowStatement,
+)
+from tncompile.language.syntax.walk import walk
+
+SCHEMES = {
+    "auto": "auto",
+    "normal": "normal(std)",
+    "uniform": "uniform(bound)",
+    "orthogonal": "orthogonal",
+    "eye": "eye",
+    "ones": "ones",
+    "zeros": "zeros",
+}
+ATTRIBUTES = ("init", "frozen", "share", "tie", "if")
+_CONVOLUTION = "conv"
+_LONGEST_QUOTE = 60
+_DTYPES = ("complex", "float", "bfloat", "double", "half", "int", "uint", "real")
+MODULE_DTYPE = "the type is that of the whole module: `module(dtype=torch.complex64)`"
+
+Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
+
+
+def misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Diagnostic:
+    """TN207 at something that does not belong where it stands."""
+    return problem(Code.MISPLACED, message, span, label, notes=(note,), hint=hint)
+
+
+# ── expressions ────────────────────────────────────────────────────────────────────────────────
+
+
+def unknown_function(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN207: the functions of expressions are few, and all about sizes."""
+    for node in walk(*names.expressions, into=readable):
+        if isinstance(node, Call):
+            yield from function_problems(node, suggestions)
+
+
+def function_problems(node: Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN207 where the function is unknown, TN208 where its arguments do not fit."""
+    name = node.function.name.text if isinstance(node.function, Reference) else None
+    if name is not None and name in FUNCTIONS:
+        yield from _argument_problems(node, name, FUNCTIONS[name])
+        return
+    close = suggestions.closest(name, tuple(FUNCTIONS)) if name else None
+    yield misplaced(
+        f"there is no function `{name}`" if name else "only functions can be called",
+        node.function.span,
+        "unknown function",
+        f"the functions of expressions: {listed(FUNCTIONS, most=20)}",
+        f"did you mean `{close}`?" if close else "use one of these, or compute it before",
+    )
+
+
+def _argument_problems(node: Call, name: str, function: Function) -> Iterator[Diagnostic]:
+    def wrong(message: str, span: Span, label: str) -> Diagnostic:
+        note = f"it is called as `{function.signature}`"
+        hint = f"call it as `{function.signature}`"
+        return problem(Code.WRONG_ARGUMENT, message, span, label, notes=(note,), hint=hint)
+
+    taken: list[str] = []
+    named = False
+    for k, argument in enumerate(node.arguments):
+        if argument.name is None:
+            if named:
+                yield wrong("arguments by position come first", argument.span, "after a named one")
+                return
+            if function.most is not None and k >= function.most:
+                count = "one argument" if function.most == 1 else f"{function.most} arguments"
+                yield wrong(f"`{name}` takes {count}", argument.span, "one too many")
+                return
+            taken.append(function.names[k] if function.names else str(k))
+            continue
+        named = True
+        if argument.name.text not in function.names:
+            message = f"`{name}` has no argument `{argument.name.text}`"
+            yield wrong(message, argument.name.span, "unknown argument")
+            return
+        if argument.name.text in taken:
+            message = f"`{argument.name.text}` is given twice"
+            yield wrong(message, argument.name.span, "again here")
+            return
+        taken.append(argument.name.text)
+    if len(taken) < function.least:
+        count = "an argument" if function.least == 1 else f"{function.least} arguments"
+        yield wrong(f"`{name}` needs {count}", node.function.span, "too few arguments")
+
+
+def foreign_expression(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN207, TN305, TN205: what only models have, text, and items with several subscripts."""
+    for expression in names.expressions:
+        yield from foreign_problems(expression)
+
+
+def foreign_problems(expression: Expression) -> Iterator[Diagnostic]:
+    """What no integer expression holds; of several texts in it, the first."""
+    text_seen = False
+    for node in walk(expression, into=readable):
+        if not (isinstance(node, String) and text_seen):
+            yield from _foreign(node)
+        text_seen = text_seen or isinstance(node, String)
+
+
+def _foreign(node: Expression) -> Iterator[Diagnostic]:
+    """What is wrong with this node alone."""
+    note = "the expressions of a network are about sizes; tensors flow in models only"
+    match node:
+        case Binary("@"):
+            hint = "`*` multiplies numbers"
+            yield misplaced("`@` is for models", node.operator_span, "not here", note, hint)
+        case TupleOf(items):
+            written = ", ".join(one_line(item.span) for item in items)
+            short = len(written) <= _LONGEST_QUOTE and "(" not in written
+            yield misplaced(
+                "round brackets make no list",
+                node.span,
+                "not a list",
+                "a list of int stands in square brackets; `( )` only groups",
+                f"write `[{written}]`" if short else "write `[` and `]`",
+            )
+        case Pipe() | Repeat() | Dots():
+            hint = "write an expression of numbers"
+            yield misplaced("this is for models", node.span, "not here", note, hint)
+        case String(value):
+            number = re.fullmatch(r"[0-9]{1,18}|true|false", value) is not None
+            yield problem(
+                Code.WRONG_TYPE,
+                "text is no value",
+                node.span,
+                "this is text",
+                notes=("values are int, float, bool or lists of int",),
+                hint=f"remove the quotes: `{value}`" if number else "write a number here",
+            )
+        case Item(_, subscripts) if len(subscripts) != 1:
+            yield problem(
+                Code.NO_SUCH_MEMBER,
+                "a list has one subscript",
+                node.span,
+                f"{len(subscripts)} subscripts",
+                notes=("lists hold ints; there are no lists of lists",),
+                hint="write `a[k]`",
+            )
+        case _:
+            pass
+
+
+def unknown_window_function(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN207: a window is a `conv`."""
+    for statement in names.block.statements:
+        if isinstance(statement, WindowStatement) and statement.function.text != _CONVOLUTION:
+            yield misplaced(
+                f"there is no window `{statement.function.text}`",
+                statement.function.span,
+                "unknown function",
+                "a window is a convolution axis",
+                "write `conv(size = 3, stride = 1, padding = 1)`",
+            )
+
+
+# ── attributes ─────────────────────────────────────────────────────────────────────────────────
+
+
+def unknown_scheme(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN207 for a scheme that there is not; TN208 for its arguments."""
+    for statement in names.block.statements:
+        if not isinstance(statement, TensorStatement | BiasStatement):
+            continue
+        for attribute in statement.attributes:
+            if isinstance(attribute, Scheme):
+                yield from _scheme_problems(attribute, suggestions)
+
+
+def _scheme_problems(scheme: Scheme, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    name = scheme.name.text
+    if name not in SCHEMES:
+        close = suggestions.closest(name, tuple(SCHEMES))
+        yield misplaced(
+            f"there is no scheme `{name}`",
+            scheme.name.span,
+            "unknown scheme",
+            f"the schemes: {listed(SCHEMES.values(), most=20)}",
+            f"did you mean `{close}`?" if close else "use one of these",
+        )
+        return
+    written = SCHEMES[name]
+    wanted = written[len(name) + 1 : -1]
+    takes = f"`{name}` takes one argument" if wanted else f"`{name}` takes no argument"
+
+    def wrong(message: str, span: Span) -> Diagnostic:
+        hint = f"write it as in `init {name}(0.1)`" if wanted else "remove it"
+        return problem(Code.WRONG_ARGUMENT, message, span, "this", notes=(takes,), hint=hint)
+
+    for k, argument in enumerate(scheme.arguments):
+        if argument.name is not None and argument.name.text != wanted:
+            yield wrong(f"`{name}` has no argument `{argument.name.text}`", argument.name.span)
+        elif k >= bool(wanted):
+            yield wrong(takes, argument.span)
+    if wanted and not scheme.arguments:
+        yield wrong(f"`{name}` needs its `{wanted}`", scheme.name.span)
+
+
+def misplaced_attribute(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN207: attributes that are unknown, twice there, or do not belong on this statement."""
+    for statement in names.block.statements:
+        match statement:
+            case TensorStatement(name, _, _, attributes):
+                yield from _attributes(attributes, "tensor", ATTRIBUTES, suggestions)
+                yield from _against_tie(attributes, name.text)
+            case BiasStatement(_, _, attributes):
+                yield from _attributes(attributes, "bias", ("init", "if"), suggestions)
+            case OutputStatement(_, _, _, attributes):
+                yield from _attributes(attributes, "output", (), suggestions)
+            case _:
+                pass
+
+
+def _word(attribute: Attribute) -> str:
+    match attribute:
+        case Scheme():
+            return "init"
+        case Frozen():
+            return "frozen"
+        case Share():
+            return "share"
+        case Tie():
+            return "tie"
+        case If():
+            return "if"
+        case UnknownAttribute(name):
+            return name.text
+
+
+def _attributes(
+    attributes: Sequence[Attribute],
+    statement: str,
+    allowed: tuple[str, ...],
+    suggestions: Suggestions,
+) -> Iterator[Diagnostic]:
+    known = (*allowed, "log") if statement == "output" else allowed
+    note = f"after the legs of {with_article(statement)}: {listed(known)}"
+    seen: set[str] = set()
+    for attribute in attributes:
+        word = _word(attribute)
+        if isinstance(attribute, UnknownAttribute):
+            close = suggestions.closest(word, known)
+            hint = f"did you mean `{close}`?" if close else "remove it"
+            if word == "log":
+                hint = "remove it; `log` is for the output: `output y(…) log`"
+            if word.rstrip("0123456789") in _DTYPES:
+                hint = f"remove it; {MODULE_DTYPE}"
+            if word in SCHEMES and "init" in allowed and "init" not in seen:
+                argument = "(0.1)" if "(" in SCHEMES[word] else ""
+                hint = f"write `init {word}{argument}`"
+            message = f"there is no attribute `{word}`"
+            yield misplaced(message, attribute.name.span, "unknown attribute", note, hint)
+        elif word not in allowed:
+            message = f"`{word}` does not belong on {with_article(statement)}"
+            yield misplaced(message, _start(attribute, word), "not here", note, "remove it")
+        elif word in seen:
+            message = f"`{word}` is there twice"
+            yield misplaced(message, _start(attribute, word), "again here", note, "keep one")
+        seen.add(word)
+
+
+def _start(attribute: Attribute, word: str) -> Span:
+    """The word itself, where the attribute starts with it."""
+    span = attribute.span
+    if span.text.startswith(word):
+        return Span(span.source, span.start, span.start + len(word))
+    return span
+
+
+def _against_tie(attributes: Sequence[Attribute], tensor: str) -> Iterator[Diagnostic]:
+    """A tied tensor is another's parameter: it cannot start, be shared or be frozen by itself."""
+    tie = next((attribute for attribute in attributes if isinstance(attribute, Tie)), None)
+    for attribute in attributes if tie is not None else ():
+        if isinstance(attribute, Scheme | Frozen | Share):
+            word = _word(attribute)
+            yield misplaced(
+                f"`{word}` cannot go with `tie`",
+                _start(attribute, word),
+                "decided by the other tensor",
+                f"`{tensor}` has no parameter of its own",
+                f"write `{word}` on the tensor that it is tied to",
+            )
+
+
+def log_with_bias(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN207: a bias cannot be added to a logarithm."""
+    biases = [s for s in names.block.statements if isinstance(s, BiasStatement)]
+    for statement in names.block.statements:
+        if isinstance(statement, OutputStatement) and statement.log is not None and biases:
+            yield problem(
+                Code.MISPLACED,
+                "`log` and a bias exclude each other",
+                statement.log.span,
+                "the output is a logarithm",
+                secondary=(Label(biases[0].name.span, "this bias would be added to it"),),
+                notes=("with `log` the result is a sign and a logarithm, which have no sum",),
+                hint="remove `log` or the bias",
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    unknown_function,
+    foreign_expression,
+    unknown_window_function,
+    unknown_scheme,
+    misplaced_attribute,
+    log_with_bias,
+)

@@ -1,0 +1,283 @@
+"""Expressions as closures: compiled once a family, called once a member.
+
+What does not depend on a subscript is computed once, when it is first needed. Left-grouped chains
+(`a + b + c`, `a[0][1]`) become one loop, so that their length costs no depth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+
+from tncompile.language.diagnostics.collector import Failed, counted, problem
+from tncompile.language.diagnostics.diagnostic import Code, InternalError, Label
+from tncompile.language.evaluating.arithmetic import (
+    LARGEST_VALUE,
+    combine,
+    integer,
+    negate,
+    too_large,
+    truth,
+    wrong_type,
+)
+from tncompile.language.evaluating.functions import FUNCTIONS
+from tncompile.language.evaluating.scope import Scope
+from tncompile.language.resolved import Value
+from tncompile.language.syntax.tree import (
+    Binary,
+    Boolean,
+    Call,
+    Conditional,
+    Expression,
+    Item,
+    ListOf,
+    Number,
+    Reference,
+    String,
+    Unary,
+)
+
+Frame = dict[str, int]
+"""The subscripts of the member at hand."""
+
+Run = Callable[[Frame], Value]
+Step = Callable[[Value, Frame], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A compiled expression; `steps` is what one run costs, 0 where all members have one value."""
+
+    node: Expression
+    run: Run
+    steps: int
+
+    def integer(self, frame: Frame) -> int:
+        """Its value, TN305 for anything but an integer."""
+        value = self.run(frame)
+        return value if type(value) is int else integer(self.node, value)
+
+    def truth(self, frame: Frame) -> bool:
+        """Its value, TN305 for anything but a bool."""
+        return truth(self.node, self.run(frame))
+
+
+_NO_VARIABLES: Set[str] = frozenset()
+
+
+def compile_expression(
+    node: Expression, scope: Scope, variables: Set[str] = _NO_VARIABLES
+) -> Formula:
+    """`node` with the values of `scope` filled in; `variables` are the subscripts a frame holds."""
+    formula = _Compiler(scope, variables).formula(node)
+    return formula if formula.steps else Formula(node, _once(formula.run), 0)
+
+
+def evaluate(node: Expression, scope: Scope) -> Value:
+    """The value of an expression without subscripts; raises `Failed`."""
+    return _Compiler(scope, _NO_VARIABLES).formula(node).run({})
+
+
+def _once(run: Run) -> Run:
+    """`run`, called the first time only."""
+    held: list[Value] = []
+
+    def remembered(frame: Frame) -> Value:
+        if not held:
+            held.append(run(frame))
+        return held[0]
+
+    return remembered
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    scope: Scope
+    variables: Set[str]
+
+    def formula(self, node: Expression) -> Formula:
+        match node:
+            case Number():
+                return self._number(node)
+            case Boolean(value):
+                return Formula(node, lambda frame: value, 0)
+            case Reference(name):
+                return self._reference(node, name.text)
+            case Binary() | Item():
+                return self._chain(node)
+            case ListOf(items):
+                return self._list(node, tuple(map(self.formula, items)))
+            case Unary(_, operand):
+                inner = self.formula(operand)
+                run = inner.run
+                return Formula(node, lambda frame: negate(node, run(frame)), _more(inner))
+            case Conditional():
+                return self._conditional(node)
+            case Call():
+                return self._call(node)
+            case String():
+                raise wrong_type(node.span, "string", "a number")
+            case _:
+                raise InternalError(f"{type(node).__name__} passed the check of names")
+
+    def _number(self, node: Number) -> Formula:
+        value = node.value
+        if (isinstance(value, int) and value > LARGEST_VALUE) or math.isinf(value):
+            raise too_large(node.span, "number")
+        return Formula(node, lambda frame: value, 0)
+
+    def _reference(self, node: Reference, name: str) -> Formula:
+        if name in self.variables:
+            return Formula(node, lambda frame: frame[name], 1)
+        if name not in self.scope.values:
+            raise Failed(None)
+        value = self.scope.values[name]
+        return Formula(node, lambda frame: value, 0)
+
+    def _chain(self, node: Expression) -> Formula:
+        """A left-grouped run of operators and items, as a loop over its links."""
+        links: list[Binary | Item] = []
+        first = node
+        while isinstance(first, Binary | Item):
+            links.append(first)
+            first = first.left if isinstance(first, Binary) else first.value
+        links.reverse()
+        formula = self.formula(first)
+        steps: list[Step] = []
+        for link in links:
+            step, cost = self._link(link)
+            if cost and not formula.steps:
+                formula = Formula(link, _once(_linked(formula.run, steps)), 0)
+                steps = []
+            steps.append(step)
+            if cost or formula.steps:
+                formula = Formula(link, formula.run, formula.steps + cost + 1)
+        return Formula(node, _linked(formula.run, steps), formula.steps)
+
+    def _link(self, link: Binary | Item) -> tuple[Step, int]:
+        """What one link does to the value on its left, and what that costs where it varies."""
+        if isinstance(link, Item):
+            subscript = self._inner(link.subscripts[0])
+            return (lambda value, frame: self._item(link, value, subscript, frame)), subscript.steps
+        right = self._inner(link.right)
+        run = right.run
+        if link.operator in ("and", "or"):
+            return _short_circuit(link, right), right.steps
+        charge = self.scope.budget.charge
+
+        def apply(value: Value, frame: Frame) -> Value:
+            result = combine(link, value, run(frame))
+            if isinstance(result, tuple):
+                charge(len(result), link.span)
+            return result
+
+        return apply, right.steps
+
+    def _inner(self, node: Expression) -> Formula:
+        """A part of a larger expression, computed once if it can be."""
+        formula = self.formula(node)
+        trivial = formula.steps or isinstance(node, Number | Boolean | Reference)
+        return formula if trivial else Formula(node, _once(formula.run), 0)
+
+    def _item(self, node: Item, value: Value, subscript: Formula, frame: Frame) -> Value:
+        if not isinstance(value, tuple):
+            raise wrong_type(node.value.span, value, "a list", hint="only lists have items")
+        position = subscript.integer(frame)
+        if 0 <= position < len(value):
+            return value[position]
+        raise self._outside(node, value, position)
+
+    def _outside(self, node: Item, value: tuple[int, ...], position: int) -> Failed:
+        holder = node.value
+        name = holder.name.text if isinstance(holder, Reference) else ""
+        place = self.scope.declared.get(name)
+        of = f"`{name}`" if name else "the list"
+        items = counted(len(value), "item")
+        return Failed(
+            problem(
+                Code.NO_SUCH_MEMBER,
+                f"item {position} is outside {of}, which has {items}",
+                node.span,
+                f"there is no item {position}",
+                secondary=() if place is None else (Label(place, items),),
+                notes=("items are counted from 0 to the length minus one",),
+                hint=f"the last item is `{name or '…'}[{len(value) - 1}]`"
+                if value
+                else "the list is empty",
+            )
+        )
+
+    def _list(self, node: ListOf, items: tuple[Formula, ...]) -> Formula:
+        charge = self.scope.budget.charge
+
+        def run(frame: Frame) -> Value:
+            charge(len(items), node.span)
+            return tuple(item.integer(frame) for item in items)
+
+        return Formula(node, run, _more(*items))
+
+    def _conditional(self, node: Conditional) -> Formula:
+        condition = self._inner(node.condition)
+        chosen, otherwise = self._inner(node.chosen), self._inner(node.otherwise)
+
+        def run(frame: Frame) -> Value:
+            return (chosen if condition.truth(frame) else otherwise).run(frame)
+
+        return Formula(node, run, _more(condition, chosen, otherwise))
+
+    def _call(self, node: Call) -> Formula:
+        if not isinstance(node.function, Reference):
+            raise InternalError("a call of something that is no name passed the check of names")
+        function = FUNCTIONS[node.function.name.text]
+        charge = self.scope.budget.charge
+        given = [self._inner(argument.value) for argument in node.arguments]
+        if function.names:
+            order = {name: k for k, name in enumerate(function.names)}
+            places = [
+                k if argument.name is None else order[argument.name.text]
+                for k, argument in enumerate(node.arguments)
+            ]
+            given = [given[places.index(k)] for k in range(len(places))]
+
+        def run(frame: Frame) -> Value:
+            values = tuple((formula.node, formula.run(frame)) for formula in given)
+            charge(function.cost(values), node.span)
+            return function.compute(node, values)
+
+        return Formula(node, run, _more(*given))
+
+
+def _more(*formulas: Formula) -> int:
+    """The cost of an operation on these: nothing where none of them varies."""
+    cost = sum(formula.steps for formula in formulas)
+    return cost and cost + len(formulas)
+
+
+def _linked(first: Run, steps: list[Step]) -> Run:
+    """Apply `steps` in turn to what `first` gives."""
+    if not steps:
+        return first
+    if len(steps) == 1:
+        only = steps[0]
+        return lambda frame: only(first(frame), frame)
+
+    def run(frame: Frame) -> Value:
+        value = first(frame)
+        for step in steps:
+            value = step(value, frame)
+        return value
+
+    return run
+
+
+def _short_circuit(link: Binary, right: Formula) -> Step:
+    """`and`, `or`: the right side is looked at only where it decides."""
+    decisive = link.operator == "or"
+
+    def apply(value: Value, frame: Frame) -> Value:
+        if truth(link.left, value) is decisive:
+            return decisive
+        return right.truth(frame)
+
+    return apply

@@ -1,0 +1,115 @@
+"""The wording of TN103 and TN104: characters that no program may hold, quotes left open."""
+
+from __future__ import annotations
+
+import unicodedata
+from unicodedata import category, combining
+
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.parsing.lexer import BAD_ESCAPE, UNTERMINATED_DOC, UNTERMINATED_STRING
+from tncompile.language.syntax.source import SourceFile, Span
+
+_LOOKALIKES = {
+    **dict.fromkeys("“”„‟″«»", 'strings stand in straight double quotes: `"`'),
+    **dict.fromkeys("'‘’`´", 'strings stand in double quotes: `"text"`'),
+    **dict.fromkeys("−–—", "the minus sign is `-`"),
+    **dict.fromkeys(
+        "×⋅·⊗∗", "a product of numbers is `*`; tensors are multiplied by sharing an index"
+    ),
+    **dict.fromkeys("→⟶⇒", "the arrow is `->`"),
+    "÷": "division is `//` for integers and `/` for floats",
+    "…": "the dots of leading batch axes are three periods: `...`",
+    "≤": "at most is `<=`",
+    "≥": "at least is `>=`",
+    "≠": "unequal is `!=`",
+    "，": "the comma is `,`",
+    "（": "parentheses are `(` and `)`",
+    "）": "parentheses are `(` and `)`",
+    "^": "a power is `**`: `2 ** k`",
+    "&": "both of two conditions is `and`",
+    "|": "one of two conditions is `or`; a pipe is `|>`",
+    "!": "the opposite of a condition is `not`; unequal is `!=`",
+    "~": "the opposite of a condition is `not`",
+    "$": "names are letters, digits and `_`",
+    "_": "a name begins with a letter",
+    "\\": "newlines mean nothing: a statement may run over several lines without `\\`",
+    "\r": "lines end with a line feed, or with carriage return and line feed",
+}
+
+_CONTROLS = {
+    "\0": "the null character",
+    "\a": "the bell",
+    "\b": "a backspace",
+    "\v": "a vertical tab",
+    "\f": "a form feed",
+    "\r": "a carriage return alone",
+    "\x1b": "the escape character",
+    "\x7f": "the delete character",
+    "\x85": "a next-line character",
+}
+"""What Unicode gives no name."""
+
+_ELSEWHERE = "elsewhere than in comments, strings and docs it means nothing"
+
+
+def character_error(source: SourceFile, kind: str, start: int, end: int) -> Diagnostic:
+    """TN103 for a character that no program may hold, TN104 for quotes that are not closed."""
+    if kind == UNTERMINATED_STRING:
+        return Diagnostic(
+            Code.UNTERMINATED_STRING,
+            "unterminated string",
+            Label(Span(source, start, end), 'the closing `"` is missing'),
+            notes=("a string ends on the line on which it begins",),
+            hint='put a `"` where the string ends',
+        )
+    if kind == UNTERMINATED_DOC:
+        return Diagnostic(
+            Code.UNTERMINATED_STRING,
+            "unterminated doc",
+            Label(Span(source, start, start + 3), 'the closing `"""` is missing'),
+            notes=("a doc runs over lines, up to three double quotes",),
+            hint='put a `"""` where the doc ends',
+        )
+    character = source.text[start]
+    if kind == BAD_ESCAPE:
+        return Diagnostic(
+            Code.UNKNOWN_CHARACTER,
+            f"unknown escape `{source.text[start : start + 2]}`",
+            Label(Span(source, start, start + 2), "not an escape"),
+            notes=('a string knows two escapes, `\\"` and `\\\\`',),
+            hint="write `\\\\` for a backslash, and `/` between folders",
+        )
+    visible = character.isprintable() and not character.isspace() and not combining(character)
+    point = f"U+{ord(character):04X}"
+    known = unicodedata.name(character, _CONTROLS.get(character, "")).lower()
+    return Diagnostic(
+        Code.UNKNOWN_CHARACTER,
+        f"unknown character {f'`{character}`' if visible else point}",
+        Label(Span(source, start, start + 1), "not part of the language"),
+        notes=(
+            f"this is {point}, {known or 'without a name'}{'; ' + _ELSEWHERE if visible else ''}",
+        ),
+        hint=_LOOKALIKES.get(character) or _replacement(character),
+    )
+
+
+def _replacement(character: str) -> str:
+    """What to type for a character that nothing is known of but its category."""
+    digit = unicodedata.digit(character, None)
+    match category(character):
+        case "Nd" | "No" | "Nl" if digit is not None:
+            return f"digits are 0 to 9: write `{digit}`"
+        case "Nd" | "No" | "Nl":
+            return "numbers are made of the digits 0 to 9, and `.` in floats"
+        case "Mn" | "Mc" | "Me":
+            return "names are made of the letters A to Z without accents, digits and `_`"
+        case "Lu" | "Ll" | "Lt" | "Lm" | "Lo":
+            return "names are made of the letters A to Z, digits and `_`"
+        case "Zs" | "Zl" | "Zp":
+            return "type a plain space or a line break"
+        case "Cc" if character.isspace():
+            return "type a plain space or a line break"
+        case "Cc" | "Cf" | "Cs" | "Co" | "Cn":
+            return "delete it: it is invisible"
+        case _:
+            return "delete it, or move it into a `#` comment"

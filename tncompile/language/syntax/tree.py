@@ -1,0 +1,582 @@
+"""The syntax tree: a program as written, each node with its span.
+
+Spans take no part in equality, so two trees are equal when they mean the same text up to layout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+
+from tncompile.language.syntax.source import SourceFile, Span
+
+
+def _equal(self: object, other: object) -> bool:
+    """Equality of expressions without recursion: a sum may have thousands of terms."""
+    pairs = [(self, other)]
+    while pairs:
+        left, right = pairs.pop()
+        if left is right:
+            continue
+        if type(left) is not type(right):
+            return False
+        if isinstance(left, tuple) and isinstance(right, tuple):
+            if len(left) != len(right):
+                return False
+            pairs.extend(zip(left, right, strict=True))
+        elif is_dataclass(left):
+            for each in fields(left):
+                if each.compare:
+                    pairs.append((getattr(left, each.name), getattr(right, each.name)))
+        elif left != right:
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An identifier where it is declared or used."""
+
+    text: str
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    """A string literal; `value` has its escapes resolved, the span includes the quotes."""
+
+    value: str
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+# ── expressions ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An integer or a float literal; `text` is as written (`1e-3`)."""
+
+    text: str
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+    @property
+    def value(self) -> int | float:
+        """The number: an `int` where only digits were written."""
+        return int(self.text) if self.text.isdigit() else float(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """`true` or `false`."""
+
+    value: bool
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A name used as a value."""
+
+    name: Name
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """`[a, b, c]`."""
+
+    items: tuple[Expression, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """`-a` or `not a`."""
+
+    operator: str
+    operand: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`left operator right`, with `operator` one of `+ - * / // % ** @ == != < <= > >= and or`."""
+
+    operator: str
+    left: Expression
+    right: Expression
+    operator_span: Span = field(kw_only=True, compare=False, repr=False)
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`if condition then chosen else otherwise`."""
+
+    condition: Expression
+    chosen: Expression
+    otherwise: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """`name = value`, or a positional `value` when `name` is None."""
+
+    name: Name | None
+    value: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`function(arguments)`."""
+
+    function: Expression
+    arguments: tuple[Argument, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """`value[subscripts]`."""
+
+    value: Expression
+    subscripts: tuple[Expression, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """`value |> stage`; values of models only."""
+
+    value: Expression
+    stage: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """`repeat v in a..b { stage }`, a stage of a pipeline."""
+
+    subscript: Subscript
+    stage: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class TupleOf:
+    """`(a, b)`: the values of an `output`, or the legs given to `reshape`."""
+
+    items: tuple[Expression, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+    __eq__ = _equal
+
+
+@dataclass(frozen=True, slots=True)
+class Dots:
+    """`...` in the legs given to `reshape`."""
+
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+Expression = (
+    Number
+    | String
+    | Boolean
+    | Reference
+    | ListOf
+    | Unary
+    | Binary
+    | Conditional
+    | Call
+    | Item
+    | Pipe
+    | Repeat
+    | TupleOf
+    | Dots
+)
+
+
+# ── legs ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript:
+    """`k in start..stop`, a half-open range that declares `k`."""
+
+    name: Name
+    start: Expression
+    stop: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Star:
+    """`*` as the last subscript of a leg: all members."""
+
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLeg:
+    """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
+
+    name: Name
+    subscripts: tuple[Expression | Star, ...] = ()
+    face: Name | None = None
+    optional: bool = False
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLeg:
+    """`(a b)`, or `onehot(a, b)`, one flattened axis, cut to `width` entries where `as` says so."""
+
+    legs: tuple[IndexLeg, ...]
+    onehot: bool = False
+    width: Expression | None = None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DotsLeg:
+    """`...`: any number of leading batch axes."""
+
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SlicesLeg:
+    """`p in a..b`: one axis whose slice `p` carries the legs that use `p`."""
+
+    subscript: Subscript
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionLeg:
+    """An axis of a model's input given by an expression that is not a plain name (`2 * d`)."""
+
+    size: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
+
+
+# ── statements of a network ────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """`let n = value` or, in a model, `let (y, h) = value`."""
+
+    names: tuple[Name, ...]
+    value: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Require:
+    """`require condition, "reason"`."""
+
+    condition: Expression
+    reason: String | None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDeclaration:
+    """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement.
+
+    `index a = p, b = q` is two of these in a `Declarations`.
+    """
+
+    name: Name
+    subscripts: tuple[Subscript, ...]
+    size: Expression
+    condition: Expression | None = None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatement:
+    """`index`, `bond` or `hyper` (the `kind`) with its declarations."""
+
+    kind: str
+    declarations: tuple[IndexDeclaration, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatement:
+    """`batch s, t`."""
+
+    names: tuple[Name, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowStatement:
+    """`window h = conv(size = 3, …)`."""
+
+    name: Name
+    function: Name
+    arguments: tuple[Argument, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InputStatement:
+    """`input x[subscripts](legs) if condition`."""
+
+    name: Name
+    subscripts: tuple[Subscript, ...]
+    legs: tuple[Leg, ...]
+    condition: Expression | None = None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """`init name(arguments)`."""
+
+    name: Name
+    arguments: tuple[Argument, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """`frozen`."""
+
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`share k, l`."""
+
+    names: tuple[Name, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """`tie OTHER`, `tie G[0]`, `tie OTHER conj`."""
+
+    name: Name
+    subscripts: tuple[Expression, ...]
+    conjugate: bool
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """`if condition` after the legs of a tensor or a bias."""
+
+    condition: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownAttribute:
+    """A word after the legs on the same line that is no attribute (TN207).
+
+    `rest` holds the words that follow it: one mistake, and nothing of the text is lost.
+    """
+
+    name: Name
+    arguments: tuple[Argument, ...] | None = None
+    rest: tuple[UnknownAttribute, ...] = ()
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
+
+
+@dataclass(frozen=True, slots=True)
+class TensorStatement:
+    """`tensor A[subscripts](legs) attributes`, in the order written."""
+
+    name: Name
+    subscripts: tuple[Subscript, ...]
+    legs: tuple[Leg, ...]
+    attributes: tuple[Attribute, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BiasStatement:
+    """`bias c(legs) init SCHEME if condition`."""
+
+    name: Name
+    legs: tuple[Leg, ...]
+    attributes: tuple[Attribute, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStatement:
+    """`output y(legs) log`; `log` holds the word where it stands."""
+
+    name: Name
+    legs: tuple[Leg, ...]
+    log: Name | None = None
+    attributes: tuple[Attribute, ...] = ()
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+# ── statements of models and rewrites ──────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Extern:
+    """`extern "package.module.Class"(arguments) -> (legs)`."""
+
+    path: String
+    arguments: tuple[Argument, ...]
+    shape: tuple[Leg, ...] | None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatement:
+    """`part p[subscripts] = N(args) tie q frozen if cond`."""
+
+    name: Name
+    subscripts: tuple[Subscript, ...]
+    value: Call | Extern
+    attributes: tuple[Attribute, ...]
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    """`output x + down(h)` or `output (y, h)` of a model."""
+
+    value: Expression
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteRule:
+    """`linear "glob" -> MPO(…)`; `target` is None for `keep`."""
+
+    kind: str
+    pattern: String
+    target: Call | None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+Statement = (
+    Let
+    | Require
+    | IndexStatement
+    | BatchStatement
+    | WindowStatement
+    | InputStatement
+    | TensorStatement
+    | BiasStatement
+    | OutputStatement
+    | PartStatement
+    | ModelOutput
+)
+
+
+# ── blocks ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """`int`, `int[n]`, `bool` or `float`; `length` is what stands in the brackets."""
+
+    name: Name
+    length: Expression | None = None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`name: type = default`."""
+
+    name: Name
+    type: Type
+    default: Expression | None = None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """`import "file.tn" { A, B }`; `names` is None where the braces are missing: everything."""
+
+    path: String
+    names: tuple[Name, ...] | None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`network N(parameters) { statements }` or `model …` (the `kind`)."""
+
+    kind: str
+    name: Name
+    parameters: tuple[Parameter, ...]
+    statements: tuple[Statement, ...]
+    doc: str | None = None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """`network N = Other(arguments)`, also `model …`; `target` is a call or a bare name."""
+
+    kind: str
+    name: Name
+    target: Call
+    doc: str | None = None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """`rewrite R { rules }`."""
+
+    name: Name
+    rules: tuple[RewriteRule, ...]
+    doc: str | None = None
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+Declaration = Import | Block | Instance | Rewrite
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """`# text`, for the formatter."""
+
+    text: str
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A whole file in order. `describe()` is its canonical text, comments kept."""
+
+    declarations: tuple[Declaration, ...]
+    source: SourceFile = field(kw_only=True, compare=False, repr=False)
+    comments: tuple[Comment, ...] = field(default=(), kw_only=True, compare=False, repr=False)
+
+    def describe(self) -> str:
+        """The canonical source of the program: what `tncompile fmt` writes."""
+        from tncompile.language.formatting import format_program
+
+        return format_program(self)

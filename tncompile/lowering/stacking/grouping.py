@@ -1,0 +1,266 @@
+"""Which contractions of a tree run together: equal steps of long families become one product."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
+from tncompile.network.model import TensorNetwork
+from tncompile.program.operations import MatMul, Multiply
+from tncompile.program.program import TensorProgram
+
+LONG = 64
+"""Families of more equal members than this become batched products from the start."""
+
+Origin = tuple[str, int]
+Signature = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Contractions that run as one: a single one, or equal ones of equal height, sides aligned.
+
+    `members` are (left, right, contraction); operand numbers are aligned across members, so `left`
+    and `right` may be swapped against the plan.
+    """
+
+    members: tuple[tuple[int, int, Contraction], ...]
+
+    @property
+    def batched(self) -> bool:
+        """Whether there is more than one contraction in it."""
+        return len(self.members) > 1
+
+
+def units(
+    network: TensorNetwork, tree: ContractionTree, *, grouped: bool = False
+) -> tuple[Unit, ...]:
+    """The units of a tree in an order that can be executed.
+
+    Trees of up to `LONG` contractions are run one by one, unless they are to be `grouped`.
+    """
+    if len(tree.steps) <= LONG and not grouped:
+        return tuple(Unit(((step.left, step.right, step),)) for step in tree.steps)
+    fewest = 1 if grouped else LONG
+    return _ordered(_Grouping(network, tree, fewest).units(), len(tree.operands))
+
+
+def made_by(units: Sequence[Unit], program: TensorProgram) -> dict[int, int]:
+    """Which contractions a program really does, by the number that its steps name them with.
+
+    Those that are missing have the value of an earlier one, which serves again. Of a unit whose
+    members are all equal one is done.
+    """
+    stacked: dict[int, bool] = {}
+    for step in program.steps:
+        if step.contraction is not None and isinstance(step.operation, MatMul | Multiply):
+            axes = program.values[step.operation.result].axes
+            batched = any(index.startswith("#") for axis in axes for index in axis)
+            stacked[step.contraction] = stacked.get(step.contraction, False) or batched
+    found: dict[int, int] = {}
+    for unit in units:
+        made = [step.result for _, _, step in unit.members]
+        number = min(made)
+        if number in stacked:
+            found |= dict.fromkeys(made if stacked[number] else [number], number)
+    return found
+
+
+class _Grouping:
+    """Groups steps level by level; knows where each operand will be found."""
+
+    def __init__(self, network: TensorNetwork, tree: ContractionTree, fewest: int) -> None:
+        """Groups of more than `fewest` contractions start a batch of their own."""
+        self._network, self._tree, self._fewest = network, tree, fewest
+        self._legs = [operand.legs for operand in tree.operands]
+        self._legs += [step.legs for step in tree.steps]
+        self._sizes = {index.name: str(index.size or index.name) for index in network.indices}
+        self._uses = Counter((tensor.source, tensor.conjugate) for tensor in network.tensors)
+        self._origin: dict[int, Origin] = {}
+        self._batched: set[int] = set()
+        self._first: list[int] = list(range(len(tree.operands)))
+        for step in tree.steps:
+            self._first.append(min(self._first[step.left], self._first[step.right]))
+
+    def units(self) -> list[Unit]:
+        found: list[Unit] = []
+        for level in self._levels():
+            groups: dict[Signature, list[tuple[int, int, Contraction]]] = {}
+            for step in level:
+                left, right, signature = self._aligned(step)
+                groups.setdefault(signature, []).append((left, right, step))
+            for group in groups.values():
+                found.extend(self._split(sorted(group, key=self._place)))
+        return found
+
+    def _levels(self) -> list[list[Contraction]]:
+        """Steps by height above the leaves."""
+        height = [0] * len(self._legs)
+        levels: list[list[Contraction]] = []
+        for step in self._tree.steps:
+            height[step.result] = 1 + max(height[step.left], height[step.right])
+            if height[step.result] > len(levels):
+                levels.append([])
+            levels[height[step.result] - 1].append(step)
+        return levels
+
+    def _place(self, member: tuple[int, int, Contraction]) -> tuple[int, int]:
+        return self._first[member[0]], self._first[member[1]]
+
+    def _aligned(self, step: Contraction) -> tuple[int, int, Signature]:
+        """The two sides in a canonical order, and all that must be equal to run together."""
+        keyed = sorted(
+            (*self._shape(side), self._first[side], side) for side in (step.left, step.right)
+        )
+        (*one, _, left), (*other, _, right) = keyed
+        number: dict[str, int] = {}
+        for leg in (*self._legs[left], *self._legs[right], *step.legs):
+            number.setdefault(leg, len(number))
+        kept = tuple(sorted(number[leg] for leg in step.legs))
+        order = tuple(number[leg] for leg in step.legs)
+        pattern = tuple(
+            tuple(number[leg] for leg in self._legs[side]) + self._lookups(side, number)
+            for side in (left, right)
+        )
+        picked = self._picked(step.lookups, number)
+        return left, right, (*one, *other, pattern, kept, order, picked)
+
+    def _shape(self, side: int) -> tuple[str, tuple[str, ...]]:
+        """What kind of operand it is, and its sizes in order of legs (names at run time)."""
+        sizes = tuple(self._sizes[leg] for leg in self._legs[side])
+        return self._kind(side), sizes
+
+    def _kind(self, side: int) -> str:
+        if side >= len(self._tree.operands):
+            return "result"
+        operand = self._tree.operands[side]
+        tensor = self._network.tensors[operand.tensor]
+        if (
+            operand.indicator
+            or tensor.role == "mask"
+            or (tensor.role == "input" and operand.lookups)
+        ):
+            return f"single {side}"
+        if tensor.role == "input":
+            return f"input {self._network.input[tensor.source].family}"
+        # A shared parameter is not stacked; so it keeps company with its own uses only. Two uses
+        # are no sharing: a network contracted with itself has them.
+        uses = tensor.source if self._uses[tensor.source, tensor.conjugate] > 2 else ""
+        shape = self._network.parameter[tensor.source].shape
+        return f"weight {shape} {tensor.conjugate} {uses}"
+
+    def _lookups(self, side: int, number: dict[str, int]) -> tuple[object, ...]:
+        if side >= len(self._tree.operands):
+            return ()
+        operand: Operand = self._tree.operands[side]
+        tensor = self._network.tensors[operand.tensor]
+        return self._picked(operand.lookups, {leg: k for k, leg in enumerate(tensor.legs)})
+
+    def _picked(
+        self, lookups: tuple[Lookup, ...], place: Mapping[str, int]
+    ) -> tuple[tuple[object, ...], ...]:
+        """Which indices are looked up, by which digits of which input."""
+        return tuple(
+            (place[one.index], one.divisor, one.size, self._network.tensors[one.ids].source)
+            for one in lookups
+        )
+
+    def _where(self, side: int) -> Origin:
+        """The value that will hold an operand, and where in it; stacks of weights are free.
+
+        Later the members of some values change places, together with those of their readers.
+        """
+        if side in self._origin:
+            return self._origin[side]
+        if side < len(self._tree.operands):
+            tensor = self._network.tensors[self._tree.operands[side].tensor]
+            if tensor.role == "parameter":
+                return "weights", -1
+            if tensor.position:
+                return f"input {tensor.source}", self._network.slice_number(tensor)
+        return f"single {side}", 0
+
+    def _split(self, group: list[tuple[int, int, Contraction]]) -> list[Unit]:
+        """A group as units whose operands lie evenly spaced in the values that hold them."""
+        parts = self._runs(group)
+        if len(group) > self._fewest and len(parts) > max(4, len(group) // 16):
+            parts = [group]
+        found: list[Unit] = []
+        for part in parts:
+            stacked = any(
+                side in self._batched for left, right, _ in part for side in (left, right)
+            )
+            if len(part) > 1 and (stacked or len(group) > self._fewest):
+                self._register(part, found)
+            else:
+                for member in part:
+                    self._register([member], found)
+        return found
+
+    def _register(self, part: list[tuple[int, int, Contraction]], found: list[Unit]) -> None:
+        name = f"unit {part[0][2].result}"
+        for position, (_, _, step) in enumerate(part):
+            self._origin[step.result] = (name, position)
+            if len(part) > 1:
+                self._batched.add(step.result)
+        found.append(Unit(tuple(part)))
+
+    def _runs(
+        self, group: list[tuple[int, int, Contraction]]
+    ) -> list[list[tuple[int, int, Contraction]]]:
+        """Maximal runs in which both sides step through one value by a constant stride."""
+        runs: list[list[tuple[int, int, Contraction]]] = []
+        strides: tuple[int, ...] | None = None
+        last: tuple[Origin, ...] = ()
+        for member in group:
+            here = (self._where(member[0]), self._where(member[1]))
+            stride = _stride(last, here) if runs else None
+            if stride is not None and strides in (None, stride):
+                runs[-1].append(member)
+                strides = stride
+            else:
+                runs.append([member])
+                strides = None
+            last = here
+        return runs
+
+
+def _stride(last: Sequence[Origin], here: Sequence[Origin]) -> tuple[int, ...] | None:
+    """The distance between two members on either side, None where they lie in different values."""
+    strides: list[int] = []
+    for (before, at), (after, to) in zip(last, here, strict=True):
+        if before != after or (to <= at and before != "weights"):
+            return None
+        strides.append(to - at)
+    return tuple(strides)
+
+
+def _ordered(given: list[Unit], operands: int) -> tuple[Unit, ...]:
+    """Units in the order of the plan, but each after those whose results it reads."""
+    made_by = {step.result: k for k, unit in enumerate(given) for _, _, step in unit.members}
+    waits: list[set[int]] = []
+    readers: dict[int, list[int]] = {}
+    for k, unit in enumerate(given):
+        needed = {
+            made_by[side]
+            for left, right, _ in unit.members
+            for side in (left, right)
+            if side >= operands
+        }
+        waits.append(needed)
+        for maker in needed:
+            readers.setdefault(maker, []).append(k)
+    ready = [(unit.members[0][2].result, k) for k, unit in enumerate(given) if not waits[k]]
+    heapq.heapify(ready)
+    order: list[Unit] = []
+    while ready:
+        _, k = heapq.heappop(ready)
+        order.append(given[k])
+        for reader in readers.get(k, ()):
+            waits[reader].discard(k)
+            if not waits[reader]:
+                heapq.heappush(ready, (given[reader].members[0][2].result, reader))
+    return tuple(order)

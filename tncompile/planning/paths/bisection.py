@@ -1,0 +1,157 @@
+"""Orders of the terms by bisection: halves with few indices between them, again and again.
+
+Terms move between the halves one after the other, the best first, and what they held when least
+was cut stays (Fiduccia and Mattheyses). Nothing here depends on a clock, a set or a package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from tncompile.planning.paths.problem import Problem
+
+TRIES = 2
+"""Halves that are grown at random and improved, of which the better ones stay."""
+
+PASSES = 8
+
+UNEVEN = (0.1, 0.35)
+"""How far from one half the smaller side may be; drawn anew for each bisection."""
+
+LEAST_GAIN = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class _Net:
+    """An index between two terms or more; its weight is the logarithm of its size."""
+
+    weight: float
+    terms: tuple[int, ...]
+
+
+def bisected_order(problem: Problem, rng: Random) -> tuple[int, ...]:
+    """All terms, so that what shares much is close together."""
+    ends: dict[int, list[int]] = {}
+    for term, legs in enumerate(problem.terms):
+        for leg in dict.fromkeys(legs):
+            ends.setdefault(leg, []).append(term)
+    nets = [
+        _Net(math.log2(problem.sizes[leg]), tuple(terms))
+        for leg, terms in ends.items()
+        if len(terms) > 1 and problem.sizes[leg] > 1
+    ]
+    order: list[int] = []
+    placed: set[int] = set()
+    waiting = [list(range(len(problem.terms)))]
+    while waiting:
+        part = waiting.pop()
+        if len(part) <= 2:
+            order += part
+            placed.update(part)
+            continue
+        inner = _within(part, nets)
+        halves = min((_halves(len(part), inner, rng) for _ in range(TRIES)), key=lambda one: one[0])
+        left = [term for term, side in zip(part, halves[1], strict=True) if not side]
+        right = [term for term, side in zip(part, halves[1], strict=True) if side]
+        if _pull(right, nets, placed) > _pull(left, nets, placed):
+            left, right = right, left
+        waiting += [right, left]
+    return tuple(order)
+
+
+def _within(part: Sequence[int], nets: Sequence[_Net]) -> list[_Net]:
+    """What connects the terms of a part, by their places in it."""
+    place = {term: k for k, term in enumerate(part)}
+    found = []
+    for net in nets:
+        terms = tuple(place[term] for term in net.terms if term in place)
+        if len(terms) > 1:
+            found.append(_Net(net.weight, terms))
+    return found
+
+
+def _pull(part: Sequence[int], nets: Sequence[_Net], placed: set[int]) -> float:
+    """What an average term of a part shares with those that stand to the left."""
+    ours = set(part)
+    shared = (
+        net.weight
+        for net in nets
+        if not ours.isdisjoint(net.terms) and not placed.isdisjoint(net.terms)
+    )
+    return sum(shared) / len(part)
+
+
+def _halves(count: int, nets: Sequence[_Net], rng: Random) -> tuple[float, list[bool]]:
+    """What is cut between two sides, and the side of each term."""
+    of: list[list[int]] = [[] for _ in range(count)]
+    for number, net in enumerate(nets):
+        for term in net.terms:
+            of[term].append(number)
+    least = max(1, int(count * (0.5 - rng.uniform(*UNEVEN))))
+    sides = _grown(count, nets, of, rng)
+    for _ in range(PASSES):
+        gained, sides = _moved(nets, of, sides, least)
+        if gained <= LEAST_GAIN:
+            break
+    return sum(net.weight for net in nets if len({sides[k] for k in net.terms}) > 1), sides
+
+
+def _grown(count: int, nets: Sequence[_Net], of: list[list[int]], rng: Random) -> list[bool]:
+    """Half of the terms around a random one: always the neighbor that shares most."""
+    sides = [True] * count
+    pulls = [0.0] * count
+    for _ in range(count // 2):
+        most = max(pull for pull, side in zip(pulls, sides, strict=True) if side)
+        term = rng.choice([k for k in range(count) if sides[k] and pulls[k] >= most])
+        sides[term] = False
+        for number in of[term]:
+            net = nets[number]
+            for other in net.terms:
+                pulls[other] += net.weight / (len(net.terms) - 1)
+    return sides
+
+
+def _moved(
+    nets: Sequence[_Net], of: list[list[int]], start: list[bool], least: int
+) -> tuple[float, list[bool]]:
+    """Every term moved once, the best first; how much less is cut at best, and the sides then."""
+    sides = list(start)
+    held = [[0, 0] for _ in nets]
+    for net, counts in zip(nets, held, strict=True):
+        for term in net.terms:
+            counts[sides[term]] += 1
+    sizes = [len(sides) - sum(sides), sum(sides)]
+
+    def gain(term: int) -> float:
+        side = sides[term]
+        alone = sum(nets[k].weight for k in of[term] if held[k][side] == 1)
+        return alone - sum(nets[k].weight for k in of[term] if held[k][not side] == 0)
+
+    gains = [gain(term) for term in range(len(sides))]
+    free = dict.fromkeys(range(len(sides)))
+    moves: list[int] = []
+    total = best = 0.0
+    length = 0
+    while movable := [term for term in free if sizes[sides[term]] > least]:
+        term = max(movable, key=lambda k: (gains[k], -k))
+        side = sides[term]
+        del free[term]
+        total += gains[term]
+        sides[term] = not side
+        sizes[side] -= 1
+        sizes[not side] += 1
+        moves.append(term)
+        for number in of[term]:
+            held[number][side] -= 1
+            held[number][not side] += 1
+        for other in {k for number in of[term] for k in nets[number].terms}:
+            if other in free:
+                gains[other] = gain(other)
+        if total > best + LEAST_GAIN:
+            best, length = total, len(moves)
+    for term in moves[length:]:
+        sides[term] = not sides[term]
+    return best, sides

@@ -1,0 +1,135 @@
+"""The best tree along an order: every subtree contracts neighbors of one order of the terms.
+
+Among these trees are all sweeps, all bisections of the order and, for the order in which a tree has
+its leaves, that tree. The best of them is found like the order of a product of matrices, in the
+cube of the terms. Lattices, chains and trees have orders whose best tree is nearly the best of all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tncompile.planning.paths.problem import Pair, Problem
+
+LONGEST = 320
+"""Terms of the longest order that this is for: a tenth of a second of processor time."""
+
+WIDEST = 1000.0
+"""The logarithm to base 2 of the sizes of all indices from which floats might overflow."""
+
+Table = list[list[float]]  # of the interval from i to before j at [i][j - i - 1]
+
+
+def interval_path(problem: Problem, order: Sequence[int], written: float = 0.0) -> tuple[Pair, ...]:
+    """The path of the best tree along an order of all terms.
+
+    Its multiply-adds are the least, together with `written` times the elements of all results.
+    """
+    import numpy
+
+    count = len(order)
+    if count < 2:
+        return ()
+    inside, crossing = _tables(problem, order)
+    # Where floats might overflow, all sizes are taken to one root: that tree is a good one, too.
+    root = min(1.0, WIDEST / max(1.0, _widest(problem)))
+    # Intervals of one length at a time. Rows are first terms, columns lengths; the second of each
+    # two tables has the same by the term behind the last one.
+    cost, cost_up = numpy.zeros((count, count + 1)), numpy.zeros((count + 1, count + 1))
+    close, close_up = numpy.ones((count, count + 1)), numpy.ones((count + 1, count + 1))
+    splits = numpy.zeros((count, count + 1), dtype=numpy.int64)
+    for length in range(2, count + 1):
+        firsts = count - length + 1
+        within = [inside[first][length - 1] for first in range(firsts)]
+        results = [crossing[first][length - 1] for first in range(firsts)]
+        # What both sides carry: the result, and what is summed within, but in neither of them.
+        both = numpy.array(
+            [2.0 ** (root * (one + two)) for one, two in zip(within, results, strict=True)]
+        )
+        left, right = slice(1, length), slice(length - 1, 0, -1)
+        found = close[:firsts, left] * close_up[length:, right]
+        found *= both[:, None]
+        found += cost[:firsts, left]
+        found += cost_up[length:, right]
+        places = found.argmin(axis=1)  # the first one among equals
+        least = found[numpy.arange(firsts), places]
+        if written:
+            least = least + written * numpy.array([2.0 ** (root * one) for one in results])
+        splits[:firsts, length] = places + 1
+        cost[:firsts, length] = cost_up[length:, length] = least
+        close[:firsts, length] = close_up[length:, length] = [2.0 ** (-root * x) for x in within]
+    return _pairs(order, splits.tolist())
+
+
+def leaf_order(count: int, pairs: Sequence[Pair]) -> tuple[int, ...]:
+    """The leaves of a tree from left to right.
+
+    >>> leaf_order(4, [(0, 2), (1, 3), (5, 4)])
+    (1, 3, 0, 2)
+    """
+    order: list[int] = []
+    waiting = [count + len(pairs) - 1]
+    while waiting:
+        term = waiting.pop()
+        if term < count:
+            order.append(term)
+        else:
+            left, right = pairs[term - count]
+            waiting += [right, left]
+    return tuple(order)
+
+
+def _widest(problem: Problem) -> float:
+    legs = {leg for term in problem.terms for leg in term}
+    return sum(math.log2(problem.sizes[leg]) for leg in legs)
+
+
+def _tables(problem: Problem, order: Sequence[int]) -> tuple[Table, Table]:
+    """For every interval the logarithms of the sizes summed within it, and of its result."""
+    ends: dict[int, list[int]] = {}
+    for place, term in enumerate(order):
+        for leg in dict.fromkeys(problem.terms[term]):
+            ends.setdefault(leg, []).append(place)
+    kept = set(problem.output)
+    met: list[list[tuple[int, float]]] = [[] for _ in order]  # the end before, and the size
+    over: list[list[tuple[int, float]]] = [[] for _ in order]  # at the last end: the first one
+    for leg, places in ends.items():
+        size = math.log2(problem.sizes[leg])
+        for before, here in zip([-1, *places], places, strict=False):
+            met[here].append((before, size))
+        if leg not in kept:
+            over[places[-1]].append((places[0], size))
+    inside: Table = []
+    crossing: Table = []
+    for first in range(len(order)):
+        carried = summed = 0.0
+        within, results = [], []
+        for last in range(first, len(order)):
+            carried += sum(size for before, size in met[last] if before < first)
+            summed += sum(size for start, size in over[last] if first <= start)
+            # What a term alone has is summed where it first meets another.
+            within.append(summed if last > first else 0.0)
+            results.append(carried - within[-1])
+        inside.append(within)
+        crossing.append(results)
+    return inside, crossing
+
+
+def _pairs(order: Sequence[int], splits: list[list[int]]) -> tuple[Pair, ...]:
+    """The path of the tree that these splits make."""
+    pairs: list[Pair] = []
+    made: list[int] = []
+    waiting = [(0, len(order), False)]
+    while waiting:
+        first, last, divided = waiting.pop()
+        if last - first == 1:
+            made.append(order[first])
+        elif divided:
+            right, left = made.pop(), made.pop()
+            pairs.append((min(left, right), max(left, right)))
+            made.append(len(order) + len(pairs) - 1)
+        else:
+            middle = first + splits[first][last - first]
+            waiting += [(first, last, True), (middle, last, False), (first, middle, False)]
+    return tuple(pairs)

@@ -1,0 +1,357 @@
+"""Search for contraction paths: one process, no clock, equal results everywhere.
+
+The only file that imports cotengra, and only when a search starts. `accel=False` throughout: its
+Rust back end finds other paths, so that having it installed would change what is emitted.
+
+Every effort searches all that the easier ones do, goes on from what they found, and keeps that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from random import Random
+from typing import Literal
+
+from tncompile.planning.paths.bisection import bisected_order
+from tncompile.planning.paths.intervals import LONGEST, interval_path, leaf_order
+from tncompile.planning.paths.problem import Pair, Problem, price_path
+
+Objective = Literal["flops", "size", "write", "combo"]
+Progress = Callable[[int, int], None]
+Path = tuple[Pair, ...]
+Price = tuple[int, int, int]  # multiply-adds, elements written, the largest result
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard to search: limits that are counts, never times, so that results repeat.
+
+    `easier` is the effort whose results are among those of this one.
+    """
+
+    level: int
+    objectives: tuple[Objective, ...]  # of exhaustive searches
+    optimal_terms: int  # networks up to this size are searched exhaustively …
+    optimal_subsets: int  # … if they have at most this many connected subsets of terms
+    trials: int  # random greedy paths tried above that, beside those of the easier effort
+    bisections: int  # orders by bisection, whose best trees are tried
+    flips: int  # orders tried of the best path so far, with its subtrees turned at random
+    subtrees: int  # subtrees of the best path that are then searched exhaustively, …
+    leaves: int  # … of this many leaves
+    easier: Effort | None = None
+
+
+_FAST = Effort(0, ("flops",), 9, 200, 16, 2, 12, 64, 6)
+_ALL: tuple[Objective, ...] = ("flops", "size", "write", "combo")
+_NORMAL = Effort(1, _ALL, 14, 700, 32, 2, 8, 64, 6, _FAST)
+_THOROUGH = Effort(2, _ALL, 18, 3000, 208, 12, 32, 256, 8, _NORMAL)
+
+EFFORTS: dict[str, Effort] = {"fast": _FAST, "normal": _NORMAL, "thorough": _THOROUGH}
+"""The levels of `--search`."""
+
+IMPROVED: tuple[Objective, ...] = ("flops", "combo")
+"""What paths of larger networks are improved for, at every effort."""
+
+QUICK = Effort(0, ("flops",), 14, 700, 32, 0, 0, 0, 0)
+"""What parts of a network are contracted by, at every effort: they are parts of many candidates."""
+
+LARGEST = 2000
+"""The most terms that are searched; above, our own candidates stand alone."""
+
+COMBO_FACTOR = 64
+TRIALS_AT_ONCE = 8
+
+WIDE, NARROW = ((0.1, 4.0), (0.001, 1.0)), ((0.8, 1.5), (0.001, 0.3))
+"""Ranges of cotengra's `costmod` and `temperature`. In large networks the wide ones mostly find
+intermediates of hundreds of legs, and take long to do it, but lattices need them: every second few
+trials have them, more of those of smaller networks, and none of the largest."""
+
+NARROW_FROM = 100
+
+GREEDY_TERMS = 16_000
+"""The most terms that all greedy trials may walk through together: large networks get fewer."""
+
+STARTS = 2
+"""Greedy paths whose leaves are put in order and contracted anew, of every effort."""
+
+PATIENCE = 4
+"""Turns without gain after which a path is taken to be the best one of its orders."""
+
+REMEMBERED = 512
+"""Paths of parts that are kept: several candidates end in the same rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A path, what found it, and the level of the easiest effort that finds it."""
+
+    level: int
+    name: str
+    path: Path
+
+
+def ladder(effort: Effort) -> tuple[Effort, ...]:
+    """This effort and all easier ones, the easiest first."""
+    return (*(ladder(effort.easier) if effort.easier else ()), effort)
+
+
+def search(problem: Problem, effort: Effort, progress: Progress | None = None) -> tuple[Found, ...]:
+    """Distinct paths, those of easier efforts first."""
+    if len(problem.terms) > LARGEST:
+        return ()
+    report = progress or _silent
+    efforts = ladder(effort)
+    total = sum(_count(problem, one) for one in efforts)
+    found: dict[Path, Found] = {}
+    searching = _Searching(problem)
+    report(0, total)
+    for done, (level, name, path) in enumerate(
+        (one.level, *named) for one in efforts for named in searching.widened(one)
+    ):
+        found.setdefault(path, Found(level, name, path))
+        report(done + 1, total)
+    return tuple(found.values())
+
+
+@lru_cache(maxsize=REMEMBERED)
+def quick_path(problem: Problem, trials: int = QUICK.trials) -> Path:
+    """One path of few multiply-adds, whatever the effort: exhaustive where that is cheap."""
+    return _Searching(problem).quick(replace(QUICK, trials=trials))
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def _count(problem: Problem, effort: Effort) -> int:
+    """How many paths an effort finds by itself."""
+    if _is_small(problem, effort):
+        return len(effort.objectives)
+    return 1 + len(IMPROVED)
+
+
+class _Searching:
+    """The paths found so far, which harder efforts go on from."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._greedy: list[tuple[Price, Path]] = []
+        self._best: dict[Objective, Path] = {}
+        self._tried = 0
+        terms, output, _ = _given(problem)
+        self._reduced = _reduced(problem, terms, output)
+
+    def widened(self, effort: Effort) -> Iterator[tuple[str, Path]]:
+        """The best paths of an effort by name."""
+        if _is_small(self._problem, effort):
+            for objective in effort.objectives:
+                yield objective, _optimal(self._problem, objective)
+            return
+        self._try_greedy(effort)
+        yield "greedy", self._greedy[0][1]
+        for objective in IMPROVED:
+            yield objective, self._improved(effort, objective)
+
+    def quick(self, effort: Effort) -> Path:
+        """The best path where exhaustive search is cheap, else the best greedy one."""
+        if _is_small(self._problem, effort):
+            return _optimal(self._problem, "flops")
+        self._try_greedy(effort)
+        return self._greedy[0][1]
+
+    def _try_greedy(self, effort: Effort) -> None:
+        """The cheapest of every few random greedy paths; the plain greedy one first of all."""
+        from cotengra import RandomGreedyOptimizer
+
+        terms, output, sizes = _given(self._problem)
+        found = [path for _, path in self._greedy] or [_greedy_once(terms, output, sizes)]
+        trials = _trials(self._problem, effort)
+        few = len(terms) <= LONGEST
+        for first in range(self._tried, self._tried + trials, TRIALS_AT_ONCE):
+            place = first // TRIALS_AT_ONCE
+            wide = place % 6 < 4 if len(terms) < NARROW_FROM else place % 2 == 0 and few
+            optimizer = RandomGreedyOptimizer(
+                max_repeats=min(TRIALS_AT_ONCE, self._tried + trials - first),
+                costmod=WIDE[0] if wide else NARROW[0],
+                temperature=WIDE[1] if wide else NARROW[1],
+                seed=first,
+                accel=False,
+                parallel=False,
+            )
+            found.append(pairwise(len(terms), optimizer.ssa_path(terms, output, sizes)))
+        self._tried += trials
+        priced = {path: price_path(self._reduced, path) for path in found}
+        # Of equal prices the first found is kept: in the plain greedy path equal steps stay alike.
+        ranked = sorted(priced.items(), key=lambda one: one[1])
+        self._greedy = [(price, path) for path, price in ranked]
+
+    def _improved(self, effort: Effort, objective: Objective) -> Path:
+        """The best of what is known, put in order and contracted anew, subtree after subtree.
+
+        Greedy paths and bisections are gone on with apart: either may end where the other would
+        not.
+        """
+        reduced = self._reduced
+        count = len(reduced.terms)
+        rng = Random(effort.level)
+        known = [self._best[name] for name in ("flops", objective) if name in self._best]
+        groups = [known] if objective == "combo" else [known, self._starts()]
+        if count <= LONGEST and objective == "flops":
+            orders = [bisected_order(reduced, rng) for _ in range(effort.bisections)]
+            groups.append([interval_path(reduced, order) for order in orders])
+        found = [self._refined(group, effort, objective, rng) for group in groups if group]
+        self._best[objective] = min(found)[1]
+        return self._best[objective]
+
+    def _starts(self) -> list[Path]:
+        """The cheapest greedy paths, and what is best along the order of declaration."""
+        starts = [path for _, path in self._greedy[:STARTS]]
+        count = len(self._reduced.terms)
+        return [*starts, interval_path(self._reduced, range(count))] if count <= LONGEST else starts
+
+    def _refined(
+        self, paths: Sequence[Path], effort: Effort, objective: Objective, rng: Random
+    ) -> tuple[int, Path]:
+        """What the cheapest of some paths comes to, and its price."""
+        reduced = self._reduced
+        count = len(reduced.terms)
+        written = COMBO_FACTOR if objective == "combo" else 0
+
+        def priced(path: Path) -> tuple[int, Path]:
+            flops, elements, _ = price_path(reduced, path)
+            return flops + written * elements, path
+
+        best = min(priced(path) for path in paths)
+        if count <= LONGEST:
+            orders = [leaf_order(count, path) for path in paths]
+            best = min(best, *(priced(interval_path(reduced, one, written)) for one in orders))
+            failed = 0
+            for _ in range(effort.flips):
+                turned = [pair if rng.random() < 0.5 else pair[::-1] for pair in best[1]]
+                other = priced(interval_path(reduced, leaf_order(count, turned), written))
+                failed = 0 if other[0] < best[0] else failed + 1
+                best = min(best, other)
+                if failed == PATIENCE:
+                    break
+        other = priced(_reconfigured(self._problem, best[1], objective, effort))
+        return min(best, other)
+
+
+def _trials(problem: Problem, effort: Effort) -> int:
+    return min(effort.trials, 1 + effort.trials * GREEDY_TERMS // (32 * len(problem.terms)))
+
+
+def _is_small(problem: Problem, effort: Effort) -> bool:
+    """Whether exhaustive search is cheap: its time is the square of the connected subsets."""
+    count = len(problem.terms)
+    if count <= 2:
+        return True
+    if count > effort.optimal_terms:
+        return False
+    carriers: dict[int, int] = {}
+    for term, legs in enumerate(problem.terms):
+        for leg in legs:
+            carriers[leg] = carriers.get(leg, 0) | 1 << term
+    everything = (1 << count) - 1
+    neighbors = [0] * count
+    for term, legs in enumerate(problem.terms):
+        for leg in legs:
+            if carriers[leg] != everything:
+                neighbors[term] |= carriers[leg]
+    seen = {1 << term for term in range(count)}
+    queue = sorted(seen)
+    for subset in queue:  # grows while it is read
+        around = 0
+        for term in range(count):
+            if subset >> term & 1:
+                around |= neighbors[term]
+        for term in range(count):
+            larger = subset | 1 << term
+            if around >> term & 1 and larger not in seen:
+                seen.add(larger)
+                queue.append(larger)
+        if len(seen) > effort.optimal_subsets:
+            return False
+    return True
+
+
+def _given(problem: Problem) -> tuple[list[list[int]], list[int], dict[int, int]]:
+    """The problem as cotengra takes it. An index on every term is left out: it decides nothing."""
+    everywhere = set(problem.terms[0]).intersection(*problem.terms[1:])
+    terms = [[leg for leg in term if leg not in everywhere] for term in problem.terms]
+    output = [leg for leg in problem.output if leg not in everywhere]
+    return terms, output, {leg: problem.sizes[leg] for term in terms for leg in term}
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _optimal(problem: Problem, objective: Objective) -> Path:
+    if len(problem.terms) <= 2:
+        return tuple([(0, 1)] if len(problem.terms) == 2 else [])
+    from cotengra import OptimalOptimizer
+
+    terms, output, sizes = _given(problem)
+    start = _greedy_once(terms, output, sizes)
+    flops, written, largest = price_path(_reduced(problem, terms, output), start)
+    cap = {
+        "flops": flops,
+        "size": largest,
+        "write": written,
+        "combo": flops + COMBO_FACTOR * written,
+    }
+    optimizer = OptimalOptimizer(minimize=objective, cost_cap=cap[objective] + 2, accel=False)
+    return pairwise(len(terms), optimizer.ssa_path(terms, output, sizes))
+
+
+def _reduced(problem: Problem, terms: list[list[int]], output: list[int]) -> Problem:
+    return Problem(
+        tuple(map(tuple, terms)),
+        tuple(output),
+        problem.sizes,
+        problem.runtime,
+        problem.inputs,
+        problem.looked_up,
+    )
+
+
+def _greedy_once(terms: list[list[int]], output: list[int], sizes: dict[int, int]) -> Path:
+    from cotengra import GreedyOptimizer
+
+    optimizer = GreedyOptimizer(temperature=0.0, accel=False)
+    return pairwise(len(terms), optimizer.ssa_path(terms, output, sizes))
+
+
+def _reconfigured(problem: Problem, path: Path, objective: str, effort: Effort) -> Path:
+    """The path with its most expensive subtrees of some leaves replaced by the best ones."""
+    from cotengra import ContractionTree, OptimalOptimizer
+
+    terms, output, sizes = _given(problem)
+    tree = ContractionTree.from_path(terms, output, sizes, ssa_path=path, autocomplete=False)
+    tree = tree.subtree_reconfigure(
+        subtree_size=effort.leaves,
+        maxiter=effort.subtrees,
+        minimize=objective,
+        optimize=OptimalOptimizer(minimize=objective, accel=False),
+    )
+    return pairwise(len(terms), tree.get_ssa_path())
+
+
+def pairwise(count: int, path: object) -> Path:
+    """Cotengra's single-assignment path without its steps of one term (sums of a single tensor).
+
+    >>> pairwise(3, [(1,), (0, 2), (3, 4)])
+    ((0, 2), (1, 3))
+    """
+    assert isinstance(path, list | tuple)
+    number = list(range(count))
+    pairs: list[Pair] = []
+    for step in path:
+        first, *rest = (number[int(term)] for term in step)
+        if not rest:
+            number.append(first)
+            continue
+        (second,) = rest
+        pairs.append((min(first, second), max(first, second)))
+        number.append(count + len(pairs) - 1)
+    return tuple(pairs)

@@ -1,0 +1,199 @@
+"""A contraction problem in numbers: canonical indices, planned sizes, and a path in the making."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import SupportsIndex
+
+from tncompile.language.diagnostics.excerpt import Line
+from tncompile.network.contraction import Operand
+from tncompile.network.model import DOTS, TensorNetwork
+
+Pair = tuple[int, int]
+Legs = tuple[int, ...]
+Priced = tuple[int, tuple[Pair, ...]]  # multiply-adds and the path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What to contract: the legs of each term, the legs of the output, the size of each index.
+
+    Indices are numbered by first appearance, so that names change nothing. `runtime` are those
+    whose sizes are only planned; `inputs` are the terms that `forward` is given, `looked_up` the
+    parameters that ids have already made depend on inputs.
+    """
+
+    terms: tuple[Legs, ...]
+    output: Legs
+    sizes: tuple[int, ...]
+    runtime: frozenset[int]
+    inputs: frozenset[int]
+    looked_up: frozenset[int]
+
+    def count(self, legs: Iterable[int]) -> int:
+        """The number of elements of a tensor with these legs."""
+        return math.prod(self.sizes[leg] for leg in legs)
+
+
+def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The planned size of every run-time index: what `sizes` names, `batch` for the others.
+
+    Raises ValueError for a name that is no run-time index of the network, or a size below 1, and
+    TypeError for a size that is no integer.
+    """
+    names = [index.name for index in network.indices if index.size is None]
+    for name, size in {"batch": batch, **sizes}.items():
+        if name != "batch" and name not in names:
+            known = ", ".join(f"`{known}`" for known in names) or "none"
+            given = Line(name, cut=False).shown
+            raise ValueError(f"`{given}` is no run-time size of this network (it has {known})")
+        if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
+            raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
+    free = [name for name in names if name not in sizes]
+    leading = DOTS if DOTS in free else next(iter(free), None)
+    return {name: sizes.get(name, batch if name == leading else DEFAULT_LENGTH) for name in names}
+
+
+def leading_size(runtime: Mapping[str, int]) -> str | None:
+    """The run-time size that decides between variants: `...`, else the first; None without any."""
+    return DOTS if DOTS in runtime else next(iter(runtime), None)
+
+
+def whole(what: str, size: object) -> int:
+    """An integer, or a TypeError that says what it is of; numpy's integers will do."""
+    if isinstance(size, bool) or not isinstance(size, SupportsIndex):
+        raise TypeError(f"{what} is an int, not {size!r}")
+    return size.__index__()
+
+
+def batch_sizes(batch: object) -> tuple[int, ...]:
+    """One batch size or several, ascending, each once: of several the middle one counts most.
+
+    Lists, ranges, tuples and arrays will do. TypeError for what is no integer, ValueError for one
+    below 1 and for none at all.
+    """
+    wanted: tuple[object, ...] = (batch,)
+    if isinstance(batch, Iterable) and not isinstance(batch, str | bytes | Mapping):
+        with suppress(TypeError):  # an array without axes
+            wanted = tuple(batch)
+    if not wanted:
+        raise ValueError("a plan needs at least one batch size")
+    found = sorted({whole("a batch size", size) for size in wanted})
+    if found[0] < 1:
+        raise ValueError(f"a batch size must be positive, it is {found[0]}")
+    return tuple(found)
+
+
+DEFAULT_LENGTH = 64
+"""What a named run-time axis beside the batch is planned for where nothing is said."""
+
+
+def state(
+    network: TensorNetwork, given: tuple[Operand, ...], runtime: Mapping[str, int]
+) -> Problem:
+    """The problem that these operands of the network pose at these run-time sizes."""
+    number: dict[str, int] = {}
+    for operand in given:
+        for leg in operand.legs:
+            number.setdefault(leg, len(number))
+    fixed = {index.name: index.size for index in network.indices}
+    sizes = tuple(fixed[name] or runtime[name] for name in number)
+    return Problem(
+        terms=tuple(tuple(number[leg] for leg in operand.legs) for operand in given),
+        output=tuple(number[leg] for leg in network.output.legs if leg in number),
+        sizes=sizes,
+        runtime=frozenset(k for name, k in number.items() if fixed[name] is None),
+        inputs=frozenset(
+            k for k, operand in enumerate(given) if network.tensors[operand.tensor].role == "input"
+        ),
+        looked_up=frozenset(k for k, operand in enumerate(given) if operand.lookups),
+    )
+
+
+class Contracting:
+    """A path in the making: what is alive, what it carries, what was paid so far."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.legs: list[Legs] = list(problem.terms)
+        self.height: list[int] = [0] * len(problem.terms)
+        self.alive: dict[int, None] = dict.fromkeys(range(len(problem.terms)))
+        self.pairs: list[Pair] = []
+        self.multiply_adds = 0
+        self.ends = Counter(leg for legs in problem.terms for leg in legs)
+        self.ends.update(set(problem.output))
+
+    def size(self, term: int) -> int:
+        """The number of elements of a term."""
+        return self.problem.count(self.legs[term])
+
+    def union(self, left: int, right: int) -> Legs:
+        """All legs of two terms, in order of appearance."""
+        return tuple(dict.fromkeys(self.legs[left] + self.legs[right]))
+
+    def kept(self, left: int, right: int) -> Legs:
+        """The legs that the product of two living terms would keep."""
+        ours, theirs = set(self.legs[left]), set(self.legs[right])
+        return tuple(
+            leg
+            for leg in self.union(left, right)
+            if self.ends[leg] > (leg in ours) + (leg in theirs)
+        )
+
+    def price(self, left: int, right: int) -> int:
+        """The multiply-adds of contracting two living terms."""
+        return self.problem.count(self.union(left, right))
+
+    def join(self, left: int, right: int) -> int:
+        """Contract two living terms; the number of the result."""
+        self.multiply_adds += self.price(left, right)
+        kept = self.kept(left, right)
+        self.ends.subtract(self.legs[left])
+        self.ends.subtract(self.legs[right])
+        self.ends.update(kept)
+        del self.alive[left], self.alive[right]
+        self.alive[len(self.legs)] = None
+        self.legs.append(kept)
+        self.height.append(1 + max(self.height[left], self.height[right]))
+        self.pairs.append((left, right))
+        return len(self.legs) - 1
+
+    def part(self, terms: tuple[int, ...]) -> Problem:
+        """The problem of contracting some living terms among themselves."""
+        inside = Counter(leg for term in terms for leg in self.legs[term])
+        output = tuple(leg for leg, count in inside.items() if self.ends[leg] > count)
+        return Problem(
+            terms=tuple(self.legs[term] for term in terms),
+            output=output,
+            sizes=self.problem.sizes,
+            runtime=self.problem.runtime,
+            inputs=frozenset(),
+            looked_up=frozenset(),
+        )
+
+    def follow(self, terms: tuple[int, ...], pairs: Iterable[Pair]) -> int:
+        """Join living terms along a path found for `part(terms)`; the number of the last result."""
+        numbers = list(terms)
+        for left, right in pairs:
+            numbers.append(self.join(numbers[left], numbers[right]))
+        return numbers[-1]
+
+    @property
+    def priced(self) -> Priced:
+        """The path so far and its multiply-adds."""
+        return self.multiply_adds, tuple(self.pairs)
+
+
+def price_path(problem: Problem, pairs: Iterable[Pair]) -> tuple[int, int, int]:
+    """Multiply-adds, elements written and the largest result of a whole path."""
+    contracting = Contracting(problem)
+    written = largest = 0
+    for left, right in pairs:
+        size = contracting.size(contracting.join(left, right))
+        written += size
+        largest = max(largest, size)
+    return contracting.multiply_adds, written, largest

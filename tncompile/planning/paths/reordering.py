@@ -1,0 +1,96 @@
+"""Other orders of a contraction tree: neighboring steps exchanged, parameters merged later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tncompile.network.contraction import ContractionTree, build_tree
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.paths.problem import Contracting, Pair, Priced, Problem
+
+
+def inputs_first(problem: Problem, pairs: Iterable[Pair]) -> Priced | None:
+    """The path with (x · W) · y as (x · y) · W wherever both x and y depend on inputs, W does not.
+
+    It takes as many multiply-adds where x · y is no larger than x · W, but runs as one product of
+    the whole batch with W, where the other order ends in one matrix for every sample. A node of a
+    tree that merges two features is such a step. None where nothing changes.
+    """
+    given = tuple(pairs)
+    before = Contracting(problem)
+    for left, right in given:
+        before.join(left, right)
+    varying = [term in problem.inputs or term in problem.looked_up for term in _terms(problem)]
+    for left, right in given:
+        varying.append(varying[left] or varying[right])
+    reader = {side: pair for pair in given for side in pair}
+    contracting = Contracting(problem)
+    now: list[int | None] = list(_terms(problem))
+    waiting: dict[int, tuple[int, int]] = {}  # an old result not made yet: its x and its W
+    changed = False
+    for number, (left, right) in enumerate(given, start=len(problem.terms)):
+        x, w = (left, right) if varying[left] else (right, left)
+        following = reader.get(number)
+        if varying[x] and not varying[w] and following is not None:
+            other = following[1] if following[0] == number else following[0]
+            if varying[other] and other not in waiting:
+                waiting[number] = x, w
+                now.append(None)
+                continue
+        delayed = [side for side in (left, right) if side in waiting]
+        if not delayed:
+            now.append(contracting.join(_made(now, left), _made(now, right)))
+            continue
+        old = delayed[0]
+        y = _made(now, right if old == left else left)
+        x, w = waiting.pop(old)
+        one, weight = _made(now, x), _made(now, w)
+        if contracting.problem.count(contracting.kept(one, y)) <= before.size(old):
+            now.append(contracting.join(contracting.join(one, y), weight))
+            changed = True
+        else:
+            now.append(contracting.join(contracting.join(one, weight), y))
+    return contracting.priced if changed else None
+
+
+def parameters_late(network: TensorNetwork, tree: ContractionTree) -> ContractionTree:
+    """The same tree with every product of parameters alone right before it is needed.
+
+    It is alive for no longer than that, and so is its gradient: autograd goes back through what
+    came last first, which leads from that gradient to those of the parameters at once.
+    """
+    if not tree.steps:
+        return tree
+    count = len(tree.operands)
+    varying = [
+        network.tensors[operand.tensor].role == "input" or bool(operand.lookups)
+        for operand in tree.operands
+    ]
+    for step in tree.steps:
+        varying.append(varying[step.left] or varying[step.right] or bool(step.lookups))
+    order: list[int] = []  # backward: a step, then its parameters, then what depends on inputs
+    waiting = [tree.steps[-1].result]
+    while waiting:
+        number = waiting.pop()
+        if number < count:
+            continue
+        order.append(number)
+        step = tree.steps[number - count]
+        waiting += sorted((step.left, step.right), key=lambda k: (not varying[k], k))
+    order.reverse()
+    renumbered = dict(enumerate(range(count))) | {k: count + n for n, k in enumerate(order)}
+    steps = [tree.steps[number - count] for number in order]
+    late = {renumbered[step.result]: step.lookups for step in steps if step.lookups}
+    pairs = tuple((renumbered[step.left], renumbered[step.right]) for step in steps)
+    return build_tree(network, tree.operands, pairs, late)
+
+
+def _terms(problem: Problem) -> range:
+    return range(len(problem.terms))
+
+
+def _made(now: list[int | None], old: int) -> int:
+    """The new number of an old result."""
+    made = now[old]
+    assert made is not None
+    return made

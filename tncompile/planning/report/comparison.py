@@ -1,0 +1,166 @@
+"""A plan at a batch size: what the module runs there in each mode, and what else there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tncompile.lowering import TensorProgram, lower
+from tncompile.lowering.schedule import Strategy
+from tncompile.machine.profile import BUILTIN, MachineProfile
+from tncompile.network.contraction import ContractionTree
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.costs import MODES, Chosen, Cost, Crossing, Figures, Mode
+from tncompile.planning.evaluation import trace_in
+from tncompile.planning.paths.candidates import DENSE_LIMIT, MATERIALIZE, STRAIGHT
+from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
+from tncompile.planning.paths.problem import leading_size, runtime_sizes
+from tncompile.planning.plan import Alternative, ContractionPlan, Variant
+from tncompile.planning.report.crossover import Clock, crossing
+from tncompile.planning.report.steps import figures_of, mode_cost
+from tncompile.planning.report.wording import count_text, strategy_text
+from tncompile.simulation.dense_layer import dense_parameters, dense_run, dense_twin
+
+DENSE = "dense layer"
+"""The dense map as one layer of torch: no order of contraction, but what it competes with."""
+
+CROSSING_TENSORS = 100
+"""Crossings are looked for in networks of at most this many tensors: it takes some forty traces."""
+
+
+def cost(
+    network: TensorNetwork,
+    planned: ContractionPlan,
+    *,
+    batch: int,
+    sizes: Mapping[str, int] | None = None,
+    profile: MachineProfile = BUILTIN,
+    mode: Mode | None = None,
+) -> Cost:
+    """What the module that a plan makes costs at a batch size, in every mode.
+
+    `mode` is the one that is shown, the plan's own unless given. Alternatives are there where the
+    plan was made for this size.
+    """
+    runtime = runtime_sizes(network, batch, sizes or {})
+    leading = leading_size(runtime)
+    batch = planned.batch if leading is None else runtime[leading]
+    return _Comparison(network, planned, batch, runtime, profile).cost(mode or planned.mode)
+
+
+class _Comparison:
+    """A plan at some run-time sizes; every program is lowered once."""
+
+    def __init__(
+        self,
+        network: TensorNetwork,
+        planned: ContractionPlan,
+        batch: int,
+        runtime: Mapping[str, int],
+        profile: MachineProfile,
+    ) -> None:
+        self.network, self.planned, self.batch = network, planned, batch
+        self.runtime, self.profile = runtime, profile
+        self._programs: dict[tuple[ContractionTree, Strategy], TensorProgram] = {}
+
+    def cost(self, mode: Mode) -> Cost:
+        """Everything, to be shown in a mode."""
+        others = {each: self._alternatives(each) for each in MODES}
+        others = {each: held for each, held in others.items() if held}
+        twin = dense_twin(self.network, self.runtime)
+        return Cost(
+            name=self.network.target,
+            sizes=dict(self.runtime),
+            machine=self.profile.name,
+            mode=mode,
+            chosen={each: self._chosen(each) for each in MODES},
+            compared={
+                each: {one.name: self._figures(one, each) for one in held}
+                for each, held in others.items()
+            },
+            crossed={each: self._crossings(each, held) for each, held in others.items()},
+            reasons=dict(self._reasons(others)),
+            dense_layer=None if isinstance(twin, str) else twin.kind,
+        )
+
+    def _chosen(self, mode: Mode) -> Chosen:
+        """What runs in a mode, and what it costs."""
+        variant = self.planned.variant(self.batch, mode)
+        found = variant.cost
+        same = variant.mode == mode and dict(variant.sizes) == dict(self.runtime)
+        if not same or self.profile.name != self.planned.machine:
+            program = self._program(variant)
+            found = mode_cost(
+                self.network,
+                variant.tree,
+                variant.strategy,
+                program,
+                self.runtime,
+                self.profile,
+                mode,
+            )
+        return Chosen(variant.found_by, strategy_text(variant.strategy), found)
+
+    def _program(self, way: Variant | Alternative) -> TensorProgram:
+        key = way.tree, way.strategy
+        if key not in self._programs:
+            made = lower(self.network, way.tree, way.strategy, sizes=self.planned.sizes)
+            self._programs[key] = made
+        return self._programs[key]
+
+    def _alternatives(self, mode: Mode) -> tuple[Alternative, ...]:
+        """What else there was at this size, where the plan was made for it."""
+        return tuple(
+            one for one in self.planned.alternatives if one.mode == mode and one.batch == self.batch
+        )
+
+    def _figures(self, one: Alternative, mode: Mode) -> Figures:
+        traced = trace_in(self.network, self._program(one), self.runtime, self.profile, mode)
+        return figures_of(self.network, traced, self.runtime, self.profile, mode)
+
+    def _crossings(self, mode: Mode, others: tuple[Alternative, ...]) -> dict[str, Crossing]:
+        """Where along the batch size each alternative overtakes what the module runs there."""
+        leading = leading_size(self.runtime)
+        small = len(self.network.tensors) <= CROSSING_TENSORS and self.planned.search != "fast"
+        if leading is None or not small:
+            return {}
+
+        def runs(size: int) -> TensorProgram:
+            return self._program(self.planned.variant(size, mode))
+
+        clock = Clock(self.network, self.profile, mode, runs, leading, self.runtime, {})
+        here = self.runtime[leading]
+        found: dict[str, Crossing] = {}
+        known: dict[int, Crossing] = {}
+        for one in others:
+            program = self._program(one)
+            if id(program) not in known:
+                known[id(program)] = crossing(clock.compare(program), here)
+            found[one.name] = known[id(program)]
+        if clock.dense(here) is not None:
+            found[DENSE] = crossing(clock.compare(None), here)
+        return {name: one for name, one in found.items() if one != Crossing()}
+
+    def _reasons(self, others: Mapping[Mode, tuple[Alternative, ...]]) -> Iterable[tuple[str, str]]:
+        """Why the dense weight or the dense layer is not among what is compared."""
+        inputs = self.network.inputs
+        numbers = dense_parameters(self.network)
+        large = f"a dense weight of {count_text(numbers)} numbers is more than {DENSE_LIMIT:,}"
+        looked_up = all(one.integer for one in inputs)
+        everywhere = all(any(one.name == MATERIALIZE for one in o) for o in others.values())
+        if others and inputs and not looked_up and not everywhere:
+            if any(one.integer for one in inputs):
+                reason = f"no one table of up to {LARGEST_TABLE:,} numbers holds all parameters"
+            elif numbers > DENSE_LIMIT:
+                reason = large
+            elif len(self.network.tensors) > STRAIGHT:
+                reason = f"not tried with {len(self.network.tensors):,} tensors"
+            else:
+                reason = "a value on the way is too large"
+            yield MATERIALIZE, reason
+        twin = dense_twin(self.network, self.runtime)
+        if isinstance(twin, str):
+            yield DENSE, twin
+        elif twin.weight > DENSE_LIMIT:
+            yield DENSE, large
+        elif dense_run(self.network, self.runtime, self.profile, training=False) is None:
+            yield DENSE, f"a value on the way has more than {DENSE_LIMIT:,} numbers"

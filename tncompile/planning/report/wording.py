@@ -1,0 +1,99 @@
+"""Numbers and ways to run a network in words."""
+
+from __future__ import annotations
+
+from tncompile.lowering.schedule import Strategy
+from tncompile.planning.paths.candidates import MATERIALIZE
+
+
+def way_text(names: tuple[str, ...], strategy: Strategy) -> str:
+    """A tree and how it is run, shortly.
+
+    >>> way_text(("search (flops)", "sweep forward"), Strategy(rows=16))
+    'sweep forward, 16 rows at a time'
+    """
+    words = strategy_text(strategy)
+    return f"{name_text(names)}, {words}" if words else name_text(names)
+
+
+def name_text(names: tuple[str, ...]) -> str:
+    """The name of a tree that says most: not that of the search, where another way finds it."""
+    spoken = [name for name in names if not name.startswith("search")]
+    return MATERIALIZE if MATERIALIZE in names else (spoken or names)[0]
+
+
+def strategy_text(strategy: Strategy) -> str:
+    """How a tree is run, in words; nothing where all of the batch runs at once."""
+    several = f"{strategy.rows:,} row{'s' * (strategy.rows != 1)} at a time"
+    parts = [several] if strategy.rows else []
+    parts += ["made again going back"] if strategy.recompute else []
+    return ", ".join([*parts, *(["equal steps together"] if strategy.grouped else [])])
+
+
+def digits_text(value: float) -> str:
+    """Three significant digits, trailing zeros kept; all digits before the point.
+
+    >>> digits_text(9.996), digits_text(0.5), digits_text(12345.6)
+    ('10.0', '0.500', '12,346')
+    """
+    for limit, places in ((0.09995, 4), (0.9995, 3), (9.995, 2), (99.95, 1)):
+        if value < limit:
+            return f"{value:.{places}f}"
+    return f"{value:,.0f}"
+
+
+def count_text(count: int) -> str:
+    """A count, exact while short.
+
+    >>> count_text(123456), count_text(2_500_000), count_text(2**784), count_text(10**400)
+    ('123,456', '2.50 M', '1.02e236', 'more than 1e308')
+    """
+    if count < 1_000_000:
+        return f"{count:,}"
+    for unit, name in ((10**6, "M"), (10**9, "G"), (10**12, "T")):
+        if count < 999.5 * unit:
+            return f"{digits_text(count / unit)} {name}"
+    try:
+        return _exponent(float(count))
+    except OverflowError:
+        return "more than 1e308"
+
+
+def bytes_text(count: int) -> str:
+    """Bytes in binary units.
+
+    >>> bytes_text(512), bytes_text(3 * 2**20), bytes_text(1023 * 2**10)
+    ('512 B', '3.00 MiB', '1,023 KiB')
+    """
+    if count < 1024:
+        return f"{count:,} B"
+    for power, name in ((10, "KiB"), (20, "MiB"), (30, "GiB"), (40, "TiB")):
+        if count < 2 ** (power + 10):
+            return f"{digits_text(count / 2**power)} {name}"
+    return f"{count_text(count // 2**40)} TiB"
+
+
+def seconds_text(seconds: float) -> str:
+    """A time in the unit that suits it.
+
+    >>> seconds_text(2.5e-5), seconds_text(0.0123), seconds_text(4.0)
+    ('25.0 µs', '12.3 ms', '4.00 s')
+    """
+    for unit, name in ((1e-6, "µs"), (1e-3, "ms")):
+        if seconds < 999.5 * unit:
+            return f"{digits_text(seconds / unit)} {name}"
+    return f"{digits_text(seconds)} s"
+
+
+def percent_text(share: float) -> str:
+    """A share of a whole."""
+    return f"{100 * share:.0f} %" if share >= 0.0095 else "< 1 %" if share > 0 else "0 %"
+
+
+def ratio_text(ratio: float) -> str:
+    """How many times."""
+    return f"{digits_text(ratio)} ×" if ratio < 1e6 else f"{_exponent(ratio)} ×"
+
+
+def _exponent(value: float) -> str:
+    return f"{value:.2e}".replace("e+", "e")

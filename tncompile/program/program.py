@@ -1,0 +1,124 @@
+"""The tensor program: a tiny IR in which every operation is exactly one call of PyTorch.
+
+A program is straight-line, but for one loop over parts of a batch. Each operation makes one value
+(`Rescale` makes two), whose shape, strides and storage are known symbolically, so that costs,
+copies and peak memory can be read off before anything runs, and the emitter has no decision left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tncompile.program.operations import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A size: a number times sizes known at run time (`12 * B`)."""
+
+    factor: int = 1
+    names: tuple[str, ...] = ()  # sorted names of run-time indices: batch axes, `...`
+
+    def __mul__(self, other: Extent) -> Extent:
+        names = self.names + other.names
+        return Extent(self.factor * other.factor, tuple(sorted(names)) if len(names) > 1 else names)
+
+    def at(self, sizes: Mapping[str, int]) -> int:
+        """The number, given the run-time sizes by index name."""
+        held = self.factor
+        for name in self.names:
+            held *= sizes[name]
+        return held
+
+
+ONE = Extent()
+
+
+def product(extents: tuple[Extent, ...]) -> Extent:
+    """The product of some extents, 1 for none."""
+    return math.prod(extents, start=ONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor of the program: `axes[k]` are the indices that axis k runs over, row major.
+
+    Pseudo-indices begin with `#` (members of a stack), `@` (slices of an input) or `|` (what `as`
+    leaves of an axis); an axis of length 1 may run over nothing. `strides` are in elements;
+    `storage` is the name of the value that owns the memory (its own for a fresh one).
+    `parametric`: depends on parameters; `varying`: depends on inputs. An `integer` value holds ids.
+    """
+
+    name: str
+    axes: tuple[tuple[str, ...], ...]
+    shape: tuple[Extent, ...]
+    strides: tuple[Extent, ...]
+    storage: str
+    parametric: bool
+    varying: bool
+    integer: bool = False
+
+    @property
+    def size(self) -> Extent:
+        """The number of elements."""
+        return product(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation, the contraction it belongs to, and what is dead after it.
+
+    `contraction` is the number (`Contraction.result`) of the plan's step that it serves, None for
+    the output; batched steps serve several, the first is named. `drops` are the names that nothing
+    reads later (memory that a view still holds lives on).
+    """
+
+    operation: Operation
+    contraction: int | None = None
+    drops: tuple[str, ...] = ()
+    note: str = ""  # what it computes, in names of the spec
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Steps `start` to `stop` run once for every `rows` entries of a run-time index.
+
+    They begin with a `Part` for each input that carries `index`, and end with one `Join`. `part` is
+    the run-time size of one part in the extents of their values: `rows`, less in the last turn.
+    With `recompute` autograd saves nothing of a turn but what goes into it: the backward pass runs
+    it again before it goes back through it.
+    """
+
+    index: str
+    part: str
+    rows: int
+    start: int
+    stop: int
+    recompute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TensorProgram:
+    """A whole forward: values by name, steps in order, and the names of what it returns.
+
+    The result has one axis for each axis of the network's output, groups flattened and cut, biases
+    added; only `...` is still one axis, which `forward` unflattens.
+    `runtime` names the run-time sizes, in the order of the network's indices. With `log` set the
+    program returns (`result`, `log`): a value of magnitude about one and the logarithm of its
+    scale, shaped to broadcast against it.
+    """
+
+    values: Mapping[str, Value]
+    steps: tuple[Step, ...]
+    result: str
+    log: str | None
+    runtime: tuple[str, ...]
+    loop: Loop | None = None
+
+    def describe(self) -> str:
+        """One line a step: result, shape, operation, operands."""
+        from tncompile.program.printer import describe_program
+
+        return describe_program(self)

@@ -1,0 +1,143 @@
+"""Tensor programs rewritten: values renamed, loops undone, dead values dropped anew."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Hashable, Mapping
+from dataclasses import fields, replace
+from itertools import chain, count
+from typing import TYPE_CHECKING
+
+from tncompile.emission.steps.inlining import returned_values
+from tncompile.program.operations import Join, Operation, Part, Settle, results, sources
+from tncompile.program.program import Extent, Step, TensorProgram
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+MADE = frozenset({"result", "results", "log"})
+READ = frozenset({"source", "sources", "left", "right", "bias", "table", "ids", "major", "minor"})
+NAMES = MADE | READ
+"""The fields of operations that hold names of values."""
+
+
+def free(name: str, taken: Container[str]) -> str:
+    """The name, or one like it that no value has."""
+    return next(k for k in chain([name], (f"{name}_{n}" for n in count())) if k not in taken)
+
+
+def fingerprint(program: TensorProgram) -> Hashable:
+    """What a program does, whatever its values are called; what it serves is left out, too."""
+    numbers: dict[str, int] = {}
+    steps: list[Hashable] = []
+    for step in program.steps:
+        made, read = results(step.operation), sources(step.operation)
+        numbers.update({name: len(numbers) + k for k, name in enumerate(made)})
+        shapes = tuple(program.values[name].shape for name in made)
+        steps.append((computation(step.operation), tuple(numbers[k] for k in read), shapes))
+    returned = tuple(numbers[name] for name in returned_values(program))
+    return tuple(steps), returned, program.loop
+
+
+def computation(operation: Operation) -> Hashable:
+    """What an operation does, whatever its operands and results are called."""
+    own = (field for field in fields(operation) if field.name not in NAMES)
+    return type(operation).__name__, *(getattr(operation, field.name) for field in own)
+
+
+def renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
+    """The operation with other names for what it makes and reads."""
+    instance: DataclassInstance = operation
+    changed: dict[str, str | tuple[str, ...]] = {}
+    for field in fields(operation):
+        if field.name in NAMES:
+            held: str | tuple[str, ...] | None = getattr(operation, field.name)
+            if isinstance(held, str):
+                changed[field.name] = names.get(held, held)
+            elif held is not None:
+                changed[field.name] = tuple(names.get(name, name) for name in held)
+    made = replace(instance, **changed)
+    assert isinstance(made, Operation)
+    return made
+
+
+# ── operations left out ────────────────────────────────────────────────────────────────────────
+
+
+def straightened(program: TensorProgram) -> TensorProgram:
+    """The same program with all of the batch at once: its loop undone."""
+    loop = program.loop
+    if loop is None:
+        return program
+    values = {
+        name: replace(
+            value,
+            shape=tuple(_whole(extent, loop.part, loop.index) for extent in value.shape),
+            strides=tuple(_whole(extent, loop.part, loop.index) for extent in value.strides),
+        )
+        for name, value in program.values.items()
+    }
+    return _without(replace(program, values=values, loop=None), (Part, Join))
+
+
+def without_hooks(program: TensorProgram) -> TensorProgram:
+    """The same program for where no gradient of a parameter is wanted: none is settled, no part
+    is run again."""
+    loop = None if program.loop is None else replace(program.loop, recompute=False)
+    return _without(replace(program, loop=loop), (Settle,))
+
+
+def _without(
+    program: TensorProgram, kinds: tuple[type[Part | Join | Settle], ...]
+) -> TensorProgram:
+    """The program without operations of some kinds: who reads their results reads their sources."""
+    names: dict[str, str] = {}
+    steps: list[Step] = []
+    start = stop = 0
+    for k, step in enumerate(program.steps):
+        operation = step.operation
+        if isinstance(operation, kinds):
+            names[operation.result] = names.get(operation.source, operation.source)
+            continue
+        steps.append(replace(step, operation=renamed(operation, names)))
+        if program.loop is not None:
+            start += k < program.loop.start
+            stop += k < program.loop.stop
+    if not names:
+        return program
+    values = {
+        name: replace(value, storage=names.get(value.storage, value.storage))
+        for name, value in program.values.items()
+        if name not in names
+    }
+    result = names.get(program.result, program.result)
+    log = None if program.log is None else names.get(program.log, program.log)
+    loop = None if program.loop is None else replace(program.loop, start=start, stop=stop)
+    made = replace(program, values=values, result=result, log=log, loop=loop)
+    return finished(made, steps, returned_values(made))
+
+
+def _whole(extent: Extent, part: str, index: str) -> Extent:
+    return Extent(
+        extent.factor, tuple(sorted(index if name == part else name for name in extent.names))
+    )
+
+
+def finished(program: TensorProgram, held: list[Step], returned: tuple[str, ...]) -> TensorProgram:
+    """The program with these steps, dead values dropped anew."""
+    loop = program.loop
+    inside = range(0) if loop is None else range(loop.start, loop.stop)
+    made = {name: k for k, step in enumerate(held) for name in results(step.operation)}
+    last = dict(made)
+    for k, step in enumerate(held):
+        for name in sources(step.operation):
+            outside = k in inside and made[name] not in inside
+            last[name] = inside[-1] if outside else k
+    dying: dict[int, list[str]] = {}
+    for name, k in last.items():
+        if name not in returned:
+            dying.setdefault(k, []).append(name)
+    return replace(
+        program,
+        values={name: program.values[name] for name in made},
+        steps=tuple(replace(step, drops=tuple(dying.get(k, ()))) for k, step in enumerate(held)),
+    )

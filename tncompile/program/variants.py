@@ -1,0 +1,65 @@
+"""What a module runs, by mode and batch size: the programs of a plan's variants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tncompile.program.program import TensorProgram
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A program and the batch sizes that it is for.
+
+    `up_to` is the largest size, counted as the product of the leading axes `...` (or the size of
+    the first run-time index); None for all larger ones. `reason` says in a few words why it is the
+    choice there (`halves at 2, 16 rows at a time: 1.9 ms where the next one takes 2.6`).
+    """
+
+    program: TensorProgram
+    up_to: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """Every program of a module; branches by ascending `up_to`, the last one without.
+
+    whole      straight-line, for any batch size: under `torch.compile`, in exports, and everywhere
+               in a module that is batch invariant
+    training   with gradients enabled
+    inference  without
+    folded     without, in the module that `fold()` makes, whose values that depend on parameters
+               alone are buffers
+
+    Equal programs of several branches are one object.
+    """
+
+    whole: TensorProgram
+    training: tuple[Branch, ...]
+    inference: tuple[Branch, ...]
+    folded: tuple[Branch, ...]
+
+    @staticmethod
+    def single(program: TensorProgram, reason: str = "") -> Branches:
+        """One program in every mode at every size."""
+        branch = (Branch(program, None, reason),)
+        return Branches(program, branch, branch, branch)
+
+    def describe(self) -> str:
+        """Every program once, under the modes and sizes that it is for."""
+        titles: dict[int, list[str]] = {id(self.whole): ["whole"]}
+        programs = {id(self.whole): self.whole}
+        for mode, held in (
+            ("training", self.training),
+            ("inference", self.inference),
+            ("folded", self.folded),
+        ):
+            for branch in held:
+                programs.setdefault(id(branch.program), branch.program)
+                end = "" if branch.up_to is None else f" up to {branch.up_to:,}"
+                titles.setdefault(id(branch.program), []).append(f"{mode}{end}")
+        parts = [
+            f"{', '.join(titles[key])}:\n{program.describe()}" for key, program in programs.items()
+        ]
+        return "\n".join(parts)

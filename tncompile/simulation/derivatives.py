@@ -1,0 +1,28 @@
+"""What an operation on ghosts leaves behind: its result, what autograd saves, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tncompile.simulation.tensors import Ghost
+
+Gradients = list[Ghost | None]
+Back = Callable[[Gradients], Gradients]
+Needs = tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A result, the tensors saved for its derivative, and the derivative."""
+
+    result: Ghost
+    saved: tuple[Ghost, ...] = ()
+    back: Back = lambda gradients: []
+
+
+def only(gradients: Gradients) -> Ghost:
+    """The gradient of an operation with one result."""
+    (gradient,) = gradients
+    assert gradient is not None
+    return gradient

@@ -1,0 +1,99 @@
+"""Ids, tables and constants on ghosts: what carries no gradient, and rows picked by number."""
+
+from __future__ import annotations
+
+import math
+from typing import assert_never
+
+from tncompile.program.operations import Digit, Mask, Mix, OneHot, Ones, Range
+from tncompile.simulation.derivatives import Gradients, Made, only
+from tncompile.simulation.kernels import ID_WIDTH, Device
+from tncompile.simulation.tensors import Ghost, Shape, elementwise_strides, iterated_strides
+
+
+def looked_up(device: Device, given: list[Ghost], shape: Shape) -> Ghost:
+    """Memory for `table[ids]`, whose leading axes lie in the order in which those of the ids do."""
+    table, ids = given
+    if len(ids.shape) == 1:
+        return device.new(shape, table.width)
+    inner = len(table.shape) - 1
+    rows = (0,) * len(ids.shape) + table.strides[1:]
+    return device.new(
+        shape, table.width, iterated_strides(shape, [rows, ids.strides + (0,) * inner])
+    )
+
+
+def picked_rows(device: Device, given: list[Ghost], result: Ghost, sources: int) -> Made:
+    """Entries of a table by the ids that come second; its gradient begins as zeros."""
+    device.call()
+    table = given[0]
+    before = table.shape
+    size, row = result.count * result.width, table.width * math.prod(before[1:])
+    device.work.copied += size
+    device.work.moved += 2 * size
+    device.work.seconds += device.profile.gather_seconds(size, row) if size else 0.0
+
+    def back(gradients: Gradients) -> Gradients:
+        device.call()
+        made = device.zeros(before)
+        gradient = only(gradients)
+        device.work.flops += gradient.count
+        device.work.moved += gradient.bytes
+        if gradient.bytes:
+            device.work.seconds += device.profile.scatter_seconds(gradient.bytes, row)
+        return [made, *(None for _ in range(sources - 1))]
+
+    return Made(result, tuple(given[1:]), back)
+
+
+def constant_or_ids(
+    device: Device,
+    operation: Digit | Mix | Range | OneHot | Mask | Ones,
+    given: list[Ghost],
+    shape: Shape,
+) -> Ghost:
+    """What carries no gradient: ids, their one-hot expansion, constants."""
+    match operation:
+        case Digit(_, _, divisor, _, last):
+            return _digit(device, given[0], (divisor != 1) + (not last))
+        case Mix():
+            return _mixed(device, given[0], given[1], shape)
+        case Range():
+            device.call()
+            return device.new(shape, ID_WIDTH)
+        case OneHot() | Mask():
+            device.call()
+            flags = device.new(shape, 1)
+            made = device.new(shape)
+            device.stream(flags, made)
+            device.memory.free(flags)
+            return made
+        case Ones():
+            device.call()
+            made = device.new(shape)
+            device.stream(made)
+            return made
+        case _:
+            assert_never(operation)
+
+
+def _digit(device: Device, source: Ghost, passes: int) -> Ghost:
+    """One or two passes over ids, the first result let go after the second."""
+    made = device.memory.keep(source)
+    for _ in range(passes):
+        device.call()
+        following = device.new(source.shape, ID_WIDTH, elementwise_strides(made.shape, (made,)))
+        device.stream(made, following)
+        device.memory.free(made)
+        made = following
+    return made
+
+
+def _mixed(device: Device, major: Ghost, minor: Ghost, shape: Shape) -> Ghost:
+    """`major * size + minor`."""
+    device.call()
+    scaled = _digit(device, major, 1)
+    made = device.new(shape, ID_WIDTH, elementwise_strides(shape, (scaled, minor)))
+    device.stream(scaled, minor, made)
+    device.memory.free(scaled)
+    return made

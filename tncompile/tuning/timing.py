@@ -1,0 +1,402 @@
+"""Times on this machine: actions run in turn, in rounds of shuffled order, and what they took.
+
+One of the files that import torch: real tensors for the inputs of a network, modules run forward
+and backward. Everything here is a measurement: two calls differ.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import math
+import os
+import platform
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median, quantiles
+from time import perf_counter, thread_time
+from typing import Any, Protocol, assert_never, cast
+
+import torch
+from torch import Tensor, nn
+
+from tncompile.machine.profile import CPU, CUDA
+from tncompile.network.model import DOTS, Input, TensorNetwork
+from tncompile.planning.costs import Mode
+from tncompile.planning.report.wording import percent_text
+from tncompile.simulation.dense_layer import Twin
+from tncompile.simulation.trace import passed_on
+
+Action = Callable[[], object]
+
+SHORTEST = 2e-4
+"""Seconds: what takes less is run several times over for one reading."""
+
+FEWEST, MOST = 5, 60
+"""Readings of one action."""
+
+UNSTEADY = 0.25
+"""Readings whose quartiles lie further apart, as a share of the median, decide nothing, …"""
+
+HELD_UP = 0.9
+"""… nor do those in which a processor worked for us for less than this part."""
+TOLERANCE = 1e-6
+"""How far results of two programs may be apart in double precision, by their largest entry."""
+
+SQUARE = {CPU: 1024, CUDA: 4096}
+"""Rows of the square product that others are held against, by device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of one run: the median of some readings, and their quartiles.
+
+    `share` is the part of that time in which a processor worked for us: less than 1 where others
+    took it away.
+    """
+
+    seconds: float
+    low: float
+    high: float
+    readings: int
+    share: float = 1.0
+
+    @property
+    def spread(self) -> float:
+        """How far the quartiles lie apart, as a share of the median."""
+        return (self.high - self.low) / self.seconds if self.seconds else 0.0
+
+
+def disturbance(share: float, spread: float = 0.0) -> str | None:
+    """Why times say little, where something else ran on the machine; None where nothing did.
+
+    `share` and `spread` are those of a `Timing`. With more threads than processors they wait for
+    each other, which is nobody else's work.
+    """
+    if share < HELD_UP and thread_total() <= cores():
+        return f"others took {percent_text(1 - share)} of the processor's time"
+    if spread > UNSTEADY:
+        return f"half of the readings of one program lie {percent_text(spread)} apart"
+    return None
+
+
+def time_in_turn(
+    actions: Sequence[Action],
+    budget: float,
+    report: Callable[[], None] | None = None,
+    *,
+    hopeless: float = math.inf,
+) -> tuple[Timing, ...]:
+    """Run all actions in rounds of shuffled order, for about `budget` seconds in all.
+
+    Each runs at least `FEWEST` times, however long that takes, so that a median stands for
+    something. Then those whose least reading is more than `hopeless` times the least median stop,
+    which leaves more rounds to the others. The garbage collector waits. `report` is called after
+    each round.
+    """
+    _settle_allocator()
+    repeats = [_repeats(action) for action in actions]
+    readings: list[list[float]] = [[] for _ in actions]
+    worked = [0.0 for _ in actions]
+    order = list(range(len(actions)))
+    shuffled = random.Random(0)
+    collecting, start = gc.isenabled(), perf_counter()
+    gc.disable()
+    try:
+        for done in range(MOST):
+            if done >= FEWEST:
+                if perf_counter() - start > budget:
+                    break
+                least = min(median(found) for found in readings)
+                order = [k for k in order if min(readings[k]) <= hopeless * least]
+            shuffled.shuffle(order)
+            for k in order:
+                took, ours = _read(actions[k], repeats[k])
+                readings[k].append(took)
+                worked[k] += ours
+            if report is not None:
+                report()
+    finally:
+        if collecting:
+            gc.enable()
+    return tuple(_timing(found, ours) for found, ours in zip(readings, worked, strict=True))
+
+
+def _repeats(action: Action) -> int:
+    """How often an action runs for one reading; warms it up as well."""
+    action()
+    return max(1, math.ceil(SHORTEST / max(_read(action, 1)[0], 1e-7)))
+
+
+def _read(action: Action, repeats: int) -> tuple[float, float]:
+    """Seconds of one run, and those of them in which a processor worked for this thread."""
+    start, before = perf_counter(), thread_time()
+    for _ in range(repeats):
+        action()
+    settle()
+    return (perf_counter() - start) / repeats, (thread_time() - before) / repeats
+
+
+def settle() -> None:
+    """Wait until a CUDA device is done, where there is one at work."""
+    cuda: Any = torch.cuda  # this function of it has no types
+    if cuda.is_initialized():
+        cuda.synchronize()
+
+
+def _timing(readings: list[float], worked: float) -> Timing:
+    low, _, high = quantiles(readings, n=4)
+    cuda: Any = torch.cuda  # this function of it has no types
+    waits = cuda.is_initialized()  # for a device, which is no sign of others
+    share = 1.0 if waits else min(1.0, worked / (sum(readings) or 1.0))
+    return Timing(median(readings), low, high, len(readings), share)
+
+
+def _settle_allocator() -> None:
+    """Free one large tensor: from then on the allocator keeps what it is given back.
+
+    Without it chance decides whether temporaries of some megabytes are mapped anew each time.
+    """
+    torch.empty(31 * 2**18)
+
+
+# ── networks ────────────────────────────────────────────────────────────────────────────────────
+
+
+def random_inputs(
+    network: TensorNetwork, sizes: Mapping[str, int], device: str = "cpu"
+) -> tuple[Tensor, ...]:
+    """Inputs of `forward` at these run-time sizes, the same ones in each call.
+
+    Those that another layer may have made want gradients.
+    """
+    generator = torch.Generator(CPU).manual_seed(0)
+    through = passed_on(network)
+    return tuple(
+        _random_input(one, sizes, generator).to(device).requires_grad_(one.name in through)
+        for one in network.inputs
+    )
+
+
+def _random_input(given: Input, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
+    shape: list[int] = []
+    classes = 0
+    for axis in given.axes:
+        match axis.kind:
+            case "dots":
+                shape.append(sizes[DOTS])
+            case "onehot":
+                classes = axis.length or 1
+            case _:
+                shape.append(sizes[axis.indices[0]] if axis.length is None else axis.length)
+    if classes:
+        return torch.randint(classes, shape, generator=generator, device=CPU)
+    return torch.randn(shape, generator=generator, device=CPU)
+
+
+def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:
+    """A run of a module in a mode: a forward pass, or one with backward, as if inside a model.
+
+    `folded` runs the module as it is: it has to be the folded one.
+    """
+    if mode != "training":
+
+        def forward() -> object:
+            with torch.no_grad():
+                return module(*inputs)
+
+        return forward
+
+    def training_step() -> object:
+        for leaf in (*module.parameters(), *inputs):
+            leaf.grad = None
+        made = _last(module(*inputs))
+        if made.requires_grad:
+            torch.autograd.backward(made, torch.ones_like(made))
+        return made
+
+    return training_step
+
+
+def _last(made: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """The result, or the logarithm of its magnitude beside its sign."""
+    return made[1] if isinstance(made, tuple) else made
+
+
+class _Foldable(Protocol):
+    def fold(self) -> nn.Module: ...
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """The twin for inference of an emitted module."""
+    return cast(_Foldable, module).fold()
+
+
+def disagreeing(
+    modules: Sequence[nn.Module], inputs: Sequence[Tensor], mode: Mode = "inference"
+) -> int | None:
+    """The first module that computes something else than the first of all; None where all agree.
+
+    They are compared in double precision, where no order of contraction takes sound results far
+    apart, and after a small random change of every parameter, as a factor of zeros hides whatever
+    it is multiplied by. In training the gradients of a random sum of all outputs count as well;
+    for `folded` the twins of the modules are compared.
+    """
+    given = [x.detach().double() if x.is_floating_point() else x for x in inputs]
+    given = [x.requires_grad_(x.is_floating_point() and mode == "training") for x in given]
+    due: tuple[Tensor, ...] | None = None
+    scale: Tensor | None = None
+    for number, module in enumerate(modules):
+        twin = _shaken(module)
+        twin = folded(twin) if mode == "folded" else twin
+        with torch.set_grad_enabled(mode == "training"):
+            made = twin(*given)
+            scale = _log_scale(made) if scale is None else scale
+            value = _value(made, scale)
+        found = (value.detach(), *_gradients(value, [*twin.parameters(), *given]))
+        due = found if due is None else due
+        if _differ(due, found):
+            return number
+    return None
+
+
+def _shaken(module: nn.Module) -> nn.Module:
+    """A copy in double precision, every parameter changed by a tenth, the same way for all."""
+    twin = copy.deepcopy(module).double()
+    generator = torch.Generator(CPU).manual_seed(0)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            size = parameter.square().mean().sqrt()
+            noise = noise.to(parameter.device)
+            parameter.add_(torch.where(size > 0, 0.1 * size, 0.1) * noise)
+    return twin
+
+
+def _log_scale(made: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """The largest logarithm that a module has returned beside its sign."""
+    held = made[1].detach() if isinstance(made, tuple) else torch.zeros(())
+    finite = held[held.isfinite()]
+    return finite.max() if finite.numel() else torch.zeros(())
+
+
+def _value(made: Tensor | tuple[Tensor, Tensor], log_scale: Tensor) -> Tensor:
+    """The result: instead of a logarithm, steep near zero, the value over exp(log_scale)."""
+    if not isinstance(made, tuple):
+        return made
+    sign, log = made
+    return sign.detach() * (log - log_scale.to(log.device)).exp()
+
+
+def _gradients(value: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Those of a random sum of all entries, for the leaves that want one."""
+    wanted = [leaf for leaf in leaves if leaf.requires_grad]
+    if not value.requires_grad:
+        return ()
+    generator = torch.Generator(CPU).manual_seed(1)
+    weights = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)
+    return torch.autograd.grad(value, wanted, weights, allow_unused=True, materialize_grads=True)
+
+
+def _differ(due: Sequence[Tensor], found: Sequence[Tensor]) -> bool:
+    """Whether two results, or gradients of one tensor, are further apart than rounding takes them.
+
+    Of gradients, those far smaller than the largest of all are measured by that one. Where both
+    have no finite value they agree.
+    """
+    if [one.shape for one in due] != [one.shape for one in found]:
+        return True
+    largest = max((_largest(one) for one in due[1:]), default=0.0)
+    for number, (one, other) in enumerate(zip(due, found, strict=True)):
+        if not torch.equal(one.isfinite(), other.isfinite()):
+            return True
+        scale = max(_largest(one), 1e-4 * largest if number else 0.0)
+        if _largest(one - other) > TOLERANCE * scale:
+            return True
+    return False
+
+
+def _largest(given: Tensor) -> float:
+    """The largest magnitude of all finite entries."""
+    finite = given[given.isfinite()]
+    return float(finite.abs().max()) if finite.numel() else 0.0
+
+
+# ── the machine ─────────────────────────────────────────────────────────────────────────────────
+
+
+def require_device(device: str) -> None:
+    """ValueError where torch cannot run on the device that a machine profile is about."""
+    if device == CUDA and not torch.cuda.is_available():
+        raise ValueError("torch sees no CUDA device on this machine")
+
+
+def machine_text(device: str = CPU) -> str:
+    """What times were measured on: processor and threads, or the accelerator, torch; no date."""
+    version = torch.__version__.split("+")[0]
+    if device != CPU:
+        return f"{torch.cuda.get_device_name(device)}, torch {version}"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' * (threads > 1)}, torch {version}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return " ".join(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_total() -> int:
+    """The threads that torch runs on now."""
+    return torch.get_num_threads()
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Run the body on this many threads; None leaves them as they are."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def product_rate(budget: float = 0.5, device: str = CPU) -> float:
+    """Operations a second of a square product of `SQUARE` rows on this machine, in float32."""
+    side = SQUARE[device]
+    left, right = torch.randn(side, side, device=device), torch.randn(side, side, device=device)
+    (timing,) = time_in_turn([lambda: torch.mm(left, right)], budget)
+    return 2 * side**3 / timing.seconds
+
+
+def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
+    """A run of the layer of torch that a network is like."""
+    samples, made = twin.samples, twin.made
+    match twin.kind:
+        case "nn.Embedding":
+            (rows,) = twin.given
+            ids = torch.randint(rows, (samples,), device=device)
+            return running(nn.Embedding(rows, made, device=device), (ids,), mode)
+        case "nn.Linear" | "nn.Bilinear":
+            layer = getattr(nn, twin.kind.removeprefix("nn."))
+            given = tuple(
+                torch.randn(samples, features, device=device, requires_grad=True)
+                for features in twin.given
+            )
+            return running(layer(*twin.given, made, bias=twin.bias, device=device), given, mode)
+        case _:
+            assert_never(twin.kind)
