@@ -29,17 +29,19 @@ from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import Initialization, initialize
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import STRAIGHT, Strategy
-from tncompile.machine.profile import MachineProfile, find_profile
+from tncompile.machine.host import machine_text
+from tncompile.machine.profile import MachineProfile
+from tncompile.machine.registry import find_profile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
 from tncompile.planning.layouts.schedules import strategies
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import runtime_sizes, state
+from tncompile.planning.paths.problem import state
+from tncompile.planning.request import runtime_sizes
 from tncompile.program.variants import Branches
 from tncompile.simulation.trace import Trace, passed_on, trace
-from tncompile.tuning.timing import machine_text
 
 MODES = ("inference", "training")
 

@@ -27,7 +27,8 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning import plan
 from tncompile.planning.evaluation import Assessor, Way
 from tncompile.planning.paths.optimizers import EFFORTS, pairwise
-from tncompile.planning.paths.problem import Pair, price_path, runtime_sizes, state
+from tncompile.planning.paths.problem import Pair, price_path, state
+from tncompile.planning.request import runtime_sizes
 
 TRIALS = 128
 """Random greedy paths that others try, as cotengra's `auto` does."""

@@ -19,11 +19,16 @@ PACKAGE = Path(__file__).parents[1] / "tncompile"
 ROOMS = (
     "language",
     "network",
+    "machine",
+    "program",
     "lowering",
+    "simulation",
+    "initialization",
     "planning",
     "emission",
-    "architecture",
+    "tuning",
     "compiler",
+    "architecture",
     "cli",
 )
 """In the direction of the data: a room imports only from itself and from rooms before it."""

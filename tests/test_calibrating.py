@@ -12,12 +12,14 @@ import torch
 
 from tncompile.cli.application import run
 from tncompile.machine import calibration as calibrating
-from tncompile.machine.calibration import fit, measure, summary
+from tncompile.machine.calibration import measure, summary
+from tncompile.machine.fitting import fit
+from tncompile.machine.host import machine_text
 from tncompile.machine.probe import Key, Probe
 from tncompile.machine.probes import SIZES, Sizes, batch_count, probes, small_count
-from tncompile.machine.profile import MachineProfile, find_profile, read_profile
+from tncompile.machine.profile import MachineProfile, read_profile
+from tncompile.machine.registry import find_profile
 from tncompile.planning import BUILTIN
-from tncompile.tuning.timing import machine_text
 
 
 def test_probes_have_names_of_their_own() -> None:

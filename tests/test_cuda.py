@@ -18,17 +18,11 @@ from tncompile.cli.application import run
 from tncompile.emission.loading import placed
 from tncompile.lowering import lower
 from tncompile.machine import calibration as calibrating
-from tncompile.machine.calibration import fit
 from tncompile.machine.datasheet import BANDWIDTH, FLOPS, nominal_cuda
+from tncompile.machine.fitting import fit
 from tncompile.machine.probes import SIZES, probes
-from tncompile.machine.profile import (
-    CUDA,
-    MachineProfile,
-    builtin_for,
-    find_profile,
-    read_profile,
-    write_profile,
-)
+from tncompile.machine.profile import CUDA, MachineProfile, read_profile, write_profile
+from tncompile.machine.registry import builtin_for, find_profile
 from tncompile.planning import BUILTIN, plan
 from tncompile.planning.lock import Lock, Request
 from tncompile.simulation.kernels import Device

@@ -25,13 +25,8 @@ from tncompile.compiler import Options, norm_program, plan_network
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
-from tncompile.emission.text.identifiers import (
-    MODULE_ATTRIBUTES,
-    Members,
-    Names,
-    hidden,
-    identifier,
-)
+from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES, Names, hidden, identifier
+from tncompile.emission.text.members import Members
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.network.model import DOTS, TensorNetwork

@@ -33,7 +33,6 @@ from tncompile.network.contraction import (
     verify_tree,
 )
 from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.planning.costs import Mode
 from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.lock import fingerprint
 from tncompile.planning.paths import lookup_tables as merging
@@ -42,6 +41,7 @@ from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.plan import ContractionPlan, verify_plan
 from tncompile.planning.serialization import tree_from_dict, tree_to_dict
 from tncompile.program.operations import Lookup as Rows
+from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import trace
 
 MODES = ("training", "inference", "folded")

@@ -21,7 +21,8 @@ from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.loading import instantiate
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
-from tncompile.emission.text.identifiers import Members, Names
+from tncompile.emission.text.identifiers import Names
+from tncompile.emission.text.members import Members
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.lowering.schedule import Strategy

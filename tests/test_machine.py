@@ -14,16 +14,11 @@ from hypothesis import strategies as st
 from tests import small_networks as small
 from tncompile.lowering import lower
 from tncompile.machine.grid import Grid
-from tncompile.machine.profile import (
-    MachineProfile,
-    find_profile,
-    measured_path,
-    profile_text,
-    read_profile,
-    write_profile,
-)
+from tncompile.machine.profile import MachineProfile, profile_text, read_profile, write_profile
+from tncompile.machine.registry import find_profile, measured_path
 from tncompile.planning import BUILTIN, plan
-from tncompile.simulation.tensors import Memory, common_run, shared_run
+from tncompile.simulation.strides import common_run, shared_run
+from tncompile.simulation.tensors import Memory
 from tncompile.simulation.trace import trace
 
 SIZES = st.integers(1, 100_000)

@@ -17,8 +17,9 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, Cost
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import runtime_sizes, state
-from tncompile.simulation.tensors import viewed_strides
+from tncompile.planning.paths.problem import state
+from tncompile.planning.request import runtime_sizes
+from tncompile.simulation.strides import viewed_strides
 from tncompile.simulation.trace import passed_on, trace
 
 TEXT = """

@@ -26,7 +26,8 @@ from tncompile.network.contraction import (
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.optimizers import EFFORTS, search
-from tncompile.planning.paths.problem import runtime_sizes, state
+from tncompile.planning.paths.problem import state
+from tncompile.planning.request import runtime_sizes
 
 
 def found(network: TensorNetwork, batch: int = 64, effort: str = "fast") -> tuple[Candidate, ...]:

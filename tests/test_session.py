@@ -15,7 +15,7 @@ import torch
 
 import tncompile
 from tncompile.architecture import STAGES
-from tncompile.planning.costs import MODES
+from tncompile.simulation.modes import MODES
 
 TEXT = '''\
 """<script>alert("1")</script> & 'more'."""

@@ -26,10 +26,10 @@ from tncompile.initialization.draws import Initialization, initialize
 from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Strategy
+from tncompile.machine.host import threads
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, Variant, plan
-from tncompile.planning.costs import MODES, Mode
 from tncompile.planning.lock import read_lock
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
@@ -39,16 +39,10 @@ from tncompile.program.interpreter import Settled, time_steps
 from tncompile.program.operations import Settle, Times
 from tncompile.program.variants import Branches
 from tncompile.simulation.dense_layer import Twin, dense_twin
+from tncompile.simulation.modes import MODES, Mode
 from tncompile.tuning.autotuner import Trial, Tuning
 from tncompile.tuning.profiler import dissect
-from tncompile.tuning.timing import (
-    Timing,
-    dense_layer,
-    disagreeing,
-    random_inputs,
-    threads,
-    time_in_turn,
-)
+from tncompile.tuning.timing import Timing, dense_layer, disagreeing, random_inputs, time_in_turn
 
 LAYER = """\
 network Layer(ins: int[n] = [4, 6], outs: int[n] = [6, 4], rank: int = 4) {

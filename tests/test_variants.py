@@ -16,9 +16,9 @@ from tncompile.lowering.schedule import STRAIGHT, Strategy
 from tncompile.network.contraction import ContractionTree
 from tncompile.planning import BUILTIN, ContractionPlan, NoPlanError, cost, plan
 from tncompile.planning.batch_ranges import BRANCHES, ranges
-from tncompile.planning.costs import MODES, Mode
-from tncompile.planning.evaluation import Way, trace_in
+from tncompile.planning.evaluation import Way
 from tncompile.simulation.folded import folded_trace, varies
+from tncompile.simulation.modes import MODES, Mode, trace_in
 from tncompile.simulation.trace import trace
 from tncompile.tuning.timing import folded
 

@@ -266,7 +266,7 @@ class Architecture:
         It has the figures of every mode; steps and alternatives are shown of a forward pass, with
         `training` of a training step.
         """
-        from tncompile.machine.profile import find_profile
+        from tncompile.machine.registry import find_profile
         from tncompile.planning import cost
 
         planned = self.plan(
@@ -341,8 +341,8 @@ class Architecture:
         `CompileError` (TN503) where that leg cannot be split.
         """
         from tncompile.emission.loading import instantiate, placed
-        from tncompile.machine.profile import builtin_for
-        from tncompile.tuning.timing import require_device
+        from tncompile.machine.host import require_device
+        from tncompile.machine.registry import builtin_for
 
         self._require_leg(shard)
         where = placed(device).type
@@ -483,7 +483,7 @@ def _options(
 ) -> Options:
     """What is asked for, checked as far as that goes without the network."""
     from tncompile.compiler import Options
-    from tncompile.planning.paths.problem import batch_sizes, whole
+    from tncompile.planning.request import batch_sizes, whole
     from tncompile.planning.selection import MINIMIZED, SEARCHES
 
     _require_text("machine", machine)
@@ -501,7 +501,7 @@ def _options(
 
 def _measured_for(options: Options) -> tuple[object, ...]:
     """What has to be equal for a measured plan to be followed."""
-    from tncompile.machine.profile import find_profile
+    from tncompile.machine.registry import find_profile
 
     return options.sizes, options.memory_limit, find_profile(options.machine).device
 

@@ -21,18 +21,19 @@ from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Strategy
-from tncompile.machine.profile import MachineProfile, find_profile
+from tncompile.machine.profile import MachineProfile
+from tncompile.machine.registry import find_profile
 from tncompile.network.building import build
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
 from tncompile.planning import ContractionPlan, Variant, plan
-from tncompile.planning.costs import MODES, Mode
 from tncompile.planning.lock import Request, keep_plan, read_lock
-from tncompile.planning.paths.problem import runtime_sizes
-from tncompile.planning.search_space import Goal, batch_goals, survey
+from tncompile.planning.request import Goal, batch_goals, runtime_sizes
+from tncompile.planning.search_space import survey
 from tncompile.planning.selection import choose
 from tncompile.program.variants import Branch, Branches
+from tncompile.simulation.modes import MODES, Mode
 
 if TYPE_CHECKING:
     from torch import nn
@@ -191,8 +192,8 @@ def tune_network(
     does, and ValueError where there is no such device.
     """
     from tncompile.emission.loading import instantiate
+    from tncompile.machine.host import require_device
     from tncompile.tuning.autotuner import tune
-    from tncompile.tuning.timing import require_device
 
     profile = find_profile(options.machine)
     require_device(profile.device)

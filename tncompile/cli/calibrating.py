@@ -46,13 +46,15 @@ CALIBRATE = Command(
 
 def calibrate(output: str | None, device: str) -> int:
     """Measure, store the profile, and print what it says in short."""
-    from tncompile.machine.profile import measured_path, profile_text, write_profile
+    from tncompile.machine.profile import profile_text, write_profile
+    from tncompile.machine.registry import measured_path
 
     target = measured_path(device) if output is None else Path(output)
     _check(target, output)
     from tncompile.machine import calibration as calibrating
+    from tncompile.machine.host import require_device
     from tncompile.machine.profile import CPU
-    from tncompile.tuning.timing import disturbance, require_device
+    from tncompile.tuning.timing import disturbance
 
     try:
         require_device(device)

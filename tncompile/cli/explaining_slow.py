@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tncompile import Architecture, Spec
     from tncompile.machine.profile import MachineProfile
     from tncompile.planning import ContractionPlan
-    from tncompile.planning.costs import Mode
+    from tncompile.simulation.modes import Mode
     from tncompile.tuning.profiler import Row
     from tncompile.tuning.timing import Timing
 
@@ -78,7 +78,7 @@ def _run(given: Namespace) -> int:
     check_sizes(architecture, sizes)
     mode: Mode = "training" if given.training else "inference"
 
-    from tncompile.tuning.timing import threads
+    from tncompile.machine.host import threads
 
     with waiting("searching for a contraction order") as architecture.progress:
         plan = plan_noted(
@@ -111,13 +111,13 @@ class _Asked:
     @cached_property
     def profile(self) -> MachineProfile:
         """The machine profile; its device is where everything runs."""
-        from tncompile.machine.profile import find_profile
+        from tncompile.machine.registry import find_profile
 
         return find_profile(self.machine)
 
     def sizes(self, batch: int) -> dict[str, int]:
         """All run-time sizes at a batch size."""
-        from tncompile.planning.paths.problem import runtime_sizes
+        from tncompile.planning.request import runtime_sizes
 
         return runtime_sizes(self.architecture.network, batch, self.named)
 
@@ -125,11 +125,12 @@ class _Asked:
 def _report(asked: _Asked, progress: Progress) -> str:
     """Measure everything, and say it."""
     from tncompile.compiler import lower_network
-    from tncompile.planning.paths.problem import leading_size
+    from tncompile.machine.host import machine_text
     from tncompile.planning.report.table import STEPS
     from tncompile.planning.report.wording import way_text
+    from tncompile.planning.request import leading_size
     from tncompile.tuning.profiler import dissect
-    from tncompile.tuning.timing import machine_text, product_rate, random_inputs
+    from tncompile.tuning.timing import product_rate, random_inputs
 
     network, mode = asked.architecture.network, asked.mode
     sizes = asked.sizes(asked.batch)
@@ -168,18 +169,10 @@ def _report(asked: _Asked, progress: Progress) -> str:
 
 def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
     """The module, the dense layer and what can be changed without another module, in turn."""
+    from tncompile.machine.host import cores, thread_total, threads
     from tncompile.machine.profile import CPU
     from tncompile.simulation.dense_layer import dense_twin
-    from tncompile.tuning.timing import (
-        cores,
-        dense_layer,
-        folded,
-        random_inputs,
-        running,
-        thread_total,
-        threads,
-        time_in_turn,
-    )
+    from tncompile.tuning.timing import dense_layer, folded, random_inputs, running, time_in_turn
 
     network, mode = asked.architecture.network, asked.mode
     sizes = asked.sizes(asked.batch)
@@ -323,8 +316,8 @@ def _ratio(times: float, how: str = "measured") -> str:
 def _predicted(asked: _Asked, architecture: Architecture) -> float:
     """Seconds at the size and in the mode that are asked for."""
     from tncompile.lowering import lower
-    from tncompile.planning.evaluation import trace_in
-    from tncompile.planning.paths.problem import leading_size, runtime_sizes
+    from tncompile.planning.request import leading_size, runtime_sizes
+    from tncompile.simulation.modes import trace_in
 
     plan = architecture.plan(asked.batch, sizes=asked.named, machine=asked.machine)
     sizes = runtime_sizes(architecture.network, asked.batch, asked.named)

@@ -123,12 +123,12 @@ def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
 
 def checked_machine(name: str, *, measures: bool = False) -> str:
     """The profile of `--machine`, once it is known to be there, and its device what `measures`."""
-    from tncompile.machine.profile import find_profile
+    from tncompile.machine.registry import find_profile
 
     try:
         profile = find_profile(name)
         if measures and profile.overlaps:  # to ask takes torch
-            from tncompile.tuning.timing import require_device
+            from tncompile.machine.host import require_device
 
             require_device(profile.device)
     except ValueError as error:

@@ -81,7 +81,7 @@ def _run(given: Namespace) -> int:
     lock = _lock(given.lock, given.file)
     architecture = instantiate(given.file, given.target, given.root).locked(lock)
 
-    from tncompile.tuning.timing import threads
+    from tncompile.machine.host import threads
 
     with threads(count), waiting("measuring") as architecture.progress:
         tuning = plan_noted(

@@ -39,7 +39,8 @@ from tncompile.emission.sharding.split import Sharded
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
 from tncompile.emission.steps.statements import write_steps
-from tncompile.emission.text.identifiers import Members, Names, class_name
+from tncompile.emission.text.identifiers import Names, class_name
+from tncompile.emission.text.members import Members
 from tncompile.emission.text.writer import indented, string_lines
 from tncompile.initialization.draws import Estimate, Initialization
 from tncompile.network.features import Features, features, weight_network

@@ -292,58 +292,9 @@ def _integer(name: str, stored: object) -> int:
 # ── which profile ───────────────────────────────────────────────────────────────────────────────
 
 
-MEASURED = {"measured": CPU, "measured-cuda": CUDA}
-"""What `--machine` calls the profiles of this machine, by device."""
-
-
-def measured_path(device: str = CPU) -> Path:
-    """Where `tncompile calibrate` keeps the profile of this machine, or of its CUDA device."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    folder = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
-    return folder / "tncompile" / ("machine.json" if device == CPU else f"machine-{device}.json")
-
-
-def find_profile(name: str) -> MachineProfile:
-    """The profile that `--machine` names: `builtin`, `cuda`, `measured`, `measured-cuda`, a file.
-
-    Raises ValueError, with a hint, where there is none or it is damaged.
-    """
-    if name == "builtin":
-        return BUILTIN
-    if name == CUDA:
-        from tncompile.machine.datasheet import nominal_cuda
-
-        return nominal_cuda()
-    device = MEASURED.get(name)
-    path = Path(name) if device is None else measured_path(device)
-    try:
-        return read_profile(path)
-    except FileNotFoundError:
-        if device is not None:
-            what, option = ("machine", "")
-            if device != CPU:
-                what, option = f"machine's {device.upper()} device", f" --{device}"
-            raise ValueError(
-                f"this {what} has not been measured yet; `tncompile calibrate{option}` does that in"
-                " less than a minute"
-            ) from None
-        raise ValueError(
-            f"there is no machine profile {_line(name)}; `builtin`, `cuda`, `measured`,"
-            " `measured-cuda` and files that `tncompile calibrate -o FILE` has written are profiles"
-        ) from None
-    except OSError as error:
-        words = f"cannot read the machine profile {_line(path)}: {error.strerror}"
-        raise ValueError(words) from error
-
-
 def _line(path: str | os.PathLike[str]) -> str:
     """A path as a message can show it."""
     return Line(os.fspath(path), cut=False).shown
-
-
-def builtin_for(device: str) -> str:
-    """The name of the profile that decides on a kind of device unless another is asked for."""
-    return CUDA if device == CUDA else "builtin"
 
 
 BUILTIN = read_profile(Path(__file__).with_name("builtin.json"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tncompile.planning.evaluation import Way
-from tncompile.planning.report.crossover import CLEARLY
+from tncompile.planning.evaluation import CLEARLY, Way
 
 SLIGHT = 1.1
 """A way that is less than this much faster than its neighbor on all its sizes is not worth it;

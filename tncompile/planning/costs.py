@@ -5,20 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from tncompile.network.model import TensorNetwork
 from tncompile.notebook import as_html
 from tncompile.simulation.dense_layer import Kind, Run, Twin, dense_parameters
+from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import Trace
 
 Number = TypeVar("Number", int, float)
-
-Mode = Literal["training", "inference", "folded"]
-"""What is counted: a training step, a forward pass, or a forward pass of the folded module, where
-all that depends on parameters alone is there already."""
-
-MODES: tuple[Mode, ...] = ("training", "inference", "folded")
 
 
 @dataclass(frozen=True, slots=True)

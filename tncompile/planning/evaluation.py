@@ -10,10 +10,9 @@ from tncompile.lowering.schedule import STRAIGHT, Strategy
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import Mode
-from tncompile.planning.paths.problem import leading_size
-from tncompile.simulation.folded import folded_trace
-from tncompile.simulation.trace import Trace, trace
+from tncompile.planning.request import leading_size
+from tncompile.simulation.modes import Mode, trace_in
+from tncompile.simulation.trace import Trace
 
 NEAR = 1.05
 """Times within this factor count as equal, nobody predicts them better: in training the leaner one
@@ -138,19 +137,6 @@ class Assessor:
         return min(found, key=lambda one: (self.roundings(one.way), one.seconds, one.flops))
 
 
-def trace_in(
-    network: TensorNetwork,
-    program: TensorProgram,
-    sizes: Mapping[str, int],
-    profile: MachineProfile,
-    mode: Mode,
-) -> Trace:
-    """What a program does in a mode at these run-time sizes."""
-    if mode == "folded":
-        return folded_trace(network, program, sizes, profile)
-    return trace(network, program, sizes, profile, training=mode == "training")
-
-
 def measure_of(assessed: Assessed, minimize: str) -> float:
     """The number that is minimized."""
     match minimize:
@@ -160,3 +146,7 @@ def measure_of(assessed: Assessed, minimize: str) -> float:
             return assessed.peak
         case _:
             return assessed.seconds
+
+
+CLEARLY = 1.05
+"""How much faster something has to be before that is said: nobody predicts times more exactly."""

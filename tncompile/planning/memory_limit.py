@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tncompile.lowering.lower import loop_index
-from tncompile.planning.costs import Mode
 from tncompile.planning.evaluation import Assessed, Assessor, Way
+from tncompile.simulation.modes import Mode
 
 SLOWER = 4 / 3
 """A step with a forward pass that is run again, against one without: it is as long as three."""

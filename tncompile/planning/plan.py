@@ -10,7 +10,7 @@ from tncompile.lowering.schedule import Form, Strategy
 from tncompile.network.contraction import ContractionTree, verify_tree
 from tncompile.network.model import TensorNetwork
 from tncompile.notebook import as_html
-from tncompile.planning.costs import MODES, Mode, ModeCost
+from tncompile.planning.costs import ModeCost
 from tncompile.planning.report.wording import way_text
 from tncompile.planning.serialization import (
     NotStoredError,
@@ -27,6 +27,7 @@ from tncompile.planning.serialization import (
     truth,
     whole,
 )
+from tncompile.simulation.modes import MODES, Mode
 
 VERSION = 2
 """Of the JSON; a file of another version is refused."""

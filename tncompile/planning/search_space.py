@@ -10,15 +10,16 @@ from tncompile.lowering.stacking.grouping import LONG
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import MODES, Mode
 from tncompile.planning.evaluation import Assessor, Way, measure_of
 from tncompile.planning.layouts.schedules import strategies
 from tncompile.planning.memory_limit import sparing
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.lookup_tables import merged_tables
 from tncompile.planning.paths.optimizers import EFFORTS, Progress, ladder
-from tncompile.planning.paths.problem import batch_sizes, leading_size, runtime_sizes, state
+from tncompile.planning.paths.problem import state
 from tncompile.planning.paths.reordering import parameters_late
+from tncompile.planning.request import Goal
+from tncompile.simulation.modes import Mode
 
 GRID = (1, 8, 64, 512, 4096)
 """Sizes that a module is planned for beside those that are asked for, …"""
@@ -44,23 +45,6 @@ PART = 64
 
 TRIED = 6
 """… and how many strategies of each, the cheapest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What a plan is wanted for; `middle` is the batch size that counts before all others."""
-
-    minimize: str
-    training: bool
-    search: str
-    memory_limit: int | None
-    wanted: tuple[int, ...]
-    middle: int
-
-    @property
-    def modes(self) -> tuple[Mode, ...]:
-        """The modes that are planned for, the most important first."""
-        return MODES if self.training else MODES[1:]
 
 
 @dataclass(frozen=True)
@@ -222,19 +206,3 @@ def _promising(
     limit = SLOWEST * found[0][0]
     count = most if size in goal.wanted else PROMISING - 1
     return [ways[place] for price, place in found if price <= limit][:count]
-
-
-def batch_goals(
-    network: TensorNetwork, batch: object, sizes: Mapping[str, int]
-) -> tuple[tuple[int, ...], int]:
-    """The wanted sizes of the leading run-time index, ascending, and the middle one of them.
-
-    Raises TypeError or ValueError where a size is none.
-    """
-    given = batch_sizes(batch)
-    runtimes = [runtime_sizes(network, size, sizes) for size in given]
-    leading = leading_size(runtimes[0])
-    if leading is not None:
-        given = tuple(sorted({runtime[leading] for runtime in runtimes}))
-    middle = given[len(given) // 2]
-    return given if leading is not None else (middle,), middle

@@ -17,16 +17,15 @@ from tncompile.language.diagnostics.spelling import one_of
 from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.batch_ranges import Price, Range, ranges
-from tncompile.planning.costs import Mode
-from tncompile.planning.evaluation import NEAR, Assessor, Way, measure_of
+from tncompile.planning.evaluation import CLEARLY, NEAR, Assessor, Way, measure_of
 from tncompile.planning.paths.candidates import MATERIALIZE
 from tncompile.planning.paths.optimizers import Progress
-from tncompile.planning.paths.problem import batch_sizes, runtime_sizes
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
-from tncompile.planning.report.crossover import CLEARLY
 from tncompile.planning.report.steps import mode_cost
 from tncompile.planning.report.wording import seconds_text, way_text
-from tncompile.planning.search_space import Field, Goal, batch_goals, survey
+from tncompile.planning.request import Goal, batch_goals, batch_sizes, runtime_sizes
+from tncompile.planning.search_space import Field, survey
+from tncompile.simulation.modes import Mode
 
 Minimize = Literal["time", "flops", "memory"]
 Search = Literal["fast", "normal", "thorough"]

@@ -11,7 +11,8 @@ from unicodedata import category
 from tncompile.language.diagnostics.excerpt import UNSEEN
 from tncompile.lowering.schedule import Form, Strategy
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
-from tncompile.planning.costs import CostStep, Figures, Mode, ModeCost
+from tncompile.planning.costs import CostStep, Figures, ModeCost
+from tncompile.simulation.modes import Mode
 
 LARGEST = 2**62
 """No size, batch or number of a step is larger; torch has 64 bits for them."""

@@ -7,7 +7,6 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tncompile.emission.steps.inlining import logarithms_of_scales, returned_values
 from tncompile.emission.steps.lifetimes import stem_of
 from tncompile.emission.text.identifiers import Names, hidden
 from tncompile.program.layout import contiguous
@@ -21,6 +20,7 @@ from tncompile.program.operations import (
     sources,
 )
 from tncompile.program.program import ONE, Step, TensorProgram, Value
+from tncompile.program.queries import logarithms_of_scales, returned_values
 from tncompile.program.rewriting import computation, finished, free, renamed
 
 

@@ -16,6 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from tncompile.machine.host import settle
 from tncompile.machine.profile import CPU
 from tncompile.network.model import TensorNetwork
 from tncompile.program.operations import (
@@ -57,7 +58,6 @@ from tncompile.program.operations import (
     sources,
 )
 from tncompile.program.program import Extent, TensorProgram
-from tncompile.tuning.timing import settle
 
 READINGS = 15
 """Times that an operation is run, …"""

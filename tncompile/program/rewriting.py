@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from tncompile.emission.steps.inlining import returned_values
 from tncompile.program.operations import Join, Operation, Part, Settle, results, sources
 from tncompile.program.program import Extent, Step, TensorProgram
+from tncompile.program.queries import returned_values
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -13,7 +13,6 @@ from typing import Literal, assert_never
 
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import Axis, Input, TensorNetwork
-from tncompile.planning.paths.candidates import DENSE_LIMIT
 from tncompile.simulation.kernels import ID_WIDTH, Device
 from tncompile.simulation.lookups import picked_rows
 from tncompile.simulation.tensors import Ghost
@@ -273,3 +272,7 @@ def _outputs(network: TensorNetwork) -> int:
 def _length(network: TensorNetwork, axis: Axis) -> int:
     """The length of an axis, 1 for one that is only known at run time."""
     return 1 if any(network.index[name].size is None for name in axis.indices) else axis.length or 1
+
+
+DENSE_LIMIT = 2**31
+"""Elements of a dense weight that is still worth considering."""

@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tncompile.machine.profile import SMALL_PRODUCT, MachineProfile
-from tncompile.simulation.tensors import (
-    Ghost,
-    Memory,
-    Shape,
+from tncompile.simulation.strides import (
     batch_takes,
     blas_takes,
     broadcast_strides,
     column_major,
     common_run,
-    contiguous_strides,
     elementwise_strides,
     shared_run,
     viewed_strides,
 )
+from tncompile.simulation.tensors import Ghost, Memory, Shape, contiguous_strides
 
 ID_WIDTH = 8
 """Bytes of an integer id."""

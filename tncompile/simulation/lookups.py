@@ -8,7 +8,8 @@ from typing import assert_never
 from tncompile.program.operations import Digit, Mask, Mix, OneHot, Ones, Range
 from tncompile.simulation.derivatives import Gradients, Made, only
 from tncompile.simulation.kernels import ID_WIDTH, Device
-from tncompile.simulation.tensors import Ghost, Shape, elementwise_strides, iterated_strides
+from tncompile.simulation.strides import elementwise_strides, iterated_strides
+from tncompile.simulation.tensors import Ghost, Shape
 
 
 def looked_up(device: Device, given: list[Ghost], shape: Shape) -> Ghost:

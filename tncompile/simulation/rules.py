@@ -48,7 +48,8 @@ from tncompile.simulation.derivatives import Gradients, Made, Needs, only
 from tncompile.simulation.kernels import Device
 from tncompile.simulation.lookups import constant_or_ids, looked_up, picked_rows
 from tncompile.simulation.stacking import concatenated, stacked
-from tncompile.simulation.tensors import Ghost, Shape, batch_takes, blas_takes
+from tncompile.simulation.strides import batch_takes, blas_takes
+from tncompile.simulation.tensors import Ghost, Shape
 
 WORTH_SETTLING = 2**14
 """Numbers of a gradient from which making it row major is worth the call."""

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.lowering import TensorProgram
+from tncompile.machine.host import machine_text
 from tncompile.notebook import as_html
 from tncompile.planning.batch_ranges import BRANCHES, Range, ranges
-from tncompile.planning.costs import Mode
 from tncompile.planning.evaluation import Way
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.report.wording import percent_text, seconds_text, way_text
 from tncompile.planning.search_space import Field
 from tncompile.planning.selection import allowed, assemble, explained, predicted_ranges
+from tncompile.simulation.modes import Mode
 from tncompile.tuning.timing import (
     Timing,
     disagreeing,
     disturbance,
     folded,
-    machine_text,
     random_inputs,
     running,
     time_in_turn,

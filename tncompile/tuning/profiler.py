@@ -12,11 +12,10 @@ from tncompile.lowering.stacking.grouping import units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import Mode
-from tncompile.planning.evaluation import trace_in
 from tncompile.planning.report.steps import mode_cost, row_numbers
 from tncompile.program.interpreter import time_steps
 from tncompile.simulation.kernels import Work
+from tncompile.simulation.modes import Mode, trace_in
 
 if TYPE_CHECKING:
     from torch import Tensor

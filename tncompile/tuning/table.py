@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tncompile.planning.costs import Mode
 from tncompile.planning.evaluation import Way
 from tncompile.planning.report.wording import percent_text, seconds_text, way_text
+from tncompile.simulation.modes import Mode
 from tncompile.tuning.autotuner import Trial, Tuning
 
 TITLES: dict[Mode, str] = {

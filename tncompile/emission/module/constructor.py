@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from tncompile.emission.text.identifiers import Members, Names, hidden, range_text
+from tncompile.emission.text.identifiers import Names, hidden
+from tncompile.emission.text.members import Members
 from tncompile.emission.text.writer import (
     TAB,
     WIDTH,
     call,
     comment_lines,
     indented,
+    range_text,
     statement,
     string,
 )

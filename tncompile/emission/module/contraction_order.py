@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tncompile.emission.steps.inlining import first_contraction
 from tncompile.emission.text.writer import compact, filled
 from tncompile.program.operations import MatMul, Multiply
 from tncompile.program.program import TensorProgram
+from tncompile.program.queries import first_contraction
 
 SHOWN = 24
 """Contractions that are listed; of more, the largest."""

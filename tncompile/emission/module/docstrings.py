@@ -6,7 +6,8 @@ from collections import Counter
 from itertools import groupby
 
 from tncompile.emission.module.dispatch import Dispatch
-from tncompile.emission.text.identifiers import Members, batch_name
+from tncompile.emission.text.identifiers import batch_name
+from tncompile.emission.text.members import Members
 from tncompile.emission.text.writer import (
     WIDTH,
     comment_lines,

@@ -19,7 +19,8 @@ from tncompile.emission.module.properties import (
 )
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_values
-from tncompile.emission.text.identifiers import Members, Names, batch_name
+from tncompile.emission.text.identifiers import Names, batch_name
+from tncompile.emission.text.members import Members
 from tncompile.emission.text.writer import (
     WIDTH,
     call,

@@ -12,7 +12,8 @@ from tncompile.emission.module.contraction_order import write_order
 from tncompile.emission.module.dispatch import Case, Dispatch, Method
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import Written, write_steps
-from tncompile.emission.text.identifiers import Members, Names
+from tncompile.emission.text.identifiers import Names
+from tncompile.emission.text.members import Members
 from tncompile.emission.text.writer import WIDTH, call, docstring, filled, indented, statement
 from tncompile.network.model import Axis, TensorNetwork
 from tncompile.program.program import TensorProgram

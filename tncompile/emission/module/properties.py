@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from tncompile.emission.module.forward import shapes_text
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
-from tncompile.emission.text.identifiers import Members, Names
+from tncompile.emission.text.identifiers import Names
+from tncompile.emission.text.members import Members
 from tncompile.emission.text.writer import call, docstring, indented
 from tncompile.network.features import Features, WeightNetwork
 from tncompile.network.model import Bias, TensorNetwork

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from tncompile.emission.text.identifiers import Members, Names
+from tncompile.emission.text.identifiers import Names
+from tncompile.emission.text.members import Members
 from tncompile.emission.text.writer import TAB, WIDTH, docstring, filled, indented
 from tncompile.initialization.draws import (
     Constant,

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 
 from tncompile.emission.sharding.split import Sharding
-from tncompile.emission.text.identifiers import Members, identifier
+from tncompile.emission.text.identifiers import identifier
+from tncompile.emission.text.members import Members
 
 LOCAL = '''\
 def _local(t: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from tncompile.emission.module.dispatch import Dispatch
 from tncompile.emission.module.forward import write_forward
 from tncompile.emission.sharding.functions import bound_sizes, local_members
 from tncompile.emission.sharding.split import Place, Sharding
-from tncompile.emission.text.identifiers import Members, Names, class_name
+from tncompile.emission.text.identifiers import Names, class_name
+from tncompile.emission.text.members import Members
 from tncompile.emission.text.writer import (
     WIDTH,
     call,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import assert_never
 
-from tncompile.emission.text.identifiers import Members, Names, listings
-from tncompile.emission.text.writer import TAB, WIDTH, call
+from tncompile.emission.text.identifiers import Names
+from tncompile.emission.text.members import Members
+from tncompile.emission.text.writer import TAB, WIDTH, call, listings
 from tncompile.program.operations import (
     Add,
     Argument,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from tncompile.emission.steps.expressions import is_chained, is_copy
 from tncompile.program.operations import (
     VIEWS,
@@ -11,52 +9,13 @@ from tncompile.program.operations import (
     Contiguous,
     Copy,
     MatMul,
-    Multiply,
-    Part,
-    Rescale,
     Settle,
     Weight,
     results,
     sources,
 )
 from tncompile.program.program import TensorProgram
-
-
-def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:
-    """The number of the contraction, from one, that each product belongs to.
-
-    `origin` is the program as planned, of which `program` may be a part.
-    """
-    first = first_contraction(origin)
-    return {
-        step.operation.result: step.contraction - first + 1
-        for step in program.steps
-        if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
-    }
-
-
-def first_contraction(program: TensorProgram) -> int:
-    """The smallest number of a contraction in the plan's own count."""
-    return min(
-        (
-            step.contraction
-            for step in program.steps
-            if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
-        ),
-        default=0,
-    )
-
-
-def logarithms_of_scales(program: TensorProgram) -> set[str]:
-    """Values that are logarithms of scales, and sums of them."""
-    found: set[str] = set()
-    for step in program.steps:
-        operation = step.operation
-        if isinstance(operation, Rescale):
-            found.add(operation.log)
-        elif sources(operation) and set(sources(operation)) <= found:
-            found.update(results(operation))
-    return found
+from tncompile.program.queries import count_reads, loop_body
 
 
 def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
@@ -69,39 +28,6 @@ def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
         if isinstance(step.operation, MatMul) or found.intersection(sources(step.operation)):
             found.update(results(step.operation))
     return found, last
-
-
-def returned_values(program: TensorProgram) -> tuple[str, ...]:
-    """The names of what the program returns."""
-    return (program.result,) if program.log is None else (program.result, program.log)
-
-
-def count_reads(program: TensorProgram, returned: tuple[str, ...]) -> Counter[str]:
-    """How often each value is read, by steps and by the caller."""
-    reads = Counter(name for step in program.steps for name in sources(step.operation))
-    reads.update(returned)
-    return reads
-
-
-def loop_body(program: TensorProgram) -> range:
-    """The steps that run in each turn of the loop, after the parts are cut; none without a loop."""
-    loop = program.loop
-    if loop is None:
-        return range(0)
-    start = loop.start
-    while isinstance(program.steps[start].operation, Part):
-        start += 1
-    return range(start, loop.stop)
-
-
-def read_in_turns(program: TensorProgram) -> set[str]:
-    """Values made before the loop that its turns read."""
-    if program.loop is None:
-        return set()
-    before = program.steps[: program.loop.start]
-    made = {name for step in before for name in results(step.operation)}
-    body = (program.steps[k] for k in loop_body(program))
-    return made.intersection(name for step in body for name in sources(step.operation))
 
 
 def inlined_steps(program: TensorProgram, returned: tuple[str, ...]) -> list[bool]:

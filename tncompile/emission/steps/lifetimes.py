@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tncompile.emission.steps.inlining import foreign_values, logarithms_of_scales
+from tncompile.emission.steps.inlining import foreign_values
 from tncompile.emission.text.identifiers import Names
 from tncompile.program.program import TensorProgram
+from tncompile.program.queries import logarithms_of_scales
 
 
 class Lifetimes:

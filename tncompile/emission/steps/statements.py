@@ -13,16 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tncompile.emission.steps.expressions import Scope, Text, expression, listed, positions_lines
-from tncompile.emission.steps.inlining import (
-    contraction_numbers,
-    count_reads,
-    inlined_steps,
-    lender,
-    loop_body,
-    lowered_by_autocast,
-    read_in_turns,
-    returned_values,
-)
+from tncompile.emission.steps.inlining import inlined_steps, lender, lowered_by_autocast
 from tncompile.emission.steps.lifetimes import Lifetimes
 from tncompile.emission.steps.loops import LoopText
 from tncompile.emission.text.writer import TAB, assignment, legs, statement
@@ -45,6 +36,13 @@ from tncompile.program.operations import (
     sources,
 )
 from tncompile.program.program import Step, TensorProgram
+from tncompile.program.queries import (
+    contraction_numbers,
+    count_reads,
+    loop_body,
+    read_in_turns,
+    returned_values,
+)
 
 CLONE, LAID_OUT = ".clone(", "memory_format=torch.contiguous_format"
 

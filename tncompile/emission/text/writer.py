@@ -245,3 +245,64 @@ def legs(axes: Iterable[Sequence[str]], renamed: dict[str, str]) -> str:
         rest = inside[-room // 2 :].split(" ", 1)[-1]
         inside = f"{cut} … {rest}"
     return f"({inside})"
+
+
+FEW_RANGES = 8
+"""Up to so many ranges numbers are written as ranges, however short."""
+
+
+LISTED = 56
+"""Characters of numbers in a line."""
+
+
+def runs(numbers: Sequence[int]) -> list[range]:
+    """The numbers as ranges of equal steps, greedily, in their order.
+
+    >>> runs([0, 1, 2, 3, 9, 7, 5])
+    [range(0, 4), range(9, 4, -2)]
+    >>> runs([4, 4])
+    [range(4, 5), range(4, 5)]
+    """
+    found: list[range] = []
+    k = 0
+    while k < len(numbers):
+        end = k + 1
+        step = numbers[end] - numbers[k] if end < len(numbers) else 1
+        if step == 0:
+            step = 1
+        while end < len(numbers) and numbers[end] - numbers[end - 1] == step:
+            end += 1
+        if end - k == 2 and abs(step) != 1:  # two numbers are a pattern only when neighbors
+            end, step = k + 1, 1
+        found.append(range(numbers[k], numbers[end - 1] + (1 if step > 0 else -1), step))
+        k = end
+    return found
+
+
+def range_text(numbers: range) -> str:
+    """The call that makes the range.
+
+    >>> range_text(range(0, 4)), range_text(range(2, 9, 3)), range_text(range(5, 4))
+    ('range(4)', 'range(2, 9, 3)', 'range(5, 4)')
+    """
+    if numbers.step != 1:
+        return f"range({numbers.start}, {numbers.stop}, {numbers.step})"
+    start = f"{numbers.start}, " if numbers.start else ""
+    return f"range({start}{numbers.stop})"
+
+
+def listings(numbers: Sequence[int]) -> list[list[str]]:
+    """The numbers as items of a list, ranges starred; of many short ranges as many as fit a line.
+
+    >>> listings([0, 1, 2, 3, 7])
+    [['*range(4)', '7']]
+    """
+    found = runs(numbers)
+    least = 3 if len(found) <= FEW_RANGES else 2 * FEW_RANGES
+    lines: list[list[str]] = [[]]
+    for run in found:
+        for text in [f"*{range_text(run)}"] if len(run) >= least else map(str, run):
+            if len(", ".join([*lines[-1], text])) > LISTED:
+                lines.append([])
+            lines[-1].append(text)
+    return lines

@@ -20,6 +20,7 @@ from tncompile.planning.paths.optimizers import LARGEST, Effort, Progress, quick
 from tncompile.planning.paths.problem import Contracting, Pair, Priced, Problem
 from tncompile.planning.paths.reordering import inputs_first
 from tncompile.planning.paths.sweeps import TOO_LARGE, in_order, join_in_order, parts, sweeps
+from tncompile.simulation.dense_layer import DENSE_LIMIT
 
 STRAIGHT = 64
 """A family of more equal members is contracted by levels: else its code is a line a member."""
@@ -27,8 +28,6 @@ STRAIGHT = 64
 SHORTEST = 4
 """A family of this many members or fewer is not worth contracting by levels."""
 
-DENSE_LIMIT = 2**31
-"""Elements of a dense weight that is still worth considering."""
 
 HOPELESS = 64
 """A tree with this many times the multiply-adds of the best is not worth lowering."""

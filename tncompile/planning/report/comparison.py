@@ -9,16 +9,16 @@ from tncompile.lowering.schedule import Strategy
 from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import MODES, Chosen, Cost, Crossing, Figures, Mode
-from tncompile.planning.evaluation import trace_in
-from tncompile.planning.paths.candidates import DENSE_LIMIT, MATERIALIZE, STRAIGHT
+from tncompile.planning.costs import Chosen, Cost, Crossing, Figures
+from tncompile.planning.paths.candidates import MATERIALIZE, STRAIGHT
 from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
-from tncompile.planning.paths.problem import leading_size, runtime_sizes
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 from tncompile.planning.report.crossover import Clock, crossing
 from tncompile.planning.report.steps import figures_of, mode_cost
 from tncompile.planning.report.wording import count_text, strategy_text
-from tncompile.simulation.dense_layer import dense_parameters, dense_run, dense_twin
+from tncompile.planning.request import leading_size, runtime_sizes
+from tncompile.simulation.dense_layer import DENSE_LIMIT, dense_parameters, dense_run, dense_twin
+from tncompile.simulation.modes import MODES, Mode, trace_in
 
 DENSE = "dense layer"
 """The dense map as one layer of torch: no order of contraction, but what it competes with."""

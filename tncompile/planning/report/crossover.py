@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from tncompile.lowering import TensorProgram
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import Crossing, Mode
-from tncompile.planning.evaluation import trace_in
+from tncompile.planning.costs import Crossing
+from tncompile.planning.evaluation import CLEARLY
 from tncompile.simulation.dense_layer import dense_run
+from tncompile.simulation.modes import Mode, trace_in
 
 LARGEST_BATCH = 2**20
 """Crossings are looked for up to this batch size."""
-
-
-CLEARLY = 1.05
-"""How much faster something has to be before that is said: nobody predicts times more exactly."""
 
 
 @dataclass(frozen=True, slots=True)

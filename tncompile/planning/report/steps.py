@@ -11,10 +11,10 @@ from tncompile.lowering.stacking.grouping import Unit, made_by, units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import CostStep, Figures, Mode, ModeCost, figures
-from tncompile.planning.evaluation import trace_in
+from tncompile.planning.costs import CostStep, Figures, ModeCost, figures
 from tncompile.simulation.dense_layer import dense_run, dense_twin
 from tncompile.simulation.kernels import Work
+from tncompile.simulation.modes import Mode, trace_in
 from tncompile.simulation.trace import Trace
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from tncompile.network.model import DOTS
-from tncompile.planning.costs import MODES, Cost, CostStep, Crossing, Figures, Mode
+from tncompile.planning.costs import Cost, CostStep, Crossing, Figures
 from tncompile.planning.plan import ContractionPlan, Variant
 from tncompile.planning.report.wording import (
     bytes_text,
@@ -19,6 +19,7 @@ from tncompile.planning.report.wording import (
     strategy_text,
     way_text,
 )
+from tncompile.simulation.modes import MODES, Mode
 
 WIDTH = 100
 LONGEST = 48
