@@ -28,14 +28,14 @@ from tncompile.emission import emit
 from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import Initialization, initialize
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.schedule import STRAIGHT, Strategy
+from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.machine.host import machine_text
 from tncompile.machine.profile import MachineProfile
 from tncompile.machine.registry import find_profile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
-from tncompile.planning.layouts.schedules import strategies
+from tncompile.planning.layouts.schedules import schedules
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
@@ -163,8 +163,8 @@ def cases(
     found = candidates(network, given, state(network, given, sizes), EFFORTS["normal"])
     made: dict[TensorProgram | str, Case] = {}
 
-    def add(label: str, tree: ContractionTree, strategy: Strategy) -> Case:
-        program = lower(network, tree, strategy, sizes=sizes)
+    def add(label: str, tree: ContractionTree, schedule: Schedule) -> Case:
+        program = lower(network, tree, schedule, sizes=sizes)
         case = Case(workload.target, batch, label, network, program, sizes)
         return made.setdefault(program.describe(), case)
 
@@ -173,11 +173,11 @@ def cases(
     kept = straight[: TREES - 1] + straight[TREES - 1 :][-1:]  # the worst one as well
     for _, one in kept[:ARRANGED]:
         for mode in MODES:
-            for number, strategy in enumerate(
-                strategies(network, one.tree, sizes, profile, mode)[:2]
+            for number, schedule in enumerate(
+                schedules(network, one.tree, sizes, profile, mode)[:2]
             ):
-                rows = f", {strategy.rows} rows at a time" if strategy.rows else ""
-                add(f"{one.names[0]}, {mode} {number + 1}{rows}", one.tree, strategy)
+                rows = f", {schedule.rows} rows at a time" if schedule.rows else ""
+                add(f"{one.names[0]}, {mode} {number + 1}{rows}", one.tree, schedule)
     dropped = {id(case) for case, _ in straight} - {id(case) for case, _ in kept}
     return [case for case in made.values() if id(case) not in dropped]
 

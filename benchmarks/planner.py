@@ -25,7 +25,7 @@ from tncompile.machine.profile import BUILTIN
 from tncompile.network.contraction import build_tree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import plan
-from tncompile.planning.evaluation import Assessor, Way
+from tncompile.planning.evaluation import Evaluator, ScheduledTree
 from tncompile.planning.paths.optimizers import EFFORTS, pairwise
 from tncompile.planning.paths.problem import Pair, price_path, state
 from tncompile.planning.request import runtime_sizes
@@ -89,10 +89,12 @@ def best_of_others(
     problem = state(network, given, sizes)
     priced = {path: price_path(problem, path)[0] for path in paths_of_others(instance, trials)}
     cheapest = sorted(priced, key=lambda path: (priced[path], path))[:4]
-    assessor = Assessor(network, sizes, BUILTIN)
+    assessor = Evaluator(network, sizes, BUILTIN)
     mode = "training" if training else "inference"
     seconds = min(
-        assessor.assess(Way((), number, build_tree(network, given, path)), 1, mode).seconds
+        assessor.assess(
+            ScheduledTree((), number, build_tree(network, given, path)), 1, mode
+        ).seconds
         for number, path in enumerate(cheapest)
     )
     return seconds, priced[cheapest[0]]

@@ -8,13 +8,13 @@ from functools import cache
 import torch
 
 from tests.modules import Subject
-from tests.strategies import random_tree
+from tests.schedules import random_tree
 from tncompile.compiler import Options, norm_program, plan_network, weight_program
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branch, Branches
 
@@ -51,13 +51,13 @@ def programs(subject: Subject) -> tuple[TensorProgram, ...]:
     """
     net = subject.network
     trees = [random_tree(net, seed) for seed in (1, 2, 3)]
-    settled = [Strategy(settled=tuple(step.result for step in tree.steps)) for tree in trees[:2]]
+    settled = [Schedule(settled=tuple(step.result for step in tree.steps)) for tree in trees[:2]]
     return (
         lower(net, trees[0], settled[0]),
         lower(net, trees[1], settled[1]),
-        lower(net, trees[2], Strategy(rows=3)),
+        lower(net, trees[2], Schedule(rows=3)),
         lower(net, trees[2]),
-        lower(net, trees[0], Strategy(rows=4)),
+        lower(net, trees[0], Schedule(rows=4)),
     )
 
 

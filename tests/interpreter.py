@@ -16,39 +16,39 @@ from torch import Tensor
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 from tncompile.program.operations import (
     Add,
+    Arange,
     Argument,
-    Concatenate,
+    Cat,
+    Chunk,
+    ConcatChunks,
     Contiguous,
+    ContiguousGrad,
     Copy,
-    Digit,
+    Embedding,
     Expand,
     Gather,
-    Join,
-    Lookup,
+    IndexSelect,
+    LoadParameter,
     Mask,
     MatMul,
-    Mix,
     Multiply,
     OneHot,
     Ones,
     Operation,
     Pad,
-    Part,
     Permute,
-    Pick,
-    Range,
+    RavelIndex,
     Rescale,
     Select,
-    Settle,
     Slice,
     Split,
     Stack,
-    StackWeights,
+    StackParameters,
     Sum,
     Times,
     Unbind,
+    UnravelIndex,
     View,
-    Weight,
 )
 from tncompile.program.program import Extent, Step, TensorProgram
 
@@ -138,24 +138,24 @@ class _Machine:
                 del self.names[name]
 
     def turns(self, steps: Sequence[Step]) -> None:
-        """Run the loop: `Part`s, then steps that are run for each of them, then one `Join`.
+        """Run the loop: `Chunk`s, the steps run for each of them, then one `ConcatChunks`.
 
         What a turn makes is forgotten in the turn; what it reads of before, at the end.
         """
         loop = self.program.loop
         assert loop is not None
-        count = sum(isinstance(step.operation, Part) for step in steps)
+        count = sum(isinstance(step.operation, Chunk) for step in steps)
         parts, body, join = steps[:count], steps[count:-1], steps[-1]
-        assert isinstance(join.operation, Join)
-        assert not any(isinstance(step.operation, Part | Join) for step in body)
-        assert all(isinstance(step.operation, Part) for step in parts)
+        assert isinstance(join.operation, ConcatChunks)
+        assert not any(isinstance(step.operation, Chunk | ConcatChunks) for step in body)
+        assert all(isinstance(step.operation, Chunk) for step in parts)
         before = set(self.names)
         whole, kept = self.sizes[loop.index], []
         for first in range(0, whole, loop.rows) or (0,):
             self.sizes[loop.part] = min(loop.rows, whole - first)
             for step in parts:
                 operation = step.operation
-                assert isinstance(operation, Part)
+                assert isinstance(operation, Chunk)
                 source = self.names[operation.source]
                 assert source.shape[operation.axis] == whole
                 part = source.narrow(operation.axis, first, self.sizes[loop.part])
@@ -175,9 +175,9 @@ class _Machine:
             case Argument(result, name):
                 value = argument(self.network.input[name], self.inputs[name], self.dots)
                 self.made(result, value)
-            case Weight(result, key, conjugate):
+            case LoadParameter(result, key, conjugate):
                 self.made(result, _weight(self.parameters[key], conjugate))
-            case StackWeights(result, keys, conjugate):
+            case StackParameters(result, keys, conjugate):
                 held = [_weight(self.parameters[key], conjugate) for key in keys]
                 self.made(result, torch.stack(held))
             case Unbind(made, source, axis):
@@ -223,7 +223,7 @@ def _apply(
             return names[source].permute(order)
         case Expand(_, source):
             return names[source].expand(shape)
-        case Settle(_, source):
+        case ContiguousGrad(_, source):
             return names[source]
         case Slice(_, source, axis, start, stop, step):
             return names[source][(*[slice(None)] * axis, slice(start, stop, step))]
@@ -242,9 +242,9 @@ def _apply(
             return names[source] * count
         case Stack(_, given):
             return torch.stack([names[name] for name in given])
-        case Concatenate(_, given):
+        case Cat(_, given):
             return torch.cat([names[name] for name in given])
-        case Gather(_, source, positions):
+        case IndexSelect(_, source, positions):
             return names[source].index_select(0, torch.tensor(positions))
         case Pad(_, source, axis):
             return _pad(names[source], axis, shape[axis])
@@ -260,26 +260,25 @@ def _create(
             return (torch.arange(math.prod(shape)) < width).to(dtype).reshape(shape)
         case Ones():
             return torch.ones(shape, dtype=dtype)
-        case Range(_, length):
+        case Arange(_, length):
             return torch.arange(length).reshape(shape)
-        case Digit(_, source, divisor, size, last):
+        case UnravelIndex(_, source, divisor, size, last):
             digit = names[source] // divisor
             return digit if last else digit % size
-        case Mix(_, major, minor, size):
+        case RavelIndex(_, major, minor, size):
             return names[major] * size + names[minor]
-        case Lookup(_, table, ids):
+        case Embedding(_, table, ids):
             rows = names[table].index_select(0, names[ids].reshape(-1))
             return rows.reshape(shape)
-        case Pick(_, table, ids):
+        case Gather(_, table, ids):
             return names[table].take_along_dim(names[ids], -1).squeeze(-1)
         case OneHot(_, ids, size):
             return torch.nn.functional.one_hot(names[ids], size).to(dtype)
         case (
-            Argument() | Weight() | StackWeights() | Unbind() | Rescale() | View() | Copy()
-            | Contiguous() | Permute() | Expand() | Settle() | Slice() | Select() | MatMul()
-            | Multiply() | Add() | Sum() | Stack() | Concatenate() | Gather() | Pad() | Part()
-            | Times()
-            | Join()
+            Argument() | LoadParameter() | StackParameters() | Unbind() | Rescale() | View()
+            | Copy() | Contiguous() | Permute() | Expand() | ContiguousGrad() | Slice() | Select()
+            | MatMul() | Multiply() | Add() | Sum() | Stack() | Cat() | IndexSelect() | Pad()
+            | Chunk() | Times() | ConcatChunks()
         ):  # fmt: skip
             raise AssertionError(operation)
         case _:

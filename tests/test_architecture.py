@@ -51,6 +51,8 @@ THIRD_PARTIES = {
         "machine/probe.py",
         "machine/probes.py",
         "machine/calibration.py",
+        "machine/fitting.py",
+        "machine/host.py",
     },
     "opt_einsum": set[str](),
 }

@@ -25,7 +25,7 @@ from tncompile.machine.profile import CUDA, MachineProfile, read_profile, write_
 from tncompile.machine.registry import builtin_for, find_profile
 from tncompile.planning import BUILTIN, plan
 from tncompile.planning.lock import Lock, Request
-from tncompile.simulation.kernels import Device
+from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.trace import trace
 from tncompile.tuning.timing import time_in_turn
 
@@ -131,8 +131,8 @@ def test_calls_are_part_of_the_time_of_a_processor() -> None:
 
 
 def test_operands_that_cublas_does_not_take_are_copied_at_once() -> None:
-    def product(profile: MachineProfile) -> Device:
-        device = Device(profile, 4)
+    def product(profile: MachineProfile) -> KernelModel:
+        device = KernelModel(profile, 4)
         awkward = device.memory.new((8, 16, 16), 4, (1, 128, 8))
         device.matmul(awkward, device.memory.new((8, 16, 16), 4))
         return device
@@ -144,8 +144,8 @@ def test_operands_that_cublas_does_not_take_are_copied_at_once() -> None:
 def test_a_device_may_choose_otherwise() -> None:
     network = small.mpo([8, 8, 8, 8], [8, 8, 8, 8], 8)
     chosen = plan(network, batch=256, profile=nominal_cuda())
-    assert all(not one.strategy.rows for one in chosen.variants), "no cache to keep parts in"
-    assert any(one.strategy.rows for one in plan(network, batch=256).variants)
+    assert all(not one.schedule.rows for one in chosen.variants), "no cache to keep parts in"
+    assert any(one.schedule.rows for one in plan(network, batch=256).variants)
 
 
 def test_what_was_measured_elsewhere_is_not_followed() -> None:

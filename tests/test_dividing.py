@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tncompile
-from tncompile.lowering.stacking.splitting import segments
+from tncompile.lowering.stacking.splitting import split_stack
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ from tncompile.lowering.stacking.splitting import segments
 )
 def test_segments_of_stacks(readers: str, found: list[tuple[int, int, int]] | None) -> None:
     given = [(ord(reader), 0) for reader in readers]
-    made = segments(given, [reader.isupper() for reader in readers])
+    made = split_stack(given, [reader.isupper() for reader in readers])
     assert found == (made and [(s.start, s.stop, s.period) for s in made])
 
 
 @given(st.lists(st.sampled_from("abcAB"), min_size=1, max_size=24))
 def test_segments_give_every_reader_its_members_in_order(readers: list[str]) -> None:
-    made = segments([(ord(r), 0) for r in readers], [r.isupper() for r in readers])
+    made = split_stack([(ord(r), 0) for r in readers], [r.isupper() for r in readers])
     if made is None:
         return
     assert [s.start for s in made] == [0, *(s.stop for s in made[:-1])]

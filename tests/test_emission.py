@@ -26,14 +26,14 @@ from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES, Names, hidden, identifier
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.program.operations import (
     Argument,
-    Concatenate,
-    Gather,
+    Cat,
+    IndexSelect,
     Operation,
     Stack,
     Unbind,
@@ -238,7 +238,7 @@ def written(steps: list[Operation], shapes: dict[str, tuple[int, ...]], result: 
         for k, operation in enumerate(steps)
     )
     program = TensorProgram(values, made, result, None, ())
-    scope = Scope(Names(["x"]), Members(()), {"x": "x"}, {}, "x.dtype", "x.device")
+    scope = Scope(Names(["x"]), ParameterAccess(()), {"x": "x"}, {}, "x.dtype", "x.device")
     found = write_steps(program, scope)
     return [*found.lines, f"return {found.result}"]
 
@@ -258,7 +258,7 @@ def test_slices_that_were_unbound_are_stacked_as_a_slice() -> None:
         Argument("x", "x"),
         Unbind(names, "x", 0),
         Stack("s", names[1:6:2]),
-        Concatenate("c", names[:2]),
+        Cat("c", names[:2]),
     ]
     shapes = {"x": (6, 4), "s": (3, 4), "c": (8,)} | dict.fromkeys(names, (4,))
     lines = written(steps, shapes, "s")
@@ -271,7 +271,7 @@ def test_slices_that_were_unbound_are_stacked_as_a_slice() -> None:
 @pytest.mark.parametrize("count", [3, 20, 400])
 def test_gather_names_its_positions(count: int) -> None:
     positions = tuple((7 * k * k) % 97 for k in range(count))
-    steps = [Argument("x", "x"), Gather("g", "x", positions)]
+    steps = [Argument("x", "x"), IndexSelect("g", "x", positions)]
     lines = written(steps, {"x": (97, 2), "g": (count, 2)}, "g")
     x = torch.randn(97, 2)
     torch.testing.assert_close(evaluated(lines, x), x[list(positions)])

@@ -19,7 +19,7 @@ from tests.test_goldens import PROGRAMS, architecture
 from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES
 from tncompile.lowering import lower
 from tncompile.program.folding import fold
-from tncompile.program.operations import StackWeights, Weight
+from tncompile.program.operations import LoadParameter, StackParameters
 
 SUBJECTS = [pytest.param(held, id=str(held)) for held in ALL] + [
     pytest.param(held, id=f"branching-{held}") for held in BRANCHING
@@ -285,8 +285,8 @@ def test_tables_of_rows_are_contiguous() -> None:
 def test_equal_computations_of_several_programs_are_one_buffer() -> None:
     subject = subject_of("MPO")
     planned = subject.architecture.plan()
-    program = lower(subject.network, planned.whole.tree, planned.whole.strategy)
-    other = lower(subject.network, planned.whole.tree, planned.whole.strategy)
+    program = lower(subject.network, planned.whole.tree, planned.whole.schedule)
+    other = lower(subject.network, planned.whole.tree, planned.whole.schedule)
     keys = tuple(parameter.key for parameter in subject.network.parameters)
     alone, twice = fold((program,), keys), fold((program, other), keys)
     assert [held.name for held in alone.buffers] == [held.name for held in twice.buffers]
@@ -298,18 +298,20 @@ def test_equal_computations_of_several_programs_are_one_buffer() -> None:
 def test_what_is_left_reads_buffers_alone(subject: Subject) -> None:
     planned = subject.architecture.plan()
     keys = tuple(parameter.key for parameter in subject.network.parameters)
-    programs = tuple(lower(subject.network, one.tree, one.strategy) for one in planned.of("folded"))
+    programs = tuple(lower(subject.network, one.tree, one.schedule) for one in planned.of("folded"))
     found = fold(programs, keys)
     names = {buffer.name for buffer in found.buffers}
     assert len(names) == len(found.buffers)
     for rest in found.rests:
         read = [step.operation for step in rest.steps]
-        assert not any(isinstance(operation, StackWeights) for operation in read)
-        assert {operation.key for operation in read if isinstance(operation, Weight)} <= names
+        assert not any(isinstance(operation, StackParameters) for operation in read)
+        assert {
+            operation.key for operation in read if isinstance(operation, LoadParameter)
+        } <= names
         fixed = [
             held
             for held in rest.values.values()
             if not held.varying and not held.integer and held.storage == held.name
             and not any(extent.names for extent in held.shape)
         ]  # fmt: skip
-        assert len(fixed) <= sum(isinstance(operation, Weight) for operation in read)
+        assert len(fixed) <= sum(isinstance(operation, LoadParameter) for operation in read)

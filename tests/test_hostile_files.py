@@ -147,8 +147,8 @@ def test_a_mutated_lock_is_refused_or_right(kept: Kept, tmp_path: Path) -> None:
         if found is None:
             refused += 1
             continue
-        runs = [(one.mode, one.up_to, one.tree, one.strategy) for one in found.variants]
-        key = repr((runs, found.whole.tree, found.whole.strategy, found.sizes, found.batch))
+        runs = [(one.mode, one.up_to, one.tree, one.schedule) for one in found.variants]
+        key = repr((runs, found.whole.tree, found.whole.schedule, found.sizes, found.batch))
         assert_shown(kept, found)
         used.setdefault(key, found)
     assert refused > 300
@@ -185,10 +185,10 @@ def test_forms_divide_the_indices_of_their_product(tmp_path: Path) -> None:
     made.plan(64, minimize="flops")
     stored = json.loads(file.read_text(encoding="utf-8"))
     request = Request.from_dict(stored["plans"][0]["request"])
-    strategies = stored["plans"][0]["plan"]["strategies"]
+    schedules = stored["plans"][0]["plan"]["strategies"]
     seen = 0
-    for s, strategy in enumerate(strategies):
-        for f, form in enumerate(strategy["forms"] or []):
+    for s, schedule in enumerate(schedules):
+        for f, form in enumerate(schedule["forms"] or []):
             for group in range(1, 5) if form else ():
                 place = ("plans", 0, "plan", "strategies", s, "forms", f, group)
                 names = form[group]

@@ -20,7 +20,7 @@ from tests.interpreter import run
 from tests.strategies import Sketch, network
 from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
 from tncompile.lowering import lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.lowering.stacking.grouping import units
 from tncompile.machine.profile import BUILTIN
 from tncompile.network.contraction import (
@@ -40,7 +40,7 @@ from tncompile.planning.paths.lookup_tables import merged_tables
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.plan import ContractionPlan, verify_plan
 from tncompile.planning.serialization import tree_from_dict, tree_to_dict
-from tncompile.program.operations import Lookup as Rows
+from tncompile.program.operations import Embedding as Rows
 from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import trace
 
@@ -262,8 +262,8 @@ def test_any_tables_of_any_network_give_the_sum_of_products(seed: int) -> None:
     tree = random_late_tree(net, seed)
     assert not list(verify_tree(net, tree))
     assert tree_from_dict(json.loads(json.dumps(tree_to_dict(tree)))) == tree
-    for strategy in (Strategy(), Strategy(rows=4), Strategy(grouped=True)):
-        value = run(net, lower(net, tree, strategy), parameters, inputs)
+    for schedule in (Schedule(), Schedule(rows=4), Schedule(grouped=True)):
+        value = run(net, lower(net, tree, schedule), parameters, inputs)
         assert isinstance(value, Tensor)
         close(value, due)
 
@@ -279,7 +279,7 @@ def test_proposals_for_random_tables_compute_and_trace(seed: int) -> None:
         assert not list(verify_tree(net, tree))
         for mode in MODES:
             for one in proposals(net, tree, SIZES, BUILTIN, mode):
-                program = lower(net, tree, one.strategy, sizes=SIZES)
+                program = lower(net, tree, one.schedule, sizes=SIZES)
                 value = run(net, program, parameters, inputs)
                 assert isinstance(value, Tensor)
                 close(value, due)
@@ -302,7 +302,7 @@ def test_every_grouping_equals_the_reference(name: str, monkeypatch: pytest.Monk
     assert len({tree.operands for tree in trees}) > (1 if len(sketch.weights) > 2 else 0)
     for tree in trees:
         assert not list(verify_tree(net, tree))
-        program = lower(net, tree, proposals(net, tree, SIZES, BUILTIN, "training")[0].strategy)
+        program = lower(net, tree, proposals(net, tree, SIZES, BUILTIN, "training")[0].schedule)
         value = run(net, program, held, inputs)
         assert isinstance(value, Tensor)
         close(value, due)
@@ -318,8 +318,10 @@ def test_neighboring_digits_are_picked_at_once() -> None:
     net = network(NAMED["train"])
     whole = next(tree for tree in every_candidate(net) if len(tree.steps[-1].lookups) == 3)
     program = lower(net, whole)
-    assert [type(step.operation).__name__ for step in program.steps].count("Lookup") == 1
-    assert not any(type(step.operation).__name__ in ("Digit", "Mix") for step in program.steps)
+    assert [type(step.operation).__name__ for step in program.steps].count("Embedding") == 1
+    assert not any(
+        type(step.operation).__name__ in ("UnravelIndex", "RavelIndex") for step in program.steps
+    )
 
 
 def test_equal_tables_of_a_family_run_together() -> None:
@@ -336,7 +338,7 @@ def test_equal_tables_of_a_family_run_together() -> None:
     tree = build_tree(net, opening, (*pairs, *rest), late)
     assert not list(verify_tree(net, tree))
     assert [len(unit.members) for unit in units(net, tree, grouped=True)] == [4, 2, 1, 1, 1]
-    program = lower(net, tree, Strategy(grouped=True))
+    program = lower(net, tree, Schedule(grouped=True))
     tables = [
         step
         for step in program.steps

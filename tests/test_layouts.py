@@ -15,17 +15,17 @@ from tests.interpreter import run
 from tests.strategies import network, random_sketch, random_tree
 from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import BUILTIN
 from tncompile.network.contraction import operands
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.layouts.assignment import arrange
-from tncompile.planning.layouts.estimates import Prices, run_length
+from tncompile.planning.layouts.estimates import LayoutCostModel, run_length
 from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
-from tncompile.program.operations import Copy, Expand, MatMul, Part
+from tncompile.program.operations import Chunk, Copy, Expand, MatMul
 from tncompile.simulation.trace import trace
 
 MODES = ("training", "inference", "folded")
@@ -46,8 +46,8 @@ def test_any_forms_in_any_parts_give_the_sum_of_products(
     net = network(sketch)
     tree = random_tree(net, seed)
     parameters, inputs = random_tensors(sketch, seed)
-    made = arrange(net, tree, RUNTIME, Prices(BUILTIN, mode), repeating=repeating)
-    program = lower(net, tree, Strategy(rows, made.forms, grouped), sizes=RUNTIME)
+    made = arrange(net, tree, RUNTIME, LayoutCostModel(BUILTIN, mode), repeating=repeating)
+    program = lower(net, tree, Schedule(rows, made.forms, grouped), sizes=RUNTIME)
     sizes = dict(RUNTIME)
 
     def check(name: str, value: Tensor) -> None:
@@ -72,7 +72,7 @@ def test_every_proposal_can_be_lowered_and_traced(seed: int) -> None:
     sizes = {**RUNTIME, DOTS: 1000}
     for mode in MODES:
         for proposal in proposals(net, tree, sizes, BUILTIN, mode):
-            program = lower(net, tree, proposal.strategy, sizes=sizes)
+            program = lower(net, tree, proposal.schedule, sizes=sizes)
             traced = trace(net, program, sizes, BUILTIN, training=mode == "training")
             assert traced.total.seconds >= 0
             assert traced.peak >= traced.held
@@ -89,7 +89,7 @@ def best(net: TensorNetwork, sizes: dict[str, int], mode: str) -> TensorProgram:
     """The program of least predicted time over all trees and proposals."""
     given = operands(net)
     programs = [
-        lower(net, one.tree, proposal.strategy, sizes=sizes)
+        lower(net, one.tree, proposal.schedule, sizes=sizes)
         for one in candidates(net, given, state(net, given, sizes), EFFORTS["normal"])
         for proposal in proposals(net, one.tree, sizes, BUILTIN, mode)
     ]
@@ -139,11 +139,11 @@ def test_parts_of_the_batch_keep_the_peak_low() -> None:
     one = candidates(net, given, state(net, given, sizes), EFFORTS["normal"])[0]
     peaks: dict[bool, int] = {}
     for proposal in proposals(net, one.tree, sizes, BUILTIN, "inference"):
-        program = lower(net, one.tree, proposal.strategy, sizes=sizes)
+        program = lower(net, one.tree, proposal.schedule, sizes=sizes)
         peak = trace(net, program, sizes, BUILTIN, training=False).peak
-        looped = proposal.strategy.rows > 0
+        looped = proposal.schedule.rows > 0
         peaks[looped] = min(peak, peaks.get(looped, peak))
-        assert looped == any(isinstance(step.operation, Part) for step in program.steps)
+        assert looped == any(isinstance(step.operation, Chunk) for step in program.steps)
     assert peaks[True] < peaks[False] / 2
 
 
@@ -155,7 +155,7 @@ def test_a_loop_counts_as_much_as_its_turns_one_by_one(size: int, training: bool
     given = operands(net)
     sizes = {DOTS: size}
     one = candidates(net, given, state(net, given, sizes), EFFORTS["normal"])[0]
-    program = lower(net, one.tree, Strategy(4), sizes=sizes)
+    program = lower(net, one.tree, Schedule(4), sizes=sizes)
     whole = lower(net, one.tree, sizes=sizes)
     products = {
         name: sum(

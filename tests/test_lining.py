@@ -12,13 +12,13 @@ from tests import small_networks
 from tests.interpreter import run
 from tncompile.emission.steps.expressions import positions_lines
 from tncompile.lowering import lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
-from tncompile.program.operations import Copy, Gather, MatMul, Slice, Split
+from tncompile.program.operations import Copy, IndexSelect, MatMul, Slice, Split
 
 NETWORKS = {
     "chain of 21": small_networks.mps(21, 2, 3, 2),
@@ -58,7 +58,7 @@ def test_every_tree_gives_the_same_with_equal_steps_together(name: str) -> None:
     due = None
     found = candidates(net, given, state(net, given, sizes), EFFORTS["fast"])
     for one in found:
-        program = lower(net, one.tree, Strategy(grouped=True), sizes=sizes)
+        program = lower(net, one.tree, Schedule(grouped=True), sizes=sizes)
 
         def check(made: str, value: Tensor) -> None:
             held = program.values[made]  # noqa: B023
@@ -79,10 +79,10 @@ def test_stacks_of_matrices_are_read_without_copies() -> None:
     sizes = {index.name: 64 for index in net.indices if index.size is None}
     found = candidates(net, given, state(net, given, sizes), EFFORTS["fast"])
     one = next(held for held in found if "levels down to 4" in held.names)
-    program = lower(net, one.tree, Strategy(grouped=True), sizes=sizes)
+    program = lower(net, one.tree, Schedule(grouped=True), sizes=sizes)
     kinds = [type(step.operation) for step in program.steps]
     assert Split in kinds
-    last = max(k for k, kind in enumerate(kinds) if kind is Gather)
+    last = max(k for k, kind in enumerate(kinds) if kind is IndexSelect)
     products = [k for k, kind in enumerate(kinds) if kind is MatMul and k > last]
     assert len(products) > 4
     large = [

@@ -119,8 +119,8 @@ def test_a_damaged_strategy_is_noticed(tmp_path: Path, damage: str) -> None:
     network = small.mpo([8, 8, 12], [12, 16, 16], 16)
     write_lock(Lock().with_plan(REQUEST, network, plan(network)), path)
     stored = json.loads(path.read_text())
-    strategies = stored["plans"][0]["plan"]["strategies"]
-    forms = next(one["forms"] for one in strategies if one["forms"])
+    schedules = stored["plans"][0]["plan"]["strategies"]
+    forms = next(one["forms"] for one in schedules if one["forms"])
     match damage:
         case "rows":
             forms[0][2] = ["nothing"]

@@ -16,7 +16,7 @@ import tncompile
 from tests.interpreter import run
 from tests.strategies import random_tree
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import candidates
@@ -119,8 +119,8 @@ def test_shared_members_count_as_often_as_they_stand_in_the_product(seed: int) -
     found = candidates(network, given, state(network, given, sizes), EFFORTS["fast"])
     trees = [random_tree(network, seed), *(one.tree for one in found)]
     for tree in (tree for tree in trees if largest(network, tree) < 2**12):
-        for strategy in (Strategy(), Strategy(grouped=True)):
-            program = lower(network, tree, strategy, sizes=sizes)
+        for schedule in (Schedule(), Schedule(grouped=True)):
+            program = lower(network, tree, schedule, sizes=sizes)
             check(run(network, program, parameters, inputs), due)
 
 
@@ -197,7 +197,7 @@ def products(program: TensorProgram) -> int:
 def test_a_uniform_chain_is_squared_again_and_again_in_logarithms_too() -> None:
     arch = tncompile.loads(UNIFORM).instantiate("U", n=130)
     variant = arch.plan().whole
-    program = lower(arch.network, variant.tree, variant.strategy)
+    program = lower(arch.network, variant.tree, variant.schedule)
     assert products(program) <= 2 * math.log2(130) + 4
 
 
@@ -224,7 +224,7 @@ def test_contractions_of_equal_values_are_counted_once(text: str) -> None:
     cost = arch.cost(5).of("inference")
     variant = arch.plan(5).variant(5, "inference")
     sizes = {"...": 5} if "input" in text else {}
-    program = lower(arch.network, variant.tree, variant.strategy, sizes=sizes)
+    program = lower(arch.network, variant.tree, variant.schedule, sizes=sizes)
     due = multiply_adds(program, sizes)
     assert cost.inference.multiply_adds == due
     assert sum(step.multiply_adds for step in cost.steps) == due

@@ -22,18 +22,18 @@ from tncompile.emission.loading import instantiate
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.program.operations import (
     Add,
     Argument,
-    Join,
+    Chunk,
+    ConcatChunks,
     MatMul,
     Multiply,
     Operation,
-    Part,
     Permute,
     results,
 )
@@ -45,7 +45,7 @@ LOOPED = [
     subject
     for subject in ALL
     if len(subject.network.tensors) < 20  # any tree over many of them is out of bounds
-    and lower(subject.network, random_tree(subject.network, 0), Strategy(rows=3)).loop is not None
+    and lower(subject.network, random_tree(subject.network, 0), Schedule(rows=3)).loop is not None
 ]
 
 
@@ -70,7 +70,7 @@ def test_a_loop_computes_what_is_computed_at_once(
 ) -> None:
     subject = LOOPED[index]
     net = subject.network
-    program = lower(net, random_tree(net, tree), Strategy(rows=rows))
+    program = lower(net, random_tree(net, tree), Schedule(rows=rows))
     parameters = dict(subject.module(torch.float64).state_dict())
     given = subject.inputs(batch, dtype=torch.float64, sizes={"n": batch, "s": 2, "t": 3})
     inputs = dict(zip((held.name for held in net.inputs), given, strict=True))
@@ -83,7 +83,7 @@ def test_a_loop_computes_what_is_computed_at_once(
 @pytest.mark.parametrize("subject", LOOPED, ids=str)
 def test_the_source_of_a_loop_is_its_meaning(subject: Subject) -> None:
     net = subject.network
-    program = lower(net, random_tree(net, 4), Strategy(rows=3))
+    program = lower(net, random_tree(net, 4), Schedule(rows=3))
     module = instantiate(generated(subject, program), dtype=torch.float64, seed=0)
     parameters = {key: value.detach() for key, value in module.state_dict(keep_vars=True).items()}
     for batch in (0, 1, 3, 7):
@@ -105,7 +105,7 @@ def test_the_source_of_a_loop_is_its_meaning(subject: Subject) -> None:
 def test_an_axis_that_is_not_the_first_is_split_along_it() -> None:
     text = "network N() {\n batch n\n index i = 2, o = 3\n input x(i, n)\n tensor A(i, o)\n"
     arch = tncompile.loads(text + " output y(o, n)\n}\n").instantiate()
-    program = lower(arch.network, random_tree(arch.network, 0), Strategy(rows=4))
+    program = lower(arch.network, random_tree(arch.network, 0), Schedule(rows=4))
     assert program.loop is not None
     only = (Branch(program, None, ""),)
     branches = Branches(straightened(program), only, only, only)
@@ -121,7 +121,7 @@ def test_an_axis_that_is_not_the_first_is_split_along_it() -> None:
 
 def test_parameters_are_laid_out_before_the_loop() -> None:
     subject = next(subject for subject in LOOPED if str(subject) == "MPO")
-    program = lower(subject.network, random_tree(subject.network, 4), Strategy(rows=3))
+    program = lower(subject.network, random_tree(subject.network, 4), Schedule(rows=3))
     source = generated(subject, program).source
     for loop in source.split("        for x")[1:]:
         turn = loop.split("torch.cat(parts)")[0]
@@ -149,13 +149,13 @@ def by_hand() -> TensorProgram:
         (Argument("w", "w"), value("w", (k, k)), ()),
         (Permute("x_1", "x", (1, 0)), value("x_1", (k, n), "x"), ()),
         (MatMul("t1", "w", "x_1"), value("t1", (k, n)), ("x_1",)),
-        (Part("t1_1", "t1", 1), value("t1_1", (k, part), "t1"), ()),
-        (Part("x_2", "x", 0), value("x_2", (part, k), "x"), ()),
+        (Chunk("t1_1", "t1", 1), value("t1_1", (k, part), "t1"), ()),
+        (Chunk("x_2", "x", 0), value("x_2", (part, k), "x"), ()),
         (Permute("t1_2", "t1_1", (1, 0)), value("t1_2", (part, k), "t1"), ("t1_1",)),
         (Multiply("t2", "t1_2", "x_2"), value("t2", (part, k)), ("t1_2", "x_2")),
         (MatMul("t3", "t2", "w"), value("t3", (part, k)), ()),
         (Add("t4", "t3", "t2"), value("t4", (part, k)), ("t3", "t2")),
-        (Join("t5", "t4", 0), value("t5", (n, k)), ("x", "t1", "w", "t4")),
+        (ConcatChunks("t5", "t4", 0), value("t5", (n, k)), ("x", "t1", "w", "t4")),
         (Add("t6", "t5", "t5"), value("t6", (n, k)), ("t5",)),
     ]
     steps = tuple(Step(operation, drops=drops) for operation, _, drops in operations)
@@ -167,7 +167,7 @@ def lines_by_hand() -> list[str]:
     """Its text."""
     names = Names(["x", "w", "n"])
     arguments = {"x": "x", "w": "w"}
-    scope = Scope(names, Members(()), arguments, {"n": "n"}, "x.dtype", "x.device")
+    scope = Scope(names, ParameterAccess(()), arguments, {"n": "n"}, "x.dtype", "x.device")
     found = write_steps(by_hand(), scope)
     return [*found.lines, f"return {found.result}"]
 
@@ -209,7 +209,7 @@ def test_programs_are_compared_without_their_names() -> None:
     program = by_hand()
     straight = straightened(program)
     assert straight.loop is None
-    assert not any(isinstance(step.operation, Part | Join) for step in straight.steps)
+    assert not any(isinstance(step.operation, Chunk | ConcatChunks) for step in straight.steps)
     assert fingerprint(program) != fingerprint(straight)
     assert fingerprint(straight) == fingerprint(straightened(straight))
     kept = {name for step in straight.steps for name in results(step.operation)}
@@ -217,7 +217,9 @@ def test_programs_are_compared_without_their_names() -> None:
     assert all("n'" not in extent.names for held in straight.values.values()
                for extent in held.shape)  # fmt: skip
     x, w = torch.randn(10, 3), 2 * torch.eye(3)
-    scope = Scope(Names(["x", "w"]), Members(()), {"x": "x", "w": "w"}, {"n": "len(x)"}, "", "")
+    scope = Scope(
+        Names(["x", "w"]), ParameterAccess(()), {"x": "x", "w": "w"}, {"n": "len(x)"}, "", ""
+    )
     found = write_steps(straight, scope)
     made = evaluated(["w = 2 * torch.eye(3)", *found.lines, f"return {found.result}"], x)
     due = (w @ x.t()).t() * x

@@ -18,7 +18,7 @@ from tncompile.machine.profile import MachineProfile, profile_text, read_profile
 from tncompile.machine.registry import find_profile, measured_path
 from tncompile.planning import BUILTIN, plan
 from tncompile.simulation.strides import common_run, shared_run
-from tncompile.simulation.tensors import Memory
+from tncompile.simulation.tensors import Allocator
 from tncompile.simulation.trace import trace
 
 SIZES = st.integers(1, 100_000)
@@ -143,7 +143,7 @@ def test_another_machine_may_choose_otherwise() -> None:
 
 
 def test_large_blocks_are_always_new_memory() -> None:
-    memory = Memory(fresh=100, kept=1000)
+    memory = Allocator(fresh=100, kept=1000)
     memory.settle()
     for _ in range(3):
         memory.free(memory.new((30,), 4))
@@ -151,7 +151,7 @@ def test_large_blocks_are_always_new_memory() -> None:
 
 
 def test_small_blocks_are_new_memory_where_the_heap_gave_it_back() -> None:
-    memory = Memory(fresh=10_000, kept=1000)
+    memory = Allocator(fresh=10_000, kept=1000)
     memory.settle()
     memory.free(memory.new((250,), 4))
     assert memory.faulted == 0
@@ -177,7 +177,7 @@ def test_faults_take_time() -> None:
 
 
 def test_runs_that_stay_together() -> None:
-    memory = Memory(2**25, 2**26)
+    memory = Allocator(2**25, 2**26)
     plain = memory.new((4, 6, 8), 4)
     assert shared_run(plain, plain.strides) == 4 * 6 * 8
     turned = memory.new((4, 6, 8), 4, (1, 4, 24))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import tncompile
 from tests.allocations import held_bytes, peak_allocated
 from tests.modules import ALL, Subject
-from tests.strategies import random_tree
+from tests.schedules import random_tree
 from tests.test_loops import LOOPED, generated
 from tests.test_memory import TEXT, random_inputs
 from tncompile.compiler import norm_program
@@ -22,7 +22,7 @@ from tncompile.emission import emit
 from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, ContractionPlan
 from tncompile.planning.report.wording import strategy_text
@@ -67,7 +67,7 @@ def planned(limit: int | None = None) -> ContractionPlan:
 
 def again(network: TensorNetwork, tree: int, rows: int) -> TensorProgram:
     """A program of some tree whose parts are made again."""
-    return lower(network, random_tree(network, tree), Strategy(rows=rows, recompute=True))
+    return lower(network, random_tree(network, tree), Schedule(rows=rows, recompute=True))
 
 
 def emitted(subject: Subject, rows: int = 3) -> tuple[nn.Module, TensorProgram]:
@@ -232,18 +232,18 @@ def test_predicted_peaks_are_measured(target: str) -> None:
     arch = tncompile.loads(TEXT).instantiate(target)
     network, plan = arch.network, arch.plan(67, search="fast")
     sizes, main = plan.sizes, plan.main
-    for strategy in (
-        replace(main.strategy, rows=16),
-        replace(main.strategy, rows=16, recompute=True),
+    for schedule in (
+        replace(main.schedule, rows=16),
+        replace(main.schedule, rows=16, recompute=True),
     ):
-        program = lower(network, main.tree, strategy, sizes=sizes)
+        program = lower(network, main.tree, schedule, sizes=sizes)
         module = running(arch, program)
-        for through in (False, True) if strategy.recompute else (False,):
+        for through in (False, True) if schedule.recompute else (False,):
             drawn = random_inputs(network, arch.cost(67, search="fast"))
             inputs = drawn if through else [x.detach() for x in drawn]
             traced = trace(network, program, sizes, BUILTIN, training=True, through=through)
             measured = step_peak(module, inputs)
-            assert abs(traced.peak - measured) <= 0.15 * measured, (strategy.rows, through)
+            assert abs(traced.peak - measured) <= 0.15 * measured, (schedule.rows, through)
 
 
 def running(arch: tncompile.Architecture, program: TensorProgram) -> nn.Module:
@@ -259,8 +259,8 @@ def test_parts_made_again_take_less_memory_and_more_time() -> None:
     main, network = planned().main, architecture().network
     found = []
     for recompute in (False, True):
-        strategy = replace(main.strategy, rows=64, recompute=recompute)
-        program = lower(network, main.tree, strategy, sizes=planned().sizes)
+        schedule = replace(main.schedule, rows=64, recompute=recompute)
+        program = lower(network, main.tree, schedule, sizes=planned().sizes)
         found.append(trace(network, program, planned().sizes, BUILTIN, training=True))
     plain, lean = found
     assert lean.peak < plain.peak / 2
@@ -278,8 +278,8 @@ def test_nothing_is_made_again_without_need() -> None:
     peak = free.main.cost.figures.peak_bytes
     assert peak is not None
     for plan in (free, planned(peak)):
-        assert not any(held.strategy.recompute for held in (*plan.variants, plan.whole))
-    assert planned(peak).main.strategy == free.main.strategy
+        assert not any(held.schedule.recompute for held in (*plan.variants, plan.whole))
+    assert planned(peak).main.schedule == free.main.schedule
     assert "_rerun" not in architecture().source(batch=BATCH, search="fast")
 
 
@@ -306,13 +306,13 @@ def test_the_least_there_is_falls() -> None:
     assert found is not None
     least = int(found[1].replace(",", ""))
     main = planned().main
-    rows = [replace(main.strategy, rows=k) for k in (1, 4, 16, 64)]
-    for strategy in (main.strategy.at_once, *rows):
-        program = lower(network, main.tree, strategy, sizes=planned().sizes)
+    rows = [replace(main.schedule, rows=k) for k in (1, 4, 16, 64)]
+    for schedule in (main.schedule.at_once, *rows):
+        program = lower(network, main.tree, schedule, sizes=planned().sizes)
         traced = trace(network, program, planned().sizes, BUILTIN, training=True)
         assert least < traced.peak
     lean = planned(least)
-    assert lean.main.strategy.recompute
+    assert lean.main.schedule.recompute
     assert lean.main.cost.figures.peak_bytes == least
 
 
@@ -321,10 +321,10 @@ def test_the_plan_says_so_everywhere() -> None:
     assert peak is not None
     limit = int(0.5 * peak)
     plan = planned(limit)
-    strategy = plan.main.strategy
-    assert strategy.recompute
-    assert strategy_text(strategy) == f"{strategy.rows} rows at a time, made again going back"
-    assert ContractionPlan.from_json(plan.to_json()).main.strategy == strategy
+    schedule = plan.main.schedule
+    assert schedule.recompute
+    assert strategy_text(schedule) == f"{schedule.rows} rows at a time, made again going back"
+    assert ContractionPlan.from_json(plan.to_json()).main.schedule == schedule
     damaged = json.loads(plan.to_json())
     damaged["strategies"][0]["recompute"] = 1
     with pytest.raises(ValueError, match="true or false"):

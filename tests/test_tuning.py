@@ -25,7 +25,7 @@ from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import Initialization, initialize
 from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.machine.host import threads
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
@@ -36,7 +36,7 @@ from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
 from tncompile.planning.plan import ContractionPlan
 from tncompile.program.interpreter import Settled, time_steps
-from tncompile.program.operations import Settle, Times
+from tncompile.program.operations import ContiguousGrad, Times
 from tncompile.program.variants import Branches
 from tncompile.simulation.dense_layer import Twin, dense_twin
 from tncompile.simulation.modes import MODES, Mode
@@ -271,7 +271,7 @@ def test_timed_steps_compute_what_the_program_says(name: str, training: bool) ->
     inputs = random_inputs(network, planned.sizes)
     given = {one.name: value for one, value in zip(network.inputs, inputs, strict=True)}
     for variant in planned.variants:
-        program = lower(network, variant.tree, variant.strategy, sizes=planned.sizes)
+        program = lower(network, variant.tree, variant.schedule, sizes=planned.sizes)
         made, spent = time_steps(
             network, program, weights, inputs, planned.sizes, training=training
         )
@@ -287,7 +287,7 @@ def test_gradients_are_settled_as_in_a_module() -> None:
         "Monarch(ins = [64, 64], outs = [64, 64])"
     )
     program = lower(network.network, *_settling(network.plan(256)), sizes={"...": 8})
-    assert any(isinstance(step.operation, Settle) for step in program.steps)
+    assert any(isinstance(step.operation, ContiguousGrad) for step in program.steps)
     weights = {p.key: torch.randn(p.shape) for p in network.network.parameters}
     inputs = random_inputs(network.network, {"...": 8})
     made, spent = time_steps(network.network, program, weights, inputs, {"...": 8}, training=True)
@@ -308,17 +308,17 @@ def test_a_gradient_that_is_settled_is_the_same_row_major() -> None:
     assert torch.equal(gradient, arriving)
 
 
-def _settling(planned: ContractionPlan) -> tuple[ContractionTree, Strategy]:
+def _settling(planned: ContractionPlan) -> tuple[ContractionTree, Schedule]:
     """What is run in training steps, its first contraction settled whether it needs it or not."""
     variant = planned.variant(256, "training")
-    return variant.tree, replace(variant.strategy, settled=variant.strategy.settled or (0,))
+    return variant.tree, replace(variant.schedule, settled=variant.schedule.settled or (0,))
 
 
 def test_a_loop_is_timed_as_a_whole() -> None:
     network = small.mpo([8, 8], [8, 8], 4)
     planned = plan(network, batch=64, search="fast")
-    strategy = type(planned.main.strategy)(rows=16)
-    program = lower(network, planned.main.tree, strategy, sizes=planned.sizes)
+    schedule = type(planned.main.schedule)(rows=16)
+    program = lower(network, planned.main.tree, schedule, sizes=planned.sizes)
     assert program.loop is not None
     weights = {p.key: torch.randn(p.shape) for p in network.parameters}
     inputs = random_inputs(network, {"...": 50})
@@ -333,13 +333,13 @@ def test_rows_are_those_of_the_cost_table() -> None:
     network = NETWORKS["mpo"]
     planned = plan(network, batch=32, search="fast")
     main = planned.main
-    program = lower(network, main.tree, main.strategy, sizes=planned.sizes)
+    program = lower(network, main.tree, main.schedule, sizes=planned.sizes)
     weights = {p.key: torch.randn(p.shape) for p in network.parameters}
     inputs = random_inputs(network, planned.sizes)
     rows = dissect(
         network,
         main.tree,
-        main.strategy,
+        main.schedule,
         program,
         weights,
         inputs,
@@ -402,8 +402,8 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
 def chosen_and_measured(tuning: Tuning, trial: Trial) -> Variant:
     """What runs at a measured size, once it is known to be among what was measured there."""
     chosen = tuning.plan.variant(trial.batch, trial.mode)
-    measured = [(one.way.tree, one.way.strategy) for one in trial.tried]
-    assert (chosen.tree, chosen.strategy) in measured
+    measured = [(one.way.tree, one.way.schedule) for one in trial.tried]
+    assert (chosen.tree, chosen.schedule) in measured
     return chosen
 
 

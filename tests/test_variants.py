@@ -12,11 +12,11 @@ import tncompile
 from tests import small_networks as small
 from tncompile.compiler import lower_network
 from tncompile.lowering import lower
-from tncompile.lowering.schedule import STRAIGHT, Strategy
+from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.network.contraction import ContractionTree
 from tncompile.planning import BUILTIN, ContractionPlan, NoPlanError, cost, plan
 from tncompile.planning.batch_ranges import BRANCHES, ranges
-from tncompile.planning.evaluation import Way
+from tncompile.planning.evaluation import ScheduledTree
 from tncompile.simulation.folded import folded_trace, varies
 from tncompile.simulation.modes import MODES, Mode, trace_in
 from tncompile.simulation.trace import trace
@@ -26,7 +26,9 @@ MPO = small.mpo([8, 8, 12], [12, 16, 16], 16)
 LOW_RANK = small.low_rank(64, 48, 8)
 
 TREE = ContractionTree((), ())
-FIRST, SECOND, THIRD, FOURTH, FIFTH = (Way((name,), k, TREE) for k, name in enumerate("abcde"))
+FIRST, SECOND, THIRD, FOURTH, FIFTH = (
+    ScheduledTree((name,), k, TREE) for k, name in enumerate("abcde")
+)
 
 
 def line(start: float, slope: float) -> tuple[float, float]:
@@ -34,7 +36,7 @@ def line(start: float, slope: float) -> tuple[float, float]:
     return start, slope
 
 
-def priced(times: dict[int, tuple[float, float]], way: Way, size: int) -> float:
+def priced(times: dict[int, tuple[float, float]], way: ScheduledTree, size: int) -> float:
     """Start and slope of the way, at a size."""
     start, slope = times[way.number]
     return start + slope * size
@@ -67,7 +69,7 @@ def test_thresholds_lie_where_two_ways_take_equally_long() -> None:
 def test_a_slight_gain_is_no_branch() -> None:
     times = {0: line(100, 0), 1: line(108, 0)}
 
-    def price(way: Way, size: int) -> float:
+    def price(way: ScheduledTree, size: int) -> float:
         return priced(times, way, size) if size > 8 else priced(times, way, size) * 1.0
 
     found = ranges([(1, SECOND), (64, FIRST)], frozenset({64}), price)
@@ -79,7 +81,7 @@ def test_asked_sizes_keep_what_is_clearly_faster() -> None:
     times = {0: line(100, 0), 1: line(108, 0)}
     other = {0: line(200, 0), 1: line(100, 0)}
 
-    def price(way: Way, size: int) -> float:
+    def price(way: ScheduledTree, size: int) -> float:
         return priced(times if size == 64 else other, way, size)
 
     winners = [(64, FIRST), (1024, SECOND)]
@@ -91,7 +93,7 @@ def test_at_most_four_ways_a_mode() -> None:
     ways = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
     sizes = (1, 8, 64, 512, 4096)
 
-    def price(way: Way, size: int) -> float:
+    def price(way: ScheduledTree, size: int) -> float:
         return 1.0 if sizes[way.number] == size else 2.0 + (way.number == 4) * 10
 
     found = ranges(list(zip(sizes, ways, strict=True)), frozenset(), price)
@@ -103,7 +105,7 @@ def test_at_most_four_ways_a_mode() -> None:
 
 
 def test_a_way_that_must_not_be_taken_is_never_the_neighbor() -> None:
-    def price(way: Way, size: int) -> float:
+    def price(way: ScheduledTree, size: int) -> float:
         return float("inf") if way is SECOND and size == 64 else 1.0
 
     found = ranges([(64, FIRST), (1024, SECOND)], frozenset({64, 1024}), price)
@@ -142,7 +144,7 @@ def test_modes_and_sizes_decide(planned: ContractionPlan) -> None:
 
 
 def test_variants_are_nearly_the_best_of_all_that_is_known(planned: ContractionPlan) -> None:
-    ways = {(one.tree, one.strategy) for one in planned.variants}
+    ways = {(one.tree, one.schedule) for one in planned.variants}
     for mode in MODES:
         for batch in (1, 64, 1024):
             ours = planned.variant(batch, mode)
@@ -153,11 +155,11 @@ def test_variants_are_nearly_the_best_of_all_that_is_known(planned: ContractionP
                 ).total.seconds
                 for way in ways
             }
-            assert times[ours.tree, ours.strategy] <= 1.09 * min(times.values())
+            assert times[ours.tree, ours.schedule] <= 1.09 * min(times.values())
 
 
 def test_one_straight_program_for_everything(planned: ContractionPlan) -> None:
-    assert planned.whole.strategy.rows == 0
+    assert planned.whole.schedule.rows == 0
     branches = lower_network(MPO, planned)
     assert branches.whole.loop is None
     assert [branch.up_to for branch in branches.training] == [
@@ -199,8 +201,8 @@ def test_a_fast_search_looks_at_the_asked_sizes_only() -> None:
 def test_the_reason_says_what_is_run(planned: ContractionPlan) -> None:
     for variant in planned.variants:
         assert "predicted" in variant.reason
-        if variant.strategy.rows:
-            assert f"{variant.strategy.rows:,} rows at a time" in variant.reason
+        if variant.schedule.rows:
+            assert f"{variant.schedule.rows:,} rows at a time" in variant.reason
 
 
 # ── the memory limit ────────────────────────────────────────────────────────────────────────────
@@ -234,7 +236,7 @@ def test_what_is_folded_takes_no_time(name: str) -> None:
     network = FOLDED[name]
     planned = plan(network, batch=16, search="fast")
     for variant in planned.variants:
-        program = lower(network, variant.tree, variant.strategy, sizes=planned.sizes)
+        program = lower(network, variant.tree, variant.schedule, sizes=planned.sizes)
         twin = folded_trace(network, program, planned.sizes, BUILTIN)
         forward = trace(network, program, planned.sizes, BUILTIN, training=False)
         for step, ours, theirs in zip(program.steps, twin.forward, forward.forward, strict=True):
@@ -250,7 +252,7 @@ def test_buffers_take_the_place_of_parameters() -> None:
     """A dense weight is held, what it was made of is not."""
     planned = plan(MPO, batch=16, search="fast")
     dense = next(one for one in planned.alternatives if one.name == "materialize dense")
-    program = lower(MPO, dense.tree, dense.strategy, sizes=planned.sizes)
+    program = lower(MPO, dense.tree, dense.schedule, sizes=planned.sizes)
     twin = folded_trace(MPO, program, planned.sizes, BUILTIN)
     assert twin.held == 4 * (768 * 3072 + 16 * 768)
 
@@ -286,7 +288,7 @@ def test_costs_are_those_of_what_runs(planned: ContractionPlan, mode: Mode) -> N
     for batch in (1, 64, 1024, 100):
         held = cost(MPO, planned, batch=batch, mode=mode)
         variant = planned.variant(batch, mode)
-        program = lower(MPO, variant.tree, variant.strategy, sizes=planned.sizes)
+        program = lower(MPO, variant.tree, variant.schedule, sizes=planned.sizes)
         traced = trace_in(MPO, program, {"...": batch}, BUILTIN, mode)
         assert held.seconds == pytest.approx(traced.total.seconds)
         assert held.peak_bytes == traced.peak
@@ -295,7 +297,7 @@ def test_costs_are_those_of_what_runs(planned: ContractionPlan, mode: Mode) -> N
 
 def test_strategies_are_stored(planned: ContractionPlan) -> None:
     again = ContractionPlan.from_json(planned.to_json())
-    assert [one.strategy for one in again.variants] == [one.strategy for one in planned.variants]
-    assert any(one.strategy != STRAIGHT for one in again.variants)
-    moved = replace(planned.whole, strategy=Strategy(rows=16))
+    assert [one.schedule for one in again.variants] == [one.schedule for one in planned.variants]
+    assert any(one.schedule != STRAIGHT for one in again.variants)
+    moved = replace(planned.whole, schedule=Schedule(rows=16))
     assert moved != planned.whole

@@ -20,7 +20,7 @@ from tncompile.initialization.draws import initialize
 from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import MachineProfile
 from tncompile.machine.registry import find_profile
 from tncompile.network.building import build
@@ -29,9 +29,9 @@ from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
 from tncompile.planning import ContractionPlan, Variant, plan
 from tncompile.planning.lock import Request, keep_plan, read_lock
-from tncompile.planning.request import Goal, batch_goals, runtime_sizes
-from tncompile.planning.search_space import survey
-from tncompile.planning.selection import choose
+from tncompile.planning.request import PlanRequest, batch_goals, runtime_sizes
+from tncompile.planning.search_space import build_search_space
+from tncompile.planning.selection import select
 from tncompile.program.variants import Branch, Branches
 from tncompile.simulation.modes import MODES, Mode
 
@@ -200,10 +200,10 @@ def tune_network(
 
     sizes = dict(options.sizes)
     wanted, middle = batch_goals(network, options.batch, sizes)
-    goal = Goal("time", True, options.search, options.memory_limit, wanted, middle)
+    goal = PlanRequest("time", True, options.search, options.memory_limit, wanted, middle)
     runtime = runtime_sizes(network, options.batch[len(options.batch) // 2], sizes)
-    found = survey(network, goal, runtime, profile)
-    start, planned = initialize(network, norm_program), choose(found)
+    found = build_search_space(network, goal, runtime, profile)
+    start, planned = initialize(network, norm_program), select(found)
 
     def build(program: TensorProgram) -> nn.Module:
         generated = emit(network, planned, Branches.single(program), start)
@@ -215,10 +215,10 @@ def tune_network(
 
 def lower_network(network: TensorNetwork, planned: ContractionPlan) -> Branches:
     """The tensor programs of a plan, by mode and batch size; equal ones are one object."""
-    programs: dict[tuple[ContractionTree, Strategy], TensorProgram] = {}
+    programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = {}
 
     def program(variant: Variant) -> TensorProgram:
-        key = variant.tree, variant.strategy
+        key = variant.tree, variant.schedule
         if key not in programs:
             programs[key] = lower(network, *key, sizes=planned.sizes)
         return programs[key]
@@ -278,5 +278,5 @@ def lower_sharded(network: TensorNetwork, planned: ContractionPlan, leg: str) ->
     sharding = split_leg(network, leg)
     whole = planned.whole
     sizes = {**planned.sizes, leg: sharding.size}
-    strategy = whole.strategy.at_once
-    return Sharded(sharding, lower(sharding.opened, whole.tree, strategy, sizes=sizes))
+    schedule = whole.schedule.at_once
+    return Sharded(sharding, lower(sharding.opened, whole.tree, schedule, sizes=sizes))

@@ -145,7 +145,7 @@ def _report(asked: _Asked, progress: Progress) -> str:
     inputs = random_inputs(network, sizes, device)
     progress(0, 4)
     weights = module.state_dict()
-    way = variant.tree, variant.strategy
+    way = variant.tree, variant.schedule
     rows = dissect(network, *way, program, weights, inputs, sizes, asked.profile, mode)
     progress(1, 4)
     rate = product_rate(device=device)
@@ -156,7 +156,7 @@ def _report(asked: _Asked, progress: Progress) -> str:
     at = f" at a batch of {size:,}" if leading is not None else ""
     parts = [
         f"{network.target}\n{STEPS[mode]}{at}, measured on {machine_text(device)}\n"
-        f"plan: {way_text(variant.found_by, variant.strategy)}",
+        f"plan: {way_text(variant.found_by, variant.schedule)}",
         _contractions(rows, mode),
         "\n".join(_totals(asked, timings, rows, flops, rate)),
         "\n".join(_changed(asked, timings, whole)),
@@ -323,7 +323,7 @@ def _predicted(asked: _Asked, architecture: Architecture) -> float:
     sizes = runtime_sizes(architecture.network, asked.batch, asked.named)
     leading = leading_size(sizes)
     variant = plan.variant(asked.batch if leading is None else sizes[leading], asked.mode)
-    program = lower(architecture.network, variant.tree, variant.strategy, sizes=plan.sizes)
+    program = lower(architecture.network, variant.tree, variant.schedule, sizes=plan.sizes)
     traced = trace_in(architecture.network, program, sizes, asked.profile, asked.mode)
     return traced.total.seconds
 

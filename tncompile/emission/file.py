@@ -40,13 +40,13 @@ from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names, class_name
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import indented, string_lines
 from tncompile.initialization.draws import Estimate, Initialization
 from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
-from tncompile.program.operations import OneHot, Rescale, Settle
+from tncompile.program.operations import ContiguousGrad, OneHot, Rescale
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branches
 
@@ -98,7 +98,7 @@ def _settled(t: Tensor) -> Tensor:
     return t
 '''
 
-HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT, Settle: SETTLED}
+HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT, ContiguousGrad: SETTLED}
 """Functions of an emitted file that some operations call."""
 
 
@@ -117,7 +117,7 @@ def emit(
     `weigh` plans and lowers the network of the dense weight; without it there is no such property.
     """
     name = class_name(network.name)
-    members = Members(network.parameters)
+    members = ParameterAccess(network.parameters)
     straight = Option(branches.whole, branches.whole)
     chosen = dispatch(network, straight, planned(branches.training), planned(branches.inference))
     if sharded is not None:
@@ -189,7 +189,7 @@ def emit(
 
 
 def _functions(
-    network: TensorNetwork, programs: tuple[TensorProgram, ...], members: Members
+    network: TensorNetwork, programs: tuple[TensorProgram, ...], members: ParameterAccess
 ) -> list[list[str]]:
     """The functions that methods call, as far as these programs need them."""
     used = {type(step.operation) for program in programs for step in program.steps}
@@ -239,7 +239,7 @@ def _write_repr(network: TensorNetwork, properties: Properties | None) -> list[s
     return ["def extra_repr(self) -> str:", *indented(returned)]
 
 
-def _declared(members: Members) -> tuple[Declared, ...]:
+def _declared(members: ParameterAccess) -> tuple[Declared, ...]:
     """The entries of the state dict."""
     return tuple(Declared(one.key, one.shape, one.frozen) for one in members.parameters)
 
@@ -252,7 +252,7 @@ def _norm_program(initialization: Initialization) -> TensorProgram | None:
     return rescaling.measure
 
 
-def write_norm(program: TensorProgram, members: Members) -> list[str]:
+def write_norm(program: TensorProgram, members: ParameterAccess) -> list[str]:
     """The method that contracts the network with itself, in float32 at least."""
     names = Names(["self", "dtype"])
     like = members.read(members.parameters[0].key)

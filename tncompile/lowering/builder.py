@@ -22,17 +22,17 @@ from tncompile.program.layout import (
 from tncompile.program.operations import (
     Add,
     Argument,
+    Chunk,
+    ConcatChunks,
     Contiguous,
+    ContiguousGrad,
     Copy,
     Expand,
-    Join,
     MatMul,
     Multiply,
     Operation,
-    Part,
     Permute,
     Rescale,
-    Settle,
     Sum,
     Times,
     View,
@@ -50,7 +50,7 @@ TRANSPOSED = 2**16
 """Numbers from which a transposition is worth a copy of its own before it."""
 
 
-class Assembler:
+class ProgramBuilder:
     """Values and operations of a program in the making; `lengths` holds every index and stack.
 
     With `parts`, an input is cut into them when it is loaded, and the index has the length of one
@@ -160,7 +160,7 @@ class Assembler:
         name, axis = self.fresh(source.name), source.axes.index((self.parts.index,))
         shape = (*source.shape[:axis], self.lengths[self.parts.index], *source.shape[axis + 1 :])
         made = replace(source, name=name, shape=shape)
-        return self.add(Part(name, source.name, axis), made)
+        return self.add(Chunk(name, source.name, axis), made)
 
     def join(self, source: Value) -> Value:
         """The end of the loop: the values of all turns as one."""
@@ -170,7 +170,9 @@ class Assembler:
         name = self.fresh(source.name)
         with self._whole():
             made = self.value(name, source.axes, (source,))
-        return self.add(Join(name, source.name, source.axes.index((self.parts.index,))), made)
+        return self.add(
+            ConcatChunks(name, source.name, source.axes.index((self.parts.index,))), made
+        )
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -305,7 +307,7 @@ class Assembler:
     def settle(self, source: Value) -> Value:
         """The same value, its gradient made row major when it comes."""
         name = self.fresh(source.name)
-        return self.add(Settle(name, source.name), replace(source, name=name))
+        return self.add(ContiguousGrad(name, source.name), replace(source, name=name))
 
     def matmul(self, left: Value, right: Value) -> Value:
         """`left @ right` of two matrices or two stacks of matrices."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tncompile.lowering.builder import Assembler, Axes
+from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.rescaling import Logarithm
 from tncompile.lowering.stacking.axes import members, select, unbind
 from tncompile.network.contraction import Lookup as Digits
@@ -14,27 +14,27 @@ from tncompile.network.contraction import Operand
 from tncompile.network.model import Axis, Tensor
 from tncompile.program.layout import elementwise_strides
 from tncompile.program.operations import (
-    Digit,
-    Lookup,
+    Arange,
+    Embedding,
+    Gather,
+    LoadParameter,
     Mask,
-    Mix,
     OneHot,
     Pad,
-    Pick,
-    Range,
+    RavelIndex,
     Stack,
-    StackWeights,
-    Weight,
+    StackParameters,
+    UnravelIndex,
 )
 from tncompile.program.program import Value
 
 
-class Leaves:
+class LeafLoader:
     """Loads operands of the tree into values of a program; arguments and digits are loaded once."""
 
     def __init__(
         self,
-        assembler: Assembler,
+        assembler: ProgramBuilder,
         alone: Mapping[str, int],
         log: Logarithm | None = None,
         used: Mapping[str, Sequence[int]] | None = None,
@@ -100,13 +100,13 @@ class Leaves:
             )
             made = self._assembler.value(name, first.axes, parametric=True)
             return self._assembler.split(
-                self._assembler.add(Weight(name, first.source, first.conjugate), made)
+                self._assembler.add(LoadParameter(name, first.source, first.conjugate), made)
             )
         name = self._assembler.fresh(parameter.family)
         made = self._assembler.value(name, ((index,), *first.axes), parametric=True)
         keys = tuple(tensor.source for tensor in tensors)
         return self._assembler.split(
-            self._assembler.add(StackWeights(name, keys, first.conjugate), made)
+            self._assembler.add(StackParameters(name, keys, first.conjugate), made)
         )
 
     # ── inputs ─────────────────────────────────────────────────────────────────────────────────
@@ -228,7 +228,7 @@ class Leaves:
             strides = elementwise_strides(made.shape, (value,), assembler.sizes)
             made = replace(made, strides=strides)
             last = divisor * size == onehot.size
-            value = assembler.add(Digit(made.name, value.name, divisor, size, last), made)
+            value = assembler.add(UnravelIndex(made.name, value.name, divisor, size, last), made)
         if len(ids) == 1:
             self._digits[key] = value
         return value
@@ -269,14 +269,14 @@ class Leaves:
             member = assembler.value(
                 assembler.fresh("member"), ((index,), *((),) * (len(axes) - 1)), integer=True
             )
-            digits.insert(0, (assembler.add(Range(member.name, len(given)), member), 0))
+            digits.insert(0, (assembler.add(Arange(member.name, len(given)), member), 0))
         ids_value = self._mixed(digits, axes)
         rest = tuple(axis for axis in table.axes if axis[0] not in rows)
         arranged = assembler.arrange(table, (rows, *rest))
         made = assembler.value(
             assembler.fresh(table.name), (*ids_value.axes, *rest), (arranged, ids_value)
         )
-        return assembler.add(Lookup(made.name, arranged.name, ids_value.name), made)
+        return assembler.add(Embedding(made.name, arranged.name, ids_value.name), made)
 
     def _mixed(self, digits: list[tuple[Value, int]], axes: Axes) -> Value:
         """Several digits as the ids of one flattened axis, over all run-time axes."""
@@ -289,7 +289,7 @@ class Leaves:
             made = assembler.value(assembler.fresh("row"), both, (mixed, minor), integer=True)
             strides = elementwise_strides(made.shape, (mixed, minor), assembler.sizes)
             made = replace(made, strides=strides)
-            mixed = assembler.add(Mix(made.name, mixed.name, minor.name, size), made)
+            mixed = assembler.add(RavelIndex(made.name, mixed.name, minor.name, size), made)
         return assembler.contiguous(mixed)
 
     def _picked(self, value: Value, operand: Operand) -> Value:
@@ -303,7 +303,7 @@ class Leaves:
             table = assembler.arrange(value, (*order, (lookup.index,)))
             wide = assembler.arrange(ids, (*order, ()))
             made = assembler.value(assembler.fresh("t"), order, (table, wide))
-            value = assembler.add(Pick(made.name, table.name, wide.name), made)
+            value = assembler.add(Gather(made.name, table.name, wide.name), made)
         return value
 
 

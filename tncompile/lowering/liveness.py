@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tncompile.program.operations import Join, Operation, Part, results, sources
+from tncompile.program.operations import Chunk, ConcatChunks, Operation, results, sources
 from tncompile.program.program import Loop, Step, TensorProgram, Value
 
 Noted = tuple[Operation, int | None, str]
@@ -86,9 +86,9 @@ def _around_loop(
     for noted in steps:
         operation = noted[0]
         made = results(operation)
-        if turning and isinstance(turning[-1][0], Join):
+        if turning and isinstance(turning[-1][0], ConcatChunks):
             after.append(noted)
-        elif isinstance(operation, Part):
+        elif isinstance(operation, Chunk):
             cutting.append(noted)
             inside.update(made)
         elif inside.intersection(sources(operation)) or any(

@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tncompile.lowering.builder import Assembler
-from tncompile.lowering.leaves import Leaves, table_rows
+from tncompile.lowering.builder import ProgramBuilder
+from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.liveness import Parts
 from tncompile.lowering.matmul import Ahead, contract
-from tncompile.lowering.output import finish
+from tncompile.lowering.output import finalize_output
 from tncompile.lowering.rescaling import Logarithm
-from tncompile.lowering.schedule import STRAIGHT, Strategy
+from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.lowering.stacking.axes import concatenate, divide, members, select, unbind
-from tncompile.lowering.stacking.grouping import Unit, units
-from tncompile.lowering.stacking.order import lined_up
-from tncompile.lowering.stacking.splitting import Reader, segments
-from tncompile.lowering.value_numbering import EqualValues
+from tncompile.lowering.stacking.grouping import EqualStepGroup, units
+from tncompile.lowering.stacking.order import order_members
+from tncompile.lowering.stacking.splitting import Reader, split_stack
+from tncompile.lowering.value_numbering import ValueNumbering
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.program.operations import Ones
@@ -41,12 +41,12 @@ class _Place:
 def lower(
     network: TensorNetwork,
     tree: ContractionTree,
-    strategy: Strategy = STRAIGHT,
+    schedule: Schedule = STRAIGHT,
     *,
     logarithm: bool | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> TensorProgram:
-    """The program that contracts `network` along `tree`, in the way that `strategy` says.
+    """The program that contracts `network` along `tree`, in the way that `schedule` says.
 
     Where parts of the batch cannot be done one after the other (`loop_index`), `rows` is ignored.
     `logarithm` rescales every intermediate on the way and returns (value, logarithm of its scale);
@@ -54,7 +54,7 @@ def lower(
     layouts with.
     """
     wanted = network.output.log if logarithm is None else logarithm
-    return _Lowering(network, tree, strategy, wanted, sizes or {}).program()
+    return _Lowering(network, tree, schedule, wanted, sizes or {}).program()
 
 
 def loop_index(network: TensorNetwork) -> str | None:
@@ -77,23 +77,25 @@ class _Lowering:
         self,
         network: TensorNetwork,
         tree: ContractionTree,
-        strategy: Strategy,
+        schedule: Schedule,
         logarithm: bool,
         sizes: Mapping[str, int],
     ) -> None:
         self._network, self._tree = network, tree
-        index = loop_index(network) if strategy.rows and not logarithm else None
-        parts = Parts(index, strategy.rows, strategy.recompute) if index else None
-        self._assembler = Assembler(network, sizes, parts)
-        self._forms = None if strategy.grouped else strategy.forms
+        index = loop_index(network) if schedule.rows and not logarithm else None
+        parts = Parts(index, schedule.rows, schedule.recompute) if index else None
+        self._assembler = ProgramBuilder(network, sizes, parts)
+        self._forms = None if schedule.grouped else schedule.forms
         self._log = Logarithm(self._assembler) if logarithm else None
-        self._settled = frozenset(strategy.settled)
-        self._units = lined_up(network, tree, units(network, tree, grouped=strategy.grouped))
-        self._leaves = Leaves(self._assembler, self._slices_alone(), self._log, self._slices_used())
+        self._settled = frozenset(schedule.settled)
+        self._units = order_members(network, tree, units(network, tree, grouped=schedule.grouped))
+        self._leaves = LeafLoader(
+            self._assembler, self._slices_alone(), self._log, self._slices_used()
+        )
         self._loaded: dict[int, _Place] = {}
         self._places: dict[int, _Place] = {}
         batched = any(unit.batched for unit in self._units)
-        self._same = None if batched else EqualValues(network, tree)
+        self._same = None if batched else ValueNumbering(network, tree)
         self._readers: dict[int, Reader] = {
             side: (number, which)
             for number, unit in enumerate(self._units)
@@ -121,11 +123,11 @@ class _Lowering:
         else:
             result = self._alone(self._tree.steps[-1].result)
         log = self._log.total(self._network.output) if self._log is not None else None
-        return assembler.program(assembler.join(finish(assembler, result)), log)
+        return assembler.program(assembler.join(finalize_output(assembler, result)), log)
 
     # ── running a unit ─────────────────────────────────────────────────────────────────────────
 
-    def _run(self, unit: Unit) -> None:
+    def _run(self, unit: EqualStepGroup) -> None:
         assembler = self._assembler
         first = unit.members[0][2]
         number = min(step.result for _, _, step in unit.members)
@@ -176,7 +178,7 @@ class _Lowering:
         assembler, axis = self._assembler, result.axes.index((stack,))
         readers = [self._readers[one] for one in made]
         single = [not self._units[number].batched for number, _ in readers]
-        found = segments(readers, single)
+        found = split_stack(readers, single)
         if found is None or (len(found) == 1 and found[0].period == 1):
             for position, member in enumerate(made):
                 self._places[member] = _Place(result, legs, stack, position)
@@ -201,7 +203,7 @@ class _Lowering:
                 else:
                     self._places[member] = _Place(value, legs)
 
-    def _known(self, unit: Unit) -> bool:
+    def _known(self, unit: EqualStepGroup) -> bool:
         """Whether an equal contraction of equal values has been run: then its result serves again.
 
         Tied and shared tensors meet again and again; a uniform chain takes log2(n) products so.
@@ -330,7 +332,7 @@ class _Lowering:
                 used.setdefault(tensor.source, []).append(number)
         return used
 
-    def _note(self, unit: Unit) -> str:
+    def _note(self, unit: EqualStepGroup) -> str:
         left, right, step = unit.members[0]
         what = f"{self._name(left)} · {self._name(right)} -> {', '.join(step.legs)}"
         what += ", looked up" if step.lookups else ""

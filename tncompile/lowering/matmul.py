@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from tncompile.lowering.builder import Assembler
-from tncompile.lowering.schedule import Form, Order
+from tncompile.lowering.builder import ProgramBuilder
+from tncompile.lowering.schedule import MatmulLayout, Order
 from tncompile.program.layout import Run, is_matrix, merged
 from tncompile.program.operations import Multiply
 from tncompile.program.program import Value
@@ -31,12 +31,12 @@ class Ahead:
 
 
 def contract(
-    assembler: Assembler,
+    assembler: ProgramBuilder,
     left: Value,
     right: Value,
     kept: frozenset[str],
     ahead: Ahead,
-    form: Form | None = None,
+    form: MatmulLayout | None = None,
 ) -> Value:
     """The product of two split values, all indices outside `kept` summed; a split value again.
 
@@ -65,7 +65,7 @@ def _alone(one: Value, other: Value) -> set[str]:
     return set(_indices(one)) - set(_indices(other))
 
 
-def _multiply(assembler: Assembler, left: Value, right: Value) -> Value:
+def _multiply(assembler: ProgramBuilder, left: Value, right: Value) -> Value:
     """Nothing is summed: an elementwise product, the larger operand in its own order."""
     if assembler.count(_indices(left)) < assembler.count(_indices(right)):
         left, right = right, left
@@ -78,7 +78,9 @@ def _multiply(assembler: Assembler, left: Value, right: Value) -> Value:
     )
 
 
-def _forms(ours: Order, theirs: Order, kept: frozenset[str], ahead: Ahead) -> Iterator[Form]:
+def _forms(
+    ours: Order, theirs: Order, kept: frozenset[str], ahead: Ahead
+) -> Iterator[MatmulLayout]:
     """Every order of the groups that an operand or the consumer suggests, both orientations."""
     batches = dict.fromkeys(
         tuple(index for index in one if index in other and index in kept)
@@ -91,8 +93,8 @@ def _forms(ours: Order, theirs: Order, kept: frozenset[str], ahead: Ahead) -> It
     lefts = _orders(tuple(index for index in ours if index not in theirs), ahead)
     rights = _orders(tuple(index for index in theirs if index not in ours), ahead)
     for batch, summed, left, right in product(batches, sums, lefts, rights):
-        yield Form(False, batch, left, summed, right)
-        yield Form(True, batch, right, summed, left)
+        yield MatmulLayout(False, batch, left, summed, right)
+        yield MatmulLayout(True, batch, right, summed, left)
 
 
 def _orders(group: Order, ahead: Ahead) -> tuple[Order, ...]:
@@ -107,15 +109,15 @@ def _orders(group: Order, ahead: Ahead) -> tuple[Order, ...]:
 
 
 def _best_form(
-    assembler: Assembler, left: Value, right: Value, kept: frozenset[str], ahead: Ahead
-) -> Form:
+    assembler: ProgramBuilder, left: Value, right: Value, kept: frozenset[str], ahead: Ahead
+) -> MatmulLayout:
     """The form that copies least here and in the next contraction, the first one among equals."""
     ours, theirs = _indices(left), _indices(right)
     held = assembler.runs(left), assembler.runs(right)
     counts = assembler.count(ours), assembler.count(theirs)
     fitting: dict[tuple[bool, Order, Order, Order], bool] = {}
 
-    def copied(form: Form) -> int:
+    def copied(form: MatmulLayout) -> int:
         """Elements that must be copied before the product can run."""
         total = 0
         for second, rows, columns in (
@@ -143,7 +145,7 @@ def _fits(held: dict[str, Run], batch: Order, rows: Order, columns: Order) -> bo
     return is_matrix(parts[1], parts[2])
 
 
-def _misfit(assembler: Assembler, form: Form, ahead: Ahead) -> int:
+def _misfit(assembler: ProgramBuilder, form: MatmulLayout, ahead: Ahead) -> int:
     """Elements of the result that its consumer would have to copy."""
     if ahead.order is not None:
         wanted = tuple(index for index in ahead.order if index in form.result)
@@ -158,7 +160,7 @@ def _misfit(assembler: Assembler, form: Form, ahead: Ahead) -> int:
 
 
 def _operand(
-    assembler: Assembler, value: Value, batch: Order, rows: Order, columns: Order
+    assembler: ProgramBuilder, value: Value, batch: Order, rows: Order, columns: Order
 ) -> Value:
     """The value as a matrix, or a stack of matrices where there are batch indices.
 

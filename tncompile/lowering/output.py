@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tncompile.lowering.builder import Assembler, Axes
+from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.stacking.axes import cut
 from tncompile.network.model import Bias
-from tncompile.program.operations import Add, Weight
+from tncompile.program.operations import Add, LoadParameter
 from tncompile.program.program import Value
 
 
-def finish(assembler: Assembler, result: Value) -> Value:
+def finalize_output(assembler: ProgramBuilder, result: Value) -> Value:
     """The contracted value (split) as the output wants it."""
     output = assembler.network.output
     split: Axes = tuple((index,) for axis in output.axes for index in axis.indices)
@@ -45,12 +45,12 @@ def finish(assembler: Assembler, result: Value) -> Value:
     return assembler.contiguous(value)
 
 
-def _biased(assembler: Assembler, value: Value, bias: Bias, grouped: Axes) -> Value:
+def _biased(assembler: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
     """The bias added: on flattened axes where it covers them whole, else on split ones."""
     parameter = assembler.network.parameter[bias.parameter]
     name = assembler.fresh(parameter.family)
     loaded = assembler.add(
-        Weight(name, parameter.key), assembler.value(name, bias.axes, parametric=True)
+        LoadParameter(name, parameter.key), assembler.value(name, bias.axes, parametric=True)
     )
     held = {index for axis in bias.axes for index in axis}
     made = assembler.product_of(value)
@@ -66,7 +66,7 @@ def _biased(assembler: Assembler, value: Value, bias: Bias, grouped: Axes) -> Va
     return assembler.view(total, grouped)
 
 
-def _within_product(assembler: Assembler, made: Value, bias: Value, grouped: Axes) -> Value:
+def _within_product(assembler: ProgramBuilder, made: Value, bias: Value, grouped: Axes) -> Value:
     """The last product with a bias (split) added in the same call, as the output groups it.
 
     A sum of its own would read and write the output once more, and take memory for a second one.
@@ -81,7 +81,7 @@ def _within_product(assembler: Assembler, made: Value, bias: Value, grouped: Axe
     return replace(assembler.view(total, axes), axes=grouped)
 
 
-def _covering(assembler: Assembler, flat: Value, covered: Axes) -> Value:
+def _covering(assembler: ProgramBuilder, flat: Value, covered: Axes) -> Value:
     """A split bias over these axes; those over nothing broadcast."""
     order = [index for axis in covered for index in axis]
     moved = assembler.permute(flat, tuple(flat.axes.index((index,)) for index in order))

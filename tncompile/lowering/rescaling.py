@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tncompile.lowering.builder import Assembler
+from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.stacking.axes import gather
 from tncompile.network.model import Output
 from tncompile.program.operations import Add
@@ -22,7 +22,7 @@ class Logarithm:
     folded module holds ready.
     """
 
-    def __init__(self, assembler: Assembler) -> None:
+    def __init__(self, assembler: ProgramBuilder) -> None:
         self._assembler = assembler
         self._sums: dict[bool, Value] = {}  # by whether it depends on inputs
 

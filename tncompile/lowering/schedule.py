@@ -8,7 +8,7 @@ Order = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class MatmulLayout:
     """A contraction as one matrix product `first @ second`, all orders of indices fixed.
 
     `first` is the left operand of the contraction, unless `swapped`. It is taken as a matrix of
@@ -29,7 +29,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Strategy:
+class Schedule:
     """How a tree is lowered.
 
     `rows` is how many entries of the leading run-time index are contracted at a time, so that what
@@ -43,16 +43,16 @@ class Strategy:
     """
 
     rows: int = 0
-    forms: tuple[Form | None, ...] | None = None
+    forms: tuple[MatmulLayout | None, ...] | None = None
     grouped: bool = False
     settled: tuple[int, ...] = ()
     recompute: bool = False
 
     @property
-    def at_once(self) -> Strategy:
+    def at_once(self) -> Schedule:
         """The same for all of the batch at once: nothing is made again."""
         return replace(self, rows=0, recompute=False)
 
 
-STRAIGHT = Strategy()
+STRAIGHT = Schedule()
 """Everything at once, forms chosen on the way."""

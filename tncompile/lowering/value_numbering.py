@@ -10,7 +10,7 @@ from tncompile.network.model import TensorNetwork
 Key = tuple[object, ...]
 
 
-class EqualValues:
+class ValueNumbering:
     """Numbers the values of operands and results: equal numbers, equal values up to leg names.
 
     Known from the structure alone: a parameter that several tensors share, or one slice used twice,

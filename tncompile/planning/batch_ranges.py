@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tncompile.planning.evaluation import CLEARLY, Way
+from tncompile.planning.evaluation import CLEARLY, ScheduledTree
 
 SLIGHT = 1.1
 """A way that is less than this much faster than its neighbor on all its sizes is not worth it;
@@ -17,7 +17,7 @@ BRANCHES = 4
 FINE = 16
 """Thresholds are found to one part in this many: predictions are no better."""
 
-Price = Callable[[Way, int], float]
+Price = Callable[[ScheduledTree, int], float]
 """What a way takes at a batch size; infinite where it must not be taken."""
 
 
@@ -25,13 +25,16 @@ Price = Callable[[Way, int], float]
 class Range:
     """A way, the planned batch sizes it is for, and the largest size of all (None: no end)."""
 
-    way: Way
+    way: ScheduledTree
     batches: tuple[int, ...]
     up_to: int | None = None
 
 
 def ranges(
-    winners: Sequence[tuple[int, Way]], asked: frozenset[int], price: Price, most: int = BRANCHES
+    winners: Sequence[tuple[int, ScheduledTree]],
+    asked: frozenset[int],
+    price: Price,
+    most: int = BRANCHES,
 ) -> tuple[Range, ...]:
     """Few ranges, `most` at most, from the best way at each size, by ascending size.
 
@@ -71,7 +74,7 @@ def _merged(held: Sequence[Range]) -> list[Range]:
     return kept
 
 
-def _loss(held: Range, way: Way, limits: Mapping[int, float], price: Price) -> float:
+def _loss(held: Range, way: ScheduledTree, limits: Mapping[int, float], price: Price) -> float:
     """How far beyond its limits a range would be, run another way; up to 1: not at all."""
     return max(price(way, size) / (limits[size] or 1.0) for size in held.batches)
 

@@ -141,14 +141,14 @@ class Chosen:
     """What the module runs in one mode at the size that is asked for, and what it costs."""
 
     found_by: tuple[str, ...]
-    strategy: str  # how the tree is run, in words: `16 rows at a time`; empty: all at once
+    schedule: str  # how the tree is run, in words: `16 rows at a time`; empty: all at once
     cost: ModeCost
 
     def to_dict(self) -> dict[str, object]:
         """The choice as JSON holds it."""
         return {
             "found_by": list(self.found_by),
-            "strategy": self.strategy,
+            "strategy": self.schedule,
             "steps": [step.to_dict() for step in self.cost.steps],
         }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.schedule import STRAIGHT, Strategy
+from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
@@ -20,32 +20,32 @@ wins, then what copies least, whose time is the surest, then the more accurate o
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ScheduledTree:
     """A contraction tree and how it is lowered; `number` says which of the trees it is."""
 
     names: tuple[str, ...]
     number: int
     tree: ContractionTree
-    strategy: Strategy = STRAIGHT
+    schedule: Schedule = STRAIGHT
 
     @property
-    def key(self) -> tuple[int, Strategy]:
+    def key(self) -> tuple[int, Schedule]:
         """Equal for equal ways."""
-        return self.number, self.strategy
+        return self.number, self.schedule
 
 
 @dataclass(frozen=True, slots=True)
-class Assessed:
+class Evaluation:
     """A way, and what it does at one batch size in one mode."""
 
-    way: Way
+    way: ScheduledTree
     seconds: float
     flops: int
     peak: int
     copied: int  # bytes
 
 
-class Assessor:
+class Evaluator:
     """Lowers and traces ways, each once; run-time sizes but the leading one are fixed.
 
     `sizes` are the planned run-time sizes, which every program is lowered with: what a way makes
@@ -59,35 +59,37 @@ class Assessor:
         self.sizes = sizes
         self.profile = profile
         self.leading = leading_size(sizes)
-        self._programs: dict[tuple[int, Strategy], TensorProgram] = {}
-        self._known: dict[tuple[int, Strategy, int, Mode], Assessed] = {}
+        self._programs: dict[tuple[int, Schedule], TensorProgram] = {}
+        self._known: dict[tuple[int, Schedule, int, Mode], Evaluation] = {}
         self._operands: dict[int, tuple[int, int]] = {}
 
     def at(self, batch: int) -> dict[str, int]:
         """The run-time sizes with another leading one."""
         return dict(self.sizes) if self.leading is None else {**self.sizes, self.leading: batch}
 
-    def program(self, way: Way) -> TensorProgram:
+    def program(self, way: ScheduledTree) -> TensorProgram:
         """The lowered program of a way."""
         if way.key not in self._programs:
-            made = lower(self.network, way.tree, way.strategy, sizes=self.sizes)
+            made = lower(self.network, way.tree, way.schedule, sizes=self.sizes)
             self._programs[way.key] = made
         return self._programs[way.key]
 
-    def trace(self, way: Way, batch: int, mode: Mode) -> Trace:
+    def trace(self, way: ScheduledTree, batch: int, mode: Mode) -> Trace:
         """What the program of a way does at a batch size in a mode."""
         return trace_in(self.network, self.program(way), self.at(batch), self.profile, mode)
 
-    def assess(self, way: Way, batch: int, mode: Mode) -> Assessed:
+    def assess(self, way: ScheduledTree, batch: int, mode: Mode) -> Evaluation:
         """The same in a few numbers."""
         key = (*way.key, batch, mode)
         if key not in self._known:
             traced = self.trace(way, batch, mode)
             total = traced.total
-            self._known[key] = Assessed(way, total.seconds, total.flops, traced.peak, total.copied)
+            self._known[key] = Evaluation(
+                way, total.seconds, total.flops, traced.peak, total.copied
+            )
         return self._known[key]
 
-    def cautious(self, one: Assessed) -> float:
+    def cautious(self, one: Evaluation) -> float:
         """Seconds with all its copies priced once more, as transpositions.
 
         What a choice falls for are programs whose time is underestimated, and copies are what is
@@ -95,7 +97,7 @@ class Assessor:
         """
         return one.seconds + self.profile.copy_seconds(one.copied, 4) if one.copied else one.seconds
 
-    def roundings(self, way: Way) -> tuple[int, int]:
+    def roundings(self, way: ScheduledTree) -> tuple[int, int]:
         """How many products what depends on inputs goes through one after the other, and any value.
 
         Each rounds once: of plans that take equally long the one with fewer is more accurate.
@@ -114,13 +116,15 @@ class Assessor:
             self._operands[way.number] = (varying[-1], depth[-1]) if depth else (-1, 0)
         return self._operands[way.number]
 
-    def best(self, ways: Iterable[Way], batch: int, mode: Mode, minimize: str) -> Assessed:
+    def best(
+        self, ways: Iterable[ScheduledTree], batch: int, mode: Mode, minimize: str
+    ) -> Evaluation:
         """The best of some ways by what is minimized; `NEAR` says what counts as equally fast.
 
         Parts that hold the whole batch are left out where anything else is open.
         """
         given = tuple(ways)
-        several = [way for way in given if self.leading is None or way.strategy.rows < batch]
+        several = [way for way in given if self.leading is None or way.schedule.rows < batch]
         found = [self.assess(way, batch, mode) for way in several or given]
         match minimize:
             case "flops":
@@ -137,7 +141,7 @@ class Assessor:
         return min(found, key=lambda one: (self.roundings(one.way), one.seconds, one.flops))
 
 
-def measure_of(assessed: Assessed, minimize: str) -> float:
+def measure_of(assessed: Evaluation, minimize: str) -> float:
     """The number that is minimized."""
     match minimize:
         case "flops":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tncompile.lowering.lower import loop_index
-from tncompile.planning.evaluation import Assessed, Assessor, Way
+from tncompile.planning.evaluation import Evaluation, Evaluator, ScheduledTree
 from tncompile.simulation.modes import Mode
 
 SLOWER = 4 / 3
@@ -18,8 +18,8 @@ TREES = 6
 
 
 def sparing(
-    assessor: Assessor, ways: Iterable[Way], size: int, mode: Mode, limit: int
-) -> tuple[Way, ...]:
+    assessor: Evaluator, ways: Iterable[ScheduledTree], size: int, mode: Mode, limit: int
+) -> tuple[ScheduledTree, ...]:
     """Ways in smaller parts, where of `ways` only much slower ones keep to the limit, or none do.
 
     Parts are halved down to one row, and in training run again by the backward pass as well,
@@ -30,37 +30,37 @@ def sparing(
     fit = any(one.peak <= limit and one.seconds <= SLOWER * least for one in found)
     if fit or loop_index(assessor.network) is None:
         return ()
-    made: dict[Way, None] = {}
+    made: dict[ScheduledTree, None] = {}
     fastest = math.inf
     for base in _bases(found):
         for recompute in (False, True) if mode == "training" else (False,):
-            halved = replace(base.strategy, recompute=recompute)
-            for one in _halved(assessor, replace(base, strategy=halved), size, mode, fastest):
+            halved = replace(base.schedule, recompute=recompute)
+            for one in _halved(assessor, replace(base, schedule=halved), size, mode, fastest):
                 made.setdefault(one.way)
                 if one.peak <= limit:
                     fastest = min(fastest, one.seconds)
     return tuple(made)
 
 
-def _bases(found: list[Assessed]) -> list[Way]:
+def _bases(found: list[Evaluation]) -> list[ScheduledTree]:
     """Of a few trees the layouts worth trying: the fastest at once, in parts, and the leanest."""
     by_time = sorted(found, key=lambda one: one.seconds)
     by_peak = sorted(found, key=lambda one: (one.peak, one.seconds))
     trees = [dict.fromkeys(one.way.number for one in order) for order in (by_time, by_peak)]
     numbers = {number for order in trees for number in list(order)[: TREES // 2]}
-    kept: dict[tuple[int, str], Way] = {}
+    kept: dict[tuple[int, str], ScheduledTree] = {}
     for kind, order in (("time", by_time), ("peak", by_peak)):
         for one in order:
             way = one.way
             if way.number in numbers:
-                parts = "in parts" if way.strategy.rows and kind == "time" else kind
+                parts = "in parts" if way.schedule.rows and kind == "time" else kind
                 kept.setdefault((way.number, parts), way)
     return list(dict.fromkeys(kept.values()))
 
 
 def _halved(
-    assessor: Assessor, base: Way, size: int, mode: Mode, fastest: float
-) -> Iterator[Assessed]:
+    assessor: Evaluator, base: ScheduledTree, size: int, mode: Mode, fastest: float
+) -> Iterator[Evaluation]:
     """A way in smaller and smaller parts, as long as one may keep to the limit in less time.
 
     `fastest` is the time of what keeps to it already. Halving a part mostly takes more time; at
@@ -70,7 +70,7 @@ def _halved(
     rows = 1 << (size - 1).bit_length()
     while rows > 1:
         rows //= 2
-        one = assessor.assess(replace(base, strategy=replace(base.strategy, rows=rows)), size, mode)
+        one = assessor.assess(replace(base, schedule=replace(base.schedule, rows=rows)), size, mode)
         yield one
         if one.seconds > before and one.seconds > fastest:
             return

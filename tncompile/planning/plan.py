@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tncompile.lowering.schedule import Form, Strategy
+from tncompile.lowering.schedule import MatmulLayout, Schedule
 from tncompile.network.contraction import ContractionTree, verify_tree
 from tncompile.network.model import TensorNetwork
 from tncompile.notebook import as_html
@@ -50,14 +50,14 @@ class Variant:
     batch: int
     sizes: Mapping[str, int]
     tree: ContractionTree
-    strategy: Strategy
+    schedule: Schedule
     found_by: tuple[str, ...]
     cost: ModeCost
     reason: str
 
     def __repr__(self) -> str:
         end = "" if self.up_to is None else f" up to {self.up_to:,}"
-        return f"Variant({self.mode}{end}: {way_text(self.found_by, self.strategy)})"
+        return f"Variant({self.mode}{end}: {way_text(self.found_by, self.schedule)})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,7 +68,7 @@ class Alternative:
     mode: Mode
     batch: int
     tree: ContractionTree
-    strategy: Strategy
+    schedule: Schedule
 
     def __repr__(self) -> str:
         return f"Alternative({self.name}, {self.mode} at {self.batch:,})"
@@ -141,12 +141,12 @@ class ContractionPlan:
     def to_dict(self) -> dict[str, object]:
         """The plan as JSON holds it; trees and strategies are stored once and named by number."""
         trees: dict[ContractionTree, int] = {}
-        strategies: dict[Strategy, int] = {}
+        schedules: dict[Schedule, int] = {}
 
         def way(held: Variant | Alternative) -> dict[str, int]:
             return {
                 "tree": trees.setdefault(held.tree, len(trees)),
-                "strategy": strategies.setdefault(held.strategy, len(strategies)),
+                "strategy": schedules.setdefault(held.schedule, len(schedules)),
             }
 
         def stored(variant: Variant) -> dict[str, object]:
@@ -182,7 +182,7 @@ class ContractionPlan:
             "whole": whole,
             "alternatives": alternatives,
             "trees": [tree_to_dict(tree) for tree in trees],
-            "strategies": [strategy_to_dict(strategy) for strategy in strategies],
+            "strategies": [strategy_to_dict(schedule) for schedule in schedules],
         }
 
     def to_json(self) -> str:
@@ -225,29 +225,29 @@ def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
     if any(held.keys() != runtime for held in sizes):
         yield "its run-time sizes are not those of the network"
         return
-    seen: set[tuple[ContractionTree, Strategy]] = set()
-    ways = [(held.tree, held.strategy) for held in (*plan.variants, plan.whole)]
-    for tree, strategy in (*ways, *((held.tree, held.strategy) for held in plan.alternatives)):
-        if (tree, strategy) not in seen:
-            seen.add((tree, strategy))
+    seen: set[tuple[ContractionTree, Schedule]] = set()
+    ways = [(held.tree, held.schedule) for held in (*plan.variants, plan.whole)]
+    for tree, schedule in (*ways, *((held.tree, held.schedule) for held in plan.alternatives)):
+        if (tree, schedule) not in seen:
+            seen.add((tree, schedule))
             damage = next(verify_tree(network, tree), None)
-            yield from _verify_strategy(tree, strategy) if damage is None else (damage,)
-    if plan.whole.strategy.rows:
+            yield from _verify_strategy(tree, schedule) if damage is None else (damage,)
+    if plan.whole.schedule.rows:
         yield "what is to run at every size runs in parts"
 
 
-def _verify_strategy(tree: ContractionTree, strategy: Strategy) -> Iterator[str]:
+def _verify_strategy(tree: ContractionTree, schedule: Schedule) -> Iterator[str]:
     """Why the products of a strategy are not those of a tree, which is one of the network."""
     made = [step.result for step in tree.steps]
-    if not set(strategy.settled) <= set(made) or _repeats(strategy.settled):
+    if not set(schedule.settled) <= set(made) or _repeats(schedule.settled):
         yield "gradients are settled of what it does not make"
-    if strategy.forms is None:
+    if schedule.forms is None:
         return
-    if len(strategy.forms) != len(tree.steps):
-        yield f"it has {len(strategy.forms)} products for {len(tree.steps)} contractions"
+    if len(schedule.forms) != len(tree.steps):
+        yield f"it has {len(schedule.forms)} products for {len(tree.steps)} contractions"
         return
     legs = [frozenset(operand.legs) for operand in tree.operands]
-    for step, form in zip(tree.steps, strategy.forms, strict=True):
+    for step, form in zip(tree.steps, schedule.forms, strict=True):
         left, right = legs[step.left], legs[step.right]
         kept = frozenset(step.product(left, right))
         legs.append(frozenset(step.legs))
@@ -255,7 +255,9 @@ def _verify_strategy(tree: ContractionTree, strategy: Strategy) -> Iterator[str]
             yield f"the product that makes number {step.result} has other indices than its operands"
 
 
-def _fits(form: Form, left: frozenset[str], right: frozenset[str], kept: frozenset[str]) -> bool:
+def _fits(
+    form: MatmulLayout, left: frozenset[str], right: frozenset[str], kept: frozenset[str]
+) -> bool:
     """Whether a form is a product of two operands: each index in the one group it belongs to.
 
     What only one operand carries and nothing keeps is summed before; of the batch an operand
@@ -282,10 +284,10 @@ def _read(stored: object) -> ContractionPlan:
     if not isinstance(stored, dict) or stored.get("version") != VERSION:
         raise NotStoredError(f"version {VERSION} is expected")
     trees = [tree_from_dict(one) for one in stored["trees"]]
-    strategies = [strategy_from_dict(one) for one in stored["strategies"]]
+    schedules = [strategy_from_dict(one) for one in stored["strategies"]]
 
     def variant(one: Mapping[str, object]) -> Variant:
-        return _variant(one, trees, strategies)
+        return _variant(one, trees, schedules)
 
     variants = tuple(variant(one) for one in stored["variants"])
     training = truth(stored["training"])
@@ -313,7 +315,7 @@ def _read(stored: object) -> ContractionPlan:
                 as_mode(one["mode"]),
                 whole(one["batch"], 1),
                 trees[whole(one["tree"])],
-                strategies[whole(one["strategy"])],
+                schedules[whole(one["strategy"])],
             )
             for one in stored["alternatives"]
         ),
@@ -321,7 +323,7 @@ def _read(stored: object) -> ContractionPlan:
 
 
 def _variant(
-    stored: Mapping[str, object], trees: list[ContractionTree], strategies: list[Strategy]
+    stored: Mapping[str, object], trees: list[ContractionTree], schedules: list[Schedule]
 ) -> Variant:
     up_to, batches = stored["up_to"], integers(stored["batches"], 1)
     found_by = strings(stored["found_by"])
@@ -334,7 +336,7 @@ def _variant(
         batch=whole(stored["batch"], 1),
         sizes=sizes_from_dict(stored["sizes"]),
         tree=trees[whole(stored["tree"])],
-        strategy=strategies[whole(stored["strategy"])],
+        schedule=schedules[whole(stored["strategy"])],
         found_by=found_by,
         cost=mode_cost_from_dict(stored["cost"]),
         reason=text(stored["reason"]),

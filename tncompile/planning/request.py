@@ -66,7 +66,7 @@ DEFAULT_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class PlanRequest:
     """What a plan is wanted for; `middle` is the batch size that counts before all others."""
 
     minimize: str

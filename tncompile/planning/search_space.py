@@ -10,15 +10,15 @@ from tncompile.lowering.stacking.grouping import LONG
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.evaluation import Assessor, Way, measure_of
-from tncompile.planning.layouts.schedules import strategies
+from tncompile.planning.evaluation import Evaluator, ScheduledTree, measure_of
+from tncompile.planning.layouts.schedules import schedules
 from tncompile.planning.memory_limit import sparing
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.lookup_tables import merged_tables
 from tncompile.planning.paths.optimizers import EFFORTS, Progress, ladder
 from tncompile.planning.paths.problem import state
 from tncompile.planning.paths.reordering import parameters_late
-from tncompile.planning.request import Goal
+from tncompile.planning.request import PlanRequest
 from tncompile.simulation.modes import Mode
 
 GRID = (1, 8, 64, 512, 4096)
@@ -48,30 +48,32 @@ TRIED = 6
 
 
 @dataclass(frozen=True)
-class Field:
+class SearchSpace:
     """All ways worth comparing, by mode and size in a fixed order."""
 
-    goal: Goal
-    assessor: Assessor
+    goal: PlanRequest
+    assessor: Evaluator
     grid: tuple[int, ...]
-    ways: Mapping[tuple[Mode, int], tuple[Way, ...]]
-    easier: Field | None = None
+    ways: Mapping[tuple[Mode, int], tuple[ScheduledTree, ...]]
+    easier: SearchSpace | None = None
     """What the next easier effort compares, all of it compared here, too."""
 
 
-def survey(
+def build_search_space(
     network: TensorNetwork,
-    goal: Goal,
+    goal: PlanRequest,
     runtime: Mapping[str, int],
     profile: MachineProfile,
     progress: Progress | None = None,
-) -> Field:
+) -> SearchSpace:
     """Search trees, lower them, and find which strategies of which trees are worth comparing."""
-    assessor = Assessor(network, runtime, profile)
+    assessor = Evaluator(network, runtime, profile)
     trees = _trees(assessor, goal, _grid(goal, assessor, len(operands(network))), progress)
-    straight = [Way(found.names, number, found.tree) for number, found in enumerate(trees)]
+    straight = [
+        ScheduledTree(found.names, number, found.tree) for number, found in enumerate(trees)
+    ]
     levels = [found.level for found in trees]
-    field: Field | None = None
+    field: SearchSpace | None = None
     for effort in ladder(EFFORTS[goal.search]):
         name = next(name for name, one in EFFORTS.items() if one == effort)
         among = [way for way, level in zip(straight, levels, strict=True) if level <= effort.level]
@@ -81,7 +83,12 @@ def survey(
     return field
 
 
-def _compared(assessor: Assessor, goal: Goal, straight: list[Way], easier: Field | None) -> Field:
+def _compared(
+    assessor: Evaluator,
+    goal: PlanRequest,
+    straight: list[ScheduledTree],
+    easier: SearchSpace | None,
+) -> SearchSpace:
     """Which strategies of some trees an effort compares, beside all that the easier one does.
 
     What is promising among fewer trees is tried with all strategies, too: so no harder search
@@ -94,7 +101,7 @@ def _compared(assessor: Assessor, goal: Goal, straight: list[Way], easier: Field
         most = 1  # irregular networks, whose intermediates have many legs to put in order
     else:
         most = PROMISING - 1 if count > SMALL and easier is None else PROMISING
-    tried: dict[Mode, list[Way]] = {}
+    tried: dict[Mode, list[ScheduledTree]] = {}
     for mode in goal.modes:
         known = {} if easier is None else easier.ways
         before = (way for (other, _), ways in known.items() if other == mode for way in ways)
@@ -115,19 +122,19 @@ def _compared(assessor: Assessor, goal: Goal, straight: list[Way], easier: Field
             if size in goal.wanted and mode != "folded":
                 leaner = sparing(assessor, ways[mode, size], size, mode, goal.memory_limit)
                 ways[mode, size] = (*ways[mode, size], *leaner)
-    return Field(goal, assessor, grid, ways, easier)
+    return SearchSpace(goal, assessor, grid, ways, easier)
 
 
 def _tried(
-    assessor: Assessor,
-    straight: list[Way],
+    assessor: Evaluator,
+    straight: list[ScheduledTree],
     sizes: list[int],
     mode: Mode,
-    goal: Goal,
+    goal: PlanRequest,
     most: int,
-) -> list[Way]:
+) -> list[ScheduledTree]:
     """The promising trees at some sizes in a mode, with the strategies proposed for them."""
-    found: dict[Way, None] = {}
+    found: dict[ScheduledTree, None] = {}
     for size in sizes:
         promising = _promising(assessor, straight, size, mode, goal, most)
         if goal.memory_limit is not None:
@@ -137,14 +144,14 @@ def _tried(
             found.setdefault(way)
             if mode == "folded" and not assessor.network.inputs:
                 continue  # nothing is left to run
-            proposed = strategies(
+            proposed = schedules(
                 assessor.network, way.tree, assessor.at(size), assessor.profile, mode
             )
-            found.update(dict.fromkeys(replace(way, strategy=one) for one in proposed[:TRIED]))
+            found.update(dict.fromkeys(replace(way, schedule=one) for one in proposed[:TRIED]))
     return list(found)
 
 
-def _grid(goal: Goal, assessor: Assessor, count: int) -> tuple[int, ...]:
+def _grid(goal: PlanRequest, assessor: Evaluator, count: int) -> tuple[int, ...]:
     """The sizes to plan for: those wanted, and some around them where that is affordable."""
     if assessor.leading is None:
         return (goal.middle,)
@@ -154,7 +161,7 @@ def _grid(goal: Goal, assessor: Assessor, count: int) -> tuple[int, ...]:
 
 
 def _trees(
-    assessor: Assessor, goal: Goal, grid: tuple[int, ...], progress: Progress | None
+    assessor: Evaluator, goal: PlanRequest, grid: tuple[int, ...], progress: Progress | None
 ) -> tuple[Candidate, ...]:
     """Distinct trees: those for the middle size, and for small and large ones what they add."""
     network = assessor.network
@@ -190,11 +197,16 @@ def _share(progress: Progress | None, place: int, count: int) -> Progress | None
 
 
 def _promising(
-    assessor: Assessor, ways: list[Way], size: int, mode: Mode, goal: Goal, most: int
-) -> list[Way]:
+    assessor: Evaluator,
+    ways: list[ScheduledTree],
+    size: int,
+    mode: Mode,
+    goal: PlanRequest,
+    most: int,
+) -> list[ScheduledTree]:
     """The trees that some strategy may make the best; fewer at sizes that nobody asked for."""
 
-    def measure(way: Way) -> float:
+    def measure(way: ScheduledTree) -> float:
         """As it comes, or part by part: large temporaries alone say nothing against a tree."""
         whole = measure_of(assessor.assess(way, size, mode), goal.minimize)
         if goal.minimize != "time" or size <= PART or loop_index(assessor.network) is None:

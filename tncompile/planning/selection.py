@@ -17,14 +17,14 @@ from tncompile.language.diagnostics.spelling import one_of
 from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.batch_ranges import Price, Range, ranges
-from tncompile.planning.evaluation import CLEARLY, NEAR, Assessor, Way, measure_of
+from tncompile.planning.evaluation import CLEARLY, NEAR, Evaluator, ScheduledTree, measure_of
 from tncompile.planning.paths.candidates import MATERIALIZE
 from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 from tncompile.planning.report.steps import mode_cost
 from tncompile.planning.report.wording import seconds_text, way_text
-from tncompile.planning.request import Goal, batch_goals, batch_sizes, runtime_sizes
-from tncompile.planning.search_space import Field, survey
+from tncompile.planning.request import PlanRequest, batch_goals, batch_sizes, runtime_sizes
+from tncompile.planning.search_space import SearchSpace, build_search_space
 from tncompile.simulation.modes import Mode
 
 Minimize = Literal["time", "flops", "memory"]
@@ -68,24 +68,26 @@ def plan(
     """
     one_of("search", search, SEARCHES)
     one_of("minimize", minimize, MINIMIZED)
-    goal = Goal(minimize, training, search, memory_limit, *batch_goals(network, batch, sizes or {}))
+    goal = PlanRequest(
+        minimize, training, search, memory_limit, *batch_goals(network, batch, sizes or {})
+    )
     middle = runtime_sizes(network, batch_sizes(batch)[len(batch_sizes(batch)) // 2], sizes or {})
-    return choose(survey(network, goal, middle, profile, progress))
+    return select(build_search_space(network, goal, middle, profile, progress))
 
 
 Explained = Callable[[Mode, Range, Range | None], str]
 """Why a range is run its way, given the neighboring one."""
 
 
-def choose(field: Field) -> ContractionPlan:
+def select(field: SearchSpace) -> ContractionPlan:
     """The plan by predicted time: few variants a mode, and what runs everywhere."""
     goal, assessor = field.goal, field.assessor
     main = goal.modes[0]
-    straight = [way for way in allowed(field, goal.middle, main) if not way.strategy.rows]
+    straight = [way for way in allowed(field, goal.middle, main) if not way.schedule.rows]
     if straight:
         whole = assessor.best(straight, goal.middle, main, goal.minimize).way
     else:  # only a loop keeps to the memory limit
-        straight = [way for way in field.ways[main, goal.middle] if not way.strategy.rows]
+        straight = [way for way in field.ways[main, goal.middle] if not way.schedule.rows]
         whole = assessor.best(straight, goal.middle, main, "memory").way
     held = _decided(field)
     if straight:
@@ -93,7 +95,7 @@ def choose(field: Field) -> ContractionPlan:
     return assemble(field, held, whole, lambda *given: _reason(field, *given))
 
 
-def _decided(field: Field) -> dict[Mode, tuple[Range, ...]]:
+def _decided(field: SearchSpace) -> dict[Mode, tuple[Range, ...]]:
     """Which way runs at which sizes, by mode; nowhere worse than what an easier search decides."""
     goal, assessor = field.goal, field.assessor
     easier: dict[Mode, tuple[Range, ...]] = {}
@@ -114,10 +116,12 @@ def _decided(field: Field) -> dict[Mode, tuple[Range, ...]]:
     return held
 
 
-def _alike(assessor: Assessor, whole: Way, held: tuple[Range, ...], goal: Goal) -> Way:
+def _alike(
+    assessor: Evaluator, whole: ScheduledTree, held: tuple[Range, ...], goal: PlanRequest
+) -> ScheduledTree:
     """What runs in parts, all at once instead, where that is about as fast as `whole`."""
     chosen = next(one.way for one in held if goal.middle in one.batches)
-    other = replace(chosen, strategy=chosen.strategy.at_once)
+    other = replace(chosen, schedule=chosen.schedule.at_once)
     best = assessor.assess(whole, goal.middle, goal.modes[0])
     one = assessor.assess(other, goal.middle, goal.modes[0])
     near = measure_of(one, goal.minimize) <= CLEARLY * measure_of(best, goal.minimize)
@@ -126,9 +130,9 @@ def _alike(assessor: Assessor, whole: Way, held: tuple[Range, ...], goal: Goal) 
 
 
 def assemble(
-    field: Field,
+    field: SearchSpace,
     held: Mapping[Mode, tuple[Range, ...]],
-    whole: Way,
+    whole: ScheduledTree,
     reason: Explained,
     tuned: str | None = None,
 ) -> ContractionPlan:
@@ -136,7 +140,7 @@ def assemble(
     goal, assessor = field.goal, field.assessor
     main = goal.modes[0]
     # Hooks on gradients have no place in a graph that is compiled or exported.
-    bare = replace(whole, strategy=replace(whole.strategy, settled=()))
+    bare = replace(whole, schedule=replace(whole.schedule, settled=()))
     everywhere = Range(bare, (goal.middle,))
     return ContractionPlan(
         target=assessor.network.target,
@@ -162,15 +166,15 @@ def assemble(
     )
 
 
-def _without_loops_of_one(held: tuple[Range, ...], bare: Way) -> tuple[Range, ...]:
+def _without_loops_of_one(held: tuple[Range, ...], bare: ScheduledTree) -> tuple[Range, ...]:
     """Batches that fit into one part run all at once where that is in the source in any case."""
     found: list[Range] = []
     above = 0
     for one in held:
-        rows = one.way.strategy.rows
+        rows = one.way.schedule.rows
         small = tuple(size for size in one.batches if size <= rows)
         large = tuple(size for size in one.batches if size > rows)
-        at_once = replace(one.way, strategy=one.way.strategy.at_once)
+        at_once = replace(one.way, schedule=one.way.schedule.at_once)
         if rows > above and small and large and at_once.key == bare.key:
             found.append(Range(bare, small, rows))
             one = replace(one, batches=large)
@@ -188,9 +192,9 @@ def _neighbors(held: tuple[Range, ...]) -> list[tuple[Range, Range | None]]:
 
 
 def predicted_ranges(
-    field: Field,
+    field: SearchSpace,
     mode: Mode,
-    known: tuple[Way, ...] = (),
+    known: tuple[ScheduledTree, ...] = (),
     bounds: Mapping[int, float] | None = None,
 ) -> tuple[Range, ...]:
     """Which way runs at which sizes in a mode, by prediction.
@@ -212,7 +216,7 @@ def predicted_ranges(
         for size in goal.wanted
     }
 
-    def price(way: Way, size: int) -> float:
+    def price(way: ScheduledTree, size: int) -> float:
         one = assessor.assess(way, size, mode)
         if size in goal.wanted:
             if goal.memory_limit is not None and one.peak > goal.memory_limit:
@@ -221,7 +225,7 @@ def predicted_ranges(
                 return math.inf
         return assessor.cautious(one) if goal.minimize == "time" else measure_of(one, goal.minimize)
 
-    winners: list[tuple[int, Way]] = []
+    winners: list[tuple[int, ScheduledTree]] = []
     for size in field.grid:
         ways = allowed(field, size, mode)
         kept = [way for way in ways if price(way, size) < math.inf]
@@ -232,7 +236,7 @@ def predicted_ranges(
     return ranges(winners, frozenset(goal.wanted), price)
 
 
-def allowed(field: Field, size: int, mode: Mode) -> tuple[Way, ...]:
+def allowed(field: SearchSpace, size: int, mode: Mode) -> tuple[ScheduledTree, ...]:
     """The ways that keep to the memory limit; at sizes that nobody asked for, else the leanest.
 
     A strategy that recomputes what others save is a way like any other here. Raises `NoPlanError`
@@ -256,7 +260,7 @@ def allowed(field: Field, size: int, mode: Mode) -> tuple[Way, ...]:
     )
 
 
-def _variant(field: Field, mode: Mode, held: Range, reason: str) -> Variant:
+def _variant(field: SearchSpace, mode: Mode, held: Range, reason: str) -> Variant:
     assessor, way = field.assessor, held.way
     batch = _planned(field.goal, held.batches)
     sizes = assessor.at(batch)
@@ -268,51 +272,51 @@ def _variant(field: Field, mode: Mode, held: Range, reason: str) -> Variant:
         batch=batch,
         sizes=sizes,
         tree=way.tree,
-        strategy=way.strategy,
+        schedule=way.schedule,
         found_by=way.names,
         cost=mode_cost(
-            assessor.network, way.tree, way.strategy, program, sizes, assessor.profile, mode
+            assessor.network, way.tree, way.schedule, program, sizes, assessor.profile, mode
         ),
         reason=reason,
     )
 
 
-def _planned(goal: Goal, batches: tuple[int, ...]) -> int:
+def _planned(goal: PlanRequest, batches: tuple[int, ...]) -> int:
     """The size of a range that its cost is given for: the one that was asked for, if any was."""
     asked = [size for size in batches if size in goal.wanted]
     return goal.middle if goal.middle in batches else (asked or batches)[0]
 
 
-def _reason(field: Field, mode: Mode, held: Range, other: Range | None) -> str:
+def _reason(field: SearchSpace, mode: Mode, held: Range, other: Range | None) -> str:
     """What is minimized and how far, by prediction."""
     goal, assessor = field.goal, field.assessor
     if goal.minimize != "time":
-        return f"{way_text(held.way.names, held.way.strategy)}: the least {goal.minimize}"
+        return f"{way_text(held.way.names, held.way.schedule)}: the least {goal.minimize}"
     return explained(field, held, other, lambda way, size: assessor.assess(way, size, mode).seconds)
 
 
 def explained(
-    field: Field,
+    field: SearchSpace,
     held: Range,
     other: Range | None,
     price: Price,
-    how: Callable[[Way, int], str] = lambda way, size: "predicted",
+    how: Callable[[ScheduledTree, int], str] = lambda way, size: "predicted",
 ) -> str:
     """`halves at 2, 16 rows at a time: predicted 1.9 ms at 64, where another layout takes 2.6`."""
     size = _planned(field.goal, held.batches)
     if size not in field.goal.wanted and other is not None and other.batches < held.batches:
         size = held.batches[-1]  # what sets it apart from smaller batches shows at the largest
-    words = way_text(held.way.names, held.way.strategy)
+    words = way_text(held.way.names, held.way.schedule)
     at = f" at {size:,}" if field.assessor.leading is not None else ""
     text = f"{words}: {how(held.way, size)} {seconds_text(price(held.way, size))}{at}"
     if other is None:
         return text
-    second = way_text(other.way.names, other.way.strategy)
+    second = way_text(other.way.names, other.way.schedule)
     second = "another layout" if second == words else second
     return f"{text}, where {second} takes {seconds_text(price(other.way, size))}"
 
 
-def _extremes(field: Field, mode: Mode, size: int) -> list[Alternative]:
+def _extremes(field: SearchSpace, mode: Mode, size: int) -> list[Alternative]:
     """The dense weight, where it was tried, the fewest operations and the least memory."""
     assessor, ways = field.assessor, field.ways[mode, size]
     found: list[Alternative] = []
@@ -324,11 +328,11 @@ def _extremes(field: Field, mode: Mode, size: int) -> list[Alternative]:
     ):
         if among:
             best = assessor.best(among, size, mode, minimize).way
-            found.append(Alternative(name, mode, size, best.tree, best.strategy))
+            found.append(Alternative(name, mode, size, best.tree, best.schedule))
     return found
 
 
-def _is_dense(field: Field, way: Way) -> bool:
+def _is_dense(field: SearchSpace, way: ScheduledTree) -> bool:
     """Whether one input meets one weight: nothing has to be contracted to make it dense."""
     given, tensors = way.tree.operands, field.assessor.network.tensors
     roles = sorted(tensors[operand.tensor].role == "input" for operand in given)

@@ -9,7 +9,7 @@ from typing import cast, get_type_hints
 from unicodedata import category
 
 from tncompile.language.diagnostics.excerpt import UNSEEN
-from tncompile.lowering.schedule import Form, Strategy
+from tncompile.lowering.schedule import MatmulLayout, Schedule
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
 from tncompile.planning.costs import CostStep, Figures, ModeCost
 from tncompile.simulation.modes import Mode
@@ -77,40 +77,42 @@ def tree_from_dict(stored: Mapping[str, object]) -> ContractionTree:
     return ContractionTree(operands, steps)
 
 
-def strategy_to_dict(strategy: Strategy) -> dict[str, object]:
+def strategy_to_dict(schedule: Schedule) -> dict[str, object]:
     """A strategy: rows at a time, indices of every product in order, what is made together."""
     forms: list[object] | None = None
-    if strategy.forms is not None:
-        forms = [None if form is None else _form_to_list(form) for form in strategy.forms]
+    if schedule.forms is not None:
+        forms = [None if form is None else _form_to_list(form) for form in schedule.forms]
     return {
-        "rows": strategy.rows,
+        "rows": schedule.rows,
         "forms": forms,
-        "grouped": strategy.grouped,
-        "settled": list(strategy.settled),
-        "recompute": strategy.recompute,
+        "grouped": schedule.grouped,
+        "settled": list(schedule.settled),
+        "recompute": schedule.recompute,
     }
 
 
-def _form_to_list(form: Form) -> list[object]:
+def _form_to_list(form: MatmulLayout) -> list[object]:
     return [form.swapped, *map(list, (form.batch, form.rows, form.summed, form.columns))]
 
 
-def strategy_from_dict(stored: object) -> Strategy:
+def strategy_from_dict(stored: object) -> Schedule:
     """The strategy that `strategy_to_dict` wrote."""
     held = _mapping(stored)
     rows = whole(held["rows"])
     forms = None if held["forms"] is None else tuple(_form(one) for one in _items(held["forms"]))
     settled = integers(held["settled"])
-    return Strategy(rows, forms, truth(held["grouped"]), settled, truth(held["recompute"]))
+    return Schedule(rows, forms, truth(held["grouped"]), settled, truth(held["recompute"]))
 
 
-def _form(stored: object) -> Form | None:
+def _form(stored: object) -> MatmulLayout | None:
     if stored is None:
         return None
     if not isinstance(stored, list) or len(stored) != 5:
         raise NotStoredError(f"{shown(stored)} where a form is due")
     swapped, batch, rows, summed, columns = stored
-    return Form(truth(swapped), strings(batch), strings(rows), strings(summed), strings(columns))
+    return MatmulLayout(
+        truth(swapped), strings(batch), strings(rows), strings(summed), strings(columns)
+    )
 
 
 def mode_cost_from_dict(stored: object) -> ModeCost:

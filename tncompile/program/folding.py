@@ -13,9 +13,9 @@ from tncompile.program.layout import contiguous
 from tncompile.program.operations import (
     VIEWS,
     Contiguous,
+    LoadParameter,
     Operation,
-    StackWeights,
-    Weight,
+    StackParameters,
     results,
     sources,
 )
@@ -43,7 +43,8 @@ class Buffer:
 class Folding:
     """Several programs: what is computed ahead, once for all of them, and what is left of each.
 
-    `ahead` makes every buffer, its `result` means nothing. The rests read buffers as `Weight`s.
+    `ahead` makes every buffer, its `result` means nothing. The rests read buffers by
+    `LoadParameter`.
     """
 
     ahead: TensorProgram
@@ -169,9 +170,9 @@ class _Half:
         found: dict[str, None] = {}
         for step in self.upstream(name):
             match step.operation:
-                case Weight(_, key, _):
+                case LoadParameter(_, key, _):
                     found[key] = None
-                case StackWeights(_, keys, _):
+                case StackParameters(_, keys, _):
                     found |= dict.fromkeys(keys)
                 case _:
                     pass
@@ -215,7 +216,7 @@ class _Half:
                 storage = called.get(held, held)
                 for name in results(operation):
                     values[name] = replace(values[name], storage=storage)
-        steps = [Step(Weight(called[name], bought[name].name)) for name in read]
+        steps = [Step(LoadParameter(called[name], bought[name].name)) for name in read]
         for k in kept:
             step = program.steps[k]
             steps.append(replace(step, operation=renamed(step.operation, called)))
@@ -259,7 +260,7 @@ class _Ahead:
                 self._values[other[one]] = replace(value, name=other[one], storage=storage)
         value = self._values[self._named[half.identity[name]]]
         owner = half.owner(name)
-        lent = isinstance(half.operation(owner), Weight | StackWeights)
+        lent = isinstance(half.operation(owner), LoadParameter | StackParameters)
         shared = lent or value.size != half.program.values[owner].size
         if row_major and not _row_major(value):
             given = value.name

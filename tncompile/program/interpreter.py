@@ -21,39 +21,39 @@ from tncompile.machine.profile import CPU
 from tncompile.network.model import TensorNetwork
 from tncompile.program.operations import (
     Add,
+    Arange,
     Argument,
-    Concatenate,
+    Cat,
+    Chunk,
+    ConcatChunks,
     Contiguous,
+    ContiguousGrad,
     Copy,
-    Digit,
+    Embedding,
     Expand,
     Gather,
-    Join,
-    Lookup,
+    IndexSelect,
+    LoadParameter,
     Mask,
     MatMul,
-    Mix,
     Multiply,
     OneHot,
     Ones,
     Operation,
     Pad,
-    Part,
     Permute,
-    Pick,
-    Range,
+    RavelIndex,
     Rescale,
     Select,
-    Settle,
     Slice,
     Split,
     Stack,
-    StackWeights,
+    StackParameters,
     Sum,
     Times,
     Unbind,
+    UnravelIndex,
     View,
-    Weight,
     results,
     sources,
 )
@@ -135,7 +135,7 @@ def _run_loop(state: _State, spent: Sequence[Spent], training: bool) -> None:
     assert loop is not None
     last = loop.stop - 1
     join = state.program.steps[last].operation
-    assert isinstance(join, Join)
+    assert isinstance(join, ConcatChunks)
     size = state.sizes[loop.index]
     before = dict(state.names)
     parts: list[Tensor] = []
@@ -144,7 +144,7 @@ def _run_loop(state: _State, spent: Sequence[Spent], training: bool) -> None:
         state.sizes[loop.part] = min(loop.rows, size - start)
         for number in range(loop.start, last):
             operation = state.program.steps[number].operation
-            if isinstance(operation, Part):
+            if isinstance(operation, Chunk):
                 length = state.sizes[loop.part]
                 whole = state.names[operation.source]
                 state.names[operation.result] = whole.narrow(operation.axis, start, length)
@@ -219,7 +219,7 @@ _SETTLED: Callable[[Tensor], object] = Settled.apply
 
 def _keys(operation: Operation) -> tuple[str, ...]:
     """The parameters that an operation reads and does something with."""
-    return operation.keys if isinstance(operation, StackWeights) else ()
+    return operation.keys if isinstance(operation, StackParameters) else ()
 
 
 def _median(action: Callable[[], dict[str, Tensor]]) -> tuple[float, dict[str, Tensor]]:
@@ -242,10 +242,10 @@ def _made(state: _State, operation: Operation) -> dict[str, Tensor]:
         case Argument(result, name):
             given = state.inputs[name]
             return {result: given.reshape(state.shape(result))}
-        case Weight(result, key, conjugate):
+        case LoadParameter(result, key, conjugate):
             weight = state.weights[key]
             return {result: weight.conj().resolve_conj() if conjugate else weight}
-        case StackWeights(result, keys, _):
+        case StackParameters(result, keys, _):
             return {result: torch.stack([state.weights[key] for key in keys])}
         case Unbind(made, source, axis):
             return dict(zip(made, names[source].unbind(axis), strict=True))
@@ -272,7 +272,7 @@ def _value(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tenso
             return names[source].permute(order)
         case Expand(_, source):
             return names[source].expand(shape)
-        case Settle(_, source):
+        case ContiguousGrad(_, source):
             return cast(Tensor, _SETTLED(names[source]))
         case Slice(_, source, axis, start, stop, step):
             return names[source][(*[slice(None)] * axis, slice(start, stop, step))]
@@ -295,9 +295,9 @@ def _value(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tenso
             return names[source] * count
         case Stack(_, given):
             return torch.stack([names[name] for name in given])
-        case Concatenate(_, given):
+        case Cat(_, given):
             return torch.cat([names[name] for name in given])
-        case Gather(_, source, positions):
+        case IndexSelect(_, source, positions):
             return names[source].index_select(0, torch.tensor(positions, device=state.device))
         case Pad(_, source, axis):
             missing = shape[axis] - names[source].shape[axis]
@@ -315,16 +315,16 @@ def _created(state: _State, operation: Operation, shape: tuple[int, ...]) -> Ten
             return ones.to(state.dtype).reshape(shape)
         case Ones():
             return torch.ones(shape, device=device)
-        case Range(_, length):
+        case Arange(_, length):
             return torch.arange(length, device=device).reshape(shape)
-        case Digit(_, source, divisor, size, last):
+        case UnravelIndex(_, source, divisor, size, last):
             digit = names[source] // divisor
             return digit if last else digit % size
-        case Mix(_, major, minor, size):
+        case RavelIndex(_, major, minor, size):
             return names[major] * size + names[minor]
-        case Lookup(_, table, ids):
+        case Embedding(_, table, ids):
             return names[table].index_select(0, names[ids].reshape(-1)).reshape(shape)
-        case Pick(_, table, ids):
+        case Gather(_, table, ids):
             return names[table].take_along_dim(names[ids], -1).squeeze(-1)
         case OneHot(_, ids, size):
             return (names[ids].unsqueeze(-1) == torch.arange(size, device=device)).to(state.dtype)

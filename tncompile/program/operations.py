@@ -17,7 +17,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class LoadParameter:
     """A parameter in its declared shape, conjugated where `conjugate` (then a copy)."""
 
     result: str
@@ -26,7 +26,7 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Chunk:
     """One part of `source` along an axis, in each turn of the loop: a view.
 
     The axis of the result runs over the index of the loop's part (`Loop.part`).
@@ -38,7 +38,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class ConcatChunks:
     """What all turns of the loop made, joined along an axis: `torch.cat`, a copy.
 
     It is the last step of a loop: `source` is kept in each turn, `result` exists after the loop.
@@ -66,7 +66,7 @@ class Stack:
 
 
 @dataclass(frozen=True, slots=True)
-class StackWeights:
+class StackParameters:
     """`torch.stack` of equally shaped parameters, by key, along a new first axis: a copy.
 
     The keys are mostly runs of one family, sometimes runs of several families one after the other.
@@ -78,7 +78,7 @@ class StackWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class Concatenate:
+class Cat:
     """`torch.cat` along the first axis: a copy."""
 
     result: str
@@ -130,7 +130,7 @@ class Expand:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class ContiguousGrad:
     """The same tensor, whose gradient will be made row major when it arrives: a hook, no copy."""
 
     result: str
@@ -232,7 +232,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Gather:
+class IndexSelect:
     """`source.index_select(0, positions)` with positions known at compile time: a copy."""
 
     result: str
@@ -241,7 +241,7 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True)
-class Digit:
+class UnravelIndex:
     """`ids // divisor % size`, elementwise on integers."""
 
     result: str
@@ -252,7 +252,7 @@ class Digit:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class Arange:
     """`arange(length)` along the first axis of the result, all others of length 1."""
 
     result: str
@@ -260,7 +260,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class RavelIndex:
     """`major * size + minor`: ids of a flattened axis; equal rank, axes of length 1 broadcast."""
 
     result: str
@@ -270,7 +270,7 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class Embedding:
     """Rows of `table` (its first axis) by flattened ids: `index_select`, then a view: a copy."""
 
     result: str
@@ -279,7 +279,7 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
+class Gather:
     """`table.take_along_dim(ids, -1).squeeze(-1)`: one entry of the last axis a position.
 
     Equal rank, axes of length 1 broadcast; the last axis of `ids` has length 1.
@@ -333,19 +333,19 @@ class Rescale:
 
 Operation = (
     Argument
-    | Weight
-    | Part
-    | Join
+    | LoadParameter
+    | Chunk
+    | ConcatChunks
     | Mask
     | Stack
-    | StackWeights
-    | Concatenate
+    | StackParameters
+    | Cat
     | View
     | Copy
     | Contiguous
     | Permute
     | Expand
-    | Settle
+    | ContiguousGrad
     | Slice
     | Select
     | Unbind
@@ -355,12 +355,12 @@ Operation = (
     | Multiply
     | Add
     | Sum
+    | IndexSelect
+    | UnravelIndex
+    | Arange
+    | RavelIndex
+    | Embedding
     | Gather
-    | Digit
-    | Range
-    | Mix
-    | Lookup
-    | Pick
     | OneHot
     | Pad
     | Times
@@ -375,17 +375,17 @@ VIEWS = (View, Permute, Expand, Slice, Select, Unbind, Split)
 def sources(operation: Operation) -> tuple[str, ...]:
     """The values that an operation reads."""
     match operation:
-        case Argument() | Weight() | StackWeights() | Mask() | Ones() | Range():
+        case Argument() | LoadParameter() | StackParameters() | Mask() | Ones() | Arange():
             return ()
-        case Stack(_, given) | Concatenate(_, given):
+        case Stack(_, given) | Cat(_, given):
             return given
         case MatMul(_, left, right, str(bias)):
             return (left, right, bias)
         case MatMul(_, left, right) | Multiply(_, left, right) | Add(_, left, right):
             return (left, right)
-        case Lookup(_, table, ids) | Pick(_, table, ids):
+        case Embedding(_, table, ids) | Gather(_, table, ids):
             return (table, ids)
-        case Mix(_, major, minor, _):
+        case RavelIndex(_, major, minor, _):
             return (major, minor)
         case OneHot(_, ids, _):
             return (ids,)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from tncompile.program.operations import (
     Argument,
-    Digit,
-    Join,
+    Chunk,
+    ConcatChunks,
+    LoadParameter,
     Mask,
     OneHot,
     Operation,
-    Part,
     Permute,
     Rescale,
     Select,
     Slice,
     Split,
-    StackWeights,
+    StackParameters,
     Sum,
     Times,
     Unbind,
-    Weight,
+    UnravelIndex,
     results,
     sources,
 )
@@ -71,13 +71,13 @@ def _details(operation: Operation) -> tuple[str, ...]:
     match operation:
         case Argument(_, given):
             return (given,)
-        case Weight(_, key, conjugate):
+        case LoadParameter(_, key, conjugate):
             return (f"{key} conj" if conjugate else key,)
-        case StackWeights(_, keys, conjugate):
+        case StackParameters(_, keys, conjugate):
             return (f"{keys[0]} … {keys[-1]}, {len(keys)} in all{' conj' if conjugate else ''}",)
         case Mask(_, width):
             return (f"first {width}",)
-        case Part(_, _, axis) | Join(_, _, axis):
+        case Chunk(_, _, axis) | ConcatChunks(_, _, axis):
             return (f"axis {axis}",)
         case Permute(_, _, order):
             return (f"order {order}",)
@@ -93,7 +93,7 @@ def _details(operation: Operation) -> tuple[str, ...]:
             return (f"axes {axes}",)
         case Times(_, _, count):
             return (f"{count}",)
-        case Digit(_, _, divisor, size, _):
+        case UnravelIndex(_, _, divisor, size, _):
             return (f"// {divisor} % {size}",)
         case OneHot(_, _, size):
             return (f"size {size}",)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from tncompile.program.operations import (
+    Chunk,
     MatMul,
     Multiply,
-    Part,
     Rescale,
     results,
     sources,
@@ -70,7 +70,7 @@ def loop_body(program: TensorProgram) -> range:
     if loop is None:
         return range(0)
     start = loop.start
-    while isinstance(program.steps[start].operation, Part):
+    while isinstance(program.steps[start].operation, Chunk):
         start += 1
     return range(start, loop.stop)
 

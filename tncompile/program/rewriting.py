@@ -7,7 +7,14 @@ from dataclasses import fields, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from tncompile.program.operations import Join, Operation, Part, Settle, results, sources
+from tncompile.program.operations import (
+    Chunk,
+    ConcatChunks,
+    ContiguousGrad,
+    Operation,
+    results,
+    sources,
+)
 from tncompile.program.program import Extent, Step, TensorProgram
 from tncompile.program.queries import returned_values
 
@@ -76,18 +83,18 @@ def straightened(program: TensorProgram) -> TensorProgram:
         )
         for name, value in program.values.items()
     }
-    return _without(replace(program, values=values, loop=None), (Part, Join))
+    return _without(replace(program, values=values, loop=None), (Chunk, ConcatChunks))
 
 
 def without_hooks(program: TensorProgram) -> TensorProgram:
     """The same program for where no gradient of a parameter is wanted: none is settled, no part
     is run again."""
     loop = None if program.loop is None else replace(program.loop, recompute=False)
-    return _without(replace(program, loop=loop), (Settle,))
+    return _without(replace(program, loop=loop), (ContiguousGrad,))
 
 
 def _without(
-    program: TensorProgram, kinds: tuple[type[Part | Join | Settle], ...]
+    program: TensorProgram, kinds: tuple[type[Chunk | ConcatChunks | ContiguousGrad], ...]
 ) -> TensorProgram:
     """The program without operations of some kinds: who reads their results reads their sources."""
     names: dict[str, str] = {}

@@ -13,9 +13,9 @@ from typing import Literal, assert_never
 
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import Axis, Input, TensorNetwork
-from tncompile.simulation.kernels import ID_WIDTH, Device
+from tncompile.simulation.kernels import ID_WIDTH, KernelModel
 from tncompile.simulation.lookups import picked_rows
-from tncompile.simulation.tensors import Ghost
+from tncompile.simulation.tensors import SymbolicTensor
 from tncompile.simulation.trace import THROUGH
 
 Kind = Literal["nn.Linear", "nn.Bilinear", "nn.Embedding"]
@@ -134,7 +134,7 @@ def dense_run(
     twin = dense_twin(network, sizes)
     if isinstance(twin, str) or twin.largest(training=training) > DENSE_LIMIT:
         return None
-    device = Device(profile, width=4)
+    device = KernelModel(profile, width=4)
     match twin.kind:
         case "nn.Embedding":
             _look_up(device, twin, training)
@@ -151,7 +151,7 @@ def dense_run(
     return Run(work.overlapped() if profile.overlaps else work.seconds, device.memory.peak)
 
 
-def _look_up(device: Device, twin: Twin, training: bool) -> None:
+def _look_up(device: KernelModel, twin: Twin, training: bool) -> None:
     """`nn.Embedding`."""
     (rows,), made, samples = twin.given, twin.made, twin.samples
     table, ids = device.memory.new((rows, made), 4), device.memory.new((samples,), ID_WIDTH)
@@ -164,7 +164,7 @@ def _look_up(device: Device, twin: Twin, training: bool) -> None:
         device.work.spend(device.profile.gradient)
 
 
-def _multiply(device: Device, twin: Twin, training: bool) -> None:
+def _multiply(device: KernelModel, twin: Twin, training: bool) -> None:
     """`nn.Linear`."""
     memory = device.memory
     (given,), made, samples = twin.given, twin.made, twin.samples
@@ -185,7 +185,7 @@ def _multiply(device: Device, twin: Twin, training: bool) -> None:
         device.work.spend(device.profile.gradient)
 
 
-def _multiply_twice(device: Device, twin: Twin, training: bool) -> None:
+def _multiply_twice(device: KernelModel, twin: Twin, training: bool) -> None:
     """`nn.Bilinear`, which goes through the outputs one by one: x · W[o], and that times z."""
     memory = device.memory
     (first, second), made, samples = twin.given, twin.made, twin.samples
@@ -196,7 +196,7 @@ def _multiply_twice(device: Device, twin: Twin, training: bool) -> None:
     other = device.view(right, (samples, second, 1), (second, 1, 1))
     row = device.view(right, (1, samples, second), (samples * second, second, 1))
 
-    def meet(left_one: Ghost, right_one: Ghost) -> Ghost:
+    def meet(left_one: SymbolicTensor, right_one: SymbolicTensor) -> SymbolicTensor:
         device.inner_call()
         return device.matmul(left_one, right_one)
 

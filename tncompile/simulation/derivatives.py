@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tncompile.simulation.tensors import Ghost
+from tncompile.simulation.tensors import SymbolicTensor
 
-Gradients = list[Ghost | None]
+Gradients = list[SymbolicTensor | None]
 Back = Callable[[Gradients], Gradients]
 Needs = tuple[bool, ...]
 
@@ -16,12 +16,12 @@ Needs = tuple[bool, ...]
 class Made:
     """A result, the tensors saved for its derivative, and the derivative."""
 
-    result: Ghost
-    saved: tuple[Ghost, ...] = ()
+    result: SymbolicTensor
+    saved: tuple[SymbolicTensor, ...] = ()
     back: Back = lambda gradients: []
 
 
-def only(gradients: Gradients) -> Ghost:
+def only(gradients: Gradients) -> SymbolicTensor:
     """The gradient of an operation with one result."""
     (gradient,) = gradients
     assert gradient is not None

@@ -9,13 +9,13 @@ from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import Init, Parameter, TensorNetwork
 from tncompile.program.operations import (
     VIEWS,
+    LoadParameter,
     Operation,
-    Weight,
     results,
     sources,
 )
 from tncompile.program.program import Step, TensorProgram
-from tncompile.simulation.kernels import Work
+from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.trace import Trace, trace
 
 
@@ -32,7 +32,7 @@ def folded_trace(
     """
     held, reduced, numbers = _reduced(network, program, sizes)
     traced = trace(held, reduced, sizes, profile, training=False)
-    forward = [Work() for _ in program.steps]
+    forward = [OpCost() for _ in program.steps]
     for number, work in zip(numbers, traced.forward, strict=True):
         if number is not None:
             forward[number] = work
@@ -67,7 +67,7 @@ def _reduced(
                 if name in needed:
                     shape = tuple(extent.at(sizes) for extent in program.values[name].shape)
                     buffers.append(_buffer(name, shape))
-                    steps.append(Step(Weight(name, name)))
+                    steps.append(Step(LoadParameter(name, name)))
                     numbers.append(None)
     loop = program.loop
     if loop is not None:

@@ -1,4 +1,4 @@
-"""Ghost kernels: they allocate what torch's kernels allocate and count the work they would do."""
+"""Symbolic kernels: they allocate what those of torch do, and count the work they would do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tncompile.simulation.strides import (
     shared_run,
     viewed_strides,
 )
-from tncompile.simulation.tensors import Ghost, Memory, Shape, contiguous_strides
+from tncompile.simulation.tensors import Allocator, Shape, SymbolicTensor, contiguous_strides
 
 ID_WIDTH = 8
 """Bytes of an integer id."""
@@ -28,7 +28,7 @@ KEEPING, RERUNNING = 30, 60
 
 
 @dataclass(slots=True)
-class Work:
+class OpCost:
     """What one step of the program costs; seconds are predicted, the rest is counted.
 
     `calls` are those of the seconds that the host takes to call, record and look up.
@@ -42,7 +42,7 @@ class Work:
     seconds: float = 0.0
     calls: float = 0.0
 
-    def add(self, other: Work) -> None:
+    def add(self, other: OpCost) -> None:
         """Count the other's work as well."""
         self.multiply_adds += other.multiply_adds
         self.flops += other.flops
@@ -61,7 +61,7 @@ class Work:
         """The seconds where calls do not wait for their work: whichever takes longer hides all."""
         return max(self.calls, self.seconds - self.calls)
 
-    def repeat(self, before: Work, times: int) -> None:
+    def repeat(self, before: OpCost, times: int) -> None:
         """Count what came since `before` several times over."""
         if times > 1:
             self.multiply_adds += (self.multiply_adds - before.multiply_adds) * (times - 1)
@@ -72,8 +72,8 @@ class Work:
             self.calls += (self.calls - before.calls) * (times - 1)
 
 
-class Device:
-    """Ghost kernels: they allocate what torch's allocate and count the work they would do.
+class KernelModel:
+    """Symbolic kernels: they allocate what torch's allocate and count the work they would do.
 
     `backward` says which pass is under way, `recording` whether autograd notes what is called,
     `overhead` are the seconds that no single step takes.
@@ -82,8 +82,8 @@ class Device:
     def __init__(self, profile: MachineProfile, width: int) -> None:
         self.profile = profile
         self.width = width
-        self.memory = Memory(profile.fresh, profile.kept)
-        self.work = Work()
+        self.memory = Allocator(profile.fresh, profile.kept)
+        self.work = OpCost()
         self.overhead = 0.0
         self.backward = False
         self.awkward = False  # the last product went back from a gradient that BLAS does not take
@@ -128,7 +128,7 @@ class Device:
         self.backward = True
         self.overhead += self.profile.backward_start
 
-    def stream(self, *ghosts: Ghost, flops: int = 0) -> None:
+    def stream(self, *ghosts: SymbolicTensor, flops: int = 0) -> None:
         """Count one pass over these tensors."""
         moved = sum(ghost.bytes for ghost in ghosts)
         self.work.moved += moved
@@ -136,7 +136,7 @@ class Device:
         if moved:
             self.work.seconds += self.profile.pass_seconds(moved)
 
-    def copied(self, made: Ghost, run: int | None = None) -> None:
+    def copied(self, made: SymbolicTensor, run: int | None = None) -> None:
         """Count the bytes of a copy (a tensor read and written once).
 
         `run` are the elements that lie together in the source and in the copy; all without it.
@@ -148,7 +148,9 @@ class Device:
             run_bytes = size if run is None else run * made.width
             self.work.seconds += self.profile.copy_seconds(size, run_bytes)
 
-    def new(self, shape: Shape, width: int | None = None, strides: Shape | None = None) -> Ghost:
+    def new(
+        self, shape: Shape, width: int | None = None, strides: Shape | None = None
+    ) -> SymbolicTensor:
         """Allocate a tensor."""
         before = self.memory.faulted
         made = self.memory.new(shape, self.width if width is None else width, strides)
@@ -157,32 +159,35 @@ class Device:
             self.work.seconds += self.profile.fault_seconds(self.memory.faulted - before)
         return made
 
-    def view(self, source: Ghost, shape: Shape, strides: Shape) -> Ghost:
+    def view(self, source: SymbolicTensor, shape: Shape, strides: Shape) -> SymbolicTensor:
         """Another look at the same memory."""
-        return self.memory.keep(Ghost(shape, strides, source.block, source.width))
+        return self.memory.keep(SymbolicTensor(shape, strides, source.block, source.width))
 
     # ── kernels ────────────────────────────────────────────────────────────────────────────────
 
-    def clone(self, source: Ghost) -> Ghost:
+    def clone(self, source: SymbolicTensor) -> SymbolicTensor:
         """A contiguous copy."""
         made = self.new(source.shape, source.width)
         self.copied(made, shared_run(source, made.strides))
         return made
 
-    def zeros(self, shape: Shape) -> Ghost:
+    def zeros(self, shape: Shape) -> SymbolicTensor:
         """A tensor filled with zeros."""
         made = self.new(shape)
         self.stream(made)
         return made
 
-    def matmul(self, left: Ghost, right: Ghost) -> Ghost:
+    def matmul(self, left: SymbolicTensor, right: SymbolicTensor) -> SymbolicTensor:
         """`mm` or `bmm`, what it copies inside included."""
         batch, (rows, inner), columns = left.shape[:-2], left.shape[-2:], right.shape[-1]
         matrices = batch[0] if batch else 1
         made = self.new((*batch, rows, columns))
         own = bool(batch) and rows * inner * columns < SMALL_PRODUCT
         fits = own or not batch or (batch_takes(left) and batch_takes(right))
-        apart: tuple[Ghost, ...] = (left, right)  # copied matrix by matrix if BLAS takes none
+        apart: tuple[SymbolicTensor, ...] = (
+            left,
+            right,
+        )  # copied matrix by matrix if BLAS takes none
         if self.profile.overlaps:
             self._straighten(left, right)
             fits, apart = True, ()
@@ -215,14 +220,14 @@ class Device:
         )
         return made
 
-    def _straighten(self, *operands: Ghost) -> None:
+    def _straighten(self, *operands: SymbolicTensor) -> None:
         """Copy what cuBLAS does not take as it lies, all matrices of it at once."""
         for ghost in operands:
             if not (batch_takes(ghost) if len(ghost.shape) == 3 else blas_takes(ghost)):
                 self.memory.free(self.clone(ghost))
                 self.work.spend(self.profile.call)
 
-    def reshape(self, source: Ghost, shape: Shape) -> Ghost:
+    def reshape(self, source: SymbolicTensor, shape: Shape) -> SymbolicTensor:
         """The same elements in another shape: a view where strides allow it, else a copy."""
         strides = viewed_strides(source.shape, source.strides, shape)
         if strides is not None:
@@ -231,7 +236,9 @@ class Device:
         self.copied(made, shared_run(source, contiguous_strides(source.shape)))
         return made
 
-    def elementwise(self, left: Ghost, right: Ghost, flops: int = 1) -> Ghost:
+    def elementwise(
+        self, left: SymbolicTensor, right: SymbolicTensor, flops: int = 1
+    ) -> SymbolicTensor:
         """A sum or product of two tensors of equal rank, axes of length 1 repeated."""
         shape = tuple(map(max, left.shape, right.shape))
         made = self.new(shape, left.width, elementwise_strides(shape, (left, right)))
@@ -242,14 +249,14 @@ class Device:
             self.work.seconds += self.profile.run_seconds(made.count, run)
         return made
 
-    def sum(self, source: Ghost, axes: tuple[int, ...]) -> Ghost:
+    def sum(self, source: SymbolicTensor, axes: tuple[int, ...]) -> SymbolicTensor:
         """The sum over some axes, which are gone afterwards."""
         kept = tuple(length for k, length in enumerate(source.shape) if k not in axes)
         made = self.new(kept, source.width)
         self._reduce(source, made, axes)
         return made
 
-    def sum_to(self, source: Ghost, shape: Shape, added: int = 0) -> Ghost:
+    def sum_to(self, source: SymbolicTensor, shape: Shape, added: int = 0) -> SymbolicTensor:
         """The sum over the axes along which `shape` was repeated, none of them maybe.
 
         torch sums over the first axes that repeating `added`, even where they are of length 1.
@@ -265,7 +272,7 @@ class Device:
         self._reduce(source, made, axes)
         return made
 
-    def _reduce(self, source: Ghost, made: Ghost, axes: tuple[int, ...]) -> None:
+    def _reduce(self, source: SymbolicTensor, made: SymbolicTensor, axes: tuple[int, ...]) -> None:
         """Count a sum over some axes; short rows that each give one number take longer."""
         if not source.count:
             return
@@ -284,6 +291,6 @@ class Device:
         else:
             self.work.seconds += self.profile.pass_seconds(source.bytes + made.bytes)
 
-    def repeat(self, source: Ghost, shape: Shape) -> Ghost:
+    def repeat(self, source: SymbolicTensor, shape: Shape) -> SymbolicTensor:
         """A view that repeats axes of length 1."""
         return self.view(source, shape, broadcast_strides(source, shape))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import assert_never
 
-from tncompile.program.operations import Digit, Mask, Mix, OneHot, Ones, Range
+from tncompile.program.operations import Arange, Mask, OneHot, Ones, RavelIndex, UnravelIndex
 from tncompile.simulation.derivatives import Gradients, Made, only
-from tncompile.simulation.kernels import ID_WIDTH, Device
+from tncompile.simulation.kernels import ID_WIDTH, KernelModel
 from tncompile.simulation.strides import elementwise_strides, iterated_strides
-from tncompile.simulation.tensors import Ghost, Shape
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
-def looked_up(device: Device, given: list[Ghost], shape: Shape) -> Ghost:
+def looked_up(device: KernelModel, given: list[SymbolicTensor], shape: Shape) -> SymbolicTensor:
     """Memory for `table[ids]`, whose leading axes lie in the order in which those of the ids do."""
     table, ids = given
     if len(ids.shape) == 1:
@@ -24,7 +24,9 @@ def looked_up(device: Device, given: list[Ghost], shape: Shape) -> Ghost:
     )
 
 
-def picked_rows(device: Device, given: list[Ghost], result: Ghost, sources: int) -> Made:
+def picked_rows(
+    device: KernelModel, given: list[SymbolicTensor], result: SymbolicTensor, sources: int
+) -> Made:
     """Entries of a table by the ids that come second; its gradient begins as zeros."""
     device.call()
     table = given[0]
@@ -48,18 +50,18 @@ def picked_rows(device: Device, given: list[Ghost], result: Ghost, sources: int)
 
 
 def constant_or_ids(
-    device: Device,
-    operation: Digit | Mix | Range | OneHot | Mask | Ones,
-    given: list[Ghost],
+    device: KernelModel,
+    operation: UnravelIndex | RavelIndex | Arange | OneHot | Mask | Ones,
+    given: list[SymbolicTensor],
     shape: Shape,
-) -> Ghost:
+) -> SymbolicTensor:
     """What carries no gradient: ids, their one-hot expansion, constants."""
     match operation:
-        case Digit(_, _, divisor, _, last):
+        case UnravelIndex(_, _, divisor, _, last):
             return _digit(device, given[0], (divisor != 1) + (not last))
-        case Mix():
+        case RavelIndex():
             return _mixed(device, given[0], given[1], shape)
-        case Range():
+        case Arange():
             device.call()
             return device.new(shape, ID_WIDTH)
         case OneHot() | Mask():
@@ -78,7 +80,7 @@ def constant_or_ids(
             assert_never(operation)
 
 
-def _digit(device: Device, source: Ghost, passes: int) -> Ghost:
+def _digit(device: KernelModel, source: SymbolicTensor, passes: int) -> SymbolicTensor:
     """One or two passes over ids, the first result let go after the second."""
     made = device.memory.keep(source)
     for _ in range(passes):
@@ -90,7 +92,9 @@ def _digit(device: Device, source: Ghost, passes: int) -> Ghost:
     return made
 
 
-def _mixed(device: Device, major: Ghost, minor: Ghost, shape: Shape) -> Ghost:
+def _mixed(
+    device: KernelModel, major: SymbolicTensor, minor: SymbolicTensor, shape: Shape
+) -> SymbolicTensor:
     """`major * size + minor`."""
     device.call()
     scaled = _digit(device, major, 1)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tncompile.program.operations import Join, Part, results, sources
+from tncompile.program.operations import Chunk, ConcatChunks, results, sources
 from tncompile.program.program import Loop, TensorProgram
 from tncompile.simulation.derivatives import Gradients, only
-from tncompile.simulation.kernels import Work
-from tncompile.simulation.tape import Node, Rerun, State, run_steps
-from tncompile.simulation.tensors import Ghost, Shape
+from tncompile.simulation.kernels import OpCost
+from tncompile.simulation.tape import RecomputedIteration, Tape, TapeNode, run_steps
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
-def run_loop(state: State, program: TensorProgram, loop: Loop, works: tuple[Work, ...]) -> None:
+def run_loop(state: Tape, program: TensorProgram, loop: Loop, works: tuple[OpCost, ...]) -> None:
     """Every turn of the loop, then the joining of what they made.
 
     One turn stands for all that are like it: its work counts as often, and so does the memory
@@ -21,10 +21,10 @@ def run_loop(state: State, program: TensorProgram, loop: Loop, works: tuple[Work
     device, memory = state.device, state.device.memory
     *body, last = range(loop.start, loop.stop)
     join = program.steps[last].operation
-    assert isinstance(join, Join)
+    assert isinstance(join, ConcatChunks)
     state.inside = frozenset(name for k in body for name in results(program.steps[k].operation))
-    made: list[Ghost] = []
-    copies: list[Ghost] = []
+    made: list[SymbolicTensor] = []
+    copies: list[SymbolicTensor] = []
     turns = _turns(state.sizes[loop.index], loop.rows)
     _split(state, program, loop, len(turns))
     for turn, (length, times) in enumerate(turns):
@@ -70,12 +70,12 @@ def _turns(size: int, rows: int) -> tuple[tuple[int, int], ...]:
     return ((rows, 1), (rows, whole - 1), *last)
 
 
-def _split(state: State, program: TensorProgram, loop: Loop, turns: int) -> None:
+def _split(state: Tape, program: TensorProgram, loop: Loop, turns: int) -> None:
     """Remember what is cut into parts: their gradients are copied together in the end."""
     device = state.device
     for number in range(loop.start, loop.stop):
         operation = program.steps[number].operation
-        if not isinstance(operation, Part) or operation.source not in state.differentiable:
+        if not isinstance(operation, Chunk) or operation.source not in state.differentiable:
             continue
         slots = tuple(f"{operation.result} {turn}" for turn in range(turns))
         shape = state.names[operation.source].shape
@@ -88,10 +88,12 @@ def _split(state: State, program: TensorProgram, loop: Loop, turns: int) -> None
 
         sources = (state.slot(operation.source),)
         state.cut.update(slots)
-        state.nodes.append(Node(number, None, slots, sources, (True,), (), back))
+        state.nodes.append(TapeNode(number, None, slots, sources, (True,), (), back))
 
 
-def _join(state: State, program: TensorProgram, number: int, join: Join, made: list[Ghost]) -> None:
+def _join(
+    state: Tape, program: TensorProgram, number: int, join: ConcatChunks, made: list[SymbolicTensor]
+) -> None:
     """`torch.cat` of the parts; the gradients of the parts are views of its own."""
     device = state.device
     result = device.new(state.shape(program.values[join.result].shape), made[0].width)
@@ -100,7 +102,7 @@ def _join(state: State, program: TensorProgram, number: int, join: Join, made: l
     state.names[join.result] = result
     shapes = [ghost.shape for ghost in made]
 
-    def back(gradients: list[Ghost | None]) -> list[Ghost | None]:
+    def back(gradients: list[SymbolicTensor | None]) -> list[SymbolicTensor | None]:
         gradient = only(gradients)
         device.call()
         return [device.view(gradient, shape, gradient.strides) for shape in shapes]
@@ -109,16 +111,16 @@ def _join(state: State, program: TensorProgram, number: int, join: Join, made: l
         state.differentiable.add(join.result)
         sources = tuple(f"{join.source} {turn}" for turn in range(len(made)))
         needs = (True,) * len(made)
-        state.nodes.append(Node(number, None, (join.result,), sources, needs, (), back))
+        state.nodes.append(TapeNode(number, None, (join.result,), sources, needs, (), back))
 
 
 # ── turns run again ─────────────────────────────────────────────────────────────────────────────
 
 
-def _forget(state: State, program: TensorProgram, loop: Loop, recorded: int, length: int) -> None:
+def _forget(state: Tape, program: TensorProgram, loop: Loop, recorded: int, length: int) -> None:
     """Let go of what the turn under way has saved, but for what it was given."""
     memory = state.device.memory
-    nodes = tuple(node for node in state.nodes[recorded:] if isinstance(node, Node))
+    nodes = tuple(node for node in state.nodes[recorded:] if isinstance(node, TapeNode))
     assert state.turn is not None
     if not nodes:
         return
@@ -130,12 +132,12 @@ def _forget(state: State, program: TensorProgram, loop: Loop, recorded: int, len
         for ghost in node.saved:
             memory.free(ghost)
     stop = max((node.step for node in nodes if node.saved), default=loop.start)
-    state.nodes.append(Rerun(state.turn, length, given, nodes, stop))
+    state.nodes.append(RecomputedIteration(state.turn, length, given, nodes, stop))
 
 
 def rerun(
-    state: State, program: TensorProgram, held: Rerun, works: tuple[Work, ...]
-) -> tuple[Node, ...]:
+    state: Tape, program: TensorProgram, held: RecomputedIteration, works: tuple[OpCost, ...]
+) -> tuple[TapeNode, ...]:
     """Run a turn again as its forward pass did; the nodes to go back through, all saved."""
     device, memory, loop = state.device, state.device.memory, program.loop
     assert loop is not None
@@ -147,12 +149,12 @@ def rerun(
     device.backward = False
     run_steps(state, program, range(loop.start, held.stop), works)
     peak = memory.peak
-    run_steps(state, program, range(held.stop, loop.stop - 1), tuple(Work() for _ in works))
+    run_steps(state, program, range(held.stop, loop.stop - 1), tuple(OpCost() for _ in works))
     memory.peak = peak
     device.backward, state.turn = True, None
     for ghost in (*state.names.values(), *held.given.values()):
         memory.free(ghost)
     state.names = names
-    nodes = tuple(node for node in state.nodes[recorded:] if isinstance(node, Node))
+    nodes = tuple(node for node in state.nodes[recorded:] if isinstance(node, TapeNode))
     del state.nodes[recorded:]
     return nodes

@@ -10,53 +10,57 @@ from typing import assert_never
 
 from tncompile.program.operations import (
     Add,
+    Arange,
     Argument,
-    Concatenate,
+    Cat,
+    Chunk,
+    ConcatChunks,
     Contiguous,
+    ContiguousGrad,
     Copy,
-    Digit,
+    Embedding,
     Expand,
     Gather,
-    Join,
-    Lookup,
+    IndexSelect,
+    LoadParameter,
     Mask,
     MatMul,
-    Mix,
     Multiply,
     OneHot,
     Ones,
     Operation,
     Pad,
-    Part,
     Permute,
-    Pick,
-    Range,
+    RavelIndex,
     Rescale,
     Select,
-    Settle,
     Slice,
     Split,
     Stack,
-    StackWeights,
+    StackParameters,
     Sum,
     Times,
     Unbind,
+    UnravelIndex,
     View,
-    Weight,
 )
 from tncompile.simulation.derivatives import Gradients, Made, Needs, only
-from tncompile.simulation.kernels import Device
+from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.lookups import constant_or_ids, looked_up, picked_rows
 from tncompile.simulation.stacking import concatenated, stacked
 from tncompile.simulation.strides import batch_takes, blas_takes
-from tncompile.simulation.tensors import Ghost, Shape
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 WORTH_SETTLING = 2**14
 """Numbers of a gradient from which making it row major is worth the call."""
 
 
 def apply(
-    device: Device, operation: Operation, given: list[Ghost], needs: Needs, shape: Shape
+    device: KernelModel,
+    operation: Operation,
+    given: list[SymbolicTensor],
+    needs: Needs,
+    shape: Shape,
 ) -> Made:
     """The operation on `given`; `shape` is that of its result, `needs` who wants a gradient."""
     device.recording = any(needs)
@@ -69,7 +73,7 @@ def apply(
             return _permute(device, given[0], order)
         case Expand():
             return _expand(device, given[0], shape)
-        case Settle():
+        case ContiguousGrad():
             return _settle(device, given[0])
         case Slice(_, _, axis, _, _, step):
             strides = tuple(s * step if k == axis else s for k, s in enumerate(given[0].strides))
@@ -91,17 +95,19 @@ def apply(
             return _times(device, given[0])
         case Stack():
             return stacked(device, given, needs)
-        case Concatenate():
+        case Cat():
             return concatenated(device, given, needs, shape)
-        case Gather() | Pick():
+        case IndexSelect() | Gather():
             return picked_rows(device, given, device.new(shape, given[0].width), len(needs))
-        case Lookup():
+        case Embedding():
             return picked_rows(device, given, looked_up(device, given, shape), len(needs))
         case Pad(_, _, _):
             return _pad(device, given[0], shape)
-        case Digit() | Mix() | Range() | OneHot() | Mask() | Ones():
+        case UnravelIndex() | RavelIndex() | Arange() | OneHot() | Mask() | Ones():
             return Made(constant_or_ids(device, operation, given, shape))
-        case Argument() | Weight() | StackWeights() | Rescale() | Part() | Join():
+        case (
+            Argument() | LoadParameter() | StackParameters() | Rescale() | Chunk() | ConcatChunks()
+        ):
             raise AssertionError("these make no single value of their own")
         case Unbind() | Split():
             raise AssertionError("these make no single value of their own")
@@ -112,7 +118,7 @@ def apply(
 # ── views and copies ────────────────────────────────────────────────────────────────────────────
 
 
-def _reshape(device: Device, source: Ghost, shape: Shape) -> Made:
+def _reshape(device: KernelModel, source: SymbolicTensor, shape: Shape) -> Made:
     result = device.reshape(source, shape)
     _reshaped(device, result, source)
     before = source.shape
@@ -126,20 +132,20 @@ def _reshape(device: Device, source: Ghost, shape: Shape) -> Made:
     return Made(result, (), back)
 
 
-def _reshaped(device: Device, made: Ghost, source: Ghost) -> None:
+def _reshaped(device: KernelModel, made: SymbolicTensor, source: SymbolicTensor) -> None:
     """Count the call of a reshape; one that copies looks at its copy in the end."""
     device.call(view=True)
     if made.block is not source.block:
         device.inner_call()
 
 
-def _contiguous(device: Device, source: Ghost) -> Made:
+def _contiguous(device: KernelModel, source: SymbolicTensor) -> Made:
     device.call(view=source.contiguous)
     result = device.memory.keep(source) if source.contiguous else device.clone(source)
     return Made(result, (), lambda gradients: [device.memory.keep(only(gradients))])
 
 
-def _permute(device: Device, source: Ghost, order: tuple[int, ...]) -> Made:
+def _permute(device: KernelModel, source: SymbolicTensor, order: tuple[int, ...]) -> Made:
     device.call(view=True)
     shape = tuple(source.shape[k] for k in order)
     result = device.view(source, shape, tuple(source.strides[k] for k in order))
@@ -154,20 +160,22 @@ def _permute(device: Device, source: Ghost, order: tuple[int, ...]) -> Made:
     return Made(result, (), back)
 
 
-def _expand(device: Device, source: Ghost, shape: Shape) -> Made:
+def _expand(device: KernelModel, source: SymbolicTensor, shape: Shape) -> Made:
     device.call(view=True)
     before, front = source.shape, len(shape) - len(source.shape)
-    wide = Ghost((1,) * front + before, (0,) * front + source.strides, source.block, source.width)
+    wide = SymbolicTensor(
+        (1,) * front + before, (0,) * front + source.strides, source.block, source.width
+    )
 
     def back(gradients: Gradients) -> Gradients:
         device.call()
         made = device.sum_to(only(gradients), wide.shape, front)
-        return [Ghost(before, made.strides[front:], made.block, made.width)]
+        return [SymbolicTensor(before, made.strides[front:], made.block, made.width)]
 
     return Made(device.repeat(wide, shape), (), back)
 
 
-def _settle(device: Device, source: Ghost) -> Made:
+def _settle(device: KernelModel, source: SymbolicTensor) -> Made:
     device.call()
 
     def back(gradients: Gradients) -> Gradients:
@@ -178,7 +186,7 @@ def _settle(device: Device, source: Ghost) -> Made:
     return Made(device.memory.keep(source), (), back)
 
 
-def _part(device: Device, source: Ghost, shape: Shape, strides: Shape) -> Made:
+def _part(device: KernelModel, source: SymbolicTensor, shape: Shape, strides: Shape) -> Made:
     """A slice or an entry: a view whose gradient is as large as all of its source."""
     device.call(view=True)
     before = source.shape
@@ -192,7 +200,7 @@ def _part(device: Device, source: Ghost, shape: Shape, strides: Shape) -> Made:
     return Made(device.view(source, shape, strides), (), back)
 
 
-def _pad(device: Device, source: Ghost, shape: Shape) -> Made:
+def _pad(device: KernelModel, source: SymbolicTensor, shape: Shape) -> Made:
     result = device.new(shape, source.width)
     device.call()
     device.copied(result)
@@ -201,7 +209,9 @@ def _pad(device: Device, source: Ghost, shape: Shape) -> Made:
     def back(gradients: Gradients) -> Gradients:
         device.call()
         gradient = only(gradients)
-        return [device.clone(Ghost(before, gradient.strides, gradient.block, gradient.width))]
+        return [
+            device.clone(SymbolicTensor(before, gradient.strides, gradient.block, gradient.width))
+        ]
 
     return Made(result, (), back)
 
@@ -209,10 +219,10 @@ def _pad(device: Device, source: Ghost, shape: Shape) -> Made:
 # ── arithmetic ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _turned(matrix: Ghost) -> Ghost:
+def _turned(matrix: SymbolicTensor) -> SymbolicTensor:
     """The transposed matrix or matrices; not held of its own."""
     shape, strides = matrix.shape, matrix.strides
-    return Ghost(
+    return SymbolicTensor(
         (*shape[:-2], shape[-1], shape[-2]),
         (*strides[:-2], strides[-1], strides[-2]),
         matrix.block,
@@ -220,12 +230,12 @@ def _turned(matrix: Ghost) -> Ghost:
     )
 
 
-def _column_major(matrix: Ghost) -> bool:
+def _column_major(matrix: SymbolicTensor) -> bool:
     """Whether autograd gives a matrix a column-major gradient (never a stack of matrices)."""
     return len(matrix.shape) == 2 and matrix.strides == (1, matrix.shape[0])
 
 
-def _matmul(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
+def _matmul(device: KernelModel, left: SymbolicTensor, right: SymbolicTensor, needs: Needs) -> Made:
     device.call()
     saved = (*((left,) if needs[1] else ()), *((right,) if needs[0] else ()))
     batched = len(left.shape) > 2
@@ -234,8 +244,8 @@ def _matmul(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
         gradient = only(gradients)
         taken = batch_takes(gradient) if batched else blas_takes(gradient)
         device.awkward = not taken and gradient.count >= WORTH_SETTLING
-        ours: Ghost | None = None
-        theirs: Ghost | None = None
+        ours: SymbolicTensor | None = None
+        theirs: SymbolicTensor | None = None
         device.call()
         if needs[0] and needs[1]:
             device.inner_call()
@@ -254,7 +264,13 @@ def _matmul(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
     return Made(device.matmul(left, right), saved, back)
 
 
-def _biased(device: Device, left: Ghost, right: Ghost, bias: Ghost, needs: Needs) -> Made:
+def _biased(
+    device: KernelModel,
+    left: SymbolicTensor,
+    right: SymbolicTensor,
+    bias: SymbolicTensor,
+    needs: Needs,
+) -> Made:
     """`addmm` writes the bias to the result first; the gradient of it is a sum over rows."""
     made = _matmul(device, left, right, needs[:2])
     device.stream(made.result, flops=made.result.count)
@@ -266,12 +282,14 @@ def _biased(device: Device, left: Ghost, right: Ghost, bias: Ghost, needs: Needs
             return [*factors, None]
         gradient = device.memory.keep(only(gradients))
         held = _narrow(device, gradient, (1,) * front + shape)
-        return [*factors, Ghost(shape, held.strides[front:], held.block, held.width)]
+        return [*factors, SymbolicTensor(shape, held.strides[front:], held.block, held.width)]
 
     return Made(made.result, made.saved, back)
 
 
-def _multiply(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
+def _multiply(
+    device: KernelModel, left: SymbolicTensor, right: SymbolicTensor, needs: Needs
+) -> Made:
     device.call()
     result = device.elementwise(left, right)
     device.work.multiply_adds += result.count
@@ -291,14 +309,16 @@ def _multiply(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
     return Made(result, saved, back)
 
 
-def _product(device: Device, gradient: Ghost, other: Ghost) -> Ghost:
+def _product(
+    device: KernelModel, gradient: SymbolicTensor, other: SymbolicTensor
+) -> SymbolicTensor:
     device.inner_call()
     made = device.elementwise(gradient, other)
     device.work.multiply_adds += made.count
     return made
 
 
-def _narrow(device: Device, gradient: Ghost, shape: Shape) -> Ghost:
+def _narrow(device: KernelModel, gradient: SymbolicTensor, shape: Shape) -> SymbolicTensor:
     """A gradient summed over what was repeated; the wide one is let go."""
     made = device.sum_to(gradient, shape)
     if made.block is not gradient.block:
@@ -307,7 +327,7 @@ def _narrow(device: Device, gradient: Ghost, shape: Shape) -> Ghost:
     return made
 
 
-def _add(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
+def _add(device: KernelModel, left: SymbolicTensor, right: SymbolicTensor, needs: Needs) -> Made:
     device.call()
     shapes = (left.shape, right.shape)
 
@@ -322,7 +342,7 @@ def _add(device: Device, left: Ghost, right: Ghost, needs: Needs) -> Made:
     return Made(device.elementwise(left, right), (), back)
 
 
-def _sum(device: Device, source: Ghost, axes: tuple[int, ...]) -> Made:
+def _sum(device: KernelModel, source: SymbolicTensor, axes: tuple[int, ...]) -> Made:
     device.call()
     before = source.shape
 
@@ -336,8 +356,8 @@ def _sum(device: Device, source: Ghost, axes: tuple[int, ...]) -> Made:
     return Made(device.sum(source, axes), (), back)
 
 
-def _times(device: Device, source: Ghost) -> Made:
-    def scaled(given: Ghost) -> Ghost:
+def _times(device: KernelModel, source: SymbolicTensor) -> Made:
+    def scaled(given: SymbolicTensor) -> SymbolicTensor:
         made = device.new(given.shape, given.width)
         device.stream(given, made, flops=given.count)
         return made
@@ -351,7 +371,9 @@ def _times(device: Device, source: Ghost) -> Made:
     return Made(scaled(source), (), back)
 
 
-def rescaled(device: Device, source: Ghost, axes: tuple[int, ...]) -> tuple[Made, Ghost]:
+def rescaled(
+    device: KernelModel, source: SymbolicTensor, axes: tuple[int, ...]
+) -> tuple[Made, SymbolicTensor]:
     """`source / scale` and the logarithm of `scale`, its largest magnitudes along `axes`."""
     for _ in range(5):
         device.call()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from tncompile.simulation.derivatives import Back, Gradients, Made, Needs, only
-from tncompile.simulation.kernels import Device
-from tncompile.simulation.tensors import Ghost, Shape
+from tncompile.simulation.kernels import KernelModel
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
-def stacked(device: Device, given: list[Ghost], needs: Needs) -> Made:
+def stacked(device: KernelModel, given: list[SymbolicTensor], needs: Needs) -> Made:
     """`torch.stack`: a copy, whose gradients are slices of its own."""
     result = device.new((len(given), *given[0].shape), given[0].width)
     device.call()
@@ -26,7 +26,9 @@ def stacked(device: Device, given: list[Ghost], needs: Needs) -> Made:
     return Made(result, (), back)
 
 
-def concatenated(device: Device, given: list[Ghost], needs: Needs, shape: Shape) -> Made:
+def concatenated(
+    device: KernelModel, given: list[SymbolicTensor], needs: Needs, shape: Shape
+) -> Made:
     result = device.new(shape, given[0].width)
     device.call()
     device.copied(result)
@@ -43,7 +45,9 @@ def concatenated(device: Device, given: list[Ghost], needs: Needs, shape: Shape)
     return Made(result, (), back)
 
 
-def unbound(device: Device, source: Ghost, axis: int) -> tuple[list[Ghost], Back]:
+def unbound(
+    device: KernelModel, source: SymbolicTensor, axis: int
+) -> tuple[list[SymbolicTensor], Back]:
     """`unbind`: views, whose gradients are stacked, zeros standing in for those that never came."""
     shape = source.shape[:axis] + source.shape[axis + 1 :]
     strides = source.strides[:axis] + source.strides[axis + 1 :]
@@ -53,8 +57,8 @@ def unbound(device: Device, source: Ghost, axis: int) -> tuple[list[Ghost], Back
 
 
 def divided(
-    device: Device, source: Ghost, axis: int, lengths: tuple[int, ...]
-) -> tuple[list[Ghost], Back]:
+    device: KernelModel, source: SymbolicTensor, axis: int, lengths: tuple[int, ...]
+) -> tuple[list[SymbolicTensor], Back]:
     """`split`: views, whose gradients are joined."""
     shapes = [(*source.shape[:axis], length, *source.shape[axis + 1 :]) for length in lengths]
     back = _taken_apart(device, source, shapes, min(math.prod(shape[axis:]) for shape in shapes))
@@ -62,7 +66,12 @@ def divided(
 
 
 def _taken_apart(
-    device: Device, source: Ghost, shapes: list[Shape], run: int, *, shared: bool = False
+    device: KernelModel,
+    source: SymbolicTensor,
+    shapes: list[Shape],
+    run: int,
+    *,
+    shared: bool = False,
 ) -> Back:
     """The way back from views that make up all of a tensor; `run` entries of it lie together.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tncompile.simulation.tensors import Ghost, Shape
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
 def viewed_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape | None:
@@ -33,7 +33,7 @@ def viewed_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape | None:
     return tuple(found) if axis < 0 else None
 
 
-def elementwise_strides(shape: Shape, operands: tuple[Ghost, ...]) -> Shape:
+def elementwise_strides(shape: Shape, operands: tuple[SymbolicTensor, ...]) -> Shape:
     """The layout that an elementwise result takes: the order of axes in which operands lie.
 
     >>> memory = Memory(2**25, 2**26)
@@ -76,7 +76,7 @@ def _compare(given: list[Shape], shape: Shape, first: int, second: int) -> int:
     return 0
 
 
-def broadcast_strides(ghost: Ghost, shape: Shape) -> Shape:
+def broadcast_strides(ghost: SymbolicTensor, shape: Shape) -> Shape:
     """Its strides when repeated to a shape of equal rank: 0 along what is repeated."""
     return tuple(
         0 if length == 1 and wide != 1 else stride
@@ -84,13 +84,13 @@ def broadcast_strides(ghost: Ghost, shape: Shape) -> Shape:
     )
 
 
-def blas_takes(ghost: Ghost) -> bool:
+def blas_takes(ghost: SymbolicTensor) -> bool:
     """Whether a matrix is taken by `mm` without a copy: one stride 1, the other wide enough."""
     (rows, columns), (down, along) = ghost.shape[-2:], ghost.strides[-2:]
     return (along == 1 and down >= max(1, columns)) or (down == 1 and along >= max(1, rows))
 
 
-def batch_takes(ghost: Ghost) -> bool:
+def batch_takes(ghost: SymbolicTensor) -> bool:
     """Whether `bmm` takes a stack of matrices as it is."""
     (rows, columns), (down, along) = ghost.shape[-2:], ghost.strides[-2:]
     return (along == 1 and (rows == 1 or down >= columns)) or (
@@ -98,13 +98,13 @@ def batch_takes(ghost: Ghost) -> bool:
     )
 
 
-def column_major(ghost: Ghost) -> bool:
+def column_major(ghost: SymbolicTensor) -> bool:
     """Whether a matrix, or a stack of matrices, goes to BLAS as a transposed one."""
     columns, (down, along) = ghost.shape[-1], ghost.strides[-2:]
     return not (along == 1 and down >= max(1, columns)) and down == 1
 
 
-def shared_run(ghost: Ghost, strides: Shape) -> int:
+def shared_run(ghost: SymbolicTensor, strides: Shape) -> int:
     """How many elements lie together both in a ghost and in a copy of it with these strides.
 
     >>> memory = Memory(2**25, 2**26)

@@ -9,26 +9,26 @@ from dataclasses import dataclass, field
 
 from tncompile.program.operations import (
     Argument,
-    Gather,
+    Chunk,
+    IndexSelect,
+    LoadParameter,
     Operation,
-    Part,
     Rescale,
     Split,
-    StackWeights,
+    StackParameters,
     Unbind,
-    Weight,
     sources,
 )
 from tncompile.program.program import Extent, TensorProgram
 from tncompile.simulation.derivatives import Back, Made
-from tncompile.simulation.kernels import ID_WIDTH, Device, Work
+from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
 from tncompile.simulation.rules import apply, rescaled
 from tncompile.simulation.stacking import divided, stacked, unbound
-from tncompile.simulation.tensors import Ghost, Shape
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TapeNode:
     """What autograd remembers of one operation: the tensors it saves and how it goes back.
 
     `turn` is the turn of the loop that it was recorded in.
@@ -39,12 +39,12 @@ class Node:
     results: tuple[str, ...]
     sources: tuple[str, ...]
     needs: tuple[bool, ...]
-    saved: tuple[Ghost, ...]
+    saved: tuple[SymbolicTensor, ...]
     back: Back
 
 
 @dataclass(frozen=True, slots=True)
-class Rerun:
+class RecomputedIteration:
     """A turn of which nothing was saved: the backward pass runs it again.
 
     `given` is what it reads, by name; `nodes` are those of the first run, `stop` is the last step
@@ -53,8 +53,8 @@ class Rerun:
 
     turn: int
     length: int
-    given: dict[str, Ghost]
-    nodes: tuple[Node, ...]
+    given: dict[str, SymbolicTensor]
+    nodes: tuple[TapeNode, ...]
     stop: int
 
 
@@ -67,27 +67,31 @@ def _slot(key: str) -> str:
 
 
 @dataclass(slots=True)
-class State:
+class Tape:
     """A program under way: who is alive by name, and what was recorded for the way back.
 
     The gradient of a value is collected under its name; that of a parameter under its slot,
     the `origin` of every value that is the parameter as it stands.
     """
 
-    device: Device
+    device: KernelModel
     sizes: dict[str, int]
-    parameters: dict[str, Ghost]
+    parameters: dict[str, SymbolicTensor]
     trainable: frozenset[str]
     through: frozenset[str] = frozenset()  # inputs that want gradients
-    inputs: dict[str, Ghost] = field(default_factory=dict)
-    names: dict[str, Ghost] = field(default_factory=dict)
-    nodes: list[Node | Rerun] = field(default_factory=list)
+    inputs: dict[str, SymbolicTensor] = field(default_factory=dict)
+    names: dict[str, SymbolicTensor] = field(default_factory=dict)
+    nodes: list[TapeNode | RecomputedIteration] = field(default_factory=list)
     origin: dict[str, str] = field(default_factory=dict)
     differentiable: set[str] = field(default_factory=set)
-    positions: Ghost | None = None  # those of the last gather: a name that the source uses again
+    positions: SymbolicTensor | None = (
+        None  # those of the last gather: a name that the source uses again
+    )
     inside: frozenset[str] = frozenset()  # what is made anew in each turn of the loop
     turn: int | None = None
-    repeated: dict[int, tuple[int, Ghost]] = field(default_factory=dict)  # see `turning.run_loop`
+    repeated: dict[int, tuple[int, SymbolicTensor]] = field(
+        default_factory=dict
+    )  # see `turning.run_loop`
     awkward: set[int] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)  # slots of parts whose gradients are joined again
 
@@ -103,7 +107,7 @@ class State:
 
 
 def run_steps(
-    state: State, program: TensorProgram, numbers: range, works: tuple[Work, ...]
+    state: Tape, program: TensorProgram, numbers: range, works: tuple[OpCost, ...]
 ) -> None:
     """Run some steps; their work is counted where `works` has it."""
     for number in numbers:
@@ -114,7 +118,7 @@ def run_steps(
             state.device.memory.free(state.names.pop(name))
 
 
-def _step(state: State, program: TensorProgram, number: int, operation: Operation) -> None:
+def _step(state: Tape, program: TensorProgram, number: int, operation: Operation) -> None:
     """Run one operation forward and record how to go back."""
     device, names = state.device, state.names
     match operation:
@@ -123,7 +127,7 @@ def _step(state: State, program: TensorProgram, number: int, operation: Operatio
             names[result] = device.memory.keep(state.inputs[result])
             if name in state.through:
                 state.differentiable.add(result)
-        case Part(result, source, _):
+        case Chunk(result, source, _):
             device.call(view=True)
             whole = names[source]
             names[result] = device.view(
@@ -131,13 +135,13 @@ def _step(state: State, program: TensorProgram, number: int, operation: Operatio
             )
             if source in state.differentiable:
                 state.differentiable.add(result)
-        case Weight(result, key, _):
+        case LoadParameter(result, key, _):
             device.read(key)
             names[result] = device.memory.keep(state.parameters[key])
             state.origin[result] = _slot(key)
             if key in state.trainable:
                 state.differentiable.add(result)
-        case StackWeights(result, keys, _):
+        case StackParameters(result, keys, _):
             needs = tuple(key in state.trainable for key in keys)
             device.read_several(len(keys))
             made = stacked(device, [state.parameters[key] for key in keys], needs)
@@ -164,14 +168,14 @@ def _step(state: State, program: TensorProgram, number: int, operation: Operatio
             needs = tuple(source in state.differentiable for source in read)
             shape = state.shape(program.values[operation.result].shape)
             given = [names[name] for name in read]
-            if isinstance(operation, Gather):
+            if isinstance(operation, IndexSelect):
                 given.append(_positions(state, operation))
             made = apply(device, operation, given, needs, shape)
             names[operation.result] = made.result
             _record(state, number, (operation.result,), read, needs, made)
 
 
-def _positions(state: State, operation: Gather) -> Ghost:
+def _positions(state: Tape, operation: IndexSelect) -> SymbolicTensor:
     """The positions of a gather as a tensor, in place of those of the gather before."""
     made = state.device.memory.new((len(operation.positions),), ID_WIDTH)
     if state.positions is not None:
@@ -181,7 +185,7 @@ def _positions(state: State, operation: Gather) -> Ghost:
 
 
 def _record(
-    state: State,
+    state: Tape,
     step: int,
     results: tuple[str, ...],
     sources: tuple[str, ...],
@@ -196,4 +200,4 @@ def _record(
         state.device.memory.keep(ghost)
     origins = tuple(state.slot(source) for source in sources)
     slots = tuple(state.slot(result) for result in results)
-    state.nodes.append(Node(step, state.turn, slots, origins, needs, made.saved, made.back))
+    state.nodes.append(TapeNode(step, state.turn, slots, origins, needs, made.saved, made.back))

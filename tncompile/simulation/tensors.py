@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(slots=True, eq=False)
-class Block:
+class Allocation:
     """One allocation, freed when the last ghost lets go of it."""
 
     size: int  # bytes
@@ -22,12 +22,12 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ghost:
+class SymbolicTensor:
     """A tensor without data: a view of a block. `width` is the bytes of an element."""
 
     shape: Shape
     strides: Shape
-    block: Block
+    block: Allocation
     width: int
 
     @property
@@ -65,7 +65,7 @@ class Ghost:
         return True
 
 
-class Memory:
+class Allocator:
     """Bytes alive, the most that ever were, and what the operating system had to hand out anew.
 
     As glibc's allocator does it: blocks of `fresh` bytes or more are always new memory; smaller
@@ -88,9 +88,9 @@ class Memory:
         self._resident = self._heap + self._kept
         self._settled = True
 
-    def new(self, shape: Shape, width: int, strides: Shape | None = None) -> Ghost:
+    def new(self, shape: Shape, width: int, strides: Shape | None = None) -> SymbolicTensor:
         """A freshly allocated ghost, held once."""
-        block = Block(width * math.prod(shape), 1)
+        block = Allocation(width * math.prod(shape), 1)
         self.live += block.size
         self.peak = max(self.peak, self.live)
         if block.size >= self._fresh:
@@ -103,14 +103,16 @@ class Memory:
                     self.faulted += self._kept // 2
                     self._settled = False
                 self._resident = self._heap
-        return Ghost(shape, contiguous_strides(shape) if strides is None else strides, block, width)
+        return SymbolicTensor(
+            shape, contiguous_strides(shape) if strides is None else strides, block, width
+        )
 
-    def keep(self, ghost: Ghost) -> Ghost:
+    def keep(self, ghost: SymbolicTensor) -> SymbolicTensor:
         """Hold it once more."""
         ghost.block.holders += 1
         return ghost
 
-    def free(self, ghost: Ghost) -> None:
+    def free(self, ghost: SymbolicTensor) -> None:
         """Let go of it once; its block goes with the last holder."""
         ghost.block.holders -= 1
         if ghost.block.holders == 0:

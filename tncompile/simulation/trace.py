@@ -17,10 +17,10 @@ from tncompile.network.model import TensorNetwork
 from tncompile.program.operations import Argument
 from tncompile.program.program import TensorProgram
 from tncompile.simulation.derivatives import Gradients
-from tncompile.simulation.kernels import ID_WIDTH, Device, Work
+from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
 from tncompile.simulation.loops import rerun, run_loop
-from tncompile.simulation.tape import PARAMETER, Node, Rerun, State, run_steps
-from tncompile.simulation.tensors import Ghost
+from tncompile.simulation.tape import PARAMETER, RecomputedIteration, Tape, TapeNode, run_steps
+from tncompile.simulation.tensors import SymbolicTensor
 
 THROUGH = True
 """Training steps go back to inputs unless it is said: layers stand in models. Else what repeats an
@@ -36,8 +36,8 @@ class Trace:
     whose gradient arrives in an order that products must copy first.
     """
 
-    forward: tuple[Work, ...]
-    backward: tuple[Work, ...]
+    forward: tuple[OpCost, ...]
+    backward: tuple[OpCost, ...]
     held: int
     peak: int
     overhead: float = 0.0
@@ -45,9 +45,9 @@ class Trace:
     overlaps: bool = False  # whether the device works while the host calls on
 
     @property
-    def total(self) -> Work:
+    def total(self) -> OpCost:
         """All work together."""
-        total = Work()
+        total = OpCost()
         for work in (*self.forward, *self.backward):
             total.add(work)
         total.spend(self.overhead)
@@ -83,11 +83,11 @@ def trace(
     With `through` a training step goes back through the module: what another layer may have made
     (`passed_on`) wants gradients, too.
     """
-    device = Device(profile, width)
+    device = KernelModel(profile, width)
     parameters = {p.key: device.memory.new(p.shape, width) for p in network.parameters}
     trainable = frozenset(p.key for p in network.parameters if training and not p.frozen)
     wanting = passed_on(network) if training and through else frozenset()
-    state = State(device, dict(sizes), parameters, trainable, wanting)
+    state = Tape(device, dict(sizes), parameters, trainable, wanting)
     for step in program.steps:
         if isinstance(step.operation, Argument):
             value = program.values[step.operation.result]
@@ -102,9 +102,9 @@ def trace(
     return Trace(forward, backward, held, peak, overhead, awkward, profile.overlaps)
 
 
-def _run_forward(state: State, program: TensorProgram) -> tuple[Work, ...]:
+def _run_forward(state: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
     memory, loop = state.device.memory, program.loop
-    works = tuple(Work() for _ in program.steps)
+    works = tuple(OpCost() for _ in program.steps)
     numbers = range(len(program.steps))
     if loop is None:
         run_steps(state, program, numbers, works)
@@ -123,11 +123,11 @@ def _run_forward(state: State, program: TensorProgram) -> tuple[Work, ...]:
 # ── backward ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _run_backward(state: State, program: TensorProgram) -> tuple[Work, ...]:
+def _run_backward(state: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
     """Go back through what was recorded, in the order of autograd's engine: last made, first."""
     device, memory = state.device, state.device.memory
     device.begin_backward()
-    works = tuple(Work() for _ in program.steps)
+    works = tuple(OpCost() for _ in program.steps)
     if program.result not in state.differentiable:
         return works
     uses = Counter(
@@ -141,8 +141,8 @@ def _run_backward(state: State, program: TensorProgram) -> tuple[Work, ...]:
     copies = _Copies(state)
     for held in reversed(state.nodes):
         times = copies.enter(held.turn)
-        nodes: tuple[Node, ...] = (held,) if isinstance(held, Node) else ()
-        if isinstance(held, Rerun):
+        nodes: tuple[TapeNode, ...] = (held,) if isinstance(held, TapeNode) else ()
+        if isinstance(held, RecomputedIteration):
             before = tuple(map(replace, works))
             nodes = rerun(state, program, held, works)
             for work, earlier in zip(works, before, strict=True):
@@ -164,10 +164,10 @@ class _Copies:
     their parts, which stay until all are joined. The one goes as the other comes.
     """
 
-    state: State
+    state: Tape
     turn: int | None = None
-    saved: Ghost | None = None
-    sent: list[Ghost] = field(default_factory=list)
+    saved: SymbolicTensor | None = None
+    sent: list[SymbolicTensor] = field(default_factory=list)
 
     def enter(self, turn: int | None) -> int:
         """The next node is of this turn, None where it is of no loop: how often that one runs."""
@@ -177,7 +177,7 @@ class _Copies:
             self.turn, self.saved = turn, saved
         return times
 
-    def send(self, node: Node, gradients: Mapping[str, Ghost], times: int) -> None:
+    def send(self, node: TapeNode, gradients: Mapping[str, SymbolicTensor], times: int) -> None:
         """A node of the turn has sent what it sends."""
         memory, cut = self.state.device.memory, self.state.cut
         if node.turn is None:  # all parts are joined
@@ -196,10 +196,10 @@ class _Copies:
 
 
 def _go_back(
-    state: State,
+    state: Tape,
     program: TensorProgram,
-    node: Node,
-    gradients: dict[str, Ghost],
+    node: TapeNode,
+    gradients: dict[str, SymbolicTensor],
     uses: Counter[str],
 ) -> None:
     """One node: from the gradients that have arrived to those of what it read."""
@@ -224,13 +224,15 @@ def _go_back(
                 _settle(device, gradients, source)
 
 
-def _recorded(state: State) -> Iterator[Node]:
+def _recorded(state: Tape) -> Iterator[TapeNode]:
     """All nodes, those of turns that run again among them."""
     for held in state.nodes:
-        yield from held.nodes if isinstance(held, Rerun) else (held,)
+        yield from held.nodes if isinstance(held, RecomputedIteration) else (held,)
 
 
-def _accumulate(device: Device, gradients: dict[str, Ghost], source: str, arrived: Ghost) -> None:
+def _accumulate(
+    device: KernelModel, gradients: dict[str, SymbolicTensor], source: str, arrived: SymbolicTensor
+) -> None:
     """Add a gradient to what has arrived before: in place where nobody else sees it."""
     before = gradients.get(source)
     if before is None:
@@ -245,7 +247,7 @@ def _accumulate(device: Device, gradients: dict[str, Ghost], source: str, arrive
     device.memory.free(arrived)
 
 
-def _settle(device: Device, gradients: dict[str, Ghost], key: str) -> None:
+def _settle(device: KernelModel, gradients: dict[str, SymbolicTensor], key: str) -> None:
     """Make a gradient the `.grad` of its parameter: as it is, or copied to the declared layout."""
     device.work.spend(device.profile.gradient)
     gradient = gradients[key]

@@ -13,10 +13,10 @@ from tncompile.lowering import TensorProgram
 from tncompile.machine.host import machine_text
 from tncompile.notebook import as_html
 from tncompile.planning.batch_ranges import BRANCHES, Range, ranges
-from tncompile.planning.evaluation import Way
+from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.report.wording import percent_text, seconds_text, way_text
-from tncompile.planning.search_space import Field
+from tncompile.planning.search_space import SearchSpace
 from tncompile.planning.selection import allowed, assemble, explained, predicted_ranges
 from tncompile.simulation.modes import Mode
 from tncompile.tuning.timing import (
@@ -60,13 +60,13 @@ Progress = Callable[[int, int], None]
 class Tried:
     """A way that was measured, and what was predicted."""
 
-    way: Way
+    way: ScheduledTree
     predicted: float
     timing: Timing
 
     def __repr__(self) -> str:
         took = f"{seconds_text(self.timing.seconds)} ± {percent_text(self.timing.spread / 2)}"
-        return f"Tried({way_text(self.way.names, self.way.strategy)}: {took})"
+        return f"Tried({way_text(self.way.names, self.way.schedule)}: {took})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Tuning:
         return next(
             one
             for one in trial.tried
-            if one.way.tree == held.tree and one.way.strategy == held.strategy
+            if one.way.tree == held.tree and one.way.schedule == held.schedule
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -121,7 +121,7 @@ class Tuning:
                     "batch": trial.batch,
                     "tried": [
                         {
-                            "way": way_text(one.way.names, one.way.strategy),
+                            "way": way_text(one.way.names, one.way.schedule),
                             "predicted": one.predicted,
                             "measured": one.timing.seconds,
                             "quartiles": [one.timing.low, one.timing.high],
@@ -147,7 +147,7 @@ class Tuning:
 
 
 def tune(
-    surveyed: Field,
+    surveyed: SearchSpace,
     build: Build,
     modes: Sequence[Mode],
     seconds: float,
@@ -172,12 +172,12 @@ def tune(
     return Tuning(_decide(surveyed, tuple(modes), trials), tuple(trials), busy)
 
 
-def _without_twins(surveyed: Field) -> Field:
+def _without_twins(surveyed: SearchSpace) -> SearchSpace:
     """The same field, of ways that come to equal programs the first one alone, at all sizes.
 
     So what was measured for one of them counts wherever the program is considered.
     """
-    first: dict[tuple[object, ...], Way] = {}
+    first: dict[tuple[object, ...], ScheduledTree] = {}
     ways = {
         place: tuple(
             dict.fromkeys(
@@ -200,7 +200,7 @@ def _share(progress: Progress | None, place: int, count: int) -> Progress:
 
 
 def _try(
-    surveyed: Field,
+    surveyed: SearchSpace,
     modules: dict[tuple[object, ...], nn.Module],
     build: Build,
     mode: Mode,
@@ -220,11 +220,11 @@ def _try(
         if key not in modules:
             modules[key] = build(program)
         found.append(modules[key])
-    rows = max(way.strategy.rows for way in contenders)
+    rows = max(way.schedule.rows for way in contenders)
     few = assessor.at(min(size, rows + 1 if rows else FEW))
     wrong = disagreeing(found, random_inputs(assessor.network, few, assessor.profile.device), mode)
     if wrong is not None:
-        one, other = (way_text(k.names, k.strategy) for k in (contenders[0], contenders[wrong]))
+        one, other = (way_text(k.names, k.schedule) for k in (contenders[0], contenders[wrong]))
         raise InternalError(f"{other} computes something else than {one}")
     if mode == "folded":
         found = [folded(module) for module in found]
@@ -247,14 +247,14 @@ def _try(
     return trial
 
 
-def _contenders(surveyed: Field, mode: Mode, size: int) -> list[Way]:
+def _contenders(surveyed: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree]:
     """The ways worth measuring, the most promising first."""
     assessor = surveyed.assessor
     found = [assessor.assess(way, size, mode) for way in allowed(surveyed, size, mode)]
     found.sort(key=lambda one: one.seconds)
-    chosen: list[Way] = []
+    chosen: list[ScheduledTree] = []
     for one in found:
-        turns = size > one.way.strategy.rows or assessor.leading is None
+        turns = size > one.way.schedule.rows or assessor.leading is None
         kin = sum(way.number == one.way.number for way in chosen)
         if one.seconds <= SLOWEST * found[0].seconds and turns and kin < KIN:
             chosen.append(one.way)
@@ -276,11 +276,11 @@ def _key(program: TensorProgram) -> tuple[object, ...]:
 class _Clock:
     """What ways take in one mode: measured, or predicted and corrected by what was measured."""
 
-    surveyed: Field
+    surveyed: SearchSpace
     mode: Mode
     measured: dict[tuple[object, int], Tried] = field(default_factory=dict)
 
-    def price(self, way: Way, size: int) -> float:
+    def price(self, way: ScheduledTree, size: int) -> float:
         """Seconds at a batch size."""
         found = self.measured.get((way.key, size))
         if found is not None:
@@ -292,23 +292,23 @@ class _Clock:
             return math.inf
         return assessed.seconds * self._correction(way)
 
-    def choosing(self, way: Way, size: int) -> float:
+    def choosing(self, way: ScheduledTree, size: int) -> float:
         """The same for the choice: at sizes that were measured nothing counts that was slower."""
         if size in self.surveyed.goal.wanted and not self.among_best(way, size):
             return math.inf
         return self.price(way, size)
 
-    def among_best(self, way: Way, size: int) -> bool:
+    def among_best(self, way: ScheduledTree, size: int) -> bool:
         """Whether no way was measured to be faster there."""
         found = self.measured.get((way.key, size))
         here = (one.timing.seconds for (_, other), one in self.measured.items() if other == size)
         return found is not None and found.timing.seconds <= min(here)
 
-    def how(self, way: Way, size: int) -> str:
+    def how(self, way: ScheduledTree, size: int) -> str:
         """Where the seconds of `price` come from."""
         return "measured" if (way.key, size) in self.measured else "estimated"
 
-    def _correction(self, way: Way) -> float:
+    def _correction(self, way: ScheduledTree) -> float:
         """How much slower than predicted a way is, or all ways of the mode are, on average."""
         ours = [one for (key, _), one in self.measured.items() if key == way.key]
         return math.exp(
@@ -319,7 +319,9 @@ class _Clock:
         )
 
 
-def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -> ContractionPlan:
+def _decide(
+    surveyed: SearchSpace, modes: tuple[Mode, ...], trials: Sequence[Trial]
+) -> ContractionPlan:
     """The plan that the measurements speak for."""
     goal = surveyed.goal
     clocks = {mode: _Clock(surveyed, mode) for mode in modes}
@@ -339,7 +341,7 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
             held[mode] = predicted_ranges(surveyed, mode)
 
     def reason(mode: Mode, one: Range, other: Range | None) -> str:
-        def predicted(way: Way, size: int) -> float:
+        def predicted(way: ScheduledTree, size: int) -> float:
             return surveyed.assessor.assess(way, size, mode).seconds
 
         if mode not in clocks:
@@ -347,7 +349,7 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
         return explained(surveyed, one, other, clocks[mode].price, clocks[mode].how)
 
     main = goal.modes[0]
-    straight = [way for way in surveyed.ways[main, goal.middle] if not way.strategy.rows]
+    straight = [way for way in surveyed.ways[main, goal.middle] if not way.schedule.rows]
     if main in clocks:
         whole = min(straight, key=lambda way: clocks[main].price(way, goal.middle))
     else:
@@ -356,7 +358,7 @@ def _decide(surveyed: Field, modes: tuple[Mode, ...], trials: Sequence[Trial]) -
     return assemble(surveyed, held, whole, reason, where)
 
 
-def _winners(surveyed: Field, clock: _Clock) -> Iterator[tuple[int, Way]]:
+def _winners(surveyed: SearchSpace, clock: _Clock) -> Iterator[tuple[int, ScheduledTree]]:
     """The fastest way at each size of the grid; where nothing was measured, the leanest of them."""
     for size in surveyed.grid:
         ways = list(surveyed.ways[clock.mode, size])

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tncompile.lowering import TensorProgram
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.lowering.stacking.grouping import units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.report.steps import mode_cost, row_numbers
 from tncompile.program.interpreter import time_steps
-from tncompile.simulation.kernels import Work
+from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.modes import Mode, trace_in
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Row:
 def dissect(
     network: TensorNetwork,
     tree: ContractionTree,
-    strategy: Strategy,
+    schedule: Schedule,
     program: TensorProgram,
     weights: Mapping[str, Tensor],
     inputs: Sequence[Tensor],
@@ -61,17 +61,17 @@ def dissect(
         network, program, weights, inputs, sizes, training=training, device=profile.device
     )
     traced = trace_in(network, program, sizes, profile, mode)
-    works = [Work() for _ in program.steps]
+    works = [OpCost() for _ in program.steps]
     for number, work in enumerate(works):
         work.add(traced.forward[number])
         if training:
             work.add(traced.backward[number])
     labels = [
         (row.result, f"{f'{row.count} × ' if row.count > 1 else ''}{row.contraction}")
-        for row in mode_cost(network, tree, strategy, program, sizes, profile, mode).steps
+        for row in mode_cost(network, tree, schedule, program, sizes, profile, mode).steps
     ]
     labels.append(("", "inputs, weights and output made ready"))
-    places = row_numbers(units(network, tree, grouped=strategy.grouped), program)
+    places = row_numbers(units(network, tree, grouped=schedule.grouped), program)
     rows = []
     for number, (result, label) in enumerate(labels):
         place = number if number < len(labels) - 1 else None

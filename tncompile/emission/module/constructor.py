@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tncompile.emission.text.identifiers import Names, hidden
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import (
     TAB,
     WIDTH,
@@ -218,7 +218,7 @@ def _hidden_family(self, name: str) -> _Family:
 '''
 
 
-def write_family_class(members: Members) -> list[str]:
+def write_family_class(members: ParameterAccess) -> list[str]:
     """The container of families, as simple as the subscripts allow; nothing without families."""
     depth = max((len(parameter.subscripts) for parameter in members.parameters), default=0)
     if not depth:
@@ -227,7 +227,7 @@ def write_family_class(members: Members) -> list[str]:
     return [*DESCRIBED.splitlines(), "", "", *family.splitlines()]
 
 
-def write_accessors(members: Members) -> list[list[str]]:
+def write_accessors(members: ParameterAccess) -> list[list[str]]:
     """The methods that reach tensors with names that cannot be attributes."""
     held = [parameter for parameter in members.parameters if hidden(parameter.family)]
     single = [not parameter.subscripts for parameter in held]
@@ -239,7 +239,7 @@ def write_accessors(members: Members) -> list[list[str]]:
     return methods
 
 
-def write_annotations(members: Members) -> list[str]:
+def write_annotations(members: ParameterAccess) -> list[str]:
     """Annotations of buffers, which type checkers cannot see in `register_buffer`."""
     held = {
         parameter.family: None
@@ -249,7 +249,9 @@ def write_annotations(members: Members) -> list[str]:
     return [f"{family}: Tensor" for family in held if not hidden(family)]
 
 
-def write_init(members: Members, *, like: bool = False, branching: bool = False) -> list[str]:
+def write_init(
+    members: ParameterAccess, *, like: bool = False, branching: bool = False
+) -> list[str]:
     """The method, without indentation; `like` adds an empty buffer for the dtype of results.
 
     A `branching` module can be told to do the same at every batch size.

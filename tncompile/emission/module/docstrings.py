@@ -7,7 +7,7 @@ from itertools import groupby
 
 from tncompile.emission.module.dispatch import Dispatch
 from tncompile.emission.text.identifiers import batch_name
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import (
     WIDTH,
     comment_lines,
@@ -36,7 +36,7 @@ def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
 
 
 def write_docstring(
-    network: TensorNetwork, plan: ContractionPlan, chosen: Dispatch, members: Members
+    network: TensorNetwork, plan: ContractionPlan, chosen: Dispatch, members: ParameterAccess
 ) -> list[str]:
     """What the class computes, from which parameters, and how: without indentation.
 
@@ -162,7 +162,7 @@ def _and(names: list[str]) -> str:
 # ── parameters ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _parameters(network: TensorNetwork, members: Members, room: int) -> list[str]:
+def _parameters(network: TensorNetwork, members: ParameterAccess, room: int) -> list[str]:
     """Key, shape and legs, members of a family with one shape on one line."""
     uses = Counter(tensor.source for tensor in network.tensors)
     rows: list[tuple[str, str, str]] = []
@@ -199,7 +199,7 @@ def _contraction(
     One whose value `program` has already takes none.
     """
     tree = plan.main.tree
-    made = made_by(units(network, tree, grouped=plan.main.strategy.grouped), program)
+    made = made_by(units(network, tree, grouped=plan.main.schedule.grouped), program)
     sizes = {index.name: index.size or plan.main.sizes[index.name] for index in network.indices}
     legs: list[tuple[str, ...]] = [operand.legs for operand in tree.operands]
     legs += [step.legs for step in tree.steps]

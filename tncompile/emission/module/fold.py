@@ -20,7 +20,7 @@ from tncompile.emission.module.properties import (
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_values
 from tncompile.emission.text.identifiers import Names, batch_name
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import (
     WIDTH,
     call,
@@ -33,7 +33,7 @@ from tncompile.emission.text.writer import (
 from tncompile.network.features import Features, WeightNetwork, weight_network
 from tncompile.network.model import DOTS, Bias, Init, Parameter, Tensor, TensorNetwork
 from tncompile.program.folding import Buffer, Folding, fold
-from tncompile.program.operations import MatMul, Weight
+from tncompile.program.operations import LoadParameter, MatMul
 from tncompile.program.program import TensorProgram
 from tncompile.program.rewriting import straightened, without_hooks
 from tncompile.program.variants import Branch
@@ -50,7 +50,7 @@ class Folded:
     class_name: str
     folding: Folding
     chosen: Dispatch
-    members: Members
+    members: ParameterAccess
     bare: bool  # whether nothing else says which dtype results have
     properties: Properties | None
 
@@ -80,7 +80,7 @@ def folded(
     whole, *others = (
         replace(option, program=rest) for option, rest in zip(options, folding.rests, strict=True)
     )
-    members = Members(tuple(_as_parameter(buffer) for buffer in folding.buffers))
+    members = ParameterAccess(tuple(_as_parameter(buffer) for buffer in folding.buffers))
     chosen = dispatch(network, whole, others, others)
     bare = needs_like(network, members)
     made = None if layer is None else _properties(network, layer, folding, make_program)
@@ -104,7 +104,7 @@ def _properties(
 def _read(folding: Folding) -> list[Buffer]:
     """The buffers that the straight program reads."""
     operations = (step.operation for step in folding.rests[0].steps)
-    names = {operation.key for operation in operations if isinstance(operation, Weight)}
+    names = {operation.key for operation in operations if isinstance(operation, LoadParameter)}
     return [buffer for buffer in folding.buffers if buffer.name in names]
 
 
@@ -174,7 +174,7 @@ def _shape(buffer: Buffer) -> tuple[int, ...]:
 # ── fold ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_fold(network: TensorNetwork, made: Folded, members: Members) -> list[str]:
+def write_fold(network: TensorNetwork, made: Folded, members: ParameterAccess) -> list[str]:
     """The method, without indentation."""
     names = Names(["self", "kind"])
     tensor = like(network, members) if members.parameters else "self._like"

@@ -13,7 +13,7 @@ from tncompile.emission.module.dispatch import Case, Dispatch, Method
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import Written, write_steps
 from tncompile.emission.text.identifiers import Names
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import WIDTH, call, docstring, filled, indented, statement
 from tncompile.network.model import Axis, TensorNetwork
 from tncompile.program.program import TensorProgram
@@ -26,7 +26,7 @@ COMPILING = "if self.batch_invariant or torch.compiler.is_compiling():"
 def write_forward(
     network: TensorNetwork,
     chosen: Dispatch,
-    members: Members,
+    members: ParameterAccess,
     bound: Mapping[str, tuple[str, str]] | None = None,
     logarithms: Collection[str] = (),
 ) -> tuple[list[str], ...]:
@@ -56,7 +56,9 @@ def write_forward(
     return (forward, *(lines for _, lines in methods))
 
 
-def like(network: TensorNetwork, members: Members, arguments: Arguments | None = None) -> str:
+def like(
+    network: TensorNetwork, members: ParameterAccess, arguments: Arguments | None = None
+) -> str:
     """A tensor that constants take their dtype and device from; `self._like` where none has it."""
     for parameter in members.parameters:
         return replace(members, around={}).read(parameter.key)
@@ -66,7 +68,7 @@ def like(network: TensorNetwork, members: Members, arguments: Arguments | None =
     return "self._like"
 
 
-def needs_like(network: TensorNetwork, members: Members) -> bool:
+def needs_like(network: TensorNetwork, members: ParameterAccess) -> bool:
     """Whether neither a parameter nor an input says which dtype results have."""
     return not members.parameters and all(given.integer for given in network.inputs)
 
@@ -104,7 +106,9 @@ def _docstring(network: TensorNetwork) -> list[str]:
     return docstring([text if len(text) <= 85 else f"{network.output.written}."])
 
 
-def _scope(network: TensorNetwork, names: Names, arguments: Arguments, members: Members) -> Scope:
+def _scope(
+    network: TensorNetwork, names: Names, arguments: Arguments, members: ParameterAccess
+) -> Scope:
     """What steps may refer to."""
     tensor = like(network, members, arguments)
     return Scope(
@@ -140,7 +144,7 @@ def _by_size(cases: Sequence[Case], size: str, calls: dict[str, str], indent: in
 
 
 def _method(
-    network: TensorNetwork, method: Method, arguments: Arguments, members: Members
+    network: TensorNetwork, method: Method, arguments: Arguments, members: ParameterAccess
 ) -> tuple[list[str], list[str]]:
     """The method of one program: what it is called with, and its lines."""
     inputs, sizes = arguments.parameters.values(), arguments.sizes.values()

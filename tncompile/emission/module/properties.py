@@ -10,7 +10,7 @@ from tncompile.emission.module.forward import shapes_text
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import call, docstring, indented
 from tncompile.network.features import Features, WeightNetwork
 from tncompile.network.model import Bias, TensorNetwork
@@ -66,7 +66,7 @@ def features_text(network: TensorNetwork, made: Properties | None) -> str:
     return ", ".join(parts)
 
 
-def write_properties(made: Properties | None, members: Members) -> list[list[str]]:
+def write_properties(made: Properties | None, members: ParameterAccess) -> list[list[str]]:
     """The properties `weight` and `bias`, unless tensors are called so."""
     if made is None:
         return []
@@ -88,7 +88,7 @@ def write_properties(made: Properties | None, members: Members) -> list[list[str
 
 
 def _weight(
-    made: Properties, weight: WeightNetwork, program: TensorProgram, members: Members
+    made: Properties, weight: WeightNetwork, program: TensorProgram, members: ParameterAccess
 ) -> list[str]:
     """The method that contracts the parameters alone, in their own dtype."""
     names = Names(["self", "kind"])
@@ -153,7 +153,7 @@ def _texts(numbers: Sequence[int]) -> list[str]:
 # ── bias ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _bias(made: Properties, biases: tuple[Bias, ...], members: Members) -> list[str]:
+def _bias(made: Properties, biases: tuple[Bias, ...], members: ParameterAccess) -> list[str]:
     """The method that gives what is added, along the one axis of the output."""
     if not biases:
         signature = ["@property", "def bias(self) -> None:"]
@@ -183,7 +183,7 @@ def _bias(made: Properties, biases: tuple[Bias, ...], members: Members) -> list[
     return _property("bias", [doc, *lines, f"return {text}"])
 
 
-def _along(made: Properties, bias: Bias, members: Members) -> list[tuple[str, list[str]]]:
+def _along(made: Properties, bias: Bias, members: ParameterAccess) -> list[tuple[str, list[str]]]:
     """The views and copies that turn one bias into a vector, as method and arguments."""
     sizes = {index.name: index.size or 0 for index in made.network.indices}
     out = made.layer.axes[0].indices
@@ -207,7 +207,7 @@ def _along(made: Properties, bias: Bias, members: Members) -> list[tuple[str, li
 # ── by asking the module ───────────────────────────────────────────────────────────────────────
 
 
-def _probed_weight(made: Properties, members: Members) -> list[str]:
+def _probed_weight(made: Properties, members: ParameterAccess) -> list[str]:
     """The method that takes the weight out of what `forward` makes of all unit vectors."""
     like, where = _like(members)
     match made.layer.kind:
@@ -227,7 +227,7 @@ def _probed_weight(made: Properties, members: Members) -> list[str]:
     return _property("weight", [_weight_doc(made, "what unit vectors become"), *lines])
 
 
-def _probed_bias(made: Properties, members: Members) -> list[str]:
+def _probed_bias(made: Properties, members: ParameterAccess) -> list[str]:
     """The method that takes the bias out of what `forward` makes of zeros."""
     like, where = _like(members)
     zeros = [f"torch.zeros({size}, {where})" for size in made.layer.shape[1:]]
@@ -236,7 +236,7 @@ def _probed_bias(made: Properties, members: Members) -> list[str]:
     return _property("bias", [doc, *lines, "return y"])
 
 
-def _like(members: Members) -> tuple[str, str]:
+def _like(members: ParameterAccess) -> tuple[str, str]:
     """A tensor of the module, and what makes others of its dtype where it is."""
     like = members.read(members.parameters[0].key)
     return like, f"dtype={like}.dtype, device={like}.device"

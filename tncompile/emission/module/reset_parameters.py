@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from tncompile.emission.text.identifiers import Names
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import TAB, WIDTH, docstring, filled, indented
 from tncompile.initialization.draws import (
     Constant,
@@ -52,7 +52,7 @@ def write_functions(initialization: Initialization) -> list[str]:
     return ORTHOGONAL.splitlines() if any(draw.orthogonal for draw in matrices) else []
 
 
-def write_reset_parameters(initialization: Initialization, members: Members) -> list[str]:
+def write_reset_parameters(initialization: Initialization, members: ParameterAccess) -> list[str]:
     """The method, without indentation."""
     rescaling = initialization.rescaling
     body: list[str] = []
@@ -71,7 +71,7 @@ def write_reset_parameters(initialization: Initialization, members: Members) -> 
     return ["@torch.no_grad()", "def reset_parameters(self) -> None:", *indented(body)]
 
 
-def write_estimate(rescaling: Rescaling, members: Members) -> list[str]:
+def write_estimate(rescaling: Rescaling, members: ParameterAccess) -> list[str]:
     """The method `_log_mean_square` that measures the map on random inputs, without indentation."""
     estimate = rescaling.measure
     assert isinstance(estimate, Estimate)
@@ -119,7 +119,7 @@ def _docstring(initialization: Initialization) -> list[str]:
     return docstring([initialization.aim, "", *filled(" ".join(reasons), WIDTH - INDENT)])
 
 
-def _draws(draws: dict[str, Draw], members: Members) -> list[str]:
+def _draws(draws: dict[str, Draw], members: ParameterAccess) -> list[str]:
     """A statement, or a loop over parameters that start alike, for each draw."""
     alike: dict[tuple[Draw, bool], list[str]] = {}
     for key, draw in draws.items():
@@ -132,13 +132,13 @@ def _draws(draws: dict[str, Draw], members: Members) -> list[str]:
     return lines
 
 
-def _each(keys: Sequence[str], members: Members, draw: Draw, split: bool) -> list[str]:
+def _each(keys: Sequence[str], members: ParameterAccess, draw: Draw, split: bool) -> list[str]:
     if len(keys) == 1:
         return _start(members.read(keys[0]), draw, split)
     return [*_loop(keys, members), *indented(_start("tensor", draw, split))]
 
 
-def _loop(keys: Sequence[str], members: Members) -> list[str]:
+def _loop(keys: Sequence[str], members: ParameterAccess) -> list[str]:
     """The head of a loop over parameters, laid out as `ruff format` would."""
     items = members.listed(keys)
     alone = len(items) == 1 and items[0].startswith("*")
@@ -173,7 +173,7 @@ def _start(held: str, draw: Draw, split: bool) -> list[str]:
             assert_never(draw)
 
 
-def _rescale(rescaling: Rescaling, members: Members) -> list[str]:
+def _rescale(rescaling: Rescaling, members: ParameterAccess) -> list[str]:
     """The factor from what is measured, and its use."""
     if isinstance(rescaling.measure, Estimate):
         measured, method = "log_mean_square", "_log_mean_square"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tncompile.emission.sharding.split import Sharding
 from tncompile.emission.text.identifiers import identifier
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 
 LOCAL = '''\
 def _local(t: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def _joined(y: Tensor, mesh: DeviceMesh, axis: int, before: int, after: int) -> 
 '''
 
 
-def local_members(sharding: Sharding, members: Members) -> Members:
+def local_members(sharding: Sharding, members: ParameterAccess) -> ParameterAccess:
     """The parameters as `forward` reads them: this rank's part of each."""
     special = dict.fromkeys(sharding.once, "_once") | {key: own(key) for key in sharding.inside}
     around = {one.key: special.get(one.key, "_local") for one in members.parameters}
@@ -114,12 +114,12 @@ def own(key: str) -> str:
     return f"_own_{identifier(key)}"
 
 
-def whole_members(members: Members) -> Members:
+def whole_members(members: ParameterAccess) -> ParameterAccess:
     """The parameters as `fold` reads them: put together."""
     return replace(members, around={one.key: "_whole" for one in members.parameters})
 
 
-def bound_sizes(sharding: Sharding, members: Members) -> dict[str, tuple[str, str]]:
+def bound_sizes(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple[str, str]]:
     """What the size of the leg is read from: an expression, and the declaration it stands in."""
     first = sharding.first
     axis = sharding.split[first.key]

@@ -9,7 +9,7 @@ from tncompile.emission.module.forward import write_forward
 from tncompile.emission.sharding.functions import bound_sizes, local_members
 from tncompile.emission.sharding.split import Place, Sharding
 from tncompile.emission.text.identifiers import Names, class_name
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import (
     WIDTH,
     call,
@@ -45,7 +45,7 @@ def style_name(network: TensorNetwork) -> str:
 
 
 def write_sharded_forward(
-    sharding: Sharding, chosen: Dispatch, members: Members
+    sharding: Sharding, chosen: Dispatch, members: ParameterAccess
 ) -> tuple[list[str], ...]:
     """The method `forward`, for any size of the leg."""
     bound = bound_sizes(sharding, members)

@@ -8,43 +8,43 @@ from itertools import pairwise
 from typing import assert_never
 
 from tncompile.emission.text.identifiers import Names
-from tncompile.emission.text.members import Members
+from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import TAB, WIDTH, call, listings
 from tncompile.program.operations import (
     Add,
+    Arange,
     Argument,
-    Concatenate,
+    Cat,
+    Chunk,
+    ConcatChunks,
     Contiguous,
+    ContiguousGrad,
     Copy,
-    Digit,
+    Embedding,
     Expand,
     Gather,
-    Join,
-    Lookup,
+    IndexSelect,
+    LoadParameter,
     Mask,
     MatMul,
-    Mix,
     Multiply,
     OneHot,
     Ones,
     Operation,
     Pad,
-    Part,
     Permute,
-    Pick,
-    Range,
+    RavelIndex,
     Rescale,
     Select,
-    Settle,
     Slice,
     Split,
     Stack,
-    StackWeights,
+    StackParameters,
     Sum,
     Times,
     Unbind,
+    UnravelIndex,
     View,
-    Weight,
 )
 from tncompile.program.program import Extent, TensorProgram, Value
 
@@ -58,7 +58,7 @@ class Scope:
     """
 
     names: Names
-    members: Members
+    members: ParameterAccess
     arguments: Mapping[str, str]
     sizes: Mapping[str, str]
     dtype: str
@@ -93,7 +93,7 @@ class Text:
 def is_chained(operation: Operation) -> bool:
     """Whether it is written behind its source, `x.reshape(…)`, and so fits inside another call."""
     return isinstance(
-        operation, Weight | View | Copy | Contiguous | Permute | Expand | Slice | Select
+        operation, LoadParameter | View | Copy | Contiguous | Permute | Expand | Slice | Select
     )
 
 
@@ -102,7 +102,7 @@ def is_copy(operation: Operation) -> bool:
     match operation:
         case Copy() | Contiguous():
             return True
-        case Weight(_, _, conjugate):
+        case LoadParameter(_, _, conjugate):
             return conjugate
         case _:
             return False
@@ -115,7 +115,7 @@ def expression(
     match operation:
         case Argument(_, name):
             return Text(scope.arguments[name])
-        case Weight(_, key, conjugate):
+        case LoadParameter(_, key, conjugate):
             return Text(scope.members.read(key) + (".conj()" if conjugate else ""))
         case View(name, source) | Copy(name, source):
             return Text(f"{read(source)}.reshape(", _shape(program.values[name], scope), ")")
@@ -127,7 +127,7 @@ def expression(
             return Text(f"{read(source)}.permute(", tuple(map(str, order)), ")")
         case Expand(name, source):
             return Text(f"{read(source)}.expand(", _shape(program.values[name], scope), ")")
-        case Settle(_, source):
+        case ContiguousGrad(_, source):
             return Text(f"_settled({read(source)})")
         case Slice(_, source, axis, start, stop, step):
             return Text(f"{read(source)}[{':, ' * axis}{_span(start, stop, step)}]")
@@ -155,14 +155,22 @@ def expression(
             return Text("torch.split(", items, ")")
         case Rescale(_, _, source, axes):
             return Text("_rescaled(", (read(source), _tuple(axes)), ")")
-        case Stack() | StackWeights() | Concatenate() | Unbind() | Gather() | Part() | Join():
+        case (
+            Stack()
+            | StackParameters()
+            | Cat()
+            | Unbind()
+            | IndexSelect()
+            | Chunk()
+            | ConcatChunks()
+        ):
             raise AssertionError("written by the printer itself, it takes several lines")
         case _:
             return _constant_or_ids(operation, program, read, scope)
 
 
 def _constant_or_ids(
-    operation: Mask | Ones | Range | Digit | Mix | Lookup | Pick | OneHot,
+    operation: Mask | Ones | Arange | UnravelIndex | RavelIndex | Embedding | Gather | OneHot,
     program: TensorProgram,
     read: Callable[[str], str],
     scope: Scope,
@@ -177,14 +185,14 @@ def _constant_or_ids(
         case Ones():
             shape = _tuple(_shape(value, scope))
             return Text(f"torch.ones({shape}, dtype={scope.dtype}, device={scope.device})")
-        case Range(_, length):
+        case Arange(_, length):
             return Text(f"torch.arange({length}, device={scope.device})" + _reshaped(value, scope))
-        case Digit(_, source, divisor, size, last):
+        case UnravelIndex(_, source, divisor, size, last):
             divided = f" // {divisor}" if divisor != 1 else ""
             return Text(f"{read(source)}{divided}" + ("" if last else f" % {size}"))
-        case Mix(_, major, minor, size):
+        case RavelIndex(_, major, minor, size):
             return Text(f"{read(major)} * {size} + {read(minor)}")
-        case Lookup(_, table, ids):
+        case Embedding(_, table, ids):
             match len(program.values[ids].shape):
                 case 0:  # indexing by a scalar tensor would compile its value in
                     row = f"{read(ids)}.reshape(1)"
@@ -193,7 +201,7 @@ def _constant_or_ids(
                     return Text(f"{read(table)}.index_select(", ("0", read(ids)), ")")
                 case _:
                     return Text(f"{read(table)}[{read(ids)}]")
-        case Pick(_, table, ids):
+        case Gather(_, table, ids):
             return _pick(program.values[table], program.values[ids], value, read, scope)
         case OneHot(_, ids, size):
             return Text("_one_hot(", (read(ids), str(size), scope.dtype), ")")

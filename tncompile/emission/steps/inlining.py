@@ -7,10 +7,10 @@ from tncompile.program.operations import (
     VIEWS,
     Argument,
     Contiguous,
+    ContiguousGrad,
     Copy,
+    LoadParameter,
     MatMul,
-    Settle,
-    Weight,
     results,
     sources,
 )
@@ -81,7 +81,7 @@ def foreign_values(program: TensorProgram) -> set[str]:
     return {
         name
         for step in program.steps
-        if isinstance(step.operation, Argument | Weight)
+        if isinstance(step.operation, Argument | LoadParameter)
         for name in results(step.operation)
     }
 
@@ -95,11 +95,11 @@ def lender(program: TensorProgram) -> tuple[str, str]:
     """
     made = {name: step.operation for step in program.steps for name in results(step.operation)}
     name, copied = program.result, ""
-    while isinstance(operation := made[name], (*VIEWS, Copy, Contiguous, Settle)):
+    while isinstance(operation := made[name], (*VIEWS, Copy, Contiguous, ContiguousGrad)):
         if not copied and isinstance(operation, Copy | Contiguous):
             copied = name
         name = operation.source
-    return (name, copied) if isinstance(operation, Argument | Weight) else ("", "")
+    return (name, copied) if isinstance(operation, Argument | LoadParameter) else ("", "")
 
 
 def parameter_chains(program: TensorProgram) -> set[str]:
@@ -108,6 +108,6 @@ def parameter_chains(program: TensorProgram) -> set[str]:
     for step in program.steps:
         operation = step.operation
         chained = is_chained(operation)
-        if chained and (isinstance(operation, Weight) or set(sources(operation)) <= found):
+        if chained and (isinstance(operation, LoadParameter) or set(sources(operation)) <= found):
             found.update(results(operation))
     return found

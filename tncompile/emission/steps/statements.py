@@ -20,18 +20,18 @@ from tncompile.emission.text.writer import TAB, assignment, legs, statement
 from tncompile.program.operations import (
     Add,
     Argument,
-    Concatenate,
+    Cat,
+    Chunk,
+    ConcatChunks,
     Contiguous,
     Copy,
-    Gather,
-    Join,
+    IndexSelect,
+    LoadParameter,
     Multiply,
-    Part,
     Stack,
-    StackWeights,
+    StackParameters,
     Unbind,
     View,
-    Weight,
     results,
     sources,
 )
@@ -151,11 +151,11 @@ class _Printer:
         match operation:
             case Argument(result, name):
                 self.texts[result] = self.scope.arguments[name]
-            case Part():
+            case Chunk():
                 self._cut(step)
-            case Join():
+            case ConcatChunks():
                 self._join(step)
-            case Weight(result, _, False) if (
+            case LoadParameter(result, _, False) if (
                 self.reads[result] == 1 or self._plain(operation)
             ) and result not in self.repeated:
                 self.texts[result] = expression(operation, self.program, self.read, self.scope).flat
@@ -182,7 +182,7 @@ class _Printer:
             text, unshaped = f"{text}.clone()", f"{unshaped}.clone()"
         return Written(tuple(self.lines), text, unshaped, log)
 
-    def _plain(self, operation: Weight) -> bool:
+    def _plain(self, operation: LoadParameter) -> bool:
         """Whether the parameter is an attribute, cheap to read again."""
         members = self.scope.members
         return not members.by_key[operation.key].subscripts and not members.around
@@ -236,7 +236,7 @@ class _Printer:
         """`target = expression`, the dead deleted."""
         operation = step.operation
         comment = self._comment(results(operation)[0])
-        if isinstance(operation, Gather):
+        if isinstance(operation, IndexSelect):
             device = self.scope.device
             self.lines += positions_lines(operation.positions, device, self.indent)
         text = self._fitted(step)
@@ -275,14 +275,14 @@ class _Printer:
         """The right side of an assignment."""
         operation = step.operation
         match operation:
-            case StackWeights(_, keys, conjugate):
+            case StackParameters(_, keys, conjugate):
                 head, items, tail = self.scope.members.stack(keys)
                 return Text(head, items, tail + (".conj()" if conjugate else ""))
             case Stack(_, given):
                 return self._listed("torch.stack(", given)
-            case Concatenate(_, given):
+            case Cat(_, given):
                 return self._listed("torch.cat(", given)
-            case Gather(_, source, _):
+            case IndexSelect(_, source, _):
                 return Text(f"{self.read(source)}.index_select(", ("0", "positions"), ")")
             case Contiguous(made, source) if made == self.owned:
                 return Text(f"{self.read(source)}{CLONE}", (LAID_OUT,), ")")
@@ -343,7 +343,7 @@ class _Printer:
     def _cut(self, step: Step) -> None:
         """A part of an input; the first one opens the loop."""
         operation, loop = step.operation, self.program.loop
-        assert isinstance(operation, Part)
+        assert isinstance(operation, Chunk)
         assert loop is not None
         if self.loop is None:
             names = self.scope.names
@@ -374,7 +374,7 @@ class _Printer:
     def _join(self, step: Step) -> None:
         """The end of the loop: what was made is kept in each turn, and joined after the last."""
         operation, loop = step.operation, self.loop
-        assert isinstance(operation, Join)
+        assert isinstance(operation, ConcatChunks)
         assert loop is not None
         text = self.read(operation.source)
         if len(text) > LONGEST_INLINE:

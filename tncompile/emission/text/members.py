@@ -12,7 +12,7 @@ from tncompile.network.model import Parameter
 
 
 @dataclass(frozen=True)
-class Members:
+class ParameterAccess:
     """How emitted code reads the parameters of its module: `self.A`, `self.G[1]`, `self.V[2, 5]`.
 
     `cast` is put behind what is read: `.to(dtype)`. `around` has the function that is put around a

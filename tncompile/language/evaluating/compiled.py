@@ -46,7 +46,7 @@ Step = Callable[[Value, Frame], Value]
 
 
 @dataclass(frozen=True, slots=True)
-class Formula:
+class CompiledExpression:
     """A compiled expression; `steps` is what one run costs, 0 where all members have one value."""
 
     node: Expression
@@ -68,10 +68,10 @@ _NO_VARIABLES: Set[str] = frozenset()
 
 def compile_expression(
     node: Expression, scope: Scope, variables: Set[str] = _NO_VARIABLES
-) -> Formula:
+) -> CompiledExpression:
     """`node` with the values of `scope` filled in; `variables` are the subscripts a frame holds."""
     formula = _Compiler(scope, variables).formula(node)
-    return formula if formula.steps else Formula(node, _once(formula.run), 0)
+    return formula if formula.steps else CompiledExpression(node, _once(formula.run), 0)
 
 
 def evaluate(node: Expression, scope: Scope) -> Value:
@@ -96,12 +96,12 @@ class _Compiler:
     scope: Scope
     variables: Set[str]
 
-    def formula(self, node: Expression) -> Formula:
+    def formula(self, node: Expression) -> CompiledExpression:
         match node:
             case Number():
                 return self._number(node)
             case Boolean(value):
-                return Formula(node, lambda frame: value, 0)
+                return CompiledExpression(node, lambda frame: value, 0)
             case Reference(name):
                 return self._reference(node, name.text)
             case Binary() | Item():
@@ -111,7 +111,9 @@ class _Compiler:
             case Unary(_, operand):
                 inner = self.formula(operand)
                 run = inner.run
-                return Formula(node, lambda frame: negate(node, run(frame)), _more(inner))
+                return CompiledExpression(
+                    node, lambda frame: negate(node, run(frame)), _more(inner)
+                )
             case Conditional():
                 return self._conditional(node)
             case Call():
@@ -121,21 +123,21 @@ class _Compiler:
             case _:
                 raise InternalError(f"{type(node).__name__} passed the check of names")
 
-    def _number(self, node: Number) -> Formula:
+    def _number(self, node: Number) -> CompiledExpression:
         value = node.value
         if (isinstance(value, int) and value > LARGEST_VALUE) or math.isinf(value):
             raise too_large(node.span, "number")
-        return Formula(node, lambda frame: value, 0)
+        return CompiledExpression(node, lambda frame: value, 0)
 
-    def _reference(self, node: Reference, name: str) -> Formula:
+    def _reference(self, node: Reference, name: str) -> CompiledExpression:
         if name in self.variables:
-            return Formula(node, lambda frame: frame[name], 1)
+            return CompiledExpression(node, lambda frame: frame[name], 1)
         if name not in self.scope.values:
             raise Failed(None)
         value = self.scope.values[name]
-        return Formula(node, lambda frame: value, 0)
+        return CompiledExpression(node, lambda frame: value, 0)
 
-    def _chain(self, node: Expression) -> Formula:
+    def _chain(self, node: Expression) -> CompiledExpression:
         """A left-grouped run of operators and items, as a loop over its links."""
         links: list[Binary | Item] = []
         first = node
@@ -148,12 +150,12 @@ class _Compiler:
         for link in links:
             step, cost = self._link(link)
             if cost and not formula.steps:
-                formula = Formula(link, _once(_linked(formula.run, steps)), 0)
+                formula = CompiledExpression(link, _once(_linked(formula.run, steps)), 0)
                 steps = []
             steps.append(step)
             if cost or formula.steps:
-                formula = Formula(link, formula.run, formula.steps + cost + 1)
-        return Formula(node, _linked(formula.run, steps), formula.steps)
+                formula = CompiledExpression(link, formula.run, formula.steps + cost + 1)
+        return CompiledExpression(node, _linked(formula.run, steps), formula.steps)
 
     def _link(self, link: Binary | Item) -> tuple[Step, int]:
         """What one link does to the value on its left, and what that costs where it varies."""
@@ -174,13 +176,13 @@ class _Compiler:
 
         return apply, right.steps
 
-    def _inner(self, node: Expression) -> Formula:
+    def _inner(self, node: Expression) -> CompiledExpression:
         """A part of a larger expression, computed once if it can be."""
         formula = self.formula(node)
         trivial = formula.steps or isinstance(node, Number | Boolean | Reference)
-        return formula if trivial else Formula(node, _once(formula.run), 0)
+        return formula if trivial else CompiledExpression(node, _once(formula.run), 0)
 
-    def _item(self, node: Item, value: Value, subscript: Formula, frame: Frame) -> Value:
+    def _item(self, node: Item, value: Value, subscript: CompiledExpression, frame: Frame) -> Value:
         if not isinstance(value, tuple):
             raise wrong_type(node.value.span, value, "a list", hint="only lists have items")
         position = subscript.integer(frame)
@@ -208,25 +210,25 @@ class _Compiler:
             )
         )
 
-    def _list(self, node: ListOf, items: tuple[Formula, ...]) -> Formula:
+    def _list(self, node: ListOf, items: tuple[CompiledExpression, ...]) -> CompiledExpression:
         charge = self.scope.budget.charge
 
         def run(frame: Frame) -> Value:
             charge(len(items), node.span)
             return tuple(item.integer(frame) for item in items)
 
-        return Formula(node, run, _more(*items))
+        return CompiledExpression(node, run, _more(*items))
 
-    def _conditional(self, node: Conditional) -> Formula:
+    def _conditional(self, node: Conditional) -> CompiledExpression:
         condition = self._inner(node.condition)
         chosen, otherwise = self._inner(node.chosen), self._inner(node.otherwise)
 
         def run(frame: Frame) -> Value:
             return (chosen if condition.truth(frame) else otherwise).run(frame)
 
-        return Formula(node, run, _more(condition, chosen, otherwise))
+        return CompiledExpression(node, run, _more(condition, chosen, otherwise))
 
-    def _call(self, node: Call) -> Formula:
+    def _call(self, node: Call) -> CompiledExpression:
         if not isinstance(node.function, Reference):
             raise InternalError("a call of something that is no name passed the check of names")
         function = FUNCTIONS[node.function.name.text]
@@ -245,10 +247,10 @@ class _Compiler:
             charge(function.cost(values), node.span)
             return function.compute(node, values)
 
-        return Formula(node, run, _more(*given))
+        return CompiledExpression(node, run, _more(*given))
 
 
-def _more(*formulas: Formula) -> int:
+def _more(*formulas: CompiledExpression) -> int:
     """The cost of an operation on these: nothing where none of them varies."""
     cost = sum(formula.steps for formula in formulas)
     return cost and cost + len(formulas)
@@ -271,7 +273,7 @@ def _linked(first: Run, steps: list[Step]) -> Run:
     return run
 
 
-def _short_circuit(link: Binary, right: Formula) -> Step:
+def _short_circuit(link: Binary, right: CompiledExpression) -> Step:
     """`and`, `or`: the right side is looked at only where it decides."""
     decisive = link.operator == "or"
 

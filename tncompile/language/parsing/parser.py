@@ -9,7 +9,7 @@ from typing import cast
 from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
 from tncompile.language.parsing.errors.characters import character_error
 from tncompile.language.parsing.errors.common_mistakes import nested_block
-from tncompile.language.parsing.errors.context import BLOCK_WORDS, Situation
+from tncompile.language.parsing.errors.context import BLOCK_WORDS, ParseContext
 from tncompile.language.parsing.errors.foreign_syntax import recognize
 from tncompile.language.parsing.errors.messages import limit_error, syntax_error
 from tncompile.language.parsing.lalr import MOST_NESTED, TALLEST, Automaton, Piece
@@ -157,9 +157,9 @@ class _Parsing:
         actions = self.tables.actions[self.automaton.states[-1]]
         return terminal == "NAME" and token.first and "FROZEN" in actions
 
-    def _situation(self, position: int, terminal: str) -> Situation:
+    def _situation(self, position: int, terminal: str) -> ParseContext:
         automaton = self.automaton
-        return Situation(
+        return ParseContext(
             source=self.source,
             tokens=self.tokens,
             position=position,

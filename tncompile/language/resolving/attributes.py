@@ -8,7 +8,7 @@ from typing import cast
 from tncompile.language.diagnostics.collector import Failed, problem
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import is_number, wrong_type
-from tncompile.language.evaluating.compiled import Formula, Frame, compile_expression
+from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.resolved import ResolvedInit, SchemeName
 from tncompile.language.syntax.tree import Attribute, Frozen, If, Scheme, Share, Tie
@@ -18,12 +18,12 @@ from tncompile.language.syntax.tree import Attribute, Frozen, If, Scheme, Share,
 class Attributes:
     """What stands after the legs, compiled."""
 
-    condition: Formula | None
+    condition: CompiledExpression | None
     scheme: Scheme | None
-    argument: Formula | None
+    argument: CompiledExpression | None
     share: Share | None
     tie: Tie | None
-    tie_subscripts: tuple[Formula, ...]
+    tie_subscripts: tuple[CompiledExpression, ...]
     frozen: bool
 
     @property
@@ -57,7 +57,7 @@ class Attributes:
         return ResolvedInit(name, float(value))
 
 
-def _negative(argument: Formula, value: float) -> Failed:
+def _negative(argument: CompiledExpression, value: float) -> Failed:
     return Failed(
         problem(
             Code.WRONG_ARGUMENT,

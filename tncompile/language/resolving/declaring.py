@@ -13,7 +13,7 @@ from tncompile.language.evaluating.arithmetic import (
     wrong_type,
 )
 from tncompile.language.evaluating.compiled import (
-    Formula,
+    CompiledExpression,
     compile_expression,
     evaluate,
 )
@@ -144,7 +144,7 @@ def _declare_members(declaration: IndexDeclaration, family: IndexFamily, state: 
 
 def compile_condition(
     condition: Expression | None, scope: Scope, variables: frozenset[str]
-) -> Formula | None:
+) -> CompiledExpression | None:
     """The condition after `if`, if there is one; raises `Failed`."""
     return None if condition is None else compile_expression(condition, scope, variables)
 
@@ -157,7 +157,7 @@ class _Size:
     ) -> None:
         self._node = declaration.size
         self._state = state
-        self._formula: Formula | None = None
+        self._formula: CompiledExpression | None = None
         try:
             self._formula = compile_expression(declaration.size, state.scope, variables)
         except Failed as failed:

@@ -9,7 +9,7 @@ from tncompile.language.checking.leg_rules import repeated_leg
 from tncompile.language.diagnostics.collector import Failed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, InternalError, Label
 from tncompile.language.evaluating.arithmetic import wrong_type
-from tncompile.language.evaluating.compiled import Formula, Frame, compile_expression
+from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
 from tncompile.language.resolving.declaring import LARGEST_SIZE, no_such_member
@@ -36,9 +36,9 @@ class _Indices:
 
     leg: IndexLeg
     family: IndexFamily
-    subscripts: tuple[Formula, ...]
+    subscripts: tuple[CompiledExpression, ...]
     star: bool
-    single: Formula | None = None
+    single: CompiledExpression | None = None
     asked: bool = False
     found: bool = False
     failed: bool = False
@@ -203,7 +203,9 @@ def _compile_group(leg: GroupLeg, state: Resolution, variables: frozenset[str]) 
     return CompiledLeg(leg, axes, parts, width.steps if width else 0)
 
 
-def _width(width: Formula, frame: Frame, size: int | None, state: Resolution) -> int | None:
+def _width(
+    width: CompiledExpression, frame: Frame, size: int | None, state: Resolution
+) -> int | None:
     """What `as` leaves of an axis; None where it leaves all of it."""
     value = width.run(frame)
     if isinstance(value, bool | tuple):

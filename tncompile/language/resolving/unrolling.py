@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tncompile.language.diagnostics.collector import Failed, problem
 from tncompile.language.diagnostics.diagnostic import Code
-from tncompile.language.evaluating.compiled import Formula, Frame, compile_expression
+from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Subscript
@@ -59,8 +59,8 @@ class Range:
     """A compiled `k in start..stop`."""
 
     subscript: Subscript
-    start: Formula
-    stop: Formula
+    start: CompiledExpression
+    stop: CompiledExpression
 
     @property
     def name(self) -> str:

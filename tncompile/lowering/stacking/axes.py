@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tncompile.lowering.builder import Assembler, Axes
-from tncompile.program.operations import Concatenate, Gather, Select, Slice, Split, Unbind
+from tncompile.lowering.builder import Axes, ProgramBuilder
+from tncompile.program.operations import Cat, IndexSelect, Select, Slice, Split, Unbind
 from tncompile.program.program import Extent, Value
 
 
-def select(assembler: Assembler, source: Value, axis: int, position: int) -> Value:
+def select(assembler: ProgramBuilder, source: Value, axis: int, position: int) -> Value:
     """One entry along an axis: a view."""
     made = _entry(assembler, source, axis)
     return assembler.add(Select(made.name, source.name, axis, position), made)
 
 
-def unbind(assembler: Assembler, source: Value, axis: int) -> tuple[Value, ...]:
+def unbind(assembler: ProgramBuilder, source: Value, axis: int) -> tuple[Value, ...]:
     """All entries along an axis of known length: views."""
     made = [_entry(assembler, source, axis) for _ in range(source.shape[axis].factor)]
     assembler.add(Unbind(tuple(value.name for value in made), source.name, axis), *made)
     return tuple(made)
 
 
-def _entry(assembler: Assembler, source: Value, axis: int) -> Value:
+def _entry(assembler: ProgramBuilder, source: Value, axis: int) -> Value:
     """A value of its own without that axis, in the memory of the source."""
     return replace(
         source,
@@ -33,7 +33,7 @@ def _entry(assembler: Assembler, source: Value, axis: int) -> Value:
     )
 
 
-def divide(assembler: Assembler, source: Value, axis: int, parts: Axes) -> tuple[Value, ...]:
+def divide(assembler: ProgramBuilder, source: Value, axis: int, parts: Axes) -> tuple[Value, ...]:
     """Parts of an axis that make up all of it, each over indices of its own: views."""
     before, after = slice(0, axis), slice(axis + 1, None)
     made = [
@@ -52,7 +52,7 @@ def divide(assembler: Assembler, source: Value, axis: int, parts: Axes) -> tuple
     return tuple(made)
 
 
-def cut(assembler: Assembler, source: Value, axis: int, positions: range, index: str) -> Value:
+def cut(assembler: ProgramBuilder, source: Value, axis: int, positions: range, index: str) -> Value:
     """Entries `positions` along an axis, which then runs over `index`: a view."""
     if len(positions) == source.shape[axis].factor and positions.step == 1:
         return rename(assembler, source, axis, index)
@@ -74,14 +74,14 @@ def cut(assembler: Assembler, source: Value, axis: int, positions: range, index:
     )
 
 
-def rename(assembler: Assembler, source: Value, axis: int, index: str) -> Value:
+def rename(assembler: ProgramBuilder, source: Value, axis: int, index: str) -> Value:
     """The same value, its axis now said to run over `index`; no operation."""
     axes = (*source.axes[:axis], (index,), *source.axes[axis + 1 :])
     return replace(source, axes=axes)
 
 
 def members(
-    assembler: Assembler, source: Value, axis: int, positions: tuple[int, ...], index: str
+    assembler: ProgramBuilder, source: Value, axis: int, positions: tuple[int, ...], index: str
 ) -> Value:
     """Entries along an axis, which then runs over `index`: a view where evenly spaced.
 
@@ -95,15 +95,17 @@ def members(
     return gather(assembler, assembler.permute(source, order), positions, index)
 
 
-def gather(assembler: Assembler, source: Value, positions: tuple[int, ...], index: str) -> Value:
+def gather(
+    assembler: ProgramBuilder, source: Value, positions: tuple[int, ...], index: str
+) -> Value:
     """Entries of the first axis by position: a copy."""
     name = assembler.fresh(source.name)
     made = assembler.value(name, ((index,), *source.axes[1:]), (source,))
-    return assembler.add(Gather(name, source.name, positions), made)
+    return assembler.add(IndexSelect(name, source.name, positions), made)
 
 
-def concatenate(assembler: Assembler, given: tuple[Value, ...], index: str) -> Value:
+def concatenate(assembler: ProgramBuilder, given: tuple[Value, ...], index: str) -> Value:
     """Values joined along their first axes, which then run over `index`: a copy."""
     name = assembler.fresh("joined")
     made = assembler.value(name, ((index,), *given[0].axes[1:]), given)
-    return assembler.add(Concatenate(name, tuple(value.name for value in given)), made)
+    return assembler.add(Cat(name, tuple(value.name for value in given)), made)

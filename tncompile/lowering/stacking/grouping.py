@@ -20,7 +20,7 @@ Signature = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class EqualStepGroup:
     """Contractions that run as one: a single one, or equal ones of equal height, sides aligned.
 
     `members` are (left, right, contraction); operand numbers are aligned across members, so `left`
@@ -37,18 +37,18 @@ class Unit:
 
 def units(
     network: TensorNetwork, tree: ContractionTree, *, grouped: bool = False
-) -> tuple[Unit, ...]:
+) -> tuple[EqualStepGroup, ...]:
     """The units of a tree in an order that can be executed.
 
     Trees of up to `LONG` contractions are run one by one, unless they are to be `grouped`.
     """
     if len(tree.steps) <= LONG and not grouped:
-        return tuple(Unit(((step.left, step.right, step),)) for step in tree.steps)
+        return tuple(EqualStepGroup(((step.left, step.right, step),)) for step in tree.steps)
     fewest = 1 if grouped else LONG
     return _ordered(_Grouping(network, tree, fewest).units(), len(tree.operands))
 
 
-def made_by(units: Sequence[Unit], program: TensorProgram) -> dict[int, int]:
+def made_by(units: Sequence[EqualStepGroup], program: TensorProgram) -> dict[int, int]:
     """Which contractions a program really does, by the number that its steps name them with.
 
     Those that are missing have the value of an earlier one, which serves again. Of a unit whose
@@ -85,8 +85,8 @@ class _Grouping:
         for step in tree.steps:
             self._first.append(min(self._first[step.left], self._first[step.right]))
 
-    def units(self) -> list[Unit]:
-        found: list[Unit] = []
+    def units(self) -> list[EqualStepGroup]:
+        found: list[EqualStepGroup] = []
         for level in self._levels():
             groups: dict[Signature, list[tuple[int, int, Contraction]]] = {}
             for step in level:
@@ -183,12 +183,12 @@ class _Grouping:
                 return f"input {tensor.source}", self._network.slice_number(tensor)
         return f"single {side}", 0
 
-    def _split(self, group: list[tuple[int, int, Contraction]]) -> list[Unit]:
+    def _split(self, group: list[tuple[int, int, Contraction]]) -> list[EqualStepGroup]:
         """A group as units whose operands lie evenly spaced in the values that hold them."""
         parts = self._runs(group)
         if len(group) > self._fewest and len(parts) > max(4, len(group) // 16):
             parts = [group]
-        found: list[Unit] = []
+        found: list[EqualStepGroup] = []
         for part in parts:
             stacked = any(
                 side in self._batched for left, right, _ in part for side in (left, right)
@@ -200,13 +200,15 @@ class _Grouping:
                     self._register([member], found)
         return found
 
-    def _register(self, part: list[tuple[int, int, Contraction]], found: list[Unit]) -> None:
+    def _register(
+        self, part: list[tuple[int, int, Contraction]], found: list[EqualStepGroup]
+    ) -> None:
         name = f"unit {part[0][2].result}"
         for position, (_, _, step) in enumerate(part):
             self._origin[step.result] = (name, position)
             if len(part) > 1:
                 self._batched.add(step.result)
-        found.append(Unit(tuple(part)))
+        found.append(EqualStepGroup(tuple(part)))
 
     def _runs(
         self, group: list[tuple[int, int, Contraction]]
@@ -238,7 +240,7 @@ def _stride(last: Sequence[Origin], here: Sequence[Origin]) -> tuple[int, ...] |
     return tuple(strides)
 
 
-def _ordered(given: list[Unit], operands: int) -> tuple[Unit, ...]:
+def _ordered(given: list[EqualStepGroup], operands: int) -> tuple[EqualStepGroup, ...]:
     """Units in the order of the plan, but each after those whose results it reads."""
     made_by = {step.result: k for k, unit in enumerate(given) for _, _, step in unit.members}
     waits: list[set[int]] = []
@@ -255,7 +257,7 @@ def _ordered(given: list[Unit], operands: int) -> tuple[Unit, ...]:
             readers.setdefault(maker, []).append(k)
     ready = [(unit.members[0][2].result, k) for k, unit in enumerate(given) if not waits[k]]
     heapq.heapify(ready)
-    order: list[Unit] = []
+    order: list[EqualStepGroup] = []
     while ready:
         _, k = heapq.heappop(ready)
         order.append(given[k])

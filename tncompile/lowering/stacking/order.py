@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tncompile.lowering.stacking.grouping import Unit
+from tncompile.lowering.stacking.grouping import EqualStepGroup
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
 
@@ -21,9 +21,9 @@ class _Reading:
     position: int
 
 
-def lined_up(
-    network: TensorNetwork, tree: ContractionTree, units: Sequence[Unit]
-) -> tuple[Unit, ...]:
+def order_members(
+    network: TensorNetwork, tree: ContractionTree, units: Sequence[EqualStepGroup]
+) -> tuple[EqualStepGroup, ...]:
     """The units, each after those that it reads, their members in the order of their readers.
 
     That is done where readers multiply two stacks row by row of the batch: there a stack and the
@@ -53,7 +53,7 @@ def lined_up(
 
 
 def _place(
-    member: Member, readings: dict[int, _Reading], units: Sequence[Unit]
+    member: Member, readings: dict[int, _Reading], units: Sequence[EqualStepGroup]
 ) -> tuple[bool, int, int, int]:
     """Members that are read by themselves come last."""
     reading = readings[member[2].result]
@@ -77,11 +77,11 @@ class _Facts:
             self._legs.append(step.legs)
             self._parametric.append(self._parametric[step.left] or self._parametric[step.right])
 
-    def parametric(self, unit: Unit) -> bool:
+    def parametric(self, unit: EqualStepGroup) -> bool:
         """Whether what the unit makes depends on parameters."""
         return self._parametric[unit.members[0][2].result]
 
-    def row_by_row(self, unit: Unit) -> bool:
+    def row_by_row(self, unit: EqualStepGroup) -> bool:
         """Whether it multiplies matrices of which each row of the batch has its own.
 
         Vectors are not worth it: what is copied of them is less than what is gathered.

@@ -40,7 +40,7 @@ class Segment:
         return self.length // self.period, self.period
 
 
-def segments(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segment, ...] | None:
+def split_stack(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segment, ...] | None:
     """The segments that make up a stack; None where a reader's members lie in several of them.
 
     None also where they are more than `MOST`.

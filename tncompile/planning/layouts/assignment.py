@@ -12,19 +12,19 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tncompile.lowering.builder import Assembler
-from tncompile.lowering.leaves import Leaves, table_rows
-from tncompile.lowering.schedule import Form, Order
+from tncompile.lowering.builder import ProgramBuilder
+from tncompile.lowering.leaves import LeafLoader, table_rows
+from tncompile.lowering.schedule import MatmulLayout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.estimates import Prices, Product, run_length
+from tncompile.planning.layouts.estimates import LayoutCostModel, Product, run_length
 from tncompile.planning.layouts.operands import (
-    Given,
-    Groups,
-    Have,
+    IndexGroups,
+    LayoutOption,
+    MatrixView,
+    NextUse,
+    OperandLayouts,
     Runs,
-    Taken,
-    Use,
     as_matrix,
     orders_of,
     prefixes,
@@ -41,7 +41,7 @@ CHEAPEST = 3
 class Arranged:
     """The forms of all contractions, and the seconds that they are priced at."""
 
-    forms: tuple[Form | None, ...]
+    forms: tuple[MatmulLayout | None, ...]
     seconds: float
 
 
@@ -49,7 +49,7 @@ def arrange(
     network: TensorNetwork,
     tree: ContractionTree,
     sizes: Mapping[str, int],
-    prices: Prices,
+    prices: LayoutCostModel,
     *,
     repeating: bool = True,
     turns: float = 1.0,
@@ -69,7 +69,7 @@ class _Arranging:
         network: TensorNetwork,
         tree: ContractionTree,
         sizes: Mapping[str, int],
-        prices: Prices,
+        prices: LayoutCostModel,
         repeating: bool,
         turns: float,
     ) -> None:
@@ -77,9 +77,9 @@ class _Arranging:
         self._turns = turns
         self._repeating = repeating
         self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
-        assembler = Assembler(network, sizes)
-        leaves = Leaves(assembler, {})
-        self._given: dict[int, Given] = {}
+        assembler = ProgramBuilder(network, sizes)
+        leaves = LeafLoader(assembler, {})
+        self._given: dict[int, OperandLayouts] = {}
         for number, operand in enumerate(tree.operands):
             value = leaves.load(operand)
             runs = {
@@ -87,8 +87,8 @@ class _Arranging:
                 for run in assembler.runs(value).values()
             }
             order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
-            way = Have(order, runs, 0.0)
-            self._given[number] = Given((way,), not value.varying, value.parametric, False)
+            way = LayoutOption(order, runs, 0.0)
+            self._given[number] = OperandLayouts((way,), not value.varying, value.parametric, False)
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
         self._partner = {}
@@ -106,11 +106,13 @@ class _Arranging:
             (way.seconds + self._finished(way, last.fixed, last.wanting), way) for way in last.ways
         ]
         seconds, best = min(priced, key=lambda pair: pair[0])
-        forms: dict[int, Form | None] = {}
+        forms: dict[int, MatmulLayout | None] = {}
         self._collect(self._tree.steps[-1].result, best, forms)
         return Arranged(tuple(forms[step.result] for step in self._tree.steps), seconds)
 
-    def _collect(self, number: int, way: Have, forms: dict[int, Form | None]) -> None:
+    def _collect(
+        self, number: int, way: LayoutOption, forms: dict[int, MatmulLayout | None]
+    ) -> None:
         """The forms of a way and of all before it, without recursion."""
         count = len(self._tree.operands)
         waiting = [(number, way)]
@@ -123,7 +125,7 @@ class _Arranging:
             if held.left is not None and held.right is not None:
                 waiting += [(step.left, held.left), (step.right, held.right)]
 
-    def _finished(self, way: Have, fixed: bool, wanting: bool) -> float:
+    def _finished(self, way: LayoutOption, fixed: bool, wanting: bool) -> float:
         """The copy of a result whose axes do not stand as the output wants them."""
         due = tuple(index for index in self._network.output.legs if index in way.runs)
         if due == way.order:
@@ -138,12 +140,12 @@ class _Arranging:
 
     # ── one contraction ────────────────────────────────────────────────────────────────────────
 
-    def _contract(self, contraction: Contraction) -> Given:
+    def _contract(self, contraction: Contraction) -> OperandLayouts:
         kept = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
         left = self._alone_summed(self._given[contraction.left], contraction.right, kept)
         right = self._alone_summed(self._given[contraction.right], contraction.left, kept)
         shared = frozenset(left.ways[0].runs) & frozenset(right.ways[0].runs)
-        step = Groups(
+        step = IndexGroups(
             left,
             right,
             shared - kept,
@@ -157,33 +159,37 @@ class _Arranging:
         ways = self._products(step) if step.summed else self._multiplied(step)
         if contraction.lookups:
             ways = [self._picked(way, step, contraction) for way in ways]
-        return Given(self._kept(contraction, ways, fixed, wanting), fixed, wanting, True)
+        return OperandLayouts(self._kept(contraction, ways, fixed, wanting), fixed, wanting, True)
 
     def _kept(
-        self, contraction: Contraction, ways: Sequence[Have], fixed: bool, wanting: bool
-    ) -> tuple[Have, ...]:
+        self, contraction: Contraction, ways: Sequence[LayoutOption], fixed: bool, wanting: bool
+    ) -> tuple[LayoutOption, ...]:
         """The ways to have a result that are worth following."""
         if len(ways) == 1:
             return tuple(ways)
         later = self._later(contraction, fixed, wanting)
         cheapest = sorted(ways, key=lambda way: way.seconds)
         ready = sorted(cheapest, key=lambda way: way.seconds + later(way))
-        kept: dict[Order, Have] = {}
+        kept: dict[Order, LayoutOption] = {}
         for way in (*ready[:BEAM], *cheapest[:CHEAPEST]):
             kept.setdefault(way.order, way)
         return tuple(kept.values())
 
-    def _alone_summed(self, given: Given, other: int, kept: frozenset[str]) -> Given:
+    def _alone_summed(
+        self, given: OperandLayouts, other: int, kept: frozenset[str]
+    ) -> OperandLayouts:
         """An operand with the indices summed that are its own alone."""
         theirs = set(self._given[other].ways[0].runs)
         alone = [index for index in given.ways[0].order if index not in theirs | kept]
         if not alone:
             return given
-        ways: list[Have] = []
+        ways: list[LayoutOption] = []
         for way in given.ways:
             order = tuple(index for index in way.order if index not in alone)
-            ways.append(Have(order, self._runs(order), way.seconds, way.form, way.left, way.right))
-        return Given(tuple(ways), given.fixed, given.wanting, True)
+            ways.append(
+                LayoutOption(order, self._runs(order), way.seconds, way.form, way.left, way.right)
+            )
+        return OperandLayouts(tuple(ways), given.fixed, given.wanting, True)
 
     def _runs(self, order: Order) -> Runs:
         """Contiguous memory in this order."""
@@ -194,7 +200,9 @@ class _Arranging:
             stride *= self._size[index]
         return runs
 
-    def _picked(self, way: Have, step: Groups, contraction: Contraction) -> Have:
+    def _picked(
+        self, way: LayoutOption, step: IndexGroups, contraction: Contraction
+    ) -> LayoutOption:
         """Rows of a table by ids: its digits come first, in order, or it is copied before."""
         rows = table_rows(contraction.lookups)
         rest = tuple(index for index in way.order if index not in rows)
@@ -207,9 +215,9 @@ class _Arranging:
             seconds += self._copied(math.prod(lengths), run, True, wanting)
         brought = tuple(index for index in contraction.legs if index not in rest)
         order = brought + rest
-        return Have(order, self._runs(order), seconds, way.form, way.left, way.right)
+        return LayoutOption(order, self._runs(order), seconds, way.form, way.left, way.right)
 
-    def _multiplied(self, step: Groups) -> list[Have]:
+    def _multiplied(self, step: IndexGroups) -> list[LayoutOption]:
         """Nothing is summed: an elementwise product in the order of the larger operand."""
         left, right = step.left.ways[0], step.right.ways[0]
         if math.prod(n for n, _ in left.runs.values()) < math.prod(
@@ -219,7 +227,9 @@ class _Arranging:
         else:
             large, small = left, right
         order = (*large.order, *(index for index in small.order if index not in large.runs))
-        return [Have(order, self._runs(order), left.seconds + right.seconds, None, left, right)]
+        return [
+            LayoutOption(order, self._runs(order), left.seconds + right.seconds, None, left, right)
+        ]
 
     def _hints(self, contraction: Contraction) -> tuple[Order, ...]:
         """Orders in which the next contraction would take the result without a copy."""
@@ -255,7 +265,7 @@ class _Arranging:
 
     def _later(
         self, contraction: Contraction, fixed: bool, wanting: bool
-    ) -> Callable[[Have], float]:
+    ) -> Callable[[LayoutOption], float]:
         """What a way to have the result costs beyond its making: the copy before it is of use."""
         if contraction.result not in self._partner:
             return lambda way: self._finished(way, fixed, wanting)
@@ -264,9 +274,9 @@ class _Arranging:
         legs = frozenset(contraction.legs)
         free = legs & kept - theirs
         apart = tuple(group & free for group in self._apart(following)) if self._repeating else ()
-        use = Use(legs & theirs & kept, free, legs & theirs - kept, apart, self._repeating)
+        use = NextUse(legs & theirs & kept, free, legs & theirs - kept, apart, self._repeating)
 
-        def later(way: Have) -> float:
+        def later(way: LayoutOption) -> float:
             if use.takes(way):
                 return 0.0
             run = self._size[way.order[-1]]
@@ -276,12 +286,12 @@ class _Arranging:
 
     # ── forms ──────────────────────────────────────────────────────────────────────────────────
 
-    def _products(self, step: Groups) -> list[Have]:
+    def _products(self, step: IndexGroups) -> list[LayoutOption]:
         """The cheapest product for each order of the result.
 
         Groups are tried in the orders of operands and of the next contraction.
         """
-        found: dict[Order, Have] = {}
+        found: dict[Order, LayoutOption] = {}
         free = (
             frozenset(step.left.ways[0].runs) - step.summed - step.both,
             frozenset(step.right.ways[0].runs) - step.summed - step.both,
@@ -301,20 +311,20 @@ class _Arranging:
                         continue  # whatever the product takes
                     seconds = taken + price(swapped, one, two)
                     if known is None or seconds < known.seconds:
-                        form = Form(swapped, batch, outer[0], inner, outer[1])
+                        form = MatmulLayout(swapped, batch, outer[0], inner, outer[1])
                         sides = (two.way, one.way) if swapped else (one.way, two.way)
                         runs = self._runs(order) if known is None else known.runs
-                        found[order] = Have(order, runs, seconds, form, *sides)
+                        found[order] = LayoutOption(order, runs, seconds, form, *sides)
         return list(found.values())
 
     def _sides(
         self,
-        step: Groups,
+        step: IndexGroups,
         batch: Order,
         rows: tuple[Order, ...],
         inner: Order,
         columns: tuple[Order, ...],
-    ) -> Iterator[tuple[bool, tuple[Order, Order], Taken, Taken]]:
+    ) -> Iterator[tuple[bool, tuple[Order, Order], MatrixView, MatrixView]]:
         """Both sides as matrices, in all orders of rows and columns: either may come first."""
         left = [
             (row, self._take(step, 0, batch, row, inner), self._take(step, 0, batch, inner, row))
@@ -330,7 +340,7 @@ class _Arranging:
                 yield True, (column, row), column_first, row_last
 
     def _batches(
-        self, step: Groups, free: tuple[frozenset[str], frozenset[str]]
+        self, step: IndexGroups, free: tuple[frozenset[str], frozenset[str]]
     ) -> Iterator[Order]:
         """What a product may be batched over: shared indices, or outer ones of one operand."""
         yield from orders_of(step.both, (step.left.ways, step.right.ways), step.hints)
@@ -351,8 +361,8 @@ class _Arranging:
                     yield order
 
     def _pricing(
-        self, step: Groups, batch: Order, rows: Order, summed: Order, columns: Order
-    ) -> Callable[[bool, Taken, Taken], float]:
+        self, step: IndexGroups, batch: Order, rows: Order, summed: Order, columns: Order
+    ) -> Callable[[bool, MatrixView, MatrixView], float]:
         """What the product of two taken operands costs; the order within groups does not matter."""
         given = (step.left, step.right)
         fixed = given[0].fixed and given[1].fixed
@@ -361,7 +371,7 @@ class _Arranging:
         alone = tuple(bool(batch) and batch[0] not in one.ways[0].runs for one in given)
         prices: dict[tuple[bool, bool, bool], float] = {}
 
-        def price(swapped: bool, one: Taken, two: Taken) -> float:
+        def price(swapped: bool, one: MatrixView, two: MatrixView) -> float:
             key = swapped, one.turned, two.turned
             if key not in prices:
                 first, second = (1, 0) if swapped else (0, 1)
@@ -386,7 +396,9 @@ class _Arranging:
     def _count(self, indices: Order) -> int:
         return math.prod(self._size[index] for index in indices)
 
-    def _take(self, step: Groups, side: int, batch: Order, rows: Order, columns: Order) -> Taken:
+    def _take(
+        self, step: IndexGroups, side: int, batch: Order, rows: Order, columns: Order
+    ) -> MatrixView:
         """The cheapest way to have one side as matrices of these groups."""
         given = (step.left, step.right)[side]
         carried = batch if batch and batch[0] in given.ways[0].runs else ()
@@ -396,7 +408,7 @@ class _Arranging:
             return known
         due = (*carried, *rows, *columns)
         count = self._count(due)
-        best: Taken | None = None
+        best: MatrixView | None = None
         for way in given.ways:
             if best is not None and way.seconds >= best.seconds:
                 continue  # whatever it takes to turn it
@@ -408,7 +420,7 @@ class _Arranging:
             else:
                 seconds = self._prices.view(fixed=given.fixed, wanting=given.wanting)
             if best is None or way.seconds + seconds < best.seconds:
-                best = Taken(way, way.seconds + seconds, bool(turned))
+                best = MatrixView(way, way.seconds + seconds, bool(turned))
         assert best is not None
         step.taken[key] = best
         return best

@@ -31,7 +31,7 @@ class Product:
     fixed: bool
 
 
-class Prices:
+class LayoutCostModel:
     """Seconds of products and copies on a machine, forward and, in training, backward."""
 
     def __init__(

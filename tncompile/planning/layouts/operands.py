@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tncompile.lowering.schedule import Form, Order
+from tncompile.lowering.schedule import MatmulLayout, Order
 
 ORDERS = 4
 """Orders tried of every group of indices, …"""
@@ -22,52 +22,52 @@ Runs = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Have:
+class LayoutOption:
     """One way to have an operand in memory: its order, its strides, its price, how it was made."""
 
     order: Order
     runs: Runs  # length and stride of every index
     seconds: float
-    form: Form | None = None
-    left: Have | None = None
-    right: Have | None = None
+    form: MatmulLayout | None = None
+    left: LayoutOption | None = None
+    right: LayoutOption | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class OperandLayouts:
     """One side of a contraction: the ways to have it, and what it depends on."""
 
-    ways: tuple[Have, ...]
+    ways: tuple[LayoutOption, ...]
     fixed: bool  # depends on no input
     wanting: bool  # depends on parameters, so that it needs a gradient
     made: bool  # is no leaf
 
 
 @dataclass(slots=True)
-class Taken:
+class MatrixView:
     """The cheapest way to take an operand as a matrix of certain groups."""
 
-    way: Have
+    way: LayoutOption
     seconds: float
     turned: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class IndexGroups:
     """A contraction sorted into groups of indices."""
 
-    left: Given
-    right: Given
+    left: OperandLayouts
+    right: OperandLayouts
     summed: frozenset[str]
     both: frozenset[str]  # shared and kept
     size: Mapping[str, int]
     hints: tuple[Order, ...]
     apart: tuple[frozenset[str], ...]  # what the next contraction treats alike: sums, or keeps
-    taken: dict[tuple[int, Order, Order, Order], Taken] = field(default_factory=dict)
+    taken: dict[tuple[int, Order, Order, Order], MatrixView] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class NextUse:
     """What the next contraction does with the indices of a result."""
 
     both: frozenset[str]  # shared with the other operand, and kept
@@ -76,7 +76,7 @@ class Use:
     apart: tuple[frozenset[str], ...]  # free ones that the contraction after it treats alike
     repeating: bool
 
-    def takes(self, way: Have) -> bool:
+    def takes(self, way: LayoutOption) -> bool:
         """Whether it is a matrix product of the result as it is."""
         return any(
             as_matrix(
@@ -105,7 +105,7 @@ def prefixes(order: Order, free: frozenset[str]) -> Iterator[Order]:
 
 
 def orders_of(
-    group: frozenset[str], sides: tuple[tuple[Have, ...], ...], hints: tuple[Order, ...]
+    group: frozenset[str], sides: tuple[tuple[LayoutOption, ...], ...], hints: tuple[Order, ...]
 ) -> tuple[Order, ...]:
     """Orders of a group of indices: as operands have it in memory, as the next product wants it."""
     if not group:

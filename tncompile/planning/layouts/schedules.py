@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from tncompile.lowering.lower import loop_index, lower
-from tncompile.lowering.schedule import STRAIGHT, Strategy
+from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.lowering.stacking.grouping import LONG, units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.layouts.assignment import arrange
-from tncompile.planning.layouts.estimates import Prices
+from tncompile.planning.layouts.estimates import LayoutCostModel
 from tncompile.simulation.trace import trace
 
 PART_BYTES = 2 * 2**20
@@ -39,7 +39,7 @@ WORTHWHILE = 4
 class Proposal:
     """A way to lower a tree, and the rough price of it in seconds."""
 
-    strategy: Strategy
+    schedule: Schedule
     seconds: float
 
 
@@ -60,59 +60,59 @@ def proposals(
     if not tree.steps or len(tree.steps) > LONG:
         ways = [STRAIGHT]
         if LONG < len(tree.steps) <= LONGER and _grouped(network, tree) is not None:
-            ways.append(Strategy(grouped=True))
+            ways.append(Schedule(grouped=True))
         return tuple(Proposal(way, math.inf) for way in ways)
-    prices = [Prices(profile, mode, width, caution) for caution in CAUTIONS]
-    found: dict[Strategy, float] = {}
+    prices = [LayoutCostModel(profile, mode, width, caution) for caution in CAUTIONS]
+    found: dict[Schedule, float] = {}
     for rows, turns, held in _parts(network, tree, sizes, width):
         for priced, repeating in product(prices, (False, True)):
             made = arrange(network, tree, held, priced, repeating=repeating, turns=turns)
-            found.setdefault(Strategy(rows, made.forms), made.seconds * turns)
+            found.setdefault(Schedule(rows, made.forms), made.seconds * turns)
     if (fewer := _grouped(network, tree)) is not None:
         call = profile.call + 2 * profile.view_call  # saved by every contraction that joins another
         best = min(seconds for one, seconds in found.items() if not one.rows)
-        found[Strategy(grouped=True)] = best - call * (len(tree.steps) - fewer)
+        found[Schedule(grouped=True)] = best - call * (len(tree.steps) - fewer)
     if mode == "training":
         found = {
             _settled(network, tree, one, sizes, profile, width): seconds
             for one, seconds in found.items()
         }
     ordered = sorted(found.items(), key=lambda item: item[1])
-    return tuple(Proposal(strategy, seconds) for strategy, seconds in ordered)
+    return tuple(Proposal(schedule, seconds) for schedule, seconds in ordered)
 
 
-def strategies(
+def schedules(
     network: TensorNetwork,
     tree: ContractionTree,
     sizes: Mapping[str, int],
     profile: MachineProfile,
     mode: str,
-) -> tuple[Strategy, ...]:
+) -> tuple[Schedule, ...]:
     """The strategies of `proposals`, the cheapest first."""
-    return tuple(one.strategy for one in proposals(network, tree, sizes, profile, mode))
+    return tuple(one.schedule for one in proposals(network, tree, sizes, profile, mode))
 
 
 def _settled(
     network: TensorNetwork,
     tree: ContractionTree,
-    strategy: Strategy,
+    schedule: Schedule,
     sizes: Mapping[str, int],
     profile: MachineProfile,
     width: int,
-) -> Strategy:
+) -> Schedule:
     """The strategy with those gradients settled that products could not take as they arrive.
 
     One that is settled may let another arrive otherwise, so that it takes a few rounds.
     """
     settled: tuple[int, ...] = ()
     for _ in range(ROUNDS):
-        program = lower(network, tree, replace(strategy, settled=settled), sizes=sizes)
+        program = lower(network, tree, replace(schedule, settled=settled), sizes=sizes)
         traced = trace(network, program, sizes, profile, training=True, width=width)
         found = tuple(sorted({*settled, *traced.awkward}))
         if found == settled:
             break
         settled = found
-    return replace(strategy, settled=settled)
+    return replace(schedule, settled=settled)
 
 
 def _grouped(network: TensorNetwork, tree: ContractionTree) -> int | None:

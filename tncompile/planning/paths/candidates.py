@@ -17,7 +17,7 @@ from tncompile.planning.paths.levels import (
     pair_levels,
 )
 from tncompile.planning.paths.optimizers import LARGEST, Effort, Progress, quick_path, search
-from tncompile.planning.paths.problem import Contracting, Pair, Priced, Problem
+from tncompile.planning.paths.problem import Pair, PathBuilder, Priced, Problem
 from tncompile.planning.paths.reordering import inputs_first
 from tncompile.planning.paths.sweeps import TOO_LARGE, in_order, join_in_order, parts, sweeps
 from tncompile.simulation.dense_layer import DENSE_LIMIT
@@ -108,7 +108,7 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
     if len(problem.terms) < 2:
         yield Named(0, "nothing to contract", (0, ()))
         return
-    family = longest_family(Contracting(problem))
+    family = longest_family(PathBuilder(problem))
     swept = dict(islice(sweeps(problem), 1 if len(problem.terms) > LARGEST else None))
     if family > SHORTEST:
         batched = dict(_by_levels(problem))
@@ -122,7 +122,7 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
             return
     whole = tuple(range(len(problem.terms)))
     for found in search(problem, effort, progress):
-        done = Contracting(problem)
+        done = PathBuilder(problem)
         done.follow(whole, found.path)
         yield Named(found.level, f"search ({found.name})", done.priced)
     for name, priced in (*swept.items(), *_halves(problem)):
@@ -157,7 +157,7 @@ def _by_levels(problem: Problem) -> Iterator[tuple[str, Priced]]:
     large = len(problem.terms) > LARGEST
     for merged in (0, 1, 2):
         for least in (4,) if large else (4, 24, 64, 128):
-            contracting = Contracting(problem)
+            contracting = PathBuilder(problem)
             attached = attach(contracting)
             if merged:
                 attached = merge_parameters(contracting, attached, merged)
@@ -170,7 +170,7 @@ def _by_levels(problem: Problem) -> Iterator[tuple[str, Priced]]:
                 yield f"levels down to {least}{note}", contracting.priced
 
 
-def _finish(contracting: Contracting) -> bool:
+def _finish(contracting: PathBuilder) -> bool:
     """Contract what the levels left over, by search or, where it is much, in order."""
     rest = tuple(contracting.alive)
     if len(rest) <= LARGEST:
@@ -187,13 +187,13 @@ def _halves(problem: Problem) -> Iterator[tuple[str, Priced]]:
 
     Two wide products instead of many narrow ones, once the batch pays for the merging.
     """
-    starts, units = parts(Contracting(problem))
+    starts, units = parts(PathBuilder(problem))
     if len(starts) != 1 or not 3 <= len(units) <= STRAIGHT or problem.looked_up:
         return
     splits = range(1, len(units)) if len(units) <= 8 else (len(units) // 2,)
     for split in splits:
         for turned in (False, True):
-            contracting = Contracting(problem)
+            contracting = PathBuilder(problem)
             inputs = attach(contracting).inputs
             left = join_in_order(contracting, tuple(units[:split]), inputs)
             right = join_in_order(contracting, tuple(units[split:]), inputs)
@@ -208,7 +208,7 @@ def _halves(problem: Problem) -> Iterator[tuple[str, Priced]]:
 
 def _materialize(problem: Problem) -> Priced | None:
     """Contract all parameters to the dense weight, then the inputs with it, in order."""
-    contracting = Contracting(problem)
+    contracting = PathBuilder(problem)
     inputs = [term for term in contracting.alive if term in problem.inputs]
     units = tuple(term for term in contracting.alive if term not in problem.inputs)
     if not inputs or len(units) < 2 or problem.looked_up or len(units) > LARGEST:

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tncompile.planning.paths.problem import Contracting
+from tncompile.planning.paths.problem import PathBuilder
 
 Signature = tuple[object, ...]
 
@@ -32,7 +32,7 @@ class Attached:
         return {term for terms in self.inputs.values() for term in terms}
 
 
-def attach(contracting: Contracting) -> Attached:
+def attach(contracting: PathBuilder) -> Attached:
     """Which inputs feed one parameter only (the slices of a chain, say), in order."""
     problem = contracting.problem
     carriers = _carriers(contracting, frozenset())
@@ -50,7 +50,7 @@ def attach(contracting: Contracting) -> Attached:
     return attached
 
 
-def absorb(contracting: Contracting, attached: Attached) -> None:
+def absorb(contracting: PathBuilder, attached: Attached) -> None:
     """Contract every waiting input into its parameter, one level for each input of a parameter."""
     waiting = {term: list(terms) for term, terms in attached.inputs.items()}
     while waiting:
@@ -62,7 +62,7 @@ def absorb(contracting: Contracting, attached: Attached) -> None:
         waiting = following
 
 
-def merge_parameters(contracting: Contracting, attached: Attached, rounds: int) -> Attached:
+def merge_parameters(contracting: PathBuilder, attached: Attached, rounds: int) -> Attached:
     """Pair neighboring parameters before any input arrives, and the inputs that wait at them.
 
     The products of parameters cost nothing a sample; what they save is a product a sample.
@@ -89,7 +89,7 @@ def merge_parameters(contracting: Contracting, attached: Attached, rounds: int) 
 
 
 def loose_ends(
-    contracting: Contracting, hidden: frozenset[int], matching: list[tuple[int, int]]
+    contracting: PathBuilder, hidden: frozenset[int], matching: list[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Pairs of a term with one neighbor and that neighbor, neither of which is matched.
 
@@ -109,7 +109,7 @@ def loose_ends(
     return found
 
 
-def pair_levels(contracting: Contracting, least: int) -> None:
+def pair_levels(contracting: PathBuilder, least: int) -> None:
     """Contract level by level while some level has at least `least` equal pairs."""
     while matching := best_matching(contracting, frozenset(), least):
         for left, right in matching:
@@ -117,7 +117,7 @@ def pair_levels(contracting: Contracting, least: int) -> None:
 
 
 def best_matching(
-    contracting: Contracting, hidden: frozenset[int], least: int
+    contracting: PathBuilder, hidden: frozenset[int], least: int
 ) -> list[tuple[int, int]]:
     """The largest set of disjoint equal pairs of neighbors that leaves the network no denser.
 
@@ -148,7 +148,7 @@ def best_matching(
     return best
 
 
-def _carriers(contracting: Contracting, hidden: frozenset[int]) -> dict[int, list[int]]:
+def _carriers(contracting: PathBuilder, hidden: frozenset[int]) -> dict[int, list[int]]:
     """The living terms that carry each index of known size, in order of their making."""
     carriers: dict[int, list[int]] = {}
     for term in contracting.alive:
@@ -160,7 +160,7 @@ def _carriers(contracting: Contracting, hidden: frozenset[int]) -> dict[int, lis
 
 
 def _neighbors(
-    contracting: Contracting, carriers: dict[int, list[int]]
+    contracting: PathBuilder, carriers: dict[int, list[int]]
 ) -> dict[int, dict[int, None]]:
     """Who shares an index with whom; along a hyperedge only consecutive terms count."""
     neighbors: dict[int, dict[int, None]] = {}
@@ -171,7 +171,7 @@ def _neighbors(
     return {term: neighbors[term] for term in contracting.alive if term in neighbors}
 
 
-def _signature(contracting: Contracting, left: int, right: int) -> Signature:
+def _signature(contracting: PathBuilder, left: int, right: int) -> Signature:
     """What makes two pairs run as one batched product: heights, sizes and how the legs meet."""
     problem = contracting.problem
     ours, theirs = contracting.legs[left], contracting.legs[right]
@@ -245,7 +245,7 @@ def _beside_an_end(term: int, run: set[int], neighbors: dict[int, dict[int, None
     return any(len(neighbors[other]) == 1 for other in neighbors[term] if other not in run)
 
 
-def _fixed_size(contracting: Contracting, left: int, right: int) -> int:
+def _fixed_size(contracting: PathBuilder, left: int, right: int) -> int:
     """Elements of the product, run-time axes not counted."""
     problem = contracting.problem
     return problem.count(leg for leg in contracting.kept(left, right) if leg not in problem.runtime)
@@ -269,7 +269,7 @@ def _simplifies(neighbors: dict[int, dict[int, None]], matching: list[tuple[int,
     return 2 * fewer > len(matching)
 
 
-def longest_family(contracting: Contracting) -> int:
+def longest_family(contracting: PathBuilder) -> int:
     """How many terms have equal sizes in equal order: the largest family as it has to be run."""
     problem = contracting.problem
     families = Counter(

@@ -58,7 +58,7 @@ def state(
     )
 
 
-class Contracting:
+class PathBuilder:
     """A path in the making: what is alive, what it carries, what was paid so far."""
 
     def __init__(self, problem: Problem) -> None:
@@ -134,7 +134,7 @@ class Contracting:
 
 def price_path(problem: Problem, pairs: Iterable[Pair]) -> tuple[int, int, int]:
     """Multiply-adds, elements written and the largest result of a whole path."""
-    contracting = Contracting(problem)
+    contracting = PathBuilder(problem)
     written = largest = 0
     for left, right in pairs:
         size = contracting.size(contracting.join(left, right))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tncompile.network.contraction import ContractionTree, build_tree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.paths.problem import Contracting, Pair, Priced, Problem
+from tncompile.planning.paths.problem import Pair, PathBuilder, Priced, Problem
 
 
 def inputs_first(problem: Problem, pairs: Iterable[Pair]) -> Priced | None:
@@ -17,14 +17,14 @@ def inputs_first(problem: Problem, pairs: Iterable[Pair]) -> Priced | None:
     tree that merges two features is such a step. None where nothing changes.
     """
     given = tuple(pairs)
-    before = Contracting(problem)
+    before = PathBuilder(problem)
     for left, right in given:
         before.join(left, right)
     varying = [term in problem.inputs or term in problem.looked_up for term in _terms(problem)]
     for left, right in given:
         varying.append(varying[left] or varying[right])
     reader = {side: pair for pair in given for side in pair}
-    contracting = Contracting(problem)
+    contracting = PathBuilder(problem)
     now: list[int | None] = list(_terms(problem))
     waiting: dict[int, tuple[int, int]] = {}  # an old result not made yet: its x and its W
     changed = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from tncompile.planning.paths.levels import attach
-from tncompile.planning.paths.problem import Contracting, Priced, Problem
+from tncompile.planning.paths.problem import PathBuilder, Priced, Problem
 
 TOO_LARGE = 2**62
 """Elements of an intermediate at which a sweep is given up."""
@@ -28,7 +28,7 @@ def sweeps(problem: Problem) -> Iterator[tuple[str, Priced]]:
 
 def _sweep(problem: Problem, order: int) -> Priced | None:
     """Tensor after tensor in declaration order (or against it), inputs as they are met."""
-    contracting = Contracting(problem)
+    contracting = PathBuilder(problem)
     inputs = attach(contracting).inputs
     starts, units = parts(contracting)
     everything = [*starts, *units[::order]]
@@ -39,7 +39,7 @@ def _sweep(problem: Problem, order: int) -> Priced | None:
 
 def _sweep_from_both_ends(problem: Problem) -> Priced | None:
     """Two sweeps that meet in the middle; around an input that many tensors share, in turns."""
-    contracting = Contracting(problem)
+    contracting = PathBuilder(problem)
     inputs = attach(contracting).inputs
     starts, units = parts(contracting)
     if len(units) < 3:
@@ -60,7 +60,7 @@ def _sweep_from_both_ends(problem: Problem) -> Priced | None:
     return contracting.priced
 
 
-def parts(contracting: Contracting) -> tuple[list[int], list[int]]:
+def parts(contracting: PathBuilder) -> tuple[list[int], list[int]]:
     """The inputs that several tensors share, and all that is no input, in declaration order."""
     waiting = attach(contracting).waiting()
     problem = contracting.problem
@@ -70,7 +70,7 @@ def parts(contracting: Contracting) -> tuple[list[int], list[int]]:
 
 
 def join_in_order(
-    contracting: Contracting, order: tuple[int, ...], inputs: dict[int, list[int]] | None = None
+    contracting: PathBuilder, order: tuple[int, ...], inputs: dict[int, list[int]] | None = None
 ) -> int | None:
     """Join terms one after the other; None where an intermediate becomes absurdly large."""
     result: int | None = None
@@ -92,7 +92,7 @@ def join_in_order(
     return result
 
 
-def _absorb_first(contracting: Contracting, result: int, term: int, given: int) -> bool:
+def _absorb_first(contracting: PathBuilder, result: int, term: int, given: int) -> bool:
     """Whether (result · (input · tensor)) is cheaper than ((result · tensor) · input)."""
     count = contracting.problem.count
     absorbed = contracting.kept(given, term)
@@ -106,7 +106,7 @@ def _absorb_first(contracting: Contracting, result: int, term: int, given: int) 
 
 def in_order(problem: Problem) -> Priced:
     """Term after term without any thought: what always exists."""
-    contracting = Contracting(problem)
+    contracting = PathBuilder(problem)
     terms = list(contracting.alive)
     result = terms[0]
     for term in terms[1:]:
@@ -116,7 +116,7 @@ def in_order(problem: Problem) -> Priced:
 
 def _sweep_along(problem: Problem) -> Priced | None:
     """From the first tensor on, always the neighbor that adds fewest legs."""
-    contracting = Contracting(problem)
+    contracting = PathBuilder(problem)
     inputs = attach(contracting).inputs
     starts, units = parts(contracting)
     left = dict.fromkeys((*starts, *units))
@@ -142,7 +142,7 @@ def _sweep_along(problem: Problem) -> Priced | None:
 
 
 def _near(
-    contracting: Contracting, carriers: dict[int, dict[int, None]], result: int
+    contracting: PathBuilder, carriers: dict[int, dict[int, None]], result: int
 ) -> dict[int, None]:
     """The first few terms left over that share an index with the result so far."""
     near: dict[int, None] = {}
@@ -154,7 +154,7 @@ def _near(
     return near
 
 
-def _growth(contracting: Contracting, result: int) -> Callable[[int], tuple[int, int, int]]:
+def _growth(contracting: PathBuilder, result: int) -> Callable[[int], tuple[int, int, int]]:
     """How little the result grows by a term: in legs, then in elements, then by declaration."""
 
     def growth(term: int) -> tuple[int, int, int]:

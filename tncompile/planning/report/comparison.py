@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tncompile.lowering import TensorProgram, lower
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
@@ -60,7 +60,7 @@ class _Comparison:
     ) -> None:
         self.network, self.planned, self.batch = network, planned, batch
         self.runtime, self.profile = runtime, profile
-        self._programs: dict[tuple[ContractionTree, Strategy], TensorProgram] = {}
+        self._programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = {}
 
     def cost(self, mode: Mode) -> Cost:
         """Everything, to be shown in a mode."""
@@ -92,18 +92,18 @@ class _Comparison:
             found = mode_cost(
                 self.network,
                 variant.tree,
-                variant.strategy,
+                variant.schedule,
                 program,
                 self.runtime,
                 self.profile,
                 mode,
             )
-        return Chosen(variant.found_by, strategy_text(variant.strategy), found)
+        return Chosen(variant.found_by, strategy_text(variant.schedule), found)
 
     def _program(self, way: Variant | Alternative) -> TensorProgram:
-        key = way.tree, way.strategy
+        key = way.tree, way.schedule
         if key not in self._programs:
-            made = lower(self.network, way.tree, way.strategy, sizes=self.planned.sizes)
+            made = lower(self.network, way.tree, way.schedule, sizes=self.planned.sizes)
             self._programs[key] = made
         return self._programs[key]
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tncompile.lowering import TensorProgram
-from tncompile.lowering.schedule import Strategy
-from tncompile.lowering.stacking.grouping import Unit, made_by, units
+from tncompile.lowering.schedule import Schedule
+from tncompile.lowering.stacking.grouping import EqualStepGroup, made_by, units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.costs import CostStep, Figures, ModeCost, figures
 from tncompile.simulation.dense_layer import dense_run, dense_twin
-from tncompile.simulation.kernels import Work
+from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.modes import Mode, trace_in
 from tncompile.simulation.trace import Trace
 
@@ -21,7 +21,7 @@ from tncompile.simulation.trace import Trace
 def mode_cost(
     network: TensorNetwork,
     tree: ContractionTree,
-    strategy: Strategy,
+    schedule: Schedule,
     program: TensorProgram,
     sizes: Mapping[str, int],
     profile: MachineProfile,
@@ -34,7 +34,7 @@ def mode_cost(
         spent = [one + two.seconds for one, two in zip(spent, traced.backward, strict=True)]
     return ModeCost(
         figures_of(network, traced, sizes, profile, mode),
-        cost_steps(network, tree, strategy, program, sizes, traced.forward, spent),
+        cost_steps(network, tree, schedule, program, sizes, traced.forward, spent),
     )
 
 
@@ -56,10 +56,10 @@ def figures_of(
 def cost_steps(
     network: TensorNetwork,
     tree: ContractionTree,
-    strategy: Strategy,
+    schedule: Schedule,
     program: TensorProgram,
     sizes: Mapping[str, int],
-    forward: Sequence[Work],
+    forward: Sequence[OpCost],
     spent: Sequence[float],
 ) -> tuple[CostStep, ...]:
     """The rows of the cost table: one a contraction, or a batch of equal ones.
@@ -67,8 +67,8 @@ def cost_steps(
     `forward` is the work of every step of the program in a forward pass, `spent` its seconds in the
     mode that is counted.
     """
-    rows = units(network, tree, grouped=strategy.grouped)
-    works, seconds = [Work() for _ in rows], [0.0 for _ in rows]
+    rows = units(network, tree, grouped=schedule.grouped)
+    works, seconds = [OpCost() for _ in rows], [0.0 for _ in rows]
     for place, work, took in zip(row_numbers(rows, program), forward, spent, strict=True):
         if place is not None:
             works[place].add(work)
@@ -99,14 +99,14 @@ def cost_steps(
     )
 
 
-def row_numbers(rows: Sequence[Unit], program: TensorProgram) -> list[int | None]:
+def row_numbers(rows: Sequence[EqualStepGroup], program: TensorProgram) -> list[int | None]:
     """Which row of the cost table each step of a program serves; None for none of them."""
     row_of = {step.result: k for k, row in enumerate(rows) for _, _, step in row.members}
     served = [step.contraction for step in program.steps]
     return [None if one is None else row_of.get(one) for one in served]
 
 
-def _label(row: Unit, side: int, labels: list[str]) -> str:
+def _label(row: EqualStepGroup, side: int, labels: list[str]) -> str:
     """`G[1]`, `t3`, or the first and the last of a batch."""
     sides = [left if side == 0 else right for left, right, _ in row.members]
     names = list(dict.fromkeys(labels[number] for number in sides))

@@ -68,7 +68,7 @@ def plan_table(plan: ContractionPlan) -> str:
                 (
                     mode if before is None else "",
                     _range(variant, before).removeprefix(", batch ") or "any",
-                    way_text(variant.found_by, variant.strategy),
+                    way_text(variant.found_by, variant.schedule),
                     f"{seconds_text(variant.cost.seconds)}{at}",
                     bytes_text(variant.cost.peak_bytes),
                 )
@@ -112,7 +112,7 @@ def _range(variant: Variant, before: Variant | None) -> str:
 
 
 def _way_of(variant: Variant) -> str:
-    words = strategy_text(variant.strategy)
+    words = strategy_text(variant.schedule)
     return "; ".join([", ".join(variant.found_by), *([words] if words else [])])
 
 
@@ -129,7 +129,7 @@ STEPS: Mapping[Mode, str] = {
 def _title(cost: Cost, mode: Mode) -> str:
     name = _name(cost.name)
     at = _sizes(cost.sizes)
-    words = cost.chosen[mode].strategy
+    words = cost.chosen[mode].schedule
     plan = f"plan: {name_text(cost.found_by)}{', ' if words else ''}{words}"
     return (
         f"{name}\n{textwrap.fill(f'{STEPS[mode]} {at}'.rstrip(), WIDTH)}\n"

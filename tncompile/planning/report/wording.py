@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from tncompile.lowering.schedule import Strategy
+from tncompile.lowering.schedule import Schedule
 from tncompile.planning.paths.candidates import MATERIALIZE
 
 
-def way_text(names: tuple[str, ...], strategy: Strategy) -> str:
+def way_text(names: tuple[str, ...], schedule: Schedule) -> str:
     """A tree and how it is run, shortly.
 
-    >>> way_text(("search (flops)", "sweep forward"), Strategy(rows=16))
+    >>> way_text(("search (flops)", "sweep forward"), Schedule(rows=16))
     'sweep forward, 16 rows at a time'
     """
-    words = strategy_text(strategy)
+    words = strategy_text(schedule)
     return f"{name_text(names)}, {words}" if words else name_text(names)
 
 
@@ -22,12 +22,12 @@ def name_text(names: tuple[str, ...]) -> str:
     return MATERIALIZE if MATERIALIZE in names else (spoken or names)[0]
 
 
-def strategy_text(strategy: Strategy) -> str:
+def strategy_text(schedule: Schedule) -> str:
     """How a tree is run, in words; nothing where all of the batch runs at once."""
-    several = f"{strategy.rows:,} row{'s' * (strategy.rows != 1)} at a time"
-    parts = [several] if strategy.rows else []
-    parts += ["made again going back"] if strategy.recompute else []
-    return ", ".join([*parts, *(["equal steps together"] if strategy.grouped else [])])
+    several = f"{schedule.rows:,} row{'s' * (schedule.rows != 1)} at a time"
+    parts = [several] if schedule.rows else []
+    parts += ["made again going back"] if schedule.recompute else []
+    return ", ".join([*parts, *(["equal steps together"] if schedule.grouped else [])])
 
 
 def digits_text(value: float) -> str:

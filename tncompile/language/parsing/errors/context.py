@@ -21,7 +21,7 @@ STATEMENT_TERMINALS = frozenset(word.upper() for word in (*NETWORK_WORDS, *MODEL
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ParseContext:
     """The tokens, which of them cannot stand there, what could, and the symbols read so far.
 
     `symbols` and `starts` are the parser's stack: terminals and rules, and where each begins.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tncompile.language.parsing.errors.context import CLOSING, Situation
+from tncompile.language.parsing.errors.context import CLOSING, ParseContext
 
 _OPENING = {closing: opening for opening, closing in CLOSING.items()}
 
@@ -199,7 +199,7 @@ _CONSTRUCTS: tuple[tuple[re.Pattern[str], Construct], ...] = tuple(
 )
 
 
-def construct_at(situation: Situation) -> Construct:
+def construct_at(situation: ParseContext) -> Construct:
     """The innermost construct that is open; between statements, the block around."""
     if situation.token.first and situation.at_statement:
         return _around(situation)
@@ -224,7 +224,7 @@ def _ending(words: str) -> Construct | None:
     return next((made for pattern, made in _CONSTRUCTS if pattern.search(words)), None)
 
 
-def _around(situation: Situation) -> Construct:
+def _around(situation: ParseContext) -> Construct:
     block = situation.block
     if block:
         return _STATEMENTS[block]

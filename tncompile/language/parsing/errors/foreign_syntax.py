@@ -15,9 +15,9 @@ from tncompile.language.parsing.errors.context import (
     MODEL_WORDS,
     NETWORK_WORDS,
     REWRITE_WORDS,
-    Situation,
+    ParseContext,
 )
-from tncompile.language.parsing.errors.messages import Advice, one_of, shown
+from tncompile.language.parsing.errors.messages import Suggestion, one_of, shown
 from tncompile.language.parsing.lexer import SEMICOLON, WORD
 from tncompile.language.parsing.tables import END
 
@@ -63,7 +63,7 @@ _WRITTEN = {
 }
 
 
-def recognize(situation: Situation) -> Advice | None:
+def recognize(situation: ParseContext) -> Suggestion | None:
     """The advice of the first habit that fits, None where only the grammar can speak."""
     if situation.terminal == END:
         return None
@@ -77,10 +77,10 @@ def recognize(situation: Situation) -> Advice | None:
 # ── from other languages ─────────────────────────────────────────────────────────────────────────
 
 
-def _semicolon(situation: Situation) -> Advice | None:
+def _semicolon(situation: ParseContext) -> Suggestion | None:
     if situation.terminal != SEMICOLON:
         return None
-    return Advice(
+    return Suggestion(
         "`;` is not part of the language",
         "nothing ends a statement",
         "delete it",
@@ -88,11 +88,11 @@ def _semicolon(situation: Situation) -> Advice | None:
     )
 
 
-def _einsum(situation: Situation) -> Advice | None:
+def _einsum(situation: ParseContext) -> Suggestion | None:
     texts = [situation.text_of(t) for t in situation.rest_of_line() if t.kind == "STRING"]
     if not any(_EINSUM.fullmatch(text) for text in texts):
         return None
-    return Advice(
+    return Suggestion(
         "tensors are not multiplied by an einsum string",
         "a network is declared, not computed",
         "declare each tensor with its legs: `tensor A(i, r)`; equal names are summed over",
@@ -100,14 +100,14 @@ def _einsum(situation: Situation) -> Advice | None:
     )
 
 
-def _loop(situation: Situation) -> Advice | None:
+def _loop(situation: ParseContext) -> Suggestion | None:
     place = None
     if situation.terminal == "IN" and situation.word_at(-2) == "for":
         token = situation.around(-2)
         place = situation.span_of(token) if token is not None else None
     elif situation.text not in ("for", "while", "foreach"):
         return None
-    return Advice(
+    return Suggestion(
         "there are no loops",
         "a family declares all its members at once",
         "give the name a range: `tensor G[k in 0..n](b[k], i[k])`",
@@ -116,32 +116,32 @@ def _loop(situation: Situation) -> Advice | None:
     )
 
 
-def _colon(situation: Situation) -> Advice | None:
+def _colon(situation: ParseContext) -> Suggestion | None:
     if situation.terminal != "COLON":
         return None
     after_legs = situation.at_statement or "FROZEN" in situation.expected
     if after_legs and situation.block == "network" and situation.statement in slips.LEGS:
-        return Advice(
+        return Suggestion(
             f"a `{situation.statement.lower()}` has no type of its own",
             "its legs say its shape",
             "delete it; a module is made in one type: `module(dtype=torch.complex64)`",
             "numbers have the type that the module is made in, or moved to",
         )
     if "LBRACE" in situation.expected or "LET" in situation.expected:
-        return Advice(
+        return Suggestion(
             "`:` opens no block", "blocks stand in braces", "write `{` here and `}` at the end"
         )
     if "RANGE" in situation.expected:
-        return Advice("a range is written with two dots", hint="write `0..n`")
+        return Suggestion("a range is written with two dots", hint="write `0..n`")
     if "ASSIGN" in situation.expected:
         hint = f"a size or a value follows `=`: `{situation.word_at(-1) or 'i'} = 4`"
-        return Advice("unexpected `:`", hint=hint)
+        return Suggestion("unexpected `:`", hint=hint)
     return None
 
 
-def _comparison(situation: Situation) -> Advice | None:
+def _comparison(situation: ParseContext) -> Suggestion | None:
     if situation.terminal == "ASSIGN" and "EQUAL" in situation.expected:
-        return Advice(
+        return Suggestion(
             "`=` does not compare",
             "`=` gives a value to a name",
             "`==` compares: `n == 4`",
@@ -149,29 +149,29 @@ def _comparison(situation: Situation) -> Advice | None:
     if situation.terminal == "ASSIGN" and "COLON" in situation.expected:
         name = situation.word_at(-1)
         hint = f"say what it is: `{name}: int = …`"
-        return Advice("the type is missing", "a parameter has a type", hint)
+        return Suggestion("the type is missing", "a parameter has a type", hint)
     if situation.terminal == "ASSIGN" and situation.statement in ("TENSOR", "BIAS"):
-        return Advice(
+        return Suggestion(
             f"a `{situation.statement.lower()}` is given no value",
             "it is trained",
             "its legs say its shape, and `init SCHEME` its first values",
         )
     if situation.terminal == "EQUAL" and "ASSIGN" in situation.expected:
-        return Advice("`==` gives no value", "`==` compares", "write `=`")
+        return Suggestion("`==` gives no value", "`==` compares", "write `=`")
     return None
 
 
-def _arrow(situation: Situation) -> Advice | None:
+def _arrow(situation: ParseContext) -> Suggestion | None:
     if situation.terminal != "ARROW":
         return None
-    return Advice(
+    return Suggestion(
         "unexpected `->`",
         "an arrow stands in a `rewrite` and after `extern` only",
         "the result of a network is its `output y(legs)`" if situation.block != "rewrite" else None,
     )
 
 
-def _comment(situation: Situation) -> Advice | None:
+def _comment(situation: ParseContext) -> Suggestion | None:
     following = situation.around(1)
     after = following.kind if following is not None else ""
     opens = situation.terminal == "SLASH" and after in ("STAR", "POWER")
@@ -179,42 +179,42 @@ def _comment(situation: Situation) -> Advice | None:
     opens = opens or (situation.at_statement and (dashes or situation.terminal == "FLOOR"))
     if not opens:
         return None
-    return Advice(
+    return Suggestion(
         "a comment begins with `#`", hint="write `#` and the text up to the end of the line"
     )
 
 
-def _python_conditional(situation: Situation) -> Advice | None:
+def _python_conditional(situation: ParseContext) -> Suggestion | None:
     if situation.terminal not in ("ELSE", "IF") or "THEN" in situation.expected:
         return None
     if situation.terminal == "IF" and "PLUS" not in situation.expected:
-        return Advice(
+        return Suggestion(
             "unexpected `if`",
             "a choice inside an expression stands in parentheses",
             "write `(if c then a else b)`",
         )
-    return Advice(
+    return Suggestion(
         f"unexpected {shown(situation.text)}",
         "the condition of a choice comes first",
         "write `if c then a else b`",
     )
 
 
-def _range_function(situation: Situation) -> Advice | None:
+def _range_function(situation: ParseContext) -> Suggestion | None:
     if "RANGE" not in situation.expected:
         return None
     if situation.terminal in ("DOTS", "COMMA"):
-        return Advice("a range is written with two dots", hint="write `0..n`")
+        return Suggestion("a range is written with two dots", hint="write `0..n`")
     words = [situation.word_at(-k) for k in range(1, 8)]
     if "range" in words:
-        return Advice("a range is written with two dots", hint="write `0..n` for `range(n)`")
+        return Suggestion("a range is written with two dots", hint="write `0..n` for `range(n)`")
     return None
 
 
 # ── words that are almost right ──────────────────────────────────────────────────────────────────
 
 
-def _foreign_word(situation: Situation) -> Advice | None:
+def _foreign_word(situation: ParseContext) -> Suggestion | None:
     """A word at the start of a block or a statement that is none of the language."""
     if situation.terminal != "NAME" or not situation.at_statement:
         return None
@@ -224,19 +224,19 @@ def _foreign_word(situation: Situation) -> Advice | None:
     meant = closest(text, words) or foreign.get(text.lower())
     attribute = closest(text, _ATTRIBUTES) if "FROZEN" in situation.expected else None
     if attribute is not None and closest(text, words) is None:
-        return Advice(f"unknown word {shown(text)}", hint=f"did you mean `{attribute}`?")
+        return Suggestion(f"unknown word {shown(text)}", hint=f"did you mean `{attribute}`?")
     what = "statement" if situation.block else "block"
     message = f"no {what} begins with {shown(text)}"
     if meant is not None:
-        return Advice(message, hint=f"did you mean `{meant}`, as in `{_WRITTEN[meant]}`?")
+        return Suggestion(message, hint=f"did you mean `{meant}`, as in `{_WRITTEN[meant]}`?")
     following = situation.around(1)
     if situation.block and following is not None and following.kind == "ASSIGN":
-        return Advice(message, hint=f"a value is named by `let {text} = …`")
+        return Suggestion(message, hint=f"a value is named by `let {text} = …`")
     known = [f"`{word}`" for word in words]
-    return Advice(message, hint=f"a {what} begins with {one_of(known)}")
+    return Suggestion(message, hint=f"a {what} begins with {one_of(known)}")
 
 
-def _misplaced_attribute(situation: Situation) -> Advice | None:
+def _misplaced_attribute(situation: ParseContext) -> Suggestion | None:
     """`share k` after something that is no tensor."""
     following = situation.around(1)
     named = following is not None and following.kind == "ASSIGN"
@@ -246,11 +246,11 @@ def _misplaced_attribute(situation: Situation) -> Advice | None:
         return None
     message = f"`{situation.text}` does not belong here"
     if situation.text == "log":
-        return Advice(message, "an attribute of the output", "write `output y(legs) log`")
-    return Advice(message, "an attribute of tensors", "write it after the legs of a `tensor`")
+        return Suggestion(message, "an attribute of the output", "write `output y(legs) log`")
+    return Suggestion(message, "an attribute of tensors", "write it after the legs of a `tensor`")
 
 
-def _number_before_name(situation: Situation) -> Advice | None:
+def _number_before_name(situation: ParseContext) -> Suggestion | None:
     """`3x`."""
     before = situation.around(-1)
     if before is None or before.kind != "NUMBER" or before.end != situation.token.start:
@@ -259,10 +259,10 @@ def _number_before_name(situation: Situation) -> Advice | None:
         return None
     number, word = situation.text_of(before), situation.text
     hint = f"a product is written `{number} * {word}`"
-    return Advice(f"unexpected {shown(word)}", "a name begins with a letter", hint)
+    return Suggestion(f"unexpected {shown(word)}", "a name begins with a letter", hint)
 
 
-def _bare_point(situation: Situation) -> Advice | None:
+def _bare_point(situation: ParseContext) -> Suggestion | None:
     """`.5` and `1.`."""
     if situation.terminal != "DOT":
         return None
@@ -273,35 +273,35 @@ def _bare_point(situation: Situation) -> Advice | None:
         hint = f"write `{situation.text_of(before)}.0`"
     else:
         return None
-    return Advice("unexpected `.`", "digits stand on both sides of the point", hint)
+    return Suggestion("unexpected `.`", "digits stand on both sides of the point", hint)
 
 
-def _wrong_block(situation: Situation) -> Advice | None:
+def _wrong_block(situation: ParseContext) -> Suggestion | None:
     """A statement outside of all blocks, or in a block of another kind."""
     word = situation.text
     if not situation.at_statement or word not in (*NETWORK_WORDS, *MODEL_WORDS):
         return None
     if not situation.block:
-        return Advice(
+        return Suggestion(
             f"`{word}` stands outside of a block",
             hint="statements stand between the braces of `network N(…) { … }`",
         )
     home = "network" if word in NETWORK_WORDS else "model"
-    return Advice(
+    return Suggestion(
         f"`{word}` is no statement of a {situation.block}",
         f"a `{word}` belongs in a `{home}`",
         f"move it into a `{home}`" + (", and use that as a `part`" if home == "network" else ""),
     )
 
 
-def _reserved(situation: Situation) -> Advice | None:
+def _reserved(situation: ParseContext) -> Suggestion | None:
     """A reserved word in the place of a name."""
     token = situation.token
     if token.kind != WORD or situation.terminal == "NAME" or "NAME" not in situation.expected:
         return None
     if token.first or "NUMBER" in situation.expected or "FROZEN" in situation.expected:
         return None
-    return Advice(
+    return Suggestion(
         f"`{situation.text}` cannot be a name",
         "a word of the language",
         f"call it `{situation.text}_` or something that says more",
@@ -309,20 +309,20 @@ def _reserved(situation: Situation) -> Advice | None:
     )
 
 
-def _unknown_type(situation: Situation) -> Advice | None:
+def _unknown_type(situation: ParseContext) -> Suggestion | None:
     if "INT" not in situation.expected or situation.token.kind != WORD:
         return None
     text = situation.text
     python = {"list": "int[n]", "integer": "int", "str": "int", "tuple": "int[n]"}
     meant = python.get(text.lower()) or closest(text, ("int", "bool", "float"))
-    return Advice(
+    return Suggestion(
         f"unknown type {shown(text)}",
         "a parameter is `int`, `int[n]`, `bool` or `float`",
         f"did you mean `{meant}`?" if meant else None,
     )
 
 
-def _misspelt_word(situation: Situation) -> Advice | None:
+def _misspelt_word(situation: ParseContext) -> Suggestion | None:
     """Any other word, where a keyword that looks like it could stand."""
     if situation.terminal != "NAME" or "NAME" in situation.expected:
         return None
@@ -330,7 +330,7 @@ def _misspelt_word(situation: Situation) -> Advice | None:
     meant = closest(situation.text, [w for w in words if w in _KEYWORDS])
     if meant is None:
         return None
-    return Advice(f"unexpected {shown(situation.text)}", hint=f"did you mean `{meant}`?")
+    return Suggestion(f"unexpected {shown(situation.text)}", hint=f"did you mean `{meant}`?")
 
 
 _KEYWORDS = frozenset(
@@ -339,7 +339,7 @@ _KEYWORDS = frozenset(
 )
 
 
-_HABITS: tuple[Callable[[Situation], Advice | None], ...] = (
+_HABITS: tuple[Callable[[ParseContext], Suggestion | None], ...] = (
     _semicolon,
     _einsum,
     _loop,

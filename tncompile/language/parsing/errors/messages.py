@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.parsing.errors.context import CLOSING, STATEMENT_TERMINALS, Situation
+from tncompile.language.parsing.errors.context import CLOSING, STATEMENT_TERMINALS, ParseContext
 from tncompile.language.parsing.errors.expectations import construct_at
 from tncompile.language.parsing.tables import END, Tables
 from tncompile.language.syntax.source import Span
@@ -33,7 +33,7 @@ _BLOCKS = frozenset({"IMPORT", "NETWORK", "MODEL", "REWRITE", "DOC"})
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class Suggestion:
     """A message for a mistake that is recognized; `place` where that is not the token itself."""
 
     message: str
@@ -98,11 +98,11 @@ def shown(text: str) -> str:
     return f"`{line if len(line) <= 40 else line[:39] + '…'}`"
 
 
-def syntax_error(situation: Situation, advice: Advice | None, tables: Tables) -> Diagnostic:
+def syntax_error(situation: ParseContext, advice: Suggestion | None, tables: Tables) -> Diagnostic:
     """TN101, or TN102 where the text ends too early."""
     end = situation.terminal == END
     if advice is None:
-        advice = Advice("", expectation(situation.expected, tables))
+        advice = Suggestion("", expectation(situation.expected, tables))
     place = situation.span if end else advice.place or situation.span
     message = advice.message
     if not message or end:
