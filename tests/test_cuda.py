@@ -143,7 +143,7 @@ def test_operands_that_cublas_does_not_take_are_copied_at_once() -> None:
 
 def test_a_device_may_choose_otherwise() -> None:
     network = small.mpo([8, 8, 8, 8], [8, 8, 8, 8], 8)
-    chosen = plan(network, batch=256, profile=nominal_cuda())
+    chosen = plan(network, batch=256, machine=nominal_cuda())
     assert all(not one.schedule.rows for one in chosen.variants), "no cache to keep parts in"
     assert any(one.schedule.rows for one in plan(network, batch=256).variants)
 

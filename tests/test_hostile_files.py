@@ -22,6 +22,7 @@ from tncompile.architecture import Architecture
 from tncompile.machine.profile import BUILTIN, MachineProfile, profile_text, read_profile
 from tncompile.planning import ContractionPlan, cost, plan
 from tncompile.planning.lock import LockError, Request, keep_plan, read_lock, write_lock
+from tncompile.planning.request import plan_request
 
 # ── mutated locks ───────────────────────────────────────────────────────────────────────────────
 
@@ -170,12 +171,14 @@ def test_a_mutated_lock_is_planned_anew(kept: Kept, tmp_path: Path) -> None:
         mutant = hostile.changed(kept.stored, place, value)
         file.write_text(json.dumps(mutant), encoding="utf-8")
         held = kept.made.locked(file)
-        assert held.plan(kept.batch, search="fast") == kept.planned
-        (note,) = held.notes
+        planned = held.plan(kept.batch, search="fast")
+        assert planned == kept.planned
+        (note,) = planned.notes
         assert "is damaged: " in note
         again = kept.made.locked(file)
-        assert again.plan(kept.batch, search="fast") == kept.planned
-        assert again.notes == ()
+        planned = again.plan(kept.batch, search="fast")
+        assert planned == kept.planned
+        assert planned.notes == ()
 
 
 def test_forms_divide_the_indices_of_their_product(tmp_path: Path) -> None:
@@ -214,8 +217,9 @@ def test_a_plan_of_another_network_is_searched_anew(tmp_path: Path) -> None:
     forged["plans"][0]["fingerprint"] = mine["plans"][0]["fingerprint"]
     second.write_text(json.dumps(forged), encoding="utf-8")
     held = made.locked(second, keep=False)
-    assert held.plan(64) == good
-    assert "operands are not those of the network" in held.notes[0]
+    planned = held.plan(64)
+    assert planned == good
+    assert "operands are not those of the network" in planned.notes[0]
 
 
 # ── mutated profiles ────────────────────────────────────────────────────────────────────────────
@@ -241,7 +245,7 @@ def test_a_mutated_profile_is_refused_or_used(tmp_path: Path) -> None:
             refused += profile is None
             used += profile is not None
             if profile is not None and used % 40 == 0:
-                planned = plan(network, batch=64, search="fast", profile=profile)
+                planned = plan(network, batch=64, search="fast", machine=profile)
                 assert 0 < planned.main.cost.seconds < float("inf")
     assert refused > 500
     assert used > 50
@@ -313,7 +317,7 @@ def test_a_tuned_plan_outlives_a_search(tmp_path: Path, monkeypatch: pytest.Monk
         found = search(*given)
         for n in (40, 50):
             network = spec.instantiate("A", n=n).network
-            request = compiler.lock_request(network, compiler.Options()).measured()
+            request = compiler.lock_request(network, plan_request(network)).measured()
             tuned = plan(network, search="fast")
             keep_plan(file, request, network, replace(tuned, tuned="a machine"))
         return found
@@ -325,7 +329,7 @@ def test_a_tuned_plan_outlives_a_search(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(compiler, "plan_network", search)
     again = spec.instantiate("A", n=40).locked(file)
     assert again.plan(64).tuned == "a machine"
-    assert again.notes == ()
+    assert again.plan(64).notes == ()
 
 
 def test_a_file_that_cannot_be_locked_is_said(

@@ -91,11 +91,9 @@ def test_an_older_lock_is_planned_anew(tmp_path: Path) -> None:
     path.write_text('{"version": 1, "plans": []}\n')
     assert "the file is of version 1" in why_not(read_lock(path), NETWORK)
     arch = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4)).locked(path)
-    arch.plan(8)
-    assert "of version 1" in arch.notes[0]
+    assert "of version 1" in arch.plan(8).notes[0]
     again = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4)).locked(path)
-    again.plan(8)
-    assert again.notes == ()
+    assert again.plan(8).notes == ()
 
 
 def test_a_measured_plan_goes_before_others() -> None:
@@ -162,12 +160,11 @@ def test_an_architecture_keeps_its_plans_in_a_lock(tmp_path: Path) -> None:
     assert file.exists()
     again = tncompile.loads(text).instantiate("N").locked(file)
     assert again.plan(32) == first
-    assert again.notes == ()
+    assert again.plan(32).notes == ()
     changed = (
         tncompile.loads(text.replace("= 2)", "= 3)")).instantiate("N").locked(file, keep=False)
     )
-    changed.plan(32)
-    assert "stale" in changed.notes[0]
+    assert "stale" in changed.plan(32).notes[0]
     assert read_lock(file).entries.keys() == {next(iter(read_lock(file).entries))}
 
 
@@ -183,13 +180,11 @@ def test_a_plan_tuned_for_another_memory_limit_is_said(tmp_path: Path) -> None:
     arch = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4))
     arch.locked(path).tune(8, memory_limit=10**9, seconds=0.2, anyway=True)
     other = arch.locked(path, keep=False)
-    other.plan(8)
-    (note,) = other.notes
+    (note,) = other.plan(8).notes
     due = "tuned with a memory limit of 1,000,000,000 bytes is not used with no memory limit"
     assert note.endswith(due)
     same = arch.locked(path, keep=False)
-    same.plan(8, memory_limit=10**9)
-    assert same.notes == ()
+    assert same.plan(8, memory_limit=10**9).notes == ()
 
 
 # ── the lock beside a file, in Python ───────────────────────────────────────────────────────────
@@ -221,7 +216,7 @@ def test_python_follows_the_lock_beside_a_file(layer: Path) -> None:
     header = " ".join(arch.source(batch=8).partition("import")[0].replace("#", "").split())
     assert header.endswith("measured on a machine of its own.")
     assert type(arch.module()).__name__ == "N"
-    assert arch.notes == ()
+    assert arch.plan(8).notes == ()
     assert not arch.keeps_lock
     alone = arch.unlocked()
     assert alone.plan(8).tuned is None
@@ -245,8 +240,9 @@ def test_a_lock_that_appears_later_is_used(layer: Path, monkeypatch: pytest.Monk
 def test_python_says_that_the_lock_beside_a_file_is_stale(layer: Path) -> None:
     layer.write_text(LAYER.replace("r: int = 2", "r: int = 3"))
     arch = tncompile.load(layer).instantiate()
-    assert arch.plan(8).tuned is None
-    assert "the stored plan of `N` is stale: the network has changed since" in arch.notes
+    planned = arch.plan(8)
+    assert planned.tuned is None
+    assert "the stored plan of `N` is stale: the network has changed since" in planned.notes
 
 
 def test_a_corrupt_lock_beside_a_file_is_one_clear_error(layer: Path) -> None:

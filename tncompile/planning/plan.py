@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tncompile.lowering.schedule import MatmulLayout, Schedule
 from tncompile.network.contraction import ContractionTree, verify_tree
@@ -87,6 +87,7 @@ class ContractionPlan:
     whole         what runs where no branch may depend on a size: everything at once
     tuned         the machine that times were measured on, where they were (`tncompile tune`)
     alternatives  what else there was
+    notes         why the plan that a lock file stores was not used
     """
 
     target: str
@@ -100,6 +101,7 @@ class ContractionPlan:
     whole: Variant
     tuned: str | None = None
     alternatives: tuple[Alternative, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         from tncompile.planning.report.table import plan_table
