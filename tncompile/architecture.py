@@ -168,7 +168,8 @@ class Architecture:
         says that it was `busy`, and is neither followed nor kept unless that is wanted `anyway`.
         Raises ValueError where there is no such device.
         """
-        from tncompile.compiler import keep_tuned, tune_network
+        from tncompile.compiler import tune_network
+        from tncompile.planning.lock import keep_plan
         from tncompile.planning.request import plan_request
 
         request = plan_request(self.network, batch=batch, **options)
@@ -179,7 +180,7 @@ class Architecture:
         if tuning.busy and not anyway:
             return tuning
         if self._lock is not None and self.keeps_lock:
-            keep_tuned(self.network, request, tuning.plan, self._lock)
+            keep_plan(self._lock, self.network, request, tuning.plan)
         self._measured[_measured_for(request)] = tuning.plan
         self._plans.clear()
         return tuning

@@ -26,7 +26,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
 from tncompile.planning import ContractionPlan, Variant, plan
-from tncompile.planning.lock import Request, keep_plan, read_lock
+from tncompile.planning.lock import keep_plan, read_lock
 from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.request import PlanRequest
 from tncompile.planning.search_space import build_search_space
@@ -129,36 +129,13 @@ def plan_from_lock(
     With `keep` a new plan is stored. Raises ValueError where the file is corrupt.
     """
     lock = read_lock(path)
-    key = lock_request(network, request)
-    stored, problems = lock.find(key, network)
+    stored, problems = lock.find(network, request)
     if stored is not None:
         return stored
     planned = plan_network(network, request, progress)
     if keep:
-        keep_plan(path, key, network, planned)
-    return replace(planned, notes=problems or tuple(lock.unused(key)))
-
-
-def lock_request(network: TensorNetwork, request: PlanRequest) -> Request:
-    """What a lock file knows the plan of a network under."""
-    return Request(
-        network.target,
-        request.asked,
-        dict(request.named),
-        request.minimize,
-        request.training,
-        request.search,
-        request.memory_limit,
-        request.profile.name,
-        device=request.profile.device,
-    )
-
-
-def keep_tuned(
-    network: TensorNetwork, request: PlanRequest, planned: ContractionPlan, path: Path
-) -> None:
-    """Store a measured plan in a lock file, which is followed from then on at every batch size."""
-    keep_plan(path, lock_request(network, request).measured(), network, planned)
+        keep_plan(path, network, request, planned)
+    return replace(planned, notes=problems or tuple(lock.unused(network, request)))
 
 
 def tune_network(
