@@ -40,8 +40,8 @@ from tncompile.program.operations import ContiguousGrad, Times
 from tncompile.program.variants import Branches
 from tncompile.simulation.dense_layer import Twin, dense_twin
 from tncompile.simulation.modes import MODES, Mode
-from tncompile.tuning.autotuner import Trial, Tuning
 from tncompile.tuning.profiler import dissect
+from tncompile.tuning.results import Trial, Tuning
 from tncompile.tuning.timing import Timing, dense_layer, disagreeing, random_inputs, time_in_turn
 
 LAYER = """\

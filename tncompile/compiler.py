@@ -37,7 +37,7 @@ from tncompile.simulation.modes import MODES, Mode
 if TYPE_CHECKING:
     from torch import nn
 
-    from tncompile.tuning.autotuner import Tuning
+    from tncompile.tuning.results import Tuning
 
 MAXIMAL_NORM_FLOPS = 40_000_000_000
 """Contracting a network with itself, to start it exactly, may take this many operations …"""
