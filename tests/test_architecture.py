@@ -43,6 +43,7 @@ THIRD_PARTIES = {
     "filelock": {"files.py"},
     "numpy": {"planning/paths/intervals.py"},
     "torch": {
+        "cli/slow_report.py",
         "emission/loading.py",
         "tuning/timing.py",
         "program/interpreter.py",

@@ -653,7 +653,7 @@ def test_a_closed_standard_output_is_said(
     ("content", "message"),
     [
         ('{"version": 99}', "is of version 99, written by a later tncompile"),
-        ("[]", "is corrupt (version 2 is expected); move it away"),
+        ("[]", "is corrupt (version 3 is expected); move it away"),
         (None, "cannot use the lock file map.tnlock: is a directory"),
     ],
 )

@@ -40,7 +40,7 @@ from tncompile.program.operations import ContiguousGrad, Times
 from tncompile.program.variants import Branches
 from tncompile.simulation.dense_layer import Twin, dense_twin
 from tncompile.simulation.modes import MODES, Mode
-from tncompile.tuning.profiler import dissect
+from tncompile.tuning.profiler import profile_steps
 from tncompile.tuning.results import Trial, Tuning
 from tncompile.tuning.timing import Timing, dense_layer, disagreeing, random_inputs, time_in_turn
 
@@ -336,7 +336,7 @@ def test_rows_are_those_of_the_cost_table() -> None:
     program = lower(network, main.tree, main.schedule, sizes=planned.sizes)
     weights = {p.key: torch.randn(p.shape) for p in network.parameters}
     inputs = random_inputs(network, planned.sizes)
-    rows = dissect(
+    rows = profile_steps(
         network,
         main.tree,
         main.schedule,
