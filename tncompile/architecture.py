@@ -374,6 +374,7 @@ class Architecture:
     ) -> str:
         """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
         from tncompile.compiler import lower_network
+        from tncompile.network.printer import describe_network
 
         def planned() -> ContractionPlan:
             held = DEFAULT_BATCH if batch is None else batch
@@ -384,7 +385,7 @@ class Architecture:
             case "program":
                 return self._linked.program.describe()
             case "network":
-                return self.network.describe()
+                return describe_network(self.network)
             case "plan":
                 return planned().describe()
             case "tensor-program":
