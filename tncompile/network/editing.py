@@ -53,53 +53,53 @@ def remove(network: TensorNetwork, *names: str) -> TensorNetwork:
     return assemble(network, kept, _output(network, (*on_output, *opened)))
 
 
-def join(first: TensorNetwork, second: TensorNetwork, *, close: bool = True) -> TensorNetwork:
-    """The product of two networks, summed over the indices that are on both outputs (if `close`).
+def join(
+    first: TensorNetwork, second: TensorNetwork, *, keep: Collection[str] = ()
+) -> TensorNetwork:
+    """The product of two networks, summed over the indices that are on both outputs.
 
-    Indices of one name on both outputs are one index and must be of one size; parameters of one key
-    and shape are one parameter. Everything else of the second network that has a name of the first
-    gets a prime. Either network may have the inputs; biases and `log` neither.
+    Those that `keep` names stay on the output instead. Indices of one name on both outputs are one
+    index and must be of one size; parameters of one key are one parameter and must be of one shape.
+    Run-time axes stay on the output. Whatever else of the second network has a name of the first
+    gets a prime. The output has the axes of the first, then those of the second. Neither may have
+    biases or `log`, and not both an input of one name.
     """
     for network in (first, second):
         _require_product(network)
-    if first.inputs and second.inputs:
-        raise ValueError("both networks have inputs: remove those of one of them")
+    for name in first.input.keys() & second.input.keys():
+        raise ValueError(f"both networks have an input `{name}`: remove that of one of them")
     shared = [leg for leg in first.output.legs if leg in second.output.legs]
     for leg in shared:
         sizes = first.index[leg].size, second.index[leg].size
         if sizes[0] != sizes[1]:
-            raise ValueError(f"`{leg}` is of size {sizes[0]} in one network, {sizes[1]} in another")
+            raise ValueError(f"`{leg}` is of size {sizes[0]} and of size {sizes[1]}")
     for key, parameter in first.parameter.items():
         other = second.parameter.get(key, parameter)
         if other.shape != parameter.shape:
-            raise ValueError(f"`{key}` is of shape {parameter.shape} and {other.shape}")
-    legs = _primes(second.index, first.index, {*shared})
-    names = _primes({t.name for t in second.tensors}, {t.name for t in first.tensors})
-    tensors = (
-        *first.tensors,
-        *(renamed(tensor, names[tensor.name], legs) for tensor in second.tensors),
-    )
-    axes = [
-        *first.output.axes,
-        *(
-            edited(axis, indices=tuple(legs[leg] for leg in axis.indices))
-            for axis in second.output.axes
-            if not {*shared}.issuperset(axis.indices)
-        ),
-    ]
+            raise ValueError(f"`{key}` is of shape {parameter.shape} and of shape {other.shape}")
+    legs = _primes(second.index, first.index, shared)
+    names = _primes([t.name for t in second.tensors], {t.name for t in first.tensors})
     indices = [
         *first.indices,
         *(prime(index, legs) for index in second.indices if index.name not in shared),
     ]
-    if close:
-        axes = [part for axis in axes for part in _without(_sizes(indices), axis, shared)]
-    parameters = {**second.parameter, **first.parameter}
+    closed = [leg for leg in shared if leg not in keep and first.index[leg].kind not in RUN_TIME]
+    axes = [
+        part
+        for network, gone, new in ((first, closed, {}), (second, shared, legs))
+        for axis in network.output.axes
+        for part in _without(indices, axis, gone, new)
+    ]
     return assemble(
-        second if second.inputs else first,
-        tensors,
+        first,
+        (*first.tensors, *(renamed(t, names[t.name], legs) for t in second.tensors)),
         _output(first, axes),
         indices=indices,
-        parameters=tuple(parameters.values()),
+        inputs=(
+            *first.inputs,
+            *(edited(x, axes=_renamed_axes(x.axes, legs)) for x in second.inputs),
+        ),
+        parameters={**second.parameter, **first.parameter}.values(),
     )
 
 
@@ -137,8 +137,9 @@ def close_index(network: TensorNetwork, name: str) -> TensorNetwork:
     if sum(name in tensor.legs for tensor in tensors) == 1:  # a sum takes a second end: ones
         ones = Tensor(name=f"ones[{name}]", role="mask", source=str(size), axes=((name,),))
         tensors = (*tensors, ones)
-    sizes = _sizes(network.indices)
-    axes = [part for axis in network.output.axes for part in _without(sizes, axis, [name])]
+    axes = [
+        part for axis in network.output.axes for part in _without(network.indices, axis, [name])
+    ]
     return assemble(network, tensors, _output(network, axes))
 
 
@@ -185,6 +186,7 @@ def assemble(
     output: Output,
     *,
     indices: Iterable[Index] | None = None,
+    inputs: Iterable[Input] | None = None,
     parameters: Iterable[Parameter] | None = None,
 ) -> TensorNetwork:
     """The product of `tensors`; whatever else it is made of is taken from `network`.
@@ -205,7 +207,11 @@ def assemble(
             for index in (network.indices if indices is None else indices)
             if ends[index.name]
         ),
-        inputs=tuple(given for given in network.inputs if given.name in first_use),
+        inputs=tuple(
+            each
+            for each in (network.inputs if inputs is None else inputs)
+            if each.name in first_use
+        ),
         parameters=tuple(
             edited(parameter, axes=first_use[parameter.key])
             for parameter in (network.parameters if parameters is None else parameters)
@@ -260,26 +266,34 @@ def _split(network: TensorNetwork, axis: Axis, carried: Collection[str]) -> list
     return [_axis(network.index[leg]) for leg in axis.indices if leg in carried]
 
 
-def _without(sizes: Mapping[str, int | None], axis: Axis, legs: Collection[str]) -> list[Axis]:
-    """An axis without some of its indices: none where it has no others."""
-    if not {*axis.indices} & {*legs}:
-        return [axis]
+def _renamed_axes(axes: Iterable[Axis], legs: Mapping[str, str]) -> tuple[Axis, ...]:
+    return tuple(edited(axis, indices=tuple(map(legs.__getitem__, axis.indices))) for axis in axes)
+
+
+def _without(
+    indices: Iterable[Index], axis: Axis, legs: Collection[str], names: Mapping[str, str] = {}
+) -> list[Axis]:
+    """An axis without some of its indices, the others renamed: none where there are no others."""
+    left = tuple(names.get(leg, leg) for leg in axis.indices if leg not in legs)
+    if len(left) == len(axis.indices):
+        return [edited(axis, indices=left)]
     if axis.width not in (None, axis.size):
-        raise ValueError(f"the axis ({' '.join(axis.indices)}) is cut off by `as`: open it first")
-    left = tuple(leg for leg in axis.indices if leg not in legs)
-    return [edited(axis, indices=left, size=_product(sizes, left), width=None)] if left else []
+        raise ValueError(f"the axis ({' '.join(axis.indices)}) is cut off by `as`")
+    size = _product(_sizes(indices), left)
+    return [edited(axis, indices=left, size=size, width=None)] if left else []
 
 
 def _primes(
-    names: Iterable[str], taken: Collection[str], kept: Collection[str] = ()
+    names: Iterable[str], taken: Collection[str], shared: Collection[str] = ()
 ) -> dict[str, str]:
-    """Names that are not taken, with as many primes as that needs."""
-    fresh: dict[str, str] = {}
-    for name in names:
-        new = name
-        while name not in kept and new in taken:
-            new += "'"
-        fresh[name] = new
+    """Each name, unless it is shared with as many primes as no other name has."""
+    fresh = {name: name for name in names}
+    used = {*taken, *fresh}
+    for name in fresh:
+        if name in taken and name not in shared:
+            while fresh[name] in used:
+                fresh[name] += "'"
+            used.add(fresh[name])
     return fresh
 
 
