@@ -549,7 +549,7 @@ def test_colors_are_for_terminals(folder: Path, variables: dict[str, str], color
     environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
     master, terminal = os.openpty()
     subprocess.run(
-        [sys.executable, "-m", "tncompile.cli", "check", "wrong.tn"],
+        [sys.executable, "-m", "tncompile", "check", "wrong.tn"],
         stderr=terminal,
         cwd=folder,
         env={**environment, "TERM": "xterm", **variables},
