@@ -241,11 +241,15 @@ def test_tuning_is_stopped_by_a_wrong_program(monkeypatch: pytest.MonkeyPatch) -
     made: list[torch.nn.Module] = []
 
     def emitted(
-        network: TensorNetwork, planned: ContractionPlan, held: Branches, start: Initialization
+        network: TensorNetwork,
+        planned: ContractionPlan,
+        held: Branches,
+        start: Initialization,
+        **options: Any,
     ) -> GeneratedModule:
         made.append(torch.nn.Module())
         program = miscounted(held.whole) if len(made) == 2 else held.whole
-        return emit(network, planned, Branches.single(program), start)
+        return emit(network, planned, Branches.single(program), start, **options)
 
     monkeypatch.setattr(compiler, "emit", emitted)
     with pytest.raises(InternalError, match="computes something else than"):
