@@ -40,10 +40,13 @@ DEFAULT_BATCH = 64
 
 
 class Spec:
-    """A `.tn` file that parses and whose named instances are right.
+    """A `.tn` file that parses and whose named instances are right; see `load` and `loads`.
 
     `spec["MPO"]` is one of its `blocks`, `"MPO" in spec` says whether there is such a block, and a
-    spec iterates over their names.
+    spec iterates over their names. Raises KeyError with the name that was probably meant.
+
+    >>> "MPO" in spec, list(spec)[:2]
+    (True, ['LowRank', 'MPO'])
     """
 
     def __init__(self, linked: LinkedProgram, file: Path | None = None) -> None:
@@ -65,7 +68,11 @@ class Spec:
 
     @cached_property
     def blocks(self) -> Blocks:
-        """What can be instantiated, by name; imported blocks too. It prints as a table."""
+        """What can be instantiated, by name; imported blocks too. It prints as a table.
+
+        >>> [parameter.name for parameter in spec.blocks["LowRank"].parameters]
+        ['in_features', 'out_features', 'rank', 'with_bias']
+        """
         return Blocks(
             {
                 name: Block(name, block.kind, block.parameters, block.doc, self.instantiate)
@@ -75,11 +82,24 @@ class Spec:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is odd about the file without being wrong."""
+        """What is odd about the file without being wrong.
+
+        >>> spec.warnings
+        ()
+        """
         return self._linked.warnings
 
     def describe(self) -> str:
-        """The canonical source of the file."""
+        """The source of the file in canonical layout, as `tncompile fmt` writes it.
+
+        >>> print(tncompile.loads("network A(){index i=2 tensor t(i) output y(i)}").describe())
+        network A() {
+          index  i = 2
+          tensor t(i)
+          output y(i)
+        }
+        <BLANKLINE>
+        """
         return self._linked.program.describe()
 
     def instantiate(self, target: str = "", /, **arguments: object) -> Architecture:
@@ -89,6 +109,9 @@ class Spec:
         nothing at all it is the one block of the file. Keyword arguments are integers, booleans,
         floats and lists of integers, arrays of one axis included. Raises `CompileError` with all
         that is wrong.
+
+        >>> spec.instantiate("MPO", ins=[4, 8], outs=[8, 4])
+        Architecture(MPO(ins = [4, 8], outs = [8, 4]))
         """
         from tncompile.language.resolving import resolve
 
@@ -106,6 +129,9 @@ class Architecture:
     Plans come from the lock file beside the `.tn` file where there is one (`mpo.tnlock` beside
     `mpo.tn`, which `tncompile tune` and `tncompile compile --lock` keep); see `locked` and
     `unlocked`.
+
+    >>> arch
+    Architecture(MPO(ins = [4, 8], outs = [8, 4], ranks = [4]))
     """
 
     def __init__(
@@ -137,12 +163,20 @@ class Architecture:
 
     @property
     def arguments(self) -> Mapping[str, int | float | bool | tuple[int, ...]]:
-        """The values of all parameters of the block, defaults included."""
+        """The values of all parameters of the block, defaults included.
+
+        >>> arch.arguments["ranks"], arch.arguments["with_bias"]
+        ((4,), True)
+        """
         return dict(self._resolved.values)
 
     @property
     def lock(self) -> Path | None:
-        """The lock file that plans are taken from; None where there is none."""
+        """The lock file that plans are taken from; None where there is none.
+
+        >>> print(arch.lock)
+        None
+        """
         if self._lock is not None or self._file is None or self._unlocked:
             return self._lock
         beside = lock_path(self._file)
@@ -150,23 +184,39 @@ class Architecture:
 
     @property
     def keeps_lock(self) -> bool:
-        """Whether plans that are searched are stored in the lock file."""
+        """Whether plans that are searched are stored in the lock file.
+
+        >>> arch.keeps_lock, arch.locked("mpo.tnlock").keeps_lock
+        (False, True)
+        """
         return self._keeps_lock
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is odd about the network without being wrong."""
+        """What is odd about the network without being wrong: bonds that are too large (TN307), …
+
+        >>> arch.warnings
+        ()
+        """
         return self._resolved.warnings
 
     @cached_property
     def network(self) -> TensorNetwork:
-        """The validated network: indices, tensors, inputs, output."""
+        """The validated network: indices, tensors, inputs, output; `graph()` is networkx's.
+
+        >>> [tensor.name for tensor in arch.network.tensors]
+        ['x', 'G[0]', 'G[1]']
+        """
         from tncompile.compiler import build_network
 
         return build_network(self._resolved)
 
     def text(self) -> str:
-        """The `.tn` source that the architecture comes from."""
+        """The `.tn` source that the architecture comes from.
+
+        >>> "tensor W0(i, o)" in tncompile.from_einsum("bi,io->bo", (None, 8), (8, 2)).text()
+        True
+        """
         return self._linked.source.text if self._text is None else self._text
 
     def locked(
@@ -178,6 +228,9 @@ class Architecture:
         written. A plan that the file lacks, or that is stale, is searched; `notes` then say why.
         Planning raises ValueError where the file is corrupt. Raises ValueError where neither a path
         nor a file of one's own says where the lock is.
+
+        >>> arch.locked("mpo.tnlock", keep=False).lock.name
+        'mpo.tnlock'
         """
         if path is None:
             if self._file is None:
@@ -189,7 +242,11 @@ class Architecture:
         return made
 
     def unlocked(self) -> Architecture:
-        """The same architecture, its plans searched whatever a lock file holds."""
+        """The same architecture, its plans searched whatever a lock file holds.
+
+        >>> print(arch.locked("mpo.tnlock").unlocked().lock)
+        None
+        """
         made = Architecture(self._resolved, self._linked, self._text, self._file)
         made._unlocked = True
         return made
@@ -213,6 +270,10 @@ class Architecture:
         profile that predicts: `"builtin"`, `"cuda"`, `"measured"`, `"measured-cuda"` or a file.
         Raises `CompileError` (TN502) where no plan keeps to the limit, and ValueError where there
         is no such profile.
+
+        >>> plan = arch.plan(batch=[1, 64], search="fast")
+        >>> sorted({variant.mode for variant in plan.variants})
+        ['folded', 'inference', 'training']
         """
         return self._planned(_options(batch, sizes, minimize, search, memory_limit, machine))
 
@@ -234,7 +295,11 @@ class Architecture:
         about `seconds` in all, on the device of the profile `machine`. An architecture that is
         `locked()` keeps the result in the file. Where something else ran on the machine the result
         says that it was `busy`, and is neither followed nor kept unless that is wanted `anyway`.
-        Raises ValueError where there is no such device.
+        Raises ValueError where there is no such device, and what `plan` raises.
+
+        >>> tuning = arch.tune(batch=8, seconds=0.2, search="fast", anyway=True)
+        >>> [trial.mode for trial in tuning.trials]
+        ['inference', 'folded']
         """
         from tncompile.compiler import keep_tuned, tune_network
 
@@ -263,8 +328,11 @@ class Architecture:
     ) -> Cost:
         """What the module costs at this batch, and what the alternatives do.
 
-        It has the figures of every mode; steps and alternatives are shown of a forward pass, with
-        `training` of a training step.
+        It has the figures of every mode, in seconds and bytes; steps and alternatives are shown of
+        a forward pass, with `training` of a training step. Raises what `plan` raises.
+
+        >>> arch.cost(batch=64, search="fast").dense_layer
+        'nn.Linear'
         """
         from tncompile.machine.registry import find_profile
         from tncompile.planning import cost
@@ -301,7 +369,11 @@ class Architecture:
         """The PyTorch file that `module()` runs, on a CUDA device that with `machine="cuda"`.
 
         With `shard`, a leg, it also has a `ParallelStyle` that splits the module over processes.
-        Raises `CompileError` (TN503) where they cannot share that leg.
+        Raises `CompileError` (TN503) where they cannot share that leg, ValueError for a `plan` of
+        another network, and what `plan` raises.
+
+        >>> arch.source(search="fast").splitlines()[0]
+        '# Made by tncompile from MPO(ins = [4, 8], outs = [8, 4], ranks = [4]).'
         """
         self._require_leg(shard)
         planned = self._checked(plan) or self.plan(
@@ -338,7 +410,11 @@ class Architecture:
         over processes. Unless another `machine` is asked for, `"cuda"` predicts for a CUDA `device`
         and `"builtin"` for others.
         Raises ValueError for a `plan` of another network or a device that is not there,
-        `CompileError` (TN503) where that leg cannot be split.
+        `CompileError` (TN503) where that leg cannot be split, and what `plan` raises.
+
+        >>> layer = arch.module(seed=0, search="fast")
+        >>> layer.in_features, layer.fold().out_features
+        (32, 32)
         """
         from tncompile.emission.loading import instantiate, placed
         from tncompile.machine.host import require_device
@@ -372,7 +448,13 @@ class Architecture:
         machine: str = "builtin",
         shard: str | None = None,
     ) -> str:
-        """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
+        """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`.
+
+        Raises ValueError for another stage, and what `source` raises.
+
+        >>> print(arch.describe("network").splitlines()[0])
+        network MPO(ins = [4, 8], outs = [8, 4], ranks = [4])
+        """
         from tncompile.compiler import lower_network
 
         def planned() -> ContractionPlan:
@@ -517,6 +599,9 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
 
     Imports are looked up beside the file and stay under its folder, or under `root`. Raises
     `FileNotFoundError`, or `CompileError` with all that is wrong.
+
+    >>> tncompile.load("std/embedding.tn")
+    Spec('std/embedding.tn', blocks=['TTEmbedding'])
     """
     from tncompile.language.linking import link
     from tncompile.language.linking.importing import closest_file, decode, is_own, locate
@@ -538,7 +623,13 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
 
 
 def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = "<text>") -> Spec:
-    """The spec of a text. Without a `root` it imports only `std/`."""
+    """The spec of a text, which messages call `name`. Without a `root` it imports only `std/`.
+
+    Raises `CompileError` with all that is wrong.
+
+    >>> tncompile.loads("network Dot() { index i = 4 tensor a(i) tensor b(i) output y() }")
+    Spec('<text>', blocks=['Dot'])
+    """
     from tncompile.language.linking import link
 
     _require_text("text", text)
@@ -555,10 +646,14 @@ def from_einsum(
 ) -> Architecture:
     """The network of an einsum equation; its `text()` is the `.tn` source.
 
-    `from_einsum("bi,ir,ro->bo", (None, 8), (8, 2), (2, 4))`, with a shape an operand, or, as einsum
-    has it too, shapes each followed by a list of indices, the output's last:
-    `from_einsum((None, 8), [0, 1], (8, 2), [1, 2], [0, 2])`. The first `inputs` operands are
-    arguments of `forward`, the others the trained tensors `W0`, `W1`, … of just these shapes.
+    The equation comes with a shape an operand, or, as einsum has it too, shapes come each followed
+    by a list of indices, the output's last. The first `inputs` operands are arguments of `forward`,
+    the others the trained tensors `W0`, `W1`, … of just these shapes.
+
+    >>> tncompile.from_einsum("bi,ir,ro->bo", (None, 8), (8, 2), (2, 4))
+    Architecture(Einsum)
+    >>> tncompile.from_einsum((None, 8), [0, 1], (8, 2), [1, 2], [0, 2])
+    Architecture(Einsum)
 
     Equations:
         indices   letters, those of other alphabets too; in lists whole numbers, letters, words
