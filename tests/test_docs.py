@@ -103,8 +103,9 @@ def hold(page: str, language: str, text: str, update: bool) -> None:
     wanted = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
     if update:
         whole = (ROOT / page).read_text(encoding="utf-8")
-        block = re.compile(rf"(?<=^```{language}\n).*?(?=^```)", re.MULTILINE | re.DOTALL)
-        (ROOT / page).write_text(block.sub(lambda _: wanted, whole, count=1), encoding="utf-8")
+        block = re.compile(rf"^```{language}\n.*?^```$", re.MULTILINE | re.DOTALL)
+        whole = block.sub(lambda _: f"```{language}\n{wanted}```", whole)
+        (ROOT / page).write_text(whole, encoding="utf-8")
     assert blocks(page, language) == [wanted], "pytest --update-golden rewrites it"
 
 
