@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
-from tncompile.lowering.liveness import Noted, Parts, finished
+from tncompile.lowering.finishing import Parts, build_program
 from tncompile.network.model import TensorNetwork
 from tncompile.program.layout import (
     Run,
@@ -38,7 +38,7 @@ from tncompile.program.operations import (
     View,
     results,
 )
-from tncompile.program.program import Extent, TensorProgram, Value, product
+from tncompile.program.program import Extent, Step, TensorProgram, Value, product
 
 Axes = tuple[tuple[str, ...], ...]
 
@@ -74,7 +74,7 @@ class ProgramBuilder:
         self.values: dict[str, Value] = {}
         self.contraction: int | None = None
         self.note = ""
-        self._steps: list[Noted] = []
+        self._steps: list[Step] = []
         self._taken: Counter[str] = Counter()
         self._stem: dict[str, str] = {}
         self._viewed: dict[str, str] = {}
@@ -118,7 +118,7 @@ class ProgramBuilder:
 
     def add(self, operation: Operation, *made: Value) -> Value:
         """Append an operation and the values it makes; the first is returned."""
-        self._steps.append((operation, self.contraction, self.note))
+        self._steps.append(Step(operation, self.contraction, note=self.note))
         for value in made:
             self.values[value.name] = value
         return made[0]
@@ -318,24 +318,23 @@ class ProgramBuilder:
     def product_of(self, source: Value) -> Value | None:
         """The matrix product, without bias, that a value is or is a reshaped view of."""
         base = self._viewed.get(source.name, source.name)
-        for operation, _, _ in reversed(self._steps):
-            if base in results(operation):
-                plain = isinstance(operation, MatMul) and operation.bias is None
+        for step in reversed(self._steps):
+            if base in results(step.operation):
+                plain = isinstance(step.operation, MatMul) and step.operation.bias is None
                 return self.values[base] if plain else None
         return None
 
     def with_bias(self, made: Value, bias: Value) -> Value:
         """A matrix product made anew, with a bias that broadcasts to it; nothing reads the old."""
-        for operation, contraction, note in self._steps:
-            if isinstance(operation, MatMul) and operation.result == made.name:
-                held = self.contraction, self.note
-                self.contraction, self.note = contraction, note
+        for step in self._steps:
+            product = step.operation
+            if isinstance(product, MatMul) and product.result == made.name:
                 name = self.fresh("t")
-                given = (self.values[operation.left], self.values[operation.right], bias)
-                again = replace(operation, result=name, bias=bias.name)
-                value = self.add(again, self.value(name, made.axes, given))
-                self.contraction, self.note = held
-                return value
+                operands = (self.values[product.left], self.values[product.right], bias)
+                biased = replace(product, result=name, bias=bias.name)
+                self._steps.append(replace(step, operation=biased))
+                self.values[name] = self.value(name, made.axes, operands)
+                return self.values[name]
         raise KeyError(made.name)
 
     def elementwise(self, kind: type[Multiply] | type[Add], left: Value, right: Value) -> Value:
@@ -381,4 +380,6 @@ class ProgramBuilder:
     def program(self, result: Value, log: Value | None) -> TensorProgram:
         """The finished program: what nothing reads is left out, dead values are dropped."""
         logarithm = log.name if log is not None else None
-        return finished(self._steps, self.values, self.runtime, self.parts, result.name, logarithm)
+        return build_program(
+            self._steps, self.values, self.runtime, self.parts, result.name, logarithm
+        )

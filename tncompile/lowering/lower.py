@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.builder import ProgramBuilder
+from tncompile.lowering.finishing import Parts
 from tncompile.lowering.leaves import LeafLoader, table_rows
-from tncompile.lowering.liveness import Parts
 from tncompile.lowering.matmul import Ahead, contract
 from tncompile.lowering.output import finalize_output
 from tncompile.lowering.rescaling import Logarithm
