@@ -33,7 +33,7 @@ from tncompile.planning import BUILTIN, Variant, plan
 from tncompile.planning.lock import read_lock
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.plan import ContractionPlan
 from tncompile.program.interpreter import Settled, time_steps
 from tncompile.program.operations import ContiguousGrad, Times
@@ -184,8 +184,8 @@ def built(network: TensorNetwork, found: Sequence[TensorProgram]) -> list[torch.
 def ways(network: TensorNetwork) -> list[TensorProgram]:
     """The programs of a few orders of contraction."""
     sizes = {"...": 4}
-    found = candidates(network, operands(network), state(network, operands(network), sizes),
-                       EFFORTS["fast"])  # fmt: skip
+    problem = contraction_problem(network, operands(network), sizes)
+    found = candidates(network, operands(network), problem, EFFORTS["fast"])
     return [lower(network, one.tree, sizes=sizes) for one in found[:4]]
 
 

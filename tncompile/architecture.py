@@ -429,7 +429,7 @@ class Architecture:
 
     def _checked(self, plan: ContractionPlan | None) -> ContractionPlan | None:
         """A plan handed in, once it is known to be one for this network."""
-        from tncompile.planning.plan import verify_plan
+        from tncompile.planning.verifying import verify_plan
 
         if plan and (wrong := next(verify_plan(self.network, plan), None)):
             raise ValueError(f"the plan is not one of {self._resolved.target}: {wrong}")

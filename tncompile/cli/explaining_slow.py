@@ -40,9 +40,6 @@ LARGER = 4
 LARGEST = 2**28
 """Numbers in the largest tensor of a dense layer that is measured."""
 
-LONGEST = 24
-"""Contractions shown: the slowest ones."""
-
 
 def _configure(parser: ArgumentParser) -> None:
     add_file(parser)
@@ -126,9 +123,8 @@ def _report(asked: _Asked, progress: Progress) -> str:
     """Measure everything, and say it."""
     from tncompile.compiler import lower_network
     from tncompile.machine.host import machine_text
-    from tncompile.planning.report.table import STEPS
-    from tncompile.planning.report.wording import way_text
     from tncompile.planning.request import leading_size
+    from tncompile.planning.wording import MODE_TEXT, plan_text
     from tncompile.tuning.profiler import dissect
     from tncompile.tuning.timing import product_rate, random_inputs
 
@@ -155,8 +151,8 @@ def _report(asked: _Asked, progress: Progress) -> str:
     flops = sum(row.flops for row in rows)
     at = f" at a batch of {size:,}" if leading is not None else ""
     parts = [
-        f"{network.target}\n{STEPS[mode]}{at}, measured on {machine_text(device)}\n"
-        f"plan: {way_text(variant.found_by, variant.schedule)}",
+        f"{network.target}\n{MODE_TEXT[mode]}{at}, measured on {machine_text(device)}\n"
+        f"plan: {plan_text(variant.found_by, variant.schedule)}",
         _contractions(rows, mode),
         "\n".join(_totals(asked, timings, rows, flops, rate)),
         "\n".join(_changed(asked, timings, whole)),
@@ -200,11 +196,13 @@ def _measured(asked: _Asked, module: nn.Module) -> dict[str, Timing]:
 
 def _contractions(rows: Sequence[Row], mode: Mode) -> str:
     """The contraction step by step, measured."""
-    from tncompile.planning.report.table import WIDTH, columns_text
-    from tncompile.planning.report.wording import (
+    from tncompile.planning.wording import (
+        WIDTH,
         bytes_text,
+        columns_text,
         count_text,
         digits_text,
+        largest_rows,
         percent_text,
         seconds_text,
     )
@@ -213,10 +211,7 @@ def _contractions(rows: Sequence[Row], mode: Mode) -> str:
     head = ("step", "contraction", "forward", *(("backward",) if both else ()), "share")
     head = (*head, "FLOPs", "moved", "copied", "GFLOP/s")
     whole = sum(row.seconds for row in rows) or 1.0
-    shown = rows
-    if len(rows) > LONGEST:
-        kept = sorted(range(len(rows)), key=lambda k: -rows[k].seconds)[:LONGEST]
-        shown = [rows[k] for k in sorted(kept)]
+    shown = [rows[k] for k in largest_rows([row.seconds for row in rows])]
     cells = [
         (
             row.result,
@@ -240,7 +235,7 @@ def _totals(
     asked: _Asked, timings: Mapping[str, Timing], rows: Sequence[Row], flops: int, rate: float
 ) -> Iterator[str]:
     """The module beside its steps, the dense layer and a large product."""
-    from tncompile.planning.report.wording import (
+    from tncompile.planning.wording import (
         count_text,
         digits_text,
         percent_text,
@@ -289,7 +284,7 @@ def _changed(asked: _Asked, timings: Mapping[str, Timing], whole: float) -> Iter
 def _effects(
     asked: _Asked, timings: Mapping[str, Timing], whole: float
 ) -> Iterator[tuple[str, str]]:
-    from tncompile.planning.report.wording import digits_text
+    from tncompile.planning.wording import digits_text
 
     if (larger := timings.get("larger")) is not None:
         times = larger.seconds / LARGER / whole
@@ -308,7 +303,7 @@ def _effects(
 
 
 def _ratio(times: float, how: str = "measured") -> str:
-    from tncompile.planning.report.wording import digits_text
+    from tncompile.planning.wording import digits_text
 
     return f"{how} {digits_text(times)} × the time"
 

@@ -19,7 +19,7 @@ from reprlib import repr as shown
 from tncompile.files import alone_with, replace_file
 from tncompile.machine.profile import CPU
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.plan import ContractionPlan, verify_plan
+from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.serialization import (
     NotStoredError,
     integers,
@@ -28,8 +28,9 @@ from tncompile.planning.serialization import (
     truth,
     whole,
 )
+from tncompile.planning.verifying import verify_plan
 
-VERSION = 2
+VERSION = 3
 """Of the file; plans of older ones are made anew, newer ones are refused."""
 
 

@@ -11,7 +11,7 @@ from unicodedata import category
 from tncompile.language.diagnostics.excerpt import UNSEEN
 from tncompile.lowering.schedule import MatmulLayout, Schedule
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
-from tncompile.planning.costs import CostStep, Figures, ModeCost
+from tncompile.simulation.costs import CostStep, Figures, ModeCost
 from tncompile.simulation.modes import Mode
 
 LARGEST = 2**62

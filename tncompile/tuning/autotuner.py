@@ -12,12 +12,13 @@ from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.lowering import TensorProgram
 from tncompile.machine.host import machine_text
 from tncompile.notebook import as_html
-from tncompile.planning.batch_ranges import BRANCHES, Range, ranges
+from tncompile.planning.batch_ranges import BRANCHES, BatchRange, batch_ranges
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.plan import ContractionPlan
-from tncompile.planning.report.wording import percent_text, seconds_text, way_text
 from tncompile.planning.search_space import SearchSpace
-from tncompile.planning.selection import allowed, assemble, explained, predicted_ranges
+from tncompile.planning.selection import assemble, explained, predicted_ranges, within_limit
+from tncompile.planning.tolerances import ALIKE, HOPELESS
+from tncompile.planning.wording import percent_text, plan_text, seconds_text
 from tncompile.simulation.modes import Mode
 from tncompile.tuning.timing import (
     Timing,
@@ -41,14 +42,8 @@ SLOWEST = 3.0
 KIN = 3
 """How many of them may be of one tree."""
 
-HOPELESS = 1.1
-"""Whose every reading is so many times the median of the fastest is not run any further."""
-
 FEW = 8
 """Rows that programs are compared on; where parts of a batch run in turn, two parts."""
-
-ALIKE = 1.02
-"""Times this near each other count as equal, where only one of them was measured or none."""
 
 Build = Callable[[TensorProgram], "nn.Module"]
 """A module that runs one program in every mode; all have equal parameters."""
@@ -66,7 +61,7 @@ class Tried:
 
     def __repr__(self) -> str:
         took = f"{seconds_text(self.timing.seconds)} ± {percent_text(self.timing.spread / 2)}"
-        return f"Tried({way_text(self.way.names, self.way.schedule)}: {took})"
+        return f"Tried({plan_text(self.way.names, self.way.schedule)}: {took})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +116,7 @@ class Tuning:
                     "batch": trial.batch,
                     "tried": [
                         {
-                            "way": way_text(one.way.names, one.way.schedule),
+                            "way": plan_text(one.way.names, one.way.schedule),
                             "predicted": one.predicted,
                             "measured": one.timing.seconds,
                             "quartiles": [one.timing.low, one.timing.high],
@@ -161,7 +156,7 @@ def tune(
     compute different values.
     """
     surveyed = _without_twins(surveyed)
-    goal = surveyed.goal
+    goal = surveyed.request
     asked = [(mode, size) for mode in modes for size in goal.wanted]
     modules: dict[tuple[object, ...], nn.Module] = {}
     trials: list[Trial] = []
@@ -181,12 +176,12 @@ def _without_twins(surveyed: SearchSpace) -> SearchSpace:
     ways = {
         place: tuple(
             dict.fromkeys(
-                first.setdefault(_key(surveyed.assessor.program(way)), way) for way in found
+                first.setdefault(_key(surveyed.evaluator.program(way)), way) for way in found
             )
         )
-        for place, found in surveyed.ways.items()
+        for place, found in surveyed.options.items()
     }
-    return replace(surveyed, ways=ways)
+    return replace(surveyed, options=ways)
 
 
 def _share(progress: Progress | None, place: int, count: int) -> Progress:
@@ -209,22 +204,24 @@ def _try(
     report: Progress,
 ) -> Trial:
     """Measure the contenders of one mode at one size."""
-    assessor = surveyed.assessor
+    evaluator = surveyed.evaluator
     contenders = _contenders(surveyed, mode, size)
-    inputs = random_inputs(assessor.network, assessor.at(size), assessor.profile.device)
+    inputs = random_inputs(evaluator.network, evaluator.at(size), evaluator.profile.device)
     found: list[nn.Module] = []
     for done, way in enumerate(contenders):
         report(done, 2 * len(contenders))
-        program = assessor.program(way)
+        program = evaluator.program(way)
         key = _key(program)
         if key not in modules:
             modules[key] = build(program)
         found.append(modules[key])
     rows = max(way.schedule.rows for way in contenders)
-    few = assessor.at(min(size, rows + 1 if rows else FEW))
-    wrong = disagreeing(found, random_inputs(assessor.network, few, assessor.profile.device), mode)
+    few = evaluator.at(min(size, rows + 1 if rows else FEW))
+    wrong = disagreeing(
+        found, random_inputs(evaluator.network, few, evaluator.profile.device), mode
+    )
     if wrong is not None:
-        one, other = (way_text(k.names, k.schedule) for k in (contenders[0], contenders[wrong]))
+        one, other = (plan_text(k.names, k.schedule) for k in (contenders[0], contenders[wrong]))
         raise InternalError(f"{other} computes something else than {one}")
     if mode == "folded":
         found = [folded(module) for module in found]
@@ -233,7 +230,7 @@ def _try(
     def measured() -> Trial:
         timings = time_in_turn(actions, budget, hopeless=HOPELESS)
         tried = (
-            Tried(way, assessor.assess(way, size, mode).seconds, timing)
+            Tried(way, evaluator.evaluate(way, size, mode).seconds, timing)
             for way, timing in zip(contenders, timings, strict=True)
         )
         return Trial(mode, size, tuple(tried))
@@ -249,18 +246,18 @@ def _try(
 
 def _contenders(surveyed: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree]:
     """The ways worth measuring, the most promising first."""
-    assessor = surveyed.assessor
-    found = [assessor.assess(way, size, mode) for way in allowed(surveyed, size, mode)]
+    evaluator = surveyed.evaluator
+    found = [evaluator.evaluate(way, size, mode) for way in within_limit(surveyed, size, mode)]
     found.sort(key=lambda one: one.seconds)
     chosen: list[ScheduledTree] = []
     for one in found:
-        turns = size > one.way.schedule.rows or assessor.leading is None
-        kin = sum(way.number == one.way.number for way in chosen)
+        turns = size > one.option.schedule.rows or evaluator.leading is None
+        kin = sum(way.number == one.option.number for way in chosen)
         if one.seconds <= SLOWEST * found[0].seconds and turns and kin < KIN:
-            chosen.append(one.way)
+            chosen.append(one.option)
         if len(chosen) == CONTENDERS:
             break
-    return chosen or [found[0].way]
+    return chosen or [found[0].option]
 
 
 def _key(program: TensorProgram) -> tuple[object, ...]:
@@ -285,8 +282,8 @@ class _Clock:
         found = self.measured.get((way.key, size))
         if found is not None:
             return found.timing.seconds
-        goal = self.surveyed.goal
-        assessed = self.surveyed.assessor.assess(way, size, self.mode)
+        goal = self.surveyed.request
+        assessed = self.surveyed.evaluator.evaluate(way, size, self.mode)
         limit = goal.memory_limit
         if size in goal.wanted and limit is not None and assessed.peak > limit:
             return math.inf
@@ -294,7 +291,7 @@ class _Clock:
 
     def choosing(self, way: ScheduledTree, size: int) -> float:
         """The same for the choice: at sizes that were measured nothing counts that was slower."""
-        if size in self.surveyed.goal.wanted and not self.among_best(way, size):
+        if size in self.surveyed.request.wanted and not self.among_best(way, size):
             return math.inf
         return self.price(way, size)
 
@@ -323,15 +320,15 @@ def _decide(
     surveyed: SearchSpace, modes: tuple[Mode, ...], trials: Sequence[Trial]
 ) -> ContractionPlan:
     """The plan that the measurements speak for."""
-    goal = surveyed.goal
+    goal = surveyed.request
     clocks = {mode: _Clock(surveyed, mode) for mode in modes}
     for trial in trials:
         for one in trial.tried:
             clocks[trial.mode].measured[one.way.key, trial.batch] = one
-    held: dict[Mode, tuple[Range, ...]] = {}
+    held: dict[Mode, tuple[BatchRange, ...]] = {}
     for mode in goal.modes:
         if mode in clocks:
-            held[mode] = ranges(
+            held[mode] = batch_ranges(
                 list(_winners(surveyed, clocks[mode])),
                 frozenset(goal.wanted),
                 clocks[mode].choosing,
@@ -340,33 +337,33 @@ def _decide(
         else:
             held[mode] = predicted_ranges(surveyed, mode)
 
-    def reason(mode: Mode, one: Range, other: Range | None) -> str:
+    def reason(mode: Mode, one: BatchRange, other: BatchRange | None) -> str:
         def predicted(way: ScheduledTree, size: int) -> float:
-            return surveyed.assessor.assess(way, size, mode).seconds
+            return surveyed.evaluator.evaluate(way, size, mode).seconds
 
         if mode not in clocks:
             return explained(surveyed, one, other, predicted)
         return explained(surveyed, one, other, clocks[mode].price, clocks[mode].how)
 
     main = goal.modes[0]
-    straight = [way for way in surveyed.ways[main, goal.middle] if not way.schedule.rows]
+    straight = [way for way in surveyed.options[main, goal.middle] if not way.schedule.rows]
     if main in clocks:
         whole = min(straight, key=lambda way: clocks[main].price(way, goal.middle))
     else:
-        whole = surveyed.assessor.best(straight, goal.middle, main, goal.minimize).way
-    where = machine_text(surveyed.assessor.profile.device)
+        whole = surveyed.evaluator.best(straight, goal.middle, main, goal.minimize).option
+    where = machine_text(surveyed.evaluator.profile.device)
     return assemble(surveyed, held, whole, reason, where)
 
 
 def _winners(surveyed: SearchSpace, clock: _Clock) -> Iterator[tuple[int, ScheduledTree]]:
     """The fastest way at each size of the grid; where nothing was measured, the leanest of them."""
     for size in surveyed.grid:
-        ways = list(surveyed.ways[clock.mode, size])
-        if size in surveyed.goal.wanted:
+        ways = list(surveyed.options[clock.mode, size])
+        if size in surveyed.request.wanted:
             near = [way for way in ways if clock.among_best(way, size)]
         else:
             found = [(clock.price(way, size), way) for way in ways]
             least = min(price for price, _ in found)
             near = [way for price, way in found if price <= ALIKE * least]
-        assess = surveyed.assessor.assess
+        assess = surveyed.evaluator.evaluate
         yield size, min(near, key=lambda way: assess(way, size, clock.mode).peak)

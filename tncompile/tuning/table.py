@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tncompile.planning.evaluation import ScheduledTree
-from tncompile.planning.report.wording import percent_text, seconds_text, way_text
+from tncompile.planning.wording import percent_text, plan_text, seconds_text
 from tncompile.simulation.modes import Mode
 from tncompile.tuning.autotuner import Trial, Tuning
 
@@ -44,7 +44,7 @@ def _block(tuning: Tuning, trial: Trial) -> str:
 
 def _names(ways: Sequence[ScheduledTree]) -> list[str]:
     """What ways are called in a table: those that read alike are told apart by numbers."""
-    texts = [way_text(way.names, way.schedule) for way in ways]
+    texts = [plan_text(way.names, way.schedule) for way in ways]
     named = []
     for k, (text, way) in enumerate(zip(texts, ways, strict=True)):
         alike = [other for other, held in zip(ways, texts, strict=True) if held == text]

@@ -29,7 +29,7 @@ SHORTEST = 4
 """A family of this many members or fewer is not worth contracting by levels."""
 
 
-HOPELESS = 64
+TOO_COSTLY = 64
 """A tree with this many times the multiply-adds of the best is not worth lowering."""
 
 FEW = 2
@@ -100,7 +100,7 @@ def _limit(problem: Problem, prices: list[int]) -> int:
     """The most multiply-adds of a tree that is worth lowering beside others of these prices."""
     if not prices:
         return 0
-    return sorted(prices)[:FEW][-1] if len(problem.terms) > LARGEST else HOPELESS * min(prices)
+    return sorted(prices)[:FEW][-1] if len(problem.terms) > LARGEST else TOO_COSTLY * min(prices)
 
 
 def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Iterator[Named]:
@@ -115,7 +115,7 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
         for name, priced in batched.items():
             yield Named(0, name, priced)
         # Straight-line code has a line a member: for long families it must be out of reach to win.
-        limit = HOPELESS * min((price for price, _ in swept.values()), default=TOO_LARGE)
+        limit = TOO_COSTLY * min((price for price, _ in swept.values()), default=TOO_LARGE)
         within = any(price <= limit for price, _ in batched.values())
         # Levels pay for many samples at once; a state or a norm is often cheaper from end to end.
         if family > STRAIGHT and within and (problem.inputs or len(problem.terms) > LONGEST):
@@ -167,7 +167,7 @@ def _by_levels(problem: Problem) -> Iterator[tuple[str, Priced]]:
                 continue
             note = f", parameters merged {merged}×" if merged else ""
             if _finish(contracting):
-                yield f"levels down to {least}{note}", contracting.priced
+                yield f"levels of at least {least} pairs{note}", contracting.priced
 
 
 def _finish(contracting: PathBuilder) -> bool:
@@ -202,7 +202,7 @@ def _halves(problem: Problem) -> Iterator[tuple[str, Priced]]:
             first, second = (right, left) if turned else (left, right)
             contracting.join(contracting.join(starts[0], first), second)
             side = "second" if turned else "first"
-            name = f"halves at {split}, {side} half first"
+            name = f"split after core {split}, {side} half first"
             yield name, contracting.priced
 
 

@@ -23,7 +23,7 @@ from tncompile.network.contraction import (
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import MATERIALIZE, Candidate, candidates
 from tncompile.planning.paths.optimizers import Effort, ladder, quick_path
-from tncompile.planning.paths.problem import Pair, price_path, state
+from tncompile.planning.paths.problem import Pair, contraction_problem, price_path
 
 LARGEST_TABLE = 2**27
 """Elements of a table that is still worth considering: half a gigabyte of float32."""
@@ -61,7 +61,7 @@ class _Table:
     row: Operand
 
 
-def merged_tables(
+def table_candidates(
     network: TensorNetwork, given: tuple[Operand, ...], runtime: Mapping[str, int], effort: Effort
 ) -> tuple[Candidate, ...]:
     """Trees with some parameters merged before ids pick rows of them, at these run-time sizes.
@@ -193,7 +193,7 @@ class _Merging:
         """Multiply-adds of what is left to do for the samples, without those of tables and with."""
         tables = [self._table(block) for block in grouping if _merges(block)]
         reduced = self._reduced(grouping)
-        problem = state(self._network, reduced, self._runtime)
+        problem = contraction_problem(self._network, reduced, self._runtime)
         outer, _, _ = price_path(problem, quick_path(problem, trials=1))
         picked = sum(
             problem.count(legs)
@@ -208,7 +208,7 @@ class _Merging:
         if block not in self._tables:
             legs = self._legs(block)
             held = tuple(self._open[k] for k in block)
-            problem = state(self._network, held, self._runtime)
+            problem = contraction_problem(self._network, held, self._runtime)
             number = {
                 leg: k for k, leg in enumerate(dict.fromkeys(x for one in held for x in one.legs))
             }
@@ -232,7 +232,7 @@ class _Merging:
     def _trees(self, grouping: Grouping) -> Iterator[Candidate]:
         """The best orders in which the rows of tables are contracted with all else."""
         reduced = self._reduced(grouping)
-        problem = state(self._network, reduced, self._runtime)
+        problem = contraction_problem(self._network, reduced, self._runtime)
         found = candidates(self._network, reduced, problem, self._effort)
         for effort in ladder(self._effort):
             known = [one for one in found if one.level <= effort.level]

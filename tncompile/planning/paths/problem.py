@@ -36,7 +36,7 @@ class Problem:
         return math.prod(self.sizes[leg] for leg in legs)
 
 
-def state(
+def contraction_problem(
     network: TensorNetwork, given: tuple[Operand, ...], runtime: Mapping[str, int]
 ) -> Problem:
     """The problem that these operands of the network pose at these run-time sizes."""

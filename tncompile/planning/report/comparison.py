@@ -9,14 +9,14 @@ from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import Chosen, Cost, Crossing, Figures
 from tncompile.planning.paths.candidates import MATERIALIZE, STRAIGHT
 from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
+from tncompile.planning.report.cost import Chosen, Cost, Crossing
 from tncompile.planning.report.crossover import Clock, crossing
-from tncompile.planning.report.steps import figures_of, mode_cost
-from tncompile.planning.report.wording import count_text, strategy_text
 from tncompile.planning.request import leading_size, runtime_sizes
+from tncompile.planning.wording import count_text, schedule_text
+from tncompile.simulation.costs import Figures, figures_of, mode_cost
 from tncompile.simulation.dense_layer import DENSE_LIMIT, dense_parameters, dense_run, dense_twin
 from tncompile.simulation.modes import MODES, Mode, trace_in
 
@@ -98,7 +98,7 @@ class _Comparison:
                 self.profile,
                 mode,
             )
-        return Chosen(variant.found_by, strategy_text(variant.schedule), found)
+        return Chosen(variant.found_by, schedule_text(variant.schedule), found)
 
     def _program(self, way: Variant | Alternative) -> TensorProgram:
         key = way.tree, way.schedule
