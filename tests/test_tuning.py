@@ -40,8 +40,8 @@ from tncompile.program.operations import ContiguousGrad, Times
 from tncompile.program.variants import Branches
 from tncompile.simulation.dense_layer import Twin, dense_twin
 from tncompile.simulation.modes import MODES, Mode
-from tncompile.tuning.autotuner import Trial, Tuning
 from tncompile.tuning.profiler import dissect
+from tncompile.tuning.results import Trial, Tuning
 from tncompile.tuning.timing import Timing, dense_layer, disagreeing, random_inputs, time_in_turn
 
 LAYER = """\
@@ -386,7 +386,7 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
     assert "--search changes nothing: the lock file has a plan" in capsys.readouterr().err
     arch = tncompile.load("layer.tn").instantiate()  # as the command line: without any option
     assert arch.plan(8) == planned.with_batch(8)
-    assert arch.notes == ()
+    assert arch.plan(8).notes == ()
     assert arch.lock == folder / "layer.tnlock"
     assert "layer.tnlock" in repr(arch)
     assert f"measured on {planned.tuned}" in " ".join(arch.source().replace("#", "").split())
@@ -402,7 +402,7 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
 def chosen_and_measured(tuning: Tuning, trial: Trial) -> Variant:
     """What runs at a measured size, once it is known to be among what was measured there."""
     chosen = tuning.plan.variant(trial.batch, trial.mode)
-    measured = [(one.way.tree, one.way.schedule) for one in trial.tried]
+    measured = [(one.option.tree, one.option.schedule) for one in trial.tried]
     assert (chosen.tree, chosen.schedule) in measured
     return chosen
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from tncompile.lowering.lower import loop_index
 from tncompile.lowering.stacking.grouping import LONG
-from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.evaluation import Evaluator, ScheduledTree
@@ -18,7 +17,7 @@ from tncompile.planning.paths.lookup_tables import table_candidates
 from tncompile.planning.paths.optimizers import EFFORTS, Progress, ladder
 from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.paths.reordering import parameters_late
-from tncompile.planning.request import PlanRequest
+from tncompile.planning.request import SEARCHES, PlanRequest
 from tncompile.simulation.modes import Mode
 
 GRID = (1, 8, 64, 512, 4096)
@@ -65,17 +64,15 @@ class SearchSpace:
 def build_search_space(
     network: TensorNetwork,
     request: PlanRequest,
-    runtime: Mapping[str, int],
-    profile: MachineProfile,
     progress: Progress | None = None,
 ) -> SearchSpace:
     """Search trees, lower them, and find which schedules of which trees are worth comparing."""
-    evaluator = Evaluator(network, runtime, profile)
+    evaluator = Evaluator(network, dict(request.sizes), request.profile)
     grid = _grid(request, evaluator, len(operands(network)))
     trees = _trees(evaluator, request, grid, progress)
     space: SearchSpace | None = None
     for effort in ladder(EFFORTS[request.search]):
-        search = next(name for name, other in EFFORTS.items() if other == effort)
+        search = next(name for name in SEARCHES if EFFORTS[name] == effort)
         defaults = [
             ScheduledTree(tree.names, number, tree.tree)
             for number, tree in enumerate(trees)
@@ -100,7 +97,7 @@ def _searched(
     """
     count = len(defaults[0].tree.operands)
     grid = _grid(request, evaluator, count)
-    searched = sorted({*request.wanted, *([grid[0], grid[-1]] if count <= SMALL else [])})
+    searched = sorted({*request.batches, *([grid[0], grid[-1]] if count <= SMALL else [])})
     if count > SMALL and evaluator.leading is None:
         most = 1  # irregular networks, whose intermediates have many legs to put in order
     else:
@@ -116,14 +113,14 @@ def _searched(
         tried = {mode: list(dict.fromkeys([*tried[mode], *everything])) for mode in request.modes}
     options = {
         (mode, size): tuple(
-            dict.fromkeys([*(defaults if size in request.wanted else ()), *tried[mode]])
+            dict.fromkeys([*(defaults if size in request.batches else ()), *tried[mode]])
         )
         for mode in request.modes
         for size in grid
     }
     if request.memory_limit is not None:
         for mode, size in options:
-            if size in request.wanted and mode != "folded":
+            if size in request.batches and mode != "folded":
                 options[mode, size] += leaner_options(
                     evaluator, options[mode, size], size, mode, request.memory_limit
                 )
@@ -162,8 +159,8 @@ def _grid(request: PlanRequest, evaluator: Evaluator, count: int) -> tuple[int, 
     if evaluator.leading is None:
         return (request.middle,)
     if request.minimize != "time" or request.search == "fast" or count > LARGE:
-        return request.wanted
-    return tuple(sorted({*request.wanted, *(GRID if count <= SMALL else ENDS)}))
+        return request.batches
+    return tuple(sorted({*request.batches, *(GRID if count <= SMALL else ENDS)}))
 
 
 def _trees(
@@ -173,7 +170,7 @@ def _trees(
     network, effort = evaluator.network, EFFORTS[request.search]
     leaves = operands(network)
     few = len(leaves) <= SMALL and request.search != "fast"
-    around = sorted({*request.wanted, grid[0], grid[-1]} - {request.middle}) if few else []
+    around = sorted({*request.batches, grid[0], grid[-1]} - {request.middle}) if few else []
     sizes = (request.middle, *around)
     distinct: dict[ContractionTree, Candidate] = {}
     for place, size in enumerate(sizes):
@@ -220,5 +217,5 @@ def _promising(
 
     ranked = sorted((measure(option), place) for place, option in enumerate(options))
     limit = SLOWEST * ranked[0][0]
-    count = most if size in request.wanted else PROMISING - 1
+    count = most if size in request.batches else PROMISING - 1
     return [options[place] for price, place in ranked if price <= limit][:count]

@@ -8,32 +8,24 @@ sizes is merged into few variants.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Literal, get_args
+from typing import Unpack
 
-from tncompile.language.diagnostics.spelling import one_of
-from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.batch_ranges import BatchRange, Price, batch_ranges
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.paths.candidates import MATERIALIZE
 from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
-from tncompile.planning.request import PlanRequest, batch_goals, batch_sizes, runtime_sizes
+from tncompile.planning.request import PlanOptions, PlanRequest, plan_request
 from tncompile.planning.search_space import SearchSpace, build_search_space
 from tncompile.planning.tolerances import CLEARLY, TIED
 from tncompile.planning.wording import MODE_TEXT, schedule_text, seconds_text
 from tncompile.simulation.costs import mode_cost
 from tncompile.simulation.modes import Mode
-
-Minimize = Literal["time", "flops", "memory"]
-Search = Literal["fast", "normal", "thorough"]
-
-MINIMIZED: tuple[Minimize, ...] = get_args(Minimize)
-SEARCHES: tuple[Search, ...] = get_args(Search)
 
 FLOP_OPTIMAL = "FLOP-optimal"
 MEMORY_OPTIMAL = "memory-optimal"
@@ -46,30 +38,22 @@ class NoPlanError(Exception):
 def plan(
     network: TensorNetwork,
     *,
-    batch: int | Sequence[int] = 64,
-    sizes: Mapping[str, int] | None = None,
-    minimize: str = "time",
     training: bool = True,
-    search: str = "normal",
-    profile: MachineProfile = BUILTIN,
-    memory_limit: int | None = None,
     progress: Progress | None = None,
+    **options: Unpack[PlanOptions],
+) -> ContractionPlan:
+    """The plan of the request that these options make: see `plan_request` and `plan_for`."""
+    return plan_for(network, plan_request(network, training=training, **options), progress)
+
+
+def plan_for(
+    network: TensorNetwork, request: PlanRequest, progress: Progress | None = None
 ) -> ContractionPlan:
     """The best trees and schedules for each mode and batch size.
 
-    `batch` is the size of `...` (or of the first `batch` axis), `sizes` those of others by name;
-    the middle one of several sizes is the one that counts where one has to be chosen.
-    `minimize` is the predicted `time`, the `flops` or the peak `memory` of each mode, that of a
-    training step among them unless `training` is off. Raises `NoPlanError` where nothing keeps to
-    the memory limit, and ValueError for options that do not exist.
+    Raises `NoPlanError` where nothing keeps to the memory limit.
     """
-    one_of("search", search, SEARCHES)
-    one_of("minimize", minimize, MINIMIZED)
-    request = PlanRequest(
-        minimize, training, search, memory_limit, *batch_goals(network, batch, sizes or {})
-    )
-    middle = runtime_sizes(network, batch_sizes(batch)[len(batch_sizes(batch)) // 2], sizes or {})
-    return select(build_search_space(network, request, middle, profile, progress))
+    return select(build_search_space(network, request, progress))
 
 
 Ranges = tuple[BatchRange, ...]
@@ -114,7 +98,7 @@ def _decided(space: SearchSpace) -> dict[Mode, Ranges]:
             size: evaluator.evaluate(batches.option, size, mode).minimized(request.minimize)
             for batches in easier.get(mode, ())
             for size in batches.batches
-            if size in request.wanted
+            if size in request.batches
         }
         decided[mode] = predicted_ranges(space, mode, known, bounds)
     return decided
@@ -164,7 +148,7 @@ def assemble(
         alternatives=tuple(
             alternative
             for mode in request.modes
-            for size in request.wanted
+            for size in request.batches
             for alternative in _extremes(space, mode, size)
         ),
     )
@@ -206,7 +190,7 @@ def predicted_ranges(
     """
     request, evaluator = space.request, space.evaluator
     most: dict[int, float] = {}
-    for size in request.wanted:
+    for size in request.batches:
         least = min(
             evaluator.evaluate(option, size, mode).minimized(request.minimize)
             for option in within_limit(space, size, mode)
@@ -215,7 +199,7 @@ def predicted_ranges(
 
     def price(option: ScheduledTree, size: int) -> float:
         evaluation = evaluator.evaluate(option, size, mode)
-        if size in request.wanted:
+        if size in request.batches:
             if request.memory_limit is not None and evaluation.peak > request.memory_limit:
                 return math.inf
             if evaluation.minimized(request.minimize) > most[size]:
@@ -232,7 +216,7 @@ def predicted_ranges(
         familiar = min(known, key=lambda option: price(option, size), default=best)
         near = price(familiar, size) <= CLEARLY * price(best, size)
         winners.append((size, familiar if near else best))
-    return batch_ranges(winners, frozenset(request.wanted), price)
+    return batch_ranges(winners, frozenset(request.batches), price)
 
 
 def within_limit(space: SearchSpace, size: int, mode: Mode) -> tuple[ScheduledTree, ...]:
@@ -249,7 +233,7 @@ def within_limit(space: SearchSpace, size: int, mode: Mode) -> tuple[ScheduledTr
     if fitting:
         return fitting
     leanest = min(evaluations, key=lambda e: (e.peak, e.seconds))
-    if size not in request.wanted or mode == "folded":
+    if size not in request.batches or mode == "folded":
         return (leanest.option,)
     raise NoPlanError(
         f"{MODE_TEXT[mode]} of `{evaluator.network.target}` takes at least {leanest.peak:,} bytes,"
@@ -280,7 +264,7 @@ def _variant(space: SearchSpace, mode: Mode, batches: BatchRange, reason: str) -
 
 def _cost_size(request: PlanRequest, batches: tuple[int, ...]) -> int:
     """The size of a range that its cost is given for: the middle one, or else a requested one."""
-    requested = [size for size in batches if size in request.wanted]
+    requested = [size for size in batches if size in request.batches]
     return request.middle if request.middle in batches else (requested or batches)[0]
 
 
@@ -306,7 +290,7 @@ def explained(
     """`sweep forward, chunks of 16: predicted 1.9 ms at B = 64 (another layout: 2.6 ms)`."""
     option, leading = batches.option, space.evaluator.leading
     size = _cost_size(space.request, batches.batches)
-    if size not in space.request.wanted and other is not None and other.batches < batches.batches:
+    if size not in space.request.batches and other is not None and other.batches < batches.batches:
         size = batches.batches[-1]  # what sets it apart from smaller batches shows at the largest
     at = "" if leading is None else f" at {'B' if leading == DOTS else leading} = {size:,}"
     text = f"{option}: {source(option, size)} {seconds_text(price(option, size))}{at}"

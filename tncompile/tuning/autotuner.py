@@ -1,4 +1,4 @@
-"""The choice of a plan by measurement: the most promising ways run on this machine, in turn."""
+"""The choice of a plan by measurement: the most promising programs run on this machine, in turn."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.lowering import TensorProgram
 from tncompile.machine.host import machine_text
-from tncompile.notebook import as_html
 from tncompile.planning.batch_ranges import BRANCHES, BatchRange, batch_ranges
 from tncompile.planning.evaluation import ScheduledTree
+from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.search_space import SearchSpace
 from tncompile.planning.selection import assemble, explained, predicted_ranges, within_limit
 from tncompile.planning.tolerances import ALIKE, HOPELESS
-from tncompile.planning.wording import percent_text, plan_text, seconds_text
 from tncompile.simulation.modes import Mode
+from tncompile.tuning.results import Trial, Tried, Tuning
 from tncompile.tuning.timing import (
-    Timing,
     disagreeing,
-    disturbance,
     folded,
     random_inputs,
     running,
@@ -34,154 +32,62 @@ if TYPE_CHECKING:
     from torch import nn
 
 CONTENDERS = 6
-"""How many programs are measured for each mode and batch size, …"""
+"""The most programs that are measured for one mode and batch size."""
 
 SLOWEST = 3.0
-"""… of those that are predicted to take up to this many times the best."""
+"""Programs predicted to take longer than this multiple of the best are not measured."""
 
-KIN = 3
-"""How many of them may be of one tree."""
+PER_TREE = 3
+"""The most programs of one contraction tree that are measured for one mode and batch size."""
 
 FEW = 8
-"""Rows that programs are compared on; where parts of a batch run in turn, two parts."""
+"""The rows that results are compared on; a program in chunks runs two chunks instead."""
 
 Build = Callable[[TensorProgram], "nn.Module"]
 """A module that runs one program in every mode; all have equal parameters."""
 
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Tried:
-    """A way that was measured, and what was predicted."""
-
-    way: ScheduledTree
-    predicted: float
-    timing: Timing
-
-    def __repr__(self) -> str:
-        took = f"{seconds_text(self.timing.seconds)} ± {percent_text(self.timing.spread / 2)}"
-        return f"Tried({plan_text(self.way.names, self.way.schedule)}: {took})"
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What was measured in one mode at one batch size, in the order of the predictions."""
-
-    mode: Mode
-    batch: int
-    tried: tuple[Tried, ...]
-
-    @property
-    def fastest(self) -> Tried:
-        """The one that took the least time."""
-        return min(self.tried, key=lambda one: one.timing.seconds)
-
-    @property
-    def doubtful(self) -> str | None:
-        """Why the times say little, where something else ran on the machine."""
-        share = fmean(one.timing.share for one in self.tried)
-        return disturbance(share, self.fastest.timing.spread)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Tuning:
-    """A plan that was measured, and the measurements; it prints as a table.
-
-    `busy` says why the times decide nothing, where something else ran on the machine.
-    """
-
-    plan: ContractionPlan
-    trials: tuple[Trial, ...]
-    busy: str | None = None
-
-    def chosen(self, trial: Trial) -> Tried:
-        """What the plan runs of what was measured in one trial."""
-        held = self.plan.variant(trial.batch, trial.mode)
-        return next(
-            one
-            for one in trial.tried
-            if one.way.tree == held.tree and one.way.schedule == held.schedule
-        )
-
-    def to_dict(self) -> dict[str, object]:
-        """All figures, ready for JSON; times are in seconds."""
-        return {
-            "target": self.plan.target,
-            "tuned": self.plan.tuned,
-            "busy": self.busy,
-            "trials": [
-                {
-                    "mode": trial.mode,
-                    "batch": trial.batch,
-                    "tried": [
-                        {
-                            "way": plan_text(one.way.names, one.way.schedule),
-                            "predicted": one.predicted,
-                            "measured": one.timing.seconds,
-                            "quartiles": [one.timing.low, one.timing.high],
-                            "spread": one.timing.spread,
-                            "readings": one.timing.readings,
-                            "share": one.timing.share,
-                            "chosen": one is self.chosen(trial),
-                        }
-                        for one in trial.tried
-                    ],
-                }
-                for trial in self.trials
-            ],
-        }
-
-    def __repr__(self) -> str:
-        from tncompile.tuning.table import tuning_table
-
-        return tuning_table(self)
-
-    def _repr_html_(self) -> str:
-        return as_html(repr(self))
-
 
 def tune(
-    surveyed: SearchSpace,
+    space: SearchSpace,
     build: Build,
     modes: Sequence[Mode],
     seconds: float,
     progress: Progress | None = None,
 ) -> Tuning:
-    """Measure the most promising ways of these modes at the wanted sizes, and plan by the results.
+    """Measure the most promising programs in these modes, and plan by the results.
 
     Modes that are not measured are planned by prediction. `seconds` is about what the timing may
-    take; what was held up is measured once more, and where that was held up as well, the result
+    take; a disturbed measurement is repeated once, and where that was disturbed as well, the result
     says that the machine is `busy`. Raises `InternalError` where two programs of one network
     compute different values.
     """
-    surveyed = _without_twins(surveyed)
-    goal = surveyed.request
-    asked = [(mode, size) for mode in modes for size in goal.wanted]
+    space = _without_equal_programs(space)
+    trial_list = [(mode, size) for mode in modes for size in space.request.batches]
     modules: dict[tuple[object, ...], nn.Module] = {}
     trials: list[Trial] = []
-    for place, (mode, size) in enumerate(asked):
-        report = _share(progress, place, len(asked))
-        trials.append(_try(surveyed, modules, build, mode, size, seconds / len(asked), report))
+    for place, (mode, size) in enumerate(trial_list):
+        report = _share(progress, place, len(trial_list))
+        budget = seconds / len(trial_list)
+        trials.append(_measure(space, modules, build, mode, size, budget, report))
     busy = next((trial.doubtful for trial in trials if trial.doubtful), None)
-    return Tuning(_decide(surveyed, tuple(modes), trials), tuple(trials), busy)
+    return Tuning(_decide(space, tuple(modes), trials), tuple(trials), busy)
 
 
-def _without_twins(surveyed: SearchSpace) -> SearchSpace:
-    """The same field, of ways that come to equal programs the first one alone, at all sizes.
+def _without_equal_programs(space: SearchSpace) -> SearchSpace:
+    """The same space with the first of all scheduled trees that come to equal programs.
 
-    So what was measured for one of them counts wherever the program is considered.
+    So what was measured for a program counts wherever it is considered.
     """
     first: dict[tuple[object, ...], ScheduledTree] = {}
-    ways = {
+    options = {
         place: tuple(
             dict.fromkeys(
-                first.setdefault(_key(surveyed.evaluator.program(way)), way) for way in found
+                first.setdefault(_key(space.evaluator.program(option)), option) for option in equal
             )
         )
-        for place, found in surveyed.options.items()
+        for place, equal in space.options.items()
     }
-    return replace(surveyed, options=ways)
+    return replace(space, options=options)
 
 
 def _share(progress: Progress | None, place: int, count: int) -> Progress:
@@ -194,8 +100,8 @@ def _share(progress: Progress | None, place: int, count: int) -> Progress:
 # ── measuring ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _try(
-    surveyed: SearchSpace,
+def _measure(
+    space: SearchSpace,
     modules: dict[tuple[object, ...], nn.Module],
     build: Build,
     mode: Mode,
@@ -203,35 +109,33 @@ def _try(
     budget: float,
     report: Progress,
 ) -> Trial:
-    """Measure the contenders of one mode at one size."""
-    evaluator = surveyed.evaluator
-    contenders = _contenders(surveyed, mode, size)
-    inputs = random_inputs(evaluator.network, evaluator.at(size), evaluator.profile.device)
-    found: list[nn.Module] = []
-    for done, way in enumerate(contenders):
+    """Measure the contenders in one mode at one batch size."""
+    evaluator = space.evaluator
+    network, device = evaluator.network, evaluator.profile.device
+    contenders = _contenders(space, mode, size)
+    contending: list[nn.Module] = []
+    for done, option in enumerate(contenders):
         report(done, 2 * len(contenders))
-        program = evaluator.program(way)
+        program = evaluator.program(option)
         key = _key(program)
         if key not in modules:
             modules[key] = build(program)
-        found.append(modules[key])
-    rows = max(way.schedule.rows for way in contenders)
+        contending.append(modules[key])
+    rows = max(option.schedule.rows for option in contenders)
     few = evaluator.at(min(size, rows + 1 if rows else FEW))
-    wrong = disagreeing(
-        found, random_inputs(evaluator.network, few, evaluator.profile.device), mode
-    )
+    wrong = disagreeing(contending, random_inputs(network, few, device), mode)
     if wrong is not None:
-        one, other = (plan_text(k.names, k.schedule) for k in (contenders[0], contenders[wrong]))
-        raise InternalError(f"{other} computes something else than {one}")
+        raise InternalError(f"{contenders[wrong]} computes something else than {contenders[0]}")
     if mode == "folded":
-        found = [folded(module) for module in found]
-    actions = [running(module, inputs, mode) for module in found]
+        contending = [folded(module) for module in contending]
+    inputs = random_inputs(network, evaluator.at(size), device)
+    actions = [running(module, inputs, mode) for module in contending]
 
     def measured() -> Trial:
         timings = time_in_turn(actions, budget, hopeless=HOPELESS)
         tried = (
-            Tried(way, evaluator.evaluate(way, size, mode).seconds, timing)
-            for way, timing in zip(contenders, timings, strict=True)
+            Tried(option, evaluator.evaluate(option, size, mode).seconds, timing)
+            for option, timing in zip(contenders, timings, strict=True)
         )
         return Trial(mode, size, tuple(tried))
 
@@ -239,25 +143,29 @@ def _try(
     if trial.doubtful:
         trial = measured()
     report(1, 1)
-    for module in found:
+    for module in contending:
         module.zero_grad(set_to_none=True)
     return trial
 
 
-def _contenders(surveyed: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree]:
-    """The ways worth measuring, the most promising first."""
-    evaluator = surveyed.evaluator
-    found = [evaluator.evaluate(way, size, mode) for way in within_limit(surveyed, size, mode)]
-    found.sort(key=lambda one: one.seconds)
+def _contenders(space: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree]:
+    """What is worth measuring, the most promising first."""
+    evaluator = space.evaluator
+    predicted = [
+        evaluator.evaluate(option, size, mode) for option in within_limit(space, size, mode)
+    ]
+    predicted.sort(key=lambda prediction: prediction.seconds)
     chosen: list[ScheduledTree] = []
-    for one in found:
-        turns = size > one.option.schedule.rows or evaluator.leading is None
-        kin = sum(way.number == one.option.number for way in chosen)
-        if one.seconds <= SLOWEST * found[0].seconds and turns and kin < KIN:
-            chosen.append(one.option)
+    for prediction in predicted:
+        option = prediction.option
+        several_chunks = size > option.schedule.rows or evaluator.leading is None
+        of_tree = sum(option.number == other.number for other in chosen)
+        near = prediction.seconds <= SLOWEST * predicted[0].seconds
+        if near and several_chunks and of_tree < PER_TREE:
+            chosen.append(option)
         if len(chosen) == CONTENDERS:
             break
-    return chosen or [found[0].option]
+    return chosen or [predicted[0].option]
 
 
 def _key(program: TensorProgram) -> tuple[object, ...]:
@@ -271,99 +179,101 @@ def _key(program: TensorProgram) -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class _Clock:
-    """What ways take in one mode: measured, or predicted and corrected by what was measured."""
+    """Seconds in one mode: measured, or predicted and corrected by what was measured."""
 
-    surveyed: SearchSpace
+    space: SearchSpace
     mode: Mode
     measured: dict[tuple[object, int], Tried] = field(default_factory=dict)
 
-    def price(self, way: ScheduledTree, size: int) -> float:
-        """Seconds at a batch size."""
-        found = self.measured.get((way.key, size))
-        if found is not None:
-            return found.timing.seconds
-        goal = self.surveyed.request
-        assessed = self.surveyed.evaluator.evaluate(way, size, self.mode)
-        limit = goal.memory_limit
-        if size in goal.wanted and limit is not None and assessed.peak > limit:
+    def price(self, option: ScheduledTree, size: int) -> float:
+        """Seconds at a batch size; infinite beyond the memory limit."""
+        if (tried := self.measured.get((option.key, size))) is not None:
+            return tried.timing.seconds
+        request = self.space.request
+        predicted = self.space.evaluator.evaluate(option, size, self.mode)
+        limit = request.memory_limit
+        if size in request.batches and limit is not None and predicted.peak > limit:
             return math.inf
-        return assessed.seconds * self._correction(way)
+        return predicted.seconds * self._correction(option)
 
-    def choosing(self, way: ScheduledTree, size: int) -> float:
-        """The same for the choice: at sizes that were measured nothing counts that was slower."""
-        if size in self.surveyed.request.wanted and not self.among_best(way, size):
+    def choosing(self, option: ScheduledTree, size: int) -> float:
+        """The same for the choice: at a measured size only the fastest counts."""
+        if size in self.space.request.batches and not self.is_fastest(option, size):
             return math.inf
-        return self.price(way, size)
+        return self.price(option, size)
 
-    def among_best(self, way: ScheduledTree, size: int) -> bool:
-        """Whether no way was measured to be faster there."""
-        found = self.measured.get((way.key, size))
-        here = (one.timing.seconds for (_, other), one in self.measured.items() if other == size)
-        return found is not None and found.timing.seconds <= min(here)
+    def is_fastest(self, option: ScheduledTree, size: int) -> bool:
+        """Whether it was measured at a size, and nothing was measured to be faster."""
+        mine = self.measured.get((option.key, size))
+        here = (tried.timing.seconds for (_, at), tried in self.measured.items() if at == size)
+        return mine is not None and mine.timing.seconds <= min(here)
 
-    def how(self, way: ScheduledTree, size: int) -> str:
+    def source(self, option: ScheduledTree, size: int) -> str:
         """Where the seconds of `price` come from."""
-        return "measured" if (way.key, size) in self.measured else "estimated"
+        return "measured" if (option.key, size) in self.measured else "estimated"
 
-    def _correction(self, way: ScheduledTree) -> float:
-        """How much slower than predicted a way is, or all ways of the mode are, on average."""
-        ours = [one for (key, _), one in self.measured.items() if key == way.key]
+    def _correction(self, option: ScheduledTree) -> float:
+        """The mean of measured over predicted seconds, of `option` or, unmeasured, of the mode."""
+        mine = [tried for (key, _), tried in self.measured.items() if key == option.key]
         return math.exp(
             fmean(
-                math.log(max(one.timing.seconds, 1e-9) / max(one.predicted, 1e-9))
-                for one in ours or self.measured.values()
+                math.log(max(tried.timing.seconds, 1e-9) / max(tried.predicted, 1e-9))
+                for tried in mine or self.measured.values()
             )
         )
 
 
 def _decide(
-    surveyed: SearchSpace, modes: tuple[Mode, ...], trials: Sequence[Trial]
+    space: SearchSpace, modes: tuple[Mode, ...], trials: Sequence[Trial]
 ) -> ContractionPlan:
     """The plan that the measurements speak for."""
-    goal = surveyed.request
-    clocks = {mode: _Clock(surveyed, mode) for mode in modes}
+    request, evaluator = space.request, space.evaluator
+    clocks = {mode: _Clock(space, mode) for mode in modes}
     for trial in trials:
-        for one in trial.tried:
-            clocks[trial.mode].measured[one.way.key, trial.batch] = one
-    held: dict[Mode, tuple[BatchRange, ...]] = {}
-    for mode in goal.modes:
+        for tried in trial.tried:
+            clocks[trial.mode].measured[tried.option.key, trial.batch] = tried
+    by_mode: dict[Mode, tuple[BatchRange, ...]] = {}
+    for mode in request.modes:
         if mode in clocks:
-            held[mode] = batch_ranges(
-                list(_winners(surveyed, clocks[mode])),
-                frozenset(goal.wanted),
+            by_mode[mode] = batch_ranges(
+                list(_winners(space, clocks[mode])),
+                frozenset(request.batches),
                 clocks[mode].choosing,
-                max(BRANCHES, len(goal.wanted)),
+                max(BRANCHES, len(request.batches)),
             )
         else:
-            held[mode] = predicted_ranges(surveyed, mode)
+            by_mode[mode] = predicted_ranges(space, mode)
 
-    def reason(mode: Mode, one: BatchRange, other: BatchRange | None) -> str:
-        def predicted(way: ScheduledTree, size: int) -> float:
-            return surveyed.evaluator.evaluate(way, size, mode).seconds
+    def reason(mode: Mode, here: BatchRange, neighbor: BatchRange | None) -> str:
+        def predicted(option: ScheduledTree, size: int) -> float:
+            return evaluator.evaluate(option, size, mode).seconds
 
         if mode not in clocks:
-            return explained(surveyed, one, other, predicted)
-        return explained(surveyed, one, other, clocks[mode].price, clocks[mode].how)
+            return explained(space, here, neighbor, predicted)
+        return explained(space, here, neighbor, clocks[mode].price, clocks[mode].source)
 
-    main = goal.modes[0]
-    straight = [way for way in surveyed.options[main, goal.middle] if not way.schedule.rows]
+    main = request.modes[0]
+    unchunked = [
+        option for option in space.options[main, request.middle] if not option.schedule.rows
+    ]
     if main in clocks:
-        whole = min(straight, key=lambda way: clocks[main].price(way, goal.middle))
+        whole = min(unchunked, key=lambda option: clocks[main].price(option, request.middle))
     else:
-        whole = surveyed.evaluator.best(straight, goal.middle, main, goal.minimize).option
-    where = machine_text(surveyed.evaluator.profile.device)
-    return assemble(surveyed, held, whole, reason, where)
+        whole = evaluator.best(unchunked, request.middle, main, request.minimize).option
+    return assemble(space, by_mode, whole, reason, machine_text(evaluator.profile.device))
 
 
-def _winners(surveyed: SearchSpace, clock: _Clock) -> Iterator[tuple[int, ScheduledTree]]:
-    """The fastest way at each size of the grid; where nothing was measured, the leanest of them."""
-    for size in surveyed.grid:
-        ways = list(surveyed.options[clock.mode, size])
-        if size in surveyed.request.wanted:
-            near = [way for way in ways if clock.among_best(way, size)]
+def _winners(space: SearchSpace, clock: _Clock) -> Iterator[tuple[int, ScheduledTree]]:
+    """The fastest at each size of the grid; where nothing was measured, the leanest of these."""
+    for size in space.grid:
+        options = space.options[clock.mode, size]
+        if size in space.request.batches:
+            fastest = [option for option in options if clock.is_fastest(option, size)]
         else:
-            found = [(clock.price(way, size), way) for way in ways]
-            least = min(price for price, _ in found)
-            near = [way for price, way in found if price <= ALIKE * least]
-        assess = surveyed.evaluator.evaluate
-        yield size, min(near, key=lambda way: assess(way, size, clock.mode).peak)
+            prices = [clock.price(option, size) for option in options]
+            limit = ALIKE * min(prices)
+            fastest = [
+                option for option, price in zip(options, prices, strict=True) if price <= limit
+            ]
+        evaluate = space.evaluator.evaluate
+        yield size, min(fastest, key=lambda option: evaluate(option, size, clock.mode).peak)
