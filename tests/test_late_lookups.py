@@ -229,7 +229,7 @@ def every_candidate(
 ) -> list[ContractionTree]:
     """The trees of all groupings."""
     if monkeypatch is not None:
-        monkeypatch.setattr(merging, "KEPT", 10**6)
+        monkeypatch.setattr(merging, "CHEAPEST", 10**6)
     sizes = {index.name: SIZES[index.name] for index in net.indices if index.size is None}
     found = table_candidates(net, operands(net), sizes, EFFORTS["normal"])
     return [one.tree for one in found]

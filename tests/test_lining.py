@@ -78,7 +78,7 @@ def test_stacks_of_matrices_are_read_without_copies() -> None:
     given = operands(net)
     sizes = {index.name: 64 for index in net.indices if index.size is None}
     found = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["fast"])
-    one = next(held for held in found if "levels of at least 4 pairs" in held.names)
+    one = next(held for held in found if "levels of 4+ pairs" in held.names)
     program = lower(net, one.tree, Schedule(grouped=True), sizes=sizes)
     kinds = [type(step.operation) for step in program.steps]
     assert Split in kinds
