@@ -39,7 +39,7 @@ THIRD_PARTIES = {
     "lark": {"language/parsing"},
     "interegular": set[str](),
     "cotengra": {"planning/paths/optimizers.py"},
-    "networkx": {"network/graph.py"},
+    "networkx": {"network/model.py"},
     "filelock": {"files.py"},
     "numpy": {"planning/paths/intervals.py"},
     "torch": {

@@ -272,17 +272,20 @@ class Architecture:
     ) -> str:
         """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
         from tncompile.compiler import lower_network
+        from tncompile.network.printer import describe_network
+        from tncompile.program.printer import describe_branches
 
         one_of("the stage", stage, STAGES)
         match stage:
             case "program":
                 return self._linked.program.describe()
             case "network":
-                return self.network.describe()
+                return describe_network(self.network)
             case "plan":
                 return self._plan(progress, **options).describe()
             case "tensor-program":
-                return lower_network(self.network, self._plan(progress, **options)).describe()
+                planned = self._plan(progress, **options)
+                return describe_branches(lower_network(self.network, planned))
             case "torch":
                 return self.source(shard=shard, progress=progress, **options)
             case _:
