@@ -266,19 +266,19 @@ class Tree(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
         if torch.is_grad_enabled():
-            # levels of 4+ pairs, inputs first, equal steps batched: predicted 259 µs at B =
-            # 64 (search (flops): 292 µs)
+            # levels of 4+ pairs, inputs first, equal steps batched: predicted 259 µs at B = 64
+            # (search (flops): 292 µs)
             if B <= 246:
                 return self._contract(x, lead, B)
-            # search (flops): predicted 768 µs at B = 4,096 (levels of 4+ pairs, inputs
-            # first, equal steps batched: 1.18 ms)
+            # search (flops): predicted 768 µs at B = 4,096 (levels of 4+ pairs, inputs first, equal
+            # steps batched: 1.18 ms)
             return self._contract_above_225(x, lead, B)
-        # levels of 4+ pairs, inputs first, equal steps batched: predicted 72.7 µs at B = 64
-        # (search (flops): 82.8 µs)
+        # levels of 4+ pairs, inputs first, equal steps batched: predicted 72.7 µs at B = 64 (search
+        # (flops): 82.8 µs)
         if B <= 225:
             return self._contract(x, lead, B)
-        # search (flops): predicted 304 µs at B = 4,096 (levels of 4+ pairs, inputs first,
-        # equal steps batched: 454 µs)
+        # search (flops): predicted 304 µs at B = 4,096 (levels of 4+ pairs, inputs first, equal
+        # steps batched: 454 µs)
         return self._contract_above_225(x, lead, B)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
