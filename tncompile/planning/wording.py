@@ -18,7 +18,7 @@ MODE_TEXT: Mapping[Mode, str] = {
 }
 
 SHOWN = 24
-"""The most contractions that a text lists."""
+"""The most rows that a list of contractions or parameters has."""
 
 
 def plan_text(names: tuple[str, ...], schedule: Schedule) -> str:
