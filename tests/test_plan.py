@@ -150,7 +150,7 @@ def test_description() -> None:
         "training",
         "inference",
         "folded",
-        "everywhere that a size decides nothing",
+        "without branches on the batch size",
     ]
 
 
