@@ -38,7 +38,7 @@ from tncompile.planning import ContractionPlan, plan
 from tncompile.planning.layouts.schedules import schedules
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.request import runtime_sizes
 from tncompile.program.printer import describe_program
 from tncompile.program.variants import Branches
@@ -161,7 +161,9 @@ def cases(
     """Plans of a network that differ: trees lowered as they come, the best ones arranged too."""
     sizes = runtime_sizes(network, batch, {})
     given = operands(network)
-    found = candidates(network, given, state(network, given, sizes), EFFORTS["normal"])
+    found = candidates(
+        network, given, contraction_problem(network, given, sizes), EFFORTS["normal"]
+    )
     made: dict[TensorProgram | str, Case] = {}
 
     def add(label: str, tree: ContractionTree, schedule: Schedule) -> Case:

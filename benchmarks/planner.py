@@ -27,7 +27,7 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning import plan
 from tncompile.planning.evaluation import Evaluator, ScheduledTree
 from tncompile.planning.paths.optimizers import EFFORTS, pairwise
-from tncompile.planning.paths.problem import Pair, price_path, state
+from tncompile.planning.paths.problem import Pair, contraction_problem, price_path
 from tncompile.planning.request import runtime_sizes
 
 TRIALS = 128
@@ -86,13 +86,13 @@ def best_of_others(
     """
     given = operands(network)
     sizes = runtime_sizes(network, 1, {})
-    problem = state(network, given, sizes)
+    problem = contraction_problem(network, given, sizes)
     priced = {path: price_path(problem, path)[0] for path in paths_of_others(instance, trials)}
     cheapest = sorted(priced, key=lambda path: (priced[path], path))[:4]
-    assessor = Evaluator(network, sizes, BUILTIN)
+    evaluator = Evaluator(network, sizes, BUILTIN)
     mode = "training" if training else "inference"
     seconds = min(
-        assessor.assess(
+        evaluator.evaluate(
             ScheduledTree((), number, build_tree(network, given, path)), 1, mode
         ).seconds
         for number, path in enumerate(cheapest)
@@ -111,7 +111,7 @@ def measured(name: str, searches: Sequence[str]) -> list[Row]:
         found = plan(network, batch=1, search=search, training=False)
         spent = time.process_time() - start
         given = tuple(found.main.tree.operands)
-        problem = state(network, given, runtime_sizes(network, 1, {}))
+        problem = contraction_problem(network, given, runtime_sizes(network, 1, {}))
         pairs = [(step.left, step.right) for step in found.main.tree.steps]
         rows.append(
             Row(

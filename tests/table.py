@@ -64,7 +64,7 @@ gradients are wanted than where not. Then `forward` checks its input and calls o
 if self.batch_invariant or torch.compiler.is_compiling():
     return self._contract(x, lead, B)
 if torch.is_grad_enabled():
-    if B <= 16:  # sweep backward: 316 µs at 1, where halves at 2 takes 551 µs
+    if B <= 16:  # sweep backward: predicted 316 µs at B = 1 (materialize dense: 551 µs)
         return self._contract_to_16(x, lead, B)
     ...
 ```

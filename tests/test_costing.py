@@ -16,9 +16,10 @@ from tncompile.lowering import lower
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning import BUILTIN, ContractionPlan, Cost, cost, plan
-from tncompile.planning.costs import Crossing, Figures
-from tncompile.planning.evaluation import CLEARLY
-from tncompile.planning.report.table import bytes_text, count_text, seconds_text
+from tncompile.planning.report.cost import Crossing
+from tncompile.planning.tolerances import CLEARLY
+from tncompile.planning.wording import bytes_text, count_text, seconds_text
+from tncompile.simulation.costs import Figures
 from tncompile.simulation.dense_layer import Twin, dense_parameters, dense_run, dense_twin
 from tncompile.simulation.trace import trace
 

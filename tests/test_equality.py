@@ -14,7 +14,7 @@ from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import MatMul
 
@@ -34,7 +34,9 @@ network Uniform(n: int) {
 def programs(network: TensorNetwork, batch: int) -> list[TensorProgram]:
     sizes = {index.name: batch for index in network.indices if index.size is None}
     given = operands(network)
-    found = candidates(network, given, state(network, given, sizes), EFFORTS["normal"])
+    found = candidates(
+        network, given, contraction_problem(network, given, sizes), EFFORTS["normal"]
+    )
     return [lower(network, one.tree, sizes=sizes) for one in found]
 
 

@@ -35,10 +35,11 @@ from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.lock import fingerprint
 from tncompile.planning.paths import lookup_tables as merging
-from tncompile.planning.paths.lookup_tables import merged_tables
+from tncompile.planning.paths.lookup_tables import table_candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.plan import ContractionPlan, verify_plan
+from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.serialization import read
+from tncompile.planning.verifying import verify_plan
 from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import Embedding as Rows
 from tncompile.simulation.modes import Mode
@@ -228,9 +229,9 @@ def every_candidate(
 ) -> list[ContractionTree]:
     """The trees of all groupings."""
     if monkeypatch is not None:
-        monkeypatch.setattr(merging, "KEPT", 10**6)
+        monkeypatch.setattr(merging, "CHEAPEST", 10**6)
     sizes = {index.name: SIZES[index.name] for index in net.indices if index.size is None}
-    found = merged_tables(net, operands(net), sizes, EFFORTS["normal"])
+    found = table_candidates(net, operands(net), sizes, EFFORTS["normal"])
     return [one.tree for one in found]
 
 
@@ -381,7 +382,7 @@ def test_long_chains_are_merged_level_by_level(sites: int) -> None:
 def test_tables_take_the_memory_that_is_predicted() -> None:
     """Every grouping of an embedding, in a forward pass and in a training step."""
     net, sizes = embedding().network, {DOTS: 512}
-    for one in merged_tables(net, operands(net), sizes, EFFORTS["fast"]):
+    for one in table_candidates(net, operands(net), sizes, EFFORTS["fast"]):
         program = lower(net, one.tree, sizes=sizes)
         parameters = {p.key: torch.randn(p.shape, requires_grad=True) for p in net.parameters}
         inputs = {"ids": torch.randint(1920, (512,))}

@@ -23,7 +23,7 @@ from tncompile.planning.layouts.estimates import LayoutCostModel, run_length
 from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import Chunk, Copy, Expand, MatMul
 from tncompile.program.printer import describe_program
@@ -91,7 +91,7 @@ def best(net: TensorNetwork, sizes: dict[str, int], mode: str) -> TensorProgram:
     given = operands(net)
     programs = [
         lower(net, one.tree, proposal.schedule, sizes=sizes)
-        for one in candidates(net, given, state(net, given, sizes), EFFORTS["normal"])
+        for one in candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])
         for proposal in proposals(net, one.tree, sizes, BUILTIN, mode)
     ]
     return min(
@@ -137,7 +137,7 @@ def test_a_weight_is_born_in_the_order_in_which_it_is_used() -> None:
 def test_parts_of_the_batch_keep_the_peak_low() -> None:
     net, sizes = mpo(2048)
     given = operands(net)
-    one = candidates(net, given, state(net, given, sizes), EFFORTS["normal"])[0]
+    one = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])[0]
     peaks: dict[bool, int] = {}
     for proposal in proposals(net, one.tree, sizes, BUILTIN, "inference"):
         program = lower(net, one.tree, proposal.schedule, sizes=sizes)
@@ -155,7 +155,7 @@ def test_a_loop_counts_as_much_as_its_turns_one_by_one(size: int, training: bool
     net, _ = mpo(1)
     given = operands(net)
     sizes = {DOTS: size}
-    one = candidates(net, given, state(net, given, sizes), EFFORTS["normal"])[0]
+    one = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])[0]
     program = lower(net, one.tree, Schedule(4), sizes=sizes)
     whole = lower(net, one.tree, sizes=sizes)
     products = {
@@ -180,7 +180,7 @@ def test_run_lengths_count_what_stays_side_by_side() -> None:
 def test_forms_are_the_same_every_time() -> None:
     net, sizes = mpo(64)
     given = operands(net)
-    one = candidates(net, given, state(net, given, sizes), EFFORTS["normal"])[0]
+    one = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])[0]
     first = proposals(net, one.tree, sizes, BUILTIN, "training")
     assert first == proposals(net, one.tree, sizes, BUILTIN, "training")
     assert torch.isfinite(torch.tensor([one.seconds for one in first])).all()

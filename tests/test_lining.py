@@ -16,7 +16,7 @@ from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import Copy, IndexSelect, MatMul, Slice, Split
 from tncompile.program.printer import describe_program
@@ -57,7 +57,7 @@ def test_every_tree_gives_the_same_with_equal_steps_together(name: str) -> None:
     given = operands(net)
     parameters, inputs = random_tensors(net)
     due = None
-    found = candidates(net, given, state(net, given, sizes), EFFORTS["fast"])
+    found = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["fast"])
     for one in found:
         program = lower(net, one.tree, Schedule(grouped=True), sizes=sizes)
 
@@ -78,8 +78,8 @@ def test_stacks_of_matrices_are_read_without_copies() -> None:
     net = small_networks.mps(66, 2, 4, 3)
     given = operands(net)
     sizes = {index.name: 64 for index in net.indices if index.size is None}
-    found = candidates(net, given, state(net, given, sizes), EFFORTS["fast"])
-    one = next(held for held in found if "levels down to 4" in held.names)
+    found = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["fast"])
+    one = next(held for held in found if "levels of 4+ pairs" in held.names)
     program = lower(net, one.tree, Schedule(grouped=True), sizes=sizes)
     kinds = [type(step.operation) for step in program.steps]
     assert Split in kinds

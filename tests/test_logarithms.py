@@ -20,7 +20,7 @@ from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import MatMul, Multiply
 
@@ -116,7 +116,7 @@ def test_shared_members_count_as_often_as_they_stand_in_the_product(seed: int) -
     due = contracted(network, parameters, inputs)
     sizes = {index.name: ROWS for index in network.indices if index.size is None}
     given = operands(network)
-    found = candidates(network, given, state(network, given, sizes), EFFORTS["fast"])
+    found = candidates(network, given, contraction_problem(network, given, sizes), EFFORTS["fast"])
     trees = [random_tree(network, seed), *(one.tree for one in found)]
     for tree in (tree for tree in trees if largest(network, tree) < 2**12):
         for schedule in (Schedule(), Schedule(grouped=True)):
@@ -229,7 +229,7 @@ def test_contractions_of_equal_values_are_counted_once(text: str) -> None:
     assert cost.inference.multiply_adds == due
     assert sum(step.multiply_adds for step in cost.steps) == due
     for step in cost.steps:
-        assert (step.multiply_adds == 0) == (step.bytes == 0) == ("made before" in step.contraction)
+        assert (step.multiply_adds == 0) == (step.bytes == 0) == ("reused" in step.contraction)
     if text == UNIFORM:
         assert due < n * 9
         assert f"{due:,} multiply-adds for no batch axes" in arch.source()

@@ -16,7 +16,7 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, Cost
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.request import runtime_sizes
 from tncompile.program.interpreter import run_program as run
 from tncompile.simulation.strides import viewed_strides
@@ -218,7 +218,7 @@ def test_every_candidate_allocates_what_is_predicted(name: str) -> None:
     """Good plans and bad ones: the prediction must not be right for the winners only."""
     network = NETWORKS[name]
     terms, runtime = operands(network), runtime_sizes(network, 32, {})
-    problem, through = state(network, terms, runtime), passed_on(network)
+    problem, through = contraction_problem(network, terms, runtime), passed_on(network)
     for candidate in candidates(network, terms, problem, EFFORTS["fast"]):
         program = tncompile.lowering.lower(network, candidate.tree, sizes=runtime)
         parameters = {p.key: torch.randn(p.shape, requires_grad=True) for p in network.parameters}

@@ -10,7 +10,7 @@ import pytest
 from tests import small_networks as small
 from tncompile.network.contraction import verify_tree
 from tncompile.planning import ContractionPlan, NoPlanError, cost, plan
-from tncompile.planning.plan import verify_plan
+from tncompile.planning.verifying import verify_plan
 
 MPO = small.mpo([8, 8, 12], [12, 16, 16], 16)
 
@@ -150,7 +150,7 @@ def test_description() -> None:
         "training",
         "inference",
         "folded",
-        "everywhere that a size decides nothing",
+        "without branches on the batch size",
     ]
 
 

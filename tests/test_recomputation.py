@@ -25,7 +25,7 @@ from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, ContractionPlan
-from tncompile.planning.report.wording import strategy_text
+from tncompile.planning.wording import schedule_text
 from tncompile.program.rewriting import straightened
 from tncompile.program.variants import Branch, Branches
 from tncompile.simulation.trace import trace
@@ -323,14 +323,14 @@ def test_the_plan_says_so_everywhere() -> None:
     plan = planned(limit)
     schedule = plan.main.schedule
     assert schedule.recompute
-    assert strategy_text(schedule) == f"{schedule.rows} rows at a time, made again going back"
+    assert schedule_text(schedule) == f"chunks of {schedule.rows}, recomputed in backward"
     assert ContractionPlan.from_json(plan.to_json()).main.schedule == schedule
     damaged = json.loads(plan.to_json())
     damaged["schedules"][0]["recompute"] = 1
     with pytest.raises(ValueError, match="valid boolean"):
         ContractionPlan.from_dict(damaged)
     cost = architecture().cost(BATCH, search="fast", memory_limit=limit, training=True)
-    assert "made again going back" in str(cost)
+    assert "recomputed in backward" in str(cost)
     source = architecture().source(plan=plan)
     assert source == architecture().source(plan=plan)
     assert "made again by the" in source

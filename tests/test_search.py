@@ -26,14 +26,14 @@ from tncompile.network.contraction import (
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.optimizers import EFFORTS, search
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.request import runtime_sizes
 
 
 def found(network: TensorNetwork, batch: int = 64, effort: str = "fast") -> tuple[Candidate, ...]:
     """The candidates for a network."""
     terms = operands(network)
-    problem = state(network, terms, runtime_sizes(network, batch, {}))
+    problem = contraction_problem(network, terms, runtime_sizes(network, batch, {}))
     return candidates(network, terms, problem, EFFORTS[effort])
 
 
@@ -237,7 +237,7 @@ def test_verify_tree_notices_corruption() -> None:
 
 def test_progress_runs_to_its_end() -> None:
     network = small.peps(4, 4, 2, 2, 3)
-    problem = state(network, operands(network), runtime_sizes(network, 8, {}))
+    problem = contraction_problem(network, operands(network), runtime_sizes(network, 8, {}))
     seen: list[tuple[int, int]] = []
     search(problem, EFFORTS["normal"], lambda done, total: seen.append((done, total)))
     assert seen[-1][0] == seen[-1][1]

@@ -32,7 +32,7 @@ from tncompile.planning import BUILTIN, Variant, plan
 from tncompile.planning.lock import read_lock
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.plan import ContractionPlan
 from tncompile.program.interpreter import RowMajorGradient, time_steps
 from tncompile.program.interpreter import run_program as interpret
@@ -184,8 +184,8 @@ def built(network: TensorNetwork, found: Sequence[TensorProgram]) -> list[torch.
 def ways(network: TensorNetwork) -> list[TensorProgram]:
     """The programs of a few orders of contraction."""
     sizes = {"...": 4}
-    found = candidates(network, operands(network), state(network, operands(network), sizes),
-                       EFFORTS["fast"])  # fmt: skip
+    problem = contraction_problem(network, operands(network), sizes)
+    found = candidates(network, operands(network), problem, EFFORTS["fast"])
     return [lower(network, one.tree, sizes=sizes) for one in found[:4]]
 
 
@@ -406,7 +406,7 @@ def test_tuning_is_kept_and_followed(folder: Path, capsys: pytest.CaptureFixture
 def chosen_and_measured(tuning: Tuning, trial: Trial) -> Variant:
     """What runs at a measured size, once it is known to be among what was measured there."""
     chosen = tuning.plan.variant(trial.batch, trial.mode)
-    measured = [(one.way.tree, one.way.schedule) for one in trial.tried]
+    measured = [(one.option.tree, one.option.schedule) for one in trial.tried]
     assert (chosen.tree, chosen.schedule) in measured
     return chosen
 

@@ -15,7 +15,7 @@ from tncompile.lowering import lower
 from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.network.contraction import ContractionTree
 from tncompile.planning import BUILTIN, ContractionPlan, NoPlanError, cost, plan
-from tncompile.planning.batch_ranges import BRANCHES, ranges
+from tncompile.planning.batch_ranges import BRANCHES, batch_ranges
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.program.printer import describe_branches
 from tncompile.simulation.folded import folded_trace, varies
@@ -54,12 +54,12 @@ def planned() -> ContractionPlan:
 
 def test_thresholds_lie_where_two_ways_take_equally_long() -> None:
     times = {0: line(1, 1), 1: line(100, 0.1)}
-    found = ranges(
+    found = batch_ranges(
         [(1, FIRST), (64, FIRST), (1024, SECOND)],
         frozenset({64}),
         lambda way, size: priced(times, way, size),
     )
-    assert [one.way for one in found] == [FIRST, SECOND]
+    assert [one.option for one in found] == [FIRST, SECOND]
     assert found[0].batches == (1, 64)
     assert found[1].up_to is None
     edge = found[0].up_to
@@ -73,8 +73,8 @@ def test_a_slight_gain_is_no_branch() -> None:
     def price(way: ScheduledTree, size: int) -> float:
         return priced(times, way, size) if size > 8 else priced(times, way, size) * 1.0
 
-    found = ranges([(1, SECOND), (64, FIRST)], frozenset({64}), price)
-    assert [one.way for one in found] == [FIRST]
+    found = batch_ranges([(1, SECOND), (64, FIRST)], frozenset({64}), price)
+    assert [one.option for one in found] == [FIRST]
     assert found[0].batches == (1, 64)
 
 
@@ -86,8 +86,8 @@ def test_asked_sizes_keep_what_is_clearly_faster() -> None:
         return priced(times if size == 64 else other, way, size)
 
     winners = [(64, FIRST), (1024, SECOND)]
-    assert len(ranges(winners, frozenset({64}), price)) == 2
-    assert len(ranges(winners, frozenset({1024}), price)) == 1
+    assert len(batch_ranges(winners, frozenset({64}), price)) == 2
+    assert len(batch_ranges(winners, frozenset({1024}), price)) == 1
 
 
 def test_at_most_four_ways_a_mode() -> None:
@@ -97,9 +97,9 @@ def test_at_most_four_ways_a_mode() -> None:
     def price(way: ScheduledTree, size: int) -> float:
         return 1.0 if sizes[way.number] == size else 2.0 + (way.number == 4) * 10
 
-    found = ranges(list(zip(sizes, ways, strict=True)), frozenset(), price)
+    found = batch_ranges(list(zip(sizes, ways, strict=True)), frozenset(), price)
     assert len(found) == BRANCHES
-    assert FIFTH in [one.way for one in found]
+    assert FIFTH in [one.option for one in found]
     ends = [one.up_to for one in found]
     assert ends[-1] is None
     assert [end for end in ends if end is not None] == sorted({e for e in ends if e is not None})
@@ -109,8 +109,8 @@ def test_a_way_that_must_not_be_taken_is_never_the_neighbor() -> None:
     def price(way: ScheduledTree, size: int) -> float:
         return float("inf") if way is SECOND and size == 64 else 1.0
 
-    found = ranges([(64, FIRST), (1024, SECOND)], frozenset({64, 1024}), price)
-    assert [one.way for one in found] == [FIRST]
+    found = batch_ranges([(64, FIRST), (1024, SECOND)], frozenset({64, 1024}), price)
+    assert [one.option for one in found] == [FIRST]
 
 
 # ── plans ───────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +203,7 @@ def test_the_reason_says_what_is_run(planned: ContractionPlan) -> None:
     for variant in planned.variants:
         assert "predicted" in variant.reason
         if variant.schedule.rows:
-            assert f"{variant.schedule.rows:,} rows at a time" in variant.reason
+            assert f"chunks of {variant.schedule.rows:,}" in variant.reason
 
 
 # ── the memory limit ────────────────────────────────────────────────────────────────────────────

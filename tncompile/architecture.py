@@ -379,7 +379,7 @@ class Architecture:
     ) -> Compilation:
         """Everything that a plan becomes; it is searched unless it is handed in."""
         from tncompile.compiler import compile
-        from tncompile.planning.plan import verify_plan
+        from tncompile.planning.verifying import verify_plan
 
         if shard is not None:
             self._require_leg(shard)

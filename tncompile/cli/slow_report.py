@@ -15,16 +15,19 @@ from tncompile.machine.host import cores, machine_text, thread_total, threads
 from tncompile.machine.profile import CPU, MachineProfile
 from tncompile.machine.registry import find_profile
 from tncompile.planning import ContractionPlan, Variant
-from tncompile.planning.report.table import STEPS, WIDTH, columns_text
-from tncompile.planning.report.wording import (
+from tncompile.planning.request import leading_size, runtime_sizes
+from tncompile.planning.wording import (
+    MODE_TEXT,
+    WIDTH,
     bytes_text,
+    columns_text,
     count_text,
     digits_text,
+    largest_rows,
     percent_text,
+    plan_text,
     seconds_text,
-    way_text,
 )
-from tncompile.planning.request import leading_size, runtime_sizes
 from tncompile.simulation.dense_layer import dense_twin
 from tncompile.simulation.modes import Mode, trace_in
 from tncompile.tuning.profiler import ProfiledStep, profile_steps
@@ -45,9 +48,6 @@ LARGER = 4
 
 LARGEST = 2**28
 """The most elements in a tensor of a dense layer that is measured."""
-
-LONGEST = 24
-"""The most contractions that are shown: the slowest ones."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def slow_report(case: Case, plan: ContractionPlan, progress: Callable[[int, int]
     at = f" at a batch of {case.size:,}" if case.sizes else ""
     return "\n\n".join(
         [
-            f"{network.target}\n{STEPS[mode]}{at}, measured on {machine_text(device)}\n"
-            f"plan: {way_text(variant.found_by, variant.schedule)}",
+            f"{network.target}\n{MODE_TEXT[mode]}{at}, measured on {machine_text(device)}\n"
+            f"plan: {plan_text(variant.found_by, variant.schedule)}",
             _steps_text(steps, mode),
             "\n".join(_totals(case, timings, steps, rate)),
             "\n".join(_changes_text(case, timings)),
@@ -144,7 +144,7 @@ def _steps_text(steps: Sequence[ProfiledStep], mode: Mode) -> str:
     head = ("step", "contraction", "forward", *(("backward",) if backward else ()))
     head = (*head, "share", "FLOPs", "moved", "copied", "GFLOP/s")
     whole = sum(step.seconds for step in steps) or 1.0
-    slowest = sorted(range(len(steps)), key=lambda k: -steps[k].seconds)[:LONGEST]
+    shown = [steps[k] for k in largest_rows([step.seconds for step in steps])]
     cells = [
         (
             step.result,
@@ -157,10 +157,10 @@ def _steps_text(steps: Sequence[ProfiledStep], mode: Mode) -> str:
             bytes_text(step.copied),
             digits_text(step.flops / step.seconds / 1e9) if step.flops and step.seconds else "—",
         )
-        for step in (steps[k] for k in sorted(slowest))
+        for step in shown
     ]
     text = columns_text(head, cells, WIDTH, 2)
-    more = len(steps) - len(cells)
+    more = len(steps) - len(shown)
     return text if not more else f"{text}\nand {more:,} steps that take less time each"
 
 

@@ -1,90 +1,92 @@
-"""Which way runs in which range of batch sizes: winners merged, the slight ones dropped."""
+"""Which scheduled tree runs in which range of batch sizes: winners merged, slight gains dropped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tncompile.planning.evaluation import CLEARLY, ScheduledTree
-
-SLIGHT = 1.1
-"""A way that is less than this much faster than its neighbor on all its sizes is not worth it;
-at sizes that were asked for it is enough if it is clearly faster."""
+from tncompile.planning.evaluation import ScheduledTree
+from tncompile.planning.tolerances import CLEARLY, SLIGHT
 
 BRANCHES = 4
-"""The most ways of one mode."""
+"""The most ranges of one mode."""
 
 FINE = 16
-"""Thresholds are found to one part in this many: predictions are no better."""
+"""Thresholds are located to one part in this many: predictions are no better."""
 
 Price = Callable[[ScheduledTree, int], float]
-"""What a way takes at a batch size; infinite where it must not be taken."""
+"""What a scheduled tree takes at a batch size; infinite where it must not run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """A way, the planned batch sizes it is for, and the largest size of all (None: no end)."""
+class BatchRange:
+    """A scheduled tree, the planned batch sizes it is for, and the largest of all (None: any)."""
 
-    way: ScheduledTree
+    option: ScheduledTree
     batches: tuple[int, ...]
     up_to: int | None = None
 
 
-def ranges(
+def batch_ranges(
     winners: Sequence[tuple[int, ScheduledTree]],
-    asked: frozenset[int],
+    requested: frozenset[int],
     price: Price,
     most: int = BRANCHES,
-) -> tuple[Range, ...]:
-    """Few ranges, `most` at most, from the best way at each size, by ascending size.
+) -> tuple[BatchRange, ...]:
+    """Few ranges, `most` at most, from the best scheduled tree at each size, by ascending size.
 
-    At the sizes that were `asked` for only ways of nearly the best price are taken, if there is
-    room for them; one of infinite price never is while there is a range for each of these sizes.
+    A range is given to a neighbor whose price is within `SLIGHT` at all its sizes, `CLEARLY` at
+    `requested` ones, and beyond that while there are too many ranges. What has an infinite price
+    at a requested size only runs there if there are more requested sizes than ranges.
     """
-    held = _merged([Range(way, (size,)) for size, way in winners])
     limits = {
-        size: price(way, size) * (CLEARLY if size in asked else SLIGHT) for size, way in winners
+        size: price(option, size) * (CLEARLY if size in requested else SLIGHT)
+        for size, option in winners
     }
-    while len(held) > 1:
+    ranges = _merged([BatchRange(option, (size,)) for size, option in winners])
+    while len(ranges) > 1:
         losses = [
-            (_loss(held[place], held[other].way, limits, price), place, other)
-            for place in range(len(held))
+            (_loss(ranges[place], ranges[other].option, limits, price), place, other)
+            for place in range(len(ranges))
             for other in (place - 1, place + 1)
-            if 0 <= other < len(held)
+            if 0 <= other < len(ranges)
         ]
         loss, place, other = min(losses)
-        if loss > 1 and len(held) <= most:
+        if loss > 1 and len(ranges) <= most:
             break
-        held[place] = replace(held[place], way=held[other].way)
-        held = _merged(held)
+        ranges[place] = replace(ranges[place], option=ranges[other].option)
+        ranges = _merged(ranges)
     return tuple(
-        replace(one, up_to=_threshold(one, following, price) if following else None)
-        for one, following in zip(held, [*held[1:], None], strict=True)
+        replace(batches, up_to=_threshold(batches, following, price) if following else None)
+        for batches, following in zip(ranges, [*ranges[1:], None], strict=True)
     )
 
 
-def _merged(held: Sequence[Range]) -> list[Range]:
-    """Neighbors of one way as one."""
-    kept: list[Range] = []
-    for one in held:
-        if kept and kept[-1].way.key == one.way.key:
-            kept[-1] = replace(kept[-1], batches=(*kept[-1].batches, *one.batches))
+def _merged(ranges: Sequence[BatchRange]) -> list[BatchRange]:
+    """Neighbors that run the same scheduled tree become one range."""
+    merged: list[BatchRange] = []
+    for following in ranges:
+        if merged and merged[-1].option.key == following.option.key:
+            batches = (*merged[-1].batches, *following.batches)
+            merged[-1] = replace(merged[-1], batches=batches)
         else:
-            kept.append(one)
-    return kept
+            merged.append(following)
+    return merged
 
 
-def _loss(held: Range, way: ScheduledTree, limits: Mapping[int, float], price: Price) -> float:
-    """How far beyond its limits a range would be, run another way; up to 1: not at all."""
-    return max(price(way, size) / (limits[size] or 1.0) for size in held.batches)
+def _loss(
+    batches: BatchRange, option: ScheduledTree, limits: Mapping[int, float], price: Price
+) -> float:
+    """How far another scheduled tree exceeds the limits of a range; up to 1 where it does not."""
+    return max(price(option, size) / (limits[size] or 1.0) for size in batches.batches)
 
 
-def _threshold(left: Range, right: Range, price: Price) -> int:
-    """The last size at which the left of two neighboring ways is not the slower one."""
+def _threshold(left: BatchRange, right: BatchRange, price: Price) -> int:
+    """The last size at which the left of two neighboring ranges is not slower."""
     low, high = left.batches[-1], right.batches[0]
     while high - low > max(1, low // FINE):
         middle = (low + high) // 2
-        if price(right.way, middle) < price(left.way, middle):
+        if price(right.option, middle) < price(left.option, middle):
             high = middle
         else:
             low = middle

@@ -1,4 +1,4 @@
-"""Ways to run a network, lowered and run on ghosts: what each takes by batch size and mode."""
+"""Scheduled trees, lowered and simulated: what each takes by batch size and mode."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.request import leading_size
+from tncompile.planning.tolerances import NEAR
+from tncompile.planning.wording import plan_text
 from tncompile.simulation.modes import Mode, trace_in
-from tncompile.simulation.trace import Trace
-
-NEAR = 1.05
-"""Times within this factor count as equal, nobody predicts them better: in training the leaner one
-wins, then what copies least, whose time is the surest, then the more accurate one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +25,35 @@ class ScheduledTree:
     tree: ContractionTree
     schedule: Schedule = STRAIGHT
 
+    def __str__(self) -> str:
+        return plan_text(self.names, self.schedule)
+
     @property
     def key(self) -> tuple[int, Schedule]:
-        """Equal for equal ways."""
+        """Equal for equal trees with equal schedules."""
         return self.number, self.schedule
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A way, and what it does at one batch size in one mode."""
+    """What a scheduled tree takes at one batch size in one mode."""
 
-    way: ScheduledTree
+    option: ScheduledTree
     seconds: float
     flops: int
-    peak: int
+    peak: int  # bytes
     copied: int  # bytes
+
+    def minimized(self, minimize: str) -> float:
+        """The number that is minimized."""
+        return {"flops": self.flops, "memory": self.peak}.get(minimize, self.seconds)
 
 
 class Evaluator:
-    """Lowers and traces ways, each once; run-time sizes but the leading one are fixed.
+    """Lowers and traces scheduled trees, each once; run-time sizes but the leading one are fixed.
 
-    `sizes` are the planned run-time sizes, which every program is lowered with: what a way makes
-    does not depend on the batch size that it is assessed for.
+    `sizes` are the planned run-time sizes, which every program is lowered with: the program does
+    not depend on the batch size that it is evaluated at.
     """
 
     def __init__(
@@ -60,50 +64,48 @@ class Evaluator:
         self.profile = profile
         self.leading = leading_size(sizes)
         self._programs: dict[tuple[int, Schedule], TensorProgram] = {}
-        self._known: dict[tuple[int, Schedule, int, Mode], Evaluation] = {}
-        self._operands: dict[int, tuple[int, int]] = {}
+        self._evaluations: dict[tuple[int, Schedule, int, Mode], Evaluation] = {}
+        self._roundings: dict[int, tuple[int, int]] = {}
 
     def at(self, batch: int) -> dict[str, int]:
         """The run-time sizes with another leading one."""
         return dict(self.sizes) if self.leading is None else {**self.sizes, self.leading: batch}
 
-    def program(self, way: ScheduledTree) -> TensorProgram:
-        """The lowered program of a way."""
-        if way.key not in self._programs:
-            made = lower(self.network, way.tree, way.schedule, sizes=self.sizes)
-            self._programs[way.key] = made
-        return self._programs[way.key]
+    def program(self, option: ScheduledTree) -> TensorProgram:
+        """The lowered program of a scheduled tree."""
+        if option.key not in self._programs:
+            program = lower(self.network, option.tree, option.schedule, sizes=self.sizes)
+            self._programs[option.key] = program
+        return self._programs[option.key]
 
-    def trace(self, way: ScheduledTree, batch: int, mode: Mode) -> Trace:
-        """What the program of a way does at a batch size in a mode."""
-        return trace_in(self.network, self.program(way), self.at(batch), self.profile, mode)
-
-    def assess(self, way: ScheduledTree, batch: int, mode: Mode) -> Evaluation:
-        """The same in a few numbers."""
-        key = (*way.key, batch, mode)
-        if key not in self._known:
-            traced = self.trace(way, batch, mode)
-            total = traced.total
-            self._known[key] = Evaluation(
-                way, total.seconds, total.flops, traced.peak, total.copied
+    def evaluate(self, option: ScheduledTree, batch: int, mode: Mode) -> Evaluation:
+        """What a scheduled tree takes at a batch size in a mode."""
+        key = (*option.key, batch, mode)
+        if key not in self._evaluations:
+            program = self.program(option)
+            trace = trace_in(self.network, program, self.at(batch), self.profile, mode)
+            total = trace.total
+            self._evaluations[key] = Evaluation(
+                option, total.seconds, total.flops, trace.peak, total.copied
             )
-        return self._known[key]
+        return self._evaluations[key]
 
-    def cautious(self, one: Evaluation) -> float:
-        """Seconds with all its copies priced once more, as transpositions.
+    def seconds_with_copies_twice(self, evaluation: Evaluation) -> float:
+        """Seconds with all copies priced once more, as transpositions.
 
-        What a choice falls for are programs whose time is underestimated, and copies are what is
-        least sure. By this price neighboring sizes come to share a way.
+        A search for the least prediction favors programs whose time is underestimated, and copies
+        are predicted least surely. By this price neighboring sizes come to share a program.
         """
-        return one.seconds + self.profile.copy_seconds(one.copied, 4) if one.copied else one.seconds
+        copied = evaluation.copied
+        return evaluation.seconds + (self.profile.copy_seconds(copied, 4) if copied else 0.0)
 
-    def roundings(self, way: ScheduledTree) -> tuple[int, int]:
-        """How many products what depends on inputs goes through one after the other, and any value.
+    def roundings(self, option: ScheduledTree) -> tuple[int, int]:
+        """How many products in a row an input goes through at most, and any value does.
 
-        Each rounds once: of plans that take equally long the one with fewer is more accurate.
+        Each rounds once: of equally fast programs the one with fewer is more accurate.
         """
-        if way.number not in self._operands:
-            tree = way.tree
+        if option.number not in self._roundings:
+            tree = option.tree
             depth = [0] * len(tree.operands)
             varying = [
                 0 if self.network.tensors[operand.tensor].role == "input" or operand.lookups else -1
@@ -113,44 +115,30 @@ class Evaluator:
                 depth.append(1 + max(depth[step.left], depth[step.right]))
                 latest = max(varying[step.left], varying[step.right])
                 varying.append(latest + 1 if latest >= 0 else 0 if step.lookups else -1)
-            self._operands[way.number] = (varying[-1], depth[-1]) if depth else (-1, 0)
-        return self._operands[way.number]
+            self._roundings[option.number] = (varying[-1], depth[-1]) if depth else (-1, 0)
+        return self._roundings[option.number]
 
     def best(
-        self, ways: Iterable[ScheduledTree], batch: int, mode: Mode, minimize: str
+        self, options: Iterable[ScheduledTree], batch: int, mode: Mode, minimize: str
     ) -> Evaluation:
-        """The best of some ways by what is minimized; `NEAR` says what counts as equally fast.
+        """The best scheduled tree by what is minimized; of times within `NEAR`, the leanest.
 
-        Parts that hold the whole batch are left out where anything else is open.
+        Chunks that hold the whole batch are left out where anything else is open. In training peak
+        memory decides between near times, then the bytes copied, then roundings.
         """
-        given = tuple(ways)
-        several = [way for way in given if self.leading is None or way.schedule.rows < batch]
-        found = [self.assess(way, batch, mode) for way in several or given]
+        options = tuple(options)
+        small = [it for it in options if self.leading is None or it.schedule.rows < batch]
+        evaluations = [self.evaluate(option, batch, mode) for option in small or options]
         match minimize:
             case "flops":
-                return min(found, key=lambda one: (one.flops, one.seconds, one.peak))
+                return min(evaluations, key=lambda e: (e.flops, e.seconds, e.peak))
             case "memory":
-                return min(found, key=lambda one: (one.peak, one.seconds, one.flops))
-        least = min(one.seconds for one in found)
-        found = [one for one in found if one.seconds <= NEAR * least]
+                return min(evaluations, key=lambda e: (e.peak, e.seconds, e.flops))
+        fastest = min(e.seconds for e in evaluations)
+        evaluations = [e for e in evaluations if e.seconds <= NEAR * fastest]
         if mode == "training":
-            leanest = min(one.peak for one in found)
-            found = [one for one in found if one.peak <= NEAR * leanest]
-        fewest = min(one.copied for one in found)
-        found = [one for one in found if one.copied <= NEAR * fewest]
-        return min(found, key=lambda one: (self.roundings(one.way), one.seconds, one.flops))
-
-
-def measure_of(assessed: Evaluation, minimize: str) -> float:
-    """The number that is minimized."""
-    match minimize:
-        case "flops":
-            return assessed.flops
-        case "memory":
-            return assessed.peak
-        case _:
-            return assessed.seconds
-
-
-CLEARLY = 1.05
-"""How much faster something has to be before that is said: nobody predicts times more exactly."""
+            leanest = min(e.peak for e in evaluations)
+            evaluations = [e for e in evaluations if e.peak <= NEAR * leanest]
+        fewest = min(e.copied for e in evaluations)
+        evaluations = [e for e in evaluations if e.copied <= NEAR * fewest]
+        return min(evaluations, key=lambda e: (self.roundings(e.option), e.seconds, e.flops))

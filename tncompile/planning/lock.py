@@ -18,8 +18,9 @@ from pathlib import Path
 from tncompile.files import alone_with, replace_file
 from tncompile.machine.profile import CPU
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.plan import ContractionPlan, verify_plan
+from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import PlanRequest
+from tncompile.planning.verifying import verify_plan
 
 VERSION = 3
 """Of the file; plans of older ones are made anew, newer ones are refused."""

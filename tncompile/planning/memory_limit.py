@@ -1,9 +1,9 @@
-"""Ways to run a network that take less memory: smaller parts of the batch, parts run again."""
+"""Schedules that take less memory: smaller chunks of the batch, chunks recomputed in backward."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from tncompile.lowering.lower import loop_index
@@ -11,67 +11,67 @@ from tncompile.planning.evaluation import Evaluation, Evaluator, ScheduledTree
 from tncompile.simulation.modes import Mode
 
 SLOWER = 4 / 3
-"""A step with a forward pass that is run again, against one without: it is as long as three."""
+"""What recomputing the forward pass costs: a training step is three forward passes long."""
 
 TREES = 6
-"""How many trees are tried in smaller parts, half of them the fastest, half the leanest."""
+"""How many trees are tried in smaller chunks, half of them the fastest, half the leanest."""
 
 
-def sparing(
-    assessor: Evaluator, ways: Iterable[ScheduledTree], size: int, mode: Mode, limit: int
+def leaner_options(
+    evaluator: Evaluator, options: Iterable[ScheduledTree], size: int, mode: Mode, limit: int
 ) -> tuple[ScheduledTree, ...]:
-    """Ways in smaller parts, where of `ways` only much slower ones keep to the limit, or none do.
+    """Options in smaller chunks, unless one of `options` keeps to the limit and is not much slower.
 
-    Parts are halved down to one row, and in training run again by the backward pass as well,
-    instead of having saved what they make. `limit` is in bytes, at the batch size `size`.
+    Chunks are halved down to one row; in training they are tried with recomputation, too. `limit`
+    is in bytes, at the batch size `size`.
     """
-    found = [assessor.assess(way, size, mode) for way in ways]
-    least = min(one.seconds for one in found)
-    fit = any(one.peak <= limit and one.seconds <= SLOWER * least for one in found)
-    if fit or loop_index(assessor.network) is None:
+    evaluations = [evaluator.evaluate(option, size, mode) for option in options]
+    least = min(e.seconds for e in evaluations)
+    fits = any(e.peak <= limit and e.seconds <= SLOWER * least for e in evaluations)
+    if fits or loop_index(evaluator.network) is None:
         return ()
-    made: dict[ScheduledTree, None] = {}
+    leaner: dict[ScheduledTree, None] = {}
     fastest = math.inf
-    for base in _bases(found):
+    for base in _bases(evaluations):
         for recompute in (False, True) if mode == "training" else (False,):
-            halved = replace(base.schedule, recompute=recompute)
-            for one in _halved(assessor, replace(base, schedule=halved), size, mode, fastest):
-                made.setdefault(one.way)
-                if one.peak <= limit:
-                    fastest = min(fastest, one.seconds)
-    return tuple(made)
+            option = replace(base, schedule=replace(base.schedule, recompute=recompute))
+            for evaluation in _halved(evaluator, option, size, mode, fastest):
+                leaner.setdefault(evaluation.option)
+                if evaluation.peak <= limit:
+                    fastest = min(fastest, evaluation.seconds)
+    return tuple(leaner)
 
 
-def _bases(found: list[Evaluation]) -> list[ScheduledTree]:
-    """Of a few trees the layouts worth trying: the fastest at once, in parts, and the leanest."""
-    by_time = sorted(found, key=lambda one: one.seconds)
-    by_peak = sorted(found, key=lambda one: (one.peak, one.seconds))
-    trees = [dict.fromkeys(one.way.number for one in order) for order in (by_time, by_peak)]
-    numbers = {number for order in trees for number in list(order)[: TREES // 2]}
-    kept: dict[tuple[int, str], ScheduledTree] = {}
+def _bases(evaluations: Sequence[Evaluation]) -> list[ScheduledTree]:
+    """Of a few trees the layouts worth trying: the fastest at once, in chunks, and the leanest."""
+    by_time = sorted(evaluations, key=lambda e: e.seconds)
+    by_peak = sorted(evaluations, key=lambda e: (e.peak, e.seconds))
+    numbers: set[int] = set()
+    for order in (by_time, by_peak):
+        numbers.update(list(dict.fromkeys(e.option.number for e in order))[: TREES // 2])
+    bases: dict[tuple[int, str], ScheduledTree] = {}
     for kind, order in (("time", by_time), ("peak", by_peak)):
-        for one in order:
-            way = one.way
-            if way.number in numbers:
-                parts = "in parts" if way.schedule.rows and kind == "time" else kind
-                kept.setdefault((way.number, parts), way)
-    return list(dict.fromkeys(kept.values()))
+        for option in (e.option for e in order if e.option.number in numbers):
+            chunked = option.schedule.rows and kind == "time"
+            bases.setdefault((option.number, "chunks" if chunked else kind), option)
+    return list(dict.fromkeys(bases.values()))
 
 
 def _halved(
-    assessor: Evaluator, base: ScheduledTree, size: int, mode: Mode, fastest: float
+    evaluator: Evaluator, base: ScheduledTree, size: int, mode: Mode, fastest: float
 ) -> Iterator[Evaluation]:
-    """A way in smaller and smaller parts, as long as one may keep to the limit in less time.
+    """An option in smaller and smaller chunks, until they only get slower than `fastest`.
 
-    `fastest` is the time of what keeps to it already. Halving a part mostly takes more time; at
-    first it may take less, since what a smaller part makes stays in the cache.
+    `fastest` is the time of what keeps to the limit already. Halving a chunk mostly takes more
+    time; at first it may take less, since the intermediates of a smaller one stay in the cache.
     """
     before = math.inf
     rows = 1 << (size - 1).bit_length()
     while rows > 1:
         rows //= 2
-        one = assessor.assess(replace(base, schedule=replace(base.schedule, rows=rows)), size, mode)
-        yield one
-        if one.seconds > before and one.seconds > fastest:
+        option = replace(base, schedule=replace(base.schedule, rows=rows))
+        evaluation = evaluator.evaluate(option, size, mode)
+        yield evaluation
+        if evaluation.seconds > before and evaluation.seconds > fastest:
             return
-        before = one.seconds
+        before = evaluation.seconds

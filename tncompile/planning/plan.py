@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from tncompile.lowering.schedule import MatmulLayout, Schedule
-from tncompile.network.contraction import ContractionTree, verify_tree
-from tncompile.network.model import TensorNetwork
+from tncompile.lowering.schedule import Schedule
+from tncompile.network.contraction import ContractionTree
 from tncompile.notebook import as_html
-from tncompile.planning.costs import ModeCost
-from tncompile.planning.report.wording import way_text
+from tncompile.planning.wording import (
+    WIDTH,
+    bytes_text,
+    columns_text,
+    largest_rows,
+    plan_text,
+    schedule_text,
+    seconds_text,
+    shortened,
+)
+from tncompile.simulation.costs import ModeCost
 from tncompile.simulation.modes import MODES, Mode
 
 VERSION = 3
@@ -23,11 +32,11 @@ VERSION = 3
 class Variant:
     """A tree and how it is lowered, for one mode and a range of batch sizes.
 
-    up_to     the largest size of the leading run-time index that it is for; None for all larger
-    batches   the sizes of the range that were planned for
+    up_to     largest size of the leading run-time index that it runs at; None: no limit
+    batches   sizes of the range that were planned for
     batch     the one of them that `cost` and `sizes` (all run-time sizes by name) are of
-    found_by  the ways that found the tree
-    reason    why it is the choice there, in a few words
+    found_by  names of the searches that found the tree
+    reason    why it is chosen there, in a few words
     """
 
     mode: Mode
@@ -43,12 +52,12 @@ class Variant:
 
     def __repr__(self) -> str:
         end = "" if self.up_to is None else f" up to {self.up_to:,}"
-        return f"Variant({self.mode}{end}: {way_text(self.found_by, self.schedule)})"
+        return f"Variant({self.mode}{end}: {plan_text(self.found_by, self.schedule)})"
 
 
 @dataclass(frozen=True, repr=False)
 class Alternative:
-    """Another way that the plan is compared with, by name, at a batch size in a mode."""
+    """A tree that the plan is compared with at one batch size in one mode."""
 
     name: str
     mode: Mode
@@ -66,13 +75,13 @@ class ContractionPlan:
 
     machine       the profile that predicted the times
     minimize      `time`, `flops` or `memory`
-    training      whether it was planned for training, too
-    batch         the size that the module is planned for before all others
+    training      whether training steps were planned, too
+    batch         the size that counts where one has to be chosen
     sizes         the run-time sizes that its programs are lowered with
-    variants      by mode, in each by ascending `up_to`
-    whole         what runs where no branch may depend on a size: everything at once
-    tuned         the machine that times were measured on, where they were (`tncompile tune`)
-    alternatives  what else there was
+    variants      by mode, then by ascending `up_to`
+    whole         runs at every size where code must not branch on it (compiled, exported)
+    tuned         the machine that times were measured on (`tncompile tune`), if they were
+    alternatives  the extremes that the plan is compared with
     notes         why the plan that a lock file stores was not used
     """
 
@@ -90,16 +99,14 @@ class ContractionPlan:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
-        from tncompile.planning.report.table import plan_table
-
-        return plan_table(self)
+        return _table(self)
 
     def _repr_html_(self) -> str:
         return as_html(repr(self))
 
     @property
     def mode(self) -> Mode:
-        """The mode that the plan is for before all others."""
+        """The mode that decides where one has to be chosen."""
         return "training" if self.training else "inference"
 
     @property
@@ -114,16 +121,16 @@ class ContractionPlan:
 
     def of(self, mode: Mode) -> tuple[Variant, ...]:
         """The variants of a mode, by ascending size; inference's where it was not planned for."""
-        found = tuple(variant for variant in self.variants if variant.mode == mode)
-        return found or tuple(variant for variant in self.variants if variant.mode == "inference")
+        variants = tuple(variant for variant in self.variants if variant.mode == mode)
+        return variants if variants or mode == "inference" else self.of("inference")
 
     def variant(self, batch: int, mode: Mode | None = None) -> Variant:
         """What runs at a batch size in a mode, the plan's own unless given."""
-        held = self.of(mode or self.mode)
-        return next((one for one in held if one.up_to is None or batch <= one.up_to), held[-1])
+        variants = self.of(mode or self.mode)
+        return next((v for v in variants if v.up_to is None or batch <= v.up_to), variants[-1])
 
     def with_batch(self, batch: int) -> ContractionPlan:
-        """The same plan, for another batch size before all others."""
+        """The same plan with another `batch`."""
         return replace(self, batch=batch)
 
     def to_dict(self) -> dict[str, object]:
@@ -175,75 +182,8 @@ class ContractionPlan:
         return ContractionPlan.from_dict(stored)
 
     def describe(self) -> str:
-        """The contraction, a line a step, for every variant."""
-        from tncompile.planning.report.table import plan_text
-
-        return plan_text(self)
-
-
-def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
-    """Why the plan is none of the network; nothing where it is.
-
-    A plan without a complaint can be lowered, and computes what the network says.
-    """
-    runtime = {index.name for index in network.indices if index.size is None}
-    sizes = [plan.sizes, *(held.sizes for held in (*plan.variants, plan.whole))]
-    if any(held.keys() != runtime for held in sizes):
-        yield "its run-time sizes are not those of the network"
-        return
-    seen: set[tuple[ContractionTree, Schedule]] = set()
-    ways = [(held.tree, held.schedule) for held in (*plan.variants, plan.whole)]
-    for tree, schedule in (*ways, *((held.tree, held.schedule) for held in plan.alternatives)):
-        if (tree, schedule) not in seen:
-            seen.add((tree, schedule))
-            damage = next(verify_tree(network, tree), None)
-            yield from _verify_strategy(tree, schedule) if damage is None else (damage,)
-    if plan.whole.schedule.rows:
-        yield "what is to run at every size runs in parts"
-
-
-def _verify_strategy(tree: ContractionTree, schedule: Schedule) -> Iterator[str]:
-    """Why the products of a strategy are not those of a tree, which is one of the network."""
-    made = [step.result for step in tree.steps]
-    if not set(schedule.settled) <= set(made) or _repeats(schedule.settled):
-        yield "gradients are settled of what it does not make"
-    if schedule.forms is None:
-        return
-    if len(schedule.forms) != len(tree.steps):
-        yield f"it has {len(schedule.forms)} products for {len(tree.steps)} contractions"
-        return
-    legs = [frozenset(operand.legs) for operand in tree.operands]
-    for step, form in zip(tree.steps, schedule.forms, strict=True):
-        left, right = legs[step.left], legs[step.right]
-        kept = frozenset(step.product(left, right))
-        legs.append(frozenset(step.legs))
-        if form is not None and not _fits(form, left, right, kept):
-            yield f"the product that makes number {step.result} has other indices than its operands"
-
-
-def _fits(
-    form: MatmulLayout, left: frozenset[str], right: frozenset[str], kept: frozenset[str]
-) -> bool:
-    """Whether a form is a product of two operands: each index in the one group it belongs to.
-
-    What only one operand carries and nothing keeps is summed before; of the batch an operand
-    carries all indices, or none, and is repeated.
-    """
-    first, second = (right, left) if form.swapped else (left, right)
-    batch, both = frozenset(form.batch), first & second
-    return (
-        not _repeats(form.result + form.summed)
-        and frozenset(form.result) == kept
-        and frozenset(form.summed) == both - kept
-        and batch >= both & kept
-        and all(not batch & side or batch <= side for side in (first, second))
-        and first >= frozenset(form.rows)
-        and second >= frozenset(form.columns)
-    )
-
-
-def _repeats(held: tuple[object, ...]) -> bool:
-    return len(set(held)) < len(held)
+        """What `--emit=plan` prints: every variant, a line a contraction."""
+        return _description(self)
 
 
 def _fields(part: object) -> dict[str, object]:
@@ -284,3 +224,71 @@ def _read(stored: object) -> ContractionPlan:
     }
     del parts["trees"], parts["schedules"]
     return ContractionPlan(**parts)
+
+
+# ── text ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _description(plan: ContractionPlan) -> str:
+    """Every variant with its reason and its contractions, the `SHOWN` largest of many."""
+    lines = [
+        f"plan of {plan.target}",
+        f"least {plan.minimize}, {plan.decided_by}, search {plan.search}",
+    ]
+    for variant, sizes in _with_sizes(plan):
+        at = f", batch {sizes}" if sizes else ""
+        lines += ["", f"{variant.mode}{at}: {_all_names(variant)}"]
+        planned = ", ".join(f"{name} = {size}" for name, size in variant.sizes.items())
+        lines += [f"  planned for {planned}"] if planned else []
+        lines += textwrap.wrap(variant.reason, WIDTH, initial_indent="  ", subsequent_indent="    ")
+        steps = variant.cost.steps
+        shown = largest_rows([step.multiply_adds for step in steps])
+        for step in (steps[k] for k in shown):
+            count = f"   × {step.count}" if step.count > 1 else ""
+            lines.append(
+                f"  {step.result} = {step.contraction} -> {', '.join(step.indices) or 'a scalar'}"
+                f"   {step.multiply_adds:,} multiply-adds{count}"
+            )
+        hidden = len(steps) - len(shown)
+        lines += [f"  and {hidden} smaller ones"] if hidden else []
+    lines += ["", f"without branches on the batch size: {_all_names(plan.whole)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _table(plan: ContractionPlan) -> str:
+    """A line a variant: where it runs, what it is, what it takes at a size of its range."""
+    rows = []
+    for variant, sizes in _with_sizes(plan):
+        at = f" at {variant.batch:,}" if plan.sizes else ""
+        rows.append(
+            (
+                variant.mode if variant is plan.of(variant.mode)[0] else "",
+                sizes or "any",
+                plan_text(variant.found_by, variant.schedule),
+                f"{seconds_text(variant.cost.seconds)}{at}",
+                bytes_text(variant.cost.peak_bytes),
+            )
+        )
+    head = ("mode", "batch", "contraction", "predicted time", "peak memory")
+    planned = f"planned for a batch of {plan.batch:,}, " if plan.sizes else ""
+    by = f"{planned}least {plan.minimize}, {plan.decided_by}, search {plan.search}"
+    table = columns_text(head, rows, WIDTH, 3)
+    return f"plan of {shortened(plan.target)}\n{textwrap.fill(by, WIDTH)}\n\n{table}"
+
+
+def _with_sizes(plan: ContractionPlan) -> Iterator[tuple[Variant, str]]:
+    """Every variant and its range of batch sizes: `9 to 100`, or nothing for all sizes."""
+    for mode in MODES if plan.training else MODES[1:]:
+        first = None
+        for variant in plan.of(mode):
+            last = variant.up_to
+            if first is None:
+                yield variant, "" if last is None else f"up to {last:,}"
+            else:
+                yield variant, f"from {first:,}" if last is None else f"{first:,} to {last:,}"
+            first = None if last is None else last + 1
+
+
+def _all_names(variant: Variant) -> str:
+    schedule = schedule_text(variant.schedule)
+    return "; ".join([", ".join(variant.found_by), *([schedule] if schedule else [])])

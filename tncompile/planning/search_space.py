@@ -1,4 +1,4 @@
-"""What there is to choose from: trees searched, and the strategies of the promising ones."""
+"""The scheduled trees that a plan is chosen from: trees, and schedules of the promising ones."""
 
 from __future__ import annotations
 
@@ -9,209 +9,213 @@ from tncompile.lowering.lower import loop_index
 from tncompile.lowering.stacking.grouping import LONG
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.evaluation import Evaluator, ScheduledTree, measure_of
+from tncompile.planning.evaluation import Evaluator, ScheduledTree
 from tncompile.planning.layouts.schedules import schedules
-from tncompile.planning.memory_limit import sparing
+from tncompile.planning.memory_limit import leaner_options
 from tncompile.planning.paths.candidates import Candidate, candidates
-from tncompile.planning.paths.lookup_tables import merged_tables
+from tncompile.planning.paths.lookup_tables import table_candidates
 from tncompile.planning.paths.optimizers import EFFORTS, Progress, ladder
-from tncompile.planning.paths.problem import state
+from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.paths.reordering import parameters_late
 from tncompile.planning.request import SEARCHES, PlanRequest
 from tncompile.simulation.modes import Mode
 
 GRID = (1, 8, 64, 512, 4096)
-"""Sizes that a module is planned for beside those that are asked for, …"""
+"""Batch sizes that small networks are planned for beside the requested ones."""
 
 ENDS = (1, 1024)
-"""… those of larger networks, …"""
+"""The same for larger networks."""
 
-SMALL, LARGE = 14, 128
-"""… which have more operands than this; of those beyond only the asked sizes are planned."""
+SMALL = 14
+"""Networks of up to this many operands are small: planned for the whole grid, and searched for
+small and large batches, too."""
 
-SEARCHED = 14
-"""Networks of up to this many operands are searched for small and large batches, too."""
+LARGE = 128
+"""Networks of more operands than this are planned for the requested sizes alone."""
 
 PROMISING = 3
-"""How many trees are tried with all strategies, for each size and mode, one fewer by the easiest
-effort where networks are not small, …"""
+"""How many trees are tried with all schedules, for each size and mode; the easiest effort tries one
+fewer of a network that is not small."""
 
 SLOWEST = 4.0
-"""… of those that take up to this many times the best time as they come, …"""
+"""A promising tree takes at most this many times the best time with its default schedule."""
 
-PART = 64
-"""Rows whose time stands for a part of a larger batch, before parts are really tried."""
+CHUNK = 64
+"""Rows whose time stands for a chunk of a larger batch, before chunks are really tried."""
 
-TRIED = 6
-"""… and how many strategies of each, the cheapest first."""
+SCHEDULES = 6
+"""How many schedules of a promising tree are tried, the cheapest first."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All ways worth comparing, by mode and size in a fixed order."""
+    """All scheduled trees worth comparing, by mode and batch size in a fixed order.
 
-    goal: PlanRequest
-    assessor: Evaluator
+    `easier` is what the next easier effort compares, all of which is here, too.
+    """
+
+    request: PlanRequest
+    evaluator: Evaluator
     grid: tuple[int, ...]
-    ways: Mapping[tuple[Mode, int], tuple[ScheduledTree, ...]]
+    options: Mapping[tuple[Mode, int], tuple[ScheduledTree, ...]]
     easier: SearchSpace | None = None
-    """What the next easier effort compares, all of it compared here, too."""
 
 
 def build_search_space(
     network: TensorNetwork,
-    goal: PlanRequest,
+    request: PlanRequest,
     progress: Progress | None = None,
 ) -> SearchSpace:
-    """Search trees, lower them, and find which strategies of which trees are worth comparing."""
-    assessor = Evaluator(network, dict(goal.sizes), goal.profile)
-    trees = _trees(assessor, goal, _grid(goal, assessor, len(operands(network))), progress)
-    straight = [
-        ScheduledTree(found.names, number, found.tree) for number, found in enumerate(trees)
-    ]
-    levels = [found.level for found in trees]
-    field: SearchSpace | None = None
-    for effort in ladder(EFFORTS[goal.search]):
-        name = next(name for name in SEARCHES if EFFORTS[name] == effort)
-        among = [way for way, level in zip(straight, levels, strict=True) if level <= effort.level]
-        if among:
-            field = _compared(assessor, replace(goal, search=name), among, field)
-    assert field is not None  # the easiest effort finds a tree
-    return field
+    """Search trees, lower them, and find which schedules of which trees are worth comparing."""
+    evaluator = Evaluator(network, dict(request.sizes), request.profile)
+    grid = _grid(request, evaluator, len(operands(network)))
+    trees = _trees(evaluator, request, grid, progress)
+    space: SearchSpace | None = None
+    for effort in ladder(EFFORTS[request.search]):
+        search = next(name for name in SEARCHES if EFFORTS[name] == effort)
+        defaults = [
+            ScheduledTree(tree.names, number, tree.tree)
+            for number, tree in enumerate(trees)
+            if tree.level <= effort.level
+        ]
+        if defaults:
+            space = _searched(evaluator, replace(request, search=search), defaults, space)
+    assert space is not None  # the easiest effort finds a tree
+    return space
 
 
-def _compared(
-    assessor: Evaluator,
-    goal: PlanRequest,
-    straight: list[ScheduledTree],
+def _searched(
+    evaluator: Evaluator,
+    request: PlanRequest,
+    defaults: list[ScheduledTree],
     easier: SearchSpace | None,
 ) -> SearchSpace:
-    """Which strategies of some trees an effort compares, beside all that the easier one does.
+    """What an effort compares: trees with their default schedules, and more of the promising ones.
 
-    What is promising among fewer trees is tried with all strategies, too: so no harder search
-    leaves out what an easier one chooses.
+    The options of the easier effort are among them, so that no harder search leaves out what an
+    easier one chooses.
     """
-    count = len(straight[0].tree.operands)
-    grid = _grid(goal, assessor, count)
-    looked_at = sorted({*goal.batches, *([grid[0], grid[-1]] if count <= SMALL else [])})
-    if count > SMALL and assessor.leading is None:
+    count = len(defaults[0].tree.operands)
+    grid = _grid(request, evaluator, count)
+    searched = sorted({*request.batches, *([grid[0], grid[-1]] if count <= SMALL else [])})
+    if count > SMALL and evaluator.leading is None:
         most = 1  # irregular networks, whose intermediates have many legs to put in order
     else:
         most = PROMISING - 1 if count > SMALL and easier is None else PROMISING
     tried: dict[Mode, list[ScheduledTree]] = {}
-    for mode in goal.modes:
-        known = {} if easier is None else easier.ways
-        before = (way for (other, _), ways in known.items() if other == mode for way in ways)
-        more = _tried(assessor, straight, looked_at, mode, goal, most)
+    for mode in request.modes:
+        known = {} if easier is None else easier.options
+        before = (option for (of, _), options in known.items() if of == mode for option in options)
+        more = _scheduled(evaluator, defaults, searched, mode, request, most)
         tried[mode] = list(dict.fromkeys([*before, *more]))
     if count <= SMALL:  # what is proposed for one mode may be the best for another
-        everything = dict.fromkeys(way for found in tried.values() for way in found)
-        tried = {mode: list(dict.fromkeys([*tried[mode], *everything])) for mode in goal.modes}
-    ways = {
+        everything = dict.fromkeys(option for options in tried.values() for option in options)
+        tried = {mode: list(dict.fromkeys([*tried[mode], *everything])) for mode in request.modes}
+    options = {
         (mode, size): tuple(
-            dict.fromkeys([*(straight if size in goal.batches else ()), *tried[mode]])
+            dict.fromkeys([*(defaults if size in request.batches else ()), *tried[mode]])
         )
-        for mode in goal.modes
+        for mode in request.modes
         for size in grid
     }
-    if goal.memory_limit is not None:
-        for mode, size in ways:
-            if size in goal.batches and mode != "folded":
-                leaner = sparing(assessor, ways[mode, size], size, mode, goal.memory_limit)
-                ways[mode, size] = (*ways[mode, size], *leaner)
-    return SearchSpace(goal, assessor, grid, ways, easier)
+    if request.memory_limit is not None:
+        for mode, size in options:
+            if size in request.batches and mode != "folded":
+                options[mode, size] += leaner_options(
+                    evaluator, options[mode, size], size, mode, request.memory_limit
+                )
+    return SearchSpace(request, evaluator, grid, options, easier)
 
 
-def _tried(
-    assessor: Evaluator,
-    straight: list[ScheduledTree],
+def _scheduled(
+    evaluator: Evaluator,
+    defaults: list[ScheduledTree],
     sizes: list[int],
     mode: Mode,
-    goal: PlanRequest,
+    request: PlanRequest,
     most: int,
 ) -> list[ScheduledTree]:
-    """The promising trees at some sizes in a mode, with the strategies proposed for them."""
-    found: dict[ScheduledTree, None] = {}
+    """The promising trees at some sizes in a mode, with the schedules proposed for them."""
+    scheduled: dict[ScheduledTree, None] = {}
     for size in sizes:
-        promising = _promising(assessor, straight, size, mode, goal, most)
-        if goal.memory_limit is not None:
-            lean = replace(goal, minimize="memory")
-            promising += _promising(assessor, straight, size, mode, lean, most)
-        for way in dict.fromkeys(promising):
-            found.setdefault(way)
-            if mode == "folded" and not assessor.network.inputs:
+        promising = _promising(evaluator, defaults, size, mode, request, most)
+        if request.memory_limit is not None:
+            lean = replace(request, minimize="memory")
+            promising += _promising(evaluator, defaults, size, mode, lean, most)
+        for option in dict.fromkeys(promising):
+            scheduled.setdefault(option)
+            if mode == "folded" and not evaluator.network.inputs:
                 continue  # nothing is left to run
             proposed = schedules(
-                assessor.network, way.tree, assessor.at(size), assessor.profile, mode
+                evaluator.network, option.tree, evaluator.at(size), evaluator.profile, mode
             )
-            found.update(dict.fromkeys(replace(way, schedule=one) for one in proposed[:TRIED]))
-    return list(found)
+            for schedule in proposed[:SCHEDULES]:
+                scheduled.setdefault(replace(option, schedule=schedule))
+    return list(scheduled)
 
 
-def _grid(goal: PlanRequest, assessor: Evaluator, count: int) -> tuple[int, ...]:
-    """The sizes to plan for: those wanted, and some around them where that is affordable."""
-    if assessor.leading is None:
-        return (goal.middle,)
-    if goal.minimize != "time" or goal.search == "fast" or count > LARGE:
-        return goal.batches
-    return tuple(sorted({*goal.batches, *(GRID if count <= SMALL else ENDS)}))
+def _grid(request: PlanRequest, evaluator: Evaluator, count: int) -> tuple[int, ...]:
+    """The sizes to plan for: those requested, and some around them where that is affordable."""
+    if evaluator.leading is None:
+        return (request.middle,)
+    if request.minimize != "time" or request.search == "fast" or count > LARGE:
+        return request.batches
+    return tuple(sorted({*request.batches, *(GRID if count <= SMALL else ENDS)}))
 
 
 def _trees(
-    assessor: Evaluator, goal: PlanRequest, grid: tuple[int, ...], progress: Progress | None
+    evaluator: Evaluator, request: PlanRequest, grid: tuple[int, ...], progress: Progress | None
 ) -> tuple[Candidate, ...]:
-    """Distinct trees: those for the middle size, and for small and large ones what they add."""
-    network = assessor.network
-    given = operands(network)
-    few = len(given) <= SEARCHED and goal.search != "fast"
-    around = sorted({*goal.batches, grid[0], grid[-1]} - {goal.middle}) if few else []
-    searched = (goal.middle, *around)
-    found: list[Candidate] = []
-    for place, size in enumerate(searched):
-        problem = state(network, given, assessor.at(size))
-        report = _share(progress, place, len(searched))
-        more = [
-            *candidates(network, given, problem, EFFORTS[goal.search], report),
-            *merged_tables(network, given, assessor.at(size), EFFORTS[goal.search]),
-        ]
-        # The easiest effort searches for the middle size alone.
-        found += more if place == 0 else [replace(one, level=max(1, one.level)) for one in more]
-    known: dict[ContractionTree, Candidate] = {}
-    for one in found:
-        tree = one.tree
-        if len(tree.steps) <= LONG:  # those of longer ones run level by level
-            tree = parameters_late(network, tree)
-        level = min(one.level, known[tree].level) if tree in known else one.level
-        known[tree] = replace(known.get(tree, one), tree=tree, level=level)
-    return tuple(known.values())
+    """Distinct trees: those for the middle size, and what small and large sizes add."""
+    network, effort = evaluator.network, EFFORTS[request.search]
+    leaves = operands(network)
+    few = len(leaves) <= SMALL and request.search != "fast"
+    around = sorted({*request.batches, grid[0], grid[-1]} - {request.middle}) if few else []
+    sizes = (request.middle, *around)
+    distinct: dict[ContractionTree, Candidate] = {}
+    for place, size in enumerate(sizes):
+        problem = contraction_problem(network, leaves, evaluator.at(size))
+        report = _share(progress, place, len(sizes))
+        for candidate in (
+            *candidates(network, leaves, problem, effort, report),
+            *table_candidates(network, leaves, evaluator.at(size), effort),
+        ):
+            tree = candidate.tree
+            if len(tree.steps) <= LONG:  # longer ones run level by level
+                tree = parameters_late(network, tree)
+            # The easiest effort searches for the middle size alone.
+            level = candidate.level if place == 0 else max(1, candidate.level)
+            first = distinct.get(tree, candidate)
+            level = min(level, first.level) if tree in distinct else level
+            distinct[tree] = replace(first, tree=tree, level=level)
+    return tuple(distinct.values())
 
 
 def _share(progress: Progress | None, place: int, count: int) -> Progress | None:
-    """A callback that reports one part of the whole."""
+    """A callback that reports one of `count` parts of the whole."""
     if progress is None:
         return None
     return lambda done, total: progress(place * total + done, count * total)
 
 
 def _promising(
-    assessor: Evaluator,
-    ways: list[ScheduledTree],
+    evaluator: Evaluator,
+    options: list[ScheduledTree],
     size: int,
     mode: Mode,
-    goal: PlanRequest,
+    request: PlanRequest,
     most: int,
 ) -> list[ScheduledTree]:
-    """The trees that some strategy may make the best; fewer at sizes that nobody asked for."""
+    """The trees that some schedule may make the best; fewer at sizes that nobody requested."""
 
-    def measure(way: ScheduledTree) -> float:
-        """As it comes, or part by part: large temporaries alone say nothing against a tree."""
-        whole = measure_of(assessor.assess(way, size, mode), goal.minimize)
-        if goal.minimize != "time" or size <= PART or loop_index(assessor.network) is None:
+    def measure(option: ScheduledTree) -> float:
+        """At once, or chunk by chunk: large intermediates alone say nothing against a tree."""
+        whole = evaluator.evaluate(option, size, mode).minimized(request.minimize)
+        if request.minimize != "time" or size <= CHUNK or loop_index(evaluator.network) is None:
             return whole
-        part = measure_of(assessor.assess(way, PART, mode), goal.minimize)
-        return min(whole, part * size / PART)
+        return min(whole, evaluator.evaluate(option, CHUNK, mode).seconds * size / CHUNK)
 
-    found = sorted(((measure(way), place) for place, way in enumerate(ways)))
-    limit = SLOWEST * found[0][0]
-    count = most if size in goal.batches else PROMISING - 1
-    return [ways[place] for price, place in found if price <= limit][:count]
+    ranked = sorted((measure(option), place) for place, option in enumerate(options))
+    limit = SLOWEST * ranked[0][0]
+    count = most if size in request.batches else PROMISING - 1
+    return [options[place] for price, place in ranked if price <= limit][:count]

@@ -1,8 +1,8 @@
-"""The choice of a plan: ways to run a network, compared by predicted time for each mode and size.
+"""The choice of a plan: scheduled trees, compared by prediction for each mode and batch size.
 
-A way is a contraction tree and a strategy to lower it with. Trees are searched once a network; each
-is lowered as it comes and run on ghosts at every size of a grid; the promising ones are tried with
-all their strategies. What wins at neighboring sizes is merged into few variants.
+Trees are searched once a network. Each is lowered with its default schedule and simulated at every
+size of a grid; the promising ones are tried with other schedules, too. What wins at neighboring
+sizes is merged into few variants.
 """
 
 from __future__ import annotations
@@ -11,27 +11,24 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Unpack
 
-from tncompile.network.model import TensorNetwork
-from tncompile.planning.batch_ranges import Price, Range, ranges
-from tncompile.planning.evaluation import CLEARLY, NEAR, Evaluator, ScheduledTree, measure_of
+from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.planning.batch_ranges import BatchRange, Price, batch_ranges
+from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.paths.candidates import MATERIALIZE
 from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
-from tncompile.planning.report.steps import mode_cost
-from tncompile.planning.report.wording import seconds_text, way_text
 from tncompile.planning.request import PlanOptions, PlanRequest, plan_request
 from tncompile.planning.search_space import SearchSpace, build_search_space
+from tncompile.planning.tolerances import CLEARLY, TIED
+from tncompile.planning.wording import MODE_TEXT, schedule_text, seconds_text
+from tncompile.simulation.costs import mode_cost
 from tncompile.simulation.modes import Mode
 
 FLOP_OPTIMAL = "FLOP-optimal"
 MEMORY_OPTIMAL = "memory-optimal"
-
-
-TIED = NEAR * CLEARLY
-"""How far from the best time a way may be at a size that was asked for: as fast as what is chosen
-there for other reasons than time, and that as fast as the best."""
 
 
 class NoPlanError(Exception):
@@ -59,265 +56,272 @@ def plan_for(
     return select(build_search_space(network, request, progress))
 
 
-Explained = Callable[[Mode, Range, Range | None], str]
-"""Why a range is run its way, given the neighboring one."""
+Ranges = tuple[BatchRange, ...]
+
+Reason = Callable[[Mode, BatchRange, BatchRange | None], str]
+"""Why a range runs its scheduled tree, given the neighboring range."""
 
 
-def select(field: SearchSpace) -> ContractionPlan:
-    """The plan by predicted time: few variants a mode, and what runs everywhere."""
-    goal, assessor = field.goal, field.assessor
-    main = goal.modes[0]
-    straight = [way for way in allowed(field, goal.middle, main) if not way.schedule.rows]
-    if straight:
-        whole = assessor.best(straight, goal.middle, main, goal.minimize).way
+def select(space: SearchSpace) -> ContractionPlan:
+    """The plan by predicted time: few variants a mode, and one program for every size."""
+    request, evaluator = space.request, space.evaluator
+    main = request.modes[0]
+
+    def at_once(options: tuple[ScheduledTree, ...]) -> list[ScheduledTree]:
+        return [option for option in options if not option.schedule.rows]
+
+    fitting = at_once(within_limit(space, request.middle, main))
+    if fitting:
+        whole = evaluator.best(fitting, request.middle, main, request.minimize).option
     else:  # only a loop keeps to the memory limit
-        straight = [way for way in field.ways[main, goal.middle] if not way.schedule.rows]
-        whole = assessor.best(straight, goal.middle, main, "memory").way
-    held = _decided(field)
-    if straight:
-        whole = _alike(assessor, whole, held[main], goal)
-    return assemble(field, held, whole, lambda *given: _reason(field, *given))
+        options = at_once(space.options[main, request.middle])
+        whole = evaluator.best(options, request.middle, main, "memory").option
+    ranges = _decided(space)
+    if fitting:
+        whole = _without_loop(space, whole, ranges[main])
+    return assemble(space, ranges, whole, partial(_reason, space))
 
 
-def _decided(field: SearchSpace) -> dict[Mode, tuple[Range, ...]]:
-    """Which way runs at which sizes, by mode; nowhere worse than what an easier search decides."""
-    goal, assessor = field.goal, field.assessor
-    easier: dict[Mode, tuple[Range, ...]] = {}
-    if field.easier is not None:
-        with suppress(NoPlanError):  # what keeps to a memory limit may take a harder search to find
-            easier = _decided(field.easier)
-    held: dict[Mode, tuple[Range, ...]] = {}
-    for mode in goal.modes:
+def _decided(space: SearchSpace) -> dict[Mode, Ranges]:
+    """What runs at which sizes, by mode; nowhere worse than what an easier search decides."""
+    request, evaluator = space.request, space.evaluator
+    easier: dict[Mode, Ranges] = {}
+    if space.easier is not None:
+        with suppress(NoPlanError):  # keeping to a memory limit may take the harder search
+            easier = _decided(space.easier)
+    decided: dict[Mode, Ranges] = {}
+    for mode in request.modes:
         # One method serves both modes of a module; its folded twin has methods of its own.
-        known = tuple(one.way for found in held.values() for one in found if mode != "folded")
+        others = () if mode == "folded" else decided.values()
+        known = tuple(batches.option for ranges in others for batches in ranges)
         bounds = {
-            size: measure_of(assessor.assess(one.way, size, mode), goal.minimize)
-            for one in easier.get(mode, ())
-            for size in one.batches
-            if size in goal.batches
+            size: evaluator.evaluate(batches.option, size, mode).minimized(request.minimize)
+            for batches in easier.get(mode, ())
+            for size in batches.batches
+            if size in request.batches
         }
-        held[mode] = predicted_ranges(field, mode, known, bounds)
-    return held
+        decided[mode] = predicted_ranges(space, mode, known, bounds)
+    return decided
 
 
-def _alike(
-    assessor: Evaluator, whole: ScheduledTree, held: tuple[Range, ...], goal: PlanRequest
-) -> ScheduledTree:
-    """What runs in parts, all at once instead, where that is about as fast as `whole`."""
-    chosen = next(one.way for one in held if goal.middle in one.batches)
+def _without_loop(space: SearchSpace, whole: ScheduledTree, ranges: Ranges) -> ScheduledTree:
+    """What runs at the middle size, in one chunk, where that is about as fast as `whole`."""
+    request, evaluator = space.request, space.evaluator
+    chosen = next(batches.option for batches in ranges if request.middle in batches.batches)
     other = replace(chosen, schedule=chosen.schedule.at_once)
-    best = assessor.assess(whole, goal.middle, goal.modes[0])
-    one = assessor.assess(other, goal.middle, goal.modes[0])
-    near = measure_of(one, goal.minimize) <= CLEARLY * measure_of(best, goal.minimize)
-    fits = goal.memory_limit is None or one.peak <= goal.memory_limit
-    return other if near and fits else whole
+    best, evaluation = (
+        evaluator.evaluate(option, request.middle, request.modes[0]) for option in (whole, other)
+    )
+    limit = CLEARLY * best.minimized(request.minimize)
+    fits = request.memory_limit is None or evaluation.peak <= request.memory_limit
+    return other if fits and evaluation.minimized(request.minimize) <= limit else whole
 
 
 def assemble(
-    field: SearchSpace,
-    held: Mapping[Mode, tuple[Range, ...]],
+    space: SearchSpace,
+    ranges: Mapping[Mode, Ranges],
     whole: ScheduledTree,
-    reason: Explained,
+    reason: Reason,
     tuned: str | None = None,
 ) -> ContractionPlan:
-    """The plan of ranges that are decided, with what they cost and why they are there."""
-    goal, assessor = field.goal, field.assessor
-    main = goal.modes[0]
+    """The plan of ranges that are decided, with their costs and reasons."""
+    request, evaluator = space.request, space.evaluator
     # Hooks on gradients have no place in a graph that is compiled or exported.
     bare = replace(whole, schedule=replace(whole.schedule, settled=()))
-    everywhere = Range(bare, (goal.middle,))
     return ContractionPlan(
-        target=assessor.network.target,
-        machine=assessor.profile.name,
-        minimize=goal.minimize,
-        training=goal.training,
-        search=goal.search,
-        batch=goal.middle,
-        sizes=dict(assessor.sizes),
+        target=evaluator.network.target,
+        machine=evaluator.profile.name,
+        minimize=request.minimize,
+        training=request.training,
+        search=request.search,
+        batch=request.middle,
+        sizes=dict(evaluator.sizes),
         variants=tuple(
-            _variant(field, mode, one, reason(mode, one, other))
-            for mode, found in held.items()
-            for one, other in _neighbors(_without_loops_of_one(found, bare))
+            _variant(space, mode, batches, reason(mode, batches, other))
+            for mode, of_mode in ranges.items()
+            for batches, other in _neighbors(_without_loops_of_one(of_mode, bare))
         ),
-        whole=_variant(field, main, everywhere, "everything at once"),
+        whole=_variant(
+            space, request.modes[0], BatchRange(bare, (request.middle,)), "the whole batch at once"
+        ),
         tuned=tuned,
         alternatives=tuple(
-            one
-            for mode in goal.modes
-            for size in goal.batches
-            for one in _extremes(field, mode, size)
+            alternative
+            for mode in request.modes
+            for size in request.batches
+            for alternative in _extremes(space, mode, size)
         ),
     )
 
 
-def _without_loops_of_one(held: tuple[Range, ...], bare: ScheduledTree) -> tuple[Range, ...]:
-    """Batches that fit into one part run all at once where that is in the source in any case."""
-    found: list[Range] = []
+def _without_loops_of_one(ranges: Ranges, bare: ScheduledTree) -> Ranges:
+    """Batches of at most one chunk run at once where that program is in the source in any case."""
+    split: list[BatchRange] = []
     above = 0
-    for one in held:
-        rows = one.way.schedule.rows
-        small = tuple(size for size in one.batches if size <= rows)
-        large = tuple(size for size in one.batches if size > rows)
-        at_once = replace(one.way, schedule=one.way.schedule.at_once)
+    for batches in ranges:
+        rows = batches.option.schedule.rows
+        small = tuple(size for size in batches.batches if size <= rows)
+        large = tuple(size for size in batches.batches if size > rows)
+        at_once = replace(batches.option, schedule=batches.option.schedule.at_once)
         if rows > above and small and large and at_once.key == bare.key:
-            found.append(Range(bare, small, rows))
-            one = replace(one, batches=large)
-        found.append(one)
-        above = one.up_to or 0
-    return tuple(found)
+            split.append(BatchRange(bare, small, rows))
+            batches = replace(batches, batches=large)
+        split.append(batches)
+        above = batches.up_to or 0
+    return tuple(split)
 
 
-def _neighbors(held: tuple[Range, ...]) -> list[tuple[Range, Range | None]]:
-    """Each range with the one that is run another way next to it: the following one, if any."""
-    return [
-        (one, held[place + 1] if place + 1 < len(held) else held[place - 1] if place else None)
-        for place, one in enumerate(held)
-    ]
+def _neighbors(ranges: Ranges) -> list[tuple[BatchRange, BatchRange | None]]:
+    """Each range with the following one, the last with the one before it, if any."""
+    return list(zip(ranges, [*ranges[1:], ranges[-2] if len(ranges) > 1 else None], strict=True))
 
 
 def predicted_ranges(
-    field: SearchSpace,
+    space: SearchSpace,
     mode: Mode,
     known: tuple[ScheduledTree, ...] = (),
     bounds: Mapping[int, float] | None = None,
-) -> tuple[Range, ...]:
-    """Which way runs at which sizes in a mode, by prediction.
+) -> Ranges:
+    """What runs at which sizes in a mode, by prediction.
 
-    A way that is `known` from another mode serves again wherever nothing is clearly faster. At a
-    size that was asked for nothing is taken that is beyond `TIED` of the best, or beyond `bounds`:
-    what an easier search takes there.
+    An option `known` from another mode serves again wherever nothing is clearly faster. At a
+    requested size nothing runs that is beyond `TIED` of the best, or beyond `bounds`: what an
+    easier search runs there.
     """
-    goal, assessor = field.goal, field.assessor
-    most = {
-        size: min(
-            (bounds or {}).get(size, math.inf),
-            TIED
-            * min(
-                measure_of(assessor.assess(way, size, mode), goal.minimize)
-                for way in allowed(field, size, mode)
-            ),
+    request, evaluator = space.request, space.evaluator
+    most: dict[int, float] = {}
+    for size in request.batches:
+        least = min(
+            evaluator.evaluate(option, size, mode).minimized(request.minimize)
+            for option in within_limit(space, size, mode)
         )
-        for size in goal.batches
-    }
+        most[size] = min((bounds or {}).get(size, math.inf), TIED * least)
 
-    def price(way: ScheduledTree, size: int) -> float:
-        one = assessor.assess(way, size, mode)
-        if size in goal.batches:
-            if goal.memory_limit is not None and one.peak > goal.memory_limit:
+    def price(option: ScheduledTree, size: int) -> float:
+        evaluation = evaluator.evaluate(option, size, mode)
+        if size in request.batches:
+            if request.memory_limit is not None and evaluation.peak > request.memory_limit:
                 return math.inf
-            if measure_of(one, goal.minimize) > most[size]:
+            if evaluation.minimized(request.minimize) > most[size]:
                 return math.inf
-        return assessor.cautious(one) if goal.minimize == "time" else measure_of(one, goal.minimize)
+        if request.minimize == "time":
+            return evaluator.seconds_with_copies_twice(evaluation)
+        return evaluation.minimized(request.minimize)
 
     winners: list[tuple[int, ScheduledTree]] = []
-    for size in field.grid:
-        ways = allowed(field, size, mode)
-        kept = [way for way in ways if price(way, size) < math.inf]
-        best = assessor.best(kept or ways, size, mode, goal.minimize).way
-        familiar = min(known, key=lambda way: price(way, size), default=best)
+    for size in space.grid:
+        options = within_limit(space, size, mode)
+        finite = [option for option in options if price(option, size) < math.inf]
+        best = evaluator.best(finite or options, size, mode, request.minimize).option
+        familiar = min(known, key=lambda option: price(option, size), default=best)
         near = price(familiar, size) <= CLEARLY * price(best, size)
         winners.append((size, familiar if near else best))
-    return ranges(winners, frozenset(goal.batches), price)
+    return batch_ranges(winners, frozenset(request.batches), price)
 
 
-def allowed(field: SearchSpace, size: int, mode: Mode) -> tuple[ScheduledTree, ...]:
-    """The ways that keep to the memory limit; at sizes that nobody asked for, else the leanest.
+def within_limit(space: SearchSpace, size: int, mode: Mode) -> tuple[ScheduledTree, ...]:
+    """The options that keep to the memory limit; the leanest one where none does.
 
-    A strategy that recomputes what others save is a way like any other here. Raises `NoPlanError`
-    where none keeps to the limit at a size that was asked for.
+    Raises `NoPlanError` where none does at a requested size, of the module as it is trained.
     """
-    goal, assessor = field.goal, field.assessor
-    ways = field.ways[mode, size]
-    if goal.memory_limit is None:
-        return ways
-    found = [assessor.assess(way, size, mode) for way in ways]
-    kept = tuple(one.way for one in found if one.peak <= goal.memory_limit)
-    if kept:
-        return kept
-    leanest = min(found, key=lambda one: (one.peak, one.seconds))
-    if size not in goal.batches or mode == "folded":
-        return (leanest.way,)
-    what = "a training step" if mode == "training" else "a forward pass"
+    request, evaluator = space.request, space.evaluator
+    options = space.options[mode, size]
+    if request.memory_limit is None:
+        return options
+    evaluations = [evaluator.evaluate(option, size, mode) for option in options]
+    fitting = tuple(e.option for e in evaluations if e.peak <= request.memory_limit)
+    if fitting:
+        return fitting
+    leanest = min(evaluations, key=lambda e: (e.peak, e.seconds))
+    if size not in request.batches or mode == "folded":
+        return (leanest.option,)
     raise NoPlanError(
-        f"{what} of `{assessor.network.target}` takes at least {leanest.peak:,} bytes,"
-        f" the memory limit is {goal.memory_limit:,}"
+        f"{MODE_TEXT[mode]} of `{evaluator.network.target}` takes at least {leanest.peak:,} bytes,"
+        f" the memory limit is {request.memory_limit:,}"
     )
 
 
-def _variant(field: SearchSpace, mode: Mode, held: Range, reason: str) -> Variant:
-    assessor, way = field.assessor, held.way
-    batch = _planned(field.goal, held.batches)
-    sizes = assessor.at(batch)
-    program = assessor.program(way)
+def _variant(space: SearchSpace, mode: Mode, batches: BatchRange, reason: str) -> Variant:
+    evaluator, option = space.evaluator, batches.option
+    batch = _cost_size(space.request, batches.batches)
+    sizes, program = evaluator.at(batch), evaluator.program(option)
+    cost = mode_cost(
+        evaluator.network, option.tree, option.schedule, program, sizes, evaluator.profile, mode
+    )
     return Variant(
         mode=mode,
-        up_to=held.up_to,
-        batches=held.batches,
+        up_to=batches.up_to,
+        batches=batches.batches,
         batch=batch,
         sizes=sizes,
-        tree=way.tree,
-        schedule=way.schedule,
-        found_by=way.names,
-        cost=mode_cost(
-            assessor.network, way.tree, way.schedule, program, sizes, assessor.profile, mode
-        ),
+        tree=option.tree,
+        schedule=option.schedule,
+        found_by=option.names,
+        cost=cost,
         reason=reason,
     )
 
 
-def _planned(goal: PlanRequest, batches: tuple[int, ...]) -> int:
-    """The size of a range that its cost is given for: the one that was asked for, if any was."""
-    asked = [size for size in batches if size in goal.batches]
-    return goal.middle if goal.middle in batches else (asked or batches)[0]
+def _cost_size(request: PlanRequest, batches: tuple[int, ...]) -> int:
+    """The size of a range that its cost is given for: the middle one, or else a requested one."""
+    requested = [size for size in batches if size in request.batches]
+    return request.middle if request.middle in batches else (requested or batches)[0]
 
 
-def _reason(field: SearchSpace, mode: Mode, held: Range, other: Range | None) -> str:
+def _reason(space: SearchSpace, mode: Mode, batches: BatchRange, other: BatchRange | None) -> str:
     """What is minimized and how far, by prediction."""
-    goal, assessor = field.goal, field.assessor
-    if goal.minimize != "time":
-        return f"{way_text(held.way.names, held.way.schedule)}: the least {goal.minimize}"
-    return explained(field, held, other, lambda way, size: assessor.assess(way, size, mode).seconds)
+    request, evaluator = space.request, space.evaluator
+    if request.minimize != "time":
+        return f"{batches.option}: the least {request.minimize}"
+
+    def price(option: ScheduledTree, size: int) -> float:
+        return evaluator.evaluate(option, size, mode).seconds
+
+    return explained(space, batches, other, price)
 
 
 def explained(
-    field: SearchSpace,
-    held: Range,
-    other: Range | None,
+    space: SearchSpace,
+    batches: BatchRange,
+    other: BatchRange | None,
     price: Price,
-    how: Callable[[ScheduledTree, int], str] = lambda way, size: "predicted",
+    source: Callable[[ScheduledTree, int], str] = lambda option, size: "predicted",
 ) -> str:
-    """`halves at 2, 16 rows at a time: predicted 1.9 ms at 64, where another layout takes 2.6`."""
-    size = _planned(field.goal, held.batches)
-    if size not in field.goal.batches and other is not None and other.batches < held.batches:
-        size = held.batches[-1]  # what sets it apart from smaller batches shows at the largest
-    words = way_text(held.way.names, held.way.schedule)
-    at = f" at {size:,}" if field.assessor.leading is not None else ""
-    text = f"{words}: {how(held.way, size)} {seconds_text(price(held.way, size))}{at}"
+    """`sweep forward, chunks of 16: predicted 1.9 ms at B = 64 (another layout: 2.6 ms)`."""
+    option, leading = batches.option, space.evaluator.leading
+    size = _cost_size(space.request, batches.batches)
+    if size not in space.request.batches and other is not None and other.batches < batches.batches:
+        size = batches.batches[-1]  # what sets it apart from smaller batches shows at the largest
+    at = "" if leading is None else f" at {'B' if leading == DOTS else leading} = {size:,}"
+    text = f"{option}: {source(option, size)} {seconds_text(price(option, size))}{at}"
     if other is None:
         return text
-    second = way_text(other.way.names, other.way.schedule)
-    second = "another layout" if second == words else second
-    return f"{text}, where {second} takes {seconds_text(price(other.way, size))}"
+    name = str(other.option)
+    if name == str(option):
+        name = "another layout"
+    elif other.option.tree == option.tree:
+        name = schedule_text(other.option.schedule) or "all at once"
+    return f"{text} ({name}: {seconds_text(price(other.option, size))})"
 
 
-def _extremes(field: SearchSpace, mode: Mode, size: int) -> list[Alternative]:
+def _extremes(space: SearchSpace, mode: Mode, size: int) -> list[Alternative]:
     """The dense weight, where it was tried, the fewest operations and the least memory."""
-    assessor, ways = field.assessor, field.ways[mode, size]
-    found: list[Alternative] = []
-    dense = [way for way in ways if MATERIALIZE in way.names or _is_dense(field, way)]
+    options = space.options[mode, size]
+    dense = [it for it in options if MATERIALIZE in it.names or _is_dense(space, it)]
+    extremes: list[Alternative] = []
     for name, among, minimize in (
         (MATERIALIZE, dense, "time"),
-        (FLOP_OPTIMAL, ways, "flops"),
-        (MEMORY_OPTIMAL, ways, "memory"),
+        (FLOP_OPTIMAL, options, "flops"),
+        (MEMORY_OPTIMAL, options, "memory"),
     ):
         if among:
-            best = assessor.best(among, size, mode, minimize).way
-            found.append(Alternative(name, mode, size, best.tree, best.schedule))
-    return found
+            best = space.evaluator.best(among, size, mode, minimize).option
+            extremes.append(Alternative(name, mode, size, best.tree, best.schedule))
+    return extremes
 
 
-def _is_dense(field: SearchSpace, way: ScheduledTree) -> bool:
+def _is_dense(space: SearchSpace, option: ScheduledTree) -> bool:
     """Whether one input meets one weight: nothing has to be contracted to make it dense."""
-    given, tensors = way.tree.operands, field.assessor.network.tensors
-    roles = sorted(tensors[operand.tensor].role == "input" for operand in given)
-    return roles == [False, True] and not any(operand.lookups for operand in given)
+    leaves, tensors = option.tree.operands, space.evaluator.network.tensors
+    roles = sorted(tensors[operand.tensor].role == "input" for operand in leaves)
+    return roles == [False, True] and not any(operand.lookups for operand in leaves)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from tncompile.language.diagnostics.excerpt import UNSEEN
 from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import ContractionTree
-from tncompile.planning.costs import ModeCost
+from tncompile.simulation.costs import ModeCost
 from tncompile.simulation.modes import Mode
 
 LARGEST = 2**62

@@ -13,7 +13,7 @@ class Branch:
 
     `up_to` is the largest size, counted as the product of the leading axes `...` (or the size of
     the first run-time index); None for all larger ones. `reason` says in a few words why it is the
-    choice there (`halves at 2, 16 rows at a time: 1.9 ms where the next one takes 2.6`).
+    choice there (`sweep forward, chunks of 16: predicted 1.9 ms at B = 64`).
     """
 
     program: TensorProgram

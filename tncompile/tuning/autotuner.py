@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.lowering import TensorProgram
 from tncompile.machine.host import machine_text
-from tncompile.planning.batch_ranges import BRANCHES, Range, ranges
+from tncompile.planning.batch_ranges import BRANCHES, BatchRange, batch_ranges
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import ContractionPlan
-from tncompile.planning.report.wording import way_text
 from tncompile.planning.search_space import SearchSpace
-from tncompile.planning.selection import allowed, assemble, explained, predicted_ranges
+from tncompile.planning.selection import assemble, explained, predicted_ranges, within_limit
+from tncompile.planning.tolerances import ALIKE, HOPELESS
 from tncompile.simulation.modes import Mode
 from tncompile.tuning.results import Trial, Tried, Tuning
 from tncompile.tuning.timing import (
@@ -40,14 +40,8 @@ SLOWEST = 3.0
 PER_TREE = 3
 """The most programs of one contraction tree that are measured for one mode and batch size."""
 
-HOPELESS = 1.1
-"""Stop timing a program once its best reading exceeds this multiple of the fastest median."""
-
 FEW = 8
 """The rows that results are compared on; a program in chunks runs two chunks instead."""
-
-ALIKE = 1.02
-"""Times within this factor count as equal where at most one of them was measured."""
 
 Build = Callable[[TensorProgram], "nn.Module"]
 """A module that runs one program in every mode; all have equal parameters."""
@@ -68,7 +62,7 @@ def tune(
     compute different values.
     """
     space = _without_equal_programs(space)
-    trial_list = [(mode, size) for mode in modes for size in space.goal.batches]
+    trial_list = [(mode, size) for mode in modes for size in space.request.batches]
     modules: dict[tuple[object, ...], nn.Module] = {}
     trials: list[Trial] = []
     for place, (mode, size) in enumerate(trial_list):
@@ -85,13 +79,15 @@ def _without_equal_programs(space: SearchSpace) -> SearchSpace:
     So what was measured for a program counts wherever it is considered.
     """
     first: dict[tuple[object, ...], ScheduledTree] = {}
-    ways = {
+    options = {
         place: tuple(
-            dict.fromkeys(first.setdefault(_key(space.assessor.program(way)), way) for way in equal)
+            dict.fromkeys(
+                first.setdefault(_key(space.evaluator.program(option)), option) for option in equal
+            )
         )
-        for place, equal in space.ways.items()
+        for place, equal in space.options.items()
     }
-    return replace(space, ways=ways)
+    return replace(space, options=options)
 
 
 def _share(progress: Progress | None, place: int, count: int) -> Progress:
@@ -114,33 +110,32 @@ def _measure(
     report: Progress,
 ) -> Trial:
     """Measure the contenders in one mode at one batch size."""
-    assessor = space.assessor
-    network, device = assessor.network, assessor.profile.device
+    evaluator = space.evaluator
+    network, device = evaluator.network, evaluator.profile.device
     contenders = _contenders(space, mode, size)
     contending: list[nn.Module] = []
-    for done, way in enumerate(contenders):
+    for done, option in enumerate(contenders):
         report(done, 2 * len(contenders))
-        program = assessor.program(way)
+        program = evaluator.program(option)
         key = _key(program)
         if key not in modules:
             modules[key] = build(program)
         contending.append(modules[key])
-    rows = max(way.schedule.rows for way in contenders)
-    few = assessor.at(min(size, rows + 1 if rows else FEW))
+    rows = max(option.schedule.rows for option in contenders)
+    few = evaluator.at(min(size, rows + 1 if rows else FEW))
     wrong = disagreeing(contending, random_inputs(network, few, device), mode)
     if wrong is not None:
-        first, other = (way_text(k.names, k.schedule) for k in (contenders[0], contenders[wrong]))
-        raise InternalError(f"{other} computes something else than {first}")
+        raise InternalError(f"{contenders[wrong]} computes something else than {contenders[0]}")
     if mode == "folded":
         contending = [folded(module) for module in contending]
-    inputs = random_inputs(network, assessor.at(size), device)
+    inputs = random_inputs(network, evaluator.at(size), device)
     actions = [running(module, inputs, mode) for module in contending]
 
     def measured() -> Trial:
         timings = time_in_turn(actions, budget, hopeless=HOPELESS)
         tried = (
-            Tried(way, assessor.assess(way, size, mode).seconds, timing)
-            for way, timing in zip(contenders, timings, strict=True)
+            Tried(option, evaluator.evaluate(option, size, mode).seconds, timing)
+            for option, timing in zip(contenders, timings, strict=True)
         )
         return Trial(mode, size, tuple(tried))
 
@@ -155,20 +150,22 @@ def _measure(
 
 def _contenders(space: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree]:
     """What is worth measuring, the most promising first."""
-    assessor = space.assessor
-    predicted = [assessor.assess(way, size, mode) for way in allowed(space, size, mode)]
+    evaluator = space.evaluator
+    predicted = [
+        evaluator.evaluate(option, size, mode) for option in within_limit(space, size, mode)
+    ]
     predicted.sort(key=lambda prediction: prediction.seconds)
     chosen: list[ScheduledTree] = []
     for prediction in predicted:
-        way = prediction.way
-        several_chunks = size > way.schedule.rows or assessor.leading is None
-        of_tree = sum(way.number == other.number for other in chosen)
+        option = prediction.option
+        several_chunks = size > option.schedule.rows or evaluator.leading is None
+        of_tree = sum(option.number == other.number for other in chosen)
         near = prediction.seconds <= SLOWEST * predicted[0].seconds
         if near and several_chunks and of_tree < PER_TREE:
-            chosen.append(way)
+            chosen.append(option)
         if len(chosen) == CONTENDERS:
             break
-    return chosen or [predicted[0].way]
+    return chosen or [predicted[0].option]
 
 
 def _key(program: TensorProgram) -> tuple[object, ...]:
@@ -188,36 +185,36 @@ class _Clock:
     mode: Mode
     measured: dict[tuple[object, int], Tried] = field(default_factory=dict)
 
-    def price(self, way: ScheduledTree, size: int) -> float:
+    def price(self, option: ScheduledTree, size: int) -> float:
         """Seconds at a batch size; infinite beyond the memory limit."""
-        if (tried := self.measured.get((way.key, size))) is not None:
+        if (tried := self.measured.get((option.key, size))) is not None:
             return tried.timing.seconds
-        goal = self.space.goal
-        predicted = self.space.assessor.assess(way, size, self.mode)
-        limit = goal.memory_limit
-        if size in goal.batches and limit is not None and predicted.peak > limit:
+        request = self.space.request
+        predicted = self.space.evaluator.evaluate(option, size, self.mode)
+        limit = request.memory_limit
+        if size in request.batches and limit is not None and predicted.peak > limit:
             return math.inf
-        return predicted.seconds * self._correction(way)
+        return predicted.seconds * self._correction(option)
 
-    def choosing(self, way: ScheduledTree, size: int) -> float:
+    def choosing(self, option: ScheduledTree, size: int) -> float:
         """The same for the choice: at a measured size only the fastest counts."""
-        if size in self.space.goal.batches and not self.is_fastest(way, size):
+        if size in self.space.request.batches and not self.is_fastest(option, size):
             return math.inf
-        return self.price(way, size)
+        return self.price(option, size)
 
-    def is_fastest(self, way: ScheduledTree, size: int) -> bool:
+    def is_fastest(self, option: ScheduledTree, size: int) -> bool:
         """Whether it was measured at a size, and nothing was measured to be faster."""
-        mine = self.measured.get((way.key, size))
+        mine = self.measured.get((option.key, size))
         here = (tried.timing.seconds for (_, at), tried in self.measured.items() if at == size)
         return mine is not None and mine.timing.seconds <= min(here)
 
-    def source(self, way: ScheduledTree, size: int) -> str:
+    def source(self, option: ScheduledTree, size: int) -> str:
         """Where the seconds of `price` come from."""
-        return "measured" if (way.key, size) in self.measured else "estimated"
+        return "measured" if (option.key, size) in self.measured else "estimated"
 
-    def _correction(self, way: ScheduledTree) -> float:
-        """The mean of measured over predicted seconds, of `way` or, unmeasured, of the mode."""
-        mine = [tried for (key, _), tried in self.measured.items() if key == way.key]
+    def _correction(self, option: ScheduledTree) -> float:
+        """The mean of measured over predicted seconds, of `option` or, unmeasured, of the mode."""
+        mine = [tried for (key, _), tried in self.measured.items() if key == option.key]
         return math.exp(
             fmean(
                 math.log(max(tried.timing.seconds, 1e-9) / max(tried.predicted, 1e-9))
@@ -230,49 +227,53 @@ def _decide(
     space: SearchSpace, modes: tuple[Mode, ...], trials: Sequence[Trial]
 ) -> ContractionPlan:
     """The plan that the measurements speak for."""
-    goal, assessor = space.goal, space.assessor
+    request, evaluator = space.request, space.evaluator
     clocks = {mode: _Clock(space, mode) for mode in modes}
     for trial in trials:
         for tried in trial.tried:
-            clocks[trial.mode].measured[tried.way.key, trial.batch] = tried
-    by_mode: dict[Mode, tuple[Range, ...]] = {}
-    for mode in goal.modes:
+            clocks[trial.mode].measured[tried.option.key, trial.batch] = tried
+    by_mode: dict[Mode, tuple[BatchRange, ...]] = {}
+    for mode in request.modes:
         if mode in clocks:
-            by_mode[mode] = ranges(
+            by_mode[mode] = batch_ranges(
                 list(_winners(space, clocks[mode])),
-                frozenset(goal.batches),
+                frozenset(request.batches),
                 clocks[mode].choosing,
-                max(BRANCHES, len(goal.batches)),
+                max(BRANCHES, len(request.batches)),
             )
         else:
             by_mode[mode] = predicted_ranges(space, mode)
 
-    def reason(mode: Mode, here: Range, neighbor: Range | None) -> str:
-        def predicted(way: ScheduledTree, size: int) -> float:
-            return assessor.assess(way, size, mode).seconds
+    def reason(mode: Mode, here: BatchRange, neighbor: BatchRange | None) -> str:
+        def predicted(option: ScheduledTree, size: int) -> float:
+            return evaluator.evaluate(option, size, mode).seconds
 
         if mode not in clocks:
             return explained(space, here, neighbor, predicted)
         return explained(space, here, neighbor, clocks[mode].price, clocks[mode].source)
 
-    main = goal.modes[0]
-    unchunked = [way for way in space.ways[main, goal.middle] if not way.schedule.rows]
+    main = request.modes[0]
+    unchunked = [
+        option for option in space.options[main, request.middle] if not option.schedule.rows
+    ]
     if main in clocks:
-        whole = min(unchunked, key=lambda way: clocks[main].price(way, goal.middle))
+        whole = min(unchunked, key=lambda option: clocks[main].price(option, request.middle))
     else:
-        whole = assessor.best(unchunked, goal.middle, main, goal.minimize).way
-    return assemble(space, by_mode, whole, reason, machine_text(assessor.profile.device))
+        whole = evaluator.best(unchunked, request.middle, main, request.minimize).option
+    return assemble(space, by_mode, whole, reason, machine_text(evaluator.profile.device))
 
 
 def _winners(space: SearchSpace, clock: _Clock) -> Iterator[tuple[int, ScheduledTree]]:
     """The fastest at each size of the grid; where nothing was measured, the leanest of these."""
     for size in space.grid:
-        ways = space.ways[clock.mode, size]
-        if size in space.goal.batches:
-            fastest = [way for way in ways if clock.is_fastest(way, size)]
+        options = space.options[clock.mode, size]
+        if size in space.request.batches:
+            fastest = [option for option in options if clock.is_fastest(option, size)]
         else:
-            prices = [clock.price(way, size) for way in ways]
+            prices = [clock.price(option, size) for option in options]
             limit = ALIKE * min(prices)
-            fastest = [way for way, price in zip(ways, prices, strict=True) if price <= limit]
-        assess = space.assessor.assess
-        yield size, min(fastest, key=lambda way: assess(way, size, clock.mode).peak)
+            fastest = [
+                option for option, price in zip(options, prices, strict=True) if price <= limit
+            ]
+        evaluate = space.evaluator.evaluate
+        yield size, min(fastest, key=lambda option: evaluate(option, size, clock.mode).peak)

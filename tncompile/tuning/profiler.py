@@ -12,8 +12,8 @@ from tncompile.lowering.stacking.grouping import units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.report.steps import mode_cost, row_numbers
 from tncompile.program.interpreter import time_steps
+from tncompile.simulation.costs import mode_cost, row_numbers
 from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.modes import Mode, trace_in
 
@@ -70,7 +70,7 @@ def profile_steps(
         (row.result, f"{f'{row.count} × ' if row.count > 1 else ''}{row.contraction}")
         for row in mode_cost(network, tree, schedule, program, sizes, profile, mode).steps
     ]
-    labels.append(("", "inputs, weights and output made ready"))
+    labels.append(("", "preparing inputs, weights and output"))
     rows = row_numbers(units(network, tree, grouped=schedule.grouped), program)
     steps = []
     for number, (result, label) in enumerate(labels):

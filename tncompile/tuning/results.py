@@ -9,7 +9,7 @@ from statistics import fmean
 from tncompile.notebook import as_html
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.plan import ContractionPlan
-from tncompile.planning.report.wording import percent_text, seconds_text, way_text
+from tncompile.planning.wording import percent_text, seconds_text
 from tncompile.simulation.modes import Mode
 from tncompile.tuning.timing import Timing, disturbance
 
@@ -26,14 +26,14 @@ SPREAD = "spread: how far the quartiles of the readings lie apart, as a share of
 class Tried:
     """A scheduled tree that was measured, and the seconds that were predicted."""
 
-    way: ScheduledTree
+    option: ScheduledTree
     predicted: float
     timing: Timing
 
     @property
     def name(self) -> str:
         """What the table calls it."""
-        return way_text(self.way.names, self.way.schedule)
+        return str(self.option)
 
     def __repr__(self) -> str:
         spread = percent_text(self.timing.spread / 2)
@@ -77,7 +77,7 @@ class Tuning:
         return next(
             tried
             for tried in trial.tried
-            if tried.way.tree == variant.tree and tried.way.schedule == variant.schedule
+            if tried.option.tree == variant.tree and tried.option.schedule == variant.schedule
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -141,9 +141,9 @@ def _distinct_names(measured: Sequence[Tried]) -> list[str]:
     names = [tried.name for tried in measured]
     distinct = []
     for k, (name, tried) in enumerate(zip(names, measured, strict=True)):
-        alike = [other.way.tree for other in measured if other.name == name]
+        alike = [other.option.tree for other in measured if other.name == name]
         if len(alike) > 1:
-            what = "layouts" if all(tree == tried.way.tree for tree in alike) else "order"
+            what = "layouts" if all(tree == tried.option.tree for tree in alike) else "order"
             name += f", {what} {names[: k + 1].count(names[k])}"
         distinct.append(name)
     return distinct

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tncompile.machine.host import cores, settle, thread_total
 from tncompile.machine.profile import CPU, CUDA
 from tncompile.network.model import DOTS, Input, TensorNetwork
-from tncompile.planning.report.wording import percent_text
+from tncompile.planning.wording import percent_text
 from tncompile.simulation.dense_layer import Twin
 from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import passed_on

@@ -142,14 +142,14 @@ class Chain(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, gate, lead, B)
         if torch.is_grad_enabled():
-            # materialize dense, inputs first: predicted 267 µs at 64
+            # materialize dense, inputs first: predicted 267 µs at B = 64
             return self._contract(x, gate, lead, B)
-        # halves at 5, second half first, inputs first: predicted 63.1 µs at 1, where materialize
-        # dense, inputs first takes 71.6 µs
+        # split after core 5, second half first, inputs first: predicted 63.1 µs at B = 1
+        # (materialize dense, inputs first: 71.6 µs)
         if B <= 62:
             return self._infer_to_62(x, gate, lead, B)
-        # materialize dense, inputs first: predicted 74.6 µs at 64, where halves at 5, second half
-        # first, inputs first takes 72.7 µs
+        # materialize dense, inputs first: predicted 74.6 µs at B = 64 (split after core 5, second
+        # half first, inputs first: 72.7 µs)
         return self._contract(x, gate, lead, B)
 
     def _contract(self, x: Tensor, gate: Tensor, lead: tuple[int, ...], B: int) -> Tensor:

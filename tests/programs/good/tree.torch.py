@@ -266,19 +266,19 @@ class Tree(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
         if torch.is_grad_enabled():
-            # levels down to 4, inputs first, equal steps together: predicted 259 µs at 64, where
-            # search (flops) takes 292 µs
+            # levels of 4+ pairs, inputs first, equal steps batched: predicted 259 µs at B = 64
+            # (search (flops): 292 µs)
             if B <= 246:
                 return self._contract(x, lead, B)
-            # search (flops): predicted 768 µs at 4,096, where levels down to 4, inputs first, equal
-            # steps together takes 1.18 ms
+            # search (flops): predicted 768 µs at B = 4,096 (levels of 4+ pairs, inputs first, equal
+            # steps batched: 1.18 ms)
             return self._contract_above_225(x, lead, B)
-        # levels down to 4, inputs first, equal steps together: predicted 72.7 µs at 64, where
-        # search (flops) takes 82.8 µs
+        # levels of 4+ pairs, inputs first, equal steps batched: predicted 72.7 µs at B = 64 (search
+        # (flops): 82.8 µs)
         if B <= 225:
             return self._contract(x, lead, B)
-        # search (flops): predicted 304 µs at 4,096, where levels down to 4, inputs first, equal
-        # steps together takes 454 µs
+        # search (flops): predicted 304 µs at B = 4,096 (levels of 4+ pairs, inputs first, equal
+        # steps batched: 454 µs)
         return self._contract_above_225(x, lead, B)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
@@ -444,9 +444,9 @@ class TreeFolded(nn.Module):
             x = x.reshape(B, 5, 4)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
-        if B <= 225:  # sweep backward: predicted 41.9 µs at 64, where search (flops) takes 46.1 µs
+        if B <= 225:  # sweep backward: predicted 41.9 µs at B = 64 (search (flops): 46.1 µs)
             return self._contract(x, lead, B)
-        # search (flops): predicted 268 µs at 4,096, where sweep backward takes 298 µs
+        # search (flops): predicted 268 µs at B = 4,096 (sweep backward: 298 µs)
         return self._contract_above_225(x, lead, B)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:

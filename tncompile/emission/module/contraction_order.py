@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tncompile.emission.text.writer import compact, filled
+from tncompile.planning.wording import largest_rows
 from tncompile.program.program import TensorProgram
 from tncompile.program.queries import first_contraction, multiply_adds
-
-SHOWN = 24
-"""Contractions that are listed; of more, the largest."""
 
 Polynomial = dict[tuple[str, ...], int]
 """Factors by the run-time sizes that they belong to."""
@@ -39,7 +37,7 @@ def write_order(
     total: Polynomial = {}
     for row in kept.values():
         _add(total, row.cost)
-    many = len(rows) > SHOWN
+    shown = largest_rows([sum(row.cost.values()) for row in rows.values()])
     first = first_contraction(origin)
     count = max(rows) - first + 1
     head = f"{count} contractions" if count > 1 else "One contraction"
@@ -51,7 +49,7 @@ def write_order(
     if program.loop is not None:
         head += f", {program.loop.rows} of {sizes[program.loop.index]} at a time"
         head += ", made again by the backward pass" if program.loop.recompute else ""
-    lines = filled(f"{head}{', the largest' if many else ''}:", room)
+    lines = filled(f"{head}{', the largest' if len(shown) < len(rows) else ''}:", room)
     texts = [
         (
             f"[{number - first + 1}] {_numbered(row.note)}",
@@ -59,10 +57,7 @@ def write_order(
         )
         for number, row in rows.items()
     ]
-    if many:
-        weights = [sum(row.cost.values()) for row in rows.values()]
-        largest = sorted(range(len(rows)), key=lambda k: (-weights[k], k))[:6]
-        texts = [texts[k] for k in sorted(largest)]
+    texts = [texts[k] for k in shown]
     widths = [min(max(len(text[k]) for text in texts), room // 2) for k in (0, 1)]
     for text, cost in texts:
         what, _, result = text.partition(" -> ")

@@ -21,10 +21,8 @@ from tncompile.lowering.stacking.grouping import made_by, units
 from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
 from tncompile.network.model import DOTS, Parameter, TensorNetwork
 from tncompile.planning.plan import ContractionPlan
+from tncompile.planning.wording import SHOWN, largest_rows
 from tncompile.program.program import TensorProgram
-
-SHOWN = 24
-"""Contractions that a docstring lists; of more it shows the largest."""
 
 
 def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
@@ -208,14 +206,10 @@ def _contraction(
         for step in tree.steps
     ]
     total = f"{sum(costs):,} multiply-adds"
-    if len(costs) <= SHOWN:
-        head = f"Contracted in {len(costs)} steps, {total} for {_planned_for(plan)}:"
-        chosen = list(range(len(costs)))
-    else:
-        head = f"Contracted in {len(costs)} steps, {total} for {_planned_for(plan)}, the largest:"
-        chosen = sorted(sorted(range(len(costs)), key=lambda k: (-costs[k], k))[:6])
-    if len(costs) == 1:
-        head = head.replace("1 steps", "1 step")
+    chosen = largest_rows(costs)
+    count = f"{len(costs)} step{'s' * (len(costs) > 1)}"
+    head = f"Contracted in {count}, {total} for {_planned_for(plan)}"
+    head += ":" if len(chosen) == len(costs) else ", the largest:"
     rows = [_row(network, tree, tree.steps[k], k) for k in chosen]
     left = min(max(len(row[0]) for row in rows), room // 2)
     lines = filled(head, room)

@@ -1,7 +1,7 @@
 """Orders of the terms by bisection: halves with few indices between them, again and again.
 
-Terms move between the halves one after the other, the best first, and what they held when least
-was cut stays (Fiduccia and Mattheyses). Nothing here depends on a clock, a set or a package.
+Terms move between the halves one after the other, the best first, and the halves with the smallest
+cut stay (Fiduccia and Mattheyses 1982). Nothing here depends on a clock, a set or a package.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def bisected_order(problem: Problem, rng: Random) -> tuple[int, ...]:
             placed.update(part)
             continue
         inner = _within(part, nets)
-        halves = min((_halves(len(part), inner, rng) for _ in range(TRIES)), key=lambda one: one[0])
+        halves = min(
+            (_halves(len(part), inner, rng) for _ in range(TRIES)), key=lambda halves: halves[0]
+        )
         left = [term for term, side in zip(part, halves[1], strict=True) if not side]
         right = [term for term, side in zip(part, halves[1], strict=True) if side]
         if _pull(right, nets, placed) > _pull(left, nets, placed):
@@ -65,12 +67,12 @@ def bisected_order(problem: Problem, rng: Random) -> tuple[int, ...]:
 def _within(part: Sequence[int], nets: Sequence[_Net]) -> list[_Net]:
     """What connects the terms of a part, by their places in it."""
     place = {term: k for k, term in enumerate(part)}
-    found = []
+    inner = []
     for net in nets:
         terms = tuple(place[term] for term in net.terms if term in place)
         if len(terms) > 1:
-            found.append(_Net(net.weight, terms))
-    return found
+            inner.append(_Net(net.weight, terms))
+    return inner
 
 
 def _pull(part: Sequence[int], nets: Sequence[_Net], placed: set[int]) -> float:
@@ -119,16 +121,16 @@ def _moved(
 ) -> tuple[float, list[bool]]:
     """Every term moved once, the best first; how much less is cut at best, and the sides then."""
     sides = list(start)
-    held = [[0, 0] for _ in nets]
-    for net, counts in zip(nets, held, strict=True):
+    ends = [[0, 0] for _ in nets]  # of each net on each side
+    for net, counts in zip(nets, ends, strict=True):
         for term in net.terms:
             counts[sides[term]] += 1
     sizes = [len(sides) - sum(sides), sum(sides)]
 
     def gain(term: int) -> float:
         side = sides[term]
-        alone = sum(nets[k].weight for k in of[term] if held[k][side] == 1)
-        return alone - sum(nets[k].weight for k in of[term] if held[k][not side] == 0)
+        alone = sum(nets[k].weight for k in of[term] if ends[k][side] == 1)
+        return alone - sum(nets[k].weight for k in of[term] if ends[k][not side] == 0)
 
     gains = [gain(term) for term in range(len(sides))]
     free = dict.fromkeys(range(len(sides)))
@@ -145,8 +147,8 @@ def _moved(
         sizes[not side] += 1
         moves.append(term)
         for number in of[term]:
-            held[number][side] -= 1
-            held[number][not side] += 1
+            ends[number][side] -= 1
+            ends[number][not side] += 1
         for other in {k for number in of[term] for k in nets[number].terms}:
             if other in free:
                 gains[other] = gain(other)

@@ -45,17 +45,17 @@ def interval_path(problem: Problem, order: Sequence[int], written: float = 0.0) 
         results = [crossing[first][length - 1] for first in range(firsts)]
         # What both sides carry: the result, and what is summed within, but in neither of them.
         both = numpy.array(
-            [2.0 ** (root * (one + two)) for one, two in zip(within, results, strict=True)]
+            [2.0 ** (root * sum(logs)) for logs in zip(within, results, strict=True)]
         )
         left, right = slice(1, length), slice(length - 1, 0, -1)
-        found = close[:firsts, left] * close_up[length:, right]
-        found *= both[:, None]
-        found += cost[:firsts, left]
-        found += cost_up[length:, right]
-        places = found.argmin(axis=1)  # the first one among equals
-        least = found[numpy.arange(firsts), places]
+        prices = close[:firsts, left] * close_up[length:, right]
+        prices *= both[:, None]
+        prices += cost[:firsts, left]
+        prices += cost_up[length:, right]
+        places = prices.argmin(axis=1)  # the first among equals
+        least = prices[numpy.arange(firsts), places]
         if written:
-            least = least + written * numpy.array([2.0 ** (root * one) for one in results])
+            least = least + written * numpy.array([2.0 ** (root * log) for log in results])
         splits[:firsts, length] = places + 1
         cost[:firsts, length] = cost_up[length:, length] = least
         close[:firsts, length] = close_up[length:, length] = [2.0 ** (-root * x) for x in within]
@@ -91,14 +91,14 @@ def _tables(problem: Problem, order: Sequence[int]) -> tuple[Table, Table]:
     for place, term in enumerate(order):
         for leg in dict.fromkeys(problem.terms[term]):
             ends.setdefault(leg, []).append(place)
-    kept = set(problem.output)
+    output = set(problem.output)
     met: list[list[tuple[int, float]]] = [[] for _ in order]  # the end before, and the size
     over: list[list[tuple[int, float]]] = [[] for _ in order]  # at the last end: the first one
     for leg, places in ends.items():
         size = math.log2(problem.sizes[leg])
         for before, here in zip([-1, *places], places, strict=False):
             met[here].append((before, size))
-        if leg not in kept:
+        if leg not in output:
             over[places[-1]].append((places[0], size))
     inside: Table = []
     crossing: Table = []
@@ -119,16 +119,16 @@ def _tables(problem: Problem, order: Sequence[int]) -> tuple[Table, Table]:
 def _pairs(order: Sequence[int], splits: list[list[int]]) -> tuple[Pair, ...]:
     """The path of the tree that these splits make."""
     pairs: list[Pair] = []
-    made: list[int] = []
+    results: list[int] = []
     waiting = [(0, len(order), False)]
     while waiting:
         first, last, divided = waiting.pop()
         if last - first == 1:
-            made.append(order[first])
+            results.append(order[first])
         elif divided:
-            right, left = made.pop(), made.pop()
+            right, left = results.pop(), results.pop()
             pairs.append((min(left, right), max(left, right)))
-            made.append(len(order) + len(pairs) - 1)
+            results.append(len(order) + len(pairs) - 1)
         else:
             middle = first + splits[first][last - first]
             waiting += [(first, last, True), (middle, last, False), (first, middle, False)]

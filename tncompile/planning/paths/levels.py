@@ -32,15 +32,15 @@ class Attached:
         return {term for terms in self.inputs.values() for term in terms}
 
 
-def attach(contracting: PathBuilder) -> Attached:
-    """Which inputs feed one parameter only (the slices of a chain, say), in order."""
-    problem = contracting.problem
-    carriers = _carriers(contracting, frozenset())
+def attach(builder: PathBuilder) -> Attached:
+    """The inputs whose only neighbor is one parameter (the slices of a chain, say), in order."""
+    problem = builder.problem
+    carriers = _carriers(builder, frozenset())
     attached = Attached()
     for term in sorted(problem.inputs):
         near = {
             other
-            for leg in contracting.legs[term]
+            for leg in builder.legs[term]
             if leg not in problem.runtime
             for other in carriers[leg]
             if other != term
@@ -50,93 +50,93 @@ def attach(contracting: PathBuilder) -> Attached:
     return attached
 
 
-def absorb(contracting: PathBuilder, attached: Attached) -> None:
+def absorb(builder: PathBuilder, attached: Attached) -> None:
     """Contract every waiting input into its parameter, one level for each input of a parameter."""
     waiting = {term: list(terms) for term, terms in attached.inputs.items()}
     while waiting:
         following: dict[int, list[int]] = {}
         for term, terms in waiting.items():
-            made = contracting.join(terms[0], term)
+            result = builder.join(terms[0], term)
             if terms[1:]:
-                following[made] = terms[1:]
+                following[result] = terms[1:]
         waiting = following
 
 
-def merge_parameters(contracting: PathBuilder, attached: Attached, rounds: int) -> Attached:
+def merge_parameters(builder: PathBuilder, attached: Attached, rounds: int) -> Attached:
     """Pair neighboring parameters before any input arrives, and the inputs that wait at them.
 
     The products of parameters cost nothing a sample; what they save is a product a sample.
     """
     for _ in range(rounds):
         waiting = attached.waiting()
-        matching = best_matching(contracting, frozenset(waiting), least=2)
+        matching = best_matching(builder, frozenset(waiting), least=2)
         if not matching:
             return attached
-        matching += loose_ends(contracting, frozenset(waiting), matching)
+        matching += loose_ends(builder, frozenset(waiting), matching)
         paired = {term for pair in matching for term in pair}
         following = Attached({k: v for k, v in attached.inputs.items() if k not in paired})
         merged: list[tuple[int, list[int]]] = []
         for left, right in matching:
-            given = attached.inputs.get(left, []) + attached.inputs.get(right, [])
-            merged.append((contracting.join(left, right), given))
-        for made, given in merged:
-            if len(given) == 2:
-                given = [contracting.join(given[0], given[1])]
-            if given:
-                following.inputs[made] = given
+            inputs = attached.inputs.get(left, []) + attached.inputs.get(right, [])
+            merged.append((builder.join(left, right), inputs))
+        for result, inputs in merged:
+            if len(inputs) == 2:
+                inputs = [builder.join(inputs[0], inputs[1])]
+            if inputs:
+                following.inputs[result] = inputs
         attached = following
     return attached
 
 
 def loose_ends(
-    contracting: PathBuilder, hidden: frozenset[int], matching: list[tuple[int, int]]
+    builder: PathBuilder, hidden: frozenset[int], matching: list[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Pairs of a term with one neighbor and that neighbor, neither of which is matched.
 
     They are the first two sites of a chain, say: merged now, they save two products a sample.
     """
-    taken = {term for pair in matching for term in pair}
-    neighbors = _neighbors(contracting, _carriers(contracting, hidden))
-    position = {term: k for k, term in enumerate(contracting.alive)}
-    found: list[tuple[int, int]] = []
+    matched = {term for pair in matching for term in pair}
+    neighbors = _neighbors(builder, _carriers(builder, hidden))
+    position = {term: k for k, term in enumerate(builder.alive)}
+    pairs: list[tuple[int, int]] = []
     for term, near in neighbors.items():
         other = next(iter(near))
-        if len(near) == 1 and not taken & {term, other}:
+        if len(near) == 1 and not matched & {term, other}:
             left, right = sorted((term, other), key=position.__getitem__)
-            if _fixed_size(contracting, left, right) <= LARGEST_ENTRY:
-                found.append((left, right))
-                taken.update((left, right))
-    return found
+            if _fixed_size(builder, left, right) <= LARGEST_ENTRY:
+                pairs.append((left, right))
+                matched.update((left, right))
+    return pairs
 
 
-def pair_levels(contracting: PathBuilder, least: int) -> None:
+def pair_levels(builder: PathBuilder, least: int) -> None:
     """Contract level by level while some level has at least `least` equal pairs."""
-    while matching := best_matching(contracting, frozenset(), least):
+    while matching := best_matching(builder, frozenset(), least):
         for left, right in matching:
-            contracting.join(left, right)
+            builder.join(left, right)
 
 
 def best_matching(
-    contracting: PathBuilder, hidden: frozenset[int], least: int
+    builder: PathBuilder, hidden: frozenset[int], least: int
 ) -> list[tuple[int, int]]:
     """The largest set of disjoint equal pairs of neighbors that leaves the network no denser.
 
     Terms in `hidden` are as if not there. Ties go to the smaller results, then to the first pair.
     """
-    carriers = _carriers(contracting, hidden)
-    neighbors = _neighbors(contracting, carriers)
+    carriers = _carriers(builder, hidden)
+    neighbors = _neighbors(builder, carriers)
     classes: dict[Signature, list[tuple[int, int]]] = {}
-    position = {term: k for k, term in enumerate(contracting.alive)}
+    position = {term: k for k, term in enumerate(builder.alive)}
     for left, near in neighbors.items():
         for right in near:
             if position[left] < position[right]:
-                key = _signature(contracting, left, right)
+                key = _signature(builder, left, right)
                 classes.setdefault(key, []).append((left, right))
     best: list[tuple[int, int]] = []
     best_size = 0
     for pairs in classes.values():
         matching = _disjoint(pairs, position, neighbors)
-        size = _fixed_size(contracting, *matching[0])
+        size = _fixed_size(builder, *matching[0])
         better = len(matching) > len(best) or (len(matching) == len(best) and size < best_size)
         if (
             len(matching) >= least
@@ -148,34 +148,32 @@ def best_matching(
     return best
 
 
-def _carriers(contracting: PathBuilder, hidden: frozenset[int]) -> dict[int, list[int]]:
-    """The living terms that carry each index of known size, in order of their making."""
+def _carriers(builder: PathBuilder, hidden: frozenset[int]) -> dict[int, list[int]]:
+    """The living terms that carry each index of known size, the oldest first."""
     carriers: dict[int, list[int]] = {}
-    for term in contracting.alive:
+    for term in builder.alive:
         if term not in hidden:
-            for leg in contracting.legs[term]:
-                if leg not in contracting.problem.runtime:
+            for leg in builder.legs[term]:
+                if leg not in builder.problem.runtime:
                     carriers.setdefault(leg, []).append(term)
     return carriers
 
 
-def _neighbors(
-    contracting: PathBuilder, carriers: dict[int, list[int]]
-) -> dict[int, dict[int, None]]:
-    """Who shares an index with whom; along a hyperedge only consecutive terms count."""
+def _neighbors(builder: PathBuilder, carriers: dict[int, list[int]]) -> dict[int, dict[int, None]]:
+    """The terms that share an index with each term; along a hyperedge only consecutive ones."""
     neighbors: dict[int, dict[int, None]] = {}
     for terms in carriers.values():
         for left, right in pairwise(terms):
             neighbors.setdefault(left, {})[right] = None
             neighbors.setdefault(right, {})[left] = None
-    return {term: neighbors[term] for term in contracting.alive if term in neighbors}
+    return {term: neighbors[term] for term in builder.alive if term in neighbors}
 
 
-def _signature(contracting: PathBuilder, left: int, right: int) -> Signature:
+def _signature(builder: PathBuilder, left: int, right: int) -> Signature:
     """What makes two pairs run as one batched product: heights, sizes and how the legs meet."""
-    problem = contracting.problem
-    ours, theirs = contracting.legs[left], contracting.legs[right]
-    kept = set(contracting.kept(left, right))
+    problem = builder.problem
+    ours, theirs = builder.legs[left], builder.legs[right]
+    result = set(builder.result_legs(left, right))
     place = {leg: k for k, leg in enumerate(theirs)}
 
     def describe(leg: int) -> tuple[int, int, int, bool]:
@@ -183,14 +181,14 @@ def _signature(contracting: PathBuilder, left: int, right: int) -> Signature:
             problem.sizes[leg],
             leg if leg in problem.runtime else -1,
             place.get(leg, -1),
-            leg in kept,
+            leg in result,
         )
 
     return (
-        contracting.height[left],
-        contracting.height[right],
+        builder.height[left],
+        builder.height[right],
         tuple(describe(leg) for leg in ours),
-        tuple((problem.sizes[leg], leg in problem.runtime, leg in kept) for leg in theirs),
+        tuple((problem.sizes[leg], leg in problem.runtime, leg in result) for leg in theirs),
     )
 
 
@@ -205,7 +203,7 @@ def _disjoint(
     to the end of a chain: so what is left over comes to lie with other terms that are no pairs.
     """
     matching: list[tuple[int, int]] = []
-    taken: set[int] = set()
+    matched: set[int] = set()
 
     def place(pair: tuple[int, int]) -> tuple[int, int]:
         return position[pair[0]], position[pair[1]]
@@ -213,15 +211,15 @@ def _disjoint(
     for run in _runs(sorted(pairs, key=place)):
         terms = {term for pair in run for term in pair}
         first, last = run[0][0], run[-1][1]
-        turned = (
+        backward = (
             len(terms) % 2
             and len(terms) == len(run) + 1
             and _beside_an_end(first, terms, neighbors)
             and not _beside_an_end(last, terms, neighbors)
         )
-        for left, right in reversed(run) if turned else run:
-            if left not in taken and right not in taken:
-                taken.update((left, right))
+        for left, right in reversed(run) if backward else run:
+            if left not in matched and right not in matched:
+                matched.update((left, right))
                 matching.append((left, right))
     return sorted(matching, key=place)
 
@@ -245,10 +243,12 @@ def _beside_an_end(term: int, run: set[int], neighbors: dict[int, dict[int, None
     return any(len(neighbors[other]) == 1 for other in neighbors[term] if other not in run)
 
 
-def _fixed_size(contracting: PathBuilder, left: int, right: int) -> int:
+def _fixed_size(builder: PathBuilder, left: int, right: int) -> int:
     """Elements of the product, run-time axes not counted."""
-    problem = contracting.problem
-    return problem.count(leg for leg in contracting.kept(left, right) if leg not in problem.runtime)
+    problem = builder.problem
+    return problem.count(
+        leg for leg in builder.result_legs(left, right) if leg not in problem.runtime
+    )
 
 
 def _simplifies(neighbors: dict[int, dict[int, None]], matching: list[tuple[int, int]]) -> bool:
@@ -269,9 +269,9 @@ def _simplifies(neighbors: dict[int, dict[int, None]], matching: list[tuple[int,
     return 2 * fewer > len(matching)
 
 
-def longest_family(contracting: PathBuilder) -> int:
+def longest_family(builder: PathBuilder) -> int:
     """How many terms have equal sizes in equal order: the largest family as it has to be run."""
-    problem = contracting.problem
+    problem = builder.problem
     families = Counter(
         (term in problem.inputs, tuple(problem.sizes[leg] for leg in legs))
         for term, legs in enumerate(problem.terms)

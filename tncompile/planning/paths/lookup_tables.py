@@ -1,4 +1,4 @@
-"""Parameters merged to tables, whose rows ids then pick: fewer look-ups, and less for each sample.
+"""Parameters merged to tables whose rows ids select: fewer look-ups, and less work a sample.
 
 Ids are looked up at the leaves (`network.contraction.operands`), so that every sample multiplies
 its rows of every tensor. Neighboring tensors can be multiplied first, for all ids at once, as soon
@@ -23,28 +23,28 @@ from tncompile.network.contraction import (
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import MATERIALIZE, Candidate, candidates
 from tncompile.planning.paths.optimizers import Effort, ladder, quick_path
-from tncompile.planning.paths.problem import Pair, price_path, state
+from tncompile.planning.paths.problem import Pair, contraction_problem, price_path
 
 LARGEST_TABLE = 2**27
 """Elements of a table that is still worth considering: half a gigabyte of float32."""
 
 EVERYTHING = 6
-"""Up to this many parameters are grouped in every way, …"""
+"""Up to this many parameters are grouped in every possible way."""
 
 LONGEST = 1000
-"""… up to this many by merging the neighbors that make the smallest table, again and again."""
+"""Up to this many are grouped by merging the neighbors with the smallest table, repeatedly."""
 
-KEPT = 3
-"""Groupings worth searching, of the cheapest with the tables counted and without, …"""
+CHEAPEST = 3
+"""The groupings that are searched: the cheapest with the tables counted, and those without."""
 
 ORDERS = 2
-"""… and how many trees of each."""
+"""How many trees of each grouping become candidates."""
 
 NAMED = 6
-"""Tensors that are named where their tables are spoken of."""
+"""The most tensors that the name of a candidate lists."""
 
 GATHERED = 8
-"""Multiply-adds that picking one number of a table counts as, where groupings are compared."""
+"""Multiply-adds that selecting one number of a table counts as, where groupings are compared."""
 
 Block = tuple[int, ...]  # numbers of operands, ascending
 Grouping = tuple[Block, ...]
@@ -52,7 +52,7 @@ Grouping = tuple[Block, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Operands merged: along which path, at what price; `row` stands for what is picked of it."""
+    """Merged operands: their path and its multiply-adds; `row` stands for the rows ids select."""
 
     block: Block
     pairs: tuple[Pair, ...]
@@ -61,34 +61,37 @@ class _Table:
     row: Operand
 
 
-def merged_tables(
-    network: TensorNetwork, given: tuple[Operand, ...], runtime: Mapping[str, int], effort: Effort
+def table_candidates(
+    network: TensorNetwork,
+    operands: tuple[Operand, ...],
+    runtime: Mapping[str, int],
+    effort: Effort,
 ) -> tuple[Candidate, ...]:
-    """Trees with some parameters merged before ids pick rows of them, at these run-time sizes.
+    """Trees that merge some parameters before ids select rows of them, at these run-time sizes.
 
-    Their multiply-adds are those of inference, tables included. What easier efforts find is here.
+    Their multiply-adds are those of inference, tables included. Easier efforts' trees are included.
     """
-    return tuple(_Merging(network, given, runtime, effort).candidates())
+    return tuple(_TableSearch(network, operands, runtime, effort).candidates())
 
 
-class _Merging:
+class _TableSearch:
     def __init__(
         self,
         network: TensorNetwork,
-        given: tuple[Operand, ...],
+        operands: tuple[Operand, ...],
         runtime: Mapping[str, int],
         effort: Effort,
     ) -> None:
-        self._network, self._given = network, given
+        self._network, self._operands = network, operands
         self._runtime, self._effort = runtime, effort
         self._size = {index.name: index.size or runtime[index.name] for index in network.indices}
         self._fixed = tuple(
             k
-            for k, operand in enumerate(given)
+            for k, operand in enumerate(operands)
             if network.tensors[operand.tensor].role != "input" and not operand.indicator
         )
-        self._open = {k: opened(network, given[k]) for k in self._fixed}
-        self._ends = Counter(leg for operand in given for leg in set(operand.legs))
+        self._open = {k: opened(network, operands[k]) for k in self._fixed}
+        self._ends = Counter(leg for operand in operands for leg in set(operand.legs))
         self._ends.update(set(network.output.legs))
         carriers: dict[str, set[int]] = {}
         for k, operand in self._open.items():
@@ -102,18 +105,18 @@ class _Merging:
 
     def candidates(self) -> Iterator[Candidate]:
         known = [grouping for grouping in self._groupings() if any(map(_merges, grouping))]
-        everything = [one for one in known if len(one) == 1]
+        everything = [grouping for grouping in known if len(grouping) == 1]
         priced = [(*self._prices(grouping), place) for place, grouping in enumerate(known)]
-        cheapest = sorted(priced, key=lambda one: one[1])[:KEPT] + sorted(priced)[:KEPT]
-        kept = (known[place] for _, _, place in cheapest)
-        for grouping in dict.fromkeys([*kept, *everything]):
+        with_tables = sorted(priced, key=lambda prices: prices[1])[:CHEAPEST]
+        cheapest = (known[place] for _, _, place in with_tables + sorted(priced)[:CHEAPEST])
+        for grouping in dict.fromkeys([*cheapest, *everything]):
             yield from self._trees(grouping)
 
     # ── groupings ──────────────────────────────────────────────────────────────────────────────
 
     def _groupings(self) -> Iterator[Grouping]:
-        """Ways to merge parameters in blocks of neighbors whose tables are small enough."""
-        if not any(self._given[k].lookups for k in self._fixed) or len(self._fixed) > LONGEST:
+        """Groupings of parameters into blocks of neighbors whose tables are small enough."""
+        if not any(self._operands[k].lookups for k in self._fixed) or len(self._fixed) > LONGEST:
             return
         if len(self._fixed) <= EVERYTHING:
             yield from self._partitions(self._fixed)
@@ -131,21 +134,21 @@ class _Merging:
         def offer(block: Block) -> None:
             near = {owner[other] for k in block for other in self._near[k]} - {block}
             for other in near:
-                one, two = sorted((block, other))
-                if self._allowed((*one, *two)):
-                    heapq.heappush(waiting, (self._elements((*one, *two)), one, two))
+                left, right = sorted((block, other))
+                if self._allowed((*left, *right)):
+                    heapq.heappush(waiting, (self._elements((*left, *right)), left, right))
 
         for k in self._fixed:
             offer((k,))
         largest, merged = 0, False
         while waiting:
-            size, one, two = heapq.heappop(waiting)
-            if owner[one[0]] != one or owner[two[0]] != two:
+            size, left, right = heapq.heappop(waiting)
+            if owner[left[0]] != left or owner[right[0]] != right:
                 continue  # merged with something smaller since
             if merged and size > largest:
                 yield tuple(sorted(set(owner.values())))
             largest, merged = max(size, largest), True
-            block = tuple(sorted((*one, *two)))
+            block = tuple(sorted((*left, *right)))
             owner.update(dict.fromkeys(block, block))
             offer(block)
         if merged:
@@ -165,7 +168,7 @@ class _Merging:
 
     def _allowed(self, block: Block) -> bool:
         """Whether some of these are looked up, all hang together, and their table is not huge."""
-        if not any(self._given[k].lookups for k in block):
+        if not any(self._operands[k].lookups for k in block):
             return False
         reached, waiting = [block[0]], set(block[1:])
         for k in reached:  # grows while it is read
@@ -176,8 +179,8 @@ class _Merging:
 
     def _legs(self, block: Block) -> tuple[str, ...]:
         """The legs of a table: its digits, and all that something else needs."""
-        inside = Counter(leg for k in block for leg in set(self._given[k].legs))
-        digits = {lookup.index for k in block for lookup in self._given[k].lookups}
+        inside = Counter(leg for k in block for leg in set(self._operands[k].legs))
+        digits = {lookup.index for k in block for lookup in self._operands[k].lookups}
         legs = dict.fromkeys(leg for k in block for leg in self._open[k].legs)
         return tuple(leg for leg in legs if leg in digits or self._ends[leg] > inside[leg])
 
@@ -193,30 +196,35 @@ class _Merging:
         """Multiply-adds of what is left to do for the samples, without those of tables and with."""
         tables = [self._table(block) for block in grouping if _merges(block)]
         reduced = self._reduced(grouping)
-        problem = state(self._network, reduced, self._runtime)
+        problem = contraction_problem(self._network, reduced, self._runtime)
         outer, _, _ = price_path(problem, quick_path(problem, trials=1))
-        picked = sum(
+        selected = sum(
             problem.count(legs)
             for legs, operand in zip(problem.terms, reduced, strict=True)
             if operand.lookups
         )
-        outer += GATHERED * picked
+        outer += GATHERED * selected
         return outer, outer + sum(table.multiply_adds for table in tables)
 
     def _table(self, block: Block) -> _Table:
         """The path of fewest multiply-adds that merges a block."""
         if block not in self._tables:
             legs = self._legs(block)
-            held = tuple(self._open[k] for k in block)
-            problem = state(self._network, held, self._runtime)
+            members = tuple(self._open[k] for k in block)
+            problem = contraction_problem(self._network, members, self._runtime)
             number = {
-                leg: k for k, leg in enumerate(dict.fromkeys(x for one in held for x in one.legs))
+                leg: k
+                for k, leg in enumerate(
+                    dict.fromkeys(x for operand in members for x in operand.legs)
+                )
             }
             problem = replace(problem, output=tuple(number[leg] for leg in legs))
             pairs = quick_path(problem)
             multiply_adds, _, _ = price_path(problem, pairs)
-            lookups = tuple(dict.fromkeys(one for k in block for one in self._given[k].lookups))
-            row = Operand(held[0].tensor, looked_up(self._network, legs, lookups), lookups)
+            lookups = tuple(
+                dict.fromkeys(lookup for k in block for lookup in self._operands[k].lookups)
+            )
+            row = Operand(members[0].tensor, looked_up(self._network, legs, lookups), lookups)
             self._tables[block] = _Table(block, pairs, multiply_adds, lookups, row)
         return self._tables[block]
 
@@ -224,7 +232,7 @@ class _Merging:
         """What is left to contract: a row of each table, then what is not merged."""
         blocks = [block for block in grouping if _merges(block)]
         merged = {k for block in blocks for k in block}
-        others = (operand for k, operand in enumerate(self._given) if k not in merged)
+        others = (operand for k, operand in enumerate(self._operands) if k not in merged)
         return (*(self._table(block).row for block in blocks), *others)
 
     # ── trees ──────────────────────────────────────────────────────────────────────────────────
@@ -232,19 +240,19 @@ class _Merging:
     def _trees(self, grouping: Grouping) -> Iterator[Candidate]:
         """The best orders in which the rows of tables are contracted with all else."""
         reduced = self._reduced(grouping)
-        problem = state(self._network, reduced, self._runtime)
-        found = candidates(self._network, reduced, problem, self._effort)
+        problem = contraction_problem(self._network, reduced, self._runtime)
+        orders = candidates(self._network, reduced, problem, self._effort)
         for effort in ladder(self._effort):
-            known = [one for one in found if one.level <= effort.level]
-            for one in sorted(known, key=lambda one: one.multiply_adds)[:ORDERS]:
-                yield replace(self._expanded(grouping, one), level=effort.level)
+            known = [order for order in orders if order.level <= effort.level]
+            for order in sorted(known, key=lambda order: order.multiply_adds)[:ORDERS]:
+                yield replace(self._expanded(grouping, order), level=effort.level)
 
-    def _expanded(self, grouping: Grouping, found: Candidate) -> Candidate:
-        """The tree with every table made in it."""
+    def _expanded(self, grouping: Grouping, outer: Candidate) -> Candidate:
+        """The tree with every table as a subtree."""
         tables = [self._table(block) for block in grouping if _merges(block)]
         merged = {k for table in tables for k in table.block}
-        given = tuple(
-            self._open[k] if k in merged else operand for k, operand in enumerate(self._given)
+        operands = tuple(
+            self._open[k] if k in merged else operand for k, operand in enumerate(self._operands)
         )
         pairs: list[Pair] = []
         late: dict[int, tuple[Lookup, ...]] = {}
@@ -252,18 +260,18 @@ class _Merging:
         for table in tables:
             inner = list(table.block)
             for left, right in table.pairs:
-                inner.append(len(given) + len(pairs))
+                inner.append(len(operands) + len(pairs))
                 pairs.append((inner[left], inner[right]))
             late[inner[-1]] = table.lookups
             numbers.append(inner[-1])
-        numbers += [k for k in range(len(given)) if k not in merged]
-        for step in found.tree.steps:
-            numbers.append(len(given) + len(pairs))
+        numbers += [k for k in range(len(operands)) if k not in merged]
+        for step in outer.tree.steps:
+            numbers.append(len(operands) + len(pairs))
             pairs.append((numbers[step.left], numbers[step.right]))
         return Candidate(
-            tuple(dict.fromkeys(self._named(tables, name) for name in found.names)),
-            build_tree(self._network, given, tuple(pairs), late),
-            found.multiply_adds + sum(table.multiply_adds for table in tables),
+            tuple(dict.fromkeys(self._named(tables, name) for name in outer.names)),
+            build_tree(self._network, operands, tuple(pairs), late),
+            outer.multiply_adds + sum(table.multiply_adds for table in tables),
         )
 
     def _named(self, tables: list[_Table], name: str) -> str:
@@ -271,7 +279,7 @@ class _Merging:
         if len(tables) == 1 and len(tables[0].block) == len(self._fixed):
             return MATERIALIZE
         merged = "; ".join(
-            " ".join(self._network.tensors[self._given[k].tensor].name for k in table.block)
+            " ".join(self._network.tensors[self._operands[k].tensor].name for k in table.block)
             for table in tables
         )
         if sum(len(table.block) for table in tables) > NAMED:
@@ -281,8 +289,8 @@ class _Merging:
         return f"{merged} merged" if plain else f"{merged} merged, {name}"
 
     def _whole(self, tables: list[_Table]) -> bool:
-        """Whether so little is left that there is one order only."""
-        return len(self._given) - sum(len(table.block) - 1 for table in tables) <= 2
+        """Whether at most two terms are left, so that there is only one order."""
+        return len(self._operands) - sum(len(table.block) - 1 for table in tables) <= 2
 
 
 def _merges(block: Block) -> bool:

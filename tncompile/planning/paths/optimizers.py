@@ -37,7 +37,7 @@ class Effort:
     optimal_subsets: int  # … if they have at most this many connected subsets of terms
     trials: int  # random greedy paths tried above that, beside those of the easier effort
     bisections: int  # orders by bisection, whose best trees are tried
-    flips: int  # orders tried of the best path so far, with its subtrees turned at random
+    flips: int  # orders tried of the best path so far, with its subtrees flipped at random
     subtrees: int  # subtrees of the best path that are then searched exhaustively, …
     leaves: int  # … of this many leaves
     easier: Effort | None = None
@@ -77,10 +77,10 @@ STARTS = 2
 """Greedy paths whose leaves are put in order and contracted anew, of every effort."""
 
 PATIENCE = 4
-"""Turns without gain after which a path is taken to be the best one of its orders."""
+"""Flips without gain after which a path counts as the best of its orders."""
 
 REMEMBERED = 512
-"""Paths of parts that are kept: several candidates end in the same rest."""
+"""Paths of subproblems that are cached: several candidates end in the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +103,16 @@ def search(problem: Problem, effort: Effort, progress: Progress | None = None) -
         return ()
     report = progress or _silent
     efforts = ladder(effort)
-    total = sum(_count(problem, one) for one in efforts)
-    found: dict[Path, Found] = {}
+    total = sum(_count(problem, easier) for easier in efforts)
+    distinct: dict[Path, Found] = {}
     searching = _Searching(problem)
     report(0, total)
     for done, (level, name, path) in enumerate(
-        (one.level, *named) for one in efforts for named in searching.widened(one)
+        (easier.level, *named) for easier in efforts for named in searching.widened(easier)
     ):
-        found.setdefault(path, Found(level, name, path))
+        distinct.setdefault(path, Found(level, name, path))
         report(done + 1, total)
-    return tuple(found.values())
+    return tuple(distinct.values())
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -166,7 +166,7 @@ class _Searching:
         from cotengra import RandomGreedyOptimizer
 
         terms, output, sizes = _given(self._problem)
-        found = [path for _, path in self._greedy] or [_greedy_once(terms, output, sizes)]
+        paths = [path for _, path in self._greedy] or [_greedy_once(terms, output, sizes)]
         trials = _trials(self._problem, effort)
         few = len(terms) <= LONGEST
         for first in range(self._tried, self._tried + trials, TRIALS_AT_ONCE):
@@ -180,11 +180,11 @@ class _Searching:
                 accel=False,
                 parallel=False,
             )
-            found.append(pairwise(len(terms), optimizer.ssa_path(terms, output, sizes)))
+            paths.append(pairwise(len(terms), optimizer.ssa_path(terms, output, sizes)))
         self._tried += trials
-        priced = {path: price_path(self._reduced, path) for path in found}
+        priced = {path: price_path(self._reduced, path) for path in paths}
         # Of equal prices the first found is kept: in the plain greedy path equal steps stay alike.
-        ranked = sorted(priced.items(), key=lambda one: one[1])
+        ranked = sorted(priced.items(), key=lambda item: item[1])
         self._greedy = [(price, path) for path, price in ranked]
 
     def _improved(self, effort: Effort, objective: Objective) -> Path:
@@ -201,8 +201,8 @@ class _Searching:
         if count <= LONGEST and objective == "flops":
             orders = [bisected_order(reduced, rng) for _ in range(effort.bisections)]
             groups.append([interval_path(reduced, order) for order in orders])
-        found = [self._refined(group, effort, objective, rng) for group in groups if group]
-        self._best[objective] = min(found)[1]
+        refined = [self._refined(group, effort, objective, rng) for group in groups if group]
+        self._best[objective] = min(refined)[1]
         return self._best[objective]
 
     def _starts(self) -> list[Path]:
@@ -226,11 +226,11 @@ class _Searching:
         best = min(priced(path) for path in paths)
         if count <= LONGEST:
             orders = [leaf_order(count, path) for path in paths]
-            best = min(best, *(priced(interval_path(reduced, one, written)) for one in orders))
+            best = min(best, *(priced(interval_path(reduced, order, written)) for order in orders))
             failed = 0
             for _ in range(effort.flips):
-                turned = [pair if rng.random() < 0.5 else pair[::-1] for pair in best[1]]
-                other = priced(interval_path(reduced, leaf_order(count, turned), written))
+                flipped = [pair if rng.random() < 0.5 else pair[::-1] for pair in best[1]]
+                other = priced(interval_path(reduced, leaf_order(count, flipped), written))
                 failed = 0 if other[0] < best[0] else failed + 1
                 best = min(best, other)
                 if failed == PATIENCE:

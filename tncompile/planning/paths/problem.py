@@ -1,4 +1,4 @@
-"""A contraction problem in numbers: canonical indices, planned sizes, and a path in the making."""
+"""A contraction problem in numbers, and the builder of its contraction paths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tncompile.network.model import TensorNetwork
 
 Pair = tuple[int, int]
 Legs = tuple[int, ...]
-Priced = tuple[int, tuple[Pair, ...]]  # multiply-adds and the path
+CostedPath = tuple[int, tuple[Pair, ...]]  # multiply-adds, and the path
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Problem:
     """What to contract: the legs of each term, the legs of the output, the size of each index.
 
     Indices are numbered by first appearance, so that names change nothing. `runtime` are those
-    whose sizes are only planned; `inputs` are the terms that `forward` is given, `looked_up` the
-    parameters that ids have already made depend on inputs.
+    whose sizes are only planned; `inputs` are the terms that are arguments of `forward`,
+    `looked_up` the parameters that depend on inputs since ids select their rows.
     """
 
     terms: tuple[Legs, ...]
@@ -36,30 +36,32 @@ class Problem:
         return math.prod(self.sizes[leg] for leg in legs)
 
 
-def state(
-    network: TensorNetwork, given: tuple[Operand, ...], runtime: Mapping[str, int]
+def contraction_problem(
+    network: TensorNetwork, operands: tuple[Operand, ...], runtime: Mapping[str, int]
 ) -> Problem:
     """The problem that these operands of the network pose at these run-time sizes."""
     number: dict[str, int] = {}
-    for operand in given:
+    for operand in operands:
         for leg in operand.legs:
             number.setdefault(leg, len(number))
     fixed = {index.name: index.size for index in network.indices}
     sizes = tuple(fixed[name] or runtime[name] for name in number)
     return Problem(
-        terms=tuple(tuple(number[leg] for leg in operand.legs) for operand in given),
+        terms=tuple(tuple(number[leg] for leg in operand.legs) for operand in operands),
         output=tuple(number[leg] for leg in network.output.legs if leg in number),
         sizes=sizes,
         runtime=frozenset(k for name, k in number.items() if fixed[name] is None),
         inputs=frozenset(
-            k for k, operand in enumerate(given) if network.tensors[operand.tensor].role == "input"
+            k
+            for k, operand in enumerate(operands)
+            if network.tensors[operand.tensor].role == "input"
         ),
-        looked_up=frozenset(k for k, operand in enumerate(given) if operand.lookups),
+        looked_up=frozenset(k for k, operand in enumerate(operands) if operand.lookups),
     )
 
 
 class PathBuilder:
-    """A path in the making: what is alive, what it carries, what was paid so far."""
+    """Builds a path join by join: the living terms, their legs, and the multiply-adds so far."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -79,8 +81,8 @@ class PathBuilder:
         """All legs of two terms, in order of appearance."""
         return tuple(dict.fromkeys(self.legs[left] + self.legs[right]))
 
-    def kept(self, left: int, right: int) -> Legs:
-        """The legs that the product of two living terms would keep."""
+    def result_legs(self, left: int, right: int) -> Legs:
+        """The legs of the product of two living terms."""
         ours, theirs = set(self.legs[left]), set(self.legs[right])
         return tuple(
             leg
@@ -89,25 +91,25 @@ class PathBuilder:
         )
 
     def price(self, left: int, right: int) -> int:
-        """The multiply-adds of contracting two living terms."""
+        """The multiply-adds of builder two living terms."""
         return self.problem.count(self.union(left, right))
 
     def join(self, left: int, right: int) -> int:
         """Contract two living terms; the number of the result."""
         self.multiply_adds += self.price(left, right)
-        kept = self.kept(left, right)
+        legs = self.result_legs(left, right)
         self.ends.subtract(self.legs[left])
         self.ends.subtract(self.legs[right])
-        self.ends.update(kept)
+        self.ends.update(legs)
         del self.alive[left], self.alive[right]
         self.alive[len(self.legs)] = None
-        self.legs.append(kept)
+        self.legs.append(legs)
         self.height.append(1 + max(self.height[left], self.height[right]))
         self.pairs.append((left, right))
         return len(self.legs) - 1
 
     def part(self, terms: tuple[int, ...]) -> Problem:
-        """The problem of contracting some living terms among themselves."""
+        """The problem of builder some living terms among themselves."""
         inside = Counter(leg for term in terms for leg in self.legs[term])
         output = tuple(leg for leg, count in inside.items() if self.ends[leg] > count)
         return Problem(
@@ -127,17 +129,17 @@ class PathBuilder:
         return numbers[-1]
 
     @property
-    def priced(self) -> Priced:
+    def costed_path(self) -> CostedPath:
         """The path so far and its multiply-adds."""
         return self.multiply_adds, tuple(self.pairs)
 
 
 def price_path(problem: Problem, pairs: Iterable[Pair]) -> tuple[int, int, int]:
     """Multiply-adds, elements written and the largest result of a whole path."""
-    contracting = PathBuilder(problem)
+    builder = PathBuilder(problem)
     written = largest = 0
     for left, right in pairs:
-        size = contracting.size(contracting.join(left, right))
+        size = builder.size(builder.join(left, right))
         written += size
         largest = max(largest, size)
-    return contracting.multiply_adds, written, largest
+    return builder.multiply_adds, written, largest

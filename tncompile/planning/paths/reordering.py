@@ -6,29 +6,29 @@ from collections.abc import Iterable
 
 from tncompile.network.contraction import ContractionTree, build_tree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.paths.problem import Pair, PathBuilder, Priced, Problem
+from tncompile.planning.paths.problem import CostedPath, Pair, PathBuilder, Problem
 
 
-def inputs_first(problem: Problem, pairs: Iterable[Pair]) -> Priced | None:
+def inputs_first(problem: Problem, pairs: Iterable[Pair]) -> CostedPath | None:
     """The path with (x · W) · y as (x · y) · W wherever both x and y depend on inputs, W does not.
 
     It takes as many multiply-adds where x · y is no larger than x · W, but runs as one product of
     the whole batch with W, where the other order ends in one matrix for every sample. A node of a
     tree that merges two features is such a step. None where nothing changes.
     """
-    given = tuple(pairs)
+    pairs = tuple(pairs)
     before = PathBuilder(problem)
-    for left, right in given:
+    for left, right in pairs:
         before.join(left, right)
     varying = [term in problem.inputs or term in problem.looked_up for term in _terms(problem)]
-    for left, right in given:
+    for left, right in pairs:
         varying.append(varying[left] or varying[right])
-    reader = {side: pair for pair in given for side in pair}
-    contracting = PathBuilder(problem)
+    reader = {side: pair for pair in pairs for side in pair}
+    builder = PathBuilder(problem)
     now: list[int | None] = list(_terms(problem))
-    waiting: dict[int, tuple[int, int]] = {}  # an old result not made yet: its x and its W
+    waiting: dict[int, tuple[int, int]] = {}  # x and W of each old result that is delayed
     changed = False
-    for number, (left, right) in enumerate(given, start=len(problem.terms)):
+    for number, (left, right) in enumerate(pairs, start=len(problem.terms)):
         x, w = (left, right) if varying[left] else (right, left)
         following = reader.get(number)
         if varying[x] and not varying[w] and following is not None:
@@ -39,18 +39,18 @@ def inputs_first(problem: Problem, pairs: Iterable[Pair]) -> Priced | None:
                 continue
         delayed = [side for side in (left, right) if side in waiting]
         if not delayed:
-            now.append(contracting.join(_made(now, left), _made(now, right)))
+            now.append(builder.join(_renumbered(now, left), _renumbered(now, right)))
             continue
         old = delayed[0]
-        y = _made(now, right if old == left else left)
+        y = _renumbered(now, right if old == left else left)
         x, w = waiting.pop(old)
-        one, weight = _made(now, x), _made(now, w)
-        if contracting.problem.count(contracting.kept(one, y)) <= before.size(old):
-            now.append(contracting.join(contracting.join(one, y), weight))
+        first, weight = _renumbered(now, x), _renumbered(now, w)
+        if builder.problem.count(builder.result_legs(first, y)) <= before.size(old):
+            now.append(builder.join(builder.join(first, y), weight))
             changed = True
         else:
-            now.append(contracting.join(contracting.join(one, weight), y))
-    return contracting.priced if changed else None
+            now.append(builder.join(builder.join(first, weight), y))
+    return builder.costed_path if changed else None
 
 
 def parameters_late(network: TensorNetwork, tree: ContractionTree) -> ContractionTree:
@@ -89,8 +89,8 @@ def _terms(problem: Problem) -> range:
     return range(len(problem.terms))
 
 
-def _made(now: list[int | None], old: int) -> int:
+def _renumbered(now: list[int | None], old: int) -> int:
     """The new number of an old result."""
-    made = now[old]
-    assert made is not None
-    return made
+    new = now[old]
+    assert new is not None
+    return new

@@ -1,4 +1,4 @@
-"""A plan at a batch size: what the module runs there in each mode, and what else there is."""
+"""The cost of a plan at a batch size: what the module runs in each mode, and its alternatives."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import Chosen, Cost, Crossing, Figures
 from tncompile.planning.paths.candidates import MATERIALIZE, STRAIGHT
 from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
+from tncompile.planning.report.cost import Chosen, Cost, Crossing
 from tncompile.planning.report.crossover import Clock, crossing
-from tncompile.planning.report.steps import figures_of, mode_cost
-from tncompile.planning.report.wording import count_text, strategy_text
 from tncompile.planning.request import leading_size, runtime_sizes
+from tncompile.planning.wording import count_text, schedule_text
+from tncompile.simulation.costs import Figures, figures_of, mode_cost
 from tncompile.simulation.dense_layer import DENSE_LIMIT, dense_parameters, dense_run, dense_twin
 from tncompile.simulation.modes import MODES, Mode, trace_in
 
 DENSE = "dense layer"
-"""The dense map as one layer of torch: no order of contraction, but what it competes with."""
+"""The dense map as one layer of torch, which every contraction competes with."""
 
 CROSSING_TENSORS = 100
 """Crossings are looked for in networks of at most this many tensors: it takes some forty traces."""
@@ -36,10 +36,10 @@ def cost(
     profile: MachineProfile = BUILTIN,
     mode: Mode | None = None,
 ) -> Cost:
-    """What the module that a plan makes costs at a batch size, in every mode.
+    """What the module of a plan costs at a batch size, in every mode.
 
-    `mode` is the one that is shown, the plan's own unless given. Alternatives are there where the
-    plan was made for this size.
+    `mode` is the one that is shown, by default the plan's own. Alternatives are compared at the
+    sizes that the plan was requested for.
     """
     runtime = runtime_sizes(network, batch, sizes or {})
     leading = leading_size(runtime)
@@ -64,8 +64,8 @@ class _Comparison:
 
     def cost(self, mode: Mode) -> Cost:
         """Everything, to be shown in a mode."""
-        others = {each: self._alternatives(each) for each in MODES}
-        others = {each: held for each, held in others.items() if held}
+        alternatives = {each: self._alternatives(each) for each in MODES}
+        alternatives = {each: others for each, others in alternatives.items() if others}
         twin = dense_twin(self.network, self.runtime)
         return Cost(
             name=self.network.target,
@@ -74,22 +74,22 @@ class _Comparison:
             mode=mode,
             chosen={each: self._chosen(each) for each in MODES},
             compared={
-                each: {one.name: self._figures(one, each) for one in held}
-                for each, held in others.items()
+                each: {other.name: self._figures(other, each) for other in others}
+                for each, others in alternatives.items()
             },
-            crossed={each: self._crossings(each, held) for each, held in others.items()},
-            reasons=dict(self._reasons(others)),
+            crossed={each: self._crossings(each, others) for each, others in alternatives.items()},
+            reasons=dict(self._reasons(alternatives)),
             dense_layer=None if isinstance(twin, str) else twin.kind,
         )
 
     def _chosen(self, mode: Mode) -> Chosen:
         """What runs in a mode, and what it costs."""
         variant = self.planned.variant(self.batch, mode)
-        found = variant.cost
+        cost = variant.cost
         same = variant.mode == mode and dict(variant.sizes) == dict(self.runtime)
         if not same or self.profile.name != self.planned.machine:
             program = self._program(variant)
-            found = mode_cost(
+            cost = mode_cost(
                 self.network,
                 variant.tree,
                 variant.schedule,
@@ -98,23 +98,24 @@ class _Comparison:
                 self.profile,
                 mode,
             )
-        return Chosen(variant.found_by, strategy_text(variant.schedule), found)
+        return Chosen(variant.found_by, schedule_text(variant.schedule), cost)
 
-    def _program(self, way: Variant | Alternative) -> TensorProgram:
-        key = way.tree, way.schedule
+    def _program(self, variant: Variant | Alternative) -> TensorProgram:
+        key = variant.tree, variant.schedule
         if key not in self._programs:
-            made = lower(self.network, way.tree, way.schedule, sizes=self.planned.sizes)
-            self._programs[key] = made
+            self._programs[key] = lower(self.network, *key, sizes=self.planned.sizes)
         return self._programs[key]
 
     def _alternatives(self, mode: Mode) -> tuple[Alternative, ...]:
-        """What else there was at this size, where the plan was made for it."""
+        """The alternatives of the plan at this size, if it was requested for it."""
         return tuple(
-            one for one in self.planned.alternatives if one.mode == mode and one.batch == self.batch
+            other
+            for other in self.planned.alternatives
+            if (other.mode, other.batch) == (mode, self.batch)
         )
 
-    def _figures(self, one: Alternative, mode: Mode) -> Figures:
-        traced = trace_in(self.network, self._program(one), self.runtime, self.profile, mode)
+    def _figures(self, other: Alternative, mode: Mode) -> Figures:
+        traced = trace_in(self.network, self._program(other), self.runtime, self.profile, mode)
         return figures_of(self.network, traced, self.runtime, self.profile, mode)
 
     def _crossings(self, mode: Mode, others: tuple[Alternative, ...]) -> dict[str, Crossing]:
@@ -129,33 +130,37 @@ class _Comparison:
 
         clock = Clock(self.network, self.profile, mode, runs, leading, self.runtime, {})
         here = self.runtime[leading]
-        found: dict[str, Crossing] = {}
+        crossings: dict[str, Crossing] = {}
         known: dict[int, Crossing] = {}
-        for one in others:
-            program = self._program(one)
+        for other in others:
+            program = self._program(other)
             if id(program) not in known:
                 known[id(program)] = crossing(clock.compare(program), here)
-            found[one.name] = known[id(program)]
+            crossings[other.name] = known[id(program)]
         if clock.dense(here) is not None:
-            found[DENSE] = crossing(clock.compare(None), here)
-        return {name: one for name, one in found.items() if one != Crossing()}
+            crossings[DENSE] = crossing(clock.compare(None), here)
+        return {name: at for name, at in crossings.items() if at != Crossing()}
 
-    def _reasons(self, others: Mapping[Mode, tuple[Alternative, ...]]) -> Iterable[tuple[str, str]]:
-        """Why the dense weight or the dense layer is not among what is compared."""
+    def _reasons(
+        self, alternatives: Mapping[Mode, tuple[Alternative, ...]]
+    ) -> Iterable[tuple[str, str]]:
+        """Why the dense weight or the dense layer is not compared."""
         inputs = self.network.inputs
         numbers = dense_parameters(self.network)
         large = f"a dense weight of {count_text(numbers)} numbers is more than {DENSE_LIMIT:,}"
-        looked_up = all(one.integer for one in inputs)
-        everywhere = all(any(one.name == MATERIALIZE for one in o) for o in others.values())
-        if others and inputs and not looked_up and not everywhere:
-            if any(one.integer for one in inputs):
+        of_ids = [input_.integer for input_ in inputs]
+        everywhere = all(
+            any(other.name == MATERIALIZE for other in others) for others in alternatives.values()
+        )
+        if alternatives and inputs and not all(of_ids) and not everywhere:
+            if any(of_ids):
                 reason = f"no one table of up to {LARGEST_TABLE:,} numbers holds all parameters"
             elif numbers > DENSE_LIMIT:
                 reason = large
             elif len(self.network.tensors) > STRAIGHT:
                 reason = f"not tried with {len(self.network.tensors):,} tensors"
             else:
-                reason = "a value on the way is too large"
+                reason = "an intermediate is too large"
             yield MATERIALIZE, reason
         twin = dense_twin(self.network, self.runtime)
         if isinstance(twin, str):
@@ -163,4 +168,4 @@ class _Comparison:
         elif twin.weight > DENSE_LIMIT:
             yield DENSE, large
         elif dense_run(self.network, self.runtime, self.profile, training=False) is None:
-            yield DENSE, f"a value on the way has more than {DENSE_LIMIT:,} numbers"
+            yield DENSE, f"an intermediate has more than {DENSE_LIMIT:,} numbers"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tncompile.lowering import TensorProgram
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.costs import Crossing
-from tncompile.planning.evaluation import CLEARLY
+from tncompile.planning.report.cost import Crossing
+from tncompile.planning.tolerances import CLEARLY
 from tncompile.simulation.dense_layer import dense_run
 from tncompile.simulation.modes import Mode, trace_in
 

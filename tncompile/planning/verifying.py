@@ -1,0 +1,76 @@
+"""Check that a plan, read from a file or handed in, is one of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tncompile.lowering.schedule import MatmulLayout, Schedule
+from tncompile.network.contraction import ContractionTree, verify_tree
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.plan import ContractionPlan
+
+
+def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
+    """Why the plan is none of the network; nothing where it is.
+
+    A plan without a complaint can be lowered, and computes what the network says.
+    """
+    runtime = {index.name for index in network.indices if index.size is None}
+    variants = (*plan.variants, plan.whole)
+    if any(sizes.keys() != runtime for sizes in (plan.sizes, *(v.sizes for v in variants))):
+        yield "its run-time sizes are not those of the network"
+        return
+    seen: set[tuple[ContractionTree, Schedule]] = set()
+    pairs = [(variant.tree, variant.schedule) for variant in variants]
+    pairs += [(other.tree, other.schedule) for other in plan.alternatives]
+    for tree, schedule in pairs:
+        if (tree, schedule) not in seen:
+            seen.add((tree, schedule))
+            damage = next(verify_tree(network, tree), None)
+            yield from _verify_schedule(tree, schedule) if damage is None else (damage,)
+    if plan.whole.schedule.rows:
+        yield "the program for every size runs in chunks"
+
+
+def _verify_schedule(tree: ContractionTree, schedule: Schedule) -> Iterator[str]:
+    """Why the matrix products of a schedule are not those of a tree of the network."""
+    results = {step.result for step in tree.steps}
+    if not set(schedule.settled) <= results or _repeats(schedule.settled):
+        yield "gradients are made contiguous of what it does not compute"
+    if schedule.forms is None:
+        return
+    if len(schedule.forms) != len(tree.steps):
+        yield f"it has {len(schedule.forms)} products for {len(tree.steps)} contractions"
+        return
+    legs = [frozenset(operand.legs) for operand in tree.operands]
+    for step, form in zip(tree.steps, schedule.forms, strict=True):
+        left, right = legs[step.left], legs[step.right]
+        result = frozenset(step.product(left, right))
+        legs.append(frozenset(step.legs))
+        if form is not None and not _fits(form, left, right, result):
+            yield f"the product that makes number {step.result} has other indices than its operands"
+
+
+def _fits(
+    form: MatmulLayout, left: frozenset[str], right: frozenset[str], result: frozenset[str]
+) -> bool:
+    """Whether a layout is one of a product of two operands: each index in the group it belongs to.
+
+    An index of one operand that the result lacks is summed before. An operand carries all batch
+    indices or none; with none it is repeated.
+    """
+    first, second = (right, left) if form.swapped else (left, right)
+    batch, both = frozenset(form.batch), first & second
+    return (
+        not _repeats(form.result + form.summed)
+        and frozenset(form.result) == result
+        and frozenset(form.summed) == both - result
+        and batch >= both & result
+        and all(not batch & side or batch <= side for side in (first, second))
+        and first >= frozenset(form.rows)
+        and second >= frozenset(form.columns)
+    )
+
+
+def _repeats(items: tuple[object, ...]) -> bool:
+    return len(set(items)) < len(items)
