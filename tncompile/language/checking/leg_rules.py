@@ -11,19 +11,8 @@ from tncompile.language.checking.usage_rules import misplaced
 from tncompile.language.diagnostics.collector import Suggestions, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.parsing.lexer import one_line
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    BiasStatement,
-    DotsLeg,
-    GroupLeg,
-    IndexLeg,
-    InputStatement,
-    Leg,
-    OutputStatement,
-    SlicesLeg,
-    Star,
-    TensorStatement,
-)
 
 _FACES = {"in": "input", "kernel": "tensor", "out": "output"}
 
@@ -49,7 +38,7 @@ def wrong_subscripts(names: BlockNames, suggestions: Suggestions) -> Iterator[Di
         if found is None or found.kind not in LEG_KINDS or names.ambiguous(use.leg.name):
             continue
         name, count = found.name.text, len(use.leg.subscripts)
-        star = bool(count) and isinstance(use.leg.subscripts[-1], Star)
+        star = bool(count) and isinstance(use.leg.subscripts[-1], tree.Star)
         if found.arity == 0 and count:
             message = f"`{name}` is no family"
             note = f"{kind_text(found)} without subscripts is one index"
@@ -115,7 +104,7 @@ def face_of_no_window(names: BlockNames, suggestions: Suggestions) -> Iterator[D
             )
 
 
-def _face_message(leg: IndexLeg, found: Declared, where: str) -> str | None:
+def _face_message(leg: tree.IndexLeg, found: Declared, where: str) -> str | None:
     name = leg.name.text
     if found.kind != "window":
         return f"`{name}` is {kind_text(found)}, it has no faces" if leg.face else None
@@ -134,14 +123,14 @@ class LegList:
 
     where: str
     owner: str
-    legs: tuple[Leg, ...]
+    legs: tuple[tree.Leg, ...]
 
-    def indices(self) -> Iterator[IndexLeg]:
+    def indices(self) -> Iterator[tree.IndexLeg]:
         """The single legs, those in groups included."""
         for leg in self.legs:
-            if isinstance(leg, IndexLeg):
+            if isinstance(leg, tree.IndexLeg):
                 yield leg
-            elif isinstance(leg, GroupLeg):
+            elif isinstance(leg, tree.GroupLeg):
                 yield from leg.legs
 
 
@@ -149,13 +138,13 @@ def leg_lists(names: BlockNames) -> Iterator[LegList]:
     """The legs of every statement that has some."""
     for statement in names.block.statements:
         match statement:
-            case InputStatement(name, _, legs):
+            case tree.InputStatement(name, _, legs):
                 yield LegList("input", name.text, legs)
-            case TensorStatement(name, _, legs):
+            case tree.TensorStatement(name, _, legs):
                 yield LegList("tensor", name.text, legs)
-            case BiasStatement(name, legs):
+            case tree.BiasStatement(name, legs):
                 yield LegList("bias", name.text, legs)
-            case OutputStatement(name, legs):
+            case tree.OutputStatement(name, legs):
                 yield LegList("output", name.text, legs)
             case _:
                 pass
@@ -166,7 +155,7 @@ def repeated_legs(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
     for legs in leg_lists(names):
         seen: dict[str, Span] = {}
         written: list[tuple[str, Span]] = [(_text(leg), leg.span) for leg in legs.indices()]
-        written += [("...", leg.span) for leg in legs.legs if isinstance(leg, DotsLeg)]
+        written += [("...", leg.span) for leg in legs.legs if isinstance(leg, tree.DotsLeg)]
         for text, span in written:
             if text in seen:
                 yield repeated_leg(text, legs.owner, span, seen[text])
@@ -186,7 +175,7 @@ def repeated_leg(name: str, owner: str, later: Span, earlier: Span) -> Diagnosti
     )
 
 
-def _text(leg: IndexLeg) -> str:
+def _text(leg: tree.IndexLeg) -> str:
     """The leg without layout and `?`; what only means the same is found when families unroll."""
     return one_line(leg.span).replace(" ", "").rstrip("?")
 
@@ -198,17 +187,17 @@ def misplaced_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
             yield from _leg_problems(leg, legs.where)
 
 
-def _leg_problems(leg: Leg, where: str) -> Iterator[Diagnostic]:
+def _leg_problems(leg: tree.Leg, where: str) -> Iterator[Diagnostic]:
     match leg:
-        case GroupLeg(onehot=True) if where != "input":
+        case tree.GroupLeg(onehot=True) if where != "input":
             note = "ids come in with an input"
             hint = "write the legs without `onehot`"
             yield misplaced("`onehot` is for inputs", leg.span, "not here", note, hint)
-        case GroupLeg(width=width) if width is not None and where in ("tensor", "bias"):
+        case tree.GroupLeg(width=width) if width is not None and where in ("tensor", "bias"):
             note = "inputs are padded and outputs are cut; a parameter has the size of its legs"
             message = "`as` is for inputs and the output"
             yield misplaced(message, width.span, "not here", note, "remove the width")
-        case SlicesLeg() if where != "input":
+        case tree.SlicesLeg() if where != "input":
             note = "an axis of slices is an axis of an input"
             hint = "write all members: `f[*]`"
             message = "`p in a..b` is for inputs"

@@ -9,22 +9,7 @@ from functools import cached_property
 
 from tncompile.language.checking.symbols import BlockNames, Declared, LegUse
 from tncompile.language.parsing.lexer import one_line
-from tncompile.language.syntax.tree import (
-    BiasStatement,
-    GroupLeg,
-    IndexDeclaration,
-    IndexLeg,
-    IndexStatement,
-    InputStatement,
-    Leg,
-    Name,
-    OutputStatement,
-    Parameter,
-    SlicesLeg,
-    Statement,
-    Subscript,
-    TensorStatement,
-)
+from tncompile.language.syntax import tree
 
 _FREE = ("i", "j", "o", "p", "q", "r", "s")
 _LONGEST_SIZE = 40
@@ -86,22 +71,22 @@ class Written:
     names: BlockNames
 
     @cached_property
-    def parameters(self) -> dict[str, Parameter]:
+    def parameters(self) -> dict[str, tree.Parameter]:
         """The parameters by name."""
         return {parameter.name.text: parameter for parameter in self.names.block.parameters}
 
     @cached_property
-    def indices(self) -> list[tuple[int, str, IndexDeclaration]]:
+    def indices(self) -> list[tuple[int, str, tree.IndexDeclaration]]:
         """Where each index is declared, with its kind."""
         return [
             (declaration.span.start, statement.kind, declaration)
             for statement in self.names.block.statements
-            if isinstance(statement, IndexStatement)
+            if isinstance(statement, tree.IndexStatement)
             for declaration in statement.declarations
         ]
 
     @cached_property
-    def sizes(self) -> dict[int, IndexDeclaration]:
+    def sizes(self) -> dict[int, tree.IndexDeclaration]:
         """The declarations by where their names stand."""
         return {declaration.name.span.start: declaration for _, _, declaration in self.indices}
 
@@ -120,7 +105,12 @@ class Written:
         found: dict[int, frozenset[str]] = {}
         for statement in self.names.block.statements:
             match statement:
-                case TensorStatement() | InputStatement() | BiasStatement() | OutputStatement():
+                case (
+                    tree.TensorStatement()
+                    | tree.InputStatement()
+                    | tree.BiasStatement()
+                    | tree.OutputStatement()
+                ):
                     legs = [*_indices(statement.legs)]
                     held = frozenset(leg.name.text for leg in legs if not leg.subscripts)
                     found.update((leg.span.start, held) for leg in legs)
@@ -132,7 +122,7 @@ class Written:
         """The single indices on the statement of a leg: to be there again would be refused."""
         return self._beside.get(use.leg.span.start, frozenset())
 
-    def range_for(self, subscript: Name) -> str | None:
+    def range_for(self, subscript: tree.Name) -> str | None:
         """What to write for `index o = 3 if k == 2` where `k` is a subscript elsewhere."""
         place = bisect_right(self.indices, subscript.span.start, key=lambda each: each[0]) - 1
         if subscript.text not in self.subscripts or place < 0:
@@ -177,26 +167,26 @@ class Written:
         return f"declare them with these sizes, `{written}`, and write `{leg}[*]` {here}"
 
 
-def _indices(legs: tuple[Leg, ...]) -> Iterator[IndexLeg]:
+def _indices(legs: tuple[tree.Leg, ...]) -> Iterator[tree.IndexLeg]:
     """The legs that are indices, those in groups included."""
     for leg in legs:
         match leg:
-            case IndexLeg():
+            case tree.IndexLeg():
                 yield leg
-            case GroupLeg(inner):
+            case tree.GroupLeg(inner):
                 yield from inner
             case _:
                 pass
 
 
-def _subscripts(statement: Statement) -> list[Subscript]:
+def _subscripts(statement: tree.Statement) -> list[tree.Subscript]:
     match statement:
-        case IndexStatement(_, declarations):
+        case tree.IndexStatement(_, declarations):
             return [each for declaration in declarations for each in declaration.subscripts]
-        case InputStatement(_, subscripts, legs):
-            slices = [leg.subscript for leg in legs if isinstance(leg, SlicesLeg)]
+        case tree.InputStatement(_, subscripts, legs):
+            slices = [leg.subscript for leg in legs if isinstance(leg, tree.SlicesLeg)]
             return [*subscripts, *slices]
-        case TensorStatement(_, subscripts):
+        case tree.TensorStatement(_, subscripts):
             return [*subscripts]
         case _:
             return []

@@ -9,34 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tncompile.language.evaluating.functions import readable
-from tncompile.language.syntax.tree import (
-    Attribute,
-    BatchStatement,
-    BiasStatement,
-    Block,
-    Expression,
-    GroupLeg,
-    If,
-    IndexLeg,
-    IndexStatement,
-    InputStatement,
-    Leg,
-    Let,
-    Name,
-    OutputStatement,
-    Parameter,
-    Reference,
-    Require,
-    Scheme,
-    Share,
-    SlicesLeg,
-    Star,
-    Statement,
-    Subscript,
-    TensorStatement,
-    Tie,
-    WindowStatement,
-)
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import values_used
 
 VALUE_KINDS = ("parameter", "length", "let", "subscript")
@@ -47,7 +20,7 @@ LEG_KINDS = ("index", "bond", "hyper", "batch", "window")
 class Declared:
     """A name with what it is and how many subscripts it takes."""
 
-    name: Name
+    name: tree.Name
     kind: str
     arity: int = 0
 
@@ -59,7 +32,7 @@ class Use:
     `local` are the subscripts that could be meant.
     """
 
-    name: Name
+    name: tree.Name
     found: Declared | None
     local: tuple[str, ...] = ()
 
@@ -68,7 +41,7 @@ class Use:
 class LegUse:
     """A leg, on what kind of statement it is, and whether on each member of a family."""
 
-    leg: IndexLeg
+    leg: tree.IndexLeg
     found: Declared | None
     where: str
     on_family: bool
@@ -78,7 +51,7 @@ class LegUse:
 class TieUse:
     """A `tie` of the tensor `tensor`."""
 
-    tie: Tie
+    tie: tree.Tie
     tensor: Declared
     found: Declared | None
 
@@ -87,17 +60,17 @@ class TieUse:
 class BlockNames:
     """All names of a network block, in the order of the text."""
 
-    block: Block
+    block: tree.Block
     scope: dict[str, Declared] = field(default_factory=dict)
-    repeated: list[tuple[Name, Declared]] = field(default_factory=list)
+    repeated: list[tuple[tree.Name, Declared]] = field(default_factory=list)
     repeated_names: set[str] = field(default_factory=set)
     values: list[Use] = field(default_factory=list)
-    expressions: list[Expression] = field(default_factory=list)
+    expressions: list[tree.Expression] = field(default_factory=list)
     legs: list[LegUse] = field(default_factory=list)
     shares: list[Use] = field(default_factory=list)
     ties: list[TieUse] = field(default_factory=list)
 
-    def ambiguous(self, name: Name) -> bool:
+    def ambiguous(self, name: tree.Name) -> bool:
         """Whether the name is declared twice (TN202): which one is meant is not known."""
         return name.text in self.repeated_names
 
@@ -107,7 +80,7 @@ class BlockNames:
         return {use.name.text for use in self.values}
 
 
-def collect(block: Block) -> BlockNames:
+def collect(block: tree.Block) -> BlockNames:
     """Look up every name of a network block."""
     collector = _Collector(BlockNames(block))
     for parameter in block.parameters:
@@ -127,7 +100,7 @@ class _Collector:
     def find(self, name: str) -> Declared | None:
         return self.local.get(name) or self.names.scope.get(name)
 
-    def declare(self, name: Name, kind: str, arity: int = 0) -> Declared:
+    def declare(self, name: tree.Name, kind: str, arity: int = 0) -> Declared:
         earlier = self.find(name.text)
         declared = Declared(name, kind, arity)
         if earlier is not None:
@@ -139,52 +112,52 @@ class _Collector:
             self.names.scope[name.text] = declared
         return declared
 
-    def parameter(self, parameter: Parameter) -> None:
+    def parameter(self, parameter: tree.Parameter) -> None:
         if parameter.default is not None:
             self.expression(parameter.default)
         length = parameter.type.length
-        if isinstance(length, Reference) and self.find(length.name.text) is None:
+        if isinstance(length, tree.Reference) and self.find(length.name.text) is None:
             self.declare(length.name, "length")
         elif length is not None:
             self.expression(length)
         self.declare(parameter.name, "parameter")
 
-    def statement(self, statement: Statement) -> None:
+    def statement(self, statement: tree.Statement) -> None:
         self.local = {}
         match statement:
-            case Let(names, value):
+            case tree.Let(names, value):
                 self.expression(value)
                 for name in names:
                     self.declare(name, "let")
-            case Require(condition, _):
+            case tree.Require(condition, _):
                 self.expression(condition)
-            case IndexStatement():
+            case tree.IndexStatement():
                 self.index(statement)
-            case BatchStatement(names):
+            case tree.BatchStatement(names):
                 for name in names:
                     self.declare(name, "batch")
-            case WindowStatement(name, _, arguments):
+            case tree.WindowStatement(name, _, arguments):
                 self.expression(*(argument.value for argument in arguments))
                 self.declare(name, "window")
-            case InputStatement(name, subscripts, legs, condition):
+            case tree.InputStatement(name, subscripts, legs, condition):
                 self.subscripts(subscripts)
                 if condition is not None:
                     self.expression(condition)
                 self.legs(legs, "input")
                 self.declare(name, "input", len(subscripts))
-            case TensorStatement():
+            case tree.TensorStatement():
                 self.tensor(statement)
-            case BiasStatement(name, legs, attributes):
+            case tree.BiasStatement(name, legs, attributes):
                 self.legs(legs, "bias")
                 self.declare(name, "bias")
                 self.values_of(attributes)
-            case OutputStatement(name, legs):
+            case tree.OutputStatement(name, legs):
                 self.legs(legs, "output")
                 self.declare(name, "output")
             case _:
                 pass  # statements of models, which the grammar keeps out of networks
 
-    def index(self, statement: IndexStatement) -> None:
+    def index(self, statement: tree.IndexStatement) -> None:
         for declaration in statement.declarations:
             self.local = {}
             self.subscripts(declaration.subscripts)
@@ -193,7 +166,7 @@ class _Collector:
                 self.expression(declaration.condition)
             self.declare(declaration.name, statement.kind, len(declaration.subscripts))
 
-    def tensor(self, statement: TensorStatement) -> None:
+    def tensor(self, statement: tree.TensorStatement) -> None:
         self.subscripts(statement.subscripts)
         self.legs(statement.legs, "tensor")
         declared = Declared(statement.name, "tensor", len(statement.subscripts))
@@ -201,64 +174,64 @@ class _Collector:
         self.others_of(statement.attributes, declared, statement.subscripts)
         self.declare(statement.name, "tensor", len(statement.subscripts))
 
-    def subscripts(self, subscripts: Iterable[Subscript]) -> None:
+    def subscripts(self, subscripts: Iterable[tree.Subscript]) -> None:
         for subscript in subscripts:
             self.expression(subscript.start, subscript.stop)
             self.declare(subscript.name, "subscript")
 
-    def expression(self, *expressions: Expression) -> None:
+    def expression(self, *expressions: tree.Expression) -> None:
         self.names.expressions.extend(expressions)
         for used in values_used(*expressions, into=readable):
             found = self.find(used.name.text)
             local = () if found is not None else tuple(self.local)
             self.names.values.append(Use(used.name, found, local))
 
-    def legs(self, legs: tuple[Leg, ...], where: str) -> None:
+    def legs(self, legs: tuple[tree.Leg, ...], where: str) -> None:
         for leg in legs:
             match leg:
-                case IndexLeg():
+                case tree.IndexLeg():
                     self.leg(leg, where)
-                case GroupLeg(inner, _, width):
+                case tree.GroupLeg(inner, _, width):
                     for part in inner:
                         self.leg(part, where)
                     if width is not None:
                         self.expression(width)
-                case SlicesLeg(subscript):
+                case tree.SlicesLeg(subscript):
                     self.subscripts((subscript,))
                 case _:
                     pass
 
-    def leg(self, leg: IndexLeg, where: str) -> None:
+    def leg(self, leg: tree.IndexLeg, where: str) -> None:
         self.names.legs.append(LegUse(leg, self.find(leg.name.text), where, bool(self.local)))
-        self.expression(*(node for node in leg.subscripts if not isinstance(node, Star)))
+        self.expression(*(node for node in leg.subscripts if not isinstance(node, tree.Star)))
 
-    def values_of(self, attributes: tuple[Attribute, ...]) -> None:
+    def values_of(self, attributes: tuple[tree.Attribute, ...]) -> None:
         for attribute in attributes:
             match attribute:
-                case If(condition):
+                case tree.If(condition):
                     self.expression(condition)
-                case Scheme(_, arguments):
+                case tree.Scheme(_, arguments):
                     self.expression(*(argument.value for argument in arguments))
-                case Tie(_, subscripts):
+                case tree.Tie(_, subscripts):
                     self.expression(*subscripts)
                 case _:
                     pass
 
     def others_of(
         self,
-        attributes: tuple[Attribute, ...],
+        attributes: tuple[tree.Attribute, ...],
         tensor: Declared,
-        subscripts: tuple[Subscript, ...],
+        subscripts: tuple[tree.Subscript, ...],
     ) -> None:
         """The names in `share` and `tie`."""
         own = tuple(subscript.name.text for subscript in subscripts)
         for attribute in attributes:
             match attribute:
-                case Share(names):
+                case tree.Share(names):
                     for name in names:
                         found = self.find(name.text) if name.text in own else None
                         self.names.shares.append(Use(name, found, own))
-                case Tie(name):
+                case tree.Tie(name):
                     self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
                 case _:
                     pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax.source import Span
@@ -26,15 +26,13 @@ class Budget:
         """Take `steps` away, TN501 at `span` when nothing is left."""
         self._left -= steps
         if self._left < 0:
-            raise Failed(
-                problem(
-                    Code.TOO_MANY,
-                    "evaluating this program takes too many steps",
-                    span,
-                    "the limit is passed here",
-                    notes=(f"at most {MOST_STEPS} steps are evaluated for one network",),
-                    hint="make the lists, the families or the expressions smaller",
-                )
+            raise failure(
+                Code.TOO_MANY,
+                "evaluating this program takes too many steps",
+                span,
+                "the limit is passed here",
+                notes=(f"at most {MOST_STEPS} steps are evaluated for one network",),
+                hint="make the lists, the families or the expressions smaller",
             )
 
 

@@ -15,16 +15,8 @@ from tncompile.language.linking.instances import link_instance, resolve_instance
 from tncompile.language.linking.usage import blocks_used
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import SourceFile, Span
-from tncompile.language.syntax.tree import (
-    Block,
-    Import,
-    Instance,
-    Name,
-    Parameter,
-    Program,
-    Rewrite,
-)
 
 _DEEPEST_IMPORT = 50
 
@@ -59,19 +51,19 @@ class Linker:
         self.suggestions = Suggestions()
         self._files: dict[Path, File | None] = {}
 
-    def file(self, program: Program, location: Location, stack: tuple[Path, ...]) -> File:
+    def file(self, program: tree.Program, location: Location, stack: tuple[Path, ...]) -> File:
         """Everything that the file declares; `stack` are the files whose imports led here."""
-        declared = (d for d in program.declarations if not isinstance(d, Import))
+        declared = (d for d in program.declarations if not isinstance(d, tree.Import))
         file = File(named=frozenset(declaration.name.text for declaration in declared))
         for declaration in program.declarations:
             match declaration:
-                case Import():
+                case tree.Import():
                     self._import(declaration, program.source, location, stack, file)
-                case Block() | Rewrite():
+                case tree.Block() | tree.Rewrite():
                     self._declare(_linked(declaration), declaration.name, file)
-                    if isinstance(declaration, Block) and declaration.kind == "network":
+                    if isinstance(declaration, tree.Block) and declaration.kind == "network":
                         self.problems.extend(check_block(declaration, self.suggestions))
-                case Instance():
+                case tree.Instance():
                     block = link_instance(declaration, file, self.problems, self.suggestions)
                     if block is None:
                         file.lost.add(declaration.name.text)
@@ -79,7 +71,7 @@ class Linker:
                         self._declare(block, declaration.name, file)
         return file
 
-    def _declare(self, block: LinkedBlock, name: Name, file: File) -> None:
+    def _declare(self, block: LinkedBlock, name: tree.Name, file: File) -> None:
         self._put(block, name.text, name.span, file)
 
     def _put(self, block: LinkedBlock, name: str, place: Span, file: File) -> None:
@@ -92,7 +84,7 @@ class Linker:
 
     def _import(
         self,
-        declaration: Import,
+        declaration: tree.Import,
         importer: SourceFile,
         location: Location,
         stack: tuple[Path, ...],
@@ -116,7 +108,9 @@ class Linker:
             for wanted in declaration.names:
                 self._import_name(wanted, declaration, imported, file)
 
-    def _import_name(self, name: Name, declaration: Import, imported: File, file: File) -> None:
+    def _import_name(
+        self, name: tree.Name, declaration: tree.Import, imported: File, file: File
+    ) -> None:
         block = imported.blocks.get(name.text)
         if block is not None and block.kind != "rewrite":
             self._put(replace(block, imported=True), name.text, name.span, file)
@@ -127,7 +121,9 @@ class Linker:
             diagnostic = _not_in_file(name, declaration, imported, block, self.suggestions)
             self.problems.add(diagnostic)
 
-    def _follow(self, declaration: Import, found: Found, stack: tuple[Path, ...]) -> File | None:
+    def _follow(
+        self, declaration: tree.Import, found: Found, stack: tuple[Path, ...]
+    ) -> File | None:
         """The imported file, linked; None where it failed before, and is reported."""
         if found.path in stack or len(stack) > _DEEPEST_IMPORT:
             raise _cyclic(declaration, deep=found.path not in stack)
@@ -138,16 +134,16 @@ class Linker:
         return self._files[found.path]
 
 
-def _linked(definition: Block | Rewrite) -> LinkedBlock:
+def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:
     name = definition.name
-    if isinstance(definition, Rewrite):
+    if isinstance(definition, tree.Rewrite):
         return LinkedBlock(name.text, "rewrite", (), definition.doc, name.span, definition)
     parameters = tuple(map(_summary, definition.parameters))
     doc = definition.doc
     return LinkedBlock(name.text, definition.kind, parameters, doc, name.span, definition)
 
 
-def _summary(parameter: Parameter) -> ParameterSummary:
+def _summary(parameter: tree.Parameter) -> ParameterSummary:
     default = None if parameter.default is None else one_line(parameter.default.span)
     return ParameterSummary(parameter.name.text, one_line(parameter.type.span), default)
 
@@ -165,8 +161,8 @@ def _declared_twice(name: str, later: Span, earlier: Span) -> Diagnostic:
 
 
 def _not_in_file(
-    name: Name,
-    declaration: Import,
+    name: tree.Name,
+    declaration: tree.Import,
     imported: File,
     block: LinkedBlock | None,
     suggestions: Suggestions,
@@ -188,7 +184,7 @@ def _not_in_file(
     )
 
 
-def _cyclic(declaration: Import, *, deep: bool) -> CompileError:
+def _cyclic(declaration: tree.Import, *, deep: bool) -> CompileError:
     path = declaration.path.value
     message = (
         f'importing "{path}" nests imports too deep'
@@ -209,14 +205,14 @@ def _cyclic(declaration: Import, *, deep: bool) -> CompileError:
     )
 
 
-def _unused_imports(program: Program, file: File) -> list[Diagnostic]:
+def _unused_imports(program: tree.Program, file: File) -> list[Diagnostic]:
     """TN204: an import of which no name is used; a file of imports alone hands them on."""
-    if all(isinstance(declaration, Import) for declaration in program.declarations):
+    if all(isinstance(declaration, tree.Import) for declaration in program.declarations):
         return []
     used = blocks_used(program)
     found: list[Diagnostic] = []
     for declaration in program.declarations:
-        if not isinstance(declaration, Import):
+        if not isinstance(declaration, tree.Import):
             continue
         if declaration.names is None:
             here = [n for n, place in file.places.items() if place == declaration.path.span]

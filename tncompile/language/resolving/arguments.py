@@ -28,17 +28,8 @@ from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import Given
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value, value_text
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    Argument,
-    Binary,
-    Block,
-    Call,
-    Expression,
-    ListOf,
-    Parameter,
-    Reference,
-)
 from tncompile.language.syntax.walk import values_used, walk
 
 _LONGEST_QUOTE = 60
@@ -56,7 +47,7 @@ class Matched:
     where one is `misnamed`, the parameter it was meant for is not missing.
     """
 
-    block: Block
+    block: tree.Block
     called: Span | None
     problems: Problems
     suggestions: Suggestions
@@ -66,7 +57,7 @@ class Matched:
     lost: bool = False
     misnamed: bool = False
 
-    def parameter(self, name: str) -> Parameter | None:
+    def parameter(self, name: str) -> tree.Parameter | None:
         """The parameter of that name."""
         return next((p for p in self.block.parameters if p.name.text == name), None)
 
@@ -76,7 +67,7 @@ class Matched:
         self.problems.add(diagnostic)
 
     def wrong(
-        self, message: str, span: Span | None, label: str, hint: str, at: Parameter | None
+        self, message: str, span: Span | None, label: str, hint: str, at: tree.Parameter | None
     ) -> None:
         """TN208 at `span`, which is None for a call from outside."""
         self.misnamed = True
@@ -136,7 +127,7 @@ class Matched:
         )
 
 
-def match_call(matched: Matched, arguments: Sequence[Argument]) -> None:
+def match_call(matched: Matched, arguments: Sequence[tree.Argument]) -> None:
     """Match the arguments of a call as written: by position first, then by name."""
     outside = matched.called is None
     matched.named |= {each.name.text for each in arguments if each.name is not None}
@@ -169,11 +160,11 @@ def match_call(matched: Matched, arguments: Sequence[Argument]) -> None:
         _evaluate(matched, parameter, argument)
 
 
-def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> None:
+def _evaluate(matched: Matched, parameter: tree.Parameter, argument: tree.Argument) -> None:
     """Put the value of the argument among the given ones; it stands alone, no name is in scope."""
     found = list(_problems(argument.value, matched.suggestions))
     value: Value | str | None = None
-    if not found and isinstance(argument.value, ListOf) and parameter.type.length is None:
+    if not found and isinstance(argument.value, tree.ListOf) and parameter.type.length is None:
         value = "list"  # refused as a whole, whatever its items are
     elif not found:
         try:
@@ -194,7 +185,7 @@ def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> Non
         matched.given[parameter.name.text] = Given(value, span, quoted)
 
 
-def _problems(expression: Expression, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def _problems(expression: tree.Expression, suggestions: Suggestions) -> Iterator[Diagnostic]:
     for used in values_used(expression, into=readable):
         name = used.name.text
         yield problem(
@@ -209,14 +200,14 @@ def _problems(expression: Expression, suggestions: Suggestions) -> Iterator[Diag
         )
     yield from foreign_problems(expression)
     for node in walk(expression, into=readable):
-        if isinstance(node, Call):
+        if isinstance(node, tree.Call):
             yield from function_problems(node, suggestions)
 
 
-def _given_with_one_sign(expression: Expression, name: str) -> str | None:
+def _given_with_one_sign(expression: tree.Expression, name: str) -> str | None:
     """`N(d == 3)`."""
     match expression:
-        case Binary("==", Reference(left), right) if left.text == name:
+        case tree.Binary("==", tree.Reference(left), right) if left.text == name:
             return (
                 f"an argument is given with one sign: `{name} = {_shortened(one_line(right.span))}`"
             )
@@ -356,6 +347,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
 
 
-def called_name(call: Call) -> Reference | None:
+def called_name(call: tree.Call) -> tree.Reference | None:
     """The name that a call calls."""
-    return call.function if isinstance(call.function, Reference) else None
+    return call.function if isinstance(call.function, tree.Reference) else None

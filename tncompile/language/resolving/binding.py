@@ -9,7 +9,7 @@ from tncompile.language.diagnostics.collector import (
     Failed,
     Problems,
     counted,
-    problem,
+    failure,
     with_article,
 )
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
@@ -118,15 +118,13 @@ def _in_bounds(value: int, argument: Given) -> int:
 def _wrong(parameter: Parameter, argument: Given, wanted: str, *, found: str = "") -> Failed:
     found = found or with_article(kind_of(argument.value))
     name = parameter.name.text
-    return Failed(
-        problem(
-            Code.WRONG_TYPE,
-            f"`{name}` takes {wanted}, not {found}",
-            argument.span,
-            f"this is {found}" if argument.quoted is None else f"`{name}` takes {wanted}",
-            notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-            hint=argument.advice or _whole(argument.value, wanted) or f"give `{name}` {wanted}",
-        )
+    return failure(
+        Code.WRONG_TYPE,
+        f"`{name}` takes {wanted}, not {found}",
+        argument.span,
+        f"this is {found}" if argument.quoted is None else f"`{name}` takes {wanted}",
+        notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
+        hint=argument.advice or _whole(argument.value, wanted) or f"give `{name}` {wanted}",
     )
 
 
@@ -182,15 +180,13 @@ def _no_length(parameter: Parameter, argument: Given, length: Reference) -> Fail
     if factors is not None and 1 not in factors:
         first, second = factors
         hint = f"write a list: `{name} = [{first}, {second}]`, which is `factor({given}, 2)`"
-    return Failed(
-        problem(
-            Code.WRONG_TYPE,
-            f"`{name}` takes a list here: nothing else says how long it is",
-            argument.span,
-            "this is one int",
-            notes=(f"one int stands for a whole list only once a list before it has bound `{n}`",),
-            hint=hint,
-        )
+    return failure(
+        Code.WRONG_TYPE,
+        f"`{name}` takes a list here: nothing else says how long it is",
+        argument.span,
+        "this is one int",
+        notes=(f"one int stands for a whole list only once a list before it has bound `{n}`",),
+        hint=hint,
     )
 
 
@@ -206,15 +202,13 @@ def _length_differs(
     name = parameter.name.text
     text = one_line(length.span)
     written = "" if text == str(wanted) else f" (`{text}`)"
-    return Failed(
-        problem(
-            Code.LENGTH_MISMATCH,
-            f"`{name}` has {counted(count, 'item')} where {counted(wanted, 'item')}{written} "
-            f"{'is' if wanted == 1 else 'are'} needed",
-            argument.span,
-            f"{count} here",
-            secondary=tuple(bound[:1]) or (Label(length.span, f"{wanted} here"),),
-            notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-            hint=f"give `{name}` {counted(wanted, 'item')}",
-        )
+    return failure(
+        Code.LENGTH_MISMATCH,
+        f"`{name}` has {counted(count, 'item')} where {counted(wanted, 'item')}{written} "
+        f"{'is' if wanted == 1 else 'are'} needed",
+        argument.span,
+        f"{count} here",
+        secondary=tuple(bound[:1]) or (Label(length.span, f"{wanted} here"),),
+        notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
+        hint=f"give `{name}` {counted(wanted, 'item')}",
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tncompile.language.checking.leg_rules import repeated_leg
-from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.collector import Failed, failure, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, InternalError, Label
 from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
@@ -14,15 +14,8 @@ from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
 from tncompile.language.resolving.declaring import LARGEST_SIZE, no_such_member
 from tncompile.language.resolving.state import IndexFamily, Resolution
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    DotsLeg,
-    Expression,
-    GroupLeg,
-    IndexLeg,
-    Leg,
-    Star,
-)
 
 Names = tuple[str, ...]
 
@@ -34,7 +27,7 @@ class _Indices:
     After a failure it gives nothing: its mistake is reported once.
     """
 
-    leg: IndexLeg
+    leg: tree.IndexLeg
     family: IndexFamily
     subscripts: tuple[CompiledExpression, ...]
     star: bool
@@ -128,7 +121,7 @@ def _extent(family: IndexFamily) -> str:
 class CompiledLeg:
     """A leg that gives axes: a `*` outside a group gives several, a `?` may give none."""
 
-    leg: Leg
+    leg: tree.Leg
     axes: Callable[[Frame], list[ResolvedAxis]]
     parts: tuple[_Indices, ...] = ()
     width_steps: int = 0
@@ -139,32 +132,32 @@ class CompiledLeg:
         return 1 + self.width_steps + sum(part.steps for part in self.parts)
 
 
-def compile_leg(leg: Leg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+def compile_leg(leg: tree.Leg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
     """The leg as a function of the subscripts; raises `Failed`."""
     match leg:
-        case DotsLeg():
+        case tree.DotsLeg():
             axis = ResolvedAxis("dots", (DOTS,), None, leg.span, (leg.span,))
             return CompiledLeg(leg, lambda frame: [axis])
-        case IndexLeg():
+        case tree.IndexLeg():
             return _compile_index(leg, state, variables)
-        case GroupLeg():
+        case tree.GroupLeg():
             return _compile_group(leg, state, variables)
         case _:
             raise InternalError(f"{type(leg).__name__} passed the check of names")
 
 
-def _indices(leg: IndexLeg, state: Resolution, variables: frozenset[str]) -> _Indices:
+def _indices(leg: tree.IndexLeg, state: Resolution, variables: frozenset[str]) -> _Indices:
     family = state.families[leg.name.text]
     if family.poisoned:
         raise Failed(None)
-    written = [s for s in leg.subscripts if not isinstance(s, Star)]
+    written = [s for s in leg.subscripts if not isinstance(s, tree.Star)]
     formulas = tuple(compile_expression(node, state.scope, variables) for node in written)
     star = len(written) < len(leg.subscripts)
     single = formulas[0] if len(formulas) == 1 and not star else None
     return _Indices(leg, family, formulas, star, single)
 
 
-def _compile_index(leg: IndexLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+def _compile_index(leg: tree.IndexLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
     part = _indices(leg, state, variables)
     spans = (leg.span,)
 
@@ -177,7 +170,7 @@ def _compile_index(leg: IndexLeg, state: Resolution, variables: frozenset[str]) 
     return CompiledLeg(leg, axes, (part,))
 
 
-def _compile_group(leg: GroupLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+def _compile_group(leg: tree.GroupLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
     parts = tuple(_indices(inner, state, variables) for inner in leg.legs)
     for part in parts:
         if part.family.kind == "batch":
@@ -215,51 +208,47 @@ def _width(
     return None if value == size else value
 
 
-def _bad_width(node: Expression, value: int | float, size: int | None, state: Resolution) -> Failed:
+def _bad_width(
+    node: tree.Expression, value: int | float, size: int | None, state: Resolution
+) -> Failed:
     if isinstance(value, float) or value < 1:
         message, label = "a width has to be a positive integer", f"this is {value}"
     else:
         message = f"the width {value} is more than the axis has"
         label = f"the axis has {size} entries"
-    return Failed(
-        problem(
-            Code.BAD_SIZE,
-            message,
-            node.span,
-            label,
-            notes=(
-                "`as` keeps the first entries of a flattened axis, so it cannot make it longer",
-                *state.scope.known(node),
-            ),
-            hint="make the indices of the axis larger, or the width smaller",
-        )
+    return failure(
+        Code.BAD_SIZE,
+        message,
+        node.span,
+        label,
+        notes=(
+            "`as` keeps the first entries of a flattened axis, so it cannot make it longer",
+            *state.scope.known(node),
+        ),
+        hint="make the indices of the axis larger, or the width smaller",
     )
 
 
-def _too_large_axis(leg: GroupLeg) -> Failed:
-    return Failed(
-        problem(
-            Code.TOO_MANY,
-            "this axis has more than 2**40 entries",
-            leg.span,
-            "too large",
-            notes=("sizes reach 2**40, those of flattened axes too",),
-            hint="leave the legs apart (without the parentheses), or make them smaller",
-        )
+def _too_large_axis(leg: tree.GroupLeg) -> Failed:
+    return failure(
+        Code.TOO_MANY,
+        "this axis has more than 2**40 entries",
+        leg.span,
+        "too large",
+        notes=("sizes reach 2**40, those of flattened axes too",),
+        hint="leave the legs apart (without the parentheses), or make them smaller",
     )
 
 
 def _batch_in_group(part: _Indices) -> Failed:
-    return Failed(
-        problem(
-            Code.WRONG_TYPE,
-            f"the batch axis `{part.leg.name.text}` cannot be part of a flattened axis",
-            part.leg.span,
-            "sized at run time",
-            secondary=(Label(part.family.name.span, "declared here"),),
-            notes=("a flattened axis has to have one size, known when the network is compiled",),
-            hint="write it as an axis of its own",
-        )
+    return failure(
+        Code.WRONG_TYPE,
+        f"the batch axis `{part.leg.name.text}` cannot be part of a flattened axis",
+        part.leg.span,
+        "sized at run time",
+        secondary=(Label(part.family.name.span, "declared here"),),
+        notes=("a flattened axis has to have one size, known when the network is compiled",),
+        hint="write it as an axis of its own",
     )
 
 
@@ -330,7 +319,7 @@ class Legs:
 
 def compile_legs(
     owner: str,
-    legs: Sequence[Leg],
+    legs: Sequence[tree.Leg],
     span: Span,
     state: Resolution,
     variables: frozenset[str] = frozenset(),
@@ -353,23 +342,21 @@ def compile_legs(
     return compiled
 
 
-def _sized_at_run_time(leg: Leg, state: Resolution) -> bool:
-    if isinstance(leg, IndexLeg):
+def _sized_at_run_time(leg: tree.Leg, state: Resolution) -> bool:
+    if isinstance(leg, tree.IndexLeg):
         return state.families[leg.name.text].kind == "batch"
-    return isinstance(leg, DotsLeg)
+    return isinstance(leg, tree.DotsLeg)
 
 
-def _carries_batch(leg: Leg, owner: str) -> Failed:
+def _carries_batch(leg: tree.Leg, owner: str) -> Failed:
     text = one_line(leg.span)
-    return Failed(
-        problem(
-            Code.BATCH_MISSING,
-            f"the tensor `{owner}` cannot carry the batch axis `{text}`",
-            leg.span,
-            "sized at run time",
-            notes=("a parameter has a fixed shape; batch axes are on inputs and the output only",),
-            hint=f"remove `{text}` here",
-        )
+    return failure(
+        Code.BATCH_MISSING,
+        f"the tensor `{owner}` cannot carry the batch axis `{text}`",
+        leg.span,
+        "sized at run time",
+        notes=("a parameter has a fixed shape; batch axes are on inputs and the output only",),
+        hint=f"remove `{text}` here",
     )
 
 

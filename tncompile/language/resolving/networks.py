@@ -31,22 +31,16 @@ from tncompile.language.resolving.declaring import (
 from tncompile.language.resolving.inputs import resolve_input, resolve_output
 from tncompile.language.resolving.state import Resolution
 from tncompile.language.resolving.tensors import TensorResolver
-from tncompile.language.syntax.tree import (
-    BatchStatement,
-    BiasStatement,
-    Block,
-    IndexStatement,
-    InputStatement,
-    Let,
-    OutputStatement,
-    Require,
-    TensorStatement,
-    WindowStatement,
-)
+from tncompile.language.syntax import tree
 
 
 def resolve_network(
-    block: Block, given: Mapping[str, Given], name: str, doc: str | None, *, instance: bool = False
+    block: tree.Block,
+    given: Mapping[str, Given],
+    name: str,
+    doc: str | None,
+    *,
+    instance: bool = False,
 ) -> ResolvedNetwork:
     """The network that `block` is with the arguments `given`; `name` is what it is called by.
 
@@ -108,15 +102,15 @@ def target_text(name: str, values: Mapping[str, Value]) -> str:
     return f"{name}({arguments})" if arguments else name
 
 
-def _parameter_values(block: Block, scope: Scope) -> dict[str, Value]:
+def _parameter_values(block: tree.Block, scope: Scope) -> dict[str, Value]:
     return {
         parameter.name.text: scope.values[parameter.name.text] for parameter in block.parameters
     }
 
 
-def _refuse_windows(block: Block) -> None:
+def _refuse_windows(block: tree.Block) -> None:
     for statement in block.statements:
-        if isinstance(statement, WindowStatement):
+        if isinstance(statement, tree.WindowStatement):
             Problems(
                 [
                     problem(
@@ -146,19 +140,19 @@ def _origin(
     return state.scope.origin(declaration.size)
 
 
-def _resolve_values(block: Block, state: Resolution) -> None:
+def _resolve_values(block: tree.Block, state: Resolution) -> None:
     """`let` and `require`; what a failed requirement would have ruled out is not looked at."""
     for statement in block.statements:
-        if isinstance(statement, Let):
+        if isinstance(statement, tree.Let):
             resolve_let(statement, state)
-        elif isinstance(statement, Require):
+        elif isinstance(statement, tree.Require):
             resolve_require(statement, state)
     if any(found.code is Code.REQUIREMENT_FAILED for found in state.problems.errors):
         state.problems.raise_errors()
 
 
 def _resolve_statements(
-    block: Block, state: Resolution
+    block: tree.Block, state: Resolution
 ) -> tuple[TensorResolver, list[ResolvedInput], ResolvedOutput | None]:
     """Everything that declares indices or has legs, in order."""
     tensors = TensorResolver(state)
@@ -166,18 +160,18 @@ def _resolve_statements(
     output: ResolvedOutput | None = None
     for statement in block.statements:
         match statement:
-            case IndexStatement(kind, declarations):
+            case tree.IndexStatement(kind, declarations):
                 for declaration in declarations:
                     resolve_index(declaration, kind, state)
-            case BatchStatement():
+            case tree.BatchStatement():
                 resolve_batch(statement, state)
-            case InputStatement():
+            case tree.InputStatement():
                 inputs.extend(resolve_input(statement, state))
-            case TensorStatement():
+            case tree.TensorStatement():
                 tensors.tensor(statement)
-            case BiasStatement():
+            case tree.BiasStatement():
                 tensors.bias(statement)
-            case OutputStatement():
+            case tree.OutputStatement():
                 output = resolve_output(statement, state)
             case _:
                 pass

@@ -27,12 +27,7 @@ from tncompile.language.linked import (
 )
 from tncompile.language.parsing import parse_target
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.resolving.arguments import (
-    Matched,
-    called_name,
-    match_call,
-    match_values,
-)
+from tncompile.language.resolving.arguments import Matched, called_name, match_call, match_values
 from tncompile.language.resolving.networks import resolve_network
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Block, Call

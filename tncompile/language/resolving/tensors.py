@@ -26,18 +26,11 @@ from tncompile.language.resolving.unrolling import (
     range_span,
     unroll,
 )
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    BiasStatement,
-    Name,
-    Share,
-    Subscript,
-    TensorStatement,
-    Tie,
-)
 
 
-def widest_span(subscripts: Sequence[Subscript], name: Span) -> Span:
+def widest_span(subscripts: Sequence[tree.Subscript], name: Span) -> Span:
     """Where too many members or legs are reported: the last range, the name where there is none."""
     return range_span(subscripts[-1]) if subscripts else name
 
@@ -53,7 +46,7 @@ class TensorResolver:
         self.tensors: list[ResolvedTensor] = []
         self.biases: list[ResolvedBias] = []
 
-    def tensor(self, statement: TensorStatement) -> None:
+    def tensor(self, statement: tree.TensorStatement) -> None:
         """Unroll one `tensor` statement."""
         family = TensorFamily(statement)
         self._state.tensors[statement.name.text] = family
@@ -63,7 +56,7 @@ class TensorResolver:
             family.poisoned = True
             self._state.report(failed)
 
-    def _unroll(self, statement: TensorStatement, family: TensorFamily) -> None:
+    def _unroll(self, statement: tree.TensorStatement, family: TensorFamily) -> None:
         state = self._state
         variables = frozenset(subscript.name.text for subscript in statement.subscripts)
         span = widest_span(statement.subscripts, statement.name.span)
@@ -116,7 +109,7 @@ class TensorResolver:
 
     def _use(
         self,
-        statement: TensorStatement,
+        statement: tree.TensorStatement,
         family: TensorFamily,
         attributes: Attributes,
         key: Key,
@@ -137,7 +130,7 @@ class TensorResolver:
 
     def _stored(
         self,
-        statement: TensorStatement,
+        statement: tree.TensorStatement,
         attributes: Attributes,
         key: Key,
         frame: Frame,
@@ -166,7 +159,7 @@ class TensorResolver:
 
     def _tied(
         self,
-        statement: TensorStatement,
+        statement: tree.TensorStatement,
         attributes: Attributes,
         key: Key,
         frame: Frame,
@@ -189,7 +182,7 @@ class TensorResolver:
             raise Failed(_ties_differ(member, tie, wanted, other, parameter, shape))
         return parameter, conjugate is not tie.conjugate
 
-    def bias(self, statement: BiasStatement) -> None:
+    def bias(self, statement: tree.BiasStatement) -> None:
         """Resolve one `bias` statement."""
         state, name = self._state, statement.name.text
         try:
@@ -222,7 +215,7 @@ def _shape(axes: tuple[ResolvedAxis, ...]) -> tuple[int, ...] | None:
     return tuple(shape)
 
 
-def _kept(key: Key, statement: TensorStatement, share: Share | None) -> Key:
+def _kept(key: Key, statement: tree.TensorStatement, share: tree.Share | None) -> Key:
     """The subscripts that the state-dict key keeps: those that are not shared."""
     if share is None:
         return key
@@ -234,7 +227,9 @@ def _kept(key: Key, statement: TensorStatement, share: Share | None) -> Key:
     )
 
 
-def _differing(key: Key, first: Key, statement: TensorStatement, share: Share) -> Name:
+def _differing(
+    key: Key, first: Key, statement: tree.TensorStatement, share: tree.Share
+) -> tree.Name:
     """The first of the shared subscripts in which a member is not the first one."""
     names = [subscript.name.text for subscript in statement.subscripts]
     differing = {name for name, one, other in zip(names, key, first, strict=True) if one != other}
@@ -243,10 +238,10 @@ def _differing(key: Key, first: Key, statement: TensorStatement, share: Share) -
 
 def _shares_differ(
     member: str,
-    shared: Name,
+    shared: tree.Name,
     held: ResolvedParameter,
     shape: tuple[int, ...],
-    statement: TensorStatement,
+    statement: tree.TensorStatement,
 ) -> Diagnostic:
     return problem(
         Code.SHAPES_DIFFER,
@@ -261,7 +256,7 @@ def _shares_differ(
 
 def _ties_differ(
     member: str,
-    tie: Tie,
+    tie: tree.Tie,
     wanted: Key,
     other: TensorFamily,
     parameter: ResolvedParameter,
@@ -281,7 +276,7 @@ def _ties_differ(
     )
 
 
-def _no_such_tensor(tie: Tie, wanted: Key, other: TensorFamily) -> Failed:
+def _no_such_tensor(tie: tree.Tie, wanted: Key, other: TensorFamily) -> Failed:
     name = member_name(tie.name.text, wanted)
     return no_such_member(
         other.statement.name,
