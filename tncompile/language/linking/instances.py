@@ -116,7 +116,19 @@ def _no_target(
             notes=("a named instance is another block, declared before it, with its arguments",),
             hint=f"name another block, {written}, or write it out: `{kind} {name}(…) {{ … }}`",
         )
-    if name in file.named and name not in file.blocks:
+    if circle := _circle(instance, file):
+        file.lost.update(circle)  # reported once
+        others = [Label(other.name.span, "in the circle") for other in list(circle.values())[1:7]]
+        return problem(
+            Code.UNKNOWN_NAME,
+            f"{listed(circle)} define each other",
+            span,
+            f"`{name}` is an instance that leads back to `{instance.name.text}`",
+            secondary=tuple(others),
+            notes=("a named instance is another block, declared before it, with its arguments",),
+            hint=f"write one of them out: `{kind} {instance.name.text}(…) {{ … }}`",
+        )
+    if name in file.own and name not in file.blocks:
         return problem(
             Code.UNKNOWN_NAME,
             f"`{name}` is used before it is declared",
@@ -137,6 +149,17 @@ def _no_target(
         ),
         hint=f"did you mean `{close}`?" if close else "declare it above, or import it",
     )
+
+
+def _circle(instance: Instance, file: File) -> dict[str, Instance]:
+    """The instances from this one on, each made from the next; empty unless they lead back."""
+    circle: dict[str, Instance] = {}
+    declaration: object = instance
+    while isinstance(declaration, Instance) and declaration.name.text not in circle:
+        circle[declaration.name.text] = declaration
+        function = called_name(declaration.target)
+        declaration = None if function is None else file.own.get(function.name.text)
+    return circle if declaration is instance else {}
 
 
 def _takes_nothing(target: LinkedBlock, span: Span) -> Diagnostic:

@@ -53,8 +53,8 @@ class Linker:
 
     def file(self, program: tree.Program, location: Location, stack: tuple[Path, ...]) -> File:
         """Everything that the file declares; `stack` are the files whose imports led here."""
-        declared = (d for d in program.declarations if not isinstance(d, tree.Import))
-        file = File(named=frozenset(declaration.name.text for declaration in declared))
+        own = (d for d in program.declarations if not isinstance(d, tree.Import))
+        file = File(own={declaration.name.text: declaration for declaration in own})
         for declaration in program.declarations:
             match declaration:
                 case tree.Import():

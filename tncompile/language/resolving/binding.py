@@ -32,6 +32,7 @@ from tncompile.language.syntax.tree import Block, Expression, Parameter, Referen
 from tncompile.language.syntax.walk import values_used
 
 _LARGEST_FACTORED = 2**24
+_LIST_OR_INT = "a list of int, or one int for all items"
 
 
 def bind(block: Block, given: Mapping[str, Given], scope: Scope, problems: Problems) -> None:
@@ -116,21 +117,19 @@ def _in_bounds(value: int, argument: Given) -> int:
 
 
 def _wrong(parameter: Parameter, argument: Given, wanted: str, *, found: str = "") -> Failed:
-    found = found or with_article(kind_of(argument.value))
-    name = parameter.name.text
+    name, value = parameter.name.text, argument.value
+    found = found or with_article(kind_of(value))
+    hint = f"give `{name}` {wanted}"
+    if wanted in ("an int", _LIST_OR_INT) and is_whole(value):
+        hint = f"write `{int(value)}`"
     return failure(
         Code.WRONG_TYPE,
         f"`{name}` takes {wanted}, not {found}",
         argument.span,
         f"this is {found}" if argument.quoted is None else f"`{name}` takes {wanted}",
         notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-        hint=argument.advice or _whole(argument.value, wanted) or f"give `{name}` {wanted}",
+        hint=argument.advice or hint,
     )
-
-
-def _whole(value: Value | str, wanted: str) -> str | None:
-    """What to write for `8.0` where an int belongs."""
-    return f"write `{int(value)}`" if wanted == "an int" and is_whole(value) else None
 
 
 def _type_text(parameter: Parameter) -> str:
@@ -159,7 +158,7 @@ def _conform_list(
                 raise too_long(argument.span, wanted)
             return (_in_bounds(value, argument),) * wanted
         case _:
-            raise _wrong(parameter, argument, "a list of int, or one int for all items")
+            raise _wrong(parameter, argument, _LIST_OR_INT)
 
 
 def _items_in_bounds(items: tuple[int, ...], argument: Given) -> tuple[int, ...]:
