@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,7 +64,7 @@ def _leg_kind(uses: list[LegUse]) -> str:
 
 
 @dataclass(frozen=True)
-class Written:
+class BlockDeclarations:
     """The declarations of a block, looked up by what a wrong name is about."""
 
     names: BlockNames
@@ -102,21 +101,11 @@ class Written:
     @cached_property
     def _beside(self) -> dict[int, frozenset[str]]:
         """The legs without subscripts that stand on one statement, by the place of each leg."""
-        found: dict[int, frozenset[str]] = {}
-        for statement in self.names.block.statements:
-            match statement:
-                case (
-                    tree.TensorStatement()
-                    | tree.InputStatement()
-                    | tree.BiasStatement()
-                    | tree.OutputStatement()
-                ):
-                    legs = [*_indices(statement.legs)]
-                    held = frozenset(leg.name.text for leg in legs if not leg.subscripts)
-                    found.update((leg.span.start, held) for leg in legs)
-                case _:
-                    pass
-        return found
+        names: dict[int, frozenset[str]] = {}
+        for legs in self.names.leg_lists():
+            single = frozenset(leg.name.text for leg in legs.indices() if not leg.subscripts)
+            names.update((leg.span.start, single) for leg in legs.indices())
+        return names
 
     def beside(self, use: LegUse) -> frozenset[str]:
         """The single indices on the statement of a leg: to be there again would be refused."""
@@ -133,20 +122,20 @@ class Written:
         written = f"{kind} {declaration.name.text}[{subscript.text} in 0..n] = …"
         return f"make it a family: `{written}`"
 
-    def size_of(self, found: Declared) -> str | None:
+    def size_of(self, declared: Declared) -> str | None:
         """What to write for the size of an index: what its declaration says."""
-        declaration = self.sizes.get(found.name.span.start)
+        declaration = self.sizes.get(declared.name.span.start)
         if declaration is None or declaration.subscripts:
             return None
         size = one_line(declaration.size.span)
         short = len(size) <= _LONGEST_SIZE and "#" not in size
         return f"write its size, `{size}`" if short else None
 
-    def sized_leg(self, found: Declared, uses: list[LegUse]) -> str | None:
+    def sized_leg(self, declared: Declared, uses: list[LegUse]) -> str | None:
         """An index whose size is the parameter or the value that is written as a leg."""
-        value = found.name.text
+        value = declared.name.text
         parameter = self.parameters.get(value)
-        if found.kind not in ("length", "let", "parameter"):
+        if declared.kind not in ("length", "let", "parameter"):
             return None
         if any(use.leg.subscripts or use.leg.face for use in uses):
             return None  # meant as something else
@@ -160,23 +149,10 @@ class Written:
         length = None if parameter is None else parameter.type.length
         if length is None:
             written = f"{kind} {leg} = {value}"
-            declared = f"declare one of that size, `{written}`,"
-            return f"{declared} and write `{leg}` {here}"
+            return f"declare one of that size, `{written}`, and write `{leg}` {here}"
         count = one_line(length.span)
         written = f"{kind} {leg}[k in 0..{count}] = {value}[k]"
         return f"declare them with these sizes, `{written}`, and write `{leg}[*]` {here}"
-
-
-def _indices(legs: tuple[tree.Leg, ...]) -> Iterator[tree.IndexLeg]:
-    """The legs that are indices, those in groups included."""
-    for leg in legs:
-        match leg:
-            case tree.IndexLeg():
-                yield leg
-            case tree.GroupLeg(inner):
-                yield from inner
-            case _:
-                pass
 
 
 def _subscripts(statement: tree.Statement) -> list[tree.Subscript]:

@@ -1,13 +1,15 @@
 """The names of a block as it is written: what is declared, and what each use of a name refers to.
 
-`collect` only looks names up; the rules over what it finds are in `naming`.
+`collect` only looks names up; `name_rules`, `usage_rules` and `leg_rules` judge what it finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tncompile.language.diagnostics.collector import Suggestions
+from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.evaluating.functions import readable
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import values_used
@@ -27,14 +29,31 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A name where it is used; `found` is None where nothing of that name is declared before.
+    """A name where it is used; `declared` is None where nothing of that name is declared before.
 
     `local` are the subscripts that could be meant.
     """
 
     name: tree.Name
-    found: Declared | None
+    declared: Declared | None
     local: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LegList:
+    """The legs of one statement; `where` is what kind of statement, `owner` its name."""
+
+    where: str
+    owner: str
+    legs: tuple[tree.Leg, ...]
+
+    def indices(self) -> Iterator[tree.IndexLeg]:
+        """The single legs, those in groups included."""
+        for leg in self.legs:
+            if isinstance(leg, tree.IndexLeg):
+                yield leg
+            elif isinstance(leg, tree.GroupLeg):
+                yield from leg.legs
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +61,7 @@ class LegUse:
     """A leg, on what kind of statement it is, and whether on each member of a family."""
 
     leg: tree.IndexLeg
-    found: Declared | None
+    declared: Declared | None
     where: str
     on_family: bool
 
@@ -53,7 +72,7 @@ class TieUse:
 
     tie: tree.Tie
     tensor: Declared
-    found: Declared | None
+    declared: Declared | None
 
 
 @dataclass(slots=True)
@@ -61,6 +80,7 @@ class BlockNames:
     """All names of a network block, in the order of the text."""
 
     block: tree.Block
+    suggestions: Suggestions
     scope: dict[str, Declared] = field(default_factory=dict)
     repeated: list[tuple[tree.Name, Declared]] = field(default_factory=list)
     repeated_names: set[str] = field(default_factory=set)
@@ -69,6 +89,21 @@ class BlockNames:
     legs: list[LegUse] = field(default_factory=list)
     shares: list[Use] = field(default_factory=list)
     ties: list[TieUse] = field(default_factory=list)
+
+    def leg_lists(self) -> Iterator[LegList]:
+        """The legs of every statement that has some."""
+        for statement in self.block.statements:
+            match statement:
+                case tree.InputStatement(name, _, legs):
+                    yield LegList("input", name.text, legs)
+                case tree.TensorStatement(name, _, legs):
+                    yield LegList("tensor", name.text, legs)
+                case tree.BiasStatement(name, legs):
+                    yield LegList("bias", name.text, legs)
+                case tree.OutputStatement(name, legs):
+                    yield LegList("output", name.text, legs)
+                case _:
+                    pass
 
     def ambiguous(self, name: tree.Name) -> bool:
         """Whether the name is declared twice (TN202): which one is meant is not known."""
@@ -80,9 +115,13 @@ class BlockNames:
         return {use.name.text for use in self.values}
 
 
-def collect(block: tree.Block) -> BlockNames:
+Rule = Callable[[BlockNames], Iterator[Diagnostic]]
+"""A rule on a block as it is written: its diagnostics."""
+
+
+def collect(block: tree.Block, suggestions: Suggestions) -> BlockNames:
     """Look up every name of a network block."""
-    collector = _Collector(BlockNames(block))
+    collector = _Collector(BlockNames(block, suggestions))
     for parameter in block.parameters:
         collector.parameter(parameter)
     for statement in block.statements:

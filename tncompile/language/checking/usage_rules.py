@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from tncompile.language.checking.symbols import BlockNames
+from tncompile.language.checking.symbols import BlockNames, Rule
 from tncompile.language.diagnostics.collector import Suggestions, listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS, Function, readable
@@ -29,8 +29,6 @@ _LONGEST_QUOTE = 60
 _DTYPES = ("complex", "float", "bfloat", "double", "half", "int", "uint", "real")
 MODULE_DTYPE = "the type is that of the whole module: `module(dtype=torch.complex64)`"
 
-Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
-
 
 def misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Diagnostic:
     """TN207 at something that does not belong where it stands."""
@@ -40,11 +38,11 @@ def misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Dia
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
 
 
-def unknown_function(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_function(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: the functions of expressions are few, and all about sizes."""
     for node in walk(*names.expressions, into=readable):
         if isinstance(node, tree.Call):
-            yield from function_problems(node, suggestions)
+            yield from function_problems(node, names.suggestions)
 
 
 def function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
@@ -97,7 +95,7 @@ def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterat
         yield wrong(f"`{name}` needs {count}", node.function.span, "too few arguments")
 
 
-def foreign_expression(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def foreign_expression(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207, TN305, TN205: what only models have, text, and items with several subscripts."""
     for expression in names.expressions:
         yield from foreign_problems(expression)
@@ -155,7 +153,7 @@ def _foreign(node: tree.Expression) -> Iterator[Diagnostic]:
             pass
 
 
-def unknown_window_function(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_window_function(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: a window is a `conv`."""
     for statement in names.block.statements:
         if isinstance(statement, tree.WindowStatement) and statement.function.text != _CONVOLUTION:
@@ -171,14 +169,14 @@ def unknown_window_function(names: BlockNames, suggestions: Suggestions) -> Iter
 # ── attributes ─────────────────────────────────────────────────────────────────────────────────
 
 
-def unknown_scheme(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_scheme(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207 for a scheme that there is not; TN208 for its arguments."""
     for statement in names.block.statements:
         if not isinstance(statement, tree.TensorStatement | tree.BiasStatement):
             continue
         for attribute in statement.attributes:
             if isinstance(attribute, tree.Scheme):
-                yield from _scheme_problems(attribute, suggestions)
+                yield from _scheme_problems(attribute, names.suggestions)
 
 
 def _scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[Diagnostic]:
@@ -210,17 +208,17 @@ def _scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[
         yield wrong(f"`{name}` needs its `{wanted}`", scheme.name.span)
 
 
-def misplaced_attribute(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def misplaced_attribute(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: attributes that are unknown, twice there, or do not belong on this statement."""
     for statement in names.block.statements:
         match statement:
             case tree.TensorStatement(name, _, _, attributes):
-                yield from _attributes(attributes, "tensor", ATTRIBUTES, suggestions)
+                yield from _attributes(attributes, "tensor", ATTRIBUTES, names.suggestions)
                 yield from _against_tie(attributes, name.text)
             case tree.BiasStatement(_, _, attributes):
-                yield from _attributes(attributes, "bias", ("init", "if"), suggestions)
+                yield from _attributes(attributes, "bias", ("init", "if"), names.suggestions)
             case tree.OutputStatement(_, _, _, attributes):
-                yield from _attributes(attributes, "output", (), suggestions)
+                yield from _attributes(attributes, "output", (), names.suggestions)
             case _:
                 pass
 
@@ -296,7 +294,7 @@ def _against_tie(attributes: Sequence[tree.Attribute], tensor: str) -> Iterator[
             )
 
 
-def log_with_bias(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def log_with_bias(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: a bias cannot be added to a logarithm."""
     biases = [s for s in names.block.statements if isinstance(s, tree.BiasStatement)]
     for statement in names.block.statements:

@@ -36,20 +36,20 @@ def link_instance(
     if target is None or target.kind != instance.kind or not isinstance(target.definition, Block):
         problems.add(_no_target(instance, name, span, target, file, suggestions))
         return None
-    if target.given is None:
+    if target.arguments is None:
         matched = Matched(target.definition, span, problems, suggestions)
         match_call(matched, instance.target.arguments)
         matched.check_missing()
         if matched.lost:
             return None
-        given = matched.given
-        found = Problems()
-        bind(target.definition, given, Scope(), found)
-        problems.extend(called_from(instance.name.span, given, found.errors))
-        if found.errors:
+        arguments = matched.arguments
+        binding = Problems()
+        bind(target.definition, arguments, Scope(), binding)
+        problems.extend(called_from(instance.name.span, arguments, binding.errors))
+        if binding.errors:
             return None
     else:
-        given = dict(target.given)
+        arguments = dict(target.arguments)
         for argument in instance.target.arguments:
             place = argument.name.span if argument.name is not None else argument.span
             problems.add(_takes_nothing(target, place))
@@ -60,7 +60,7 @@ def link_instance(
         instance.doc if instance.doc is not None else target.doc,
         instance.name.span,
         target.definition,
-        given,
+        arguments,
     )
 
 
@@ -70,16 +70,16 @@ def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNe
     resolved: dict[str, ResolvedNetwork] = {}
     for name, block in blocks.items():
         definition = block.definition
-        if block.imported or block.given is None or not isinstance(definition, Block):
+        if block.imported or block.arguments is None or not isinstance(definition, Block):
             continue
         if not can_be_compiled(block):
             continue
         try:
             resolved[name] = resolve_network(
-                definition, block.given, name, block.doc, instance=True
+                definition, block.arguments, name, block.doc, instance=True
             )
         except CompileError as error:
-            problems.extend(called_from(block.declared, block.given, error.diagnostics))
+            problems.extend(called_from(block.declared, block.arguments, error.diagnostics))
     problems.raise_errors()
     return resolved
 

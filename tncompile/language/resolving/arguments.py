@@ -25,7 +25,7 @@ from tncompile.language.evaluating.arithmetic import LARGEST_LIST, is_whole
 from tncompile.language.evaluating.compiled import evaluate
 from tncompile.language.evaluating.functions import readable
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.linked import Given
+from tncompile.language.linked import ArgumentValue
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax import tree
@@ -51,7 +51,7 @@ class Matched:
     called: Span | None
     problems: Problems
     suggestions: Suggestions
-    given: dict[str, Given] = field(default_factory=dict)
+    arguments: dict[str, ArgumentValue] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     named: frozenset[str] = frozenset()
     lost: bool = False
@@ -89,7 +89,7 @@ class Matched:
 
     def unknown(self, name: str, span: Span | None) -> None:
         """TN208 for an argument that there is no parameter for."""
-        taken = {*self.given, *self.failed, *self.named}
+        taken = {*self.arguments, *self.failed, *self.named}
         names = [p.name.text for p in self.block.parameters if p.name.text not in taken]
         close = self.suggestions.closest(name, names) or longer_name(name, names)
         hint = f"did you mean `{close}`?" if close else "remove it"
@@ -103,7 +103,7 @@ class Matched:
             parameter
             for parameter in self.block.parameters
             if parameter.default is None
-            and parameter.name.text not in self.given
+            and parameter.name.text not in self.arguments
             and parameter.name.text not in self.failed
         ]
         if not missing or self.misnamed:
@@ -121,7 +121,7 @@ class Matched:
                 secondary=tuple(label for label in declared[:6] if label.span != first),
                 notes=("a parameter without a default has to be given",),
                 hint=f"add `{written}`"
-                if self.given or self.failed
+                if self.arguments or self.failed
                 else f"write `{self.block.name.text}({written})`",
             )
         )
@@ -153,7 +153,7 @@ def match_call(matched: Matched, arguments: Sequence[tree.Argument]) -> None:
             continue
         else:
             parameter = matched.block.parameters[k]
-        if parameter.name.text in matched.given:
+        if parameter.name.text in matched.arguments:
             message = f"`{parameter.name.text}` is given twice"
             matched.wrong(message, span, "again here", "remove one of the two", parameter)
             continue
@@ -182,7 +182,7 @@ def _evaluate(matched: Matched, parameter: tree.Parameter, argument: tree.Argume
     if found:
         matched.failed.add(parameter.name.text)
     if value is not None:
-        matched.given[parameter.name.text] = Given(value, span, quoted)
+        matched.arguments[parameter.name.text] = ArgumentValue(value, span, quoted)
 
 
 def _problems(expression: tree.Expression, suggestions: Suggestions) -> Iterator[Diagnostic]:
@@ -233,12 +233,12 @@ def match_values(matched: Matched, arguments: Mapping[str, object]) -> None:
         value = python_value(held)
         quoted = f"{name} = {_python_text(held, value)}"
         advice = _python_advice(held, value)
-        if name in matched.given:
+        if name in matched.arguments:
             message = f"`{name}` is given twice"
             hint = "give it in the target or in Python, not in both"
             matched.wrong(message, None, "given twice", hint, parameter)
             continue
-        matched.given[name] = Given(value, parameter.name.span, quoted, advice)
+        matched.arguments[name] = ArgumentValue(value, parameter.name.span, quoted, advice)
 
 
 def python_value(held: object) -> Value | str:

@@ -25,7 +25,7 @@ from tncompile.language.evaluating.arithmetic import (
 from tncompile.language.evaluating.compiled import evaluate
 from tncompile.language.evaluating.factorization import factorize
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.linked import Given
+from tncompile.language.linked import ArgumentValue
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax.tree import Block, Expression, Parameter, Reference
@@ -35,7 +35,9 @@ _LARGEST_FACTORED = 2**24
 _LIST_OR_INT = "a list of int, or one int for all items"
 
 
-def bind(block: Block, given: Mapping[str, Given], scope: Scope, problems: Problems) -> None:
+def bind(
+    block: Block, arguments: Mapping[str, ArgumentValue], scope: Scope, problems: Problems
+) -> None:
     """Put the values of the parameters, and of the lengths they bind, into `scope`.
 
     A parameter that fails stays without a value; its diagnostic goes to `problems`.
@@ -43,7 +45,7 @@ def bind(block: Block, given: Mapping[str, Given], scope: Scope, problems: Probl
     lost: set[str] = set()
     for parameter in block.parameters:
         scope.declared[parameter.name.text] = parameter.name.span
-        argument = given.get(parameter.name.text)
+        argument = arguments.get(parameter.name.text)
         try:
             if argument is None:
                 argument = _default(parameter, scope)
@@ -64,12 +66,12 @@ def _lengths(parameter: Parameter) -> tuple[str, ...]:
     return (length.name.text,) if isinstance(length, Reference) else ()
 
 
-def _waits_for(parameter: Parameter, argument: Given, lost: set[str]) -> bool:
+def _waits_for(parameter: Parameter, argument: ArgumentValue, lost: set[str]) -> bool:
     """Whether one int is to stand for a list whose length a failed argument would have bound."""
     return not isinstance(argument.value, tuple) and any(n in lost for n in _lengths(parameter))
 
 
-def _quoting(diagnostic: Diagnostic | None, argument: Given | None) -> Diagnostic | None:
+def _quoting(diagnostic: Diagnostic | None, argument: ArgumentValue | None) -> Diagnostic | None:
     """The diagnostic with a note on the argument that has no place in the file."""
     if diagnostic is None or argument is None or argument.quoted is None:
         return diagnostic
@@ -84,13 +86,13 @@ def _quoting(diagnostic: Diagnostic | None, argument: Given | None) -> Diagnosti
     )
 
 
-def _default(parameter: Parameter, scope: Scope) -> Given:
+def _default(parameter: Parameter, scope: Scope) -> ArgumentValue:
     if parameter.default is None:
         raise Failed(None)  # reported where the block is called
-    return Given(evaluate(parameter.default, scope), parameter.default.span)
+    return ArgumentValue(evaluate(parameter.default, scope), parameter.default.span)
 
 
-def _conform(parameter: Parameter, argument: Given, scope: Scope) -> Value:
+def _conform(parameter: Parameter, argument: ArgumentValue, scope: Scope) -> Value:
     """The value as the type of the parameter wants it."""
     value = argument.value
     if parameter.type.length is not None:
@@ -110,13 +112,15 @@ def _conform(parameter: Parameter, argument: Given, scope: Scope) -> Value:
             raise _wrong(parameter, argument, with_article(wanted))
 
 
-def _in_bounds(value: int, argument: Given) -> int:
+def _in_bounds(value: int, argument: ArgumentValue) -> int:
     if -LARGEST_VALUE <= value <= LARGEST_VALUE:
         return value
     raise too_large(argument.span, "number")
 
 
-def _wrong(parameter: Parameter, argument: Given, wanted: str, *, found: str = "") -> Failed:
+def _wrong(
+    parameter: Parameter, argument: ArgumentValue, wanted: str, *, found: str = ""
+) -> Failed:
     name, value = parameter.name.text, argument.value
     found = found or with_article(kind_of(value))
     hint = f"give `{name}` {wanted}"
@@ -137,7 +141,7 @@ def _type_text(parameter: Parameter) -> str:
 
 
 def _conform_list(
-    parameter: Parameter, length: Expression, argument: Given, scope: Scope
+    parameter: Parameter, length: Expression, argument: ArgumentValue, scope: Scope
 ) -> tuple[int, ...]:
     value = argument.value
     binds = isinstance(length, Reference) and length.name.text not in scope.values
@@ -161,7 +165,7 @@ def _conform_list(
             raise _wrong(parameter, argument, _LIST_OR_INT)
 
 
-def _items_in_bounds(items: tuple[int, ...], argument: Given) -> tuple[int, ...]:
+def _items_in_bounds(items: tuple[int, ...], argument: ArgumentValue) -> tuple[int, ...]:
     if len(items) > LARGEST_LIST:
         raise too_long(argument.span, len(items))
     for item in items:
@@ -169,16 +173,16 @@ def _items_in_bounds(items: tuple[int, ...], argument: Given) -> tuple[int, ...]
     return items
 
 
-def _no_length(parameter: Parameter, argument: Given, length: Reference) -> Failed:
+def _no_length(parameter: Parameter, argument: ArgumentValue, length: Reference) -> Failed:
     name, n = parameter.name.text, length.name.text
     if kind_of(argument.value) != "int":
         return _wrong(parameter, argument, "a list of int")
-    given = argument.value if isinstance(argument.value, int) else 1
-    factors = factorize(given, 2) if 4 <= given <= _LARGEST_FACTORED else None
-    hint = f"write a list: `{name} = [{given}]`"
+    size = argument.value if isinstance(argument.value, int) else 1
+    factors = factorize(size, 2) if 4 <= size <= _LARGEST_FACTORED else None
+    hint = f"write a list: `{name} = [{size}]`"
     if factors is not None and 1 not in factors:
         first, second = factors
-        hint = f"write a list: `{name} = [{first}, {second}]`, which is `factor({given}, 2)`"
+        hint = f"write a list: `{name} = [{first}, {second}]`, which is `factor({size}, 2)`"
     return failure(
         Code.WRONG_TYPE,
         f"`{name}` takes a list here: nothing else says how long it is",
@@ -190,7 +194,7 @@ def _no_length(parameter: Parameter, argument: Given, length: Reference) -> Fail
 
 
 def _length_differs(
-    parameter: Parameter, length: Expression, wanted: int, argument: Given, scope: Scope
+    parameter: Parameter, length: Expression, wanted: int, argument: ArgumentValue, scope: Scope
 ) -> Failed:
     count = len(argument.value) if isinstance(argument.value, tuple) else 1
     bound = [

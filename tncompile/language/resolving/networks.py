@@ -11,7 +11,7 @@ from tncompile.language.checking.structure_rules import check_structure
 from tncompile.language.diagnostics.collector import Problems, problem
 from tncompile.language.diagnostics.diagnostic import Code, InternalError, Label
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.linked import Given
+from tncompile.language.linked import ArgumentValue
 from tncompile.language.resolved import (
     DOTS,
     ResolvedIndex,
@@ -36,13 +36,13 @@ from tncompile.language.syntax import tree
 
 def resolve_network(
     block: tree.Block,
-    given: Mapping[str, Given],
+    arguments: Mapping[str, ArgumentValue],
     name: str,
     doc: str | None,
     *,
     instance: bool = False,
 ) -> ResolvedNetwork:
-    """The network that `block` is with the arguments `given`; `name` is what it is called by.
+    """The network that `block` is with the these arguments; `name` is what it is called by.
 
     The arguments are part of what calls it, except where `name` is that of a named instance.
 
@@ -52,7 +52,7 @@ def resolve_network(
     _refuse_windows(block)
     problems = Problems()
     state = Resolution(problems, Scope())
-    bind(block, given, state.scope, problems)
+    bind(block, arguments, state.scope, problems)
     problems.raise_errors()
     values = _parameter_values(block, state.scope)
     _resolve_values(block, state)
@@ -61,7 +61,7 @@ def resolve_network(
     if output is None:
         raise InternalError(f"the output of `{name}` failed without a diagnostic")
     indices = tuple(state.indices)
-    written = {key: value for key, value in values.items() if key in given}
+    written = {key: value for key, value in values.items() if key in arguments}
     structure = Structure(
         block.name.span,
         indices,
@@ -72,7 +72,7 @@ def resolve_network(
     )
     problems.extend(check_structure(structure))
     problems.raise_errors()
-    origin = partial(_origin, state, values.keys() - given.keys(), bool(given))
+    origin = partial(_origin, state, values.keys() - arguments.keys(), bool(arguments))
     problems.extend(oversized_bonds(structure, origin))
     if any(axis.kind == "dots" for axis in output.axes):
         indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)

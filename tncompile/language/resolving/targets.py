@@ -19,7 +19,7 @@ from tncompile.language.diagnostics.diagnostic import (
     Label,
 )
 from tncompile.language.linked import (
-    Given,
+    ArgumentValue,
     LinkedBlock,
     LinkedProgram,
     called_from,
@@ -51,12 +51,14 @@ def resolve(
     if block.name in linked.instances and not written and not arguments:
         return linked.instances[block.name]
     definition = _definition(block)
-    if block.given is not None:
+    if block.arguments is not None:
         _refuse_arguments(block, bool(written or arguments))
         try:
-            return resolve_network(definition, block.given, block.name, block.doc, instance=True)
+            return resolve_network(
+                definition, block.arguments, block.name, block.doc, instance=True
+            )
         except CompileError as error:
-            raise _labelled(error, block.declared, block.given) from None
+            raise _labelled(error, block.declared, block.arguments) from None
     problems = Problems()
     matched = Matched(definition, None, problems, Suggestions())
     try:
@@ -64,16 +66,18 @@ def resolve(
         match_values(matched, arguments or {})
         matched.check_missing()
         problems.raise_errors()
-        return resolve_network(definition, matched.given, block.name, block.doc)
+        return resolve_network(definition, matched.arguments, block.name, block.doc)
     except CompileError as error:
         if call is None or not block.imported:
             raise
-        raise _labelled(error, call.span, matched.given) from None
+        raise _labelled(error, call.span, matched.arguments) from None
 
 
-def _labelled(error: CompileError, caller: Span, given: Mapping[str, Given]) -> CompileError:
+def _labelled(
+    error: CompileError, caller: Span, arguments: Mapping[str, ArgumentValue]
+) -> CompileError:
     """The error with labels where the block is called."""
-    return CompileError(tuple(called_from(caller, given, error.diagnostics)))
+    return CompileError(tuple(called_from(caller, arguments, error.diagnostics)))
 
 
 def _definition(block: LinkedBlock) -> Block:
@@ -129,7 +133,7 @@ def _suggested(blocks: Sequence[LinkedBlock]) -> str:
     """A target to begin with: what needs no arguments before what does."""
 
     def order(block: LinkedBlock) -> tuple[bool, bool]:
-        return bool(_needed(block)), block.given is None
+        return bool(_needed(block)), block.arguments is None
 
     first = min(blocks, key=order)
     needed = ", ".join(f"{name} = …" for name in _needed(first))
