@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tncompile.language.diagnostics.collector import Failed, counted, problem
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.collector import Failed, counted, failure
+from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating.compiled import Frame
 from tncompile.language.resolved import (
     ResolvedAxis,
@@ -20,7 +20,6 @@ from tncompile.language.resolving.legs import compile_legs
 from tncompile.language.resolving.state import Resolution, TensorFamily
 from tncompile.language.resolving.unrolling import (
     Key,
-    Range,
     compile_ranges,
     frames,
     range_span,
@@ -51,13 +50,13 @@ class TensorResolver:
         family = TensorFamily(statement)
         self._state.tensors[statement.name.text] = family
         try:
-            self._unroll(statement, family)
+            self._unroll(family)
         except Failed as failed:
             family.poisoned = True
             self._state.report(failed)
 
-    def _unroll(self, statement: tree.TensorStatement, family: TensorFamily) -> None:
-        state = self._state
+    def _unroll(self, family: TensorFamily) -> None:
+        state, statement = self._state, family.statement
         variables = frozenset(subscript.name.text for subscript in statement.subscripts)
         span = widest_span(statement.subscripts, statement.name.span)
         attributes = compile_attributes(statement.attributes, state.scope, variables)
@@ -65,22 +64,22 @@ class TensorResolver:
             return
         ranges = compile_ranges(statement.subscripts, state.scope)
         keys = unroll(ranges, state.scope, state.limits.left("tensor")).keys
-        present = self._present(ranges, keys, attributes, span)
-        state.limits.declare("tensor", len(present))
-        if not present:
+        if attributes.condition is not None:
+            state.scope.budget.charge(len(keys) * attributes.steps, span)
+            keys = [key for key, frame in frames(ranges, keys) if attributes.exists(frame)]
+        state.limits.declare("tensor", len(keys))
+        if not keys:
             return
         legs = compile_legs(
             statement.name.text, statement.legs, span, state, variables, trainable=True
         )
-        legs.foresee(len(present))
-        state.scope.budget.charge(len(present) * (legs.steps + attributes.steps), span)
-        alone = bool(ranges) and len(present) == 1
-        for key, frame in frames(ranges, present):
+        legs.foresee(len(keys))
+        state.scope.budget.charge(len(keys) * (legs.steps + attributes.steps), span)
+        alone = bool(ranges) and len(keys) == 1
+        for key, frame in frames(ranges, keys):
             name = member_name(statement.name.text, key)
             axes = legs.axes(frame, name)
-            use = None
-            if axes is not None:
-                use = self._use(statement, family, attributes, key, frame, axes)
+            use = None if axes is None else self._use(statement, attributes, key, frame, axes)
             family.members[key] = use or (None, False)
             if use is not None and axes is not None:
                 parameter, conjugate = use
@@ -98,19 +97,9 @@ class TensorResolver:
                 )
         legs.warn()
 
-    def _present(
-        self, ranges: tuple[Range, ...], keys: Sequence[Key], attributes: Attributes, span: Span
-    ) -> Sequence[Key]:
-        """The members whose `if` holds."""
-        if attributes.condition is None:
-            return keys
-        self._state.scope.budget.charge(len(keys) * attributes.steps, span)
-        return [key for key, frame in frames(ranges, keys) if attributes.exists(frame)]
-
     def _use(
         self,
         statement: tree.TensorStatement,
-        family: TensorFamily,
         attributes: Attributes,
         key: Key,
         frame: Frame,
@@ -138,24 +127,24 @@ class TensorResolver:
         shape: tuple[int, ...],
     ) -> ResolvedParameter:
         """The member's own parameter, or the one it shares."""
-        kept = _kept(key, statement, attributes.share)
-        name = ".".join([statement.name.text, *map(str, kept)])
-        held = self.parameters.get(name)
-        if held is None:
+        own = _own_subscripts(key, statement, attributes.share)
+        name = ".".join([statement.name.text, *map(str, own)])
+        parameter = self.parameters.get(name)
+        if parameter is None:
             init = attributes.init(frame, "auto")
-            held = ResolvedParameter(
-                name, statement.name.text, kept, axes, shape, init, attributes.frozen, statement
+            parameter = ResolvedParameter(
+                name, statement.name.text, own, axes, shape, init, attributes.frozen, statement
             )
-            self.parameters[name] = held
+            self.parameters[name] = parameter
             self._first[name] = key
-        elif held.shape != shape and attributes.share is not None:
+        elif parameter.shape != shape and attributes.share is not None:
             if name in self._mismatched:
                 raise Failed(None)
             self._mismatched.add(name)
             member = member_name(statement.name.text, key)
             shared = _differing(key, self._first[name], statement, attributes.share)
-            raise Failed(_shares_differ(member, shared, held, shape, statement))
-        return held
+            raise _shares_differ(member, shared, parameter, shape, statement)
+        return parameter
 
     def _tied(
         self,
@@ -179,7 +168,7 @@ class TensorResolver:
             return None
         if parameter.shape != shape:
             member = member_name(statement.name.text, key)
-            raise Failed(_ties_differ(member, tie, wanted, other, parameter, shape))
+            raise _ties_differ(member, tie, wanted, other, parameter, shape)
         return parameter, conjugate is not tie.conjugate
 
     def bias(self, statement: tree.BiasStatement) -> None:
@@ -207,16 +196,12 @@ class TensorResolver:
 
 def _shape(axes: tuple[ResolvedAxis, ...]) -> tuple[int, ...] | None:
     """The sizes of the axes; None where one of them failed."""
-    shape: list[int] = []
-    for axis in axes:
-        if axis.size is None:
-            return None
-        shape.append(axis.size)
-    return tuple(shape)
+    shape = tuple(axis.size for axis in axes if axis.size is not None)
+    return shape if len(shape) == len(axes) else None
 
 
-def _kept(key: Key, statement: tree.TensorStatement, share: tree.Share | None) -> Key:
-    """The subscripts that the state-dict key keeps: those that are not shared."""
+def _own_subscripts(key: Key, statement: tree.TensorStatement, share: tree.Share | None) -> Key:
+    """The subscripts in the state-dict key: those that are not shared."""
     if share is None:
         return key
     shared = {name.text for name in share.names}
@@ -232,24 +217,24 @@ def _differing(
 ) -> tree.Name:
     """The first of the shared subscripts in which a member is not the first one."""
     names = [subscript.name.text for subscript in statement.subscripts]
-    differing = {name for name, one, other in zip(names, key, first, strict=True) if one != other}
+    differing = {name for name, a, b in zip(names, key, first, strict=True) if a != b}
     return next((name for name in share.names if name.text in differing), share.names[0])
 
 
 def _shares_differ(
     member: str,
     shared: tree.Name,
-    held: ResolvedParameter,
+    parameter: ResolvedParameter,
     shape: tuple[int, ...],
     statement: tree.TensorStatement,
-) -> Diagnostic:
-    return problem(
+) -> Failed:
+    return failure(
         Code.SHAPES_DIFFER,
         f"`{member}` cannot share its parameter: the shapes differ",
         shared.span,
         f"`{member}` has the shape {list(shape)}",
-        secondary=(Label(statement.name.span, f"the first one has {list(held.shape)}"),),
-        notes=(f"all members that share `{held.key}` are one parameter, of one shape",),
+        secondary=(Label(statement.name.span, f"the first one has {list(parameter.shape)}"),),
+        notes=(f"all members that share `{parameter.key}` are one parameter, of one shape",),
         hint="give the legs equal sizes, or declare the members that differ as another tensor",
     )
 
@@ -261,9 +246,9 @@ def _ties_differ(
     other: TensorFamily,
     parameter: ResolvedParameter,
     shape: tuple[int, ...],
-) -> Diagnostic:
+) -> Failed:
     name = member_name(tie.name.text, wanted)
-    return problem(
+    return failure(
         Code.SHAPES_DIFFER,
         f"`{member}` cannot be tied to `{name}`: the shapes differ",
         tie.name.span,
@@ -283,7 +268,7 @@ def _no_such_tensor(tie: tree.Tie, wanted: Key, other: TensorFamily) -> Failed:
         Label(tie.name.span, "there is no such tensor"),
         f"`{name}` does not exist",
         f"`{tie.name.text}` has {counted(len(other.members), 'member')} here",
-        f"tie to a member that exists: `tie {member_name(tie.name.text, held)}`"
-        if (held := next(iter(other.members), None)) is not None
+        f"tie to a member that exists: `tie {member_name(tie.name.text, first)}`"
+        if (first := next(iter(other.members), None)) is not None
         else "tie to a tensor that exists",
     )
