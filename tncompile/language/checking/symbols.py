@@ -221,9 +221,9 @@ class _Collector:
     def expression(self, *expressions: tree.Expression) -> None:
         self.names.expressions.extend(expressions)
         for used in values_used(*expressions, into=readable):
-            found = self.find(used.name.text)
-            local = () if found is not None else tuple(self.local)
-            self.names.values.append(Use(used.name, found, local))
+            declared = self.find(used.name.text)
+            local = () if declared is not None else tuple(self.local)
+            self.names.values.append(Use(used.name, declared, local))
 
     def legs(self, legs: tuple[tree.Leg, ...], where: str) -> None:
         for leg in legs:
@@ -268,8 +268,8 @@ class _Collector:
             match attribute:
                 case tree.Share(names):
                     for name in names:
-                        found = self.find(name.text) if name.text in own else None
-                        self.names.shares.append(Use(name, found, own))
+                        declared = self.find(name.text) if name.text in own else None
+                        self.names.shares.append(Use(name, declared, own))
                 case tree.Tie(name):
                     self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
                 case _:

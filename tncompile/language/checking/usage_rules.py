@@ -67,7 +67,7 @@ def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterat
         hint = f"call it as `{function.signature}`"
         return problem(Code.WRONG_ARGUMENT, message, span, label, notes=(note,), hint=hint)
 
-    taken: list[str] = []
+    filled: list[str] = []
     named = False
     for k, argument in enumerate(node.arguments):
         if argument.name is None:
@@ -78,19 +78,19 @@ def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterat
                 count = "one argument" if function.most == 1 else f"{function.most} arguments"
                 yield wrong(f"`{name}` takes {count}", argument.span, "one too many")
                 return
-            taken.append(function.names[k] if function.names else str(k))
+            filled.append(function.names[k] if function.names else str(k))
             continue
         named = True
         if argument.name.text not in function.names:
             message = f"`{name}` has no argument `{argument.name.text}`"
             yield wrong(message, argument.name.span, "unknown argument")
             return
-        if argument.name.text in taken:
+        if argument.name.text in filled:
             message = f"`{argument.name.text}` is given twice"
             yield wrong(message, argument.name.span, "again here")
             return
-        taken.append(argument.name.text)
-    if len(taken) < function.least:
+        filled.append(argument.name.text)
+    if len(filled) < function.least:
         count = "an argument" if function.least == 1 else f"{function.least} arguments"
         yield wrong(f"`{name}` needs {count}", node.function.span, "too few arguments")
 

@@ -61,12 +61,12 @@ def is_number(value: Value) -> TypeGuard[int | float]:
 
 def wrong_type(span: Span, value: Value | str, wanted: str, *, hint: str | None = None) -> Failed:
     """TN305: `value` where `wanted` (with its article) belongs."""
-    found = with_article(kind_of(value))
+    kind = with_article(kind_of(value))
     return failure(
         Code.WRONG_TYPE,
-        f"{wanted} is needed here, not {found}",
+        f"{wanted} is needed here, not {kind}",
         span,
-        f"this is {found}" if isinstance(value, str) else f"this is {_shown(value)}",
+        f"this is {kind}" if isinstance(value, str) else f"this is {_shown(value)}",
         notes=("values are int, float, bool or lists of int; none turns into another silently",),
         hint=hint or f"write {wanted} here",
     )

@@ -69,12 +69,12 @@ def evaluate(node: tree.Expression, scope: Scope) -> Value:
 
 def _once(run: Run) -> Run:
     """`run`, called the first time only."""
-    held: list[Value] = []
+    values: list[Value] = []
 
     def remembered(frame: Frame) -> Value:
-        if not held:
-            held.append(run(frame))
-        return held[0]
+        if not values:
+            values.append(run(frame))
+        return values[0]
 
     return remembered
 
@@ -221,21 +221,21 @@ class _Compiler:
             raise InternalError("a call of something that is no name passed the check of names")
         function = FUNCTIONS[node.function.name.text]
         charge = self.scope.budget.charge
-        given = [self._inner(argument.value) for argument in node.arguments]
+        arguments = [self._inner(argument.value) for argument in node.arguments]
         if function.names:
             order = {name: k for k, name in enumerate(function.names)}
             places = [
                 k if argument.name is None else order[argument.name.text]
                 for k, argument in enumerate(node.arguments)
             ]
-            given = [given[places.index(k)] for k in range(len(places))]
+            arguments = [arguments[places.index(k)] for k in range(len(places))]
 
         def run(frame: Frame) -> Value:
-            values = tuple((formula.node, formula.run(frame)) for formula in given)
+            values = tuple((formula.node, formula.run(frame)) for formula in arguments)
             charge(function.cost(values), node.span)
             return function.compute(node, values)
 
-        return CompiledExpression(node, run, _more(*given))
+        return CompiledExpression(node, run, _more(*arguments))
 
 
 def _more(*formulas: CompiledExpression) -> int:

@@ -10,7 +10,12 @@ from tncompile.language.diagnostics.collector import Problems, Suggestions, list
 from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
 from tncompile.language.linking.files import File
-from tncompile.language.linking.importing import Found, Location, find_import, named_in_library
+from tncompile.language.linking.importing import (
+    ImportedFile,
+    Location,
+    find_import,
+    named_in_library,
+)
 from tncompile.language.linking.instances import link_instance, resolve_instances
 from tncompile.language.linking.usage import blocks_used
 from tncompile.language.parsing import parse
@@ -91,8 +96,8 @@ class Linker:
         file: File,
     ) -> None:
         try:
-            found = find_import(declaration.path, importer, location)
-            imported = self._follow(declaration, found, stack)
+            target = find_import(declaration.path, importer, location)
+            imported = self._follow(declaration, target, stack)
         except CompileError as error:
             self.problems.extend(error.diagnostics)
             imported = None
@@ -122,16 +127,16 @@ class Linker:
             self.problems.add(diagnostic)
 
     def _follow(
-        self, declaration: tree.Import, found: Found, stack: tuple[Path, ...]
+        self, declaration: tree.Import, target: ImportedFile, stack: tuple[Path, ...]
     ) -> File | None:
         """The imported file, linked; None where it failed before, and is reported."""
-        if found.path in stack or len(stack) > _DEEPEST_IMPORT:
-            raise _cyclic(declaration, deep=found.path not in stack)
-        if found.path not in self._files:
-            self._files[found.path] = None
-            program = parse(found.source)
-            self._files[found.path] = self.file(program, found.location, (*stack, found.path))
-        return self._files[found.path]
+        if target.path in stack or len(stack) > _DEEPEST_IMPORT:
+            raise _cyclic(declaration, deep=target.path not in stack)
+        if target.path not in self._files:
+            self._files[target.path] = None
+            program = parse(target.source)
+            self._files[target.path] = self.file(program, target.location, (*stack, target.path))
+        return self._files[target.path]
 
 
 def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:
@@ -210,19 +215,19 @@ def _unused_imports(program: tree.Program, file: File) -> list[Diagnostic]:
     if all(isinstance(declaration, tree.Import) for declaration in program.declarations):
         return []
     used = blocks_used(program)
-    found: list[Diagnostic] = []
+    warnings: list[Diagnostic] = []
     for declaration in program.declarations:
         if not isinstance(declaration, tree.Import):
             continue
         if declaration.names is None:
             here = [n for n, place in file.places.items() if place == declaration.path.span]
             if not any(name in used for name in here):
-                found.append(_never_used(f'"{declaration.path.value}"', declaration.path.span))
+                warnings.append(_never_used(f'"{declaration.path.value}"', declaration.path.span))
         else:
             for name in declaration.names:
                 if name.text not in used:
-                    found.append(_never_used(f"`{name.text}`", name.span))
-    return found
+                    warnings.append(_never_used(f"`{name.text}`", name.span))
+    return warnings
 
 
 def _never_used(what: str, span: Span) -> Diagnostic:

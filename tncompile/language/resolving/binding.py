@@ -106,7 +106,7 @@ def _conform(parameter: Parameter, argument: ArgumentValue, scope: Scope) -> Val
             if isinstance(value, int):
                 return float(_in_bounds(value, argument))
             if not math.isfinite(value):
-                raise _wrong(parameter, argument, "a finite number", found=value_text(value))
+                raise _wrong(parameter, argument, "a finite number", actual=value_text(value))
             return value
         case wanted, _:
             raise _wrong(parameter, argument, with_article(wanted))
@@ -119,18 +119,18 @@ def _in_bounds(value: int, argument: ArgumentValue) -> int:
 
 
 def _wrong(
-    parameter: Parameter, argument: ArgumentValue, wanted: str, *, found: str = ""
+    parameter: Parameter, argument: ArgumentValue, wanted: str, *, actual: str = ""
 ) -> Failed:
     name, value = parameter.name.text, argument.value
-    found = found or with_article(kind_of(value))
+    actual = actual or with_article(kind_of(value))
     hint = f"give `{name}` {wanted}"
     if wanted in ("an int", _LIST_OR_INT) and is_whole(value):
         hint = f"write `{int(value)}`"
     return failure(
         Code.WRONG_TYPE,
-        f"`{name}` takes {wanted}, not {found}",
+        f"`{name}` takes {wanted}, not {actual}",
         argument.span,
-        f"this is {found}" if argument.quoted is None else f"`{name}` takes {wanted}",
+        f"this is {actual}" if argument.quoted is None else f"`{name}` takes {wanted}",
         notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
         hint=argument.advice or hint,
     )

@@ -141,31 +141,31 @@ def _positions(plan: _Plan, frame: Frame) -> tuple[list[tuple[Key, Key]], tuple[
     makes too many slices.
     """
     state = plan.state
-    found: list[tuple[Key, Key]] = [((), ())]
+    slices: list[tuple[Key, Key]] = [((), ())]
     lengths: list[int] = []
     names: list[str] = []
     left = state.limits.left("slice")
     for bounds in plan.slices:
         state.scope.budget.charge(
-            len(found) * (bounds.start.steps + bounds.stop.steps + 1), bounds.span
+            len(slices) * (bounds.start.steps + bounds.stop.steps + 1), bounds.span
         )
         longer: list[tuple[Key, Key]] = []
-        for position, numbers in found:
-            held = evaluate_range(bounds, {**frame, **dict(zip(names, numbers, strict=True))})
-            if len(held) > left - len(longer):
-                raise too_many(bounds, state.scope, len(held))
-            if not held:
+        for position, numbers in slices:
+            values = evaluate_range(bounds, {**frame, **dict(zip(names, numbers, strict=True))})
+            if len(values) > left - len(longer):
+                raise too_many(bounds, state.scope, len(values))
+            if not values:
                 raise _no_slices(bounds, state)
-            if longer and len(held) != lengths[-1]:
-                raise _numbers_differ(bounds, lengths[-1], len(held))
+            if longer and len(values) != lengths[-1]:
+                raise _numbers_differ(bounds, lengths[-1], len(values))
             if not longer:
-                lengths.append(len(held))
-            longer.extend(((*position, k), (*numbers, number)) for k, number in enumerate(held))
+                lengths.append(len(values))
+            longer.extend(((*position, k), (*numbers, number)) for k, number in enumerate(values))
         names.append(bounds.name)
-        found = longer
+        slices = longer
     if plan.slices:
-        state.limits.declare("slice", len(found))
-    return found, tuple(lengths)
+        state.limits.declare("slice", len(slices))
+    return slices, tuple(lengths)
 
 
 def _outer_axes(
@@ -193,7 +193,7 @@ def _slices_differ(
 ) -> Failed:
     leg = _slice_leg(plan, position)
     here, there = (
-        [axis.width or axis.size for axis in held if axis.size] for held in (axes, first)
+        [axis.width or axis.size for axis in shape if axis.size] for shape in (axes, first)
     )
     number = ", ".join(map(str, position))
     differing = next(

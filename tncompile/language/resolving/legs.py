@@ -33,7 +33,7 @@ class _Indices:
     star: bool
     single: CompiledExpression | None = None
     asked: bool = False
-    found: bool = False
+    present: bool = False
     failed: bool = False
 
     @property
@@ -46,25 +46,26 @@ class _Indices:
         if self.failed:
             return ()
         try:
-            found = self._names(frame)
+            names = self._names(frame)
         except Failed:
             self.failed = True
             raise
         self.asked = True
-        self.found = self.found or bool(found)
-        return found
+        self.present = self.present or bool(names)
+        return names
 
     def _names(self, frame: Frame) -> Names:
         if self.single is not None:  # the ordinary leg of a long chain
             value = self.single.run(frame)
-            found = self.family.members.get((value,)) if type(value) is int else None
-            if found is not None:
-                return (found,)
+            name = self.family.members.get((value,)) if type(value) is int else None
+            if name is not None:
+                return (name,)
         key = tuple([formula.integer(frame) for formula in self.subscripts])
         if self.star and self.family.absent:
             members = None
         elif self.star:
-            members = tuple(self.family.members.values()) if not key else self._below(key)
+            below = self.family.prefixes.get(key) if key else self.family.members.values()
+            members = None if below is None else tuple(below)
         else:
             name = self.family.members.get(key)
             members = None if name is None else (name,)
@@ -73,10 +74,6 @@ class _Indices:
         if self.leg.optional:
             return ()
         raise self._missing(key)
-
-    def _below(self, key: tuple[int, ...]) -> Names | None:
-        found = self.family.prefixes.get(key)
-        return None if found is None else tuple(found)
 
     def _missing(self, key: tuple[int, ...]) -> Failed:
         family = self.family
@@ -182,16 +179,16 @@ def _compile_group(leg: tree.GroupLeg, state: Resolution, variables: frozenset[s
         names: list[str] = []
         spans: list[Span] = []
         for part in parts:
-            found = part.names(frame)
-            names.extend(found)
-            spans.extend((part.leg.span,) * len(found))
+            part_names = part.names(frame)
+            names.extend(part_names)
+            spans.extend((part.leg.span,) * len(part_names))
         size = state.product(names)
         if size is not None and size > LARGEST_SIZE:
             raise _too_large_axis(leg)
-        kept = None if width is None else _width(width, frame, size, state)
+        cut = None if width is None else _width(width, frame, size, state)
         if any(part.failed for part in parts):
             raise Failed(None)
-        return [ResolvedAxis(kind, tuple(names), size, leg.span, tuple(spans), kept)]
+        return [ResolvedAxis(kind, tuple(names), size, leg.span, tuple(spans), cut)]
 
     return CompiledLeg(leg, axes, parts, width.steps if width else 0)
 
@@ -313,7 +310,7 @@ class Legs:
         """TN209 for optional legs that no member found, after all members are done."""
         for leg in self.compiled:
             for part in leg.parts:
-                if part.leg.optional and part.asked and not part.found and part.family.members:
+                if part.leg.optional and part.asked and not part.present and part.family.members:
                     self.state.problems.add(_never_exists(part, self.owner))
 
 

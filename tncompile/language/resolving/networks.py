@@ -147,7 +147,7 @@ def _resolve_values(block: tree.Block, state: Resolution) -> None:
             resolve_let(statement, state)
         elif isinstance(statement, tree.Require):
             resolve_require(statement, state)
-    if any(found.code is Code.REQUIREMENT_FAILED for found in state.problems.errors):
+    if any(error.code is Code.REQUIREMENT_FAILED for error in state.problems.errors):
         state.problems.raise_errors()
 
 
