@@ -106,48 +106,42 @@ def _no_target(
             else f"name {with_article(kind)}",
         )
     offered = [block.name for block in file.blocks.values() if block.kind == kind]
-    written = f"`{kind} {instance.name.text} = OTHER(…)`"
-    if name == instance.name.text:
-        return problem(
-            Code.UNKNOWN_NAME,
-            f"`{name}` cannot be an instance of itself",
-            span,
-            "this is the instance itself",
-            notes=("a named instance is another block, declared before it, with its arguments",),
-            hint=f"name another block, {written}, or write it out: `{kind} {name}(…) {{ … }}`",
-        )
-    if circle := _circle(instance, file):
+    own = instance.name.text
+    named = "a named instance is another block, declared before it, with its arguments"
+    order = "every block is declared, or imported, before it is used"
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...]
+    if name == own:
+        message = f"`{name}` cannot be an instance of itself"
+        label = "this is the instance itself"
+        notes = (named,)
+        other = f"`{kind} {own} = OTHER(…)`"
+        hint = f"name another block, {other}, or write it out: `{kind} {name}(…) {{ … }}`"
+    elif circle := _circle(instance, file):
         file.lost.update(circle)  # reported once
-        others = [Label(other.name.span, "in the circle") for other in list(circle.values())[1:7]]
-        return problem(
-            Code.UNKNOWN_NAME,
-            f"{listed(circle)} define each other",
-            span,
-            f"`{name}` is an instance that leads back to `{instance.name.text}`",
-            secondary=tuple(others),
-            notes=("a named instance is another block, declared before it, with its arguments",),
-            hint=f"write one of them out: `{kind} {instance.name.text}(…) {{ … }}`",
+        message = f"{listed(circle)} define each other"
+        label = f"`{name}` is an instance that leads back to `{own}`"
+        others = list(circle.values())[1:7]
+        secondary = tuple(Label(other.name.span, "in the circle") for other in others)
+        notes = (named,)
+        hint = f"write one of them out: `{kind} {own}(…) {{ … }}`"
+    elif name in file.own and name not in file.blocks:
+        message, label = f"`{name}` is used before it is declared", "not declared yet"
+        notes = (order,)
+        hint = f"move the declaration of `{name}` up"
+    else:
+        message = f"there is no {kind} `{name}`"
+        if not name:
+            message = f"the name of {with_article(kind)} is needed"
+        label = "unknown name"
+        known = (
+            f"declared before: {listed(offered)}" if offered else f"no {kind} is declared before"
         )
-    if name in file.own and name not in file.blocks:
-        return problem(
-            Code.UNKNOWN_NAME,
-            f"`{name}` is used before it is declared",
-            span,
-            "not declared yet",
-            notes=("every block is declared, or imported, before it is used",),
-            hint=f"move the declaration of `{name}` up",
-        )
-    close = suggestions.closest(name, offered)
+        notes = (known, order)
+        close = suggestions.closest(name, offered)
+        hint = f"did you mean `{close}`?" if close else "declare it above, or import it"
     return problem(
-        Code.UNKNOWN_NAME,
-        f"there is no {kind} `{name}`" if name else f"the name of {with_article(kind)} is needed",
-        span,
-        "unknown name",
-        notes=(
-            f"declared before: {listed(offered)}" if offered else f"no {kind} is declared before",
-            "every block is declared, or imported, before it is used",
-        ),
-        hint=f"did you mean `{close}`?" if close else "declare it above, or import it",
+        Code.UNKNOWN_NAME, message, span, label, secondary=secondary, notes=notes, hint=hint
     )
 
 

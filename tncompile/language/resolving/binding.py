@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tncompile.language.diagnostics.collector import (
     Failed,
@@ -76,14 +77,7 @@ def _quoting(diagnostic: Diagnostic | None, argument: ArgumentValue | None) -> D
     if diagnostic is None or argument is None or argument.quoted is None:
         return diagnostic
     note = f"the argument is `{argument.quoted}`"
-    return Diagnostic(
-        diagnostic.code,
-        diagnostic.message,
-        diagnostic.primary,
-        diagnostic.secondary,
-        (note, *diagnostic.notes),
-        diagnostic.hint,
-    )
+    return replace(diagnostic, notes=(note, *diagnostic.notes))
 
 
 def _default(parameter: Parameter, scope: Scope) -> ArgumentValue:

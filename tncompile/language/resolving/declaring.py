@@ -196,13 +196,13 @@ def too_large_size(node: tree.Expression, what: str, size: int, scope: Scope) ->
 
 def no_such_member(name: tree.Name, place: Label, message: str, note: str, hint: str) -> Failed:
     """TN205: `place` is where the member is used, `name` where its family is declared."""
-    return Failed(
-        Diagnostic(
-            Code.NO_SUCH_MEMBER,
-            message,
-            place,
-            (Label(name.span, f"`{name.text}` is declared here"),),
-            (note,),
-            hint,
-        )
+    declared = Label(name.span, f"`{name.text}` is declared here")
+    return failure(
+        Code.NO_SUCH_MEMBER,
+        message,
+        place.span,
+        place.text,
+        secondary=(declared,),
+        notes=(note,),
+        hint=hint,
     )

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from functools import partial
+from typing import NoReturn
 
 from tncompile.language.checking.capacity_rules import oversized_bonds
 from tncompile.language.checking.ends import Structure
 from tncompile.language.checking.structure_rules import check_structure
 from tncompile.language.diagnostics.collector import Problems, problem
-from tncompile.language.diagnostics.diagnostic import Code, InternalError, Label
+from tncompile.language.diagnostics.diagnostic import (
+    Code,
+    CompileError,
+    Diagnostic,
+    InternalError,
+    Label,
+)
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import ArgumentValue
 from tncompile.language.resolved import (
@@ -54,7 +61,7 @@ def resolve_network(
     state = Resolution(problems, Scope())
     bind(block, arguments, state.scope, problems)
     problems.raise_errors()
-    values = _parameter_values(block, state.scope)
+    values = {p.name.text: state.scope.values[p.name.text] for p in block.parameters}
     _resolve_values(block, state)
     tensors, inputs, output = _resolve_statements(block, state)
     problems.raise_errors()
@@ -102,40 +109,37 @@ def target_text(name: str, values: Mapping[str, Value]) -> str:
     return f"{name}({arguments})" if arguments else name
 
 
-def _parameter_values(block: tree.Block, scope: Scope) -> dict[str, Value]:
-    return {
-        parameter.name.text: scope.values[parameter.name.text] for parameter in block.parameters
-    }
-
-
 def _refuse_windows(block: tree.Block) -> None:
     for statement in block.statements:
         if isinstance(statement, tree.WindowStatement):
-            Problems(
-                [
-                    problem(
-                        Code.MISPLACED,
-                        "windows cannot be compiled yet",
-                        statement.function.span,
-                        "not supported yet",
-                        notes=("this version parses and formats convolution windows, no more",),
-                        hint="compile another network, one without `window`",
-                    )
-                ]
-            ).raise_errors()
+            raise_one(
+                problem(
+                    Code.MISPLACED,
+                    "windows cannot be compiled yet",
+                    statement.function.span,
+                    "not supported yet",
+                    notes=("this version parses and formats convolution windows, no more",),
+                    hint="compile another network, one without `window`",
+                )
+            )
+
+
+def raise_one(diagnostic: Diagnostic) -> NoReturn:
+    """End the stage with this one diagnostic."""
+    raise CompileError((diagnostic,))
 
 
 def _origin(
-    state: Resolution, defaults: Set[str], given: bool, family: str
+    state: Resolution, defaults: Set[str], others: bool, family: str
 ) -> tuple[Label, ...] | None:
     """Where the sizes of a declaration come from.
 
-    None where one is of the `defaults` that the call left alone while other arguments are `given`.
+    None where one is of the `defaults` that the call left alone while it has `others`.
     """
     declaration = state.families[family].declaration
     if declaration is None:
         return ()
-    if given and state.scope.traced(declaration.size) & defaults:
+    if others and state.scope.traced(declaration.size) & defaults:
         return None
     return state.scope.origin(declaration.size)
 
