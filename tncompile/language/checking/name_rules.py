@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tncompile.language.checking.proposals import BlockDeclarations, for_all_members, missing_leg
+from tncompile.language.checking.declaration_hints import (
+    BlockDeclarations,
+    for_all_members,
+    missing_leg,
+)
 from tncompile.language.checking.symbols import (
     LEG_KINDS,
     VALUE_KINDS,

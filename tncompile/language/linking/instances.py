@@ -14,7 +14,7 @@ from tncompile.language.diagnostics.collector import (
 from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
-from tncompile.language.linking.files import File
+from tncompile.language.linking.linked_file import File
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving.arguments import Matched, called_name, match_call
 from tncompile.language.resolving.binding import bind

@@ -9,7 +9,6 @@ from tncompile.language.checking import check_block
 from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
-from tncompile.language.linking.files import File
 from tncompile.language.linking.importing import (
     ImportedFile,
     Location,
@@ -17,7 +16,8 @@ from tncompile.language.linking.importing import (
     named_in_library,
 )
 from tncompile.language.linking.instances import link_instance, resolve_instances
-from tncompile.language.linking.usage import blocks_used
+from tncompile.language.linking.linked_file import File
+from tncompile.language.linking.used_blocks import blocks_used
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
@@ -65,7 +65,7 @@ class Linker:
                 case tree.Import():
                     self._import(declaration, program.source, location, stack, file)
                 case tree.Block() | tree.Rewrite():
-                    self._declare(_linked(declaration), declaration.name, file)
+                    self._add_block(_linked(declaration), declaration.name.span, file)
                     if isinstance(declaration, tree.Block) and declaration.kind == "network":
                         self.problems.extend(check_block(declaration, self.suggestions))
                 case tree.Instance():
@@ -73,19 +73,17 @@ class Linker:
                     if block is None:
                         file.lost.add(declaration.name.text)
                     else:
-                        self._declare(block, declaration.name, file)
+                        self._add_block(block, declaration.name.span, file)
         return file
 
-    def _declare(self, block: LinkedBlock, name: tree.Name, file: File) -> None:
-        self._put(block, name.text, name.span, file)
-
-    def _put(self, block: LinkedBlock, name: str, place: Span, file: File) -> None:
-        earlier = file.places.get(name)
+    def _add_block(self, block: LinkedBlock, place: Span, file: File) -> None:
+        """Keep the block that `place` brings into the file; TN202 where its name is there."""
+        earlier = file.places.get(block.name)
         if earlier is not None:
-            self.problems.add(_declared_twice(name, place, earlier))
+            self.problems.add(_declared_twice(block.name, place, earlier))
             return
-        file.blocks[name] = block
-        file.places[name] = place
+        file.blocks[block.name] = block
+        file.places[block.name] = place
 
     def _import(
         self,
@@ -105,9 +103,9 @@ class Linker:
             file.lost.update(name.text for name in declaration.names or ())
             file.open = file.open or declaration.names is None
         elif declaration.names is None:
-            for name, block in imported.blocks.items():
+            for block in imported.blocks.values():
                 if not block.imported and block.kind != "rewrite":
-                    self._put(replace(block, imported=True), name, declaration.path.span, file)
+                    self._add_block(replace(block, imported=True), declaration.path.span, file)
             file.open = file.open or imported.open
         else:
             for wanted in declaration.names:
@@ -118,7 +116,7 @@ class Linker:
     ) -> None:
         block = imported.blocks.get(name.text)
         if block is not None and block.kind != "rewrite":
-            self._put(replace(block, imported=True), name.text, name.span, file)
+            self._add_block(replace(block, imported=True), name.span, file)
             return
         file.lost.add(name.text)
         file.lost.update(imported.blocks)  # one of them was meant, and is used by its own name
@@ -140,11 +138,10 @@ class Linker:
 
 
 def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:
-    name = definition.name
+    name, doc = definition.name, definition.doc
     if isinstance(definition, tree.Rewrite):
-        return LinkedBlock(name.text, "rewrite", (), definition.doc, name.span, definition)
+        return LinkedBlock(name.text, "rewrite", (), doc, name.span, definition)
     parameters = tuple(map(_summary, definition.parameters))
-    doc = definition.doc
     return LinkedBlock(name.text, definition.kind, parameters, doc, name.span, definition)
 
 
@@ -191,22 +188,15 @@ def _not_in_file(
 
 def _cyclic(declaration: tree.Import, *, deep: bool) -> CompileError:
     path = declaration.path.value
-    message = (
-        f'importing "{path}" nests imports too deep'
-        if deep
-        else f'"{path}" imports this file in turn'
-    )
+    message, label = f'"{path}" imports this file in turn', "a cycle"
+    if deep:
+        message = f'importing "{path}" nests imports too deep'
+        label = f"more than {_DEEPEST_IMPORT} files deep"
+    note = "every block is declared before it is used, in other files too"
+    hint = "move what both files need to a third one"
+    span = declaration.path.span
     return CompileError(
-        (
-            problem(
-                Code.IMPORT_FAILED,
-                message,
-                declaration.path.span,
-                f"more than {_DEEPEST_IMPORT} files deep" if deep else "a cycle",
-                notes=("every block is declared before it is used, in other files too",),
-                hint="move what both files need to a third one",
-            ),
-        )
+        (problem(Code.IMPORT_FAILED, message, span, label, notes=(note,), hint=hint),)
     )
 
 

@@ -15,9 +15,9 @@ from tncompile.language.resolved import (
     ResolvedSlice,
     member_name,
 )
-from tncompile.language.resolving.declaring import compile_condition
+from tncompile.language.resolving.declarations import compile_condition
 from tncompile.language.resolving.legs import Legs, compile_legs
-from tncompile.language.resolving.state import Resolution
+from tncompile.language.resolving.resolution import Resolution
 from tncompile.language.resolving.tensors import widest_span
 from tncompile.language.resolving.unrolling import (
     Key,

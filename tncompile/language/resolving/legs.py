@@ -12,8 +12,8 @@ from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
-from tncompile.language.resolving.declaring import LARGEST_SIZE, no_such_member
-from tncompile.language.resolving.state import IndexFamily, Resolution
+from tncompile.language.resolving.declarations import LARGEST_SIZE, no_such_member
+from tncompile.language.resolving.resolution import IndexFamily, Resolution
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 

@@ -29,14 +29,14 @@ from tncompile.language.resolved import (
     value_text,
 )
 from tncompile.language.resolving.binding import bind
-from tncompile.language.resolving.declaring import (
+from tncompile.language.resolving.declarations import (
     resolve_batch,
     resolve_index,
     resolve_let,
     resolve_require,
 )
 from tncompile.language.resolving.inputs import resolve_input, resolve_output
-from tncompile.language.resolving.state import Resolution
+from tncompile.language.resolving.resolution import Resolution
 from tncompile.language.resolving.tensors import TensorResolver
 from tncompile.language.syntax import tree
 

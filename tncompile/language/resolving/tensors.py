@@ -15,9 +15,9 @@ from tncompile.language.resolved import (
     member_name,
 )
 from tncompile.language.resolving.attributes import Attributes, compile_attributes
-from tncompile.language.resolving.declaring import no_such_member
+from tncompile.language.resolving.declarations import no_such_member
 from tncompile.language.resolving.legs import compile_legs
-from tncompile.language.resolving.state import Resolution, TensorFamily
+from tncompile.language.resolving.resolution import Resolution, TensorFamily
 from tncompile.language.resolving.unrolling import (
     Key,
     compile_ranges,

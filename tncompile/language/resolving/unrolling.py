@@ -77,7 +77,7 @@ def range_span(subscript: Subscript) -> Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class FamilyKeys:
     """The members that ranges declare, in order; `prefixes` are the beginnings of their subscripts.
 
     A prefix without members is in `prefixes` too: its inner range is empty.
@@ -101,7 +101,7 @@ def compile_ranges(
     return tuple(ranges)
 
 
-def unroll(ranges: tuple[Range, ...], scope: Scope, left: int) -> Members:
+def unroll(ranges: tuple[Range, ...], scope: Scope, left: int) -> FamilyKeys:
     """All members, at most `left` of them at every level of nesting.
 
     Raises `Failed` where a range has no value or is too long.
@@ -125,7 +125,7 @@ def unroll(ranges: tuple[Range, ...], scope: Scope, left: int) -> Members:
         names = (*names, bounds.name)
         if level < len(ranges) - 1:
             prefixes.extend(longer)
-    return Members(keys, prefixes)
+    return FamilyKeys(keys, prefixes)
 
 
 def evaluate_range(bounds: Range, frame: Frame) -> range:

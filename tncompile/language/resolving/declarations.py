@@ -11,7 +11,7 @@ from tncompile.language.evaluating.compiled import CompiledExpression, compile_e
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import IndexKind, ResolvedIndex, Value, member_name, value_text
-from tncompile.language.resolving.state import IndexFamily, Resolution
+from tncompile.language.resolving.resolution import IndexFamily, Resolution
 from tncompile.language.resolving.unrolling import compile_ranges, frames, unroll
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
