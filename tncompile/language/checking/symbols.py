@@ -189,7 +189,7 @@ class _Collector:
             case tree.BiasStatement(name, legs, attributes):
                 self.legs(legs, "bias")
                 self.declare(name, "bias")
-                self.values_of(attributes)
+                self.attributes(attributes)
             case tree.OutputStatement(name, legs):
                 self.legs(legs, "output")
                 self.declare(name, "output")
@@ -209,8 +209,8 @@ class _Collector:
         self.subscripts(statement.subscripts)
         self.legs(statement.legs, "tensor")
         declared = Declared(statement.name, "tensor", len(statement.subscripts))
-        self.values_of(statement.attributes)
-        self.others_of(statement.attributes, declared, statement.subscripts)
+        own = tuple(subscript.name.text for subscript in statement.subscripts)
+        self.attributes(statement.attributes, declared, own)
         self.declare(statement.name, "tensor", len(statement.subscripts))
 
     def subscripts(self, subscripts: Iterable[tree.Subscript]) -> None:
@@ -244,33 +244,26 @@ class _Collector:
         self.names.legs.append(LegUse(leg, self.find(leg.name.text), where, bool(self.local)))
         self.expression(*(node for node in leg.subscripts if not isinstance(node, tree.Star)))
 
-    def values_of(self, attributes: tuple[tree.Attribute, ...]) -> None:
+    def attributes(
+        self,
+        attributes: tuple[tree.Attribute, ...],
+        tensor: Declared | None = None,
+        own: tuple[str, ...] = (),
+    ) -> None:
+        """The names in attributes; `share` and `tie` of a `tensor` with its `own` subscripts only."""
         for attribute in attributes:
             match attribute:
                 case tree.If(condition):
                     self.expression(condition)
                 case tree.Scheme(_, arguments):
                     self.expression(*(argument.value for argument in arguments))
-                case tree.Tie(_, subscripts):
+                case tree.Tie(name, subscripts):
                     self.expression(*subscripts)
-                case _:
-                    pass
-
-    def others_of(
-        self,
-        attributes: tuple[tree.Attribute, ...],
-        tensor: Declared,
-        subscripts: tuple[tree.Subscript, ...],
-    ) -> None:
-        """The names in `share` and `tie`."""
-        own = tuple(subscript.name.text for subscript in subscripts)
-        for attribute in attributes:
-            match attribute:
-                case tree.Share(names):
+                    if tensor is not None:
+                        self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
+                case tree.Share(names) if tensor is not None:
                     for name in names:
                         declared = self.find(name.text) if name.text in own else None
                         self.names.shares.append(Use(name, declared, own))
-                case tree.Tie(name):
-                    self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
                 case _:
                     pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
@@ -32,6 +33,18 @@ from tncompile.language.syntax.source import Span
 def widest_span(subscripts: Sequence[tree.Subscript], name: Span) -> Span:
     """Where too many members or legs are reported: the last range, the name where there is none."""
     return range_span(subscripts[-1]) if subscripts else name
+
+
+@dataclass(slots=True)
+class _Member:
+    """A tensor of a family before its parameter is known."""
+
+    name: str
+    statement: tree.TensorStatement
+    attributes: Attributes
+    key: Key
+    frame: Frame
+    axes: tuple[ResolvedAxis, ...]
 
 
 class TensorResolver:
@@ -70,105 +83,98 @@ class TensorResolver:
         state.limits.declare("tensor", len(keys))
         if not keys:
             return
-        legs = compile_legs(
-            statement.name.text, statement.legs, span, state, variables, trainable=True
-        )
+        family_name = statement.name.text
+        legs = compile_legs(family_name, statement.legs, span, state, variables, trainable=True)
         legs.foresee(len(keys))
         state.scope.budget.charge(len(keys) * (legs.steps + attributes.steps), span)
         alone = bool(ranges) and len(keys) == 1
         for key, frame in frames(ranges, keys):
-            name = member_name(statement.name.text, key)
+            name = member_name(family_name, key)
             axes = legs.axes(frame, name)
-            use = None if axes is None else self._use(statement, attributes, key, frame, axes)
+            use = None
+            if axes is not None:
+                use = self._use(_Member(name, statement, attributes, key, frame, axes))
             family.members[key] = use or (None, False)
             if use is not None and axes is not None:
                 parameter, conjugate = use
                 self.tensors.append(
                     ResolvedTensor(
-                        name,
-                        statement.name.text,
-                        key,
-                        parameter.key,
-                        axes,
-                        statement,
-                        conjugate,
-                        alone,
+                        name, family_name, key, parameter.key, axes, statement, conjugate, alone
                     )
                 )
         legs.warn()
 
-    def _use(
-        self,
-        statement: tree.TensorStatement,
-        attributes: Attributes,
-        key: Key,
-        frame: Frame,
-        axes: tuple[ResolvedAxis, ...],
-    ) -> tuple[ResolvedParameter, bool] | None:
+    def _use(self, member: _Member) -> tuple[ResolvedParameter, bool] | None:
         """The parameter of one member and whether it is conjugated; None where that failed."""
+        shape = _shape(member.axes)
+        if shape is None:
+            return None
         try:
-            shape = _shape(axes)
-            if shape is None:
-                return None
-            if attributes.tie is not None:
-                return self._tied(statement, attributes, key, frame, shape)
-            return self._stored(statement, attributes, key, frame, axes, shape), False
+            if (tie := member.attributes.tie) is not None:
+                return self._tied(member, tie, shape)
+            return self._stored(member, shape), False
         except Failed as failed:
             self._state.report(failed)
             return None
 
-    def _stored(
-        self,
-        statement: tree.TensorStatement,
-        attributes: Attributes,
-        key: Key,
-        frame: Frame,
-        axes: tuple[ResolvedAxis, ...],
-        shape: tuple[int, ...],
-    ) -> ResolvedParameter:
+    def _stored(self, member: _Member, shape: tuple[int, ...]) -> ResolvedParameter:
         """The member's own parameter, or the one it shares."""
-        own = _own_subscripts(key, statement, attributes.share)
+        statement, share = member.statement, member.attributes.share
+        own = _own_subscripts(member.key, statement, share)
         name = ".".join([statement.name.text, *map(str, own)])
         parameter = self.parameters.get(name)
         if parameter is None:
-            init = attributes.init(frame, "auto")
+            init, frozen = member.attributes.init(member.frame, "auto"), member.attributes.frozen
             parameter = ResolvedParameter(
-                name, statement.name.text, own, axes, shape, init, attributes.frozen, statement
+                name, statement.name.text, own, member.axes, shape, init, frozen, statement
             )
             self.parameters[name] = parameter
-            self._first[name] = key
-        elif parameter.shape != shape and attributes.share is not None:
+            self._first[name] = member.key
+        elif parameter.shape != shape and share is not None:
             if name in self._mismatched:
                 raise Failed(None)
             self._mismatched.add(name)
-            member = member_name(statement.name.text, key)
-            shared = _differing(key, self._first[name], statement, attributes.share)
-            raise _shares_differ(member, shared, parameter, shape, statement)
+            shared = _differing(member.key, self._first[name], statement, share)
+            raise failure(
+                Code.SHAPES_DIFFER,
+                f"`{member.name}` cannot share its parameter: the shapes differ",
+                shared.span,
+                f"`{member.name}` has the shape {list(shape)}",
+                secondary=(
+                    Label(statement.name.span, f"the first one has {list(parameter.shape)}"),
+                ),
+                notes=(f"all members that share `{name}` are one parameter, of one shape",),
+                hint="give the legs equal sizes, or declare the members that differ as another "
+                "tensor",
+            )
         return parameter
 
     def _tied(
-        self,
-        statement: tree.TensorStatement,
-        attributes: Attributes,
-        key: Key,
-        frame: Frame,
-        shape: tuple[int, ...],
+        self, member: _Member, tie: tree.Tie, shape: tuple[int, ...]
     ) -> tuple[ResolvedParameter, bool] | None:
-        tie = attributes.tie
-        assert tie is not None
+        """The parameter of another tensor; None where that one failed."""
         other = self._state.tensors[tie.name.text]
         if other.poisoned:
             return None
-        subscripts = tuple([formula.integer(frame) for formula in attributes.tie_subscripts])
-        wanted = subscripts if tie.subscripts else key
-        if wanted not in other.members:
-            raise _no_such_tensor(tie, wanted, other)
-        parameter, conjugate = other.members[wanted]
+        subscripts = member.attributes.tie_subscripts
+        key = tuple([formula.integer(member.frame) for formula in subscripts])
+        key = key if tie.subscripts else member.key
+        if key not in other.members:
+            raise _no_such_tensor(tie, key, other)
+        parameter, conjugate = other.members[key]
         if parameter is None:
             return None
         if parameter.shape != shape:
-            member = member_name(statement.name.text, key)
-            raise _ties_differ(member, tie, wanted, other, parameter, shape)
+            name, declared = member_name(tie.name.text, key), other.statement.name.span
+            raise failure(
+                Code.SHAPES_DIFFER,
+                f"`{member.name}` cannot be tied to `{name}`: the shapes differ",
+                tie.name.span,
+                f"`{member.name}` has the shape {list(shape)}",
+                secondary=(Label(declared, f"`{name}` has the shape {list(parameter.shape)}"),),
+                notes=("tied tensors are one parameter, axis by axis in the order of their legs",),
+                hint="write the legs in the order that matches, with equal sizes",
+            )
         return parameter, conjugate is not tie.conjugate
 
     def bias(self, statement: tree.BiasStatement) -> None:
@@ -219,46 +225,6 @@ def _differing(
     names = [subscript.name.text for subscript in statement.subscripts]
     differing = {name for name, a, b in zip(names, key, first, strict=True) if a != b}
     return next((name for name in share.names if name.text in differing), share.names[0])
-
-
-def _shares_differ(
-    member: str,
-    shared: tree.Name,
-    parameter: ResolvedParameter,
-    shape: tuple[int, ...],
-    statement: tree.TensorStatement,
-) -> Failed:
-    return failure(
-        Code.SHAPES_DIFFER,
-        f"`{member}` cannot share its parameter: the shapes differ",
-        shared.span,
-        f"`{member}` has the shape {list(shape)}",
-        secondary=(Label(statement.name.span, f"the first one has {list(parameter.shape)}"),),
-        notes=(f"all members that share `{parameter.key}` are one parameter, of one shape",),
-        hint="give the legs equal sizes, or declare the members that differ as another tensor",
-    )
-
-
-def _ties_differ(
-    member: str,
-    tie: tree.Tie,
-    wanted: Key,
-    other: TensorFamily,
-    parameter: ResolvedParameter,
-    shape: tuple[int, ...],
-) -> Failed:
-    name = member_name(tie.name.text, wanted)
-    return failure(
-        Code.SHAPES_DIFFER,
-        f"`{member}` cannot be tied to `{name}`: the shapes differ",
-        tie.name.span,
-        f"`{member}` has the shape {list(shape)}",
-        secondary=(
-            Label(other.statement.name.span, f"`{name}` has the shape {list(parameter.shape)}"),
-        ),
-        notes=("tied tensors are one parameter, axis by axis in the order of their legs",),
-        hint="write the legs in the order that matches, with equal sizes",
-    )
 
 
 def _no_such_tensor(tie: tree.Tie, wanted: Key, other: TensorFamily) -> Failed:
