@@ -41,11 +41,12 @@ def _other_end(uses: list[LegUse]) -> str:
 
 def _leg_declaration(uses: list[LegUse]) -> str:
     """The declaration that is probably missing, told from where the name is a leg."""
-    name = uses[0].leg.name.text
+    name, kind = uses[0].leg.name.text, _leg_kind(uses)
+    if kind == "batch":
+        return f"batch {name}"
     arity = max(len(use.leg.subscripts) for use in uses)
-    kind = _leg_kind(uses)
-    ranges = "" if kind == "batch" else ("", "[k in 0..n]", "[j in 0..m, k in 0..n]")[min(arity, 2)]
-    return f"{kind} {name}" if kind == "batch" else f"{kind} {name}{ranges} = …"
+    ranges = ("", "[k in 0..n]", "[j in 0..m, k in 0..n]")[min(arity, 2)]
+    return f"{kind} {name}{ranges} = …"
 
 
 def _leg_kind(uses: list[LegUse]) -> str:
@@ -54,13 +55,11 @@ def _leg_kind(uses: list[LegUse]) -> str:
     arity = max(len(use.leg.subscripts) for use in uses)
     if places == {"input", "output"} and not arity:
         return "batch"
-    kind = "index"
-    if places == {"tensor"} and arity and len(uses) > 1:
-        kind = "bond"
-    elif places == {"tensor"} and not arity:
-        many = len(uses) > 2 or any(use.on_family for use in uses)
-        kind = "hyper" if many else "bond" if len(uses) == 2 else "index"
-    return kind
+    if places != {"tensor"}:
+        return "index"
+    if not arity and (len(uses) > 2 or any(use.on_family for use in uses)):
+        return "hyper"
+    return "bond" if len(uses) > 1 else "index"
 
 
 @dataclass(frozen=True)

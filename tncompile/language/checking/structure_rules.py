@@ -37,23 +37,20 @@ def bond_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagno
     """TN401: a bond joins exactly two tensors."""
     families = _Families(structure, ends)
     for index in _of_kind(structure, "bond"):
-        index_ends = ends[index.name]
-        count = len(index_ends.tensors)
-        if index_ends.outside:
-            yield _inner_outside(index, index_ends, structure, families, Code.BOND_ENDS)
+        count = len(ends[index.name].tensors)
+        if ends[index.name].outside:
+            yield _inner_outside(index, ends[index.name], structure, families, Code.BOND_ENDS)
         elif count != 2:
-            more = count > 2
+            others = "another tensor" if count else "two tensors"
+            hint = f"put it on {others}; at an open boundary write `?` and declare one bond fewer"
             yield problem(
                 Code.BOND_ENDS,
                 f"the bond `{index.name}` has {_ends_text(count)}, not two",
                 _place(index, structure),
                 _ends_text(count),
-                secondary=index_ends.labels(),
+                secondary=ends[index.name].labels(),
                 notes=("a bond joins exactly two tensors, so that a typo is never a silent sum",),
-                hint=families.redeclared("hyper", index)
-                if more
-                else f"put it on {'another tensor' if count else 'two tensors'}; "
-                "at an open boundary write `?` and declare one bond fewer",
+                hint=families.redeclared("hyper", index) if count > 2 else hint,
             )
 
 
@@ -61,21 +58,20 @@ def hyper_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagn
     """TN402: a hyper joins three tensors or more; two where a family shrank to one member."""
     families = _Families(structure, ends)
     for index in _of_kind(structure, "hyper"):
-        index_ends = ends[index.name]
-        count = len(index_ends.tensors)
-        if index_ends.outside:
-            yield _inner_outside(index, index_ends, structure, families, Code.HYPER_ENDS)
-        elif count < 2 or (count == 2 and not any(end.alone for end in index_ends.tensors)):
+        tensors = ends[index.name].tensors
+        count = len(tensors)
+        if ends[index.name].outside:
+            yield _inner_outside(index, ends[index.name], structure, families, Code.HYPER_ENDS)
+        elif count < 2 or (count == 2 and not any(end.alone for end in tensors)):
+            hint = f"put `{index.name}` on more tensors, or remove it"
             yield problem(
                 Code.HYPER_ENDS,
                 f"the hyper `{index.name}` has {_ends_text(count)}, not three or more",
                 _place(index, structure),
-                f"{_ends_text(count)}",
-                secondary=index_ends.labels(),
+                _ends_text(count),
+                secondary=ends[index.name].labels(),
                 notes=("a hyper is a copy tensor: it joins three tensors or more",),
-                hint=families.redeclared("bond", index)
-                if count == 2
-                else f"put `{index.name}` on more tensors, or remove it",
+                hint=families.redeclared("bond", index) if count == 2 else hint,
             )
 
 

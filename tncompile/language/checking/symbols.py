@@ -250,7 +250,7 @@ class _Collector:
         tensor: Declared | None = None,
         own: tuple[str, ...] = (),
     ) -> None:
-        """The names in attributes; `share` and `tie` of a `tensor` with its `own` subscripts only."""
+        """The names in attributes; `own` are the subscripts of the `tensor` that has them."""
         for attribute in attributes:
             match attribute:
                 case tree.If(condition):
