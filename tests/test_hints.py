@@ -124,6 +124,8 @@ WRITTEN = {
     "network A = MPO(ins = 32, outs = [8, 4])\n",
     "a whole float": network("  index i = n\n  input x(..., i)\n  tensor A(i)\n  output y(...)")
     + "network M = N(n = 4.0)\n",
+    "a whole float for all items of a list": 'import "std/linear.tn" { MPO }\n'
+    "network A = MPO(ins = [4, 8], outs = [8, 4], ranks = 3.0)\n",
     "a bias along a bond": network(
         "  index i = n, o = n\n  bond r = 2\n  input x(..., i)\n  tensor A(i, r)\n"
         "  tensor B(r, o)\n  bias c(o, r)\n  output y(..., o)"

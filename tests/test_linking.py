@@ -221,3 +221,21 @@ def test_the_library_is_named_as_in_an_import() -> None:
     other = STD.replace("std/", "std/../std/")
     (found,) = diagnostics(other + "network V = MPO([4], [4], inputs = 17)\n")
     assert found.primary.span.source.name == "std/linear.tn"
+
+
+@pytest.mark.parametrize("others", ["network B = A()\n", "network B = C()\nnetwork C = A()\n"])
+def test_instances_that_define_each_other_are_one_mistake(others: str) -> None:
+    text = f"network A = B()\n{others}"
+    with pytest.raises(CompileError) as caught:
+        link(SourceFile("a.tn", text))
+    (diagnostic,) = caught.value.diagnostics
+    assert "define each other" in diagnostic.message
+    assert diagnostic.primary.span.line == 1
+    assert len(diagnostic.secondary) == others.count("network")
+
+
+def test_one_of_two_instances_that_define_each_other_is_written_out() -> None:
+    """What the hint says is accepted."""
+    body = "{ index i = 2 input x(..., i) tensor T(i) output y(...) }"
+    linked = link(SourceFile("a.tn", f"network A() {body}\nnetwork B = A()\n"))
+    assert list(linked.blocks) == ["A", "B"]

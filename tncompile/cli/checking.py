@@ -103,7 +103,7 @@ def check(name: str, target: str | None, root: str | None) -> Checked:
     for instance in linked.instances.values():
         problems.extend(instance.warnings)
     own = [block for block in linked.blocks.values() if not block.imported]
-    bare = [block for block in own if can_be_compiled(block) and block.given is None]
+    bare = [block for block in own if can_be_compiled(block) and block.arguments is None]
     ready = [
         block.name
         for block in bare

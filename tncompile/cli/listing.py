@@ -39,7 +39,7 @@ BLOCKS = Command(
 
 def heading(block: LinkedBlock) -> str:
     """The declaration of a block on one line."""
-    if block.given is not None:
+    if block.arguments is not None:
         return f"{block.kind} {block.name} = {block.definition.name.text}(…)"
     if block.kind == "rewrite":
         return f"{block.kind} {block.name}"

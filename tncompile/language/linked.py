@@ -12,7 +12,7 @@ from tncompile.language.syntax.tree import Block, Program, Rewrite, WindowStatem
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ArgumentValue:
     """The argument for one parameter.
 
     Problems with it are reported at `span`; `quoted` is its text where it came from Python or a
@@ -40,7 +40,7 @@ class LinkedBlock:
     """A block that can be named: declared in the file or imported.
 
     `definition` is the block itself; of a named instance it is the block behind the instance, and
-    `given` its arguments.
+    `arguments` are those of the instance.
     """
 
     name: str
@@ -49,7 +49,7 @@ class LinkedBlock:
     doc: str | None
     declared: Span = field(compare=False, repr=False)
     definition: Block | Rewrite = field(repr=False)
-    given: Mapping[str, Given] | None = field(default=None, repr=False)
+    arguments: Mapping[str, ArgumentValue] | None = field(default=None, repr=False)
     imported: bool = False
 
 
@@ -79,19 +79,19 @@ class LinkedProgram:
 
 
 def called_from(
-    caller: Span, given: Mapping[str, Given], found: Iterable[Diagnostic]
+    caller: Span, arguments: Mapping[str, ArgumentValue], diagnostics: Iterable[Diagnostic]
 ) -> Iterator[Diagnostic]:
     """What is wrong inside a block, with a label where the block is called.
 
     Not where an argument of the call is labelled already, and not where the call is beside the
     block and gives no arguments: such a mistake is the block's own.
     """
-    arguments = {argument.span for argument in given.values() if argument.quoted is None}
-    for diagnostic in found:
+    written = {argument.span for argument in arguments.values() if argument.quoted is None}
+    for diagnostic in diagnostics:
         labels = (diagnostic.primary, *diagnostic.secondary)
         inside = diagnostic.primary.span.source
-        own = inside == caller.source and not given
-        if own or any(label.span in arguments or label.span == caller for label in labels):
+        own = inside == caller.source and not arguments
+        if own or any(label.span in written or label.span == caller for label in labels):
             yield diagnostic
         else:
             here = Label(caller, "instantiated here")

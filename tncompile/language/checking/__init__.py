@@ -15,6 +15,6 @@ from tncompile.language.syntax.tree import Block
 
 def check_block(block: Block, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """What is wrong with a network block whatever its arguments are."""
-    names = collect(block)
+    names = collect(block, suggestions)
     for rule in (*name_rules.RULES, *usage_rules.RULES, *leg_rules.RULES):
-        yield from rule(names, suggestions)
+        yield from rule(names)

@@ -113,14 +113,12 @@ def _narrow_end(name: str, useful: Mapping[str, int], structure: Structure) -> s
         for tensor in structure.tensors
         if any(name in axis.indices for axis in tensor.axes)
     ]
-    (one, its_legs), (other, other_legs) = ends
-    shared = {*its_legs} & {*other_legs}
-    left, right = ([leg for leg in legs if leg not in shared] for legs in (its_legs, other_legs))
-    sides = ((one, left), (other, right))
+    shared = {*ends[0][1]} & {*ends[1][1]}
+    sides = [(tensor, [leg for leg in legs if leg not in shared]) for tensor, legs in ends]
     tensor, legs = min(sides, key=lambda side: math.prod(sizes[leg] for leg in side[1]))
-    held = [f"`{leg}` {sizes[leg]}" for leg in legs if sizes[leg] > 1]
+    others = [f"`{leg}` {sizes[leg]}" for leg in legs if sizes[leg] > 1]
     product = f"the product of the other legs of `{tensor}`"
-    return f"a bond carries no more than {product}: {', '.join(held) or 'there are none'}"
+    return f"a bond carries no more than {product}: {', '.join(others) or 'there are none'}"
 
 
 def _size(index: ResolvedIndex) -> int:
@@ -161,9 +159,9 @@ def useful_sizes(structure: Structure) -> dict[str, int]:
             if leg in ends:
                 ends[leg].append(side)
     open_ends = {
-        name: (held[0], held[1])
-        for name, held in ends.items()
-        if len(held) == 2 and all(side.free for side in held)
+        name: (pair[0], pair[1])
+        for name, pair in ends.items()
+        if len(pair) == 2 and all(side.free for side in pair)
     }
     waiting = [
         (bound, name)
@@ -201,11 +199,11 @@ def _side(tensor: ResolvedTensor, sizes: Mapping[str, int], *, free: bool) -> _S
 
 def _bound(name: str, pair: tuple[_Side, _Side], sizes: Mapping[str, int]) -> int:
     """What the other legs of either end leave of a bond."""
-    one, other = pair
+    first, second = pair
     bound = sizes[name]
-    if min(len(one.legs), len(other.legs)) > _MOST_LEGS:
+    if min(len(first.legs), len(second.legs)) > _MOST_LEGS:
         return bound
-    shared = math.prod(sizes[leg] for leg in one.legs & other.legs)  # the bond itself, too
+    shared = math.prod(sizes[leg] for leg in first.legs & second.legs)  # the bond itself, too
     for side in pair:
         if len(side.legs) <= _MOST_LEGS:
             bound = min(bound, side.product // shared)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from tncompile.language.checking.proposals import Written, for_all_members, missing_leg
+from tncompile.language.checking.declaration_hints import (
+    BlockDeclarations,
+    for_all_members,
+    missing_leg,
+)
 from tncompile.language.checking.symbols import (
     LEG_KINDS,
     VALUE_KINDS,
     BlockNames,
     Declared,
     LegUse,
+    Rule,
     Use,
 )
-from tncompile.language.diagnostics.collector import Suggestions, listed, problem, with_article
+from tncompile.language.diagnostics.collector import listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS
 from tncompile.language.syntax.tree import Name, OutputStatement, Reference
@@ -24,7 +29,6 @@ _READABLE = {
     "let": "value",
     "subscript": "subscript",
 }
-Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
 
 
 def kind_text(declared: Declared) -> str:
@@ -46,16 +50,16 @@ def _of_kinds(names: BlockNames, kinds: Iterable[str]) -> list[str]:
     return [name for name, declared in names.scope.items() if declared.kind in wanted]
 
 
-def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_value(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: an expression uses parameters, lengths, `let` values and subscripts."""
     wrong = (
         use
         for use in names.values
-        if not (use.found is not None and use.found.kind in VALUE_KINDS)
+        if not (use.declared is not None and use.declared.kind in VALUE_KINDS)
         and not names.ambiguous(use.name)
     )
     values = _of_kinds(names, VALUE_KINDS)
-    written = Written(names)
+    declarations = BlockDeclarations(names)
     subscripts = {
         node.name.span: each
         for each in names.legs
@@ -63,9 +67,9 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
         if isinstance(node, Reference) and not each.on_family
     }
     for use, others in _first_uses(wrong):
-        if use.found is not None:
+        if use.declared is not None:
             note = "expressions use parameters and `let`s"
-            hint = written.size_of(use.found) or "use a value here"
+            hint = declarations.size_of(use.declared) or "use a value here"
             yield _wrong_kind(use, "a value", note, hint, others)
         elif use.name.text in FUNCTIONS and use.name.text not in names.scope:
             yield _function_as_value(use.name, others)
@@ -75,9 +79,9 @@ def unknown_value(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
             hint = foreign_constant(use.name.text) or (
                 for_all_members(leg, use.name.text)
                 if leg is not None
-                else written.range_for(use.name) or "declare it with `let`, or as a parameter"
+                else declarations.range_for(use.name) or "declare it with `let`, or as a parameter"
             )
-            yield _unknown(use.name, names, candidates, "value", suggestions, hint, others)
+            yield _unknown(use.name, names, candidates, "value", hint, others)
 
 
 def foreign_constant(name: str) -> str | None:
@@ -103,40 +107,40 @@ def _function_as_value(name: Name, others: tuple[Label, ...]) -> Diagnostic:
     )
 
 
-def unknown_leg(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_leg(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: a leg is an index, a bond, a hyper, a batch axis or a window."""
     wrong = (
-        Use(use.leg.name, use.found)
+        Use(use.leg.name, use.declared)
         for use in names.legs
-        if not (use.found is not None and use.found.kind in LEG_KINDS)
+        if not (use.declared is not None and use.declared.kind in LEG_KINDS)
         and not names.ambiguous(use.leg.name)
     )
     uses: dict[str, list[LegUse]] = {}
     for each in names.legs:
         uses.setdefault(each.leg.name.text, []).append(each)
     candidates = _of_kinds(names, LEG_KINDS)
-    written = Written(names)
+    declarations = BlockDeclarations(names)
     for use, others in _first_uses(wrong):
-        if use.found is not None:
+        if use.declared is not None:
             note = "legs are indices, bonds, hypers and batch axes"
-            hint = written.sized_leg(use.found, uses[use.name.text]) or "use a leg here"
+            hint = declarations.sized_leg(use.declared, uses[use.name.text]) or "use a leg here"
             yield _wrong_kind(use, "a leg", note, hint, others)
         else:
             hint = missing_leg(uses[use.name.text])
-            beside = frozenset[str]().union(*map(written.beside, uses[use.name.text]))
-            yield _unknown(use.name, names, candidates, "index", suggestions, hint, others, beside)
+            beside = frozenset[str]().union(*map(declarations.beside, uses[use.name.text]))
+            yield _unknown(use.name, names, candidates, "index", hint, others, beside)
 
 
-def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_tie(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: `tie` names a tensor that is declared before."""
     for use in names.ties:
         name = use.tie.name
         if names.ambiguous(name):
             continue
-        if use.found is not None and use.found.kind != "tensor":
+        if use.declared is not None and use.declared.kind != "tensor":
             note = "a tensor is tied to a tensor"
-            yield _wrong_kind(Use(name, use.found), "a tensor", note, "use a tensor here", ())
-        elif use.found is None and name.text == use.tensor.name.text:
+            yield _wrong_kind(Use(name, use.declared), "a tensor", note, "use a tensor here", ())
+        elif use.declared is None and name.text == use.tensor.name.text:
             yield problem(
                 Code.UNKNOWN_NAME,
                 f"`{name.text}` cannot be tied to itself",
@@ -145,19 +149,19 @@ def unknown_tie(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnos
                 notes=("a tensor is tied to one that is declared before it",),
                 hint="`share k` makes the members of one family one parameter",
             )
-        elif use.found is None:
+        elif use.declared is None:
             candidates = _of_kinds(names, ("tensor",))
             hint = "declare the tensor before the one that is tied to it"
-            yield _unknown(name, names, candidates, "tensor", suggestions, hint, ())
+            yield _unknown(name, names, candidates, "tensor", hint, ())
 
 
-def unknown_share(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_share(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: `share` names a subscript of its own tensor."""
     for use in names.shares:
-        if use.found is not None:
+        if use.declared is not None:
             continue
         other = names.scope.get(use.name.text)
-        close = suggestions.closest(use.name.text, use.local)
+        close = names.suggestions.closest(use.name.text, use.local)
         what = f"`{use.name.text}` is no subscript of this tensor"
         yield problem(
             Code.UNKNOWN_NAME,
@@ -173,7 +177,7 @@ def unknown_share(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagn
         )
 
 
-def declared_twice(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def declared_twice(names: BlockNames) -> Iterator[Diagnostic]:
     """TN202: one scope a block, and no shadowing."""
     outputs = {id(output.name) for output in _outputs(names)}
     for later, earlier in names.repeated:
@@ -190,22 +194,23 @@ def declared_twice(names: BlockNames, suggestions: Suggestions) -> Iterator[Diag
         )
 
 
-def never_used(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def never_used(names: BlockNames) -> Iterator[Diagnostic]:
     """TN204: a parameter or a `let` that nothing reads; a list that binds a used length counts."""
     used = names.used
-    binding = {
-        parameter.name.text: parameter.type.length.span.text
+    lengths = {
+        declared.name.span: name
+        for name, declared in names.scope.items()
+        if declared.kind == "length"
+    }
+    bound = {
+        parameter.name.text: lengths.get(parameter.type.length.span)
         for parameter in names.block.parameters
         if parameter.type.length is not None
-    }
-    lengths = {
-        name.name.span: name.name.text for name in names.scope.values() if name.kind == "length"
     }
     for name, declared in names.scope.items():
         if declared.kind not in ("parameter", "let") or name in used:
             continue
-        length = binding.get(name)
-        if length in used and length in lengths.values() and _binds(names, name, length):
+        if bound.get(name) in used:
             continue
         what = "parameter" if declared.kind == "parameter" else "value"
         yield problem(
@@ -218,28 +223,17 @@ def never_used(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnost
         )
 
 
-def _binds(names: BlockNames, parameter: str, length: str | None) -> bool:
-    """Whether `parameter` is the one that binds `length`."""
-    declared = names.scope.get(length or "")
-    return declared is not None and any(
-        given.name.text == parameter
-        and given.type.length is not None
-        and given.type.length.span == declared.name.span
-        for given in names.block.parameters
-    )
-
-
 def _wrong_kind(
     use: Use, wanted: str, note: str, hint: str, others: tuple[Label, ...]
 ) -> Diagnostic:
-    found = use.found
-    assert found is not None
+    declared = use.declared
+    assert declared is not None
     return problem(
         Code.UNKNOWN_NAME,
-        f"`{use.name.text}` is {kind_text(found)}, not {wanted}",
+        f"`{use.name.text}` is {kind_text(declared)}, not {wanted}",
         use.name.span,
-        kind_text(found),
-        secondary=(Label(found.name.span, "declared here"), *others),
+        kind_text(declared),
+        secondary=(Label(declared.name.span, "declared here"), *others),
         notes=(note,),
         hint=hint,
     )
@@ -250,7 +244,6 @@ def _unknown(
     names: BlockNames,
     candidates: list[str],
     what: str,
-    suggestions: Suggestions,
     hint: str,
     others: tuple[Label, ...],
     excluded: frozenset[str] = frozenset(),
@@ -266,7 +259,7 @@ def _unknown(
             notes=("every name is declared before it is used",),
             hint="move the declaration up",
         )
-    close = suggestions.closest(name.text, candidates)
+    close = names.suggestions.closest(name.text, candidates)
     close = None if close in excluded else close
     if close is not None and _is_later(close, name, names):
         own = names.scope[close].name.span.start < name.span.start
@@ -301,7 +294,7 @@ def _outputs(names: BlockNames) -> list[OutputStatement]:
     return [s for s in names.block.statements if isinstance(s, OutputStatement)]
 
 
-def no_output(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def no_output(names: BlockNames) -> Iterator[Diagnostic]:
     """TN406: exactly one output."""
     outputs = _outputs(names)
     note = "a network is one sum of products, with one result"

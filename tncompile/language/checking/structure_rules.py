@@ -21,8 +21,7 @@ def check_structure(structure: Structure) -> Iterator[Diagnostic]:
         yield from rule(structure, ends)
 
 
-def _first_of_family(structure: Structure, kind: str) -> Iterator[ResolvedIndex]:
-    """The indices of one kind."""
+def _of_kind(structure: Structure, kind: str) -> Iterator[ResolvedIndex]:
     return (index for index in structure.indices if index.kind == kind)
 
 
@@ -37,46 +36,42 @@ def _ends_text(count: int) -> str:
 def bond_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN401: a bond joins exactly two tensors."""
     families = _Families(structure, ends)
-    for index in _first_of_family(structure, "bond"):
-        found = ends[index.name]
-        count = len(found.tensors)
-        if found.outside:
-            yield _inner_outside(index, found, structure, families, Code.BOND_ENDS)
+    for index in _of_kind(structure, "bond"):
+        count = len(ends[index.name].tensors)
+        if ends[index.name].outside:
+            yield _inner_outside(index, ends[index.name], structure, families, Code.BOND_ENDS)
         elif count != 2:
-            more = count > 2
+            others = "another tensor" if count else "two tensors"
+            hint = f"put it on {others}; at an open boundary write `?` and declare one bond fewer"
             yield problem(
                 Code.BOND_ENDS,
                 f"the bond `{index.name}` has {_ends_text(count)}, not two",
                 _place(index, structure),
                 _ends_text(count),
-                secondary=found.labels(),
+                secondary=ends[index.name].labels(),
                 notes=("a bond joins exactly two tensors, so that a typo is never a silent sum",),
-                hint=families.redeclared("hyper", index)
-                if more
-                else f"put it on {'another tensor' if count else 'two tensors'}; "
-                "at an open boundary write `?` and declare one bond fewer",
+                hint=families.redeclared("hyper", index) if count > 2 else hint,
             )
 
 
 def hyper_ends(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN402: a hyper joins three tensors or more; two where a family shrank to one member."""
     families = _Families(structure, ends)
-    for index in _first_of_family(structure, "hyper"):
-        found = ends[index.name]
-        count = len(found.tensors)
-        if found.outside:
-            yield _inner_outside(index, found, structure, families, Code.HYPER_ENDS)
-        elif count < 2 or (count == 2 and not any(end.alone for end in found.tensors)):
+    for index in _of_kind(structure, "hyper"):
+        tensors = ends[index.name].tensors
+        count = len(tensors)
+        if ends[index.name].outside:
+            yield _inner_outside(index, ends[index.name], structure, families, Code.HYPER_ENDS)
+        elif count < 2 or (count == 2 and not any(end.alone for end in tensors)):
+            hint = f"put `{index.name}` on more tensors, or remove it"
             yield problem(
                 Code.HYPER_ENDS,
                 f"the hyper `{index.name}` has {_ends_text(count)}, not three or more",
                 _place(index, structure),
-                f"{_ends_text(count)}",
-                secondary=found.labels(),
+                _ends_text(count),
+                secondary=ends[index.name].labels(),
                 notes=("a hyper is a copy tensor: it joins three tensors or more",),
-                hint=families.redeclared("bond", index)
-                if count == 2
-                else f"put `{index.name}` on more tensors, or remove it",
+                hint=families.redeclared("bond", index) if count == 2 else hint,
             )
 
 
@@ -109,30 +104,30 @@ class _Families:
         return f"declare it apart, as {with_article(kind)}: not all of `{family}` can be one"
 
 
-def _fits(kind: str, found: Ends) -> bool:
+def _fits(kind: str, index_ends: Ends) -> bool:
     """Whether what ends like this can be a `kind`."""
     match kind:
         case "index":
-            return bool(found.outside) and found.count >= 2
+            return bool(index_ends.outside) and index_ends.count >= 2
         case "bond":
-            return not found.outside and len(found.tensors) == 2
+            return not index_ends.outside and len(index_ends.tensors) == 2
         case _:
-            enough = len(found.tensors) >= 3 or any(end.alone for end in found.tensors)
-            return not found.outside and enough and len(found.tensors) >= 2
+            enough = len(index_ends.tensors) >= 3 or any(end.alone for end in index_ends.tensors)
+            return not index_ends.outside and enough and len(index_ends.tensors) >= 2
 
 
 def _inner_outside(
-    index: ResolvedIndex, found: Ends, structure: Structure, families: _Families, code: Code
+    index: ResolvedIndex, index_ends: Ends, structure: Structure, families: _Families, code: Code
 ) -> Diagnostic:
     """A bond or a hyper on an input or the output."""
     declared = Label(_place(index, structure), f"a {index.kind} is declared here")
-    end = found.outside[0]
+    end = index_ends.outside[0]
     return problem(
         code,
         f"the {index.kind} `{index.name}` cannot be on `{end.owner}`",
         end.span,
         f"a {index.kind} stays inside",
-        secondary=(declared, *(label for label in found.labels() if label.span != end.span)),
+        secondary=(declared, *(label for label in index_ends.labels() if label.span != end.span)),
         notes=(f"a {index.kind} joins tensors; what is seen outside is an index",),
         hint=families.redeclared("index", index),
     )
@@ -141,21 +136,21 @@ def _inner_outside(
 def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN403: an index has two ends or more, one of them outside."""
     families = _Families(structure, ends)
-    for index in _first_of_family(structure, "index"):
-        found = ends[index.name]
-        if found.count >= 2 and found.outside:
+    for index in _of_kind(structure, "index"):
+        index_ends = ends[index.name]
+        if index_ends.count >= 2 and index_ends.outside:
             continue
-        if found.biases or found.output:
+        if index_ends.biases or index_ends.output:
             continue  # TN404, at the leg of the bias or the output
         place = _place(index, structure)
-        if found.count >= 2:
-            kind = "bond" if found.count == 2 else "hyper"
+        if index_ends.count >= 2:
+            kind = "bond" if index_ends.count == 2 else "hyper"
             yield problem(
                 Code.DANGLING_INDEX,
                 f"the index `{index.name}` is on tensors only",
                 place,
                 "never seen outside",
-                secondary=found.labels(),
+                secondary=index_ends.labels(),
                 notes=(
                     "an index is on an input or the output; inner dimensions are bonds or hypers",
                 ),
@@ -165,46 +160,46 @@ def dangling_index(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[D
         yield problem(
             Code.DANGLING_INDEX,
             f"the index `{index.name}` is not connected"
-            if found.count
+            if index_ends.count
             else f"the index `{index.name}` is never used",
             place,
-            _ends_text(found.count),
-            secondary=found.labels(),
+            _ends_text(index_ends.count),
+            secondary=index_ends.labels(),
             notes=(
                 "an index has two ends or more, at least one of them on an input or the output",
             ),
-            hint=f"put `{index.name}` on {_missing_ends(found)}, or remove it altogether",
+            hint=f"put `{index.name}` on {_missing_ends(index_ends)}, or remove it altogether",
         )
 
 
-def _missing_ends(found: Ends) -> str:
+def _missing_ends(index_ends: Ends) -> str:
     """What an index has to be on, too."""
-    if not found.count:
+    if not index_ends.count:
         return "a tensor, and on an input or the output"
-    return "an input or the output" if found.tensors else "a tensor or the output"
+    return "an input or the output" if index_ends.tensors else "a tensor or the output"
 
 
 def output_not_carried(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN404: what the output has, a tensor or an input carries; what a bias has, the output has."""
     indices = {index.name: index for index in structure.indices}
-    for name, found in ends.items():
+    for name, index_ends in ends.items():
         index = indices[name]
-        if not found.on("output", "bias"):
+        if not index_ends.output and not index_ends.biases:
             continue
         declared = Label(_place(index, structure), f"`{index.family}` is declared here")
-        if index.kind == "index" and found.output and found.count == 1:
+        if index.kind == "index" and index_ends.output and index_ends.count == 1:
             yield problem(
                 Code.OUTPUT_NOT_CARRIED,
                 f"no tensor and no input carries the output's leg `{name}`",
-                found.output[0].span,
-                "carried by a bias alone" if found.biases else "carried by nothing",
+                index_ends.output[0].span,
+                "carried by a bias alone" if index_ends.biases else "carried by nothing",
                 secondary=(declared,),
                 notes=(
                     "the output holds what tensors and inputs carry; a bias is only added to it",
                 ),
                 hint=f"put `{name}` on a tensor, or remove it altogether",
             )
-        for end in found.biases if not found.output else ():
+        for end in index_ends.biases if not index_ends.output else ():
             yield problem(
                 Code.OUTPUT_NOT_CARRIED,
                 f"the output has no leg `{name}` that the bias `{end.owner}` could be added along",
@@ -212,22 +207,22 @@ def output_not_carried(structure: Structure, ends: Mapping[str, Ends]) -> Iterat
                 "not on the output",
                 secondary=(declared,),
                 notes=("a bias is added to the output along legs that the output has",),
-                hint=_bias_leg(index, found),
+                hint=_bias_leg(index, index_ends),
             )
 
 
 def batch_missing(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN405: a batch axis is on the output and on at least one input."""
     output = structure.output.statement.name
-    for index in _first_of_family(structure, "batch"):
-        found = ends[index.name]
-        if found.output and found.inputs:
+    for index in _of_kind(structure, "batch"):
+        index_ends = ends[index.name]
+        if index_ends.output and index_ends.inputs:
             continue
-        lacking = _input_names(structure) if not found.inputs else []
-        if not found.output:
+        lacking = _input_names(structure) if not index_ends.inputs else []
+        if not index_ends.output:
             lacking.append(Label(output.span, f"`{output.text}` lacks it"))
-        where = "the output" if found.inputs else "an input"
-        if not found.output and not found.inputs:
+        where = "the output" if index_ends.inputs else "an input"
+        if not index_ends.output and not index_ends.inputs:
             where = "an input and the output"
         yield problem(
             Code.BATCH_MISSING,
@@ -240,24 +235,24 @@ def batch_missing(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Di
         )
 
 
-def _bias_leg(index: ResolvedIndex, found: Ends) -> str:
+def _bias_leg(index: ResolvedIndex, index_ends: Ends) -> str:
     """What to do about a leg of a bias that the output lacks."""
     if index.kind != "index":
         return f"remove it from the bias: {with_article(index.kind)} stays inside"
-    if not found.count:
+    if not index_ends.count:
         return f"put `{index.name}` on the output and on a tensor, or remove it altogether"
     return f"put `{index.name}` on the output, or remove it from the bias"
 
 
 def _input_names(structure: Structure) -> list[Label]:
-    names = dict.fromkeys(given.statement.name for given in structure.inputs)
+    names = dict.fromkeys(source.statement.name for source in structure.inputs)
     return [Label(name.span, f"`{name.text}` lacks it") for name in names]
 
 
 def dots_without_partner(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diagnostic]:
     """TN405: `...` is on the output and on at least one input, or nowhere."""
     output = _dots(structure.output.axes)
-    inputs = [axis for given in structure.inputs if (axis := _dots(given.axes))]
+    inputs = [axis for source in structure.inputs if (axis := _dots(source.axes))]
     name = structure.output.statement.name
     if output and not inputs:
         yield problem(
@@ -295,36 +290,37 @@ def unconnected(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diag
     Batch axes join nothing: the product is then an outer product for every entry of the batch.
     """
     fixed = {index.name for index in structure.indices if index.kind != "batch"}
-    holder: dict[str, int] = {}
+    first_factor: dict[str, int] = {}
     above: list[int] = []
     places: list[tuple[str, Span]] = []
 
-    def root(piece: int) -> int:
-        while above[piece] != piece:
-            above[piece] = above[above[piece]]
-            piece = above[piece]
-        return piece
+    def root(factor: int) -> int:
+        while above[factor] != factor:
+            above[factor] = above[above[factor]]
+            factor = above[factor]
+        return factor
 
     for name, span, all_legs in _factors(structure):
         legs = [leg for leg in all_legs if leg in fixed]
         if not legs:
             continue  # a number: it scales the others
-        piece = len(above)
-        above.append(piece)
+        factor = len(above)
+        above.append(factor)
         places.append((name, span))
         for leg in legs:
-            above[root(piece)] = root(holder.setdefault(leg, piece))
-    roots = list(dict.fromkeys(root(piece) for piece in range(len(above))))
-    if len(roots) < 2:
+            above[root(factor)] = root(first_factor.setdefault(leg, factor))
+    pieces: dict[int, tuple[str, Span]] = {}
+    for factor, place in enumerate(places):
+        pieces.setdefault(root(factor), place)
+    if len(pieces) < 2:
         return
-    first, second = (next(p for p in range(len(above)) if root(p) == found) for found in roots[:2])
-    (one, one_place), (other, other_place) = places[first], places[second]
+    (first, first_place), (second, second_place), *_ = pieces.values()
     yield problem(
         Code.UNCONNECTED,
-        f"the network is in {len(roots)} unconnected pieces",
-        other_place,
-        f"nothing joins `{other}` to `{one}`",
-        secondary=(Label(one_place, "the first piece"),) if one_place != other_place else (),
+        f"the network is in {len(pieces)} unconnected pieces",
+        second_place,
+        f"nothing joins `{second}` to `{first}`",
+        secondary=(Label(first_place, "the first piece"),) if first_place != second_place else (),
         notes=("unconnected pieces multiply to an outer product",),
         hint="join the pieces with a bond, unless an outer product is what you want",
     )
@@ -332,10 +328,10 @@ def unconnected(structure: Structure, ends: Mapping[str, Ends]) -> Iterator[Diag
 
 def _factors(structure: Structure) -> Iterator[tuple[str, Span, tuple[str, ...]]]:
     """Everything that is multiplied: inputs by slices, then tensors."""
-    for given in structure.inputs:
-        for piece in given.slices:
-            legs = tuple(index for axis in piece.axes for index in axis.indices)
-            yield given.name, given.statement.name.span, legs
+    for source in structure.inputs:
+        for part in source.slices:
+            legs = tuple(index for axis in part.axes for index in axis.indices)
+            yield source.name, source.statement.name.span, legs
     for tensor in structure.tensors:
         legs = tuple(index for axis in tensor.axes for index in axis.indices)
         yield tensor.name, tensor.statement.name.span, legs

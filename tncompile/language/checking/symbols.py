@@ -1,42 +1,17 @@
 """The names of a block as it is written: what is declared, and what each use of a name refers to.
 
-`collect` only looks names up; the rules over what it finds are in `naming`.
+`collect` only looks names up; `name_rules`, `usage_rules` and `leg_rules` judge what it finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tncompile.language.diagnostics.collector import Suggestions
+from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.evaluating.functions import readable
-from tncompile.language.syntax.tree import (
-    Attribute,
-    BatchStatement,
-    BiasStatement,
-    Block,
-    Expression,
-    GroupLeg,
-    If,
-    IndexLeg,
-    IndexStatement,
-    InputStatement,
-    Leg,
-    Let,
-    Name,
-    OutputStatement,
-    Parameter,
-    Reference,
-    Require,
-    Scheme,
-    Share,
-    SlicesLeg,
-    Star,
-    Statement,
-    Subscript,
-    TensorStatement,
-    Tie,
-    WindowStatement,
-)
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import values_used
 
 VALUE_KINDS = ("parameter", "length", "let", "subscript")
@@ -47,29 +22,46 @@ LEG_KINDS = ("index", "bond", "hyper", "batch", "window")
 class Declared:
     """A name with what it is and how many subscripts it takes."""
 
-    name: Name
+    name: tree.Name
     kind: str
     arity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A name where it is used; `found` is None where nothing of that name is declared before.
+    """A name where it is used; `declared` is None where nothing of that name is declared before.
 
     `local` are the subscripts that could be meant.
     """
 
-    name: Name
-    found: Declared | None
+    name: tree.Name
+    declared: Declared | None
     local: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LegList:
+    """The legs of one statement; `where` is what kind of statement, `owner` its name."""
+
+    where: str
+    owner: str
+    legs: tuple[tree.Leg, ...]
+
+    def indices(self) -> Iterator[tree.IndexLeg]:
+        """The single legs, those in groups included."""
+        for leg in self.legs:
+            if isinstance(leg, tree.IndexLeg):
+                yield leg
+            elif isinstance(leg, tree.GroupLeg):
+                yield from leg.legs
 
 
 @dataclass(frozen=True, slots=True)
 class LegUse:
     """A leg, on what kind of statement it is, and whether on each member of a family."""
 
-    leg: IndexLeg
-    found: Declared | None
+    leg: tree.IndexLeg
+    declared: Declared | None
     where: str
     on_family: bool
 
@@ -78,26 +70,42 @@ class LegUse:
 class TieUse:
     """A `tie` of the tensor `tensor`."""
 
-    tie: Tie
+    tie: tree.Tie
     tensor: Declared
-    found: Declared | None
+    declared: Declared | None
 
 
 @dataclass(slots=True)
 class BlockNames:
     """All names of a network block, in the order of the text."""
 
-    block: Block
+    block: tree.Block
+    suggestions: Suggestions
     scope: dict[str, Declared] = field(default_factory=dict)
-    repeated: list[tuple[Name, Declared]] = field(default_factory=list)
+    repeated: list[tuple[tree.Name, Declared]] = field(default_factory=list)
     repeated_names: set[str] = field(default_factory=set)
     values: list[Use] = field(default_factory=list)
-    expressions: list[Expression] = field(default_factory=list)
+    expressions: list[tree.Expression] = field(default_factory=list)
     legs: list[LegUse] = field(default_factory=list)
     shares: list[Use] = field(default_factory=list)
     ties: list[TieUse] = field(default_factory=list)
 
-    def ambiguous(self, name: Name) -> bool:
+    def leg_lists(self) -> Iterator[LegList]:
+        """The legs of every statement that has some."""
+        for statement in self.block.statements:
+            match statement:
+                case tree.InputStatement(name, _, legs):
+                    yield LegList("input", name.text, legs)
+                case tree.TensorStatement(name, _, legs):
+                    yield LegList("tensor", name.text, legs)
+                case tree.BiasStatement(name, legs):
+                    yield LegList("bias", name.text, legs)
+                case tree.OutputStatement(name, legs):
+                    yield LegList("output", name.text, legs)
+                case _:
+                    pass
+
+    def ambiguous(self, name: tree.Name) -> bool:
         """Whether the name is declared twice (TN202): which one is meant is not known."""
         return name.text in self.repeated_names
 
@@ -107,9 +115,13 @@ class BlockNames:
         return {use.name.text for use in self.values}
 
 
-def collect(block: Block) -> BlockNames:
+Rule = Callable[[BlockNames], Iterator[Diagnostic]]
+"""A rule on a block as it is written: its diagnostics."""
+
+
+def collect(block: tree.Block, suggestions: Suggestions) -> BlockNames:
     """Look up every name of a network block."""
-    collector = _Collector(BlockNames(block))
+    collector = _Collector(BlockNames(block, suggestions))
     for parameter in block.parameters:
         collector.parameter(parameter)
     for statement in block.statements:
@@ -127,7 +139,7 @@ class _Collector:
     def find(self, name: str) -> Declared | None:
         return self.local.get(name) or self.names.scope.get(name)
 
-    def declare(self, name: Name, kind: str, arity: int = 0) -> Declared:
+    def declare(self, name: tree.Name, kind: str, arity: int = 0) -> Declared:
         earlier = self.find(name.text)
         declared = Declared(name, kind, arity)
         if earlier is not None:
@@ -139,52 +151,52 @@ class _Collector:
             self.names.scope[name.text] = declared
         return declared
 
-    def parameter(self, parameter: Parameter) -> None:
+    def parameter(self, parameter: tree.Parameter) -> None:
         if parameter.default is not None:
             self.expression(parameter.default)
         length = parameter.type.length
-        if isinstance(length, Reference) and self.find(length.name.text) is None:
+        if isinstance(length, tree.Reference) and self.find(length.name.text) is None:
             self.declare(length.name, "length")
         elif length is not None:
             self.expression(length)
         self.declare(parameter.name, "parameter")
 
-    def statement(self, statement: Statement) -> None:
+    def statement(self, statement: tree.Statement) -> None:
         self.local = {}
         match statement:
-            case Let(names, value):
+            case tree.Let(names, value):
                 self.expression(value)
                 for name in names:
                     self.declare(name, "let")
-            case Require(condition, _):
+            case tree.Require(condition, _):
                 self.expression(condition)
-            case IndexStatement():
+            case tree.IndexStatement():
                 self.index(statement)
-            case BatchStatement(names):
+            case tree.BatchStatement(names):
                 for name in names:
                     self.declare(name, "batch")
-            case WindowStatement(name, _, arguments):
+            case tree.WindowStatement(name, _, arguments):
                 self.expression(*(argument.value for argument in arguments))
                 self.declare(name, "window")
-            case InputStatement(name, subscripts, legs, condition):
+            case tree.InputStatement(name, subscripts, legs, condition):
                 self.subscripts(subscripts)
                 if condition is not None:
                     self.expression(condition)
                 self.legs(legs, "input")
                 self.declare(name, "input", len(subscripts))
-            case TensorStatement():
+            case tree.TensorStatement():
                 self.tensor(statement)
-            case BiasStatement(name, legs, attributes):
+            case tree.BiasStatement(name, legs, attributes):
                 self.legs(legs, "bias")
                 self.declare(name, "bias")
-                self.values_of(attributes)
-            case OutputStatement(name, legs):
+                self.attributes(attributes)
+            case tree.OutputStatement(name, legs):
                 self.legs(legs, "output")
                 self.declare(name, "output")
             case _:
                 pass  # statements of models, which the grammar keeps out of networks
 
-    def index(self, statement: IndexStatement) -> None:
+    def index(self, statement: tree.IndexStatement) -> None:
         for declaration in statement.declarations:
             self.local = {}
             self.subscripts(declaration.subscripts)
@@ -193,72 +205,65 @@ class _Collector:
                 self.expression(declaration.condition)
             self.declare(declaration.name, statement.kind, len(declaration.subscripts))
 
-    def tensor(self, statement: TensorStatement) -> None:
+    def tensor(self, statement: tree.TensorStatement) -> None:
         self.subscripts(statement.subscripts)
         self.legs(statement.legs, "tensor")
         declared = Declared(statement.name, "tensor", len(statement.subscripts))
-        self.values_of(statement.attributes)
-        self.others_of(statement.attributes, declared, statement.subscripts)
+        own = tuple(subscript.name.text for subscript in statement.subscripts)
+        self.attributes(statement.attributes, declared, own)
         self.declare(statement.name, "tensor", len(statement.subscripts))
 
-    def subscripts(self, subscripts: Iterable[Subscript]) -> None:
+    def subscripts(self, subscripts: Iterable[tree.Subscript]) -> None:
         for subscript in subscripts:
             self.expression(subscript.start, subscript.stop)
             self.declare(subscript.name, "subscript")
 
-    def expression(self, *expressions: Expression) -> None:
+    def expression(self, *expressions: tree.Expression) -> None:
         self.names.expressions.extend(expressions)
         for used in values_used(*expressions, into=readable):
-            found = self.find(used.name.text)
-            local = () if found is not None else tuple(self.local)
-            self.names.values.append(Use(used.name, found, local))
+            declared = self.find(used.name.text)
+            local = () if declared is not None else tuple(self.local)
+            self.names.values.append(Use(used.name, declared, local))
 
-    def legs(self, legs: tuple[Leg, ...], where: str) -> None:
+    def legs(self, legs: tuple[tree.Leg, ...], where: str) -> None:
         for leg in legs:
             match leg:
-                case IndexLeg():
+                case tree.IndexLeg():
                     self.leg(leg, where)
-                case GroupLeg(inner, _, width):
+                case tree.GroupLeg(inner, _, width):
                     for part in inner:
                         self.leg(part, where)
                     if width is not None:
                         self.expression(width)
-                case SlicesLeg(subscript):
+                case tree.SlicesLeg(subscript):
                     self.subscripts((subscript,))
                 case _:
                     pass
 
-    def leg(self, leg: IndexLeg, where: str) -> None:
+    def leg(self, leg: tree.IndexLeg, where: str) -> None:
         self.names.legs.append(LegUse(leg, self.find(leg.name.text), where, bool(self.local)))
-        self.expression(*(node for node in leg.subscripts if not isinstance(node, Star)))
+        self.expression(*(node for node in leg.subscripts if not isinstance(node, tree.Star)))
 
-    def values_of(self, attributes: tuple[Attribute, ...]) -> None:
-        for attribute in attributes:
-            match attribute:
-                case If(condition):
-                    self.expression(condition)
-                case Scheme(_, arguments):
-                    self.expression(*(argument.value for argument in arguments))
-                case Tie(_, subscripts):
-                    self.expression(*subscripts)
-                case _:
-                    pass
-
-    def others_of(
+    def attributes(
         self,
-        attributes: tuple[Attribute, ...],
-        tensor: Declared,
-        subscripts: tuple[Subscript, ...],
+        attributes: tuple[tree.Attribute, ...],
+        tensor: Declared | None = None,
+        own: tuple[str, ...] = (),
     ) -> None:
-        """The names in `share` and `tie`."""
-        own = tuple(subscript.name.text for subscript in subscripts)
+        """The names in attributes; `own` are the subscripts of the `tensor` that has them."""
         for attribute in attributes:
             match attribute:
-                case Share(names):
+                case tree.If(condition):
+                    self.expression(condition)
+                case tree.Scheme(_, arguments):
+                    self.expression(*(argument.value for argument in arguments))
+                case tree.Tie(name, subscripts):
+                    self.expression(*subscripts)
+                    if tensor is not None:
+                        self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
+                case tree.Share(names) if tensor is not None:
                     for name in names:
-                        found = self.find(name.text) if name.text in own else None
-                        self.names.shares.append(Use(name, found, own))
-                case Tie(name):
-                    self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
+                        declared = self.find(name.text) if name.text in own else None
+                        self.names.shares.append(Use(name, declared, own))
                 case _:
                     pass

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from tncompile.language.checking.symbols import BlockNames
+from tncompile.language.checking.symbols import BlockNames, Rule
 from tncompile.language.diagnostics.collector import Suggestions, listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS, Function, readable
 from tncompile.language.parsing.lexer import one_line
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    Attribute,
-    BiasStatement,
-    Binary,
-    Call,
-    Dots,
-    Expression,
-    Frozen,
-    If,
-    Item,
-    OutputStatement,
-    Pipe,
-    Reference,
-    Repeat,
-    Scheme,
-    Share,
-    String,
-    TensorStatement,
-    Tie,
-    TupleOf,
-    UnknownAttribute,
-    WindowStatement,
-)
 from tncompile.language.syntax.walk import walk
 
 SCHEMES = {
@@ -51,8 +29,6 @@ _LONGEST_QUOTE = 60
 _DTYPES = ("complex", "float", "bfloat", "double", "half", "int", "uint", "real")
 MODULE_DTYPE = "the type is that of the whole module: `module(dtype=torch.complex64)`"
 
-Rule = Callable[[BlockNames, Suggestions], Iterator[Diagnostic]]
-
 
 def misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Diagnostic:
     """TN207 at something that does not belong where it stands."""
@@ -62,16 +38,16 @@ def misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Dia
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
 
 
-def unknown_function(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_function(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: the functions of expressions are few, and all about sizes."""
     for node in walk(*names.expressions, into=readable):
-        if isinstance(node, Call):
-            yield from function_problems(node, suggestions)
+        if isinstance(node, tree.Call):
+            yield from function_problems(node, names.suggestions)
 
 
-def function_problems(node: Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN207 where the function is unknown, TN208 where its arguments do not fit."""
-    name = node.function.name.text if isinstance(node.function, Reference) else None
+    name = node.function.name.text if isinstance(node.function, tree.Reference) else None
     if name is not None and name in FUNCTIONS:
         yield from _argument_problems(node, name, FUNCTIONS[name])
         return
@@ -85,13 +61,13 @@ def function_problems(node: Call, suggestions: Suggestions) -> Iterator[Diagnost
     )
 
 
-def _argument_problems(node: Call, name: str, function: Function) -> Iterator[Diagnostic]:
+def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterator[Diagnostic]:
     def wrong(message: str, span: Span, label: str) -> Diagnostic:
         note = f"it is called as `{function.signature}`"
         hint = f"call it as `{function.signature}`"
         return problem(Code.WRONG_ARGUMENT, message, span, label, notes=(note,), hint=hint)
 
-    taken: list[str] = []
+    filled: list[str] = []
     named = False
     for k, argument in enumerate(node.arguments):
         if argument.name is None:
@@ -102,46 +78,46 @@ def _argument_problems(node: Call, name: str, function: Function) -> Iterator[Di
                 count = "one argument" if function.most == 1 else f"{function.most} arguments"
                 yield wrong(f"`{name}` takes {count}", argument.span, "one too many")
                 return
-            taken.append(function.names[k] if function.names else str(k))
+            filled.append(function.names[k] if function.names else str(k))
             continue
         named = True
         if argument.name.text not in function.names:
             message = f"`{name}` has no argument `{argument.name.text}`"
             yield wrong(message, argument.name.span, "unknown argument")
             return
-        if argument.name.text in taken:
+        if argument.name.text in filled:
             message = f"`{argument.name.text}` is given twice"
             yield wrong(message, argument.name.span, "again here")
             return
-        taken.append(argument.name.text)
-    if len(taken) < function.least:
+        filled.append(argument.name.text)
+    if len(filled) < function.least:
         count = "an argument" if function.least == 1 else f"{function.least} arguments"
         yield wrong(f"`{name}` needs {count}", node.function.span, "too few arguments")
 
 
-def foreign_expression(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def foreign_expression(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207, TN305, TN205: what only models have, text, and items with several subscripts."""
     for expression in names.expressions:
         yield from foreign_problems(expression)
 
 
-def foreign_problems(expression: Expression) -> Iterator[Diagnostic]:
+def foreign_problems(expression: tree.Expression) -> Iterator[Diagnostic]:
     """What no integer expression holds; of several texts in it, the first."""
     text_seen = False
     for node in walk(expression, into=readable):
-        if not (isinstance(node, String) and text_seen):
+        if not (isinstance(node, tree.String) and text_seen):
             yield from _foreign(node)
-        text_seen = text_seen or isinstance(node, String)
+        text_seen = text_seen or isinstance(node, tree.String)
 
 
-def _foreign(node: Expression) -> Iterator[Diagnostic]:
+def _foreign(node: tree.Expression) -> Iterator[Diagnostic]:
     """What is wrong with this node alone."""
     note = "the expressions of a network are about sizes; tensors flow in models only"
     match node:
-        case Binary("@"):
+        case tree.Binary("@"):
             hint = "`*` multiplies numbers"
             yield misplaced("`@` is for models", node.operator_span, "not here", note, hint)
-        case TupleOf(items):
+        case tree.TupleOf(items):
             written = ", ".join(one_line(item.span) for item in items)
             short = len(written) <= _LONGEST_QUOTE and "(" not in written
             yield misplaced(
@@ -151,10 +127,10 @@ def _foreign(node: Expression) -> Iterator[Diagnostic]:
                 "a list of int stands in square brackets; `( )` only groups",
                 f"write `[{written}]`" if short else "write `[` and `]`",
             )
-        case Pipe() | Repeat() | Dots():
+        case tree.Pipe() | tree.Repeat() | tree.Dots():
             hint = "write an expression of numbers"
             yield misplaced("this is for models", node.span, "not here", note, hint)
-        case String(value):
+        case tree.String(value):
             number = re.fullmatch(r"[0-9]{1,18}|true|false", value) is not None
             yield problem(
                 Code.WRONG_TYPE,
@@ -164,7 +140,7 @@ def _foreign(node: Expression) -> Iterator[Diagnostic]:
                 notes=("values are int, float, bool or lists of int",),
                 hint=f"remove the quotes: `{value}`" if number else "write a number here",
             )
-        case Item(_, subscripts) if len(subscripts) != 1:
+        case tree.Item(_, subscripts) if len(subscripts) != 1:
             yield problem(
                 Code.NO_SUCH_MEMBER,
                 "a list has one subscript",
@@ -177,10 +153,10 @@ def _foreign(node: Expression) -> Iterator[Diagnostic]:
             pass
 
 
-def unknown_window_function(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_window_function(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: a window is a `conv`."""
     for statement in names.block.statements:
-        if isinstance(statement, WindowStatement) and statement.function.text != _CONVOLUTION:
+        if isinstance(statement, tree.WindowStatement) and statement.function.text != _CONVOLUTION:
             yield misplaced(
                 f"there is no window `{statement.function.text}`",
                 statement.function.span,
@@ -193,17 +169,17 @@ def unknown_window_function(names: BlockNames, suggestions: Suggestions) -> Iter
 # ── attributes ─────────────────────────────────────────────────────────────────────────────────
 
 
-def unknown_scheme(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def unknown_scheme(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207 for a scheme that there is not; TN208 for its arguments."""
     for statement in names.block.statements:
-        if not isinstance(statement, TensorStatement | BiasStatement):
+        if not isinstance(statement, tree.TensorStatement | tree.BiasStatement):
             continue
         for attribute in statement.attributes:
-            if isinstance(attribute, Scheme):
-                yield from _scheme_problems(attribute, suggestions)
+            if isinstance(attribute, tree.Scheme):
+                yield from _scheme_problems(attribute, names.suggestions)
 
 
-def _scheme_problems(scheme: Scheme, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def _scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[Diagnostic]:
     name = scheme.name.text
     if name not in SCHEMES:
         close = suggestions.closest(name, tuple(SCHEMES))
@@ -232,39 +208,39 @@ def _scheme_problems(scheme: Scheme, suggestions: Suggestions) -> Iterator[Diagn
         yield wrong(f"`{name}` needs its `{wanted}`", scheme.name.span)
 
 
-def misplaced_attribute(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def misplaced_attribute(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: attributes that are unknown, twice there, or do not belong on this statement."""
     for statement in names.block.statements:
         match statement:
-            case TensorStatement(name, _, _, attributes):
-                yield from _attributes(attributes, "tensor", ATTRIBUTES, suggestions)
+            case tree.TensorStatement(name, _, _, attributes):
+                yield from _attributes(attributes, "tensor", ATTRIBUTES, names.suggestions)
                 yield from _against_tie(attributes, name.text)
-            case BiasStatement(_, _, attributes):
-                yield from _attributes(attributes, "bias", ("init", "if"), suggestions)
-            case OutputStatement(_, _, _, attributes):
-                yield from _attributes(attributes, "output", (), suggestions)
+            case tree.BiasStatement(_, _, attributes):
+                yield from _attributes(attributes, "bias", ("init", "if"), names.suggestions)
+            case tree.OutputStatement(_, _, _, attributes):
+                yield from _attributes(attributes, "output", (), names.suggestions)
             case _:
                 pass
 
 
-def _word(attribute: Attribute) -> str:
+def _word(attribute: tree.Attribute) -> str:
     match attribute:
-        case Scheme():
+        case tree.Scheme():
             return "init"
-        case Frozen():
+        case tree.Frozen():
             return "frozen"
-        case Share():
+        case tree.Share():
             return "share"
-        case Tie():
+        case tree.Tie():
             return "tie"
-        case If():
+        case tree.If():
             return "if"
-        case UnknownAttribute(name):
+        case tree.UnknownAttribute(name):
             return name.text
 
 
 def _attributes(
-    attributes: Sequence[Attribute],
+    attributes: Sequence[tree.Attribute],
     statement: str,
     allowed: tuple[str, ...],
     suggestions: Suggestions,
@@ -274,7 +250,7 @@ def _attributes(
     seen: set[str] = set()
     for attribute in attributes:
         word = _word(attribute)
-        if isinstance(attribute, UnknownAttribute):
+        if isinstance(attribute, tree.UnknownAttribute):
             close = suggestions.closest(word, known)
             hint = f"did you mean `{close}`?" if close else "remove it"
             if word == "log":
@@ -295,7 +271,7 @@ def _attributes(
         seen.add(word)
 
 
-def _start(attribute: Attribute, word: str) -> Span:
+def _start(attribute: tree.Attribute, word: str) -> Span:
     """The word itself, where the attribute starts with it."""
     span = attribute.span
     if span.text.startswith(word):
@@ -303,11 +279,11 @@ def _start(attribute: Attribute, word: str) -> Span:
     return span
 
 
-def _against_tie(attributes: Sequence[Attribute], tensor: str) -> Iterator[Diagnostic]:
+def _against_tie(attributes: Sequence[tree.Attribute], tensor: str) -> Iterator[Diagnostic]:
     """A tied tensor is another's parameter: it cannot start, be shared or be frozen by itself."""
-    tie = next((attribute for attribute in attributes if isinstance(attribute, Tie)), None)
+    tie = next((attribute for attribute in attributes if isinstance(attribute, tree.Tie)), None)
     for attribute in attributes if tie is not None else ():
-        if isinstance(attribute, Scheme | Frozen | Share):
+        if isinstance(attribute, tree.Scheme | tree.Frozen | tree.Share):
             word = _word(attribute)
             yield misplaced(
                 f"`{word}` cannot go with `tie`",
@@ -318,11 +294,11 @@ def _against_tie(attributes: Sequence[Attribute], tensor: str) -> Iterator[Diagn
             )
 
 
-def log_with_bias(names: BlockNames, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def log_with_bias(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: a bias cannot be added to a logarithm."""
-    biases = [s for s in names.block.statements if isinstance(s, BiasStatement)]
+    biases = [s for s in names.block.statements if isinstance(s, tree.BiasStatement)]
     for statement in names.block.statements:
-        if isinstance(statement, OutputStatement) and statement.log is not None and biases:
+        if isinstance(statement, tree.OutputStatement) and statement.log is not None and biases:
             yield problem(
                 Code.MISPLACED,
                 "`log` and a bias exclude each other",

@@ -87,6 +87,20 @@ def problem(
     return Diagnostic(code, message, Label(span, label), secondary, notes, hint)
 
 
+def failure(
+    code: Code,
+    message: str,
+    span: Span,
+    label: str,
+    *,
+    secondary: tuple[Label, ...] = (),
+    notes: tuple[str, ...] = (),
+    hint: str | None = None,
+) -> Failed:
+    """The exception that carries such a diagnostic."""
+    return Failed(problem(code, message, span, label, secondary=secondary, notes=notes, hint=hint))
+
+
 def listed(names: Iterable[str], *, most: int = 8) -> str:
     """Names in backquotes as a phrase.
 

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
-from tncompile.language.diagnostics.collector import Failed, problem, with_article
+from tncompile.language.diagnostics.collector import Failed, failure, with_article
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax.source import Span
@@ -61,18 +61,14 @@ def is_number(value: Value) -> TypeGuard[int | float]:
 
 def wrong_type(span: Span, value: Value | str, wanted: str, *, hint: str | None = None) -> Failed:
     """TN305: `value` where `wanted` (with its article) belongs."""
-    found = with_article(kind_of(value))
-    return Failed(
-        problem(
-            Code.WRONG_TYPE,
-            f"{wanted} is needed here, not {found}",
-            span,
-            f"this is {found}" if isinstance(value, str) else f"this is {_shown(value)}",
-            notes=(
-                "values are int, float, bool or lists of int; none turns into another silently",
-            ),
-            hint=hint or f"write {wanted} here",
-        )
+    kind = with_article(kind_of(value))
+    return failure(
+        Code.WRONG_TYPE,
+        f"{wanted} is needed here, not {kind}",
+        span,
+        f"this is {kind}" if isinstance(value, str) else f"this is {_shown(value)}",
+        notes=("values are int, float, bool or lists of int; none turns into another silently",),
+        hint=hint or f"write {wanted} here",
     )
 
 
@@ -82,43 +78,37 @@ def _shown(value: Value) -> str:
 
 def too_large(span: Span, what: str) -> Failed:
     """TN304: a value beyond 2**64."""
-    return Failed(
-        problem(
-            Code.BAD_ARITHMETIC,
-            f"this {what} is larger than 2**64",
-            span,
-            "too large",
-            notes=("integers reach 2**64; sizes of indices reach 2**40",),
-            hint="make the numbers smaller",
-        )
+    return failure(
+        Code.BAD_ARITHMETIC,
+        f"this {what} is larger than 2**64",
+        span,
+        "too large",
+        notes=("integers reach 2**64; sizes of indices reach 2**40",),
+        hint="make the numbers smaller",
     )
 
 
 def divides_by_zero(span: Span) -> Failed:
     """TN304 at a divisor."""
-    return Failed(
-        problem(
-            Code.BAD_ARITHMETIC,
-            "division by zero",
-            span,
-            "this is 0",
-            notes=("nothing can be divided by zero",),
-            hint='rule it out with `require … != 0, "reason"`, or choose with `if … then … else`',
-        )
+    return failure(
+        Code.BAD_ARITHMETIC,
+        "division by zero",
+        span,
+        "this is 0",
+        notes=("nothing can be divided by zero",),
+        hint='rule it out with `require … != 0, "reason"`, or choose with `if … then … else`',
     )
 
 
 def too_long(span: Span, length: int) -> Failed:
     """TN501 at a list that would be too long."""
-    return Failed(
-        problem(
-            Code.TOO_MANY,
-            f"a list of {length} items is too long",
-            span,
-            f"{length} items",
-            notes=(f"lists hold at most {LARGEST_LIST} items",),
-            hint="make the list shorter",
-        )
+    return failure(
+        Code.TOO_MANY,
+        f"a list of {length} items is too long",
+        span,
+        f"{length} items",
+        notes=(f"lists hold at most {LARGEST_LIST} items",),
+        hint="make the list shorter",
     )
 
 
@@ -271,13 +261,11 @@ def _floating(node: Binary, left: Value, right: Value) -> Value:
 
 
 def _no_power(node: Binary) -> Failed:
-    return Failed(
-        problem(
-            Code.BAD_ARITHMETIC,
-            "this power does not exist",
-            node.span,
-            "no real number",
-            notes=("zero has no negative powers, and negative numbers have integer powers only",),
-            hint="change the base or the exponent",
-        )
+    return failure(
+        Code.BAD_ARITHMETIC,
+        "this power does not exist",
+        node.span,
+        "no real number",
+        notes=("zero has no negative powers, and negative numbers have integer powers only",),
+        hint="change the base or the exponent",
     )

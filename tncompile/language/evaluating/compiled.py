@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 
-from tncompile.language.diagnostics.collector import Failed, counted, problem
+from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, InternalError, Label
 from tncompile.language.evaluating.arithmetic import (
     LARGEST_VALUE,
@@ -24,19 +24,7 @@ from tncompile.language.evaluating.arithmetic import (
 from tncompile.language.evaluating.functions import FUNCTIONS
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.resolved import Value
-from tncompile.language.syntax.tree import (
-    Binary,
-    Boolean,
-    Call,
-    Conditional,
-    Expression,
-    Item,
-    ListOf,
-    Number,
-    Reference,
-    String,
-    Unary,
-)
+from tncompile.language.syntax import tree
 
 Frame = dict[str, int]
 """The subscripts of the member at hand."""
@@ -49,7 +37,7 @@ Step = Callable[[Value, Frame], Value]
 class CompiledExpression:
     """A compiled expression; `steps` is what one run costs, 0 where all members have one value."""
 
-    node: Expression
+    node: tree.Expression
     run: Run
     steps: int
 
@@ -67,26 +55,26 @@ _NO_VARIABLES: Set[str] = frozenset()
 
 
 def compile_expression(
-    node: Expression, scope: Scope, variables: Set[str] = _NO_VARIABLES
+    node: tree.Expression, scope: Scope, variables: Set[str] = _NO_VARIABLES
 ) -> CompiledExpression:
     """`node` with the values of `scope` filled in; `variables` are the subscripts a frame holds."""
     formula = _Compiler(scope, variables).formula(node)
     return formula if formula.steps else CompiledExpression(node, _once(formula.run), 0)
 
 
-def evaluate(node: Expression, scope: Scope) -> Value:
+def evaluate(node: tree.Expression, scope: Scope) -> Value:
     """The value of an expression without subscripts; raises `Failed`."""
     return _Compiler(scope, _NO_VARIABLES).formula(node).run({})
 
 
 def _once(run: Run) -> Run:
     """`run`, called the first time only."""
-    held: list[Value] = []
+    values: list[Value] = []
 
     def remembered(frame: Frame) -> Value:
-        if not held:
-            held.append(run(frame))
-        return held[0]
+        if not values:
+            values.append(run(frame))
+        return values[0]
 
     return remembered
 
@@ -96,40 +84,40 @@ class _Compiler:
     scope: Scope
     variables: Set[str]
 
-    def formula(self, node: Expression) -> CompiledExpression:
+    def formula(self, node: tree.Expression) -> CompiledExpression:
         match node:
-            case Number():
+            case tree.Number():
                 return self._number(node)
-            case Boolean(value):
+            case tree.Boolean(value):
                 return CompiledExpression(node, lambda frame: value, 0)
-            case Reference(name):
+            case tree.Reference(name):
                 return self._reference(node, name.text)
-            case Binary() | Item():
+            case tree.Binary() | tree.Item():
                 return self._chain(node)
-            case ListOf(items):
+            case tree.ListOf(items):
                 return self._list(node, tuple(map(self.formula, items)))
-            case Unary(_, operand):
+            case tree.Unary(_, operand):
                 inner = self.formula(operand)
                 run = inner.run
                 return CompiledExpression(
                     node, lambda frame: negate(node, run(frame)), _more(inner)
                 )
-            case Conditional():
+            case tree.Conditional():
                 return self._conditional(node)
-            case Call():
+            case tree.Call():
                 return self._call(node)
-            case String():
+            case tree.String():
                 raise wrong_type(node.span, "string", "a number")
             case _:
                 raise InternalError(f"{type(node).__name__} passed the check of names")
 
-    def _number(self, node: Number) -> CompiledExpression:
+    def _number(self, node: tree.Number) -> CompiledExpression:
         value = node.value
         if (isinstance(value, int) and value > LARGEST_VALUE) or math.isinf(value):
             raise too_large(node.span, "number")
         return CompiledExpression(node, lambda frame: value, 0)
 
-    def _reference(self, node: Reference, name: str) -> CompiledExpression:
+    def _reference(self, node: tree.Reference, name: str) -> CompiledExpression:
         if name in self.variables:
             return CompiledExpression(node, lambda frame: frame[name], 1)
         if name not in self.scope.values:
@@ -137,13 +125,13 @@ class _Compiler:
         value = self.scope.values[name]
         return CompiledExpression(node, lambda frame: value, 0)
 
-    def _chain(self, node: Expression) -> CompiledExpression:
+    def _chain(self, node: tree.Expression) -> CompiledExpression:
         """A left-grouped run of operators and items, as a loop over its links."""
-        links: list[Binary | Item] = []
+        links: list[tree.Binary | tree.Item] = []
         first = node
-        while isinstance(first, Binary | Item):
+        while isinstance(first, tree.Binary | tree.Item):
             links.append(first)
-            first = first.left if isinstance(first, Binary) else first.value
+            first = first.left if isinstance(first, tree.Binary) else first.value
         links.reverse()
         formula = self.formula(first)
         steps: list[Step] = []
@@ -157,9 +145,9 @@ class _Compiler:
                 formula = CompiledExpression(link, formula.run, formula.steps + cost + 1)
         return CompiledExpression(node, _linked(formula.run, steps), formula.steps)
 
-    def _link(self, link: Binary | Item) -> tuple[Step, int]:
+    def _link(self, link: tree.Binary | tree.Item) -> tuple[Step, int]:
         """What one link does to the value on its left, and what that costs where it varies."""
-        if isinstance(link, Item):
+        if isinstance(link, tree.Item):
             subscript = self._inner(link.subscripts[0])
             return (lambda value, frame: self._item(link, value, subscript, frame)), subscript.steps
         right = self._inner(link.right)
@@ -176,13 +164,15 @@ class _Compiler:
 
         return apply, right.steps
 
-    def _inner(self, node: Expression) -> CompiledExpression:
+    def _inner(self, node: tree.Expression) -> CompiledExpression:
         """A part of a larger expression, computed once if it can be."""
         formula = self.formula(node)
-        trivial = formula.steps or isinstance(node, Number | Boolean | Reference)
+        trivial = formula.steps or isinstance(node, tree.Number | tree.Boolean | tree.Reference)
         return formula if trivial else CompiledExpression(node, _once(formula.run), 0)
 
-    def _item(self, node: Item, value: Value, subscript: CompiledExpression, frame: Frame) -> Value:
+    def _item(
+        self, node: tree.Item, value: Value, subscript: CompiledExpression, frame: Frame
+    ) -> Value:
         if not isinstance(value, tuple):
             raise wrong_type(node.value.span, value, "a list", hint="only lists have items")
         position = subscript.integer(frame)
@@ -190,27 +180,25 @@ class _Compiler:
             return value[position]
         raise self._outside(node, value, position)
 
-    def _outside(self, node: Item, value: tuple[int, ...], position: int) -> Failed:
+    def _outside(self, node: tree.Item, value: tuple[int, ...], position: int) -> Failed:
         holder = node.value
-        name = holder.name.text if isinstance(holder, Reference) else ""
+        name = holder.name.text if isinstance(holder, tree.Reference) else ""
         place = self.scope.declared.get(name)
         of = f"`{name}`" if name else "the list"
         items = counted(len(value), "item")
-        return Failed(
-            problem(
-                Code.NO_SUCH_MEMBER,
-                f"item {position} is outside {of}, which has {items}",
-                node.span,
-                f"there is no item {position}",
-                secondary=() if place is None else (Label(place, items),),
-                notes=("items are counted from 0 to the length minus one",),
-                hint=f"the last item is `{name or '…'}[{len(value) - 1}]`"
-                if value
-                else "the list is empty",
-            )
+        return failure(
+            Code.NO_SUCH_MEMBER,
+            f"item {position} is outside {of}, which has {items}",
+            node.span,
+            f"there is no item {position}",
+            secondary=() if place is None else (Label(place, items),),
+            notes=("items are counted from 0 to the length minus one",),
+            hint=f"the last item is `{name or '…'}[{len(value) - 1}]`"
+            if value
+            else "the list is empty",
         )
 
-    def _list(self, node: ListOf, items: tuple[CompiledExpression, ...]) -> CompiledExpression:
+    def _list(self, node: tree.ListOf, items: tuple[CompiledExpression, ...]) -> CompiledExpression:
         charge = self.scope.budget.charge
 
         def run(frame: Frame) -> Value:
@@ -219,7 +207,7 @@ class _Compiler:
 
         return CompiledExpression(node, run, _more(*items))
 
-    def _conditional(self, node: Conditional) -> CompiledExpression:
+    def _conditional(self, node: tree.Conditional) -> CompiledExpression:
         condition = self._inner(node.condition)
         chosen, otherwise = self._inner(node.chosen), self._inner(node.otherwise)
 
@@ -228,26 +216,26 @@ class _Compiler:
 
         return CompiledExpression(node, run, _more(condition, chosen, otherwise))
 
-    def _call(self, node: Call) -> CompiledExpression:
-        if not isinstance(node.function, Reference):
+    def _call(self, node: tree.Call) -> CompiledExpression:
+        if not isinstance(node.function, tree.Reference):
             raise InternalError("a call of something that is no name passed the check of names")
         function = FUNCTIONS[node.function.name.text]
         charge = self.scope.budget.charge
-        given = [self._inner(argument.value) for argument in node.arguments]
+        arguments = [self._inner(argument.value) for argument in node.arguments]
         if function.names:
             order = {name: k for k, name in enumerate(function.names)}
             places = [
                 k if argument.name is None else order[argument.name.text]
                 for k, argument in enumerate(node.arguments)
             ]
-            given = [given[places.index(k)] for k in range(len(places))]
+            arguments = [arguments[places.index(k)] for k in range(len(places))]
 
         def run(frame: Frame) -> Value:
-            values = tuple((formula.node, formula.run(frame)) for formula in given)
+            values = tuple((formula.node, formula.run(frame)) for formula in arguments)
             charge(function.cost(values), node.span)
             return function.compute(node, values)
 
-        return CompiledExpression(node, run, _more(*given))
+        return CompiledExpression(node, run, _more(*arguments))
 
 
 def _more(*formulas: CompiledExpression) -> int:
@@ -273,7 +261,7 @@ def _linked(first: Run, steps: list[Step]) -> Run:
     return run
 
 
-def _short_circuit(link: Binary, right: CompiledExpression) -> Step:
+def _short_circuit(link: tree.Binary, right: CompiledExpression) -> Step:
     """`and`, `or`: the right side is looked at only where it decides."""
     decisive = link.operator == "or"
 

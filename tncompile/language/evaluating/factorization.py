@@ -111,10 +111,10 @@ def _candidates() -> Iterator[int]:
 def _even(primes: tuple[int, ...], parts: int) -> tuple[int, ...] | None:
     """The most even product of `primes` in `parts` factors, None where they spread too far."""
     if len(primes) <= parts:
-        found = (*reversed(primes), *(1,) * (parts - len(primes)))
+        factors = (*reversed(primes), *(1,) * (parts - len(primes)))
     else:
-        found = _Search(primes).most_even(prod(primes), parts, prod(primes)) or ()
-    return found if found and found[0] <= SPREAD * found[-1] else None
+        factors = _Search(primes).most_even(prod(primes), parts, prod(primes)) or ()
+    return factors if factors and factors[0] <= SPREAD * factors[-1] else None
 
 
 class _Search:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import (
     LARGEST_LIST,
@@ -74,9 +74,7 @@ def _bounded(call: Call, value: int, what: str) -> int:
 
 
 def _impossible(call: Call, message: str, note: str, hint: str) -> Failed:
-    return Failed(
-        problem(Code.BAD_ARITHMETIC, message, call.span, "no value", notes=(note,), hint=hint)
-    )
+    return failure(Code.BAD_ARITHMETIC, message, call.span, "no value", notes=(note,), hint=hint)
 
 
 def _len(call: Call, arguments: Arguments) -> Value:
@@ -192,18 +190,14 @@ def _no_good_factorization(call: Call, n: int, parts: int) -> Failed:
     size = next_factorable(n, parts)
     factors = factorize(size, parts)
     padded = f"{size} = {' * '.join(map(str, factors))}" if factors and parts <= 8 else str(size)
-    return Failed(
-        problem(
-            Code.BAD_ARITHMETIC,
-            f"{n} has no good factorization in {parts}",
-            call.span,
-            f"one factor would be more than {SPREAD} times the smallest",
-            notes=(
-                "a network is as small as its largest factor, and a large prime cannot be split",
-            ),
-            hint=f"pad to {padded}: `factor({size}, {parts})`, and cut the axis to its width "
-            f"with `(i[*]) as {n}`",
-        )
+    return failure(
+        Code.BAD_ARITHMETIC,
+        f"{n} has no good factorization in {parts}",
+        call.span,
+        f"one factor would be more than {SPREAD} times the smallest",
+        notes=("a network is as small as its largest factor, and a large prime cannot be split",),
+        hint=f"pad to {padded}: `factor({size}, {parts})`, and cut the axis to its width "
+        f"with `(i[*]) as {n}`",
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax.source import Span
@@ -26,15 +27,13 @@ class Budget:
         """Take `steps` away, TN501 at `span` when nothing is left."""
         self._left -= steps
         if self._left < 0:
-            raise Failed(
-                problem(
-                    Code.TOO_MANY,
-                    "evaluating this program takes too many steps",
-                    span,
-                    "the limit is passed here",
-                    notes=(f"at most {MOST_STEPS} steps are evaluated for one network",),
-                    hint="make the lists, the families or the expressions smaller",
-                )
+            raise failure(
+                Code.TOO_MANY,
+                "evaluating this program takes too many steps",
+                span,
+                "the limit is passed here",
+                notes=(f"at most {MOST_STEPS} steps are evaluated for one network",),
+                hint="make the lists, the families or the expressions smaller",
             )
 
 
@@ -55,30 +54,26 @@ class Scope:
 
     def origin(self, *expressions: Expression) -> tuple[Label, ...]:
         """Where the value of these expressions comes from: the first argument they use."""
-        seen: set[str] = set()
-        todo = _names(*expressions)
-        while todo:
-            name = todo.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            if name in self.sources:
-                todo += _names(self.sources[name])
-            elif name in self.places and name in self.values:
+        for name in self._trace(*expressions):
+            if name not in self.sources and name in self.places and name in self.values:
                 value = value_text(self.values[name], most=6)
                 return (Label(self.places[name], f"`{name}` is {value}"),)
         return ()
 
     def traced(self, *expressions: Expression) -> set[str]:
         """The names that these expressions use, those behind every `let` too."""
+        return set(self._trace(*expressions))
+
+    def _trace(self, *expressions: Expression) -> Iterator[str]:
+        """Each name once, those behind a `let` after it."""
         seen: set[str] = set()
         todo = _names(*expressions)
         while todo:
             name = todo.pop()
             if name not in seen:
                 seen.add(name)
+                yield name
                 todo += _names(self.sources[name]) if name in self.sources else []
-        return seen
 
     def known(self, *expressions: Expression) -> tuple[str, ...]:
         """A note with the values of the names used (`d = 4`), if there are any."""

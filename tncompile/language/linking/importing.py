@@ -31,7 +31,7 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ImportedFile:
     """An imported file; `path` is its identity, links resolved."""
 
     path: Path
@@ -57,7 +57,7 @@ def _name_in_library(path: Path) -> str:
     return f"std/{path.relative_to(LIBRARY).as_posix()}"
 
 
-def find_import(written: String, importer: SourceFile, location: Location) -> Found:
+def find_import(written: String, importer: SourceFile, location: Location) -> ImportedFile:
     """The file that `written` names beside `importer`; TN206 or TN103 in a `CompileError`."""
     text = written.value
     if text.startswith("std/"):
@@ -82,7 +82,7 @@ def find_import(written: String, importer: SourceFile, location: Location) -> Fo
             "move the file below the root folder, or choose another one with `--root`",
         )
     source = _read(written, path, _shown_name(path, text, importer))
-    return Found(path, source, Location(path.parent, root))
+    return ImportedFile(path, source, Location(path.parent, root))
 
 
 def _shown_name(path: Path, text: str, importer: SourceFile) -> str:
@@ -175,5 +175,6 @@ def closest_file(written: str) -> str | None:
 
 
 def _failed(written: String, message: str, label: str, note: str, hint: str) -> CompileError:
-    found = problem(Code.IMPORT_FAILED, message, written.span, label, notes=(note,), hint=hint)
-    return CompileError((found,))
+    return CompileError(
+        (problem(Code.IMPORT_FAILED, message, written.span, label, notes=(note,), hint=hint),)
+    )

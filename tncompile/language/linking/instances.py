@@ -14,7 +14,7 @@ from tncompile.language.diagnostics.collector import (
 from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
-from tncompile.language.linking.files import File
+from tncompile.language.linking.linked_file import File
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving.arguments import Matched, called_name, match_call
 from tncompile.language.resolving.binding import bind
@@ -36,20 +36,20 @@ def link_instance(
     if target is None or target.kind != instance.kind or not isinstance(target.definition, Block):
         problems.add(_no_target(instance, name, span, target, file, suggestions))
         return None
-    if target.given is None:
+    if target.arguments is None:
         matched = Matched(target.definition, span, problems, suggestions)
         match_call(matched, instance.target.arguments)
         matched.check_missing()
         if matched.lost:
             return None
-        given = matched.given
-        found = Problems()
-        bind(target.definition, given, Scope(), found)
-        problems.extend(called_from(instance.name.span, given, found.errors))
-        if found.errors:
+        arguments = matched.arguments
+        binding = Problems()
+        bind(target.definition, arguments, Scope(), binding)
+        problems.extend(called_from(instance.name.span, arguments, binding.errors))
+        if binding.errors:
             return None
     else:
-        given = dict(target.given)
+        arguments = dict(target.arguments)
         for argument in instance.target.arguments:
             place = argument.name.span if argument.name is not None else argument.span
             problems.add(_takes_nothing(target, place))
@@ -60,7 +60,7 @@ def link_instance(
         instance.doc if instance.doc is not None else target.doc,
         instance.name.span,
         target.definition,
-        given,
+        arguments,
     )
 
 
@@ -70,16 +70,16 @@ def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNe
     resolved: dict[str, ResolvedNetwork] = {}
     for name, block in blocks.items():
         definition = block.definition
-        if block.imported or block.given is None or not isinstance(definition, Block):
+        if block.imported or block.arguments is None or not isinstance(definition, Block):
             continue
         if not can_be_compiled(block):
             continue
         try:
             resolved[name] = resolve_network(
-                definition, block.given, name, block.doc, instance=True
+                definition, block.arguments, name, block.doc, instance=True
             )
         except CompileError as error:
-            problems.extend(called_from(block.declared, block.given, error.diagnostics))
+            problems.extend(called_from(block.declared, block.arguments, error.diagnostics))
     problems.raise_errors()
     return resolved
 
@@ -106,37 +106,54 @@ def _no_target(
             else f"name {with_article(kind)}",
         )
     offered = [block.name for block in file.blocks.values() if block.kind == kind]
-    written = f"`{kind} {instance.name.text} = OTHER(…)`"
-    if name == instance.name.text:
-        return problem(
-            Code.UNKNOWN_NAME,
-            f"`{name}` cannot be an instance of itself",
-            span,
-            "this is the instance itself",
-            notes=("a named instance is another block, declared before it, with its arguments",),
-            hint=f"name another block, {written}, or write it out: `{kind} {name}(…) {{ … }}`",
+    own = instance.name.text
+    named = "a named instance is another block, declared before it, with its arguments"
+    order = "every block is declared, or imported, before it is used"
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...]
+    if name == own:
+        message = f"`{name}` cannot be an instance of itself"
+        label = "this is the instance itself"
+        notes = (named,)
+        other = f"`{kind} {own} = OTHER(…)`"
+        hint = f"name another block, {other}, or write it out: `{kind} {name}(…) {{ … }}`"
+    elif circle := _circle(instance, file):
+        file.lost.update(circle)  # reported once
+        message = f"{listed(circle)} define each other"
+        label = f"`{name}` is an instance that leads back to `{own}`"
+        others = list(circle.values())[1:7]
+        secondary = tuple(Label(other.name.span, "in the circle") for other in others)
+        notes = (named,)
+        hint = f"write one of them out: `{kind} {own}(…) {{ … }}`"
+    elif name in file.own and name not in file.blocks:
+        message, label = f"`{name}` is used before it is declared", "not declared yet"
+        notes = (order,)
+        hint = f"move the declaration of `{name}` up"
+    else:
+        message = f"there is no {kind} `{name}`"
+        if not name:
+            message = f"the name of {with_article(kind)} is needed"
+        label = "unknown name"
+        known = (
+            f"declared before: {listed(offered)}" if offered else f"no {kind} is declared before"
         )
-    if name in file.named and name not in file.blocks:
-        return problem(
-            Code.UNKNOWN_NAME,
-            f"`{name}` is used before it is declared",
-            span,
-            "not declared yet",
-            notes=("every block is declared, or imported, before it is used",),
-            hint=f"move the declaration of `{name}` up",
-        )
-    close = suggestions.closest(name, offered)
+        notes = (known, order)
+        close = suggestions.closest(name, offered)
+        hint = f"did you mean `{close}`?" if close else "declare it above, or import it"
     return problem(
-        Code.UNKNOWN_NAME,
-        f"there is no {kind} `{name}`" if name else f"the name of {with_article(kind)} is needed",
-        span,
-        "unknown name",
-        notes=(
-            f"declared before: {listed(offered)}" if offered else f"no {kind} is declared before",
-            "every block is declared, or imported, before it is used",
-        ),
-        hint=f"did you mean `{close}`?" if close else "declare it above, or import it",
+        Code.UNKNOWN_NAME, message, span, label, secondary=secondary, notes=notes, hint=hint
     )
+
+
+def _circle(instance: Instance, file: File) -> dict[str, Instance]:
+    """The instances from this one on, each made from the next; empty unless they lead back."""
+    circle: dict[str, Instance] = {}
+    declaration: object = instance
+    while isinstance(declaration, Instance) and declaration.name.text not in circle:
+        circle[declaration.name.text] = declaration
+        function = called_name(declaration.target)
+        declaration = None if function is None else file.own.get(function.name.text)
+    return circle if declaration is instance else {}
 
 
 def _takes_nothing(target: LinkedBlock, span: Span) -> Diagnostic:

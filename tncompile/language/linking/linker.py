@@ -9,22 +9,19 @@ from tncompile.language.checking import check_block
 from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
-from tncompile.language.linking.files import File
-from tncompile.language.linking.importing import Found, Location, find_import, named_in_library
+from tncompile.language.linking.importing import (
+    ImportedFile,
+    Location,
+    find_import,
+    named_in_library,
+)
 from tncompile.language.linking.instances import link_instance, resolve_instances
-from tncompile.language.linking.usage import blocks_used
+from tncompile.language.linking.linked_file import File
+from tncompile.language.linking.used_blocks import blocks_used
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import SourceFile, Span
-from tncompile.language.syntax.tree import (
-    Block,
-    Import,
-    Instance,
-    Name,
-    Parameter,
-    Program,
-    Rewrite,
-)
 
 _DEEPEST_IMPORT = 50
 
@@ -59,48 +56,46 @@ class Linker:
         self.suggestions = Suggestions()
         self._files: dict[Path, File | None] = {}
 
-    def file(self, program: Program, location: Location, stack: tuple[Path, ...]) -> File:
+    def file(self, program: tree.Program, location: Location, stack: tuple[Path, ...]) -> File:
         """Everything that the file declares; `stack` are the files whose imports led here."""
-        declared = (d for d in program.declarations if not isinstance(d, Import))
-        file = File(named=frozenset(declaration.name.text for declaration in declared))
+        own = (d for d in program.declarations if not isinstance(d, tree.Import))
+        file = File(own={declaration.name.text: declaration for declaration in own})
         for declaration in program.declarations:
             match declaration:
-                case Import():
+                case tree.Import():
                     self._import(declaration, program.source, location, stack, file)
-                case Block() | Rewrite():
-                    self._declare(_linked(declaration), declaration.name, file)
-                    if isinstance(declaration, Block) and declaration.kind == "network":
+                case tree.Block() | tree.Rewrite():
+                    self._add_block(_linked(declaration), declaration.name.span, file)
+                    if isinstance(declaration, tree.Block) and declaration.kind == "network":
                         self.problems.extend(check_block(declaration, self.suggestions))
-                case Instance():
+                case tree.Instance():
                     block = link_instance(declaration, file, self.problems, self.suggestions)
                     if block is None:
                         file.lost.add(declaration.name.text)
                     else:
-                        self._declare(block, declaration.name, file)
+                        self._add_block(block, declaration.name.span, file)
         return file
 
-    def _declare(self, block: LinkedBlock, name: Name, file: File) -> None:
-        self._put(block, name.text, name.span, file)
-
-    def _put(self, block: LinkedBlock, name: str, place: Span, file: File) -> None:
-        earlier = file.places.get(name)
+    def _add_block(self, block: LinkedBlock, place: Span, file: File) -> None:
+        """Keep the block that `place` brings into the file; TN202 where its name is there."""
+        earlier = file.places.get(block.name)
         if earlier is not None:
-            self.problems.add(_declared_twice(name, place, earlier))
+            self.problems.add(_declared_twice(block.name, place, earlier))
             return
-        file.blocks[name] = block
-        file.places[name] = place
+        file.blocks[block.name] = block
+        file.places[block.name] = place
 
     def _import(
         self,
-        declaration: Import,
+        declaration: tree.Import,
         importer: SourceFile,
         location: Location,
         stack: tuple[Path, ...],
         file: File,
     ) -> None:
         try:
-            found = find_import(declaration.path, importer, location)
-            imported = self._follow(declaration, found, stack)
+            target = find_import(declaration.path, importer, location)
+            imported = self._follow(declaration, target, stack)
         except CompileError as error:
             self.problems.extend(error.diagnostics)
             imported = None
@@ -108,18 +103,20 @@ class Linker:
             file.lost.update(name.text for name in declaration.names or ())
             file.open = file.open or declaration.names is None
         elif declaration.names is None:
-            for name, block in imported.blocks.items():
+            for block in imported.blocks.values():
                 if not block.imported and block.kind != "rewrite":
-                    self._put(replace(block, imported=True), name, declaration.path.span, file)
+                    self._add_block(replace(block, imported=True), declaration.path.span, file)
             file.open = file.open or imported.open
         else:
             for wanted in declaration.names:
                 self._import_name(wanted, declaration, imported, file)
 
-    def _import_name(self, name: Name, declaration: Import, imported: File, file: File) -> None:
+    def _import_name(
+        self, name: tree.Name, declaration: tree.Import, imported: File, file: File
+    ) -> None:
         block = imported.blocks.get(name.text)
         if block is not None and block.kind != "rewrite":
-            self._put(replace(block, imported=True), name.text, name.span, file)
+            self._add_block(replace(block, imported=True), name.span, file)
             return
         file.lost.add(name.text)
         file.lost.update(imported.blocks)  # one of them was meant, and is used by its own name
@@ -127,27 +124,28 @@ class Linker:
             diagnostic = _not_in_file(name, declaration, imported, block, self.suggestions)
             self.problems.add(diagnostic)
 
-    def _follow(self, declaration: Import, found: Found, stack: tuple[Path, ...]) -> File | None:
+    def _follow(
+        self, declaration: tree.Import, target: ImportedFile, stack: tuple[Path, ...]
+    ) -> File | None:
         """The imported file, linked; None where it failed before, and is reported."""
-        if found.path in stack or len(stack) > _DEEPEST_IMPORT:
-            raise _cyclic(declaration, deep=found.path not in stack)
-        if found.path not in self._files:
-            self._files[found.path] = None
-            program = parse(found.source)
-            self._files[found.path] = self.file(program, found.location, (*stack, found.path))
-        return self._files[found.path]
+        if target.path in stack or len(stack) > _DEEPEST_IMPORT:
+            raise _cyclic(declaration, deep=target.path not in stack)
+        if target.path not in self._files:
+            self._files[target.path] = None
+            program = parse(target.source)
+            self._files[target.path] = self.file(program, target.location, (*stack, target.path))
+        return self._files[target.path]
 
 
-def _linked(definition: Block | Rewrite) -> LinkedBlock:
-    name = definition.name
-    if isinstance(definition, Rewrite):
-        return LinkedBlock(name.text, "rewrite", (), definition.doc, name.span, definition)
+def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:
+    name, doc = definition.name, definition.doc
+    if isinstance(definition, tree.Rewrite):
+        return LinkedBlock(name.text, "rewrite", (), doc, name.span, definition)
     parameters = tuple(map(_summary, definition.parameters))
-    doc = definition.doc
     return LinkedBlock(name.text, definition.kind, parameters, doc, name.span, definition)
 
 
-def _summary(parameter: Parameter) -> ParameterSummary:
+def _summary(parameter: tree.Parameter) -> ParameterSummary:
     default = None if parameter.default is None else one_line(parameter.default.span)
     return ParameterSummary(parameter.name.text, one_line(parameter.type.span), default)
 
@@ -165,8 +163,8 @@ def _declared_twice(name: str, later: Span, earlier: Span) -> Diagnostic:
 
 
 def _not_in_file(
-    name: Name,
-    declaration: Import,
+    name: tree.Name,
+    declaration: tree.Import,
     imported: File,
     block: LinkedBlock | None,
     suggestions: Suggestions,
@@ -188,45 +186,38 @@ def _not_in_file(
     )
 
 
-def _cyclic(declaration: Import, *, deep: bool) -> CompileError:
+def _cyclic(declaration: tree.Import, *, deep: bool) -> CompileError:
     path = declaration.path.value
-    message = (
-        f'importing "{path}" nests imports too deep'
-        if deep
-        else f'"{path}" imports this file in turn'
-    )
+    message, label = f'"{path}" imports this file in turn', "a cycle"
+    if deep:
+        message = f'importing "{path}" nests imports too deep'
+        label = f"more than {_DEEPEST_IMPORT} files deep"
+    note = "every block is declared before it is used, in other files too"
+    hint = "move what both files need to a third one"
+    span = declaration.path.span
     return CompileError(
-        (
-            problem(
-                Code.IMPORT_FAILED,
-                message,
-                declaration.path.span,
-                f"more than {_DEEPEST_IMPORT} files deep" if deep else "a cycle",
-                notes=("every block is declared before it is used, in other files too",),
-                hint="move what both files need to a third one",
-            ),
-        )
+        (problem(Code.IMPORT_FAILED, message, span, label, notes=(note,), hint=hint),)
     )
 
 
-def _unused_imports(program: Program, file: File) -> list[Diagnostic]:
+def _unused_imports(program: tree.Program, file: File) -> list[Diagnostic]:
     """TN204: an import of which no name is used; a file of imports alone hands them on."""
-    if all(isinstance(declaration, Import) for declaration in program.declarations):
+    if all(isinstance(declaration, tree.Import) for declaration in program.declarations):
         return []
     used = blocks_used(program)
-    found: list[Diagnostic] = []
+    warnings: list[Diagnostic] = []
     for declaration in program.declarations:
-        if not isinstance(declaration, Import):
+        if not isinstance(declaration, tree.Import):
             continue
         if declaration.names is None:
             here = [n for n, place in file.places.items() if place == declaration.path.span]
             if not any(name in used for name in here):
-                found.append(_never_used(f'"{declaration.path.value}"', declaration.path.span))
+                warnings.append(_never_used(f'"{declaration.path.value}"', declaration.path.span))
         else:
             for name in declaration.names:
                 if name.text not in used:
-                    found.append(_never_used(f"`{name.text}`", name.span))
-    return found
+                    warnings.append(_never_used(f"`{name.text}`", name.span))
+    return warnings
 
 
 def _never_used(what: str, span: Span) -> Diagnostic:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,33 +14,24 @@ from tncompile.language.diagnostics.collector import (
     counted,
     listed,
     problem,
-    with_article,
 )
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.spelling import longer_name
-from tncompile.language.evaluating.arithmetic import LARGEST_LIST, is_whole
 from tncompile.language.evaluating.compiled import evaluate
 from tncompile.language.evaluating.functions import readable
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.linked import Given
+from tncompile.language.linked import ArgumentValue
 from tncompile.language.parsing.lexer import one_line
-from tncompile.language.resolved import Value, value_text
-from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    Argument,
-    Binary,
-    Block,
-    Call,
-    Expression,
-    ListOf,
-    Parameter,
-    Reference,
+from tncompile.language.resolved import Value
+from tncompile.language.resolving.python_values import (
+    language_value,
+    quoted,
+    shortened,
+    suggested_item,
 )
+from tncompile.language.syntax import tree
+from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import values_used, walk
-
-_LONGEST_QUOTE = 60
-_MOST_QUOTED = 16
-_PLAIN = (int, float, bool, str)
 
 
 @dataclass(slots=True)
@@ -56,17 +44,17 @@ class Matched:
     where one is `misnamed`, the parameter it was meant for is not missing.
     """
 
-    block: Block
+    block: tree.Block
     called: Span | None
     problems: Problems
     suggestions: Suggestions
-    given: dict[str, Given] = field(default_factory=dict)
+    arguments: dict[str, ArgumentValue] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     named: frozenset[str] = frozenset()
     lost: bool = False
     misnamed: bool = False
 
-    def parameter(self, name: str) -> Parameter | None:
+    def parameter(self, name: str) -> tree.Parameter | None:
         """The parameter of that name."""
         return next((p for p in self.block.parameters if p.name.text == name), None)
 
@@ -76,7 +64,7 @@ class Matched:
         self.problems.add(diagnostic)
 
     def wrong(
-        self, message: str, span: Span | None, label: str, hint: str, at: Parameter | None
+        self, message: str, span: Span | None, label: str, hint: str, at: tree.Parameter | None
     ) -> None:
         """TN208 at `span`, which is None for a call from outside."""
         self.misnamed = True
@@ -98,8 +86,8 @@ class Matched:
 
     def unknown(self, name: str, span: Span | None) -> None:
         """TN208 for an argument that there is no parameter for."""
-        taken = {*self.given, *self.failed, *self.named}
-        names = [p.name.text for p in self.block.parameters if p.name.text not in taken]
+        filled = {*self.arguments, *self.failed, *self.named}
+        names = [p.name.text for p in self.block.parameters if p.name.text not in filled]
         close = self.suggestions.closest(name, names) or longer_name(name, names)
         hint = f"did you mean `{close}`?" if close else "remove it"
         message = f"`{self.block.name.text}` has no parameter `{name}`"
@@ -112,7 +100,7 @@ class Matched:
             parameter
             for parameter in self.block.parameters
             if parameter.default is None
-            and parameter.name.text not in self.given
+            and parameter.name.text not in self.arguments
             and parameter.name.text not in self.failed
         ]
         if not missing or self.misnamed:
@@ -130,13 +118,13 @@ class Matched:
                 secondary=tuple(label for label in declared[:6] if label.span != first),
                 notes=("a parameter without a default has to be given",),
                 hint=f"add `{written}`"
-                if self.given or self.failed
+                if self.arguments or self.failed
                 else f"write `{self.block.name.text}({written})`",
             )
         )
 
 
-def match_call(matched: Matched, arguments: Sequence[Argument]) -> None:
+def match_call(matched: Matched, arguments: Sequence[tree.Argument]) -> None:
     """Match the arguments of a call as written: by position first, then by name."""
     outside = matched.called is None
     matched.named |= {each.name.text for each in arguments if each.name is not None}
@@ -162,39 +150,39 @@ def match_call(matched: Matched, arguments: Sequence[Argument]) -> None:
             continue
         else:
             parameter = matched.block.parameters[k]
-        if parameter.name.text in matched.given:
+        if parameter.name.text in matched.arguments:
             message = f"`{parameter.name.text}` is given twice"
             matched.wrong(message, span, "again here", "remove one of the two", parameter)
             continue
         _evaluate(matched, parameter, argument)
 
 
-def _evaluate(matched: Matched, parameter: Parameter, argument: Argument) -> None:
-    """Put the value of the argument among the given ones; it stands alone, no name is in scope."""
-    found = list(_problems(argument.value, matched.suggestions))
+def _evaluate(matched: Matched, parameter: tree.Parameter, argument: tree.Argument) -> None:
+    """Keep the value of the argument, which is evaluated with no name in scope."""
+    problems = list(_problems(argument.value, matched.suggestions))
     value: Value | str | None = None
-    if not found and isinstance(argument.value, ListOf) and parameter.type.length is None:
+    if not problems and isinstance(argument.value, tree.ListOf) and parameter.type.length is None:
         value = "list"  # refused as a whole, whatever its items are
-    elif not found:
+    elif not problems:
         try:
             value = evaluate(argument.value, Scope())
         except Failed as failed:
-            found = [failed.diagnostic] if failed.diagnostic else []
-    quoted = None
+            problems = [failed.diagnostic] if failed.diagnostic else []
+    text = None
     span = argument.value.span
     if matched.called is None:
-        quoted = _shortened(one_line(argument.span))
+        text = shortened(one_line(argument.span))
         span = parameter.name.span
-        found = [_repointed(diagnostic, span, quoted) for diagnostic in found]
-    for diagnostic in found:
+        problems = [_repointed(diagnostic, span, text) for diagnostic in problems]
+    for diagnostic in problems:
         matched.report(diagnostic)
-    if found:
+    if problems:
         matched.failed.add(parameter.name.text)
     if value is not None:
-        matched.given[parameter.name.text] = Given(value, span, quoted)
+        matched.arguments[parameter.name.text] = ArgumentValue(value, span, text)
 
 
-def _problems(expression: Expression, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def _problems(expression: tree.Expression, suggestions: Suggestions) -> Iterator[Diagnostic]:
     for used in values_used(expression, into=readable):
         name = used.name.text
         yield problem(
@@ -203,22 +191,20 @@ def _problems(expression: Expression, suggestions: Suggestions) -> Iterator[Diag
             used.name.span,
             "unknown name",
             notes=("the arguments of an instance stand outside of any block: they are constants",),
-            hint=foreign_constant(name)
-            or _given_with_one_sign(expression, name)
-            or "write the value",
+            hint=foreign_constant(name) or _single_equals(expression, name) or "write the value",
         )
     yield from foreign_problems(expression)
     for node in walk(expression, into=readable):
-        if isinstance(node, Call):
+        if isinstance(node, tree.Call):
             yield from function_problems(node, suggestions)
 
 
-def _given_with_one_sign(expression: Expression, name: str) -> str | None:
+def _single_equals(expression: tree.Expression, name: str) -> str | None:
     """`N(d == 3)`."""
     match expression:
-        case Binary("==", Reference(left), right) if left.text == name:
+        case tree.Binary("==", tree.Reference(left), right) if left.text == name:
             return (
-                f"an argument is given with one sign: `{name} = {_shortened(one_line(right.span))}`"
+                f"an argument is given with one sign: `{name} = {shortened(one_line(right.span))}`"
             )
         case _:
             return None
@@ -234,128 +220,22 @@ def _repointed(diagnostic: Diagnostic, span: Span, quoted: str) -> Diagnostic:
 def match_values(matched: Matched, arguments: Mapping[str, object]) -> None:
     """Match Python values, by name."""
     matched.named |= arguments.keys()
-    for name, held in arguments.items():
+    for name, python_value in arguments.items():
         parameter = matched.parameter(name)
         if parameter is None:
             matched.unknown(name, None)
             continue
-        value = python_value(held)
-        quoted = f"{name} = {_python_text(held, value)}"
-        advice = _python_advice(held, value)
-        if name in matched.given:
+        if name in matched.arguments:
             message = f"`{name}` is given twice"
             hint = "give it in the target or in Python, not in both"
             matched.wrong(message, None, "given twice", hint, parameter)
             continue
-        matched.given[name] = Given(value, parameter.name.span, quoted, advice)
+        value = language_value(python_value)
+        text = f"{name} = {quoted(python_value, value)}"
+        advice = suggested_item(python_value) if isinstance(value, str) else None
+        matched.arguments[name] = ArgumentValue(value, parameter.name.span, text, advice)
 
 
-def python_value(held: object) -> Value | str:
-    """A Python value in the language; the name of its type where the language has none for it.
-
-    >>> python_value([4, 8]), python_value(True), python_value("four")
-    ((4, 8), True, 'str')
-    """
-    if _is_bool(held):
-        return bool(held)
-    items = _python_items(held)
-    if items is not None:
-        return _python_list(items)
-    number = _python_int(held)
-    if number is not None:
-        return number
-    real = _python_float(held)
-    return type(held).__name__ if real is None else real
-
-
-def _is_bool(held: object) -> bool:
-    """Whether it is a bool, numpy's included."""
-    return isinstance(held, bool) or type(held).__name__ in ("bool", "bool_")
-
-
-def _python_int(held: object) -> int | None:
-    """The integer that an object stands for: an int, or an integer of numpy or torch."""
-    if type(held) is int:
-        return held
-    if not hasattr(held, "__index__"):
-        return None
-    try:
-        return operator.index(held)
-    except TypeError:  # arrays of several items have the method and refuse it
-        return None
-
-
-def _python_items(held: object) -> Sequence[object] | None:
-    """The items of a sequence or an array; None of anything else.
-
-    Arrays are no sequences for Python, yet turn into lists, all but those without an axis.
-    """
-    if isinstance(held, Sequence):
-        return None if isinstance(held, str | bytes | bytearray) else held
-    to_list = getattr(held, "tolist", None)
-    if not callable(to_list) or getattr(held, "ndim", 1) == 0:
-        return None
-    made = to_list()
-    return made if isinstance(made, list) else None
-
-
-def _python_list(items: Sequence[object]) -> Value | str:
-    if len(items) > LARGEST_LIST:
-        return f"list of {len(items)} items"
-    found: list[int] = []
-    for item in items:
-        number = None if _is_bool(item) else _python_int(item)
-        if number is None:
-            return f"list whose item {len(found)} is {_item_text(item)}"
-        found.append(number)
-    return tuple(found)
-
-
-def _item_text(item: object) -> str:
-    """What an item of a list is that is no int."""
-    if _is_bool(item):
-        return f"`{value_text(bool(item))}`"
-    number = _python_float(item)
-    return with_article(type(item).__name__) if number is None else f"`{value_text(number)}`"
-
-
-def _python_float(held: object) -> float | None:
-    """The float that a real number stands for; a fraction too large for one is infinite."""
-    if not isinstance(held, numbers.Real):
-        return None
-    try:
-        return float(held)
-    except OverflowError:
-        return math.inf
-
-
-def _python_advice(held: object, value: Value | str) -> str | None:
-    """What to write for the first item of a list that is a whole number, yet no int."""
-    items = _python_items(held) if isinstance(value, str) else None
-    if items is None or len(items) > LARGEST_LIST:
-        return None
-    for k, item in enumerate(items):
-        if not _is_bool(item) and _python_int(item) is None:
-            number = _python_float(item)
-            return f"write `{int(number)}` for item {k}" if is_whole(number) else None
-    return None
-
-
-def _python_text(held: object, value: Value | str) -> str:
-    """How a Python value is quoted: as in the language where it can be written there."""
-    if not isinstance(value, str):
-        return _shortened(value_text(value, most=16))
-    items = held if isinstance(held, list | tuple) and len(held) <= _MOST_QUOTED else (None,)
-    if isinstance(held, str) or all(type(item) in _PLAIN for item in items):
-        return _shortened(repr(held))
-    return f"<{type(held).__name__}>"
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
-
-
-def called_name(call: Call) -> Reference | None:
+def called_name(call: tree.Call) -> tree.Reference | None:
     """The name that a call calls."""
-    return call.function if isinstance(call.function, Reference) else None
+    return call.function if isinstance(call.function, tree.Reference) else None

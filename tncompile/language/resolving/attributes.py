@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import is_number, wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
@@ -58,15 +58,13 @@ class Attributes:
 
 
 def _negative(argument: CompiledExpression, value: float) -> Failed:
-    return Failed(
-        problem(
-            Code.WRONG_ARGUMENT,
-            "the argument of a scheme cannot be negative",
-            argument.node.span,
-            f"this is {value}",
-            notes=("`normal` takes a standard deviation, `uniform` the bound of its range",),
-            hint="give the magnitude",
-        )
+    return failure(
+        Code.WRONG_ARGUMENT,
+        "the argument of a scheme cannot be negative",
+        argument.node.span,
+        f"this is {value}",
+        notes=("`normal` takes a standard deviation, `uniform` the bound of its range",),
+        hint="give the magnitude",
     )
 
 

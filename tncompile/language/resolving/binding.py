@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tncompile.language.diagnostics.collector import (
     Failed,
     Problems,
     counted,
-    problem,
+    failure,
     with_article,
 )
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
@@ -25,16 +26,19 @@ from tncompile.language.evaluating.arithmetic import (
 from tncompile.language.evaluating.compiled import evaluate
 from tncompile.language.evaluating.factorization import factorize
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.linked import Given
+from tncompile.language.linked import ArgumentValue
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax.tree import Block, Expression, Parameter, Reference
 from tncompile.language.syntax.walk import values_used
 
 _LARGEST_FACTORED = 2**24
+_LIST_OR_INT = "a list of int, or one int for all items"
 
 
-def bind(block: Block, given: Mapping[str, Given], scope: Scope, problems: Problems) -> None:
+def bind(
+    block: Block, arguments: Mapping[str, ArgumentValue], scope: Scope, problems: Problems
+) -> None:
     """Put the values of the parameters, and of the lengths they bind, into `scope`.
 
     A parameter that fails stays without a value; its diagnostic goes to `problems`.
@@ -42,7 +46,7 @@ def bind(block: Block, given: Mapping[str, Given], scope: Scope, problems: Probl
     lost: set[str] = set()
     for parameter in block.parameters:
         scope.declared[parameter.name.text] = parameter.name.span
-        argument = given.get(parameter.name.text)
+        argument = arguments.get(parameter.name.text)
         try:
             if argument is None:
                 argument = _default(parameter, scope)
@@ -63,33 +67,26 @@ def _lengths(parameter: Parameter) -> tuple[str, ...]:
     return (length.name.text,) if isinstance(length, Reference) else ()
 
 
-def _waits_for(parameter: Parameter, argument: Given, lost: set[str]) -> bool:
+def _waits_for(parameter: Parameter, argument: ArgumentValue, lost: set[str]) -> bool:
     """Whether one int is to stand for a list whose length a failed argument would have bound."""
     return not isinstance(argument.value, tuple) and any(n in lost for n in _lengths(parameter))
 
 
-def _quoting(diagnostic: Diagnostic | None, argument: Given | None) -> Diagnostic | None:
+def _quoting(diagnostic: Diagnostic | None, argument: ArgumentValue | None) -> Diagnostic | None:
     """The diagnostic with a note on the argument that has no place in the file."""
     if diagnostic is None or argument is None or argument.quoted is None:
         return diagnostic
     note = f"the argument is `{argument.quoted}`"
-    return Diagnostic(
-        diagnostic.code,
-        diagnostic.message,
-        diagnostic.primary,
-        diagnostic.secondary,
-        (note, *diagnostic.notes),
-        diagnostic.hint,
-    )
+    return replace(diagnostic, notes=(note, *diagnostic.notes))
 
 
-def _default(parameter: Parameter, scope: Scope) -> Given:
+def _default(parameter: Parameter, scope: Scope) -> ArgumentValue:
     if parameter.default is None:
         raise Failed(None)  # reported where the block is called
-    return Given(evaluate(parameter.default, scope), parameter.default.span)
+    return ArgumentValue(evaluate(parameter.default, scope), parameter.default.span)
 
 
-def _conform(parameter: Parameter, argument: Given, scope: Scope) -> Value:
+def _conform(parameter: Parameter, argument: ArgumentValue, scope: Scope) -> Value:
     """The value as the type of the parameter wants it."""
     value = argument.value
     if parameter.type.length is not None:
@@ -103,36 +100,34 @@ def _conform(parameter: Parameter, argument: Given, scope: Scope) -> Value:
             if isinstance(value, int):
                 return float(_in_bounds(value, argument))
             if not math.isfinite(value):
-                raise _wrong(parameter, argument, "a finite number", found=value_text(value))
+                raise _wrong(parameter, argument, "a finite number", actual=value_text(value))
             return value
         case wanted, _:
             raise _wrong(parameter, argument, with_article(wanted))
 
 
-def _in_bounds(value: int, argument: Given) -> int:
+def _in_bounds(value: int, argument: ArgumentValue) -> int:
     if -LARGEST_VALUE <= value <= LARGEST_VALUE:
         return value
     raise too_large(argument.span, "number")
 
 
-def _wrong(parameter: Parameter, argument: Given, wanted: str, *, found: str = "") -> Failed:
-    found = found or with_article(kind_of(argument.value))
-    name = parameter.name.text
-    return Failed(
-        problem(
-            Code.WRONG_TYPE,
-            f"`{name}` takes {wanted}, not {found}",
-            argument.span,
-            f"this is {found}" if argument.quoted is None else f"`{name}` takes {wanted}",
-            notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-            hint=argument.advice or _whole(argument.value, wanted) or f"give `{name}` {wanted}",
-        )
+def _wrong(
+    parameter: Parameter, argument: ArgumentValue, wanted: str, *, actual: str = ""
+) -> Failed:
+    name, value = parameter.name.text, argument.value
+    actual = actual or with_article(kind_of(value))
+    hint = f"give `{name}` {wanted}"
+    if wanted in ("an int", _LIST_OR_INT) and is_whole(value):
+        hint = f"write `{int(value)}`"
+    return failure(
+        Code.WRONG_TYPE,
+        f"`{name}` takes {wanted}, not {actual}",
+        argument.span,
+        f"this is {actual}" if argument.quoted is None else f"`{name}` takes {wanted}",
+        notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
+        hint=argument.advice or hint,
     )
-
-
-def _whole(value: Value | str, wanted: str) -> str | None:
-    """What to write for `8.0` where an int belongs."""
-    return f"write `{int(value)}`" if wanted == "an int" and is_whole(value) else None
 
 
 def _type_text(parameter: Parameter) -> str:
@@ -140,7 +135,7 @@ def _type_text(parameter: Parameter) -> str:
 
 
 def _conform_list(
-    parameter: Parameter, length: Expression, argument: Given, scope: Scope
+    parameter: Parameter, length: Expression, argument: ArgumentValue, scope: Scope
 ) -> tuple[int, ...]:
     value = argument.value
     binds = isinstance(length, Reference) and length.name.text not in scope.values
@@ -161,10 +156,10 @@ def _conform_list(
                 raise too_long(argument.span, wanted)
             return (_in_bounds(value, argument),) * wanted
         case _:
-            raise _wrong(parameter, argument, "a list of int, or one int for all items")
+            raise _wrong(parameter, argument, _LIST_OR_INT)
 
 
-def _items_in_bounds(items: tuple[int, ...], argument: Given) -> tuple[int, ...]:
+def _items_in_bounds(items: tuple[int, ...], argument: ArgumentValue) -> tuple[int, ...]:
     if len(items) > LARGEST_LIST:
         raise too_long(argument.span, len(items))
     for item in items:
@@ -172,30 +167,28 @@ def _items_in_bounds(items: tuple[int, ...], argument: Given) -> tuple[int, ...]
     return items
 
 
-def _no_length(parameter: Parameter, argument: Given, length: Reference) -> Failed:
+def _no_length(parameter: Parameter, argument: ArgumentValue, length: Reference) -> Failed:
     name, n = parameter.name.text, length.name.text
     if kind_of(argument.value) != "int":
         return _wrong(parameter, argument, "a list of int")
-    given = argument.value if isinstance(argument.value, int) else 1
-    factors = factorize(given, 2) if 4 <= given <= _LARGEST_FACTORED else None
-    hint = f"write a list: `{name} = [{given}]`"
+    size = argument.value if isinstance(argument.value, int) else 1
+    factors = factorize(size, 2) if 4 <= size <= _LARGEST_FACTORED else None
+    hint = f"write a list: `{name} = [{size}]`"
     if factors is not None and 1 not in factors:
         first, second = factors
-        hint = f"write a list: `{name} = [{first}, {second}]`, which is `factor({given}, 2)`"
-    return Failed(
-        problem(
-            Code.WRONG_TYPE,
-            f"`{name}` takes a list here: nothing else says how long it is",
-            argument.span,
-            "this is one int",
-            notes=(f"one int stands for a whole list only once a list before it has bound `{n}`",),
-            hint=hint,
-        )
+        hint = f"write a list: `{name} = [{first}, {second}]`, which is `factor({size}, 2)`"
+    return failure(
+        Code.WRONG_TYPE,
+        f"`{name}` takes a list here: nothing else says how long it is",
+        argument.span,
+        "this is one int",
+        notes=(f"one int stands for a whole list only once a list before it has bound `{n}`",),
+        hint=hint,
     )
 
 
 def _length_differs(
-    parameter: Parameter, length: Expression, wanted: int, argument: Given, scope: Scope
+    parameter: Parameter, length: Expression, wanted: int, argument: ArgumentValue, scope: Scope
 ) -> Failed:
     count = len(argument.value) if isinstance(argument.value, tuple) else 1
     bound = [
@@ -206,15 +199,13 @@ def _length_differs(
     name = parameter.name.text
     text = one_line(length.span)
     written = "" if text == str(wanted) else f" (`{text}`)"
-    return Failed(
-        problem(
-            Code.LENGTH_MISMATCH,
-            f"`{name}` has {counted(count, 'item')} where {counted(wanted, 'item')}{written} "
-            f"{'is' if wanted == 1 else 'are'} needed",
-            argument.span,
-            f"{count} here",
-            secondary=tuple(bound[:1]) or (Label(length.span, f"{wanted} here"),),
-            notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-            hint=f"give `{name}` {counted(wanted, 'item')}",
-        )
+    return failure(
+        Code.LENGTH_MISMATCH,
+        f"`{name}` has {counted(count, 'item')} where {counted(wanted, 'item')}{written} "
+        f"{'is' if wanted == 1 else 'are'} needed",
+        argument.span,
+        f"{count} here",
+        secondary=tuple(bound[:1]) or (Label(length.span, f"{wanted} here"),),
+        notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
+        hint=f"give `{name}` {counted(wanted, 'item')}",
     )

@@ -6,23 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tncompile.language.checking.leg_rules import repeated_leg
-from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.collector import Failed, failure, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, InternalError, Label
 from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
-from tncompile.language.resolving.declaring import LARGEST_SIZE, no_such_member
-from tncompile.language.resolving.state import IndexFamily, Resolution
+from tncompile.language.resolving.declarations import LARGEST_SIZE, no_such_member
+from tncompile.language.resolving.resolution import IndexFamily, Resolution
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    DotsLeg,
-    Expression,
-    GroupLeg,
-    IndexLeg,
-    Leg,
-    Star,
-)
 
 Names = tuple[str, ...]
 
@@ -34,13 +27,13 @@ class _Indices:
     After a failure it gives nothing: its mistake is reported once.
     """
 
-    leg: IndexLeg
+    leg: tree.IndexLeg
     family: IndexFamily
     subscripts: tuple[CompiledExpression, ...]
     star: bool
     single: CompiledExpression | None = None
     asked: bool = False
-    found: bool = False
+    present: bool = False
     failed: bool = False
 
     @property
@@ -53,25 +46,26 @@ class _Indices:
         if self.failed:
             return ()
         try:
-            found = self._names(frame)
+            names = self._names(frame)
         except Failed:
             self.failed = True
             raise
         self.asked = True
-        self.found = self.found or bool(found)
-        return found
+        self.present = self.present or bool(names)
+        return names
 
     def _names(self, frame: Frame) -> Names:
         if self.single is not None:  # the ordinary leg of a long chain
             value = self.single.run(frame)
-            found = self.family.members.get((value,)) if type(value) is int else None
-            if found is not None:
-                return (found,)
+            name = self.family.members.get((value,)) if type(value) is int else None
+            if name is not None:
+                return (name,)
         key = tuple([formula.integer(frame) for formula in self.subscripts])
         if self.star and self.family.absent:
             members = None
         elif self.star:
-            members = tuple(self.family.members.values()) if not key else self._below(key)
+            below = self.family.prefixes.get(key) if key else self.family.members.values()
+            members = None if below is None else tuple(below)
         else:
             name = self.family.members.get(key)
             members = None if name is None else (name,)
@@ -80,10 +74,6 @@ class _Indices:
         if self.leg.optional:
             return ()
         raise self._missing(key)
-
-    def _below(self, key: tuple[int, ...]) -> Names | None:
-        found = self.family.prefixes.get(key)
-        return None if found is None else tuple(found)
 
     def _missing(self, key: tuple[int, ...]) -> Failed:
         family = self.family
@@ -128,7 +118,7 @@ def _extent(family: IndexFamily) -> str:
 class CompiledLeg:
     """A leg that gives axes: a `*` outside a group gives several, a `?` may give none."""
 
-    leg: Leg
+    leg: tree.Leg
     axes: Callable[[Frame], list[ResolvedAxis]]
     parts: tuple[_Indices, ...] = ()
     width_steps: int = 0
@@ -139,32 +129,32 @@ class CompiledLeg:
         return 1 + self.width_steps + sum(part.steps for part in self.parts)
 
 
-def compile_leg(leg: Leg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+def compile_leg(leg: tree.Leg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
     """The leg as a function of the subscripts; raises `Failed`."""
     match leg:
-        case DotsLeg():
+        case tree.DotsLeg():
             axis = ResolvedAxis("dots", (DOTS,), None, leg.span, (leg.span,))
             return CompiledLeg(leg, lambda frame: [axis])
-        case IndexLeg():
+        case tree.IndexLeg():
             return _compile_index(leg, state, variables)
-        case GroupLeg():
+        case tree.GroupLeg():
             return _compile_group(leg, state, variables)
         case _:
             raise InternalError(f"{type(leg).__name__} passed the check of names")
 
 
-def _indices(leg: IndexLeg, state: Resolution, variables: frozenset[str]) -> _Indices:
+def _indices(leg: tree.IndexLeg, state: Resolution, variables: frozenset[str]) -> _Indices:
     family = state.families[leg.name.text]
     if family.poisoned:
         raise Failed(None)
-    written = [s for s in leg.subscripts if not isinstance(s, Star)]
+    written = [s for s in leg.subscripts if not isinstance(s, tree.Star)]
     formulas = tuple(compile_expression(node, state.scope, variables) for node in written)
     star = len(written) < len(leg.subscripts)
     single = formulas[0] if len(formulas) == 1 and not star else None
     return _Indices(leg, family, formulas, star, single)
 
 
-def _compile_index(leg: IndexLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+def _compile_index(leg: tree.IndexLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
     part = _indices(leg, state, variables)
     spans = (leg.span,)
 
@@ -177,7 +167,7 @@ def _compile_index(leg: IndexLeg, state: Resolution, variables: frozenset[str]) 
     return CompiledLeg(leg, axes, (part,))
 
 
-def _compile_group(leg: GroupLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
+def _compile_group(leg: tree.GroupLeg, state: Resolution, variables: frozenset[str]) -> CompiledLeg:
     parts = tuple(_indices(inner, state, variables) for inner in leg.legs)
     for part in parts:
         if part.family.kind == "batch":
@@ -189,16 +179,16 @@ def _compile_group(leg: GroupLeg, state: Resolution, variables: frozenset[str]) 
         names: list[str] = []
         spans: list[Span] = []
         for part in parts:
-            found = part.names(frame)
-            names.extend(found)
-            spans.extend((part.leg.span,) * len(found))
+            part_names = part.names(frame)
+            names.extend(part_names)
+            spans.extend((part.leg.span,) * len(part_names))
         size = state.product(names)
         if size is not None and size > LARGEST_SIZE:
             raise _too_large_axis(leg)
-        kept = None if width is None else _width(width, frame, size, state)
+        cut = None if width is None else _width(width, frame, size, state)
         if any(part.failed for part in parts):
             raise Failed(None)
-        return [ResolvedAxis(kind, tuple(names), size, leg.span, tuple(spans), kept)]
+        return [ResolvedAxis(kind, tuple(names), size, leg.span, tuple(spans), cut)]
 
     return CompiledLeg(leg, axes, parts, width.steps if width else 0)
 
@@ -215,51 +205,47 @@ def _width(
     return None if value == size else value
 
 
-def _bad_width(node: Expression, value: int | float, size: int | None, state: Resolution) -> Failed:
+def _bad_width(
+    node: tree.Expression, value: int | float, size: int | None, state: Resolution
+) -> Failed:
     if isinstance(value, float) or value < 1:
         message, label = "a width has to be a positive integer", f"this is {value}"
     else:
         message = f"the width {value} is more than the axis has"
         label = f"the axis has {size} entries"
-    return Failed(
-        problem(
-            Code.BAD_SIZE,
-            message,
-            node.span,
-            label,
-            notes=(
-                "`as` keeps the first entries of a flattened axis, so it cannot make it longer",
-                *state.scope.known(node),
-            ),
-            hint="make the indices of the axis larger, or the width smaller",
-        )
+    return failure(
+        Code.BAD_SIZE,
+        message,
+        node.span,
+        label,
+        notes=(
+            "`as` keeps the first entries of a flattened axis, so it cannot make it longer",
+            *state.scope.known(node),
+        ),
+        hint="make the indices of the axis larger, or the width smaller",
     )
 
 
-def _too_large_axis(leg: GroupLeg) -> Failed:
-    return Failed(
-        problem(
-            Code.TOO_MANY,
-            "this axis has more than 2**40 entries",
-            leg.span,
-            "too large",
-            notes=("sizes reach 2**40, those of flattened axes too",),
-            hint="leave the legs apart (without the parentheses), or make them smaller",
-        )
+def _too_large_axis(leg: tree.GroupLeg) -> Failed:
+    return failure(
+        Code.TOO_MANY,
+        "this axis has more than 2**40 entries",
+        leg.span,
+        "too large",
+        notes=("sizes reach 2**40, those of flattened axes too",),
+        hint="leave the legs apart (without the parentheses), or make them smaller",
     )
 
 
 def _batch_in_group(part: _Indices) -> Failed:
-    return Failed(
-        problem(
-            Code.WRONG_TYPE,
-            f"the batch axis `{part.leg.name.text}` cannot be part of a flattened axis",
-            part.leg.span,
-            "sized at run time",
-            secondary=(Label(part.family.name.span, "declared here"),),
-            notes=("a flattened axis has to have one size, known when the network is compiled",),
-            hint="write it as an axis of its own",
-        )
+    return failure(
+        Code.WRONG_TYPE,
+        f"the batch axis `{part.leg.name.text}` cannot be part of a flattened axis",
+        part.leg.span,
+        "sized at run time",
+        secondary=(Label(part.family.name.span, "declared here"),),
+        notes=("a flattened axis has to have one size, known when the network is compiled",),
+        hint="write it as an axis of its own",
     )
 
 
@@ -324,13 +310,13 @@ class Legs:
         """TN209 for optional legs that no member found, after all members are done."""
         for leg in self.compiled:
             for part in leg.parts:
-                if part.leg.optional and part.asked and not part.found and part.family.members:
+                if part.leg.optional and part.asked and not part.present and part.family.members:
                     self.state.problems.add(_never_exists(part, self.owner))
 
 
 def compile_legs(
     owner: str,
-    legs: Sequence[Leg],
+    legs: Sequence[tree.Leg],
     span: Span,
     state: Resolution,
     variables: frozenset[str] = frozenset(),
@@ -353,23 +339,21 @@ def compile_legs(
     return compiled
 
 
-def _sized_at_run_time(leg: Leg, state: Resolution) -> bool:
-    if isinstance(leg, IndexLeg):
+def _sized_at_run_time(leg: tree.Leg, state: Resolution) -> bool:
+    if isinstance(leg, tree.IndexLeg):
         return state.families[leg.name.text].kind == "batch"
-    return isinstance(leg, DotsLeg)
+    return isinstance(leg, tree.DotsLeg)
 
 
-def _carries_batch(leg: Leg, owner: str) -> Failed:
+def _carries_batch(leg: tree.Leg, owner: str) -> Failed:
     text = one_line(leg.span)
-    return Failed(
-        problem(
-            Code.BATCH_MISSING,
-            f"the tensor `{owner}` cannot carry the batch axis `{text}`",
-            leg.span,
-            "sized at run time",
-            notes=("a parameter has a fixed shape; batch axes are on inputs and the output only",),
-            hint=f"remove `{text}` here",
-        )
+    return failure(
+        Code.BATCH_MISSING,
+        f"the tensor `{owner}` cannot carry the batch axis `{text}`",
+        leg.span,
+        "sized at run time",
+        notes=("a parameter has a fixed shape; batch axes are on inputs and the output only",),
+        hint=f"remove `{text}` here",
     )
 
 

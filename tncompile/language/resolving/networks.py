@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from functools import partial
+from typing import NoReturn
 
 from tncompile.language.checking.capacity_rules import oversized_bonds
 from tncompile.language.checking.ends import Structure
 from tncompile.language.checking.structure_rules import check_structure
 from tncompile.language.diagnostics.collector import Problems, problem
-from tncompile.language.diagnostics.diagnostic import Code, InternalError, Label
+from tncompile.language.diagnostics.diagnostic import (
+    Code,
+    CompileError,
+    Diagnostic,
+    InternalError,
+    Label,
+)
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.linked import Given
+from tncompile.language.linked import ArgumentValue
 from tncompile.language.resolved import (
     DOTS,
     ResolvedIndex,
@@ -22,33 +29,27 @@ from tncompile.language.resolved import (
     value_text,
 )
 from tncompile.language.resolving.binding import bind
-from tncompile.language.resolving.declaring import (
+from tncompile.language.resolving.declarations import (
     resolve_batch,
     resolve_index,
     resolve_let,
     resolve_require,
 )
 from tncompile.language.resolving.inputs import resolve_input, resolve_output
-from tncompile.language.resolving.state import Resolution
+from tncompile.language.resolving.resolution import Resolution
 from tncompile.language.resolving.tensors import TensorResolver
-from tncompile.language.syntax.tree import (
-    BatchStatement,
-    BiasStatement,
-    Block,
-    IndexStatement,
-    InputStatement,
-    Let,
-    OutputStatement,
-    Require,
-    TensorStatement,
-    WindowStatement,
-)
+from tncompile.language.syntax import tree
 
 
 def resolve_network(
-    block: Block, given: Mapping[str, Given], name: str, doc: str | None, *, instance: bool = False
+    block: tree.Block,
+    arguments: Mapping[str, ArgumentValue],
+    name: str,
+    doc: str | None,
+    *,
+    instance: bool = False,
 ) -> ResolvedNetwork:
-    """The network that `block` is with the arguments `given`; `name` is what it is called by.
+    """The network that `block` is with the these arguments; `name` is what it is called by.
 
     The arguments are part of what calls it, except where `name` is that of a named instance.
 
@@ -58,16 +59,16 @@ def resolve_network(
     _refuse_windows(block)
     problems = Problems()
     state = Resolution(problems, Scope())
-    bind(block, given, state.scope, problems)
+    bind(block, arguments, state.scope, problems)
     problems.raise_errors()
-    values = _parameter_values(block, state.scope)
+    values = {p.name.text: state.scope.values[p.name.text] for p in block.parameters}
     _resolve_values(block, state)
     tensors, inputs, output = _resolve_statements(block, state)
     problems.raise_errors()
     if output is None:
         raise InternalError(f"the output of `{name}` failed without a diagnostic")
     indices = tuple(state.indices)
-    written = {key: value for key, value in values.items() if key in given}
+    written = {key: value for key, value in values.items() if key in arguments}
     structure = Structure(
         block.name.span,
         indices,
@@ -78,7 +79,7 @@ def resolve_network(
     )
     problems.extend(check_structure(structure))
     problems.raise_errors()
-    origin = partial(_origin, state, values.keys() - given.keys(), bool(given))
+    origin = partial(_origin, state, values.keys() - arguments.keys(), bool(arguments))
     problems.extend(oversized_bonds(structure, origin))
     if any(axis.kind == "dots" for axis in output.axes):
         indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)
@@ -108,57 +109,54 @@ def target_text(name: str, values: Mapping[str, Value]) -> str:
     return f"{name}({arguments})" if arguments else name
 
 
-def _parameter_values(block: Block, scope: Scope) -> dict[str, Value]:
-    return {
-        parameter.name.text: scope.values[parameter.name.text] for parameter in block.parameters
-    }
-
-
-def _refuse_windows(block: Block) -> None:
+def _refuse_windows(block: tree.Block) -> None:
     for statement in block.statements:
-        if isinstance(statement, WindowStatement):
-            Problems(
-                [
-                    problem(
-                        Code.MISPLACED,
-                        "windows cannot be compiled yet",
-                        statement.function.span,
-                        "not supported yet",
-                        notes=("this version parses and formats convolution windows, no more",),
-                        hint="compile another network, one without `window`",
-                    )
-                ]
-            ).raise_errors()
+        if isinstance(statement, tree.WindowStatement):
+            raise_one(
+                problem(
+                    Code.MISPLACED,
+                    "windows cannot be compiled yet",
+                    statement.function.span,
+                    "not supported yet",
+                    notes=("this version parses and formats convolution windows, no more",),
+                    hint="compile another network, one without `window`",
+                )
+            )
+
+
+def raise_one(diagnostic: Diagnostic) -> NoReturn:
+    """End the stage with this one diagnostic."""
+    raise CompileError((diagnostic,))
 
 
 def _origin(
-    state: Resolution, defaults: Set[str], given: bool, family: str
+    state: Resolution, defaults: Set[str], others: bool, family: str
 ) -> tuple[Label, ...] | None:
     """Where the sizes of a declaration come from.
 
-    None where one is of the `defaults` that the call left alone while other arguments are `given`.
+    None where one is of the `defaults` that the call left alone while it has `others`.
     """
     declaration = state.families[family].declaration
     if declaration is None:
         return ()
-    if given and state.scope.traced(declaration.size) & defaults:
+    if others and state.scope.traced(declaration.size) & defaults:
         return None
     return state.scope.origin(declaration.size)
 
 
-def _resolve_values(block: Block, state: Resolution) -> None:
+def _resolve_values(block: tree.Block, state: Resolution) -> None:
     """`let` and `require`; what a failed requirement would have ruled out is not looked at."""
     for statement in block.statements:
-        if isinstance(statement, Let):
+        if isinstance(statement, tree.Let):
             resolve_let(statement, state)
-        elif isinstance(statement, Require):
+        elif isinstance(statement, tree.Require):
             resolve_require(statement, state)
-    if any(found.code is Code.REQUIREMENT_FAILED for found in state.problems.errors):
+    if any(error.code is Code.REQUIREMENT_FAILED for error in state.problems.errors):
         state.problems.raise_errors()
 
 
 def _resolve_statements(
-    block: Block, state: Resolution
+    block: tree.Block, state: Resolution
 ) -> tuple[TensorResolver, list[ResolvedInput], ResolvedOutput | None]:
     """Everything that declares indices or has legs, in order."""
     tensors = TensorResolver(state)
@@ -166,18 +164,18 @@ def _resolve_statements(
     output: ResolvedOutput | None = None
     for statement in block.statements:
         match statement:
-            case IndexStatement(kind, declarations):
+            case tree.IndexStatement(kind, declarations):
                 for declaration in declarations:
                     resolve_index(declaration, kind, state)
-            case BatchStatement():
+            case tree.BatchStatement():
                 resolve_batch(statement, state)
-            case InputStatement():
+            case tree.InputStatement():
                 inputs.extend(resolve_input(statement, state))
-            case TensorStatement():
+            case tree.TensorStatement():
                 tensors.tensor(statement)
-            case BiasStatement():
+            case tree.BiasStatement():
                 tensors.bias(statement)
-            case OutputStatement():
+            case tree.OutputStatement():
                 output = resolve_output(statement, state)
             case _:
                 pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from tncompile.language.diagnostics.collector import (
     Problems,
@@ -14,12 +15,10 @@ from tncompile.language.diagnostics.collector import (
 from tncompile.language.diagnostics.diagnostic import (
     Code,
     CompileError,
-    Diagnostic,
     InternalError,
-    Label,
 )
 from tncompile.language.linked import (
-    Given,
+    ArgumentValue,
     LinkedBlock,
     LinkedProgram,
     called_from,
@@ -27,13 +26,8 @@ from tncompile.language.linked import (
 )
 from tncompile.language.parsing import parse_target
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.resolving.arguments import (
-    Matched,
-    called_name,
-    match_call,
-    match_values,
-)
-from tncompile.language.resolving.networks import resolve_network
+from tncompile.language.resolving.arguments import Matched, called_name, match_call, match_values
+from tncompile.language.resolving.networks import raise_one, resolve_network
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Block, Call
 
@@ -56,12 +50,15 @@ def resolve(
     if block.name in linked.instances and not written and not arguments:
         return linked.instances[block.name]
     definition = _definition(block)
-    if block.given is not None:
-        _refuse_arguments(block, bool(written or arguments))
+    if block.arguments is not None:
+        if written or arguments:
+            _refuse_arguments(block)
         try:
-            return resolve_network(definition, block.given, block.name, block.doc, instance=True)
+            return resolve_network(
+                definition, block.arguments, block.name, block.doc, instance=True
+            )
         except CompileError as error:
-            raise _labelled(error, block.declared, block.given) from None
+            raise _labelled(error, block.declared, block.arguments) from None
     problems = Problems()
     matched = Matched(definition, None, problems, Suggestions())
     try:
@@ -69,16 +66,18 @@ def resolve(
         match_values(matched, arguments or {})
         matched.check_missing()
         problems.raise_errors()
-        return resolve_network(definition, matched.given, block.name, block.doc)
+        return resolve_network(definition, matched.arguments, block.name, block.doc)
     except CompileError as error:
         if call is None or not block.imported:
             raise
-        raise _labelled(error, call.span, matched.given) from None
+        raise _labelled(error, call.span, matched.arguments) from None
 
 
-def _labelled(error: CompileError, caller: Span, given: Mapping[str, Given]) -> CompileError:
+def _labelled(
+    error: CompileError, caller: Span, arguments: Mapping[str, ArgumentValue]
+) -> CompileError:
     """The error with labels where the block is called."""
-    return CompileError(tuple(called_from(caller, given, error.diagnostics)))
+    return CompileError(tuple(called_from(caller, arguments, error.diagnostics)))
 
 
 def _definition(block: LinkedBlock) -> Block:
@@ -87,18 +86,17 @@ def _definition(block: LinkedBlock) -> Block:
     raise InternalError(f"`{block.name}` is a network without a definition")
 
 
-def _refuse_arguments(block: LinkedBlock, given: bool) -> None:
-    if given:
-        raise_one(
-            problem(
-                Code.WRONG_ARGUMENT,
-                f"`{block.name}` is a named instance and takes no arguments",
-                block.declared,
-                "its arguments are given here",
-                notes=("a named instance is itself without parameters",),
-                hint="name the block behind it instead",
-            )
+def _refuse_arguments(block: LinkedBlock) -> NoReturn:
+    raise_one(
+        problem(
+            Code.WRONG_ARGUMENT,
+            f"`{block.name}` is a named instance and takes no arguments",
+            block.declared,
+            "its arguments are given here",
+            notes=("a named instance is itself without parameters",),
+            hint="name the block behind it instead",
         )
+    )
 
 
 def _only_block(linked: LinkedProgram) -> LinkedBlock:
@@ -127,14 +125,13 @@ def _only_block(linked: LinkedProgram) -> LinkedBlock:
             hint=hint,
         )
     )
-    raise InternalError("a file with one block needs no target")
 
 
 def _suggested(blocks: Sequence[LinkedBlock]) -> str:
     """A target to begin with: what needs no arguments before what does."""
 
     def order(block: LinkedBlock) -> tuple[bool, bool]:
-        return bool(_needed(block)), block.given is None
+        return bool(_needed(block)), block.arguments is None
 
     first = min(blocks, key=order)
     needed = ", ".join(f"{name} = …" for name in _needed(first))
@@ -144,11 +141,6 @@ def _suggested(blocks: Sequence[LinkedBlock]) -> str:
 def _needed(block: LinkedBlock) -> list[str]:
     """The parameters without a default."""
     return [parameter.name for parameter in block.parameters if parameter.default is None]
-
-
-def raise_one(diagnostic: Diagnostic) -> None:
-    """End the stage with this one diagnostic."""
-    Problems([diagnostic]).raise_errors()
 
 
 def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
@@ -172,7 +164,6 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
             hint=hint,
         )
     )
-    raise InternalError("an unknown target passed")
 
 
 def _require_network(block: LinkedBlock, linked: LinkedProgram) -> None:
@@ -180,12 +171,12 @@ def _require_network(block: LinkedBlock, linked: LinkedProgram) -> None:
         return
     ready = [name for name, each in linked.blocks.items() if can_be_compiled(each)]
     raise_one(
-        Diagnostic(
+        problem(
             Code.UNKNOWN_NAME,
             f"`{block.name}` is {with_article(block.kind)}; {block.kind}s cannot be compiled yet",
-            Label(block.declared, f"this is {with_article(block.kind)}"),
-            (),
-            (f"this version parses and formats {block.kind} blocks, and compiles networks",),
-            f"compile a network: {listed(ready)}" if ready else _DECLARE,
+            block.declared,
+            f"this is {with_article(block.kind)}",
+            notes=(f"this version parses and formats {block.kind} blocks, and compiles networks",),
+            hint=f"compile a network: {listed(ready)}" if ready else _DECLARE,
         )
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tncompile.language.diagnostics.collector import Failed, counted, problem
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.collector import Failed, counted, failure
+from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating.compiled import Frame
 from tncompile.language.resolved import (
     ResolvedAxis,
@@ -15,31 +16,35 @@ from tncompile.language.resolved import (
     member_name,
 )
 from tncompile.language.resolving.attributes import Attributes, compile_attributes
-from tncompile.language.resolving.declaring import no_such_member
+from tncompile.language.resolving.declarations import no_such_member
 from tncompile.language.resolving.legs import compile_legs
-from tncompile.language.resolving.state import Resolution, TensorFamily
+from tncompile.language.resolving.resolution import Resolution, TensorFamily
 from tncompile.language.resolving.unrolling import (
     Key,
-    Range,
     compile_ranges,
     frames,
     range_span,
     unroll,
 )
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    BiasStatement,
-    Name,
-    Share,
-    Subscript,
-    TensorStatement,
-    Tie,
-)
 
 
-def widest_span(subscripts: Sequence[Subscript], name: Span) -> Span:
+def widest_span(subscripts: Sequence[tree.Subscript], name: Span) -> Span:
     """Where too many members or legs are reported: the last range, the name where there is none."""
     return range_span(subscripts[-1]) if subscripts else name
+
+
+@dataclass(slots=True)
+class _Member:
+    """A tensor of a family before its parameter is known."""
+
+    name: str
+    statement: tree.TensorStatement
+    attributes: Attributes
+    key: Key
+    frame: Frame
+    axes: tuple[ResolvedAxis, ...]
 
 
 class TensorResolver:
@@ -53,18 +58,18 @@ class TensorResolver:
         self.tensors: list[ResolvedTensor] = []
         self.biases: list[ResolvedBias] = []
 
-    def tensor(self, statement: TensorStatement) -> None:
+    def tensor(self, statement: tree.TensorStatement) -> None:
         """Unroll one `tensor` statement."""
         family = TensorFamily(statement)
         self._state.tensors[statement.name.text] = family
         try:
-            self._unroll(statement, family)
+            self._unroll(family)
         except Failed as failed:
             family.poisoned = True
             self._state.report(failed)
 
-    def _unroll(self, statement: TensorStatement, family: TensorFamily) -> None:
-        state = self._state
+    def _unroll(self, family: TensorFamily) -> None:
+        state, statement = self._state, family.statement
         variables = frozenset(subscript.name.text for subscript in statement.subscripts)
         span = widest_span(statement.subscripts, statement.name.span)
         attributes = compile_attributes(statement.attributes, state.scope, variables)
@@ -72,124 +77,107 @@ class TensorResolver:
             return
         ranges = compile_ranges(statement.subscripts, state.scope)
         keys = unroll(ranges, state.scope, state.limits.left("tensor")).keys
-        present = self._present(ranges, keys, attributes, span)
-        state.limits.declare("tensor", len(present))
-        if not present:
+        if attributes.condition is not None:
+            state.scope.budget.charge(len(keys) * attributes.steps, span)
+            keys = [key for key, frame in frames(ranges, keys) if attributes.exists(frame)]
+        state.limits.declare("tensor", len(keys))
+        if not keys:
             return
-        legs = compile_legs(
-            statement.name.text, statement.legs, span, state, variables, trainable=True
-        )
-        legs.foresee(len(present))
-        state.scope.budget.charge(len(present) * (legs.steps + attributes.steps), span)
-        alone = bool(ranges) and len(present) == 1
-        for key, frame in frames(ranges, present):
-            name = member_name(statement.name.text, key)
+        family_name = statement.name.text
+        legs = compile_legs(family_name, statement.legs, span, state, variables, trainable=True)
+        legs.foresee(len(keys))
+        state.scope.budget.charge(len(keys) * (legs.steps + attributes.steps), span)
+        alone = bool(ranges) and len(keys) == 1
+        for key, frame in frames(ranges, keys):
+            name = member_name(family_name, key)
             axes = legs.axes(frame, name)
             use = None
             if axes is not None:
-                use = self._use(statement, family, attributes, key, frame, axes)
+                use = self._use(_Member(name, statement, attributes, key, frame, axes))
             family.members[key] = use or (None, False)
             if use is not None and axes is not None:
                 parameter, conjugate = use
                 self.tensors.append(
                     ResolvedTensor(
-                        name,
-                        statement.name.text,
-                        key,
-                        parameter.key,
-                        axes,
-                        statement,
-                        conjugate,
-                        alone,
+                        name, family_name, key, parameter.key, axes, statement, conjugate, alone
                     )
                 )
         legs.warn()
 
-    def _present(
-        self, ranges: tuple[Range, ...], keys: Sequence[Key], attributes: Attributes, span: Span
-    ) -> Sequence[Key]:
-        """The members whose `if` holds."""
-        if attributes.condition is None:
-            return keys
-        self._state.scope.budget.charge(len(keys) * attributes.steps, span)
-        return [key for key, frame in frames(ranges, keys) if attributes.exists(frame)]
-
-    def _use(
-        self,
-        statement: TensorStatement,
-        family: TensorFamily,
-        attributes: Attributes,
-        key: Key,
-        frame: Frame,
-        axes: tuple[ResolvedAxis, ...],
-    ) -> tuple[ResolvedParameter, bool] | None:
+    def _use(self, member: _Member) -> tuple[ResolvedParameter, bool] | None:
         """The parameter of one member and whether it is conjugated; None where that failed."""
+        shape = _shape(member.axes)
+        if shape is None:
+            return None
         try:
-            shape = _shape(axes)
-            if shape is None:
-                return None
-            if attributes.tie is not None:
-                return self._tied(statement, attributes, key, frame, shape)
-            return self._stored(statement, attributes, key, frame, axes, shape), False
+            if (tie := member.attributes.tie) is not None:
+                return self._tied(member, tie, shape)
+            return self._stored(member, shape), False
         except Failed as failed:
             self._state.report(failed)
             return None
 
-    def _stored(
-        self,
-        statement: TensorStatement,
-        attributes: Attributes,
-        key: Key,
-        frame: Frame,
-        axes: tuple[ResolvedAxis, ...],
-        shape: tuple[int, ...],
-    ) -> ResolvedParameter:
+    def _stored(self, member: _Member, shape: tuple[int, ...]) -> ResolvedParameter:
         """The member's own parameter, or the one it shares."""
-        kept = _kept(key, statement, attributes.share)
-        name = ".".join([statement.name.text, *map(str, kept)])
-        held = self.parameters.get(name)
-        if held is None:
-            init = attributes.init(frame, "auto")
-            held = ResolvedParameter(
-                name, statement.name.text, kept, axes, shape, init, attributes.frozen, statement
+        statement, share = member.statement, member.attributes.share
+        own = _own_subscripts(member.key, statement, share)
+        name = ".".join([statement.name.text, *map(str, own)])
+        parameter = self.parameters.get(name)
+        if parameter is None:
+            init, frozen = member.attributes.init(member.frame, "auto"), member.attributes.frozen
+            parameter = ResolvedParameter(
+                name, statement.name.text, own, member.axes, shape, init, frozen, statement
             )
-            self.parameters[name] = held
-            self._first[name] = key
-        elif held.shape != shape and attributes.share is not None:
+            self.parameters[name] = parameter
+            self._first[name] = member.key
+        elif parameter.shape != shape and share is not None:
             if name in self._mismatched:
                 raise Failed(None)
             self._mismatched.add(name)
-            member = member_name(statement.name.text, key)
-            shared = _differing(key, self._first[name], statement, attributes.share)
-            raise Failed(_shares_differ(member, shared, held, shape, statement))
-        return held
+            shared = _differing(member.key, self._first[name], statement, share)
+            raise failure(
+                Code.SHAPES_DIFFER,
+                f"`{member.name}` cannot share its parameter: the shapes differ",
+                shared.span,
+                f"`{member.name}` has the shape {list(shape)}",
+                secondary=(
+                    Label(statement.name.span, f"the first one has {list(parameter.shape)}"),
+                ),
+                notes=(f"all members that share `{name}` are one parameter, of one shape",),
+                hint="give the legs equal sizes, or declare the members that differ as another "
+                "tensor",
+            )
+        return parameter
 
     def _tied(
-        self,
-        statement: TensorStatement,
-        attributes: Attributes,
-        key: Key,
-        frame: Frame,
-        shape: tuple[int, ...],
+        self, member: _Member, tie: tree.Tie, shape: tuple[int, ...]
     ) -> tuple[ResolvedParameter, bool] | None:
-        tie = attributes.tie
-        assert tie is not None
+        """The parameter of another tensor; None where that one failed."""
         other = self._state.tensors[tie.name.text]
         if other.poisoned:
             return None
-        subscripts = tuple([formula.integer(frame) for formula in attributes.tie_subscripts])
-        wanted = subscripts if tie.subscripts else key
-        if wanted not in other.members:
-            raise _no_such_tensor(tie, wanted, other)
-        parameter, conjugate = other.members[wanted]
+        subscripts = member.attributes.tie_subscripts
+        key = tuple([formula.integer(member.frame) for formula in subscripts])
+        key = key if tie.subscripts else member.key
+        if key not in other.members:
+            raise _no_such_tensor(tie, key, other)
+        parameter, conjugate = other.members[key]
         if parameter is None:
             return None
         if parameter.shape != shape:
-            member = member_name(statement.name.text, key)
-            raise Failed(_ties_differ(member, tie, wanted, other, parameter, shape))
+            name, declared = member_name(tie.name.text, key), other.statement.name.span
+            raise failure(
+                Code.SHAPES_DIFFER,
+                f"`{member.name}` cannot be tied to `{name}`: the shapes differ",
+                tie.name.span,
+                f"`{member.name}` has the shape {list(shape)}",
+                secondary=(Label(declared, f"`{name}` has the shape {list(parameter.shape)}"),),
+                notes=("tied tensors are one parameter, axis by axis in the order of their legs",),
+                hint="write the legs in the order that matches, with equal sizes",
+            )
         return parameter, conjugate is not tie.conjugate
 
-    def bias(self, statement: BiasStatement) -> None:
+    def bias(self, statement: tree.BiasStatement) -> None:
         """Resolve one `bias` statement."""
         state, name = self._state, statement.name.text
         try:
@@ -214,16 +202,12 @@ class TensorResolver:
 
 def _shape(axes: tuple[ResolvedAxis, ...]) -> tuple[int, ...] | None:
     """The sizes of the axes; None where one of them failed."""
-    shape: list[int] = []
-    for axis in axes:
-        if axis.size is None:
-            return None
-        shape.append(axis.size)
-    return tuple(shape)
+    shape = tuple(axis.size for axis in axes if axis.size is not None)
+    return shape if len(shape) == len(axes) else None
 
 
-def _kept(key: Key, statement: TensorStatement, share: Share | None) -> Key:
-    """The subscripts that the state-dict key keeps: those that are not shared."""
+def _own_subscripts(key: Key, statement: tree.TensorStatement, share: tree.Share | None) -> Key:
+    """The subscripts in the state-dict key: those that are not shared."""
     if share is None:
         return key
     shared = {name.text for name in share.names}
@@ -234,61 +218,23 @@ def _kept(key: Key, statement: TensorStatement, share: Share | None) -> Key:
     )
 
 
-def _differing(key: Key, first: Key, statement: TensorStatement, share: Share) -> Name:
+def _differing(
+    key: Key, first: Key, statement: tree.TensorStatement, share: tree.Share
+) -> tree.Name:
     """The first of the shared subscripts in which a member is not the first one."""
     names = [subscript.name.text for subscript in statement.subscripts]
-    differing = {name for name, one, other in zip(names, key, first, strict=True) if one != other}
+    differing = {name for name, a, b in zip(names, key, first, strict=True) if a != b}
     return next((name for name in share.names if name.text in differing), share.names[0])
 
 
-def _shares_differ(
-    member: str,
-    shared: Name,
-    held: ResolvedParameter,
-    shape: tuple[int, ...],
-    statement: TensorStatement,
-) -> Diagnostic:
-    return problem(
-        Code.SHAPES_DIFFER,
-        f"`{member}` cannot share its parameter: the shapes differ",
-        shared.span,
-        f"`{member}` has the shape {list(shape)}",
-        secondary=(Label(statement.name.span, f"the first one has {list(held.shape)}"),),
-        notes=(f"all members that share `{held.key}` are one parameter, of one shape",),
-        hint="give the legs equal sizes, or declare the members that differ as another tensor",
-    )
-
-
-def _ties_differ(
-    member: str,
-    tie: Tie,
-    wanted: Key,
-    other: TensorFamily,
-    parameter: ResolvedParameter,
-    shape: tuple[int, ...],
-) -> Diagnostic:
-    name = member_name(tie.name.text, wanted)
-    return problem(
-        Code.SHAPES_DIFFER,
-        f"`{member}` cannot be tied to `{name}`: the shapes differ",
-        tie.name.span,
-        f"`{member}` has the shape {list(shape)}",
-        secondary=(
-            Label(other.statement.name.span, f"`{name}` has the shape {list(parameter.shape)}"),
-        ),
-        notes=("tied tensors are one parameter, axis by axis in the order of their legs",),
-        hint="write the legs in the order that matches, with equal sizes",
-    )
-
-
-def _no_such_tensor(tie: Tie, wanted: Key, other: TensorFamily) -> Failed:
+def _no_such_tensor(tie: tree.Tie, wanted: Key, other: TensorFamily) -> Failed:
     name = member_name(tie.name.text, wanted)
     return no_such_member(
         other.statement.name,
         Label(tie.name.span, "there is no such tensor"),
         f"`{name}` does not exist",
         f"`{tie.name.text}` has {counted(len(other.members), 'member')} here",
-        f"tie to a member that exists: `tie {member_name(tie.name.text, held)}`"
-        if (held := next(iter(other.members), None)) is not None
+        f"tie to a member that exists: `tie {member_name(tie.name.text, first)}`"
+        if (first := next(iter(other.members), None)) is not None
         else "tie to a tensor that exists",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
@@ -42,15 +42,13 @@ class Limits:
     def foresee(self, legs: int, span: Span) -> None:
         """TN501 at `span` where `legs` more are too many; raises `Failed`."""
         if self._legs + legs > MOST_LEGS:
-            raise Failed(
-                problem(
-                    Code.TOO_MANY,
-                    f"the network has more than {MOST_LEGS} legs",
-                    span,
-                    "the limit is passed here",
-                    notes=(f"at most {MOST_LEGS} legs are allowed after families unroll",),
-                    hint="make the families smaller, or give their tensors fewer legs",
-                )
+            raise failure(
+                Code.TOO_MANY,
+                f"the network has more than {MOST_LEGS} legs",
+                span,
+                "the limit is passed here",
+                notes=(f"at most {MOST_LEGS} legs are allowed after families unroll",),
+                hint="make the families smaller, or give their tensors fewer legs",
             )
 
 
@@ -79,7 +77,7 @@ def range_span(subscript: Subscript) -> Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class FamilyKeys:
     """The members that ranges declare, in order; `prefixes` are the beginnings of their subscripts.
 
     A prefix without members is in `prefixes` too: its inner range is empty.
@@ -103,7 +101,7 @@ def compile_ranges(
     return tuple(ranges)
 
 
-def unroll(ranges: tuple[Range, ...], scope: Scope, left: int) -> Members:
+def unroll(ranges: tuple[Range, ...], scope: Scope, left: int) -> FamilyKeys:
     """All members, at most `left` of them at every level of nesting.
 
     Raises `Failed` where a range has no value or is too long.
@@ -127,7 +125,7 @@ def unroll(ranges: tuple[Range, ...], scope: Scope, left: int) -> Members:
         names = (*names, bounds.name)
         if level < len(ranges) - 1:
             prefixes.extend(longer)
-    return Members(keys, prefixes)
+    return FamilyKeys(keys, prefixes)
 
 
 def evaluate_range(bounds: Range, frame: Frame) -> range:
@@ -148,14 +146,12 @@ def frames(ranges: tuple[Range, ...], keys: Sequence[Key]) -> Iterator[tuple[Key
 
 def too_many(bounds: Range, scope: Scope, length: int) -> Failed:
     """TN501 at a range."""
-    return Failed(
-        problem(
-            Code.TOO_MANY,
-            f"more than {MOST_MEMBERS} tensors or indices",
-            bounds.span,
-            f"this range has {length} members",
-            secondary=scope.origin(bounds.subscript.stop, bounds.subscript.start),
-            notes=(f"a network has at most {MOST_MEMBERS} tensors, and as many indices",),
-            hint="make the family smaller",
-        )
+    return failure(
+        Code.TOO_MANY,
+        f"more than {MOST_MEMBERS} tensors or indices",
+        bounds.span,
+        f"this range has {length} members",
+        secondary=scope.origin(bounds.subscript.stop, bounds.subscript.start),
+        notes=(f"a network has at most {MOST_MEMBERS} tensors, and as many indices",),
+        hint="make the family smaller",
     )

@@ -9,11 +9,7 @@ from tncompile.language.diagnostics.collector import Failed, Problems
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import LARGEST_VALUE
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.resolved import (
-    IndexKind,
-    ResolvedIndex,
-    ResolvedParameter,
-)
+from tncompile.language.resolved import IndexKind, ResolvedIndex, ResolvedParameter
 from tncompile.language.resolving.unrolling import Key, Limits
 from tncompile.language.syntax.tree import IndexDeclaration, Name, TensorStatement
 

@@ -4,44 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tncompile.language.syntax.tree import (
-    Block,
-    Call,
-    Expression,
-    Instance,
-    Let,
-    ModelOutput,
-    PartStatement,
-    Program,
-    Reference,
-    Rewrite,
-)
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
 
 
-def blocks_used(program: Program) -> set[str]:
+def blocks_used(program: tree.Program) -> set[str]:
     """Every name that may be a block's: targets of instances, rewrites, and all names in models."""
     return {
         node.name.text
         for declaration in program.declarations
         for expression in _expressions(declaration)
         for node in walk(expression)
-        if isinstance(node, Reference)
+        if isinstance(node, tree.Reference)
     }
 
 
-def _expressions(declaration: object) -> Iterator[Expression]:
+def _expressions(declaration: object) -> Iterator[tree.Expression]:
     match declaration:
-        case Instance(_, _, target):
+        case tree.Instance(_, _, target):
             yield target
-        case Rewrite(_, rules):
+        case tree.Rewrite(_, rules):
             yield from (rule.target for rule in rules if rule.target is not None)
-        case Block("model", _, _, statements):
+        case tree.Block("model", _, _, statements):
             for statement in statements:
                 match statement:
-                    case PartStatement(value=Call() as call):
+                    case tree.PartStatement(value=tree.Call() as call):
                         yield call
-                    case Let(_, value) | ModelOutput(value):
+                    case tree.Let(_, value) | tree.ModelOutput(value):
                         yield value
                     case _:
                         pass

@@ -4,46 +4,23 @@ from __future__ import annotations
 
 from typing import cast
 
-from tncompile.language.diagnostics.collector import Failed, problem
+from tncompile.language.diagnostics.collector import Failed, failure, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.evaluating.arithmetic import (
-    COMPARISONS,
-    int_hint,
-    kind_of,
-    wrong_type,
-)
-from tncompile.language.evaluating.compiled import (
-    CompiledExpression,
-    compile_expression,
-    evaluate,
-)
+from tncompile.language.evaluating.arithmetic import COMPARISONS, int_hint, kind_of, wrong_type
+from tncompile.language.evaluating.compiled import CompiledExpression, compile_expression, evaluate
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.parsing.lexer import one_line
-from tncompile.language.resolved import (
-    IndexKind,
-    ResolvedIndex,
-    Value,
-    member_name,
-    value_text,
-)
-from tncompile.language.resolving.state import IndexFamily, Resolution
+from tncompile.language.resolved import IndexKind, ResolvedIndex, Value, member_name, value_text
+from tncompile.language.resolving.resolution import IndexFamily, Resolution
 from tncompile.language.resolving.unrolling import compile_ranges, frames, unroll
-from tncompile.language.syntax.tree import (
-    BatchStatement,
-    Binary,
-    Expression,
-    IndexDeclaration,
-    Let,
-    Name,
-    Require,
-)
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
 
 LARGEST_SIZE = 2**40
 _MOST_COMPARISONS = 8
 
 
-def resolve_let(statement: Let, state: Resolution) -> None:
+def resolve_let(statement: tree.Let, state: Resolution) -> None:
     """Give the name its value; it stays poisoned where the expression fails."""
     name = statement.names[0]
     try:
@@ -54,7 +31,7 @@ def resolve_let(statement: Let, state: Resolution) -> None:
     state.scope.sources[name.text] = statement.value
 
 
-def resolve_require(statement: Require, state: Resolution) -> None:
+def resolve_require(statement: tree.Require, state: Resolution) -> None:
     """TN302 where the condition does not hold."""
     condition = statement.condition
     try:
@@ -66,13 +43,13 @@ def resolve_require(statement: Require, state: Resolution) -> None:
         state.problems.add(_requirement_failed(statement, state.scope))
 
 
-def _requirement_failed(statement: Require, scope: Scope) -> Diagnostic:
+def _requirement_failed(statement: tree.Require, scope: Scope) -> Diagnostic:
     condition = statement.condition
     reason = "a requirement does not hold" if statement.reason is None else statement.reason.value
     comparisons = [
         node
         for node in walk(condition)
-        if isinstance(node, Binary) and node.operator in COMPARISONS
+        if isinstance(node, tree.Binary) and node.operator in COMPARISONS
     ]
     sides = [_both_sides(node, scope) for node in comparisons[:_MOST_COMPARISONS]]
     return problem(
@@ -86,7 +63,7 @@ def _requirement_failed(statement: Require, scope: Scope) -> Diagnostic:
     )
 
 
-def _both_sides(node: Binary, scope: Scope) -> str | None:
+def _both_sides(node: tree.Binary, scope: Scope) -> str | None:
     """`` `d % 2 == 0` is `1 == 0` ``; None where a side has no value."""
     try:
         left, right = evaluate(node.left, scope), evaluate(node.right, scope)
@@ -97,7 +74,7 @@ def _both_sides(node: Binary, scope: Scope) -> str | None:
     return None if text == sides else f"`{text}` is `{sides}`"
 
 
-def resolve_batch(statement: BatchStatement, state: Resolution) -> None:
+def resolve_batch(statement: tree.BatchStatement, state: Resolution) -> None:
     """Declare axes that are sized at run time."""
     for name in statement.names:
         state.families[name.text] = IndexFamily(name, "batch", members={(): name.text})
@@ -105,7 +82,7 @@ def resolve_batch(statement: BatchStatement, state: Resolution) -> None:
         state.sizes[name.text] = None
 
 
-def resolve_index(declaration: IndexDeclaration, kind: str, state: Resolution) -> None:
+def resolve_index(declaration: tree.IndexDeclaration, kind: str, state: Resolution) -> None:
     """Unroll one declaration of an `index`, `bond` or `hyper` statement."""
     family = IndexFamily(declaration.name, cast(IndexKind, kind), declaration)
     state.families[declaration.name.text] = family
@@ -116,7 +93,9 @@ def resolve_index(declaration: IndexDeclaration, kind: str, state: Resolution) -
         state.report(failed)
 
 
-def _declare_members(declaration: IndexDeclaration, family: IndexFamily, state: Resolution) -> None:
+def _declare_members(
+    declaration: tree.IndexDeclaration, family: IndexFamily, state: Resolution
+) -> None:
     scope, name = state.scope, declaration.name
     variables = frozenset(subscript.name.text for subscript in declaration.subscripts)
     condition = compile_condition(declaration.condition, scope, variables)
@@ -143,7 +122,7 @@ def _declare_members(declaration: IndexDeclaration, family: IndexFamily, state: 
 
 
 def compile_condition(
-    condition: Expression | None, scope: Scope, variables: frozenset[str]
+    condition: tree.Expression | None, scope: Scope, variables: frozenset[str]
 ) -> CompiledExpression | None:
     """The condition after `if`, if there is one; raises `Failed`."""
     return None if condition is None else compile_expression(condition, scope, variables)
@@ -153,7 +132,7 @@ class _Size:
     """The size expression of a declaration; reported once, whichever members it fails for."""
 
     def __init__(
-        self, declaration: IndexDeclaration, state: Resolution, variables: frozenset[str]
+        self, declaration: tree.IndexDeclaration, state: Resolution, variables: frozenset[str]
     ) -> None:
         self._node = declaration.size
         self._state = state
@@ -189,45 +168,41 @@ class _Size:
         if isinstance(value, int) and value > LARGEST_SIZE:
             return too_large_size(node, f"`{name}`", value, scope)
         at = ", ".join(f"{variable} = {number}" for variable, number in frame.items())
-        return Failed(
-            problem(
-                Code.BAD_SIZE,
-                f"the size of `{name}` is not a positive integer",
-                node.span,
-                f"this is {value_text(value)}" + (f" for {at}" if at else ""),
-                secondary=scope.origin(node),
-                notes=("every index needs at least one entry", *scope.known(node)),
-                hint=int_hint(node, value)
-                if isinstance(value, float)
-                else "give it a size of at least 1, or leave it out with `if`",
-            )
-        )
-
-
-def too_large_size(node: Expression, what: str, size: int, scope: Scope) -> Failed:
-    """TN501: a size beyond 2**40."""
-    return Failed(
-        problem(
-            Code.TOO_MANY,
-            f"{what} has {size} entries",
+        return failure(
+            Code.BAD_SIZE,
+            f"the size of `{name}` is not a positive integer",
             node.span,
-            "larger than 2**40",
+            f"this is {value_text(value)}" + (f" for {at}" if at else ""),
             secondary=scope.origin(node),
-            notes=("sizes reach 2**40",),
-            hint="make it smaller",
+            notes=("every index needs at least one entry", *scope.known(node)),
+            hint=int_hint(node, value)
+            if isinstance(value, float)
+            else "give it a size of at least 1, or leave it out with `if`",
         )
+
+
+def too_large_size(node: tree.Expression, what: str, size: int, scope: Scope) -> Failed:
+    """TN501: a size beyond 2**40."""
+    return failure(
+        Code.TOO_MANY,
+        f"{what} has {size} entries",
+        node.span,
+        "larger than 2**40",
+        secondary=scope.origin(node),
+        notes=("sizes reach 2**40",),
+        hint="make it smaller",
     )
 
 
-def no_such_member(name: Name, place: Label, message: str, note: str, hint: str) -> Failed:
+def no_such_member(name: tree.Name, place: Label, message: str, note: str, hint: str) -> Failed:
     """TN205: `place` is where the member is used, `name` where its family is declared."""
-    return Failed(
-        Diagnostic(
-            Code.NO_SUCH_MEMBER,
-            message,
-            place,
-            (Label(name.span, f"`{name.text}` is declared here"),),
-            (note,),
-            hint,
-        )
+    declared = Label(name.span, f"`{name.text}` is declared here")
+    return failure(
+        Code.NO_SUCH_MEMBER,
+        message,
+        place.span,
+        place.text,
+        secondary=(declared,),
+        notes=(note,),
+        hint=hint,
     )

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from tncompile.language.checking.symbols import BlockNames, Declared, LegUse
 from tncompile.language.parsing.lexer import one_line
-from tncompile.language.syntax.tree import (
-    BiasStatement,
-    GroupLeg,
-    IndexDeclaration,
-    IndexLeg,
-    IndexStatement,
-    InputStatement,
-    Leg,
-    Name,
-    OutputStatement,
-    Parameter,
-    SlicesLeg,
-    Statement,
-    Subscript,
-    TensorStatement,
-)
+from tncompile.language.syntax import tree
 
 _FREE = ("i", "j", "o", "p", "q", "r", "s")
 _LONGEST_SIZE = 40
@@ -57,11 +41,12 @@ def _other_end(uses: list[LegUse]) -> str:
 
 def _leg_declaration(uses: list[LegUse]) -> str:
     """The declaration that is probably missing, told from where the name is a leg."""
-    name = uses[0].leg.name.text
+    name, kind = uses[0].leg.name.text, _leg_kind(uses)
+    if kind == "batch":
+        return f"batch {name}"
     arity = max(len(use.leg.subscripts) for use in uses)
-    kind = _leg_kind(uses)
-    ranges = "" if kind == "batch" else ("", "[k in 0..n]", "[j in 0..m, k in 0..n]")[min(arity, 2)]
-    return f"{kind} {name}" if kind == "batch" else f"{kind} {name}{ranges} = …"
+    ranges = ("", "[k in 0..n]", "[j in 0..m, k in 0..n]")[min(arity, 2)]
+    return f"{kind} {name}{ranges} = …"
 
 
 def _leg_kind(uses: list[LegUse]) -> str:
@@ -70,38 +55,36 @@ def _leg_kind(uses: list[LegUse]) -> str:
     arity = max(len(use.leg.subscripts) for use in uses)
     if places == {"input", "output"} and not arity:
         return "batch"
-    kind = "index"
-    if places == {"tensor"} and arity and len(uses) > 1:
-        kind = "bond"
-    elif places == {"tensor"} and not arity:
-        many = len(uses) > 2 or any(use.on_family for use in uses)
-        kind = "hyper" if many else "bond" if len(uses) == 2 else "index"
-    return kind
+    if places != {"tensor"}:
+        return "index"
+    if not arity and (len(uses) > 2 or any(use.on_family for use in uses)):
+        return "hyper"
+    return "bond" if len(uses) > 1 else "index"
 
 
 @dataclass(frozen=True)
-class Written:
+class BlockDeclarations:
     """The declarations of a block, looked up by what a wrong name is about."""
 
     names: BlockNames
 
     @cached_property
-    def parameters(self) -> dict[str, Parameter]:
+    def parameters(self) -> dict[str, tree.Parameter]:
         """The parameters by name."""
         return {parameter.name.text: parameter for parameter in self.names.block.parameters}
 
     @cached_property
-    def indices(self) -> list[tuple[int, str, IndexDeclaration]]:
+    def indices(self) -> list[tuple[int, str, tree.IndexDeclaration]]:
         """Where each index is declared, with its kind."""
         return [
             (declaration.span.start, statement.kind, declaration)
             for statement in self.names.block.statements
-            if isinstance(statement, IndexStatement)
+            if isinstance(statement, tree.IndexStatement)
             for declaration in statement.declarations
         ]
 
     @cached_property
-    def sizes(self) -> dict[int, IndexDeclaration]:
+    def sizes(self) -> dict[int, tree.IndexDeclaration]:
         """The declarations by where their names stand."""
         return {declaration.name.span.start: declaration for _, _, declaration in self.indices}
 
@@ -117,22 +100,17 @@ class Written:
     @cached_property
     def _beside(self) -> dict[int, frozenset[str]]:
         """The legs without subscripts that stand on one statement, by the place of each leg."""
-        found: dict[int, frozenset[str]] = {}
-        for statement in self.names.block.statements:
-            match statement:
-                case TensorStatement() | InputStatement() | BiasStatement() | OutputStatement():
-                    legs = [*_indices(statement.legs)]
-                    held = frozenset(leg.name.text for leg in legs if not leg.subscripts)
-                    found.update((leg.span.start, held) for leg in legs)
-                case _:
-                    pass
-        return found
+        names: dict[int, frozenset[str]] = {}
+        for legs in self.names.leg_lists():
+            single = frozenset(leg.name.text for leg in legs.indices() if not leg.subscripts)
+            names.update((leg.span.start, single) for leg in legs.indices())
+        return names
 
     def beside(self, use: LegUse) -> frozenset[str]:
         """The single indices on the statement of a leg: to be there again would be refused."""
         return self._beside.get(use.leg.span.start, frozenset())
 
-    def range_for(self, subscript: Name) -> str | None:
+    def range_for(self, subscript: tree.Name) -> str | None:
         """What to write for `index o = 3 if k == 2` where `k` is a subscript elsewhere."""
         place = bisect_right(self.indices, subscript.span.start, key=lambda each: each[0]) - 1
         if subscript.text not in self.subscripts or place < 0:
@@ -143,20 +121,20 @@ class Written:
         written = f"{kind} {declaration.name.text}[{subscript.text} in 0..n] = …"
         return f"make it a family: `{written}`"
 
-    def size_of(self, found: Declared) -> str | None:
+    def size_of(self, declared: Declared) -> str | None:
         """What to write for the size of an index: what its declaration says."""
-        declaration = self.sizes.get(found.name.span.start)
+        declaration = self.sizes.get(declared.name.span.start)
         if declaration is None or declaration.subscripts:
             return None
         size = one_line(declaration.size.span)
         short = len(size) <= _LONGEST_SIZE and "#" not in size
         return f"write its size, `{size}`" if short else None
 
-    def sized_leg(self, found: Declared, uses: list[LegUse]) -> str | None:
+    def sized_leg(self, declared: Declared, uses: list[LegUse]) -> str | None:
         """An index whose size is the parameter or the value that is written as a leg."""
-        value = found.name.text
+        value = declared.name.text
         parameter = self.parameters.get(value)
-        if found.kind not in ("length", "let", "parameter"):
+        if declared.kind not in ("length", "let", "parameter"):
             return None
         if any(use.leg.subscripts or use.leg.face for use in uses):
             return None  # meant as something else
@@ -170,33 +148,20 @@ class Written:
         length = None if parameter is None else parameter.type.length
         if length is None:
             written = f"{kind} {leg} = {value}"
-            declared = f"declare one of that size, `{written}`,"
-            return f"{declared} and write `{leg}` {here}"
+            return f"declare one of that size, `{written}`, and write `{leg}` {here}"
         count = one_line(length.span)
         written = f"{kind} {leg}[k in 0..{count}] = {value}[k]"
         return f"declare them with these sizes, `{written}`, and write `{leg}[*]` {here}"
 
 
-def _indices(legs: tuple[Leg, ...]) -> Iterator[IndexLeg]:
-    """The legs that are indices, those in groups included."""
-    for leg in legs:
-        match leg:
-            case IndexLeg():
-                yield leg
-            case GroupLeg(inner):
-                yield from inner
-            case _:
-                pass
-
-
-def _subscripts(statement: Statement) -> list[Subscript]:
+def _subscripts(statement: tree.Statement) -> list[tree.Subscript]:
     match statement:
-        case IndexStatement(_, declarations):
+        case tree.IndexStatement(_, declarations):
             return [each for declaration in declarations for each in declaration.subscripts]
-        case InputStatement(_, subscripts, legs):
-            slices = [leg.subscript for leg in legs if isinstance(leg, SlicesLeg)]
+        case tree.InputStatement(_, subscripts, legs):
+            slices = [leg.subscript for leg in legs if isinstance(leg, tree.SlicesLeg)]
             return [*subscripts, *slices]
-        case TensorStatement(_, subscripts):
+        case tree.TensorStatement(_, subscripts):
             return [*subscripts]
         case _:
             return []
