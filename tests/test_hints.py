@@ -14,7 +14,8 @@ import pytest
 
 from tests.test_bad import PROGRAMS, header
 from tests.test_messages import BLOCKS, BODY, STATEMENTS
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render
 from tncompile.language.linking import link
 from tncompile.language.parsing import parse

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, assert_never, get_args
 
 from tncompile.blocks import Block, Blocks
 from tncompile.files import lock_path
-from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
 from tncompile.language.syntax.source import SourceFile, Span
 
@@ -80,7 +81,9 @@ class Spec:
 
     def describe(self) -> str:
         """The canonical source of the file."""
-        return self._linked.program.describe()
+        from tncompile.language.formatting import format_program
+
+        return format_program(self._linked.program)
 
     def instantiate(self, target: str = "", /, **arguments: object) -> Architecture:
         """A block with its arguments.
@@ -382,7 +385,9 @@ class Architecture:
         one_of("the stage", stage, STAGES)
         match stage:
             case "program":
-                return self._linked.program.describe()
+                from tncompile.language.formatting import format_program
+
+                return format_program(self._linked.program)
             case "network":
                 return self.network.describe()
             case "plan":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file
 from tncompile.cli.reading import STANDARD_INPUT, read_source
 from tncompile.cli.writing import UsageError, report, say, show, write_file
-from tncompile.language.diagnostics.diagnostic import CompileError
+from tncompile.language.diagnostics.errors import CompileError
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -66,7 +66,8 @@ def fmt(files: Sequence[str], *, only_check: bool) -> int:
 
 def _formatted(name: str) -> tuple[str, str]:
     """The text of a file as it is and as it should be."""
+    from tncompile.language.formatting import format_program
     from tncompile.language.parsing import parse
 
     source = read_source(name)
-    return source.text, parse(source).describe()
+    return source.text, format_program(parse(source))

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tncompile.language.diagnostics.diagnostic import (
-    Code,
-    CompileError,
-    Diagnostic,
-    Label,
-    reported,
-)
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label, reported
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.syntax.source import Span
 

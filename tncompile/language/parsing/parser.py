@@ -6,7 +6,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import cast
 
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.parsing.errors.characters import character_error
 from tncompile.language.parsing.errors.common_mistakes import nested_block
 from tncompile.language.parsing.errors.context import BLOCK_WORDS, ParseContext

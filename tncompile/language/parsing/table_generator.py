@@ -1,6 +1,7 @@
-"""The grammar file, and its way into parse tables: the only place that meets lark.
+"""From the grammar file to parse tables, with lark.
 
-`python -m tncompile.language.parsing.table_generator` writes `tables.json` anew.
+`python -m tncompile.language.parsing.table_generator` writes `tables.json`: run it after an edit of
+the grammar.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ from lark.grammar import Rule
 from lark.lexer import PatternStr
 from lark.parsers.lalr_analysis import IntParseTable, Shift
 
-from tncompile.language.parsing.tables import END, STORED, TablesData, grammar_text
+from tncompile.language.parsing.tables import END, STORED, TablesData
 
 STARTS = ("program", "target")
+
+
+def grammar_text() -> str:
+    """The grammar: beside the package in a checkout, inside it when installed from a wheel."""
+    language = Path(__file__).parents[1]
+    installed = language / "tncompile.lark"
+    checkout = language.parents[1] / "grammar" / "tncompile.lark"
+    return (installed if installed.exists() else checkout).read_text(encoding="utf-8")
 
 
 def compile_grammar(text: str, *, strict: bool = False) -> TablesData:

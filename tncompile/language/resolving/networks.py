@@ -9,7 +9,8 @@ from tncompile.language.checking.capacity_rules import oversized_bonds
 from tncompile.language.checking.ends import Structure
 from tncompile.language.checking.structure_rules import check_structure
 from tncompile.language.diagnostics.collector import Problems, problem
-from tncompile.language.diagnostics.diagnostic import Code, InternalError, Label
+from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import Given
 from tncompile.language.resolved import (

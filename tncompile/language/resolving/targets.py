@@ -11,13 +11,8 @@ from tncompile.language.diagnostics.collector import (
     problem,
     with_article,
 )
-from tncompile.language.diagnostics.diagnostic import (
-    Code,
-    CompileError,
-    Diagnostic,
-    InternalError,
-    Label,
-)
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.errors import CompileError, InternalError
 from tncompile.language.linked import (
     Given,
     LinkedBlock,

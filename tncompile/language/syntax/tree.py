@@ -569,14 +569,8 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A whole file in order. `describe()` is its canonical text, comments kept."""
+    """A whole file in order; `comments` are for the formatter."""
 
     declarations: tuple[Declaration, ...]
     source: SourceFile = field(kw_only=True, compare=False, repr=False)
     comments: tuple[Comment, ...] = field(default=(), kw_only=True, compare=False, repr=False)
-
-    def describe(self) -> str:
-        """The canonical source of the program: what `tncompile fmt` writes."""
-        from tncompile.language.formatting import format_program
-
-        return format_program(self)
