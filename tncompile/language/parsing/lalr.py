@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tncompile.language.parsing.expression_builder import NESTING, terminal_value
 from tncompile.language.parsing.lexer import WORD, Token
 from tncompile.language.parsing.tables import END, GrammarRule, Tables
-from tncompile.language.parsing.tree_builder import BUILDERS
+from tncompile.language.parsing.tree_builder import BUILDERS, NESTING, terminal_value
 from tncompile.language.syntax.source import SourceFile, Span
 
 MOST_NESTED = 200

@@ -33,30 +33,34 @@ def _equal(self: object, other: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """An identifier where it is declared or used."""
+class Node:
+    """A part of the tree and its place in the text."""
 
-    text: str
     span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class String:
+class Name(Node):
+    """An identifier where it is declared or used."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class String(Node):
     """A string literal; `value` has its escapes resolved, the span includes the quotes."""
 
     value: str
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(Node):
     """An integer or a float literal; `text` is as written (`1e-3`)."""
 
     text: str
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
     @property
     def value(self) -> int | float:
@@ -65,126 +69,112 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Boolean:
+class Boolean(Node):
     """`true` or `false`."""
 
     value: bool
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Node):
     """A name used as a value."""
 
     name: Name
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(Node):
     """`[a, b, c]`."""
 
     items: tuple[Expression, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Node):
     """`-a` or `not a`."""
 
     operator: str
     operand: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(Node):
     """`left operator right`, with `operator` one of `+ - * / // % ** @ == != < <= > >= and or`."""
 
     operator: str
     left: Expression
     right: Expression
     operator_span: Span = field(kw_only=True, compare=False, repr=False)
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class Conditional:
+class Conditional(Node):
     """`if condition then chosen else otherwise`."""
 
     condition: Expression
     chosen: Expression
     otherwise: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Node):
     """`name = value`, or a positional `value` when `name` is None."""
 
     name: Name | None
     value: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(Node):
     """`function(arguments)`."""
 
     function: Expression
     arguments: tuple[Argument, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Item(Node):
     """`value[subscripts]`."""
 
     value: Expression
     subscripts: tuple[Expression, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class Pipe:
+class Pipe(Node):
     """`value |> stage`; values of models only."""
 
     value: Expression
     stage: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Node):
     """`repeat v in a..b { stage }`, a stage of a pipeline."""
 
     subscript: Subscript
     stage: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class TupleOf:
+class TupleOf(Node):
     """`(a, b)`: the values of an `output`, or the legs given to `reshape`."""
 
     items: tuple[Expression, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
     __eq__ = _equal
 
 
 @dataclass(frozen=True, slots=True)
-class Dots:
+class Dots(Node):
     """`...` in the legs given to `reshape`."""
-
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Expression = (
@@ -209,64 +199,55 @@ Expression = (
 
 
 @dataclass(frozen=True, slots=True)
-class Subscript:
+class Subscript(Node):
     """`k in start..stop`, a half-open range that declares `k`."""
 
     name: Name
     start: Expression
     stop: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Star:
+class Star(Node):
     """`*` as the last subscript of a leg: all members."""
 
-    span: Span = field(kw_only=True, compare=False, repr=False)
-
 
 @dataclass(frozen=True, slots=True)
-class IndexLeg:
+class IndexLeg(Node):
     """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
 
     name: Name
     subscripts: tuple[Expression | Star, ...] = ()
     face: Name | None = None
     optional: bool = False
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class GroupLeg:
+class GroupLeg(Node):
     """`(a b)`, or `onehot(a, b)`, one flattened axis, cut to `width` entries where `as` says so."""
 
     legs: tuple[IndexLeg, ...]
     onehot: bool = False
     width: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class DotsLeg:
+class DotsLeg(Node):
     """`...`: any number of leading batch axes."""
 
-    span: Span = field(kw_only=True, compare=False, repr=False)
-
 
 @dataclass(frozen=True, slots=True)
-class SlicesLeg:
+class SlicesLeg(Node):
     """`p in a..b`: one axis whose slice `p` carries the legs that use `p`."""
 
     subscript: Subscript
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class ExpressionLeg:
+class ExpressionLeg(Node):
     """An axis of a model's input given by an expression that is not a plain name (`2 * d`)."""
 
     size: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
@@ -276,25 +257,23 @@ Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
 
 
 @dataclass(frozen=True, slots=True)
-class Let:
+class Let(Node):
     """`let n = value` or, in a model, `let (y, h) = value`."""
 
     names: tuple[Name, ...]
     value: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Require:
+class Require(Node):
     """`require condition, "reason"`."""
 
     condition: Expression
     reason: String | None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class IndexDeclaration:
+class IndexDeclaration(Node):
     """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement.
 
     `index a = p, b = q` is two of these in a `Declarations`.
@@ -304,91 +283,80 @@ class IndexDeclaration:
     subscripts: tuple[Subscript, ...]
     size: Expression
     condition: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class IndexStatement:
+class IndexStatement(Node):
     """`index`, `bond` or `hyper` (the `kind`) with its declarations."""
 
     kind: str
     declarations: tuple[IndexDeclaration, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class BatchStatement:
+class BatchStatement(Node):
     """`batch s, t`."""
 
     names: tuple[Name, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class WindowStatement:
+class WindowStatement(Node):
     """`window h = conv(size = 3, …)`."""
 
     name: Name
     function: Name
     arguments: tuple[Argument, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class InputStatement:
+class InputStatement(Node):
     """`input x[subscripts](legs) if condition`."""
 
     name: Name
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     condition: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Scheme:
+class Scheme(Node):
     """`init name(arguments)`."""
 
     name: Name
     arguments: tuple[Argument, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
+class Frozen(Node):
     """`frozen`."""
 
-    span: Span = field(kw_only=True, compare=False, repr=False)
-
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Share(Node):
     """`share k, l`."""
 
     names: tuple[Name, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Tie:
+class Tie(Node):
     """`tie OTHER`, `tie G[0]`, `tie OTHER conj`."""
 
     name: Name
     subscripts: tuple[Expression, ...]
     conjugate: bool
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class If:
+class If(Node):
     """`if condition` after the legs of a tensor or a bias."""
 
     condition: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownAttribute:
+class UnknownAttribute(Node):
     """A word after the legs on the same line that is no attribute (TN207).
 
     `rest` holds the words that follow it: one mistake, and nothing of the text is lost.
@@ -397,84 +365,76 @@ class UnknownAttribute:
     name: Name
     arguments: tuple[Argument, ...] | None = None
     rest: tuple[UnknownAttribute, ...] = ()
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
 
 
 @dataclass(frozen=True, slots=True)
-class TensorStatement:
+class TensorStatement(Node):
     """`tensor A[subscripts](legs) attributes`, in the order written."""
 
     name: Name
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class BiasStatement:
+class BiasStatement(Node):
     """`bias c(legs) init SCHEME if condition`."""
 
     name: Name
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class OutputStatement:
+class OutputStatement(Node):
     """`output y(legs) log`; `log` holds the word where it stands."""
 
     name: Name
     legs: tuple[Leg, ...]
     log: Name | None = None
     attributes: tuple[Attribute, ...] = ()
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 # ── statements of models and rewrites ──────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
-class Extern:
+class Extern(Node):
     """`extern "package.module.Class"(arguments) -> (legs)`."""
 
     path: String
     arguments: tuple[Argument, ...]
     shape: tuple[Leg, ...] | None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class PartStatement:
+class PartStatement(Node):
     """`part p[subscripts] = N(args) tie q frozen if cond`."""
 
     name: Name
     subscripts: tuple[Subscript, ...]
     value: Call | Extern
     attributes: tuple[Attribute, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelOutput:
+class ModelOutput(Node):
     """`output x + down(h)` or `output (y, h)` of a model."""
 
     value: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class RewriteRule:
+class RewriteRule(Node):
     """`linear "glob" -> MPO(…)`; `target` is None for `keep`."""
 
     kind: str
     pattern: String
     target: Call | None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Statement = (
@@ -496,35 +456,32 @@ Statement = (
 
 
 @dataclass(frozen=True, slots=True)
-class Type:
+class Type(Node):
     """`int`, `int[n]`, `bool` or `float`; `length` is what stands in the brackets."""
 
     name: Name
     length: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Node):
     """`name: type = default`."""
 
     name: Name
     type: Type
     default: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
+class Import(Node):
     """`import "file.tn" { A, B }`; `names` is None where the braces are missing: everything."""
 
     path: String
     names: tuple[Name, ...] | None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class Block(Node):
     """`network N(parameters) { statements }` or `model …` (the `kind`)."""
 
     kind: str
@@ -532,39 +489,35 @@ class Block:
     parameters: tuple[Parameter, ...]
     statements: tuple[Statement, ...]
     doc: str | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(Node):
     """`network N = Other(arguments)`, also `model …`; `target` is a call or a bare name."""
 
     kind: str
     name: Name
     target: Call
     doc: str | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(Node):
     """`rewrite R { rules }`."""
 
     name: Name
     rules: tuple[RewriteRule, ...]
     doc: str | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Declaration = Import | Block | Instance | Rewrite
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Node):
     """`# text`, for the formatter."""
 
     text: str
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
