@@ -87,15 +87,15 @@ class Diagnostic:
 
 
 MOST_REPORTED = 100
-"""More diagnostics than this of one stage help nobody: the last one says how many there are."""
+"""Diagnostics of one stage that are shown at most; a note of the last one counts the others."""
 
 
 def reported(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """The diagnostics in order, cut after `MOST_REPORTED`."""
     ordered = sorted(diagnostics, key=Diagnostic.sort_key)
-    left = len(ordered) - MOST_REPORTED
-    if left <= 0:
+    omitted = len(ordered) - MOST_REPORTED
+    if omitted <= 0:
         return tuple(ordered)
     last = ordered[MOST_REPORTED - 1]
-    more = f"{left:,} more {last.severity}{'s' if left > 1 else ''} after this one"
+    more = f"{omitted:,} more {last.severity}{'s' if omitted > 1 else ''} after this one"
     return (*ordered[: MOST_REPORTED - 1], replace(last, notes=(*last.notes, more)))

@@ -45,7 +45,7 @@ class Comments:
         return opening, self._closes[opening]
 
     def after_bracket(self, offset: int) -> int:
-        """The offset behind the first bracket at or after `offset`; `offset` without any comments."""
+        """The offset behind the bracket that opens next; `offset` where there are no comments."""
         return self.bracket(offset)[1] + 1 if self._comments else offset
 
     def line(self, offset: int) -> int:

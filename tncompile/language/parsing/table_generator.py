@@ -111,11 +111,11 @@ def _terminals(parser: lark.Lark) -> tuple[dict[str, str], dict[str, str], dict[
 
 
 def _rule(rule: Rule) -> tuple[str, int, str | None, list[int | None]]:
-    """Origin, length, the name of the function that builds it, and what that function is given.
+    """Origin, length, the name of the builder, and the recipe of the builder's arguments.
 
-    An entry k of the last is the value of the k-th symbol, ~k the values in the k-th symbol's list
-    one by one, None a `[ ]` that was not written. The name is empty where the one value is passed
-    on as it is, and None where the values stay a list (lark's rules with an underscore).
+    An entry k of the recipe stands for the value of the k-th symbol, ~k for each of the values in
+    the k-th symbol's list, None for a `[ ]` that is missing in the text. The name is empty where
+    the only value is passed on, and None where the values stay a list (rules with an underscore).
     """
     options = rule.options
     missing = list(options.empty_indices) or [False] * len(rule.expansion)

@@ -36,7 +36,7 @@ class TablesData(TypedDict):
 class GrammarRule:
     """One alternative of the grammar: what reducing `length` symbols to `origin` builds.
 
-    `builder` and `recipe` are explained in `table_generator.py`.
+    `_rule` of `table_generator.py` explains `builder` and `recipe`.
     """
 
     origin: str
