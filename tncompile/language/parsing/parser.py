@@ -204,8 +204,8 @@ class _Parsing:
     def _resume(self, position: int) -> int | None:
         """Skip to where a statement or a block surely begins: at the start of a line.
 
-        Inside a block the statements read so far are dropped, and its head stays. A word that begins
-        a block ends the open block, unless that is closed later.
+        Inside a block only its head and its complete statements stay. A word that begins a block
+        ends the open block, unless that is closed later.
         """
         automaton = self.automaton
         in_block = self._block_height()
