@@ -157,16 +157,16 @@ class Automaton:
     def _build(self, rule: GrammarRule, pieces: list[Piece]) -> Piece:
         """The piece that a rule builds from the pieces of its symbols."""
         values = _values(rule, pieces)
-        depth = max((piece.depth for piece in pieces), default=0)
+        depth = max([piece.depth for piece in pieces], default=0)
         start = next((piece.start for piece in pieces if piece.start >= 0), -1)
-        end = max((piece.end for piece in pieces), default=-1)
+        end = max([piece.end for piece in pieces], default=-1)
         if rule.builder is None:
             return Piece(values, start, end, depth, "")
         if rule.builder == "":
             return Piece(values[0], start, end, depth, "")
         if rule.builder in NESTING:
             chained = pieces[0].origin == rule.origin
-            inner = max((piece.depth for piece in pieces[1:]), default=0) + 1
+            inner = max([piece.depth for piece in pieces[1:]], default=0) + 1
             depth = max(inner, pieces[0].depth + (not chained))
         span = Span(self.source, max(start, 0), max(end, 0))
         value = BUILDERS[rule.builder](span, *values)

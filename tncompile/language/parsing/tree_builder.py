@@ -63,12 +63,12 @@ def _reference(word: Name | Token) -> tree.Reference:
 
 def _node(node: Callable[..., tree.Node], *lists: int) -> Builder:
     """The node of the values in order; a list at one of the positions `lists` may be missing."""
+    if not lists:
+        return lambda span, *values: node(*values, span=span)
 
     def build(span: Span, *values: object) -> tree.Node:
-        if lists:
-            filled = (() if v is None and k in lists else v for k, v in enumerate(values))
-            return node(*filled, span=span)
-        return node(*values, span=span)
+        filled = (() if v is None and k in lists else v for k, v in enumerate(values))
+        return node(*filled, span=span)
 
     return build
 

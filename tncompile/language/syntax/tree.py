@@ -5,48 +5,67 @@ Spans take no part in equality, so two trees are equal when they mean the same t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar, cast, dataclass_transform
 
 from tncompile.language.syntax.source import SourceFile, Span
 
-
-def _equal(self: object, other: object) -> bool:
-    """Equality of expressions without recursion: a sum may have thousands of terms."""
-    pairs = [(self, other)]
-    while pairs:
-        left, right = pairs.pop()
-        if left is right:
-            continue
-        if type(left) is not type(right):
-            return False
-        if isinstance(left, tuple) and isinstance(right, tuple):
-            if len(left) != len(right):
-                return False
-            pairs.extend(zip(left, right, strict=True))
-        elif is_dataclass(left):
-            for each in fields(left):
-                if each.compare:
-                    pairs.append((getattr(left, each.name), getattr(right, each.name)))
-        elif left != right:
-            return False
-    return True
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
+def _node(cls: type[T]) -> type[T]:
+    """A frozen dataclass with the methods of `Node`: a set of its own each would slow the start."""
+    return dataclass(frozen=True, slots=True, eq=False, repr=False)(cls)
+
+
+@_node
 class Node:
-    """A part of the tree and its place in the text."""
+    """A part of the tree and its place in the text. `__match_args__` names all fields but spans."""
 
-    span: Span = field(kw_only=True, compare=False, repr=False)
+    span: Span = field(kw_only=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Equality without recursion: a sum may have thousands of terms."""
+        pairs: list[tuple[object, object]] = [(self, other)]
+        while pairs:
+            left, right = pairs.pop()
+            if left is right:
+                continue
+            if type(left) is not type(right):
+                return False
+            if isinstance(left, Node):
+                left, right = left._parts(), cast(Node, right)._parts()
+            if isinstance(left, tuple) and isinstance(right, tuple):
+                if len(left) != len(right):
+                    return False
+                pairs.extend(zip(left, right, strict=True))
+            elif left != right:
+                return False
+        return True
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._parts()))
+
+    def __repr__(self) -> str:
+        parts = [f"{name}={getattr(self, name)!r}" for name in self._names()]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _parts(self) -> tuple[object, ...]:
+        return tuple([getattr(self, name) for name in self._names()])
+
+    def _names(self) -> tuple[str, ...]:
+        return self.__match_args__
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Name(Node):
     """An identifier where it is declared or used."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class String(Node):
     """A string literal; `value` has its escapes resolved, the span includes the quotes."""
 
@@ -56,7 +75,7 @@ class String(Node):
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Number(Node):
     """An integer or a float literal; `text` is as written (`1e-3`)."""
 
@@ -68,59 +87,55 @@ class Number(Node):
         return int(self.text) if self.text.isdigit() else float(self.text)
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Boolean(Node):
     """`true` or `false`."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Reference(Node):
     """A name used as a value."""
 
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class ListOf(Node):
     """`[a, b, c]`."""
 
     items: tuple[Expression, ...]
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Unary(Node):
     """`-a` or `not a`."""
 
     operator: str
     operand: Expression
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Binary(Node):
     """`left operator right`, with `operator` one of `+ - * / // % ** @ == != < <= > >= and or`."""
 
     operator: str
     left: Expression
     right: Expression
-    operator_span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
+    operator_span: Span = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Conditional(Node):
     """`if condition then chosen else otherwise`."""
 
     condition: Expression
     chosen: Expression
     otherwise: Expression
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Argument(Node):
     """`name = value`, or a positional `value` when `name` is None."""
 
@@ -128,51 +143,46 @@ class Argument(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Call(Node):
     """`function(arguments)`."""
 
     function: Expression
     arguments: tuple[Argument, ...]
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Item(Node):
     """`value[subscripts]`."""
 
     value: Expression
     subscripts: tuple[Expression, ...]
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Pipe(Node):
     """`value |> stage`; values of models only."""
 
     value: Expression
     stage: Expression
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Repeat(Node):
     """`repeat v in a..b { stage }`, a stage of a pipeline."""
 
     subscript: Subscript
     stage: Expression
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class TupleOf(Node):
     """`(a, b)`: the values of an `output`, or the legs given to `reshape`."""
 
     items: tuple[Expression, ...]
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Dots(Node):
     """`...` in the legs given to `reshape`."""
 
@@ -198,7 +208,7 @@ Expression = (
 # ── legs ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Subscript(Node):
     """`k in start..stop`, a half-open range that declares `k`."""
 
@@ -207,12 +217,12 @@ class Subscript(Node):
     stop: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Star(Node):
     """`*` as the last subscript of a leg: all members."""
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class IndexLeg(Node):
     """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
 
@@ -222,7 +232,7 @@ class IndexLeg(Node):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class GroupLeg(Node):
     """`(a b)`, or `onehot(a, b)`, one flattened axis, cut to `width` entries where `as` says so."""
 
@@ -231,19 +241,19 @@ class GroupLeg(Node):
     width: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class DotsLeg(Node):
     """`...`: any number of leading batch axes."""
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class SlicesLeg(Node):
     """`p in a..b`: one axis whose slice `p` carries the legs that use `p`."""
 
     subscript: Subscript
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class ExpressionLeg(Node):
     """An axis of a model's input given by an expression that is not a plain name (`2 * d`)."""
 
@@ -256,7 +266,7 @@ Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
 # ── statements of a network ────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Let(Node):
     """`let n = value` or, in a model, `let (y, h) = value`."""
 
@@ -264,7 +274,7 @@ class Let(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Require(Node):
     """`require condition, "reason"`."""
 
@@ -272,7 +282,7 @@ class Require(Node):
     reason: String | None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class IndexDeclaration(Node):
     """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement.
 
@@ -285,7 +295,7 @@ class IndexDeclaration(Node):
     condition: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class IndexStatement(Node):
     """`index`, `bond` or `hyper` (the `kind`) with its declarations."""
 
@@ -293,14 +303,14 @@ class IndexStatement(Node):
     declarations: tuple[IndexDeclaration, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class BatchStatement(Node):
     """`batch s, t`."""
 
     names: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class WindowStatement(Node):
     """`window h = conv(size = 3, …)`."""
 
@@ -309,7 +319,7 @@ class WindowStatement(Node):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class InputStatement(Node):
     """`input x[subscripts](legs) if condition`."""
 
@@ -319,7 +329,7 @@ class InputStatement(Node):
     condition: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Scheme(Node):
     """`init name(arguments)`."""
 
@@ -327,19 +337,19 @@ class Scheme(Node):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Frozen(Node):
     """`frozen`."""
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Share(Node):
     """`share k, l`."""
 
     names: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Tie(Node):
     """`tie OTHER`, `tie G[0]`, `tie OTHER conj`."""
 
@@ -348,14 +358,14 @@ class Tie(Node):
     conjugate: bool
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class If(Node):
     """`if condition` after the legs of a tensor or a bias."""
 
     condition: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class UnknownAttribute(Node):
     """A word after the legs on the same line that is no attribute (TN207).
 
@@ -370,7 +380,7 @@ class UnknownAttribute(Node):
 Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class TensorStatement(Node):
     """`tensor A[subscripts](legs) attributes`, in the order written."""
 
@@ -380,7 +390,7 @@ class TensorStatement(Node):
     attributes: tuple[Attribute, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class BiasStatement(Node):
     """`bias c(legs) init SCHEME if condition`."""
 
@@ -389,7 +399,7 @@ class BiasStatement(Node):
     attributes: tuple[Attribute, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class OutputStatement(Node):
     """`output y(legs) log`; `log` holds the word where it stands."""
 
@@ -402,7 +412,7 @@ class OutputStatement(Node):
 # ── statements of models and rewrites ──────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Extern(Node):
     """`extern "package.module.Class"(arguments) -> (legs)`."""
 
@@ -411,7 +421,7 @@ class Extern(Node):
     shape: tuple[Leg, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class PartStatement(Node):
     """`part p[subscripts] = N(args) tie q frozen if cond`."""
 
@@ -421,14 +431,14 @@ class PartStatement(Node):
     attributes: tuple[Attribute, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class ModelOutput(Node):
     """`output x + down(h)` or `output (y, h)` of a model."""
 
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class RewriteRule(Node):
     """`linear "glob" -> MPO(…)`; `target` is None for `keep`."""
 
@@ -455,7 +465,7 @@ Statement = (
 # ── blocks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Type(Node):
     """`int`, `int[n]`, `bool` or `float`; `length` is what stands in the brackets."""
 
@@ -463,7 +473,7 @@ class Type(Node):
     length: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Parameter(Node):
     """`name: type = default`."""
 
@@ -472,7 +482,7 @@ class Parameter(Node):
     default: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Import(Node):
     """`import "file.tn" { A, B }`; `names` is None where the braces are missing: everything."""
 
@@ -480,7 +490,7 @@ class Import(Node):
     names: tuple[Name, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Block(Node):
     """`network N(parameters) { statements }` or `model …` (the `kind`)."""
 
@@ -491,7 +501,7 @@ class Block(Node):
     doc: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Instance(Node):
     """`network N = Other(arguments)`, also `model …`; `target` is a call or a bare name."""
 
@@ -501,7 +511,7 @@ class Instance(Node):
     doc: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Rewrite(Node):
     """`rewrite R { rules }`."""
 
@@ -513,7 +523,7 @@ class Rewrite(Node):
 Declaration = Import | Block | Instance | Rewrite
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Comment(Node):
     """`# text`, for the formatter."""
 
