@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import tncompile
 from tests.allocations import held_bytes, peak_allocated
 from tests.modules import ALL, Subject
-from tests.schedules import random_tree
+from tests.strategies import random_tree
 from tests.test_loops import LOOPED, generated
 from tests.test_memory import TEXT, random_inputs
 from tncompile.compiler import norm_program
@@ -326,8 +326,8 @@ def test_the_plan_says_so_everywhere() -> None:
     assert strategy_text(schedule) == f"{schedule.rows} rows at a time, made again going back"
     assert ContractionPlan.from_json(plan.to_json()).main.schedule == schedule
     damaged = json.loads(plan.to_json())
-    damaged["strategies"][0]["recompute"] = 1
-    with pytest.raises(ValueError, match="true or false"):
+    damaged["schedules"][0]["recompute"] = 1
+    with pytest.raises(ValueError, match="valid boolean"):
         ContractionPlan.from_dict(damaged)
     cost = architecture().cost(BATCH, search="fast", memory_limit=limit, training=True)
     assert "made again going back" in str(cost)
