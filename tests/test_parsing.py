@@ -362,7 +362,7 @@ HABITS = [
 
 
 @pytest.mark.parametrize(("line", "at", "said"), HABITS, ids=[habit[0] for habit in HABITS])
-def test_habits_are_recognized(line: str, at: tuple[int, int], said: str) -> None:
+def test_foreign_syntax_is_recognized(line: str, at: tuple[int, int], said: str) -> None:
     (problem,) = problems(BODY % line)
     assert problem.primary.span.source.position(problem.primary.span.start) == at
     assert said in render([problem])
@@ -385,7 +385,7 @@ TOPS = [
 
 
 @pytest.mark.parametrize(("text", "at", "said"), TOPS, ids=[top[0] for top in TOPS])
-def test_habits_between_blocks(text: str, at: tuple[int, int], said: str) -> None:
+def test_foreign_syntax_between_blocks(text: str, at: tuple[int, int], said: str) -> None:
     (problem,) = problems(text)
     assert problem.primary.span.source.position(problem.primary.span.start) == at
     assert said in render([problem])
