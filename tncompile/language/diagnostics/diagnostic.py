@@ -66,7 +66,15 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One mistake: what, where, why the rule exists (`notes`) and what to type (`hint`)."""
+    """One mistake: what, where, why the rule exists (`notes`) and what to type (`hint`).
+
+    >>> try:
+    ...     tncompile.loads("network A() { tensor t(i) output y() }").instantiate()
+    ... except tncompile.CompileError as error:
+    ...     first = error.diagnostics[0]
+    >>> first.code, first.message
+    (<Code.UNKNOWN_NAME: 'TN201'>, 'there is no index `i`')
+    """
 
     code: Code
     message: str
@@ -77,11 +85,19 @@ class Diagnostic:
 
     @property
     def severity(self) -> Literal["error", "warning"]:
-        """`warning` for the codes that never stop a compilation."""
+        """`warning` for the codes that never stop a compilation, else `error`.
+
+        >>> first.severity
+        'error'
+        """
         return "warning" if self.code in WARNINGS else "error"
 
     def sort_key(self) -> tuple[str, int, int, str]:
-        """Order in the file, then by code."""
+        """Order in the file, then by code.
+
+        >>> first.sort_key()
+        ('<text>', 23, 24, <Code.UNKNOWN_NAME: 'TN201'>)
+        """
         span = self.primary.span
         return span.source.name, span.start, span.end, self.code
 

@@ -14,6 +14,12 @@ class CompileError(Exception):
     """The program has mistakes; `diagnostics` are those of the stage that failed, in order.
 
     `str(error)` is the full rendering, without color. Notebooks show that instead of a traceback.
+
+    >>> try:
+    ...     spec.instantiate("MPOO")
+    ... except tncompile.CompileError as error:
+    ...     print(str(error).splitlines()[0])
+    error[TN201]: there is no block `MPOO` in `std/linear.tn`
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
