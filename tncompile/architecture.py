@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Search,
         SearchOptions,
     )
-    from tncompile.tuning.autotuner import Tuning
+    from tncompile.tuning.results import Tuning
     from tncompile.typed import TensorNetworkModule
 
 Stage = Literal["program", "network", "plan", "tensor-program", "torch"]
