@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import ACCEPTANCE
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render
 from tncompile.language.linking import link
 from tncompile.language.resolving import resolve

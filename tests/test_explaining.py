@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tncompile.language.diagnostics.diagnostic import WARNINGS, Code, CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import WARNINGS, Code, Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.pages import explain, pages
 from tncompile.language.linking import link
 from tncompile.language.parsing import parse_target

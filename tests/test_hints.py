@@ -14,12 +14,12 @@ import pytest
 
 from tests.test_bad import PROGRAMS, header
 from tests.test_messages import BLOCKS, BODY, STATEMENTS
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render
 from tncompile.language.linking import link
 from tncompile.language.parsing import parse
-from tncompile.language.parsing.errors import expectations as constructs
-from tncompile.language.parsing.errors import foreign_syntax as habits
+from tncompile.language.parsing.errors import expectations, foreign_syntax
 from tncompile.language.resolving import resolve
 from tncompile.language.syntax.source import SourceFile, Span
 
@@ -406,10 +406,8 @@ def hints() -> Iterator[str]:
         with pytest.raises(CompileError) as caught:
             parse(SourceFile(NAME, text))
         yield from (problem.hint or "" for problem in caught.value.diagnostics)
-    for pattern, construct in constructs._CONSTRUCTS:
-        assert pattern.pattern
-        yield construct.hint
-    yield from (f"`{text}`" for text in habits._WRITTEN.values() if "->" not in text)
+    yield from (hint for hint, _ in expectations._CONSTRUCTS.values())
+    yield from (f"`{text}`" for text in foreign_syntax._EXAMPLES.values() if "->" not in text)
 
 
 def test_what_hints_quote_is_of_the_language() -> None:

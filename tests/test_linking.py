@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedProgram
 from tncompile.language.linking import link
 from tncompile.language.linking.importing import LIBRARY, decode

@@ -10,7 +10,8 @@ from hypothesis import given
 import tncompile
 from tests.limits import processor_seconds
 from tests.mutating import mutated_programs
-from tncompile.language.diagnostics.diagnostic import MOST_REPORTED, CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import MOST_REPORTED, Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render
 from tncompile.language.parsing import parse, parse_target
 from tncompile.language.syntax.source import SourceFile

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from tests.acceptance import ACCEPTANCE
 from tests.limits import processor_seconds
 from tests.mutating import SAMPLE, good_texts, mutated_programs
-from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render, to_json
 from tncompile.language.parsing import parse, parse_target
 from tncompile.language.parsing import table_generator as grammar
 from tncompile.language.parsing.errors.messages import english
-from tncompile.language.parsing.tables import STORED, grammar_text, load_tables, tables_from
+from tncompile.language.parsing.tables import STORED, load_tables, tables_from
 from tncompile.language.parsing.tree_builder import BUILDERS
 from tncompile.language.syntax.source import SourceFile
 from tncompile.language.syntax.tree import (
@@ -105,7 +106,7 @@ def test_tables_are_those_of_the_grammar() -> None:
 
 def test_tables_do_not_depend_on_the_hash_seed() -> None:
     script = (
-        "from tncompile.language.parsing import grammar; import sys;"
+        "from tncompile.language.parsing import table_generator as grammar; import sys;"
         "sys.exit(not grammar.stored_is_current())"
     )
     subprocess.run([sys.executable, "-c", script], env={"PYTHONHASHSEED": "7"}, check=True)
@@ -120,7 +121,7 @@ def test_parsing_needs_no_lark() -> None:
 
 
 def test_an_edited_grammar_makes_new_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    edited = grammar_text().replace('"frozen"', '"fixed"')
+    edited = grammar.grammar_text().replace('"frozen"', '"fixed"')
     tables = tables_from(grammar.compile_grammar(edited))
     assert "fixed" in tables.words
     data = json.loads(STORED.read_text(encoding="utf-8"))
@@ -128,7 +129,7 @@ def test_an_edited_grammar_makes_new_tables(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_lark_itself_accepts_the_same_programs() -> None:
-    parser = lark.Lark(grammar_text(), parser="lalr", lexer="contextual", start="program")
+    parser = lark.Lark(grammar.grammar_text(), parser="lalr", lexer="contextual", start="program")
     for text in good_texts():
         parser.parse(text)
 
@@ -361,7 +362,7 @@ HABITS = [
 
 
 @pytest.mark.parametrize(("line", "at", "said"), HABITS, ids=[habit[0] for habit in HABITS])
-def test_habits_are_recognized(line: str, at: tuple[int, int], said: str) -> None:
+def test_foreign_syntax_is_recognized(line: str, at: tuple[int, int], said: str) -> None:
     (problem,) = problems(BODY % line)
     assert problem.primary.span.source.position(problem.primary.span.start) == at
     assert said in render([problem])
@@ -384,7 +385,7 @@ TOPS = [
 
 
 @pytest.mark.parametrize(("text", "at", "said"), TOPS, ids=[top[0] for top in TOPS])
-def test_habits_between_blocks(text: str, at: tuple[int, int], said: str) -> None:
+def test_foreign_syntax_between_blocks(text: str, at: tuple[int, int], said: str) -> None:
     (problem,) = problems(text)
     assert problem.primary.span.source.position(problem.primary.span.start) == at
     assert said in render([problem])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render, to_json
 from tncompile.language.syntax.source import SourceFile, Span
 

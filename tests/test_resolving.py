@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.limits import processor_seconds
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.factorization import SPREAD, factorize, next_factorable
 from tncompile.language.linking import link
 from tncompile.language.resolved import ResolvedNetwork

@@ -22,7 +22,7 @@ from tncompile.emission import emit
 from tncompile.emission.generated import GeneratedModule
 from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import Initialization, initialize
-from tncompile.language.diagnostics.diagnostic import InternalError
+from tncompile.language.diagnostics.errors import InternalError
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.machine.host import threads

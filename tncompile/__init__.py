@@ -7,7 +7,8 @@
 
 from tncompile.architecture import Architecture
 from tncompile.blocks import Block
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.spec import Spec, from_einsum, load, loads
 
 __version__ = "0.1.0"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, assert_never, get_args
 
 from tncompile.files import lock_path
-from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
 
 if TYPE_CHECKING:
@@ -333,7 +334,9 @@ class Architecture:
         one_of("the stage", stage, STAGES)
         match stage:
             case "program":
-                return self._linked.program.describe()
+                from tncompile.language.formatting import format_program
+
+                return format_program(self._linked.program)
             case "network":
                 return describe_network(self.network)
             case "plan":

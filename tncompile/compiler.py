@@ -17,7 +17,7 @@ from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.module.properties import MakeProgram
 from tncompile.emission.sharding.split import Sharded, split_leg
 from tncompile.initialization.draws import Initialization, initialize
-from tncompile.language.diagnostics.diagnostic import InternalError
+from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule

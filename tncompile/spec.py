@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from tncompile.architecture import Architecture
 from tncompile.blocks import Block, Blocks
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.syntax.source import SourceFile
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class Spec:
         }
         <BLANKLINE>
         """
-        return self._linked.program.describe()
+        from tncompile.language.formatting import format_program
+
+        return format_program(self._linked.program)
 
     def instantiate(self, target: str = "", /, **arguments: object) -> Architecture:
         """A block with its arguments.

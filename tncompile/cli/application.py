@@ -21,7 +21,7 @@ from tncompile.cli.formatting import FMT
 from tncompile.cli.listing import BLOCKS
 from tncompile.cli.tuning import TUNE
 from tncompile.cli.writing import OutputError, UsageError, flush, report, say, show, use_utf8
-from tncompile.language.diagnostics.diagnostic import CompileError
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import closest
 
 COMMANDS = {

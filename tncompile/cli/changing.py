@@ -103,7 +103,7 @@ def _instantiated(
     spec: Spec, architecture: Architecture, changed: Mapping[str, Value]
 ) -> Architecture | None:
     """The block with other arguments; None where it does not take them."""
-    from tncompile.language.diagnostics.diagnostic import CompileError
+    from tncompile.language.diagnostics.errors import CompileError
 
     arguments = {
         name: list(value) if isinstance(value, tuple) else value

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file, add_root
 from tncompile.cli.reading import link_file
 from tncompile.cli.writing import UsageError, report, say, show
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedBlock, can_be_compiled
 
 

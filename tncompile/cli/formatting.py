@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file
 from tncompile.cli.reading import STANDARD_INPUT, read_source
 from tncompile.cli.writing import UsageError, report, say, show, write_file
-from tncompile.language.diagnostics.diagnostic import CompileError
+from tncompile.language.diagnostics.errors import CompileError
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -61,7 +61,8 @@ FMT = Command(
 
 def _formatted(name: str) -> tuple[str, str]:
     """The text of a file as it is and as it should be."""
+    from tncompile.language.formatting import format_program
     from tncompile.language.parsing import parse
 
     source = read_source(name)
-    return source.text, parse(source).describe()
+    return source.text, format_program(parse(source))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from tncompile.language.diagnostics.diagnostic import InternalError
+from tncompile.language.diagnostics.errors import InternalError
 from tncompile.lowering import TensorProgram
 from tncompile.machine.host import machine_text
 from tncompile.planning.batch_ranges import BRANCHES, BatchRange, batch_ranges

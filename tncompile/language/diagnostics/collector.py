@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tncompile.language.diagnostics.diagnostic import (
-    Code,
-    CompileError,
-    Diagnostic,
-    Label,
-    reported,
-)
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label, reported
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.syntax.source import Span
 
@@ -18,7 +13,7 @@ _HINT_BUDGET = 50_000
 
 
 class Failed(Exception):  # noqa: N818 — control flow inside a stage, never seen outside
-    """An expression or a leg has no value; no `diagnostic` where the cause is reported already."""
+    """An expression or a leg has no value; `diagnostic` is None where the cause is reported."""
 
     def __init__(self, diagnostic: Diagnostic | None) -> None:
         super().__init__()
@@ -26,19 +21,19 @@ class Failed(Exception):  # noqa: N818 — control flow inside a stage, never se
 
 
 class Problems:
-    """The diagnostics of one stage; the same mistake at the same place counts once.
+    """The diagnostics of one stage, one of each code at each place.
 
-    A family of a thousand members with one mistake thus gives one message.
+    So a mistake in a family of a thousand members is reported once.
     """
 
-    def __init__(self, found: Iterable[Diagnostic] = ()) -> None:
-        self._found: dict[tuple[Code, Span], Diagnostic] = {}
-        self.extend(found)
+    def __init__(self, diagnostics: Iterable[Diagnostic] = ()) -> None:
+        self._diagnostics: dict[tuple[Code, Span], Diagnostic] = {}
+        self.extend(diagnostics)
 
     def add(self, diagnostic: Diagnostic | None) -> None:
         """Keep `diagnostic`, unless there is one of its code at its place."""
         if diagnostic is not None:
-            self._found.setdefault((diagnostic.code, diagnostic.primary.span), diagnostic)
+            self._diagnostics.setdefault((diagnostic.code, diagnostic.primary.span), diagnostic)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Keep several."""
@@ -47,16 +42,16 @@ class Problems:
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
-        """Those that stop the compilation."""
-        return tuple(d for d in self._found.values() if d.severity == "error")
+        """The diagnostics that stop the compilation."""
+        return tuple(d for d in self._diagnostics.values() if d.severity == "error")
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """Those that do not, in the order of the file."""
-        return reported(d for d in self._found.values() if d.severity == "warning")
+        """The diagnostics that do not stop it, in the order of the file."""
+        return reported(d for d in self._diagnostics.values() if d.severity == "warning")
 
     def raise_errors(self) -> None:
-        """End the stage here if anything went wrong in it."""
+        """Raise a CompileError with the errors, if there are any."""
         if errors := self.errors:
             raise CompileError(errors)
 
@@ -102,15 +97,14 @@ def failure(
 
 
 def listed(names: Iterable[str], *, most: int = 8) -> str:
-    """Names in backquotes as a phrase.
+    """Names in backquotes as a phrase; after `most` of them, the number of the others.
 
     >>> listed(["a", "b", "c"])
     '`a`, `b` and `c`'
     """
-    held = list(names)
-    quoted = [f"`{name}`" for name in held[: most + 1]]
-    if len(held) > most:
-        return ", ".join(quoted[:most]) + f" and {len(held) - most} more"
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) > most:
+        return ", ".join(quoted[:most]) + f" and {len(quoted) - most} more"
     return " and ".join(filter(None, [", ".join(quoted[:-1]), *quoted[-1:]]))
 
 

@@ -1,18 +1,13 @@
-"""What can be wrong with a program: codes, labels, diagnostics and the error that carries them."""
+"""What can be wrong with a program: codes, labels and diagnostics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
-from traceback import extract_tb
 from typing import Literal
 
 from tncompile.language.syntax.source import Span
-
-PACKAGE = Path(__file__).parents[2]
-"""Frames in here say nothing about a spec."""
 
 
 class Code(StrEnum):
@@ -108,65 +103,15 @@ class Diagnostic:
 
 
 MOST_REPORTED = 100
-"""More diagnostics than this of one stage help nobody: the last one says how many there are."""
+"""Diagnostics of one stage that are shown at most; a note of the last one counts the others."""
 
 
 def reported(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """The diagnostics in order, cut after `MOST_REPORTED`."""
     ordered = sorted(diagnostics, key=Diagnostic.sort_key)
-    left = len(ordered) - MOST_REPORTED
-    if left <= 0:
+    omitted = len(ordered) - MOST_REPORTED
+    if omitted <= 0:
         return tuple(ordered)
     last = ordered[MOST_REPORTED - 1]
-    more = f"{left:,} more {last.severity}{'s' if left > 1 else ''} after this one"
+    more = f"{omitted:,} more {last.severity}{'s' if omitted > 1 else ''} after this one"
     return (*ordered[: MOST_REPORTED - 1], replace(last, notes=(*last.notes, more)))
-
-
-class CompileError(Exception):
-    """The program has mistakes; `diagnostics` are those of the stage that failed, in order.
-
-    `str(error)` is the full rendering, without color. Notebooks show that instead of a traceback.
-
-    >>> try:
-    ...     spec.instantiate("MPOO")
-    ... except tncompile.CompileError as error:
-    ...     print(str(error).splitlines()[0])
-    error[TN201]: there is no block `MPOO` in `std/linear.tn`
-    """
-
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        super().__init__()
-        self.diagnostics = reported(diagnostics)
-
-    def __str__(self) -> str:
-        from tncompile.language.diagnostics.rendering import render
-
-        return render(self.diagnostics)
-
-    def __repr__(self) -> str:
-        first, *others = self.diagnostics
-        more = f" and {len(others)} more" if others else ""
-        return f"CompileError({str(first.code)!r}, {first.message!r}{more})"
-
-    def __reduce__(self) -> tuple[type[CompileError], tuple[tuple[Diagnostic, ...]]]:
-        return type(self), (self.diagnostics,)
-
-    def _render_traceback_(self) -> list[str]:
-        """What IPython prints: the message, then the line that called, and no frame of ours."""
-        from tncompile.language.diagnostics.rendering import render
-
-        lines = render(self.diagnostics, color=True).splitlines()
-        frames = extract_tb(self.__traceback__)
-        outside = [not Path(frame.filename).is_relative_to(PACKAGE) for frame in frames]
-        entered = outside.index(False) if False in outside else len(frames)
-        if entered and (caller := frames[entered - 1]).line:
-            lines += ["", f"called in line {caller.lineno}: {caller.line}"]
-        return lines
-
-
-CompileError.__module__ = "tncompile"
-"""So that a traceback ends with the name it is caught by, and then with the message."""
-
-
-class InternalError(Exception):
-    """A bug of ours (TN900): a stage made something that its own `verify_` refuses."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unicodedata import category, combining, east_asian_width
 
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Categories of Unicode of what ends lines, hides or turns around what follows, or is no text."""
+"""Unicode categories that break lines, are invisible, reverse the direction, or are no text."""
 
 _WIDTH = 100
 _MARGIN = 20

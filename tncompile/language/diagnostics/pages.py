@@ -1,7 +1,7 @@
 """The page of a diagnostic's code: what it means, why the rule exists, an example and its repair.
 
-The pages are `diagnostics.md`, one section a code. In a section the first `tn` block has the
-mistake and the second one is mended; `# instantiate: TARGET` in a first line says how to see it.
+`diagnostics.md` has a section for each code. In a section the first `tn` block has the mistake, and
+the second is its repair; `# instantiate: TARGET` in a first line says how to see the diagnostic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEADING = re.compile(r"^## (TN\d{3})\b", re.MULTILINE)
 def explain(code: str) -> str:
     """The page of a code, as Markdown; `tn401` and `401` are understood too.
 
-    Raises ValueError for what is no code, naming the closest one.
+    Raises ValueError for a text that is no code; its message names the closest code.
 
     >>> print(explain("tn102").splitlines()[0])
     # TN102: unexpected end
@@ -48,9 +48,9 @@ def pages() -> dict[str, str]:
 
 
 def _shown(page: str) -> str:
-    """The page with its examples named; how to instantiate them only where arguments matter."""
+    """The page with its examples named, without first lines that only name a target."""
     names = iter(("Wrong:", "Right:"))
-    page = _EXAMPLE.sub(lambda found: f"{next(names)}\n\n{found[0]}", page)
+    page = _EXAMPLE.sub(lambda fence: f"{next(names)}\n\n{fence[0]}", page)
     return _PLAIN_TARGET.sub("", page)
 
 

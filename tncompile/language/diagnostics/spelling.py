@@ -1,4 +1,4 @@
-"""The name that was probably meant: one suggestion, or none where nothing is close."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 _MOST_EDITS = 3
 _MOST_COMPARED = 2_000
-"""Candidates of a fitting length that are looked at, so that a huge file stays quick."""
+"""Candidates of a similar length that are compared at most, so that a huge file stays quick."""
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:
@@ -44,20 +44,22 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     return best
 
 
-def one_of(what: str, held: object, choices: Sequence[str]) -> None:
-    """ValueError unless an argument is one of some words, TypeError where it is no word at all.
+def one_of(what: str, value: object, choices: Sequence[str]) -> None:
+    """Check that an argument is one of some words.
+
+    Raises ValueError where it is another word, TypeError where it is no word at all.
 
     >>> one_of("search", "norml", ("fast", "normal"))
     Traceback (most recent call last):
     ValueError: search is one of fast, normal, not 'norml'; did you mean 'normal'?
     """
     known = f"one of {', '.join(choices)}"
-    if not isinstance(held, str):
-        raise TypeError(f"{what} is {known}, not {held!r}")
-    if held not in choices:
-        near = closest(held, choices)
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is {known}, not {value!r}")
+    if value not in choices:
+        near = closest(value, choices)
         meant = f"; did you mean {near!r}?" if near else ""
-        raise ValueError(f"{what} is {known}, not {held!r}{meant}")
+        raise ValueError(f"{what} is {known}, not {value!r}{meant}")
 
 
 def longer_name(name: str, candidates: Iterable[str]) -> str | None:
@@ -71,14 +73,14 @@ def longer_name(name: str, candidates: Iterable[str]) -> str | None:
     True
     """
     words = set(name.casefold().split("_")) - {""}
-    found = [one for one in candidates if words & set(one.casefold().split("_"))]
-    return found[0] if len(found) == 1 else None
+    similar = [each for each in candidates if words & set(each.casefold().split("_"))]
+    return similar[0] if len(similar) == 1 else None
 
 
 def _edits(left: str, right: str, limit: int) -> int | None:
     """The number of edits between two words (optimal string alignment); None above `limit`.
 
-    Only the cells within `limit` of the diagonal are looked at: others hold more edits than that.
+    Only cells within `limit` of the diagonal are filled: all others stand for more edits.
     """
     far = limit + 1
     before: list[int] = []

@@ -11,7 +11,8 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics.collector import Failed, counted, failure
-from tncompile.language.diagnostics.diagnostic import Code, InternalError, Label
+from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.evaluating.arithmetic import (
     LARGEST_VALUE,
     combine,

@@ -1,5 +1,5 @@
 """The canonical text of a program: what `tncompile fmt` writes."""
 
-from tncompile.language.formatting.sequence import format_program
+from tncompile.language.formatting.program import format_program
 
 __all__ = ["format_program"]

@@ -1,4 +1,4 @@
-"""Which comment belongs where: the part of formatting that looks at the original text."""
+"""Where the comments of a program stand: the part of formatting that reads the original text."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ _PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 
 
 class Comments:
-    """The comments of a program, each given out once."""
+    """The comments of a program, each of which is written once."""
 
     def __init__(self, program: Program) -> None:
         self.source = program.source
         self._comments = sorted(program.comments, key=lambda comment: comment.span.start)
         self._starts = [comment.span.start for comment in self._comments]
-        self._taken: set[int] = set()
+        self._written: set[int] = set()
         self._opens, self._closes = self._brackets() if self._comments else ([], {})
 
     def take(self, start: int, end: int) -> list[Comment]:
-        """The comments between two offsets that nobody took yet, in order."""
-        found = []
+        """The comments between two offsets that are not written yet, in order."""
+        comments = []
         for k in range(bisect_left(self._starts, start), len(self._comments)):
             comment = self._comments[k]
             if comment.span.start >= end:
                 break
-            if k not in self._taken:
-                self._taken.add(k)
-                found.append(comment)
-        return found
+            if k not in self._written:
+                self._written.add(k)
+                comments.append(comment)
+        return comments
 
-    def some(self, start: int, end: int) -> bool:
-        """Whether a comment stands between two offsets."""
+    def exist(self, start: int, end: int) -> bool:
+        """Whether any comment stands between two offsets."""
         k = bisect_left(self._starts, start)
         return k < len(self._starts) and self._starts[k] < end
 
@@ -45,7 +45,7 @@ class Comments:
         return opening, self._closes[opening]
 
     def after_bracket(self, offset: int) -> int:
-        """The place behind the first bracket at or after an offset, if that is ever asked for."""
+        """The offset behind the bracket that opens next; `offset` where there are no comments."""
         return self.bracket(offset)[1] + 1 if self._comments else offset
 
     def line(self, offset: int) -> int:

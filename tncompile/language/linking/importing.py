@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tncompile.language.diagnostics.collector import problem
-from tncompile.language.diagnostics.diagnostic import Code, CompileError
+from tncompile.language.diagnostics.diagnostic import Code
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.syntax.source import SourceFile, Span
 from tncompile.language.syntax.tree import String

@@ -11,7 +11,8 @@ from tncompile.language.diagnostics.collector import (
     problem,
     with_article,
 )
-from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
 from tncompile.language.linking.linked_file import File

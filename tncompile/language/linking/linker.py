@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tncompile.language.checking import check_block
 from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
-from tncompile.language.diagnostics.diagnostic import Code, CompileError, Diagnostic, Label
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
 from tncompile.language.linking.importing import (
     ImportedFile,

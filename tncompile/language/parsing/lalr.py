@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tncompile.language.parsing.expression_builder import NESTING, terminal_value
 from tncompile.language.parsing.lexer import WORD, Token
 from tncompile.language.parsing.tables import END, GrammarRule, Tables
-from tncompile.language.parsing.tree_builder import BUILDERS
+from tncompile.language.parsing.tree_builder import BUILDERS, NESTING, terminal_value
 from tncompile.language.syntax.source import SourceFile, Span
 
 MOST_NESTED = 200
-"""Levels of nesting of the syntax tree, and of open brackets."""
+"""Most levels of nesting of the syntax tree, and of open brackets."""
 
 TALLEST = 1_500
-"""Symbols on the stack: a level of the tree holds six at most (`f(…, name =`), a bracket one."""
+"""Most symbols on the stack: a level of nesting has six at most (`f(…, name =`), a bracket one."""
 
 
 class Piece(NamedTuple):
@@ -33,7 +32,7 @@ class Piece(NamedTuple):
 
 
 class Automaton:
-    """The stack of states, of symbols and of what they stand for."""
+    """The stack of states, of symbols and of their values."""
 
     def __init__(self, tables: Tables, source: SourceFile, start: str) -> None:
         self.tables = tables
@@ -155,26 +154,26 @@ class Automaton:
         self.pieces.append(piece)
         self.states.append(self.tables.gotos[self.states[-1]][rule.origin])
 
-    def _build(self, rule: GrammarRule, taken: list[Piece]) -> Piece:
-        """The piece that a rule makes of the pieces of its symbols."""
-        values = _values(rule, taken)
-        depth = max((piece.depth for piece in taken), default=0)
-        start = next((piece.start for piece in taken if piece.start >= 0), -1)
-        end = max((piece.end for piece in taken), default=-1)
+    def _build(self, rule: GrammarRule, pieces: list[Piece]) -> Piece:
+        """The piece that a rule builds from the pieces of its symbols."""
+        values = _values(rule, pieces)
+        depth = max([piece.depth for piece in pieces], default=0)
+        start = next((piece.start for piece in pieces if piece.start >= 0), -1)
+        end = max([piece.end for piece in pieces], default=-1)
         if rule.builder is None:
             return Piece(values, start, end, depth, "")
         if rule.builder == "":
             return Piece(values[0], start, end, depth, "")
         if rule.builder in NESTING:
-            chained = taken[0].origin == rule.origin
-            inner = max((piece.depth for piece in taken[1:]), default=0) + 1
-            depth = max(inner, taken[0].depth + (0 if chained else 1))
+            chained = pieces[0].origin == rule.origin
+            inner = max([piece.depth for piece in pieces[1:]], default=0) + 1
+            depth = max(inner, pieces[0].depth + (not chained))
         span = Span(self.source, max(start, 0), max(end, 0))
         value = BUILDERS[rule.builder](span, *values)
         return Piece(value, start, end, depth, rule.origin)
 
 
-def _values(rule: GrammarRule, taken: list[Piece]) -> list[object]:
+def _values(rule: GrammarRule, pieces: list[Piece]) -> list[object]:
     """What a rule's function is called with; a list that begins with a list grows in place."""
     recipe = rule.recipe
     values: list[object] = []
@@ -182,9 +181,9 @@ def _values(rule: GrammarRule, taken: list[Piece]) -> list[object]:
         if entry is None:
             values.append(None)
         elif entry >= 0:
-            values.append(taken[entry].value)
+            values.append(pieces[entry].value)
         else:
-            items = taken[~entry].value
+            items = pieces[~entry].value
             assert isinstance(items, list), "only lists are spliced"
             if k == 0:
                 values = items

@@ -1,4 +1,4 @@
-"""Text to tokens. Which words are keywords is decided later, where the parser stands."""
+"""Text to tokens. The automaton decides which words are keywords, by what may stand where."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNTERMINATED_STRING = "UNTERMINATED_STRING"
 UNTERMINATED_DOC = "UNTERMINATED_DOC"
 
 ERRORS = frozenset({BAD_CHARACTER, BAD_ESCAPE, UNTERMINATED_STRING, UNTERMINATED_DOC})
-"""Tokens that no program may hold."""
+"""Kinds of tokens that no program may hold."""
 
 _SPACE = r"(?:[ \t\n]|\r\n)+"
 _NO_TEXT = re.compile(
@@ -30,7 +30,7 @@ _REST_OF_LINE = re.compile(r"[^\r\n]*")
 
 
 class Token(NamedTuple):
-    """A piece of the text: its terminal, or `WORD`, or one of `ERRORS`.
+    """A piece of the text; `kind` is a terminal, `WORD` or one of `ERRORS`.
 
     `first` says that nothing but space stands before it on its line.
     """
@@ -45,18 +45,18 @@ def tokenize(source: SourceFile, tables: Tables) -> tuple[list[Token], tuple[Com
     """The tokens of a text, the last one of kind `$END`, and its comments."""
     text = source.text
     scan = _scanner(tables).match
-    illegal = [found.start() for found in _NO_TEXT.finditer(text)]
+    illegal = [match.start() for match in _NO_TEXT.finditer(text)]
     tokens: list[Token] = []
     comments: list[Comment] = []
     symbols = {**tables.symbols, ";": SEMICOLON}
     position = 1 if text.startswith("\ufeff") else 0  # a byte order mark is no text
     first = True
     while position < len(text):
-        found = scan(text, position)
-        if found is None:
+        match = scan(text, position)
+        if match is None:
             kind, position, end = _unreadable(text, position)
         else:
-            kind, end = found.lastgroup or "", found.end()
+            kind, end = match.lastgroup or "", match.end()
         if kind == "SPACE":
             first = first or "\n" in text[position:end]
             position = end
@@ -121,8 +121,8 @@ def _unreadable(text: str, position: int) -> tuple[str, int, int]:
         return BAD_CHARACTER, position, position + 1
     so_far = _STRING_SO_FAR.match(text, position)
     rest = _REST_OF_LINE.match(text, position)
-    assert so_far is not None, "it matches the quote at least"
-    assert rest is not None, "it matches anything"
+    assert so_far is not None
+    assert rest is not None, "both patterns match whatever follows a quote"
     closed = text.find('"', so_far.end(), rest.end())
     if closed >= 0:
         return BAD_ESCAPE, so_far.end(), closed + 1

@@ -1,4 +1,4 @@
-"""Parsing: drives the automaton over the tokens of a text and goes on after a mistake."""
+"""Parsing: feeds the tokens of a text to the automaton, and goes on after a mistake."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from functools import cached_property
 from itertools import accumulate
 from typing import cast
 
-from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.parsing.errors.characters import character_error
 from tncompile.language.parsing.errors.common_mistakes import nested_block
 from tncompile.language.parsing.errors.context import BLOCK_WORDS, ParseContext
 from tncompile.language.parsing.errors.foreign_syntax import recognize
 from tncompile.language.parsing.errors.messages import limit_error, syntax_error
-from tncompile.language.parsing.lalr import MOST_NESTED, TALLEST, Automaton, Piece
+from tncompile.language.parsing.lalr import MOST_NESTED, TALLEST, Automaton
 from tncompile.language.parsing.lexer import BAD_CHARACTER, ERRORS, SEMICOLON, Token, tokenize
 from tncompile.language.parsing.tables import END, Tables, load_tables
 from tncompile.language.syntax.source import SourceFile, Span
@@ -46,7 +47,7 @@ def parse_target(text: str) -> Call:
 
 
 class _Parsing:
-    """One run over one text."""
+    """The state of parsing one text."""
 
     def __init__(self, source: SourceFile, tables: Tables, start: str) -> None:
         self.source = source
@@ -92,13 +93,13 @@ class _Parsing:
             if self.automaton.feed(token, terminal):
                 return None if self._too_deep() else position + 1
         if terminal == END and self.problems:
-            return None  # an earlier mistake may have swallowed what is missing here
+            return None  # what is missing may have been skipped after an earlier mistake
         if terminal == SEMICOLON and self.semicolon_seen:
             return position + 1 if self.automaton.brackets == 0 else self._resume(position)
-        situation = self._situation(position, terminal)
-        if situation.at_statement and self._nested(position):
+        context = self._context(position, terminal)
+        if context.at_statement and self._nested(position):
             return self._refuse_nested(position)
-        self._report(syntax_error(situation, recognize(situation), self.tables))
+        self.problems.append(syntax_error(context, recognize(context), self.tables))
         if terminal == SEMICOLON and self.automaton.brackets == 0:
             self.semicolon_seen = True
             return position + 1
@@ -119,8 +120,8 @@ class _Parsing:
     def _refuse_nested(self, position: int) -> int | None:
         """Report what is nested, at its word, and go on after it."""
         position += self.tokens[position].kind == "DOC"
-        situation = self._situation(position, BLOCK_WORDS[self._text(position)])
-        self._report(syntax_error(situation, nested_block(situation), self.tables))
+        context = self._context(position, BLOCK_WORDS[self._text(position)])
+        self.problems.append(syntax_error(context, nested_block(context), self.tables))
         return self._resume(position + 1)
 
     def _begins_block(self, position: int) -> bool:
@@ -131,7 +132,7 @@ class _Parsing:
         return self.source.text[token.start : token.end]
 
     def _closed_from(self, position: int, opened: int = 0) -> bool:
-        """Whether as many `}` without a `{` follow that one block more than `opened` is closed."""
+        """Whether more than `opened` of the `}` that follow close a block that is open before."""
         balance, lowest = self._balance
         return lowest[position] < balance[position] - opened
 
@@ -143,21 +144,18 @@ class _Parsing:
         return balance, list(accumulate(reversed(balance), min))[::-1]
 
     def _report_once(self, token: Token) -> None:
-        """A character that the language lacks is one mistake, however often it is used."""
+        """Report an unknown character once, however often it is used."""
         text = self.source.text[token.start : token.end]
         if token.kind != BAD_CHARACTER or text not in self.unknown:
-            self._report(character_error(self.source, token.kind, token.start, token.end))
+            self.problems.append(character_error(self.source, token.kind, token.start, token.end))
         self.unknown.add(text)
 
-    def _report(self, problem: Diagnostic) -> None:
-        self.problems.append(problem)
-
     def _begins_line_as_attribute(self, token: Token, terminal: str) -> bool:
-        """Whether a word that is no attribute begins a line: then it is a misspelt statement."""
+        """Whether a word that is no attribute begins a line: it is a misspelled statement."""
         actions = self.tables.actions[self.automaton.states[-1]]
         return terminal == "NAME" and token.first and "FROZEN" in actions
 
-    def _situation(self, position: int, terminal: str) -> ParseContext:
+    def _context(self, position: int, terminal: str) -> ParseContext:
         automaton = self.automaton
         return ParseContext(
             source=self.source,
@@ -177,38 +175,37 @@ class _Parsing:
         if digits > MOST_DIGITS:
             span = Span(self.source, token.start, token.end)
             message = f"a number has at most {MOST_DIGITS} digits"
-            self._report(limit_error(span, message, f"{digits} digits", "write a smaller number"))
+            self.problems.append(
+                limit_error(span, message, f"{digits} digits", "write a smaller number")
+            )
 
     def _too_tall(self, token: Token) -> bool:
         bracket = token.kind in ("LPAR", "LSQB") and self.automaton.brackets >= MOST_NESTED
         if not bracket and len(self.automaton.states) <= TALLEST:
             return False
-        self._report_depth(Span(self.source, token.start, token.end))
+        self._report_depth(token)
         return True
 
     def _too_deep(self) -> bool:
         deepest = self.automaton.deepest
         if deepest.depth <= MOST_NESTED:
             return False
-        self._report_depth(self._first_token(deepest))
+        self._report_depth(next(t for t in self.tokens if t.start >= deepest.start))
         return True
 
-    def _first_token(self, piece: Piece) -> Span:
-        token = next(token for token in self.tokens if token.start >= piece.start)
-        return Span(self.source, token.start, token.end)
-
-    def _report_depth(self, span: Span) -> None:
+    def _report_depth(self, token: Token) -> None:
+        span = Span(self.source, token.start, token.end)
         message = f"more than {MOST_NESTED} levels of nesting"
         hint = "name the inner parts with `let`"
-        self._report(limit_error(span, message, "too deep from here", hint))
+        self.problems.append(limit_error(span, message, "too deep from here", hint))
 
     # ── going on after a mistake ─────────────────────────────────────────────────────────────────
 
     def _resume(self, position: int) -> int | None:
         """Skip to where a statement or a block surely begins: at the start of a line.
 
-        Inside a block everything from its braces on is forgotten but the statements before; a word
-        that begins a block ends the one that is open, unless that is closed later.
+        Inside a block only its head and its complete statements stay. A word that begins a block
+        ends the open block, unless that is closed later.
         """
         automaton = self.automaton
         in_block = self._block_height()

@@ -1,6 +1,7 @@
-"""The grammar file, and its way into parse tables: the only place that meets lark.
+"""From the grammar file to parse tables, with lark.
 
-`python -m tncompile.language.parsing.table_generator` writes `tables.json` anew.
+`python -m tncompile.language.parsing.table_generator` writes `tables.json`: run it after an edit of
+the grammar.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ from lark.grammar import Rule
 from lark.lexer import PatternStr
 from lark.parsers.lalr_analysis import IntParseTable, Shift
 
-from tncompile.language.parsing.tables import END, STORED, TablesData, grammar_text
+from tncompile.language.parsing.tables import END, STORED, TablesData
 
 STARTS = ("program", "target")
+
+
+def grammar_text() -> str:
+    """The grammar: beside the package in a checkout, inside it when installed from a wheel."""
+    language = Path(__file__).parents[1]
+    installed = language / "tncompile.lark"
+    checkout = language.parents[1] / "grammar" / "tncompile.lark"
+    return (installed if installed.exists() else checkout).read_text(encoding="utf-8")
 
 
 def compile_grammar(text: str, *, strict: bool = False) -> TablesData:
@@ -102,11 +111,11 @@ def _terminals(parser: lark.Lark) -> tuple[dict[str, str], dict[str, str], dict[
 
 
 def _rule(rule: Rule) -> tuple[str, int, str | None, list[int | None]]:
-    """Origin, length, the name of the function that builds it, and what that function is given.
+    """Origin, length, the name of the builder, and the recipe of the builder's arguments.
 
-    An entry k of the last is the value of the k-th symbol, ~k the values in the k-th symbol's list
-    one by one, None a `[ ]` that was not written. The name is empty where the one value is passed
-    on as it is, and None where the values stay a list (lark's rules with an underscore).
+    An entry k of the recipe stands for the value of the k-th symbol, ~k for each of the values in
+    the k-th symbol's list, None for a `[ ]` that is missing in the text. The name is empty where
+    the only value is passed on, and None where the values stay a list (rules with an underscore).
     """
     options = rule.options
     missing = list(options.empty_indices) or [False] * len(rule.expansion)

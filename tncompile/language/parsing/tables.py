@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -37,7 +36,7 @@ class TablesData(TypedDict):
 class GrammarRule:
     """One alternative of the grammar: what reducing `length` symbols to `origin` builds.
 
-    `builder` and `recipe` are explained where they are made, in `grammar.py`.
+    `_rule` of `table_generator.py` explains `builder` and `recipe`.
     """
 
     origin: str
@@ -67,24 +66,10 @@ class Tables:
         return ("NAME", *self.words.values(), *self.symbols.values(), *shown, END)
 
 
-def grammar_text() -> str:
-    """The grammar: beside the package in a checkout, inside it when installed from a wheel."""
-    language = Path(__file__).parents[1]
-    installed = language / "tncompile.lark"
-    checkout = language.parents[1] / "grammar" / "tncompile.lark"
-    return (installed if installed.exists() else checkout).read_text(encoding="utf-8")
-
-
 @cache
 def load_tables() -> Tables:
-    """The tables for the grammar as it is now: the stored ones, or new ones after an edit."""
-    data = cast(TablesData, json.loads(STORED.read_text(encoding="utf-8")))
-    text = grammar_text()
-    if data["grammar"] != sha256(text.encode()).hexdigest():
-        from tncompile.language.parsing.table_generator import compile_grammar
-
-        data = compile_grammar(text)
-    return tables_from(data)
+    """The stored tables."""
+    return tables_from(cast(TablesData, json.loads(STORED.read_text(encoding="utf-8"))))
 
 
 def tables_from(data: TablesData) -> Tables:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from tncompile.language.checking.leg_rules import repeated_leg
 from tncompile.language.diagnostics.collector import Failed, failure, problem
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, InternalError, Label
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.parsing.lexer import one_line

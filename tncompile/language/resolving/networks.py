@@ -10,13 +10,8 @@ from tncompile.language.checking.capacity_rules import oversized_bonds
 from tncompile.language.checking.ends import Structure
 from tncompile.language.checking.structure_rules import check_structure
 from tncompile.language.diagnostics.collector import Problems, problem
-from tncompile.language.diagnostics.diagnostic import (
-    Code,
-    CompileError,
-    Diagnostic,
-    InternalError,
-    Label,
-)
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.errors import CompileError, InternalError
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import ArgumentValue
 from tncompile.language.resolved import (

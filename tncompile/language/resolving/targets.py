@@ -12,11 +12,8 @@ from tncompile.language.diagnostics.collector import (
     problem,
     with_article,
 )
-from tncompile.language.diagnostics.diagnostic import (
-    Code,
-    CompileError,
-    InternalError,
-)
+from tncompile.language.diagnostics.diagnostic import Code
+from tncompile.language.diagnostics.errors import CompileError, InternalError
 from tncompile.language.linked import (
     ArgumentValue,
     LinkedBlock,

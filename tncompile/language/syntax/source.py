@@ -22,7 +22,7 @@ class SourceFile:
         >>> SourceFile("a.tn", "one\\ntwo\\n").line_starts
         (0, 4, 8)
         """
-        return (0, *(found.end() for found in re.finditer("\n", self.text)))
+        return (0, *(match.end() for match in re.finditer("\n", self.text)))
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both counted from one.

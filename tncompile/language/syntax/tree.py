@@ -5,58 +5,81 @@ Spans take no part in equality, so two trees are equal when they mean the same t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar, cast, dataclass_transform
 
 from tncompile.language.syntax.source import SourceFile, Span
 
+T = TypeVar("T")
 
-def _equal(self: object, other: object) -> bool:
-    """Equality of expressions without recursion: a sum may have thousands of terms."""
-    pairs = [(self, other)]
-    while pairs:
-        left, right = pairs.pop()
-        if left is right:
-            continue
-        if type(left) is not type(right):
-            return False
-        if isinstance(left, tuple) and isinstance(right, tuple):
-            if len(left) != len(right):
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
+def _node(cls: type[T]) -> type[T]:
+    """A frozen dataclass with the methods of `Node`: a set of its own each would slow the start."""
+    return dataclass(frozen=True, slots=True, eq=False, repr=False)(cls)
+
+
+@_node
+class Node:
+    """A part of the tree and its place in the text. `__match_args__` names all fields but spans."""
+
+    span: Span = field(kw_only=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Equality without recursion: a sum may have thousands of terms."""
+        pairs: list[tuple[object, object]] = [(self, other)]
+        while pairs:
+            left, right = pairs.pop()
+            if left is right:
+                continue
+            if type(left) is not type(right):
                 return False
-            pairs.extend(zip(left, right, strict=True))
-        elif is_dataclass(left):
-            for each in fields(left):
-                if each.compare:
-                    pairs.append((getattr(left, each.name), getattr(right, each.name)))
-        elif left != right:
-            return False
-    return True
+            if isinstance(left, Node):
+                left, right = left._parts(), cast(Node, right)._parts()
+            if isinstance(left, tuple) and isinstance(right, tuple):
+                if len(left) != len(right):
+                    return False
+                pairs.extend(zip(left, right, strict=True))
+            elif left != right:
+                return False
+        return True
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._parts()))
+
+    def __repr__(self) -> str:
+        parts = [f"{name}={getattr(self, name)!r}" for name in self._names()]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _parts(self) -> tuple[object, ...]:
+        return tuple([getattr(self, name) for name in self._names()])
+
+    def _names(self) -> tuple[str, ...]:
+        return self.__match_args__
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+@_node
+class Name(Node):
     """An identifier where it is declared or used."""
 
     text: str
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class String:
+@_node
+class String(Node):
     """A string literal; `value` has its escapes resolved, the span includes the quotes."""
 
     value: str
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+@_node
+class Number(Node):
     """An integer or a float literal; `text` is as written (`1e-3`)."""
 
     text: str
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
     @property
     def value(self) -> int | float:
@@ -64,127 +87,104 @@ class Number:
         return int(self.text) if self.text.isdigit() else float(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Boolean:
+@_node
+class Boolean(Node):
     """`true` or `false`."""
 
     value: bool
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+@_node
+class Reference(Node):
     """A name used as a value."""
 
     name: Name
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+@_node
+class ListOf(Node):
     """`[a, b, c]`."""
 
     items: tuple[Expression, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+@_node
+class Unary(Node):
     """`-a` or `not a`."""
 
     operator: str
     operand: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+@_node
+class Binary(Node):
     """`left operator right`, with `operator` one of `+ - * / // % ** @ == != < <= > >= and or`."""
 
     operator: str
     left: Expression
     right: Expression
-    operator_span: Span = field(kw_only=True, compare=False, repr=False)
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
+    operator_span: Span = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional:
+@_node
+class Conditional(Node):
     """`if condition then chosen else otherwise`."""
 
     condition: Expression
     chosen: Expression
     otherwise: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+@_node
+class Argument(Node):
     """`name = value`, or a positional `value` when `name` is None."""
 
     name: Name | None
     value: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+@_node
+class Call(Node):
     """`function(arguments)`."""
 
     function: Expression
     arguments: tuple[Argument, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+@_node
+class Item(Node):
     """`value[subscripts]`."""
 
     value: Expression
     subscripts: tuple[Expression, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
-class Pipe:
+@_node
+class Pipe(Node):
     """`value |> stage`; values of models only."""
 
     value: Expression
     stage: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+@_node
+class Repeat(Node):
     """`repeat v in a..b { stage }`, a stage of a pipeline."""
 
     subscript: Subscript
     stage: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
-class TupleOf:
+@_node
+class TupleOf(Node):
     """`(a, b)`: the values of an `output`, or the legs given to `reshape`."""
 
     items: tuple[Expression, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
-    __eq__ = _equal
 
 
-@dataclass(frozen=True, slots=True)
-class Dots:
+@_node
+class Dots(Node):
     """`...` in the legs given to `reshape`."""
-
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Expression = (
@@ -208,65 +208,56 @@ Expression = (
 # ── legs ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Subscript:
+@_node
+class Subscript(Node):
     """`k in start..stop`, a half-open range that declares `k`."""
 
     name: Name
     start: Expression
     stop: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Star:
+@_node
+class Star(Node):
     """`*` as the last subscript of a leg: all members."""
 
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
-
-@dataclass(frozen=True, slots=True)
-class IndexLeg:
+@_node
+class IndexLeg(Node):
     """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
 
     name: Name
     subscripts: tuple[Expression | Star, ...] = ()
     face: Name | None = None
     optional: bool = False
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class GroupLeg:
+@_node
+class GroupLeg(Node):
     """`(a b)`, or `onehot(a, b)`, one flattened axis, cut to `width` entries where `as` says so."""
 
     legs: tuple[IndexLeg, ...]
     onehot: bool = False
     width: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class DotsLeg:
+@_node
+class DotsLeg(Node):
     """`...`: any number of leading batch axes."""
 
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
-
-@dataclass(frozen=True, slots=True)
-class SlicesLeg:
+@_node
+class SlicesLeg(Node):
     """`p in a..b`: one axis whose slice `p` carries the legs that use `p`."""
 
     subscript: Subscript
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpressionLeg:
+@_node
+class ExpressionLeg(Node):
     """An axis of a model's input given by an expression that is not a plain name (`2 * d`)."""
 
     size: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
@@ -275,26 +266,24 @@ Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
 # ── statements of a network ────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Let:
+@_node
+class Let(Node):
     """`let n = value` or, in a model, `let (y, h) = value`."""
 
     names: tuple[Name, ...]
     value: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Require:
+@_node
+class Require(Node):
     """`require condition, "reason"`."""
 
     condition: Expression
     reason: String | None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class IndexDeclaration:
+@_node
+class IndexDeclaration(Node):
     """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement.
 
     `index a = p, b = q` is two of these in a `Declarations`.
@@ -304,91 +293,80 @@ class IndexDeclaration:
     subscripts: tuple[Subscript, ...]
     size: Expression
     condition: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class IndexStatement:
+@_node
+class IndexStatement(Node):
     """`index`, `bond` or `hyper` (the `kind`) with its declarations."""
 
     kind: str
     declarations: tuple[IndexDeclaration, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchStatement:
+@_node
+class BatchStatement(Node):
     """`batch s, t`."""
 
     names: tuple[Name, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class WindowStatement:
+@_node
+class WindowStatement(Node):
     """`window h = conv(size = 3, …)`."""
 
     name: Name
     function: Name
     arguments: tuple[Argument, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class InputStatement:
+@_node
+class InputStatement(Node):
     """`input x[subscripts](legs) if condition`."""
 
     name: Name
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     condition: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
+@_node
+class Scheme(Node):
     """`init name(arguments)`."""
 
     name: Name
     arguments: tuple[Argument, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Frozen:
+@_node
+class Frozen(Node):
     """`frozen`."""
 
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
-
-@dataclass(frozen=True, slots=True)
-class Share:
+@_node
+class Share(Node):
     """`share k, l`."""
 
     names: tuple[Name, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Tie:
+@_node
+class Tie(Node):
     """`tie OTHER`, `tie G[0]`, `tie OTHER conj`."""
 
     name: Name
     subscripts: tuple[Expression, ...]
     conjugate: bool
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class If:
+@_node
+class If(Node):
     """`if condition` after the legs of a tensor or a bias."""
 
     condition: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownAttribute:
+@_node
+class UnknownAttribute(Node):
     """A word after the legs on the same line that is no attribute (TN207).
 
     `rest` holds the words that follow it: one mistake, and nothing of the text is lost.
@@ -397,84 +375,76 @@ class UnknownAttribute:
     name: Name
     arguments: tuple[Argument, ...] | None = None
     rest: tuple[UnknownAttribute, ...] = ()
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
 
 
-@dataclass(frozen=True, slots=True)
-class TensorStatement:
+@_node
+class TensorStatement(Node):
     """`tensor A[subscripts](legs) attributes`, in the order written."""
 
     name: Name
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class BiasStatement:
+@_node
+class BiasStatement(Node):
     """`bias c(legs) init SCHEME if condition`."""
 
     name: Name
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class OutputStatement:
+@_node
+class OutputStatement(Node):
     """`output y(legs) log`; `log` holds the word where it stands."""
 
     name: Name
     legs: tuple[Leg, ...]
     log: Name | None = None
     attributes: tuple[Attribute, ...] = ()
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 # ── statements of models and rewrites ──────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Extern:
+@_node
+class Extern(Node):
     """`extern "package.module.Class"(arguments) -> (legs)`."""
 
     path: String
     arguments: tuple[Argument, ...]
     shape: tuple[Leg, ...] | None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class PartStatement:
+@_node
+class PartStatement(Node):
     """`part p[subscripts] = N(args) tie q frozen if cond`."""
 
     name: Name
     subscripts: tuple[Subscript, ...]
     value: Call | Extern
     attributes: tuple[Attribute, ...]
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelOutput:
+@_node
+class ModelOutput(Node):
     """`output x + down(h)` or `output (y, h)` of a model."""
 
     value: Expression
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RewriteRule:
+@_node
+class RewriteRule(Node):
     """`linear "glob" -> MPO(…)`; `target` is None for `keep`."""
 
     kind: str
     pattern: String
     target: Call | None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Statement = (
@@ -495,36 +465,33 @@ Statement = (
 # ── blocks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+@_node
+class Type(Node):
     """`int`, `int[n]`, `bool` or `float`; `length` is what stands in the brackets."""
 
     name: Name
     length: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+@_node
+class Parameter(Node):
     """`name: type = default`."""
 
     name: Name
     type: Type
     default: Expression | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+@_node
+class Import(Node):
     """`import "file.tn" { A, B }`; `names` is None where the braces are missing: everything."""
 
     path: String
     names: tuple[Name, ...] | None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+@_node
+class Block(Node):
     """`network N(parameters) { statements }` or `model …` (the `kind`)."""
 
     kind: str
@@ -532,51 +499,41 @@ class Block:
     parameters: tuple[Parameter, ...]
     statements: tuple[Statement, ...]
     doc: str | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+@_node
+class Instance(Node):
     """`network N = Other(arguments)`, also `model …`; `target` is a call or a bare name."""
 
     kind: str
     name: Name
     target: Call
     doc: str | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+@_node
+class Rewrite(Node):
     """`rewrite R { rules }`."""
 
     name: Name
     rules: tuple[RewriteRule, ...]
     doc: str | None = None
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 Declaration = Import | Block | Instance | Rewrite
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+@_node
+class Comment(Node):
     """`# text`, for the formatter."""
 
     text: str
-    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A whole file in order. `describe()` is its canonical text, comments kept."""
+    """A whole file in order; `comments` are for the formatter."""
 
     declarations: tuple[Declaration, ...]
     source: SourceFile = field(kw_only=True, compare=False, repr=False)
     comments: tuple[Comment, ...] = field(default=(), kw_only=True, compare=False, repr=False)
-
-    def describe(self) -> str:
-        """The canonical source of the program: what `tncompile fmt` writes."""
-        from tncompile.language.formatting import format_program
-
-        return format_program(self)

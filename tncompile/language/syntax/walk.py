@@ -5,58 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import assert_never
 
-from tncompile.language.syntax.tree import (
-    Binary,
-    Boolean,
-    Call,
-    Conditional,
-    Dots,
-    Expression,
-    Item,
-    ListOf,
-    Number,
-    Pipe,
-    Reference,
-    Repeat,
-    String,
-    TupleOf,
-    Unary,
-)
+from tncompile.language.syntax import tree
 
 
-def children(node: Expression) -> tuple[Expression, ...]:
+def children(node: tree.Expression) -> tuple[tree.Expression, ...]:
     """The expressions directly inside one, in the order written."""
     match node:
-        case Number() | String() | Boolean() | Reference() | Dots():
+        case tree.Number() | tree.String() | tree.Boolean() | tree.Reference() | tree.Dots():
             return ()
-        case ListOf(items) | TupleOf(items):
+        case tree.ListOf(items) | tree.TupleOf(items):
             return items
-        case Unary(_, operand):
+        case tree.Unary(_, operand):
             return (operand,)
-        case Binary(_, left, right):
+        case tree.Binary(_, left, right):
             return left, right
-        case Conditional(condition, chosen, otherwise):
+        case tree.Conditional(condition, chosen, otherwise):
             return condition, chosen, otherwise
-        case Call(function, arguments):
+        case tree.Call(function, arguments):
             return function, *(argument.value for argument in arguments)
-        case Item(value, subscripts):
+        case tree.Item(value, subscripts):
             return value, *subscripts
-        case Pipe(value, stage):
+        case tree.Pipe(value, stage):
             return value, stage
-        case Repeat(subscript, stage):
+        case tree.Repeat(subscript, stage):
             return subscript.start, subscript.stop, stage
         case _:
             assert_never(node)
 
 
-def everything(node: Expression) -> bool:
+def everything(node: tree.Expression) -> bool:
     """Look into every node."""
     return True
 
 
 def walk(
-    *expressions: Expression, into: Callable[[Expression], bool] = everything
-) -> Iterator[Expression]:
+    *expressions: tree.Expression, into: Callable[[tree.Expression], bool] = everything
+) -> Iterator[tree.Expression]:
     """The nodes of the expressions, parents first; only the parts of nodes that `into` allows."""
     todo = list(reversed(expressions))
     while todo:
@@ -67,15 +51,15 @@ def walk(
 
 
 def values_used(
-    *expressions: Expression, into: Callable[[Expression], bool] = everything
-) -> Iterator[Reference]:
+    *expressions: tree.Expression, into: Callable[[tree.Expression], bool] = everything
+) -> Iterator[tree.Reference]:
     """The names used as values, in order: all references but the names of called functions."""
     todo = list(reversed(expressions))
     while todo:
         node = todo.pop()
-        if isinstance(node, Reference):
+        if isinstance(node, tree.Reference):
             yield node
         inside = children(node) if into(node) else ()
-        if isinstance(node, Call) and isinstance(node.function, Reference):
+        if isinstance(node, tree.Call) and isinstance(node.function, tree.Reference):
             inside = inside[1:]
         todo.extend(reversed(inside))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from tncompile.language.diagnostics.diagnostic import CompileError
+from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.formatting import format_program
 from tncompile.language.parsing import parse, parse_target
 from tncompile.language.syntax.source import SourceFile
 from tncompile.network.einsum.aligning import Aligned, Axis, Copy, Single
@@ -37,7 +38,7 @@ def write(aligned: Aligned, inputs: int, name: str, title: str) -> str:
     result = names.fresh("result" if "y" in names.taken else "y")
     lines.append(f"  output {result}({names.legs(aligned.output)})")
     text = "\n".join([*lines, "}"]) + "\n"
-    return parse(SourceFile("<einsum>", text)).describe()
+    return format_program(parse(SourceFile("<einsum>", text)))
 
 
 def _dimensions(

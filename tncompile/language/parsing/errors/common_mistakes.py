@@ -1,6 +1,6 @@
-"""Slips that are recognized: brackets, commas and the order of things.
+"""Mistakes that anybody makes: brackets, commas and the order of things.
 
-Each is a function from the situation to its advice, or None.
+Each function looks at where the parser stands, and gives a suggestion or None.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from tncompile.language.parsing.errors.context import ParseContext
-from tncompile.language.parsing.errors.messages import Suggestion, shown
+from tncompile.language.parsing.errors.messages import Suggestion
 from tncompile.language.parsing.tables import END
 from tncompile.language.syntax.source import Span
 
@@ -18,109 +18,100 @@ LEGS = ("TENSOR", "INPUT", "BIAS", "OUTPUT")
 # ── legs and lists ───────────────────────────────────────────────────────────────────────────────
 
 
-def square_brackets(situation: ParseContext) -> Suggestion | None:
+def square_brackets(context: ParseContext) -> Suggestion | None:
     """`tensor A[i, o]`: square brackets around legs, also after the range of a family."""
-    symbols = situation.symbols
-    if situation.terminal == "LSQB" and symbols[-1:] == ("RSQB",) and "LPAR" in situation.expected:
+    symbols = context.symbols
+    if context.terminal == "LSQB" and symbols[-1:] == ("RSQB",) and context.expects("LPAR"):
         return Suggestion(
             "legs stand in parentheses",
             "after the range of a family come its legs",
             "write `(` and `)` around the legs: `G[k in 0..n](b[k], i[k])`",
         )
-    place: Span | None = None
-    following = None
-    if situation.terminal == "LSQB" and situation.statement in ("BIAS", "OUTPUT"):
+    if context.terminal == "LSQB" and context.statement in ("BIAS", "OUTPUT"):
         if symbols[-1] != "NAME":
             return None
-        place, following = situation.span, situation.position
+        opening = context.position
     else:
-        for depth in (1, 2):
-            if len(symbols) > depth and symbols[-depth] == "LSQB" and "IN" not in symbols[-1:]:
-                start = situation.starts[-depth]
-                place = Span(situation.source, start, start + 1)
-                following = next(
-                    k for k, token in enumerate(situation.tokens) if token.start == start
-                )
-                depth_found = depth
-                break
-        else:
+        depth = next((d for d in (1, 2) if len(symbols) > d and symbols[-d] == "LSQB"), 0)
+        if not depth or symbols[-1] == "IN":
             return None
-        words = symbols[-depth_found - 2 : -depth_found]
-        if words not in (("TENSOR", "NAME"), ("INPUT", "NAME")):
+        if symbols[-depth - 2 : -depth] not in (("TENSOR", "NAME"), ("INPUT", "NAME")):
             return None
-    if _followed_by_parenthesis(situation, following):
+        start = context.starts[-depth]
+        opening = next(k for k, token in enumerate(context.tokens) if token.start == start)
+    if _legs_after_bracket(context, opening):
+        family = context.statement in ("TENSOR", "INPUT")
         return Suggestion(
-            "a family needs a range" if situation.statement in ("TENSOR", "INPUT") else "",
-            "expected `in`" if situation.statement in ("TENSOR", "INPUT") else "no family here",
+            "a family needs a range" if family else "",
+            "expected `in`" if family else "no family here",
             "say over which values it runs: `G[k in 0..n](…)`",
         )
+    token = context.tokens[opening]
     return Suggestion(
         "legs stand in parentheses",
         "square brackets declare a family, as in `G[k in 0..n](…)`",
         "write `(` and `)` around the legs",
-        place=place,
+        place=Span(context.source, token.start, token.start + 1),
     )
 
 
-def _followed_by_parenthesis(situation: ParseContext, opening: int) -> bool:
+def _legs_after_bracket(context: ParseContext, opening: int) -> bool:
     """Whether the bracket at token `opening` is closed and `(` comes next."""
     depth = 0
-    for k, token in enumerate(situation.tokens[opening:], start=opening):
+    for k, token in enumerate(context.tokens[opening:], start=opening):
         if token.kind in ("LSQB", "LPAR"):
             depth += 1
         elif token.kind in ("RSQB", "RPAR"):
             depth -= 1
             if depth == 0:
-                return situation.tokens[k + 1].kind == "LPAR"
+                return context.tokens[k + 1].kind == "LPAR"
         elif token.kind == END:
-            return False
+            break
     return False
 
 
-def no_legs(situation: ParseContext) -> Suggestion | None:
+def no_legs(context: ParseContext) -> Suggestion | None:
     """`tensor A` and then the next statement."""
-    if situation.symbols[-1:] != ("NAME",) or "LPAR" not in situation.expected:
+    kind, name = ("", *context.symbols)[-2:] if context.symbols else ("", "")
+    if name != "NAME" or kind not in LEGS or not context.expects("LPAR") or context.expects("PLUS"):
         return None
-    kind = situation.symbols[-2] if len(situation.symbols) > 1 else ""
-    if kind not in LEGS or "PLUS" in situation.expected:
-        return None
-    name = situation.source.text[situation.starts[-1] :].split(maxsplit=1)[0]
-    word = re.match(r"\w+", name)
-    name = word.group() if word else "A"
+    word = re.compile(r"\w+").match(context.source.text, context.starts[-1])
+    declared = f"{kind.lower()} {word[0] if word else 'A'}"
     return Suggestion(
-        f"`{kind.lower()} {name}` has no legs",
+        f"`{declared}` has no legs",
         "expected `(` and its legs before this",
-        f"name its legs in order: `{kind.lower()} {name}(i, j)`; `()` for a single number",
+        f"name its legs in order: `{declared}(i, j)`; `()` for a single number",
     )
 
 
-def not_a_leg(situation: ParseContext) -> Suggestion | None:
+def not_a_leg(context: ParseContext) -> Suggestion | None:
     """A string, a number or arithmetic where a leg stands: `A("io")`, `A(i, 3)`, `A(i + 1)`."""
-    if situation.statement not in LEGS or situation.block != "network":
+    if context.statement not in LEGS or context.block != "network":
         return None
-    if situation.symbols[-1:] == ("INIT",) or "FROZEN" in situation.expected:
+    if context.symbols[-1:] == ("INIT",) or context.expects("FROZEN"):
         return None
-    found = situation.text
-    if situation.terminal == "STRING" and "DOTS" in situation.expected:
-        letters = ", ".join(c for c in found if c.isalpha()) or "i, j"
+    if context.terminal == "STRING" and context.expects("DOTS"):
+        letters = ", ".join(c for c in context.text if c.isalpha()) or "i, j"
         return Suggestion(
             "legs are names, not a string",
             "expected the name of an index",
-            f"write `{situation.statement.lower()} A({letters})`",
+            f"write `{context.statement.lower()} A({letters})`",
         )
-    if situation.terminal == "NUMBER" and _legs_expected(situation):
+    if context.terminal == "NUMBER" and _legs_expected(context):
         return Suggestion(
             "a leg is the name of an index, not a number",
             "a size stands where the index is declared",
-            f"declare `index {_free(situation)} = {found}` before, and write the name here",
+            f"declare `index {_new_name(context)} = {context.text}` before, "
+            "and write the name here",
         )
-    if situation.terminal == "COLON" and "COMMA" in situation.expected:
+    if context.terminal == "COLON" and context.expects("COMMA"):
         return Suggestion(
             "a leg has no size of its own",
             "a size stands where the index is declared",
             "declare its size before, as in `index i = 4`, and write the name alone",
         )
-    if situation.terminal in ("PLUS", "MINUS") and {"OPTIONAL", "DOTS"} & set(situation.expected):
+    after_a_leg = context.expects("OPTIONAL") or context.expects("DOTS")
+    if context.terminal in ("PLUS", "MINUS") and after_a_leg:
         return Suggestion(
             "there is no arithmetic with legs",
             "expected the name of an index",
@@ -129,18 +120,18 @@ def not_a_leg(situation: ParseContext) -> Suggestion | None:
     return None
 
 
-def _free(situation: ParseContext) -> str:
+def _new_name(context: ParseContext) -> str:
     """A short name that the text does not have yet."""
-    text = situation.source.text
+    text = context.source.text
     names = (name for name in "ijklmpqrs" if not re.search(rf"\b{name}\b", text))
     return next(names, "new")
 
 
-def condition_on_a_leg(situation: ParseContext) -> Suggestion | None:
+def condition_on_a_leg(context: ParseContext) -> Suggestion | None:
     """`A[k in 0..n](b[k], o if k == 2)`."""
-    if situation.terminal != "IF" or situation.statement not in LEGS:
+    if context.terminal != "IF" or context.statement not in LEGS:
         return None
-    if not {"OPTIONAL", "COMMA"} <= set(situation.expected) or situation.at_statement:
+    if not context.expects("OPTIONAL", "COMMA") or context.at_statement:
         return None
     return Suggestion(
         "a leg takes no condition",
@@ -150,52 +141,50 @@ def condition_on_a_leg(situation: ParseContext) -> Suggestion | None:
     )
 
 
-def member_of_a_declaration(situation: ParseContext) -> Suggestion | None:
+def member_of_a_declaration(context: ParseContext) -> Suggestion | None:
     """`index o[2] = 3` and `index o[k in 2] = 3`."""
-    if situation.statement not in ("INDEX", "BOND", "HYPER", "TENSOR", "INPUT"):
+    if context.statement not in ("INDEX", "BOND", "HYPER", "TENSOR", "INPUT"):
         return None
-    symbols = situation.symbols
-    if situation.terminal == "NUMBER" and symbols[-2:] == ("NAME", "LSQB"):
-        only, letter = situation.text, "k"
-    elif situation.terminal == "RSQB" and "RANGE" in situation.expected:
-        before = situation.around(-1)
-        only = situation.text_of(before) if before is not None else ""
-        letter = situation.word_at(-3)
+    if context.terminal == "NUMBER" and context.symbols[-2:] == ("NAME", "LSQB"):
+        member, variable = context.text, "k"
+    elif context.terminal == "RSQB" and context.expects("RANGE"):
+        before = context.around(-1)
+        member = context.text_of(before) if before is not None else ""
+        variable = context.word_at(-3)
     else:
         return None
-    if not only.isdigit() or len(only) > _MOST_DIGITS or not letter.isidentifier():
+    if not member.isdigit() or len(member) > _MOST_DIGITS or not variable.isidentifier():
         return None
     return Suggestion(
-        f"unexpected {shown(situation.text)}",
+        context.unexpected,
         "expected a range",
-        f"write the range that holds it alone: `[{letter} in {only}..{int(only) + 1}]`",
+        f"write the range that holds it alone: `[{variable} in {member}..{int(member) + 1}]`",
         "a range is half open: its end is left out",
     )
 
 
-def _legs_expected(situation: ParseContext) -> bool:
-    return {"ONEHOT", "LPAR"} <= set(situation.expected) and "NUMBER" not in situation.expected
+def _legs_expected(context: ParseContext) -> bool:
+    return context.expects("ONEHOT", "LPAR") and not context.expects("NUMBER")
 
 
-def optional_twice(situation: ParseContext) -> Suggestion | None:
+def optional_twice(context: ParseContext) -> Suggestion | None:
     """`b[k]??` and `?b[k]`."""
-    if situation.terminal != "OPTIONAL" or situation.statement not in LEGS:
+    if context.terminal != "OPTIONAL" or context.statement not in LEGS:
         return None
-    if situation.symbols[-1:] == ("OPTIONAL",):
-        message, label, hint = "one `?` is enough", "a second one", "delete it"
-    elif _legs_expected(situation):
-        message, label = "`?` stands after a leg", "expected a leg before it"
-        hint = "write `b[k - 1]?`"
-    else:
-        return None
-    return Suggestion(message, label, hint, "`?` says that a leg may be absent, as at an open end")
+    note = "`?` says that a leg may be absent, as at an open end"
+    if context.symbols[-1:] == ("OPTIONAL",):
+        return Suggestion("one `?` is enough", "a second one", "delete it", note)
+    if _legs_expected(context):
+        label = "expected a leg before it"
+        return Suggestion("`?` stands after a leg", label, "write `b[k - 1]?`", note)
+    return None
 
 
-def slice_of(situation: ParseContext) -> Suggestion | None:
+def slice_of(context: ParseContext) -> Suggestion | None:
     """`b[0..3]`, `a[1:2]`, `int[0..3]`: a range where one member or item is taken."""
-    if situation.terminal not in ("RANGE", "DOTS", "COLON") or "RSQB" not in situation.expected:
+    if context.terminal not in ("RANGE", "DOTS", "COLON") or not context.expects("RSQB"):
         return None
-    symbols = situation.symbols
+    symbols = context.symbols
     opened = max(k for k, symbol in enumerate(symbols) if symbol == "LSQB")
     if "IN" in symbols[opened:]:
         return Suggestion(
@@ -209,49 +198,43 @@ def slice_of(situation: ParseContext) -> Suggestion | None:
             "expected one subscript, or `*`",
             "`b[*]` is all members, `b[0], b[1]` are two of them",
         )
-    return Suggestion(
-        "a list has no slices",
-        "expected the position of one item",
-        "write the items: `[a[0], a[1]]`",
-    )
+    label = "expected the position of one item"
+    return Suggestion("a list has no slices", label, "write the items: `[a[0], a[1]]`")
 
 
-def ternary(situation: ParseContext) -> Suggestion | None:
+def ternary(context: ParseContext) -> Suggestion | None:
     """`c ? a : b`."""
-    if situation.terminal != "OPTIONAL" or "PLUS" not in situation.expected:
+    if context.terminal != "OPTIONAL" or not context.expects("PLUS"):
         return None
     return Suggestion("a choice is written in words", "", "write `if c then a else b`")
 
 
-def missing_comma(situation: ParseContext) -> Suggestion | None:
+def missing_comma(context: ParseContext) -> Suggestion | None:
     """Two legs, arguments or items side by side."""
-    if "COMMA" not in situation.expected or situation.token.first:
+    if not context.expects("COMMA") or context.token.first:
         return None
-    if situation.terminal not in ("NAME", "NUMBER", "STRING", "LPAR", "LSQB", "DOTS", "STAR"):
+    if context.terminal not in ("NAME", "NUMBER", "STRING", "LPAR", "LSQB", "DOTS", "STAR"):
         return None
-    closing = {"RPAR", "RSQB"} if situation.at_statement else {"RPAR", "RSQB", "RBRACE"}
-    if not closing & set(situation.expected):
+    closing = ("RPAR", "RSQB") if context.at_statement else ("RPAR", "RSQB", "RBRACE")
+    if not any(terminal in context.expected for terminal in closing):
         return None
-    if situation.symbols[-1:] in (("INT",), ("FLOAT",), ("BOOL",)):
+    if context.symbols[-1] in ("INT", "FLOAT", "BOOL"):
         return None  # `float[n]`
-    if situation.symbols[-1] == "NAME" and "ASSIGN" in situation.expected:
-        hint = f"write `{situation.word_at(-1)} = …`, or a `,` between two arguments"
-        return Suggestion(f"unexpected {shown(situation.text)}", "", hint)
-    legs = situation.statement in LEGS
+    if context.symbols[-1] == "NAME" and context.expects("ASSIGN"):
+        hint = f"write `{context.word_at(-1)} = …`, or a `,` between two arguments"
+        return Suggestion(context.unexpected, "", hint)
+    legs = context.statement in LEGS
     note = "only the legs of one flattened axis, `(a b)`, do without commas" if legs else None
-    before = situation.around(-1)
-    if before is not None and situation.text_of(before) == situation.text:
-        return Suggestion(
-            f"unexpected {shown(situation.text)}", "the same again", "delete it", note
-        )
-    between = "`,`" if legs or "PLUS" not in situation.expected else "`,` or an operator"
-    return Suggestion(f"unexpected {shown(situation.text)}", "", f"put a {between} before it", note)
+    before = context.around(-1)
+    if before is not None and context.text_of(before) == context.text:
+        return Suggestion(context.unexpected, "the same again", "delete it", note)
+    between = "`,`" if legs or not context.expects("PLUS") else "`,` or an operator"
+    return Suggestion(context.unexpected, "", f"put a {between} before it", note)
 
 
-def late_dots(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal != "DOTS":
-        return None
-    if situation.statement not in LEGS:
+def late_dots(context: ParseContext) -> Suggestion | None:
+    """`x(i, ...)`."""
+    if context.terminal != "DOTS" or context.statement not in LEGS:
         return None
     return Suggestion(
         "unexpected `...`",
@@ -261,58 +244,52 @@ def late_dots(situation: ParseContext) -> Suggestion | None:
     )
 
 
-def early_star(situation: ParseContext) -> Suggestion | None:
-    if situation.symbols[-2:] not in (("star", "COMMA"), ("star", "_commas")):
-        return None
-    if situation.terminal == "RSQB":
+def early_star(context: ParseContext) -> Suggestion | None:
+    """`v[*, l]`."""
+    after_star = context.symbols[-2:] in (("star", "COMMA"), ("star", "_commas"))
+    if not after_star or context.terminal == "RSQB":
         return None
     return Suggestion(
-        f"unexpected {shown(situation.text)}",
+        context.unexpected,
         "`*` is the last subscript of a leg",
         "`v[*]` is all members in order, `v[l, *]` those with that first subscript",
     )
 
 
-# ── imports ──────────────────────────────────────────────────────────────────────────────────────
+# ── blocks and imports ───────────────────────────────────────────────────────────────────────────
 
 
 _DOTTED = re.compile(r"\w+(?:\s*\.\s*\w+)*")
 
 
-def import_habits(situation: ParseContext) -> Suggestion | None:
+def foreign_import(context: ParseContext) -> Suggestion | None:
     """Imports as other languages write them."""
-    symbols = situation.symbols
-    if situation.token.first or "IMPORT" not in symbols[-4:]:
+    symbols = context.symbols
+    if context.token.first or "IMPORT" not in symbols[-4:]:
         return None
-    here = f"unexpected {shown(situation.text)}"
-    if situation.text == "as" and symbols[-1] != "IMPORT":
+    if context.text == "as" and symbols[-1] != "IMPORT":
         hint = "use the name it has; `network M = MPO(…)` names an instance of it"
         return Suggestion("an import gives no other name", "", hint)
     if symbols[-1] == "IMPORT":
-        dotted = _DOTTED.match(situation.source.text, situation.token.start)
+        dotted = _DOTTED.match(context.source.text, context.token.start)
         path = "/".join(re.findall(r"\w+", dotted.group())) if dotted else "file"
         label = "expected the path of a file, in quotes"
-        return Suggestion(here, label, f'write `import "{path}.tn"`')
-    if symbols[-1] == "STRING" and situation.terminal in ("NAME", "LPAR", "LSQB", "STAR"):
+        return Suggestion(context.unexpected, label, f'write `import "{path}.tn"`')
+    if symbols[-1] == "STRING" and context.terminal in ("NAME", "LPAR", "LSQB", "STAR"):
         label = "the names to import stand in braces"
-        return Suggestion(here, label, 'write `import "file.tn" { A, B }`')
-    if symbols[-1] == "LBRACE" and situation.terminal in ("STAR", "RBRACE"):
-        label = "expected the name of a block"
-        return Suggestion(
-            here, label, "delete the braces: without them all of the file is imported"
-        )
+        return Suggestion(context.unexpected, label, 'write `import "file.tn" { A, B }`')
+    if symbols[-1] == "LBRACE" and context.terminal in ("STAR", "RBRACE"):
+        hint = "delete the braces: without them all of the file is imported"
+        return Suggestion(context.unexpected, "expected the name of a block", hint)
     return None
 
 
-# ── blocks ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def no_brace(situation: ParseContext) -> Suggestion | None:
+def no_brace(context: ParseContext) -> Suggestion | None:
     """A block without its `{`."""
-    if situation.expected != ("LBRACE",):
+    if context.expected != ("LBRACE",):
         return None
     return Suggestion(
-        f"unexpected {shown(situation.text)}",
+        context.unexpected,
         "expected `{`",
         "open the block with a `{` before it",
         "what belongs to a block stands in braces",
@@ -320,83 +297,77 @@ def no_brace(situation: ParseContext) -> Suggestion | None:
 
 
 _DECLARED = re.compile(r"(\w+)\s*\([^()]*\)\s*$")
-_NAMED = re.compile(r"=\s*(\w+)")
+_TARGET = re.compile(r"=\s*(\w+)")
 _LONGEST_HEAD = 1_000
 """Characters before the `=` that are searched for the name that is declared."""
 
 
-def parameters_of_an_instance(situation: ParseContext) -> Suggestion | None:
+def parameters_of_an_instance(context: ParseContext) -> Suggestion | None:
     """`network A() = B(…)`."""
-    if situation.terminal != "ASSIGN" or "LBRACE" not in situation.expected:
+    if context.terminal != "ASSIGN" or not context.expects("LBRACE"):
         return None
-    if situation.statement not in ("NETWORK", "MODEL"):
+    if context.statement not in ("NETWORK", "MODEL"):
         return None
-    kind = situation.statement.lower()
-    place, text = situation.token.start, situation.source.text
+    kind = context.statement.lower()
+    place, text = context.token.start, context.source.text
     declared = _DECLARED.search(text, max(0, place - _LONGEST_HEAD), place)
-    named = _NAMED.match(text, place)
-    if declared and named and declared[1] == named[1]:
-        return Suggestion(
-            f"`{named[1]}` cannot be an instance of itself",
-            "expected `{`",
-            f"write what it is made of in braces, `{kind} {named[1]}(…) {{ … }}`",
-            "a named instance is another block with all its arguments",
-        )
-    return Suggestion(
-        "a named instance has no parameters",
-        "expected `{`",
-        f"delete the parentheses: `{kind} NAME = OTHER(…)`",
-        "a named instance is another block with all its arguments",
-    )
+    target = _TARGET.match(text, place)
+    if declared and target and declared[1] == target[1]:
+        message = f"`{target[1]}` cannot be an instance of itself"
+        hint = f"write what it is made of in braces, `{kind} {target[1]}(…) {{ … }}`"
+    else:
+        message = "a named instance has no parameters"
+        hint = f"delete the parentheses: `{kind} NAME = OTHER(…)`"
+    note = "a named instance is another block with all its arguments"
+    return Suggestion(message, "expected `{`", hint, note)
 
 
-def no_parameters(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal != "LBRACE" or situation.statement not in ("NETWORK", "MODEL"):
+def no_parameters(context: ParseContext) -> Suggestion | None:
+    """`network N { … }`."""
+    if context.terminal != "LBRACE" or context.statement not in ("NETWORK", "MODEL"):
         return None
-    if situation.symbols[-2:] not in (("NETWORK", "NAME"), ("MODEL", "NAME")):
+    if context.symbols[-2:] not in (("NETWORK", "NAME"), ("MODEL", "NAME")):
         return None
-    return Suggestion(
-        "the parameters are missing",
-        "expected `(`",
-        "write `()` before the brace where there are none",
-    )
+    hint = "write `()` before the brace where there are none"
+    return Suggestion("the parameters are missing", "expected `(`", hint)
 
 
-def nested_block(situation: ParseContext) -> Suggestion:
+def nested_block(context: ParseContext) -> Suggestion:
     """A block or an import between the braces of a block."""
-    if situation.terminal == "IMPORT":
+    if context.terminal == "IMPORT":
         return Suggestion(
             "imports stand outside of blocks",
-            f"this is inside of a {situation.block}",
+            f"this is inside of a {context.block}",
             "move it to the top of the file",
             "what is imported is known in the whole file",
         )
     return Suggestion(
         "blocks do not nest",
-        f"this {situation.text} is inside of a {situation.block}",
-        f"move it out of the {situation.block}",
+        f"this {context.text} is inside of a {context.block}",
+        f"move it out of the {context.block}",
         "a block has no access to another: each stands for itself, at the top of a file",
     )
 
 
-def stray_doc(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal not in ("DOC", "IMPORT"):
+def stray_doc(context: ParseContext) -> Suggestion | None:
+    """A doc that no block follows."""
+    doc = context.terminal == "DOC"
+    if not doc and (context.terminal != "IMPORT" or context.symbols[-1:] != ("DOC",)):
         return None
-    if situation.terminal == "IMPORT" and situation.symbols[-1:] != ("DOC",):
-        return None
-    if situation.terminal == "DOC" and "NUMBER" in situation.expected:
+    if doc and context.expects("NUMBER"):
         return Suggestion("a doc is no string", hint="strings stand in one pair of double quotes")
     return Suggestion(
         "a doc stands before the block that it describes",
-        "nothing to describe" if situation.terminal == "DOC" else "an import has no doc",
+        "nothing to describe" if doc else "an import has no doc",
         "put it right before `network`, `model` or `rewrite`, or make it a `#` comment",
     )
 
 
-def stray_brace(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal not in ("RBRACE", "RPAR", "RSQB"):
+def stray_brace(context: ParseContext) -> Suggestion | None:
+    """A closing bracket where none is open."""
+    if context.terminal not in ("RBRACE", "RPAR", "RSQB"):
         return None
-    round_ones = [symbol for symbol, _ in situation.open_brackets if symbol != "LBRACE"]
-    if round_ones or (situation.terminal == "RBRACE" and situation.open_brackets):
+    opened = [symbol for symbol, _ in context.open_brackets]
+    if any(symbol != "LBRACE" for symbol in opened) or (context.terminal == "RBRACE" and opened):
         return None
-    return Suggestion(f"unexpected {shown(situation.text)}", "nothing is open here", "delete it")
+    return Suggestion(context.unexpected, "nothing is open here", "delete it")

@@ -20,11 +20,18 @@ _BLOCK_TERMINALS = frozenset(BLOCK_WORDS.values())
 STATEMENT_TERMINALS = frozenset(word.upper() for word in (*NETWORK_WORDS, *MODEL_WORDS))
 
 
+def shown(text: str) -> str:
+    """A piece of the program as a message quotes it: one line, at most 40 characters."""
+    line = text.split("\n")[0]
+    return f"`{line if len(line) <= 40 else line[:39] + '…'}`"
+
+
 @dataclass(frozen=True, slots=True)
 class ParseContext:
     """The tokens, which of them cannot stand there, what could, and the symbols read so far.
 
     `symbols` and `starts` are the parser's stack: terminals and rules, and where each begins.
+    `block_closed` says that the braces of the block around, if there is one, are closed later.
     """
 
     source: SourceFile
@@ -34,8 +41,7 @@ class ParseContext:
     expected: tuple[str, ...]
     symbols: tuple[str, ...]
     starts: tuple[int, ...]
-    block_closed: bool = False
-    """Whether the braces of the block around, if there is one, are closed later."""
+    block_closed: bool
 
     @property
     def token(self) -> Token:
@@ -65,6 +71,11 @@ class ParseContext:
         place = self.position + distance
         return self.tokens[place] if 0 <= place < len(self.tokens) else None
 
+    def kind_at(self, distance: int) -> str:
+        """The kind of the token at that distance, or an empty text where there is none."""
+        token = self.around(distance)
+        return token.kind if token is not None else ""
+
     def word_at(self, distance: int) -> str:
         """The word at that distance, or an empty text where no word stands."""
         token = self.around(distance)
@@ -78,6 +89,15 @@ class ParseContext:
                 break
             rest.append(token)
         return rest
+
+    @property
+    def unexpected(self) -> str:
+        """The message where nothing better is known."""
+        return f"unexpected {shown(self.text)}"
+
+    def expects(self, *terminals: str) -> bool:
+        """Whether each of the terminals could stand here."""
+        return all(terminal in self.expected for terminal in terminals)
 
     @property
     def block(self) -> str:

@@ -1,22 +1,21 @@
 """What is being read where a token does not fit: how it is written, and why it is so.
 
-Every message of the parser ends with a note and a hint; where no habit is recognized they come
-from here. The parser's stack says which construct is open: its words are searched from the
-innermost one outwards for the first that a pattern below ends in.
+Every message of the parser ends with a note and a hint; where no mistake is recognized they come
+from here. The parser's stack says which construct is open: it is searched from the innermost symbol
+outwards for the first place where a pattern below matches.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tncompile.language.parsing.errors.context import CLOSING, ParseContext
 
 _OPENING = {closing: opening for opening, closing in CLOSING.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Construct:
+class Construct(NamedTuple):
     """A part of the language: what to type (`hint`) and why the rule exists (`note`)."""
 
     hint: str
@@ -52,158 +51,129 @@ _FAMILY = "a family declares all its members at once: a half-open range for ever
 _CALL = "arguments are given by name or, first, by position, with commas between"
 _BLOCK = "a block has a name, so that it can be compiled and used by others"
 
-_CONSTRUCTS: tuple[tuple[re.Pattern[str], Construct], ...] = tuple(
-    (re.compile(rf"(?:^| )(?:{pattern})$"), Construct(hint, note))
-    for pattern, hint, note in (
-        # brackets
-        (
-            "(?:NETWORK|MODEL) NAME LPAR",
-            "write `NAME: TYPE` or `NAME: TYPE = default`, with commas between: `d: int = 4`",
-            "a parameter has a type, so that a wrong argument is found where it is given",
-        ),
-        (
-            "INT LSQB",
-            "write the name of the length: `int[n]`",
-            "a list binds the name of its length, which is then a name of the block",
-        ),
-        ("TENSOR NAME(?: subscripts)? LPAR", "write the legs as in `tensor A(i, b[k])`", _LEGS),
-        ("INPUT NAME(?: subscripts)? LPAR", "write the legs as in `input x(..., i)`", _LEGS),
-        ("BIAS NAME LPAR", "write the legs as in `bias c(o)`", _LEGS),
-        ("OUTPUT NAME LPAR", "write the legs as in `output y(..., o)`", _LEGS),
-        (
-            "ONEHOT LPAR",
-            "write the indices of one axis as `(a b)` or `(i[*])`",
-            "an axis made of several indices lists their names, row major, as in einops",
-        ),
-        (
-            "leg_name LSQB",
-            "write one member, `b[k + 1]`, or all of them, `b[*]`",
-            "a leg is one member of a family or, with `*`, all of them in order",
-        ),
-        (
-            "(?:INDEX|BOND|HYPER|TENSOR|INPUT|PART|COMMA) NAME LSQB",
-            "write a range for every subscript: `name[k in 0..n]`",
-            _FAMILY,
-        ),
-        (
-            "TIE NAME LSQB",
-            "write the member: `tie G[0]`",
-            "a tie is to one tensor, or to a family as a whole",
-        ),
-        (
-            "postfix LSQB",
-            "write one position: `a[k]`",
-            "an item is taken by its position, counted from zero; there are no slices",
-        ),
-        (
-            "INIT NAME LPAR",
-            "write the scheme as in `init normal(0.1)`",
-            "a scheme says how the first values of a tensor are drawn",
-        ),
-        ("(?:postfix|NAME|EXTERN) LPAR", "write the arguments as in `N(d = 4, e = 8)`", _CALL),
-        ("STRING LPAR", "write the arguments as in `N(d = 4, e = 8)`", _CALL),
-        ("LSQB", "write the items with commas between: `[4, 8]`", "a list holds ints, in order"),
-        (
-            "IMPORT STRING LBRACE",
-            'write the names with commas between: `import "file.tn" { A, B }`',
-            "an import brings in what it names; without braces, all of the file",
-        ),
-        # attributes and conditions
-        (
-            r"(?:legs|__attributes\S*|expression|LOG) IF",
-            "write a condition: `if d > 3`",
-            "a condition says for which parameters the declaration is there",
-        ),
-        (
-            "IF|THEN|ELSE",
-            "write `if condition then a else b`",
-            "a choice is a value, so it needs a value for either case",
-        ),
-        (
-            "INIT",
-            "write the name of a scheme: `init zeros`, `init normal(0.1)`",
-            "a scheme says how the first values of a tensor are drawn",
-        ),
-        (
-            "SHARE",
-            "write a subscript of the tensor: `share k`",
-            "sharing is over a subscript: one parameter for all its values",
-        ),
-        (
-            "TIE",
-            "write the name of a tensor: `tie OTHER`, or of a member: `tie G[0]`",
-            "a tie is to one tensor, or to a family as a whole",
-        ),
-        (
-            "REPEAT",
-            "write `repeat k in 0..n { stage }`",
-            "a repeated stage of a pipeline says how often",
-        ),
-        # statements
-        ("INDEX", "write `index i = 4`, or a family: `index i[k in 0..n] = 4`", _SIZED),
-        ("BOND", "write `bond b = 4`, or a family: `bond b[k in 0..n] = 4`", _SIZED),
-        ("HYPER", "write `hyper h = 4`, or a family: `hyper h[k in 0..n] = 4`", _SIZED),
-        ("BATCH", "write names only: `batch n, m`", "a batch axis has its size at run time"),
-        (
-            "WINDOW",
-            "write `window h = conv(size = 3)`",
-            "a window is sized at run time; its kernel is not",
-        ),
-        ("INPUT", "write `input x(..., i)`", "an input is an argument of `forward`: its axes"),
-        (
-            "TENSOR",
-            "write `tensor A(i, j)`, and its attributes after it: `init zeros`",
-            "the legs of a tensor are its shape, in order",
-        ),
-        ("BIAS", "write `bias c(o)`", "a bias is added along the legs of the output that it has"),
-        (
-            "OUTPUT",
-            "write `output y(..., o)` in a network, a value in a model",
-            "the output says what comes out, axis by axis",
-        ),
-        ("LET", "write `let n = value`", "a value is named once, and never changes"),
-        (
-            "REQUIRE",
-            'write `require condition, "reason"`',
-            "a requirement stops a wrong use early and, with a reason, says why",
-        ),
-        ("PART", "write `part p = N(d = 4)`", "a part is a network or a layer with its arguments"),
-        # blocks
-        (
-            "IMPORT",
-            'write `import "file.tn"`, or `import "file.tn" { A, B }`',
-            "an import names a file, in quotes, under the root folder or in `std/`",
-        ),
-        (
-            "(?:NETWORK|MODEL) NAME ASSIGN",
-            "write the block and its arguments: `network NAME = OTHER(d = 4)`",
-            "a named instance is another block with all its arguments",
-        ),
-        (
-            "NETWORK",
-            "write `network NAME(parameters) { … }`, or `network NAME = OTHER(arguments)`",
-            _BLOCK,
-        ),
-        (
-            "MODEL",
-            "write `model NAME(parameters) { … }`, or `model NAME = OTHER(arguments)`",
-            _BLOCK,
-        ),
-        ("REWRITE", "write `rewrite NAME { … }`", "a rewrite takes no parameters: it is a list"),
-        (
-            "DOC",
-            "write the block that it describes: `network NAME(parameters) { … }`",
-            "a doc becomes the docstring of the block after it",
-        ),
-    )
-)
+_CONSTRUCTS: dict[str, tuple[str, str]] = {
+    # brackets
+    "(?:NETWORK|MODEL) NAME LPAR": (
+        "write `NAME: TYPE` or `NAME: TYPE = default`, with commas between: `d: int = 4`",
+        "a parameter has a type, so that a wrong argument is found where it is given",
+    ),
+    "INT LSQB": (
+        "write the name of the length: `int[n]`",
+        "a list binds the name of its length, which is then a name of the block",
+    ),
+    "TENSOR NAME(?: subscripts)? LPAR": ("write the legs as in `tensor A(i, b[k])`", _LEGS),
+    "INPUT NAME(?: subscripts)? LPAR": ("write the legs as in `input x(..., i)`", _LEGS),
+    "BIAS NAME LPAR": ("write the legs as in `bias c(o)`", _LEGS),
+    "OUTPUT NAME LPAR": ("write the legs as in `output y(..., o)`", _LEGS),
+    "ONEHOT LPAR": (
+        "write the indices of one axis as `(a b)` or `(i[*])`",
+        "an axis made of several indices lists their names, row major, as in einops",
+    ),
+    "leg_name LSQB": (
+        "write one member, `b[k + 1]`, or all of them, `b[*]`",
+        "a leg is one member of a family or, with `*`, all of them in order",
+    ),
+    "(?:INDEX|BOND|HYPER|TENSOR|INPUT|PART|COMMA) NAME LSQB": (
+        "write a range for every subscript: `name[k in 0..n]`",
+        _FAMILY,
+    ),
+    "TIE NAME LSQB": (
+        "write the member: `tie G[0]`",
+        "a tie is to one tensor, or to a family as a whole",
+    ),
+    "postfix LSQB": (
+        "write one position: `a[k]`",
+        "an item is taken by its position, counted from zero; there are no slices",
+    ),
+    "INIT NAME LPAR": (
+        "write the scheme as in `init normal(0.1)`",
+        "a scheme says how the first values of a tensor are drawn",
+    ),
+    "(?:postfix|NAME|EXTERN) LPAR": ("write the arguments as in `N(d = 4, e = 8)`", _CALL),
+    "STRING LPAR": ("write the arguments as in `N(d = 4, e = 8)`", _CALL),
+    "LSQB": ("write the items with commas between: `[4, 8]`", "a list holds ints, in order"),
+    "IMPORT STRING LBRACE": (
+        'write the names with commas between: `import "file.tn" { A, B }`',
+        "an import brings in what it names; without braces, all of the file",
+    ),
+    # attributes and conditions
+    r"(?:legs|__attributes\S*|expression|LOG) IF": (
+        "write a condition: `if d > 3`",
+        "a condition says for which parameters the declaration is there",
+    ),
+    "IF|THEN|ELSE": (
+        "write `if condition then a else b`",
+        "a choice is a value, so it needs a value for either case",
+    ),
+    "INIT": (
+        "write the name of a scheme: `init zeros`, `init normal(0.1)`",
+        "a scheme says how the first values of a tensor are drawn",
+    ),
+    "SHARE": (
+        "write a subscript of the tensor: `share k`",
+        "sharing is over a subscript: one parameter for all its values",
+    ),
+    "TIE": (
+        "write the name of a tensor: `tie OTHER`, or of a member: `tie G[0]`",
+        "a tie is to one tensor, or to a family as a whole",
+    ),
+    "REPEAT": (
+        "write `repeat k in 0..n { stage }`",
+        "a repeated stage of a pipeline says how often",
+    ),
+    # statements
+    "INDEX": ("write `index i = 4`, or a family: `index i[k in 0..n] = 4`", _SIZED),
+    "BOND": ("write `bond b = 4`, or a family: `bond b[k in 0..n] = 4`", _SIZED),
+    "HYPER": ("write `hyper h = 4`, or a family: `hyper h[k in 0..n] = 4`", _SIZED),
+    "BATCH": ("write names only: `batch n, m`", "a batch axis has its size at run time"),
+    "WINDOW": (
+        "write `window h = conv(size = 3)`",
+        "a window is sized at run time; its kernel is not",
+    ),
+    "INPUT": ("write `input x(..., i)`", "an input is an argument of `forward`: its axes"),
+    "TENSOR": (
+        "write `tensor A(i, j)`, and its attributes after it: `init zeros`",
+        "the legs of a tensor are its shape, in order",
+    ),
+    "BIAS": ("write `bias c(o)`", "a bias is added along the legs of the output that it has"),
+    "OUTPUT": (
+        "write `output y(..., o)` in a network, a value in a model",
+        "the output says what comes out, axis by axis",
+    ),
+    "LET": ("write `let n = value`", "a value is named once, and never changes"),
+    "REQUIRE": (
+        'write `require condition, "reason"`',
+        "a requirement stops a wrong use early and, with a reason, says why",
+    ),
+    "PART": ("write `part p = N(d = 4)`", "a part is a network or a layer with its arguments"),
+    # blocks
+    "IMPORT": (
+        'write `import "file.tn"`, or `import "file.tn" { A, B }`',
+        "an import names a file, in quotes, under the root folder or in `std/`",
+    ),
+    "(?:NETWORK|MODEL) NAME ASSIGN": (
+        "write the block and its arguments: `network NAME = OTHER(d = 4)`",
+        "a named instance is another block with all its arguments",
+    ),
+    "NETWORK": (
+        "write `network NAME(parameters) { … }`, or `network NAME = OTHER(arguments)`",
+        _BLOCK,
+    ),
+    "MODEL": ("write `model NAME(parameters) { … }`, or `model NAME = OTHER(arguments)`", _BLOCK),
+    "REWRITE": ("write `rewrite NAME { … }`", "a rewrite takes no parameters: it is a list"),
+    "DOC": (
+        "write the block that it describes: `network NAME(parameters) { … }`",
+        "a doc becomes the docstring of the block after it",
+    ),
+}
+"""Hint and note by a pattern that the symbols of the stack end in; the first match counts."""
 
 
-def construct_at(situation: ParseContext) -> Construct:
+def construct_at(context: ParseContext) -> Construct:
     """The innermost construct that is open; between statements, the block around."""
-    if situation.token.first and situation.at_statement:
-        return _around(situation)
-    symbols = situation.symbols
+    if context.token.first and context.at_statement:
+        return _around(context)
+    symbols = context.symbols
     closed: list[str] = []
     for k in range(len(symbols), 0, -1):
         symbol = symbols[k - 1]
@@ -212,20 +182,23 @@ def construct_at(situation: ParseContext) -> Construct:
         elif closed:
             if symbol == closed[-1]:
                 closed.pop()
-        elif found := _ending(" ".join(symbols[max(0, k - 4) : k])):
-            return found
+        elif construct := _ending(" ".join(symbols[max(0, k - 4) : k])):
+            return construct
         elif symbol == "LBRACE":
             break
-    return _around(situation)
+    return _around(context)
 
 
 def _ending(words: str) -> Construct | None:
-    """The construct whose pattern some words of the stack end in."""
-    return next((made for pattern, made in _CONSTRUCTS if pattern.search(words)), None)
+    """The construct whose pattern matches the end of `words`, symbols of the stack."""
+    for pattern, (hint, note) in _CONSTRUCTS.items():
+        if re.search(rf"(?:^| )(?:{pattern})$", words):
+            return Construct(hint, note)
+    return None
 
 
-def _around(situation: ParseContext) -> Construct:
-    block = situation.block
+def _around(context: ParseContext) -> Construct:
+    block = context.block
     if block:
         return _STATEMENTS[block]
-    return _BLOCKS if "NETWORK" in situation.expected else _TARGET
+    return _BLOCKS if "NETWORK" in context.expected else _TARGET

@@ -1,6 +1,6 @@
-"""Mistakes that are recognized: habits from elsewhere, and slips with a likely cause.
+"""Syntax of other languages, and the order in which mistakes are recognized.
 
-Each is a function from the situation to its advice, or None; the first one that answers is heard.
+Each function looks at where the parser stands, and gives a suggestion or None.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ import re
 from collections.abc import Callable
 
 from tncompile.language.diagnostics.spelling import closest
-from tncompile.language.parsing.errors import common_mistakes as slips
+from tncompile.language.parsing.errors import common_mistakes as mistakes
 from tncompile.language.parsing.errors.context import (
     BLOCK_WORDS,
     MODEL_WORDS,
     NETWORK_WORDS,
     REWRITE_WORDS,
     ParseContext,
+    shown,
 )
-from tncompile.language.parsing.errors.messages import Suggestion, one_of, shown
+from tncompile.language.parsing.errors.messages import Suggestion, one_of
 from tncompile.language.parsing.lexer import SEMICOLON, WORD
 from tncompile.language.parsing.tables import END
 
@@ -39,7 +40,7 @@ _FOREIGN_STATEMENTS = {
     **dict.fromkeys(("assert", "check", "ensure", "raise"), "require"),
     **dict.fromkeys(("arg", "args"), "input"),
 }
-_WRITTEN = {
+_EXAMPLES = {
     "import": 'import "file.tn" { N }',
     "network": "network N(d: int = 4) { … }",
     "model": "model M(d: int = 4) { … }",
@@ -63,22 +64,19 @@ _WRITTEN = {
 }
 
 
-def recognize(situation: ParseContext) -> Suggestion | None:
-    """The advice of the first habit that fits, None where only the grammar can speak."""
-    if situation.terminal == END:
+def recognize(context: ParseContext) -> Suggestion | None:
+    """The suggestion of the first mistake that fits; None where only the grammar can speak."""
+    if context.terminal == END:
         return None
-    for habit in _HABITS:
-        advice = habit(situation)
-        if advice is not None:
-            return advice
-    return None
+    suggestions = (recognizer(context) for recognizer in _RECOGNIZERS)
+    return next((suggestion for suggestion in suggestions if suggestion is not None), None)
 
 
-# ── from other languages ─────────────────────────────────────────────────────────────────────────
+# ── symbols and forms of other languages ─────────────────────────────────────────────────────────
 
 
-def _semicolon(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal != SEMICOLON:
+def _semicolon(context: ParseContext) -> Suggestion | None:
+    if context.terminal != SEMICOLON:
         return None
     return Suggestion(
         "`;` is not part of the language",
@@ -88,9 +86,9 @@ def _semicolon(situation: ParseContext) -> Suggestion | None:
     )
 
 
-def _einsum(situation: ParseContext) -> Suggestion | None:
-    texts = [situation.text_of(t) for t in situation.rest_of_line() if t.kind == "STRING"]
-    if not any(_EINSUM.fullmatch(text) for text in texts):
+def _einsum(context: ParseContext) -> Suggestion | None:
+    strings = (context.text_of(t) for t in context.rest_of_line() if t.kind == "STRING")
+    if not any(_EINSUM.fullmatch(string) for string in strings):
         return None
     return Suggestion(
         "tensors are not multiplied by an einsum string",
@@ -100,12 +98,11 @@ def _einsum(situation: ParseContext) -> Suggestion | None:
     )
 
 
-def _loop(situation: ParseContext) -> Suggestion | None:
+def _loop(context: ParseContext) -> Suggestion | None:
     place = None
-    if situation.terminal == "IN" and situation.word_at(-2) == "for":
-        token = situation.around(-2)
-        place = situation.span_of(token) if token is not None else None
-    elif situation.text not in ("for", "while", "foreach"):
+    if context.terminal == "IN" and context.word_at(-2) == "for":
+        place = context.span_of(context.tokens[context.position - 2])
+    elif context.text not in ("for", "while", "foreach"):
         return None
     return Suggestion(
         "there are no loops",
@@ -116,221 +113,200 @@ def _loop(situation: ParseContext) -> Suggestion | None:
     )
 
 
-def _colon(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal != "COLON":
+def _colon(context: ParseContext) -> Suggestion | None:
+    if context.terminal != "COLON":
         return None
-    after_legs = situation.at_statement or "FROZEN" in situation.expected
-    if after_legs and situation.block == "network" and situation.statement in slips.LEGS:
+    after_legs = context.at_statement or context.expects("FROZEN")
+    if after_legs and context.block == "network" and context.statement in mistakes.LEGS:
         return Suggestion(
-            f"a `{situation.statement.lower()}` has no type of its own",
+            f"a `{context.statement.lower()}` has no type of its own",
             "its legs say its shape",
             "delete it; a module is made in one type: `module(dtype=torch.complex64)`",
             "numbers have the type that the module is made in, or moved to",
         )
-    if "LBRACE" in situation.expected or "LET" in situation.expected:
-        return Suggestion(
-            "`:` opens no block", "blocks stand in braces", "write `{` here and `}` at the end"
-        )
-    if "RANGE" in situation.expected:
+    if context.expects("LBRACE") or context.expects("LET"):
+        hint = "write `{` here and `}` at the end"
+        return Suggestion("`:` opens no block", "blocks stand in braces", hint)
+    if context.expects("RANGE"):
         return Suggestion("a range is written with two dots", hint="write `0..n`")
-    if "ASSIGN" in situation.expected:
-        hint = f"a size or a value follows `=`: `{situation.word_at(-1) or 'i'} = 4`"
+    if context.expects("ASSIGN"):
+        hint = f"a size or a value follows `=`: `{context.word_at(-1) or 'i'} = 4`"
         return Suggestion("unexpected `:`", hint=hint)
     return None
 
 
-def _comparison(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal == "ASSIGN" and "EQUAL" in situation.expected:
-        return Suggestion(
-            "`=` does not compare",
-            "`=` gives a value to a name",
-            "`==` compares: `n == 4`",
-        )
-    if situation.terminal == "ASSIGN" and "COLON" in situation.expected:
-        name = situation.word_at(-1)
-        hint = f"say what it is: `{name}: int = …`"
+def _comparison(context: ParseContext) -> Suggestion | None:
+    if context.terminal == "EQUAL" and context.expects("ASSIGN"):
+        return Suggestion("`==` gives no value", "`==` compares", "write `=`")
+    if context.terminal != "ASSIGN":
+        return None
+    if context.expects("EQUAL"):
+        label = "`=` gives a value to a name"
+        return Suggestion("`=` does not compare", label, "`==` compares: `n == 4`")
+    if context.expects("COLON"):
+        hint = f"say what it is: `{context.word_at(-1)}: int = …`"
         return Suggestion("the type is missing", "a parameter has a type", hint)
-    if situation.terminal == "ASSIGN" and situation.statement in ("TENSOR", "BIAS"):
+    if context.statement in ("TENSOR", "BIAS"):
         return Suggestion(
-            f"a `{situation.statement.lower()}` is given no value",
+            f"a `{context.statement.lower()}` is given no value",
             "it is trained",
             "its legs say its shape, and `init SCHEME` its first values",
         )
-    if situation.terminal == "EQUAL" and "ASSIGN" in situation.expected:
-        return Suggestion("`==` gives no value", "`==` compares", "write `=`")
     return None
 
 
-def _arrow(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal != "ARROW":
+def _arrow(context: ParseContext) -> Suggestion | None:
+    if context.terminal != "ARROW":
         return None
     return Suggestion(
         "unexpected `->`",
         "an arrow stands in a `rewrite` and after `extern` only",
-        "the result of a network is its `output y(legs)`" if situation.block != "rewrite" else None,
+        "the result of a network is its `output y(legs)`" if context.block != "rewrite" else None,
     )
 
 
-def _comment(situation: ParseContext) -> Suggestion | None:
-    following = situation.around(1)
-    after = following.kind if following is not None else ""
-    opens = situation.terminal == "SLASH" and after in ("STAR", "POWER")
-    dashes = situation.terminal == after == "MINUS"
-    opens = opens or (situation.at_statement and (dashes or situation.terminal == "FLOOR"))
-    if not opens:
+def _comment(context: ParseContext) -> Suggestion | None:
+    following = context.kind_at(1)
+    opens = context.terminal == "SLASH" and following in ("STAR", "POWER")
+    dashes = context.terminal == following == "MINUS"
+    if not opens and not (context.at_statement and (dashes or context.terminal == "FLOOR")):
         return None
-    return Suggestion(
-        "a comment begins with `#`", hint="write `#` and the text up to the end of the line"
-    )
+    hint = "write `#` and the text up to the end of the line"
+    return Suggestion("a comment begins with `#`", hint=hint)
 
 
-def _python_conditional(situation: ParseContext) -> Suggestion | None:
-    if situation.terminal not in ("ELSE", "IF") or "THEN" in situation.expected:
+def _python_conditional(context: ParseContext) -> Suggestion | None:
+    if context.terminal not in ("ELSE", "IF") or context.expects("THEN"):
         return None
-    if situation.terminal == "IF" and "PLUS" not in situation.expected:
-        return Suggestion(
-            "unexpected `if`",
-            "a choice inside an expression stands in parentheses",
-            "write `(if c then a else b)`",
-        )
-    return Suggestion(
-        f"unexpected {shown(situation.text)}",
-        "the condition of a choice comes first",
-        "write `if c then a else b`",
-    )
+    if context.terminal == "IF" and not context.expects("PLUS"):
+        label = "a choice inside an expression stands in parentheses"
+        return Suggestion("unexpected `if`", label, "write `(if c then a else b)`")
+    label = "the condition of a choice comes first"
+    return Suggestion(context.unexpected, label, "write `if c then a else b`")
 
 
-def _range_function(situation: ParseContext) -> Suggestion | None:
-    if "RANGE" not in situation.expected:
+def _range_function(context: ParseContext) -> Suggestion | None:
+    if not context.expects("RANGE"):
         return None
-    if situation.terminal in ("DOTS", "COMMA"):
-        return Suggestion("a range is written with two dots", hint="write `0..n`")
-    words = [situation.word_at(-k) for k in range(1, 8)]
-    if "range" in words:
-        return Suggestion("a range is written with two dots", hint="write `0..n` for `range(n)`")
+    message = "a range is written with two dots"
+    if context.terminal in ("DOTS", "COMMA"):
+        return Suggestion(message, hint="write `0..n`")
+    if any(context.word_at(-k) == "range" for k in range(1, 8)):
+        return Suggestion(message, hint="write `0..n` for `range(n)`")
     return None
 
 
-# ── words that are almost right ──────────────────────────────────────────────────────────────────
-
-
-def _foreign_word(situation: ParseContext) -> Suggestion | None:
-    """A word at the start of a block or a statement that is none of the language."""
-    if situation.terminal != "NAME" or not situation.at_statement:
-        return None
-    words = _STATEMENTS.get(situation.block, tuple(BLOCK_WORDS))
-    foreign = _FOREIGN_STATEMENTS if situation.block else _FOREIGN_BLOCKS
-    text = situation.text
-    meant = closest(text, words) or foreign.get(text.lower())
-    attribute = closest(text, _ATTRIBUTES) if "FROZEN" in situation.expected else None
-    if attribute is not None and closest(text, words) is None:
-        return Suggestion(f"unknown word {shown(text)}", hint=f"did you mean `{attribute}`?")
-    what = "statement" if situation.block else "block"
-    message = f"no {what} begins with {shown(text)}"
-    if meant is not None:
-        return Suggestion(message, hint=f"did you mean `{meant}`, as in `{_WRITTEN[meant]}`?")
-    following = situation.around(1)
-    if situation.block and following is not None and following.kind == "ASSIGN":
-        return Suggestion(message, hint=f"a value is named by `let {text} = …`")
-    known = [f"`{word}`" for word in words]
-    return Suggestion(message, hint=f"a {what} begins with {one_of(known)}")
-
-
-def _misplaced_attribute(situation: ParseContext) -> Suggestion | None:
-    """`share k` after something that is no tensor."""
-    following = situation.around(1)
-    named = following is not None and following.kind == "ASSIGN"
-    if situation.text not in _ATTRIBUTES or situation.terminal in situation.expected or named:
-        return None
-    if not situation.at_statement:
-        return None
-    message = f"`{situation.text}` does not belong here"
-    if situation.text == "log":
-        return Suggestion(message, "an attribute of the output", "write `output y(legs) log`")
-    return Suggestion(message, "an attribute of tensors", "write it after the legs of a `tensor`")
-
-
-def _number_before_name(situation: ParseContext) -> Suggestion | None:
+def _number_before_name(context: ParseContext) -> Suggestion | None:
     """`3x`."""
-    before = situation.around(-1)
-    if before is None or before.kind != "NUMBER" or before.end != situation.token.start:
+    before = context.around(-1)
+    if before is None or before.kind != "NUMBER" or before.end != context.token.start:
         return None
-    if situation.token.kind != WORD:
+    if context.token.kind != WORD:
         return None
-    number, word = situation.text_of(before), situation.text
-    hint = f"a product is written `{number} * {word}`"
-    return Suggestion(f"unexpected {shown(word)}", "a name begins with a letter", hint)
+    hint = f"a product is written `{context.text_of(before)} * {context.text}`"
+    return Suggestion(context.unexpected, "a name begins with a letter", hint)
 
 
-def _bare_point(situation: ParseContext) -> Suggestion | None:
+def _bare_point(context: ParseContext) -> Suggestion | None:
     """`.5` and `1.`."""
-    if situation.terminal != "DOT":
+    if context.terminal != "DOT":
         return None
-    before, after = situation.around(-1), situation.around(1)
-    if after is not None and after.kind == "NUMBER" and "NUMBER" in situation.expected:
-        hint = f"write `0.{situation.text_of(after)}`"
-    elif before is not None and before.kind == "NUMBER":
-        hint = f"write `{situation.text_of(before)}.0`"
+    if context.kind_at(1) == "NUMBER" and context.expects("NUMBER"):
+        hint = f"write `0.{context.text_of(context.tokens[context.position + 1])}`"
+    elif context.kind_at(-1) == "NUMBER":
+        hint = f"write `{context.text_of(context.tokens[context.position - 1])}.0`"
     else:
         return None
     return Suggestion("unexpected `.`", "digits stand on both sides of the point", hint)
 
 
-def _wrong_block(situation: ParseContext) -> Suggestion | None:
-    """A statement outside of all blocks, or in a block of another kind."""
-    word = situation.text
-    if not situation.at_statement or word not in (*NETWORK_WORDS, *MODEL_WORDS):
+# ── words that are almost right, or in the wrong place ───────────────────────────────────────────
+
+
+def _foreign_word(context: ParseContext) -> Suggestion | None:
+    """A word at the start of a block or a statement that is none of the language."""
+    if context.terminal != "NAME" or not context.at_statement:
         return None
-    if not situation.block:
-        return Suggestion(
-            f"`{word}` stands outside of a block",
-            hint="statements stand between the braces of `network N(…) { … }`",
-        )
+    words = _STATEMENTS.get(context.block, tuple(BLOCK_WORDS))
+    foreign = _FOREIGN_STATEMENTS if context.block else _FOREIGN_BLOCKS
+    text = context.text
+    similar = closest(text, words)
+    attribute = closest(text, _ATTRIBUTES) if context.expects("FROZEN") else None
+    if attribute is not None and similar is None:
+        return Suggestion(f"unknown word {shown(text)}", hint=f"did you mean `{attribute}`?")
+    what = "statement" if context.block else "block"
+    meant = similar or foreign.get(text.lower())
+    if meant is not None:
+        hint = f"did you mean `{meant}`, as in `{_EXAMPLES[meant]}`?"
+    elif context.block and context.kind_at(1) == "ASSIGN":
+        hint = f"a value is named by `let {text} = …`"
+    else:
+        hint = f"a {what} begins with {one_of([f'`{word}`' for word in words])}"
+    return Suggestion(f"no {what} begins with {shown(text)}", hint=hint)
+
+
+def _misplaced_attribute(context: ParseContext) -> Suggestion | None:
+    """`share k` after something that is no tensor."""
+    if context.text not in _ATTRIBUTES or context.expects(context.terminal):
+        return None
+    if not context.at_statement or context.kind_at(1) == "ASSIGN":
+        return None
+    message = f"`{context.text}` does not belong here"
+    if context.text == "log":
+        return Suggestion(message, "an attribute of the output", "write `output y(legs) log`")
+    return Suggestion(message, "an attribute of tensors", "write it after the legs of a `tensor`")
+
+
+def _wrong_block(context: ParseContext) -> Suggestion | None:
+    """A statement outside of all blocks, or in a block of another kind."""
+    word = context.text
+    if not context.at_statement or word not in (*NETWORK_WORDS, *MODEL_WORDS):
+        return None
+    if not context.block:
+        hint = "statements stand between the braces of `network N(…) { … }`"
+        return Suggestion(f"`{word}` stands outside of a block", hint=hint)
     home = "network" if word in NETWORK_WORDS else "model"
     return Suggestion(
-        f"`{word}` is no statement of a {situation.block}",
+        f"`{word}` is no statement of a {context.block}",
         f"a `{word}` belongs in a `{home}`",
         f"move it into a `{home}`" + (", and use that as a `part`" if home == "network" else ""),
     )
 
 
-def _reserved(situation: ParseContext) -> Suggestion | None:
+def _reserved(context: ParseContext) -> Suggestion | None:
     """A reserved word in the place of a name."""
-    token = situation.token
-    if token.kind != WORD or situation.terminal == "NAME" or "NAME" not in situation.expected:
+    token = context.token
+    if token.kind != WORD or context.terminal == "NAME" or not context.expects("NAME"):
         return None
-    if token.first or "NUMBER" in situation.expected or "FROZEN" in situation.expected:
+    if token.first or context.expects("NUMBER") or context.expects("FROZEN"):
         return None
     return Suggestion(
-        f"`{situation.text}` cannot be a name",
+        f"`{context.text}` cannot be a name",
         "a word of the language",
-        f"call it `{situation.text}_` or something that says more",
+        f"call it `{context.text}_` or something that says more",
         "words that begin a block or a statement, or belong to expressions, are reserved",
     )
 
 
-def _unknown_type(situation: ParseContext) -> Suggestion | None:
-    if "INT" not in situation.expected or situation.token.kind != WORD:
+def _unknown_type(context: ParseContext) -> Suggestion | None:
+    if not context.expects("INT") or context.token.kind != WORD:
         return None
-    text = situation.text
     python = {"list": "int[n]", "integer": "int", "str": "int", "tuple": "int[n]"}
-    meant = python.get(text.lower()) or closest(text, ("int", "bool", "float"))
+    meant = python.get(context.text.lower()) or closest(context.text, ("int", "bool", "float"))
     return Suggestion(
-        f"unknown type {shown(text)}",
+        f"unknown type {shown(context.text)}",
         "a parameter is `int`, `int[n]`, `bool` or `float`",
         f"did you mean `{meant}`?" if meant else None,
     )
 
 
-def _misspelt_word(situation: ParseContext) -> Suggestion | None:
+def _misspelled_word(context: ParseContext) -> Suggestion | None:
     """Any other word, where a keyword that looks like it could stand."""
-    if situation.terminal != "NAME" or "NAME" in situation.expected:
+    if context.terminal != "NAME" or context.expects("NAME"):
         return None
-    words = [t.lower() for t in situation.expected if t.isalpha() and t.isupper()]
-    meant = closest(situation.text, [w for w in words if w in _KEYWORDS])
-    if meant is None:
-        return None
-    return Suggestion(f"unexpected {shown(situation.text)}", hint=f"did you mean `{meant}`?")
+    words = [terminal.lower() for terminal in context.expected if terminal.isupper()]
+    meant = closest(context.text, [word for word in words if word in _KEYWORDS])
+    return Suggestion(context.unexpected, hint=f"did you mean `{meant}`?") if meant else None
 
 
 _KEYWORDS = frozenset(
@@ -338,8 +314,7 @@ _KEYWORDS = frozenset(
     | {"and", "or", "not", "network", "model"}
 )
 
-
-_HABITS: tuple[Callable[[ParseContext], Suggestion | None], ...] = (
+_RECOGNIZERS: tuple[Callable[[ParseContext], Suggestion | None], ...] = (
     _semicolon,
     _einsum,
     _loop,
@@ -348,30 +323,31 @@ _HABITS: tuple[Callable[[ParseContext], Suggestion | None], ...] = (
     _bare_point,
     _misplaced_attribute,
     _wrong_block,
-    slips.import_habits,
+    mistakes.foreign_import,
     _foreign_word,
     _unknown_type,
-    slips.condition_on_a_leg,
-    slips.member_of_a_declaration,
-    slips.square_brackets,
-    slips.no_legs,
-    slips.not_a_leg,
-    slips.optional_twice,
-    slips.slice_of,
-    slips.ternary,
+    mistakes.condition_on_a_leg,
+    mistakes.member_of_a_declaration,
+    mistakes.square_brackets,
+    mistakes.no_legs,
+    mistakes.not_a_leg,
+    mistakes.optional_twice,
+    mistakes.slice_of,
+    mistakes.ternary,
     _range_function,
     _colon,
     _comparison,
     _arrow,
-    slips.late_dots,
-    slips.early_star,
-    slips.parameters_of_an_instance,
-    slips.no_parameters,
-    slips.no_brace,
-    slips.stray_doc,
-    slips.stray_brace,
+    mistakes.late_dots,
+    mistakes.early_star,
+    mistakes.parameters_of_an_instance,
+    mistakes.no_parameters,
+    mistakes.no_brace,
+    mistakes.stray_doc,
+    mistakes.stray_brace,
     _python_conditional,
     _reserved,
-    slips.missing_comma,
-    _misspelt_word,
+    mistakes.missing_comma,
+    _misspelled_word,
 )
+"""In the order in which they are tried."""

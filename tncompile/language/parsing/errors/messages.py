@@ -6,7 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.parsing.errors.context import CLOSING, STATEMENT_TERMINALS, ParseContext
+from tncompile.language.parsing.errors.context import (
+    CLOSING,
+    STATEMENT_TERMINALS,
+    ParseContext,
+    shown,
+)
 from tncompile.language.parsing.errors.expectations import construct_at
 from tncompile.language.parsing.tables import END, Tables
 from tncompile.language.syntax.source import Span
@@ -92,31 +97,27 @@ def one_of(phrases: list[str]) -> str:
     return ", ".join(phrases[:-1]) + " or " + phrases[-1]
 
 
-def shown(text: str) -> str:
-    """A piece of the program as a message quotes it: one line, at most 40 characters."""
-    line = text.split("\n")[0]
-    return f"`{line if len(line) <= 40 else line[:39] + '…'}`"
-
-
-def syntax_error(situation: ParseContext, advice: Suggestion | None, tables: Tables) -> Diagnostic:
+def syntax_error(
+    context: ParseContext, suggestion: Suggestion | None, tables: Tables
+) -> Diagnostic:
     """TN101, or TN102 where the text ends too early."""
-    end = situation.terminal == END
-    if advice is None:
-        advice = Suggestion("", expectation(situation.expected, tables))
-    place = situation.span if end else advice.place or situation.span
-    message = advice.message
+    end = context.terminal == END
+    if suggestion is None:
+        suggestion = Suggestion("", expectation(context.expected, tables))
+    place = context.span if end else suggestion.place or context.span
+    message = suggestion.message
     if not message or end:
-        message = f"unexpected {'end of the text' if end else shown(situation.text)}"
-    label = advice.label or expectation(situation.expected, tables)
+        message = f"unexpected {'end of the text' if end else shown(context.text)}"
+    label = suggestion.label or expectation(context.expected, tables)
     secondary: tuple[Label, ...] = ()
-    hint, note = advice.hint, advice.note
-    opened = situation.bracket_left_open()
+    hint, note = suggestion.hint, suggestion.note
+    opened = context.bracket_left_open()
     if opened is not None and opened[1] != place:
         symbol, span = opened
         secondary = (Label(span, f"this {english(symbol, tables)} is still open"),)
         hint = hint or f"close it with {english(CLOSING[symbol], tables)}"
         note = note or "newlines mean nothing: what a bracket opens goes on until it is closed"
-    construct = construct_at(situation)
+    construct = construct_at(context)
     return Diagnostic(
         Code.UNEXPECTED_END if end else Code.UNEXPECTED_TOKEN,
         message,

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from tncompile.language.formatting.comments import Comments
+from tncompile.language.formatting.expressions import quoted
 from tncompile.language.formatting.layout import lay_out
-from tncompile.language.formatting.notation import Notation, quoted
-from tncompile.language.formatting.statements import Statements
+from tncompile.language.formatting.statements import StatementPrinter
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    Block,
-    Comment,
-    Declaration,
-    Import,
-    Instance,
-    PartStatement,
-    Program,
-    Rewrite,
-    RewriteRule,
-    Statement,
-)
 
 _INDENT = 2
 _WIDEST_ALIGNED = 72
 """Comments behind longer lines are not set in one column with those of their neighbors."""
 
-_Node = Declaration | Statement | RewriteRule
+_Node = tree.Declaration | tree.Statement | tree.RewriteRule
 
 
-def format_program(program: Program) -> str:
+def format_program(program: tree.Program) -> str:
     """The program in canonical form, comments kept; formatting it again changes nothing.
 
     Two spaces of indent, names of declarations in one column, at most one empty line in a row,
@@ -48,7 +37,7 @@ class _Unit:
     `blank` says that an empty line precedes; `trailing` is the comment behind the statement.
     """
 
-    comments: list[Comment] = field(default_factory=list)
+    comments: list[tree.Comment] = field(default_factory=list)
     node: _Node | None = None
     trailing: str = ""
     blank: bool = False
@@ -56,7 +45,7 @@ class _Unit:
     @property
     def tall(self) -> bool:
         """Whether this is a block with a body, which has empty lines around it."""
-        return isinstance(self.node, Block | Rewrite)
+        return isinstance(self.node, tree.Block | tree.Rewrite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +58,10 @@ class _Row:
 
 
 class _Formatter:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: tree.Program) -> None:
         self.program = program
         self.comments = Comments(program)
-        self.statements = Statements(Notation(self.comments))
+        self.printer = StatementPrinter(self.comments)
 
     def lines(self) -> list[str]:
         """The lines of the whole program."""
@@ -80,7 +69,7 @@ class _Formatter:
         for before, unit in pairwise(units):
             unit.blank = unit.blank or before.tall or unit.tall
             if before.node is not None and unit.node is not None:
-                imports = isinstance(before.node, Import), isinstance(unit.node, Import)
+                imports = isinstance(before.node, tree.Import), isinstance(unit.node, tree.Import)
                 unit.blank = unit.blank or imports[0] != imports[1]
         return list(self._body(units, 0))
 
@@ -89,7 +78,7 @@ class _Formatter:
     def _units(self, nodes: Sequence[_Node], start: int, end: int) -> list[_Unit]:
         """The statements between two offsets, each with its comments."""
         units: list[_Unit] = []
-        place: Span | None = None  # what was gathered last
+        place: Span | None = None  # the last comment or node
 
         def gather(span: Span) -> _Unit:
             nonlocal place
@@ -158,53 +147,54 @@ class _Formatter:
 
     def _widths(self, units: list[_Unit]) -> list[tuple[int, int]]:
         """The columns that parts and rewrite rules share with their neighbors."""
-        heads = [self._head_widths(unit.node) for unit in units]
+        runs: list[list[_Unit]] = []
+        for unit in units:
+            if runs and self._aligned(runs[-1][-1], unit):
+                runs[-1].append(unit)
+            else:
+                runs.append([unit])
         widths: list[tuple[int, int]] = []
-        run = 0
-        keys: list[int] = []
-        for unit, before in zip(units, [None, *units], strict=False):
-            alone = unit.blank or unit.comments or before is None
-            commented = unit.node is not None and self.comments.some(
-                unit.node.span.start, unit.node.span.end
-            )
-            if alone or commented or type(unit.node) is not type(before.node if before else None):
-                run += 1
-            keys.append(run)
-        for _, members in groupby(zip(keys, heads, strict=True), key=lambda pair: pair[0]):
-            found = [head for _, head in members]
-            widest = max(head[0] for head in found), max(head[1] for head in found)
-            widths += [widest] * len(found)
+        for run in runs:
+            first, second = zip(*(self._head_widths(unit.node) for unit in run), strict=True)
+            widths += [(max(first), max(second))] * len(run)
         return widths
 
+    def _aligned(self, before: _Unit, unit: _Unit) -> bool:
+        """Whether a unit shares its columns with the one before."""
+        node = unit.node
+        if unit.blank or unit.comments or type(node) is not type(before.node):
+            return False
+        return node is None or not self.comments.exist(node.span.start, node.span.end)
+
     def _head_widths(self, node: _Node | None) -> tuple[int, int]:
-        if isinstance(node, PartStatement):
-            return len(self.statements.part_head(node)), 0
-        if isinstance(node, RewriteRule):
+        if isinstance(node, tree.PartStatement):
+            return len(self.printer.part_head(node)), 0
+        if isinstance(node, tree.RewriteRule):
             return len(node.kind), len(quoted(node.pattern.value))
         return 0, 0
 
     def _node(self, node: _Node, indent: int, widths: tuple[int, int]) -> Iterator[str]:
         match node:
-            case Block() | Rewrite():
+            case tree.Block() | tree.Rewrite():
                 yield from self._block(node)
                 return
-            case Import():
-                doc = self.statements.import_file(node)
-            case Instance():
+            case tree.Import():
+                doc = self.printer.import_file(node)
+            case tree.Instance():
                 yield from _doc_lines(node.doc)
-                doc = self.statements.instance(node)
-            case RewriteRule():
-                doc = self.statements.rule(node, *widths)
+                doc = self.printer.instance(node)
+            case tree.RewriteRule():
+                doc = self.printer.rule(node, *widths)
             case _:
-                doc = self.statements.statement(node, widths[0])
+                doc = self.printer.statement(node, widths[0])
         first, *rest = lay_out(doc, indent=indent)
         yield " " * indent + first
         yield from rest
 
-    def _block(self, block: Block | Rewrite) -> Iterator[str]:
+    def _block(self, block: tree.Block | tree.Rewrite) -> Iterator[str]:
         """A block: its doc, its head, its statements, its brace."""
-        nodes = block.rules if isinstance(block, Rewrite) else block.statements
-        head = lay_out(self.statements.head(block))
+        nodes = block.rules if isinstance(block, tree.Rewrite) else block.statements
+        head = lay_out(self.printer.head(block))
         opening, closing = self._braces(block)
         hoisted = self.comments.take(block.span.start, opening)
         yield from (comment.text for comment in hoisted)
@@ -215,12 +205,12 @@ class _Formatter:
         yield from self._body(self._units(nodes, opening, closing), _INDENT)
         yield "}"
 
-    def _braces(self, block: Block | Rewrite) -> tuple[int, int]:
+    def _braces(self, block: tree.Block | tree.Rewrite) -> tuple[int, int]:
         """Where the body of a block opens and closes, as far as comments ask for it."""
         if not self.program.comments:
             return block.span.start, block.span.end
         offset = block.name.span.end
-        if isinstance(block, Block):
+        if isinstance(block, tree.Block):
             offset = self.comments.after_bracket(offset)
         return self.comments.bracket(offset)
 

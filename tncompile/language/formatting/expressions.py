@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, assert_never
+from collections.abc import Sequence
+from typing import assert_never
 
 from tncompile.language.formatting.comments import Comments
 from tncompile.language.formatting.layout import (
@@ -16,36 +16,10 @@ from tncompile.language.formatting.layout import (
     group,
     nest,
 )
-from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    Argument,
-    Binary,
-    Boolean,
-    Call,
-    Comment,
-    Conditional,
-    Dots,
-    DotsLeg,
-    Expression,
-    ExpressionLeg,
-    GroupLeg,
-    IndexLeg,
-    Item,
-    Leg,
-    ListOf,
-    Number,
-    Pipe,
-    Reference,
-    Repeat,
-    SlicesLeg,
-    Star,
-    String,
-    Subscript,
-    TupleOf,
-    Unary,
-)
+from tncompile.language.syntax import tree
+from tncompile.language.syntax.walk import children
 
-# Binding strength, loosest first, as in §4 of the language.
+# Binding strength, loosest first, as in section 4 of the language.
 ANY, PIPE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, SIGN, POWER, POSTFIX, ATOM = range(12)
 
 _BINDING = {
@@ -58,30 +32,25 @@ _BINDING = {
 }
 
 
-class _Spanned(Protocol):
-    @property
-    def span(self) -> Span: ...
-
-
 def quoted(text: str) -> str:
     """A string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-class Notation:
-    """Writes the inner parts of statements; lists with comments in them keep a line an item."""
+class ExpressionPrinter:
+    """Writes the inner parts of statements; a list with comments in it keeps an item a line."""
 
     def __init__(self, comments: Comments) -> None:
         self.comments = comments
-        self._docs: dict[int, Doc] = {}  # by the identity of an expression of the program
+        self._docs: dict[int, Doc] = {}  # by the `id` of an expression
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────────
 
     def listed(
         self,
         brackets: str,
-        items: Sequence[_Spanned],
+        items: Sequence[tree.Node],
         docs: Sequence[Doc],
         offset: int,
         *,
@@ -107,13 +76,13 @@ class Notation:
         return group(opening, nest(2, *spread), ending, closing)
 
     def _commented(
-        self, items: Sequence[_Spanned], docs: Sequence[Doc], offset: int, end: int | None
+        self, items: Sequence[tree.Node], docs: Sequence[Doc], offset: int, end: int | None
     ) -> list[Doc] | None:
         """The lines of a list that has comments between its items, None where it has none."""
-        if not self.comments.some(offset, len(self.comments.source.text) if end is None else end):
+        if not self.comments.exist(offset, len(self.comments.source.text) if end is None else end):
             return None
         opening, closing = self.comments.bracket(offset)
-        if not self.comments.some(opening, closing) or (end is not None and opening >= end):
+        if not self.comments.exist(opening, closing) or (end is not None and opening >= end):
             return None
         bounds = [opening, *(item.span.end for item in items)]
         starts = [*(item.span.start for item in items), closing]
@@ -131,63 +100,65 @@ class Notation:
             lines += self._own_lines(gap)
         return lines
 
-    def _own_lines(self, comments: Sequence[Comment]) -> list[Doc]:
+    def _own_lines(self, comments: Sequence[tree.Comment]) -> list[Doc]:
         return [piece for comment in comments for piece in (HARD, comment.text)]
 
-    def arguments(self, arguments: Sequence[Argument], offset: int, end: int) -> Doc:
+    def arguments(self, arguments: Sequence[tree.Argument], offset: int, end: int) -> Doc:
         """`(name = value, …)`."""
         docs = [self._argument(argument) for argument in arguments]
         return self.listed("()", arguments, docs, offset, end=end)
 
-    def _argument(self, argument: Argument) -> Doc:
+    def _argument(self, argument: tree.Argument) -> Doc:
         value = self.expression(argument.value)
         return concat(f"{argument.name.text} = ", value) if argument.name else value
 
-    def subscripts(self, subscripts: Sequence[Subscript], offset: int) -> Doc:
+    def subscripts(self, subscripts: Sequence[tree.Subscript], offset: int) -> Doc:
         """`[k in 0..n, …]`, or nothing."""
         docs = [self.subscript(subscript) for subscript in subscripts]
         return self.listed("[]", subscripts, docs, offset, filled=True) if docs else ""
 
-    def subscript(self, subscript: Subscript) -> Doc:
+    def subscript(self, subscript: tree.Subscript) -> Doc:
         """`k in 0..n`."""
         start, stop = self.expression(subscript.start), self.expression(subscript.stop)
         return concat(f"{subscript.name.text} in ", start, "..", stop)
 
-    def members(self, members: Sequence[Expression | Star], offset: int) -> Doc:
+    def members(self, members: Sequence[tree.Expression | tree.Star], offset: int) -> Doc:
         """`[k, *]`, or nothing."""
-        docs = ["*" if isinstance(member, Star) else self.expression(member) for member in members]
+        docs = [
+            "*" if isinstance(member, tree.Star) else self.expression(member) for member in members
+        ]
         return self.listed("[]", members, docs, offset, filled=True) if docs else ""
 
     # ── legs ─────────────────────────────────────────────────────────────────────────────────────
 
-    def legs(self, legs: Sequence[Leg], offset: int) -> Doc:
+    def legs(self, legs: Sequence[tree.Leg], offset: int) -> Doc:
         """`(..., i, (a b))`."""
         return self.listed("()", legs, [self._leg(leg) for leg in legs], offset, filled=True)
 
-    def _leg(self, leg: Leg) -> Doc:
+    def _leg(self, leg: tree.Leg) -> Doc:
         match leg:
-            case IndexLeg():
+            case tree.IndexLeg():
                 return self._index_leg(leg)
-            case GroupLeg():
+            case tree.GroupLeg():
                 return self._group_leg(leg)
-            case DotsLeg():
+            case tree.DotsLeg():
                 return "..."
-            case SlicesLeg():
+            case tree.SlicesLeg():
                 return self.subscript(leg.subscript)
-            case ExpressionLeg():
+            case tree.ExpressionLeg():
                 return self.expression(leg.size)
             case _:
                 assert_never(leg)
 
-    def _index_leg(self, leg: IndexLeg) -> Doc:
+    def _index_leg(self, leg: tree.IndexLeg) -> Doc:
         members = self.members(leg.subscripts, leg.name.span.end)
         face = f".{leg.face.text}" if leg.face else ""
         return concat(leg.name.text, members, face + ("?" if leg.optional else ""))
 
-    def _group_leg(self, leg: GroupLeg) -> Doc:
+    def _group_leg(self, leg: tree.GroupLeg) -> Doc:
         docs = [self._index_leg(inner) for inner in leg.legs]
         plain = all(not inner.subscripts and not inner.face for inner in leg.legs)
-        if plain and not leg.onehot and not self.comments.some(leg.span.start, leg.span.end):
+        if plain and not leg.onehot and not self.comments.exist(leg.span.start, leg.span.end):
             names = [inner.name.text + ("?" if inner.optional else "") for inner in leg.legs]
             axis: Doc = f"({' '.join(names)})"
         else:
@@ -197,10 +168,10 @@ class Notation:
 
     # ── expressions ──────────────────────────────────────────────────────────────────────────────
 
-    def expression(self, expression: Expression, least: int = ANY) -> Doc:
+    def expression(self, expression: tree.Expression, least: int = ANY) -> Doc:
         """An expression, in parentheses if it binds less than `least`.
 
-        What it is made of comes first, so that no depth of nesting is met by recursion.
+        Operands are laid out before what holds them, so that no depth of nesting recurses.
         """
         pending = [expression]
         while pending:
@@ -216,68 +187,56 @@ class Notation:
         doc = self._docs[id(expression)]
         return concat("(", nest(1, doc), ")") if _binding(expression) < least else doc
 
-    def _bare(self, expression: Expression) -> Doc:
+    def _bare(self, expression: tree.Expression) -> Doc:
         match expression:
-            case Number():
-                return expression.text
-            case String():
-                return quoted(expression.value)
-            case Boolean():
-                return "true" if expression.value else "false"
-            case Reference():
-                return expression.name.text
-            case Dots():
+            case tree.Number(text):
+                return text
+            case tree.String(value):
+                return quoted(value)
+            case tree.Boolean(value):
+                return "true" if value else "false"
+            case tree.Reference(name):
+                return name.text
+            case tree.Dots():
                 return "..."
-            case ListOf():
-                docs = [self.expression(item) for item in expression.items]
-                return self.listed("[]", expression.items, docs, expression.span.start, filled=True)
-            case TupleOf():
-                return self._tuple(expression)
-            case Unary():
-                word = "not " if expression.operator == "not" else expression.operator
-                return concat(word, self.expression(expression.operand, _binding(expression)))
-            case Binary() | Pipe():
+            case tree.ListOf(items):
+                docs = [self.expression(item) for item in items]
+                return self.listed("[]", items, docs, expression.span.start, filled=True)
+            case tree.TupleOf(items):
+                docs = [self.expression(item) for item in items]
+                if len(docs) == 1 and not isinstance(items[0], tree.Dots):
+                    return concat("(", docs[0], ",)")
+                return self.listed("()", items, docs, expression.span.start, filled=True)
+            case tree.Unary(operator, operand):
+                word = "not " if operator == "not" else operator
+                return concat(word, self.expression(operand, _binding(expression)))
+            case tree.Binary() | tree.Pipe():
                 return self._chain(expression)
-            case Call() | Item():
+            case tree.Call() | tree.Item():
                 return self._postfix(expression)
-            case Conditional():
-                return self._conditional(expression)
-            case Repeat():
-                subscript = self.subscript(expression.subscript)
-                stage = self.expression(expression.stage)
-                return group("repeat ", subscript, " {", nest(2, LINE, stage), LINE, "}")
+            case tree.Conditional(condition, chosen, otherwise):
+                choice = concat("if ", self.expression(condition))
+                then = concat(LINE, "then ", self.expression(chosen))
+                return group(nest(2, choice, then, LINE, "else ", self.expression(otherwise)))
+            case tree.Repeat(subscript, stage):
+                head = concat("repeat ", self.subscript(subscript), " {")
+                return group(head, nest(2, LINE, self.expression(stage)), LINE, "}")
             case _:
                 assert_never(expression)
 
-    def _tuple(self, expression: TupleOf) -> Doc:
-        docs = [self.expression(item) for item in expression.items]
-        if len(docs) == 1 and not isinstance(expression.items[0], Dots):
-            return concat("(", docs[0], ",)")
-        return self.listed("()", expression.items, docs, expression.span.start, filled=True)
-
-    def _conditional(self, expression: Conditional) -> Doc:
-        return group(
-            nest(
-                2,
-                concat("if ", self.expression(expression.condition)),
-                concat(LINE, "then ", self.expression(expression.chosen)),
-                concat(LINE, "else ", self.expression(expression.otherwise)),
-            )
-        )
-
-    def _chain(self, expression: Binary | Pipe) -> Doc:
+    def _chain(self, expression: tree.Binary | tree.Pipe) -> Doc:
         """Operators of one strength that group to the left.
 
         Conditions and stages stand below each other where they do not fit, sums fill their lines.
         """
         binding = _binding(expression)
-        if isinstance(expression, Binary) and expression.operator == "**":
+        if isinstance(expression, tree.Binary) and expression.operator == "**":
             left = self.expression(expression.left, POSTFIX)
             return group(nest(2, left, LINE, "** ", self.expression(expression.right, SIGN)))
         links: list[Doc] = []
-        first: Expression = expression
-        while isinstance(first, Binary | Pipe) and _binding(first) == binding:
-            if isinstance(first, Pipe):
+        first: tree.Expression = expression
+        while isinstance(first, tree.Binary | tree.Pipe) and _binding(first) == binding:
+            if isinstance(first, tree.Pipe):
                 operator, right, first = "|>", first.stage, first.value
                 doc = self.expression(right, OR)
             else:
@@ -287,81 +246,47 @@ class Notation:
             links.append(group(link) if binding > COMPARISON else link)
         return group(nest(2, self.expression(first, binding), *reversed(links)))
 
-    def _postfix(self, expression: Call | Item) -> Doc:
+    def _postfix(self, expression: tree.Call | tree.Item) -> Doc:
         """Calls and items in a row."""
-        links: list[Callable[[], Doc]] = []
-        first: Expression = expression
-        while isinstance(first, Call | Item):
-            links.append(self._link(first))
-            first = first.function if isinstance(first, Call) else first.value
-        head = self.expression(first, POSTFIX)
-        return concat(head, *(link() for link in reversed(links)))
-
-    def _link(self, link: Call | Item) -> Callable[[], Doc]:
-        if isinstance(link, Call):
-            called = link
-            return lambda: self.arguments(
-                called.arguments, called.function.span.end, called.span.end
-            )
-        item = link
-        return lambda: self.members(item.subscripts, item.value.span.end)
+        links: list[tree.Call | tree.Item] = []
+        first: tree.Expression = expression
+        while isinstance(first, tree.Call | tree.Item):
+            links.append(first)
+            first = first.function if isinstance(first, tree.Call) else first.value
+        docs = [self.expression(first, POSTFIX)]
+        for link in reversed(links):
+            if isinstance(link, tree.Call):
+                docs.append(self.arguments(link.arguments, link.function.span.end, link.span.end))
+            else:
+                docs.append(self.members(link.subscripts, link.value.span.end))
+        return concat(*docs)
 
 
-def _operands(expression: Expression) -> list[Expression]:
-    """The expressions that one is written with; those of a whole chain, for one."""
-    match expression:
-        case ListOf(items) | TupleOf(items):
-            return list(items)
-        case Unary():
-            return [expression.operand]
-        case Conditional():
-            return [expression.condition, expression.chosen, expression.otherwise]
-        case Repeat(subscript, stage):
-            return [subscript.start, subscript.stop, stage]
-        case Binary() | Pipe():
-            return _chain_operands(expression)
-        case Call() | Item():
-            return _postfix_operands(expression)
-        case _:
-            return []
-
-
-def _chain_operands(expression: Binary | Pipe) -> list[Expression]:
+def _operands(expression: tree.Expression) -> list[tree.Expression]:
+    """The expressions that one is written with; those of a whole chain, for a link of it."""
+    if not isinstance(expression, tree.Binary | tree.Pipe | tree.Call | tree.Item):
+        return list(children(expression))
     binding = _binding(expression)
-    found: list[Expression] = []
-    first: Expression = expression
-    while isinstance(first, Binary | Pipe) and _binding(first) == binding:
-        found.append(first.stage if isinstance(first, Pipe) else first.right)
-        first = first.value if isinstance(first, Pipe) else first.left
+    operands: list[tree.Expression] = []
+    while _binding(expression) == binding:
+        expression, *others = children(expression)
+        operands += others
         if binding == POWER:
-            break  # the one that groups to the right
-    return [*found, first]
+            break  # it groups to the right
+    return [*operands, expression]
 
 
-def _postfix_operands(expression: Call | Item) -> list[Expression]:
-    found: list[Expression] = []
-    first: Expression = expression
-    while isinstance(first, Call | Item):
-        if isinstance(first, Call):
-            found += [argument.value for argument in first.arguments]
-            first = first.function
-        else:
-            found += first.subscripts
-            first = first.value
-    return [*found, first]
-
-
-def _binding(expression: Expression) -> int:
+def _binding(expression: tree.Expression) -> int:
     match expression:
-        case Conditional():
+        case tree.Conditional():
             return ANY
-        case Pipe():
+        case tree.Pipe():
             return PIPE
-        case Binary():
+        case tree.Binary():
             return _BINDING[expression.operator]
-        case Unary():
+        case tree.Unary():
             return NOT if expression.operator == "not" else SIGN
-        case Call() | Item():
+        case tree.Call() | tree.Item():
             return POSTFIX
         case _:
             return ATOM
