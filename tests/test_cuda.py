@@ -92,8 +92,8 @@ def test_the_source_says_which_profile_decided() -> None:
 
 def test_a_simple_device_is_found_again() -> None:
     sizes = SIZES[CUDA]
-    found = {probe.key: ideal(probe, sizes) - CALL for probe in probes(CUDA) if not probe.usual}
-    found |= {probe.key: ideal(probe, sizes) for probe in probes(CUDA) if probe.usual}
+    found = {probe.key: ideal(probe, sizes) - CALL for probe in probes(CUDA) if not probe.overhead}
+    found |= {probe.key: ideal(probe, sizes) for probe in probes(CUDA) if probe.overhead}
     profile = fit(found, "ideal", "a device of one rate", CUDA)
     assert profile.device == CUDA
     assert profile.threads == 1

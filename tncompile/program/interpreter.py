@@ -16,7 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tncompile.machine.host import settle
+from tncompile.machine.host import synchronize
 from tncompile.machine.profile import CPU
 from tncompile.network.model import TensorNetwork
 from tncompile.program.operations import (
@@ -159,10 +159,10 @@ def _run_loop(state: _State, spent: Sequence[Spent], training: bool) -> None:
                 state.names.update(_made(state, operation))
         parts.append(state.names[join.source])
     state.names = before
-    settle()
+    synchronize()
     started = perf_counter()
     state.names[join.result] = torch.cat(parts, join.axis)
-    settle()
+    synchronize()
     spent[last].forward += perf_counter() - started
 
 
@@ -225,12 +225,12 @@ def _keys(operation: Operation) -> tuple[str, ...]:
 def _median(action: Callable[[], dict[str, Tensor]]) -> tuple[float, dict[str, Tensor]]:
     """The median time of some runs, and what the last one made."""
     made = action()
-    settle()
+    synchronize()
     readings: list[float] = []
     while len(readings) < 3 or (len(readings) < READINGS and sum(readings) < ENOUGH):
         start = perf_counter()
         made = action()
-        settle()
+        synchronize()
         readings.append(perf_counter() - start)
     return median(readings), made
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol, assert_never, cast
 import torch
 from torch import Tensor, nn
 
-from tncompile.machine.host import cores, settle, thread_total
+from tncompile.machine.host import cores, synchronize, thread_total
 from tncompile.machine.profile import CPU, CUDA
 from tncompile.network.model import DOTS, Input, TensorNetwork
 from tncompile.planning.report.wording import percent_text
@@ -133,7 +133,7 @@ def _read(action: Action, repeats: int) -> tuple[float, float]:
     start, before = perf_counter(), thread_time()
     for _ in range(repeats):
         action()
-    settle()
+    synchronize()
     return (perf_counter() - start) / repeats, (thread_time() - before) / repeats
 
 
