@@ -17,6 +17,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.planning import BUILTIN, ContractionPlan, NoPlanError, cost, plan
 from tncompile.planning.batch_ranges import BRANCHES, ranges
 from tncompile.planning.evaluation import ScheduledTree
+from tncompile.program.printer import describe_branches
 from tncompile.simulation.folded import folded_trace, varies
 from tncompile.simulation.modes import MODES, Mode, trace_in
 from tncompile.simulation.trace import trace
@@ -166,7 +167,7 @@ def test_one_straight_program_for_everything(planned: ContractionPlan) -> None:
         one.up_to for one in planned.of("training")
     ]
     assert all(branch.reason for branch in branches.folded)
-    text = branches.describe()
+    text = describe_branches(branches)
     assert text.startswith("whole")
     assert "folded" in text
 

@@ -11,17 +11,18 @@ from tncompile.emission.steps.lifetimes import stem_of
 from tncompile.emission.text.identifiers import Names, hidden
 from tncompile.program.layout import contiguous
 from tncompile.program.operations import (
-    VIEWS,
     Contiguous,
     LoadParameter,
     Operation,
     StackParameters,
+    parameter_keys,
+    renamed,
     results,
     sources,
 )
 from tncompile.program.program import ONE, Step, TensorProgram, Value
 from tncompile.program.queries import logarithms_of_scales, returned_values
-from tncompile.program.rewriting import computation, finished, free, renamed
+from tncompile.program.rewriting import computation, finished, free
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,8 @@ class _Half:
     def _looked_at(self, name: str) -> list[str]:
         """The value, what it is a view of, and so on."""
         seen = [name]
-        while isinstance(operation := self.operation(seen[-1]), VIEWS):
-            seen.append(operation.source)
+        while (operation := self.operation(seen[-1])).is_view:
+            seen += sources(operation)
         return seen
 
     def unrepeated(self, name: str) -> str:
@@ -167,16 +168,8 @@ class _Half:
 
     def keys(self, name: str) -> tuple[str, ...]:
         """The parameters that a value depends on."""
-        found: dict[str, None] = {}
-        for step in self.upstream(name):
-            match step.operation:
-                case LoadParameter(_, key, _):
-                    found[key] = None
-                case StackParameters(_, keys, _):
-                    found |= dict.fromkeys(keys)
-                case _:
-                    pass
-        return tuple(found)
+        steps = self.upstream(name)
+        return tuple(dict.fromkeys(k for step in steps for k in parameter_keys(step.operation)))
 
     def upstream(self, name: str) -> list[Step]:
         """The steps that make a value, in their order."""
@@ -211,8 +204,8 @@ class _Half:
             values[other] = replace(values[name], name=other, storage=other)
         for k in kept:
             operation = program.steps[k].operation
-            if isinstance(operation, VIEWS):
-                held = values[operation.source].storage
+            if operation.is_view:
+                held = values[sources(operation)[0]].storage
                 storage = called.get(held, held)
                 for name in results(operation):
                     values[name] = replace(values[name], storage=storage)

@@ -7,13 +7,7 @@ from dataclasses import replace
 
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import Init, Parameter, TensorNetwork
-from tncompile.program.operations import (
-    VIEWS,
-    LoadParameter,
-    Operation,
-    results,
-    sources,
-)
+from tncompile.program.operations import LoadParameter, Operation, results, sources
 from tncompile.program.program import Step, TensorProgram
 from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.trace import Trace, trace
@@ -59,7 +53,7 @@ def _reduced(
         if varies(program, operation):
             steps.append(step)
             numbers.append(number)
-        elif isinstance(operation, VIEWS) and needed.intersection(results(operation)):
+        elif operation.is_view and needed.intersection(results(operation)):
             steps.append(step)
             numbers.append(None)
         else:
@@ -82,7 +76,7 @@ def _needed(program: TensorProgram) -> set[str]:
     needed = {name for name in (program.result, program.log) if name is not None}
     for step in reversed(program.steps):
         operation = step.operation
-        viewed = isinstance(operation, VIEWS) and needed.intersection(results(operation))
+        viewed = operation.is_view and needed.intersection(results(operation))
         if viewed or varies(program, operation):
             needed.update(sources(operation))
     return {name for name in needed if not program.values[name].varying}
