@@ -133,8 +133,8 @@ def test_calls_are_part_of_the_time_of_a_processor() -> None:
 def test_operands_that_cublas_does_not_take_are_copied_at_once() -> None:
     def product(profile: MachineProfile) -> KernelModel:
         device = KernelModel(profile, 4)
-        awkward = device.memory.new((8, 16, 16), 4, (1, 128, 8))
-        device.matmul(awkward, device.memory.new((8, 16, 16), 4))
+        operand = device.memory.new((8, 16, 16), 4, (1, 128, 8))
+        device.matmul(operand, device.memory.new((8, 16, 16), 4))
         return device
 
     assert product(nominal_cuda()).work.copied == 8 * 16 * 16 * 4

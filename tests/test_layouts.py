@@ -76,7 +76,7 @@ def test_every_proposal_can_be_lowered_and_traced(seed: int) -> None:
             program = lower(net, tree, proposal.schedule, sizes=sizes)
             traced = trace(net, program, sizes, BUILTIN, training=mode == "training")
             assert traced.total.seconds >= 0
-            assert traced.peak >= traced.held
+            assert traced.peak >= traced.resident
 
 
 def mpo(

@@ -11,7 +11,7 @@ from tncompile.emission.steps.expressions import WRITTEN
 from tncompile.emission.steps.statements import WRITTEN_LINES
 from tncompile.program import operations as op
 from tncompile.program.operations import OPERATIONS, Operation
-from tncompile.simulation.derivatives import SIMULATED
+from tncompile.simulation.rules import SIMULATED
 from tncompile.simulation.tape import TAPED
 from tncompile.simulation.trace import trace
 

@@ -328,18 +328,19 @@ def product_rate(budget: float = 0.5, device: str = CPU) -> float:
 
 def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
     """A run of the layer of torch that a network is like."""
-    samples, made = twin.samples, twin.made
+    samples, outputs = twin.samples, twin.out_features
     match twin.kind:
         case "nn.Embedding":
-            (rows,) = twin.given
+            (rows,) = twin.in_features
             ids = torch.randint(rows, (samples,), device=device)
-            return running(nn.Embedding(rows, made, device=device), (ids,), mode)
+            return running(nn.Embedding(rows, outputs, device=device), (ids,), mode)
         case "nn.Linear" | "nn.Bilinear":
             layer = getattr(nn, twin.kind.removeprefix("nn."))
-            given = tuple(
+            inputs = tuple(
                 torch.randn(samples, features, device=device, requires_grad=True)
-                for features in twin.given
+                for features in twin.in_features
             )
-            return running(layer(*twin.given, made, bias=twin.bias, device=device), given, mode)
+            module = layer(*twin.in_features, outputs, bias=twin.bias, device=device)
+            return running(module, inputs, mode)
         case _:
             assert_never(twin.kind)

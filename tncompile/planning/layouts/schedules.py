@@ -108,7 +108,7 @@ def _settled(
     for _ in range(ROUNDS):
         program = lower(network, tree, replace(schedule, settled=settled), sizes=sizes)
         traced = trace(network, program, sizes, profile, training=True, width=width)
-        found = tuple(sorted({*settled, *traced.awkward}))
+        found = tuple(sorted({*settled, *traced.noncontiguous_gradients}))
         if found == settled:
             break
         settled = found
