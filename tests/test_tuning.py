@@ -15,7 +15,6 @@ import torch
 
 import tncompile
 from tests import small_networks as small
-from tests.interpreter import run as interpret
 from tncompile.cli.application import run
 from tncompile.cli.changing import changes
 from tncompile.compiler import norm_program
@@ -35,7 +34,8 @@ from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
 from tncompile.planning.plan import ContractionPlan
-from tncompile.program.interpreter import Settled, time_steps
+from tncompile.program.interpreter import RowMajorGradient, time_steps
+from tncompile.program.interpreter import run_program as interpret
 from tncompile.program.operations import ContiguousGrad, Times
 from tncompile.program.variants import Branches
 from tncompile.simulation.dense_layer import Twin, dense_twin
@@ -301,7 +301,7 @@ def test_gradients_are_settled_as_in_a_module() -> None:
 def test_a_gradient_that_is_settled_is_the_same_row_major() -> None:
     x = torch.randn(3, 4, 5, requires_grad=True)
     arriving = torch.randn(5, 3, 4).permute(1, 2, 0)
-    made = Settled.apply(x)
+    made = RowMajorGradient.apply(x)
     assert torch.equal(made, x)
     (gradient,) = torch.autograd.grad(made, x, arriving)
     assert gradient.is_contiguous()

@@ -19,7 +19,7 @@ from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
 from tncompile.simulation.loops import recompute, run_loop
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tape import PARAMETER, RecomputedIteration, Tape, TapeNode, run_steps
-from tncompile.simulation.tensors import SymbolicTensor
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 THROUGH = True
 """Whether a training step goes back to the inputs, as that of a layer inside a model does.
@@ -76,15 +76,17 @@ def trace(
     training: bool,
     width: int = 4,
     through: bool = THROUGH,
+    strides: Mapping[str, Shape] | None = None,
 ) -> Trace:
     """Run the program on symbolic tensors at these run-time sizes.
 
-    `width` is the bytes of a number. With `through` a training step computes the gradients of
-    inputs (`passed_on`), too.
+    `width` is the bytes of a number, `strides` are those of parameters that are not row-major, by
+    key. With `through` a training step computes the gradients of inputs (`passed_on`), too.
     """
     kernels = KernelModel(profile, width)
     memory = kernels.memory
-    parameters = {p.key: memory.new(p.shape, width) for p in network.parameters}
+    layouts = strides or {}
+    parameters = {p.key: memory.new(p.shape, width, layouts.get(p.key)) for p in network.parameters}
     trainable = frozenset(p.key for p in network.parameters if training and not p.frozen)
     inputs = passed_on(network) if training and through else frozenset()
     tape = Tape(kernels, dict(sizes), parameters, trainable, inputs)
