@@ -193,10 +193,8 @@ def _overheads(seconds: Mapping[Key, float], on_cpu: bool) -> dict[str, Any]:
     }
     slower = 1.0
     if on_cpu:
-        longer = (seconds["by turns", ()] - seconds["product alone", ()]) / seconds[
-            "calls alone", ()
-        ]
-        slower = min(max(longer, 1.0), MOST_AMID)
+        amid_products = seconds["by turns", ()] - seconds["product alone", ()]
+        slower = min(max(amid_products / seconds["calls alone", ()], 1.0), MOST_AMID)
     return {name: max(figure, LEAST) * slower for name, figure in figures.items()}
 
 

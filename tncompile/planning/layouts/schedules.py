@@ -68,10 +68,10 @@ def proposals(
     seconds: dict[Schedule, float] = {}
     for rows, chunks, chunk_sizes in _chunkings(network, tree, sizes, width):
         for model, broadcasting in product(models, (False, True)):
-            found = arrange(
+            arrangement = arrange(
                 network, tree, chunk_sizes, model, broadcasting=broadcasting, chunks=chunks
             )
-            seconds.setdefault(Schedule(rows, found.layouts), found.seconds * chunks)
+            seconds.setdefault(Schedule(rows, arrangement.layouts), arrangement.seconds * chunks)
     if (fewer := _batched_count(network, tree)) is not None:
         call = profile.call + 2 * profile.view_call  # saved by every contraction that joins another
         best = min(price for schedule, price in seconds.items() if not schedule.rows)
