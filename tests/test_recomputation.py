@@ -339,4 +339,4 @@ def test_the_plan_says_so_everywhere() -> None:
     assert "_rerun" not in whole
     assert AGAIN not in source.split("class MPOFolded")[1]
     text = architecture().describe("tensor-program", batch=BATCH, search="fast", memory_limit=limit)
-    assert "made again by the backward pass" in text
+    assert "recomputed in backward" in text

@@ -40,8 +40,8 @@ from tncompile.program.operations import ContiguousGrad, Times
 from tncompile.program.variants import Branches
 from tncompile.simulation.dense_layer import Twin, dense_twin
 from tncompile.simulation.modes import MODES, Mode
-from tncompile.tuning.autotuner import Trial, Tuning
-from tncompile.tuning.profiler import dissect
+from tncompile.tuning.profiler import profile_steps
+from tncompile.tuning.results import Trial, Tuning
 from tncompile.tuning.timing import Timing, dense_layer, disagreeing, random_inputs, time_in_turn
 
 LAYER = """\
@@ -241,11 +241,15 @@ def test_tuning_is_stopped_by_a_wrong_program(monkeypatch: pytest.MonkeyPatch) -
     made: list[torch.nn.Module] = []
 
     def emitted(
-        network: TensorNetwork, planned: ContractionPlan, held: Branches, start: Initialization
+        network: TensorNetwork,
+        planned: ContractionPlan,
+        held: Branches,
+        start: Initialization,
+        **options: Any,
     ) -> GeneratedModule:
         made.append(torch.nn.Module())
         program = miscounted(held.whole) if len(made) == 2 else held.whole
-        return emit(network, planned, Branches.single(program), start)
+        return emit(network, planned, Branches.single(program), start, **options)
 
     monkeypatch.setattr(compiler, "emit", emitted)
     with pytest.raises(InternalError, match="computes something else than"):
@@ -336,7 +340,7 @@ def test_rows_are_those_of_the_cost_table() -> None:
     program = lower(network, main.tree, main.schedule, sizes=planned.sizes)
     weights = {p.key: torch.randn(p.shape) for p in network.parameters}
     inputs = random_inputs(network, planned.sizes)
-    rows = dissect(
+    rows = profile_steps(
         network,
         main.tree,
         main.schedule,
