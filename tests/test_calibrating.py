@@ -13,9 +13,9 @@ import torch
 from tncompile.cli.application import run
 from tncompile.machine import calibration as calibrating
 from tncompile.machine.calibration import measure, summary
+from tncompile.machine.call_probes import Key, Probe
 from tncompile.machine.fitting import fit
 from tncompile.machine.host import machine_text
-from tncompile.machine.probe import Key, Probe
 from tncompile.machine.probes import SIZES, Sizes, batch_count, probes, small_count
 from tncompile.machine.profile import MachineProfile, read_profile
 from tncompile.machine.registry import find_profile
@@ -50,10 +50,10 @@ RATE, CALL = 100e9, 1e-6
 
 def ideal(probe: Probe, held: Sizes = SIZES["cpu"]) -> float:
     """The seconds on a machine of one rate, where calls take a microsecond."""
-    match probe.name, probe.sizes:
-        case "product" | "left turned" | "right turned", (rows, inner, columns):
+    match probe.name.split()[0], probe.sizes:
+        case "product", (rows, inner, columns):
             return CALL + 2 * rows * inner * columns / RATE
-        case "batched" | "batched left turned" | "batched right turned", (rows, inner, columns):
+        case "batched", (rows, inner, columns):
             return CALL + 2 * batch_count(probe.sizes, held) * rows * inner * columns / RATE
         case "small", sizes:
             return CALL + 2 * small_count(sizes) * math.prod(sizes) / RATE

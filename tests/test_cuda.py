@@ -93,8 +93,8 @@ def test_the_source_says_which_profile_decided() -> None:
 
 def test_a_simple_device_is_found_again() -> None:
     sizes = SIZES[CUDA]
-    found = {probe.key: ideal(probe, sizes) - CALL for probe in probes(CUDA) if not probe.usual}
-    found |= {probe.key: ideal(probe, sizes) for probe in probes(CUDA) if probe.usual}
+    found = {probe.key: ideal(probe, sizes) - CALL for probe in probes(CUDA) if not probe.overhead}
+    found |= {probe.key: ideal(probe, sizes) for probe in probes(CUDA) if probe.overhead}
     profile = fit(found, "ideal", "a device of one rate", CUDA)
     assert profile.device == CUDA
     assert profile.threads == 1
@@ -134,8 +134,8 @@ def test_calls_are_part_of_the_time_of_a_processor() -> None:
 def test_operands_that_cublas_does_not_take_are_copied_at_once() -> None:
     def product(profile: MachineProfile) -> KernelModel:
         device = KernelModel(profile, 4)
-        awkward = device.memory.new((8, 16, 16), 4, (1, 128, 8))
-        device.matmul(awkward, device.memory.new((8, 16, 16), 4))
+        operand = device.memory.new((8, 16, 16), 4, (1, 128, 8))
+        device.matmul(operand, device.memory.new((8, 16, 16), 4))
         return device
 
     assert product(nominal_cuda()).work.copied == 8 * 16 * 16 * 4

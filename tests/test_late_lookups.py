@@ -286,7 +286,7 @@ def test_proposals_for_random_tables_compute_and_trace(seed: int) -> None:
                 close(value, due)
                 traced = trace(net, program, SIZES, BUILTIN, training=mode == "training")
                 assert traced.total.seconds > 0
-                assert traced.peak >= traced.held
+                assert traced.peak >= traced.resident
 
 
 @each

@@ -35,20 +35,21 @@ MODES = ("training", "inference", "folded")
 @given(
     seed=st.integers(0, 2**32),
     mode=st.sampled_from(MODES),
-    repeating=st.booleans(),
+    broadcasting=st.booleans(),
     grouped=st.booleans(),
     rows=st.integers(0, 4),
 )
 @settings(max_examples=200, deadline=None)
-def test_any_forms_in_any_parts_give_the_sum_of_products(
-    seed: int, mode: str, repeating: bool, grouped: bool, rows: int
+def test_any_layouts_in_any_chunks_give_the_sum_of_products(
+    seed: int, mode: str, broadcasting: bool, grouped: bool, rows: int
 ) -> None:
     sketch = random_sketch(seed)
     net = network(sketch)
     tree = random_tree(net, seed)
     parameters, inputs = random_tensors(sketch, seed)
-    made = arrange(net, tree, RUNTIME, LayoutCostModel(BUILTIN, mode), repeating=repeating)
-    program = lower(net, tree, Schedule(rows, made.forms, grouped), sizes=RUNTIME)
+    model = LayoutCostModel(BUILTIN, mode)
+    layouts = arrange(net, tree, RUNTIME, model, broadcasting=broadcasting).layouts
+    program = lower(net, tree, Schedule(rows, layouts, grouped), sizes=RUNTIME)
     sizes = dict(RUNTIME)
 
     def check(name: str, value: Tensor) -> None:
@@ -76,7 +77,7 @@ def test_every_proposal_can_be_lowered_and_traced(seed: int) -> None:
             program = lower(net, tree, proposal.schedule, sizes=sizes)
             traced = trace(net, program, sizes, BUILTIN, training=mode == "training")
             assert traced.total.seconds >= 0
-            assert traced.peak >= traced.held
+            assert traced.peak >= traced.resident
 
 
 def mpo(
@@ -177,7 +178,7 @@ def test_run_lengths_count_what_stays_side_by_side() -> None:
     assert run_length((2, 3), ("a", "b"), ("a", "b")) == 6
 
 
-def test_forms_are_the_same_every_time() -> None:
+def test_layouts_are_the_same_every_time() -> None:
     net, sizes = mpo(64)
     given = operands(net)
     one = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])[0]

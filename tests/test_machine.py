@@ -144,7 +144,7 @@ def test_another_machine_may_choose_otherwise() -> None:
 
 def test_large_blocks_are_always_new_memory() -> None:
     memory = Allocator(fresh=100, kept=1000)
-    memory.settle()
+    memory.mark_baseline()
     for _ in range(3):
         memory.free(memory.new((30,), 4))
     assert memory.faulted == 3 * 120
@@ -152,7 +152,7 @@ def test_large_blocks_are_always_new_memory() -> None:
 
 def test_small_blocks_are_new_memory_where_the_heap_gave_it_back() -> None:
     memory = Allocator(fresh=10_000, kept=1000)
-    memory.settle()
+    memory.mark_baseline()
     memory.free(memory.new((250,), 4))
     assert memory.faulted == 0
     held = [memory.new((150,), 4) for _ in range(2)]

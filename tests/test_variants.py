@@ -255,7 +255,7 @@ def test_buffers_take_the_place_of_parameters() -> None:
     dense = next(one for one in planned.alternatives if one.name == "materialize dense")
     program = lower(MPO, dense.tree, dense.schedule, sizes=planned.sizes)
     twin = folded_trace(MPO, program, planned.sizes, BUILTIN)
-    assert twin.held == 4 * (768 * 3072 + 16 * 768)
+    assert twin.resident == 4 * (768 * 3072 + 16 * 768)
 
 
 # ── what modules compute ────────────────────────────────────────────────────────────────────────

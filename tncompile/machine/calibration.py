@@ -1,4 +1,4 @@
-"""Measuring a machine: the profile that predicts what programs take on it."""
+"""Measurement of a machine, from which its profile is fitted."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 
 import torch
 
+from tncompile.machine.call_probes import Key, Probe
 from tncompile.machine.fitting import fit
-from tncompile.machine.host import machine_text, settle
-from tncompile.machine.probe import Key, Probe
+from tncompile.machine.host import machine_text, synchronize
 from tncompile.machine.probes import probes
 from tncompile.machine.profile import CPU, MachineProfile
 
 SWEEPS = 12
-"""Every probe is measured so often, in sweeps one after the other. The second fastest counts: what
-else runs on a machine only ever adds. Of calls, which most programs make many of at any moment of a
-machine, the average counts, the slowest quarter left out."""
+"""How often every probe is measured, in one sweep over all of them after another."""
 
-FEWEST = 3
-"""Sweeps that are made however long they take, …"""
+FEWEST_SWEEPS = 3
+"""Sweeps made however long they take."""
 
 BUDGET = 50.0
-"""… and seconds that all of them together should."""
+"""Seconds for all sweeps; further ones than `FEWEST_SWEEPS` are made only within it."""
 
 WINDOW = 0.4e-3
-"""Seconds that are timed at a time, calls repeated to fill them."""
+"""Seconds that calls are repeated for in one measurement."""
 
+REPLAYED = 16
+"""Calls in a recorded graph of a CUDA device."""
 
 Progress = Callable[[int, int], None]
 
@@ -39,74 +39,74 @@ def calibrate(progress: Progress | None = None, device: str = CPU) -> MachinePro
 
     Takes about half a minute, in which nothing else should run.
     """
-    found = measure(probes(device), progress, device)
+    seconds = measure(probes(device), progress, device)
     name = "measured" if device == CPU else f"measured-{device}"
-    return fit(found, name, machine_text(device), device)
+    return fit(seconds, name, machine_text(device), device)
 
 
 # ── measuring ───────────────────────────────────────────────────────────────────────────────────
 
 
 def measure(
-    held: list[Probe], progress: Progress | None = None, device: str = CPU
+    probed: list[Probe], progress: Progress | None = None, device: str = CPU
 ) -> dict[Key, float]:
-    """Seconds of one call of each probe: of the host where it is `usual`, else of its work."""
+    """Seconds of one call of each probe: host time of an overhead, else time of its work."""
     torch.empty(31 * 2**20, dtype=torch.uint8)  # freed at once: raises the allocator's thresholds
-    samples: dict[Key, list[float]] = {probe.key: [] for probe in held}
-    order = list(held)
+    samples: dict[Key, list[float]] = {probe.key: [] for probe in probed}
+    order = list(probed)
     random = Random(2026)
-    taken = seconds if device == CPU else Replay().seconds
+    work_seconds = host_seconds if device == CPU else Replay().seconds
     started = perf_counter()
     for sweep in range(SWEEPS):
         spent = perf_counter() - started
-        if sweep >= FEWEST and spent * (sweep + 1) / sweep > BUDGET:
-            break  # a machine that is busy with something else: fewer sweeps must do
+        if sweep >= FEWEST_SWEEPS and spent * (sweep + 1) / sweep > BUDGET:
+            break
         random.shuffle(order)
         for number, probe in enumerate(order):
             with torch.set_grad_enabled(probe.gradients):
                 with torch.device(device):
                     action = probe.make()
-                timed = seconds if probe.usual else taken
-                samples[probe.key].append(timed(action) / probe.calls)
+                clock = host_seconds if probe.overhead else work_seconds
+                samples[probe.key].append(clock(action) / probe.calls)
             if progress is not None:
                 progress(sweep * len(order) + number + 1, SWEEPS * len(order))
-    return {probe.key: _counted(sorted(samples[probe.key]), probe.usual) for probe in held}
+    return {probe.key: _typical(sorted(samples[probe.key]), probe.overhead) for probe in probed}
 
 
-def _counted(taken: list[float], usual: bool) -> float:
-    """The seconds that count of those of all sweeps, which ascend."""
-    if usual:
-        return statistics.mean(taken[: max(1, len(taken) * 3 // 4)])
-    return taken[len(taken) // 8]
+def _typical(ascending: list[float], overhead: bool) -> float:
+    """One figure for the seconds of all sweeps.
+
+    Other processes only ever add time, so the second fastest counts. Of overheads, which programs
+    meet many of at any moment, the average counts without the slowest quarter.
+    """
+    if overhead:
+        return statistics.mean(ascending[: max(1, len(ascending) * 3 // 4)])
+    return ascending[len(ascending) // 8]
 
 
-def seconds(action: Callable[[], object]) -> float:
-    """The median time of a call, warm. Work of another device is no part of it."""
+def host_seconds(action: Callable[[], object]) -> float:
+    """The median time that the host takes for a call, warm."""
     action()
-    settle()
+    synchronize()
     start = perf_counter()
     action()
     once = perf_counter() - start
-    settle()
+    synchronize()
     repeats = max(1, int(WINDOW / max(once, 1e-7)))
-    taken: list[float] = []
+    readings: list[float] = []
     for _ in range(5 if once < 2e-3 else 3):
         start = perf_counter()
         for _ in range(repeats):
             action()
-        taken.append((perf_counter() - start) / repeats)
-        settle()
-    return statistics.median(taken)
-
-
-REPLAYED = 16
-"""Calls in a graph of a CUDA device, which starts them without the host."""
+        readings.append((perf_counter() - start) / repeats)
+        synchronize()
+    return statistics.median(readings)
 
 
 class Replay:
-    """Times the work of calls on a CUDA device, without the host's time to start it.
+    """Times kernels on a CUDA device, without the time in which the host launches them.
 
-    The calls are recorded in a graph and replayed, between two events of the device.
+    The calls are recorded in a CUDA graph and replayed between two events.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Replay:
         self._stream = self._cuda.Stream()
 
     def seconds(self, action: Callable[[], object]) -> float:
-        """The median time of the work of a call."""
+        """The median time of the kernels of a call."""
         cuda, stream = self._cuda, self._stream
         stream.wait_stream(cuda.current_stream())  # operands are made there
         with cuda.stream(stream):  # libraries set themselves up in the first calls
@@ -124,37 +124,34 @@ class Replay:
         with cuda.graph(graph, stream=stream):
             for _ in range(REPLAYED):
                 action()
-        taken: list[float] = []
+        readings: list[float] = []
         with cuda.stream(stream):
             for _ in range(5):
                 start, end = (cuda.Event(enable_timing=True) for _ in range(2))
-                graph.replay()  # keeps the device at work while what is timed is started
+                graph.replay()  # keeps the device busy while the host launches what is timed
                 start.record()
                 graph.replay()
                 end.record()
                 end.synchronize()
-                taken.append(start.elapsed_time(end) / 1e3 / REPLAYED)  # of milliseconds
+                readings.append(start.elapsed_time(end) / 1e3 / REPLAYED)  # of milliseconds
         cuda.current_stream().wait_stream(stream)
-        return statistics.median(taken)
+        return statistics.median(readings)
 
 
-# ── fitting ─────────────────────────────────────────────────────────────────────────────────────
-
-
-# ── what it says ────────────────────────────────────────────────────────────────────────────────
+# ── summary ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def summary(profile: MachineProfile) -> str:
     """A few figures of a profile, as a table."""
 
     def rate(rows: int, inner: int, columns: int) -> str:
-        taken = profile.product_seconds(1, rows, inner, columns)
-        return f"{2e-9 * rows * inner * columns / taken:,.0f} GFLOP/s"
+        seconds = profile.product_seconds(1, rows, inner, columns)
+        return f"{2e-9 * rows * inner * columns / seconds:,.0f} GFLOP/s"
 
     def copied(run: int) -> str:
         return f"{profile.copies.at(2**20, run):,.0f} GB/s"
 
-    lines = (
+    rows = (
         ("product 1024 x 1024 x 1024", rate(1024, 1024, 1024)),
         ("product 4096 x 64 x 64", rate(4096, 64, 64)),
         ("product 4096 x 64 x 8", rate(4096, 64, 8)),
@@ -168,5 +165,6 @@ def summary(profile: MachineProfile) -> str:
         ("a view", f"{profile.view_call * 1e6:.1f} µs"),
         ("a node of the backward pass", f"{profile.backward_call * 1e6:.1f} µs"),
     )
-    width = max(len(title) for title, _ in lines)
-    return "\n".join([profile.fitted_on, *(f"  {title:{width}}  {it:>15}" for title, it in lines)])
+    width = max(len(title) for title, _ in rows)
+    lines = (f"  {title:{width}}  {figure:>15}" for title, figure in rows)
+    return "\n".join([profile.fitted_on, *lines])

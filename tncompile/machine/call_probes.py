@@ -1,24 +1,54 @@
-"""Probes of what calls take beside their work: chains of small ones, modules, parameters."""
+"""What a probe is, and those of overheads: chains of small calls, modules, parameters."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from tncompile.machine.probe import Probe, matrix
+Key = tuple[str, tuple[int, ...]]
 
 TINY = 4
-"""Sides of the matrices of probes that time the call and not the work."""
+"""Side of the matrices of probes that time the call and not the work."""
 
 SHORT, LONG = 2, 18
-"""Lengths of chains; the difference is what their links take."""
+"""Lengths of the chains whose difference in time is that of their links."""
 
 CALLS, VIEWS = 3, 4
-"""In each link of a chain."""
+"""Calls and views in each link of a chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing to time: its name, its sizes, and `make`, which returns the function to time.
+
+    The function does it `calls` times. The average over sweeps counts for an `overhead`, the second
+    fastest for work.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    make: Callable[[], Callable[[], object]]
+    calls: int = 1
+    gradients: bool = False
+    overhead: bool = False
+
+    @property
+    def key(self) -> Key:
+        """What the measured seconds are stored under."""
+        return self.name, self.sizes
+
+
+def matrix(rows: int, columns: int, transposed: bool, count: int = 0) -> Tensor:
+    """A row-major or column-major matrix, or a stack of `count` such matrices."""
+    batch = (count,) if count else ()
+    if transposed:
+        return torch.full((*batch, columns, rows), 0.5).transpose(-1, -2)
+    return torch.full((*batch, rows, columns), 0.5)
 
 
 class _Module(nn.Module):
@@ -53,19 +83,13 @@ def _small() -> Tensor:
     return torch.full((TINY, TINY), 0.5)
 
 
-def _linked(t: Tensor, weight: Tensor) -> Tensor:
-    """A link of `CALLS` calls."""
+def _link_of_calls(t: Tensor, weight: Tensor) -> Tensor:
     return torch.mm(weight, torch.mm(t, weight) * weight)
 
 
-def _viewed(t: Tensor, weight: Tensor) -> Tensor:
-    """A link of `CALLS` calls and `VIEWS` views."""
+def _link_of_calls_and_views(t: Tensor, weight: Tensor) -> Tensor:
     t = torch.mm(t.reshape(2, 2 * TINY).reshape(TINY, TINY), weight) * weight
     return torch.mm(weight, t.permute(1, 0)).expand(TINY, TINY)
-
-
-def _multiplied(t: Tensor, weight: Tensor) -> Tensor:
-    return torch.mm(t, weight)
 
 
 Link = Callable[[Tensor, Tensor], Tensor]
@@ -84,17 +108,16 @@ def _forward(link: Link, length: int, gradients: bool) -> Callable[[], Tensor]:
     return run
 
 
-def _step(link: Link, length: int, weights: int = 0) -> Callable[[], object]:
-    """A training step through a chain, each link with a parameter of its own or none of them."""
-    first, fixed, gradient = nn.Parameter(_small()), _small(), _small()
-    held: list[Tensor] = [nn.Parameter(_small()) for _ in range(weights)] or [fixed] * length
+def _step(link: Link, length: int, trainable: bool = False) -> Callable[[], object]:
+    """A training step through a chain whose links share a constant or have a parameter each."""
+    first, constant, gradient = nn.Parameter(_small()), _small(), _small()
+    weights = [nn.Parameter(_small()) if trainable else constant for _ in range(length)]
 
     def run() -> None:
-        first.grad = None
-        for weight in held:
-            weight.grad = None
         t: Tensor = first
-        for weight in held:
+        for tensor in (first, *weights):
+            tensor.grad = None
+        for weight in weights:
             t = link(t, weight)
         torch.autograd.backward([t], [gradient])
 
@@ -103,14 +126,14 @@ def _step(link: Link, length: int, weights: int = 0) -> Callable[[], object]:
 
 def _stacked(count: int, training: bool) -> Callable[[], object]:
     """Parameters stacked, in a training step or without one."""
-    held = [nn.Parameter(_small()) for _ in range(count)]
+    weights = [nn.Parameter(_small()) for _ in range(count)]
     gradient = torch.full((count, TINY, TINY), 0.5)
 
     def forward() -> Tensor:
-        return torch.stack([*held])
+        return torch.stack([*weights])
 
     def step() -> None:
-        for weight in held:
+        for weight in weights:
             weight.grad = None
         torch.autograd.backward([forward()], [gradient])
 
@@ -121,8 +144,8 @@ WIDE = (64, 128, 256)
 """A product whose code and operands push those of small calls out of the nearest caches."""
 
 
-def _amid(product: bool, calls: bool) -> Callable[[], object]:
-    """A product, small calls, or both by turns: the calls take longer then."""
+def _alternating(product: bool, calls: bool) -> Callable[[], object]:
+    """A product, small calls, or both in turn: the calls take longer then."""
     rows, inner, columns = WIDE
     first, second = matrix(rows, inner, False), matrix(inner, columns, False)
     t, weight = _small(), _small()
@@ -131,7 +154,7 @@ def _amid(product: bool, calls: bool) -> Callable[[], object]:
         if product:
             torch.mm(first, second)
         if calls:
-            _viewed(t, weight)
+            _link_of_calls_and_views(t, weight)
 
     return run
 
@@ -150,22 +173,30 @@ def _reads() -> Callable[[], object]:
     return run
 
 
-def overheads() -> Iterator[Probe]:
-    yield Probe("reads", (), _reads, calls=4)
-    yield Probe("module", (), _module)
-    yield Probe("product alone", (), partial(_amid, True, False))
-    yield Probe("calls alone", (), partial(_amid, False, True))
-    yield Probe("by turns", (), partial(_amid, True, True))
-    links: tuple[tuple[str, Link], ...] = (("linked", _linked), ("viewed", _viewed))
-    for length in (SHORT, LONG):
-        sizes = (length,)
-        for name, link in links:
-            yield Probe(f"{name}", sizes, partial(_forward, link, length, False))
-            yield Probe(
-                f"{name} recorded", sizes, partial(_forward, link, length, True), gradients=True
-            )
-            yield Probe(f"{name} step", sizes, partial(_step, link, length), gradients=True)
-        yield Probe("fixed", sizes, partial(_step, _multiplied, length), gradients=True)
-        yield Probe("weights", sizes, partial(_step, _multiplied, length, length), gradients=True)
-        yield Probe("stack", sizes, partial(_stacked, length, False))
-        yield Probe("stack step", sizes, partial(_stacked, length, True), gradients=True)
+def overhead_probes() -> Iterator[Probe]:
+    """Probes of calls, modules and parameters."""
+
+    def probe(
+        name: str,
+        make: Callable[[], Callable[[], object]],
+        *sizes: int,
+        calls: int = 1,
+        gradients: bool = False,
+    ) -> Probe:
+        return Probe(name, sizes, make, calls, gradients, overhead=True)
+
+    yield probe("reads", _reads, calls=4)
+    yield probe("module", _module)
+    yield probe("product alone", partial(_alternating, True, False))
+    yield probe("calls alone", partial(_alternating, False, True))
+    yield probe("by turns", partial(_alternating, True, True))
+    links: dict[str, Link] = {"linked": _link_of_calls, "viewed": _link_of_calls_and_views}
+    for n in (SHORT, LONG):
+        for name, link in links.items():
+            yield probe(name, partial(_forward, link, n, False), n)
+            yield probe(f"{name} recorded", partial(_forward, link, n, True), n, gradients=True)
+            yield probe(f"{name} step", partial(_step, link, n), n, gradients=True)
+        yield probe("fixed", partial(_step, torch.mm, n), n, gradients=True)
+        yield probe("weights", partial(_step, torch.mm, n, True), n, gradients=True)
+        yield probe("stack", partial(_stacked, n, False), n)
+        yield probe("stack step", partial(_stacked, n, True), n, gradients=True)

@@ -1,7 +1,7 @@
-"""A profile of CUDA devices from figures of a data sheet, for plans that are equal everywhere.
+"""A profile of CUDA devices from a data sheet, so that plans are the same on every machine.
 
-Times are the longer one of arithmetic and memory traffic (the roofline of Williams, Waterman and
-Patterson, 2009), with the tiles that products are computed in and the shortest kernel counted in.
+A time is that of arithmetic or of memory traffic, whichever is longer (the roofline of Williams,
+Waterman and Patterson, 2009). Products are rounded up to tiles; no kernel is shorter than `KERNEL`.
 """
 
 from __future__ import annotations
@@ -16,40 +16,46 @@ from tncompile.machine.grid import Grid
 from tncompile.machine.profile import BUILTIN, CUDA, ENDLESS, MachineProfile
 
 FLOPS = 67e12
-"""Operations a second in float32 of an NVIDIA H100 SXM by its data sheet (TF32 is off in torch)."""
+"""Float32 operations a second of an NVIDIA H100 SXM by its data sheet (torch has TF32 off)."""
 
 BANDWIDTH = 3.35e12
-"""Bytes a second of its memory, by the same sheet."""
+"""Bytes a second of its memory by the same sheet."""
 
 REACHED = 0.75
-"""What large products and long copies get of either."""
+"""Share of either that large products and long copies reach."""
 
 PROCESSORS = 132
-"""Streaming multiprocessors, each with a tile of a product of its own."""
+"""Streaming multiprocessors; each computes one tile of a product at a time."""
 
-TILE, SMALL_TILE, DEPTH = 64, 16, 256
-"""Sides of the tiles of one product, and of each of many in a batch; numbers summed in a go."""
+TILE, SMALL_TILE = 64, 16
+"""Sides of a tile of one product, and of one of many small products in a batch."""
+
+DEPTH = 256
+"""Length of the part of a sum that one processor computes of a tile."""
 
 KERNEL = 2.5e-6
 """Seconds of the shortest kernel."""
 
 LAUNCH = 4e-6
-"""Seconds that the host takes to start a kernel, on top of what a call takes on a processor."""
+"""Seconds to launch a kernel, beyond a call on the processor."""
 
 SECTOR = 32
-"""Bytes that memory is read by: numbers that lie alone cost as much."""
+"""Bytes of the smallest memory transaction."""
 
 SIZES = (1, 4, 16, 64, 256, 1024, 4096, 2**14, 2**17, 2**20)
 BATCHED = (1, 4, 16, 64, 256)
 BYTES = (2**14, 2**17, 2**20, 2**23, 2**26, 2**29)
 RUNS = (4, 16, 64, 256)
 
+ONES = Grid(((1,),) * 3, (1.0,))
+"""Factors of transposed operands: cuBLAS takes either order equally well."""
+
 
 @cache
 def nominal_cuda() -> MachineProfile:
-    """The profile that `--machine cuda` asks for, and modules on a CUDA device by default.
+    """The profile of `--machine cuda`, the default for modules on a CUDA device.
 
-    The host is that of the built-in profile. `tncompile calibrate --cuda` measures a device.
+    Its host is that of the built-in profile. `tncompile calibrate --cuda` measures a device.
     """
     return replace(
         BUILTIN,
@@ -58,17 +64,17 @@ def nominal_cuda() -> MachineProfile:
         device=CUDA,
         products=_grid(_product_rate, SIZES, SIZES, SIZES),
         batched=_grid(_batched_rate, BATCHED, BATCHED, BATCHED),
-        left_turned=_even(3),
-        right_turned=_even(3),
-        batched_left_turned=_even(3),
-        batched_right_turned=_even(3),
+        left_turned=ONES,
+        right_turned=ONES,
+        batched_left_turned=ONES,
+        batched_right_turned=ONES,
         small_products=FLOPS / 1e9,
         threads=1,
-        passes=_grid(lambda count: count / _streamed(count), BYTES),
-        reductions=_grid(_sectors, RUNS),
-        copies=_grid(lambda count, run: count / _streamed(2 * count / _share(run)), BYTES, RUNS),
-        gathers=_grid(lambda row: _sectors(row) / 2, RUNS),
-        scatters=_grid(lambda row: _sectors(row) / 3, RUNS),
+        passes=_grid(lambda size: size / _stream_seconds(size), BYTES),
+        reductions=_grid(_row_rate, RUNS),
+        copies=_grid(lambda size, run: size / _stream_seconds(2 * size / _used(run)), BYTES, RUNS),
+        gathers=_grid(lambda row: _row_rate(row) / 2, RUNS),
+        scatters=_grid(lambda row: _row_rate(row) / 3, RUNS),
         row=1e-13,
         faults=BANDWIDTH / 1e9,
         fresh=ENDLESS,
@@ -80,43 +86,38 @@ def nominal_cuda() -> MachineProfile:
 
 
 def _grid(rate: Callable[..., float], *axes: tuple[int, ...]) -> Grid:
-    """Billions a second at every point."""
+    """10⁹ a second at every point of the axes."""
     return Grid(axes, tuple(rate(*point) / 1e9 for point in product(*axes)))
 
 
-def _even(axes: int) -> Grid:
-    """A factor of one everywhere: cuBLAS takes either order."""
-    return Grid(((1,),) * axes, (1.0,))
-
-
 def _product_rate(rows: int, inner: int, columns: int) -> float:
-    """Operations a second of one product, which is all that the device does meanwhile."""
+    """Operations a second of one product that has the device to itself."""
     tiles = math.ceil(rows / TILE) * math.ceil(columns / TILE)
     busy = min(1.0, tiles * max(1, inner // DEPTH) / PROCESSORS)
-    done = 2 * tiles * TILE**2 * inner / (REACHED * FLOPS * busy)
-    read = 4 * (rows * inner + inner * columns + rows * columns) / (REACHED * BANDWIDTH)
-    return 2 * rows * inner * columns / (KERNEL + max(done, read))
+    compute = 2 * tiles * TILE**2 * inner / (REACHED * FLOPS * busy)
+    traffic = 4 * (rows * inner + inner * columns + rows * columns) / (REACHED * BANDWIDTH)
+    return 2 * rows * inner * columns / (KERNEL + max(compute, traffic))
 
 
 def _batched_rate(rows: int, inner: int, columns: int) -> float:
-    """Operations a second of one of many products, which keep all of the device busy."""
+    """Operations a second of one of many products that together keep the device busy."""
     side = TILE if min(rows, columns) >= TILE else SMALL_TILE
     tiles = math.ceil(rows / side) * math.ceil(columns / side)
-    done = 2 * tiles * side**2 * max(inner, 8) / (REACHED * FLOPS)
-    read = 4 * (rows * inner + inner * columns + rows * columns) / (REACHED * BANDWIDTH)
-    return 2 * rows * inner * columns / max(done, read)
+    compute = 2 * tiles * side**2 * max(inner, 8) / (REACHED * FLOPS)
+    traffic = 4 * (rows * inner + inner * columns + rows * columns) / (REACHED * BANDWIDTH)
+    return 2 * rows * inner * columns / max(compute, traffic)
 
 
-def _streamed(count: float) -> float:
-    """Seconds of a kernel that reads and writes this many bytes together."""
-    return KERNEL + count / (REACHED * BANDWIDTH)
+def _stream_seconds(size: float) -> float:
+    """Seconds of a kernel that reads and writes `size` bytes in all."""
+    return KERNEL + size / (REACHED * BANDWIDTH)
 
 
-def _share(run: int) -> float:
-    """What of the bytes that a copy moves is wanted, where runs of `run` bytes stay together."""
+def _used(run: int) -> float:
+    """The share of transferred bytes that is used, in contiguous runs of `run` bytes."""
     return min(1.0, run / SECTOR)
 
 
-def _sectors(row: int) -> float:
-    """Bytes a second of rows that lie apart."""
-    return REACHED * BANDWIDTH * _share(row)
+def _row_rate(row: int) -> float:
+    """Bytes a second of scattered rows of `row` bytes."""
+    return REACHED * BANDWIDTH * _used(row)

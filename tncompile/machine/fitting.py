@@ -1,4 +1,4 @@
-"""Readings of probes to a machine profile."""
+"""The machine profile that explains the seconds of probes."""
 
 from __future__ import annotations
 
@@ -6,201 +6,198 @@ import math
 import statistics
 from collections.abc import Mapping
 from itertools import product
+from typing import Any
 
 import torch
 
-from tncompile.machine import call_probes as small
-from tncompile.machine import probes as probed
+from tncompile.machine import call_probes, probes
+from tncompile.machine.call_probes import Key
 from tncompile.machine.grid import Grid
-from tncompile.machine.probe import Key
-from tncompile.machine.profile import CPU, ENDLESS, SMALL_PRODUCT, MachineProfile
+from tncompile.machine.profile import CPU, ENDLESS, GIGA, SMALL_PRODUCT, MachineProfile
 
 LEAST = 2e-8
-"""Seconds: what is measured to take less, the overhead of calls taken off, takes this."""
-
+"""Lower bound in seconds for a measured time after the call overhead is subtracted."""
 
 SHARE = 0.15
-"""Of a measured time is work at least, however much the overhead of calls is found to be."""
-
+"""Least share of a measured time that is work, however large the call overhead was measured."""
 
 NARROW = 16
-"""Rows or columns of which a product takes one way or the other, as its operands lie."""
-
+"""Rows or columns below which a transposed operand may make a product faster."""
 
 MOST_AMID = 3.0
-"""How much longer small calls take amid products, at most: beyond, something else was measured."""
-
+"""Upper bound for how much longer small calls take amid products: beyond, noise was measured."""
 
 FRESH = 2**25
-
+"""Bytes from which glibc maps an allocation anew."""
 
 KEPT = 62 * 2**20
-"""Bytes as glibc has them: allocations mapped anew, and what a heap keeps of freed memory."""
+"""Bytes of freed memory that glibc's heap keeps."""
 
 
-def fit(found: Mapping[Key, float], name: str, machine: str, device: str = CPU) -> MachineProfile:
-    """The profile that explains the measured seconds."""
-    sizes, here = probed.SIZES[device], device == CPU
+def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU) -> MachineProfile:
+    """The profile that explains the measured seconds of all probes of a device."""
+    sizes, on_cpu = probes.SIZES[device], device == CPU
     call = 0.0  # what was replayed on another device is work alone
-    if here:
-        shortest = ("product", "batched")
-        call = min(seconds for (kind, _), seconds in found.items() if kind in shortest)
-    overheads = _overheads(found, here)
-    start = max(_batch_start(found, here), LEAST)
-    view = overheads["view_call"] if here else 0.0
+    if on_cpu:
+        shortest = ("product plain", "batched plain")
+        call = min(time for (kind, _), time in seconds.items() if kind in shortest)
+    overheads = _overheads(seconds, on_cpu)
+    start = max(_batch_start(seconds, on_cpu), LEAST)
 
-    def work(key: Key) -> float:
-        """Seconds without the overhead of the call."""
-        return max(found[key] - call, LEAST, SHARE * found[key])
+    def work(kind: str, *point: int, view: float = 0.0) -> float:
+        """Seconds without the overhead of the call and of a view."""
+        time = seconds[kind, point]
+        return max(max(time - call, LEAST, SHARE * time) - view, SHARE * time)
 
-    def rates(kind: str, sizes: tuple[int, ...], share: float = 1.0) -> Grid:
-        figures = (share * size / work((kind, (size,))) / 1e9 for size in sizes)
-        return Grid((sizes,), tuple(figures))
+    def rates(kind: str, axis: tuple[int, ...], size: int | None = None) -> Grid:
+        """10⁹ bytes a second along an axis, of `size` bytes or of as many as the axis says."""
+        return Grid((axis,), tuple((size or n) / work(kind, n) / GIGA for n in axis))
 
     passes = rates("pass", sizes.passes)
     fastest = max(passes.figures)
 
-    def waiting(numbers: int) -> float:
-        count = 4.0 * numbers if here else 0.0
-        return max(0.0, count / passes.at(count) - count / fastest) / 1e9
+    def cache_misses(numbers: int) -> float:
+        count = 4.0 * numbers if on_cpu else 0.0
+        return max(0.0, count / passes.at(count) - count / fastest) / GIGA
 
     def product_work(kind: str, point: tuple[int, ...]) -> float:
-        count = probed.batch_count(point, sizes) if kind.startswith("batched") else 1
-        taken = work((kind, point))
-        if kind.startswith("batched") and (math.prod(point) >= SMALL_PRODUCT or not here):
-            taken = max(taken - start, 0.2 * taken)
-        numbers = count * probed.numbers_of(point)
-        return max(taken - waiting(numbers), 0.4 * taken) / count
+        """Seconds of one product, alone or in a batch."""
+        batched = kind.startswith("batched")
+        count = probes.batch_count(point, sizes) if batched else 1
+        time = work(kind, *point)
+        if batched and (math.prod(point) >= SMALL_PRODUCT or not on_cpu):
+            time = max(time - start, 0.2 * time)
+        return max(time - cache_misses(count * probes.numbers_of(point)), 0.4 * time) / count
 
     def products(kind: str, *axes: tuple[int, ...]) -> Grid:
         def rate(point: tuple[int, ...]) -> float:
-            held = _measured(found, kind, point, axes)
-            return 2e-9 * math.prod(held) / product_work(kind, held)
+            measured = _measured(seconds, kind, point, axes)
+            return 2e-9 * math.prod(measured) / product_work(kind, measured)
 
-        rated = {point: rate(point) for point in product(*axes)}
-        most = max(rate for sizes, rate in rated.items() if min(sizes) >= 64)
-        return Grid(axes, tuple(min(rate, most) for rate in rated.values()))
+        by_point = {point: rate(point) for point in product(*axes)}
+        most = max(rate for point, rate in by_point.items() if min(point) >= 64)
+        return Grid(axes, tuple(min(rate, most) for rate in by_point.values()))
 
-    def factors(kind: str, plain: str, *axes: tuple[int, ...]) -> Grid:
-        ratios = {p: product_work(kind, p) / product_work(plain, p) for p in product(*axes)}
+    def factors(kind: str, side: str, *axes: tuple[int, ...]) -> Grid:
+        plain, transposed = f"{kind} plain", f"{kind} {side} turned"
+        ratios = {p: product_work(transposed, p) / product_work(plain, p) for p in product(*axes)}
         return Grid(axes, tuple(min(10.0, max(_least(p), ratio)) for p, ratio in ratios.items()))
 
-    turned = (probed.TURNED_ROWS, probed.TURNED_INNER, probed.TURNED_COLUMNS)
-    batched_turned = (probed.BATCHED_TURNED,) * 3
+    axes = (probes.TURNED_ROWS, probes.TURNED_INNER, probes.TURNED_COLUMNS)
+    batched_axes = (probes.BATCHED_TURNED,) * 3
+    view = overheads["view_call"] if on_cpu else 0.0
     copies = tuple(
-        count
-        / max(
-            work(("copy", (count, run))) - view,
-            SHARE * found["copy", (count, run)],
-        )
-        / 1e9
-        for count, run in product(sizes.copies, probed.RUNS)
+        size / work("copy", size, run, view=view) / GIGA
+        for size, run in product(sizes.copies, probes.RUNS)
     )
     fault = 1e-9 / passes.figures[-1]
-    if here:
-        fault = found["allocation", (probed.FAULTED,)] / probed.FAULTED
-        fault -= found["allocation", (probed.RESIDENT,)] / probed.RESIDENT
-    count, side = probed.BROADCAST
-    row = work(("broadcast", ())) - 4e-9 * count * side * (side + 2) / passes.figures[0]
+    if on_cpu:
+        fault = seconds["allocation", (probes.FAULTED,)] / probes.FAULTED
+        fault -= seconds["allocation", (probes.RESIDENT,)] / probes.RESIDENT
+    count, side = probes.BROADCAST
+    row = work("broadcast") - 4e-9 * count * side * (side + 2) / passes.figures[0]
     small = [
-        2e-9 * probed.small_count(sizes) * math.prod(sizes) / work(("small", sizes))
-        for sizes in probed.SMALL
+        2e-9 * probes.small_count(point) * math.prod(point) / work("small", *point)
+        for point in probes.SMALL
     ]
     return MachineProfile(
         name=name,
         fitted_on=machine,
         device=device,
-        products=products("product", sizes.rows, sizes.inner, sizes.columns),
-        left_turned=factors("left turned", "product", *turned),
-        right_turned=factors("right turned", "product", *turned),
-        batched=products("batched", *(probed.BATCHED,) * 3),
-        batched_left_turned=factors("batched left turned", "batched", *batched_turned),
-        batched_right_turned=factors("batched right turned", "batched", *batched_turned),
+        products=products("product plain", sizes.rows, sizes.inner, sizes.columns),
+        left_turned=factors("product", "left", *axes),
+        right_turned=factors("product", "right", *axes),
+        batched=products("batched plain", *(probes.BATCHED,) * 3),
+        batched_left_turned=factors("batched", "left", *batched_axes),
+        batched_right_turned=factors("batched", "right", *batched_axes),
         small_products=statistics.geometric_mean(small),
-        row=max(row / (count * side), 1e-10 if here else 1e-13),
-        threads=torch.get_num_threads() if here else 1,
+        row=max(row / (count * side), 1e-10 if on_cpu else 1e-13),
+        threads=torch.get_num_threads() if on_cpu else 1,
         passes=passes,
-        reductions=Grid(
-            (probed.SUMMED,), tuple(sizes.summed / work(("sum", (r,))) / 1e9 for r in probed.SUMMED)
-        ),
-        copies=Grid((sizes.copies, probed.RUNS), copies),
-        gathers=_rows(found, "gather", call, sizes.picked),
-        scatters=_rows(found, "scatter", call, sizes.picked),
+        reductions=rates("sum", probes.SUMMED, sizes.summed),
+        copies=Grid((sizes.copies, probes.RUNS), copies),
+        gathers=_by_row(seconds, "gather", call, sizes.picked),
+        scatters=_by_row(seconds, "scatter", call, sizes.picked),
         faults=1e-9 / max(fault, 1e-12),
-        fresh=FRESH if here else ENDLESS,
-        kept=KEPT if here else ENDLESS,
+        fresh=FRESH if on_cpu else ENDLESS,
+        kept=KEPT if on_cpu else ENDLESS,
         **overheads,
     )
 
 
 def _measured(
-    found: Mapping[Key, float], kind: str, point: tuple[int, ...], axes: tuple[tuple[int, ...], ...]
+    seconds: Mapping[Key, float],
+    kind: str,
+    point: tuple[int, ...],
+    axes: tuple[tuple[int, ...], ...],
 ) -> tuple[int, ...]:
     """The point of a grid itself, or one nearby that was not too large to be measured."""
-    held = list(point)
-    while (kind, tuple(held)) not in found:
-        longest = held.index(max(held))
+    near = list(point)
+    while (kind, tuple(near)) not in seconds:
+        longest = near.index(max(near))
         axis = axes[longest]
-        held[longest] = axis[axis.index(held[longest]) - 1]
-    return tuple(held)
+        near[longest] = axis[axis.index(near[longest]) - 1]
+    return tuple(near)
 
 
-def _least(sizes: tuple[int, ...]) -> float:
-    """The least factor of a turned operand: only narrow products can be the faster for it.
+def _least(point: tuple[int, ...]) -> float:
+    """The least factor of a transposed operand.
 
-    Elsewhere a ratio below one is noise, which a choice among many programs would fall for.
+    Where the product is not narrow, a ratio below one is noise that a choice among many programs
+    would follow.
     """
-    rows, _, columns = sizes
+    rows, _, columns = point
     return 0.1 if min(rows, columns) < NARROW else 1.0
 
 
-def _rows(found: Mapping[Key, float], kind: str, call: float, picked: int) -> Grid:
-    """Billions of bytes a second of rows by number, by the bytes of a row."""
-    taken = (max(found[kind, (row,)] - call, LEAST) for row in probed.PICKED)
-    return Grid((probed.PICKED,), tuple(picked / one / 1e9 for one in taken))
+def _by_row(seconds: Mapping[Key, float], kind: str, call: float, picked: int) -> Grid:
+    """10⁹ bytes a second of rows by id, by the bytes of a row."""
+    times = (max(seconds[kind, (row,)] - call, LEAST) for row in probes.PICKED)
+    return Grid((probes.PICKED,), tuple(picked / time / 1e9 for time in times))
 
 
-def _overheads(found: Mapping[Key, float], here: bool) -> dict[str, float]:
-    """The seconds of calls, by the name of the field.
+def _overheads(seconds: Mapping[Key, float], on_cpu: bool) -> dict[str, Any]:
+    """Seconds of calls, by the field of the profile.
 
-    Chains of small calls find their code and data in the nearest caches; amid products they do not,
-    and take longer, which is what programs are made of. Unless products run `here`, on the
-    processor, calls have its caches to themselves.
+    A chain of small calls has its code and data in the nearest caches. Amid products, as in real
+    programs, it has not and is slower, if the products run on the same processor.
     """
 
     def link(kind: str) -> float:
-        """What each link of a chain takes."""
-        longer = found[kind, (small.LONG,)] - found[kind, (small.SHORT,)]
-        return longer / (small.LONG - small.SHORT)
+        """Seconds of one link of a chain."""
+        longer = seconds[kind, (call_probes.LONG,)] - seconds[kind, (call_probes.SHORT,)]
+        return longer / (call_probes.LONG - call_probes.SHORT)
 
-    calls, views = small.CALLS, small.VIEWS
+    calls, views = call_probes.CALLS, call_probes.VIEWS
     call, view = link("linked") / calls, (link("viewed") - link("linked")) / views
     recording = (link("viewed recorded") - link("viewed")) / (calls + views)
     backward = link("linked step") - link("linked recorded")
     both = link("viewed step") - link("viewed recorded")
-    gradient = link("weights") - link("fixed") - call
+    fixed = link("fixed")
+    gradient = link("weights") - fixed - call
+    first_step = seconds["fixed", (call_probes.SHORT,)] - call_probes.SHORT * fixed
     member = link("stack")
     figures = {
         "call": call,
         "view_call": view,
-        "batch_start": _batch_start(found, here),
+        "batch_start": _batch_start(seconds, on_cpu),
         "recording": recording,
         "backward_call": backward / calls,
         "backward_view_call": (both - backward) / views,
-        "parameter": found["reads", ()],
+        "parameter": seconds["reads", ()],
         "gradient": gradient,
         "member": member,
         "backward_member": link("stack step") - member - gradient,
-        "forward_start": found["module", ()] - view,
-        "backward_start": found["fixed", (small.SHORT,)] - small.SHORT * link("fixed") - gradient,
+        "forward_start": seconds["module", ()] - view,
+        "backward_start": first_step - gradient,
     }
     slower = 1.0
-    if here:
-        longer = (found["by turns", ()] - found["product alone", ()]) / found["calls alone", ()]
-        slower = min(max(longer, 1.0), MOST_AMID)
+    if on_cpu:
+        amid_products = seconds["by turns", ()] - seconds["product alone", ()]
+        slower = min(max(amid_products / seconds["calls alone", ()], 1.0), MOST_AMID)
     return {name: max(figure, LEAST) * slower for name, figure in figures.items()}
 
 
-def _batch_start(found: Mapping[Key, float], here: bool) -> float:
-    """What `bmm` takes more than `mm`; on a device all of its shortest kernel."""
-    return found["two matrices", ()] - (found["product", (1, 16, 16)] if here else 0.0)
+def _batch_start(seconds: Mapping[Key, float], on_cpu: bool) -> float:
+    """Seconds of `bmm` beyond `mm`; on a device those of its shortest kernel."""
+    return seconds["two matrices", ()] - (seconds["product plain", (1, 16, 16)] if on_cpu else 0.0)

@@ -13,21 +13,21 @@ import torch
 from tncompile.machine.profile import CPU, CUDA
 
 
-def settle() -> None:
-    """Wait until a CUDA device is done, where there is one at work."""
+def synchronize() -> None:
+    """Wait until the CUDA device has finished, if torch uses one."""
     cuda: Any = torch.cuda  # this function of it has no types
     if cuda.is_initialized():
         cuda.synchronize()
 
 
 def require_device(device: str) -> None:
-    """ValueError where torch cannot run on the device that a machine profile is about."""
+    """Raise ValueError where torch cannot run on the device of a machine profile."""
     if device == CUDA and not torch.cuda.is_available():
         raise ValueError("torch sees no CUDA device on this machine")
 
 
 def machine_text(device: str = CPU) -> str:
-    """What times were measured on: processor and threads, or the accelerator, torch; no date."""
+    """What times are measured on: processor and threads, or the accelerator; version of torch."""
     version = torch.__version__.split("+")[0]
     if device != CPU:
         return f"{torch.cuda.get_device_name(device)}, torch {version}"
@@ -47,18 +47,18 @@ def _processor() -> str:
 
 
 def cores() -> int:
-    """The processors that this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def thread_total() -> int:
-    """The threads that torch runs on now."""
+    """The number of threads that torch runs on now."""
     return torch.get_num_threads()
 
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Run the body on this many threads; None leaves them as they are."""
+    """Run the body on `count` threads; None leaves their number as it is."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)

@@ -1,46 +1,35 @@
-"""What calibration times: single calls of torch, each on operands of its own.
-
-A probe is named by what it measures and the sizes it does that at; making it allocates operands and
-gives the function to time. The function repeats its call where one alone is too short to time.
-"""
+"""The probes of a calibration: single calls of torch, each on operands of its own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, product
 
 import torch
 from torch import Tensor
 
-from tncompile.machine.call_probes import overheads
-from tncompile.machine.probe import Probe, matrix
+from tncompile.machine.call_probes import Probe, matrix, overhead_probes
 from tncompile.machine.profile import CPU, CUDA
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What a device is measured at.
-
-    Sizes of products (narrow columns are where BLAS differs most), of which those of more than
-    `most` numbers are left out; how many matrices a batch has at most and how many numbers it is to
-    have; bytes that an elementwise product reads and writes, bytes of copies and of all their
-    sources together, bytes that are summed and bytes of rows picked by number.
-    """
+    """The sizes that a kind of device is measured at."""
 
     rows: tuple[int, ...]
     inner: tuple[int, ...]
-    columns: tuple[int, ...]
-    most: int
-    matrices: int
-    numbers: int
-    passes: tuple[int, ...]
-    copies: tuple[int, ...]
-    beyond: int
-    summed: int
-    picked: int
+    columns: tuple[int, ...]  # BLAS varies most where they are narrow
+    most: int  # numbers of a product; larger ones are left out
+    matrices: int  # matrices of a batch at most
+    numbers: int  # numbers of a batch
+    passes: tuple[int, ...]  # bytes that an elementwise product reads and writes
+    copies: tuple[int, ...]  # bytes of a copy
+    beyond: int  # bytes of all sources of copies
+    summed: int  # bytes that a sum reads
+    picked: int  # bytes of rows selected by id
 
 
 LONG = (1, 8, 64, 1024, 2**14, 2**18)
@@ -83,139 +72,112 @@ BATCHED = (1, 2, 8, 12, 16, 64, 256)
 BATCHED_TURNED = (1, 4, 16, 64)
 
 SMALL = ((4, 4, 4), (1, 8, 8), (8, 8, 1), (1, 16, 16), (6, 6, 6))
-"""Products that `bmm` does not leave to BLAS."""
+"""Products that `bmm` computes itself."""
 
 RUNS = (4, 16, 64, 256, 2048)
-"""Bytes that lie together in copies."""
+"""Bytes of a contiguous run in a copy."""
 
 SPREAD = 2**20
-"""Bytes from which sources are read by turns."""
+"""Bytes from which a probe alternates among sources."""
 
 SUMMED = (8, 32, 256, 4096)
+"""Bytes of a row that is summed."""
+
 PICKED = (4, 32, 256, 4096)
-"""Bytes of rows that are summed, and of rows picked by number."""
+"""Bytes of a row selected by id."""
 
 FAULTED = 2**26
+"""Bytes of an allocation that is always new memory."""
+
 RESIDENT = 3 * 2**23
-"""Bytes of an allocation that is always new memory, and of one that never is."""
+"""Bytes of an allocation that never is."""
+
+BROADCAST = (512, 4)
+"""The number of outer products formed at a time, and the length of their vectors."""
+
+ORDERS = ((0, 2, 1), (1, 2, 0), (2, 1, 0))
+"""Permutations that leave no two elements together; the first takes a third of the others."""
+
+SIDES = {"plain": (False, False), "left turned": (True, False), "right turned": (False, True)}
+"""Which operands of a product are column-major."""
 
 
 def probes(device: str = CPU) -> list[Probe]:
-    """Everything that a profile needs."""
+    """Every probe that a profile needs."""
     sizes = SIZES[device]
-    calls = (replace(probe, usual=True) for probe in overheads())
-    return [*_products(sizes), *_batched(sizes), *_streams(sizes, device), *_rows(sizes), *calls]
+    work = (_products(sizes), _batched(sizes), _streams(sizes, device), _rows(sizes))
+    return [*(probe for group in work for probe in group), *overhead_probes()]
 
 
 # ── products ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _product(sizes: tuple[int, ...], left: bool, right: bool) -> Callable[[], object]:
-    rows, inner, columns = sizes
-    first, second = matrix(rows, inner, left), matrix(inner, columns, right)
-    return lambda: torch.mm(first, second)
-
-
 def numbers_of(sizes: tuple[int, ...]) -> int:
-    """How many numbers the operands and the result of a product have."""
+    """The number of elements of the operands and the result of a product."""
     rows, inner, columns = sizes
     return rows * inner + inner * columns + rows * columns
 
 
-def _products(held: Sizes) -> Iterator[Probe]:
-    turned = (*product(TURNED_ROWS, TURNED_INNER, TURNED_COLUMNS),)
-    grid = (*product(held.rows, held.inner, held.columns), *turned)
-    plain = dict.fromkeys(point for point in grid if numbers_of(point) <= held.most)
-    for name, points, left, right in (
-        ("product", plain, False, False),
-        ("left turned", turned, True, False),
-        ("right turned", turned, False, True),
-    ):
-        for sizes in points:
-            yield Probe(
-                name,
-                sizes,
-                partial(_product, sizes, left, right),
-            )
-
-
-def batch_count(sizes: tuple[int, ...], held: Sizes) -> int:
-    """How many matrices a batch takes to stay in the cache, or to fill a device; at least four."""
-    return min(held.matrices, max(4, held.numbers // numbers_of(sizes)))
-
-
-def _batch(sizes: tuple[int, ...], count: int, left: bool, right: bool) -> Callable[[], object]:
-    rows, inner, columns = sizes
-    first, second = matrix(rows, inner, left, count), matrix(inner, columns, right, count)
-    return lambda: torch.bmm(first, second)
-
-
-def _two_matrices() -> Callable[[], object]:
-    first, second = matrix(16, 16, False, 2), matrix(16, 16, False, 2)
-    return lambda: torch.bmm(first, second)
+def batch_count(point: tuple[int, ...], sizes: Sizes) -> int:
+    """The matrices of a batch that stays in the cache, or fills a device; at least four."""
+    return min(sizes.matrices, max(4, sizes.numbers // numbers_of(point)))
 
 
 def small_count(sizes: tuple[int, ...]) -> int:
-    """How many matrices torch multiplies on one thread, when it does so itself."""
+    """The matrices of a batch that torch multiplies itself, on one thread."""
     return 2**14 // math.prod(sizes)
 
 
-def _small_batch(sizes: tuple[int, ...]) -> Callable[[], object]:
-    rows, inner, columns = sizes
-    count = small_count(sizes)
-    first, second = matrix(rows, inner, False, count), matrix(inner, columns, False, count)
-    return lambda: torch.bmm(first, second)
+def _product(
+    point: tuple[int, ...], count: int = 0, left: bool = False, right: bool = False
+) -> Callable[[], object]:
+    """`mm`, or `bmm` of `count` matrices; `left` and `right` operands may be column-major."""
+    rows, inner, columns = point
+    first, second = matrix(rows, inner, left, count), matrix(inner, columns, right, count)
+    multiply = torch.bmm if count else torch.mm
+    return lambda: multiply(first, second)
 
 
-def _batched(held: Sizes) -> Iterator[Probe]:
-    turned = (*product(BATCHED_TURNED, repeat=3),)
-    plain = dict.fromkeys((*product(BATCHED, repeat=3), *turned))
-    for name, points, left, right in (
-        ("batched", plain, False, False),
-        ("batched left turned", turned, True, False),
-        ("batched right turned", turned, False, True),
-    ):
-        for sizes in points:
-            yield Probe(
-                name,
-                sizes,
-                partial(_batch, sizes, batch_count(sizes, held), left, right),
-            )
-    yield Probe("two matrices", (), _two_matrices)
-    for sizes in SMALL:
-        yield Probe("small", sizes, partial(_small_batch, sizes))
+def _products(sizes: Sizes) -> Iterator[Probe]:
+    transposed = (*product(TURNED_ROWS, TURNED_INNER, TURNED_COLUMNS),)
+    grid = (*product(sizes.rows, sizes.inner, sizes.columns), *transposed)
+    plain = dict.fromkeys(point for point in grid if numbers_of(point) <= sizes.most)
+    for name, sides in SIDES.items():
+        for point in plain if name == "plain" else transposed:
+            yield Probe(f"product {name}", point, partial(_product, point, 0, *sides))
+
+
+def _batched(sizes: Sizes) -> Iterator[Probe]:
+    transposed = (*product(BATCHED_TURNED, repeat=3),)
+    plain = dict.fromkeys((*product(BATCHED, repeat=3), *transposed))
+    for name, sides in SIDES.items():
+        for point in plain if name == "plain" else transposed:
+            make = partial(_product, point, batch_count(point, sizes), *sides)
+            yield Probe(f"batched {name}", point, make)
+    yield Probe("two matrices", (), partial(_product, (16, 16, 16), 2))
+    for point in SMALL:
+        yield Probe("small", point, partial(_product, point, small_count(point)))
 
 
 # ── passes and copies ───────────────────────────────────────────────────────────────────────────
 
 
-def _by_turns(
-    count: int, beyond: int, make: Callable[[], tuple[Tensor, ...]]
+def _alternating(
+    size: int, beyond: int, make: Callable[[], tuple[Tensor, ...]]
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Sources of `count` bytes, another one each time: large ones are not in the cache by then.
+    """Sources of `size` bytes, another one each time, so that large ones are not in the cache.
 
-    What programs read has been written a few operations before, at best.
+    What a program reads was written a few operations before, at best.
     """
-    return cycle([make() for _ in range(1 if count < SPREAD else math.ceil(beyond / count))])
+    return cycle([make() for _ in range(1 if size < SPREAD else math.ceil(beyond / size))])
 
 
-def _pass(count: int, beyond: int) -> Callable[[], object]:
-    numbers = count // 12
-
+def _pass(size: int, beyond: int) -> Callable[[], object]:
     def make() -> tuple[Tensor, ...]:
-        return torch.full((numbers,), 0.5), torch.full((numbers,), 0.5)
+        return torch.full((size // 12,), 0.5), torch.full((size // 12,), 0.5)
 
-    sources = _by_turns(count, beyond, make)
-
-    def run() -> Tensor:
-        left, right = next(sources)
-        return left * right
-
-    return run
-
-
-BROADCAST = (512, 4)
-"""How many outer products of vectors of this length are formed at a time."""
+    sources = _alternating(size, beyond, make)
+    return lambda: torch.mul(*next(sources))
 
 
 def _broadcast() -> Callable[[], object]:
@@ -224,27 +186,27 @@ def _broadcast() -> Callable[[], object]:
     return lambda: left * right
 
 
-ORDERS = ((0, 2, 1), (1, 2, 0), (2, 1, 0))
-"""Of the axes of what is transposed number by number; the first takes a third of the others."""
-
-
-def _copy(count: int, run: int, beyond: int) -> Callable[[], object]:
-    """A tensor (outer, inner, run) with its first axes exchanged, four of them side by side."""
+def _side(limit: int) -> int:
+    """The least power of two whose square is at least `limit`."""
     side = 1
-    while side * side * run < count // 4:
+    while side * side < limit:
         side *= 2
-    shape = (4, side, count // (4 * side * run), run // 4)
-    sources = _by_turns(count, beyond, lambda: (torch.full(shape, 0.5).permute(0, 2, 1, 3),))
+    return side
+
+
+def _copy(size: int, run: int, beyond: int) -> Callable[[], object]:
+    """Four tensors (outer, inner, run) side by side, outer and inner axes exchanged."""
+    side = _side(math.ceil(size // 4 / run))
+    shape = (4, side, size // (4 * side * run), run // 4)
+    sources = _alternating(size, beyond, lambda: (torch.full(shape, 0.5).permute(0, 2, 1, 3),))
     return lambda: next(sources)[0].clone(memory_format=torch.contiguous_format)
 
 
-def _transposed(count: int, beyond: int) -> Callable[[], object]:
+def _transposed(size: int, beyond: int) -> Callable[[], object]:
     """Three transpositions of a tensor of 16 times equally many rows and columns."""
-    side = 1
-    while side * side * 64 < count:
-        side *= 2
-    shape = (16, side, count // (64 * side))
-    sources = _by_turns(count, beyond, lambda: (torch.full(shape, 0.5),))
+    side = _side(math.ceil(size / 64))
+    shape = (16, side, size // (64 * side))
+    sources = _alternating(size, beyond, lambda: (torch.full(shape, 0.5),))
 
     def run() -> None:
         for order in ORDERS:
@@ -253,53 +215,52 @@ def _transposed(count: int, beyond: int) -> Callable[[], object]:
     return run
 
 
-def _sum(row: int, count: int) -> Callable[[], object]:
-    source = torch.full((count // row, row // 4), 0.5)
+def _sum(row: int, size: int) -> Callable[[], object]:
+    source = torch.full((size // row, row // 4), 0.5)
     return lambda: source.sum(1)
 
 
-def _allocation(count: int) -> Callable[[], object]:
-    return lambda: torch.zeros(count, dtype=torch.uint8)
+def _allocation(size: int) -> Callable[[], object]:
+    return lambda: torch.zeros(size, dtype=torch.uint8)
 
 
-def _streams(held: Sizes, device: str) -> Iterator[Probe]:
-    for count in held.passes:
-        yield Probe("pass", (count,), partial(_pass, count, held.beyond))
+def _streams(sizes: Sizes, device: str) -> Iterator[Probe]:
+    for size in sizes.passes:
+        yield Probe("pass", (size,), partial(_pass, size, sizes.beyond))
     yield Probe("broadcast", (), _broadcast)
-    for count in held.copies:
-        alone, *runs = RUNS
-        make = partial(_transposed, count, held.beyond)
-        yield Probe("copy", (count, alone), make, calls=len(ORDERS))
+    single, *runs = RUNS
+    for size in sizes.copies:
+        make = partial(_transposed, size, sizes.beyond)
+        yield Probe("copy", (size, single), make, calls=len(ORDERS))
         for run in runs:
-            yield Probe("copy", (count, run), partial(_copy, count, run, held.beyond))
+            yield Probe("copy", (size, run), partial(_copy, size, run, sizes.beyond))
     for row in SUMMED:
-        yield Probe("sum", (row,), partial(_sum, row, held.summed))
+        yield Probe("sum", (row,), partial(_sum, row, sizes.summed))
     if device == CPU:  # elsewhere torch hands out the memory
-        for count in (FAULTED, RESIDENT):
-            yield Probe("allocation", (count,), partial(_allocation, count))
+        for size in (FAULTED, RESIDENT):
+            yield Probe("allocation", (size,), partial(_allocation, size))
 
 
-# ── rows by number ──────────────────────────────────────────────────────────────────────────────
+# ── rows by id ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _ids(row: int, picked: int) -> tuple[Tensor, Tensor]:
-    """A table and the numbers of the rows to pick, spread over it."""
-    count = picked // row
-    return torch.full((1024, row // 4), 0.5), torch.arange(count) * 389 % 1024
+def _table_and_ids(row: int, picked: int) -> tuple[Tensor, Tensor]:
+    """A table and ids of its rows, spread over it."""
+    return torch.full((1024, row // 4), 0.5), torch.arange(picked // row) * 389 % 1024
 
 
 def _gather(row: int, picked: int) -> Callable[[], object]:
-    table, ids = _ids(row, picked)
+    table, ids = _table_and_ids(row, picked)
     return lambda: table.index_select(0, ids)
 
 
 def _scatter(row: int, picked: int) -> Callable[[], object]:
-    table, ids = _ids(row, picked)
+    table, ids = _table_and_ids(row, picked)
     rows = torch.full((len(ids), row // 4), 0.5)
     return lambda: table.index_add_(0, ids, rows)
 
 
-def _rows(held: Sizes) -> Iterator[Probe]:
+def _rows(sizes: Sizes) -> Iterator[Probe]:
     for row in PICKED:
-        yield Probe("gather", (row,), partial(_gather, row, held.picked))
-        yield Probe("scatter", (row,), partial(_scatter, row, held.picked))
+        yield Probe("gather", (row,), partial(_gather, row, sizes.picked))
+        yield Probe("scatter", (row,), partial(_scatter, row, sizes.picked))

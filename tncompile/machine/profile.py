@@ -1,37 +1,35 @@
-"""Machine profiles: how long products, copies and calls take, to compare programs by time."""
+"""Machine profiles: predicted seconds of products, copies and calls."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from reprlib import repr as shown
-from typing import get_type_hints
+from typing import Any, ClassVar
 from unicodedata import category
 
+from tncompile.files import replace_file
 from tncompile.language.diagnostics.excerpt import UNSEEN, Line
-from tncompile.machine.grid import Grid
+from tncompile.machine.grid import LARGEST, LEAST, STRICT, Grid
 
 VERSION = 3
-"""Of the JSON; a file of another version is refused."""
+"""Version of the stored JSON; a file of another version is refused."""
 
 SMALL_PRODUCT = 400
-"""`bmm` computes matrix products of fewer multiply-adds by itself, whatever the strides."""
+"""`bmm` multiplies matrices of fewer multiply-adds than this itself, whatever their strides."""
 
 GRAIN = 2**15
-"""Numbers that torch gives to each thread, at least."""
+"""Least number of elements that torch gives to a thread."""
 
 LARGE_PRODUCT = 2**24
-"""Of so many multiply-adds, products in a batch run as fast as one by one."""
+"""Multiply-adds from which a product in a batch runs as fast as one alone."""
 
 GIGA = 1e9
 
-LEAST, LARGEST = 1e-30, 1e30
-"""Figures beyond these are none of a machine; times made of them might not be numbers."""
-
 CPU, CUDA = "cpu", "cuda"
-"""The devices that there are profiles of."""
+"""The kinds of devices that have profiles."""
 
 ENDLESS = 2**62
 """Bytes: more than any program takes."""
@@ -49,18 +47,20 @@ AXES = {
     "gathers": 1,
     "scatters": 1,
 }
-"""How many axes each grid has."""
+"""The number of axes of each grid."""
 
 
 @dataclass(frozen=True)
 class MachineProfile:
-    """What was measured on one machine, in float32; `device` says whether on its processor.
+    """Measured figures of one machine in float32, from which seconds are predicted.
 
-    Grids hold billions a second: operations of products, bytes of everything else. Their axes are
-    the sizes named here; a factor multiplies the time of a product whose operand is column-major.
-    Overheads are seconds that a call takes on top of its work.
+    Field names are the keys of the stored JSON. The axes of grids are named here. Grids of rates
+    hold 10⁹ a second: operations of products, bytes of everything else. A `turned` grid holds the
+    factor on the time of a product for a column-major operand. Overheads are seconds of a call
+    beside its work.
     """
 
+    version: int = field(default=VERSION, kw_only=True)
     name: str
     fitted_on: str  # processor, threads, version of torch
     device: str  # `cpu` or `cuda`
@@ -73,18 +73,18 @@ class MachineProfile:
     small_products: float  # operations of `bmm` on matrices too small for BLAS, on one thread
     threads: int
     passes: Grid  # bytes read and written by an elementwise call: bytes
-    reductions: Grid  # bytes of the rows summed up, each to one number: bytes read
-    copies: Grid  # bytes written; bytes that lie together in source and copy: bytes written
-    gathers: Grid  # bytes of a row picked by number: bytes written
-    scatters: Grid  # bytes of a row added by number: bytes read
-    row: float  # seconds that each inner run of an elementwise call takes on one thread
-    faults: float  # bytes of memory that the operating system hands out anew
-    fresh: int  # bytes from which an allocation always is such memory
+    reductions: Grid  # bytes of a row that is summed to one number: bytes read
+    copies: Grid  # bytes written; bytes contiguous in source and copy: bytes written
+    gathers: Grid  # bytes of a row selected by id: bytes written
+    scatters: Grid  # bytes of a row added by id: bytes read
+    row: float  # seconds of each inner run of an elementwise call on one thread
+    faults: float  # bytes of memory newly handed out by the operating system
+    fresh: int  # bytes from which an allocation is always such memory
     kept: int  # bytes of freed memory that stay with the process
     call: float  # an operation
     view_call: float  # an operation that touches no element
-    batch_start: float  # what `bmm` takes more than `mm`
-    recording: float  # what autograd adds to an operation
+    batch_start: float  # `bmm` beyond `mm`
+    recording: float  # autograd's part of an operation
     backward_call: float  # an operation of the backward pass
     backward_view_call: float  # one that touches no element
     parameter: float  # reading a parameter
@@ -94,17 +94,22 @@ class MachineProfile:
     forward_start: float  # calling a module
     backward_start: float  # starting the backward pass
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, str) and any(category(letter) in UNSEEN for letter in value):
+                raise ValueError(f"`{name}` is no line of text: {shown(value)}")
+            if isinstance(value, Grid) and len(value.axes) != AXES[name]:
+                raise ValueError(f"`{name}` has {len(value.axes)} axes instead of {AXES[name]}")
+            if isinstance(value, int | float) and not LEAST <= value <= LARGEST:
+                raise ValueError(f"`{name}` must be a positive number, not {shown(value)}")
         if self.device not in (CPU, CUDA):
             raise ValueError(f"`device` is {CPU!r} or {CUDA!r}, not {self.device!r}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not LEAST <= value <= LARGEST:
-                raise ValueError(f"`{field.name}` must be a positive number, not {shown(value)}")
 
     @property
     def overlaps(self) -> bool:
-        """Whether calls return before their work is done, which then runs beside later calls."""
+        """Whether the host goes on calling while the device computes."""
         return self.device != CPU
 
     def product_seconds(
@@ -133,78 +138,71 @@ class MachineProfile:
         numbers += rows * columns * matrices
         start = 0.0
         if matrices > 1 and multiply_adds < SMALL_PRODUCT and not self.overlaps:
-            rate = self.small_products * self._sharing(matrices * multiply_adds)
-        elif matrices > 1:
-            start = self.batch_start
-            own = multiply_adds < LARGE_PRODUCT
-            rate = (self.batched if own else self.products).at(rows, inner, columns)
-            if left_transposed:
-                factors = self.batched_left_turned if own else self.left_turned
-                rate /= factors.at(rows, inner, columns)
-            if right_transposed:
-                factors = self.batched_right_turned if own else self.right_turned
-                rate /= factors.at(rows, inner, columns)
+            rate = self.small_products * self._threads_for(matrices * multiply_adds)
         else:
-            rate = self.products.at(rows, inner, columns)
+            start = self.batch_start if matrices > 1 else 0.0
+            batched = matrices > 1 and multiply_adds < LARGE_PRODUCT
+            rate = (self.batched if batched else self.products).at(rows, inner, columns)
             if left_transposed:
-                rate /= self.left_turned.at(rows, inner, columns)
+                factors = self.batched_left_turned if batched else self.left_turned
+                rate /= factors.at(rows, inner, columns)
             if right_transposed:
-                rate /= self.right_turned.at(rows, inner, columns)
+                factors = self.batched_right_turned if batched else self.right_turned
+                rate /= factors.at(rows, inner, columns)
         work = 2.0 * matrices * multiply_adds * max(1.0, width / 4)
-        return start + work / (rate * GIGA) + self.waiting_seconds(numbers * width)
+        return start + work / (rate * GIGA) + self._cache_miss_seconds(numbers * width)
 
-    def _sharing(self, numbers: float) -> float:
-        """How many threads torch gives to so many numbers."""
+    def _threads_for(self, numbers: float) -> float:
+        """The number of threads that torch gives to so many elements."""
         return max(1.0, min(self.threads, numbers / GRAIN))
 
-    def waiting_seconds(self, count: float) -> float:
-        """Seconds that a product of this many bytes waits for what the cache does not hold.
+    def _cache_miss_seconds(self, size: float) -> float:
+        """Seconds that a product of `size` bytes waits for memory beyond the cache.
 
-        None on other devices, whose products are measured at sizes beyond any cache.
+        0 on other devices, whose products are measured at sizes beyond any cache.
         """
         if self.overlaps:
             return 0.0
         fastest = max(self.passes.figures)
-        return max(0.0, count / self.passes.at(count) - count / fastest) / GIGA
+        return max(0.0, size / self.passes.at(size) - size / fastest) / GIGA
 
-    def pass_seconds(self, count: float) -> float:
-        """Seconds of an elementwise pass that reads and writes this many bytes together."""
-        return count / (self.passes.at(count) * GIGA)
+    def pass_seconds(self, size: float) -> float:
+        """Seconds of an elementwise pass that reads and writes `size` bytes in all."""
+        return size / (self.passes.at(size) * GIGA)
 
     def run_seconds(self, numbers: float, run: float) -> float:
-        """What it takes longer where `run` of so many numbers lie together in all operands."""
-        return self.row * numbers / max(run, 1.0) / self._sharing(numbers)
+        """Extra seconds of an elementwise op whose innermost contiguous run is `run` elements."""
+        return self.row * numbers / max(run, 1.0) / self._threads_for(numbers)
 
-    def reduction_seconds(self, count: float, row_bytes: float) -> float:
-        """Seconds to sum rows of this many bytes each, `count` bytes in all."""
-        rate = min(self.reductions.at(row_bytes), self.passes.at(count))
-        return count / (rate * GIGA)
+    def reduction_seconds(self, size: float, row_bytes: float) -> float:
+        """Seconds to sum `size` bytes in rows of `row_bytes` each."""
+        rate = min(self.reductions.at(row_bytes), self.passes.at(size))
+        return size / (rate * GIGA)
 
-    def copy_seconds(self, count: float, run_bytes: float) -> float:
-        """Seconds of a copy of `count` bytes of which runs of `run_bytes` stay together."""
-        return count / (self.copies.at(count, run_bytes) * GIGA)
+    def copy_seconds(self, size: float, run_bytes: float) -> float:
+        """Seconds of a copy of `size` bytes in contiguous runs of `run_bytes`."""
+        return size / (self.copies.at(size, run_bytes) * GIGA)
 
-    def gather_seconds(self, count: float, row_bytes: float) -> float:
-        """Seconds to pick rows by number, `count` bytes in all."""
-        return count / (self.gathers.at(row_bytes) * GIGA)
+    def gather_seconds(self, size: float, row_bytes: float) -> float:
+        """Seconds to select `size` bytes in rows by id."""
+        return size / (self.gathers.at(row_bytes) * GIGA)
 
-    def scatter_seconds(self, count: float, row_bytes: float) -> float:
-        """Seconds to add rows to a table by number, `count` bytes in all."""
-        return count / (self.scatters.at(row_bytes) * GIGA)
+    def scatter_seconds(self, size: float, row_bytes: float) -> float:
+        """Seconds to add `size` bytes in rows to a table by id."""
+        return size / (self.scatters.at(row_bytes) * GIGA)
 
-    def fault_seconds(self, count: float) -> float:
-        """Seconds that the operating system takes to hand out this much memory."""
-        return count / (self.faults * GIGA)
+    def fault_seconds(self, size: float) -> float:
+        """Seconds that the operating system takes to hand out `size` bytes of memory."""
+        return size / (self.faults * GIGA)
 
 
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def profile_text(profile: MachineProfile) -> str:
-    """The profile as JSON, a few lines a grid."""
-    lines = [f'  "version": {VERSION}']
-    for field in fields(profile):
-        value = getattr(profile, field.name)
+    """The profile as JSON, grids in a few lines each, their figures rounded to three digits."""
+    lines: list[str] = []
+    for name, value in ((each.name, getattr(profile, each.name)) for each in fields(profile)):
         if isinstance(value, Grid):
             axes = json.dumps([list(axis) for axis in value.axes])
             width = len(value.axes[-1])
@@ -213,86 +211,59 @@ def profile_text(profile: MachineProfile) -> str:
             text = f'{{\n    "axes": {axes},\n    "figures": [\n{figures}\n    ]\n  }}'
         else:
             text = json.dumps(value)
-        lines.append(f'  "{field.name}": {text}')
+        lines.append(f'  "{name}": {text}')
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def write_profile(profile: MachineProfile, path: str | os.PathLike[str]) -> None:
-    """Store a profile as JSON, figures rounded to three digits; the file appears whole."""
-    from tncompile.files import replace_file
-
+    """Store a profile as JSON; the file appears whole. Raises OSError."""
     replace_file(Path(path), profile_text(profile))
 
 
 def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
-    """A profile from JSON.
+    """The profile stored in a file.
 
     Raises ValueError where the file holds none, and OSError where it cannot be read.
     """
+    from pydantic import TypeAdapter, ValidationError  # slow to import
+
     text = Path(path).read_bytes()
     try:
-        given = json.loads(text)
-        if not isinstance(given, dict):
-            raise TypeError("it is no JSON object")
-        if (version := given.pop("version", None)) != VERSION:
+        stored = json.loads(text)
+        if not isinstance(stored, dict):
+            raise ValueError("it is no JSON object")
+        if (version := stored.get("version")) != VERSION:
             raise ValueError(f"its version is {shown(version)}, this tncompile reads {VERSION}")
-        kinds = get_type_hints(MachineProfile)
-        if surplus := given.keys() - kinds.keys():
-            raise TypeError(f"{shown(min(surplus))} is none of its figures")
-        for name, kind in kinds.items():
-            if name not in given:
-                raise TypeError(f"`{name}` is missing")
-            given[name] = _figure(name, kind, given[name])
-        return MachineProfile(**given)
-    except (KeyError, TypeError, ValueError, RecursionError) as problem:
-        words = f"`{problem.args[0]}` is missing" if isinstance(problem, KeyError) else problem
-        raise ValueError(
-            f"{_line(path)} is no machine profile: {words}; `tncompile calibrate` makes one"
-        ) from problem
+        return TypeAdapter(MachineProfile).validate_json(text)
+    except ValidationError as error:
+        problem = _problem_text(error.errors()[0])
+    except (ValueError, RecursionError) as error:
+        problem = str(error)
+    raise ValueError(
+        f"{path_text(path)} is no machine profile: {problem}; `tncompile calibrate` makes one"
+    )
 
 
-KINDS = {Grid: "table of figures", int: "integer", float: "number", str: "text"}
-"""What the figures of a profile are, in words."""
+NO_KIND = {
+    "dataclass_type": "is no table of figures",
+    "float_type": "is no number",
+    "int_type": "is no integer",
+    "missing": "is missing",
+    "string_type": "is no text",
+    "unexpected_keyword_argument": "is none of its figures",
+}
 
 
-def _figure(name: str, kind: type, stored: object) -> Grid | int | float | str:
-    """A value of a profile as JSON holds it, checked."""
-    if kind is Grid and isinstance(stored, dict):
-        axes = tuple(tuple(_integer(name, size) for size in axis) for axis in stored["axes"])
-        if len(axes) != AXES[name]:
-            raise ValueError(f"`{name}` has {len(axes)} axes instead of {AXES[name]}")
-        return Grid(axes, tuple(_number(name, figure) for figure in stored["figures"]))
-    if kind is float:
-        return _number(name, stored)
-    if kind is int:
-        return _integer(name, stored)
-    if kind is Grid or not isinstance(stored, str):
-        raise TypeError(f"`{name}` is no {KINDS[kind]}")
-    if any(category(character) in UNSEEN for character in stored):
-        raise ValueError(f"`{name}` is no line of text: {shown(stored)}")
-    return stored
+def _problem_text(problem: Any) -> str:
+    """What pydantic has found first, in a line."""
+    kind, names = problem["type"], [name for name in problem["loc"] if isinstance(name, str)]
+    if kind in NO_KIND:
+        return f"`{shown(names[-1])[1:-1]}` {NO_KIND[kind]}"  # any text may be a name
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"`{names[-1]}`: {message}" if names else message
 
 
-def _number(name: str, stored: object) -> float:
-    if isinstance(stored, bool) or not isinstance(stored, int | float):
-        raise TypeError(f"`{name}` is no {KINDS[float]}: {shown(stored)}")
-    if not LEAST <= stored <= LARGEST:
-        raise ValueError(f"`{name}` must be a positive number, not {shown(stored)}")
-    return stored
-
-
-def _integer(name: str, stored: object) -> int:
-    if isinstance(stored, bool) or not isinstance(stored, int):
-        raise TypeError(f"`{name}` is no {KINDS[int]}: {shown(stored)}")
-    if not 1 <= stored <= LARGEST:
-        raise ValueError(f"`{name}` must be a positive number, not {shown(stored)}")
-    return stored
-
-
-# ── which profile ───────────────────────────────────────────────────────────────────────────────
-
-
-def _line(path: str | os.PathLike[str]) -> str:
+def path_text(path: str | os.PathLike[str]) -> str:
     """A path as a message can show it."""
     return Line(os.fspath(path), cut=False).shown
 

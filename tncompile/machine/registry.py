@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tncompile.machine.profile import BUILTIN, CPU, CUDA, MachineProfile, _line, read_profile
+from tncompile.machine.datasheet import nominal_cuda
+from tncompile.machine.profile import BUILTIN, CPU, CUDA, MachineProfile, path_text, read_profile
 
 MEASURED = {"measured": CPU, "measured-cuda": CUDA}
-"""What `--machine` calls the profiles of this machine, by device."""
+"""The names of the profiles measured on this machine, with their devices."""
 
 
 def measured_path(device: str = CPU) -> Path:
-    """Where `tncompile calibrate` keeps the profile of this machine, or of its CUDA device."""
+    """Where `tncompile calibrate` stores the profile of this machine, or of its CUDA device."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     folder = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
     return folder / "tncompile" / ("machine.json" if device == CPU else f"machine-{device}.json")
@@ -26,29 +27,29 @@ def find_profile(name: str) -> MachineProfile:
     if name == "builtin":
         return BUILTIN
     if name == CUDA:
-        from tncompile.machine.datasheet import nominal_cuda
-
         return nominal_cuda()
     device = MEASURED.get(name)
     path = Path(name) if device is None else measured_path(device)
     try:
         return read_profile(path)
     except FileNotFoundError:
-        if device is not None:
-            what, option = ("machine", "")
-            if device != CPU:
-                what, option = f"machine's {device.upper()} device", f" --{device}"
+        if device is None:
             raise ValueError(
-                f"this {what} has not been measured yet; `tncompile calibrate{option}` does that in"
-                " less than a minute"
+                f"there is no machine profile {path_text(name)}; `builtin`, `cuda`, `measured`,"
+                " `measured-cuda` and files that `tncompile calibrate -o FILE` has written are"
+                " profiles"
             ) from None
+        what, option = "machine", ""
+        if device != CPU:
+            what, option = f"machine's {device.upper()} device", f" --{device}"
         raise ValueError(
-            f"there is no machine profile {_line(name)}; `builtin`, `cuda`, `measured`,"
-            " `measured-cuda` and files that `tncompile calibrate -o FILE` has written are profiles"
+            f"this {what} has not been measured yet; `tncompile calibrate{option}` does that in"
+            " less than a minute"
         ) from None
     except OSError as error:
-        words = f"cannot read the machine profile {_line(path)}: {error.strerror}"
-        raise ValueError(words) from error
+        raise ValueError(
+            f"cannot read the machine profile {path_text(path)}: {error.strerror}"
+        ) from error
 
 
 def builtin_for(device: str) -> str:

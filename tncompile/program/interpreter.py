@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tncompile.machine.host import settle
+from tncompile.machine.host import synchronize
 from tncompile.machine.profile import CPU
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.program import operations as op
@@ -432,11 +432,11 @@ class _Timer(Interpreter):
 def _median(action: Callable[[], T]) -> tuple[float, T]:
     """The median seconds of some runs, and what the last one returned."""
     value = action()
-    settle()
+    synchronize()
     readings: list[float] = []
     while len(readings) < 3 or (len(readings) < READINGS and sum(readings) < ENOUGH):
         start = perf_counter()
         value = action()
-        settle()
+        synchronize()
         readings.append(perf_counter() - start)
     return median(readings), value

@@ -1,7 +1,7 @@
-"""The dense map that a network stands for, and the layer of torch that would compute it.
+"""The dense map that a network stands for, and the layer of torch that computes it.
 
-One function, `dense_twin`, says which layer that is or why there is none; costs, crossings and
-`tncompile explain-slow` all ask it.
+`dense_twin` says which layer that is or why there is none, for costs, crossings and
+`tncompile explain-slow` alike.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from typing import Literal, assert_never
 
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import Axis, Input, TensorNetwork
+from tncompile.program.operations import IndexSelect
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel
-from tncompile.simulation.lookups import picked_rows
+from tncompile.simulation.rules import Call, select_rows
 from tncompile.simulation.tensors import SymbolicTensor
 from tncompile.simulation.trace import THROUGH
 
 Kind = Literal["nn.Linear", "nn.Bilinear", "nn.Embedding"]
 
+DENSE_LIMIT = 2**31
+"""Elements of the largest dense weight that is considered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What running the dense map once is predicted to take."""
+    """The predicted seconds and peak bytes of one run of the dense layer."""
 
     seconds: float
     peak_bytes: int
@@ -31,34 +35,30 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A layer of torch with the inputs and the output of a network, and one dense weight.
-
-    `given` are the features of each input (of ids, how many there are), `made` those of the output,
-    `samples` the product of all run-time sizes.
-    """
+    """A layer of torch with the inputs and the output of a network, and one dense weight."""
 
     kind: Kind
-    given: tuple[int, ...]
-    made: int
+    in_features: tuple[int, ...]  # of each input; of ids their number
+    out_features: int
     bias: bool
-    samples: int
+    samples: int  # the product of all run-time sizes
 
     @property
     def weight(self) -> int:
-        """The numbers of the weight."""
-        return math.prod(self.given) * self.made
+        """The number of elements of the weight."""
+        return math.prod(self.in_features) * self.out_features
 
     def largest(self, *, training: bool) -> int:
-        """The numbers of the largest tensor: the weight, an input, the output or a gradient."""
-        widest = 1 if self.kind == "nn.Embedding" else max(self.given)
+        """Elements of the largest tensor: the weight, an input, the output or a gradient."""
+        widest = 1 if self.kind == "nn.Embedding" else max(self.in_features)
         if training and self.kind == "nn.Bilinear":
-            widest = math.prod(self.given)
-        return max(self.weight, widest * self.samples, self.made * self.samples)
+            widest = math.prod(self.in_features)
+        return max(self.weight, widest * self.samples, self.out_features * self.samples)
 
     def flops(self, *, training: bool) -> int:
-        """The operations of a forward pass or of a training step, biases apart.
+        """The operations of a forward pass or of a training step, without biases.
 
-        A training step goes back to the inputs, as it does in the middle of a model.
+        A training step computes the gradients of the inputs, as it does in the middle of a model.
         """
         match self.kind:
             case "nn.Embedding":
@@ -67,201 +67,83 @@ class Twin:
                 product = 2 * self.samples * self.weight
                 return product * ((3 if THROUGH else 2) if training else 1)
             case "nn.Bilinear":
-                # For each output x · W[o] is a product, whose rows meet those of z. Going back, W
-                # is once a product with x, once with z, and is itself repeated over the batch.
-                first, second = self.given
+                # Each output o forms x · W[o] and multiplies its rows by those of z. In backward, W
+                # meets x once and z once, and is itself repeated over the batch.
+                first, second = self.in_features
                 flops = 2 * first * second + 2 * second
                 if training:
                     flops += 2 * first * second + first
                     if THROUGH:
                         flops += 5 * first * second + second
-                return self.samples * self.made * flops
+                return self.samples * self.out_features * flops
             case _:
                 assert_never(self.kind)
 
 
 def dense_parameters(network: TensorNetwork) -> int:
-    """The numbers of the dense map that a network stands for, weight and bias.
+    """The number of elements of the dense map that a network stands for, weight and bias.
 
-    The weight has the product of the features of all inputs and of the output: as that of the twin
+    The weight has the product of the features of all inputs and of the output: that of the twin
     where there is one, of a multilinear map for more inputs or slices, of the tensor without any.
     """
-    given = math.prod(_all_features(network, one) for one in network.inputs)
-    made = _outputs(network)
-    return given * made + (made if network.biases else 0)
+    inputs = math.prod(_features(network, each) ** _slices(each) for each in network.inputs)
+    outputs = _outputs(network)
+    return int(inputs) * outputs + (outputs if network.biases else 0)
 
 
 def dense_twin(network: TensorNetwork, sizes: Mapping[str, int]) -> Twin | str:
     """The layer of torch that is like the network, or why there is none.
 
-    Ids in one input are those of `nn.Embedding`, numbers in one input are taken by `nn.Linear`, in
-    two that share their leading axes by `nn.Bilinear`.
+    One input of ids is that of `nn.Embedding`, one of numbers that of `nn.Linear`, two of numbers
+    with the same leading axes those of `nn.Bilinear`.
     """
-    if not network.inputs:
+    inputs = network.inputs
+    if not inputs:
         return "the block has no input"
     if network.output.log:
         return "no layer of torch returns the logarithm of a product"
-    for one in network.inputs:
-        slices = math.prod(axis.length or 1 for axis in one.axes if axis.kind == "slices")
-        if slices > 1:
+    for each in inputs:
+        if (slices := _slices(each)) > 1:
             return (
-                f"a dense map of the {slices:,} slices of `{one.name}` would be multilinear, and"
+                f"a dense map of the {slices:,} slices of `{each.name}` would be multilinear, and"
                 " torch has no such layer"
             )
-    ids = [one for one in network.inputs if one.integer]
-    if len(network.inputs) > 2:
-        return f"torch has no layer of {len(network.inputs)} inputs"
-    if len(network.inputs) == 2:
+    ids = [each for each in inputs if each.integer]
+    if len(inputs) > 2:
+        return f"torch has no layer of {len(inputs)} inputs"
+    if len(inputs) == 2:
         if ids:
             return f"torch has no layer of ids and {'other ids' if len(ids) > 1 else 'numbers'}"
-        left, right = (_leading(network, one) for one in network.inputs)
+        left, right = (_leading(network, each) for each in inputs)
         if left != right:
             return "its inputs have different leading axes, and those of nn.Bilinear share them"
     kind: Kind = "nn.Embedding" if ids else "nn.Linear"
     return Twin(
-        kind if len(network.inputs) == 1 else "nn.Bilinear",
-        tuple(_features(network, one) for one in network.inputs),
+        kind if len(inputs) == 1 else "nn.Bilinear",
+        tuple(_features(network, each) for each in inputs),
         _outputs(network),
         bool(network.biases) and kind != "nn.Embedding",
         math.prod(sizes.values()),
     )
 
 
-def dense_run(
-    network: TensorNetwork, sizes: Mapping[str, int], profile: MachineProfile, *, training: bool
-) -> Run | None:
-    """The twin run once; None where there is none, or where no machine would hold it."""
-    twin = dense_twin(network, sizes)
-    if isinstance(twin, str) or twin.largest(training=training) > DENSE_LIMIT:
-        return None
-    device = KernelModel(profile, width=4)
-    match twin.kind:
-        case "nn.Embedding":
-            _look_up(device, twin, training)
-        case "nn.Linear":
-            _multiply(device, twin, training)
-        case "nn.Bilinear":
-            _multiply_twice(device, twin, training)
-        case _:
-            assert_never(twin.kind)
-    if twin.bias:  # added by the product itself in nn.Linear; its gradient is a sum
-        device.stream(device.new((twin.made,)), flops=twin.made * twin.samples)
-    work = device.work
-    work.spend(device.overhead)
-    return Run(work.overlapped() if profile.overlaps else work.seconds, device.memory.peak)
-
-
-def _look_up(device: KernelModel, twin: Twin, training: bool) -> None:
-    """`nn.Embedding`."""
-    (rows,), made, samples = twin.given, twin.made, twin.samples
-    table, ids = device.memory.new((rows, made), 4), device.memory.new((samples,), ID_WIDTH)
-    device.begin_forward()
-    device.recording = training
-    looked_up = picked_rows(device, [table, ids], device.new((samples, made)), 1)
-    if training:
-        device.begin_backward()
-        looked_up.back([device.new((samples, made))])
-        device.work.spend(device.profile.gradient)
-
-
-def _multiply(device: KernelModel, twin: Twin, training: bool) -> None:
-    """`nn.Linear`."""
-    memory = device.memory
-    (given,), made, samples = twin.given, twin.made, twin.samples
-    features, weight = memory.new((samples, given), 4), memory.new((given, made), 4, (1, given))
-    device.begin_forward()
-    device.recording = training
-    device.call()
-    device.matmul(features, weight)
-    if training:
-        device.begin_backward()
-        device.call()
-        gradient = device.new((made, samples), strides=(1, made))
-        if THROUGH:
-            device.inner_call()
-            arrived = device.view(gradient, (samples, made), (made, 1))
-            device.matmul(arrived, device.view(weight, (made, given), (given, 1)))
-        device.matmul(gradient, features)
-        device.work.spend(device.profile.gradient)
-
-
-def _multiply_twice(device: KernelModel, twin: Twin, training: bool) -> None:
-    """`nn.Bilinear`, which goes through the outputs one by one: x · W[o], and that times z."""
-    memory = device.memory
-    (first, second), made, samples = twin.given, twin.made, twin.samples
-    weight = memory.new((made, first, second), 4)
-    slice_of_weight = device.view(weight, (1, first, second), (first * second, second, 1))
-    left, right = memory.new((samples, first), 4), memory.new((samples, second), 4)
-    one = device.view(left, (1, samples, first), (samples * first, first, 1))
-    other = device.view(right, (samples, second, 1), (second, 1, 1))
-    row = device.view(right, (1, samples, second), (samples * second, second, 1))
-
-    def meet(left_one: SymbolicTensor, right_one: SymbolicTensor) -> SymbolicTensor:
-        device.inner_call()
-        return device.matmul(left_one, right_one)
-
-    device.begin_forward()
-    device.recording = training
-    device.call()
-    device.zeros((samples, made))
-    start = replace(device.work)
-    product = meet(one, slice_of_weight)
-    lined = device.view(product, (samples, 1, second), (second, second, 1))
-    memory.free(meet(lined, other))
-    memory.free(lined)
-    memory.free(product)
-    device.work.repeat(start, made)
-    if not training:
-        return
-    device.begin_backward()
-    device.call()
-    gradient = device.new((samples, 1))
-    if THROUGH:
-        device.zeros((samples, first))
-        device.zeros((samples, second))
-    device.zeros((made, first, second))
-    start = replace(device.work)
-    if THROUGH:  # to x: the weight times the gradient, for each sample, and that times z
-        device.inner_call()
-        wide = device.new((samples, first * second))
-        device.stream(gradient, wide, flops=wide.count)
-        cubes = device.view(wide, (samples, first, second), (first * second, second, 1))
-        memory.free(meet(cubes, other))
-        memory.free(cubes)
-        memory.free(wide)
-        product = meet(one, slice_of_weight)  # to z
-        device.inner_call()
-        device.stream(product, gradient, product, flops=product.count)
-        memory.free(product)
-    device.inner_call()
-    scaled = device.elementwise(left, device.repeat(gradient, (samples, first)))
-    turned = device.view(scaled, (1, first, samples), (samples * first, 1, first))
-    memory.free(meet(turned, row))
-    memory.free(turned)
-    memory.free(scaled)
-    device.work.repeat(start, made)
-    device.work.spend(device.profile.gradient)
-
-
 # ── sizes ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _features(network: TensorNetwork, given: Input) -> int:
+def _features(network: TensorNetwork, source: Input) -> int:
     """The features of an input, of one slice if it has some, or the number of its ids."""
     return math.prod(
-        _length(network, axis) for axis in given.axes if axis.kind in ("legs", "onehot")
+        _length(network, axis) for axis in source.axes if axis.kind in ("legs", "onehot")
     )
 
 
-def _all_features(network: TensorNetwork, given: Input) -> int:
-    """The features of all slices of an input multiplied."""
-    slices = math.prod(axis.length or 1 for axis in given.axes if axis.kind == "slices")
-    return int(_features(network, given) ** slices)
+def _slices(source: Input) -> int:
+    return math.prod(axis.length or 1 for axis in source.axes if axis.kind == "slices")
 
 
-def _leading(network: TensorNetwork, given: Input) -> tuple[str, ...]:
+def _leading(network: TensorNetwork, source: Input) -> tuple[str, ...]:
     """The run-time indices of an input."""
-    indices = (name for axis in given.axes for name in axis.indices)
+    indices = (name for axis in source.axes for name in axis.indices)
     return tuple(name for name in indices if network.index[name].size is None)
 
 
@@ -274,5 +156,121 @@ def _length(network: TensorNetwork, axis: Axis) -> int:
     return 1 if any(network.index[name].size is None for name in axis.indices) else axis.length or 1
 
 
-DENSE_LIMIT = 2**31
-"""Elements of a dense weight that is still worth considering."""
+# ── one run ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def dense_run(
+    network: TensorNetwork, sizes: Mapping[str, int], profile: MachineProfile, *, training: bool
+) -> Run | None:
+    """One run of the twin; None where there is none, or where it exceeds `DENSE_LIMIT`."""
+    twin = dense_twin(network, sizes)
+    if isinstance(twin, str) or twin.largest(training=training) > DENSE_LIMIT:
+        return None
+    kernels = KernelModel(profile, width=4)
+    match twin.kind:
+        case "nn.Embedding":
+            _run_embedding(kernels, twin, training)
+        case "nn.Linear":
+            _run_linear(kernels, twin, training)
+        case "nn.Bilinear":
+            _run_bilinear(kernels, twin, training)
+        case _:
+            assert_never(twin.kind)
+    if twin.bias:  # nn.Linear adds it in the product; its gradient is a sum
+        kernels.stream(kernels.new((twin.out_features,)), flops=twin.out_features * twin.samples)
+    work = kernels.work
+    work.spend(kernels.overhead)
+    return Run(work.overlapped() if profile.overlaps else work.seconds, kernels.memory.peak)
+
+
+def _run_embedding(kernels: KernelModel, twin: Twin, training: bool) -> None:
+    (rows,), columns, samples = twin.in_features, twin.out_features, twin.samples
+    table, ids = kernels.memory.new((rows, columns), 4), kernels.memory.new((samples,), ID_WIDTH)
+    shape = (samples, columns)
+    kernels.begin_forward()
+    kernels.recording = training
+    call = Call(kernels, [table, ids], (training,), shape)
+    selected = select_rows(call, IndexSelect("rows", "table", ()))
+    if training:
+        kernels.begin_backward()
+        selected.backward([kernels.new(shape)])
+        kernels.work.spend(kernels.profile.gradient)
+
+
+def _run_linear(kernels: KernelModel, twin: Twin, training: bool) -> None:
+    memory = kernels.memory
+    (inputs,), outputs, samples = twin.in_features, twin.out_features, twin.samples
+    features = memory.new((samples, inputs), 4)
+    weight = memory.new((inputs, outputs), 4, (1, inputs))
+    kernels.begin_forward()
+    kernels.recording = training
+    kernels.call()
+    kernels.matmul(features, weight)
+    if training:
+        kernels.begin_backward()
+        kernels.call()
+        gradient = kernels.new((outputs, samples), strides=(1, outputs))
+        if THROUGH:
+            kernels.inner_call()
+            arrived = kernels.view(gradient, (samples, outputs), (outputs, 1))
+            kernels.matmul(arrived, kernels.view(weight, (outputs, inputs), (inputs, 1)))
+        kernels.matmul(gradient, features)
+        kernels.work.spend(kernels.profile.gradient)
+
+
+def _run_bilinear(kernels: KernelModel, twin: Twin, training: bool) -> None:
+    """`nn.Bilinear`, which computes the outputs one by one: x · W[o], and that times z."""
+    memory = kernels.memory
+    (first, second), outputs, samples = twin.in_features, twin.out_features, twin.samples
+    weight = memory.new((outputs, first, second), 4)
+    slice_of_weight = kernels.view(weight, (1, first, second), (first * second, second, 1))
+    left, right = memory.new((samples, first), 4), memory.new((samples, second), 4)
+    x = kernels.view(left, (1, samples, first), (samples * first, first, 1))
+    z = kernels.view(right, (samples, second, 1), (second, 1, 1))
+    rows = kernels.view(right, (1, samples, second), (samples * second, second, 1))
+
+    def product(first: SymbolicTensor, second: SymbolicTensor) -> SymbolicTensor:
+        kernels.inner_call()
+        return kernels.matmul(first, second)
+
+    kernels.begin_forward()
+    kernels.recording = training
+    kernels.call()
+    kernels.zeros((samples, outputs))
+    start = replace(kernels.work)
+    by_x = product(x, slice_of_weight)
+    by_sample = kernels.view(by_x, (samples, 1, second), (second, second, 1))
+    memory.free(product(by_sample, z))
+    memory.free(by_sample)
+    memory.free(by_x)
+    kernels.work.repeat(start, outputs)
+    if not training:
+        return
+    kernels.begin_backward()
+    kernels.call()
+    gradient = kernels.new((samples, 1))
+    if THROUGH:
+        kernels.zeros((samples, first))
+        kernels.zeros((samples, second))
+    kernels.zeros((outputs, first, second))
+    start = replace(kernels.work)
+    if THROUGH:  # to x: the weight times the gradient, for each sample, and that times z
+        kernels.inner_call()
+        wide = kernels.new((samples, first * second))
+        kernels.stream(gradient, wide, flops=wide.count)
+        cubes = kernels.view(wide, (samples, first, second), (first * second, second, 1))
+        memory.free(product(cubes, z))
+        memory.free(cubes)
+        memory.free(wide)
+        by_x = product(x, slice_of_weight)  # to z
+        kernels.inner_call()
+        kernels.stream(by_x, gradient, by_x, flops=by_x.count)
+        memory.free(by_x)
+    kernels.inner_call()
+    scaled = kernels.elementwise(left, kernels.repeat(gradient, (samples, first)))
+    scaled_by_row = kernels.view(scaled, (1, first, samples), (samples * first, 1, first))
+    memory.free(product(scaled_by_row, rows))
+    memory.free(scaled_by_row)
+    memory.free(scaled)
+    kernels.work.repeat(start, outputs)
+    kernels.work.spend(kernels.profile.gradient)

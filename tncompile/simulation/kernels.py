@@ -1,4 +1,4 @@
-"""Symbolic kernels: they allocate what those of torch do, and count the work they would do."""
+"""Kernels on symbolic tensors: they allocate what torch's do and count the work."""
 
 from __future__ import annotations
 
@@ -21,29 +21,26 @@ ID_WIDTH = 8
 """Bytes of an integer id."""
 
 LISTED = 0.3
-"""Looking up a member of a family among many, as a share of looking up a parameter."""
+"""Cost of reading one of many members of a family, as a share of reading a parameter."""
 
-KEEPING, RERUNNING = 30, 60
-"""What `torch.utils.checkpoint` takes forward and backward, in calls of a module."""
+CHECKPOINT_FORWARD, CHECKPOINT_BACKWARD = 30, 60
+"""Cost of `torch.utils.checkpoint` in each pass, in calls of a module."""
 
 
 @dataclass(slots=True)
 class OpCost:
-    """What one step of the program costs; seconds are predicted, the rest is counted.
-
-    `calls` are those of the seconds that the host takes to call, record and look up.
-    """
+    """The cost of one step of a program: predicted seconds, the rest is counted."""
 
     multiply_adds: int = 0
     flops: int = 0
     moved: int = 0  # bytes read and written
     copied: int = 0  # bytes written only to change a layout
-    largest: int = 0  # elements of the largest tensor made
+    largest: int = 0  # elements of the largest result
     seconds: float = 0.0
-    calls: float = 0.0
+    calls: float = 0.0  # the host's part of the seconds: calling, recording, looking up
 
     def add(self, other: OpCost) -> None:
-        """Count the other's work as well."""
+        """Add another cost."""
         self.multiply_adds += other.multiply_adds
         self.flops += other.flops
         self.moved += other.moved
@@ -53,46 +50,44 @@ class OpCost:
         self.calls += other.calls
 
     def spend(self, seconds: float) -> None:
-        """Count seconds of the host."""
+        """Add seconds of the host."""
         self.seconds += seconds
         self.calls += seconds
 
     def overlapped(self) -> float:
-        """The seconds where calls do not wait for their work: whichever takes longer hides all."""
+        """Seconds where launches and kernels overlap: the larger of host and device time."""
         return max(self.calls, self.seconds - self.calls)
 
     def repeat(self, before: OpCost, times: int) -> None:
-        """Count what came since `before` several times over."""
-        if times > 1:
-            self.multiply_adds += (self.multiply_adds - before.multiply_adds) * (times - 1)
-            self.flops += (self.flops - before.flops) * (times - 1)
-            self.moved += (self.moved - before.moved) * (times - 1)
-            self.copied += (self.copied - before.copied) * (times - 1)
-            self.seconds += (self.seconds - before.seconds) * (times - 1)
-            self.calls += (self.calls - before.calls) * (times - 1)
+        """Count what was added since `before` as often as `times`."""
+        more = times - 1
+        if more:
+            self.multiply_adds += (self.multiply_adds - before.multiply_adds) * more
+            self.flops += (self.flops - before.flops) * more
+            self.moved += (self.moved - before.moved) * more
+            self.copied += (self.copied - before.copied) * more
+            self.seconds += (self.seconds - before.seconds) * more
+            self.calls += (self.calls - before.calls) * more
 
 
 class KernelModel:
-    """Symbolic kernels: they allocate what torch's allocate and count the work they would do.
-
-    `backward` says which pass is under way, `recording` whether autograd notes what is called,
-    `overhead` are the seconds that no single step takes.
-    """
+    """Kernels that allocate what torch's allocate and count their work in `work`."""
 
     def __init__(self, profile: MachineProfile, width: int) -> None:
+        """`width` is the bytes of a number."""
         self.profile = profile
         self.width = width
         self.memory = Allocator(profile.fresh, profile.kept)
         self.work = OpCost()
-        self.overhead = 0.0
-        self.backward = False
-        self.awkward = False  # the last product went back from a gradient that BLAS does not take
-        self.recording = False
+        self.overhead = 0.0  # seconds that belong to no step
+        self.backward = False  # which pass is under way
+        self.recording = False  # whether autograd records the calls
+        self.noncontiguous_gradient = False  # BLAS did not take the last product's gradient as is
 
     # ── bookkeeping ────────────────────────────────────────────────────────────────────────────
 
     def call(self, *, view: bool = False) -> None:
-        """Count the overhead of one operation, in the backward pass that of its node."""
+        """Count the overhead of an operation, or of its node in the backward pass."""
         profile = self.profile
         if self.backward:
             overhead = profile.backward_view_call if view else profile.backward_call
@@ -106,109 +101,107 @@ class KernelModel:
         self.work.spend(self.profile.call)
 
     def read(self, key: str) -> None:
-        """Count the look-up of a parameter; members of a family are in a module of their own."""
+        """Count reading a parameter; a member of a family lies one module deeper."""
         self.work.spend(self.profile.parameter * (1 + min(1, key.count("."))))
 
     def read_several(self, count: int) -> None:
-        """Count the look-up of members of families, many at a time."""
+        """Count reading `count` members of families together."""
         self.work.spend(self.profile.parameter * (1 + LISTED * count))
 
     def begin_forward(self) -> None:
-        """Count what calling a module takes; what is alive now stays alive."""
-        self.memory.settle()
+        """Count the call of a module; what is alive now stays alive."""
+        self.memory.mark_baseline()
         self.overhead += self.profile.forward_start
 
-    def again(self) -> None:
-        """Count what it takes to keep a part from being saved and, going back, to run it again."""
-        calls = RERUNNING if self.backward else KEEPING
+    def checkpoint(self) -> None:
+        """Count `torch.utils.checkpoint` around a part, or its second run in the backward pass."""
+        calls = CHECKPOINT_BACKWARD if self.backward else CHECKPOINT_FORWARD
         self.work.spend(calls * self.profile.forward_start)
 
     def begin_backward(self) -> None:
-        """Count what it takes until the first node runs; the passes differ from here on."""
+        """Count the start of the backward pass, which is under way from here on."""
         self.backward = True
         self.overhead += self.profile.backward_start
 
-    def stream(self, *ghosts: SymbolicTensor, flops: int = 0) -> None:
+    def stream(self, *tensors: SymbolicTensor, flops: int = 0) -> None:
         """Count one pass over these tensors."""
-        moved = sum(ghost.bytes for ghost in ghosts)
+        moved = sum(tensor.bytes for tensor in tensors)
         self.work.moved += moved
         self.work.flops += flops
         if moved:
             self.work.seconds += self.profile.pass_seconds(moved)
 
-    def copied(self, made: SymbolicTensor, run: int | None = None) -> None:
-        """Count the bytes of a copy (a tensor read and written once).
+    def copied(self, copy: SymbolicTensor, run: int | None = None) -> None:
+        """Count the making of a copy.
 
-        `run` are the elements that lie together in the source and in the copy; all without it.
+        `run` elements are contiguous both in the source and in the copy, all of them by default.
         """
-        size = made.count * made.width
+        size = copy.count * copy.width
         self.work.copied += size
         self.work.moved += 2 * size
         if size:
-            run_bytes = size if run is None else run * made.width
+            run_bytes = size if run is None else run * copy.width
             self.work.seconds += self.profile.copy_seconds(size, run_bytes)
 
     def new(
         self, shape: Shape, width: int | None = None, strides: Shape | None = None
     ) -> SymbolicTensor:
-        """Allocate a tensor."""
+        """Allocate a tensor, row-major unless there are strides."""
         before = self.memory.faulted
-        made = self.memory.new(shape, self.width if width is None else width, strides)
-        self.work.largest = max(self.work.largest, made.count)
+        tensor = self.memory.new(shape, self.width if width is None else width, strides)
+        self.work.largest = max(self.work.largest, tensor.count)
         if self.memory.faulted > before:
             self.work.seconds += self.profile.fault_seconds(self.memory.faulted - before)
-        return made
+        return tensor
 
     def view(self, source: SymbolicTensor, shape: Shape, strides: Shape) -> SymbolicTensor:
-        """Another look at the same memory."""
-        return self.memory.keep(SymbolicTensor(shape, strides, source.block, source.width))
+        """A view of the same memory, one more holder of it."""
+        return self.memory.keep(source.as_strided(shape, strides))
 
     # ── kernels ────────────────────────────────────────────────────────────────────────────────
 
     def clone(self, source: SymbolicTensor) -> SymbolicTensor:
-        """A contiguous copy."""
-        made = self.new(source.shape, source.width)
-        self.copied(made, shared_run(source, made.strides))
-        return made
+        """A row-major copy."""
+        copy = self.new(source.shape, source.width)
+        self.copied(copy, shared_run(source, copy.strides))
+        return copy
 
     def zeros(self, shape: Shape) -> SymbolicTensor:
-        """A tensor filled with zeros."""
-        made = self.new(shape)
-        self.stream(made)
-        return made
+        """A new tensor filled with a constant."""
+        tensor = self.new(shape)
+        self.stream(tensor)
+        return tensor
 
     def matmul(self, left: SymbolicTensor, right: SymbolicTensor) -> SymbolicTensor:
-        """`mm` or `bmm`, what it copies inside included."""
+        """`mm` or `bmm`, with the copies of operands that BLAS does not take as they are."""
         batch, (rows, inner), columns = left.shape[:-2], left.shape[-2:], right.shape[-1]
         matrices = batch[0] if batch else 1
-        made = self.new((*batch, rows, columns))
-        own = bool(batch) and rows * inner * columns < SMALL_PRODUCT
-        fits = own or not batch or (batch_takes(left) and batch_takes(right))
-        apart: tuple[SymbolicTensor, ...] = (
-            left,
-            right,
-        )  # copied matrix by matrix if BLAS takes none
-        if self.profile.overlaps:
-            self._straighten(left, right)
-            fits, apart = True, ()
-        for ghost in apart:
-            if (fits and batch) or blas_takes(ghost):
-                continue
-            inside = self.memory.new(ghost.shape[-2:], ghost.width)  # one matrix at a time
-            self.memory.free(inside)
-            size = ghost.count * ghost.width
-            self.work.copied += size
-            self.work.moved += 2 * size
-            self.work.seconds += self.profile.copy_seconds(size, ghost.width)
-            self.work.spend(matrices * self.profile.call)
-        multiply_adds = matrices * rows * inner * columns
-        self.work.multiply_adds += multiply_adds
-        self.work.flops += 2 * multiply_adds
-        self.work.moved += left.bytes + right.bytes + made.bytes
-        if not fits:  # then torch takes the matrices apart and multiplies them one by one
-            self.work.spend(matrices * (self.profile.call + 2 * self.profile.view_call))
-        self.work.seconds += (1 if fits else matrices) * self.profile.product_seconds(
-            matrices if fits else 1,
+        result = self.new((*batch, rows, columns))
+        work, multiply_adds = self.work, matrices * rows * inner * columns
+        one_by_one = False  # whether torch multiplies the matrices of a batch one by one
+        if self.profile.overlaps:  # cuBLAS: all matrices of an operand are copied at once
+            for operand in (left, right):
+                if not (batch_takes(operand) if batch else blas_takes(operand)):
+                    self.memory.free(self.clone(operand))
+                    work.spend(self.profile.call)
+        else:
+            small = rows * inner * columns < SMALL_PRODUCT
+            one_by_one = bool(batch) and not (small or (batch_takes(left) and batch_takes(right)))
+            for operand in (left, right) if one_by_one or not batch else ():
+                if not blas_takes(operand):  # each matrix is copied before its product
+                    self.memory.free(self.memory.new(operand.shape[-2:], operand.width))
+                    size = operand.count * operand.width
+                    work.copied += size
+                    work.moved += 2 * size
+                    work.seconds += self.profile.copy_seconds(size, operand.width)
+                    work.spend(matrices * self.profile.call)
+        work.multiply_adds += multiply_adds
+        work.flops += 2 * multiply_adds
+        work.moved += left.bytes + right.bytes + result.bytes
+        if one_by_one:
+            work.spend(matrices * (self.profile.call + 2 * self.profile.view_call))
+        work.seconds += (matrices if one_by_one else 1) * self.profile.product_seconds(
+            1 if one_by_one else matrices,
             rows,
             inner,
             columns,
@@ -218,48 +211,42 @@ class KernelModel:
             right_transposed=column_major(right),
             width=self.width,
         )
-        return made
-
-    def _straighten(self, *operands: SymbolicTensor) -> None:
-        """Copy what cuBLAS does not take as it lies, all matrices of it at once."""
-        for ghost in operands:
-            if not (batch_takes(ghost) if len(ghost.shape) == 3 else blas_takes(ghost)):
-                self.memory.free(self.clone(ghost))
-                self.work.spend(self.profile.call)
+        return result
 
     def reshape(self, source: SymbolicTensor, shape: Shape) -> SymbolicTensor:
-        """The same elements in another shape: a view where strides allow it, else a copy."""
+        """The same elements in another shape: a view where the strides allow it, else a copy."""
         strides = viewed_strides(source.shape, source.strides, shape)
         if strides is not None:
             return self.view(source, shape, strides)
-        made = self.new(shape, source.width)
-        self.copied(made, shared_run(source, contiguous_strides(source.shape)))
-        return made
+        copy = self.new(shape, source.width)
+        self.copied(copy, shared_run(source, contiguous_strides(source.shape)))
+        return copy
 
     def elementwise(
         self, left: SymbolicTensor, right: SymbolicTensor, flops: int = 1
     ) -> SymbolicTensor:
-        """A sum or product of two tensors of equal rank, axes of length 1 repeated."""
+        """A sum or product of two tensors of equal rank, axes of length 1 broadcast."""
         shape = tuple(map(max, left.shape, right.shape))
-        made = self.new(shape, left.width, elementwise_strides(shape, (left, right)))
-        self.stream(left, right, made, flops=flops * made.count)
-        wide = [broadcast_strides(operand, shape) for operand in (left, right)]
-        run = common_run(shape, made.strides, wide)
-        if run < made.count:
-            self.work.seconds += self.profile.run_seconds(made.count, run)
-        return made
+        result = self.new(shape, left.width, elementwise_strides(shape, (left, right)))
+        self.stream(left, right, result, flops=flops * result.count)
+        strides = [broadcast_strides(operand, shape) for operand in (left, right)]
+        run = common_run(shape, result.strides, strides)
+        if run < result.count:
+            self.work.seconds += self.profile.run_seconds(result.count, run)
+        return result
 
     def sum(self, source: SymbolicTensor, axes: tuple[int, ...]) -> SymbolicTensor:
-        """The sum over some axes, which are gone afterwards."""
-        kept = tuple(length for k, length in enumerate(source.shape) if k not in axes)
-        made = self.new(kept, source.width)
-        self._reduce(source, made, axes)
-        return made
+        """The sum over some axes, which are removed."""
+        shape = tuple(length for k, length in enumerate(source.shape) if k not in axes)
+        result = self.new(shape, source.width)
+        self._reduce(source, result, axes)
+        return result
 
     def sum_to(self, source: SymbolicTensor, shape: Shape, added: int = 0) -> SymbolicTensor:
-        """The sum over the axes along which `shape` was repeated, none of them maybe.
+        """The sum over the axes along which `shape` was expanded; `source` itself without any.
 
-        torch sums over the first axes that repeating `added`, even where they are of length 1.
+        torch also sums over the first `added` axes, which an expansion has put in front, even
+        where they are of length 1.
         """
         axes = tuple(
             k
@@ -268,29 +255,31 @@ class KernelModel:
         )
         if not axes:
             return self.memory.keep(source)
-        made = self.new(shape, source.width)
-        self._reduce(source, made, axes)
-        return made
+        result = self.new(shape, source.width)
+        self._reduce(source, result, axes)
+        return result
 
-    def _reduce(self, source: SymbolicTensor, made: SymbolicTensor, axes: tuple[int, ...]) -> None:
-        """Count a sum over some axes; short rows that each give one number take longer."""
+    def _reduce(
+        self, source: SymbolicTensor, result: SymbolicTensor, axes: tuple[int, ...]
+    ) -> None:
+        """Count a sum over some axes; short contiguous rows are slower."""
         if not source.count:
             return
-        self.work.moved += source.bytes + made.bytes
+        self.work.moved += source.bytes + result.bytes
         self.work.flops += source.count
-        row, stride = 1, 1
+        row = 1
         for step, k in sorted((step, k) for k, step in enumerate(source.strides)):
             if source.shape[k] == 1:
                 continue
-            if k not in axes or step != stride:
+            if k not in axes or step != row:
                 break
-            row, stride = row * source.shape[k], stride * source.shape[k]
+            row *= source.shape[k]
         if row > 1:
             row_bytes = row * source.width
             self.work.seconds += self.profile.reduction_seconds(source.bytes, row_bytes)
         else:
-            self.work.seconds += self.profile.pass_seconds(source.bytes + made.bytes)
+            self.work.seconds += self.profile.pass_seconds(source.bytes + result.bytes)
 
     def repeat(self, source: SymbolicTensor, shape: Shape) -> SymbolicTensor:
-        """A view that repeats axes of length 1."""
+        """A view expanded along axes of length 1."""
         return self.view(source, shape, broadcast_strides(source, shape))

@@ -1,4 +1,4 @@
-"""A loop on ghosts: its turns, the joining of what they make, and turns run again going back."""
+"""Loops over chunks: iterations, the joining of their results, recomputation in backward."""
 
 from __future__ import annotations
 
@@ -6,156 +6,149 @@ from dataclasses import replace
 
 from tncompile.program.operations import Chunk, ConcatChunks, results, sources
 from tncompile.program.program import Loop, TensorProgram
-from tncompile.simulation.derivatives import Gradients, only
 from tncompile.simulation.kernels import OpCost
+from tncompile.simulation.rules import Call, Gradients, OpResult, concatenate
 from tncompile.simulation.tape import RecomputedIteration, Tape, TapeNode, on_tape, run_steps
-from tncompile.simulation.tensors import Shape, SymbolicTensor
+from tncompile.simulation.tensors import SymbolicTensor
 
 
-def run_loop(state: Tape, program: TensorProgram, loop: Loop, works: tuple[OpCost, ...]) -> None:
-    """Every turn of the loop, then the joining of what they made.
+def run_loop(tape: Tape, program: TensorProgram, loop: Loop, costs: tuple[OpCost, ...]) -> None:
+    """Every iteration of the loop, then the joining of their results.
 
-    One turn stands for all that are like it: its work counts as often, and so does the memory
+    One iteration stands for all that are like it: its cost counts as often, and so does the memory
     that it leaves behind.
     """
-    device, memory = state.device, state.device.memory
+    kernels, memory = tape.kernels, tape.kernels.memory
     *body, last = range(loop.start, loop.stop)
     join = program.steps[last].operation
     assert isinstance(join, ConcatChunks)
-    state.inside = frozenset(name for k in body for name in results(program.steps[k].operation))
-    made: list[SymbolicTensor] = []
+    tape.loop_values = frozenset(name for k in body for name in results(program.steps[k].operation))
+    parts: list[SymbolicTensor] = []
     copies: list[SymbolicTensor] = []
-    turns = _turns(state.sizes[loop.index], loop.rows)
-    _split(state, program, loop, len(turns))
-    for turn, (length, times) in enumerate(turns):
-        state.sizes[loop.part], state.turn = length, turn
-        before, live = tuple(replace(works[k]) for k in body), memory.live
-        recorded = len(state.nodes)
-        run_steps(state, program, range(loop.start, last), works)
-        part = state.names.pop(join.source)
-        made.append(part)
-        for name in [name for name in state.names if name in state.inside]:
-            memory.free(state.names.pop(name))
+    iterations = _iterations(tape.sizes[loop.index], loop.rows)
+    _record_chunks(tape, program, loop, len(iterations))
+    for iteration, (length, times) in enumerate(iterations):
+        tape.sizes[loop.part], tape.iteration = length, iteration
+        before, live = tuple(replace(costs[k]) for k in body), memory.live
+        recorded = len(tape.nodes)
+        run_steps(tape, program, range(loop.start, last), costs)
+        part = tape.values.pop(join.source)
+        parts.append(part)
+        for name in [name for name in tape.values if name in tape.loop_values]:
+            memory.free(tape.values.pop(name))
         if loop.recompute:
-            device.work = works[loop.start]
-            _forget(state, program, loop, recorded, length)
+            kernels.work = costs[loop.start]
+            _checkpoint(tape, program, loop, recorded, length)
         if times == 1:
             continue
-        for k, held in zip(body, before, strict=True):
-            works[k].repeat(held, times)
-        left = memory.live - live - part.bytes
+        for k, earlier in zip(body, before, strict=True):
+            costs[k].repeat(earlier, times)
+        left_behind = memory.live - live - part.bytes
         copies.append(memory.new(((times - 1) * part.count,), part.width))
-        state.repeated[turn] = times, memory.new((max(left, 0) * (times - 1),), 1)
-    state.turn = None
-    device.work = works[last]
-    _join(state, program, last, join, made)
-    for ghost in (*made, *copies):
-        memory.free(ghost)
+        left = memory.new((max(left_behind, 0) * (times - 1),), 1)
+        tape.repeated[iteration] = times, left
+    tape.iteration = None
+    kernels.work = costs[last]
+    _join(tape, program, last, join, parts)
+    for tensor in (*parts, *copies):
+        memory.free(tensor)
     for name in program.steps[last].drops:
-        if name in state.names:
-            memory.free(state.names.pop(name))
+        if name in tape.values:
+            memory.free(tape.values.pop(name))
 
 
-def _turns(size: int, rows: int) -> tuple[tuple[int, int], ...]:
-    """Lengths of the turns worth running, and how many turns each stands for.
+def _iterations(size: int, rows: int) -> tuple[tuple[int, int], ...]:
+    """The lengths of the iterations that are run, and how many each of them stands for.
 
-    The first and the last are run as they are: what they allocate and free shows in the peak.
+    The first and the last are run themselves: what they allocate and free shows in the peak.
     """
     whole, rest = divmod(size, rows)
     if not rest and whole:
         whole, rest = whole - 1, rows
-    last = ((rest, 1),) if rest else ((0, 1),)
     if whole <= 1:
-        return ((rows, 1),) * whole + last
-    return ((rows, 1), (rows, whole - 1), *last)
+        return ((rows, 1),) * whole + ((rest, 1),)
+    return ((rows, 1), (rows, whole - 1), (rest, 1))
 
 
-def _split(state: Tape, program: TensorProgram, loop: Loop, turns: int) -> None:
-    """Remember what is cut into parts: their gradients are copied together in the end."""
-    device = state.device
+def _record_chunks(tape: Tape, program: TensorProgram, loop: Loop, count: int) -> None:
+    """Record what is cut into chunks: the gradients of all its chunks are copied into one."""
+    kernels = tape.kernels
     for number in range(loop.start, loop.stop):
         operation = program.steps[number].operation
-        if not isinstance(operation, Chunk) or operation.source not in state.differentiable:
+        if not isinstance(operation, Chunk) or operation.source not in tape.differentiable:
             continue
-        slots = tuple(f"{operation.result} {turn}" for turn in range(turns))
-        shape = state.names[operation.source].shape
+        slots = tuple(f"{operation.result} {iteration}" for iteration in range(count))
+        whole = tape.values[operation.source]
 
-        def back(gradients: Gradients, shape: Shape = shape) -> Gradients:
-            device.call()
-            made = device.new(shape)
-            device.copied(made)
-            return [made]
+        def backward(gradients: Gradients, whole: SymbolicTensor = whole) -> Gradients:
+            kernels.call()
+            result = kernels.new(whole.shape)
+            kernels.copied(result)
+            return [result]
 
-        sources = (state.slot(operation.source),)
-        state.cut.update(slots)
-        state.nodes.append(TapeNode(number, None, slots, sources, (True,), (), back))
+        tape.chunk_slots.update(slots)
+        source = tape.slot(operation.source)
+        tape.nodes.append(TapeNode(number, None, slots, (source,), (True,), (), backward))
 
 
 @on_tape(ConcatChunks)
 def _join(
-    state: Tape, program: TensorProgram, number: int, join: ConcatChunks, made: list[SymbolicTensor]
+    tape: Tape,
+    program: TensorProgram,
+    number: int,
+    join: ConcatChunks,
+    parts: list[SymbolicTensor],
 ) -> None:
-    """`torch.cat` of the parts; the gradients of the parts are views of its own."""
-    device = state.device
-    result = device.new(state.shape(program.values[join.result].shape), made[0].width)
-    device.call()
-    device.copied(result)
-    state.names[join.result] = result
-    shapes = [ghost.shape for ghost in made]
-
-    def back(gradients: list[SymbolicTensor | None]) -> list[SymbolicTensor | None]:
-        gradient = only(gradients)
-        device.call()
-        return [device.view(gradient, shape, gradient.strides) for shape in shapes]
-
-    if join.source in state.differentiable:
-        state.differentiable.add(join.result)
-        sources = tuple(f"{join.source} {turn}" for turn in range(len(made)))
-        needs = (True,) * len(made)
-        state.nodes.append(TapeNode(number, None, (join.result,), sources, needs, (), back))
+    """Concatenate the results of all iterations."""
+    requires_grad = (join.source in tape.differentiable,) * len(parts)
+    shape = tape.shape(program.values[join.result].shape)
+    outcome: OpResult = concatenate(Call(tape.kernels, parts, requires_grad, shape), join)
+    tape.values[join.result] = outcome.result
+    slots = tuple(f"{join.source} {iteration}" for iteration in range(len(parts)))
+    tape.record(number, (join.result,), slots, requires_grad, outcome)
 
 
-# ── turns run again ─────────────────────────────────────────────────────────────────────────────
+# ── recomputation ───────────────────────────────────────────────────────────────────────────────
 
 
-def _forget(state: Tape, program: TensorProgram, loop: Loop, recorded: int, length: int) -> None:
-    """Let go of what the turn under way has saved, but for what it was given."""
-    memory = state.device.memory
-    nodes = tuple(node for node in state.nodes[recorded:] if isinstance(node, TapeNode))
-    assert state.turn is not None
+def _checkpoint(tape: Tape, program: TensorProgram, loop: Loop, recorded: int, length: int) -> None:
+    """Free what the iteration under way has saved, but for its inputs."""
+    memory = tape.kernels.memory
+    nodes = tuple(node for node in tape.nodes[recorded:] if isinstance(node, TapeNode))
+    assert tape.iteration is not None
     if not nodes:
         return
-    state.device.again()
-    del state.nodes[recorded:]
+    tape.kernels.checkpoint()
+    del tape.nodes[recorded:]
     read = {k for step in program.steps[loop.start : loop.stop] for k in sources(step.operation)}
-    given = {name: memory.keep(state.names[name]) for name in sorted(read - state.inside)}
+    inputs = {name: memory.keep(tape.values[name]) for name in sorted(read - tape.loop_values)}
     for node in nodes:
-        for ghost in node.saved:
-            memory.free(ghost)
+        for tensor in node.saved:
+            memory.free(tensor)
     stop = max((node.step for node in nodes if node.saved), default=loop.start)
-    state.nodes.append(RecomputedIteration(state.turn, length, given, nodes, stop))
+    tape.nodes.append(RecomputedIteration(tape.iteration, length, inputs, nodes, stop))
 
 
-def rerun(
-    state: Tape, program: TensorProgram, held: RecomputedIteration, works: tuple[OpCost, ...]
+def recompute(
+    tape: Tape, program: TensorProgram, first: RecomputedIteration, costs: tuple[OpCost, ...]
 ) -> tuple[TapeNode, ...]:
-    """Run a turn again as its forward pass did; the nodes to go back through, all saved."""
-    device, memory, loop = state.device, state.device.memory, program.loop
+    """Run an iteration again as its forward pass did; returns its nodes, which have saved all."""
+    kernels, memory, loop = tape.kernels, tape.kernels.memory, program.loop
     assert loop is not None
-    device.work = works[loop.start]
-    device.again()
-    recorded, names = len(state.nodes), state.names
-    state.sizes[loop.part], state.turn = held.length, held.turn
-    state.names = {name: memory.keep(ghost) for name, ghost in held.given.items()}
-    device.backward = False
-    run_steps(state, program, range(loop.start, held.stop), works)
+    kernels.work = costs[loop.start]
+    kernels.checkpoint()
+    recorded, values = len(tape.nodes), tape.values
+    tape.sizes[loop.part], tape.iteration = first.length, first.iteration
+    tape.values = {name: memory.keep(tensor) for name, tensor in first.inputs.items()}
+    kernels.backward = False
+    run_steps(tape, program, range(loop.start, first.stop), costs)
     peak = memory.peak
-    run_steps(state, program, range(held.stop, loop.stop - 1), tuple(OpCost() for _ in works))
+    run_steps(tape, program, range(first.stop, loop.stop - 1), tuple(OpCost() for _ in costs))
     memory.peak = peak
-    device.backward, state.turn = True, None
-    for ghost in (*state.names.values(), *held.given.values()):
-        memory.free(ghost)
-    state.names = names
-    nodes = tuple(node for node in state.nodes[recorded:] if isinstance(node, TapeNode))
-    del state.nodes[recorded:]
+    kernels.backward, tape.iteration = True, None
+    for tensor in (*tape.values.values(), *first.inputs.values()):
+        memory.free(tensor)
+    tape.values = values
+    nodes = tuple(node for node in tape.nodes[recorded:] if isinstance(node, TapeNode))
+    del tape.nodes[recorded:]
     return nodes

@@ -1,4 +1,4 @@
-"""The modes that a program runs in: inference, training, folded."""
+"""The modes that a program runs in: training, inference, folded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from tncompile.network.model import TensorNetwork
 from tncompile.simulation.folded import folded_trace
 from tncompile.simulation.trace import Trace, trace
 
+Mode = Literal["training", "inference", "folded"]
+"""A training step, a forward pass, or one of the folded module, whose constants are computed."""
+
+MODES: tuple[Mode, ...] = ("training", "inference", "folded")
+
 
 def trace_in(
     network: TensorNetwork,
@@ -19,15 +24,7 @@ def trace_in(
     profile: MachineProfile,
     mode: Mode,
 ) -> Trace:
-    """What a program does in a mode at these run-time sizes."""
+    """The cost of a program in a mode at these run-time sizes."""
     if mode == "folded":
         return folded_trace(network, program, sizes, profile)
     return trace(network, program, sizes, profile, training=mode == "training")
-
-
-Mode = Literal["training", "inference", "folded"]
-"""What is counted: a training step, a forward pass, or a forward pass of the folded module, where
-all that depends on parameters alone is there already."""
-
-
-MODES: tuple[Mode, ...] = ("training", "inference", "folded")

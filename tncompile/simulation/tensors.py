@@ -1,9 +1,4 @@
-"""Tensors without data: shapes, strides and memory as PyTorch on a CPU would have them.
-
-A program is run on ghosts to learn what it allocates, copies and computes before anything exists.
-The rules are those of torch's own kernels: which reshapes are views, which layout an elementwise
-result takes, which matrices BLAS accepts as they are.
-"""
+"""Symbolic tensors: shapes, strides and memory as torch on a CPU would have them, without data."""
 
 from __future__ import annotations
 
@@ -15,7 +10,7 @@ Shape = tuple[int, ...]
 
 @dataclass(slots=True, eq=False)
 class Allocation:
-    """One allocation, freed when the last ghost lets go of it."""
+    """Memory that is freed with its last holder."""
 
     size: int  # bytes
     holders: int = 0
@@ -23,11 +18,11 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SymbolicTensor:
-    """A tensor without data: a view of a block. `width` is the bytes of an element."""
+    """A view of an allocation; `width` is the bytes of an element."""
 
     shape: Shape
     strides: Shape
-    block: Allocation
+    allocation: Allocation
     width: int
 
     @property
@@ -37,22 +32,22 @@ class SymbolicTensor:
 
     @property
     def bytes(self) -> int:
-        """What its elements take; an expanded one counts what is really there."""
+        """The bytes of its elements, those that an expanded axis repeats counted once."""
         pairs = zip(self.shape, self.strides, strict=True)
         return self.width * math.prod(length for length, stride in pairs if stride != 0)
 
     @property
     def contiguous(self) -> bool:
-        """Whether its elements lie in row-major order without gaps."""
-        due = contiguous_strides(self.shape)
+        """Whether it is row-major without gaps."""
+        row_major = contiguous_strides(self.shape)
         return self.count == 0 or all(
-            length == 1 or have == want
-            for length, have, want in zip(self.shape, self.strides, due, strict=True)
+            length == 1 or stride == step
+            for length, stride, step in zip(self.shape, self.strides, row_major, strict=True)
         )
 
     @property
     def dense(self) -> bool:
-        """Whether its elements lie without gaps or overlap, in whatever order of axes."""
+        """Whether it has neither gaps nor overlap, in any order of axes."""
         run = 1
         for stride, length in sorted(
             (stride, length)
@@ -64,12 +59,16 @@ class SymbolicTensor:
             run *= length
         return True
 
+    def as_strided(self, shape: Shape, strides: Shape) -> SymbolicTensor:
+        """The same memory with other axes, no further holder of it."""
+        return SymbolicTensor(shape, strides, self.allocation, self.width)
+
 
 class Allocator:
-    """Bytes alive, the most that ever were, and what the operating system had to hand out anew.
+    """Bytes alive, their peak, and the bytes that the operating system newly handed out.
 
-    As glibc's allocator does it: blocks of `fresh` bytes or more are always new memory; smaller
-    ones come from a heap that gives its free end back where that is more than `kept` bytes.
+    It works as glibc's: an allocation of `fresh` bytes or more is always new memory; smaller ones
+    come from a heap that returns its free end where that exceeds `kept` bytes.
     """
 
     def __init__(self, fresh: int, kept: int) -> None:
@@ -78,47 +77,48 @@ class Allocator:
         self.faulted = 0
         self._fresh = fresh
         self._kept = kept
-        self._heap = 0  # bytes alive in smaller blocks
-        self._resident = 0  # bytes of the heap that are there, free or not
-        self._settled = False
+        self._heap = 0  # bytes alive in smaller allocations
+        self._resident = 0  # bytes of the heap, free or not
+        self._at_baseline = False
 
-    def settle(self) -> None:
-        """What is alive now was there before; as much as may be kept of earlier runs is free."""
+    def mark_baseline(self) -> None:
+        """Start counting: what is alive was there before, and earlier runs left `kept` bytes."""
         self.faulted = 0
         self._resident = self._heap + self._kept
-        self._settled = True
+        self._at_baseline = True
 
     def new(self, shape: Shape, width: int, strides: Shape | None = None) -> SymbolicTensor:
-        """A freshly allocated ghost, held once."""
-        block = Allocation(width * math.prod(shape), 1)
-        self.live += block.size
+        """A newly allocated tensor with one holder, row-major unless there are strides."""
+        allocation = Allocation(width * math.prod(shape), 1)
+        self.live += allocation.size
         self.peak = max(self.peak, self.live)
-        if block.size >= self._fresh:
-            self.faulted += block.size
+        if allocation.size >= self._fresh:
+            self.faulted += allocation.size
         else:
-            self._heap += block.size
+            self._heap += allocation.size
             if self._heap > self._resident:
                 self.faulted += self._heap - self._resident
-                if self._settled:  # what outgrows the heap gives back half of it in each run
+                if self._at_baseline:  # a run that outgrows the heap returns half of it at its end
                     self.faulted += self._kept // 2
-                    self._settled = False
+                    self._at_baseline = False
                 self._resident = self._heap
-        return SymbolicTensor(
-            shape, contiguous_strides(shape) if strides is None else strides, block, width
-        )
+        if strides is None:
+            strides = contiguous_strides(shape)
+        return SymbolicTensor(shape, strides, allocation, width)
 
-    def keep(self, ghost: SymbolicTensor) -> SymbolicTensor:
-        """Hold it once more."""
-        ghost.block.holders += 1
-        return ghost
+    def keep(self, tensor: SymbolicTensor) -> SymbolicTensor:
+        """Add a holder."""
+        tensor.allocation.holders += 1
+        return tensor
 
-    def free(self, ghost: SymbolicTensor) -> None:
-        """Let go of it once; its block goes with the last holder."""
-        ghost.block.holders -= 1
-        if ghost.block.holders == 0:
-            self.live -= ghost.block.size
-            if ghost.block.size < self._fresh:
-                self._heap -= ghost.block.size
+    def free(self, tensor: SymbolicTensor) -> None:
+        """Remove a holder; the allocation is freed with the last one."""
+        allocation = tensor.allocation
+        allocation.holders -= 1
+        if allocation.holders == 0:
+            self.live -= allocation.size
+            if allocation.size < self._fresh:
+                self._heap -= allocation.size
                 if self._resident - self._heap > self._kept:
                     self._resident = self._heap
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol, assert_never, cast
 import torch
 from torch import Tensor, nn
 
-from tncompile.machine.host import cores, settle, thread_total
+from tncompile.machine.host import cores, synchronize, thread_total
 from tncompile.machine.profile import CPU, CUDA
 from tncompile.network.model import DOTS, Input, TensorNetwork
 from tncompile.planning.wording import percent_text
@@ -134,7 +134,7 @@ def _read(action: Action, repeats: int) -> tuple[float, float]:
     start, before = perf_counter(), thread_time()
     for _ in range(repeats):
         action()
-    settle()
+    synchronize()
     return (perf_counter() - start) / repeats, (thread_time() - before) / repeats
 
 
@@ -326,18 +326,19 @@ def product_rate(budget: float = 0.5, device: str = CPU) -> float:
 
 def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
     """A run of the layer of torch that a network is like."""
-    samples, outputs = twin.samples, twin.made
+    samples, outputs = twin.samples, twin.out_features
     match twin.kind:
         case "nn.Embedding":
-            (rows,) = twin.given
+            (rows,) = twin.in_features
             ids = torch.randint(rows, (samples,), device=device)
             return running(nn.Embedding(rows, outputs, device=device), (ids,), mode)
         case "nn.Linear" | "nn.Bilinear":
             layer = getattr(nn, twin.kind.removeprefix("nn."))
             inputs = tuple(
                 torch.randn(samples, features, device=device, requires_grad=True)
-                for features in twin.given
+                for features in twin.in_features
             )
-            return running(layer(*twin.given, outputs, bias=twin.bias, device=device), inputs, mode)
+            module = layer(*twin.in_features, outputs, bias=twin.bias, device=device)
+            return running(module, inputs, mode)
         case _:
             assert_never(twin.kind)

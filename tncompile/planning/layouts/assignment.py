@@ -1,23 +1,23 @@
-"""The order of axes of every intermediate, chosen over a whole tree so that copies vanish.
+"""The order of axes of every intermediate, chosen over a whole tree so that few copies are made.
 
 A pairwise contraction is a matrix product once its operands are matrices in memory. Which orders of
-rows, columns and summed indices an operand can have without a copy depends on the products before;
-which it should have, on those after. `arrange` follows both: from the leaves up it keeps, for every
-result, the cheapest way to have it in each of a few orders.
+rows, columns and summed indices an operand has without a copy depends on the products before; which
+it should have, on those after. `arrange` follows both: from the leaves up it keeps, for every
+result, the cheapest option in each of a few orders.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.schedule import MatmulLayout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.estimates import LayoutCostModel, Product, run_length
+from tncompile.planning.layouts.estimates import Gemm, LayoutCostModel, run_length
 from tncompile.planning.layouts.operands import (
     IndexGroups,
     LayoutOption,
@@ -31,17 +31,17 @@ from tncompile.planning.layouts.operands import (
 )
 
 BEAM = 6
-"""Orders kept of every intermediate: the cheapest, the copies that they ask for included."""
+"""Orders kept of every intermediate: the cheapest with the copies that they ask for."""
 
 CHEAPEST = 3
-"""Orders kept beside them, whatever the next contraction makes of them."""
+"""Orders kept besides: the cheapest without the copies of the next contraction."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arranged:
-    """The forms of all contractions, and the seconds that they are priced at."""
+class Arrangement:
+    """The layouts of all contractions, and their estimated seconds."""
 
-    forms: tuple[MatmulLayout | None, ...]
+    layouts: tuple[MatmulLayout | None, ...]
     seconds: float
 
 
@@ -49,150 +49,106 @@ def arrange(
     network: TensorNetwork,
     tree: ContractionTree,
     sizes: Mapping[str, int],
-    prices: LayoutCostModel,
+    costs: LayoutCostModel,
     *,
-    repeating: bool = True,
-    turns: float = 1.0,
-) -> Arranged:
-    """The cheapest forms found for a tree at these run-time sizes.
+    broadcasting: bool = True,
+    chunks: float = 1.0,
+) -> Arrangement:
+    """The cheapest layouts of a tree at these run-time sizes.
 
-    `repeating` allows products batched over indices of one operand alone, which the other is
-    repeated along. Sizes are those of one part, where the batch is done in parts; what depends on
-    no input is done once for all `turns`, so that a part pays for its share alone.
+    With `broadcasting` a product may be batched over indices of one operand alone, along which the
+    other is expanded. `sizes` are those of one of the `chunks` of the batch: a chunk is charged its
+    share of what depends on no input, which is computed once for all.
     """
-    return _Arranging(network, tree, sizes, prices, repeating, turns).arranged()
+    return _Search(network, tree, sizes, costs, broadcasting, chunks).arrangement()
 
 
-class _Arranging:
+class _Search:
     def __init__(
         self,
         network: TensorNetwork,
         tree: ContractionTree,
         sizes: Mapping[str, int],
-        prices: LayoutCostModel,
-        repeating: bool,
-        turns: float,
+        costs: LayoutCostModel,
+        broadcasting: bool,
+        chunks: float,
     ) -> None:
-        self._network, self._tree, self._prices = network, tree, prices
-        self._turns = turns
-        self._repeating = repeating
+        self._network, self._tree, self._costs = network, tree, costs
+        self._broadcasting, self._chunks = broadcasting, chunks
         self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
-        assembler = ProgramBuilder(network, sizes)
-        leaves = LeafLoader(assembler, {})
-        self._given: dict[int, OperandLayouts] = {}
+        builder = ProgramBuilder(network, sizes)
+        leaves = LeafLoader(builder, {})
+        self._operands: dict[int, OperandLayouts] = {}
         for number, operand in enumerate(tree.operands):
             value = leaves.load(operand)
             runs = {
                 run.index: (run.length.at(sizes), run.stride.at(sizes))
-                for run in assembler.runs(value).values()
+                for run in builder.runs(value).values()
             }
             order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
-            way = LayoutOption(order, runs, 0.0)
-            self._given[number] = OperandLayouts((way,), not value.varying, value.parametric, False)
+            self._operands[number] = OperandLayouts(
+                (LayoutOption(order, runs, 0.0),), not value.varying, value.parametric, False
+            )
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
-        self._partner = {}
+        self._next: dict[int, tuple[Contraction, int]] = {}  # contraction and its other operand
         for step in tree.steps:
-            self._partner[step.left] = (step, step.right)
-            self._partner[step.right] = (step, step.left)
+            self._next[step.left] = (step, step.right)
+            self._next[step.right] = (step, step.left)
 
-    def arranged(self) -> Arranged:
+    def arrangement(self) -> Arrangement:
         for step in self._tree.steps:
-            self._given[step.result] = self._contract(step)
+            self._operands[step.result] = self._contract(step)
         if not self._tree.steps:
-            return Arranged((), 0.0)
-        last = self._given[self._tree.steps[-1].result]
-        priced = [
-            (way.seconds + self._finished(way, last.fixed, last.wanting), way) for way in last.ways
+            return Arrangement((), 0.0)
+        result = self._tree.steps[-1].result
+        last = self._operands[result]
+        totals = [
+            (option.seconds + self._output_copy(option, last), option) for option in last.options
         ]
-        seconds, best = min(priced, key=lambda pair: pair[0])
-        forms: dict[int, MatmulLayout | None] = {}
-        self._collect(self._tree.steps[-1].result, best, forms)
-        return Arranged(tuple(forms[step.result] for step in self._tree.steps), seconds)
+        seconds, best = min(totals, key=lambda pair: pair[0])
+        layouts = self._layouts(result, best)
+        return Arrangement(tuple(layouts[step.result] for step in self._tree.steps), seconds)
 
-    def _collect(
-        self, number: int, way: LayoutOption, forms: dict[int, MatmulLayout | None]
-    ) -> None:
-        """The forms of a way and of all before it, without recursion."""
+    def _layouts(self, number: int, option: LayoutOption) -> dict[int, MatmulLayout | None]:
+        """The layouts of an option and of all before it, by contraction; without recursion."""
+        layouts: dict[int, MatmulLayout | None] = {}
         count = len(self._tree.operands)
-        waiting = [(number, way)]
+        waiting = [(number, option)]
         while waiting:
-            at, held = waiting.pop()
+            at, option = waiting.pop()
             if at < count:
                 continue
-            forms[at] = held.form
+            layouts[at] = option.layout
             step = self._tree.steps[at - count]
-            if held.left is not None and held.right is not None:
-                waiting += [(step.left, held.left), (step.right, held.right)]
+            if option.left is not None and option.right is not None:
+                waiting += [(step.left, option.left), (step.right, option.right)]
+        return layouts
 
-    def _finished(self, way: LayoutOption, fixed: bool, wanting: bool) -> float:
-        """The copy of a result whose axes do not stand as the output wants them."""
-        due = tuple(index for index in self._network.output.legs if index in way.runs)
-        if due == way.order:
-            return 0.0
-        lengths = tuple(self._size[index] for index in due)
-        run = run_length(lengths, way.order, due)
-        return self._copied(math.prod(lengths), run, fixed, wanting)
+    # ── copies ─────────────────────────────────────────────────────────────────────────────────
 
-    def _copied(self, count: int, run: int, fixed: bool, wanting: bool) -> float:
-        seconds = self._prices.copy(count, run, fixed=fixed, wanting=wanting)
-        return seconds / self._turns if fixed else seconds
-
-    # ── one contraction ────────────────────────────────────────────────────────────────────────
-
-    def _contract(self, contraction: Contraction) -> OperandLayouts:
-        kept = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
-        left = self._alone_summed(self._given[contraction.left], contraction.right, kept)
-        right = self._alone_summed(self._given[contraction.right], contraction.left, kept)
-        shared = frozenset(left.ways[0].runs) & frozenset(right.ways[0].runs)
-        step = IndexGroups(
-            left,
-            right,
-            shared - kept,
-            shared & kept,
-            self._size,
-            self._hints(contraction),
-            self._apart(contraction),
+    def _copy(self, count: int, run: int, input_independent: bool, requires_grad: bool) -> float:
+        seconds = self._costs.copy(
+            count, run, input_independent=input_independent, requires_grad=requires_grad
         )
-        fixed = left.fixed and right.fixed and not contraction.lookups
-        wanting = left.wanting or right.wanting
-        ways = self._products(step) if step.summed else self._multiplied(step)
-        if contraction.lookups:
-            ways = [self._picked(way, step, contraction) for way in ways]
-        return OperandLayouts(self._kept(contraction, ways, fixed, wanting), fixed, wanting, True)
+        return seconds / self._chunks if input_independent else seconds
 
-    def _kept(
-        self, contraction: Contraction, ways: Sequence[LayoutOption], fixed: bool, wanting: bool
-    ) -> tuple[LayoutOption, ...]:
-        """The ways to have a result that are worth following."""
-        if len(ways) == 1:
-            return tuple(ways)
-        later = self._later(contraction, fixed, wanting)
-        cheapest = sorted(ways, key=lambda way: way.seconds)
-        ready = sorted(cheapest, key=lambda way: way.seconds + later(way))
-        kept: dict[Order, LayoutOption] = {}
-        for way in (*ready[:BEAM], *cheapest[:CHEAPEST]):
-            kept.setdefault(way.order, way)
-        return tuple(kept.values())
+    def _copy_to(
+        self, target: Order, order: Order, input_independent: bool, requires_grad: bool
+    ) -> float:
+        """The copy from one order of indices to another."""
+        lengths = tuple(self._size[index] for index in target)
+        run = run_length(lengths, order, target)
+        return self._copy(math.prod(lengths), run, input_independent, requires_grad)
 
-    def _alone_summed(
-        self, given: OperandLayouts, other: int, kept: frozenset[str]
-    ) -> OperandLayouts:
-        """An operand with the indices summed that are its own alone."""
-        theirs = set(self._given[other].ways[0].runs)
-        alone = [index for index in given.ways[0].order if index not in theirs | kept]
-        if not alone:
-            return given
-        ways: list[LayoutOption] = []
-        for way in given.ways:
-            order = tuple(index for index in way.order if index not in alone)
-            ways.append(
-                LayoutOption(order, self._runs(order), way.seconds, way.form, way.left, way.right)
-            )
-        return OperandLayouts(tuple(ways), given.fixed, given.wanting, True)
+    def _output_copy(self, option: LayoutOption, result: OperandLayouts) -> float:
+        """The copy of a result whose axes are not in the order of the output."""
+        target = tuple(index for index in self._network.output.legs if index in option.runs)
+        if target == option.order:
+            return 0.0
+        return self._copy_to(target, option.order, result.input_independent, result.requires_grad)
 
-    def _runs(self, order: Order) -> Runs:
-        """Contiguous memory in this order."""
+    def _row_major(self, order: Order) -> Runs:
         runs: dict[str, tuple[int, int]] = {}
         stride = 1
         for index in reversed(order):
@@ -200,227 +156,269 @@ class _Arranging:
             stride *= self._size[index]
         return runs
 
-    def _picked(
-        self, way: LayoutOption, step: IndexGroups, contraction: Contraction
-    ) -> LayoutOption:
-        """Rows of a table by ids: its digits come first, in order, or it is copied before."""
-        rows = table_rows(contraction.lookups)
-        rest = tuple(index for index in way.order if index not in rows)
-        seconds = way.seconds
-        if way.order[: len(rows)] != rows:
-            due = rows + rest
-            lengths = tuple(self._size[index] for index in due)
-            run = run_length(lengths, way.order, due)
-            wanting = step.left.wanting or step.right.wanting
-            seconds += self._copied(math.prod(lengths), run, True, wanting)
-        brought = tuple(index for index in contraction.legs if index not in rest)
-        order = brought + rest
-        return LayoutOption(order, self._runs(order), seconds, way.form, way.left, way.right)
+    def _count(self, indices: Order) -> int:
+        return math.prod(self._size[index] for index in indices)
 
-    def _multiplied(self, step: IndexGroups) -> list[LayoutOption]:
+    # ── one contraction ────────────────────────────────────────────────────────────────────────
+
+    def _contract(self, contraction: Contraction) -> OperandLayouts:
+        kept = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
+        left = self._private_summed(self._operands[contraction.left], contraction.right, kept)
+        right = self._private_summed(self._operands[contraction.right], contraction.left, kept)
+        shared = frozenset(left.options[0].runs) & frozenset(right.options[0].runs)
+        groups = IndexGroups(
+            left,
+            right,
+            shared - kept,
+            shared & kept,
+            self._hints(contraction),
+            self._next_use_groups(contraction),
+        )
+        options = self._products(groups) if groups.summed else self._elementwise(groups)
+        if contraction.lookups:
+            options = [self._look_up(option, groups, contraction) for option in options]
+        result = OperandLayouts(
+            tuple(options),
+            left.input_independent and right.input_independent and not contraction.lookups,
+            left.requires_grad or right.requires_grad,
+            True,
+        )
+        return replace(result, options=self._pruned(contraction, result))
+
+    def _pruned(self, contraction: Contraction, result: OperandLayouts) -> tuple[LayoutOption, ...]:
+        """The options of a result that are worth following."""
+        if len(result.options) == 1:
+            return result.options
+        next_copy = self._next_copy(contraction, result)
+        cheapest = sorted(result.options, key=lambda option: option.seconds)
+        ready = sorted(cheapest, key=lambda option: option.seconds + next_copy(option))
+        by_order: dict[Order, LayoutOption] = {}
+        for option in (*ready[:BEAM], *cheapest[:CHEAPEST]):
+            by_order.setdefault(option.order, option)
+        return tuple(by_order.values())
+
+    def _private_summed(
+        self, operand: OperandLayouts, other: int, kept: frozenset[str]
+    ) -> OperandLayouts:
+        """An operand, summed over the indices that it alone has."""
+        stays = {*self._operands[other].options[0].runs, *kept}
+        if all(index in stays for index in operand.options[0].order):
+            return operand
+        options: list[LayoutOption] = []
+        for option in operand.options:
+            order = tuple(index for index in option.order if index in stays)
+            options.append(replace(option, order=order, runs=self._row_major(order)))
+        return replace(operand, options=tuple(options), is_intermediate=True)
+
+    def _look_up(
+        self, option: LayoutOption, groups: IndexGroups, contraction: Contraction
+    ) -> LayoutOption:
+        """Rows of a table by ids: its row indices come first, after a copy if they did not."""
+        rows = table_rows(contraction.lookups)
+        rest = tuple(index for index in option.order if index not in rows)
+        seconds = option.seconds
+        if option.order[: len(rows)] != rows:
+            requires_grad = groups.left.requires_grad or groups.right.requires_grad
+            seconds += self._copy_to(rows + rest, option.order, True, requires_grad)
+        order = (*(index for index in contraction.legs if index not in rest), *rest)
+        return replace(option, order=order, runs=self._row_major(order), seconds=seconds)
+
+    def _elementwise(self, groups: IndexGroups) -> list[LayoutOption]:
         """Nothing is summed: an elementwise product in the order of the larger operand."""
-        left, right = step.left.ways[0], step.right.ways[0]
-        if math.prod(n for n, _ in left.runs.values()) < math.prod(
-            n for n, _ in right.runs.values()
-        ):
-            large, small = right, left
-        else:
-            large, small = left, right
+        left, right = groups.left.options[0], groups.right.options[0]
+        left_count, right_count = self._count(left.order), self._count(right.order)
+        large, small = (right, left) if left_count < right_count else (left, right)
         order = (*large.order, *(index for index in small.order if index not in large.runs))
-        return [
-            LayoutOption(order, self._runs(order), left.seconds + right.seconds, None, left, right)
-        ]
+        seconds = left.seconds + right.seconds
+        return [LayoutOption(order, self._row_major(order), seconds, None, left, right)]
+
+    # ── the next contraction ───────────────────────────────────────────────────────────────────
 
     def _hints(self, contraction: Contraction) -> tuple[Order, ...]:
         """Orders in which the next contraction would take the result without a copy."""
         legs, rows = contraction.legs, table_rows(contraction.lookups)
-        if contraction.result not in self._partner:
+        if contraction.result not in self._next:
             return (rows + self._network.output.legs,)
-        following, other = self._partner[contraction.result]
-        theirs = self._given[other].ways[0].order if other in self._given else self._legs[other]
+        following, other = self._next[contraction.result]
+        operand = self._operands.get(other)
+        theirs = self._legs[other] if operand is None else operand.options[0].order
         kept = set(following.legs)
         batch = tuple(index for index in theirs if index in legs and index in kept)
         summed = tuple(index for index in theirs if index in legs and index not in kept)
         free = tuple(index for index in legs if index not in theirs)
-        wanted = tuple(index for index in self._network.output.legs if index in free)
-        free_last = (*wanted, *(index for index in free if index not in wanted))
-        return tuple(
-            dict.fromkeys(
-                (
-                    rows + batch + free_last + summed,
-                    rows + batch + summed + free_last,
-                    rows + batch + free + summed,
-                    rows + batch + summed + free,
-                )
-            )
-        )
+        returned = tuple(index for index in self._network.output.legs if index in free)
+        free_last = (*returned, *(index for index in free if index not in returned))
+        orders = (free_last + summed, summed + free_last, free + summed, summed + free)
+        return tuple(dict.fromkeys(rows + batch + order for order in orders))
 
-    def _apart(self, contraction: Contraction) -> tuple[frozenset[str], ...]:
+    def _next_use_groups(self, contraction: Contraction) -> tuple[frozenset[str], ...]:
         """What the next contraction sums over, and what it keeps."""
-        if contraction.result not in self._partner:
+        if contraction.result not in self._next:
             return ()
-        following, _ = self._partner[contraction.result]
+        following, _ = self._next[contraction.result]
         legs, kept = frozenset(contraction.legs), frozenset(following.legs)
         return legs - kept, legs & kept
 
-    def _later(
-        self, contraction: Contraction, fixed: bool, wanting: bool
+    def _next_copy(
+        self, contraction: Contraction, result: OperandLayouts
     ) -> Callable[[LayoutOption], float]:
-        """What a way to have the result costs beyond its making: the copy before it is of use."""
-        if contraction.result not in self._partner:
-            return lambda way: self._finished(way, fixed, wanting)
-        following, other = self._partner[contraction.result]
-        theirs, kept = frozenset(self._legs[other]), frozenset(following.legs)
-        legs = frozenset(contraction.legs)
+        """The seconds of the copy that an option needs before the next contraction."""
+        if contraction.result not in self._next:
+            return lambda option: self._output_copy(option, result)
+        following, other = self._next[contraction.result]
+        legs, theirs = frozenset(contraction.legs), frozenset(self._legs[other])
+        kept = frozenset(following.legs)
         free = legs & kept - theirs
-        apart = tuple(group & free for group in self._apart(following)) if self._repeating else ()
-        use = NextUse(legs & theirs & kept, free, legs & theirs - kept, apart, self._repeating)
+        next_use_groups: tuple[frozenset[str], ...] = ()
+        if self._broadcasting:
+            next_use_groups = tuple(group & free for group in self._next_use_groups(following))
+        batch, summed = legs & theirs & kept, legs & theirs - kept
+        use = NextUse(batch, free, summed, next_use_groups, self._broadcasting)
+        count = self._count(contraction.legs)
 
-        def later(way: LayoutOption) -> float:
-            if use.takes(way):
+        def seconds(option: LayoutOption) -> float:
+            if use.takes(option):
                 return 0.0
-            run = self._size[way.order[-1]]
-            return self._copied(self._count(contraction.legs), run, fixed, wanting)
+            run = self._size[option.order[-1]]
+            return self._copy(count, run, result.input_independent, result.requires_grad)
 
-        return later
+        return seconds
 
-    # ── forms ──────────────────────────────────────────────────────────────────────────────────
+    # ── products ───────────────────────────────────────────────────────────────────────────────
 
-    def _products(self, step: IndexGroups) -> list[LayoutOption]:
+    def _products(self, groups: IndexGroups) -> list[LayoutOption]:
         """The cheapest product for each order of the result.
 
-        Groups are tried in the orders of operands and of the next contraction.
+        Groups of indices are tried in the orders of operands and of the next contraction.
         """
-        found: dict[Order, LayoutOption] = {}
-        free = (
-            frozenset(step.left.ways[0].runs) - step.summed - step.both,
-            frozenset(step.right.ways[0].runs) - step.summed - step.both,
+        best: dict[Order, LayoutOption] = {}
+        left, right = groups.left.options, groups.right.options
+        left_free, right_free = (
+            frozenset(options[0].runs) - groups.summed - groups.batch for options in (left, right)
         )
-        summed = orders_of(step.summed, (step.left.ways, step.right.ways), ())
-        for batch in self._batches(step, free):
-            used = frozenset(batch)
-            rows = orders_of(free[0] - used, (step.left.ways,), step.hints)
-            columns = orders_of(free[1] - used, (step.right.ways,), step.hints)
-            price = self._pricing(step, batch, rows[0], summed[0], columns[0])
+        summed = orders_of(groups.summed, (left, right), ())
+        for batch in self._batches(groups, (left_free, right_free)):
+            rows = orders_of(left_free.difference(batch), (left,), groups.hints)
+            columns = orders_of(right_free.difference(batch), (right,), groups.hints)
+            price = self._pricing(groups, batch, rows[0], summed[0], columns[0])
             for inner in summed:
-                for swapped, outer, one, two in self._sides(step, batch, rows, inner, columns):
+                for swapped, outer, one, two in self._sides(groups, batch, rows, inner, columns):
                     order = batch + outer[0] + outer[1]
-                    known = found.get(order)
-                    taken = one.seconds + two.seconds
-                    if known is not None and taken >= known.seconds:
+                    known = best.get(order)
+                    operands = one.seconds + two.seconds
+                    if known is not None and operands >= known.seconds:
                         continue  # whatever the product takes
-                    seconds = taken + price(swapped, one, two)
+                    seconds = operands + price(swapped, one, two)
                     if known is None or seconds < known.seconds:
-                        form = MatmulLayout(swapped, batch, outer[0], inner, outer[1])
-                        sides = (two.way, one.way) if swapped else (one.way, two.way)
-                        runs = self._runs(order) if known is None else known.runs
-                        found[order] = LayoutOption(order, runs, seconds, form, *sides)
-        return list(found.values())
+                        layout = MatmulLayout(swapped, batch, outer[0], inner, outer[1])
+                        sides = (two.option, one.option) if swapped else (one.option, two.option)
+                        runs = self._row_major(order) if known is None else known.runs
+                        best[order] = LayoutOption(order, runs, seconds, layout, *sides)
+        return list(best.values())
 
     def _sides(
         self,
-        step: IndexGroups,
+        groups: IndexGroups,
         batch: Order,
         rows: tuple[Order, ...],
         inner: Order,
         columns: tuple[Order, ...],
     ) -> Iterator[tuple[bool, tuple[Order, Order], MatrixView, MatrixView]]:
         """Both sides as matrices, in all orders of rows and columns: either may come first."""
-        left = [
-            (row, self._take(step, 0, batch, row, inner), self._take(step, 0, batch, inner, row))
-            for row in rows
-        ]
-        right = [
-            (one, self._take(step, 1, batch, inner, one), self._take(step, 1, batch, one, inner))
-            for one in columns
-        ]
+
+        def views(side: int, outer: Order) -> tuple[Order, MatrixView, MatrixView]:
+            """One side as a matrix (outer, inner) and as its transpose."""
+            return (
+                outer,
+                self._matrix_view(groups, side, batch, outer, inner),
+                self._matrix_view(groups, side, batch, inner, outer),
+            )
+
+        left, right = [views(0, row) for row in rows], [views(1, column) for column in columns]
         for row, row_first, row_last in left:
-            for column, column_last, column_first in right:
+            for column, column_first, column_last in right:
                 yield False, (row, column), row_first, column_last
                 yield True, (column, row), column_first, row_last
 
     def _batches(
-        self, step: IndexGroups, free: tuple[frozenset[str], frozenset[str]]
+        self, groups: IndexGroups, free: tuple[frozenset[str], frozenset[str]]
     ) -> Iterator[Order]:
         """What a product may be batched over: shared indices, or outer ones of one operand."""
-        yield from orders_of(step.both, (step.left.ways, step.right.ways), step.hints)
-        if step.both or not self._repeating:
+        sides = groups.left.options, groups.right.options
+        yield from orders_of(groups.batch, sides, groups.hints)
+        if groups.batch or not self._broadcasting:
             return
-        for side, given in enumerate((step.left, step.right)):
-            seen: set[Order] = set()
-            for way in given.ways:
-                for prefix in prefixes(way.order, free[side]):
-                    if prefix not in seen:
-                        seen.add(prefix)
-                        yield prefix
-            # All that is done alike next: so the result has it in front, apart from the rest.
-            for group in step.apart:
-                order = tuple(index for index in given.ways[0].order if index in group & free[side])
-                if order and len(order) < len(free[side]) and order not in seen:
-                    seen.add(order)
-                    yield order
+        for options, private in zip(sides, free, strict=True):
+            orders = {
+                prefix: None for option in options for prefix in prefixes(option.order, private)
+            }
+            # What the next contraction treats alike comes first, apart from the rest.
+            for group in groups.next_use_groups:
+                order = tuple(index for index in options[0].order if index in group & private)
+                if order and len(order) < len(private):
+                    orders[order] = None
+            yield from orders
 
     def _pricing(
-        self, step: IndexGroups, batch: Order, rows: Order, summed: Order, columns: Order
+        self, groups: IndexGroups, batch: Order, rows: Order, summed: Order, columns: Order
     ) -> Callable[[bool, MatrixView, MatrixView], float]:
-        """What the product of two taken operands costs; the order within groups does not matter."""
-        given = (step.left, step.right)
-        fixed = given[0].fixed and given[1].fixed
-        inside = self._count(batch), self._count(summed)
-        outside = self._count(rows), self._count(columns)
-        alone = tuple(bool(batch) and batch[0] not in one.ways[0].runs for one in given)
-        prices: dict[tuple[bool, bool, bool], float] = {}
+        """The seconds of the product of two views; the order within groups does not matter."""
+        operands = (groups.left, groups.right)
+        input_independent = all(operand.input_independent for operand in operands)
+        matrices, inner = self._count(batch), self._count(summed)
+        outer = self._count(rows), self._count(columns)
+        broadcast = tuple(
+            bool(batch) and batch[0] not in operand.options[0].runs for operand in operands
+        )
+        known: dict[tuple[bool, bool, bool], float] = {}
 
         def price(swapped: bool, one: MatrixView, two: MatrixView) -> float:
-            key = swapped, one.turned, two.turned
-            if key not in prices:
+            key = swapped, one.transposed, two.transposed
+            if key not in known:
                 first, second = (1, 0) if swapped else (0, 1)
-                seconds = self._prices.product(
-                    Product(
-                        inside[0],
-                        outside[first],
-                        inside[1],
-                        outside[second],
-                        (alone[first], alone[second]),
-                        (one.turned, two.turned),
-                        (given[first].wanting, given[second].wanting),
-                        (given[first].made, given[second].made),
-                        fixed,
+                seconds = self._costs.product(
+                    Gemm(
+                        matrices,
+                        outer[first],
+                        inner,
+                        outer[second],
+                        (broadcast[first], broadcast[second]),
+                        (one.transposed, two.transposed),
+                        (operands[first].requires_grad, operands[second].requires_grad),
+                        (operands[first].is_intermediate, operands[second].is_intermediate),
+                        input_independent,
                     )
                 )
-                prices[key] = seconds / self._turns if fixed else seconds
-            return prices[key]
+                known[key] = seconds / self._chunks if input_independent else seconds
+            return known[key]
 
         return price
 
-    def _count(self, indices: Order) -> int:
-        return math.prod(self._size[index] for index in indices)
-
-    def _take(
-        self, step: IndexGroups, side: int, batch: Order, rows: Order, columns: Order
+    def _matrix_view(
+        self, groups: IndexGroups, side: int, batch: Order, rows: Order, columns: Order
     ) -> MatrixView:
-        """The cheapest way to have one side as matrices of these groups."""
-        given = (step.left, step.right)[side]
-        carried = batch if batch and batch[0] in given.ways[0].runs else ()
-        key = (side, carried, rows, columns)
-        known = step.taken.get(key)
-        if known is not None:
+        """The cheapest option of one side as matrices of these groups."""
+        operand = (groups.left, groups.right)[side]
+        own_batch = batch if batch and batch[0] in operand.options[0].runs else ()
+        key = (side, own_batch, rows, columns)
+        if (known := groups.views.get(key)) is not None:
             return known
-        due = (*carried, *rows, *columns)
-        count = self._count(due)
+        dependence = operand.input_independent, operand.requires_grad
+        target = (*own_batch, *rows, *columns)
         best: MatrixView | None = None
-        for way in given.ways:
-            if best is not None and way.seconds >= best.seconds:
-                continue  # whatever it takes to turn it
-            turned = as_matrix(way.runs, carried, rows, columns)
-            if turned is None:
-                lengths = tuple(self._size[index] for index in due)
-                run = run_length(lengths, way.order, due)
-                seconds = self._copied(count, run, given.fixed, given.wanting)
+        for option in operand.options:
+            if best is not None and option.seconds >= best.seconds:
+                continue  # whatever a copy takes
+            transposed = as_matrix(option.runs, own_batch, rows, columns)
+            if transposed is None:
+                seconds = self._copy_to(target, option.order, *dependence)
             else:
-                seconds = self._prices.view(fixed=given.fixed, wanting=given.wanting)
-            if best is None or way.seconds + seconds < best.seconds:
-                best = MatrixView(way, way.seconds + seconds, bool(turned))
+                seconds = self._costs.view(
+                    input_independent=operand.input_independent,
+                    requires_grad=operand.requires_grad,
+                )
+            if best is None or option.seconds + seconds < best.seconds:
+                best = MatrixView(option, option.seconds + seconds, bool(transposed))
         assert best is not None
-        step.taken[key] = best
+        groups.views[key] = best
         return best

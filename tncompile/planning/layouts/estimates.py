@@ -1,7 +1,7 @@
-"""What single operations cost in a mode, for the choice among layouts before anything is lowered.
+"""Estimated seconds of single products and copies, to choose among layouts before lowering.
 
-A rough sum beside `tracing`, which runs the whole program on ghosts: quick enough for thousands of
-alternatives, close enough to tell which few are worth a trace.
+A rough sum, quick enough for thousands of alternatives; `simulation.trace` runs the whole program
+for the few that are promising.
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ from tncompile.machine.profile import MachineProfile
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """A product `first @ second` of (rows, summed) and (summed, columns), `matrices` of them.
+class Gemm:
+    """`matrices` products `first @ second` of (rows, summed) and (summed, columns).
 
-    `shared` operands are one matrix repeated, `turned` ones are column major, `wanting` ones need a
-    gradient, `fixed` means that no operand depends on inputs.
+    Pairs say it of the first and the second operand.
     """
 
     matrices: int
     rows: int
     summed: int
     columns: int
-    shared: tuple[bool, bool]
-    turned: tuple[bool, bool]
-    wanting: tuple[bool, bool]
-    made: tuple[bool, bool]  # an intermediate, no leaf of the tree
-    fixed: bool
+    broadcast: tuple[bool, bool]  # one matrix for all products
+    transposed: tuple[bool, bool]  # column-major
+    requires_grad: tuple[bool, bool]
+    is_intermediate: tuple[bool, bool]  # no leaf of the tree
+    input_independent: bool  # depends on parameters alone
 
 
 class LayoutCostModel:
@@ -37,7 +36,7 @@ class LayoutCostModel:
     def __init__(
         self, profile: MachineProfile, mode: str, width: int = 4, caution: float = 1.0
     ) -> None:
-        """Copies are priced `caution` times as high as they are predicted."""
+        """`width` is the bytes of a number; copies cost `caution` times the prediction."""
         self.profile = profile
         self.caution = caution
         self.training = mode == "training"
@@ -45,110 +44,119 @@ class LayoutCostModel:
         self.width = width
         self._known: dict[tuple[int | bool, ...], float] = {}
 
-    def product(self, one: Product) -> float:
+    def product(self, gemm: Gemm) -> float:
         """A product, and in training the products of its gradients."""
-        if self.folded and one.fixed:
+        if self.folded and gemm.input_independent:
             return 0.0
-        matrices, rows, summed, columns = one.matrices, one.rows, one.summed, one.columns
-        left, right = one.shared
-        down, across = one.turned
-        seconds = self.profile.call
-        seconds += self._multiplied(matrices, rows, summed, columns, left, right, down, across)
-        if not self.training or not any(one.wanting):
+        profile, matrices = self.profile, gemm.matrices
+        rows, summed, columns = gemm.rows, gemm.summed, gemm.columns
+        left, right = gemm.broadcast
+        left_t, right_t = gemm.transposed
+        seconds = profile.call
+        seconds += self._matmul(matrices, rows, summed, columns, left, right, left_t, right_t)
+        if not self.training or not any(gemm.requires_grad):
             return seconds
-        seconds += self.profile.recording + self.profile.backward_call
-        if one.wanting[0]:
-            seconds += self._multiplied(
-                matrices, rows, columns, summed, False, right, False, not across
+        seconds += profile.recording + profile.backward_call
+        if gemm.requires_grad[0]:
+            seconds += self._matmul(
+                matrices, rows, columns, summed, False, right, False, not right_t
             )
             if left:
-                seconds += self._summed(matrices, rows * summed)
-        if one.wanting[1]:
-            seconds += self._multiplied(
-                matrices, summed, rows, columns, left, False, not down, False
-            )
+                seconds += self._sum_over_matrices(matrices, rows * summed)
+        if gemm.requires_grad[1]:
+            seconds += self._matmul(matrices, summed, rows, columns, left, False, not left_t, False)
             if right:
-                seconds += self._summed(matrices, summed * columns)
+                seconds += self._sum_over_matrices(matrices, summed * columns)
         if matrices > 1:
-            # `bmm` gives row-major gradients: for a column-major operand they are turned later.
+            # `bmm` gives row-major gradients: that of a column-major operand is transposed later.
             for k, count in enumerate((rows * summed, summed * columns)):
-                if one.turned[k] and one.wanting[k] and one.made[k] and not one.shared[k]:
-                    seconds += self._copied(matrices * count, 1)
+                intermediate = gemm.requires_grad[k] and gemm.is_intermediate[k]
+                if gemm.transposed[k] and intermediate and not gemm.broadcast[k]:
+                    seconds += self._copy(matrices * count, 1)
         return seconds
 
-    def copy(self, count: int, run: int, *, fixed: bool, wanting: bool) -> float:
-        """A copy of `count` numbers whose inner runs of `run` numbers stay together."""
-        if self.folded and fixed:
+    def copy(self, count: int, run: int, *, input_independent: bool, requires_grad: bool) -> float:
+        """A copy of `count` elements in contiguous runs of `run`."""
+        if self.folded and input_independent:
             return 0.0
-        seconds = self.profile.call + self._copied(count, run)
-        if self.training and wanting:
+        seconds = self.profile.call + self._copy(count, run)
+        if self.training and requires_grad:
             seconds += self.profile.recording + self.profile.backward_call
-            seconds += self._copied(count, run)
+            seconds += self._copy(count, run)
         return seconds
 
-    def view(self, *, fixed: bool, wanting: bool) -> float:
-        """Another look at the same memory."""
-        if self.folded and fixed:
+    def view(self, *, input_independent: bool, requires_grad: bool) -> float:
+        """A view."""
+        if self.folded and input_independent:
             return 0.0
-        both = self.training and wanting
+        both = self.training and requires_grad
         return self.profile.view_call + (self.profile.backward_view_call if both else 0.0)
 
-    def _copied(self, count: int, run: int) -> float:
+    def _copy(self, count: int, run: int) -> float:
         size = self.width * count
-        seconds = self.profile.copy_seconds(size, self.width * run) + self._fresh(size)
+        seconds = self.profile.copy_seconds(size, self.width * run) + self._allocate(size)
         return self.caution * seconds
 
-    def _fresh(self, size: int) -> float:
-        """What the operating system takes to hand out so much memory anew, on every call."""
+    def _allocate(self, size: int) -> float:
+        """Seconds in which the operating system hands out `size` bytes, on every call."""
         return self.profile.fault_seconds(size) if size >= self.profile.fresh else 0.0
 
-    def _summed(self, matrices: int, count: int) -> float:
-        """A gradient for each matrix, then their sum: it must not pay for large stacks."""
+    def _sum_over_matrices(self, matrices: int, count: int) -> float:
+        """The gradient of a broadcast operand: one for each matrix, then their sum."""
         size = self.width * count * matrices
-        return self.profile.call + self.profile.pass_seconds(size) + self._fresh(size)
+        return self.profile.call + self.profile.pass_seconds(size) + self._allocate(size)
 
-    def _multiplied(
+    def _matmul(
         self,
         matrices: int,
         rows: int,
         summed: int,
         columns: int,
-        left: bool,
-        right: bool,
-        down: bool,
-        across: bool,
+        left_broadcast: bool,
+        right_broadcast: bool,
+        left_transposed: bool,
+        right_transposed: bool,
     ) -> float:
-        """One call; `left` and `right` are shared, `down` and `across` say they are transposed."""
-        key = (matrices, rows, summed, columns, left, right, down, across)
-        known = self._known.get(key)
-        if known is None:
-            known = self.profile.product_seconds(
+        """One `mm` or `bmm`, without the call."""
+        key = (
+            matrices,
+            rows,
+            summed,
+            columns,
+            left_broadcast,
+            right_broadcast,
+            left_transposed,
+            right_transposed,
+        )
+        seconds = self._known.get(key)
+        if seconds is None:
+            seconds = self.profile.product_seconds(
                 matrices,
                 rows,
                 summed,
                 columns,
-                left_shared=left,
-                right_shared=right,
-                left_transposed=down,
-                right_transposed=across,
+                left_shared=left_broadcast,
+                right_shared=right_broadcast,
+                left_transposed=left_transposed,
+                right_transposed=right_transposed,
                 width=self.width,
             )
-            known += self._fresh(self.width * matrices * rows * columns)
-            self._known[key] = known
-        return known
+            seconds += self._allocate(self.width * matrices * rows * columns)
+            self._known[key] = seconds
+        return seconds
 
 
-def run_length(lengths: tuple[int, ...], order: tuple[str, ...], wanted: tuple[str, ...]) -> int:
-    """How many numbers stay side by side when indices in memory `order` are copied to `wanted`.
+def run_length(lengths: tuple[int, ...], order: tuple[str, ...], target: tuple[str, ...]) -> int:
+    """The elements that stay contiguous when indices in memory `order` are copied to `target`.
 
-    `lengths` are those of the indices of `wanted`.
+    `lengths` are those of the indices of `target`.
 
     >>> run_length((2, 3, 4), ("b", "a", "c"), ("a", "b", "c"))
     4
     """
-    kept = 0
-    for have, want in zip(reversed(order), reversed(wanted), strict=True):
-        if have != want:
+    common = 0
+    for index, wanted in zip(reversed(order), reversed(target), strict=True):
+        if index != wanted:
             break
-        kept += 1
-    return math.prod(lengths[len(lengths) - kept :])
+        common += 1
+    return math.prod(lengths[len(lengths) - common :])

@@ -1,4 +1,4 @@
-"""Ways to have the operands of a contraction in memory: orders, strides, and what they cost."""
+"""Layouts of the operands of a contraction: orders of indices, strides, seconds."""
 
 from __future__ import annotations
 
@@ -10,89 +10,89 @@ from itertools import pairwise
 from tncompile.lowering.schedule import MatmulLayout, Order
 
 ORDERS = 4
-"""Orders tried of every group of indices, …"""
+"""Orders tried of every group of indices."""
 
-LOOKED_AT = 4
-"""… first those in which the cheapest ways have it."""
+CHEAPEST = 4
+"""Options of an operand whose orders are among them."""
 
 LONGEST_PREFIX = 3
-"""So many outer indices a product may be batched over."""
+"""Outer indices that a product may be batched over, at most."""
 
 Runs = Mapping[str, tuple[int, int]]
+"""Length and stride of every index."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutOption:
-    """One way to have an operand in memory: its order, its strides, its price, how it was made."""
+    """An operand in one order of memory, the seconds it takes, and how it is computed."""
 
     order: Order
-    runs: Runs  # length and stride of every index
+    runs: Runs
     seconds: float
-    form: MatmulLayout | None = None
+    layout: MatmulLayout | None = None
     left: LayoutOption | None = None
     right: LayoutOption | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OperandLayouts:
-    """One side of a contraction: the ways to have it, and what it depends on."""
+    """One side of a contraction: its layouts, the cheapest first, and what it depends on."""
 
-    ways: tuple[LayoutOption, ...]
-    fixed: bool  # depends on no input
-    wanting: bool  # depends on parameters, so that it needs a gradient
-    made: bool  # is no leaf
+    options: tuple[LayoutOption, ...]
+    input_independent: bool
+    requires_grad: bool
+    is_intermediate: bool
 
 
 @dataclass(slots=True)
 class MatrixView:
-    """The cheapest way to take an operand as a matrix of certain groups."""
+    """The cheapest option of an operand as a matrix of certain groups of indices."""
 
-    way: LayoutOption
+    option: LayoutOption
     seconds: float
-    turned: bool
+    transposed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class IndexGroups:
-    """A contraction sorted into groups of indices."""
+    """A contraction whose indices are sorted into groups."""
 
     left: OperandLayouts
     right: OperandLayouts
     summed: frozenset[str]
-    both: frozenset[str]  # shared and kept
-    size: Mapping[str, int]
+    batch: frozenset[str]  # of both operands and of the result
     hints: tuple[Order, ...]
-    apart: tuple[frozenset[str], ...]  # what the next contraction treats alike: sums, or keeps
-    taken: dict[tuple[int, Order, Order, Order], MatrixView] = field(default_factory=dict)
+    next_use_groups: tuple[frozenset[str], ...]  # summed and kept by the next contraction
+    views: dict[tuple[int, Order, Order, Order], MatrixView] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class NextUse:
-    """What the next contraction does with the indices of a result."""
+    """How the next contraction uses the indices of a result."""
 
-    both: frozenset[str]  # shared with the other operand, and kept
+    batch: frozenset[str]  # of both operands and of the next result
     free: frozenset[str]
     summed: frozenset[str]
-    apart: tuple[frozenset[str], ...]  # free ones that the contraction after it treats alike
-    repeating: bool
+    next_use_groups: tuple[frozenset[str], ...]  # of free ones, by the contraction after it
+    broadcasting: bool
 
-    def takes(self, way: LayoutOption) -> bool:
-        """Whether it is a matrix product of the result as it is."""
+    def takes(self, option: LayoutOption) -> bool:
+        """Whether BLAS takes the result as it is."""
         return any(
             as_matrix(
-                way.runs,
-                *(tuple(index for index in way.order if index in group) for group in groups),
+                option.runs,
+                *(tuple(index for index in option.order if index in group) for group in groups),
             )
             is not None
-            for groups in self._groups(way.order)
+            for groups in self._groups(option.order)
         )
 
     def _groups(self, order: Order) -> Iterator[tuple[frozenset[str], ...]]:
-        """Batch, rows and summed indices: free ones may be in the batch where nothing else is."""
-        yield self.both, self.free, self.summed
-        if self.both or not self.repeating:
+        """Batch, rows and summed indices; free ones may be the batch where there is none."""
+        yield self.batch, self.free, self.summed
+        if self.batch or not self.broadcasting:
             return
-        for batch in (*map(frozenset, prefixes(order, self.free)), *self.apart):
+        for batch in (*map(frozenset, prefixes(order, self.free)), *self.next_use_groups):
             yield batch, self.free - batch, self.summed
 
 
@@ -107,19 +107,19 @@ def prefixes(order: Order, free: frozenset[str]) -> Iterator[Order]:
 def orders_of(
     group: frozenset[str], sides: tuple[tuple[LayoutOption, ...], ...], hints: tuple[Order, ...]
 ) -> tuple[Order, ...]:
-    """Orders of a group of indices: as operands have it in memory, as the next product wants it."""
+    """Orders of a group of indices: those of the operands' options and those of the hints."""
     if not group:
         return ((),)
-    found: dict[Order, None] = {}
-    best = [way.order for ways in sides for way in ways[:1]]
-    others = [way.order for ways in sides for way in ways[1:LOOKED_AT]]
-    for order in (*best, *hints, *others):
-        found[tuple(index for index in order if index in group)] = None
-    return tuple(order for order in found if len(order) == len(group))[:ORDERS]
+    best = [option.order for options in sides for option in options[:1]]
+    others = [option.order for options in sides for option in options[1:CHEAPEST]]
+    orders = dict.fromkeys(
+        tuple(index for index in order if index in group) for order in (*best, *hints, *others)
+    )
+    return tuple(order for order in orders if len(order) == len(group))[:ORDERS]
 
 
 def as_matrix(runs: Runs, batch: Order, rows: Order, columns: Order) -> bool | None:
-    """Whether BLAS takes these groups as they are: False row major, True turned, None not."""
+    """Whether BLAS takes these groups transposed; None where it does not take them at all."""
     if batch and merged(runs, batch) is None:
         return None
     down, along = merged(runs, rows), merged(runs, columns)
@@ -134,8 +134,8 @@ def as_matrix(runs: Runs, batch: Order, rows: Order, columns: Order) -> bool | N
 
 def merged(runs: Runs, group: Order) -> tuple[int, int] | None:
     """Length and stride of a group as one axis; None where that takes a copy."""
-    held = [runs[index] for index in group if runs[index][0] != 1]
-    for (_, outer), (length, stride) in pairwise(held):
+    axes = [runs[index] for index in group if runs[index][0] != 1]
+    for (_, outer), (length, stride) in pairwise(axes):
         if outer != stride * length:
             return None
-    return math.prod(length for length, _ in held), held[-1][1] if held else 1
+    return math.prod(length for length, _ in axes), axes[-1][1] if axes else 1

@@ -1,4 +1,4 @@
-"""Ways to lower a tree that are worth a closer look: forms of its products, parts of the batch."""
+"""Schedules to lower a tree with that are worth a trace: matmul layouts, chunks of the batch."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from tncompile.planning.layouts.assignment import arrange
 from tncompile.planning.layouts.estimates import LayoutCostModel
 from tncompile.simulation.trace import trace
 
-PART_BYTES = 2 * 2**20
-"""What one part of the batch may make at once: it stays in the cache, and the allocator keeps it.
-(Temporaries of 33 MB cost 7.3 ms where those of 31 MB cost 0.6; parts of 2 MB were the best.)"""
+CHUNK_BYTES = 2 * 2**20
+"""Bytes of the largest intermediate of a chunk: it stays in the cache, and the allocator keeps it.
+
+Temporaries of 33 MB cost 7.3 ms where those of 31 MB cost 0.6; chunks of 2 MB were the best."""
 
 LONGER = 2048
-"""Contractions up to which it is asked; of longer trees, nearly all run together in any case."""
+"""Contractions up to which batching equal steps is tried; longer trees batch nearly all anyway."""
 
 CAUTIONS = (1.0, 3.0)
-"""How high copies are priced: as predicted, and so high that few are made. What a copy takes
-depends on what is in the cache by then, and on strides; products are more regular."""
+"""Factors on the price of copies: as predicted, and so high that few are made.
+
+The time of a copy depends on what is in the cache by then and on strides; products vary less."""
 
 ROUNDS = 3
-"""How often it is looked for gradients to settle."""
+"""How often a program is traced for gradients to make contiguous."""
 
 WORTHWHILE = 4
-"""Parts the batch must have at least before a loop is considered."""
+"""Chunks that the batch must have for a loop to be proposed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A way to lower a tree, and the rough price of it in seconds."""
+    """A way to lower a tree, and its estimated seconds."""
 
     schedule: Schedule
     seconds: float
@@ -52,33 +54,35 @@ def proposals(
     *,
     width: int = 4,
 ) -> tuple[Proposal, ...]:
-    """Distinct ways to lower `tree` at these run-time sizes in a mode, the cheapest first.
+    """Distinct schedules for `tree` at these run-time sizes in a mode, the cheapest first.
 
-    `mode` is `training`, `inference` or `folded`; `width` the bytes of a number. The forms of long
-    trees are chosen as they are lowered; whether all equal steps run together is asked there, too.
+    `mode` is `training`, `inference` or `folded`; `width` the bytes of a number. For long trees the
+    lowering chooses the layouts, and only whether all equal steps are batched is proposed.
     """
     if not tree.steps or len(tree.steps) > LONG:
-        ways = [STRAIGHT]
-        if LONG < len(tree.steps) <= LONGER and _grouped(network, tree) is not None:
-            ways.append(Schedule(grouped=True))
-        return tuple(Proposal(way, math.inf) for way in ways)
-    prices = [LayoutCostModel(profile, mode, width, caution) for caution in CAUTIONS]
-    found: dict[Schedule, float] = {}
-    for rows, turns, held in _parts(network, tree, sizes, width):
-        for priced, repeating in product(prices, (False, True)):
-            made = arrange(network, tree, held, priced, repeating=repeating, turns=turns)
-            found.setdefault(Schedule(rows, made.forms), made.seconds * turns)
-    if (fewer := _grouped(network, tree)) is not None:
+        options = [STRAIGHT]
+        if LONG < len(tree.steps) <= LONGER and _batched_count(network, tree) is not None:
+            options.append(Schedule(grouped=True))
+        return tuple(Proposal(schedule, math.inf) for schedule in options)
+    models = [LayoutCostModel(profile, mode, width, caution) for caution in CAUTIONS]
+    seconds: dict[Schedule, float] = {}
+    for rows, chunks, chunk_sizes in _chunkings(network, tree, sizes, width):
+        for model, broadcasting in product(models, (False, True)):
+            arrangement = arrange(
+                network, tree, chunk_sizes, model, broadcasting=broadcasting, chunks=chunks
+            )
+            seconds.setdefault(Schedule(rows, arrangement.layouts), arrangement.seconds * chunks)
+    if (fewer := _batched_count(network, tree)) is not None:
         call = profile.call + 2 * profile.view_call  # saved by every contraction that joins another
-        best = min(seconds for one, seconds in found.items() if not one.rows)
-        found[Schedule(grouped=True)] = best - call * (len(tree.steps) - fewer)
+        best = min(price for schedule, price in seconds.items() if not schedule.rows)
+        seconds[Schedule(grouped=True)] = best - call * (len(tree.steps) - fewer)
     if mode == "training":
-        found = {
-            _settled(network, tree, one, sizes, profile, width): seconds
-            for one, seconds in found.items()
+        seconds = {
+            _with_contiguous_grads(network, tree, schedule, sizes, profile, width): price
+            for schedule, price in seconds.items()
         }
-    ordered = sorted(found.items(), key=lambda item: item[1])
-    return tuple(Proposal(schedule, seconds) for schedule, seconds in ordered)
+    ordered = sorted(seconds.items(), key=lambda item: item[1])
+    return tuple(Proposal(schedule, price) for schedule, price in ordered)
 
 
 def schedules(
@@ -88,11 +92,11 @@ def schedules(
     profile: MachineProfile,
     mode: str,
 ) -> tuple[Schedule, ...]:
-    """The strategies of `proposals`, the cheapest first."""
-    return tuple(one.schedule for one in proposals(network, tree, sizes, profile, mode))
+    """The schedules of `proposals`, the cheapest first."""
+    return tuple(each.schedule for each in proposals(network, tree, sizes, profile, mode))
 
 
-def _settled(
+def _with_contiguous_grads(
     network: TensorNetwork,
     tree: ContractionTree,
     schedule: Schedule,
@@ -100,42 +104,42 @@ def _settled(
     profile: MachineProfile,
     width: int,
 ) -> Schedule:
-    """The strategy with those gradients settled that products could not take as they arrive.
+    """The schedule with every gradient made contiguous that a product would have to copy.
 
-    One that is settled may let another arrive otherwise, so that it takes a few rounds.
+    A contiguous gradient may change the layout of another one, hence a few rounds.
     """
-    settled: tuple[int, ...] = ()
+    contractions: tuple[int, ...] = ()
     for _ in range(ROUNDS):
-        program = lower(network, tree, replace(schedule, settled=settled), sizes=sizes)
+        program = lower(network, tree, replace(schedule, settled=contractions), sizes=sizes)
         traced = trace(network, program, sizes, profile, training=True, width=width)
-        found = tuple(sorted({*settled, *traced.awkward}))
-        if found == settled:
+        more = tuple(sorted({*contractions, *traced.noncontiguous_gradients}))
+        if more == contractions:
             break
-        settled = found
-    return replace(schedule, settled=settled)
+        contractions = more
+    return replace(schedule, settled=contractions)
 
 
-def _grouped(network: TensorNetwork, tree: ContractionTree) -> int | None:
-    """How many products there are when equal contractions run together; None where all differ."""
-    together = len(units(network, tree, grouped=True))
-    return together if together < len(tree.steps) else None
+def _batched_count(network: TensorNetwork, tree: ContractionTree) -> int | None:
+    """The number of products with equal contractions batched; None where all differ."""
+    count = len(units(network, tree, grouped=True))
+    return count if count < len(tree.steps) else None
 
 
-def _parts(
+def _chunkings(
     network: TensorNetwork, tree: ContractionTree, sizes: Mapping[str, int], width: int
 ) -> list[tuple[int, float, Mapping[str, int]]]:
-    """Rows at a time, how many turns that makes, and the sizes of one turn; 0 is all at once."""
-    found: list[tuple[int, float, Mapping[str, int]]] = [(0, 1.0, sizes)]
+    """The rows of a chunk, the number of chunks, the sizes of one; 0 rows are all at once."""
+    options: list[tuple[int, float, Mapping[str, int]]] = [(0, 1.0, sizes)]
     index = loop_index(network)
     if index is None:
-        return found
-    size = {one.name: one.size or sizes[one.name] for one in network.indices}
+        return options
+    size = {each.name: each.size or sizes[each.name] for each in network.indices}
     largest = max(
         (math.prod(size[leg] for leg in step.legs) for step in tree.steps if index in step.legs),
         default=0,
     )
-    row = width * largest / sizes[index]
-    rows = 2 ** math.floor(math.log2(max(1.0, PART_BYTES / max(row, 1.0))))
+    row_bytes = width * largest / sizes[index]
+    rows = 2 ** math.floor(math.log2(max(1.0, CHUNK_BYTES / max(row_bytes, 1.0))))
     if rows * WORTHWHILE <= sizes[index]:
-        found.append((rows, sizes[index] / rows, {**sizes, index: rows}))
-    return found
+        options.append((rows, sizes[index] / rows, {**sizes, index: rows}))
+    return options
