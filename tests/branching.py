@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 from tests.modules import Subject
-from tests.schedules import random_tree
+from tests.strategies import random_tree
 from tncompile.compiler import Options, norm_program, plan_network, weight_program
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.loading import instantiate

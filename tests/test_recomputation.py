@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import tncompile
 from tests.allocations import held_bytes, peak_allocated
 from tests.modules import ALL, Subject
-from tests.schedules import random_tree
+from tests.strategies import random_tree
 from tests.test_loops import LOOPED, generated
 from tests.test_memory import TEXT, random_inputs
 from tncompile.compiler import norm_program

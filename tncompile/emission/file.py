@@ -130,7 +130,7 @@ def emit(
     programs = (
         *(method.program for method in chosen.methods),
         *twin.programs,
-        twin.folding.ahead,
+        twin.folding.precomputed,
         *([] if norm is None else [norm]),
     )
     branching = chosen.branching or twin.chosen.branching

@@ -20,7 +20,7 @@ from tncompile.simulation.derivatives import Gradients
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
 from tncompile.simulation.loops import rerun, run_loop
 from tncompile.simulation.tape import PARAMETER, RecomputedIteration, Tape, TapeNode, run_steps
-from tncompile.simulation.tensors import SymbolicTensor
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 THROUGH = True
 """Training steps go back to inputs unless it is said: layers stand in models. Else what repeats an
@@ -77,14 +77,20 @@ def trace(
     training: bool,
     width: int = 4,
     through: bool = THROUGH,
+    strides: Mapping[str, Shape] | None = None,
 ) -> Trace:
     """Run the program on ghosts at these run-time sizes; `width` is the bytes of a number.
+
+    `strides` are those of parameters that are not contiguous, by key.
 
     With `through` a training step goes back through the module: what another layer may have made
     (`passed_on`) wants gradients, too.
     """
     device = KernelModel(profile, width)
-    parameters = {p.key: device.memory.new(p.shape, width) for p in network.parameters}
+    layouts = strides or {}
+    parameters = {
+        p.key: device.memory.new(p.shape, width, layouts.get(p.key)) for p in network.parameters
+    }
     trainable = frozenset(p.key for p in network.parameters if training and not p.frozen)
     wanting = passed_on(network) if training and through else frozenset()
     state = Tape(device, dict(sizes), parameters, trainable, wanting)

@@ -234,15 +234,15 @@ class ScoresFolded(nn.Module):
         key = key.expand(*lead, t, 32).reshape(B, t, 32)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(query, key, lead, s, t, B)
-        if B <= 4:  # search (size): predicted 18.9 µs at 1, where sweep forward takes 22.5 µs
-            return self._contract_to_4(query, key, lead, s, t, B)
-        # sweep forward: predicted 84.4 µs at 64, where search (size) takes 188 µs
+        if B <= 5:  # search (size): predicted 21.2 µs at 1, where sweep forward takes 27.0 µs
+            return self._contract_to_5(query, key, lead, s, t, B)
+        # sweep forward: predicted 89.4 µs at 64, where search (size) takes 190 µs
         return self._contract(query, key, lead, s, t, B)
 
     def _contract(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
     ) -> Tensor:
-        """Runs for B > 4; under `torch.compile` and in exports.
+        """Runs for B > 5; under `torch.compile` and in exports.
 
         3 contractions, 4 B s t + 128 B s + 128 B t multiply-adds:
             [1] query · Q  128 B s  -> ..., s, r
@@ -255,10 +255,10 @@ class ScoresFolded(nn.Module):
         del t2
         return t1 if len(lead) == 1 else t1.reshape(*lead, s, t)
 
-    def _contract_to_4(
+    def _contract_to_5(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
     ) -> Tensor:
-        """Runs for B <= 4.
+        """Runs for B <= 5.
 
         3 contractions, 1 done ahead, 32 B s t + 1,024 B t multiply-adds:
             [1] Q · K            ahead  -> i, j

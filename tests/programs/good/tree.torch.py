@@ -363,27 +363,36 @@ class Tree(nn.Module):
         with torch.autocast(kind, enabled=False):
             # (label, v[2, 0] v[2, 1])
             t = torch.mm(self.Top.t(), self.Node[3, 0].permute(2, 0, 1).reshape(4, 16))
-            t1 = t.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12)  # (v[2, 1], label v[2, 0])
-            t = torch.mm(self.Node[2, 1], t1)  # (v[1, 2], label v[2, 0])
-            del t1
-            # (v[1, 2] label, v[1, 0] v[1, 1])
-            t = torch.mm(t.reshape(12, 4), self.Node[2, 0].permute(2, 0, 1).reshape(4, 16))
+            t = t.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12)  # (v[2, 1], label v[2, 0])
+            t1 = torch.mm(self.Node[2, 1], t)  # (v[1, 2], label v[2, 0])
+            Node = self.Node[2, 0].permute(2, 0, 1).reshape(4, 16)  # (v[2, 0], v[1, 0] v[1, 1])
+            t1 = torch.mm(t1.reshape(12, 4), Node)  # (v[1, 2] label, v[1, 0] v[1, 1])
             # (label v[1, 0] v[1, 1], v[1, 2])
-            t1 = t.reshape(4, 3, 4, 4).permute(1, 2, 3, 0).reshape(48, 4)
-            t = torch.mm(t1, self.Pair[2].t())  # (label v[1, 0] v[1, 1], p[4])
-            del t1
-            # (p[4], label v[1, 0] v[1, 1])
-            t = t.reshape(3, 4, 4, 4).permute(3, 0, 1, 2).reshape(4, 48).contiguous()
-            t1 = torch.mm(self.Pair[2], self.Node[2, 1])  # (p[4], v[2, 1])
-            t2 = torch.mm(self.Node[3, 0].reshape(16, 4), self.Top)  # (v[2, 0] v[2, 1], label)
-            t2 = t2.reshape(4, 4, 3).permute(1, 0, 2).reshape(4, 12)  # (v[2, 1], v[2, 0] label)
-            t1 = torch.mm(t1, t2)  # (p[4], v[2, 0] label)
+            t2 = t1.reshape(4, 3, 4, 4).permute(1, 2, 3, 0).reshape(48, 4)
+            t1 = torch.mm(t2, self.Pair[2].t())  # (label v[1, 0] v[1, 1], p[4])
             del t2
+            # (p[4], label v[1, 0] v[1, 1])
+            t1 = t1.reshape(3, 4, 4, 4).permute(3, 0, 1, 2).reshape(4, 48).contiguous()
+            t2 = torch.mm(self.Pair[2], self.Node[2, 1])  # (p[4], v[2, 1])
+            t = torch.mm(t2, t)  # (p[4], label v[2, 0])
+            t = torch.mm(t.reshape(12, 4), Node)  # (p[4] label, v[1, 0] v[1, 1])
+            # (v[1, 1], p[4] label v[1, 0])
+            t3 = t.reshape(4, 3, 4, 4).permute(3, 0, 1, 2).reshape(4, 48)
+            t = torch.mm(self.Pair[1].reshape(16, 4), t3)  # (p[2] p[3], p[4] label v[1, 0])
+            del t3
+            # (v[1, 0], p[2..5] label)
+            t = t.reshape(4, 4, 4, 3, 4).permute(4, 0, 1, 2, 3).reshape(4, 192)
+            t = torch.mm(self.Pair[0].reshape(16, 4), t)  # (p[0] p[1], p[2..5] label)
+            t3 = torch.mm(self.Node[3, 0].reshape(16, 4), self.Top)  # (v[2, 0] v[2, 1], label)
+            t3 = t3.reshape(4, 4, 3).permute(1, 0, 2).reshape(4, 12)  # (v[2, 1], v[2, 0] label)
+            t2 = torch.mm(t2, t3)  # (p[4], v[2, 0] label)
+            del t3
         return TreeFolded(
             Pair_0=self.Pair[0].reshape(4, 16).clone(),
+            merged1=t,
             Pair_1=self.Pair[1].clone(),
-            merged=t,
-            merged1=t1,
+            merged=t1,
+            merged2=t2,
             Node_2_0=self.Node[2, 0].permute(1, 0, 2).reshape(4, 16),
             batch_invariant=self.batch_invariant,
         )
@@ -393,41 +402,45 @@ class TreeFolded(nn.Module):
     """Tree for inference, made by its method `fold`: parameters merged in advance.
 
     Buffers, by key in the state dict, and what they are made of:
-        Pair_0    4x16   Pair.0
-        Pair_1    4x4x4  Pair.1
-        merged    4x48   Pair.2, Node.2.0, Node.2.1, Node.3.0, Top
-        merged1   4x12   Pair.2, Node.2.1, Node.3.0, Top
-        Node_2_0  4x16   Node.2.0
+        Pair_0    4x16    Pair.0
+        merged1   16x192  Pair.0, Pair.1, Pair.2, … Top
+        Pair_1    4x4x4   Pair.1
+        merged    4x48    Pair.2, Node.2.0, Node.2.1, Node.3.0, Top
+        merged2   4x12    Pair.2, Node.2.1, Node.3.0, Top
+        Node_2_0  4x16    Node.2.0
     """
 
     Pair_0: Tensor
+    merged1: Tensor
     Pair_1: Tensor
     merged: Tensor
-    merged1: Tensor
+    merged2: Tensor
     Node_2_0: Tensor
 
     def __init__(
         self,
         *,
         Pair_0: Tensor,
+        merged1: Tensor,
         Pair_1: Tensor,
         merged: Tensor,
-        merged1: Tensor,
+        merged2: Tensor,
         Node_2_0: Tensor,
         batch_invariant: bool = False,
     ) -> None:
         super().__init__()
         self.batch_invariant = batch_invariant
         self.register_buffer("Pair_0", Pair_0)  # p[0], p[1] v[1, 0]
+        self.register_buffer("merged1", merged1)  # p[0] p[1], p[2] p[3] p[4] label
         self.register_buffer("Pair_1", Pair_1)  # p[2], p[3], v[1, 1]
         self.register_buffer("merged", merged)  # p[4], label v[1, 0] v[1, 1]
-        self.register_buffer("merged1", merged1)  # p[4], v[2, 0] label
+        self.register_buffer("merged2", merged2)  # p[4], v[2, 0] label
         self.register_buffer("Node_2_0", Node_2_0)  # v[1, 1], v[1, 0] v[2, 0]
 
     def extra_repr(self) -> str:
         return (
             "(..., 5, 4) -> (..., 3), x(..., k in 0..sites, p[k]) -> y(..., label), folded: "
-            "Pair_0 4x16, Pair_1 4x4x4, merged 4x48, merged1 4x12 and 1 more"
+            "Pair_0 4x16, merged1 16x192, Pair_1 4x4x4, merged 4x48 and 2 more"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -444,13 +457,17 @@ class TreeFolded(nn.Module):
             x = x.reshape(B, 5, 4)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, B)
-        if B <= 225:  # sweep backward: predicted 41.9 µs at 64, where search (flops) takes 46.1 µs
+        # materialize dense, inputs first: predicted 33.0 µs at 1, where sweep backward takes 37.4
+        # µs
+        if B <= 7:
+            return self._contract_to_7(x, lead, B)
+        if B <= 260:  # sweep backward: predicted 44.3 µs at 64, where search (flops) takes 49.2 µs
             return self._contract(x, lead, B)
-        # search (flops): predicted 268 µs at 4,096, where sweep backward takes 298 µs
-        return self._contract_above_225(x, lead, B)
+        # search (flops): predicted 270 µs at 4,096, where sweep backward takes 300 µs
+        return self._contract_above_260(x, lead, B)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs for B <= 225; under `torch.compile` and in exports.
+        """Runs for 7 < B <= 260; under `torch.compile` and in exports.
 
         11 contractions, 4 done ahead, 412 B multiply-adds:
             [1] Top · Node[3, 0]  ahead  -> label, v[2, 0], v[2, 1]
@@ -477,8 +494,33 @@ class TreeFolded(nn.Module):
         del t1
         return t.reshape(*lead, 3)
 
-    def _contract_above_225(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs for B > 225.
+    def _contract_to_7(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs for B <= 7.
+
+        11 contractions, 6 done ahead, 3,340 B multiply-adds:
+            [1] x@0 · x@1                16 B  -> ..., p[0], p[1]
+            [2] Pair[2] · Node[2, 1]    ahead  -> p[4], v[2, 1]
+            [3] Node[3, 0] · Top        ahead  -> v[2, 0], v[2, 1], label
+            [4] [2] · [3]               ahead  -> p[4], v[2, 0], label
+            [5] Node[2, 0] · [4]        ahead  -> v[1, 0], v[1, 1], p[4], label
+            [6] Pair[1] · [5]           ahead  -> p[2], p[3], v[1, 0], p[4], label
+            [7] Pair[0] · [6]           ahead  -> p[0..5], label
+            [8] [1] · [7]             3,072 B  -> ..., p[2..5], label
+            [9] x@2 · [8]               192 B  -> ..., p[3], p[4], label
+            [10] x@3 · [9]               48 B  -> ..., p[4], label
+            [11] x@4 · [10]              12 B  -> ..., label
+        """
+        x_slices = x.unbind(1)  # 5 × (B, p[0])
+        t = x_slices[0].reshape(B, 4, 1) * x_slices[1].reshape(B, 1, 4)  # [1] (B, p[0], p[1])
+        t = torch.mm(t.reshape(B, 16), self.merged1)  # [8] (B, p[2..5] label)
+        # [9] (B, 1, p[3] p[4] label)
+        t = torch.bmm(x_slices[2].reshape(B, 1, 4), t.reshape(B, 4, 48))
+        t = torch.bmm(x_slices[3].reshape(B, 1, 4), t.reshape(B, 4, 12))  # [10] (B, 1, p[4] label)
+        t = torch.bmm(x_slices[4].reshape(B, 1, 4), t.reshape(B, 4, 3))  # [11] (B, 1, label)
+        return t.reshape(*lead, 3)
+
+    def _contract_above_260(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs for B > 260.
 
         11 contractions, 3 done ahead, 300 B multiply-adds:
             [1] x@0 · Pair[0]          64 B  -> ..., p[1], v[1, 0]
@@ -502,7 +544,7 @@ class TreeFolded(nn.Module):
         t1 = torch.mm(t1.t(), self.Node_2_0)  # [5] (B, v[1, 0] v[2, 0])
         t = torch.bmm(t, t1.reshape(B, 4, 4))  # [6] (B, 1, v[2, 0])
         del t1
-        t1 = torch.mm(x_slices[4], self.merged1)  # [10] (B, v[2, 0] label)
+        t1 = torch.mm(x_slices[4], self.merged2)  # [10] (B, v[2, 0] label)
         t = torch.bmm(t, t1.reshape(B, 4, 3))  # [11] (B, 1, label)
         del t1
         return t.reshape(*lead, 3)
