@@ -40,6 +40,7 @@ from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
 from tncompile.planning.request import runtime_sizes
+from tncompile.program.printer import describe_program
 from tncompile.program.variants import Branches
 from tncompile.simulation.trace import Trace, passed_on, trace
 
@@ -166,7 +167,7 @@ def cases(
     def add(label: str, tree: ContractionTree, schedule: Schedule) -> Case:
         program = lower(network, tree, schedule, sizes=sizes)
         case = Case(workload.target, batch, label, network, program, sizes)
-        return made.setdefault(program.describe(), case)
+        return made.setdefault(describe_program(program), case)
 
     straight = [(add(one.names[0], one.tree, STRAIGHT), one) for one in found]
     straight.sort(key=lambda pair: pair[0].predicted(profile, "training"))

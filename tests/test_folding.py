@@ -20,9 +20,8 @@ from tests.test_goldens import PROGRAMS, architecture
 from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES
 from tncompile.lowering import lower
 from tncompile.program.folding import fold, remainder
-from tncompile.program.operations import LoadParameter, StackParameters, results
+from tncompile.program.operations import LoadParameter, StackParameters, renamed, results
 from tncompile.program.program import Extent, TensorProgram
-from tncompile.program.rewriting import renamed
 
 SUBJECTS = [pytest.param(held, id=str(held)) for held in ALL] + [
     pytest.param(held, id=f"branching-{held}") for held in BRANCHING

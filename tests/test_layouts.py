@@ -26,6 +26,7 @@ from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
 from tncompile.program.operations import Chunk, Copy, Expand, MatMul
+from tncompile.program.printer import describe_program
 from tncompile.simulation.trace import trace
 
 MODES = ("training", "inference", "folded")
@@ -56,7 +57,7 @@ def test_any_forms_in_any_parts_give_the_sum_of_products(
             return
         for length, stride, real in zip(held.shape, held.strides, value.stride(), strict=True):
             if length.at(sizes) > 1:
-                assert stride.at(sizes) == real, (name, program.describe())
+                assert stride.at(sizes) == real, (name, describe_program(program))
 
     value = run(net, program, parameters, inputs, check)
     assert isinstance(value, Tensor)
@@ -111,7 +112,7 @@ def test_halves_of_a_chain_need_no_copy_of_what_the_batch_makes() -> None:
         if isinstance(step.operation, Copy)
         and any(program.values[step.operation.result].shape[0].names)
     ]
-    assert not batched, program.describe()
+    assert not batched, describe_program(program)
     assert any(isinstance(step.operation, Expand) for step in program.steps)
 
 
@@ -130,7 +131,7 @@ def test_a_weight_is_born_in_the_order_in_which_it_is_used() -> None:
     weight = 4096 * 11008
     assert weight in counts.values()
     copies = [step.operation.result for step in program.steps if isinstance(step.operation, Copy)]
-    assert all(counts[name] < weight for name in copies), program.describe()
+    assert all(counts[name] < weight for name in copies), describe_program(program)
 
 
 def test_parts_of_the_batch_keep_the_peak_low() -> None:

@@ -12,6 +12,7 @@ from tests.strategies import Sketch, network, random_sketch, random_tree
 from tncompile.lowering import lower
 from tncompile.network.contraction import verify_tree
 from tncompile.network.model import DOTS
+from tncompile.program.printer import describe_program
 
 RUNTIME = {DOTS: 6, "n": 3, "m": 2}
 
@@ -126,6 +127,6 @@ def test_strides_are_what_the_program_says(seed: int) -> None:
         held = program.values[name]
         for length, stride, real in zip(held.shape, held.strides, value.stride(), strict=True):
             if length.at(sizes) > 1:
-                assert stride.at(sizes) == real, (name, program.describe())
+                assert stride.at(sizes) == real, (name, describe_program(program))
 
     run(net, program, parameters, inputs, check)

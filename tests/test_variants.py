@@ -19,6 +19,7 @@ from tncompile.planning.batch_ranges import BRANCHES, ranges
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.program.folding import remainder
 from tncompile.program.operations import results
+from tncompile.program.printer import describe_branches
 from tncompile.simulation.folded import folded_trace
 from tncompile.simulation.modes import MODES, Mode, trace_in
 from tncompile.simulation.trace import trace
@@ -168,7 +169,7 @@ def test_one_straight_program_for_everything(planned: ContractionPlan) -> None:
         one.up_to for one in planned.of("training")
     ]
     assert all(branch.reason for branch in branches.folded)
-    text = branches.describe()
+    text = describe_branches(branches)
     assert text.startswith("whole")
     assert "folded" in text
 

@@ -374,6 +374,7 @@ class Architecture:
     ) -> str:
         """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
         from tncompile.compiler import lower_network
+        from tncompile.program.printer import describe_branches
 
         def planned() -> ContractionPlan:
             held = DEFAULT_BATCH if batch is None else batch
@@ -388,7 +389,7 @@ class Architecture:
             case "plan":
                 return planned().describe()
             case "tensor-program":
-                return lower_network(self.network, planned()).describe()
+                return describe_branches(lower_network(self.network, planned()))
             case "torch":
                 self._require_leg(shard)
                 return self._generated(planned(), shard).source

@@ -13,17 +13,18 @@ from functools import cached_property
 
 from tncompile.program.layout import contiguous
 from tncompile.program.operations import (
-    VIEWS,
     Contiguous,
     LoadParameter,
     Operation,
     StackParameters,
+    parameter_keys,
+    renamed,
     results,
     sources,
 )
 from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
 from tncompile.program.queries import logarithms_of_scales, returned_values
-from tncompile.program.rewriting import computation, finished, free, renamed, without_hooks
+from tncompile.program.rewriting import computation, finished, free, without_hooks
 
 BufferName = Callable[[tuple[str, ...], bool], str]
 """A new name for a buffer: from the keys of its parameters, and whether it is a logarithm."""
@@ -147,8 +148,8 @@ class _SplitProgram:
     def viewed(self, name: str) -> list[str]:
         """The value, what it is a view of, and so on up to the owner of the memory."""
         names = [name]
-        while isinstance(operation := self.operation(names[-1]), VIEWS):
-            names.append(operation.source)
+        while (operation := self.operation(names[-1])).is_view:
+            names += sources(operation)
         return names
 
     def upstream(self, name: str) -> list[Step]:
@@ -164,16 +165,7 @@ class _SplitProgram:
 
     def keys(self, name: str) -> set[str]:
         """The parameters that a value depends on."""
-        keys: set[str] = set()
-        for step in self.upstream(name):
-            match step.operation:
-                case LoadParameter(_, key, _):
-                    keys.add(key)
-                case StackParameters(_, stacked, _):
-                    keys.update(stacked)
-                case _:
-                    pass
-        return keys
+        return {key for step in self.upstream(name) for key in parameter_keys(step.operation)}
 
     def remainder(self, loads: Mapping[int, tuple[str, tuple[Extent, ...]]]) -> TensorProgram:
         """What runs per call; `loads` are key and strides of the buffers by identity."""
@@ -198,9 +190,10 @@ class _SplitProgram:
         for k in positions:
             step = program.steps[k]
             operation = step.operation
-            if isinstance(operation, VIEWS):
-                owner = values[operation.source].storage
-                storage = loaded.get(operation.source, loaded.get(owner, owner))
+            if operation.is_view:
+                (source,) = sources(operation)
+                owner = values[source].storage
+                storage = loaded.get(source, loaded.get(owner, owner))
                 for name in results(operation):
                     values[name] = replace(values[name], storage=storage)
             if not new_names.keys().isdisjoint(sources(operation)):

@@ -1,29 +1,11 @@
-"""The text of a tensor program: one line a step."""
+"""The text of tensor programs: one line a step."""
 
 from __future__ import annotations
 
-from tncompile.program.operations import (
-    Argument,
-    Chunk,
-    ConcatChunks,
-    LoadParameter,
-    Mask,
-    OneHot,
-    Operation,
-    Permute,
-    Rescale,
-    Select,
-    Slice,
-    Split,
-    StackParameters,
-    Sum,
-    Times,
-    Unbind,
-    UnravelIndex,
-    results,
-    sources,
-)
+from tncompile.program.operations import Operation, attributes, results, sources
 from tncompile.program.program import Extent, TensorProgram, Value
+from tncompile.program.queries import returned_values
+from tncompile.program.variants import Branches
 
 
 def describe_program(program: TensorProgram) -> str:
@@ -35,30 +17,47 @@ def describe_program(program: TensorProgram) -> str:
     loop = program.loop
     for number, step in enumerate(program.steps):
         if loop is not None and number == loop.start:
-            again = ", made again by the backward pass" if loop.recompute else ""
-            lines.append(f"for every {loop.rows} of {_extent(Extent(1, (loop.index,)))}{again}:")
+            recomputed = ", recomputed in backward" if loop.recompute else ""
+            index = _extent(Extent(1, (loop.index,)))
+            lines.append(f"for every {loop.rows} of {index}{recomputed}:")
         if loop is not None and number == loop.stop:
-            lines.append("after that:")
-        made = ", ".join(
-            f"{name}({_shape(program.values[name])})" for name in results(step.operation)
-        )
-        kind = type(step.operation).__name__
-        given = ", ".join((*sources(step.operation), *_details(step.operation)))
+            lines.append("after the loop:")
+        operation = step.operation
+        targets = ", ".join(_declared(program.values[name]) for name in results(operation))
+        operands = ", ".join((*sources(operation), *_attributes(operation)))
         note = f"  # {step.note}" if step.note else ""
-        lines.append(f"{made} = {kind}({given}){note}")
-        dead = [name for name in step.drops if name in program.values]
-        if dead:
-            lines.append(f"drop {', '.join(dead)}")
-    returned = program.result if program.log is None else f"{program.result}, {program.log}"
-    lines.append(f"return {returned}")
+        lines.append(f"{targets} = {type(operation).__name__}({operands}){note}")
+        if step.drops:
+            lines.append(f"drop {', '.join(step.drops)}")
+    lines.append(f"return {', '.join(returned_values(program))}")
     return "\n".join(lines) + "\n"
 
 
-def _shape(value: Value) -> str:
-    return ", ".join(
+def describe_branches(branches: Branches) -> str:
+    """Every program once, under the modes and sizes that it is for."""
+    titles: dict[int, list[str]] = {id(branches.whole): ["whole"]}
+    programs = {id(branches.whole): branches.whole}
+    for mode, cases in (
+        ("training", branches.training),
+        ("inference", branches.inference),
+        ("folded", branches.folded),
+    ):
+        for branch in cases:
+            programs.setdefault(id(branch.program), branch.program)
+            end = "" if branch.up_to is None else f" up to {branch.up_to:,}"
+            titles.setdefault(id(branch.program), []).append(f"{mode}{end}")
+    return "\n".join(
+        f"{', '.join(titles[key])}:\n{describe_program(program)}"
+        for key, program in programs.items()
+    )
+
+
+def _declared(value: Value) -> str:
+    axes = (
         f"{' '.join(axis) or '1'}: {_extent(length)}"
         for axis, length in zip(value.axes, value.shape, strict=True)
     )
+    return f"{value.name}({', '.join(axes)})"
 
 
 def _extent(length: Extent) -> str:
@@ -66,36 +65,11 @@ def _extent(length: Extent) -> str:
     return "·".join([*names, *([str(length.factor)] if length.factor != 1 or not names else [])])
 
 
-def _details(operation: Operation) -> tuple[str, ...]:
-    """What an operation needs besides its operands."""
-    match operation:
-        case Argument(_, given):
-            return (given,)
-        case LoadParameter(_, key, conjugate):
-            return (f"{key} conj" if conjugate else key,)
-        case StackParameters(_, keys, conjugate):
-            return (f"{keys[0]} … {keys[-1]}, {len(keys)} in all{' conj' if conjugate else ''}",)
-        case Mask(_, width):
-            return (f"first {width}",)
-        case Chunk(_, _, axis) | ConcatChunks(_, _, axis):
-            return (f"axis {axis}",)
-        case Permute(_, _, order):
-            return (f"order {order}",)
-        case Slice(_, _, axis, start, stop, step):
-            return (f"axis {axis}, {start}:{stop}:{step}",)
-        case Select(_, _, axis, position):
-            return (f"axis {axis} at {position}",)
-        case Unbind(_, _, axis):
-            return (f"axis {axis}",)
-        case Split(_, _, axis, lengths):
-            return (f"axis {axis} as {lengths}",)
-        case Sum(_, _, axes) | Rescale(_, _, _, axes):
-            return (f"axes {axes}",)
-        case Times(_, _, count):
-            return (f"{count}",)
-        case UnravelIndex(_, _, divisor, size, _):
-            return (f"// {divisor} % {size}",)
-        case OneHot(_, _, size):
-            return (f"size {size}",)
-        case _:
-            return ()
+def _attributes(operation: Operation) -> list[str]:
+    """What an operation needs besides its operands; long lists by their ends."""
+    texts: list[str] = []
+    for name, value in attributes(operation):
+        if isinstance(value, tuple) and len(value) > 8:
+            value = f"{value[0]} … {value[-1]}, {len(value)} in all"
+        texts.append(f"{name}={value}")
+    return texts

@@ -116,9 +116,3 @@ class TensorProgram:
     log: str | None
     runtime: tuple[str, ...]
     loop: Loop | None = None
-
-    def describe(self) -> str:
-        """One line a step: result, shape, operation, operands."""
-        from tncompile.program.printer import describe_program
-
-        return describe_program(self)

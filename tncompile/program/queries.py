@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tncompile.program.operations import (
-    Chunk,
-    MatMul,
-    Multiply,
-    Rescale,
-    results,
-    sources,
-)
-from tncompile.program.program import TensorProgram
+from tncompile.program.operations import Chunk, MatMul, Operation, Rescale, results, sources
+from tncompile.program.program import Extent, TensorProgram
 
 
 def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:
@@ -22,9 +15,10 @@ def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[s
     """
     first = first_contraction(origin)
     return {
-        step.operation.result: step.contraction - first + 1
+        name: step.contraction - first + 1
         for step in program.steps
-        if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
+        if step.operation.is_contraction and step.contraction is not None
+        for name in results(step.operation)
     }
 
 
@@ -34,10 +28,20 @@ def first_contraction(program: TensorProgram) -> int:
         (
             step.contraction
             for step in program.steps
-            if isinstance(step.operation, MatMul | Multiply) and step.contraction is not None
+            if step.operation.is_contraction and step.contraction is not None
         ),
         default=0,
     )
+
+
+def multiply_adds(operation: Operation, program: TensorProgram) -> Extent:
+    """How many products an operation adds up; none unless it is a contraction."""
+    if not operation.is_contraction:
+        return Extent(0)
+    size = program.values[results(operation)[0]].size
+    if isinstance(operation, MatMul):
+        return size * program.values[operation.left].shape[-1]
+    return size
 
 
 def logarithms_of_scales(program: TensorProgram) -> set[str]:

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Container, Hashable
+from dataclasses import replace
 from itertools import chain, count
-from typing import TYPE_CHECKING
 
-from tncompile.program.operations import (
-    Chunk,
-    ConcatChunks,
-    ContiguousGrad,
-    Operation,
-    results,
-    sources,
-)
+from tncompile.program import operations as op
+from tncompile.program.operations import Operation, attributes, renamed, results, sources
 from tncompile.program.program import Extent, Step, TensorProgram
 from tncompile.program.queries import returned_values
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-MADE = frozenset({"result", "results", "log"})
-READ = frozenset({"source", "sources", "left", "right", "bias", "table", "ids", "major", "minor"})
-NAMES = MADE | READ
-"""The fields of operations that hold names of values."""
 
 
 def free(name: str, taken: Container[str]) -> str:
@@ -47,24 +32,7 @@ def fingerprint(program: TensorProgram) -> Hashable:
 
 def computation(operation: Operation) -> Hashable:
     """What an operation does, whatever its operands and results are called."""
-    own = (field for field in fields(operation) if field.name not in NAMES)
-    return type(operation).__name__, *(getattr(operation, field.name) for field in own)
-
-
-def renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
-    """The operation with other names for what it makes and reads."""
-    instance: DataclassInstance = operation
-    changed: dict[str, str | tuple[str, ...]] = {}
-    for field in fields(operation):
-        if field.name in NAMES:
-            held: str | tuple[str, ...] | None = getattr(operation, field.name)
-            if isinstance(held, str):
-                changed[field.name] = names.get(held, held)
-            elif held is not None:
-                changed[field.name] = tuple(names.get(name, name) for name in held)
-    made = replace(instance, **changed)
-    assert isinstance(made, Operation)
-    return made
+    return type(operation).__name__, *(value for _, value in attributes(operation))
 
 
 # ── operations left out ────────────────────────────────────────────────────────────────────────
@@ -83,18 +51,18 @@ def straightened(program: TensorProgram) -> TensorProgram:
         )
         for name, value in program.values.items()
     }
-    return _without(replace(program, values=values, loop=None), (Chunk, ConcatChunks))
+    return _without(replace(program, values=values, loop=None), (op.Chunk, op.ConcatChunks))
 
 
 def without_hooks(program: TensorProgram) -> TensorProgram:
     """The same program for where no gradient of a parameter is wanted: none is settled, no part
     is run again."""
     loop = None if program.loop is None else replace(program.loop, recompute=False)
-    return _without(replace(program, loop=loop), (ContiguousGrad,))
+    return _without(replace(program, loop=loop), (op.ContiguousGrad,))
 
 
 def _without(
-    program: TensorProgram, kinds: tuple[type[Chunk | ConcatChunks | ContiguousGrad], ...]
+    program: TensorProgram, kinds: tuple[type[op.Chunk | op.ConcatChunks | op.ContiguousGrad], ...]
 ) -> TensorProgram:
     """The program without operations of some kinds: who reads their results reads their sources."""
     if not any(isinstance(step.operation, kinds) for step in program.steps):

@@ -45,21 +45,3 @@ class Branches:
         """One program in every mode at every size."""
         branch = (Branch(program, None, reason),)
         return Branches(program, branch, branch, branch)
-
-    def describe(self) -> str:
-        """Every program once, under the modes and sizes that it is for."""
-        titles: dict[int, list[str]] = {id(self.whole): ["whole"]}
-        programs = {id(self.whole): self.whole}
-        for mode, held in (
-            ("training", self.training),
-            ("inference", self.inference),
-            ("folded", self.folded),
-        ):
-            for branch in held:
-                programs.setdefault(id(branch.program), branch.program)
-                end = "" if branch.up_to is None else f" up to {branch.up_to:,}"
-                titles.setdefault(id(branch.program), []).append(f"{mode}{end}")
-        parts = [
-            f"{', '.join(titles[key])}:\n{program.describe()}" for key, program in programs.items()
-        ]
-        return "\n".join(parts)

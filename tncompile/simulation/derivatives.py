@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tncompile.simulation.tensors import SymbolicTensor
+from tncompile.program.registry import Registry
+from tncompile.simulation.kernels import KernelModel
+from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 Gradients = list[SymbolicTensor | None]
 Back = Callable[[Gradients], Gradients]
@@ -19,6 +21,24 @@ class Made:
     result: SymbolicTensor
     saved: tuple[SymbolicTensor, ...] = ()
     back: Back = lambda gradients: []
+    others: tuple[SymbolicTensor, ...] = ()  # results after the first
+    scratch: tuple[SymbolicTensor, ...] = ()  # let go once the operation is recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation about to run: its operands, which of them want gradients, its first shape."""
+
+    device: KernelModel
+    operands: list[SymbolicTensor]
+    needs: Needs
+    shape: Shape
+
+
+SIMULATED: Registry[Made] = Registry()
+"""What each operation costs: a function of `Call` and the operation."""
+
+simulates = SIMULATED.register
 
 
 def only(gradients: Gradients) -> SymbolicTensor:

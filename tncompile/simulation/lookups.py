@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import assert_never
 
-from tncompile.program.operations import Arange, Mask, OneHot, Ones, RavelIndex, UnravelIndex
 from tncompile.simulation.derivatives import Gradients, Made, only
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel
 from tncompile.simulation.strides import elementwise_strides, iterated_strides
@@ -49,38 +47,7 @@ def picked_rows(
     return Made(result, tuple(given[1:]), back)
 
 
-def constant_or_ids(
-    device: KernelModel,
-    operation: UnravelIndex | RavelIndex | Arange | OneHot | Mask | Ones,
-    given: list[SymbolicTensor],
-    shape: Shape,
-) -> SymbolicTensor:
-    """What carries no gradient: ids, their one-hot expansion, constants."""
-    match operation:
-        case UnravelIndex(_, _, divisor, _, last):
-            return _digit(device, given[0], (divisor != 1) + (not last))
-        case RavelIndex():
-            return _mixed(device, given[0], given[1], shape)
-        case Arange():
-            device.call()
-            return device.new(shape, ID_WIDTH)
-        case OneHot() | Mask():
-            device.call()
-            flags = device.new(shape, 1)
-            made = device.new(shape)
-            device.stream(flags, made)
-            device.memory.free(flags)
-            return made
-        case Ones():
-            device.call()
-            made = device.new(shape)
-            device.stream(made)
-            return made
-        case _:
-            assert_never(operation)
-
-
-def _digit(device: KernelModel, source: SymbolicTensor, passes: int) -> SymbolicTensor:
+def digits(device: KernelModel, source: SymbolicTensor, passes: int) -> SymbolicTensor:
     """One or two passes over ids, the first result let go after the second."""
     made = device.memory.keep(source)
     for _ in range(passes):
@@ -92,12 +59,12 @@ def _digit(device: KernelModel, source: SymbolicTensor, passes: int) -> Symbolic
     return made
 
 
-def _mixed(
+def raveled(
     device: KernelModel, major: SymbolicTensor, minor: SymbolicTensor, shape: Shape
 ) -> SymbolicTensor:
     """`major * size + minor`."""
     device.call()
-    scaled = _digit(device, major, 1)
+    scaled = digits(device, major, 1)
     made = device.new(shape, ID_WIDTH, elementwise_strides(shape, (scaled, minor)))
     device.stream(scaled, minor, made)
     device.memory.free(scaled)

@@ -8,7 +8,7 @@ from tncompile.program.operations import Chunk, ConcatChunks, results, sources
 from tncompile.program.program import Loop, TensorProgram
 from tncompile.simulation.derivatives import Gradients, only
 from tncompile.simulation.kernels import OpCost
-from tncompile.simulation.tape import RecomputedIteration, Tape, TapeNode, run_steps
+from tncompile.simulation.tape import RecomputedIteration, Tape, TapeNode, on_tape, run_steps
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
@@ -91,6 +91,7 @@ def _split(state: Tape, program: TensorProgram, loop: Loop, turns: int) -> None:
         state.nodes.append(TapeNode(number, None, slots, sources, (True,), (), back))
 
 
+@on_tape(ConcatChunks)
 def _join(
     state: Tape, program: TensorProgram, number: int, join: ConcatChunks, made: list[SymbolicTensor]
 ) -> None:

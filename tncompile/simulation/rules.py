@@ -1,53 +1,16 @@
 """Each operation on ghosts, and its derivative as autograd computes it.
 
-`apply` gives the result, what autograd would save, and a function from the gradient of the result
+A rule gives the result, what autograd would save, and a function from the gradient of the result
 to one gradient for each source that needs one. Every ghost handed out is held once.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
-
-from tncompile.program.operations import (
-    Add,
-    Arange,
-    Argument,
-    Cat,
-    Chunk,
-    ConcatChunks,
-    Contiguous,
-    ContiguousGrad,
-    Copy,
-    Embedding,
-    Expand,
-    Gather,
-    IndexSelect,
-    LoadParameter,
-    Mask,
-    MatMul,
-    Multiply,
-    OneHot,
-    Ones,
-    Operation,
-    Pad,
-    Permute,
-    RavelIndex,
-    Rescale,
-    Select,
-    Slice,
-    Split,
-    Stack,
-    StackParameters,
-    Sum,
-    Times,
-    Unbind,
-    UnravelIndex,
-    View,
-)
-from tncompile.simulation.derivatives import Gradients, Made, Needs, only
-from tncompile.simulation.kernels import KernelModel
-from tncompile.simulation.lookups import constant_or_ids, looked_up, picked_rows
-from tncompile.simulation.stacking import concatenated, stacked
+from tncompile.program import operations as op
+from tncompile.simulation.derivatives import Call, Gradients, Made, only, simulates
+from tncompile.simulation.kernels import ID_WIDTH, KernelModel
+from tncompile.simulation.lookups import digits, looked_up, picked_rows, raveled
+from tncompile.simulation.stacking import concatenated, divided, stacked, unbound
 from tncompile.simulation.strides import batch_takes, blas_takes
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
@@ -55,71 +18,13 @@ WORTH_SETTLING = 2**14
 """Numbers of a gradient from which making it row major is worth the call."""
 
 
-def apply(
-    device: KernelModel,
-    operation: Operation,
-    given: list[SymbolicTensor],
-    needs: Needs,
-    shape: Shape,
-) -> Made:
-    """The operation on `given`; `shape` is that of its result, `needs` who wants a gradient."""
-    device.recording = any(needs)
-    match operation:
-        case View() | Copy():
-            return _reshape(device, given[0], shape)
-        case Contiguous():
-            return _contiguous(device, given[0])
-        case Permute(_, _, order):
-            return _permute(device, given[0], order)
-        case Expand():
-            return _expand(device, given[0], shape)
-        case ContiguousGrad():
-            return _settle(device, given[0])
-        case Slice(_, _, axis, _, _, step):
-            strides = tuple(s * step if k == axis else s for k, s in enumerate(given[0].strides))
-            return _part(device, given[0], shape, strides)
-        case Select(_, _, axis, _):
-            strides = tuple(s for k, s in enumerate(given[0].strides) if k != axis)
-            return _part(device, given[0], shape, strides)
-        case MatMul(_, _, _, str()):
-            return _biased(device, given[0], given[1], given[2], needs)
-        case MatMul():
-            return _matmul(device, given[0], given[1], needs)
-        case Multiply():
-            return _multiply(device, given[0], given[1], needs)
-        case Add():
-            return _add(device, given[0], given[1], needs)
-        case Sum(_, _, axes):
-            return _sum(device, given[0], axes)
-        case Times():
-            return _times(device, given[0])
-        case Stack():
-            return stacked(device, given, needs)
-        case Cat():
-            return concatenated(device, given, needs, shape)
-        case IndexSelect() | Gather():
-            return picked_rows(device, given, device.new(shape, given[0].width), len(needs))
-        case Embedding():
-            return picked_rows(device, given, looked_up(device, given, shape), len(needs))
-        case Pad(_, _, _):
-            return _pad(device, given[0], shape)
-        case UnravelIndex() | RavelIndex() | Arange() | OneHot() | Mask() | Ones():
-            return Made(constant_or_ids(device, operation, given, shape))
-        case (
-            Argument() | LoadParameter() | StackParameters() | Rescale() | Chunk() | ConcatChunks()
-        ):
-            raise AssertionError("these make no single value of their own")
-        case Unbind() | Split():
-            raise AssertionError("these make no single value of their own")
-        case _:
-            assert_never(operation)
-
-
 # ── views and copies ────────────────────────────────────────────────────────────────────────────
 
 
-def _reshape(device: KernelModel, source: SymbolicTensor, shape: Shape) -> Made:
-    result = device.reshape(source, shape)
+@simulates(op.View, op.Copy)
+def _reshape(call: Call, _: op.View | op.Copy) -> Made:
+    device, (source,) = call.device, call.operands
+    result = device.reshape(source, call.shape)
     _reshaped(device, result, source)
     before = source.shape
 
@@ -139,13 +44,17 @@ def _reshaped(device: KernelModel, made: SymbolicTensor, source: SymbolicTensor)
         device.inner_call()
 
 
-def _contiguous(device: KernelModel, source: SymbolicTensor) -> Made:
+@simulates(op.Contiguous)
+def _contiguous(call: Call, _: op.Contiguous) -> Made:
+    device, (source,) = call.device, call.operands
     device.call(view=source.contiguous)
     result = device.memory.keep(source) if source.contiguous else device.clone(source)
     return Made(result, (), lambda gradients: [device.memory.keep(only(gradients))])
 
 
-def _permute(device: KernelModel, source: SymbolicTensor, order: tuple[int, ...]) -> Made:
+@simulates(op.Permute)
+def _permute(call: Call, operation: op.Permute) -> Made:
+    device, (source,), order = call.device, call.operands, operation.order
     device.call(view=True)
     shape = tuple(source.shape[k] for k in order)
     result = device.view(source, shape, tuple(source.strides[k] for k in order))
@@ -160,7 +69,9 @@ def _permute(device: KernelModel, source: SymbolicTensor, order: tuple[int, ...]
     return Made(result, (), back)
 
 
-def _expand(device: KernelModel, source: SymbolicTensor, shape: Shape) -> Made:
+@simulates(op.Expand)
+def _expand(call: Call, _: op.Expand) -> Made:
+    device, (source,), shape = call.device, call.operands, call.shape
     device.call(view=True)
     before, front = source.shape, len(shape) - len(source.shape)
     wide = SymbolicTensor(
@@ -175,7 +86,9 @@ def _expand(device: KernelModel, source: SymbolicTensor, shape: Shape) -> Made:
     return Made(device.repeat(wide, shape), (), back)
 
 
-def _settle(device: KernelModel, source: SymbolicTensor) -> Made:
+@simulates(op.ContiguousGrad)
+def _settle(call: Call, _: op.ContiguousGrad) -> Made:
+    device, (source,) = call.device, call.operands
     device.call()
 
     def back(gradients: Gradients) -> Gradients:
@@ -186,8 +99,22 @@ def _settle(device: KernelModel, source: SymbolicTensor) -> Made:
     return Made(device.memory.keep(source), (), back)
 
 
-def _part(device: KernelModel, source: SymbolicTensor, shape: Shape, strides: Shape) -> Made:
+@simulates(op.Slice)
+def _slice(call: Call, operation: op.Slice) -> Made:
+    strides = list(call.operands[0].strides)
+    strides[operation.axis] *= operation.step
+    return _part(call, tuple(strides))
+
+
+@simulates(op.Select)
+def _select(call: Call, operation: op.Select) -> Made:
+    strides, axis = call.operands[0].strides, operation.axis
+    return _part(call, strides[:axis] + strides[axis + 1 :])
+
+
+def _part(call: Call, strides: Shape) -> Made:
     """A slice or an entry: a view whose gradient is as large as all of its source."""
+    device, (source,) = call.device, call.operands
     device.call(view=True)
     before = source.shape
 
@@ -197,11 +124,35 @@ def _part(device: KernelModel, source: SymbolicTensor, shape: Shape, strides: Sh
         device.stream(only(gradients), only(gradients))
         return [made]
 
-    return Made(device.view(source, shape, strides), (), back)
+    return Made(device.view(source, call.shape, strides), (), back)
 
 
-def _pad(device: KernelModel, source: SymbolicTensor, shape: Shape) -> Made:
-    result = device.new(shape, source.width)
+@simulates(op.Unbind)
+def _unbind(call: Call, operation: op.Unbind) -> Made:
+    ghosts, back = unbound(call.device, call.operands[0], operation.axis)
+    return Made(ghosts[0], (), back, tuple(ghosts[1:]))
+
+
+@simulates(op.Split)
+def _split(call: Call, operation: op.Split) -> Made:
+    ghosts, back = divided(call.device, call.operands[0], operation.axis, operation.lengths)
+    return Made(ghosts[0], (), back, tuple(ghosts[1:]))
+
+
+@simulates(op.Stack)
+def _stack(call: Call, _: op.Stack) -> Made:
+    return stacked(call.device, call.operands, call.needs)
+
+
+@simulates(op.Cat)
+def _cat(call: Call, _: op.Cat) -> Made:
+    return concatenated(call.device, call.operands, call.needs, call.shape)
+
+
+@simulates(op.Pad)
+def _pad(call: Call, _: op.Pad) -> Made:
+    device, (source,) = call.device, call.operands
+    result = device.new(call.shape, source.width)
     device.call()
     device.copied(result)
     before = source.shape
@@ -235,7 +186,13 @@ def _column_major(matrix: SymbolicTensor) -> bool:
     return len(matrix.shape) == 2 and matrix.strides == (1, matrix.shape[0])
 
 
-def _matmul(device: KernelModel, left: SymbolicTensor, right: SymbolicTensor, needs: Needs) -> Made:
+@simulates(op.MatMul)
+def _matmul(call: Call, operation: op.MatMul) -> Made:
+    return _product(call) if operation.bias is None else _biased(call)
+
+
+def _product(call: Call) -> Made:
+    device, (left, right), needs = call.device, call.operands[:2], call.needs
     device.call()
     saved = (*((left,) if needs[1] else ()), *((right,) if needs[0] else ()))
     batched = len(left.shape) > 2
@@ -264,15 +221,10 @@ def _matmul(device: KernelModel, left: SymbolicTensor, right: SymbolicTensor, ne
     return Made(device.matmul(left, right), saved, back)
 
 
-def _biased(
-    device: KernelModel,
-    left: SymbolicTensor,
-    right: SymbolicTensor,
-    bias: SymbolicTensor,
-    needs: Needs,
-) -> Made:
+def _biased(call: Call) -> Made:
     """`addmm` writes the bias to the result first; the gradient of it is a sum over rows."""
-    made = _matmul(device, left, right, needs[:2])
+    device, (left, _, bias), needs = call.device, call.operands, call.needs
+    made = _product(call)
     device.stream(made.result, flops=made.result.count)
     shape, front = bias.shape, len(left.shape) - len(bias.shape)
 
@@ -287,9 +239,9 @@ def _biased(
     return Made(made.result, made.saved, back)
 
 
-def _multiply(
-    device: KernelModel, left: SymbolicTensor, right: SymbolicTensor, needs: Needs
-) -> Made:
+@simulates(op.Multiply)
+def _multiply(call: Call, _: op.Multiply) -> Made:
+    device, (left, right), needs = call.device, call.operands, call.needs
     device.call()
     result = device.elementwise(left, right)
     device.work.multiply_adds += result.count
@@ -300,7 +252,7 @@ def _multiply(
         device.call(view=True)
         wide: Gradients = []
         for need, other in ((needs[0], right), (needs[1], left)):
-            wide.append(_product(device, gradient, other) if need else None)
+            wide.append(_scaled_gradient(device, gradient, other) if need else None)
         return [
             None if made is None else _narrow(device, made, source.shape)
             for made, source in zip(wide, (left, right), strict=True)
@@ -309,7 +261,7 @@ def _multiply(
     return Made(result, saved, back)
 
 
-def _product(
+def _scaled_gradient(
     device: KernelModel, gradient: SymbolicTensor, other: SymbolicTensor
 ) -> SymbolicTensor:
     device.inner_call()
@@ -327,7 +279,9 @@ def _narrow(device: KernelModel, gradient: SymbolicTensor, shape: Shape) -> Symb
     return made
 
 
-def _add(device: KernelModel, left: SymbolicTensor, right: SymbolicTensor, needs: Needs) -> Made:
+@simulates(op.Add)
+def _add(call: Call, _: op.Add) -> Made:
+    device, (left, right), needs = call.device, call.operands, call.needs
     device.call()
     shapes = (left.shape, right.shape)
 
@@ -342,7 +296,9 @@ def _add(device: KernelModel, left: SymbolicTensor, right: SymbolicTensor, needs
     return Made(device.elementwise(left, right), (), back)
 
 
-def _sum(device: KernelModel, source: SymbolicTensor, axes: tuple[int, ...]) -> Made:
+@simulates(op.Sum)
+def _sum(call: Call, operation: op.Sum) -> Made:
+    device, (source,), axes = call.device, call.operands, operation.axes
     device.call()
     before = source.shape
 
@@ -356,7 +312,10 @@ def _sum(device: KernelModel, source: SymbolicTensor, axes: tuple[int, ...]) -> 
     return Made(device.sum(source, axes), (), back)
 
 
-def _times(device: KernelModel, source: SymbolicTensor) -> Made:
+@simulates(op.Times)
+def _times(call: Call, _: op.Times) -> Made:
+    device, (source,) = call.device, call.operands
+
     def scaled(given: SymbolicTensor) -> SymbolicTensor:
         made = device.new(given.shape, given.width)
         device.stream(given, made, flops=given.count)
@@ -371,10 +330,10 @@ def _times(device: KernelModel, source: SymbolicTensor) -> Made:
     return Made(scaled(source), (), back)
 
 
-def rescaled(
-    device: KernelModel, source: SymbolicTensor, axes: tuple[int, ...]
-) -> tuple[Made, SymbolicTensor]:
+@simulates(op.Rescale)
+def _rescale(call: Call, operation: op.Rescale) -> Made:
     """`source / scale` and the logarithm of `scale`, its largest magnitudes along `axes`."""
+    device, (source,), axes = call.device, call.operands, operation.axes
     for _ in range(5):
         device.call()
     magnitude = device.new(source.shape)
@@ -390,5 +349,56 @@ def rescaled(
         device.call()
         return [device.elementwise(only(gradients), scale)]
 
-    made = Made(result, (scale,), back)
-    return made, log
+    return Made(result, (scale,), back, (log,), (scale,))
+
+
+# ── ids and constants ───────────────────────────────────────────────────────────────────────────
+
+
+@simulates(op.IndexSelect, op.Gather)
+def _pick(call: Call, _: op.IndexSelect | op.Gather) -> Made:
+    result = call.device.new(call.shape, call.operands[0].width)
+    return picked_rows(call.device, call.operands, result, len(call.needs))
+
+
+@simulates(op.Embedding)
+def _embedding(call: Call, _: op.Embedding) -> Made:
+    result = looked_up(call.device, call.operands, call.shape)
+    return picked_rows(call.device, call.operands, result, len(call.needs))
+
+
+@simulates(op.UnravelIndex)
+def _unravel(call: Call, operation: op.UnravelIndex) -> Made:
+    passes = (operation.divisor != 1) + (not operation.last)
+    return Made(digits(call.device, call.operands[0], passes))
+
+
+@simulates(op.RavelIndex)
+def _ravel(call: Call, _: op.RavelIndex) -> Made:
+    major, minor = call.operands
+    return Made(raveled(call.device, major, minor, call.shape))
+
+
+@simulates(op.Arange)
+def _arange(call: Call, _: op.Arange) -> Made:
+    call.device.call()
+    return Made(call.device.new(call.shape, ID_WIDTH))
+
+
+@simulates(op.OneHot, op.Mask)
+def _from_flags(call: Call, _: op.OneHot | op.Mask) -> Made:
+    device = call.device
+    device.call()
+    flags = device.new(call.shape, 1)
+    result = device.new(call.shape)
+    device.stream(flags, result)
+    device.memory.free(flags)
+    return Made(result)
+
+
+@simulates(op.Ones)
+def _ones(call: Call, _: op.Ones) -> Made:
+    call.device.call()
+    result = call.device.new(call.shape)
+    call.device.stream(result)
+    return Made(result)

@@ -7,23 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tncompile.program.operations import (
-    Argument,
-    Chunk,
-    IndexSelect,
-    LoadParameter,
-    Operation,
-    Rescale,
-    Split,
-    StackParameters,
-    Unbind,
-    sources,
-)
+from tncompile.program import operations as op
+from tncompile.program.operations import Operation, results, sources
 from tncompile.program.program import Extent, TensorProgram
-from tncompile.simulation.derivatives import Back, Made
+from tncompile.program.registry import Registry
+from tncompile.simulation.derivatives import SIMULATED, Back, Call, Made
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
-from tncompile.simulation.rules import apply, rescaled
-from tncompile.simulation.stacking import divided, stacked, unbound
+from tncompile.simulation.stacking import stacked
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
@@ -118,64 +108,72 @@ def run_steps(
             state.device.memory.free(state.names.pop(name))
 
 
+TAPED: Registry[None] = Registry()
+"""Operations that take from the tape or leave on it more than operands and results."""
+
+on_tape = TAPED.register
+
+
 def _step(state: Tape, program: TensorProgram, number: int, operation: Operation) -> None:
     """Run one operation forward and record how to go back."""
     device, names = state.device, state.names
-    match operation:
-        case Argument(result, name):
-            device.call(view=True)
-            names[result] = device.memory.keep(state.inputs[result])
-            if name in state.through:
-                state.differentiable.add(result)
-        case Chunk(result, source, _):
-            device.call(view=True)
-            whole = names[source]
-            names[result] = device.view(
-                whole, state.shape(program.values[result].shape), whole.strides
-            )
-            if source in state.differentiable:
-                state.differentiable.add(result)
-        case LoadParameter(result, key, _):
-            device.read(key)
-            names[result] = device.memory.keep(state.parameters[key])
-            state.origin[result] = _slot(key)
-            if key in state.trainable:
-                state.differentiable.add(result)
-        case StackParameters(result, keys, _):
-            needs = tuple(key in state.trainable for key in keys)
-            device.read_several(len(keys))
-            made = stacked(device, [state.parameters[key] for key in keys], needs)
-            names[result] = made.result
-            _record(state, number, (result,), tuple(map(_slot, keys)), needs, made)
-        case Unbind(found, source, axis):
-            ghosts, back = unbound(device, names[source], axis)
-            needs = (source in state.differentiable,)
-            names.update(zip(found, ghosts, strict=True))
-            _record(state, number, found, (source,), needs, Made(ghosts[0], (), back))
-        case Split(found, source, axis, lengths):
-            ghosts, back = divided(device, names[source], axis, lengths)
-            needs = (source in state.differentiable,)
-            names.update(zip(found, ghosts, strict=True))
-            _record(state, number, found, (source,), needs, Made(ghosts[0], (), back))
-        case Rescale(result, log, source, axes):
-            made, names[log] = rescaled(device, names[source], axes)
-            names[result] = made.result
-            needs = (source in state.differentiable,)
-            _record(state, number, (result,), (source,), needs, made)
-            device.memory.free(made.saved[0])
-        case _:
-            read = sources(operation)
-            needs = tuple(source in state.differentiable for source in read)
-            shape = state.shape(program.values[operation.result].shape)
-            given = [names[name] for name in read]
-            if isinstance(operation, IndexSelect):
-                given.append(_positions(state, operation))
-            made = apply(device, operation, given, needs, shape)
-            names[operation.result] = made.result
-            _record(state, number, (operation.result,), read, needs, made)
+    if (rule := TAPED.get(type(operation))) is not None:
+        rule(state, program, number, operation)
+        return
+    read, targets = sources(operation), results(operation)
+    needs = tuple(source in state.differentiable for source in read)
+    operands = [names[name] for name in read]
+    if isinstance(operation, op.IndexSelect):
+        operands.append(_positions(state, operation))
+    if len(targets) == 1:  # calls of several results are priced as the one before them
+        device.recording = any(needs)
+    shape = state.shape(program.values[targets[0]].shape)
+    made = SIMULATED[type(operation)](Call(device, operands, needs, shape), operation)
+    names.update(zip(targets, (made.result, *made.others), strict=True))
+    differentiable = targets[:1] if made.scratch else targets
+    _record(state, number, differentiable, read, needs, made)
+    for ghost in made.scratch:
+        device.memory.free(ghost)
 
 
-def _positions(state: Tape, operation: IndexSelect) -> SymbolicTensor:
+@on_tape(op.Argument)
+def _argument(state: Tape, _: TensorProgram, __: int, operation: op.Argument) -> None:
+    state.device.call(view=True)
+    state.names[operation.result] = state.device.memory.keep(state.inputs[operation.result])
+    if operation.input in state.through:
+        state.differentiable.add(operation.result)
+
+
+@on_tape(op.Chunk)
+def _chunk(state: Tape, program: TensorProgram, _: int, operation: op.Chunk) -> None:
+    state.device.call(view=True)
+    whole, shape = state.names[operation.source], program.values[operation.result].shape
+    state.names[operation.result] = state.device.view(whole, state.shape(shape), whole.strides)
+    if operation.source in state.differentiable:
+        state.differentiable.add(operation.result)
+
+
+@on_tape(op.LoadParameter)
+def _load(state: Tape, _: TensorProgram, __: int, operation: op.LoadParameter) -> None:
+    key, result = operation.key, operation.result
+    state.device.read(key)
+    state.names[result] = state.device.memory.keep(state.parameters[key])
+    state.origin[result] = _slot(key)
+    if key in state.trainable:
+        state.differentiable.add(result)
+
+
+@on_tape(op.StackParameters)
+def _stack(state: Tape, _: TensorProgram, number: int, operation: op.StackParameters) -> None:
+    keys, result = operation.keys, operation.result
+    needs = tuple(key in state.trainable for key in keys)
+    state.device.read_several(len(keys))
+    made = stacked(state.device, [state.parameters[key] for key in keys], needs)
+    state.names[result] = made.result
+    _record(state, number, (result,), tuple(map(_slot, keys)), needs, made)
+
+
+def _positions(state: Tape, operation: op.IndexSelect) -> SymbolicTensor:
     """The positions of a gather as a tensor, in place of those of the gather before."""
     made = state.device.memory.new((len(operation.positions),), ID_WIDTH)
     if state.positions is not None:

@@ -16,6 +16,7 @@ from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import TensorNetwork
 from tncompile.program.operations import Argument
 from tncompile.program.program import TensorProgram
+from tncompile.simulation import rules as rules  # registers how each operation is simulated
 from tncompile.simulation.derivatives import Gradients
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
 from tncompile.simulation.loops import rerun, run_loop

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tncompile.emission.text.writer import compact, filled
-from tncompile.program.operations import MatMul, Multiply
 from tncompile.program.program import TensorProgram
-from tncompile.program.queries import first_contraction
+from tncompile.program.queries import first_contraction, multiply_adds
 
 SHOWN = 24
 """Contractions that are listed; of more, the largest."""
@@ -91,12 +90,9 @@ def _rows(program: TensorProgram) -> dict[int, _Row]:
     found: dict[int, _Row] = {}
     loop = program.loop
     for step in program.steps:
-        operation = step.operation
-        if step.contraction is None or not isinstance(operation, MatMul | Multiply):
+        if step.contraction is None or not step.operation.is_contraction:
             continue
-        work = program.values[operation.result].size
-        if isinstance(operation, MatMul):
-            work = work * program.values[operation.left].shape[-1]
+        work = multiply_adds(step.operation, program)
         names = tuple(
             loop.index if loop is not None and name == loop.part else name for name in work.names
         )

@@ -33,7 +33,7 @@ from tncompile.emission.text.writer import (
 from tncompile.network.features import Features, WeightNetwork, weight_network
 from tncompile.network.model import DOTS, Bias, Init, Parameter, Tensor, TensorNetwork
 from tncompile.program.folding import Buffer, Folding, fold
-from tncompile.program.operations import LoadParameter, MatMul
+from tncompile.program.operations import parameter_keys
 from tncompile.program.program import TensorProgram
 from tncompile.program.rewriting import straightened, without_hooks
 from tncompile.program.variants import Branch
@@ -123,8 +123,7 @@ def _properties(
 
 def _read(folding: Folding) -> list[Buffer]:
     """The buffers that the straight program reads."""
-    operations = (step.operation for step in folding.remainders[0].steps)
-    names = {operation.key for operation in operations if isinstance(operation, LoadParameter)}
+    names = {k for step in folding.remainders[0].steps for k in parameter_keys(step.operation)}
     return [buffer for buffer in folding.buffers if buffer.name in names]
 
 
@@ -200,7 +199,7 @@ def write_fold(network: TensorNetwork, made: Folded, members: ParameterAccess) -
     tensor = like(network, members) if members.parameters else "self._like"
     scope = Scope(names, members, {}, {}, f"{tensor}.dtype", f"{tensor}.device")
     precomputed = made.folding.precomputed
-    products = any(isinstance(step.operation, MatMul) for step in precomputed.steps)
+    products = any(step.operation.autocasts for step in precomputed.steps)
     returned = tuple(buffer.value.name for buffer in made.folding.buffers)
     lines, texts = write_values(precomputed, scope, returned, indent=INDENT + 4 * products)
     held = [

@@ -14,7 +14,6 @@ from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import call, docstring, indented
 from tncompile.network.features import Features, WeightNetwork
 from tncompile.network.model import Bias, TensorNetwork
-from tncompile.program.operations import MatMul
 from tncompile.program.program import TensorProgram
 
 INDENT = 8
@@ -93,7 +92,7 @@ def _weight(
     """The method that contracts the parameters alone, in their own dtype."""
     names = Names(["self", "kind"])
     like = members.read(weight.network.parameters[0].key)
-    products = any(isinstance(step.operation, MatMul) for step in program.steps)
+    products = any(step.operation.autocasts for step in program.steps)
     scope = Scope(names, members, {}, {}, f"{like}.dtype", f"{like}.device")
     written = write_steps(program, scope, indent=INDENT + 4 * products)
     lines = without_autocast(list(written.lines), like, products)

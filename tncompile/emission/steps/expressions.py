@@ -5,48 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import assert_never
 
 from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import TAB, WIDTH, call, listings
-from tncompile.program.operations import (
-    Add,
-    Arange,
-    Argument,
-    Cat,
-    Chunk,
-    ConcatChunks,
-    Contiguous,
-    ContiguousGrad,
-    Copy,
-    Embedding,
-    Expand,
-    Gather,
-    IndexSelect,
-    LoadParameter,
-    Mask,
-    MatMul,
-    Multiply,
-    OneHot,
-    Ones,
-    Operation,
-    Pad,
-    Permute,
-    RavelIndex,
-    Rescale,
-    Select,
-    Slice,
-    Split,
-    Stack,
-    StackParameters,
-    Sum,
-    Times,
-    Unbind,
-    UnravelIndex,
-    View,
-)
+from tncompile.program import operations as op
+from tncompile.program.operations import Operation
 from tncompile.program.program import Extent, TensorProgram, Value
+from tncompile.program.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -93,133 +59,247 @@ class Text:
 def is_chained(operation: Operation) -> bool:
     """Whether it is written behind its source, `x.reshape(…)`, and so fits inside another call."""
     return isinstance(
-        operation, LoadParameter | View | Copy | Contiguous | Permute | Expand | Slice | Select
+        operation,
+        op.LoadParameter
+        | op.View
+        | op.Copy
+        | op.Contiguous
+        | op.Permute
+        | op.Expand
+        | op.Slice
+        | op.Select,
     )
 
 
 def is_copy(operation: Operation) -> bool:
     """Whether a chained operation takes memory of its own."""
     match operation:
-        case Copy() | Contiguous():
+        case op.Copy() | op.Contiguous():
             return True
-        case LoadParameter(_, _, conjugate):
+        case op.LoadParameter(_, _, conjugate):
             return conjugate
         case _:
             return False
 
 
-def expression(
-    operation: Operation, program: TensorProgram, read: Callable[[str], str], scope: Scope
-) -> Text:
-    """The operation as Python; `read` gives the expression of an operand."""
-    match operation:
-        case Argument(_, name):
-            return Text(scope.arguments[name])
-        case LoadParameter(_, key, conjugate):
-            return Text(scope.members.read(key) + (".conj()" if conjugate else ""))
-        case View(name, source) | Copy(name, source):
-            return Text(f"{read(source)}.reshape(", _shape(program.values[name], scope), ")")
-        case Contiguous(_, source):
-            return Text(f"{read(source)}.contiguous()")
-        case Permute(_, source, order):
-            if order == (1, 0):
-                return Text(f"{read(source)}.t()")
-            return Text(f"{read(source)}.permute(", tuple(map(str, order)), ")")
-        case Expand(name, source):
-            return Text(f"{read(source)}.expand(", _shape(program.values[name], scope), ")")
-        case ContiguousGrad(_, source):
-            return Text(f"_settled({read(source)})")
-        case Slice(_, source, axis, start, stop, step):
-            return Text(f"{read(source)}[{':, ' * axis}{_span(start, stop, step)}]")
-        case Select(_, source, axis, position):
-            return Text(f"{read(source)}[{':, ' * axis}{position}]")
-        case MatMul(name, left, right, str(bias)):
-            kind = "addmm" if len(program.values[name].shape) == 2 else "baddbmm"
-            return Text(f"torch.{kind}(", (read(bias), read(left), read(right)), ")")
-        case MatMul(name, left, right):
-            kind = "mm" if len(program.values[name].shape) == 2 else "bmm"
-            return Text(f"torch.{kind}(", (read(left), read(right)), ")")
-        case Multiply(_, left, right):
-            return Text(f"{read(left)} * {read(right)}")
-        case Add(_, left, right):
-            return Text(f"{read(left)} + {read(right)}")
-        case Sum(_, source, axes):
-            return Text(f"{read(source)}.sum({_axes(axes)})")
-        case Times(_, source, count):
-            return Text(f"{read(source)} * {count}")
-        case Pad(name, source, axis):
-            return _pad(program.values[name], program.values[source], axis, read(source))
-        case Split(_, source, axis, lengths):
-            along = (f"{axis}",) if axis else ()
-            items = (read(source), f"[{', '.join(map(str, lengths))}]", *along)
-            return Text("torch.split(", items, ")")
-        case Rescale(_, _, source, axes):
-            return Text("_rescaled(", (read(source), _tuple(axes)), ")")
-        case (
-            Stack()
-            | StackParameters()
-            | Cat()
-            | Unbind()
-            | IndexSelect()
-            | Chunk()
-            | ConcatChunks()
-        ):
-            raise AssertionError("written by the printer itself, it takes several lines")
+@dataclass(frozen=True)
+class Site:
+    """Where an operation is written: `read` gives the expression of an operand.
+
+    `holder` gives the tuple that an operand is an item of, None for one with a name of its own.
+    """
+
+    program: TensorProgram
+    read: Callable[[str], str]
+    scope: Scope
+    holder: Callable[[str], str | None] = lambda name: None
+
+    def shape(self, name: str) -> tuple[str, ...]:
+        """The arguments of `reshape` and `expand`; `()` makes a scalar."""
+        return _shape(self.program.values[name], self.scope)
+
+
+WRITTEN: Registry[Text] = Registry()
+"""How each operation is spelled: a function of the operation and its `Site`."""
+
+writes = WRITTEN.register
+
+
+def expression(operation: Operation, site: Site) -> Text:
+    """The operation as Python."""
+    return WRITTEN[type(operation)](operation, site)
+
+
+@writes(op.Argument)
+def _argument(operation: op.Argument, site: Site) -> Text:
+    return Text(site.scope.arguments[operation.input])
+
+
+@writes(op.LoadParameter)
+def _load(operation: op.LoadParameter, site: Site) -> Text:
+    conjugated = ".conj()" if operation.conjugate else ""
+    return Text(site.scope.members.read(operation.key) + conjugated)
+
+
+@writes(op.StackParameters)
+def _stack_parameters(operation: op.StackParameters, site: Site) -> Text:
+    head, items, tail = site.scope.members.stack(operation.keys)
+    return Text(head, items, tail + (".conj()" if operation.conjugate else ""))
+
+
+@writes(op.Stack, op.Cat)
+def _listed(operation: op.Stack | op.Cat, site: Site) -> Text:
+    head = "torch.stack(" if isinstance(operation, op.Stack) else "torch.cat("
+    texts = [site.read(name) for name in operation.sources]
+    return listed(head, texts, [site.holder(name) for name in operation.sources])
+
+
+@writes(op.View, op.Copy)
+def _reshape(operation: op.View | op.Copy, site: Site) -> Text:
+    return Text(f"{site.read(operation.source)}.reshape(", site.shape(operation.result), ")")
+
+
+@writes(op.Contiguous)
+def _contiguous(operation: op.Contiguous, site: Site) -> Text:
+    return Text(f"{site.read(operation.source)}.contiguous()")
+
+
+@writes(op.Permute)
+def _permute(operation: op.Permute, site: Site) -> Text:
+    source = site.read(operation.source)
+    if operation.order == (1, 0):
+        return Text(f"{source}.t()")
+    return Text(f"{source}.permute(", tuple(map(str, operation.order)), ")")
+
+
+@writes(op.Expand)
+def _expand(operation: op.Expand, site: Site) -> Text:
+    return Text(f"{site.read(operation.source)}.expand(", site.shape(operation.result), ")")
+
+
+@writes(op.ContiguousGrad)
+def _contiguous_grad(operation: op.ContiguousGrad, site: Site) -> Text:
+    return Text(f"_settled({site.read(operation.source)})")
+
+
+@writes(op.Slice)
+def _slice(operation: op.Slice, site: Site) -> Text:
+    span = _span(operation.start, operation.stop, operation.step)
+    return Text(f"{site.read(operation.source)}[{':, ' * operation.axis}{span}]")
+
+
+@writes(op.Select)
+def _select(operation: op.Select, site: Site) -> Text:
+    source = site.read(operation.source)
+    return Text(f"{source}[{':, ' * operation.axis}{operation.position}]")
+
+
+@writes(op.Unbind)
+def _unbind(operation: op.Unbind, site: Site) -> Text:
+    return Text(f"{site.read(operation.source)}.unbind({operation.axis or ''})")
+
+
+@writes(op.Split)
+def _split(operation: op.Split, site: Site) -> Text:
+    lengths = f"[{', '.join(map(str, operation.lengths))}]"
+    along = (f"{operation.axis}",) if operation.axis else ()
+    return Text("torch.split(", (site.read(operation.source), lengths, *along), ")")
+
+
+@writes(op.MatMul)
+def _matmul(operation: op.MatMul, site: Site) -> Text:
+    matrices = len(site.program.values[operation.result].shape) == 2
+    factors = site.read(operation.left), site.read(operation.right)
+    if operation.bias is None:
+        return Text(f"torch.{'mm' if matrices else 'bmm'}(", factors, ")")
+    kind = "addmm" if matrices else "baddbmm"
+    return Text(f"torch.{kind}(", (site.read(operation.bias), *factors), ")")
+
+
+@writes(op.Multiply)
+def _multiply(operation: op.Multiply, site: Site) -> Text:
+    return Text(f"{site.read(operation.left)} * {site.read(operation.right)}")
+
+
+@writes(op.Add)
+def _add(operation: op.Add, site: Site) -> Text:
+    return Text(f"{site.read(operation.left)} + {site.read(operation.right)}")
+
+
+@writes(op.Sum)
+def _sum(operation: op.Sum, site: Site) -> Text:
+    return Text(f"{site.read(operation.source)}.sum({_axes(operation.axes)})")
+
+
+@writes(op.Times)
+def _times(operation: op.Times, site: Site) -> Text:
+    return Text(f"{site.read(operation.source)} * {operation.count}")
+
+
+@writes(op.Rescale)
+def _rescale(operation: op.Rescale, site: Site) -> Text:
+    return Text("_rescaled(", (site.read(operation.source), _tuple(operation.axes)), ")")
+
+
+@writes(op.Pad)
+def _padded(operation: op.Pad, site: Site) -> Text:
+    """Zeros behind the last entry of one axis: `pad` counts the axes from the last."""
+    axis, values = operation.axis, site.program.values
+    length, padded = (values[k].shape[axis] for k in (operation.source, operation.result))
+    assert length.names == padded.names == ()
+    later = len(values[operation.result].shape) - 1 - axis
+    sides = "0, 0, " * later + f"0, {padded.factor - length.factor}"
+    return Text("nn.functional.pad(", (site.read(operation.source), f"({sides})"), ")")
+
+
+@writes(op.IndexSelect)
+def _index_select(operation: op.IndexSelect, site: Site) -> Text:
+    return Text(f"{site.read(operation.source)}.index_select(", ("0", "positions"), ")")
+
+
+@writes(op.Mask)
+def _mask(operation: op.Mask, site: Site) -> Text:
+    value, scope = site.program.values[operation.result], site.scope
+    ones = f"torch.arange({scope.extent(value.size)}, device={scope.device}) < {operation.width}"
+    return Text(f"({ones}).to({scope.dtype})" + _reshaped(value, scope))
+
+
+@writes(op.Ones)
+def _ones(operation: op.Ones, site: Site) -> Text:
+    shape, scope = _tuple(site.shape(operation.result)), site.scope
+    return Text(f"torch.ones({shape}, dtype={scope.dtype}, device={scope.device})")
+
+
+@writes(op.Arange)
+def _arange(operation: op.Arange, site: Site) -> Text:
+    text = f"torch.arange({operation.length}, device={site.scope.device})"
+    return Text(text + _reshaped(site.program.values[operation.result], site.scope))
+
+
+@writes(op.UnravelIndex)
+def _unravel_index(operation: op.UnravelIndex, site: Site) -> Text:
+    divided = f" // {operation.divisor}" if operation.divisor != 1 else ""
+    remainder = "" if operation.last else f" % {operation.size}"
+    return Text(f"{site.read(operation.source)}{divided}{remainder}")
+
+
+@writes(op.RavelIndex)
+def _ravel_index(operation: op.RavelIndex, site: Site) -> Text:
+    major, minor = site.read(operation.major), site.read(operation.minor)
+    return Text(f"{major} * {operation.size} + {minor}")
+
+
+@writes(op.Embedding)
+def _embedding(operation: op.Embedding, site: Site) -> Text:
+    table, ids = site.read(operation.table), site.read(operation.ids)
+    match len(site.program.values[operation.ids].shape):
+        case 0:  # indexing by a scalar tensor would compile its value in
+            return Text(f"{table}.index_select(", ("0", f"{ids}.reshape(1)"), ").squeeze(0)")
+        case 1:
+            return Text(f"{table}.index_select(", ("0", ids), ")")
         case _:
-            return _constant_or_ids(operation, program, read, scope)
+            return Text(f"{table}[{ids}]")
 
 
-def _constant_or_ids(
-    operation: Mask | Ones | Arange | UnravelIndex | RavelIndex | Embedding | Gather | OneHot,
-    program: TensorProgram,
-    read: Callable[[str], str],
-    scope: Scope,
-) -> Text:
-    """Constants, and what is done with ids."""
-    value = program.values[operation.result]
-    match operation:
-        case Mask(_, width):
-            size = scope.extent(value.size)
-            text = f"(torch.arange({size}, device={scope.device}) < {width}).to({scope.dtype})"
-            return Text(text + _reshaped(value, scope))
-        case Ones():
-            shape = _tuple(_shape(value, scope))
-            return Text(f"torch.ones({shape}, dtype={scope.dtype}, device={scope.device})")
-        case Arange(_, length):
-            return Text(f"torch.arange({length}, device={scope.device})" + _reshaped(value, scope))
-        case UnravelIndex(_, source, divisor, size, last):
-            divided = f" // {divisor}" if divisor != 1 else ""
-            return Text(f"{read(source)}{divided}" + ("" if last else f" % {size}"))
-        case RavelIndex(_, major, minor, size):
-            return Text(f"{read(major)} * {size} + {read(minor)}")
-        case Embedding(_, table, ids):
-            match len(program.values[ids].shape):
-                case 0:  # indexing by a scalar tensor would compile its value in
-                    row = f"{read(ids)}.reshape(1)"
-                    return Text(f"{read(table)}.index_select(", ("0", row), ").squeeze(0)")
-                case 1:
-                    return Text(f"{read(table)}.index_select(", ("0", read(ids)), ")")
-                case _:
-                    return Text(f"{read(table)}[{read(ids)}]")
-        case Gather(_, table, ids):
-            return _pick(program.values[table], program.values[ids], value, read, scope)
-        case OneHot(_, ids, size):
-            return Text("_one_hot(", (read(ids), str(size), scope.dtype), ")")
-        case _:
-            assert_never(operation)
-
-
-def _pick(
-    table: Value, ids: Value, result: Value, read: Callable[[str], str], scope: Scope
-) -> Text:
+@writes(op.Gather)
+def _gather(operation: op.Gather, site: Site) -> Text:
     """`gather` along the last axis; what broadcasts is expanded (`take_along_dim` fixes sizes)."""
-    shape = list(_shape(result, scope))
+    values = site.program.values
+    result = values[operation.result]
+    shape = list(site.shape(operation.result))
 
-    def expanded(value: Value, last: str) -> str:
-        wide = value.shape[:-1] != result.shape
-        return read(value.name) + (f".expand({', '.join([*shape, last])})" if wide else "")
+    def expanded(name: str, last: str) -> str:
+        wide = values[name].shape[:-1] != result.shape
+        return site.read(name) + (f".expand({', '.join([*shape, last])})" if wide else "")
 
-    return Text(f"{expanded(table, '-1')}.gather(", ("-1", expanded(ids, "1")), ").squeeze(-1)")
+    ids = expanded(operation.ids, "1")
+    return Text(f"{expanded(operation.table, '-1')}.gather(", ("-1", ids), ").squeeze(-1)")
+
+
+@writes(op.OneHot)
+def _one_hot(operation: op.OneHot, site: Site) -> Text:
+    items = (site.read(operation.ids), str(operation.size), site.scope.dtype)
+    return Text("_one_hot(", items, ")")
 
 
 def listed(head: str, texts: Sequence[str], holders: Sequence[str | None]) -> Text:
@@ -277,11 +357,3 @@ def _tuple(items: tuple[int, ...] | tuple[str, ...]) -> str:
     if items == ("()",):
         return "()"
     return f"({', '.join(map(str, items))}{',' if len(items) == 1 else ''})"
-
-
-def _pad(result: Value, source: Value, axis: int, given: str) -> Text:
-    """Zeros behind the last entry of one axis: `pad` counts the axes from the last."""
-    held, wanted = source.shape[axis], result.shape[axis]
-    assert held.names == wanted.names == ()
-    sides = "0, 0, " * (len(result.shape) - 1 - axis) + f"0, {wanted.factor - held.factor}"
-    return Text("nn.functional.pad(", (given, f"({sides})"), ")")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from tncompile.emission.steps.expressions import is_chained, is_copy
 from tncompile.program.operations import (
-    VIEWS,
     Argument,
     Contiguous,
-    ContiguousGrad,
     Copy,
     LoadParameter,
-    MatMul,
     results,
     sources,
 )
@@ -23,9 +20,9 @@ def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
     found: set[str] = set()
     last = len(program.steps)
     for k, step in enumerate(program.steps):
-        if isinstance(step.operation, MatMul):
+        if step.operation.autocasts:
             last = k
-        if isinstance(step.operation, MatMul) or found.intersection(sources(step.operation)):
+        if step.operation.autocasts or found.intersection(sources(step.operation)):
             found.update(results(step.operation))
     return found, last
 
@@ -81,7 +78,7 @@ def foreign_values(program: TensorProgram) -> set[str]:
     return {
         name
         for step in program.steps
-        if isinstance(step.operation, Argument | LoadParameter)
+        if step.operation.is_borrowed
         for name in results(step.operation)
     }
 
@@ -95,11 +92,11 @@ def lender(program: TensorProgram) -> tuple[str, str]:
     """
     made = {name: step.operation for step in program.steps for name in results(step.operation)}
     name, copied = program.result, ""
-    while isinstance(operation := made[name], (*VIEWS, Copy, Contiguous, ContiguousGrad)):
+    while (operation := made[name]).is_view or operation.may_alias:
         if not copied and isinstance(operation, Copy | Contiguous):
             copied = name
-        name = operation.source
-    return (name, copied) if isinstance(operation, Argument | LoadParameter) else ("", "")
+        (name,) = sources(operation)
+    return (name, copied) if operation.is_borrowed else ("", "")
 
 
 def parameter_chains(program: TensorProgram) -> set[str]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tncompile.emission.steps.expressions import Scope, Text, expression, listed, positions_lines
+from tncompile.emission.steps.expressions import Scope, Site, Text, expression, positions_lines
 from tncompile.emission.steps.inlining import inlined_steps, lender, lowered_by_autocast
 from tncompile.emission.steps.lifetimes import Lifetimes
 from tncompile.emission.steps.loops import LoopText
@@ -20,7 +20,6 @@ from tncompile.emission.text.writer import TAB, assignment, legs, statement
 from tncompile.program.operations import (
     Add,
     Argument,
-    Cat,
     Chunk,
     ConcatChunks,
     Contiguous,
@@ -28,8 +27,6 @@ from tncompile.program.operations import (
     IndexSelect,
     LoadParameter,
     Multiply,
-    Stack,
-    StackParameters,
     Unbind,
     View,
     results,
@@ -43,6 +40,7 @@ from tncompile.program.queries import (
     read_in_turns,
     returned_values,
 )
+from tncompile.program.registry import Registry
 
 CLONE, LAID_OUT = ".clone(", "memory_format=torch.contiguous_format"
 
@@ -107,6 +105,12 @@ class _Pending:
     base: str
 
 
+WRITTEN_LINES: Registry[None] = Registry()
+"""Operations that are more than one assignment, or open or close the loop."""
+
+writes_lines = WRITTEN_LINES.register
+
+
 class _Printer:
     """The state of writing: what each value is called and what waits to be written."""
 
@@ -151,16 +155,12 @@ class _Printer:
         match operation:
             case Argument(result, name):
                 self.texts[result] = self.scope.arguments[name]
-            case Chunk():
-                self._cut(step)
-            case ConcatChunks():
-                self._join(step)
+            case _ if (rule := WRITTEN_LINES.get(type(operation))) is not None:
+                rule(self, step)
             case LoadParameter(result, _, False) if (
                 self.reads[result] == 1 or self._plain(operation)
             ) and result not in self.repeated:
-                self.texts[result] = expression(operation, self.program, self.read, self.scope).flat
-            case Unbind():
-                self._unbind(operation, step)
+                self.texts[result] = expression(operation, self.site).flat
             case _ if self.inlined[k] and self._postpone(step):
                 pass
             case _:
@@ -170,6 +170,11 @@ class _Printer:
         """The expression of a value, written or waiting."""
         waiting = self.pending.get(name)
         return self.texts[name] if waiting is None else waiting.text
+
+    @property
+    def site(self) -> Site:
+        """Where the step under way is written."""
+        return Site(self.program, self.read, self.scope, self.alive.holder)
 
     def written(self) -> Written:
         """The finished text."""
@@ -275,15 +280,6 @@ class _Printer:
         """The right side of an assignment."""
         operation = step.operation
         match operation:
-            case StackParameters(_, keys, conjugate):
-                head, items, tail = self.scope.members.stack(keys)
-                return Text(head, items, tail + (".conj()" if conjugate else ""))
-            case Stack(_, given):
-                return self._listed("torch.stack(", given)
-            case Cat(_, given):
-                return self._listed("torch.cat(", given)
-            case IndexSelect(_, source, _):
-                return Text(f"{self.read(source)}.index_select(", ("0", "positions"), ")")
             case Contiguous(made, source) if made == self.owned:
                 return Text(f"{self.read(source)}{CLONE}", (LAID_OUT,), ")")
             case View() | Copy():
@@ -292,11 +288,11 @@ class _Printer:
                 if values[base].shape == values[operation.result].shape:
                     before, copied, _ = unshaped.partition(f"{LAID_OUT})")
                     return Text(before, (LAID_OUT,), ")") if copied else Text(unshaped)
-                return expression(operation, self.program, lambda _: unshaped, self.scope)
+                return expression(operation, replace(self.site, read=lambda _: unshaped))
             case Add(_, left, right) | Multiply(_, left, right):
-                return expression(operation, self.program, self._alike(left, right), self.scope)
+                return expression(operation, replace(self.site, read=self._alike(left, right)))
             case _:
-                return expression(operation, self.program, self.read, self.scope)
+                return expression(operation, self.site)
 
     def _alike(self, left: str, right: str) -> Callable[[str], str]:
         """How two factors are read: behind the last product, a weight in the dtype of the other.
@@ -322,14 +318,12 @@ class _Printer:
 
         return read
 
-    def _listed(self, head: str, given: tuple[str, ...]) -> Text:
-        """A call on a list of values."""
-        texts = [self.read(name) for name in given]
-        return listed(head, texts, [self.alive.holder(name) for name in given])
-
-    def _unbind(self, operation: Unbind, step: Step) -> None:
+    @writes_lines(Unbind)
+    def _unbind(self, step: Step) -> None:
         """One line for all slices along an axis."""
-        text = Text(f"{self.read(operation.source)}.unbind({operation.axis or ''})")
+        operation = step.operation
+        assert isinstance(operation, Unbind)
+        text = expression(operation, self.site)
         dead = self._dead(step)
         target = self.alive.unbind(operation.source, operation.results)
         comment = f"{len(operation.results)} × {self._comment(operation.results[0])}"
@@ -340,6 +334,7 @@ class _Printer:
 
     # ── the loop ───────────────────────────────────────────────────────────────────────────────
 
+    @writes_lines(Chunk)
     def _cut(self, step: Step) -> None:
         """A part of an input; the first one opens the loop."""
         operation, loop = step.operation, self.program.loop
@@ -371,6 +366,7 @@ class _Printer:
                     loop.given[target] = text
                     loop.outside[name], self.texts[name] = text, target
 
+    @writes_lines(ConcatChunks)
     def _join(self, step: Step) -> None:
         """The end of the loop: what was made is kept in each turn, and joined after the last."""
         operation, loop = step.operation, self.loop

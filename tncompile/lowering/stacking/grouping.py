@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
 from tncompile.network.model import TensorNetwork
-from tncompile.program.operations import MatMul, Multiply
+from tncompile.program.operations import results
 from tncompile.program.program import TensorProgram
 
 LONG = 64
@@ -56,8 +56,8 @@ def made_by(units: Sequence[EqualStepGroup], program: TensorProgram) -> dict[int
     """
     stacked: dict[int, bool] = {}
     for step in program.steps:
-        if step.contraction is not None and isinstance(step.operation, MatMul | Multiply):
-            axes = program.values[step.operation.result].axes
+        if step.contraction is not None and step.operation.is_contraction:
+            axes = program.values[results(step.operation)[0]].axes
             batched = any(index.startswith("#") for axis in axes for index in axis)
             stacked[step.contraction] = stacked.get(step.contraction, False) or batched
     found: dict[int, int] = {}
