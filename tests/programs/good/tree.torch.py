@@ -3,7 +3,8 @@
 
 import math
 from collections.abc import Iterator
-from typing import overload
+from operator import index as _index
+from typing import SupportsIndex, overload
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,10 @@ def _described(tensor: Tensor) -> str:
 
 
 class _Family(nn.Module):
-    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict, `V[2]` a family.
+    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict.
 
-    Subscripts are those of the declaration; below zero they count back from the last one.
+    `V[2]` is a row, a family of its own, and so is what iteration over `V` gives. Subscripts are
+    those of the declaration; below zero they count back from the last one.
     """
 
     def __init__(self) -> None:
@@ -27,7 +29,7 @@ class _Family(nn.Module):
         self._names: dict[int, str] = {}
 
     def add(self, tensor: Tensor, *subscripts: int) -> None:
-        """One member more: a parameter, or a buffer where it is frozen."""
+        """Append a member: a parameter, or a buffer where it is frozen."""
         first, *rest = subscripts
         self._names[first] = name = str(first)
         if rest:
@@ -40,12 +42,14 @@ class _Family(nn.Module):
             self.register_buffer(name, tensor)
 
     @overload
-    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor: ...
+    def __getitem__(self, subscripts: SupportsIndex | tuple[SupportsIndex, ...]) -> Tensor: ...
 
     @overload
     def __getitem__(self, subscripts: slice) -> list[Tensor]: ...
 
-    def __getitem__(self, subscripts: int | tuple[int, ...] | slice) -> Tensor | list[Tensor]:
+    def __getitem__(
+        self, subscripts: SupportsIndex | tuple[SupportsIndex, ...] | slice
+    ) -> Tensor | list[Tensor]:
         if isinstance(subscripts, tuple):
             *outer, last = subscripts
             return self.of(*outer)[last]
@@ -58,7 +62,7 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscripts))
         return found
 
-    def of(self, *subscripts: int) -> "_Family":
+    def of(self, *subscripts: SupportsIndex) -> "_Family":
         """The members that begin with these subscripts."""
         family = self
         for subscript in subscripts:
@@ -70,31 +74,18 @@ class _Family(nn.Module):
             family = row
         return family
 
-    def at(self, subscripts: range | list[int]) -> list[Tensor]:
-        """Several members, which is faster than one by one."""
-        held = self._parameters
-        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
-
-    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
+    def __setitem__(
+        self, subscripts: SupportsIndex | tuple[SupportsIndex, ...], tensor: Tensor
+    ) -> None:
         *outer, last = subscripts if isinstance(subscripts, tuple) else (subscripts,)
         family = self.of(*outer)
         setattr(family, family._name(last), tensor)
 
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for subscript, name in self._names.items():
-            row = self._modules.get(name)
-            yield from row if isinstance(row, _Family) else [self[subscript]]
-
-    def __reversed__(self) -> Iterator[Tensor]:
-        return reversed(list(iter(self)))
-
     def __contains__(self, item: object) -> bool:
-        """Whether it is the subscripts of a member or of a row, or a member itself."""
+        """Whether it is the subscripts of a member or of a row, or a member or a row itself."""
         if not isinstance(item, int | tuple):
-            return any(item is tensor for tensor in self)
+            rows = (row for row in self if isinstance(row, _Family))
+            return any(item is row for row in self) or any(item in row for row in rows)
         first, *rest = item if isinstance(item, tuple) else (item,)
         if not rest:
             return first in self._names
@@ -105,32 +96,49 @@ class _Family(nn.Module):
         leaves = (k for k, name in self._names.items() if name not in self._modules)
         return "\n".join(f"({k}): {_described(self[k])}" for k in leaves)
 
-    def _name(self, subscript: int) -> str:
-        """The attribute that a member or a row is kept in."""
-        if subscript in self._names:
-            return self._names[subscript]
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        parameters = self._parameters
+        return [
+            self[k] if (tensor := parameters.get(str(k))) is None else tensor for k in subscripts
+        ]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def _name(self, subscript: SupportsIndex) -> str:
+        """The attribute that holds a member."""
+        number = _index(subscript)
+        if number in self._names:
+            return self._names[number]
         first, last = min(self._names), max(self._names)
-        if subscript < 0 <= first and last + 1 + subscript in self._names:
-            return self._names[last + 1 + subscript]
-        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+        if number < 0 <= first and last + 1 + number in self._names:
+            return self._names[last + 1 + number]
+        raise IndexError(f"no member {number}: there are {first} to {last}")
 
 
 def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
-    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
-    held: Tensor | None = None if module is None else module._parameters.get(key)
-    if held is not None and x.dtype is held.dtype:
+    """Raise TypeError unless `x` has the dtype of the module; autocast may convert floats."""
+    own: Tensor | None = None if module is None else module._parameters.get(key)
+    if own is not None and x.dtype is own.dtype:
         return
-    if held is None and module is not None:
-        held = module._buffers.get(key)
-    if held is None or x.dtype is held.dtype:
-        return  # the tensor of this key is made anew at each call, as parametrizations do
+    if own is None and module is not None:
+        own = module._buffers.get(key)
+    if own is None or x.dtype is own.dtype:
+        return  # a parametrization computes the tensor of this key at each call
     floating, kind = x.is_floating_point(), x.device.type
     if floating and kind != "meta" and torch.is_autocast_enabled(kind):
         return
-    fix = f"x.to({held.dtype})"
-    if x.is_complex() or (floating and not held.is_complex()):
+    fix = f"x.to({own.dtype})"
+    if x.is_complex() or (floating and not own.is_complex()):
         fix += f" or module.to({x.dtype})"
-    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+    raise TypeError(f"{declared}: expected {own.dtype} as the module has, got {x.dtype}: {fix}")
 
 
 class Tree(nn.Module):
@@ -148,14 +156,14 @@ class Tree(nn.Module):
         Top              4x3    v[3, 0], label
 
     `forward` runs `_contract` or `_contract_above_225`, depending on the batch size `B` and on
-    whether gradients are enabled; compilers see `_contract` alone.
+    whether gradients are enabled; `torch.compile` and exports run `_contract`.
 
-    With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
+    With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
     Comments in methods give the axes of each result: `B` is the product of all leading axes, names
     without a comma between them are one axis, ranges are half open (`p[0..3]` is p[0] to p[2]),
-    `#0` counts equal products that are done together. `[1]` is the contraction in its docstring
-    that a product belongs to.
+    `#0` runs over equal products that are batched. `[1]` is the contraction in its docstring that a
+    product belongs to.
     """
 
     def __init__(
@@ -355,9 +363,9 @@ class Tree(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def fold(self) -> "TreeFolded":
-        """A module for inference: what depends on parameters alone is computed here, once.
+        """A module for inference: what depends on parameters alone is computed once, here.
 
-        It holds results, not parameters: what becomes of these later does not change it.
+        It holds copies: later changes of the parameters do not reach it.
         """
         kind = "cpu" if self.Pair[0].is_meta else self.Pair[0].device.type
         with torch.autocast(kind, enabled=False):

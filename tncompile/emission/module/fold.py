@@ -220,9 +220,9 @@ def write_fold(network: TensorNetwork, made: Folded, members: ParameterAccess) -
 
 
 FOLD = (
-    "A module for inference: what depends on parameters alone is computed here, once.",
+    "A module for inference: what depends on parameters alone is computed once, here.",
     "",
-    "It holds results, not parameters: what becomes of these later does not change it.",
+    "It holds copies: later changes of the parameters do not reach it.",
 )
 
 
