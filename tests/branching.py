@@ -9,12 +9,13 @@ import torch
 
 from tests.modules import Subject
 from tests.strategies import random_tree
-from tncompile.compiler import Options, norm_program, plan_network, weight_program
+from tncompile.compiler import norm_program, plan_network, weight_program
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.lowering.schedule import Schedule
+from tncompile.planning.request import plan_request
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branch, Branches
 
@@ -80,7 +81,7 @@ def branches(subject: Subject) -> Branches:
 @cache
 def _generated(subject: Branching) -> GeneratedModule:
     net = subject.network
-    planned = plan_network(net, Options(search="fast"))
+    planned = plan_network(net, plan_request(net, search="fast"))
     start = initialize(net, norm_program)
     return emit(net, planned, branches(subject), start, weigh=weight_program)
 

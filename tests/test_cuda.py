@@ -24,7 +24,8 @@ from tncompile.machine.probes import SIZES, probes
 from tncompile.machine.profile import CUDA, MachineProfile, read_profile, write_profile
 from tncompile.machine.registry import builtin_for, find_profile
 from tncompile.planning import BUILTIN, plan
-from tncompile.planning.lock import Lock, Request
+from tncompile.planning.lock import Lock
+from tncompile.planning.request import plan_request
 from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.trace import trace
 from tncompile.tuning.timing import time_in_turn
@@ -143,20 +144,19 @@ def test_operands_that_cublas_does_not_take_are_copied_at_once() -> None:
 
 def test_a_device_may_choose_otherwise() -> None:
     network = small.mpo([8, 8, 8, 8], [8, 8, 8, 8], 8)
-    chosen = plan(network, batch=256, profile=nominal_cuda())
+    chosen = plan(network, batch=256, machine=nominal_cuda())
     assert all(not one.schedule.rows for one in chosen.variants), "no cache to keep parts in"
     assert any(one.schedule.rows for one in plan(network, batch=256).variants)
 
 
 def test_what_was_measured_elsewhere_is_not_followed() -> None:
     network = small.mpo([4, 4], [4, 4], 3)
-    here = Request(network.target, (64,), {}, "time", True, "normal", None, "builtin-2core")
-    there = replace(here, machine="nominal-cuda", device=CUDA)
+    here, there = plan_request(network), plan_request(network, machine="cuda")
     measured = replace(plan(network), tuned="a machine")
-    lock = Lock().with_plan(here.measured(), network, measured)
-    assert lock.find(here, network) == (measured, ())
-    assert lock.find(there, network) == (None, ())
-    assert lock.with_plan(there.measured(), network, measured).find(there, network)[0] == measured
+    lock = Lock().with_plan(network, here, measured)
+    assert lock.find(network, here) == (measured, ())
+    assert lock.find(network, there) == (None, ())
+    assert lock.with_plan(network, there, measured).find(network, there)[0] == measured
 
 
 # ── without a device ────────────────────────────────────────────────────────────────────────────

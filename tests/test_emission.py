@@ -22,7 +22,7 @@ from tests.oracle import contract
 from tests.seeds import another_seed
 from tests.strategies import Sketch, network, random_sketch, random_tree
 from tests.test_lowering import random_tensors
-from tncompile.compiler import Options, norm_program, plan_network
+from tncompile.compiler import norm_program, plan_network
 from tncompile.emission import ClassSource, GeneratedModule, emit, emit_class, write_file
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
@@ -31,6 +31,7 @@ from tncompile.emission.text.members import ParameterAccess
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.planning.request import plan_request
 from tncompile.program.operations import (
     Argument,
     Cat,
@@ -48,7 +49,7 @@ ROOT = Path(__file__).parents[1]
 
 def generated(net: TensorNetwork, seed: int) -> GeneratedModule:
     """The module of a network along a tree that the seed decides."""
-    planned = plan_network(net, Options(search="fast"))
+    planned = plan_network(net, plan_request(net, search="fast"))
     program = lower(net, random_tree(net, seed))
     return emit(net, planned, Branches.single(program), initialize(net, norm_program))
 
@@ -287,7 +288,7 @@ def class_source(text: str) -> ClassSource:
     """The classes of the only network of a spec."""
     net = tncompile.loads(text).instantiate().network
     program = lower(net, random_tree(net, 0))
-    planned = plan_network(net, Options(search="fast"))
+    planned = plan_network(net, plan_request(net, search="fast"))
     return emit_class(net, planned, Branches.single(program), initialize(net, norm_program))
 
 

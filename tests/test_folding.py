@@ -17,9 +17,9 @@ from tests.manners import close
 from tests.manners.transforms import dynamic
 from tests.modules import ALL, Subject, tensors
 from tests.test_goldens import PROGRAMS, architecture
-from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES
+from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES, Names
 from tncompile.lowering import lower
-from tncompile.program.folding import fold, remainder
+from tncompile.program.folding import BufferName, fold, remainder
 from tncompile.program.operations import LoadParameter, StackParameters, renamed, results
 from tncompile.program.program import Extent, TensorProgram
 
@@ -284,9 +284,10 @@ def test_tables_of_rows_are_contiguous() -> None:
 # ── programs ───────────────────────────────────────────────────────────────────────────────────
 
 
-def by_keys(keys: tuple[str, ...], logarithm: bool) -> str:
-    """A name for a buffer of any of these networks."""
-    return f"{'log' * logarithm}_{'_'.join(keys).replace('.', '_')}"
+def by_keys() -> BufferName:
+    """Names for the buffers of one folding."""
+    names = Names(["self"])
+    return lambda keys, _: names.fresh("_".join(keys))
 
 
 @pytest.mark.parametrize("subject", ALL, ids=str)
@@ -295,7 +296,7 @@ def test_what_is_priced_is_what_is_emitted(subject: Subject) -> None:
     keys = tuple(parameter.key for parameter in subject.network.parameters)
     for variant in planned.of("folded"):
         program = lower(subject.network, variant.tree, variant.schedule)
-        (emitted,) = fold((program,), keys, by_keys).remainders
+        (emitted,) = fold((program,), keys, by_keys()).remainders
         priced = remainder(program)
         assert [step.operation for step in unnamed(priced).steps] == [
             step.operation for step in unnamed(emitted).steps
@@ -328,7 +329,7 @@ def test_equal_computations_of_several_programs_are_one_buffer() -> None:
     program = lower(subject.network, planned.whole.tree, planned.whole.schedule)
     other = lower(subject.network, planned.whole.tree, planned.whole.schedule)
     keys = tuple(parameter.key for parameter in subject.network.parameters)
-    alone, twice = (fold(held, keys, by_keys) for held in ((program,), (program, other)))
+    alone, twice = (fold(held, keys, by_keys()) for held in ((program,), (program, other)))
     assert [held.name for held in alone.buffers] == [held.name for held in twice.buffers]
     assert alone.precomputed == twice.precomputed
     assert twice.remainders[0] == twice.remainders[1]
@@ -339,7 +340,7 @@ def test_what_is_left_reads_buffers_alone(subject: Subject) -> None:
     planned = subject.architecture.plan()
     keys = tuple(parameter.key for parameter in subject.network.parameters)
     programs = tuple(lower(subject.network, one.tree, one.schedule) for one in planned.of("folded"))
-    found = fold(programs, keys, by_keys)
+    found = fold(programs, keys, by_keys())
     names = {buffer.name for buffer in found.buffers}
     assert len(names) == len(found.buffers)
     for rest in found.remainders:

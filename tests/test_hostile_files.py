@@ -21,7 +21,8 @@ from tncompile import compiler
 from tncompile.architecture import Architecture
 from tncompile.machine.profile import BUILTIN, MachineProfile, profile_text, read_profile
 from tncompile.planning import ContractionPlan, cost, plan
-from tncompile.planning.lock import LockError, Request, keep_plan, read_lock, write_lock
+from tncompile.planning.lock import LockError, keep_plan, read_lock, write_lock
+from tncompile.planning.request import plan_request
 
 # ── mutated locks ───────────────────────────────────────────────────────────────────────────────
 
@@ -88,7 +89,7 @@ def _shorten(stored: Any) -> None:
     """Leave one alternative, and one row in the tables of what steps cost."""
     del stored["alternatives"][1:]
     ways = [*stored["variants"], stored["whole"], *stored["alternatives"]]
-    for name, number in (("trees", "tree"), ("strategies", "strategy")):
+    for name, number in (("trees", "tree"), ("schedules", "schedule")):
         used = sorted({way[number] for way in ways})
         stored[name] = [stored[name][k] for k in used]
         for way in ways:
@@ -130,19 +131,19 @@ def sampled(stored: Any, *, figures: bool) -> Iterator[Any]:
     for name, paths in kinds.items():
         if not figures and ("cost" in name or "alternatives" in name):
             continue
-        several = "trees" in name or "strategies" in name
+        several = "trees" in name or "schedules" in name
         for path in dict.fromkeys((paths[0], paths[-1 if several else 0])):
             yield from hostile.mutants(stored, path)
 
 
 def test_a_mutated_lock_is_refused_or_right(kept: Kept, tmp_path: Path) -> None:
     file = tmp_path / "a.tnlock"
-    request = Request.from_dict(kept.stored["plans"][0]["request"])
+    request = plan_request(kept.made.network, batch=kept.batch, search="fast")
     used: dict[str, ContractionPlan] = {}
     refused = 0
     for mutant in sampled(kept.stored, figures=kept.name == "hyper"):
         file.write_text(json.dumps(mutant), encoding="utf-8")
-        found, notes = read_lock(file).find(request, kept.made.network)
+        found, notes = read_lock(file).find(kept.made.network, request)
         assert all(note.isprintable() for note in notes)
         if found is None:
             refused += 1
@@ -170,12 +171,14 @@ def test_a_mutated_lock_is_planned_anew(kept: Kept, tmp_path: Path) -> None:
         mutant = hostile.changed(kept.stored, place, value)
         file.write_text(json.dumps(mutant), encoding="utf-8")
         held = kept.made.locked(file)
-        assert held.plan(kept.batch, search="fast") == kept.planned
-        (note,) = held.notes
+        planned = held.plan(kept.batch, search="fast")
+        assert planned == kept.planned
+        (note,) = planned.notes
         assert "is damaged: " in note
         again = kept.made.locked(file)
-        assert again.plan(kept.batch, search="fast") == kept.planned
-        assert again.notes == ()
+        planned = again.plan(kept.batch, search="fast")
+        assert planned == kept.planned
+        assert planned.notes == ()
 
 
 def test_forms_divide_the_indices_of_their_product(tmp_path: Path) -> None:
@@ -184,19 +187,19 @@ def test_forms_divide_the_indices_of_their_product(tmp_path: Path) -> None:
     made = tncompile.loads(HYPER).instantiate().locked(file)
     made.plan(64, minimize="flops")
     stored = json.loads(file.read_text(encoding="utf-8"))
-    request = Request.from_dict(stored["plans"][0]["request"])
-    schedules = stored["plans"][0]["plan"]["strategies"]
+    request = plan_request(made.network, minimize="flops")
+    schedules = stored["plans"][0]["plan"]["schedules"]
     seen = 0
     for s, schedule in enumerate(schedules):
         for f, form in enumerate(schedule["forms"] or []):
-            for group in range(1, 5) if form else ():
-                place = ("plans", 0, "plan", "strategies", s, "forms", f, group)
+            for group in ("batch", "rows", "summed", "columns") if form else ():
+                place = ("plans", 0, "plan", "schedules", s, "forms", f, group)
                 names = form[group]
                 wrong = [names + names, names[1:], [], [*names, "i[0]"], [*names, "g"]]
                 for new in (one for one in wrong if one != names):
                     mutant = hostile.changed(stored, place, new)
                     file.write_text(json.dumps(mutant), encoding="utf-8")
-                    found, notes = read_lock(file).find(request, made.network)
+                    found, notes = read_lock(file).find(made.network, request)
                     assert found is None
                     assert "has other indices than its operands" in notes[0]
                     seen += 1
@@ -214,8 +217,9 @@ def test_a_plan_of_another_network_is_searched_anew(tmp_path: Path) -> None:
     forged["plans"][0]["fingerprint"] = mine["plans"][0]["fingerprint"]
     second.write_text(json.dumps(forged), encoding="utf-8")
     held = made.locked(second, keep=False)
-    assert held.plan(64) == good
-    assert "operands are not those of the network" in held.notes[0]
+    planned = held.plan(64)
+    assert planned == good
+    assert "operands are not those of the network" in planned.notes[0]
 
 
 # ── mutated profiles ────────────────────────────────────────────────────────────────────────────
@@ -241,7 +245,7 @@ def test_a_mutated_profile_is_refused_or_used(tmp_path: Path) -> None:
             refused += profile is None
             used += profile is not None
             if profile is not None and used % 40 == 0:
-                planned = plan(network, batch=64, search="fast", profile=profile)
+                planned = plan(network, batch=64, search="fast", machine=profile)
                 assert 0 < planned.main.cost.seconds < float("inf")
     assert refused > 500
     assert used > 50
@@ -313,9 +317,8 @@ def test_a_tuned_plan_outlives_a_search(tmp_path: Path, monkeypatch: pytest.Monk
         found = search(*given)
         for n in (40, 50):
             network = spec.instantiate("A", n=n).network
-            request = compiler.lock_request(network, compiler.Options()).measured()
-            tuned = plan(network, search="fast")
-            keep_plan(file, request, network, replace(tuned, tuned="a machine"))
+            tuned = replace(plan(network, search="fast"), tuned="a machine")
+            keep_plan(file, network, plan_request(network), tuned)
         return found
 
     monkeypatch.setattr(compiler, "plan_network", slow)
@@ -325,7 +328,7 @@ def test_a_tuned_plan_outlives_a_search(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(compiler, "plan_network", search)
     again = spec.instantiate("A", n=40).locked(file)
     assert again.plan(64).tuned == "a machine"
-    assert again.notes == ()
+    assert again.plan(64).notes == ()
 
 
 def test_a_file_that_cannot_be_locked_is_said(
@@ -344,7 +347,7 @@ def test_a_file_that_cannot_be_locked_is_said(
 
 def test_what_is_no_lock_stays_an_error(tmp_path: Path) -> None:
     file = tmp_path / "a.tnlock"
-    for content in ("", "[", "[]", "3", '"x"', '{"version": 2}', "[" * 100_000, "\ud800"):
+    for content in ("", "[", "[]", "3", '"x"', '{"version": 3}', "[" * 100_000, "\ud800"):
         file.write_bytes(content.encode("utf-8", "surrogatepass"))
         with pytest.raises(LockError, match="is corrupt"):
             tncompile.loads(SIZED).instantiate("A").locked(file).plan(8)

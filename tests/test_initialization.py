@@ -25,7 +25,7 @@ from tncompile.initialization.draws import (
     Normal,
     initialize,
 )
-from tncompile.initialization.norm import doubled, linear
+from tncompile.initialization.norm import linear_map, norm_network
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
 
@@ -369,7 +369,7 @@ def test_long_chains_hand_every_image_through(sites: int, rank: int, attributes:
 
 def test_what_counts_as_a_long_chain() -> None:
     def lengths(text: str) -> list[int]:
-        found = long_chains(linear(architecture(text).network))
+        found = long_chains(linear_map(architecture(text).network))
         return [len(one.tensors) for one in found]
 
     assert lengths(chain(31)) == [33]
@@ -453,9 +453,9 @@ def test_an_estimate_is_near_and_says_so(text: str, wanted: float) -> None:
     ratios: list[float] = []
     for seed in range(4):
         held = instantiate(generated, dtype=torch.float64, device=None, seed=seed)
-        scaled = doubled(linear(made.network))
+        scaled = norm_network(linear_map(made.network))
         exact = sum_of_products(scaled, held.state_dict()).item()
-        mean_square = exact / math.exp(linear(made.network).log_divisor)
+        mean_square = exact / math.exp(linear_map(made.network).log_divisor)
         ratios.append(math.log(mean_square / wanted))
     assert max(map(abs, ratios)) < 1
     assert abs(sum(ratios)) / len(ratios) < 0.5
@@ -490,7 +490,7 @@ def test_a_network_without_inputs_is_its_own_estimate() -> None:
 
 def test_doubled_networks_are_legal() -> None:
     for text in (TRAIN, chain(5), GRID):
-        network = doubled(linear(architecture(text).network))
+        network = norm_network(linear_map(architecture(text).network))
         assert list(verify_network(network)) == []
         assert network.output.axes == ()
 

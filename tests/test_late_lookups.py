@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ from tncompile.planning.paths import lookup_tables as merging
 from tncompile.planning.paths.lookup_tables import merged_tables
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.plan import ContractionPlan, verify_plan
-from tncompile.planning.serialization import tree_from_dict, tree_to_dict
+from tncompile.planning.serialization import read
 from tncompile.program.operations import Embedding as Rows
 from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import trace
@@ -261,7 +261,7 @@ def test_any_tables_of_any_network_give_the_sum_of_products(seed: int) -> None:
     due = brute_force(sketch, parameters, inputs)
     tree = random_late_tree(net, seed)
     assert not list(verify_tree(net, tree))
-    assert tree_from_dict(json.loads(json.dumps(tree_to_dict(tree)))) == tree
+    assert read(ContractionTree, json.loads(json.dumps(asdict(tree)))) == tree
     for schedule in (Schedule(), Schedule(rows=4), Schedule(grouped=True)):
         value = run(net, lower(net, tree, schedule), parameters, inputs)
         assert isinstance(value, Tensor)

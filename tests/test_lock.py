@@ -13,21 +13,22 @@ from tests import small_networks as small
 from tncompile.files import lock_path
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import plan
-from tncompile.planning.lock import Lock, Request, fingerprint, read_lock, write_lock
+from tncompile.planning.lock import Lock, fingerprint, read_lock, write_lock
+from tncompile.planning.request import plan_request
 
 NETWORK = small.mpo([4, 4], [4, 4], 3)
-REQUEST = Request("Test()", (64,), {}, "time", True, "normal", None, "builtin-2core")
+REQUEST = plan_request(NETWORK)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = lock_path(tmp_path / "mpo.tn")
     planned = plan(NETWORK)
-    other = replace(REQUEST, batch=(1, 64), sizes={"n": 3})
-    lock = Lock().with_plan(REQUEST, NETWORK, planned).with_plan(other, NETWORK, planned)
+    other = plan_request(NETWORK, batch=(1, 64), sizes={"...": 3})
+    lock = Lock().with_plan(NETWORK, REQUEST, planned).with_plan(NETWORK, other, planned)
     write_lock(lock, path)
     again = read_lock(path)
-    assert again.find(REQUEST, NETWORK) == (planned, ())
-    assert again.find(replace(REQUEST, machine="measured"), NETWORK) == (None, ())
+    assert again.find(NETWORK, REQUEST) == (planned, ())
+    assert again.find(NETWORK, plan_request(NETWORK, machine="cuda")) == (None, ())
     assert [p.name for p in tmp_path.iterdir()] == ["mpo.tnlock"]
     first = path.read_bytes()
     write_lock(again, path)
@@ -35,18 +36,18 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_no_lock_is_an_empty_one(tmp_path: Path) -> None:
-    assert read_lock(tmp_path / "none.tnlock").find(REQUEST, NETWORK) == (None, ())
+    assert read_lock(tmp_path / "none.tnlock").find(NETWORK, REQUEST) == (None, ())
 
 
 def test_a_stale_plan_is_noticed() -> None:
-    lock = Lock().with_plan(REQUEST, NETWORK, plan(NETWORK))
+    lock = Lock().with_plan(NETWORK, REQUEST, plan(NETWORK))
     changed = small.mpo([4, 4], [4, 4], 5)
     assert "stale" in why_not(lock, changed)
 
 
 def why_not(lock: Lock, network: TensorNetwork) -> str:
     """The one note on a plan that is not used."""
-    found, (note,) = lock.find(REQUEST, network)
+    found, (note,) = lock.find(network, REQUEST)
     assert found is None
     return note
 
@@ -66,8 +67,8 @@ def test_lines_and_docs_do_not_matter() -> None:
         b"",
         b"\xff\xfe",
         b"[]",
-        b'{"version": 2}',
-        b'{"version": 2, "plans": 3}',
+        b'{"version": 3}',
+        b'{"version": 3, "plans": 3}',
         b'{"version": true, "plans": []}',
         b"[" * 100_000,
     ],
@@ -91,41 +92,39 @@ def test_an_older_lock_is_planned_anew(tmp_path: Path) -> None:
     path.write_text('{"version": 1, "plans": []}\n')
     assert "the file is of version 1" in why_not(read_lock(path), NETWORK)
     arch = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4)).locked(path)
-    arch.plan(8)
-    assert "of version 1" in arch.notes[0]
+    assert "of version 1" in arch.plan(8).notes[0]
     again = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4)).locked(path)
-    again.plan(8)
-    assert again.notes == ()
+    assert again.plan(8).notes == ()
 
 
 def test_a_measured_plan_goes_before_others() -> None:
     measured = replace(plan(NETWORK, batch=(1, 64)), tuned="a machine")
-    lock = Lock().with_plan(REQUEST, NETWORK, plan(NETWORK))
-    lock = lock.with_plan(REQUEST.measured(), NETWORK, measured)
-    assert lock.find(REQUEST, NETWORK)[0] == measured.with_batch(64)
-    other = replace(REQUEST, batch=(7,), search="fast")
-    assert lock.find(other, NETWORK)[0] == measured.with_batch(7)
-    assert lock.find(replace(REQUEST, minimize="memory"), NETWORK)[0] is None
+    lock = Lock().with_plan(NETWORK, REQUEST, plan(NETWORK))
+    lock = lock.with_plan(NETWORK, REQUEST, measured)
+    assert lock.find(NETWORK, REQUEST)[0] == measured.with_batch(64)
+    other = plan_request(NETWORK, batch=7, search="fast")
+    assert lock.find(NETWORK, other)[0] == measured.with_batch(7)
+    assert lock.find(NETWORK, plan_request(NETWORK, minimize="memory"))[0] is None
     changed = small.mpo([4, 4], [4, 4], 5)
     assert "stale" in why_not(lock, changed)
-    moved = lock.with_plan(REQUEST, changed, plan(changed))
-    assert moved.find(REQUEST, changed) == (plan(changed), ())
-    assert moved.find(REQUEST, NETWORK)[0] == measured.with_batch(64)
+    moved = lock.with_plan(changed, REQUEST, plan(changed))
+    assert moved.find(changed, REQUEST) == (plan(changed), ())
+    assert moved.find(NETWORK, REQUEST)[0] == measured.with_batch(64)
 
 
 @pytest.mark.parametrize("damage", ["rows", "summed", "length", "kind"])
 def test_a_damaged_strategy_is_noticed(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "a.tnlock"
     network = small.mpo([8, 8, 12], [12, 16, 16], 16)
-    write_lock(Lock().with_plan(REQUEST, network, plan(network)), path)
+    write_lock(Lock().with_plan(network, REQUEST, plan(network)), path)
     stored = json.loads(path.read_text())
-    schedules = stored["plans"][0]["plan"]["strategies"]
+    schedules = stored["plans"][0]["plan"]["schedules"]
     forms = next(one["forms"] for one in schedules if one["forms"])
     match damage:
         case "rows":
-            forms[0][2] = ["nothing"]
+            forms[0]["rows"] = ["nothing"]
         case "summed":
-            forms[0][3] = ["nothing"]
+            forms[0]["summed"] = ["nothing"]
         case "length":
             forms.pop()
         case _:
@@ -136,7 +135,7 @@ def test_a_damaged_strategy_is_noticed(tmp_path: Path, damage: str) -> None:
 
 def test_a_damaged_tree_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.tnlock"
-    write_lock(Lock().with_plan(REQUEST, NETWORK, plan(NETWORK)), path)
+    write_lock(Lock().with_plan(NETWORK, REQUEST, plan(NETWORK)), path)
     stored = json.loads(path.read_text())
     stored["plans"][0]["plan"]["trees"][0]["steps"].pop()
     path.write_text(json.dumps(stored))
@@ -162,12 +161,11 @@ def test_an_architecture_keeps_its_plans_in_a_lock(tmp_path: Path) -> None:
     assert file.exists()
     again = tncompile.loads(text).instantiate("N").locked(file)
     assert again.plan(32) == first
-    assert again.notes == ()
+    assert again.plan(32).notes == ()
     changed = (
         tncompile.loads(text.replace("= 2)", "= 3)")).instantiate("N").locked(file, keep=False)
     )
-    changed.plan(32)
-    assert "stale" in changed.notes[0]
+    assert "stale" in changed.plan(32).notes[0]
     assert read_lock(file).entries.keys() == {next(iter(read_lock(file).entries))}
 
 
@@ -183,13 +181,11 @@ def test_a_plan_tuned_for_another_memory_limit_is_said(tmp_path: Path) -> None:
     arch = tncompile.from_einsum("bi,io->bo", (None, 4), (4, 4))
     arch.locked(path).tune(8, memory_limit=10**9, seconds=0.2, anyway=True)
     other = arch.locked(path, keep=False)
-    other.plan(8)
-    (note,) = other.notes
+    (note,) = other.plan(8).notes
     due = "tuned with a memory limit of 1,000,000,000 bytes is not used with no memory limit"
     assert note.endswith(due)
     same = arch.locked(path, keep=False)
-    same.plan(8, memory_limit=10**9)
-    assert same.notes == ()
+    assert same.plan(8, memory_limit=10**9).notes == ()
 
 
 # ── the lock beside a file, in Python ───────────────────────────────────────────────────────────
@@ -207,11 +203,8 @@ def layer(tmp_path: Path) -> Path:
     file.write_text(LAYER)
     network = tncompile.load(file).instantiate().network
     measured = replace(plan(network, batch=32, search="fast"), tuned="a machine of its own")
-    write_lock(Lock().with_plan(REQUEST_OF_LAYER.measured(), network, measured), lock_path(file))
+    write_lock(Lock().with_plan(network, plan_request(network), measured), lock_path(file))
     return file
-
-
-REQUEST_OF_LAYER = replace(REQUEST, target="N")
 
 
 def test_python_follows_the_lock_beside_a_file(layer: Path) -> None:
@@ -221,7 +214,7 @@ def test_python_follows_the_lock_beside_a_file(layer: Path) -> None:
     header = " ".join(arch.source(batch=8).partition("import")[0].replace("#", "").split())
     assert header.endswith("measured on a machine of its own.")
     assert type(arch.module()).__name__ == "N"
-    assert arch.notes == ()
+    assert arch.plan(8).notes == ()
     assert not arch.keeps_lock
     alone = arch.unlocked()
     assert alone.plan(8).tuned is None
@@ -245,8 +238,9 @@ def test_a_lock_that_appears_later_is_used(layer: Path, monkeypatch: pytest.Monk
 def test_python_says_that_the_lock_beside_a_file_is_stale(layer: Path) -> None:
     layer.write_text(LAYER.replace("r: int = 2", "r: int = 3"))
     arch = tncompile.load(layer).instantiate()
-    assert arch.plan(8).tuned is None
-    assert "the stored plan of `N` is stale: the network has changed since" in arch.notes
+    planned = arch.plan(8)
+    assert planned.tuned is None
+    assert "the stored plan of `N` is stale: the network has changed since" in planned.notes
 
 
 def test_a_corrupt_lock_beside_a_file_is_one_clear_error(layer: Path) -> None:

@@ -16,7 +16,7 @@ from tests.interpreter import run
 from tests.modules import ALL, Subject, tensors
 from tests.strategies import random_tree
 from tests.test_emission import evaluated
-from tncompile.compiler import Options, norm_program, plan_network
+from tncompile.compiler import norm_program, plan_network
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.loading import instantiate
 from tncompile.emission.steps.expressions import Scope
@@ -26,6 +26,7 @@ from tncompile.emission.text.members import ParameterAccess
 from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.lowering.schedule import Schedule
+from tncompile.planning.request import plan_request
 from tncompile.program.operations import (
     Add,
     Argument,
@@ -53,7 +54,7 @@ def generated(subject: Subject, program: TensorProgram) -> GeneratedModule:
     """A module that runs this program in eager mode."""
     net = subject.network
     only = (Branch(program, None, ""),)
-    planned = plan_network(net, Options(search="fast"))
+    planned = plan_network(net, plan_request(net, search="fast"))
     branches = Branches(straightened(program), only, only, only)
     return emit(net, planned, branches, initialize(net, norm_program))
 

@@ -133,8 +133,8 @@ def test_another_machine_may_choose_otherwise() -> None:
         batched_left_turned=level(BUILTIN.batched_left_turned, 1.0),
         batched_right_turned=level(BUILTIN.batched_right_turned, 1.0),
     )
-    chosen = plan(network, batch=256, profile=slow)
-    least = plan(network, batch=256, profile=slow, minimize="flops")
+    chosen = plan(network, batch=256, machine=slow)
+    least = plan(network, batch=256, machine=slow, minimize="flops")
     assert chosen.machine == "slow"
     assert chosen.main.cost.flops <= 1.3 * least.main.cost.flops
 

@@ -21,6 +21,7 @@ from tncompile.network.model import (
     Tensor,
     TensorNetwork,
 )
+from tncompile.network.printer import describe_network
 from tncompile.network.verifying import verify_network
 
 AUTO = Init(scheme="auto")
@@ -283,7 +284,7 @@ def test_the_graph_is_bipartite_and_its_hyperedges_are_exact() -> None:
 
 
 def test_describe_lists_every_part() -> None:
-    assert padded_train().describe() == (
+    assert describe_network(padded_train()) == (
         "network Train()\n"
         "\n"
         "indices:\n"
@@ -312,6 +313,6 @@ def test_describe_lists_every_part() -> None:
         "output:\n"
         "  y(..., o)\n"
     )
-    assert "x(k in 0..2, f[k])  [2, 2]" in sliced().describe()
-    assert "word(onehot(w))     [] of ids below 5" in sliced().describe()
-    assert "E  5 x 3  init normal(0.5)  frozen" in sliced().describe()
+    assert "x(k in 0..2, f[k])  [2, 2]" in describe_network(sliced())
+    assert "word(onehot(w))     [] of ids below 5" in describe_network(sliced())
+    assert "E  5 x 3  init normal(0.5)  frozen" in describe_network(sliced())

@@ -58,7 +58,7 @@ def test_other_text_is_refused(text: str) -> None:
 def test_every_change_of_a_tree_is_noticed() -> None:
     stored = json.loads(known(MPO, batch=8).to_json())
     tree = stored["trees"][stored["whole"]["tree"]]
-    tree["steps"][0][0] = tree["steps"][0][1]
+    tree["steps"][0]["left"] = tree["steps"][0]["right"]
     damaged = ContractionPlan.from_dict(stored)
     assert list(verify_tree(MPO, damaged.whole.tree))
     assert list(verify_plan(MPO, damaged))

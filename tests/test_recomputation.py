@@ -326,8 +326,8 @@ def test_the_plan_says_so_everywhere() -> None:
     assert strategy_text(schedule) == f"{schedule.rows} rows at a time, made again going back"
     assert ContractionPlan.from_json(plan.to_json()).main.schedule == schedule
     damaged = json.loads(plan.to_json())
-    damaged["strategies"][0]["recompute"] = 1
-    with pytest.raises(ValueError, match="true or false"):
+    damaged["schedules"][0]["recompute"] = 1
+    with pytest.raises(ValueError, match="valid boolean"):
         ContractionPlan.from_dict(damaged)
     cost = architecture().cost(BATCH, search="fast", memory_limit=limit, training=True)
     assert "made again going back" in str(cost)

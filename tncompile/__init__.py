@@ -5,9 +5,10 @@
 >>> layer = spec.instantiate("MPO", ins=[4, 8], outs=[8, 4], ranks=8).module()
 """
 
-from tncompile.architecture import Architecture, Spec, from_einsum, load, loads
+from tncompile.architecture import Architecture
 from tncompile.blocks import Block
 from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.spec import Spec, from_einsum, load, loads
 
 __version__ = "0.1.0"
 

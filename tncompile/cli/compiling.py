@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from tncompile.architecture import STAGES
 from tncompile.cli.command import (
@@ -27,6 +28,9 @@ from tncompile.cli.reading import (
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, write_file
 from tncompile.language.diagnostics.spelling import closest
+
+if TYPE_CHECKING:
+    from tncompile.planning.request import PlanOptions
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -71,18 +75,13 @@ def _run(given: Namespace) -> int:
         raise UsageError(f"-o {given.output} is the file that is compiled; name another one")
     machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
     architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
-    with waiting("searching for a contraction order") as architecture.progress:
-        text = plan_noted(
-            architecture,
-            lambda: architecture.describe(
-                given.emit,
-                batch=sizes,
-                search=given.search,
-                memory_limit=limit,
-                machine=machine,
-                shard=shard,
-            ),
-        )
+    options: PlanOptions = {"search": given.search, "memory_limit": limit, "machine": machine}
+    if sizes is not None:
+        options["batch"] = sizes
+    with waiting("searching for a contraction order") as progress:
+        if given.emit not in STAGES[:2]:
+            plan_noted(architecture, progress, options)
+        text = architecture.describe(given.emit, shard=shard, **options)
     write_file(given.output, text)
     return FINE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tncompile.cli.command import (
     FINE,
@@ -25,6 +26,9 @@ from tncompile.cli.reading import (
 )
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, columns, show
+
+if TYPE_CHECKING:
+    from tncompile.planning.request import SearchOptions
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -58,18 +62,15 @@ def _run(given: Namespace) -> int:
     machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
     architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
     check_sizes(architecture, sizes)
-    with waiting("searching for a contraction order") as architecture.progress:
-        found = plan_noted(
-            architecture,
-            lambda: architecture.cost(
-                batch=batch,
-                sizes=sizes,
-                search=given.search,
-                memory_limit=limit,
-                machine=machine,
-                training=given.training,
-            ),
-        )
+    options: SearchOptions = {
+        "sizes": sizes,
+        "search": given.search,
+        "memory_limit": limit,
+        "machine": machine,
+    }
+    with waiting("searching for a contraction order") as progress:
+        plan_noted(architecture, progress, {"batch": batch, "minimize": "time", **options})
+        found = architecture.cost(batch, training=given.training, **options)
     if given.json:
         import json
 

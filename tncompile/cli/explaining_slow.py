@@ -80,9 +80,9 @@ def _run(given: Namespace) -> int:
 
     from tncompile.machine.host import threads
 
-    with waiting("searching for a contraction order") as architecture.progress:
+    with waiting("searching for a contraction order") as progress:
         plan = plan_noted(
-            architecture, lambda: architecture.plan(batch, sizes=sizes, machine=machine)
+            architecture, progress, {"batch": batch, "sizes": sizes, "machine": machine}
         )
     with threads(count), waiting("measuring") as progress:
         asked = _Asked(spec, architecture, plan, batch, sizes, mode, machine, seconds)

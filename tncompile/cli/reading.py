@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from tncompile.cli.writing import UsageError, reason, report, say
 from tncompile.files import lock_path
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from tncompile import Architecture, Spec
     from tncompile.language.linked import LinkedProgram
     from tncompile.language.syntax.source import SourceFile
+    from tncompile.planning import ContractionPlan
+    from tncompile.planning.paths.optimizers import Progress
+    from tncompile.planning.request import PlanOptions
 
 STANDARD_INPUT = "-"
-
-T = TypeVar("T")
 
 
 def read_source(name: str) -> SourceFile:
@@ -157,25 +159,45 @@ def memory_limit(text: str | None) -> int | None:
     return limit
 
 
-def plan_noted(architecture: Architecture, plan: Callable[[], T]) -> T:
-    """What `plan` returns; what was noticed about the lock file is said on standard error.
-
-    Raises `UsageError` where the lock file is corrupt or cannot be written.
-    """
+@contextmanager
+def lock_problems() -> Iterator[None]:
+    """`UsageError` where a lock file is corrupt or cannot be read or written."""
     from tncompile.planning.lock import LockError
 
     try:
-        made = plan()
+        yield
     except LockError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
         named = f" {error.filename}" if isinstance(error.filename, str) else ""
         raise UsageError(f"cannot use the lock file{named}: {reason(error)}") from error
-    kept = " and kept" if architecture.keeps_lock else " (--lock keeps it)"
-    for note in architecture.notes:
-        say(f"note: {note}; a new one was searched{kept}")
-    if architecture.unheeded:
-        options = " and ".join(f"--{name}" for name in architecture.unheeded)
-        change = "change" if len(architecture.unheeded) > 1 else "changes"
-        say(f"note: {options} {change} nothing: the lock file has a plan that was measured")
-    return made
+
+
+def plan_noted(
+    architecture: Architecture, progress: Progress | None, options: PlanOptions
+) -> ContractionPlan:
+    """The plan of an architecture; what was noticed about the lock file goes to standard error.
+
+    Raises `UsageError` where the lock file is corrupt or cannot be written.
+    """
+    with lock_problems():
+        plan = architecture.plan(progress=progress, **options)
+    stored = " and kept" if architecture.keeps_lock else " (--lock keeps it)"
+    for note in plan.notes:
+        say(f"note: {note}; a new one was searched{stored}")
+    if plan.tuned is not None and (idle := _without_effect(plan, options)):
+        change = "change" if len(idle) > 1 else "changes"
+        what = f"{' and '.join(idle)} {change} nothing"
+        say(f"note: {what}: the lock file has a plan that was measured")
+    return plan
+
+
+def _without_effect(plan: ContractionPlan, options: PlanOptions) -> list[str]:
+    """The options of a search that a measured plan makes nothing of."""
+    from tncompile.machine.registry import find_profile
+
+    machine = options.get("machine", "builtin")
+    idle = ["--search"] if options.get("search", "normal") != "normal" else []
+    if machine != "builtin" and find_profile(machine).name != plan.machine:
+        idle.append("--machine")
+    return idle

@@ -22,9 +22,9 @@ from tncompile.cli.costing import positive
 from tncompile.cli.reading import (
     checked_machine,
     instantiate,
+    lock_problems,
     memory_limit,
     own_lock,
-    plan_noted,
     same_file,
 )
 from tncompile.cli.waiting import waiting
@@ -83,18 +83,16 @@ def _run(given: Namespace) -> int:
 
     from tncompile.machine.host import threads
 
-    with threads(count), waiting("measuring") as architecture.progress:
-        tuning = plan_noted(
-            architecture,
-            lambda: architecture.tune(
-                sizes,
-                training=given.training,
-                search=given.search,
-                memory_limit=limit,
-                machine=machine,
-                seconds=seconds,
-                anyway=given.anyway,
-            ),
+    with threads(count), waiting("measuring") as progress, lock_problems():
+        tuning = architecture.tune(
+            sizes,
+            training=given.training,
+            search=given.search,
+            memory_limit=limit,
+            machine=machine,
+            seconds=seconds,
+            anyway=given.anyway,
+            progress=progress,
         )
     if given.json:
         show(json.dumps(tuning.to_dict(), indent=2))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tncompile.initialization.norm import Linear
+from tncompile.initialization.norm import LinearMap
 
 LONG = 32
 """A chain of more tensors than this starts near the identity along its bonds."""
@@ -16,7 +16,7 @@ LONG = 32
 class Chain:
     """Tensors that bonds join in a row, in order along it.
 
-    tensors   positions in `Linear.tensors`
+    tensors   positions in `LinearMap.tensors`
     bonds     every bond on one of them, those to tensors outside of the chain too
     traced    how many identities are traced out: one for a ring, none for an open row
     open      ends that are bonds to tensors outside of the chain: 0, 1 or 2
@@ -28,7 +28,7 @@ class Chain:
     open: int
 
 
-def long_chains(given: Linear) -> tuple[Chain, ...]:
+def long_chains(given: LinearMap) -> tuple[Chain, ...]:
     """The chains of more than `LONG` tensors, in order of their first tensor."""
     inner = {i.name for i in given.carried if i.name not in given.outside}
     ends: dict[str, list[int]] = {name: [] for name in inner}
@@ -79,7 +79,7 @@ def _chains(
         yield Chain(row, tuple(counts), traced=int(closed), open=opened)
 
 
-def identity_legs(given: Linear, chains: tuple[Chain, ...]) -> dict[str, tuple[int, ...]]:
+def identity_legs(given: LinearMap, chains: tuple[Chain, ...]) -> dict[str, tuple[int, ...]]:
     """Parameter key -> where its bonds stand among its legs, for those that start as identities.
 
     A parameter that is used outside of the chains too, or with its bonds on other legs, is none.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tncompile.initialization.chains import Chain, identity_legs, long_chains
-from tncompile.initialization.norm import Linear, doubled, linear
+from tncompile.initialization.norm import LinearMap, linear_map, norm_network
 from tncompile.network.model import Init, Parameter, TensorNetwork
 from tncompile.program.program import TensorProgram
 
@@ -146,7 +146,7 @@ MakeProgram = Callable[[TensorNetwork], TensorProgram | None]
 
 def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initialization:
     """The start of every parameter of the network, and the rescaling that makes `auto` exact."""
-    given = linear(network)
+    given = linear_map(network)
     chains = long_chains(given)
     biases = tuple(bias.parameter for bias in network.biases)
     places = {
@@ -175,7 +175,7 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
     return Initialization(draws, biases, rescaling, _aim(network, bool(drawn), bool(places)))
 
 
-def _log_target(network: TensorNetwork, given: Linear) -> float:
+def _log_target(network: TensorNetwork, given: LinearMap) -> float:
     """The logarithm that |W|² should have."""
     if not network.inputs:
         return 0.0
@@ -203,7 +203,7 @@ def _aim(network: TensorNetwork, drawn: bool, chained: bool) -> str:
 
 def _draws(
     network: TensorNetwork,
-    given: Linear,
+    given: LinearMap,
     places: Mapping[str, tuple[int, ...]],
     noise: Mapping[str, float],
     scale: float,
@@ -268,7 +268,7 @@ def _fan_in(network: TensorNetwork) -> float:
     return widest
 
 
-def _spread(given: Linear) -> dict[str, float]:
+def _spread(given: LinearMap) -> dict[str, float]:
     """Parameter key -> log of its deviation relative to the others': inner indices cost evenly.
 
     An inner index of size r that k tensors carry takes a factor of r ** (1 / k) from the variance
@@ -283,7 +283,7 @@ def _spread(given: Linear) -> dict[str, float]:
     return spread
 
 
-def _log_expected(given: Linear, chains: tuple[Chain, ...], noise: Mapping[str, float]) -> float:
+def _log_expected(given: LinearMap, chains: tuple[Chain, ...], noise: Mapping[str, float]) -> float:
     """Logarithm of the mean of |W|² over draws at scale 1 of everything that is `auto`."""
     network, spread = given.network, _spread(given)
     bonds = {leg for chain in chains for leg in chain.bonds}
@@ -314,7 +314,7 @@ def _log_expected(given: Linear, chains: tuple[Chain, ...], noise: Mapping[str, 
     return total
 
 
-def _extent(given: Linear, chain: Chain) -> tuple[int, int]:
+def _extent(given: LinearMap, chain: Chain) -> tuple[int, int]:
     """The number of tensors on a chain and the size of its widest bond."""
     return len(chain.tensors), max(_size(given.network, leg) for leg in chain.bonds)
 
@@ -323,11 +323,11 @@ def _extent(given: Linear, chain: Chain) -> tuple[int, int]:
 
 
 def _rescaling(
-    network: TensorNetwork, given: Linear, log_target: float, make_program: MakeProgram
+    network: TensorNetwork, given: LinearMap, log_target: float, make_program: MakeProgram
 ) -> Rescaling | None:
     drawn = [t.source for t in given.tensors if network.parameter[t.source].init.scheme == "auto"]
     keys = tuple(dict.fromkeys(drawn))
-    program = make_program(doubled(given)) if len(given.tensors) <= MOST else None
+    program = make_program(norm_network(given)) if len(given.tensors) <= MOST else None
     if program is not None:
         return Rescaling(keys, len(drawn), log_target, program)
     if any(parameter.init.scheme == "zeros" for parameter in network.parameters):

@@ -7,25 +7,23 @@ and of its output. For inputs whose entries are independent, of mean zero and va
 
 whatever the topology. Unit vectors (feature maps: slices of an axis) and ids divide it by the size
 of each, and a width after `as` takes the entries beyond it out of the sum. The sum is a network of
-its own, W times its conjugate; `doubled` builds it.
+its own, W times its conjugate: `norm_network`.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from tncompile.network.editing import RUN_TIME, assemble, edited, prime, renamed
 from tncompile.network.model import Axis, Index, Output, Tensor, TensorNetwork
-
-RUN_TIME = ("batch", "dots")
 
 
 @dataclass(frozen=True)
-class Linear:
-    """The map W of a network: `tensors` and `masks` over indices of which `outside` are seen.
+class LinearMap:
+    """The map W of a network: `tensors` and `masks` over indices of which `outside` are open.
 
     `log_divisor` is what log |W|² is lowered by to give the logarithm of the mean square of an
     output entry. Parameters that start at zero are left out, as the map would vanish with them:
@@ -45,14 +43,21 @@ class Linear:
         return tuple(index for index in self.network.indices if index.name in legs)
 
 
-def linear(network: TensorNetwork) -> Linear:
+def linear_map(network: TensorNetwork) -> LinearMap:
     """The map that the network is in its inputs."""
     zero = {parameter.key for parameter in network.parameters if parameter.init.scheme == "zeros"}
     factors = [tensor for tensor in network.tensors if tensor.role == "parameter"]
-    kept = tuple(tensor for tensor in factors if tensor.source not in zero)
-    carried = {leg for tensor in kept for leg in tensor.legs}
+    tensors = tuple(tensor for tensor in factors if tensor.source not in zero)
+    carried = {leg for tensor in tensors for leg in tensor.legs}
     removed = {leg for tensor in factors if tensor.source in zero for leg in tensor.legs}
-    outputs, inputs = _seen(network)
+    sizes = {index.name: index.size or 1 for index in network.indices}
+    inputs, outputs = (
+        [leg for leg in dict.fromkeys(legs) if network.index[leg].kind not in RUN_TIME]
+        for legs in (
+            (leg for tensor in network.tensors if tensor.role == "input" for leg in tensor.legs),
+            network.output.legs,
+        )
+    )
     masks = tuple(_masks(network, carried, keep_all=not removed))
     divisor = _log_divisor(network)
     # An index that nothing carries any more is summed over ones; one that only vanishing tensors
@@ -60,70 +65,37 @@ def linear(network: TensorNetwork) -> Linear:
     masked = {leg for mask in masks for leg in mask.legs}
     for name in dict.fromkeys((*outputs, *inputs)):
         if name not in carried and name not in masked and (name in outputs or name not in removed):
-            divisor -= math.log(_size(network, name))
-    cut = [leg for leg in dict.fromkeys(sorted(removed)) if leg in carried]
-    cut = [leg for leg in cut if leg not in outputs and leg not in inputs]
-    reached = _reached(kept, inputs)
-    divisor += sum(math.log(_size(network, leg)) for leg in cut if leg in reached)
-    return Linear(network, kept, masks, frozenset({*outputs, *inputs, *cut}), divisor)
+            divisor -= math.log(sizes[name])
+    cut = (removed & carried) - {*outputs, *inputs}
+    reached = _reached(tensors, inputs)
+    divisor += sum(math.log(sizes[leg]) for leg in sorted(cut & reached))
+    return LinearMap(network, tensors, masks, frozenset({*outputs, *inputs, *cut}), divisor)
 
 
-def doubled(given: Linear) -> TensorNetwork:
+def norm_network(given: LinearMap) -> TensorNetwork:
     """The scalar network |W|²: every tensor twice, the second conjugated, its inner indices primed.
 
-    Indices that are seen outside are shared by both copies; masks stand once (0 and 1 are their own
+    Indices that are open are shared by both copies; masks stand once (0 and 1 are their own
     squares).
     """
-    copies: list[Tensor] = []
-    for tensor in given.tensors:
-        axes = tuple(
-            tuple(leg if leg in given.outside else f"{leg}'" for leg in axis)
-            for axis in tensor.axes
-        )
-        copies.append(tensor)
-        copies.append(
-            Tensor(
-                name=f"{tensor.name}'",
-                role=tensor.role,
-                source=tensor.source,
-                axes=axes,
+    primed = {
+        index.name: index.name if index.name in given.outside else f"{index.name}'"
+        for index in given.carried
+    }
+    copies = [
+        copy
+        for tensor in given.tensors
+        for copy in (
+            tensor,
+            edited(
+                renamed(tensor, f"{tensor.name}'", primed),
                 conjugate=not tensor.conjugate,
-                line=tensor.line,
-            )
+            ),
         )
-    tensors = (*copies, *given.masks)
-    ends = Counter(leg for tensor in tensors for leg in tensor.legs)
-    indices: list[Index] = []
-    for index in given.carried:
-        kind = "bond" if ends[index.name] == 2 else "hyper"
-        indices.append(index.model_copy(update={"kind": kind}))
-        if index.name not in given.outside:
-            primed = {"name": f"{index.name}'", "family": f"{index.family}'", "kind": kind}
-            indices.append(index.model_copy(update=primed))
-    used = {tensor.source for tensor in given.tensors}
-    network = given.network
-    return TensorNetwork(
-        name=network.name,
-        target=network.target,
-        indices=tuple(indices),
-        inputs=(),
-        parameters=tuple(p for p in network.parameters if p.key in used),
-        tensors=tensors,
-        output=Output(name=network.output.name, axes=(), written="the map times itself"),
-    )
-
-
-def _seen(network: TensorNetwork) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The indices on the output, and those on inputs, batch axes left out."""
-    inputs = dict.fromkeys(
-        leg for tensor in network.tensors if tensor.role == "input" for leg in tensor.legs
-    )
-    outputs = dict.fromkeys(network.output.legs)
-    first, second = (
-        tuple(name for name in names if network.index[name].kind not in RUN_TIME)
-        for names in (outputs, inputs)
-    )
-    return first, second
+    ]
+    indices = {each.name: each for index in given.carried for each in (index, prime(index, primed))}
+    output = Output(name=given.network.output.name, axes=(), written="the map times itself")
+    return assemble(given.network, (*copies, *given.masks), output, indices=indices.values())
 
 
 def _masks(network: TensorNetwork, carried: set[str], *, keep_all: bool) -> Iterator[Tensor]:
@@ -151,19 +123,18 @@ def _tensor_axes(network: TensorNetwork, tensor: Tensor) -> list[Axis]:
 
 def _log_divisor(network: TensorNetwork) -> float:
     """Logarithm of the number of outputs times that of the values of each unit vector and id."""
-    divisor = 0.0
-    for axis in network.output.axes:
-        if axis.kind == "legs" and axis.length is not None:
-            divisor += math.log(axis.length)
+    lengths = [axis.length for axis in network.output.axes if axis.kind == "legs"]
     for tensor in network.tensors:
         if tensor.role == "input":
-            for axis in _tensor_axes(network, tensor):
-                if axis.length is not None and (tensor.position or axis.kind == "onehot"):
-                    divisor += math.log(axis.length)
-    return divisor
+            lengths += [
+                axis.length
+                for axis in _tensor_axes(network, tensor)
+                if tensor.position or axis.kind == "onehot"
+            ]
+    return sum(math.log(length) for length in lengths if length is not None)
 
 
-def _reached(tensors: tuple[Tensor, ...], inputs: tuple[str, ...]) -> set[str]:
+def _reached(tensors: tuple[Tensor, ...], inputs: list[str]) -> set[str]:
     """The indices of the connected pieces that an input is on."""
     on: dict[str, list[Tensor]] = {}
     for tensor in tensors:
@@ -177,9 +148,3 @@ def _reached(tensors: tuple[Tensor, ...], inputs: tuple[str, ...]) -> set[str]:
             reached.update(fresh)
             waiting += fresh
     return reached
-
-
-def _size(network: TensorNetwork, name: str) -> int:
-    size = network.index[name].size
-    assert size is not None
-    return size

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from tncompile.network.model import Axis, Index, Output, Parameter, Tensor, TensorNetwork
-from tncompile.network.verifying import verify_network
+from tncompile.network.editing import assemble, edited
+from tncompile.network.model import Axis, Output, Parameter, Tensor, TensorNetwork
 
 DENSE_LIMIT = 2**31
 """Entries of a weight that is still made."""
@@ -102,39 +101,20 @@ def weight_network(
     """
     if tensors is None:
         tensors = tuple(tensor for tensor in network.tensors if tensor.role == "parameter")
-    used = {tensor.source for tensor in tensors}
-    held = tuple(one for one in parameters or network.parameters if one.key in used)
-    entries = 1
-    for length in layer.shape:
-        entries *= length
-    if not tensors or entries > DENSE_LIMIT:
+    if not tensors or math.prod(layer.shape) > DENSE_LIMIT:
         return None
-    ends = Counter(leg for tensor in tensors for leg in tensor.legs)
+    carried = {leg for tensor in tensors for leg in tensor.legs}
     legs = [leg for axis in layer.axes for leg in axis.indices]
-    diagonal = len(set(legs)) < len(legs) or not ends.keys() >= set(legs)
+    diagonal = len(set(legs)) < len(legs) or not carried.issuperset(legs)
     axes = layer.axes
     if diagonal:
-        carried = [leg for leg in dict.fromkeys(legs) if leg in ends]
-        sizes = {leg: network.index[leg].size for leg in carried}
-        axes = tuple(Axis(kind="legs", indices=(leg,), size=sizes[leg]) for leg in carried)
-    axes = tuple(axis.model_copy(update={"kind": "legs"}) for axis in axes)
-    made = TensorNetwork(
-        name=network.name,
-        target=network.target,
-        indices=tuple(_indices(network, ends, legs)),
-        inputs=(),
-        parameters=held,
-        tensors=tensors,
-        output=Output(name="weight", axes=axes, written="weight"),
-    )
-    return None if any(verify_network(made)) else WeightNetwork(made, diagonal)
-
-
-def _indices(network: TensorNetwork, ends: Counter[str], outside: list[str]) -> Iterable[Index]:
-    """The indices that tensors carry, each of the kind that its ends make it."""
-    for index in network.indices:
-        if index.name in outside and ends[index.name]:
-            yield index.model_copy(update={"kind": "index"})
-        elif ends[index.name]:
-            kind = "bond" if ends[index.name] == 2 else "hyper"
-            yield index.model_copy(update={"kind": kind})
+        of_output = [leg for leg in dict.fromkeys(legs) if leg in carried]
+        sizes = {leg: network.index[leg].size for leg in of_output}
+        axes = tuple(Axis(kind="legs", indices=(leg,), size=sizes[leg]) for leg in of_output)
+    axes = tuple(edited(axis, kind="legs") for axis in axes)
+    output = Output(name="weight", axes=axes, written="weight")
+    try:
+        weight = assemble(network, tensors, output, parameters=parameters)
+    except ValueError:
+        return None
+    return WeightNetwork(weight, diagonal)

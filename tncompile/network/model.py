@@ -187,17 +187,29 @@ class TensorNetwork(_Model):
         """Stored numbers, frozen ones included."""
         return sum(math.prod(parameter.shape) for parameter in self.parameters)
 
-    def describe(self) -> str:
-        """The network as tables of indices, inputs, parameters and tensors: `--emit=network`."""
-        from tncompile.network.describing import describe_network
-
-        return describe_network(self)
-
     def graph(self) -> nx.Graph[tuple[str, str]]:
-        """A bipartite networkx graph of nodes `("tensor", name)` and `("index", name)`."""
-        from tncompile.network.graph import bipartite_graph
+        """A bipartite networkx graph: tensors on one side, indices on the other, an edge a leg.
 
-        return bipartite_graph(self)
+        Nodes are `("tensor", name)`, the output among them, and `("index", name)`, so that
+        hyperedges are exact. They carry `bipartite` (0 for tensors, 1 for indices, as networkx has
+        it); tensors, inputs and the output carry `role`, `source` and `shape`, indices `kind` and
+        `size`; an edge carries `axis`, the axis of the tensor that the index runs over.
+        """
+        import networkx as nx  # takes longer than everything that most commands do
+
+        graph: nx.Graph[tuple[str, str]] = nx.Graph(name=self.name)
+        for index in self.indices:
+            graph.add_node(("index", index.name), bipartite=1, kind=index.kind, size=index.size)
+        result = self.output.name
+        outputs = tuple(axis.indices for axis in self.output.axes)
+        factors = [(t.name, t.role, t.source, t.axes) for t in self.tensors]
+        for name, role, source, axes in [*factors, (result, "output", result, outputs)]:
+            shape = tuple(tuple(self.index[leg].size for leg in axis) for axis in axes)
+            node = ("tensor", name)
+            graph.add_node(node, bipartite=0, role=role, source=source, shape=shape)
+            for position, axis in enumerate(axes):
+                graph.add_edges_from(((node, ("index", leg)) for leg in axis), axis=position)
+        return graph
 
     def to_json(self) -> str:
         """The network as JSON; `from_json` reads it back to an equal network."""

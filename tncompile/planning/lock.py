@@ -12,24 +12,16 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from reprlib import repr as shown
 
 from tncompile.files import alone_with, replace_file
 from tncompile.machine.profile import CPU
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan, verify_plan
-from tncompile.planning.serialization import (
-    NotStoredError,
-    integers,
-    sizes_from_dict,
-    text,
-    truth,
-    whole,
-)
+from tncompile.planning.request import PlanRequest
 
-VERSION = 2
+VERSION = 3
 """Of the file; plans of older ones are made anew, newer ones are refused."""
 
 
@@ -38,84 +30,65 @@ class LockError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a plan was asked for: the key of an entry."""
+class Key:
+    """What a plan is stored under: a request, and of which network."""
 
     target: str
     batch: tuple[int, ...]
-    sizes: Mapping[str, int]
+    sizes: dict[str, int]
     minimize: str
     training: bool
     search: str
     memory_limit: int | None
     machine: str
-    tuned: bool = False
-    device: str = CPU  # of the machine profile, which says so already
-
-    def to_dict(self) -> dict[str, object]:
-        """The request as JSON holds it."""
-        return {
-            "target": self.target,
-            "batch": list(self.batch),
-            "sizes": dict(sorted(self.sizes.items())),
-            "minimize": self.minimize,
-            "training": self.training,
-            "search": self.search,
-            "memory_limit": self.memory_limit,
-            "machine": self.machine,
-            "tuned": self.tuned,
-        }
-
-    @staticmethod
-    def from_dict(stored: object) -> Request:
-        """The request that `to_dict` stored; the device of a measured plan is its machine.
-
-        Raises `NotStoredError` where it is none.
-        """
-        known = {field.name for field in fields(Request)} - {"device"}
-        if not isinstance(stored, dict) or stored.keys() != known:
-            raise NotStoredError(f"{shown(stored)} where a request is due")
-        limit = stored["memory_limit"]
-        return Request(
-            target=text(stored["target"]),
-            batch=integers(stored["batch"], 1),
-            sizes=sizes_from_dict(stored["sizes"]),
-            minimize=text(stored["minimize"]),
-            training=truth(stored["training"]),
-            search=text(stored["search"]),
-            memory_limit=None if limit is None else whole(limit, 1),
-            machine=text(stored["machine"]),
-            tuned=truth(stored["tuned"]),
-        )
+    tuned: bool
 
     @property
-    def key(self) -> str:
-        """The request as one line of text; equal requests have equal keys."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(", ", ": "))
+    def line(self) -> str:
+        """The key as one line of text; equal keys have equal lines."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(", ", ": "))
 
-    def measured(self) -> Request:
-        """The request of a plan that `tncompile tune` has measured: one for all batch sizes.
 
-        What was measured on one device says nothing of another.
-        """
-        machine = "" if self.device == CPU else self.device
-        return replace(self, batch=(), search="", machine=machine, tuned=True)
+def searched_key(network: TensorNetwork, request: PlanRequest) -> Key:
+    """The key of the plan that a search finds."""
+    return Key(
+        network.target,
+        request.asked,
+        dict(request.named),
+        request.minimize,
+        request.training,
+        request.search,
+        request.memory_limit,
+        request.profile.name,
+        tuned=False,
+    )
+
+
+def measured_key(network: TensorNetwork, request: PlanRequest) -> Key:
+    """The key of the plan that was measured: one for all batch sizes and searches.
+
+    What was measured on one device says nothing of another.
+    """
+    device = request.profile.device
+    machine = "" if device == CPU else device
+    key = searched_key(network, request)
+    return replace(key, batch=(), search="", machine=machine, tuned=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A plan, what it was asked for, and the fingerprint of the network that it was made for."""
+    """A plan, its key, and the fingerprint of the network that it was made for."""
 
-    request: Request
+    key: Key
     fingerprint: str
     plan: ContractionPlan
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The entries of a lock file by the key of their request.
+    """The entries of a lock file by the line of their key.
 
-    `damaged` says by key what is wrong with entries that hold no plan: they are not written again.
+    `damaged` says by line what is wrong with entries that hold no plan: they are not written again.
     `outdated` is the version of an older file, whose plans are not used.
     """
 
@@ -124,67 +97,63 @@ class Lock:
     outdated: int | None = None
 
     def find(
-        self, request: Request, network: TensorNetwork
+        self, network: TensorNetwork, request: PlanRequest
     ) -> tuple[ContractionPlan | None, tuple[str, ...]]:
         """The stored plan of a network, or None and why it is not used where there is one.
 
         One that was measured goes before one that was predicted, unless it is stale.
         """
         problem = None
-        for key in (request.measured().key, request.key):
-            if key in self.damaged:
-                return None, (_damaged(request, self.damaged[key]),)
-            entry = self.entries.get(key)
+        of_target = f"the stored plan of `{network.target}`"
+        for key in (measured_key(network, request), searched_key(network, request)):
+            if (damage := self.damaged.get(key.line)) is not None:
+                return None, (f"{of_target} is damaged: {damage}",)
+            entry = self.entries.get(key.line)
             if entry is None:
                 continue
             if entry.fingerprint != fingerprint(network):
-                problem = (
-                    f"the stored plan of `{request.target}` is stale: the network has changed since"
-                )
-                continue
-            if damage := next(verify_plan(network, entry.plan), None):
-                return None, (_damaged(request, damage),)
-            if entry.plan.tuned and request.batch:
-                return entry.plan.with_batch(request.batch[len(request.batch) // 2]), ()
-            return entry.plan, ()
+                problem = f"{of_target} is stale: the network has changed since"
+            elif damage := next(verify_plan(network, entry.plan), None):
+                return None, (f"{of_target} is damaged: {damage}",)
+            elif entry.plan.tuned:
+                return entry.plan.with_batch(request.asked[len(request.asked) // 2]), ()
+            else:
+                return entry.plan, ()
         if self.outdated is not None:
             old = f"(the file is of version {self.outdated})"
-            problem = f"no plan is stored for `{request.target}` {old}"
-        return None, () if problem is None else (problem,)
+            problem = f"no plan is stored for `{network.target}` {old}"
+        return None, (*([] if problem is None else [problem]),)
 
-    def unused(self, request: Request) -> Iterator[str]:
+    def unused(self, network: TensorNetwork, request: PlanRequest) -> Iterator[str]:
         """Which measured plans of the target stay aside: those for another memory limit."""
-        measured = request.measured()
+        key = measured_key(network, request)
         for entry in self.entries.values():
-            limit = entry.request.memory_limit
-            if limit != request.memory_limit and entry.request.key == (
-                replace(measured, memory_limit=limit).key
-            ):
+            limit = entry.key.memory_limit
+            if limit != key.memory_limit and entry.key == replace(key, memory_limit=limit):
                 yield (
-                    f"the plan of `{request.target}` tuned with {_limit(limit)} is not used with"
-                    f" {_limit(request.memory_limit)}"
+                    f"the plan of `{network.target}` tuned with {_limit(limit)} is not used with"
+                    f" {_limit(key.memory_limit)}"
                 )
 
-    def with_plan(self, request: Request, network: TensorNetwork, plan: ContractionPlan) -> Lock:
+    def with_plan(
+        self, network: TensorNetwork, request: PlanRequest, plan: ContractionPlan
+    ) -> Lock:
         """The lock with one more plan, or with one replaced, or with a damaged one mended.
 
         A measured plan stays beside a predicted one, of a network that has changed, too.
         """
-        kept = dict(self.entries)
-        measured = kept.get(request.measured().key)
+        entries = dict(self.entries)
         mine = fingerprint(network)
-        if measured is not None and measured.fingerprint == mine:
-            damage = next(verify_plan(network, measured.plan), None)
-            if damage is not None:
-                del kept[request.measured().key]
-        return Lock({**kept, request.key: Entry(request, mine, plan)})
+        measured = measured_key(network, request)
+        present = entries.get(measured.line)
+        current = present is not None and present.fingerprint == mine
+        if present and current and any(verify_plan(network, present.plan)):
+            del entries[measured.line]
+        key = measured if plan.tuned else searched_key(network, request)
+        return Lock({**entries, key.line: Entry(key, mine, plan)})
 
 
-def _damaged(request: Request, problem: str) -> str:
-    return f"the stored plan of `{request.target}` is damaged: {problem}"
-
-
-def _limit(limit: object) -> str:
+def _limit(limit: int | None) -> str:
     """A memory limit in words."""
     return "no memory limit" if limit is None else f"a memory limit of {limit:,} bytes"
 
@@ -194,8 +163,10 @@ def fingerprint(network: TensorNetwork) -> str:
 
     Two networks with one fingerprint have the same operands in the same order.
     """
-    held = _without(network.model_dump(mode="json"), frozenset({"doc", "init", "line", "written"}))
-    written = json.dumps(held, sort_keys=True, ensure_ascii=True)
+    fields = _without(
+        network.model_dump(mode="json"), frozenset({"doc", "init", "line", "written"})
+    )
+    written = json.dumps(fields, sort_keys=True, ensure_ascii=True)
     return "sha256:" + hashlib.sha256(written.encode()).hexdigest()
 
 
@@ -237,20 +208,22 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         raise _corrupt(file, f"version {VERSION} is expected")
     if not isinstance(stored.get("plans"), list):
         raise _corrupt(file, "it holds no list of plans")
+    from tncompile.planning.serialization import NotStoredError, read  # loads pydantic
+
     entries: dict[str, Entry] = {}
     damaged: dict[str, str] = {}
-    for one in stored["plans"]:
+    for entry in stored["plans"]:
         try:
-            request = Request.from_dict(one["request"])
+            key = read(Key, entry["request"])
         except (NotStoredError, KeyError, TypeError):
             continue  # nobody can ask for it
-        entries.pop(request.key, None)
-        damaged.pop(request.key, None)
+        entries.pop(key.line, None)
+        damaged.pop(key.line, None)
         try:
-            plan = ContractionPlan.from_dict(one["plan"])
-            entries[request.key] = Entry(request, text(one["fingerprint"]), plan)
-        except (NotStoredError, ValueError, KeyError) as problem:
-            damaged[request.key] = str(problem)
+            plan = ContractionPlan.from_dict(entry["plan"])
+            entries[key.line] = Entry(key, read(str, entry["fingerprint"]), plan)
+        except (ValueError, KeyError) as problem:
+            damaged[key.line] = str(problem)
     return Lock(entries, damaged)
 
 
@@ -262,7 +235,7 @@ def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
     """Write the lock to a temporary file and move it into place."""
     plans = [
         {
-            "request": entry.request.to_dict(),
+            "request": asdict(entry.key),
             "fingerprint": entry.fingerprint,
             "plan": entry.plan.to_dict(),
         }
@@ -273,7 +246,10 @@ def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
 
 
 def keep_plan(
-    path: str | os.PathLike[str], request: Request, network: TensorNetwork, plan: ContractionPlan
+    path: str | os.PathLike[str],
+    network: TensorNetwork,
+    request: PlanRequest,
+    plan: ContractionPlan,
 ) -> None:
     """Add a plan to a lock file as it is now: other processes may have kept theirs since.
 
@@ -281,4 +257,4 @@ def keep_plan(
     """
     file = Path(path).resolve()
     with alone_with(file):
-        write_lock(read_lock(file).with_plan(request, network, plan), file)
+        write_lock(read_lock(file).with_plan(network, request, plan), file)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from tncompile.lowering.schedule import MatmulLayout, Schedule
 from tncompile.network.contraction import ContractionTree, verify_tree
@@ -12,24 +13,9 @@ from tncompile.network.model import TensorNetwork
 from tncompile.notebook import as_html
 from tncompile.planning.costs import ModeCost
 from tncompile.planning.report.wording import way_text
-from tncompile.planning.serialization import (
-    NotStoredError,
-    as_mode,
-    integers,
-    mode_cost_from_dict,
-    sizes_from_dict,
-    strategy_from_dict,
-    strategy_to_dict,
-    strings,
-    text,
-    tree_from_dict,
-    tree_to_dict,
-    truth,
-    whole,
-)
 from tncompile.simulation.modes import MODES, Mode
 
-VERSION = 2
+VERSION = 3
 """Of the JSON; a file of another version is refused."""
 
 
@@ -87,6 +73,7 @@ class ContractionPlan:
     whole         what runs where no branch may depend on a size: everything at once
     tuned         the machine that times were measured on, where they were (`tncompile tune`)
     alternatives  what else there was
+    notes         why the plan that a lock file stores was not used
     """
 
     target: str
@@ -100,6 +87,7 @@ class ContractionPlan:
     whole: Variant
     tuned: str | None = None
     alternatives: tuple[Alternative, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         from tncompile.planning.report.table import plan_table
@@ -139,51 +127,31 @@ class ContractionPlan:
         return replace(self, batch=batch)
 
     def to_dict(self) -> dict[str, object]:
-        """The plan as JSON holds it; trees and strategies are stored once and named by number."""
+        """The plan as JSON stores it; trees and schedules are stored once, by number."""
+        from pydantic_core import to_jsonable_python  # light commands load no pydantic
+
         trees: dict[ContractionTree, int] = {}
         schedules: dict[Schedule, int] = {}
 
-        def way(held: Variant | Alternative) -> dict[str, int]:
+        def numbered(part: Variant | Alternative) -> dict[str, object]:
             return {
-                "tree": trees.setdefault(held.tree, len(trees)),
-                "strategy": schedules.setdefault(held.schedule, len(schedules)),
+                **_fields(part),
+                "tree": trees.setdefault(part.tree, len(trees)),
+                "schedule": schedules.setdefault(part.schedule, len(schedules)),
             }
 
-        def stored(variant: Variant) -> dict[str, object]:
-            return {
-                "mode": variant.mode,
-                "up_to": variant.up_to,
-                "batches": list(variant.batches),
-                "batch": variant.batch,
-                "sizes": dict(variant.sizes),
-                "found_by": list(variant.found_by),
-                "reason": variant.reason,
-                **way(variant),
-                "cost": variant.cost.to_dict(),
-            }
-
-        variants = [stored(variant) for variant in self.variants]
-        whole = stored(self.whole)
-        alternatives = [
-            {"name": one.name, "mode": one.mode, "batch": one.batch, **way(one)}
-            for one in self.alternatives
-        ]
-        return {
+        stored = {
             "version": VERSION,
-            "target": self.target,
-            "machine": self.machine,
-            "tuned": self.tuned,
-            "minimize": self.minimize,
-            "training": self.training,
-            "search": self.search,
-            "batch": self.batch,
-            "sizes": dict(self.sizes),
-            "variants": variants,
-            "whole": whole,
-            "alternatives": alternatives,
-            "trees": [tree_to_dict(tree) for tree in trees],
-            "strategies": [strategy_to_dict(schedule) for schedule in schedules],
+            **_fields(self),
+            "variants": [numbered(variant) for variant in self.variants],
+            "whole": numbered(self.whole),
+            "alternatives": [numbered(alternative) for alternative in self.alternatives],
+            "trees": list(trees),
+            "schedules": list(schedules),
         }
+        del stored["notes"]
+        plain: dict[str, object] = to_jsonable_python(stored)
+        return plain
 
     def to_json(self) -> str:
         """The plan as JSON text; equal plans give equal text."""
@@ -194,10 +162,8 @@ class ContractionPlan:
         """The plan that `to_dict` stored; ValueError where it holds none."""
         try:
             return _read(stored)
-        except NotStoredError as problem:
+        except (ValueError, IndexError) as problem:
             raise ValueError(f"not a contraction plan: {problem}") from None
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as problem:
-            raise ValueError(f"not a contraction plan: {problem!r}") from None
 
     @staticmethod
     def from_json(written: str) -> ContractionPlan:
@@ -280,64 +246,41 @@ def _repeats(held: tuple[object, ...]) -> bool:
     return len(set(held)) < len(held)
 
 
+def _fields(part: object) -> dict[str, object]:
+    """The fields of a dataclass by name."""
+    return {field.name: getattr(part, field.name) for field in fields(part)}  # type: ignore[arg-type]
+
+
 def _read(stored: object) -> ContractionPlan:
+    """The plan that a JSON value stores. Raises ValueError or IndexError where it is none."""
+    from tncompile.planning.serialization import (  # light commands load no pydantic
+        StoredAlternative,
+        StoredPlan,
+        StoredVariant,
+        read,
+    )
+
     if not isinstance(stored, dict) or stored.get("version") != VERSION:
-        raise NotStoredError(f"version {VERSION} is expected")
-    trees = [tree_from_dict(one) for one in stored["trees"]]
-    schedules = [strategy_from_dict(one) for one in stored["strategies"]]
+        raise ValueError(f"version {VERSION} is expected")
+    plan = read(StoredPlan, stored)
 
-    def variant(one: Mapping[str, object]) -> Variant:
-        return _variant(one, trees, schedules)
+    def values(part: StoredVariant | StoredAlternative) -> dict[str, Any]:
+        lists = {"tree": plan.trees[part.tree], "schedule": plan.schedules[part.schedule]}
+        return {**dict(part), **lists}
 
-    variants = tuple(variant(one) for one in stored["variants"])
-    training = truth(stored["training"])
-    for mode in MODES if training else MODES[1:]:
-        ends = [one.up_to for one in variants if one.mode == mode]
+    variants = tuple(Variant(**values(variant)) for variant in plan.variants)
+    for mode in MODES if plan.training else MODES[1:]:
+        ends = [variant.up_to for variant in variants if variant.mode == mode]
         bounds = [end for end in ends if end is not None]
         if not ends or ends[-1] is not None or len(bounds) != len(ends) - 1:
-            raise NotStoredError(f"its variants for {mode} do not cover every size")
+            raise ValueError(f"its variants for {mode} do not cover every size")
         if bounds != sorted(set(bounds)):
-            raise NotStoredError(f"its variants for {mode} are not in order")
-    return ContractionPlan(
-        target=text(stored["target"]),
-        machine=text(stored["machine"]),
-        minimize=text(stored["minimize"]),
-        training=training,
-        search=text(stored["search"]),
-        batch=whole(stored["batch"], 1),
-        sizes=sizes_from_dict(stored["sizes"]),
-        variants=variants,
-        whole=variant(stored["whole"]),
-        tuned=None if stored["tuned"] is None else text(stored["tuned"]),
-        alternatives=tuple(
-            Alternative(
-                text(one["name"]),
-                as_mode(one["mode"]),
-                whole(one["batch"], 1),
-                trees[whole(one["tree"])],
-                schedules[whole(one["strategy"])],
-            )
-            for one in stored["alternatives"]
-        ),
-    )
-
-
-def _variant(
-    stored: Mapping[str, object], trees: list[ContractionTree], schedules: list[Schedule]
-) -> Variant:
-    up_to, batches = stored["up_to"], integers(stored["batches"], 1)
-    found_by = strings(stored["found_by"])
-    if not batches or not found_by:
-        raise NotStoredError("a variant was planned for no batch size, or found by nothing")
-    return Variant(
-        mode=as_mode(stored["mode"]),
-        up_to=None if up_to is None else whole(up_to),
-        batches=batches,
-        batch=whole(stored["batch"], 1),
-        sizes=sizes_from_dict(stored["sizes"]),
-        tree=trees[whole(stored["tree"])],
-        schedule=schedules[whole(stored["strategy"])],
-        found_by=found_by,
-        cost=mode_cost_from_dict(stored["cost"]),
-        reason=text(stored["reason"]),
-    )
+            raise ValueError(f"its variants for {mode} are not in order")
+    parts: dict[str, Any] = {
+        **dict(plan),
+        "variants": variants,
+        "whole": Variant(**values(plan.whole)),
+        "alternatives": tuple(Alternative(**values(other)) for other in plan.alternatives),
+    }
+    del parts["trees"], parts["schedules"]
+    return ContractionPlan(**parts)

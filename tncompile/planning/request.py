@@ -1,19 +1,131 @@
-"""What a plan is asked for: batch sizes, lengths, modes, limits."""
+"""What a plan is asked for: batch sizes, run-time sizes, what is minimized, limits, the machine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import SupportsIndex
+from typing import Literal, SupportsIndex, TypedDict, get_args
 
 from tncompile.language.diagnostics.excerpt import Line
+from tncompile.language.diagnostics.spelling import one_of
+from tncompile.machine.profile import MachineProfile
+from tncompile.machine.registry import find_profile
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.simulation.modes import MODES, Mode
 
+Minimize = Literal["time", "flops", "memory"]
+Search = Literal["fast", "normal", "thorough"]
+
+MINIMIZED: tuple[Minimize, ...] = get_args(Minimize)
+SEARCHES: tuple[Search, ...] = get_args(Search)
+
+DEFAULT_BATCH = 64
+
+DEFAULT_LENGTH = 64
+"""What a named run-time axis beside the batch is planned for where nothing is said."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """How a plan is searched, as keywords; see `plan_request`."""
+
+    sizes: Mapping[str, int] | None
+    search: Search
+    memory_limit: int | None
+    machine: str
+
+
+class PlanOptions(SearchOptions, total=False):
+    """What a plan is asked for, as keywords; see `plan_request`."""
+
+    batch: int | Sequence[int]
+    minimize: Minimize
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What a plan of one network is asked for, checked.
+
+    asked         products of the leading axes, as the user gave them, ascending
+    named         run-time sizes by name, as the user gave them, by ascending name
+    batches       sizes of the leading run-time index to plan for, ascending, each once
+    sizes         the size of every run-time index at the middle of `asked`
+    minimize      `time` (predicted), `flops` or `memory`
+    search        `fast`, `normal` or `thorough`
+    memory_limit  bytes that a training step may take at its peak
+    profile       the machine that predicts times; its device is where modules run
+    training      whether training steps are planned, too
+    """
+
+    asked: tuple[int, ...]
+    named: tuple[tuple[str, int], ...]
+    batches: tuple[int, ...]
+    sizes: tuple[tuple[str, int], ...]
+    minimize: Minimize
+    search: Search
+    memory_limit: int | None
+    profile: MachineProfile
+    training: bool
+
+    @property
+    def middle(self) -> int:
+        """The batch size that counts where one has to be chosen: the middle one by value."""
+        return self.batches[len(self.batches) // 2]
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that are planned for, the most important first."""
+        return MODES if self.training else MODES[1:]
+
+
+def plan_request(
+    network: TensorNetwork,
+    *,
+    batch: int | Sequence[int] = DEFAULT_BATCH,
+    sizes: Mapping[str, int] | None = None,
+    minimize: Minimize = "time",
+    search: Search = "normal",
+    memory_limit: int | None = None,
+    machine: str | MachineProfile = "builtin",
+    training: bool = True,
+) -> PlanRequest:
+    """The request that a user's arguments make of a network.
+
+    `batch` are sizes of `...` (or of the first `batch` axis), one or several in any order; `sizes`
+    are those of other run-time axes by name. Raises TypeError or ValueError for what is no size, no
+    such choice, or no machine profile.
+    """
+    if not isinstance(machine, str | MachineProfile):
+        raise TypeError(f"machine is a str, not {type(machine).__name__}")
+    one_of("minimize", minimize, MINIMIZED)
+    one_of("search", search, SEARCHES)
+    if memory_limit is not None:
+        memory_limit = whole("the memory limit", memory_limit)
+        if memory_limit < 1:
+            raise ValueError(f"the memory limit is a positive number of bytes, not {memory_limit}")
+    named = {
+        name: whole(f"the size of `{name}`", size) for name, size in sorted((sizes or {}).items())
+    }
+    asked = _batch_sizes(batch)
+    at_batches = [runtime_sizes(network, size, named) for size in asked]
+    at_middle = at_batches[len(asked) // 2]
+    leading = leading_size(at_middle)
+    batches = {asked[len(asked) // 2]} if leading is None else {at[leading] for at in at_batches}
+    return PlanRequest(
+        asked,
+        tuple(named.items()),
+        tuple(sorted(batches)),
+        tuple(at_middle.items()),
+        minimize,
+        search,
+        memory_limit,
+        machine if isinstance(machine, MachineProfile) else find_profile(machine),
+        training,
+    )
+
 
 def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The planned size of every run-time index: what `sizes` names, `batch` for the others.
+    """The planned size of every run-time index: what `sizes` names, `batch` for the leading one.
 
     Raises ValueError for a name that is no run-time index of the network, or a size below 1, and
     TypeError for a size that is no integer.
@@ -22,8 +134,8 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
     for name, size in {"batch": batch, **sizes}.items():
         if name != "batch" and name not in names:
             known = ", ".join(f"`{known}`" for known in names) or "none"
-            given = Line(name, cut=False).shown
-            raise ValueError(f"`{given}` is no run-time size of this network (it has {known})")
+            unknown = Line(name, cut=False).shown
+            raise ValueError(f"`{unknown}` is no run-time size of this network (it has {known})")
         if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
     free = [name for name in names if name not in sizes]
@@ -43,56 +155,15 @@ def whole(what: str, size: object) -> int:
     return size.__index__()
 
 
-def batch_sizes(batch: object) -> tuple[int, ...]:
-    """One batch size or several, ascending, each once: of several the middle one counts most.
-
-    Lists, ranges, tuples and arrays will do. TypeError for what is no integer, ValueError for one
-    below 1 and for none at all.
-    """
-    wanted: tuple[object, ...] = (batch,)
+def _batch_sizes(batch: object) -> tuple[int, ...]:
+    """One batch size or several (lists, ranges, arrays), ascending, each once."""
+    sizes: tuple[object, ...] = (batch,)
     if isinstance(batch, Iterable) and not isinstance(batch, str | bytes | Mapping):
         with suppress(TypeError):  # an array without axes
-            wanted = tuple(batch)
-    if not wanted:
+            sizes = tuple(batch)
+    if not sizes:
         raise ValueError("a plan needs at least one batch size")
-    found = sorted({whole("a batch size", size) for size in wanted})
-    if found[0] < 1:
-        raise ValueError(f"a batch size must be positive, it is {found[0]}")
-    return tuple(found)
-
-
-DEFAULT_LENGTH = 64
-"""What a named run-time axis beside the batch is planned for where nothing is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
-    """What a plan is wanted for; `middle` is the batch size that counts before all others."""
-
-    minimize: str
-    training: bool
-    search: str
-    memory_limit: int | None
-    wanted: tuple[int, ...]
-    middle: int
-
-    @property
-    def modes(self) -> tuple[Mode, ...]:
-        """The modes that are planned for, the most important first."""
-        return MODES if self.training else MODES[1:]
-
-
-def batch_goals(
-    network: TensorNetwork, batch: object, sizes: Mapping[str, int]
-) -> tuple[tuple[int, ...], int]:
-    """The wanted sizes of the leading run-time index, ascending, and the middle one of them.
-
-    Raises TypeError or ValueError where a size is none.
-    """
-    given = batch_sizes(batch)
-    runtimes = [runtime_sizes(network, size, sizes) for size in given]
-    leading = leading_size(runtimes[0])
-    if leading is not None:
-        given = tuple(sorted({runtime[leading] for runtime in runtimes}))
-    middle = given[len(given) // 2]
-    return given if leading is not None else (middle,), middle
+    ascending = sorted({whole("a batch size", size) for size in sizes})
+    if ascending[0] < 1:
+        raise ValueError(f"a batch size must be positive, it is {ascending[0]}")
+    return tuple(ascending)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from tncompile.lowering.lower import loop_index
 from tncompile.lowering.stacking.grouping import LONG
-from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.evaluation import Evaluator, ScheduledTree, measure_of
@@ -18,7 +17,7 @@ from tncompile.planning.paths.lookup_tables import merged_tables
 from tncompile.planning.paths.optimizers import EFFORTS, Progress, ladder
 from tncompile.planning.paths.problem import state
 from tncompile.planning.paths.reordering import parameters_late
-from tncompile.planning.request import PlanRequest
+from tncompile.planning.request import SEARCHES, PlanRequest
 from tncompile.simulation.modes import Mode
 
 GRID = (1, 8, 64, 512, 4096)
@@ -62,12 +61,10 @@ class SearchSpace:
 def build_search_space(
     network: TensorNetwork,
     goal: PlanRequest,
-    runtime: Mapping[str, int],
-    profile: MachineProfile,
     progress: Progress | None = None,
 ) -> SearchSpace:
     """Search trees, lower them, and find which strategies of which trees are worth comparing."""
-    assessor = Evaluator(network, runtime, profile)
+    assessor = Evaluator(network, dict(goal.sizes), goal.profile)
     trees = _trees(assessor, goal, _grid(goal, assessor, len(operands(network))), progress)
     straight = [
         ScheduledTree(found.names, number, found.tree) for number, found in enumerate(trees)
@@ -75,7 +72,7 @@ def build_search_space(
     levels = [found.level for found in trees]
     field: SearchSpace | None = None
     for effort in ladder(EFFORTS[goal.search]):
-        name = next(name for name, one in EFFORTS.items() if one == effort)
+        name = next(name for name in SEARCHES if EFFORTS[name] == effort)
         among = [way for way, level in zip(straight, levels, strict=True) if level <= effort.level]
         if among:
             field = _compared(assessor, replace(goal, search=name), among, field)
@@ -96,7 +93,7 @@ def _compared(
     """
     count = len(straight[0].tree.operands)
     grid = _grid(goal, assessor, count)
-    looked_at = sorted({*goal.wanted, *([grid[0], grid[-1]] if count <= SMALL else [])})
+    looked_at = sorted({*goal.batches, *([grid[0], grid[-1]] if count <= SMALL else [])})
     if count > SMALL and assessor.leading is None:
         most = 1  # irregular networks, whose intermediates have many legs to put in order
     else:
@@ -112,14 +109,14 @@ def _compared(
         tried = {mode: list(dict.fromkeys([*tried[mode], *everything])) for mode in goal.modes}
     ways = {
         (mode, size): tuple(
-            dict.fromkeys([*(straight if size in goal.wanted else ()), *tried[mode]])
+            dict.fromkeys([*(straight if size in goal.batches else ()), *tried[mode]])
         )
         for mode in goal.modes
         for size in grid
     }
     if goal.memory_limit is not None:
         for mode, size in ways:
-            if size in goal.wanted and mode != "folded":
+            if size in goal.batches and mode != "folded":
                 leaner = sparing(assessor, ways[mode, size], size, mode, goal.memory_limit)
                 ways[mode, size] = (*ways[mode, size], *leaner)
     return SearchSpace(goal, assessor, grid, ways, easier)
@@ -156,8 +153,8 @@ def _grid(goal: PlanRequest, assessor: Evaluator, count: int) -> tuple[int, ...]
     if assessor.leading is None:
         return (goal.middle,)
     if goal.minimize != "time" or goal.search == "fast" or count > LARGE:
-        return goal.wanted
-    return tuple(sorted({*goal.wanted, *(GRID if count <= SMALL else ENDS)}))
+        return goal.batches
+    return tuple(sorted({*goal.batches, *(GRID if count <= SMALL else ENDS)}))
 
 
 def _trees(
@@ -167,7 +164,7 @@ def _trees(
     network = assessor.network
     given = operands(network)
     few = len(given) <= SEARCHED and goal.search != "fast"
-    around = sorted({*goal.wanted, grid[0], grid[-1]} - {goal.middle}) if few else []
+    around = sorted({*goal.batches, grid[0], grid[-1]} - {goal.middle}) if few else []
     searched = (goal.middle, *around)
     found: list[Candidate] = []
     for place, size in enumerate(searched):
@@ -216,5 +213,5 @@ def _promising(
 
     found = sorted(((measure(way), place) for place, way in enumerate(ways)))
     limit = SLOWEST * found[0][0]
-    count = most if size in goal.wanted else PROMISING - 1
+    count = most if size in goal.batches else PROMISING - 1
     return [ways[place] for price, place in found if price <= limit][:count]

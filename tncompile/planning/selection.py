@@ -8,13 +8,11 @@ all their strategies. What wins at neighboring sizes is merged into few variants
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Unpack
 
-from tncompile.language.diagnostics.spelling import one_of
-from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.batch_ranges import Price, Range, ranges
 from tncompile.planning.evaluation import CLEARLY, NEAR, Evaluator, ScheduledTree, measure_of
@@ -23,15 +21,9 @@ from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 from tncompile.planning.report.steps import mode_cost
 from tncompile.planning.report.wording import seconds_text, way_text
-from tncompile.planning.request import PlanRequest, batch_goals, batch_sizes, runtime_sizes
+from tncompile.planning.request import PlanOptions, PlanRequest, plan_request
 from tncompile.planning.search_space import SearchSpace, build_search_space
 from tncompile.simulation.modes import Mode
-
-Minimize = Literal["time", "flops", "memory"]
-Search = Literal["fast", "normal", "thorough"]
-
-MINIMIZED: tuple[Minimize, ...] = get_args(Minimize)
-SEARCHES: tuple[Search, ...] = get_args(Search)
 
 FLOP_OPTIMAL = "FLOP-optimal"
 MEMORY_OPTIMAL = "memory-optimal"
@@ -49,30 +41,22 @@ class NoPlanError(Exception):
 def plan(
     network: TensorNetwork,
     *,
-    batch: int | Sequence[int] = 64,
-    sizes: Mapping[str, int] | None = None,
-    minimize: str = "time",
     training: bool = True,
-    search: str = "normal",
-    profile: MachineProfile = BUILTIN,
-    memory_limit: int | None = None,
     progress: Progress | None = None,
+    **options: Unpack[PlanOptions],
 ) -> ContractionPlan:
-    """The best trees and strategies for each mode and batch size.
+    """The plan of the request that these options make: see `plan_request` and `plan_for`."""
+    return plan_for(network, plan_request(network, training=training, **options), progress)
 
-    `batch` is the size of `...` (or of the first `batch` axis), `sizes` those of others by name;
-    the middle one of several sizes is the one that counts where one has to be chosen.
-    `minimize` is the predicted `time`, the `flops` or the peak `memory` of each mode, that of a
-    training step among them unless `training` is off. Raises `NoPlanError` where nothing keeps to
-    the memory limit, and ValueError for options that do not exist.
+
+def plan_for(
+    network: TensorNetwork, request: PlanRequest, progress: Progress | None = None
+) -> ContractionPlan:
+    """The best trees and schedules for each mode and batch size.
+
+    Raises `NoPlanError` where nothing keeps to the memory limit.
     """
-    one_of("search", search, SEARCHES)
-    one_of("minimize", minimize, MINIMIZED)
-    goal = PlanRequest(
-        minimize, training, search, memory_limit, *batch_goals(network, batch, sizes or {})
-    )
-    middle = runtime_sizes(network, batch_sizes(batch)[len(batch_sizes(batch)) // 2], sizes or {})
-    return select(build_search_space(network, goal, middle, profile, progress))
+    return select(build_search_space(network, request, progress))
 
 
 Explained = Callable[[Mode, Range, Range | None], str]
@@ -110,7 +94,7 @@ def _decided(field: SearchSpace) -> dict[Mode, tuple[Range, ...]]:
             size: measure_of(assessor.assess(one.way, size, mode), goal.minimize)
             for one in easier.get(mode, ())
             for size in one.batches
-            if size in goal.wanted
+            if size in goal.batches
         }
         held[mode] = predicted_ranges(field, mode, known, bounds)
     return held
@@ -160,7 +144,7 @@ def assemble(
         alternatives=tuple(
             one
             for mode in goal.modes
-            for size in goal.wanted
+            for size in goal.batches
             for one in _extremes(field, mode, size)
         ),
     )
@@ -213,12 +197,12 @@ def predicted_ranges(
                 for way in allowed(field, size, mode)
             ),
         )
-        for size in goal.wanted
+        for size in goal.batches
     }
 
     def price(way: ScheduledTree, size: int) -> float:
         one = assessor.assess(way, size, mode)
-        if size in goal.wanted:
+        if size in goal.batches:
             if goal.memory_limit is not None and one.peak > goal.memory_limit:
                 return math.inf
             if measure_of(one, goal.minimize) > most[size]:
@@ -233,7 +217,7 @@ def predicted_ranges(
         familiar = min(known, key=lambda way: price(way, size), default=best)
         near = price(familiar, size) <= CLEARLY * price(best, size)
         winners.append((size, familiar if near else best))
-    return ranges(winners, frozenset(goal.wanted), price)
+    return ranges(winners, frozenset(goal.batches), price)
 
 
 def allowed(field: SearchSpace, size: int, mode: Mode) -> tuple[ScheduledTree, ...]:
@@ -251,7 +235,7 @@ def allowed(field: SearchSpace, size: int, mode: Mode) -> tuple[ScheduledTree, .
     if kept:
         return kept
     leanest = min(found, key=lambda one: (one.peak, one.seconds))
-    if size not in goal.wanted or mode == "folded":
+    if size not in goal.batches or mode == "folded":
         return (leanest.way,)
     what = "a training step" if mode == "training" else "a forward pass"
     raise NoPlanError(
@@ -283,7 +267,7 @@ def _variant(field: SearchSpace, mode: Mode, held: Range, reason: str) -> Varian
 
 def _planned(goal: PlanRequest, batches: tuple[int, ...]) -> int:
     """The size of a range that its cost is given for: the one that was asked for, if any was."""
-    asked = [size for size in batches if size in goal.wanted]
+    asked = [size for size in batches if size in goal.batches]
     return goal.middle if goal.middle in batches else (asked or batches)[0]
 
 
@@ -304,7 +288,7 @@ def explained(
 ) -> str:
     """`halves at 2, 16 rows at a time: predicted 1.9 ms at 64, where another layout takes 2.6`."""
     size = _planned(field.goal, held.batches)
-    if size not in field.goal.wanted and other is not None and other.batches < held.batches:
+    if size not in field.goal.batches and other is not None and other.batches < held.batches:
         size = held.batches[-1]  # what sets it apart from smaller batches shows at the largest
     words = way_text(held.way.names, held.way.schedule)
     at = f" at {size:,}" if field.assessor.leading is not None else ""

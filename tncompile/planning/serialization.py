@@ -1,227 +1,116 @@
-"""Trees and costs as JSON: plain dictionaries out, checked values back in."""
+"""What lock files and plans hold as JSON, read back in by pydantic, which is imported with this."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import json
+from collections.abc import Callable
+from functools import cache
 from reprlib import repr as shown
-from typing import cast, get_type_hints
+from typing import Annotated, Any, TypeVar
 from unicodedata import category
 
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
 from tncompile.language.diagnostics.excerpt import UNSEEN
-from tncompile.lowering.schedule import MatmulLayout, Schedule
-from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
-from tncompile.planning.costs import CostStep, Figures, ModeCost
+from tncompile.lowering.schedule import Schedule
+from tncompile.network.contraction import ContractionTree
+from tncompile.planning.costs import ModeCost
 from tncompile.simulation.modes import Mode
 
 LARGEST = 2**62
 """No size, batch or number of a step is larger; torch has 64 bits for them."""
 
+T = TypeVar("T")
 
-class NotStoredError(Exception):
-    """What was read is not what was written."""
-
-
-def tree_to_dict(tree: ContractionTree) -> dict[str, object]:
-    """A contraction tree by names of indices and numbers of operands."""
-    return {
-        "operands": [
-            {
-                "tensor": operand.tensor,
-                "legs": list(operand.legs),
-                **({"lookups": _lookups_to_list(operand.lookups)} if operand.lookups else {}),
-                **({"indicator": True} if operand.indicator else {}),
-            }
-            for operand in tree.operands
-        ],
-        "steps": [
-            [step.left, step.right, list(step.legs)]
-            + ([_lookups_to_list(step.lookups)] if step.lookups else [])
-            for step in tree.steps
-        ],
-    }
+Size = Annotated[int, Field(ge=1)]
 
 
-def _lookups_to_list(lookups: tuple[Lookup, ...]) -> list[object]:
-    return [[one.index, one.ids, one.divisor, one.size] for one in lookups]
+class NotStoredError(ValueError):
+    """What was read is not what was written; the message is one printable line."""
 
 
-def _lookups(stored: object) -> tuple[Lookup, ...]:
-    return tuple(
-        Lookup(text(index), whole(ids), whole(divisor), whole(size))
-        for index, ids, divisor, size in _items(stored)
-    )
+class _Stored(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-def tree_from_dict(stored: Mapping[str, object]) -> ContractionTree:
-    """The tree; `verify_tree` says whether it fits a network."""
-    operands = tuple(
-        Operand(
-            whole(one["tensor"]),
-            strings(one["legs"]),
-            _lookups(one.get("lookups", [])),
-            truth(one.get("indicator", False)),
-        )
-        for one in _items(stored["operands"])
-    )
-    steps = tuple(
-        Contraction(
-            whole(left),
-            whole(right),
-            len(operands) + k,
-            strings(legs),
-            _lookups(late[0] if late else []),
-        )
-        for k, (left, right, legs, *late) in enumerate(_items(stored["steps"]))
-    )
-    return ContractionTree(operands, steps)
+class StoredAlternative(_Stored):
+    """An `Alternative` whose tree and schedule are numbers in the lists of the plan."""
+
+    name: str
+    mode: Mode
+    batch: Size
+    tree: int
+    schedule: int
 
 
-def strategy_to_dict(schedule: Schedule) -> dict[str, object]:
-    """A strategy: rows at a time, indices of every product in order, what is made together."""
-    forms: list[object] | None = None
-    if schedule.forms is not None:
-        forms = [None if form is None else _form_to_list(form) for form in schedule.forms]
-    return {
-        "rows": schedule.rows,
-        "forms": forms,
-        "grouped": schedule.grouped,
-        "settled": list(schedule.settled),
-        "recompute": schedule.recompute,
-    }
+class StoredVariant(_Stored):
+    """A `Variant` whose tree and schedule are numbers in the lists of the plan."""
+
+    mode: Mode
+    up_to: int | None
+    batches: tuple[Size, ...] = Field(min_length=1)
+    batch: Size
+    sizes: dict[str, Size]
+    tree: int
+    schedule: int
+    found_by: tuple[str, ...] = Field(min_length=1)
+    cost: ModeCost
+    reason: str
 
 
-def _form_to_list(form: MatmulLayout) -> list[object]:
-    return [form.swapped, *map(list, (form.batch, form.rows, form.summed, form.columns))]
+class StoredPlan(_Stored):
+    """A `ContractionPlan` with every tree and schedule once."""
+
+    target: str
+    machine: str
+    minimize: str
+    training: bool
+    search: str
+    batch: Size
+    sizes: dict[str, Size]
+    variants: tuple[StoredVariant, ...]
+    whole: StoredVariant
+    tuned: str | None
+    alternatives: tuple[StoredAlternative, ...]
+    trees: tuple[ContractionTree, ...]
+    schedules: tuple[Schedule, ...]
 
 
-def strategy_from_dict(stored: object) -> Schedule:
-    """The strategy that `strategy_to_dict` wrote."""
-    held = _mapping(stored)
-    rows = whole(held["rows"])
-    forms = None if held["forms"] is None else tuple(_form(one) for one in _items(held["forms"]))
-    settled = integers(held["settled"])
-    return Schedule(rows, forms, truth(held["grouped"]), settled, truth(held["recompute"]))
+def read(kind: type[T], stored: object) -> T:
+    """The value of a type that a JSON value stores. Raises `NotStoredError` where it is none.
 
-
-def _form(stored: object) -> MatmulLayout | None:
-    if stored is None:
-        return None
-    if not isinstance(stored, list) or len(stored) != 5:
-        raise NotStoredError(f"{shown(stored)} where a form is due")
-    swapped, batch, rows, summed, columns = stored
-    return MatmulLayout(
-        truth(swapped), strings(batch), strings(rows), strings(summed), strings(columns)
-    )
-
-
-def mode_cost_from_dict(stored: object) -> ModeCost:
-    """The cost that `ModeCost.to_dict` wrote."""
-    held = _mapping(stored)
-    return ModeCost(_figures(held["figures"]), tuple(_step(one) for one in _items(held["steps"])))
-
-
-def as_mode(stored: object) -> Mode:
-    """One of the modes."""
-    match stored:
-        case "training" | "inference" | "folded":
-            return stored
-        case _:
-            raise NotStoredError(f"{shown(stored)} where training, inference or folded is due")
-
-
-def _figures(stored: object) -> Figures:
-    held = _mapping(stored)
-    values: dict[str, object] = {}
-    for name, kind in get_type_hints(Figures).items():
-        value = held[name]
-        if value is None and kind is not int:
-            values[name] = None
-            continue
-        number = _real(value)  # what no float could hold is None
-        values[name] = _count(value) if kind in (int, int | None) else number
-    return Figures(**cast(dict[str, int], values))
-
-
-def _step(stored: object) -> CostStep:
-    held = _mapping(stored)
-    return CostStep(
-        result=text(held["result"]),
-        left=text(held["left"]),
-        right=text(held["right"]),
-        indices=strings(held["indices"]),
-        multiply_adds=_count(held["multiply_adds"]),
-        bytes=_count(held["bytes"]),
-        share=_real(held["share"]),
-        count=whole(held["count"], 1),
-        looked_up=truth(held.get("looked_up", False)),
-    )
-
-
-def _mapping(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise NotStoredError(f"{shown(value)} where a mapping is due")
-    return cast(dict[str, object], value)
-
-
-def _items(value: object) -> list[dict[str, object]]:
-    if not isinstance(value, list):
-        raise NotStoredError(f"{shown(value)} where a list is due")
-    return cast(list[dict[str, object]], value)
-
-
-def text(value: object) -> str:
-    """A text that can be shown on a line: no control characters, no line separators."""
-    if not isinstance(value, str) or any(category(character) in UNSEEN for character in value):
-        raise NotStoredError(f"{shown(value)} where a line of text is due")
-    return value
-
-
-def strings(value: object) -> tuple[str, ...]:
-    """A list of texts."""
-    return tuple(text(item) for item in _items(value))
-
-
-def truth(value: object) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise NotStoredError(f"{shown(value)} where true or false is due")
-    return value
-
-
-def whole(value: object, least: int = 0) -> int:
-    """An integer that is `least` at least and fits torch's."""
-    integer = isinstance(value, int) and not isinstance(value, bool)
-    if not integer or not least <= cast(int, value) <= LARGEST:
-        raise NotStoredError(f"{shown(value)} where an integer from {least} on is due")
-    return cast(int, value)
-
-
-def integers(value: object, least: int = 0) -> tuple[int, ...]:
-    """A list of integers."""
-    return tuple(whole(item, least) for item in _items(value))
-
-
-def sizes_from_dict(value: object) -> dict[str, int]:
-    """Positive sizes by name."""
-    return {text(name): whole(item, 1) for name, item in _mapping(value).items()}
-
-
-def _count(value: object) -> int:
-    """An integer, however large."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise NotStoredError(f"{shown(value)} where an integer from 0 on is due")
-    return value
-
-
-def _real(value: object) -> float:
-    """A number that is neither negative nor endless."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise NotStoredError(f"{shown(value)} where a number is due")
+    Nothing is converted, every text fits on a line, and no number is negative or endless.
+    """
     try:
-        held = float(value)
-    except OverflowError:
-        held = math.inf
-    if not (math.isfinite(held) and held >= 0):
-        raise NotStoredError(f"{shown(value)} where a number is due")
-    return held
+        _refuse_odd(stored, LARGEST)
+        value: T = _adapter(kind).validate_json(json.dumps(stored), strict=True)
+        return value
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        missing = problem["type"] == "missing"
+        what = "" if missing else f", not {shown(problem['input'])}"
+        raise NotStoredError(f"{place}: {problem['msg']}{what}") from None
+    except RecursionError:
+        raise NotStoredError("values lie in each other too deep") from None
+
+
+_adapter: Callable[[object], Any] = cache(TypeAdapter)
+
+
+def _refuse_odd(value: object, largest: int | None) -> None:
+    """`NotStoredError` for texts and numbers that nothing stores, at any depth."""
+    match value:
+        case str() if any(category(character) in UNSEEN for character in value):
+            raise NotStoredError(f"{shown(value)} where a line of text is due")
+        case int() if value < 0 or (largest is not None and value > largest):
+            raise NotStoredError(f"{shown(value)} where an integer from 0 on is due")
+        case float() if not 0 <= value < float("inf"):
+            raise NotStoredError(f"{shown(value)} where a number is due")
+        case list():
+            for item in value:
+                _refuse_odd(item, largest)
+        case dict():
+            for name, item in value.items():
+                _refuse_odd(name, largest)
+                _refuse_odd(item, None if name == "cost" else largest)  # counts may be any size

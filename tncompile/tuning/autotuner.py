@@ -162,7 +162,7 @@ def tune(
     """
     surveyed = _without_twins(surveyed)
     goal = surveyed.goal
-    asked = [(mode, size) for mode in modes for size in goal.wanted]
+    asked = [(mode, size) for mode in modes for size in goal.batches]
     modules: dict[tuple[object, ...], nn.Module] = {}
     trials: list[Trial] = []
     for place, (mode, size) in enumerate(asked):
@@ -288,13 +288,13 @@ class _Clock:
         goal = self.surveyed.goal
         assessed = self.surveyed.assessor.assess(way, size, self.mode)
         limit = goal.memory_limit
-        if size in goal.wanted and limit is not None and assessed.peak > limit:
+        if size in goal.batches and limit is not None and assessed.peak > limit:
             return math.inf
         return assessed.seconds * self._correction(way)
 
     def choosing(self, way: ScheduledTree, size: int) -> float:
         """The same for the choice: at sizes that were measured nothing counts that was slower."""
-        if size in self.surveyed.goal.wanted and not self.among_best(way, size):
+        if size in self.surveyed.goal.batches and not self.among_best(way, size):
             return math.inf
         return self.price(way, size)
 
@@ -333,9 +333,9 @@ def _decide(
         if mode in clocks:
             held[mode] = ranges(
                 list(_winners(surveyed, clocks[mode])),
-                frozenset(goal.wanted),
+                frozenset(goal.batches),
                 clocks[mode].choosing,
-                max(BRANCHES, len(goal.wanted)),
+                max(BRANCHES, len(goal.batches)),
             )
         else:
             held[mode] = predicted_ranges(surveyed, mode)
@@ -362,7 +362,7 @@ def _winners(surveyed: SearchSpace, clock: _Clock) -> Iterator[tuple[int, Schedu
     """The fastest way at each size of the grid; where nothing was measured, the leanest of them."""
     for size in surveyed.grid:
         ways = list(surveyed.ways[clock.mode, size])
-        if size in surveyed.goal.wanted:
+        if size in surveyed.goal.batches:
             near = [way for way in ways if clock.among_best(way, size)]
         else:
             found = [(clock.price(way, size), way) for way in ways]

@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import islice
 
 from tncompile.language.diagnostics.spelling import closest
+from tncompile.network.editing import resize
 from tncompile.network.model import Axis, Parameter, TensorNetwork
 from tncompile.program.program import TensorProgram
 
@@ -112,7 +113,7 @@ def split_leg(network: TensorNetwork, leg: str) -> Sharding:
     return Sharding(
         network,
         leg,
-        _opened(network, leg),
+        resize(network, leg, None),
         _split(network, leg),
         inputs,
         _place(network, leg, network.output.axes),
@@ -301,28 +302,3 @@ def _place_in(network: TensorNetwork, leg: str, axes: Sequence[tuple[str, ...]])
     sizes = [network.index[name].size or 1 for name in group]
     k = group.index(leg)
     return Place(at - len(axes), math.prod(sizes[:k]), sizes[k], math.prod(sizes[k + 1 :]))
-
-
-def _opened(network: TensorNetwork, leg: str) -> TensorNetwork:
-    """The network with the leg as an index of run-time size."""
-    indices = tuple(
-        index.model_copy(update={"size": None}) if index.name == leg else index
-        for index in network.indices
-    )
-    inputs = tuple(
-        given.model_copy(update={"axes": _open_axes(given.axes, leg)}) for given in network.inputs
-    )
-    held = network.output
-    output = {name: getattr(held, name) for name in type(held).model_fields}
-    output["axes"] = _open_axes(held.axes, leg)
-    fields = {name: getattr(network, name) for name in type(network).model_fields}
-    changed = {"indices": indices, "inputs": inputs, "output": type(held).model_validate(output)}
-    # Not `model_copy`, which keeps what the old one has cached.
-    return TensorNetwork.model_validate(fields | changed)
-
-
-def _open_axes(axes: tuple[Axis, ...], leg: str) -> tuple[Axis, ...]:
-    return tuple(
-        axis.model_copy(update={"size": None, "width": None}) if leg in axis.indices else axis
-        for axis in axes
-    )

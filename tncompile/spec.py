@@ -1,0 +1,162 @@
+"""What a user loads: a spec (a `.tn` file), whose blocks make architectures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tncompile.architecture import Architecture
+from tncompile.blocks import Block, Blocks
+from tncompile.language.diagnostics.diagnostic import CompileError, Diagnostic
+from tncompile.language.syntax.source import SourceFile
+
+if TYPE_CHECKING:
+    from tncompile.language.linked import LinkedProgram
+    from tncompile.network.einsum import Indices, Shape
+
+
+class Spec:
+    """A `.tn` file that parses and whose named instances are right.
+
+    `spec["MPO"]` is one of its `blocks`, `"MPO" in spec` says whether there is such a block, and a
+    spec iterates over their names.
+    """
+
+    def __init__(self, linked: LinkedProgram, file: Path | None = None) -> None:
+        self._linked = linked
+        self._file = file  # that a lock may stand beside
+
+    def __repr__(self) -> str:
+        return f"Spec({self._linked.source.name!r}, blocks={list(self.blocks)})"
+
+    def __getitem__(self, name: str) -> Block:
+        """The block of this name. Raises KeyError with the name that was probably meant."""
+        return self.blocks[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.blocks
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.blocks)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """What can be instantiated, by name; imported blocks too. It prints as a table."""
+        return Blocks(
+            {
+                name: Block(name, block.kind, block.parameters, block.doc, self.instantiate)
+                for name, block in self._linked.blocks.items()
+            }
+        )
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is odd about the file without being wrong."""
+        return self._linked.warnings
+
+    def describe(self) -> str:
+        """The canonical source of the file."""
+        return self._linked.program.describe()
+
+    def instantiate(self, target: str = "", /, **arguments: object) -> Architecture:
+        """A block with its arguments.
+
+        `target` is a name, or a call in the language (`"MPO(ins = [4, 8], outs = [8, 4])"`); with
+        nothing at all it is the one block of the file. Keyword arguments are integers, booleans,
+        floats and lists of integers, arrays of one axis included. Raises `CompileError` with all
+        that is wrong.
+        """
+        from tncompile.language.resolving import resolve
+
+        _require_text("target", target)
+        try:
+            resolved = resolve(self._linked, target, arguments)
+        except CompileError as error:
+            raise error.with_traceback(None) from None  # our own frames say nothing about a spec
+        return Architecture(resolved, self._linked, self._file)
+
+
+def _require_text(name: str, value: object) -> None:
+    """TypeError unless an argument is a `str`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is a str, not {type(value).__name__}")
+
+
+def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> Spec:
+    """The spec of a `.tn` file; `std/linear.tn` is the library's, unless there is such a file.
+
+    Imports are looked up beside the file and stay under its folder, or under `root`. Raises
+    `FileNotFoundError`, or `CompileError` with all that is wrong.
+    """
+    from tncompile.language.linking import link
+    from tncompile.language.linking.importing import closest_file, decode, is_own, locate
+
+    file = locate(path)
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        name = os.fspath(path)
+        close = closest_file(name)
+        meant = f"; did you mean {close}?" if close else ""
+        raise FileNotFoundError(error.errno, f"{error.strerror}{meant}", name) from None
+    try:
+        source = decode(content, os.fspath(path))
+        linked = link(source, folder=file.parent, root=Path(root) if root is not None else None)
+    except CompileError as error:
+        raise error.with_traceback(None) from None
+    return Spec(linked, Path(path).absolute() if is_own(path) else None)
+
+
+def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = "<text>") -> Spec:
+    """The spec of a text. Without a `root` it imports only `std/`."""
+    from tncompile.language.linking import link
+
+    _require_text("text", text)
+    folder = Path(root) if root is not None else None
+    try:
+        linked = link(SourceFile(name, text), folder=folder, root=folder)
+    except CompileError as error:
+        raise error.with_traceback(None) from None
+    return Spec(linked)
+
+
+def from_einsum(
+    equation: str | Shape, *shapes: Shape | Indices, inputs: int = 1, name: str = "Einsum"
+) -> Architecture:
+    """The network of an einsum equation; its `text()` is the `.tn` source.
+
+    `from_einsum("bi,ir,ro->bo", (None, 8), (8, 2), (2, 4))`, with a shape an operand, or, as einsum
+    has it too, shapes each followed by a list of indices, the output's last:
+    `from_einsum((None, 8), [0, 1], (8, 2), [1, 2], [0, 2])`. The first `inputs` operands are
+    arguments of `forward`, the others the trained tensors `W0`, `W1`, … of just these shapes.
+
+    Equations:
+        indices   letters, those of other alphabets too; in lists whole numbers, letters, words
+        `ii->i`   diagonals and traces, `i->ii` too: a frozen identity matrix (`eye_i_2`, a buffer),
+                  which is multiplied in full
+        `,ij->ij` operands without axes
+        `...`     any axes, aligned on the right. Where it leads inputs and the output, and nothing
+                  else has axes there, it is any number of axes at run time, and shapes may leave
+                  them out. Elsewhere shapes say its axes; missing on the output, they are summed.
+        no `->`   `...`, then what occurs once, in alphabetical order
+
+    Shapes:
+        sizes     a tuple, a list, an array of one axis of integers; each an int, NumPy's included
+        None      in an input's shape: a batch axis, sized at run time
+        1         broadcasts where the index is longer elsewhere
+        a tensor  of torch, NumPy, …: its shape is taken, its values are not; so of a number
+
+    What is summed on one operand alone gets a frozen vector of ones (`sum_i`, a buffer). Raises
+    ValueError, with a caret, for what is no equation or does not fit it, TypeError for what is
+    neither a shape nor indices, and `CompileError` beyond the limits of the language.
+    """
+    from tncompile.language.linking import link
+    from tncompile.language.resolving import resolve
+    from tncompile.network.einsum import from_einsum as write
+
+    text = write(equation, *shapes, inputs=inputs, name=name)
+    linked = link(SourceFile("<einsum>", text), folder=None, root=None)
+    return Architecture(resolve(linked, name, {}), linked)
