@@ -250,7 +250,8 @@ def test_what_is_folded_takes_no_time(name: str) -> None:
                 assert ours.flops == theirs.flops
                 assert ours.multiply_adds == theirs.multiply_adds
             else:
-                assert ours.seconds == ours.flops == ours.moved == 0
+                assert ours.flops == ours.moved == 0
+                assert ours.seconds == 0 or (step.operation.is_view and name in called)
         assert twin.total.seconds <= forward.total.seconds
 
 
