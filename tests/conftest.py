@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ["TNCOMPILE_VERIFY"] = "1"  # read where programs are imported
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx
 import pytest
 
 from tests.acceptance import ACCEPTANCE
@@ -43,6 +44,7 @@ THIRD_PARTIES = {
     "filelock": {"files.py"},
     "numpy": {"planning/paths/intervals.py"},
     "torch": {
+        "cli/slow_report.py",
         "emission/loading.py",
         "tuning/timing.py",
         "program/interpreter.py",
@@ -66,18 +68,25 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """The modules that code imports when it runs, wherever the import stands."""
+def statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports that run, wherever they stand."""
     for node in ast.iter_child_nodes(tree):
         match node:
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-                yield from (name for other in node.orelse for name in imported(other))
+                yield from (found for other in node.orelse for found in statements(other))
                 continue
-            case ast.Import(names=names):
-                yield from (each.name for each in names)
-            case ast.ImportFrom(module=str(module)):
-                yield module
-        yield from imported(node)
+            case ast.Import() | ast.ImportFrom():
+                yield node
+        yield from statements(node)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The modules that code imports when it runs."""
+    for statement in statements(tree):
+        if isinstance(statement, ast.Import):
+            yield from (each.name for each in statement.names)
+        elif statement.module is not None:
+            yield statement.module
 
 
 def room(path: Path) -> str:
@@ -95,6 +104,30 @@ def test_imports_go_one_way(path: Path) -> None:
         parts = name.split(".")
         if parts[0] == "tncompile" and len(parts) > 1 and parts[1] in ROOMS:
             assert ROOMS.index(parts[1]) <= here, f"{name} comes after {room(path)}"
+
+
+def name_of(path: Path) -> str:
+    """The dotted name of a module."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions count as well; those for type checkers alone do not."""
+    names = {name_of(path) for path in modules()}
+    graph = networkx.DiGraph()
+    for path in modules():
+        for statement in statements(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(statement, ast.Import):
+                graph.add_edges_from((name_of(path), each.name) for each in statement.names)
+                continue
+            members = [f"{statement.module}.{each.name}" for each in statement.names]
+            targets = names.intersection(members)  # modules of a package
+            if len(targets) < len(members):
+                targets |= names & {statement.module}
+            graph.add_edges_from((name_of(path), target) for target in targets)
+    cycles = [sorted(part) for part in networkx.strongly_connected_components(graph)]
+    assert [part for part in cycles if len(part) > 1] == []
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -549,7 +549,7 @@ def test_colors_are_for_terminals(folder: Path, variables: dict[str, str], color
     environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
     master, terminal = os.openpty()
     subprocess.run(
-        [sys.executable, "-m", "tncompile.cli", "check", "wrong.tn"],
+        [sys.executable, "-m", "tncompile", "check", "wrong.tn"],
         stderr=terminal,
         cwd=folder,
         env={**environment, "TERM": "xterm", **variables},
@@ -653,7 +653,7 @@ def test_a_closed_standard_output_is_said(
     ("content", "message"),
     [
         ('{"version": 99}', "is of version 99, written by a later tncompile"),
-        ("[]", "is corrupt (version 2 is expected); move it away"),
+        ("[]", "is corrupt (version 3 is expected); move it away"),
         (None, "cannot use the lock file map.tnlock: is a directory"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,18 +13,19 @@ from textwrap import dedent
 import pytest
 
 import tncompile
+from tncompile.cli.application import run
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
-    "docs/design.md",
-    "docs/language.md",
-    "docs/modules.md",
-    "docs/python.md",
-    "docs/sharding.md",
     "CONTRIBUTING.md",
     "examples/digits/README.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 )
+GENERATED = {"docs/benchmarks.md", "docs/cost_model.md", "docs/planning.md"}
+BENCHMARKS = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+SCRIPTS = ("README.md", "docs/cost.md", "docs/emitted.md", "docs/python.md", "docs/tutorial.md")
+"""Pages whose blocks of Python are one script, which runs beside the `linear.tn` of the README."""
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -32,22 +34,45 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
-def test_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that holds `linear.tn`."""
+    (tmp_path / "linear.tn").write_text(blocks("README.md", "tn")[0], encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", SCRIPTS)
+def test_python_of_a_page_runs(page: str, folder: Path) -> None:
     script = "\n".join(blocks(page, "python"))
-    for k, text in enumerate(blocks("README.md", "tn")):
-        (tmp_path / ("linear.tn" if k == 0 else f"block{k}.tn")).write_text(text, encoding="utf-8")
+    assert script
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("page", sorted({*PAGES} - GENERATED))
+def test_commands_of_a_page_run(
+    page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every line of a block of shell that begins with `tncompile`."""
+    monkeypatch.chdir(folder)
+    for line in "".join(blocks(page, "sh")).splitlines():
+        command, *arguments = shlex.split(line, comments=True) or [""]
+        if command == "tncompile":
+            assert run(arguments) == 0, f"{line}: {capsys.readouterr().err}"
+
+
 def test_python_of_the_pages_is_typed(tmp_path: Path) -> None:
     """`mypy --strict` has nothing to say of what we show, and something of what is wrong."""
-    for name, page in (("readme", "README.md"), ("python", "docs/python.md")):
+    for page in {*SCRIPTS} - {"docs/tutorial.md"}:  # it replaces layers, which torch types closely
         script = "\n".join(blocks(page, "python"))
-        (tmp_path / f"{name}.py").write_text(script, encoding="utf-8")
+        (tmp_path / f"{Path(page).stem}.py").write_text(script, encoding="utf-8")
     (tmp_path / "wrong.py").write_text(
         "import tncompile\n"
         "arch = tncompile.load('linear.tn').instantiate()\n"
@@ -78,8 +103,9 @@ def hold(page: str, language: str, text: str, update: bool) -> None:
     wanted = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
     if update:
         whole = (ROOT / page).read_text(encoding="utf-8")
-        block = re.compile(rf"(?<=^```{language}\n).*?(?=^```)", re.MULTILINE | re.DOTALL)
-        (ROOT / page).write_text(block.sub(lambda _: wanted, whole), encoding="utf-8")
+        block = re.compile(rf"^```{language}\n.*?^```$", re.MULTILINE | re.DOTALL)
+        whole = block.sub(lambda _: f"```{language}\n{wanted}```", whole)
+        (ROOT / page).write_text(whole, encoding="utf-8")
     assert blocks(page, language) == [wanted], "pytest --update-golden rewrites it"
 
 
@@ -92,16 +118,39 @@ def test_the_readme_shows_the_example() -> None:
     assert blocks("README.md", "tn") == [(ROOT / "examples" / "linear.tn").read_text("utf-8")]
 
 
-def test_source_in_the_readme_is_what_is_emitted(request: pytest.FixtureRequest) -> None:
+def test_source_in_the_pages_is_what_is_emitted(request: pytest.FixtureRequest) -> None:
+    update = request.config.getoption("--update-golden")
     source = readme_architecture().source(batch=64)
     methods = source[source.index("    def forward(") : source.index("\n    @torch.inference_mode")]
     forward = dedent(methods).replace("\n\ndef ", "\n\n\ndef ")  # as functions of a file stand
-    hold("README.md", "py", forward, request.config.getoption("--update-golden"))
+    hold("docs/emitted.md", "py", forward, update)
+    body = methods[methods.index("    def _contract(") :].split('"""\n')[1].split("\n\n")[0]
+    hold("README.md", "py", dedent(body), update)
 
 
-def test_cost_table_in_the_readme_is_what_is_printed(request: pytest.FixtureRequest) -> None:
+def test_cost_table_is_what_is_printed(request: pytest.FixtureRequest) -> None:
     table = readme_architecture().cost(batch=64).table()
-    hold("README.md", "text", table, request.config.getoption("--update-golden"))
+    hold("docs/cost.md", "text", table, request.config.getoption("--update-golden"))
+
+
+def test_times_in_the_readme_are_those_of_the_benchmarks() -> None:
+    """A row of the README about a layer: the tuned module's times, and those of `nn.Linear`."""
+    measured = {
+        (workload.split(", [")[0], workload.split(", ")[-1], batch, mode): (tuned, dense)
+        for workload, batch, mode, _, _, tuned, _, _, dense in re.findall(
+            r"^\| (MPO .*?) \| (\d+) \| (\w+) " + r"\| (.*?) " * 6, BENCHMARKS, re.MULTILINE
+        )
+    }
+    rows = re.findall(
+        r"^\| `nn.Linear` (.*?), batch (\d+) .*?\| (\S+) ms \| (\S+) ms.*\n"
+        r"\| MPO .*, (rank \d+) .*?\| (\S+) ms \| (\S+) ms",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(rows) == 2
+    for shape, batch, *dense, rank, inference, training in rows:
+        times = [measured[f"MPO {shape}", rank, batch, mode] for mode in ("inference", "training")]
+        assert times == list(zip((inference, training), dense, strict=True))
 
 
 def test_error_in_the_readme_is_what_is_printed(request: pytest.FixtureRequest) -> None:
@@ -113,13 +162,16 @@ def test_error_in_the_readme_is_what_is_printed(request: pytest.FixtureRequest) 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_files_named_in_a_page_exist(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    folders = (
-        r"(?:tncompile|tests|examples|benchmarks|docs|grammar|language|network|planning|emission)"
-    )
-    for name in re.findall(rf"`({folders}/[\w/.-]+\.\w+)`", text):
-        inside = name if (ROOT / name).exists() else f"tncompile/{name}"
-        assert (ROOT / inside).exists(), f"{page} names {name}"
+    """Whatever looks like a path of the repository, of the package or of this page's folder."""
+    text = re.sub(r"^```(?!sh).*?^```", "", (ROOT / page).read_text("utf-8"), flags=re.M | re.S)
+    text = re.sub(r"https?:\S+", "", text)
+    roots = ROOT, ROOT / "tncompile", (ROOT / page).parent
+    top = {path.name for root in roots for path in root.iterdir() if path.is_dir()}
+    for name in re.findall(r"(?<![\w./-])(?:[\w.-]+/)+[\w.-]*+(?!…)", text):
+        name = name.rstrip(".")
+        if name.split("/")[0] not in top and not re.search(r"\.(py|md|tn|json|lark|sh|svg)$", name):
+            continue  # two words with a slash between them
+        assert any((root / name).exists() for root in roots), f"{page} names {name}"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 import tncompile
-from tests.interpreter import run
 from tncompile.lowering import TensorProgram, lower
 from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
+from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import MatMul
 
 UNIFORM = """

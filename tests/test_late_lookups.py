@@ -16,7 +16,6 @@ from torch import Tensor
 
 import tncompile
 from tests.allocations import held_bytes, peak_allocated
-from tests.interpreter import run
 from tests.strategies import Sketch, network
 from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
 from tncompile.lowering import lower
@@ -40,6 +39,7 @@ from tncompile.planning.paths.lookup_tables import merged_tables
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.plan import ContractionPlan, verify_plan
 from tncompile.planning.serialization import read
+from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import Embedding as Rows
 from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import trace

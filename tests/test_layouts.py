@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tncompile
-from tests.interpreter import run
 from tests.strategies import network, random_sketch, random_tree
 from tests.test_lowering import RUNTIME, brute_force, close, random_tensors
 from tncompile.lowering import TensorProgram, lower
@@ -25,6 +24,7 @@ from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
+from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import Chunk, Copy, Expand, MatMul
 from tncompile.program.printer import describe_program
 from tncompile.simulation.trace import trace

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from tests import small_networks
-from tests.interpreter import run
 from tncompile.emission.steps.expressions import positions_lines
 from tncompile.lowering import lower
 from tncompile.lowering.schedule import Schedule
@@ -18,6 +17,7 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
+from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import Copy, IndexSelect, MatMul, Slice, Split
 from tncompile.program.printer import describe_program
 

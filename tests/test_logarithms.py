@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tncompile
-from tests.interpreter import run
 from tests.strategies import random_tree
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
@@ -22,6 +21,7 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
+from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import MatMul, Multiply
 
 ROWS = 3

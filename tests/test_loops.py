@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tncompile
-from tests.interpreter import run
 from tests.modules import ALL, Subject, tensors
 from tests.strategies import random_tree
 from tests.test_emission import evaluated
@@ -27,6 +26,7 @@ from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.planning.request import plan_request
+from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import (
     Add,
     Argument,

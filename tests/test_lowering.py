@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.interpreter import run
 from tests.strategies import Sketch, network, random_sketch, random_tree
 from tncompile.lowering import lower
 from tncompile.network.contraction import verify_tree
 from tncompile.network.model import DOTS
+from tncompile.program.interpreter import run_program as run
 from tncompile.program.printer import describe_program
 
 RUNTIME = {DOTS: 6, "n": 3, "m": 2}

@@ -11,7 +11,6 @@ from torch import Tensor
 import tncompile
 from tests import small_networks as small
 from tests.allocations import held_bytes, peak_allocated
-from tests.interpreter import run
 from tncompile.network.contraction import operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import BUILTIN, Cost
@@ -19,6 +18,7 @@ from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
 from tncompile.planning.request import runtime_sizes
+from tncompile.program.interpreter import run_program as run
 from tncompile.simulation.strides import viewed_strides
 from tncompile.simulation.trace import passed_on, trace
 

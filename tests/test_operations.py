@@ -10,6 +10,7 @@ import pytest
 from tncompile.emission.steps.expressions import WRITTEN
 from tncompile.emission.steps.statements import WRITTEN_LINES
 from tncompile.program import operations as op
+from tncompile.program.interpreter import EVALUATED
 from tncompile.program.operations import OPERATIONS, Operation
 from tncompile.simulation.derivatives import SIMULATED
 from tncompile.simulation.tape import TAPED
@@ -28,6 +29,7 @@ def test_every_class_of_the_module_is_an_operation() -> None:
 @pytest.mark.parametrize("kind", OPERATIONS, ids=lambda kind: kind.__name__)
 def test_every_operation_is_registered(kind: type[Operation]) -> None:
     assert trace
+    assert kind in EVALUATED, "no rule with `evaluates`"
     assert (kind in SIMULATED) != (kind in TAPED), "no rule with `simulates`, or two"
     assert kind in WRITTEN or kind in WRITTEN_LINES, "no rule with `writes`"
     assert kind.def_fields, "no result is annotated as `Def`"

@@ -15,7 +15,6 @@ import torch
 
 import tncompile
 from tests import small_networks as small
-from tests.interpreter import run as interpret
 from tncompile.cli.application import run
 from tncompile.cli.changing import changes
 from tncompile.compiler import norm_program
@@ -35,13 +34,14 @@ from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import state
 from tncompile.planning.plan import ContractionPlan
-from tncompile.program.interpreter import Settled, time_steps
+from tncompile.program.interpreter import RowMajorGradient, time_steps
+from tncompile.program.interpreter import run_program as interpret
 from tncompile.program.operations import ContiguousGrad, Times
 from tncompile.program.variants import Branches
 from tncompile.simulation.dense_layer import Twin, dense_twin
 from tncompile.simulation.modes import MODES, Mode
-from tncompile.tuning.autotuner import Trial, Tuning
-from tncompile.tuning.profiler import dissect
+from tncompile.tuning.profiler import profile_steps
+from tncompile.tuning.results import Trial, Tuning
 from tncompile.tuning.timing import Timing, dense_layer, disagreeing, random_inputs, time_in_turn
 
 LAYER = """\
@@ -241,11 +241,15 @@ def test_tuning_is_stopped_by_a_wrong_program(monkeypatch: pytest.MonkeyPatch) -
     made: list[torch.nn.Module] = []
 
     def emitted(
-        network: TensorNetwork, planned: ContractionPlan, held: Branches, start: Initialization
+        network: TensorNetwork,
+        planned: ContractionPlan,
+        held: Branches,
+        start: Initialization,
+        **options: Any,
     ) -> GeneratedModule:
         made.append(torch.nn.Module())
         program = miscounted(held.whole) if len(made) == 2 else held.whole
-        return emit(network, planned, Branches.single(program), start)
+        return emit(network, planned, Branches.single(program), start, **options)
 
     monkeypatch.setattr(compiler, "emit", emitted)
     with pytest.raises(InternalError, match="computes something else than"):
@@ -301,7 +305,7 @@ def test_gradients_are_settled_as_in_a_module() -> None:
 def test_a_gradient_that_is_settled_is_the_same_row_major() -> None:
     x = torch.randn(3, 4, 5, requires_grad=True)
     arriving = torch.randn(5, 3, 4).permute(1, 2, 0)
-    made = Settled.apply(x)
+    made = RowMajorGradient.apply(x)
     assert torch.equal(made, x)
     (gradient,) = torch.autograd.grad(made, x, arriving)
     assert gradient.is_contiguous()
@@ -336,7 +340,7 @@ def test_rows_are_those_of_the_cost_table() -> None:
     program = lower(network, main.tree, main.schedule, sizes=planned.sizes)
     weights = {p.key: torch.randn(p.shape) for p in network.parameters}
     inputs = random_inputs(network, planned.sizes)
-    rows = dissect(
+    rows = profile_steps(
         network,
         main.tree,
         main.schedule,

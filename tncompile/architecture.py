@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         Search,
         SearchOptions,
     )
-    from tncompile.tuning.autotuner import Tuning
+    from tncompile.tuning.results import Tuning
     from tncompile.typed import TensorNetworkModule
 
 Stage = Literal["program", "network", "plan", "tensor-program", "torch"]
@@ -47,6 +47,9 @@ class Architecture:
     `mpo.tn`, which `tncompile tune` and `tncompile compile --lock` keep); see `locked` and
     `unlocked`. Methods that plan take `progress`, which is called with what is done and what there
     is to do, and the keywords of `plan`.
+
+    >>> arch, arch.keeps_lock
+    (Architecture(MPO(ins = [4, 8], outs = [8, 4], ranks = [4])), False)
     """
 
     _resolved: ResolvedNetwork
@@ -70,12 +73,20 @@ class Architecture:
 
     @property
     def arguments(self) -> Mapping[str, int | float | bool | tuple[int, ...]]:
-        """The values of all parameters of the block, defaults included."""
+        """The values of all parameters of the block, defaults included.
+
+        >>> arch.arguments["ranks"], arch.arguments["with_bias"]
+        ((4,), True)
+        """
         return dict(self._resolved.values)
 
     @property
     def lock(self) -> Path | None:
-        """The lock file that plans are taken from; None where there is none."""
+        """The lock file that plans are taken from; None where there is none.
+
+        >>> print(arch.lock)
+        None
+        """
         if self._lock is not None or self._file is None or self._unlocked:
             return self._lock
         beside = lock_path(self._file)
@@ -83,18 +94,30 @@ class Architecture:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is odd about the network without being wrong."""
+        """What is odd about the network without being wrong: bonds that are too large (TN307), …
+
+        >>> arch.warnings
+        ()
+        """
         return self._resolved.warnings
 
     @cached_property
     def network(self) -> TensorNetwork:
-        """The validated network: indices, tensors, inputs, output."""
+        """The validated network: indices, tensors, inputs, output; `graph()` is networkx's.
+
+        >>> [tensor.name for tensor in arch.network.tensors]
+        ['x', 'G[0]', 'G[1]']
+        """
         from tncompile.compiler import build_network
 
         return build_network(self._resolved)
 
     def text(self) -> str:
-        """The `.tn` source that the architecture comes from."""
+        """The `.tn` source that the architecture comes from.
+
+        >>> "tensor W0(i, o)" in tncompile.from_einsum("bi,io->bo", (None, 8), (8, 2)).text()
+        True
+        """
         return self._linked.source.text
 
     def locked(
@@ -106,6 +129,9 @@ class Architecture:
         written. A plan that the file lacks, or that is stale, is searched; its `notes` say why.
         Planning raises ValueError where the file is corrupt. Raises ValueError where neither a path
         nor a file of one's own says where the lock is.
+
+        >>> arch.locked("mpo.tnlock", keep=False).lock.name
+        'mpo.tnlock'
         """
         if path is None:
             if self._file is None:
@@ -115,7 +141,11 @@ class Architecture:
         return replace(self, _lock=Path(path), _unlocked=False, keeps_lock=keep)
 
     def unlocked(self) -> Architecture:
-        """The same architecture, its plans searched whatever a lock file holds."""
+        """The same architecture, its plans searched whatever a lock file holds.
+
+        >>> print(arch.locked("mpo.tnlock").unlocked().lock)
+        None
+        """
         return replace(self, _lock=None, _unlocked=True, keeps_lock=False)
 
     def plan(
@@ -139,6 +169,10 @@ class Architecture:
         `"cuda"`, `"measured"`, `"measured-cuda"` or a file.
         Raises `CompileError` (TN502) where no plan keeps to the limit, and ValueError where there
         is no such profile. What was noticed about a lock file is in the plan's `notes`.
+
+        >>> plan = arch.plan(batch=[1, 64], search="fast")
+        >>> sorted({variant.mode for variant in plan.variants})
+        ['folded', 'inference', 'training']
         """
         return self._plan(
             progress,
@@ -166,7 +200,11 @@ class Architecture:
         about `seconds` in all, on the device of the profile `machine`. An architecture that is
         `locked()` keeps the result in the file. Where something else ran on the machine the result
         says that it was `busy`, and is neither followed nor kept unless that is wanted `anyway`.
-        Raises ValueError where there is no such device.
+        Raises ValueError where there is no such device, and what `plan` raises.
+
+        >>> tuning = arch.tune(batch=8, seconds=0.2, search="fast", anyway=True)
+        >>> [trial.mode for trial in tuning.trials]
+        ['inference', 'folded']
         """
         from tncompile.compiler import tune_network
         from tncompile.planning.lock import keep_plan
@@ -196,8 +234,11 @@ class Architecture:
     ) -> Cost:
         """What the module costs at this batch, and what the alternatives do.
 
-        It has the figures of every mode; steps and alternatives are shown of a forward pass, with
-        `training` of a training step.
+        It has the figures of every mode, in seconds and bytes; steps and alternatives are shown of
+        a forward pass, with `training` of a training step. Raises what `plan` raises.
+
+        >>> arch.cost(batch=64, search="fast").dense_layer
+        'nn.Linear'
         """
         from tncompile.planning import cost
         from tncompile.planning.request import plan_request
@@ -223,7 +264,11 @@ class Architecture:
         """The PyTorch file that `module()` runs, on a CUDA device that with `machine="cuda"`.
 
         With `shard`, a leg, it also has a `ParallelStyle` that splits the module over processes.
-        Raises `CompileError` (TN503) where they cannot share that leg.
+        Raises `CompileError` (TN503) where they cannot share that leg, ValueError for a `plan` of
+        another network, and what `plan` raises.
+
+        >>> arch.source(search="fast").splitlines()[0]
+        '# Made by tncompile from MPO(ins = [4, 8], outs = [8, 4], ranks = [4]).'
         """
         return self._compile(plan, shard, progress, options).source.source
 
@@ -247,7 +292,11 @@ class Architecture:
         over processes. Unless another `machine` is asked for, `"cuda"` predicts for a CUDA `device`
         and `"builtin"` for others.
         Raises ValueError for a `plan` of another network or a device that is not there,
-        `CompileError` (TN503) where that leg cannot be split.
+        `CompileError` (TN503) where that leg cannot be split, and what `plan` raises.
+
+        >>> layer = arch.module(seed=0, search="fast")
+        >>> layer.in_features, layer.fold().out_features
+        (32, 32)
         """
         from tncompile.emission.loading import instantiate, placed
         from tncompile.machine.host import require_device
@@ -270,7 +319,13 @@ class Architecture:
         progress: Progress | None = None,
         **options: Unpack[PlanOptions],
     ) -> str:
-        """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`."""
+        """The text of a stage: one of `program`, `network`, `plan`, `tensor-program`, `torch`.
+
+        Raises ValueError for another stage, and what `source` raises.
+
+        >>> print(arch.describe("network").splitlines()[0])
+        network MPO(ins = [4, 8], outs = [8, 4], ranks = [4])
+        """
         from tncompile.compiler import lower_network
         from tncompile.network.printer import describe_network
         from tncompile.program.printer import describe_branches

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Block:
-    """A block that a file offers: `network` or `model`, its parameters and docstring."""
+    """A block that a file offers: `network` or `model`, its parameters and docstring.
+
+    >>> spec["MPO"].kind
+    'network'
+    """
 
     name: str
     kind: str
@@ -25,7 +29,11 @@ class Block:
     _make: Callable[..., Architecture] = field(compare=False)
 
     def instantiate(self, /, **arguments: object) -> Architecture:
-        """The block with its arguments, as `Spec.instantiate` makes it."""
+        """The block with its arguments, as `Spec.instantiate` makes it, and raises what that does.
+
+        >>> spec["MPO"].instantiate(ins=[4, 8], outs=[8, 4], ranks=2)
+        Architecture(MPO(ins = [4, 8], outs = [8, 4], ranks = [2]))
+        """
         return self._make(self.name, **arguments)
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.module.properties import MakeProgram
 from tncompile.emission.sharding.split import Sharded, split_leg
-from tncompile.initialization.draws import initialize
+from tncompile.initialization.draws import Initialization, initialize
 from tncompile.language.diagnostics.diagnostic import InternalError
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.lowering import TensorProgram, lower
@@ -37,7 +37,7 @@ from tncompile.simulation.modes import MODES, Mode
 if TYPE_CHECKING:
     from torch import nn
 
-    from tncompile.tuning.autotuner import Tuning
+    from tncompile.tuning.results import Tuning
 
 MAXIMAL_NORM_FLOPS = 40_000_000_000
 """Contracting a network with itself, to start it exactly, may take this many operations …"""
@@ -225,6 +225,12 @@ def lower_sharded(network: TensorNetwork, planned: ContractionPlan, leg: str) ->
     return Sharded(sharding, lower(sharding.opened, whole.tree, schedule, sizes=sizes))
 
 
+@lru_cache(PLANS_KEPT)
+def initialization(network: TensorNetwork) -> Initialization:
+    """How the parameters of a network start."""
+    return initialize(network, norm_program)
+
+
 # ── source ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -241,5 +247,4 @@ def generate_module(
     With `shard` the plan has a `single_variant`. `weigh` lowers the network of the dense weight.
     """
     sharded = None if shard is None else lower_sharded(network, planned, shard)
-    start = initialize(network, norm_program)
-    return emit(network, planned, programs, start, sharded=sharded, weigh=weigh)
+    return emit(network, planned, programs, initialization(network), sharded=sharded, weigh=weigh)

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 
 class Spec:
-    """A `.tn` file that parses and whose named instances are right.
+    """A `.tn` file that parses and whose named instances are right; see `load` and `loads`.
 
     `spec["MPO"]` is one of its `blocks`, `"MPO" in spec` says whether there is such a block, and a
-    spec iterates over their names.
+    spec iterates over their names. Raises KeyError with the name that was probably meant.
+
+    >>> "MPO" in spec, list(spec)[:2]
+    (True, ['LowRank', 'MPO'])
     """
 
     def __init__(self, linked: LinkedProgram, file: Path | None = None) -> None:
@@ -44,7 +47,11 @@ class Spec:
 
     @cached_property
     def blocks(self) -> Blocks:
-        """What can be instantiated, by name; imported blocks too. It prints as a table."""
+        """What can be instantiated, by name; imported blocks too. It prints as a table.
+
+        >>> [parameter.name for parameter in spec.blocks["LowRank"].parameters]
+        ['in_features', 'out_features', 'rank', 'with_bias']
+        """
         return Blocks(
             {
                 name: Block(name, block.kind, block.parameters, block.doc, self.instantiate)
@@ -54,11 +61,24 @@ class Spec:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is odd about the file without being wrong."""
+        """What is odd about the file without being wrong.
+
+        >>> spec.warnings
+        ()
+        """
         return self._linked.warnings
 
     def describe(self) -> str:
-        """The canonical source of the file."""
+        """The source of the file in canonical layout, as `tncompile fmt` writes it.
+
+        >>> print(tncompile.loads("network A(){index i=2 tensor t(i) output y(i)}").describe())
+        network A() {
+          index  i = 2
+          tensor t(i)
+          output y(i)
+        }
+        <BLANKLINE>
+        """
         return self._linked.program.describe()
 
     def instantiate(self, target: str = "", /, **arguments: object) -> Architecture:
@@ -68,6 +88,9 @@ class Spec:
         nothing at all it is the one block of the file. Keyword arguments are integers, booleans,
         floats and lists of integers, arrays of one axis included. Raises `CompileError` with all
         that is wrong.
+
+        >>> spec.instantiate("MPO", ins=[4, 8], outs=[8, 4])
+        Architecture(MPO(ins = [4, 8], outs = [8, 4]))
         """
         from tncompile.language.resolving import resolve
 
@@ -90,6 +113,9 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
 
     Imports are looked up beside the file and stay under its folder, or under `root`. Raises
     `FileNotFoundError`, or `CompileError` with all that is wrong.
+
+    >>> tncompile.load("std/embedding.tn")
+    Spec('std/embedding.tn', blocks=['TTEmbedding'])
     """
     from tncompile.language.linking import link
     from tncompile.language.linking.importing import closest_file, decode, is_own, locate
@@ -111,7 +137,13 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
 
 
 def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = "<text>") -> Spec:
-    """The spec of a text. Without a `root` it imports only `std/`."""
+    """The spec of a text, which messages call `name`. Without a `root` it imports only `std/`.
+
+    Raises `CompileError` with all that is wrong.
+
+    >>> tncompile.loads("network Dot() { index i = 4 tensor a(i) tensor b(i) output y() }")
+    Spec('<text>', blocks=['Dot'])
+    """
     from tncompile.language.linking import link
 
     _require_text("text", text)
@@ -128,10 +160,14 @@ def from_einsum(
 ) -> Architecture:
     """The network of an einsum equation; its `text()` is the `.tn` source.
 
-    `from_einsum("bi,ir,ro->bo", (None, 8), (8, 2), (2, 4))`, with a shape an operand, or, as einsum
-    has it too, shapes each followed by a list of indices, the output's last:
-    `from_einsum((None, 8), [0, 1], (8, 2), [1, 2], [0, 2])`. The first `inputs` operands are
-    arguments of `forward`, the others the trained tensors `W0`, `W1`, … of just these shapes.
+    The equation comes with a shape an operand, or, as einsum has it too, shapes come each followed
+    by a list of indices, the output's last. The first `inputs` operands are arguments of `forward`,
+    the others the trained tensors `W0`, `W1`, … of just these shapes.
+
+    >>> tncompile.from_einsum("bi,ir,ro->bo", (None, 8), (8, 2), (2, 4))
+    Architecture(Einsum)
+    >>> tncompile.from_einsum((None, 8), [0, 1], (8, 2), [1, 2], [0, 2])
+    Architecture(Einsum)
 
     Equations:
         indices   letters, those of other alphabets too; in lists whole numbers, letters, words

@@ -26,10 +26,40 @@ def _configure(parser: ArgumentParser) -> None:
     )
 
 
-def _run(given: Namespace) -> int:
-    from tncompile.machine.profile import CPU, CUDA
+def _run(arguments: Namespace) -> int:
+    """Measure, store the profile, and print what it says in short."""
+    from tncompile.machine.profile import CPU, CUDA, profile_text, write_profile
+    from tncompile.machine.registry import measured_path
 
-    return calibrate(given.output, CUDA if given.cuda else CPU)
+    device, output = CUDA if arguments.cuda else CPU, arguments.output
+    target = measured_path(device) if output is None else Path(output)
+    if output != "-":
+        _require_writable(target, own=output is not None)
+
+    from tncompile.machine import calibration  # loads torch
+    from tncompile.machine.host import require_device
+    from tncompile.tuning.timing import disturbance
+
+    try:
+        require_device(device)
+    except ValueError as error:
+        raise UsageError(f"--cuda: {error}") from error
+    start, before = perf_counter(), thread_time()
+    with waiting("measuring this machine") as progress:
+        profile = calibration.calibrate(progress, device)
+    share = (thread_time() - before) / (perf_counter() - start)
+    if device == CPU and (why := disturbance(share)) is not None:
+        say(f"note: the machine was busy ({why}): calibrate again when nothing else runs")
+    if output == "-":
+        show(profile_text(profile))
+        return FINE
+    try:
+        write_profile(profile, target)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {reason(error)}") from error
+    show(calibration.summary(profile))
+    say(f"wrote {target}")
+    return FINE
 
 
 CALIBRATE = Command(
@@ -44,46 +74,10 @@ CALIBRATE = Command(
 )
 
 
-def calibrate(output: str | None, device: str) -> int:
-    """Measure, store the profile, and print what it says in short."""
-    from tncompile.machine.profile import profile_text, write_profile
-    from tncompile.machine.registry import measured_path
-
-    target = measured_path(device) if output is None else Path(output)
-    _check(target, output)
-    from tncompile.machine import calibration as calibrating
-    from tncompile.machine.host import require_device
-    from tncompile.machine.profile import CPU
-    from tncompile.tuning.timing import disturbance
-
+def _require_writable(target: Path, *, own: bool) -> None:
+    """See, before the time is spent, that the profile can be stored; make our own folder."""
     try:
-        require_device(device)
-    except ValueError as error:
-        raise UsageError(f"--cuda: {error}") from error
-    start, before = perf_counter(), thread_time()
-    with waiting("measuring this machine") as progress:
-        profile = calibrating.calibrate(progress, device)
-    took, worked = perf_counter() - start, thread_time() - before
-    if device == CPU and (why := disturbance(worked / took)) is not None:
-        say(f"note: the machine was busy ({why}): calibrate again when nothing else runs")
-    if output == "-":
-        show(profile_text(profile))
-        return FINE
-    try:
-        write_profile(profile, target)
-    except OSError as error:
-        raise UsageError(f"cannot write {target}: {reason(error)}") from error
-    show(calibrating.summary(profile))
-    say(f"wrote {target}")
-    return FINE
-
-
-def _check(target: Path, output: str | None) -> None:
-    """See, before the time is spent, that the profile can be stored."""
-    if output == "-":
-        return
-    try:
-        if output is None:
+        if not own:
             target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make {target.parent}: {reason(error)}") from error

@@ -31,42 +31,35 @@ def changes(spec: Spec, architecture: Architecture) -> list[Change]:
     """Smaller ranks and other site shapes with the same input and output, where there are any."""
     if len(architecture.network.tensors) > LARGEST:
         return []
-    found: list[Change] = []
-    for changed in _ranks(architecture):
-        made = _change(spec, architecture, changed)
-        if made is not None and made.parameters < 1:
-            found.append(made)
-    for changed in _shapes(architecture):
-        made = _change(spec, architecture, changed)
-        if made is not None:
-            found.append(made)
-    return found[:MOST]
+    ranks = (_change(spec, architecture, changed) for changed in _ranks(architecture))
+    shapes = (_change(spec, architecture, changed) for changed in _shapes(architecture))
+    candidates = [
+        *(change for change in ranks if change is not None and change.parameters < 1),
+        *(change for change in shapes if change is not None),
+    ]
+    return candidates[:MOST]
 
 
 def _change(spec: Spec, architecture: Architecture, changed: Mapping[str, Value]) -> Change | None:
     """What some other arguments make; None where that has another input or output, or is none."""
-    made = _instantiated(spec, architecture, changed)
-    if made is None or _features(made) != _features(architecture):
+    other = _instantiated(spec, architecture, changed)
+    if other is None or _features(other) != _features(architecture):
         return None
     words = ", ".join(f"{name} = {_text(value)}" for name, value in changed.items())
     before = architecture.network.parameter_count
-    return Change(words, made, made.network.parameter_count / max(1, before))
-
-
-def _values(architecture: Architecture) -> dict[str, Value]:
-    return dict(architecture.arguments)
+    return Change(words, other, other.network.parameter_count / max(1, before))
 
 
 def _ranks(architecture: Architecture) -> Iterator[dict[str, Value]]:
     """One argument at a time, its numbers the next power of two down."""
-    for name, value in _values(architecture).items():
+    for name, value in architecture.arguments.items():
         match value:
             case bool() | float():
                 continue
             case int() if value > 1:
                 yield {name: _half(value)}
             case tuple() if max(value, default=0) > 1:
-                yield {name: tuple(_half(one) for one in value)}
+                yield {name: tuple(map(_half, value))}
 
 
 def _half(number: int) -> int:
@@ -81,11 +74,10 @@ def _half(number: int) -> int:
 def _lists(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """The arguments whose product is the size of an input or of the output: shapes of sites."""
     inputs, output = _features(architecture)
-    sizes = {math.prod(one) for one in (*inputs, output)}
-    values = _values(architecture).items()
+    sizes = {math.prod(axes) for axes in (*inputs, output)}
     return {
         name: value
-        for name, value in values
+        for name, value in architecture.arguments.items()
         if isinstance(value, tuple) and len(value) > 1 and math.prod(value) in sizes
     }
 
@@ -94,16 +86,16 @@ def _shapes(architecture: Architecture) -> Iterator[dict[str, Value]]:
     """The same sizes in two to four other factors, as even as can be."""
     from tncompile.language.evaluating.factorization import factorize
 
-    held = _lists(architecture)
+    shapes = _lists(architecture)
     others = {
         name: max(value)
-        for name, value in _values(architecture).items()
-        if isinstance(value, tuple) and name not in held and value
+        for name, value in architecture.arguments.items()
+        if isinstance(value, tuple) and name not in shapes and value
     }
     for count in (2, 3, 4):
-        made = {name: factorize(math.prod(value), count) for name, value in held.items()}
-        fitting = {name: value for name, value in made.items() if value is not None}
-        if held and len(fitting) == len(made) and fitting != held:
+        factors = {name: factorize(math.prod(value), count) for name, value in shapes.items()}
+        fitting = {name: value for name, value in factors.items() if value is not None}
+        if shapes and len(fitting) == len(factors) and fitting != shapes:
             yield {**fitting, **others}
 
 
@@ -115,7 +107,7 @@ def _instantiated(
 
     arguments = {
         name: list(value) if isinstance(value, tuple) else value
-        for name, value in {**_values(architecture), **changed}.items()
+        for name, value in {**architecture.arguments, **changed}.items()
     }
     try:
         return spec.instantiate(architecture.network.name, **arguments)
@@ -126,11 +118,11 @@ def _instantiated(
 def _features(architecture: Architecture) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
     """The lengths of the axes of every input and of the output."""
     network = architecture.network
-    given = tuple(
-        tuple(axis.length or 0 for axis in one.axes if axis.kind != "dots")
-        for one in network.inputs
+    inputs = tuple(
+        tuple(axis.length or 0 for axis in tensor.axes if axis.kind != "dots")
+        for tensor in network.inputs
     )
-    return given, tuple(axis.length or 0 for axis in network.output.axes if axis.kind != "dots")
+    return inputs, tuple(axis.length or 0 for axis in network.output.axes if axis.kind != "dots")
 
 
 def _text(value: Value) -> str:

@@ -22,11 +22,43 @@ def _configure(parser: ArgumentParser) -> None:
     add_root(parser)
 
 
-def _run(given: Namespace) -> int:
-    return check(given.files, given.target, given.root, as_json=given.json)
+MOST_NAMED = 6
+"""The most blocks of a file that are named as not compiled."""
 
 
-_MOST_NAMED = 6
+def _run(arguments: Namespace) -> int:
+    """Report the problems of all files."""
+    problems: list[Diagnostic] = []
+    blocks = waiting = unread = 0
+    uncompiled: list[str] = []
+    for name in arguments.files:
+        try:
+            checked = check(name, arguments.target, arguments.root)
+        except UsageError as error:
+            say(f"error: {error}")
+            unread += 1
+            continue
+        problems += checked.problems
+        blocks += checked.blocks
+        waiting += checked.waiting
+        uncompiled += [_not_yet(name, checked.uncompiled)] if checked.uncompiled else []
+    errors = sum(problem.severity == "error" for problem in problems)
+    if arguments.json:
+        import json
+
+        from tncompile.language.diagnostics.rendering import to_json
+
+        show(json.dumps(to_json(tuple(problems)), indent=2, ensure_ascii=False))
+    else:
+        report(problems)
+    for note in uncompiled:
+        say(note)
+    if not arguments.json and (read := len(arguments.files) - unread):
+        say(_summary(read, errors, len(problems) - errors) + _note(blocks, waiting))
+    if unread:
+        return WRONG_USAGE
+    return WRONG_PROGRAM if errors else FINE
+
 
 CHECK = Command(
     "check",
@@ -43,40 +75,6 @@ CHECK = Command(
 )
 
 
-def check(files: Sequence[str], target: str | None, root: str | None, *, as_json: bool) -> int:
-    """Report the problems of all files."""
-    found: list[Diagnostic] = []
-    blocks = waiting = unread = 0
-    uncompiled: list[str] = []
-    for name in files:
-        try:
-            checked = problems(name, target, root)
-        except UsageError as error:
-            say(f"error: {error}")
-            unread += 1
-            continue
-        found += checked.found
-        blocks += checked.blocks
-        waiting += checked.waiting
-        uncompiled += [_not_yet(name, checked.uncompiled)] if checked.uncompiled else []
-    errors = sum(diagnostic.severity == "error" for diagnostic in found)
-    if as_json:
-        import json
-
-        from tncompile.language.diagnostics.rendering import to_json
-
-        show(json.dumps(to_json(tuple(found)), indent=2, ensure_ascii=False))
-    else:
-        report(found)
-    for note in uncompiled:
-        say(note)
-    if not as_json and (read := len(files) - unread):
-        say(_summary(read, errors, len(found) - errors) + _note(blocks, waiting))
-    if unread:
-        return WRONG_USAGE
-    return WRONG_PROGRAM if errors else FINE
-
-
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Errors and warnings of one file; how many blocks it declares, and how many need arguments.
@@ -84,13 +82,13 @@ class Checked:
     `uncompiled` are the blocks that this version cannot compile, in words.
     """
 
-    found: tuple[Diagnostic, ...]
+    problems: tuple[Diagnostic, ...]
     blocks: int
     waiting: int
     uncompiled: tuple[str, ...] = ()
 
 
-def problems(name: str, target: str | None, root: str | None) -> Checked:
+def check(name: str, target: str | None, root: str | None) -> Checked:
     """What is wrong with one file, in order, nothing twice.
 
     Raises `UsageError` where it cannot be read.
@@ -101,9 +99,9 @@ def problems(name: str, target: str | None, root: str | None) -> Checked:
         linked = link_file(name, root)
     except CompileError as error:
         return Checked(error.diagnostics, 1, 0)  # nothing is known of its blocks
-    found = [*linked.warnings]
+    problems = [*linked.warnings]
     for instance in linked.instances.values():
-        found.extend(instance.warnings)
+        problems.extend(instance.warnings)
     own = [block for block in linked.blocks.values() if not block.imported]
     bare = [block for block in own if can_be_compiled(block) and block.given is None]
     ready = [
@@ -113,12 +111,12 @@ def problems(name: str, target: str | None, root: str | None) -> Checked:
     ]
     for call in [target] if target is not None else ready:
         try:
-            found.extend(resolve(linked, call).warnings)
+            problems.extend(resolve(linked, call).warnings)
         except CompileError as error:
-            found.extend(error.diagnostics)
+            problems.extend(error.diagnostics)
     waiting = len(bare) - len(ready) if target is None else 0
     uncompiled = tuple(_described(block) for block in own if not can_be_compiled(block))
-    ordered = tuple(sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
+    ordered = tuple(sorted(dict.fromkeys(problems), key=Diagnostic.sort_key))
     return Checked(ordered, len(own), waiting, uncompiled)
 
 
@@ -134,7 +132,7 @@ def _not_yet(file: str, blocks: Sequence[str]) -> str:
     >>> _not_yet("a.tn", ["the model `M`"])
     'warning: a.tn: the model `M` cannot be compiled yet; only the syntax is checked'
     """
-    shown = [*blocks[:_MOST_NAMED]]
+    shown = [*blocks[:MOST_NAMED]]
     if more := len(blocks) - len(shown):
         shown.append(f"{more} more")
     names = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))

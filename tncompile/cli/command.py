@@ -64,13 +64,19 @@ SEARCHES = ("fast", "normal", "thorough")
 """How hard to look for an order of contraction."""
 
 
-def add_search(parser: ArgumentParser) -> None:
-    """`--search`."""
+def add_planning(parser: ArgumentParser) -> None:
+    """`--search`, `--machine` and `--memory-limit`."""
     parser.add_argument(
         "--search",
         choices=SEARCHES,
         default="normal",
         help="how hard to look for an order of contraction (normal)",
+    )
+    add_machine(parser)
+    parser.add_argument(
+        "--memory-limit",
+        metavar="BYTES",
+        help="the most that a training step may hold at once, like 500M or 2G",
     )
 
 
@@ -86,12 +92,34 @@ def add_machine(parser: ArgumentParser) -> None:
     )
 
 
-def add_memory_limit(parser: ArgumentParser) -> None:
-    """`--memory-limit`."""
+def add_sizes(parser: ArgumentParser) -> None:
+    """`--batch` and `--size`."""
     parser.add_argument(
-        "--memory-limit",
-        metavar="BYTES",
-        help="the most that a training step may hold at once, like 500M or 2G",
+        "--batch", metavar="B", default="64", help="the product of the leading batch axes (64)"
+    )
+    parser.add_argument(
+        "--size",
+        metavar="NAME=N",
+        action="append",
+        default=[],
+        help="the size of an axis declared with `batch`; may be given several times",
+    )
+
+
+def add_threads(parser: ArgumentParser) -> None:
+    """`--threads`."""
+    parser.add_argument(
+        "--threads", metavar="N", help="the threads that torch runs on (as many as it takes itself)"
+    )
+
+
+def add_seconds(parser: ArgumentParser, default: str) -> None:
+    """`--seconds`."""
+    parser.add_argument(
+        "--seconds",
+        metavar="S",
+        default=default,
+        help=f"about how long to measure in all ({default})",
     )
 
 

@@ -11,14 +11,13 @@ from tncompile.cli.command import (
     Command,
     add_file,
     add_lock,
-    add_machine,
-    add_memory_limit,
+    add_planning,
     add_root,
-    add_search,
     add_target,
 )
 from tncompile.cli.reading import (
     STANDARD_INPUT,
+    batch_sizes,
     checked_machine,
     instantiate,
     memory_limit,
@@ -55,34 +54,34 @@ def _configure(parser: ArgumentParser) -> None:
         help="a leg like o[0], of the output, of an input or a bond, that processes are to share: "
         "the source then also holds a ParallelStyle for parallelize_module",
     )
-    add_search(parser)
-    add_machine(parser)
-    add_memory_limit(parser)
+    add_planning(parser)
     add_lock(parser)
     add_root(parser)
 
 
-def _run(given: Namespace) -> int:
-    if given.emit not in STAGES:
-        near = closest(given.emit, STAGES)
+def _run(arguments: Namespace) -> int:
+    if arguments.emit not in STAGES:
+        near = closest(arguments.emit, STAGES)
         meant = f"; did you mean {near!r}?" if near else ""
-        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {given.emit!r}{meant}")
-    shard = given.shard and given.shard.strip()
-    if shard is not None and given.emit != STAGES[-1]:
-        raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {given.emit}")
-    sizes = batch_sizes(given.batch)
-    if same_file(given.output, given.file):
-        raise UsageError(f"-o {given.output} is the file that is compiled; name another one")
-    machine, limit = checked_machine(given.machine), memory_limit(given.memory_limit)
-    architecture = instantiate(given.file, given.target, given.root, lock=given.lock)
-    options: PlanOptions = {"search": given.search, "memory_limit": limit, "machine": machine}
+        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {arguments.emit!r}{meant}")
+    shard = arguments.shard and arguments.shard.strip()
+    if shard is not None and arguments.emit != STAGES[-1]:
+        raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {arguments.emit}")
+    sizes = batch_sizes(arguments.batch)
+    if same_file(arguments.output, arguments.file):
+        raise UsageError(f"-o {arguments.output} is the file that is compiled; name another one")
+    machine, limit = checked_machine(arguments.machine), memory_limit(arguments.memory_limit)
+    architecture = instantiate(
+        arguments.file, arguments.target, arguments.root, lock=arguments.lock
+    )
+    options: PlanOptions = {"search": arguments.search, "memory_limit": limit, "machine": machine}
     if sizes is not None:
         options["batch"] = sizes
     with waiting("searching for a contraction order") as progress:
-        if given.emit not in STAGES[:2]:
+        if arguments.emit not in STAGES[:2]:
             plan_noted(architecture, progress, options)
-        text = architecture.describe(given.emit, shard=shard, **options)
-    write_file(given.output, text)
+        text = architecture.describe(arguments.emit, shard=shard, **options)
+    write_file(arguments.output, text)
     return FINE
 
 
@@ -97,22 +96,3 @@ COMPILE = Command(
     _configure,
     _run,
 )
-
-
-def batch_sizes(text: str | None) -> tuple[int, ...] | None:
-    """The numbers of `--batch`, in order, each once; None where it is not given.
-
-    >>> batch_sizes("4096, 1,64,1")
-    (1, 64, 4096)
-    """
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() for part in parts):
-        raise UsageError(f"--batch takes positive integers separated by commas, not {text!r}")
-    if max(map(len, parts)) > 18:
-        raise UsageError("--batch takes numbers of up to 18 digits")
-    sizes = sorted({int(part) for part in parts})
-    if sizes[0] < 1:
-        raise UsageError(f"--batch takes positive integers separated by commas, not {text!r}")
-    return tuple(sizes)

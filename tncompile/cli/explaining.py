@@ -12,8 +12,14 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument("code", metavar="CODE", help="what stands in brackets: TN401")
 
 
-def _run(given: Namespace) -> int:
-    return explain(given.code)
+def _run(arguments: Namespace) -> int:
+    from tncompile.language.diagnostics.pages import explain
+
+    try:
+        show(explain(arguments.code))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return FINE
 
 
 EXPLAIN = Command(
@@ -24,15 +30,3 @@ EXPLAIN = Command(
     _configure,
     _run,
 )
-
-
-def explain(code: str) -> int:
-    """Print the page of a code."""
-    from tncompile.language.diagnostics.pages import explain as page
-
-    try:
-        text = page(code)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    show(text)
-    return FINE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 
 from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file
 from tncompile.cli.reading import STANDARD_INPUT, read_source
@@ -18,8 +17,31 @@ def _configure(parser: ArgumentParser) -> None:
     )
 
 
-def _run(given: Namespace) -> int:
-    return fmt(given.files, only_check=given.check)
+def _run(arguments: Namespace) -> int:
+    """Format files in place, or name those that would change."""
+    failed = changed = unread = 0
+    for name in arguments.files:
+        try:
+            before, after = _formatted(name)
+        except CompileError as error:
+            report(error.diagnostics)
+            failed += 1
+            continue
+        except UsageError as error:
+            say(f"error: {error}")
+            unread += 1
+            continue
+        changed += before != after
+        if name == STANDARD_INPUT and not arguments.check:
+            show(after)
+        elif before != after and arguments.check:
+            show(name)
+        elif before != after:
+            write_file(name, after)
+            say(f"formatted {name}")
+    if unread:
+        return WRONG_USAGE
+    return WRONG_PROGRAM if failed or (arguments.check and changed) else FINE
 
 
 FMT = Command(
@@ -35,33 +57,6 @@ FMT = Command(
     _configure,
     _run,
 )
-
-
-def fmt(files: Sequence[str], *, only_check: bool) -> int:
-    """Format files in place, or name those that would change."""
-    failed = changed = unread = 0
-    for name in files:
-        try:
-            before, after = _formatted(name)
-        except CompileError as error:
-            report(error.diagnostics)
-            failed += 1
-            continue
-        except UsageError as error:
-            say(f"error: {error}")
-            unread += 1
-            continue
-        changed += before != after
-        if name == STANDARD_INPUT and not only_check:
-            show(after)
-        elif before != after and only_check:
-            show(name)
-        elif before != after:
-            write_file(name, after)
-            say(f"formatted {name}")
-    if unread:
-        return WRONG_USAGE
-    return WRONG_PROGRAM if failed or (only_check and changed) else FINE
 
 
 def _formatted(name: str) -> tuple[str, str]:

@@ -19,8 +19,12 @@ def _configure(parser: ArgumentParser) -> None:
     add_root(parser)
 
 
-def _run(given: Namespace) -> int:
-    return blocks(given.file, given.root)
+def _run(arguments: Namespace) -> int:
+    for block in link_file(arguments.file, arguments.root).blocks.values():
+        show(heading(block) + ("  # imported" if block.imported else ""))
+        if block.doc:
+            show(indent(block.doc.strip(), "    "))
+    return FINE
 
 
 BLOCKS = Command(
@@ -31,15 +35,6 @@ BLOCKS = Command(
     _configure,
     _run,
 )
-
-
-def blocks(file: str, root: str | None) -> int:
-    """Print every block with its docs."""
-    for block in link_file(file, root).blocks.values():
-        show(heading(block) + ("  # imported" if block.imported else ""))
-        if block.doc:
-            show(indent(block.doc.strip(), "    "))
-    return FINE
 
 
 def heading(block: LinkedBlock) -> str:

@@ -1,11 +1,11 @@
-"""What comes in: the FILE and the TARGET of a command line."""
+"""What comes in: the FILE and the TARGET of a command line, and the values of its options."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,6 +136,72 @@ def checked_machine(name: str, *, measures: bool = False) -> str:
     except ValueError as error:
         raise UsageError(f"--machine: {error}") from error
     return name
+
+
+LONGEST = 24 * 3600
+"""The most seconds that a command measures."""
+
+
+def batch_sizes(text: str | None) -> tuple[int, ...] | None:
+    """The numbers of `--batch`, in order, each once; None where it is not given.
+
+    >>> batch_sizes("4096, 1,64,1")
+    (1, 64, 4096)
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise UsageError(f"--batch takes positive integers separated by commas, not {text!r}")
+    if max(map(len, parts)) > 18:
+        raise UsageError("--batch takes numbers of up to 18 digits")
+    sizes = sorted({int(part) for part in parts})
+    if sizes[0] < 1:
+        raise UsageError(f"--batch takes positive integers separated by commas, not {text!r}")
+    return tuple(sizes)
+
+
+def positive(option: str, text: str) -> int:
+    """A positive integer given to an option."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) > 0):
+        raise UsageError(f"{option} takes a positive integer, not {text!r}")
+    return int(text)
+
+
+def named_sizes(texts: Sequence[str]) -> dict[str, int]:
+    """The sizes of `--size NAME=N`, by name.
+
+    >>> named_sizes(["n=64", "h = 32"])
+    {'n': 64, 'h': 32}
+    """
+    sizes: dict[str, int] = {}
+    for text in texts:
+        name, equals, number = (part.strip() for part in text.partition("="))
+        if not name or not equals:
+            raise UsageError(f"--size takes NAME=N, not {text!r}")
+        sizes[name] = positive(f"--size {name}=N", number)
+    return sizes
+
+
+def positive_seconds(text: str) -> float:
+    """The seconds of `--seconds`."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= LONGEST:
+        raise UsageError(f"--seconds takes a positive number up to {LONGEST:,}, not {text!r}")
+    return seconds
+
+
+def thread_count(text: str | None) -> int | None:
+    """The threads of `--threads`; None where it is not given."""
+    if text is None:
+        return None
+    count = positive("--threads", text)
+    if count > 1024:
+        raise UsageError(f"--threads takes up to 1,024 threads, not {text}")
+    return count
 
 
 BYTES = re.compile(

@@ -11,27 +11,25 @@ from tncompile.cli.command import (
     FINE,
     Command,
     add_file,
-    add_machine,
-    add_memory_limit,
+    add_planning,
     add_root,
-    add_search,
+    add_seconds,
     add_target,
+    add_threads,
 )
-from tncompile.cli.compiling import batch_sizes
-from tncompile.cli.costing import positive
 from tncompile.cli.reading import (
+    batch_sizes,
     checked_machine,
     instantiate,
     lock_problems,
     memory_limit,
     own_lock,
+    positive_seconds,
     same_file,
+    thread_count,
 )
 from tncompile.cli.waiting import waiting
 from tncompile.cli.writing import UsageError, reason, say, show
-
-LONGEST = 24 * 3600
-"""Seconds that anybody may want to spend."""
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -58,84 +56,55 @@ def _configure(parser: ArgumentParser) -> None:
         help="keep the winners although something else ran on the machine",
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON, for tools")
-    parser.add_argument(
-        "--seconds", metavar="S", default="60", help="about how long to measure in all (60)"
-    )
-    add_search(parser)
-    add_machine(parser)
-    add_memory_limit(parser)
+    add_seconds(parser, "60")
+    add_planning(parser)
     add_root(parser)
 
 
-def add_threads(parser: ArgumentParser) -> None:
-    """`--threads`."""
-    parser.add_argument(
-        "--threads", metavar="N", help="the threads that torch runs on (as many as it takes itself)"
+def _run(arguments: Namespace) -> int:
+    sizes = batch_sizes(arguments.batch) or ()
+    machine, limit = (
+        checked_machine(arguments.machine, measures=True),
+        memory_limit(arguments.memory_limit),
     )
-
-
-def _run(given: Namespace) -> int:
-    sizes = batch_sizes(given.batch) or ()
-    machine, limit = checked_machine(given.machine, measures=True), memory_limit(given.memory_limit)
-    seconds, count = budget(given.seconds), thread_count(given.threads)
-    lock = _lock(given.lock, given.file)
-    architecture = instantiate(given.file, given.target, given.root).locked(lock)
+    seconds, count = positive_seconds(arguments.seconds), thread_count(arguments.threads)
+    lock = _lock(arguments.lock, arguments.file)
+    architecture = instantiate(arguments.file, arguments.target, arguments.root).locked(lock)
 
     from tncompile.machine.host import threads
 
     with threads(count), waiting("measuring") as progress, lock_problems():
         tuning = architecture.tune(
             sizes,
-            training=given.training,
-            search=given.search,
+            training=arguments.training,
+            search=arguments.search,
             memory_limit=limit,
             machine=machine,
             seconds=seconds,
-            anyway=given.anyway,
+            anyway=arguments.anyway,
             progress=progress,
         )
-    if given.json:
+    if arguments.json:
         show(json.dumps(tuning.to_dict(), indent=2))
     else:
         show(repr(tuning))
-    if tuning.busy and not given.anyway:
+    if tuning.busy and not arguments.anyway:
         say(
             f"note: nothing is kept: the machine was busy ({tuning.busy}); run this again when"
             " nothing else runs, or on fewer --threads; --anyway keeps what came out"
         )
-    elif given.json:
+    elif arguments.json:
         say(f"kept in {lock}")
     else:
         show(f"\nkept in {lock}")
     return FINE
 
 
-def budget(text: str) -> float:
-    """The seconds of `--seconds`."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds <= LONGEST:
-        raise UsageError(f"--seconds takes a positive number up to {LONGEST:,}, not {text!r}")
-    return seconds
-
-
-def thread_count(text: str | None) -> int | None:
-    """The threads of `--threads`; None where it is not given."""
-    if text is None:
-        return None
-    count = positive("--threads", text)
-    if count > 1024:
-        raise UsageError(f"--threads takes up to 1,024 threads, not {text}")
-    return count
-
-
-def _lock(given: str | None, name: str) -> Path:
+def _lock(path_text: str | None, name: str) -> Path:
     """The lock file to write, once it is known that it can be read and written."""
     from tncompile.planning.lock import LockError, read_lock
 
-    path = own_lock(name) if given is None else Path(given)
+    path = own_lock(name) if path_text is None else Path(path_text)
     if path is None:
         raise UsageError(f"{name} is no file of your own; --lock LOCK says where to keep the plan")
     if same_file(str(path), name):

@@ -41,21 +41,21 @@ def show(text: str) -> None:
 
 def flush() -> None:
     """Let standard output out. Raises `OutputError` where it takes no more."""
-    if _given(sys.stdout):
+    if _is_open(sys.stdout):
         _printing(sys.stdout.flush)
 
 
-def _given(stream: TextIO | None) -> bool:
+def _is_open(stream: TextIO | None) -> bool:
     """Whether there is a stream: whoever starts us may have closed it."""
     return stream is not None
 
 
 def _terminal(stream: TextIO) -> bool:
-    return _given(stream) and stream.isatty()
+    return _is_open(stream) and stream.isatty()
 
 
 def _printing(act: Callable[[], object]) -> None:
-    if not _given(sys.stdout):
+    if not _is_open(sys.stdout):
         raise OutputError("cannot write to standard output: it is closed")
     try:
         act()
@@ -74,7 +74,7 @@ def columns() -> int:
 
 def say(text: str) -> None:
     """A remark for the person at the terminal, on standard error."""
-    if _given(sys.stderr):
+    if _is_open(sys.stderr):
         sys.stderr.write(text + "\n")
 
 
@@ -82,9 +82,9 @@ def report(diagnostics: Iterable[Diagnostic]) -> None:
     """Problems and warnings, rendered on standard error, in the order of the file."""
     from tncompile.language.diagnostics.rendering import render
 
-    found = tuple(diagnostics)
-    if found:
-        say(render(found, color=wants_color(sys.stderr)).rstrip("\n"))
+    problems = tuple(diagnostics)
+    if problems:
+        say(render(problems, color=wants_color(sys.stderr)).rstrip("\n"))
 
 
 def write_file(name: str, text: str) -> None:

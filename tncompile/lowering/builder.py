@@ -1,15 +1,15 @@
-"""The assembler: builds a tensor program operation by operation and tracks every layout."""
+"""Builds a tensor program operation by operation and tracks the layout of every value."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
-from tncompile.lowering.liveness import Noted, Parts, finished
+from tncompile.lowering.finishing import Parts, build_program
 from tncompile.network.model import TensorNetwork
 from tncompile.program.layout import (
     Run,
@@ -38,23 +38,23 @@ from tncompile.program.operations import (
     View,
     results,
 )
-from tncompile.program.program import Extent, TensorProgram, Value, product
+from tncompile.program.program import Extent, Step, TensorProgram, Value, product
 
 Axes = tuple[tuple[str, ...], ...]
 
 NOMINAL = 64
-"""What a run-time size counts as when two layouts are weighed."""
+"""The run-time size at which two layouts are compared where none is planned for."""
 
 
 TRANSPOSED = 2**16
-"""Numbers from which a transposition is worth a copy of its own before it."""
+"""Elements from which a transposition is worth a copy of its own before it."""
 
 
 class ProgramBuilder:
-    """Values and operations of a program in the making; `lengths` holds every index and stack.
+    """Values and steps of a program so far; `lengths` holds the length of every index and stack.
 
-    With `parts`, an input is cut into them when it is loaded, and the index has the length of one
-    part from there on.
+    With `parts`, each input is cut into chunks when it is loaded; from there on the index has the
+    length of one chunk.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ProgramBuilder:
         self.values: dict[str, Value] = {}
         self.contraction: int | None = None
         self.note = ""
-        self._steps: list[Noted] = []
+        self._steps: list[Step] = []
         self._taken: Counter[str] = Counter()
         self._stem: dict[str, str] = {}
         self._viewed: dict[str, str] = {}
@@ -116,25 +116,23 @@ class ProgramBuilder:
 
     # ── operations ─────────────────────────────────────────────────────────────────────────────
 
-    def add(self, operation: Operation, *made: Value) -> Value:
+    def add(self, operation: Operation, *values: Value) -> Value:
         """Append an operation and the values it makes; the first is returned."""
-        self._steps.append((operation, self.contraction, self.note))
-        for value in made:
-            self.values[value.name] = value
-        return made[0]
+        self._steps.append(Step(operation, self.contraction, note=self.note))
+        self.values.update((value.name, value) for value in values)
+        return values[0]
 
     def value(
         self,
         name: str,
         axes: Axes,
-        given: Iterable[Value] = (),
+        operands: Sequence[Value] = (),
         *,
         parametric: bool = False,
         varying: bool = False,
         integer: bool = False,
     ) -> Value:
-        """A fresh contiguous value over these axes; it depends on what the given ones depend on."""
-        read = tuple(given)
+        """A fresh contiguous value over these axes; it depends on what the operands depend on."""
         shape = tuple(self.length(axis) for axis in axes)
         return Value(
             name,
@@ -142,36 +140,36 @@ class ProgramBuilder:
             shape,
             contiguous(shape),
             name,
-            parametric or any(value.parametric for value in read),
-            varying or any(value.varying for value in read),
+            parametric or any(value.parametric for value in operands),
+            varying or any(value.varying for value in operands),
             integer,
         )
 
-    def argument(self, name: str, given: str, axes: Axes, *, integer: bool) -> Value:
+    def argument(self, name: str, key: str, axes: Axes, *, integer: bool) -> Value:
         """An input as a whole."""
         with self._whole():
-            made = self.value(name, axes, varying=True, integer=integer)
-        return self.add(Argument(name, given), made)
+            result = self.value(name, axes, varying=True, integer=integer)
+        return self.add(Argument(name, key), result)
 
     def part(self, source: Value) -> Value:
-        """What one turn of the loop sees of an input; all of it where there is no loop."""
+        """The chunk of an input in one iteration of the loop; all of it where there is no loop."""
         if self.parts is None or (self.parts.index,) not in source.axes:
             return source
         name, axis = self.fresh(source.name), source.axes.index((self.parts.index,))
         shape = (*source.shape[:axis], self.lengths[self.parts.index], *source.shape[axis + 1 :])
-        made = replace(source, name=name, shape=shape)
-        return self.add(Chunk(name, source.name, axis), made)
+        result = replace(source, name=name, shape=shape)
+        return self.add(Chunk(name, source.name, axis), result)
 
     def join(self, source: Value) -> Value:
-        """The end of the loop: the values of all turns as one."""
+        """The end of the loop: the chunks of all iterations as one value."""
         if self.parts is None:
             return source
         source = self.contiguous(source)  # `torch.cat` hands on some orders of axes, but not all
         name = self.fresh(source.name)
         with self._whole():
-            made = self.value(name, source.axes, (source,))
+            result = self.value(name, source.axes, (source,))
         return self.add(
-            ConcatChunks(name, source.name, source.axes.index((self.parts.index,))), made
+            ConcatChunks(name, source.name, source.axes.index((self.parts.index,))), result
         )
 
     @contextmanager
@@ -189,28 +187,28 @@ class ProgramBuilder:
         """The same indices in the same order, grouped as `axes`: a view, else a copy."""
         if axes == source.axes:
             return source
-        held = self.runs(source)
-        parts = [merged(tuple(held[index] for index in axis)) for axis in axes]
+        runs = self.runs(source)
+        parts = [merged(tuple(runs[index] for index in axis)) for axis in axes]
         base = self._viewed.get(source.name, source.name)
         if any(part is None for part in parts):
             if (moved := self._innermost_last(source)) is not source:
                 return self.view(moved, axes)
             name = self.fresh(source.name)
-            made = replace(self.value(name, axes, (source,)), integer=source.integer)
-            return self.add(Copy(name, base), made)
+            result = replace(self.value(name, axes, (source,)), integer=source.integer)
+            return self.add(Copy(name, base), result)
         shape = tuple(part[0] for part in parts if part is not None)
         if shape == self.values[base].shape:
             return replace(self.values[base], axes=axes)
         name = self.fresh(source.name)
         strides = along_nothing(shape, tuple(part[1] for part in parts if part is not None))
         self._viewed[name] = base
-        made = replace(source, name=name, axes=axes, shape=shape, strides=strides)
-        return self.add(View(name, base), made)
+        result = replace(source, name=name, axes=axes, shape=shape, strides=strides)
+        return self.add(View(name, base), result)
 
     def copy(self, source: Value, axes: Axes) -> Value:
         """The same indices in the same order, grouped as `axes`, in fresh contiguous memory."""
-        made = self.view(source, axes)
-        return made if made.storage != source.storage else self.contiguous(made)
+        result = self.view(source, axes)
+        return result if result.storage != source.storage else self.contiguous(result)
 
     def _innermost_last(self, source: Value) -> Value:
         """The value copied once before it is transposed, where three or more blocks change places.
@@ -257,14 +255,14 @@ class ProgramBuilder:
         if order == tuple(range(len(order))):
             return source
         name = self.fresh(source.name)
-        made = replace(
+        result = replace(
             source,
             name=name,
             axes=tuple(source.axes[k] for k in order),
             shape=tuple(source.shape[k] for k in order),
             strides=tuple(source.strides[k] for k in order),
         )
-        return self.add(Permute(name, source.name, order), made)
+        return self.add(Permute(name, source.name, order), result)
 
     def arrange(self, source: Value, axes: Axes) -> Value:
         """A split value with its indices permuted and grouped as `axes` says, copied if it must be.
@@ -273,10 +271,10 @@ class ProgramBuilder:
         """
         flat = [index for axis in axes for index in axis]
         order = [k for index in flat for k, axis in enumerate(source.axes) if axis == (index,)]
-        held = self.permute(source, tuple(order))
-        carried = {index for axis in held.axes for index in axis}
+        moved = self.permute(source, tuple(order))
+        carried = {index for axis in moved.axes for index in axis}
         return self.view(
-            held, tuple(tuple(index for index in axis if index in carried) for axis in axes)
+            moved, tuple(tuple(index for index in axis if index in carried) for axis in axes)
         )
 
     def expand(self, source: Value, axes: Axes) -> Value:
@@ -289,23 +287,23 @@ class ProgramBuilder:
             for old, new, stride in zip(source.axes, axes, source.strides, strict=True)
         )
         shape = tuple(self.length(axis) for axis in axes)
-        made = replace(source, name=name, axes=axes, shape=shape, strides=strides)
-        return self.add(Expand(name, source.name), made)
+        result = replace(source, name=name, axes=axes, shape=shape, strides=strides)
+        return self.add(Expand(name, source.name), result)
 
     def repeat(self, source: Value, indices: tuple[str, ...]) -> Value:
         """The same value along a new first axis over these indices: a view of stride 0."""
         name = self.fresh(source.name)
-        made = replace(
+        result = replace(
             source,
             name=name,
             axes=(indices, *source.axes),
             shape=(self.length(indices), *source.shape),
             strides=(Extent(0), *source.strides),
         )
-        return self.add(Expand(name, source.name), made)
+        return self.add(Expand(name, source.name), result)
 
     def settle(self, source: Value) -> Value:
-        """The same value, its gradient made row major when it comes."""
+        """The same value, whose gradient is made row major in backward."""
         name = self.fresh(source.name)
         return self.add(ContiguousGrad(name, source.name), replace(source, name=name))
 
@@ -318,33 +316,32 @@ class ProgramBuilder:
     def product_of(self, source: Value) -> Value | None:
         """The matrix product, without bias, that a value is or is a reshaped view of."""
         base = self._viewed.get(source.name, source.name)
-        for operation, _, _ in reversed(self._steps):
-            if base in results(operation):
-                plain = isinstance(operation, MatMul) and operation.bias is None
+        for step in reversed(self._steps):
+            if base in results(step.operation):
+                plain = isinstance(step.operation, MatMul) and step.operation.bias is None
                 return self.values[base] if plain else None
         return None
 
-    def with_bias(self, made: Value, bias: Value) -> Value:
-        """A matrix product made anew, with a bias that broadcasts to it; nothing reads the old."""
-        for operation, contraction, note in self._steps:
-            if isinstance(operation, MatMul) and operation.result == made.name:
-                held = self.contraction, self.note
-                self.contraction, self.note = contraction, note
+    def with_bias(self, matmul: Value, bias: Value) -> Value:
+        """Another matrix product of the same operands with a bias that broadcasts to it."""
+        for step in self._steps:
+            operation = step.operation
+            if isinstance(operation, MatMul) and operation.result == matmul.name:
                 name = self.fresh("t")
-                given = (self.values[operation.left], self.values[operation.right], bias)
-                again = replace(operation, result=name, bias=bias.name)
-                value = self.add(again, self.value(name, made.axes, given))
-                self.contraction, self.note = held
-                return value
-        raise KeyError(made.name)
+                operands = (self.values[operation.left], self.values[operation.right], bias)
+                biased = replace(operation, result=name, bias=bias.name)
+                self._steps.append(replace(step, operation=biased))
+                self.values[name] = self.value(name, matmul.axes, operands)
+                return self.values[name]
+        raise KeyError(matmul.name)
 
     def elementwise(self, kind: type[Multiply] | type[Add], left: Value, right: Value) -> Value:
         """Product or sum of two values of equal rank; axes over nothing broadcast."""
         name = self.fresh("t")
         axes = tuple(a or b for a, b in zip(left.axes, right.axes, strict=True))
-        made = self.value(name, axes, (left, right))
-        strides = elementwise_strides(made.shape, (left, right), self.sizes)
-        return self.add(kind(name, left.name, right.name), replace(made, strides=strides))
+        result = self.value(name, axes, (left, right))
+        strides = elementwise_strides(result.shape, (left, right), self.sizes)
+        return self.add(kind(name, left.name, right.name), replace(result, strides=strides))
 
     def sum(self, source: Value, indices: set[str]) -> Value:
         """The sum over some of the indices of a split value."""
@@ -373,12 +370,14 @@ class ProgramBuilder:
             return source
         name = self.fresh(source.name)
         strides = elementwise_strides(source.shape, (source,), self.sizes)
-        made = replace(self.value(name, source.axes, (source,)), strides=strides)
-        return self.add(Times(name, source.name, count), made)
+        result = replace(self.value(name, source.axes, (source,)), strides=strides)
+        return self.add(Times(name, source.name, count), result)
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────
 
     def program(self, result: Value, log: Value | None) -> TensorProgram:
         """The finished program: what nothing reads is left out, dead values are dropped."""
         logarithm = log.name if log is not None else None
-        return finished(self._steps, self.values, self.runtime, self.parts, result.name, logarithm)
+        return build_program(
+            self._steps, self.values, self.runtime, self.parts, result.name, logarithm
+        )

@@ -34,7 +34,7 @@ class LeafLoader:
 
     def __init__(
         self,
-        assembler: ProgramBuilder,
+        builder: ProgramBuilder,
         alone: Mapping[str, int],
         log: Logarithm | None = None,
         used: Mapping[str, Sequence[int]] | None = None,
@@ -44,9 +44,9 @@ class LeafLoader:
         With `log`, inputs are rescaled slice by slice as they are loaded; `used` are the slices of
         each that are operands of the tree, every use by its number.
         """
-        self._assembler = assembler
+        self._builder = builder
         self._log, self._used = log, used or {}
-        self._network = assembler.network
+        self._network = builder.network
         self._alone = alone
         self._arguments: dict[str, Value] = {}
         self._rescaled: dict[str, Value] = {}
@@ -61,9 +61,9 @@ class LeafLoader:
         if operand.indicator:
             return self._indicator(operand)
         if tensor.role == "mask":
-            name = self._assembler.fresh("mask")
-            made = self._assembler.value(name, tensor.axes)
-            return self._assembler.split(self._assembler.add(Mask(name, int(tensor.source)), made))
+            name = self._builder.fresh("mask")
+            made = self._builder.value(name, tensor.axes)
+            return self._builder.split(self._builder.add(Mask(name, int(tensor.source)), made))
         if tensor.role == "input":
             if operand.lookups:
                 return self._picked(self._entry(tensor, self._argument(tensor.source)), operand)
@@ -95,18 +95,18 @@ class LeafLoader:
         first = tensors[0]
         parameter = self._network.parameter[first.source]
         if len(tensors) == 1:
-            name = self._assembler.fresh(
+            name = self._builder.fresh(
                 "_".join((parameter.family, *map(str, parameter.subscripts)))
             )
-            made = self._assembler.value(name, first.axes, parametric=True)
-            return self._assembler.split(
-                self._assembler.add(LoadParameter(name, first.source, first.conjugate), made)
+            made = self._builder.value(name, first.axes, parametric=True)
+            return self._builder.split(
+                self._builder.add(LoadParameter(name, first.source, first.conjugate), made)
             )
-        name = self._assembler.fresh(parameter.family)
-        made = self._assembler.value(name, ((index,), *first.axes), parametric=True)
+        name = self._builder.fresh(parameter.family)
+        made = self._builder.value(name, ((index,), *first.axes), parametric=True)
         keys = tuple(tensor.source for tensor in tensors)
-        return self._assembler.split(
-            self._assembler.add(StackParameters(name, keys, first.conjugate), made)
+        return self._builder.split(
+            self._builder.add(StackParameters(name, keys, first.conjugate), made)
         )
 
     # ── inputs ─────────────────────────────────────────────────────────────────────────────────
@@ -115,23 +115,23 @@ class LeafLoader:
         """An input with padded axes padded, and one axis over all its slices if it has any."""
         if name in self._arguments:
             return self._arguments[name]
-        assembler, given = self._assembler, self._network.input[name]
+        builder, given = self._builder, self._network.input[name]
         slices: list[str] = []
         axes: list[tuple[str, ...]] = []
         for axis in given.axes:
             match axis.kind:
                 case "slices":
-                    slices.append(assembler.pseudo("@", axis.length or 0))
+                    slices.append(builder.pseudo("@", axis.length or 0))
                     axes.append((slices[-1],))
                 case "legs" if axis.width is not None and axis.width != axis.size:
-                    axes.append((assembler.pseudo("|", axis.width),))
+                    axes.append((builder.pseudo("|", axis.width),))
                 case "legs" | "dots":
                     axes.append(axis.indices)
                 case "onehot":
                     pass
         stem = "_".join((given.family, *map(str, given.subscripts)))
-        value = assembler.part(
-            assembler.argument(assembler.fresh(stem), name, tuple(axes), integer=given.integer)
+        value = builder.part(
+            builder.argument(builder.fresh(stem), name, tuple(axes), integer=given.integer)
         )
         held = [axis for axis in given.axes if axis.kind != "onehot"]
         for position, axis in enumerate(held):
@@ -147,18 +147,18 @@ class LeafLoader:
         if self._log is None or self._network.input[name].integer or name not in self._used:
             return value
         if name not in self._rescaled:
-            self._assembler.note, note = name, self._assembler.note
+            self._builder.note, note = name, self._builder.note
             axis = self._slice_axis(value)
             self._rescaled[name] = self._log.take_slices(value, axis, self._used[name])
-            self._assembler.note = note
+            self._builder.note = note
         return self._rescaled[name]
 
     def _padded(self, value: Value, position: int, axis: Axis) -> Value:
         if axis.kind != "legs" or axis.width is None or axis.width == axis.size:
             return value
         axes = (*value.axes[:position], axis.indices, *value.axes[position + 1 :])
-        made = self._assembler.value(self._assembler.fresh(value.name), axes, (value,))
-        return self._assembler.add(Pad(made.name, value.name, position), made)
+        made = self._builder.value(self._builder.fresh(value.name), axes, (value,))
+        return self._builder.add(Pad(made.name, value.name, position), made)
 
     def _joined(self, value: Value, slices: tuple[str, ...]) -> Value:
         """All `slices` axes as one, where the first of them stands."""
@@ -166,9 +166,9 @@ class LeafLoader:
         first = value.axes.index((slices[0],))
         before = [axis for axis in value.axes[:first] if axis in others]
         order = [*before, *((name,) for name in slices), *others[len(before) :]]
-        moved = self._assembler.permute(value, tuple(value.axes.index(axis) for axis in order))
+        moved = self._builder.permute(value, tuple(value.axes.index(axis) for axis in order))
         axes = (*before, slices, *others[len(before) :])
-        return self._assembler.view(moved, axes)
+        return self._builder.view(moved, axes)
 
     def _slice_axis(self, value: Value) -> int | None:
         return next((k for k, axis in enumerate(value.axes) if axis and axis[0][0] == "@"), None)
@@ -185,62 +185,62 @@ class LeafLoader:
         alone = self._alone.get(tensor.source, 0)
         if axis is not None and alone > 2 and 2 * alone >= value.shape[axis].factor:
             if tensor.source not in self._slices:
-                self._slices[tensor.source] = unbind(self._assembler, value, axis)
+                self._slices[tensor.source] = unbind(self._builder, value, axis)
             chosen = self._slices[tensor.source][self._network.slice_number(tensor)]
-            return self._assembler.split(replace(chosen, axes=self._own_axes(tensor)))
+            return self._builder.split(replace(chosen, axes=self._own_axes(tensor)))
         return self._entry(tensor, value)
 
     def _entry(self, tensor: Tensor, value: Value) -> Value:
         """A slice of an input, or all of an input without slices."""
         axis = self._slice_axis(value)
         if axis is not None:
-            value = select(self._assembler, value, axis, self._network.slice_number(tensor))
-        return self._assembler.split(replace(value, axes=self._own_axes(tensor)))
+            value = select(self._builder, value, axis, self._network.slice_number(tensor))
+        return self._builder.split(replace(value, axes=self._own_axes(tensor)))
 
     def _stacked_slices(self, tensors: tuple[Tensor, ...], index: str) -> Value:
-        assembler, own = self._assembler, self._own_axes(tensors[0])
+        builder, own = self._builder, self._own_axes(tensors[0])
         value = self._factor(tensors[0].source)
         axis = self._slice_axis(value)
         if axis is None or len({tensor.source for tensor in tensors}) > 1:
             parts = [self._slice(tensor) for tensor in tensors]
             first = parts[0]
-            made = assembler.value(
-                assembler.fresh("stack"), ((index,), *first.axes), parts, integer=first.integer
+            made = builder.value(
+                builder.fresh("stack"), ((index,), *first.axes), parts, integer=first.integer
             )
-            return assembler.add(Stack(made.name, tuple(part.name for part in parts)), made)
+            return builder.add(Stack(made.name, tuple(part.name for part in parts)), made)
         positions = tuple(self._network.slice_number(tensor) for tensor in tensors)
-        chosen = members(assembler, value, axis, positions, index)
+        chosen = members(builder, value, axis, positions, index)
         axis = chosen.axes.index((index,))
-        return assembler.split(replace(chosen, axes=(*own[:axis], (index,), *own[axis:])))
+        return builder.split(replace(chosen, axes=(*own[:axis], (index,), *own[axis:])))
 
     # ── lookups ────────────────────────────────────────────────────────────────────────────────
 
     def _digit(self, ids: tuple[Tensor, ...], divisor: int, size: int, index: str) -> Value:
         """Digits of the ids of one tensor, or of several stacked along `index`."""
-        assembler = self._assembler
+        builder = self._builder
         key = (ids[0].name, divisor, size)
         if len(ids) == 1 and key in self._digits:
             return self._digits[key]
         value = self._stacked_slices(ids, index) if len(ids) > 1 else self._slice(ids[0])
         onehot = next(a for a in self._network.input[ids[0].source].axes if a.kind == "onehot")
         if size != onehot.size:
-            made = assembler.value(assembler.fresh("digit"), value.axes, (value,), integer=True)
-            strides = elementwise_strides(made.shape, (value,), assembler.sizes)
+            made = builder.value(builder.fresh("digit"), value.axes, (value,), integer=True)
+            strides = elementwise_strides(made.shape, (value,), builder.sizes)
             made = replace(made, strides=strides)
             last = divisor * size == onehot.size
-            value = assembler.add(UnravelIndex(made.name, value.name, divisor, size, last), made)
+            value = builder.add(UnravelIndex(made.name, value.name, divisor, size, last), made)
         if len(ids) == 1:
             self._digits[key] = value
         return value
 
     def _indicator(self, operand: Operand) -> Value:
         lookup = operand.lookups[0]
-        assembler = self._assembler
+        builder = self._builder
         ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
-        made = assembler.value(
-            assembler.fresh("onehot"), (*ids.axes, (lookup.index,)), (ids,), parametric=False
+        made = builder.value(
+            builder.fresh("onehot"), (*ids.axes, (lookup.index,)), (ids,), parametric=False
         )
-        return assembler.add(OneHot(made.name, ids.name, lookup.size), made)
+        return builder.add(OneHot(made.name, ids.name, lookup.size), made)
 
     def pick(self, table: Value, given: tuple[tuple[Digits, ...], ...], index: str = "") -> Value:
         """Rows of a table by the digits of ids: a parameter, or parameters merged.
@@ -252,7 +252,7 @@ class LeafLoader:
         order = _order(given[0])
         if not order:
             return table
-        assembler = self._assembler
+        builder = self._builder
         stacked = (index,) in table.axes
         digits: list[tuple[Value, int]] = []
         runtime: dict[str, None] = dict.fromkeys([index] if stacked else [])
@@ -266,44 +266,44 @@ class LeafLoader:
         rows = tuple(given[0][k].index for k in order)
         if stacked:
             rows = (index, *rows)
-            member = assembler.value(
-                assembler.fresh("member"), ((index,), *((),) * (len(axes) - 1)), integer=True
+            member = builder.value(
+                builder.fresh("member"), ((index,), *((),) * (len(axes) - 1)), integer=True
             )
-            digits.insert(0, (assembler.add(Arange(member.name, len(given)), member), 0))
+            digits.insert(0, (builder.add(Arange(member.name, len(given)), member), 0))
         ids_value = self._mixed(digits, axes)
         rest = tuple(axis for axis in table.axes if axis[0] not in rows)
-        arranged = assembler.arrange(table, (rows, *rest))
-        made = assembler.value(
-            assembler.fresh(table.name), (*ids_value.axes, *rest), (arranged, ids_value)
+        arranged = builder.arrange(table, (rows, *rest))
+        made = builder.value(
+            builder.fresh(table.name), (*ids_value.axes, *rest), (arranged, ids_value)
         )
-        return assembler.add(Embedding(made.name, arranged.name, ids_value.name), made)
+        return builder.add(Embedding(made.name, arranged.name, ids_value.name), made)
 
     def _mixed(self, digits: list[tuple[Value, int]], axes: Axes) -> Value:
         """Several digits as the ids of one flattened axis, over all run-time axes."""
-        assembler = self._assembler
+        builder = self._builder
         first = digits[0][0]
-        mixed = first if len(first.axes) == len(axes) else assembler.arrange(first, axes)
+        mixed = first if len(first.axes) == len(axes) else builder.arrange(first, axes)
         for value, size in digits[1:]:
-            minor = assembler.arrange(value, axes)
+            minor = builder.arrange(value, axes)
             both = tuple(a or b for a, b in zip(mixed.axes, minor.axes, strict=True))
-            made = assembler.value(assembler.fresh("row"), both, (mixed, minor), integer=True)
-            strides = elementwise_strides(made.shape, (mixed, minor), assembler.sizes)
+            made = builder.value(builder.fresh("row"), both, (mixed, minor), integer=True)
+            strides = elementwise_strides(made.shape, (mixed, minor), builder.sizes)
             made = replace(made, strides=strides)
-            mixed = assembler.add(RavelIndex(made.name, mixed.name, minor.name, size), made)
-        return assembler.contiguous(mixed)
+            mixed = builder.add(RavelIndex(made.name, mixed.name, minor.name, size), made)
+        return builder.contiguous(mixed)
 
     def _picked(self, value: Value, operand: Operand) -> Value:
         """Entries of a float input by ids that share batch axes with it."""
-        assembler = self._assembler
+        builder = self._builder
         for lookup in operand.lookups:
             ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
             held = [axis for axis in value.axes if axis != (lookup.index,)]
             extra = [axis for axis in ids.axes if axis not in held]
             order = (*extra, *held)
-            table = assembler.arrange(value, (*order, (lookup.index,)))
-            wide = assembler.arrange(ids, (*order, ()))
-            made = assembler.value(assembler.fresh("t"), order, (table, wide))
-            value = assembler.add(Gather(made.name, table.name, wide.name), made)
+            table = builder.arrange(value, (*order, (lookup.index,)))
+            wide = builder.arrange(ids, (*order, ()))
+            made = builder.value(builder.fresh("t"), order, (table, wide))
+            value = builder.add(Gather(made.name, table.name, wide.name), made)
         return value
 
 

@@ -15,74 +15,81 @@ from tncompile.program.operations import Add, LoadParameter
 from tncompile.program.program import Value
 
 
-def finalize_output(assembler: ProgramBuilder, result: Value) -> Value:
+def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
     """The contracted value (split) as the output wants it."""
-    output = assembler.network.output
+    output = builder.network.output
     split: Axes = tuple((index,) for axis in output.axes for index in axis.indices)
     grouped: Axes = tuple(axis.indices for axis in output.axes)
     carried = {index for axis in result.axes for index in axis}
     missing = [
         index for axis in split for index in axis
-        if index not in carried and assembler.length((index,)).names
+        if index not in carried and builder.length((index,)).names
     ]  # fmt: skip
-    value = assembler.arrange(result, split if missing else grouped)
+    value = builder.arrange(result, split if missing else grouped)
     if missing:
         # A run-time axis that no operand carries (ids over one row): all entries are the same.
         repeated = tuple(
             have or (axis if axis[0] in missing else ())
             for have, axis in zip(value.axes, split, strict=True)
         )
-        wide = assembler.expand(value, repeated)
-        held = {index for axis in repeated for index in axis}
-        value = assembler.view(wide, tuple(tuple(k for k in axis if k in held) for axis in grouped))
+        wide = builder.expand(value, repeated)
+        indices = {index for axis in repeated for index in axis}
+        value = builder.view(
+            wide, tuple(tuple(k for k in axis if k in indices) for axis in grouped)
+        )
     value = replace(value, axes=grouped)  # lengths agree: size-1 indices are named again
-    for bias in assembler.network.biases:
-        value = _biased(assembler, value, bias, grouped)
+    for bias in builder.network.biases:
+        value = _biased(builder, value, bias, grouped)
     for position, axis in enumerate(output.axes):
         if axis.width is not None and axis.width != axis.size:
-            kept = assembler.pseudo("|", axis.width)
-            value = cut(assembler, value, position, range(axis.width), kept)
-    return assembler.contiguous(value)
+            kept = builder.pseudo("|", axis.width)
+            value = cut(builder, value, position, range(axis.width), kept)
+    return builder.contiguous(value)
 
 
-def _biased(assembler: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
+def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
     """The bias added: on flattened axes where it covers them whole, else on split ones."""
-    parameter = assembler.network.parameter[bias.parameter]
-    name = assembler.fresh(parameter.family)
-    loaded = assembler.add(
-        LoadParameter(name, parameter.key), assembler.value(name, bias.axes, parametric=True)
+    parameter = builder.network.parameter[bias.parameter]
+    name = builder.fresh(parameter.family)
+    loaded = builder.add(
+        LoadParameter(name, parameter.key), builder.value(name, bias.axes, parametric=True)
     )
-    held = {index for axis in bias.axes for index in axis}
-    made = assembler.product_of(value)
-    if made is not None and all(set(axis) <= held or not set(axis) & held for axis in made.axes):
-        return _within_product(assembler, made, assembler.split(loaded), grouped)
-    whole = all(set(axis) <= held or not set(axis) & held for axis in grouped)
+    indices = {index for axis in bias.axes for index in axis}
+    matmul = builder.product_of(value)
+    if matmul is not None and _covers_whole(indices, matmul.axes):
+        return _within_product(builder, matmul, builder.split(loaded), grouped)
+    whole = _covers_whole(indices, grouped)
     axes = grouped if whole else tuple((index,) for axis in grouped for index in axis)
-    covered = tuple(axis if set(axis) <= held else () for axis in axes)
+    covered = tuple(axis if set(axis) <= indices else () for axis in axes)
     # A bias with groups of its own is split first; size-1 indices stay named on both sides.
-    flat = assembler.view(loaded, tuple((index,) for axis in bias.axes for index in axis))
-    shaped = _covering(assembler, flat, covered)
-    total = assembler.elementwise(Add, assembler.view(value, axes), shaped)
-    return assembler.view(total, grouped)
+    flat = builder.view(loaded, tuple((index,) for axis in bias.axes for index in axis))
+    shaped = _covering(builder, flat, covered)
+    total = builder.elementwise(Add, builder.view(value, axes), shaped)
+    return builder.view(total, grouped)
 
 
-def _within_product(assembler: ProgramBuilder, made: Value, bias: Value, grouped: Axes) -> Value:
+def _covers_whole(indices: set[str], axes: Axes) -> bool:
+    """Whether each of these axes runs over these indices alone, or over none of them."""
+    return all(indices.issuperset(axis) or indices.isdisjoint(axis) for axis in axes)
+
+
+def _within_product(builder: ProgramBuilder, matmul: Value, bias: Value, grouped: Axes) -> Value:
     """The last product with a bias (split) added in the same call, as the output groups it.
 
     A sum of its own would read and write the output once more, and take memory for a second one.
     """
-    held = {index for axis in bias.axes for index in axis}
-    covered = tuple(axis if held.issuperset(axis) else () for axis in made.axes)
+    indices = {index for axis in bias.axes for index in axis}
+    covered = tuple(axis if indices.issuperset(axis) else () for axis in matmul.axes)
     while covered and not covered[0]:
         covered = covered[1:]  # broadcasts by itself
-    total = assembler.with_bias(made, _covering(assembler, bias, covered))
-    carried = {index for axis in made.axes for index in axis}
+    total = builder.with_bias(matmul, _covering(builder, bias, covered))
+    carried = {index for axis in matmul.axes for index in axis}
     axes = tuple(tuple(index for index in axis if index in carried) for axis in grouped)
-    return replace(assembler.view(total, axes), axes=grouped)
+    return replace(builder.view(total, axes), axes=grouped)
 
 
-def _covering(assembler: ProgramBuilder, flat: Value, covered: Axes) -> Value:
+def _covering(builder: ProgramBuilder, flat: Value, covered: Axes) -> Value:
     """A split bias over these axes; those over nothing broadcast."""
     order = [index for axis in covered for index in axis]
-    moved = assembler.permute(flat, tuple(flat.axes.index((index,)) for index in order))
-    return assembler.view(moved, covered)
+    moved = builder.permute(flat, tuple(flat.axes.index((index,)) for index in order))
+    return builder.view(moved, covered)

@@ -1,4 +1,4 @@
-"""Rescaling on the way: every factor is brought to magnitude one, the logarithms add up."""
+"""Rescaling: every factor is divided by its magnitude, whose logarithms are added up."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Logarithm:
     folded module holds ready.
     """
 
-    def __init__(self, assembler: ProgramBuilder) -> None:
-        self._assembler = assembler
+    def __init__(self, builder: ProgramBuilder) -> None:
+        self._builder = builder
         self._sums: dict[bool, Value] = {}  # by whether it depends on inputs
 
     def take(self, value: Value, times: int = 1) -> Value:
@@ -31,10 +31,10 @@ class Logarithm:
 
         `times` is how many equal factors the value is, or each of its members if it is a stack.
         """
-        assembler = self._assembler
+        builder = self._builder
         stacks = {axis[0] for axis in value.axes if axis and axis[0].startswith("#")}
-        scaled, scale = assembler.rescale(value, stacks | set(assembler.runtime))
-        self._add(assembler.times(assembler.sum(scale, stacks), times))
+        scaled, scale = builder.rescale(value, stacks | set(builder.runtime))
+        self._add(builder.times(builder.sum(scale, stacks), times))
         return scaled
 
     def take_slices(self, value: Value, axis: int | None, used: Sequence[int]) -> Value:
@@ -42,9 +42,9 @@ class Logarithm:
 
         `axis` is that of the slices; without one the input is a single slice.
         """
-        assembler = self._assembler
-        kept = set(assembler.runtime) | set(() if axis is None else value.axes[axis])
-        scaled, scale = assembler.rescale(value, kept)
+        builder = self._builder
+        kept = set(builder.runtime) | set(() if axis is None else value.axes[axis])
+        scaled, scale = builder.rescale(value, kept)
         counts = Counter(used)
         times = counts[used[0]]
         if axis is not None:
@@ -52,39 +52,39 @@ class Logarithm:
             place = scale.axes.index(slices)
             if len(counts) != value.shape[axis].factor or set(counts.values()) != {times}:
                 order = (place, *(k for k in range(len(scale.axes)) if k != place))
-                index, times = assembler.pseudo("@", len(used)), 1
-                scale = gather(assembler, assembler.permute(scale, order), tuple(used), index)
+                index, times = builder.pseudo("@", len(used)), 1
+                scale = gather(builder, builder.permute(scale, order), tuple(used), index)
                 slices = (index,)
-            scale = assembler.sum(scale, set(slices))
-        self._add(assembler.times(scale, times))
+            scale = builder.sum(scale, set(slices))
+        self._add(builder.times(scale, times))
         return scaled
 
     def _add(self, scale: Value) -> None:
-        assembler = self._assembler
-        wide = assembler.arrange(scale, tuple((name,) for name in assembler.runtime))
+        builder = self._builder
+        wide = builder.arrange(scale, tuple((name,) for name in builder.runtime))
         before = self._sums.get(scale.varying)
         if before is not None:
-            wide = assembler.elementwise(Add, before, wide)
+            wide = builder.elementwise(Add, before, wide)
         self._sums[scale.varying] = wide
 
     def total(self, output: Output) -> Value | None:
         """The sum, shaped to broadcast against the output."""
         if not self._sums:
             return None
-        assembler = self._assembler
+        builder = self._builder
         first, *rest = (self._sums[varying] for varying in sorted(self._sums))
         parts = first
         for other in rest:
-            parts = assembler.elementwise(Add, parts, other)
+            parts = builder.elementwise(Add, parts, other)
         kept = [
-            axis.indices if set(axis.indices) <= set(assembler.runtime) else ()
+            axis.indices if set(axis.indices) <= set(builder.runtime) else ()
             for axis in output.axes
         ]
         order = [index for axis in kept for index in axis]
         held = [axis for axis in parts.axes if axis]
-        split = assembler.view(parts, tuple(held))
-        arranged = assembler.permute(
+        split = builder.view(parts, tuple(held))
+        arranged = builder.permute(
             split, tuple(held.index((index,)) for index in order if (index,) in held)
         )
         axes = tuple(tuple(i for i in axis if (i,) in held) for axis in kept)
-        return replace(assembler.view(arranged, axes))
+        return replace(builder.view(arranged, axes))

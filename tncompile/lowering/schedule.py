@@ -1,4 +1,4 @@
-"""What a contraction tree leaves open: the products it becomes, and how much runs at a time."""
+"""What a contraction tree leaves open: the layouts of its products, and the size of chunks."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ class MatmulLayout:
 class Schedule:
     """How a tree is lowered.
 
-    `rows` is how many entries of the leading run-time index are contracted at a time, so that what
-    is made on the way stays in the cache; 0 for all at once. With `recompute` the backward pass
-    makes again what a part made on the way, part by part, instead of having it saved. `forms` has
-    one form for each contraction of the tree, None for a contraction that sums nothing; without
-    them the lowering chooses as it goes. `grouped` runs equal contractions as one batched product,
-    however few they are (long trees do so in any case); their forms are chosen as they come.
-    `settled` are the contractions (by `Contraction.result`) whose gradient arrives in an order that
-    no product takes as it is: it is copied once, instead of in every product it meets.
+    rows       how many entries of the leading run-time index are contracted at a time, so that
+               intermediates stay in the cache; 0 for all at once
+    forms      the layout of each contraction, None for one that sums nothing; without them the
+               lowering chooses each by the copies that it saves
+    grouped    whether equal contractions run as one batched product, however few they are (long
+               trees do so in any case), in layouts that the lowering chooses
+    settled    the contractions (`Contraction.result`) whose gradient arrives in an order that no
+               product takes as it is: it is copied once, not in each product that reads it
+    recompute  whether backward computes the intermediates of each chunk again instead of having
+               them saved
     """
 
     rows: int = 0
@@ -50,9 +52,9 @@ class Schedule:
 
     @property
     def at_once(self) -> Schedule:
-        """The same for all of the batch at once: nothing is made again."""
+        """The same for all of the batch at once, without recomputation."""
         return replace(self, rows=0, recompute=False)
 
 
 STRAIGHT = Schedule()
-"""Everything at once, forms chosen on the way."""
+"""All of the batch at once, layouts chosen by the lowering."""

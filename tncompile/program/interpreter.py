@@ -1,332 +1,442 @@
-"""A tensor program run operation by operation on real tensors, each timed by itself.
+"""Tensor programs run operation by operation on real tensors: the reference of what they mean.
 
-One of the files that import torch. The times are those of the operations alone: a module that runs
-the same program also checks its input, and under `no_grad` writes some results in place.
+One of the files that import torch. It shares no code with the emitter. `time_steps` times each
+operation by itself: a module that runs the same program also checks its input, and under `no_grad`
+writes some results in place.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tncompile.machine.host import settle
 from tncompile.machine.profile import CPU
-from tncompile.network.model import TensorNetwork
-from tncompile.program.operations import (
-    Add,
-    Arange,
-    Argument,
-    Cat,
-    Chunk,
-    ConcatChunks,
-    Contiguous,
-    ContiguousGrad,
-    Copy,
-    Embedding,
-    Expand,
-    Gather,
-    IndexSelect,
-    LoadParameter,
-    Mask,
-    MatMul,
-    Multiply,
-    OneHot,
-    Ones,
-    Operation,
-    Pad,
-    Permute,
-    RavelIndex,
-    Rescale,
-    Select,
-    Slice,
-    Split,
-    Stack,
-    StackParameters,
-    Sum,
-    Times,
-    Unbind,
-    UnravelIndex,
-    View,
-    results,
-    sources,
-)
-from tncompile.program.program import Extent, TensorProgram
+from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.program import operations as op
+from tncompile.program.operations import parameter_keys, results, sources
+from tncompile.program.program import Loop, TensorProgram
+from tncompile.program.queries import returned_values
+from tncompile.program.registry import Registry
+
+Tensors = Mapping[str, Tensor]
+T = TypeVar("T")
 
 READINGS = 15
-"""Times that an operation is run, …"""
+"""How often an operation is timed at most."""
 
 ENOUGH = 0.06
-"""… fewer, three at least, where that takes longer than so many seconds."""
+"""Seconds after which an operation is timed no further, three readings at least."""
 
 
-@dataclass(slots=True)
-class Spent:
-    """Seconds of one step, forward and backward, all turns of a loop together."""
-
-    forward: float = 0.0
-    backward: float = 0.0
-
-
-@dataclass(slots=True)
-class _State:
-    program: TensorProgram
-    inputs: Mapping[str, Tensor]
-    weights: Mapping[str, Tensor]
-    sizes: dict[str, int]
-    dtype: torch.dtype
-    device: str
-    names: dict[str, Tensor] = field(default_factory=dict)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        extents: tuple[Extent, ...] = self.program.values[name].shape
-        return tuple(extent.at(self.sizes) for extent in extents)
-
-
-def time_steps(
+def run_program(
     network: TensorNetwork,
     program: TensorProgram,
-    weights: Mapping[str, Tensor],
-    inputs: Sequence[Tensor],
-    sizes: Mapping[str, int],
-    *,
-    training: bool,
-    device: str = CPU,
-) -> tuple[Tensor, tuple[Spent, ...]]:
-    """The result of a program, and what each of its steps took; `weights` are by key.
+    parameters: Tensors,
+    inputs: Tensors,
+    check: Callable[[str, Tensor], None] | None = None,
+) -> Tensor | tuple[Tensor, ...]:
+    """What the program returns; `...` stays one flattened axis.
 
-    Inputs and weights are on `device`, whose work is waited for after every step. With `training`
-    every operation records what it needs to go back, and goes back once for each reading. In a loop
-    the first turn is timed and counts for all.
+    `parameters` are by key, `inputs` by name. `check` sees every value by its name.
+
+    Raises:
+        ValueError: a value does not have the shape that the program says.
     """
-    given = {one.name: value for one, value in zip(network.inputs, inputs, strict=True)}
-    held = {key: weight.detach() for key, weight in weights.items()}
-    state = _State(program, given, held, dict(sizes), torch.get_default_dtype(), device)
-    spent = tuple(Spent() for _ in program.steps)
-    loop = program.loop
-    stop = len(program.steps) if loop is None else loop.start
-    _run(state, range(stop), spent, training)
-    if loop is not None:
-        _run_loop(state, spent, training)
-        _run(state, range(loop.stop, len(program.steps)), spent, training)
-    return state.names[program.result], spent
+    sizes, dots = _bind_sizes(network, inputs)
+    flat: dict[str, Tensor] = {}
+    for declared in network.inputs:
+        value = inputs[declared.name]
+        if any(axis.kind == "dots" for axis in declared.axes):
+            own = sum(axis.kind in ("legs", "slices") for axis in declared.axes)
+            rest = value.shape[value.dim() - own :]
+            value = value.expand(*dots, *rest).reshape(math.prod(dots), *rest)
+        flat[declared.name] = value
+    values = (*parameters.values(), *(x for x in inputs.values() if x.is_floating_point()))
+    dtype = values[0].dtype if values else torch.get_default_dtype()
+    returned = Interpreter(program, flat, parameters, sizes, dtype, check=check).run()
+    return returned if len(returned) > 1 else returned[0]
 
 
-def _run(state: _State, numbers: range, spent: Sequence[Spent], training: bool) -> None:
-    for number in numbers:
-        step = state.program.steps[number]
-        made, took = _timed(state, step.operation, training)
-        state.names.update(made)
-        spent[number].forward += took.forward
-        spent[number].backward += took.backward
-        for name in step.drops:
-            state.names.pop(name, None)
+def _bind_sizes(network: TensorNetwork, inputs: Tensors) -> tuple[dict[str, int], tuple[int, ...]]:
+    """The run-time sizes of these inputs, and the broadcast shape of `...`."""
+    sizes: dict[str, int] = {}
+    leading: list[tuple[int, ...]] = []
+    for declared in network.inputs:
+        shape = tuple(inputs[declared.name].shape)
+        own = [axis for axis in declared.axes if axis.kind in ("legs", "slices")]
+        if any(axis.kind == "dots" for axis in declared.axes):
+            leading.append(shape[: len(shape) - len(own)])
+        for axis, length in zip(own, shape[len(shape) - len(own) :], strict=True):
+            if axis.kind == "legs" and axis.size is None:
+                sizes[axis.indices[0]] = length
+    broadcast = cast(Callable[..., torch.Size], torch.broadcast_shapes)  # torch does not type it
+    dots = tuple(broadcast(*leading))
+    if DOTS in network.index:
+        sizes[DOTS] = math.prod(dots)
+    return sizes, dots
 
 
-def _run_loop(state: _State, spent: Sequence[Spent], training: bool) -> None:
-    """The first turn timed, for all of them; then the joining."""
-    loop = state.program.loop
-    assert loop is not None
-    last = loop.stop - 1
-    join = state.program.steps[last].operation
-    assert isinstance(join, ConcatChunks)
-    size = state.sizes[loop.index]
-    before = dict(state.names)
-    parts: list[Tensor] = []
-    for start in range(0, max(size, 1), loop.rows):
-        state.names = dict(before)
-        state.sizes[loop.part] = min(loop.rows, size - start)
-        for number in range(loop.start, last):
-            operation = state.program.steps[number].operation
-            if isinstance(operation, Chunk):
-                length = state.sizes[loop.part]
-                whole = state.names[operation.source]
-                state.names[operation.result] = whole.narrow(operation.axis, start, length)
-            elif start == 0:
-                made, took = _timed(state, operation, training)
-                state.names.update(made)
-                turns = size / loop.rows
-                again = took.forward if loop.recompute and training else 0.0
-                spent[number].forward += took.forward * turns
-                spent[number].backward += (took.backward + again) * turns
-            else:
-                state.names.update(_made(state, operation))
-        parts.append(state.names[join.source])
-    state.names = before
-    settle()
-    started = perf_counter()
-    state.names[join.result] = torch.cat(parts, join.axis)
-    settle()
-    spent[last].forward += perf_counter() - started
+@dataclass
+class Interpreter:
+    """A program under way: the values that are alive, by name."""
+
+    program: TensorProgram
+    inputs: Tensors
+    parameters: Tensors
+    sizes: dict[str, int]
+    dtype: torch.dtype
+    device: str = CPU
+    check: Callable[[str, Tensor], None] | None = None
+    names: dict[str, Tensor] = field(default_factory=dict)
+    start: int = 0  # where the chunk of the iteration under way begins
+    chunks: list[Tensor] = field(default_factory=list)
+
+    def run(self) -> tuple[Tensor, ...]:
+        """What the program returns."""
+        loop, end = self.program.loop, len(self.program.steps)
+        if loop is None:
+            self._run_steps(range(end))
+        else:
+            self._run_steps(range(loop.start))
+            self._run_loop(loop)
+            self._run_steps(range(loop.stop - 1, end))
+        return tuple(self.names[name] for name in returned_values(self.program))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a value at the run-time sizes."""
+        return tuple(extent.at(self.sizes) for extent in self.program.values[name].shape)
+
+    def evaluate(self, number: int) -> dict[str, Tensor]:
+        """The results of a step by name."""
+        operation = self.program.steps[number].operation
+        value = EVALUATED[type(operation)](self, operation)
+        values = (value,) if isinstance(value, Tensor) else value
+        return dict(zip(results(operation), values, strict=True))
+
+    def _run_steps(self, numbers: range) -> None:
+        for number in numbers:
+            for name, value in self.evaluate(number).items():
+                if tuple(value.shape) != self.shape(name):
+                    raise ValueError(f"{name} is of {tuple(value.shape)}, not {self.shape(name)}")
+                self.names[name] = value
+                if self.check is not None:
+                    self.check(name, value)
+            for name in self.program.steps[number].drops:
+                del self.names[name]
+
+    def _run_loop(self, loop: Loop) -> None:
+        """All iterations; the chunks that they make are left for `ConcatChunks`."""
+        before, size = self.names, self.sizes[loop.index]
+        (chunk,) = sources(self.program.steps[loop.stop - 1].operation)
+        for self.start in range(0, max(size, 1), loop.rows):
+            self.names = dict(before)
+            self.sizes[loop.part] = min(loop.rows, size - self.start)
+            self._run_steps(range(loop.start, loop.stop - 1))
+            self.chunks.append(self.names[chunk])
+        self.start = 0
 
 
-# ── one operation ───────────────────────────────────────────────────────────────────────────────
+# ── operations ──────────────────────────────────────────────────────────────────────────────────
+
+EVALUATED: Registry[Tensor | Sequence[Tensor]] = Registry()
+"""What each operation computes: a function of the interpreter and the operation."""
+
+evaluates = EVALUATED.register
 
 
-def _timed(state: _State, operation: Operation, training: bool) -> tuple[dict[str, Tensor], Spent]:
-    """What an operation makes and takes, its operands cut off from what was before."""
-    values = state.program.values
-    wanting = [
-        name
-        for name in dict.fromkeys(sources(operation))
-        if training and values[name].parametric and state.names[name].is_floating_point()
-    ]
-    keys = _keys(operation) if training else ()
-    for name in wanting:
-        state.names[name] = state.names[name].detach().requires_grad_()
-    weights = {key: state.weights[key].detach().requires_grad_() for key in keys}
-    leaves = [*(state.names[name] for name in wanting), *weights.values()]
-    held = replace(state, weights={**state.weights, **weights})
-
-    def forward() -> dict[str, Tensor]:
-        return _made(held, operation)
-
-    with torch.set_grad_enabled(bool(leaves)):
-        seconds, made = _median(forward)
-        backward = 0.0
-        tails = [one for one in made.values() if one.requires_grad]
-        if leaves and tails:
-            arriving = [torch.ones_like(one) for one in tails]
-
-            def back() -> dict[str, Tensor]:
-                torch.autograd.grad(tails, leaves, arriving, retain_graph=True, allow_unused=True)
-                return {}
-
-            backward, _ = _median(back)
-    return {name: one.detach() for name, one in made.items()}, Spent(seconds, backward)
+@evaluates(op.Argument)
+def _argument(state: Interpreter, operation: op.Argument) -> Tensor:
+    return state.inputs[operation.input].reshape(state.shape(operation.result))
 
 
-class Settled(torch.autograd.Function):
-    """The value itself; going back, its gradient is made row major."""
+@evaluates(op.LoadParameter)
+def _load(state: Interpreter, operation: op.LoadParameter) -> Tensor:
+    parameter = state.parameters[operation.key]
+    return parameter.conj().resolve_conj() if operation.conjugate else parameter
+
+
+@evaluates(op.StackParameters)
+def _stack_parameters(state: Interpreter, operation: op.StackParameters) -> Tensor:
+    stack = torch.stack([state.parameters[key] for key in operation.keys])
+    return stack.conj().resolve_conj() if operation.conjugate else stack
+
+
+@evaluates(op.Chunk)
+def _chunk(state: Interpreter, operation: op.Chunk) -> Tensor:
+    length = state.shape(operation.result)[operation.axis]
+    return state.names[operation.source].narrow(operation.axis, state.start, length)
+
+
+@evaluates(op.ConcatChunks)
+def _concat_chunks(state: Interpreter, operation: op.ConcatChunks) -> Tensor:
+    return torch.cat(state.chunks, operation.axis)
+
+
+@evaluates(op.Stack)
+def _stack(state: Interpreter, operation: op.Stack) -> Tensor:
+    return torch.stack([state.names[name] for name in operation.sources])
+
+
+@evaluates(op.Cat)
+def _cat(state: Interpreter, operation: op.Cat) -> Tensor:
+    return torch.cat([state.names[name] for name in operation.sources])
+
+
+@evaluates(op.View, op.Copy)
+def _reshape(state: Interpreter, operation: op.View | op.Copy) -> Tensor:
+    return state.names[operation.source].reshape(state.shape(operation.result))
+
+
+@evaluates(op.Contiguous)
+def _contiguous(state: Interpreter, operation: op.Contiguous) -> Tensor:
+    return state.names[operation.source].contiguous()
+
+
+@evaluates(op.Permute)
+def _permute(state: Interpreter, operation: op.Permute) -> Tensor:
+    return state.names[operation.source].permute(operation.order)
+
+
+@evaluates(op.Expand)
+def _expand(state: Interpreter, operation: op.Expand) -> Tensor:
+    return state.names[operation.source].expand(state.shape(operation.result))
+
+
+class RowMajorGradient(torch.autograd.Function):
+    """The value itself; its gradient is made contiguous in backward."""
 
     @staticmethod
-    def forward(ctx: object, held: Tensor) -> Tensor:
-        return held.view_as(held)
+    def forward(ctx: object, value: Tensor) -> Tensor:
+        return value.view_as(value)
 
     @staticmethod
     def backward(ctx: object, gradient: Tensor) -> Tensor:
         return gradient.contiguous()
 
 
-_SETTLED: Callable[[Tensor], object] = Settled.apply
+_with_row_major_gradient: Callable[[Tensor], object] = RowMajorGradient.apply
 
 
-def _keys(operation: Operation) -> tuple[str, ...]:
-    """The parameters that an operation reads and does something with."""
-    return operation.keys if isinstance(operation, StackParameters) else ()
+@evaluates(op.ContiguousGrad)
+def _contiguous_grad(state: Interpreter, operation: op.ContiguousGrad) -> Tensor:
+    return cast(Tensor, _with_row_major_gradient(state.names[operation.source]))
 
 
-def _median(action: Callable[[], dict[str, Tensor]]) -> tuple[float, dict[str, Tensor]]:
-    """The median time of some runs, and what the last one made."""
-    made = action()
+@evaluates(op.Slice)
+def _slice(state: Interpreter, operation: op.Slice) -> Tensor:
+    span = slice(operation.start, operation.stop, operation.step)
+    return state.names[operation.source][(*[slice(None)] * operation.axis, span)]
+
+
+@evaluates(op.Select)
+def _select(state: Interpreter, operation: op.Select) -> Tensor:
+    return state.names[operation.source].select(operation.axis, operation.position)
+
+
+@evaluates(op.Unbind)
+def _unbind(state: Interpreter, operation: op.Unbind) -> Sequence[Tensor]:
+    return state.names[operation.source].unbind(operation.axis)
+
+
+@evaluates(op.Split)
+def _split(state: Interpreter, operation: op.Split) -> Sequence[Tensor]:
+    return torch.split(state.names[operation.source], list(operation.lengths), operation.axis)
+
+
+@evaluates(op.MatMul)
+def _matmul(state: Interpreter, operation: op.MatMul) -> Tensor:
+    left, right = state.names[operation.left], state.names[operation.right]
+    if operation.bias is not None:
+        added = torch.baddbmm if left.dim() == 3 else torch.addmm
+        return added(state.names[operation.bias], left, right)
+    return torch.bmm(left, right) if left.dim() == 3 else torch.mm(left, right)
+
+
+@evaluates(op.Multiply)
+def _multiply(state: Interpreter, operation: op.Multiply) -> Tensor:
+    return state.names[operation.left] * state.names[operation.right]
+
+
+@evaluates(op.Add)
+def _add(state: Interpreter, operation: op.Add) -> Tensor:
+    return state.names[operation.left] + state.names[operation.right]
+
+
+@evaluates(op.Sum)
+def _sum(state: Interpreter, operation: op.Sum) -> Tensor:
+    return state.names[operation.source].sum(operation.axes)
+
+
+@evaluates(op.Times)
+def _times(state: Interpreter, operation: op.Times) -> Tensor:
+    return state.names[operation.source] * operation.count
+
+
+@evaluates(op.Rescale)
+def _rescale(state: Interpreter, operation: op.Rescale) -> Sequence[Tensor]:
+    source, axes = state.names[operation.source], operation.axes
+    scale = source.detach().abs()
+    scale = scale.amax(axes, keepdim=True) if axes else scale
+    scale = scale.clamp(min=torch.finfo(scale.dtype).tiny)
+    log = scale.to(torch.promote_types(scale.dtype, torch.float32)).log()
+    return source / scale, log.squeeze(axes) if axes else log
+
+
+@evaluates(op.IndexSelect)
+def _index_select(state: Interpreter, operation: op.IndexSelect) -> Tensor:
+    positions = torch.tensor(operation.positions, device=state.device)
+    return state.names[operation.source].index_select(0, positions)
+
+
+@evaluates(op.Pad)
+def _pad(state: Interpreter, operation: op.Pad) -> Tensor:
+    source, shape = state.names[operation.source], state.shape(operation.result)
+    missing = shape[operation.axis] - source.shape[operation.axis]
+    return functional.pad(source, [0, 0] * (len(shape) - 1 - operation.axis) + [0, missing])
+
+
+@evaluates(op.Mask)
+def _mask(state: Interpreter, operation: op.Mask) -> Tensor:
+    shape = state.shape(operation.result)
+    flags = torch.arange(math.prod(shape), device=state.device) < operation.width
+    return flags.to(state.dtype).reshape(shape)
+
+
+@evaluates(op.Ones)
+def _ones(state: Interpreter, operation: op.Ones) -> Tensor:
+    return torch.ones(state.shape(operation.result), dtype=state.dtype, device=state.device)
+
+
+@evaluates(op.Arange)
+def _arange(state: Interpreter, operation: op.Arange) -> Tensor:
+    ids = torch.arange(operation.length, device=state.device)
+    return ids.reshape(state.shape(operation.result))
+
+
+@evaluates(op.UnravelIndex)
+def _unravel_index(state: Interpreter, operation: op.UnravelIndex) -> Tensor:
+    digit = state.names[operation.source] // operation.divisor
+    return digit if operation.last else digit % operation.size
+
+
+@evaluates(op.RavelIndex)
+def _ravel_index(state: Interpreter, operation: op.RavelIndex) -> Tensor:
+    return state.names[operation.major] * operation.size + state.names[operation.minor]
+
+
+@evaluates(op.Embedding)
+def _embedding(state: Interpreter, operation: op.Embedding) -> Tensor:
+    rows = state.names[operation.table].index_select(0, state.names[operation.ids].reshape(-1))
+    return rows.reshape(state.shape(operation.result))
+
+
+@evaluates(op.Gather)
+def _gather(state: Interpreter, operation: op.Gather) -> Tensor:
+    return state.names[operation.table].take_along_dim(state.names[operation.ids], -1).squeeze(-1)
+
+
+@evaluates(op.OneHot)
+def _one_hot(state: Interpreter, operation: op.OneHot) -> Tensor:
+    classes = torch.arange(operation.size, device=state.device)
+    return (state.names[operation.ids].unsqueeze(-1) == classes).to(state.dtype)
+
+
+# ── times ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class Spent:
+    """Seconds of one step, forward and backward, all iterations of a loop together."""
+
+    forward: float = 0.0
+    backward: float = 0.0
+
+
+def time_steps(
+    network: TensorNetwork,
+    program: TensorProgram,
+    weights: Tensors,
+    inputs: Sequence[Tensor],
+    sizes: Mapping[str, int],
+    *,
+    training: bool,
+    device: str = CPU,
+) -> tuple[Tensor, tuple[Spent, ...]]:
+    """The result of a program, and the seconds of each of its steps; `weights` are by key.
+
+    Inputs and weights are on `device`, whose work is waited for after every step. With `training`
+    every operation records what it needs to go back, and goes back once for each reading. In a loop
+    the first iteration is timed and counts for all.
+    """
+    named = {declared.name: x for declared, x in zip(network.inputs, inputs, strict=True)}
+    parameters = {key: weight.detach() for key, weight in weights.items()}
+    dtype = torch.get_default_dtype()
+    timer = _Timer(program, named, parameters, dict(sizes), dtype, device)
+    timer.training, timer.spent = training, tuple(Spent() for _ in program.steps)
+    return timer.run()[0], timer.spent
+
+
+class _Timer(Interpreter):
+    """Runs each operation several times, its operands cut off from what was before."""
+
+    training: bool
+    spent: tuple[Spent, ...]
+
+    def evaluate(self, number: int) -> dict[str, Tensor]:
+        operation, loop = self.program.steps[number].operation, self.program.loop
+        if self.start or isinstance(operation, op.Chunk):
+            return super().evaluate(number)
+        leaves: list[Tensor] = []
+        parameters = self.parameters
+        if self.training:
+            for name in dict.fromkeys(sources(operation)):
+                value = self.names[name]
+                if self.program.values[name].parametric and value.is_floating_point():
+                    leaves.append(value.detach().requires_grad_())
+                    self.names[name] = leaves[-1]
+            if isinstance(operation, op.StackParameters):
+                keys = parameter_keys(operation)
+                tracked = {key: parameters[key].detach().requires_grad_() for key in keys}
+                leaves += tracked.values()
+                self.parameters = {**parameters, **tracked}
+        with torch.set_grad_enabled(bool(leaves)):
+            forward, values = _median(lambda: super(_Timer, self).evaluate(number))
+            outputs = [value for value in values.values() if value.requires_grad]
+            backward = 0.0
+            if leaves and outputs:
+                gradients = [torch.ones_like(value) for value in outputs]
+                backward, _ = _median(
+                    lambda: torch.autograd.grad(
+                        outputs, leaves, gradients, retain_graph=True, allow_unused=True
+                    )
+                )
+        self.parameters = parameters
+        count = 1.0
+        if loop is not None and loop.start <= number < loop.stop - 1:
+            count = self.sizes[loop.index] / loop.rows
+            backward += forward if loop.recompute and self.training else 0.0
+        self.spent[number].forward += forward * count
+        self.spent[number].backward += backward * count
+        return {name: value.detach() for name, value in values.items()}
+
+
+def _median(action: Callable[[], T]) -> tuple[float, T]:
+    """The median seconds of some runs, and what the last one returned."""
+    value = action()
     settle()
     readings: list[float] = []
     while len(readings) < 3 or (len(readings) < READINGS and sum(readings) < ENOUGH):
         start = perf_counter()
-        made = action()
+        value = action()
         settle()
         readings.append(perf_counter() - start)
-    return median(readings), made
-
-
-def _made(state: _State, operation: Operation) -> dict[str, Tensor]:
-    """The values that an operation makes, by name."""
-    names = state.names
-    match operation:
-        case Argument(result, name):
-            given = state.inputs[name]
-            return {result: given.reshape(state.shape(result))}
-        case LoadParameter(result, key, conjugate):
-            weight = state.weights[key]
-            return {result: weight.conj().resolve_conj() if conjugate else weight}
-        case StackParameters(result, keys, _):
-            return {result: torch.stack([state.weights[key] for key in keys])}
-        case Unbind(made, source, axis):
-            return dict(zip(made, names[source].unbind(axis), strict=True))
-        case Split(made, source, axis, lengths):
-            return dict(zip(made, torch.split(names[source], list(lengths), axis), strict=True))
-        case Rescale(result, log, source, axes):
-            scale = names[source].detach().abs()
-            scale = scale.amax(axes, keepdim=True) if axes else scale
-            scale = scale.clamp(min=torch.finfo(scale.dtype).tiny)
-            return {result: names[source] / scale, log: scale.log().squeeze(axes)}
-        case _:
-            (result,) = results(operation)
-            return {result: _value(state, operation, state.shape(result))}
-
-
-def _value(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tensor:
-    names = state.names
-    match operation:
-        case View(_, source) | Copy(_, source):
-            return names[source].reshape(shape)
-        case Contiguous(_, source):
-            return names[source].contiguous()
-        case Permute(_, source, order):
-            return names[source].permute(order)
-        case Expand(_, source):
-            return names[source].expand(shape)
-        case ContiguousGrad(_, source):
-            return cast(Tensor, _SETTLED(names[source]))
-        case Slice(_, source, axis, start, stop, step):
-            return names[source][(*[slice(None)] * axis, slice(start, stop, step))]
-        case Select(_, source, axis, position):
-            return names[source].select(axis, position)
-        case MatMul(_, left, right, str(bias)):
-            one, other = names[left], names[right]
-            added = torch.baddbmm if one.dim() == 3 else torch.addmm
-            return added(names[bias], one, other)
-        case MatMul(_, left, right):
-            one, other = names[left], names[right]
-            return torch.bmm(one, other) if one.dim() == 3 else torch.mm(one, other)
-        case Multiply(_, left, right):
-            return names[left] * names[right]
-        case Add(_, left, right):
-            return names[left] + names[right]
-        case Sum(_, source, axes):
-            return names[source].sum(axes)
-        case Times(_, source, count):
-            return names[source] * count
-        case Stack(_, given):
-            return torch.stack([names[name] for name in given])
-        case Cat(_, given):
-            return torch.cat([names[name] for name in given])
-        case IndexSelect(_, source, positions):
-            return names[source].index_select(0, torch.tensor(positions, device=state.device))
-        case Pad(_, source, axis):
-            missing = shape[axis] - names[source].shape[axis]
-            after = [0, 0] * (len(shape) - 1 - axis)
-            return torch.nn.functional.pad(names[source], [*after, 0, missing])
-        case _:
-            return _created(state, operation, shape)
-
-
-def _created(state: _State, operation: Operation, shape: tuple[int, ...]) -> Tensor:
-    names, device = state.names, state.device
-    match operation:
-        case Mask(_, width):
-            ones = torch.arange(math.prod(shape), device=device) < width
-            return ones.to(state.dtype).reshape(shape)
-        case Ones():
-            return torch.ones(shape, device=device)
-        case Arange(_, length):
-            return torch.arange(length, device=device).reshape(shape)
-        case UnravelIndex(_, source, divisor, size, last):
-            digit = names[source] // divisor
-            return digit if last else digit % size
-        case RavelIndex(_, major, minor, size):
-            return names[major] * size + names[minor]
-        case Embedding(_, table, ids):
-            return names[table].index_select(0, names[ids].reshape(-1)).reshape(shape)
-        case Gather(_, table, ids):
-            return names[table].take_along_dim(names[ids], -1).squeeze(-1)
-        case OneHot(_, ids, size):
-            return (names[ids].unsqueeze(-1) == torch.arange(size, device=device)).to(state.dtype)
-        case _:
-            raise AssertionError(f"{operation} is run elsewhere")
+    return median(readings), value

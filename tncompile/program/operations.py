@@ -82,9 +82,9 @@ class LoadParameter(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Chunk(Operation):
-    """One part of `source` along an axis, in each turn of the loop: a view.
+    """The part of `source` along an axis that an iteration of the loop works on: a view.
 
-    The axis of the result runs over the index of the loop's part (`Loop.part`).
+    The axis of the result has the length `Loop.part`.
     """
 
     result: Def
@@ -94,9 +94,9 @@ class Chunk(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ConcatChunks(Operation):
-    """What all turns of the loop made, joined along an axis: `torch.cat`, a copy.
+    """`torch.cat` along an axis of the `source` of all iterations: a copy, the loop's last step.
 
-    It is the last step of a loop: `source` is kept in each turn, `result` exists after the loop.
+    Each iteration appends its `source` to a list; `result` exists after the loop.
     """
 
     result: Def
@@ -106,7 +106,7 @@ class ConcatChunks(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Mask(Operation):
-    """A constant made in place: 1 for the first `width` entries of a row-major axis, else 0."""
+    """A constant: 1 for the first `width` entries of a row-major axis, else 0."""
 
     result: Def
     width: int
@@ -196,7 +196,7 @@ class Expand(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ContiguousGrad(Operation):
-    """The same tensor, whose gradient will be made row major when it arrives: a hook, no copy."""
+    """The same tensor, whose gradient is made row major in backward: no copy in forward."""
 
     may_alias = True
 
@@ -245,8 +245,8 @@ class Unbind(Operation):
 class Split(Operation):
     """`torch.split(source, lengths, axis)`: parts of an axis that make up all of it, no copy.
 
-    Their gradients are joined by one copy, where those of slices would each be as large as all of
-    it, zeros but for the slice, and be added up.
+    Their gradients are joined by one copy. The gradient of a slice would be as large as all of the
+    source, zero outside of the slice, and those of several slices would be added up.
     """
 
     is_view = True
@@ -390,7 +390,7 @@ class Pad(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Times(Operation):
-    """A value times a whole number: the logarithm of a scale that several factors have."""
+    """A value times an integer: the logarithm of the scale of several equal factors."""
 
     result: Def
     source: Use
@@ -399,10 +399,10 @@ class Times(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Rescale(Operation):
-    """Divide by the largest magnitude over `axes`; `log` is the logarithm of what was divided by.
+    """`source` divided by its largest magnitude over `axes`; `log` is the logarithm of the divisor.
 
-    `log` keeps the other axes. Zeros are divided by the smallest normal number, infinities by
-    infinity, which makes them nan. No gradient flows through the divisor.
+    `log` has the other axes. The divisor of zeros is the smallest normal number; that of infinities
+    is infinity, which makes them nan. No gradient flows through the divisor.
     """
 
     result: Def

@@ -71,5 +71,6 @@ def _attributes(operation: Operation) -> list[str]:
     for name, value in attributes(operation):
         if isinstance(value, tuple) and len(value) > 8:
             value = f"{value[0]} … {value[-1]}, {len(value)} in all"
-        texts.append(f"{name}={value}")
+        if value is not False:
+            texts.append(f"{name}={value}")
     return texts

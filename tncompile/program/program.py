@@ -1,8 +1,8 @@
 """The tensor program: a tiny IR in which every operation is exactly one call of PyTorch.
 
-A program is straight-line, but for one loop over parts of a batch. Each operation makes one value
-(`Rescale` makes two), whose shape, strides and storage are known symbolically, so that costs,
-copies and peak memory can be read off before anything runs, and the emitter has no decision left.
+A program is straight-line, but for one loop over chunks of a batch. The shape, strides and storage
+of every value are known symbolically, so that costs, copies and peak memory can be read off before
+anything runs, and the emitter has no decision left.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Extent:
 
     def at(self, sizes: Mapping[str, int]) -> int:
         """The number, given the run-time sizes by index name."""
-        held = self.factor
+        number = self.factor
         for name in self.names:
-            held *= sizes[name]
-        return held
+            number *= sizes[name]
+        return number
 
 
 ONE = Extent()
@@ -68,11 +68,11 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An operation, the contraction it belongs to, and what is dead after it.
+    """An operation, the contraction that it belongs to, and the values that are dead after it.
 
-    `contraction` is the number (`Contraction.result`) of the plan's step that it serves, None for
-    the output; batched steps serve several, the first is named. `drops` are the names that nothing
-    reads later (memory that a view still holds lives on).
+    `contraction` is the number (`Contraction.result`) of the plan's contraction, None for the
+    output; of a batched one it is the first. `drops` are the names that no later step reads; their
+    memory stays alive while a view of it does.
     """
 
     operation: Operation
@@ -85,10 +85,10 @@ class Step:
 class Loop:
     """Steps `start` to `stop` run once for every `rows` entries of a run-time index.
 
-    They begin with a `Part` for each input that carries `index`, and end with one `Join`. `part` is
-    the run-time size of one part in the extents of their values: `rows`, less in the last turn.
-    With `recompute` autograd saves nothing of a turn but what goes into it: the backward pass runs
-    it again before it goes back through it.
+    They begin with a `Chunk` of each input that has `index`, and end with one `ConcatChunks`.
+    `part` names the length of a chunk in the extents of their values: `rows`, or fewer in the last
+    iteration. With `recompute` autograd saves only the inputs of an iteration, which backward runs
+    again.
     """
 
     index: str

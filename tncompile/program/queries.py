@@ -69,7 +69,7 @@ def count_reads(program: TensorProgram, returned: tuple[str, ...]) -> Counter[st
 
 
 def loop_body(program: TensorProgram) -> range:
-    """The steps that run in each turn of the loop, after the parts are cut; none without a loop."""
+    """The steps of the loop after its chunks; none without a loop."""
     loop = program.loop
     if loop is None:
         return range(0)
@@ -80,7 +80,7 @@ def loop_body(program: TensorProgram) -> range:
 
 
 def read_in_turns(program: TensorProgram) -> set[str]:
-    """Values made before the loop that its turns read."""
+    """Values from before the loop that its iterations read."""
     if program.loop is None:
         return set()
     before = program.steps[: program.loop.start]

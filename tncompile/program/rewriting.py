@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable
+from collections.abc import Collection, Container, Hashable, Sequence
 from dataclasses import replace
 from itertools import chain, count
 
@@ -10,6 +10,7 @@ from tncompile.program import operations as op
 from tncompile.program.operations import Operation, attributes, renamed, results, sources
 from tncompile.program.program import Extent, Step, TensorProgram
 from tncompile.program.queries import returned_values
+from tncompile.program.verifying import checked
 
 
 def free(name: str, taken: Container[str]) -> str:
@@ -97,22 +98,28 @@ def _whole(extent: Extent, part: str, index: str) -> Extent:
     )
 
 
-def finished(program: TensorProgram, held: list[Step], returned: tuple[str, ...]) -> TensorProgram:
-    """The program with these steps, dead values dropped anew."""
+def finished(
+    program: TensorProgram, steps: Sequence[Step], returned: Collection[str]
+) -> TensorProgram:
+    """The program with these steps, each of which drops what nothing reads after it.
+
+    What was made before the loop is read in every iteration, so it is dropped at the loop's end.
+    """
     loop = program.loop
-    inside = range(0) if loop is None else range(loop.start, loop.stop)
-    made = {name: k for k, step in enumerate(held) for name in results(step.operation)}
-    last = dict(made)
-    for k, step in enumerate(held):
+    span = range(0) if loop is None else range(loop.start, loop.stop)
+    inside = {name for k in span for name in results(steps[k].operation)}
+    last: dict[str, int] = {}
+    for k, step in enumerate(steps):
         for name in sources(step.operation):
-            outside = k in inside and made[name] not in inside
-            last[name] = inside[-1] if outside else k
+            last[name] = span[-1] if k in span and name not in inside else k
     dying: dict[int, list[str]] = {}
     for name, k in last.items():
-        if name not in returned:
-            dying.setdefault(k, []).append(name)
-    return replace(
-        program,
-        values={name: program.values[name] for name in made},
-        steps=tuple(replace(step, drops=tuple(dying.get(k, ()))) for k, step in enumerate(held)),
-    )
+        dying.setdefault(k, []).append(name)
+    dropping: list[Step] = []
+    for k, step in enumerate(steps):
+        unread = [name for name in results(step.operation) if name not in last]
+        drops = tuple(name for name in (*dying.get(k, ()), *unread) if name not in returned)
+        dropping.append(replace(step, drops=drops))
+    values = {name: program.values[name] for step in steps for name in results(step.operation)}
+    changed = replace(program, values=values, steps=tuple(dropping))
+    return checked(changed, returned, layouts=False)

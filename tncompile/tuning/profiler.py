@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProfiledStep:
     """One contraction, or what belongs to none (`label` says what): measured and counted.
 
     flops     floating-point operations of its products, forward and backward
@@ -40,11 +40,11 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        """Both ways together."""
+        """Forward and backward together."""
         return self.forward + self.backward
 
 
-def dissect(
+def profile_steps(
     network: TensorNetwork,
     tree: ContractionTree,
     schedule: Schedule,
@@ -54,37 +54,37 @@ def dissect(
     sizes: Mapping[str, int],
     profile: MachineProfile,
     mode: Mode,
-) -> tuple[Row, ...]:
+) -> tuple[ProfiledStep, ...]:
     """The rows of the cost table, timed; last comes what serves none of them, if anything does."""
     training = mode == "training"
     _, spent = time_steps(
         network, program, weights, inputs, sizes, training=training, device=profile.device
     )
     traced = trace_in(network, program, sizes, profile, mode)
-    works = [OpCost() for _ in program.steps]
-    for number, work in enumerate(works):
-        work.add(traced.forward[number])
+    costs = [OpCost() for _ in program.steps]
+    for number, cost in enumerate(costs):
+        cost.add(traced.forward[number])
         if training:
-            work.add(traced.backward[number])
+            cost.add(traced.backward[number])
     labels = [
         (row.result, f"{f'{row.count} × ' if row.count > 1 else ''}{row.contraction}")
         for row in mode_cost(network, tree, schedule, program, sizes, profile, mode).steps
     ]
     labels.append(("", "inputs, weights and output made ready"))
-    places = row_numbers(units(network, tree, grouped=schedule.grouped), program)
-    rows = []
+    rows = row_numbers(units(network, tree, grouped=schedule.grouped), program)
+    steps = []
     for number, (result, label) in enumerate(labels):
-        place = number if number < len(labels) - 1 else None
-        ours = [k for k, held in enumerate(places) if held == place]
-        rows.append(
-            Row(
+        row = number if number < len(labels) - 1 else None
+        ours = [k for k, other in enumerate(rows) if other == row]
+        steps.append(
+            ProfiledStep(
                 result,
                 label,
                 sum(spent[k].forward for k in ours),
                 sum(spent[k].backward for k in ours),
-                sum(works[k].flops for k in ours),
-                sum(works[k].moved for k in ours),
-                sum(works[k].copied for k in ours),
+                sum(costs[k].flops for k in ours),
+                sum(costs[k].moved for k in ours),
+                sum(costs[k].copied for k in ours),
             )
         )
-    return tuple(rows if rows[-1].seconds else rows[:-1])
+    return tuple(steps if steps[-1].seconds else steps[:-1])

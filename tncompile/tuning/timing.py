@@ -30,21 +30,22 @@ from tncompile.simulation.trace import passed_on
 Action = Callable[[], object]
 
 SHORTEST = 2e-4
-"""Seconds: what takes less is run several times over for one reading."""
+"""Seconds: an action that takes less is repeated for one reading."""
 
 FEWEST, MOST = 5, 60
 """Readings of one action."""
 
 UNSTEADY = 0.25
-"""Readings whose quartiles lie further apart, as a share of the median, decide nothing, …"""
+"""Readings decide nothing once their quartiles lie further apart, as a share of the median."""
 
-HELD_UP = 0.9
-"""… nor do those in which a processor worked for us for less than this part."""
+LEAST_SHARE = 0.9
+"""Readings decide nothing if a processor worked for us for less than this part of their time."""
+
 TOLERANCE = 1e-6
-"""How far results of two programs may be apart in double precision, by their largest entry."""
+"""How far results of two programs may differ in double precision, relative to the largest entry."""
 
 SQUARE = {CPU: 1024, CUDA: 4096}
-"""Rows of the square product that others are held against, by device."""
+"""Rows of the square product that rates are compared with, by device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def disturbance(share: float, spread: float = 0.0) -> str | None:
     `share` and `spread` are those of a `Timing`. With more threads than processors they wait for
     each other, which is nobody else's work.
     """
-    if share < HELD_UP and thread_total() <= cores():
+    if share < LEAST_SHARE and thread_total() <= cores():
         return f"others took {percent_text(1 - share)} of the processor's time"
     if spread > UNSTEADY:
         return f"half of the readings of one program lie {percent_text(spread)} apart"
@@ -107,7 +108,7 @@ def time_in_turn(
             if done >= FEWEST:
                 if perf_counter() - start > budget:
                     break
-                least = min(median(found) for found in readings)
+                least = min(median(times) for times in readings)
                 order = [k for k in order if min(readings[k]) <= hopeless * least]
             shuffled.shuffle(order)
             for k in order:
@@ -119,7 +120,7 @@ def time_in_turn(
     finally:
         if collecting:
             gc.enable()
-    return tuple(_timing(found, ours) for found, ours in zip(readings, worked, strict=True))
+    return tuple(_timing(times, ours) for times, ours in zip(readings, worked, strict=True))
 
 
 def _repeats(action: Action) -> int:
@@ -146,7 +147,7 @@ def _timing(readings: list[float], worked: float) -> Timing:
 
 
 def _settle_allocator() -> None:
-    """Free one large tensor: from then on the allocator keeps what it is given back.
+    """Free one large tensor: from then on the allocator keeps freed memory.
 
     Without it chance decides whether temporaries of some megabytes are mapped anew each time.
     """
@@ -166,15 +167,15 @@ def random_inputs(
     generator = torch.Generator(CPU).manual_seed(0)
     through = passed_on(network)
     return tuple(
-        _random_input(one, sizes, generator).to(device).requires_grad_(one.name in through)
-        for one in network.inputs
+        _random_input(each, sizes, generator).to(device).requires_grad_(each.name in through)
+        for each in network.inputs
     )
 
 
-def _random_input(given: Input, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
+def _random_input(declared: Input, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
     shape: list[int] = []
     classes = 0
-    for axis in given.axes:
+    for axis in declared.axes:
         match axis.kind:
             case "dots":
                 shape.append(sizes[DOTS])
@@ -203,17 +204,14 @@ def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:
     def training_step() -> object:
         for leaf in (*module.parameters(), *inputs):
             leaf.grad = None
-        made = _last(module(*inputs))
-        if made.requires_grad:
-            torch.autograd.backward(made, torch.ones_like(made))
-        return made
+        result = module(*inputs)
+        if isinstance(result, tuple):  # a sign, which has no gradient, and a logarithm
+            result = result[1]
+        if result.requires_grad:
+            torch.autograd.backward(result, torch.ones_like(result))
+        return result
 
     return training_step
-
-
-def _last(made: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-    """The result, or the logarithm of its magnitude beside its sign."""
-    return made[1] if isinstance(made, tuple) else made
 
 
 class _Foldable(Protocol):
@@ -235,20 +233,20 @@ def disagreeing(
     it is multiplied by. In training the gradients of a random sum of all outputs count as well;
     for `folded` the twins of the modules are compared.
     """
-    given = [x.detach().double() if x.is_floating_point() else x for x in inputs]
-    given = [x.requires_grad_(x.is_floating_point() and mode == "training") for x in given]
-    due: tuple[Tensor, ...] | None = None
+    leaves = [x.detach().double() if x.is_floating_point() else x for x in inputs]
+    leaves = [x.requires_grad_(x.is_floating_point() and mode == "training") for x in leaves]
+    expected: tuple[Tensor, ...] | None = None
     scale: Tensor | None = None
     for number, module in enumerate(modules):
         twin = _shaken(module)
         twin = folded(twin) if mode == "folded" else twin
         with torch.set_grad_enabled(mode == "training"):
-            made = twin(*given)
-            scale = _log_scale(made) if scale is None else scale
-            value = _value(made, scale)
-        found = (value.detach(), *_gradients(value, [*twin.parameters(), *given]))
-        due = found if due is None else due
-        if _differ(due, found):
+            output = twin(*leaves)
+            scale = _log_scale(output) if scale is None else scale
+            value = _value(output, scale)
+        results = (value.detach(), *_gradients(value, [*twin.parameters(), *leaves]))
+        expected = results if expected is None else expected
+        if _differ(expected, results):
             return number
     return None
 
@@ -266,18 +264,18 @@ def _shaken(module: nn.Module) -> nn.Module:
     return twin
 
 
-def _log_scale(made: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+def _log_scale(output: Tensor | tuple[Tensor, Tensor]) -> Tensor:
     """The largest logarithm that a module has returned beside its sign."""
-    held = made[1].detach() if isinstance(made, tuple) else torch.zeros(())
-    finite = held[held.isfinite()]
+    log = output[1].detach() if isinstance(output, tuple) else torch.zeros(())
+    finite = log[log.isfinite()]
     return finite.max() if finite.numel() else torch.zeros(())
 
 
-def _value(made: Tensor | tuple[Tensor, Tensor], log_scale: Tensor) -> Tensor:
+def _value(output: Tensor | tuple[Tensor, Tensor], log_scale: Tensor) -> Tensor:
     """The result: instead of a logarithm, steep near zero, the value over exp(log_scale)."""
-    if not isinstance(made, tuple):
-        return made
-    sign, log = made
+    if not isinstance(output, tuple):
+        return output
+    sign, log = output
     return sign.detach() * (log - log_scale.to(log.device)).exp()
 
 
@@ -291,27 +289,27 @@ def _gradients(value: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(value, wanted, weights, allow_unused=True, materialize_grads=True)
 
 
-def _differ(due: Sequence[Tensor], found: Sequence[Tensor]) -> bool:
-    """Whether two results, or gradients of one tensor, are further apart than rounding takes them.
+def _differ(expected: Sequence[Tensor], results: Sequence[Tensor]) -> bool:
+    """Whether two results, or gradients of one tensor, differ by more than rounding.
 
-    Of gradients, those far smaller than the largest of all are measured by that one. Where both
-    have no finite value they agree.
+    Gradients far smaller than the largest of all are compared relative to that one. Where both have
+    no finite value they agree.
     """
-    if [one.shape for one in due] != [one.shape for one in found]:
+    if [x.shape for x in expected] != [x.shape for x in results]:
         return True
-    largest = max((_largest(one) for one in due[1:]), default=0.0)
-    for number, (one, other) in enumerate(zip(due, found, strict=True)):
-        if not torch.equal(one.isfinite(), other.isfinite()):
+    largest = max((_largest(gradient) for gradient in expected[1:]), default=0.0)
+    for number, (x, y) in enumerate(zip(expected, results, strict=True)):
+        if not torch.equal(x.isfinite(), y.isfinite()):
             return True
-        scale = max(_largest(one), 1e-4 * largest if number else 0.0)
-        if _largest(one - other) > TOLERANCE * scale:
+        scale = max(_largest(x), 1e-4 * largest if number else 0.0)
+        if _largest(x - y) > TOLERANCE * scale:
             return True
     return False
 
 
-def _largest(given: Tensor) -> float:
+def _largest(tensor: Tensor) -> float:
     """The largest magnitude of all finite entries."""
-    finite = given[given.isfinite()]
+    finite = tensor[tensor.isfinite()]
     return float(finite.abs().max()) if finite.numel() else 0.0
 
 
@@ -328,18 +326,18 @@ def product_rate(budget: float = 0.5, device: str = CPU) -> float:
 
 def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
     """A run of the layer of torch that a network is like."""
-    samples, made = twin.samples, twin.made
+    samples, outputs = twin.samples, twin.made
     match twin.kind:
         case "nn.Embedding":
             (rows,) = twin.given
             ids = torch.randint(rows, (samples,), device=device)
-            return running(nn.Embedding(rows, made, device=device), (ids,), mode)
+            return running(nn.Embedding(rows, outputs, device=device), (ids,), mode)
         case "nn.Linear" | "nn.Bilinear":
             layer = getattr(nn, twin.kind.removeprefix("nn."))
-            given = tuple(
+            inputs = tuple(
                 torch.randn(samples, features, device=device, requires_grad=True)
                 for features in twin.given
             )
-            return running(layer(*twin.given, made, bias=twin.bias, device=device), given, mode)
+            return running(layer(*twin.given, outputs, bias=twin.bias, device=device), inputs, mode)
         case _:
             assert_never(twin.kind)

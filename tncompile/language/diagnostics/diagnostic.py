@@ -71,7 +71,15 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One mistake: what, where, why the rule exists (`notes`) and what to type (`hint`)."""
+    """One mistake: what, where, why the rule exists (`notes`) and what to type (`hint`).
+
+    >>> try:
+    ...     tncompile.loads("network A() { tensor t(i) output y() }").instantiate()
+    ... except tncompile.CompileError as error:
+    ...     first = error.diagnostics[0]
+    >>> first.code, first.message
+    (<Code.UNKNOWN_NAME: 'TN201'>, 'there is no index `i`')
+    """
 
     code: Code
     message: str
@@ -82,11 +90,19 @@ class Diagnostic:
 
     @property
     def severity(self) -> Literal["error", "warning"]:
-        """`warning` for the codes that never stop a compilation."""
+        """`warning` for the codes that never stop a compilation, else `error`.
+
+        >>> first.severity
+        'error'
+        """
         return "warning" if self.code in WARNINGS else "error"
 
     def sort_key(self) -> tuple[str, int, int, str]:
-        """Order in the file, then by code."""
+        """Order in the file, then by code.
+
+        >>> first.sort_key()
+        ('<text>', 23, 24, <Code.UNKNOWN_NAME: 'TN201'>)
+        """
         span = self.primary.span
         return span.source.name, span.start, span.end, self.code
 
@@ -110,6 +126,12 @@ class CompileError(Exception):
     """The program has mistakes; `diagnostics` are those of the stage that failed, in order.
 
     `str(error)` is the full rendering, without color. Notebooks show that instead of a traceback.
+
+    >>> try:
+    ...     spec.instantiate("MPOO")
+    ... except tncompile.CompileError as error:
+    ...     print(str(error).splitlines()[0])
+    error[TN201]: there is no block `MPOO` in `std/linear.tn`
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:

@@ -9,56 +9,56 @@ from tncompile.program.operations import Cat, IndexSelect, Select, Slice, Split,
 from tncompile.program.program import Extent, Value
 
 
-def select(assembler: ProgramBuilder, source: Value, axis: int, position: int) -> Value:
+def select(builder: ProgramBuilder, source: Value, axis: int, position: int) -> Value:
     """One entry along an axis: a view."""
-    made = _entry(assembler, source, axis)
-    return assembler.add(Select(made.name, source.name, axis, position), made)
+    result = _entry(builder, source, axis)
+    return builder.add(Select(result.name, source.name, axis, position), result)
 
 
-def unbind(assembler: ProgramBuilder, source: Value, axis: int) -> tuple[Value, ...]:
+def unbind(builder: ProgramBuilder, source: Value, axis: int) -> tuple[Value, ...]:
     """All entries along an axis of known length: views."""
-    made = [_entry(assembler, source, axis) for _ in range(source.shape[axis].factor)]
-    assembler.add(Unbind(tuple(value.name for value in made), source.name, axis), *made)
-    return tuple(made)
+    entries = [_entry(builder, source, axis) for _ in range(source.shape[axis].factor)]
+    builder.add(Unbind(tuple(value.name for value in entries), source.name, axis), *entries)
+    return tuple(entries)
 
 
-def _entry(assembler: ProgramBuilder, source: Value, axis: int) -> Value:
+def _entry(builder: ProgramBuilder, source: Value, axis: int) -> Value:
     """A value of its own without that axis, in the memory of the source."""
     return replace(
         source,
-        name=assembler.fresh(source.name),
+        name=builder.fresh(source.name),
         axes=source.axes[:axis] + source.axes[axis + 1 :],
         shape=source.shape[:axis] + source.shape[axis + 1 :],
         strides=source.strides[:axis] + source.strides[axis + 1 :],
     )
 
 
-def divide(assembler: ProgramBuilder, source: Value, axis: int, parts: Axes) -> tuple[Value, ...]:
+def divide(builder: ProgramBuilder, source: Value, axis: int, parts: Axes) -> tuple[Value, ...]:
     """Parts of an axis that make up all of it, each over indices of its own: views."""
     before, after = slice(0, axis), slice(axis + 1, None)
-    made = [
+    pieces = [
         replace(
             source,
             axes=(*source.axes[before], part, *source.axes[after]),
-            shape=(*source.shape[before], assembler.length(part), *source.shape[after]),
+            shape=(*source.shape[before], builder.length(part), *source.shape[after]),
         )
         for part in parts
     ]
-    if len(made) == 1:
-        return tuple(made)
-    made = [replace(value, name=assembler.fresh(source.name)) for value in made]
-    lengths = tuple(value.shape[axis].factor for value in made)
-    assembler.add(Split(tuple(value.name for value in made), source.name, axis, lengths), *made)
-    return tuple(made)
+    if len(pieces) == 1:
+        return tuple(pieces)
+    pieces = [replace(value, name=builder.fresh(source.name)) for value in pieces]
+    lengths = tuple(value.shape[axis].factor for value in pieces)
+    builder.add(Split(tuple(value.name for value in pieces), source.name, axis, lengths), *pieces)
+    return tuple(pieces)
 
 
-def cut(assembler: ProgramBuilder, source: Value, axis: int, positions: range, index: str) -> Value:
+def cut(builder: ProgramBuilder, source: Value, axis: int, positions: range, index: str) -> Value:
     """Entries `positions` along an axis, which then runs over `index`: a view."""
     if len(positions) == source.shape[axis].factor and positions.step == 1:
-        return rename(assembler, source, axis, index)
-    name = assembler.fresh(source.name)
+        return rename(builder, source, axis, index)
+    name = builder.fresh(source.name)
     step = Extent(positions.step)
-    made = replace(
+    result = replace(
         source,
         name=name,
         axes=(*source.axes[:axis], (index,), *source.axes[axis + 1 :]),
@@ -69,19 +69,19 @@ def cut(assembler: ProgramBuilder, source: Value, axis: int, positions: range, i
             *source.strides[axis + 1 :],
         ),
     )
-    return assembler.add(
-        Slice(name, source.name, axis, positions.start, positions.stop, positions.step), made
+    return builder.add(
+        Slice(name, source.name, axis, positions.start, positions.stop, positions.step), result
     )
 
 
-def rename(assembler: ProgramBuilder, source: Value, axis: int, index: str) -> Value:
+def rename(builder: ProgramBuilder, source: Value, axis: int, index: str) -> Value:
     """The same value, its axis now said to run over `index`; no operation."""
     axes = (*source.axes[:axis], (index,), *source.axes[axis + 1 :])
     return replace(source, axes=axes)
 
 
 def members(
-    assembler: ProgramBuilder, source: Value, axis: int, positions: tuple[int, ...], index: str
+    builder: ProgramBuilder, source: Value, axis: int, positions: tuple[int, ...], index: str
 ) -> Value:
     """Entries along an axis, which then runs over `index`: a view where evenly spaced.
 
@@ -90,22 +90,20 @@ def members(
     step = positions[1] - positions[0] if len(positions) > 1 else 1
     even = range(positions[0], positions[-1] + 1, step) if step > 0 else range(0)
     if tuple(even) == positions:
-        return cut(assembler, source, axis, even, index)
+        return cut(builder, source, axis, even, index)
     order = (axis, *(k for k in range(len(source.axes)) if k != axis))
-    return gather(assembler, assembler.permute(source, order), positions, index)
+    return gather(builder, builder.permute(source, order), positions, index)
 
 
-def gather(
-    assembler: ProgramBuilder, source: Value, positions: tuple[int, ...], index: str
-) -> Value:
+def gather(builder: ProgramBuilder, source: Value, positions: tuple[int, ...], index: str) -> Value:
     """Entries of the first axis by position: a copy."""
-    name = assembler.fresh(source.name)
-    made = assembler.value(name, ((index,), *source.axes[1:]), (source,))
-    return assembler.add(IndexSelect(name, source.name, positions), made)
+    name = builder.fresh(source.name)
+    result = builder.value(name, ((index,), *source.axes[1:]), (source,))
+    return builder.add(IndexSelect(name, source.name, positions), result)
 
 
-def concatenate(assembler: ProgramBuilder, given: tuple[Value, ...], index: str) -> Value:
+def concatenate(builder: ProgramBuilder, values: tuple[Value, ...], index: str) -> Value:
     """Values joined along their first axes, which then run over `index`: a copy."""
-    name = assembler.fresh("joined")
-    made = assembler.value(name, ((index,), *given[0].axes[1:]), given)
-    return assembler.add(Cat(name, tuple(value.name for value in given)), made)
+    name = builder.fresh("joined")
+    result = builder.value(name, ((index,), *values[0].axes[1:]), values)
+    return builder.add(Cat(name, tuple(value.name for value in values)), result)

@@ -1,0 +1,300 @@
+"""Checks that a tensor program is well formed: names, lifetimes, loop, shapes, strides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from itertools import zip_longest
+
+from tncompile.program import operations as op
+from tncompile.program.layout import contiguous
+from tncompile.program.operations import Operation, results, sources
+from tncompile.program.program import ONE, Extent, Loop, TensorProgram, Value
+from tncompile.program.queries import returned_values
+
+DEBUG = bool(os.environ.get("TNCOMPILE_VERIFY"))
+"""Whether every program is verified once it is lowered or rewritten, as in the tests."""
+
+Shape = tuple[Extent, ...]
+
+ELEMENTWISE = (op.Multiply, op.Add, op.Times, op.Rescale, op.UnravelIndex, op.RavelIndex)
+"""Operations whose results are dense, in the order of axes of their operands."""
+
+
+class ProgramError(ValueError):
+    """A program that no lowering may make; the message names the step."""
+
+
+def checked(
+    program: TensorProgram, returned: Collection[str] | None = None, *, layouts: bool = True
+) -> TensorProgram:
+    """The program, verified first where `DEBUG` is set."""
+    if DEBUG:
+        verify_program(program, returned, layouts=layouts)
+    return program
+
+
+def verify_program(
+    program: TensorProgram, returned: Collection[str] | None = None, *, layouts: bool = True
+) -> None:
+    """Check a program that returns `returned`, by default what it says itself.
+
+    Values are defined once, before they are read, and dropped once, after; what is left in the end
+    is what is returned. Chunks open the loop, one concatenation closes it, and a value from before
+    the loop is dropped at its end. With `layouts`, results have the shapes and strides that follow
+    from those of the operands; in folded programs, views of buffers keep the strides that they had.
+
+    Raises:
+        ProgramError: the first thing that is wrong, and at which step.
+    """
+    expected = set(returned_values(program) if returned is None else returned)
+    alive: set[str] = set()
+    defined: set[str] = set()
+    before: set[str] = set()
+    loop = program.loop
+    for number, step in enumerate(program.steps):
+        if loop is not None and number == loop.start:
+            before = set(alive)
+        problems = (
+            *_name_problems(program, step.operation, alive, defined),
+            *_drop_problems(step.operation, step.drops, alive),
+            *_loop_problems(loop, number, step.operation, step.drops, before),
+        )
+        if layouts and not problems:
+            problems = tuple(_layout_problems(program, step.operation))
+        for problem in problems:
+            raise ProgramError(f"step {number}, {_text(step.operation)}: {problem}")
+        made = set(results(step.operation))
+        defined |= made
+        alive = (alive | made).difference(step.drops)
+        if loop is not None and number == loop.stop - 1 and alive - before - made:
+            left = ", ".join(sorted(alive - before - made))
+            raise ProgramError(f"step {number}, {_text(step.operation)}: {left} outlives the loop")
+    for name in sorted(expected ^ alive):
+        problem = "is never dropped" if name in alive else "is returned, but not there"
+        raise ProgramError(f"after step {len(program.steps) - 1}: `{name}` {problem}")
+
+
+def _text(operation: Operation) -> str:
+    operands = ", ".join(sources(operation))
+    return f"{', '.join(results(operation))} = {type(operation).__name__}({operands})"
+
+
+def _name_problems(
+    program: TensorProgram, operation: Operation, alive: set[str], defined: set[str]
+) -> Iterator[str]:
+    for name in sources(operation):
+        if name not in alive:
+            yield f"`{name}` is read {'after it was dropped' if name in defined else 'undefined'}"
+    for name in results(operation):
+        if name in defined:
+            yield f"`{name}` is defined a second time"
+        if name not in program.values or program.values[name].name != name:
+            yield f"`{name}` has no entry of this name in `values`"
+
+
+def _drop_problems(
+    operation: Operation, drops: Sequence[str], alive: Collection[str]
+) -> Iterator[str]:
+    for k, name in enumerate(drops):
+        if name in drops[:k] or name not in {*alive, *results(operation)}:
+            yield f"`{name}` is dropped, but not alive"
+
+
+def _loop_problems(
+    loop: Loop | None, number: int, operation: Operation, drops: Sequence[str], before: set[str]
+) -> Iterator[str]:
+    """What is wrong with a step by its place inside or outside of the loop."""
+    chunk, concat = (isinstance(operation, kind) for kind in (op.Chunk, op.ConcatChunks))
+    if loop is None or not loop.start <= number < loop.stop:
+        if chunk or concat:
+            yield "stands outside of a loop"
+        return
+    if number == loop.start and not chunk:
+        yield "begins the loop in place of a `Chunk`"
+    if concat != (number == loop.stop - 1):
+        yield "stands where the loop ends" if not concat else "ends the loop before its last step"
+    if number < loop.stop - 1:
+        for name in sorted(before.intersection(drops)):
+            yield f"`{name}` is dropped, but the next iteration reads it"
+
+
+# ── shapes and strides ──────────────────────────────────────────────────────────────────────────
+
+
+def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[str]:
+    values = program.values
+    made = [values[name] for name in results(operation)]
+    for value in made:
+        if not len(value.axes) == len(value.shape) == len(value.strides):
+            yield f"`{value.name}` has axes, shape and strides of different lengths"
+            return
+    try:
+        shapes = tuple(_shapes(operation, [values[k] for k in sources(operation)], program.loop))
+    except (IndexError, ValueError) as error:
+        yield f"the operands do not fit: {error}"
+        return
+    for value, shape in zip_longest(made, shapes):
+        if shape is not None and value is not None and value.shape != shape:
+            yield f"`{value.name}` is of shape {value.shape}, which should be {shape}"
+    if operation.is_view:
+        source = values[sources(operation)[0]]
+        for value in made:
+            if value.storage != source.storage:
+                yield f"`{value.name}` is a view, but not in the memory of `{source.name}`"
+        yield from _view_problems(operation, source, made)
+    elif not operation.is_borrowed and not isinstance(operation, op.Chunk | op.ContiguousGrad):
+        elementwise = isinstance(operation, ELEMENTWISE)
+        for value in made:
+            fits = _dense(value) if elementwise else _same(value, contiguous(value.shape))
+            if not fits or value.storage != value.name:
+                yield f"`{value.name}` has strides {value.strides}, which no fresh result has"
+
+
+def _shapes(operation: Operation, operands: list[Value], loop: Loop | None) -> Iterator[Shape]:
+    """The shapes of the results as far as they follow from the operands."""
+    shapes = [value.shape for value in operands]
+    match operation:
+        case op.Permute(_, _, order):
+            yield tuple(shapes[0][k] for k in _permutation(order, shapes[0]))
+        case op.ContiguousGrad() | op.Contiguous() | op.Times() | op.UnravelIndex():
+            yield shapes[0]
+        case op.Chunk(_, _, axis) if loop is not None:
+            yield _with_axis(shapes[0], axis, Extent(1, (loop.part,)))
+        case op.ConcatChunks(_, _, axis) if loop is not None:
+            yield _with_axis(shapes[0], axis, Extent(1, (loop.index,)))
+        case op.Slice(_, _, axis, start, stop, step):
+            if not 0 <= start < stop <= shapes[0][axis].factor:
+                raise ValueError(f"{start}:{stop} of an axis of {shapes[0][axis]}")
+            yield _with_axis(shapes[0], axis, Extent(len(range(start, stop, step))))
+        case op.Select(_, _, axis, position):
+            if not 0 <= position < shapes[0][axis].factor:
+                raise ValueError(f"entry {position} of an axis of {shapes[0][axis]}")
+            yield _with_axis(shapes[0], axis)
+        case op.Unbind(names, _, axis):
+            if shapes[0][axis] != Extent(len(names)):
+                raise ValueError(f"{len(names)} entries of an axis of {shapes[0][axis]}")
+            yield from (_with_axis(shapes[0], axis) for _ in names)
+        case op.Split(_, _, axis, lengths):
+            if shapes[0][axis] != Extent(sum(lengths)):
+                raise ValueError(f"parts {lengths} of an axis of {shapes[0][axis]}")
+            yield from (_with_axis(shapes[0], axis, Extent(length)) for length in lengths)
+        case op.MatMul(_, _, _, bias):
+            left, right = shapes[:2]
+            if left[:-2] != right[:-2] or left[-1] != right[-2]:
+                raise ValueError(f"{left} @ {right}")
+            yield (*left[:-1], right[-1])
+            if bias is not None:
+                _broadcast(shapes[2], (*left[:-1], right[-1]))
+        case op.Multiply() | op.Add() | op.RavelIndex():
+            yield _broadcast(*shapes)
+        case op.Sum(_, _, axes):
+            yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
+        case op.Rescale(_, _, _, axes):
+            yield shapes[0]
+            yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
+        case op.Stack():
+            if len(set(shapes)) > 1:
+                raise ValueError("they have several shapes")
+            yield (Extent(len(shapes)), *shapes[0])
+        case op.IndexSelect(_, _, positions):
+            if max(positions) >= shapes[0][0].factor:
+                raise ValueError(f"position {max(positions)} of an axis of {shapes[0][0]}")
+            yield (Extent(len(positions)), *shapes[0][1:])
+        case op.Cat():
+            yield (Extent(sum(shape[0].factor for shape in shapes)), *shapes[0][1:])
+        case op.Embedding():
+            yield shapes[1] + shapes[0][1:]
+        case op.Gather():
+            yield _broadcast(shapes[0][:-1], shapes[1][:-1])
+        case op.OneHot(_, _, size):
+            yield (*shapes[0], Extent(size))
+
+
+def _view_problems(operation: Operation, source: Value, made: list[Value]) -> Iterator[str]:
+    """Strides of views that do not lead to where their source lies."""
+    strides = list(source.strides)
+    match operation:
+        case op.View():
+            if _blocks(made[0]) != _blocks(source):
+                yield f"`{source.name}` has strides that take a copy"
+            return
+        case op.Expand():
+            front = len(made[0].shape) - len(source.shape)
+            lengths = (ONE,) * front + source.shape
+            strides = [
+                old if length == new else Extent(0)
+                for old, length, new in zip(
+                    (ONE,) * front + source.strides, lengths, made[0].shape, strict=True
+                )
+            ]
+            if any(old not in (ONE, new) for old, new in zip(lengths, made[0].shape, strict=True)):
+                yield f"`{source.name}` of shape {source.shape} does not broadcast to its result"
+        case op.Permute(_, _, order):
+            strides = [source.strides[k] for k in order]
+        case op.Slice(_, _, axis, _, _, step):
+            strides[axis] = strides[axis] * Extent(step)
+        case op.Select(_, _, axis, _) | op.Unbind(_, _, axis):
+            del strides[axis]
+    for value in made:
+        if not _same(value, tuple(strides)):
+            yield f"`{value.name}` has strides {value.strides}, which should be {tuple(strides)}"
+
+
+def _permutation(order: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
+    if sorted(order) != list(range(len(shape))):
+        raise ValueError(f"{order} permutes no {len(shape)} axes")
+    return order
+
+
+def _with_axis(shape: Shape, axis: int, *lengths: Extent) -> Shape:
+    return (*shape[:axis], *lengths, *shape[axis + 1 :])
+
+
+def _broadcast(*shapes: Shape) -> Shape:
+    front = max(map(len, shapes))
+    lengths: list[Extent] = []
+    for axis in zip(*((ONE,) * (front - len(shape)) + shape for shape in shapes), strict=True):
+        several = {length for length in axis if length != ONE}
+        if len(several) > 1:
+            raise ValueError(f"{' and '.join(map(str, shapes))} do not broadcast")
+        lengths.append(several.pop() if several else ONE)
+    return tuple(lengths)
+
+
+def _stride(value: Extent) -> Extent:
+    return value if value.factor else Extent(0)
+
+
+def _same(value: Value, strides: tuple[Extent, ...]) -> bool:
+    """Whether the value has these strides; those of axes of length 1 lead nowhere."""
+    return len(strides) == len(value.strides) and all(
+        length == ONE or _stride(own) == _stride(other)
+        for length, own, other in zip(value.shape, value.strides, strides, strict=True)
+    )
+
+
+def _dense(value: Value) -> bool:
+    """Whether its entries fill its memory, in any order of axes."""
+    axes = [(s, n) for n, s in zip(value.shape, value.strides, strict=True) if n != ONE]
+    step = ONE
+    while axes:
+        following = next((axis for axis in axes if axis[0] == step), None)
+        if following is None:
+            return False
+        axes.remove(following)
+        step = step * following[1]
+    return True
+
+
+def _blocks(value: Value) -> list[tuple[Extent, Extent]]:
+    """Length and stride of the longest axes that the axes of a value merge to."""
+    blocks: list[tuple[Extent, Extent]] = []
+    for length, stride in zip(value.shape, value.strides, strict=True):
+        if length == ONE:
+            continue
+        if blocks and _stride(blocks[-1][1]) == _stride(stride * length):
+            blocks[-1] = blocks[-1][0] * length, _stride(stride)
+        else:
+            blocks.append((length, _stride(stride)))
+    return blocks
