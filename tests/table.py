@@ -32,8 +32,9 @@ replaces a member.
 - Subscripts are those of the declaration, wherever they begin: of `G[k in 1..4]` the first is
   `G[1]`. Below zero they count back from the last one, a slice takes the members whose subscripts
   are in it, any other subscript is an IndexError. `2 in layer.G` asks for a subscript, too.
-- With several subscripts it is `layer.V[2, 5]`, and `layer.V[2]` is a family of its own; iteration
-  goes through all members, in the order of the state dict.
+- Any integer is a subscript, also one of numpy or a tensor of one: `layer.G[torch.tensor(1)]`.
+- With several subscripts it is `layer.V[2, 5]`, and `layer.V[2]` is a row, a family of its own:
+  iteration gives rows, and `len(layer.V)` counts them.
 - A tensor that is tied to another, or shared by a subscript, is one parameter, and read as that.
 - Every member is a parameter of its own, `G.2` in the state dict. Where their shapes are equal, one
   tensor of all of them is `torch.stack(list(layer.G))`.

@@ -7,6 +7,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from tests.seeds import another_seed
 from tests.strategies import Sketch, network, random_sketch, random_tree
 from tests.test_lowering import random_tensors
 from tncompile.compiler import norm_program, plan_network
-from tncompile.emission import GeneratedModule, emit
+from tncompile.emission import ClassSource, GeneratedModule, emit, emit_class, write_file
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES, Names, hidden, identifier
@@ -277,11 +278,61 @@ def test_gather_names_its_positions(count: int) -> None:
     x = torch.randn(97, 2)
     torch.testing.assert_close(evaluated(lines, x), x[list(positions)])
     text = "def f(x):\n    if x:\n" + "".join(f"        {line}\n" for line in lines)
-    formatted = subprocess.run(
-        [sys.executable, "-m", "ruff", "format", "--line-length=100", "-"],
-        input=text, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert formatted.stdout == text
+    assert ruff_formatted(text) == text
+
+
+# ── several networks in a file ─────────────────────────────────────────────────────────────────
+
+
+def class_source(text: str) -> ClassSource:
+    """The classes of the only network of a spec."""
+    net = tncompile.loads(text).instantiate().network
+    program = lower(net, random_tree(net, 0))
+    planned = plan_network(net, plan_request(net, search="fast"))
+    return emit_class(net, planned, Branches.single(program), initialize(net, norm_program))
+
+
+CHAIN = """network Chain() {
+ index i[k in 0..3] = 2, o = 3
+ bond b[k in 0..3] = 4
+ input x(..., (i[*]))
+ tensor G[k in 0..3](b[k - 1]?, i[k], b[k])
+ tensor Last(b[2], o)
+ output y(..., o)
+}"""
+GRID = """network Grid() {
+ index i[r in 0..2, c in 0..2] = 2, v = 3, o = 3
+ input ids(..., onehot(v))
+ input x(..., (i[0, *], i[1, *]))
+ tensor V[r in 0..2, c in 0..2](i[r, c])
+ tensor Table(v, o)
+ output y(..., o)
+}"""
+
+
+def test_a_file_holds_several_networks() -> None:
+    sources = class_source(CHAIN), class_source(GRID)
+    made = write_file(sources)
+    assert made.class_name == "Chain"
+    for once in ("import torch\n", "class _Family(", "def _check_dtype(", "def _described("):
+        assert made.source.count(once) == 1
+    for source in sources:
+        own = run_alone(write_file((source,)))()
+        both = run_alone(replace(made, class_name=source.name))()
+        both.load_state_dict(own.state_dict())
+        given = [torch.randn(5, 8)] if source.name == "Chain" else [torch.arange(5) % 3,
+                                                                    torch.randn(5, 16)]  # fmt: skip
+        for one, other in ((own, both), (own.fold(), both.fold())):
+            torch.testing.assert_close(one(*given), other(*given))
+    assert ruff_formatted(made.source) == made.source
+    with pytest.raises(ValueError, match="two networks of one file define `Chain`"):
+        write_file((sources[0], sources[0]))
+
+
+def ruff_formatted(source: str) -> str:
+    """The source as ruff lays it out."""
+    command = [sys.executable, "-m", "ruff", "format", "--line-length=100", "-"]
+    return subprocess.run(command, input=source, capture_output=True, text=True, check=True).stdout
 
 
 # ── size ───────────────────────────────────────────────────────────────────────────────────────

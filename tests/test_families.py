@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from functools import cache
+from typing import SupportsIndex
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -65,8 +68,7 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
     return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize(("name", "family"), [("Chain", "G"), ("Later", "G"), ("Below", "G"),
-                                              ("Grid", "S")])  # fmt: skip
+@pytest.mark.parametrize(("name", "family"), [("Chain", "G"), ("Later", "G"), ("Below", "G")])
 def test_a_family_is_a_sequence(name: str, family: str) -> None:
     module = made(name)
     tensors, due = getattr(module, family), held(module, family)
@@ -115,6 +117,13 @@ def test_families_of_several_subscripts() -> None:
     family = module.S
     assert family[1, 2] is dict(module.named_parameters())["S.1.2"]
     assert family[-1, -1] is family[2, 2]
+    assert len(family) == 2
+    assert same(list(family), [family[1], family[2]])
+    assert same([*reversed(family)], [family[2], family[1]])
+    assert same([core for row in family for core in row], held(module, "S"))
+    assert family[1] in family
+    assert all(tensor in family for tensor in held(module, "S"))
+    assert torch.zeros(2, 2) not in family
     assert same(list(family[1]), [family[1, 0], family[1, 1], family[1, 2]])
     assert same(family[2, 1:], [family[2, 1], family[2, 2]])
     assert [place in family for place in ((1, 0), (2, 2), (0, 0), (1, 3), (1, 2, 0))] == [
@@ -123,6 +132,23 @@ def test_families_of_several_subscripts() -> None:
     for wrong in ((0, 0), (3, 0), (1, 3), (1, 1, 1), 0):
         with pytest.raises(IndexError):
             family[wrong]
+
+
+@pytest.mark.parametrize("integer", [torch.tensor, np.int64, np.uint8])
+def test_any_integer_is_a_subscript(integer: Callable[[int], SupportsIndex]) -> None:
+    for name in ("Chain", "Later"):
+        family = made(name).G
+        assert family[integer(1)] is family[1]
+    grid = made("Grid").S
+    assert grid[integer(2)] is grid[2]
+    assert grid[integer(2), integer(1)] is grid[2, 1]
+    later = made("Later")
+    later.G[integer(2)] = fresh = torch.zeros_like(later.G[2])
+    assert later.G[2] is fresh
+    with pytest.raises(IndexError, match="no member 7"):
+        later.G[integer(7)]
+    with pytest.raises(TypeError):
+        later.G[1.0]
 
 
 def test_members_are_replaced_by_parameters() -> None:
@@ -135,7 +161,7 @@ def test_members_are_replaced_by_parameters() -> None:
         assert tensors[place] is fresh
         assert list(module.state_dict()) == keys
         assert any(parameter is fresh for parameter in module.parameters())
-        assert module(torch.ones(1, 2 ** len(tensors))).abs().max() == 0
+        assert module(torch.ones(1, 2 ** len(keys))).abs().max() == 0
         with pytest.raises(TypeError, match="cannot assign"):
             tensors[place] = torch.zeros_like(fresh)
     with pytest.raises(IndexError, match="no member 5"):
@@ -161,8 +187,8 @@ def test_copies_and_pickles_are_families() -> None:
     for name, family in (("Chain", "G"), ("Grid", "S")):
         module = made(name)
         for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-            own = getattr(twin, family)
-            assert same(list(own), held(twin, family))
+            own = held(twin, family)
+            assert all(tensor in getattr(twin, family) for tensor in own)
             assert not any(tensor in getattr(module, family) for tensor in own)
 
 

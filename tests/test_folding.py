@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -16,10 +17,11 @@ from tests.manners import close
 from tests.manners.transforms import dynamic
 from tests.modules import ALL, Subject, tensors
 from tests.test_goldens import PROGRAMS, architecture
-from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES
+from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES, Names
 from tncompile.lowering import lower
-from tncompile.program.folding import fold
-from tncompile.program.operations import LoadParameter, StackParameters
+from tncompile.program.folding import BufferName, fold, remainder
+from tncompile.program.operations import LoadParameter, StackParameters, renamed, results
+from tncompile.program.program import Extent, TensorProgram
 
 SUBJECTS = [pytest.param(held, id=str(held)) for held in ALL] + [
     pytest.param(held, id=f"branching-{held}") for held in BRANCHING
@@ -282,16 +284,55 @@ def test_tables_of_rows_are_contiguous() -> None:
 # ── programs ───────────────────────────────────────────────────────────────────────────────────
 
 
+def by_keys() -> BufferName:
+    """Names for the buffers of one folding."""
+    names = Names(["self"])
+    return lambda keys, _: names.fresh("_".join(keys))
+
+
+@pytest.mark.parametrize("subject", ALL, ids=str)
+def test_what_is_priced_is_what_is_emitted(subject: Subject) -> None:
+    planned = subject.architecture.plan()
+    keys = tuple(parameter.key for parameter in subject.network.parameters)
+    for variant in planned.of("folded"):
+        program = lower(subject.network, variant.tree, variant.schedule)
+        (emitted,) = fold((program,), keys, by_keys()).remainders
+        priced = remainder(program)
+        assert [step.operation for step in unnamed(priced).steps] == [
+            step.operation for step in unnamed(emitted).steps
+        ]
+        assert list(strides(priced)) == list(strides(emitted))
+
+
+def unnamed(program: TensorProgram) -> TensorProgram:
+    """The program with values numbered, and buffers called as the values that load them."""
+    made = (name for step in program.steps for name in results(step.operation))
+    names = {name: f"v{k}" for k, name in enumerate(made)}
+    steps = []
+    for step in program.steps:
+        operation = renamed(step.operation, names)
+        if isinstance(operation, LoadParameter):
+            operation = LoadParameter(operation.result, operation.result)
+        steps.append(replace(step, operation=operation))
+    return replace(program, steps=tuple(steps))
+
+
+def strides(program: TensorProgram) -> Iterator[tuple[Extent, ...]]:
+    """The strides of all values, in the order in which they are computed."""
+    for step in program.steps:
+        yield from (program.values[name].strides for name in results(step.operation))
+
+
 def test_equal_computations_of_several_programs_are_one_buffer() -> None:
     subject = subject_of("MPO")
     planned = subject.architecture.plan()
     program = lower(subject.network, planned.whole.tree, planned.whole.schedule)
     other = lower(subject.network, planned.whole.tree, planned.whole.schedule)
     keys = tuple(parameter.key for parameter in subject.network.parameters)
-    alone, twice = fold((program,), keys), fold((program, other), keys)
+    alone, twice = (fold(held, keys, by_keys()) for held in ((program,), (program, other)))
     assert [held.name for held in alone.buffers] == [held.name for held in twice.buffers]
-    assert alone.ahead == twice.ahead
-    assert twice.rests[0] == twice.rests[1]
+    assert alone.precomputed == twice.precomputed
+    assert twice.remainders[0] == twice.remainders[1]
 
 
 @pytest.mark.parametrize("subject", ALL, ids=str)
@@ -299,10 +340,10 @@ def test_what_is_left_reads_buffers_alone(subject: Subject) -> None:
     planned = subject.architecture.plan()
     keys = tuple(parameter.key for parameter in subject.network.parameters)
     programs = tuple(lower(subject.network, one.tree, one.schedule) for one in planned.of("folded"))
-    found = fold(programs, keys)
+    found = fold(programs, keys, by_keys())
     names = {buffer.name for buffer in found.buffers}
     assert len(names) == len(found.buffers)
-    for rest in found.rests:
+    for rest in found.remainders:
         read = [step.operation for step in rest.steps]
         assert not any(isinstance(operation, StackParameters) for operation in read)
         assert {

@@ -30,7 +30,7 @@ from tncompile.program.rewriting import straightened
 from tncompile.program.variants import Branch, Branches
 from tncompile.simulation.trace import trace
 
-AGAIN = "_rerun(part, "
+AGAIN = "_recomputed(part, "
 BATCH = 1024
 TARGET = "MPO(ins = [4, 8, 8, 4], outs = [4, 8, 8, 4], ranks = 8)"
 
@@ -280,7 +280,7 @@ def test_nothing_is_made_again_without_need() -> None:
     for plan in (free, planned(peak)):
         assert not any(held.schedule.recompute for held in (*plan.variants, plan.whole))
     assert planned(peak).main.schedule == free.main.schedule
-    assert "_rerun" not in architecture().source(batch=BATCH, search="fast")
+    assert "_recomputed" not in architecture().source(batch=BATCH, search="fast")
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.44])
@@ -336,7 +336,7 @@ def test_the_plan_says_so_everywhere() -> None:
     assert "made again by the" in source
     assert "from torch.utils.checkpoint import checkpoint" in source
     whole = source.split("def _contract(")[1].split("    def ")[0]
-    assert "_rerun" not in whole
+    assert "_recomputed" not in whole
     assert AGAIN not in source.split("class MPOFolded")[1]
     text = architecture().describe("tensor-program", batch=BATCH, search="fast", memory_limit=limit)
     assert "recomputed in backward" in text

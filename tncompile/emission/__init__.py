@@ -1,6 +1,6 @@
 """TensorProgram to PyTorch source, and the source to modules (`loading`, which imports torch)."""
 
-from tncompile.emission.file import emit
-from tncompile.emission.generated import GeneratedModule
+from tncompile.emission.file import emit, emit_class, write_file
+from tncompile.emission.generated import ClassSource, GeneratedModule
 
-__all__ = ["GeneratedModule", "emit"]
+__all__ = ["ClassSource", "GeneratedModule", "emit", "emit_class", "write_file"]

@@ -1,15 +1,19 @@
-"""A whole file: header, imports, helper functions and the class."""
+"""The class of a network as text, and a whole file: header, imports, functions and classes."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
-from tncompile.emission.generated import Declared, GeneratedModule
+from tncompile.emission.generated import ClassSource, Declared, GeneratedModule
 from tncompile.emission.module.arguments import BROADCAST, CHECKED_DTYPE, CHECKED_IDS
 from tncompile.emission.module.constructor import (
+    family_class,
+    family_depth,
     write_accessors,
     write_annotations,
-    write_family_class,
     write_init,
 )
 from tncompile.emission.module.dispatch import Option, dispatch, planned
@@ -54,7 +58,7 @@ INDENT = 8
 
 RESCALED = '''\
 def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """`t` divided by its largest magnitude over some axes, and the logarithm of that."""
+    """Divide `t` by its largest magnitude over `axes`; also return the log of that magnitude."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
     size = size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
@@ -65,13 +69,13 @@ def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 ONE_HOT = '''\
 def _one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
-    """The ids as vectors along a new last axis: one at the id, else zero."""
+    """One-hot vectors of the ids, along a new last axis."""
     return (ids.unsqueeze(-1) == torch.arange(classes, device=ids.device)).to(dtype)
 '''
 
 LOG = '''\
 def _log(t: Tensor) -> Tensor:
-    """The logarithm of the magnitude; that of zero is minus infinity, and has no gradient."""
+    """The logarithm of `|t|`: minus infinity at zero, where no gradient flows."""
     size = torch.where(t == 0, 1, t).abs()
     log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
     return torch.where(t == 0, -math.inf, log)
@@ -79,26 +83,26 @@ def _log(t: Tensor) -> Tensor:
 
 TRAINING = '''\
 def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
-    """`training` is the flag of `nn.Module` still, beside the tensor of that name."""
+    """Keep the flag `training` of `nn.Module` beside the tensor of that name."""
     if name == "training" and isinstance(value, bool):
         self.__dict__[name] = value
     else:
         super().__setattr__(name, value)
 '''
 
-SETTLED = '''\
-def _row_major(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+CONTIGUOUS_GRAD = '''\
+def _contiguous(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
     return tuple(None if gradient is None else gradient.contiguous() for gradient in gradients)
 
 
-def _settled(t: Tensor) -> Tensor:
-    """`t` itself; its gradient is made row major as it comes, once for all that reads it."""
+def _contiguous_grad(t: Tensor) -> Tensor:
+    """Return `t`; make its gradient contiguous once in backward."""
     if not torch.compiler.is_compiling() and t.grad_fn is not None:
-        t.grad_fn.register_prehook(_row_major)
+        t.grad_fn.register_prehook(_contiguous)
     return t
 '''
 
-HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT, ContiguousGrad: SETTLED}
+HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT, ContiguousGrad: CONTIGUOUS_GRAD}
 """Functions of an emitted file that some operations call."""
 
 
@@ -111,7 +115,21 @@ def emit(
     sharded: Sharded | None = None,
     weigh: MakeProgram = lambda _: None,
 ) -> GeneratedModule:
-    """The PyTorch source of a network; equal arguments give equal bytes.
+    """The file of one network, see `emit_class`; equal arguments give equal bytes."""
+    source = emit_class(network, plan, branches, initialization, sharded=sharded, weigh=weigh)
+    return write_file((source,))
+
+
+def emit_class(
+    network: TensorNetwork,
+    plan: ContractionPlan,
+    branches: Branches,
+    initialization: Initialization,
+    *,
+    sharded: Sharded | None = None,
+    weigh: MakeProgram = lambda _: None,
+) -> ClassSource:
+    """The class of a network, its folded twin, and what they need of a file around them.
 
     A `sharded` module runs that program, for any size of a leg; its style stands behind it.
     `weigh` plans and lowers the network of the dense weight; without it there is no such property.
@@ -121,8 +139,8 @@ def emit(
     straight = Option(branches.whole, branches.whole)
     chosen = dispatch(network, straight, planned(branches.training), planned(branches.inference))
     if sharded is not None:
-        one = (Option(sharded.program, sharded.program),)
-        chosen = dispatch(network, one[0], one, one)
+        option = Option(sharded.program, sharded.program)
+        chosen = dispatch(network, option, (option,), (option,))
     layer = features(network)
     properties = None if layer is None else _properties(network, layer, weigh)
     twin = folded(network, name, branches.folded, plan.batch, layer, weigh)
@@ -130,7 +148,7 @@ def emit(
     programs = (
         *(method.program for method in chosen.methods),
         *twin.programs,
-        twin.folding.ahead,
+        twin.folding.precomputed,
         *([] if norm is None else [norm]),
     )
     branching = chosen.branching or twin.chosen.branching
@@ -149,10 +167,9 @@ def emit(
     methods.append(_write_repr(network, properties))
     if sharded is None:
         methods += write_forward(network, chosen, members)
-        methods.append(write_fold(network, twin, members))
     else:
         methods += write_sharded_forward(sharded.sharding, chosen, members)
-        methods.append(write_fold(network, twin, whole))
+    methods.append(write_fold(network, twin, whole))
     body = write_docstring(network, plan, chosen, members)
     annotations = [*write_annotations(members), *(["_like: Tensor"] if bare else [])]
     if annotations := [*annotations, *write_sizes(properties)]:
@@ -160,37 +177,66 @@ def emit(
     body += [] if sharded is None else write_attribute(sharded.sharding)
     for method in methods:
         body += ["", *method]
-    family = write_family_class(members)
-    blocks = [
-        family,
+    depth = family_depth(members)
+    functions = [
         *_functions(network, programs, members),
         *([] if sharded is None else write_local_functions(sharded.sharding)),
-        write_functions(initialization),
+        *write_functions(initialization),
+    ]
+    classes = [
         *([] if sharded is None else [write_style(sharded.sharding)]),
         [f"class {name}(nn.Module):", *indented(body)],
         write_folded_class(network, twin, name),
     ]
-    written = [line for block in blocks if block for line in ("", "", *block)]
-    imports = ["import torch", "from torch import Tensor, nn"]
-    standard = ["import math"] if any("math." in line for line in written) else []
-    if sharded is not None:
-        imports += IMPORTS
-    abstract = ["Callable"] * _runs_again(programs) + ["Iterator"] * bool(family)
-    if abstract:
+    return ClassSource(
+        name,
+        tuple(write_header(network, plan)),
+        tuple(text.rstrip("\n") for text in functions),
+        tuple("\n".join(lines) for lines in classes),
+        _declared(members),
+        branching,
+        depth,
+        recomputes=_recomputes(programs),
+        sharded=sharded is not None,
+    )
+
+
+def write_file(classes: Sequence[ClassSource]) -> GeneratedModule:
+    """One file of the classes of one or several networks, the first of which it is loaded for.
+
+    Imports and functions that several of them need are there once. Raises ValueError where two
+    define different things under one name.
+    """
+    depth = max(one.family_depth for one in classes)
+    blocks = [family_class(depth).rstrip("\n")] if depth else []
+    blocks += dict.fromkeys(text for one in classes for text in one.functions)
+    blocks += [text for one in classes for text in one.classes]
+    names = Counter(name for block in blocks for name in _DEFINITION.findall(block))
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"two networks of one file define `{twice[0]}`: rename one of them")
+    recomputes = any(one.recomputes for one in classes)
+    standard = ["import math"] if any("math." in block for block in blocks) else []
+    if abstract := ["Callable"] * recomputes + ["Iterator"] * bool(depth):
         standard.append(f"from collections.abc import {', '.join(abstract)}")
-    if family:
-        standard.append("from typing import overload")
-    if _runs_again(programs):
-        imports.append(RERUN_IMPORT)
-    if standard:
-        imports = [*standard, "", *imports]
-    lines = [*write_header(network, plan), "", *imports, *written]
-    return GeneratedModule("\n".join(lines) + "\n", name, _declared(members), branching)
+    if depth:
+        standard += ["from operator import index as _index"]
+        standard += ["from typing import SupportsIndex, overload"]
+    imports = [*standard, ""] if standard else []
+    imports += ["import torch", "from torch import Tensor, nn"]
+    imports += IMPORTS if any(one.sharded for one in classes) else ()
+    imports += [RERUN_IMPORT] if recomputes else []
+    lines = [*(line for one in classes for line in one.header), "", *imports]
+    source = "\n\n\n".join(["\n".join(lines), *blocks]) + "\n"
+    first = classes[0]
+    return GeneratedModule(source, first.name, first.parameters, first.branching)
+
+
+_DEFINITION = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 
 
 def _functions(
     network: TensorNetwork, programs: tuple[TensorProgram, ...], members: ParameterAccess
-) -> list[list[str]]:
+) -> list[str]:
     """The functions that methods call, as far as these programs need them."""
     used = {type(step.operation) for program in programs for step in program.steps}
     found: list[str] = []
@@ -201,15 +247,15 @@ def _functions(
     if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
         found.append(BROADCAST)
     found += [text for kind, text in HELPERS.items() if kind in used]
-    if _runs_again(programs):
+    if _recomputes(programs):
         found.append(RERUN)
     if network.output.log:
         found.append(LOG)
-    return [text.splitlines() for text in found]
+    return found
 
 
-def _runs_again(programs: tuple[TensorProgram, ...]) -> bool:
-    """Whether the backward pass of some program runs parts of it again."""
+def _recomputes(programs: tuple[TensorProgram, ...]) -> bool:
+    """Whether the backward pass of some program recomputes parts of it."""
     return any(program.loop is not None and program.loop.recompute for program in programs)
 
 

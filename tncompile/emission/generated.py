@@ -16,6 +16,28 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassSource:
+    """The classes of one network as text, and what they need of the file that they stand in.
+
+    header        comments that say what it was made from
+    functions     those that its methods call
+    classes       the module, its folded twin, and its parallel style if it is sharded
+    family_depth  the most subscripts that a tensor has
+    recomputes    whether a backward pass recomputes parts of the forward pass
+    """
+
+    name: str
+    header: tuple[str, ...]
+    functions: tuple[str, ...]
+    classes: tuple[str, ...]
+    parameters: tuple[Declared, ...]
+    branching: bool
+    family_depth: int
+    recomputes: bool
+    sharded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GeneratedModule:
     """A complete Python file that imports torch and the standard library only, and its class.
 

@@ -66,6 +66,8 @@ def _without(
     program: TensorProgram, kinds: tuple[type[op.Chunk | op.ConcatChunks | op.ContiguousGrad], ...]
 ) -> TensorProgram:
     """The program without operations of some kinds: who reads their results reads their sources."""
+    if not any(isinstance(step.operation, kinds) for step in program.steps):
+        return program
     names: dict[str, str] = {}
     steps: list[Step] = []
     start = stop = 0
@@ -78,8 +80,6 @@ def _without(
         if program.loop is not None:
             start += k < program.loop.start
             stop += k < program.loop.stop
-    if not names:
-        return program
     values = {
         name: replace(value, storage=names.get(value.storage, value.storage))
         for name, value in program.values.items()

@@ -9,25 +9,25 @@ from torch import Tensor, nn
 
 
 def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
-    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
-    held: Tensor | None = None if module is None else module._parameters.get(key)
-    if held is not None and x.dtype is held.dtype:
+    """Raise TypeError unless `x` has the dtype of the module; autocast may convert floats."""
+    own: Tensor | None = None if module is None else module._parameters.get(key)
+    if own is not None and x.dtype is own.dtype:
         return
-    if held is None and module is not None:
-        held = module._buffers.get(key)
-    if held is None or x.dtype is held.dtype:
-        return  # the tensor of this key is made anew at each call, as parametrizations do
+    if own is None and module is not None:
+        own = module._buffers.get(key)
+    if own is None or x.dtype is own.dtype:
+        return  # a parametrization computes the tensor of this key at each call
     floating, kind = x.is_floating_point(), x.device.type
     if floating and kind != "meta" and torch.is_autocast_enabled(kind):
         return
-    fix = f"x.to({held.dtype})"
-    if x.is_complex() or (floating and not held.is_complex()):
+    fix = f"x.to({own.dtype})"
+    if x.is_complex() or (floating and not own.is_complex()):
         fix += f" or module.to({x.dtype})"
-    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+    raise TypeError(f"{declared}: expected {own.dtype} as the module has, got {x.dtype}: {fix}")
 
 
 def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
-    """The common leading axes of several inputs; axes of length 1 are repeated."""
+    """Broadcast the leading axes of several inputs."""
     common = [1] * max(len(lead) for lead in leads.values())
     for lead in leads.values():
         for axis in range(-len(lead), 0):
@@ -49,9 +49,9 @@ class Scores(nn.Module):
         K  32x4  j, r
 
     `forward` runs `_contract` or `_contract_to_5`, depending on the batch size `B` and on whether
-    gradients are enabled; compilers see `_contract` alone.
+    gradients are enabled; `torch.compile` and exports run `_contract`.
 
-    With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
+    With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
     Comments in methods give the axes of each result: `B` is the product of all leading axes, names
     without a comma between them are one axis. `[1]` is the contraction in its docstring that a
@@ -173,9 +173,9 @@ class Scores(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def fold(self) -> "ScoresFolded":
-        """A module for inference: what depends on parameters alone is computed here, once.
+        """A module for inference: what depends on parameters alone is computed once, here.
 
-        It holds results, not parameters: what becomes of these later does not change it.
+        It holds copies: later changes of the parameters do not reach it.
         """
         kind = "cpu" if self.Q.is_meta else self.Q.device.type
         with torch.autocast(kind, enabled=False):
@@ -242,7 +242,7 @@ class ScoresFolded(nn.Module):
     def _contract(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
     ) -> Tensor:
-        """Runs for B > 4; under `torch.compile` and in exports.
+        """Runs for B > 5; under `torch.compile` and in exports.
 
         3 contractions, 4 B s t + 128 B s + 128 B t multiply-adds:
             [1] query · Q  128 B s  -> ..., s, r
@@ -255,10 +255,10 @@ class ScoresFolded(nn.Module):
         del t2
         return t1 if len(lead) == 1 else t1.reshape(*lead, s, t)
 
-    def _contract_to_4(
+    def _contract_to_5(
         self, query: Tensor, key: Tensor, lead: tuple[int, ...], s: int, t: int, B: int
     ) -> Tensor:
-        """Runs for B <= 4.
+        """Runs for B <= 5.
 
         3 contractions, 1 done ahead, 32 B s t + 1,024 B t multiply-adds:
             [1] Q · K            ahead  -> i, j

@@ -3,7 +3,8 @@
 
 import math
 from collections.abc import Iterator
-from typing import overload
+from operator import index as _index
+from typing import SupportsIndex, overload
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class _Family(nn.Module):
         self._names: dict[int, str] = {}
 
     def add(self, tensor: Tensor, subscript: int) -> None:
-        """One member more: a parameter, or a buffer where it is frozen."""
+        """Append a member: a parameter, or a buffer where it is frozen."""
         self._names[subscript] = name = str(subscript)
         if isinstance(tensor, nn.Parameter):
             self.register_parameter(name, tensor)
@@ -35,12 +36,12 @@ class _Family(nn.Module):
             self.register_buffer(name, tensor)
 
     @overload
-    def __getitem__(self, subscript: int) -> Tensor: ...
+    def __getitem__(self, subscript: SupportsIndex) -> Tensor: ...
 
     @overload
     def __getitem__(self, subscript: slice) -> list[Tensor]: ...
 
-    def __getitem__(self, subscript: int | slice) -> Tensor | list[Tensor]:
+    def __getitem__(self, subscript: SupportsIndex | slice) -> Tensor | list[Tensor]:
         tensor: Tensor | None = self._parameters.get(str(subscript))
         if tensor is not None:
             return tensor
@@ -50,22 +51,8 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscript))
         return found
 
-    def at(self, subscripts: range | list[int]) -> list[Tensor]:
-        """Several members, which is faster than one by one."""
-        held = self._parameters
-        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
-
-    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+    def __setitem__(self, subscript: SupportsIndex, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[subscript] for subscript in self._names)
-
-    def __reversed__(self) -> Iterator[Tensor]:
-        return (self[subscript] for subscript in reversed(self._names))
 
     def __contains__(self, item: object) -> bool:
         """Whether it is the subscript of a member, or a member itself."""
@@ -76,32 +63,49 @@ class _Family(nn.Module):
     def extra_repr(self) -> str:
         return "\n".join(f"({k}): {_described(self[k])}" for k in self._names)
 
-    def _name(self, subscript: int) -> str:
-        """The attribute that a member is kept in."""
-        if subscript in self._names:
-            return self._names[subscript]
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        parameters = self._parameters
+        return [
+            self[k] if (tensor := parameters.get(str(k))) is None else tensor for k in subscripts
+        ]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def _name(self, subscript: SupportsIndex) -> str:
+        """The attribute that holds a member."""
+        number = _index(subscript)
+        if number in self._names:
+            return self._names[number]
         first, last = min(self._names), max(self._names)
-        if subscript < 0 <= first and last + 1 + subscript in self._names:
-            return self._names[last + 1 + subscript]
-        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+        if number < 0 <= first and last + 1 + number in self._names:
+            return self._names[last + 1 + number]
+        raise IndexError(f"no member {number}: there are {first} to {last}")
 
 
 def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
-    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
-    held: Tensor | None = None if module is None else module._parameters.get(key)
-    if held is not None and x.dtype is held.dtype:
+    """Raise TypeError unless `x` has the dtype of the module; autocast may convert floats."""
+    own: Tensor | None = None if module is None else module._parameters.get(key)
+    if own is not None and x.dtype is own.dtype:
         return
-    if held is None and module is not None:
-        held = module._buffers.get(key)
-    if held is None or x.dtype is held.dtype:
-        return  # the tensor of this key is made anew at each call, as parametrizations do
+    if own is None and module is not None:
+        own = module._buffers.get(key)
+    if own is None or x.dtype is own.dtype:
+        return  # a parametrization computes the tensor of this key at each call
     floating, kind = x.is_floating_point(), x.device.type
     if floating and kind != "meta" and torch.is_autocast_enabled(kind):
         return
-    fix = f"x.to({held.dtype})"
-    if x.is_complex() or (floating and not held.is_complex()):
+    fix = f"x.to({own.dtype})"
+    if x.is_complex() or (floating and not own.is_complex()):
         fix += f" or module.to({x.dtype})"
-    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+    raise TypeError(f"{declared}: expected {own.dtype} as the module has, got {x.dtype}: {fix}")
 
 
 class MPO(nn.Module):
@@ -115,9 +119,9 @@ class MPO(nn.Module):
         c    16x16    o[0], o[1]
 
     `forward` runs `_contract` or `_contract_above_358`, depending on the batch size `B` and on
-    whether gradients are enabled; compilers see `_contract` alone.
+    whether gradients are enabled; `torch.compile` and exports run `_contract`.
 
-    With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
+    With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
     Comments in methods give the axes of each result: `B` is the product of all leading axes, names
     without a comma between them are one axis. `[1]` is the contraction in its docstring that a
@@ -254,9 +258,9 @@ class MPO(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def fold(self) -> "MPOFolded":
-        """A module for inference: what depends on parameters alone is computed here, once.
+        """A module for inference: what depends on parameters alone is computed once, here.
 
-        It holds results, not parameters: what becomes of these later does not change it.
+        It holds copies: later changes of the parameters do not reach it.
         """
         kind = "cpu" if self.G[0].is_meta else self.G[0].device.type
         with torch.autocast(kind, enabled=False):
@@ -343,7 +347,7 @@ class MPOFolded(nn.Module):
         return self._contract_above_102(x, lead)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs for B <= 102; under `torch.compile` and in exports.
+        """Runs for B <= 99; under `torch.compile` and in exports.
 
         2 contractions, 157,696 B multiply-adds:
             [1] x · G[1]    100,352 B  -> ..., i[0], b[0], o[1]
@@ -354,8 +358,8 @@ class MPOFolded(nn.Module):
         t = torch.baddbmm(self.c, self.G_0.expand(B, 16, 224), t.reshape(B, 224, 16))
         return t.reshape(*lead, 256)
 
-    def _contract_above_102(self, x: Tensor, lead: tuple[int, ...]) -> Tensor:
-        """Runs for B > 102.
+    def _contract_above_99(self, x: Tensor, lead: tuple[int, ...]) -> Tensor:
+        """Runs for B > 99.
 
         2 contractions, 1 done ahead, 200,704 B multiply-adds:
             [1] G[0] · G[1]      ahead  -> i[0], o[0], i[1], o[1]

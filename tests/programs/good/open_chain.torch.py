@@ -8,21 +8,21 @@ from torch import Tensor, nn
 
 
 def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
-    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
-    held: Tensor | None = None if module is None else module._parameters.get(key)
-    if held is not None and x.dtype is held.dtype:
+    """Raise TypeError unless `x` has the dtype of the module; autocast may convert floats."""
+    own: Tensor | None = None if module is None else module._parameters.get(key)
+    if own is not None and x.dtype is own.dtype:
         return
-    if held is None and module is not None:
-        held = module._buffers.get(key)
-    if held is None or x.dtype is held.dtype:
-        return  # the tensor of this key is made anew at each call, as parametrizations do
+    if own is None and module is not None:
+        own = module._buffers.get(key)
+    if own is None or x.dtype is own.dtype:
+        return  # a parametrization computes the tensor of this key at each call
     floating, kind = x.is_floating_point(), x.device.type
     if floating and kind != "meta" and torch.is_autocast_enabled(kind):
         return
-    fix = f"x.to({held.dtype})"
-    if x.is_complex() or (floating and not held.is_complex()):
+    fix = f"x.to({own.dtype})"
+    if x.is_complex() or (floating and not own.is_complex()):
         fix += f" or module.to({x.dtype})"
-    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+    raise TypeError(f"{declared}: expected {own.dtype} as the module has, got {x.dtype}: {fix}")
 
 
 class Chain(nn.Module):
@@ -38,9 +38,9 @@ class Chain(nn.Module):
         c      2      label
 
     `forward` runs `_contract` or `_infer_to_62`, depending on the batch size `B` and on whether
-    gradients are enabled; compilers see `_contract` alone.
+    gradients are enabled; `torch.compile` and exports run `_contract`.
 
-    With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
+    With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
     Comments in methods give the axes of each result: `B` is the product of all leading axes, names
     without a comma between them are one axis, ranges are half open (`f[0..3]` is f[0] to f[2]).
@@ -221,9 +221,9 @@ class Chain(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def fold(self) -> "ChainFolded":
-        """A module for inference: what depends on parameters alone is computed here, once.
+        """A module for inference: what depends on parameters alone is computed once, here.
 
-        It holds results, not parameters: what becomes of these later does not change it.
+        It holds copies: later changes of the parameters do not reach it.
         """
         kind = "cpu" if self.First.is_meta else self.First.device.type
         with torch.autocast(kind, enabled=False):

@@ -3,7 +3,8 @@
 
 import math
 from collections.abc import Iterator
-from typing import overload
+from operator import index as _index
+from typing import SupportsIndex, overload
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,10 @@ def _described(tensor: Tensor) -> str:
 
 
 class _Family(nn.Module):
-    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict, `V[2]` a family.
+    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict.
 
-    Subscripts are those of the declaration; below zero they count back from the last one.
+    `V[2]` is a row, a family of its own, and so is what iteration over `V` gives. Subscripts are
+    those of the declaration; below zero they count back from the last one.
     """
 
     def __init__(self) -> None:
@@ -27,7 +29,7 @@ class _Family(nn.Module):
         self._names: dict[int, str] = {}
 
     def add(self, tensor: Tensor, *subscripts: int) -> None:
-        """One member more: a parameter, or a buffer where it is frozen."""
+        """Append a member: a parameter, or a buffer where it is frozen."""
         first, *rest = subscripts
         self._names[first] = name = str(first)
         if rest:
@@ -40,12 +42,14 @@ class _Family(nn.Module):
             self.register_buffer(name, tensor)
 
     @overload
-    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor: ...
+    def __getitem__(self, subscripts: SupportsIndex | tuple[SupportsIndex, ...]) -> Tensor: ...
 
     @overload
     def __getitem__(self, subscripts: slice) -> list[Tensor]: ...
 
-    def __getitem__(self, subscripts: int | tuple[int, ...] | slice) -> Tensor | list[Tensor]:
+    def __getitem__(
+        self, subscripts: SupportsIndex | tuple[SupportsIndex, ...] | slice
+    ) -> Tensor | list[Tensor]:
         if isinstance(subscripts, tuple):
             *outer, last = subscripts
             return self.of(*outer)[last]
@@ -58,7 +62,7 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscripts))
         return found
 
-    def of(self, *subscripts: int) -> "_Family":
+    def of(self, *subscripts: SupportsIndex) -> "_Family":
         """The members that begin with these subscripts."""
         family = self
         for subscript in subscripts:
@@ -70,31 +74,18 @@ class _Family(nn.Module):
             family = row
         return family
 
-    def at(self, subscripts: range | list[int]) -> list[Tensor]:
-        """Several members, which is faster than one by one."""
-        held = self._parameters
-        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
-
-    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
+    def __setitem__(
+        self, subscripts: SupportsIndex | tuple[SupportsIndex, ...], tensor: Tensor
+    ) -> None:
         *outer, last = subscripts if isinstance(subscripts, tuple) else (subscripts,)
         family = self.of(*outer)
         setattr(family, family._name(last), tensor)
 
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for subscript, name in self._names.items():
-            row = self._modules.get(name)
-            yield from row if isinstance(row, _Family) else [self[subscript]]
-
-    def __reversed__(self) -> Iterator[Tensor]:
-        return reversed(list(iter(self)))
-
     def __contains__(self, item: object) -> bool:
-        """Whether it is the subscripts of a member or of a row, or a member itself."""
+        """Whether it is the subscripts of a member or of a row, or a member or a row itself."""
         if not isinstance(item, int | tuple):
-            return any(item is tensor for tensor in self)
+            rows = (row for row in self if isinstance(row, _Family))
+            return any(item is row for row in self) or any(item in row for row in rows)
         first, *rest = item if isinstance(item, tuple) else (item,)
         if not rest:
             return first in self._names
@@ -105,32 +96,49 @@ class _Family(nn.Module):
         leaves = (k for k, name in self._names.items() if name not in self._modules)
         return "\n".join(f"({k}): {_described(self[k])}" for k in leaves)
 
-    def _name(self, subscript: int) -> str:
-        """The attribute that a member or a row is kept in."""
-        if subscript in self._names:
-            return self._names[subscript]
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        parameters = self._parameters
+        return [
+            self[k] if (tensor := parameters.get(str(k))) is None else tensor for k in subscripts
+        ]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def _name(self, subscript: SupportsIndex) -> str:
+        """The attribute that holds a member."""
+        number = _index(subscript)
+        if number in self._names:
+            return self._names[number]
         first, last = min(self._names), max(self._names)
-        if subscript < 0 <= first and last + 1 + subscript in self._names:
-            return self._names[last + 1 + subscript]
-        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+        if number < 0 <= first and last + 1 + number in self._names:
+            return self._names[last + 1 + number]
+        raise IndexError(f"no member {number}: there are {first} to {last}")
 
 
 def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
-    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
-    held: Tensor | None = None if module is None else module._parameters.get(key)
-    if held is not None and x.dtype is held.dtype:
+    """Raise TypeError unless `x` has the dtype of the module; autocast may convert floats."""
+    own: Tensor | None = None if module is None else module._parameters.get(key)
+    if own is not None and x.dtype is own.dtype:
         return
-    if held is None and module is not None:
-        held = module._buffers.get(key)
-    if held is None or x.dtype is held.dtype:
-        return  # the tensor of this key is made anew at each call, as parametrizations do
+    if own is None and module is not None:
+        own = module._buffers.get(key)
+    if own is None or x.dtype is own.dtype:
+        return  # a parametrization computes the tensor of this key at each call
     floating, kind = x.is_floating_point(), x.device.type
     if floating and kind != "meta" and torch.is_autocast_enabled(kind):
         return
-    fix = f"x.to({held.dtype})"
-    if x.is_complex() or (floating and not held.is_complex()):
+    fix = f"x.to({own.dtype})"
+    if x.is_complex() or (floating and not own.is_complex()):
         fix += f" or module.to({x.dtype})"
-    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+    raise TypeError(f"{declared}: expected {own.dtype} as the module has, got {x.dtype}: {fix}")
 
 
 class Tree(nn.Module):
@@ -148,14 +156,14 @@ class Tree(nn.Module):
         Top              4x3    v[3, 0], label
 
     `forward` runs `_contract` or `_contract_above_225`, depending on the batch size `B` and on
-    whether gradients are enabled; compilers see `_contract` alone.
+    whether gradients are enabled; `torch.compile` and exports run `_contract`.
 
-    With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
+    With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
     Comments in methods give the axes of each result: `B` is the product of all leading axes, names
     without a comma between them are one axis, ranges are half open (`p[0..3]` is p[0] to p[2]),
-    `#0` counts equal products that are done together. `[1]` is the contraction in its docstring
-    that a product belongs to.
+    `#0` runs over equal products that are batched. `[1]` is the contraction in its docstring that a
+    product belongs to.
     """
 
     def __init__(
@@ -355,35 +363,44 @@ class Tree(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def fold(self) -> "TreeFolded":
-        """A module for inference: what depends on parameters alone is computed here, once.
+        """A module for inference: what depends on parameters alone is computed once, here.
 
-        It holds results, not parameters: what becomes of these later does not change it.
+        It holds copies: later changes of the parameters do not reach it.
         """
         kind = "cpu" if self.Pair[0].is_meta else self.Pair[0].device.type
         with torch.autocast(kind, enabled=False):
             # (label, v[2, 0] v[2, 1])
             t = torch.mm(self.Top.t(), self.Node[3, 0].permute(2, 0, 1).reshape(4, 16))
-            t1 = t.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12)  # (v[2, 1], label v[2, 0])
-            t = torch.mm(self.Node[2, 1], t1)  # (v[1, 2], label v[2, 0])
-            del t1
-            # (v[1, 2] label, v[1, 0] v[1, 1])
-            t = torch.mm(t.reshape(12, 4), self.Node[2, 0].permute(2, 0, 1).reshape(4, 16))
+            t = t.reshape(3, 4, 4).permute(2, 0, 1).reshape(4, 12)  # (v[2, 1], label v[2, 0])
+            t1 = torch.mm(self.Node[2, 1], t)  # (v[1, 2], label v[2, 0])
+            Node = self.Node[2, 0].permute(2, 0, 1).reshape(4, 16)  # (v[2, 0], v[1, 0] v[1, 1])
+            t1 = torch.mm(t1.reshape(12, 4), Node)  # (v[1, 2] label, v[1, 0] v[1, 1])
             # (label v[1, 0] v[1, 1], v[1, 2])
-            t1 = t.reshape(4, 3, 4, 4).permute(1, 2, 3, 0).reshape(48, 4)
-            t = torch.mm(t1, self.Pair[2].t())  # (label v[1, 0] v[1, 1], p[4])
-            del t1
-            # (p[4], label v[1, 0] v[1, 1])
-            t = t.reshape(3, 4, 4, 4).permute(3, 0, 1, 2).reshape(4, 48).contiguous()
-            t1 = torch.mm(self.Pair[2], self.Node[2, 1])  # (p[4], v[2, 1])
-            t2 = torch.mm(self.Node[3, 0].reshape(16, 4), self.Top)  # (v[2, 0] v[2, 1], label)
-            t2 = t2.reshape(4, 4, 3).permute(1, 0, 2).reshape(4, 12)  # (v[2, 1], v[2, 0] label)
-            t1 = torch.mm(t1, t2)  # (p[4], v[2, 0] label)
+            t2 = t1.reshape(4, 3, 4, 4).permute(1, 2, 3, 0).reshape(48, 4)
+            t1 = torch.mm(t2, self.Pair[2].t())  # (label v[1, 0] v[1, 1], p[4])
             del t2
+            # (p[4], label v[1, 0] v[1, 1])
+            t1 = t1.reshape(3, 4, 4, 4).permute(3, 0, 1, 2).reshape(4, 48).contiguous()
+            t2 = torch.mm(self.Pair[2], self.Node[2, 1])  # (p[4], v[2, 1])
+            t = torch.mm(t2, t)  # (p[4], label v[2, 0])
+            t = torch.mm(t.reshape(12, 4), Node)  # (p[4] label, v[1, 0] v[1, 1])
+            # (v[1, 1], p[4] label v[1, 0])
+            t3 = t.reshape(4, 3, 4, 4).permute(3, 0, 1, 2).reshape(4, 48)
+            t = torch.mm(self.Pair[1].reshape(16, 4), t3)  # (p[2] p[3], p[4] label v[1, 0])
+            del t3
+            # (v[1, 0], p[2..5] label)
+            t = t.reshape(4, 4, 4, 3, 4).permute(4, 0, 1, 2, 3).reshape(4, 192)
+            t = torch.mm(self.Pair[0].reshape(16, 4), t)  # (p[0] p[1], p[2..5] label)
+            t3 = torch.mm(self.Node[3, 0].reshape(16, 4), self.Top)  # (v[2, 0] v[2, 1], label)
+            t3 = t3.reshape(4, 4, 3).permute(1, 0, 2).reshape(4, 12)  # (v[2, 1], v[2, 0] label)
+            t2 = torch.mm(t2, t3)  # (p[4], v[2, 0] label)
+            del t3
         return TreeFolded(
             Pair_0=self.Pair[0].reshape(4, 16).clone(),
+            merged1=t,
             Pair_1=self.Pair[1].clone(),
-            merged=t,
-            merged1=t1,
+            merged=t1,
+            merged2=t2,
             Node_2_0=self.Node[2, 0].permute(1, 0, 2).reshape(4, 16),
             batch_invariant=self.batch_invariant,
         )
@@ -393,41 +410,45 @@ class TreeFolded(nn.Module):
     """Tree for inference, made by its method `fold`: parameters merged in advance.
 
     Buffers, by key in the state dict, and what they are made of:
-        Pair_0    4x16   Pair.0
-        Pair_1    4x4x4  Pair.1
-        merged    4x48   Pair.2, Node.2.0, Node.2.1, Node.3.0, Top
-        merged1   4x12   Pair.2, Node.2.1, Node.3.0, Top
-        Node_2_0  4x16   Node.2.0
+        Pair_0    4x16    Pair.0
+        merged1   16x192  Pair.0, Pair.1, Pair.2, … Top
+        Pair_1    4x4x4   Pair.1
+        merged    4x48    Pair.2, Node.2.0, Node.2.1, Node.3.0, Top
+        merged2   4x12    Pair.2, Node.2.1, Node.3.0, Top
+        Node_2_0  4x16    Node.2.0
     """
 
     Pair_0: Tensor
+    merged1: Tensor
     Pair_1: Tensor
     merged: Tensor
-    merged1: Tensor
+    merged2: Tensor
     Node_2_0: Tensor
 
     def __init__(
         self,
         *,
         Pair_0: Tensor,
+        merged1: Tensor,
         Pair_1: Tensor,
         merged: Tensor,
-        merged1: Tensor,
+        merged2: Tensor,
         Node_2_0: Tensor,
         batch_invariant: bool = False,
     ) -> None:
         super().__init__()
         self.batch_invariant = batch_invariant
         self.register_buffer("Pair_0", Pair_0)  # p[0], p[1] v[1, 0]
+        self.register_buffer("merged1", merged1)  # p[0] p[1], p[2] p[3] p[4] label
         self.register_buffer("Pair_1", Pair_1)  # p[2], p[3], v[1, 1]
         self.register_buffer("merged", merged)  # p[4], label v[1, 0] v[1, 1]
-        self.register_buffer("merged1", merged1)  # p[4], v[2, 0] label
+        self.register_buffer("merged2", merged2)  # p[4], v[2, 0] label
         self.register_buffer("Node_2_0", Node_2_0)  # v[1, 1], v[1, 0] v[2, 0]
 
     def extra_repr(self) -> str:
         return (
             "(..., 5, 4) -> (..., 3), x(..., k in 0..sites, p[k]) -> y(..., label), folded: "
-            "Pair_0 4x16, Pair_1 4x4x4, merged 4x48, merged1 4x12 and 1 more"
+            "Pair_0 4x16, merged1 16x192, Pair_1 4x4x4, merged 4x48 and 2 more"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -450,7 +471,7 @@ class TreeFolded(nn.Module):
         return self._contract_above_225(x, lead, B)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs for B <= 225; under `torch.compile` and in exports.
+        """Runs for 7 < B <= 260; under `torch.compile` and in exports.
 
         11 contractions, 4 done ahead, 412 B multiply-adds:
             [1] Top · Node[3, 0]  ahead  -> label, v[2, 0], v[2, 1]
@@ -477,8 +498,33 @@ class TreeFolded(nn.Module):
         del t1
         return t.reshape(*lead, 3)
 
-    def _contract_above_225(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
-        """Runs for B > 225.
+    def _contract_to_7(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs for B <= 7.
+
+        11 contractions, 6 done ahead, 3,340 B multiply-adds:
+            [1] x@0 · x@1                16 B  -> ..., p[0], p[1]
+            [2] Pair[2] · Node[2, 1]    ahead  -> p[4], v[2, 1]
+            [3] Node[3, 0] · Top        ahead  -> v[2, 0], v[2, 1], label
+            [4] [2] · [3]               ahead  -> p[4], v[2, 0], label
+            [5] Node[2, 0] · [4]        ahead  -> v[1, 0], v[1, 1], p[4], label
+            [6] Pair[1] · [5]           ahead  -> p[2], p[3], v[1, 0], p[4], label
+            [7] Pair[0] · [6]           ahead  -> p[0..5], label
+            [8] [1] · [7]             3,072 B  -> ..., p[2..5], label
+            [9] x@2 · [8]               192 B  -> ..., p[3], p[4], label
+            [10] x@3 · [9]               48 B  -> ..., p[4], label
+            [11] x@4 · [10]              12 B  -> ..., label
+        """
+        x_slices = x.unbind(1)  # 5 × (B, p[0])
+        t = x_slices[0].reshape(B, 4, 1) * x_slices[1].reshape(B, 1, 4)  # [1] (B, p[0], p[1])
+        t = torch.mm(t.reshape(B, 16), self.merged1)  # [8] (B, p[2..5] label)
+        # [9] (B, 1, p[3] p[4] label)
+        t = torch.bmm(x_slices[2].reshape(B, 1, 4), t.reshape(B, 4, 48))
+        t = torch.bmm(x_slices[3].reshape(B, 1, 4), t.reshape(B, 4, 12))  # [10] (B, 1, p[4] label)
+        t = torch.bmm(x_slices[4].reshape(B, 1, 4), t.reshape(B, 4, 3))  # [11] (B, 1, label)
+        return t.reshape(*lead, 3)
+
+    def _contract_above_260(self, x: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """Runs for B > 260.
 
         11 contractions, 3 done ahead, 300 B multiply-adds:
             [1] x@0 · Pair[0]          64 B  -> ..., p[1], v[1, 0]
@@ -502,7 +548,7 @@ class TreeFolded(nn.Module):
         t1 = torch.mm(t1.t(), self.Node_2_0)  # [5] (B, v[1, 0] v[2, 0])
         t = torch.bmm(t, t1.reshape(B, 4, 4))  # [6] (B, 1, v[2, 0])
         del t1
-        t1 = torch.mm(x_slices[4], self.merged1)  # [10] (B, v[2, 0] label)
+        t1 = torch.mm(x_slices[4], self.merged2)  # [10] (B, v[2, 0] label)
         t = torch.bmm(t, t1.reshape(B, 4, 3))  # [11] (B, 1, label)
         del t1
         return t.reshape(*lead, 3)

@@ -3,7 +3,8 @@
 
 import math
 from collections.abc import Iterator
-from typing import overload
+from operator import index as _index
+from typing import SupportsIndex, overload
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class _Family(nn.Module):
         self._names: dict[int, str] = {}
 
     def add(self, tensor: Tensor, subscript: int) -> None:
-        """One member more: a parameter, or a buffer where it is frozen."""
+        """Append a member: a parameter, or a buffer where it is frozen."""
         self._names[subscript] = name = str(subscript)
         if isinstance(tensor, nn.Parameter):
             self.register_parameter(name, tensor)
@@ -35,12 +36,12 @@ class _Family(nn.Module):
             self.register_buffer(name, tensor)
 
     @overload
-    def __getitem__(self, subscript: int) -> Tensor: ...
+    def __getitem__(self, subscript: SupportsIndex) -> Tensor: ...
 
     @overload
     def __getitem__(self, subscript: slice) -> list[Tensor]: ...
 
-    def __getitem__(self, subscript: int | slice) -> Tensor | list[Tensor]:
+    def __getitem__(self, subscript: SupportsIndex | slice) -> Tensor | list[Tensor]:
         tensor: Tensor | None = self._parameters.get(str(subscript))
         if tensor is not None:
             return tensor
@@ -50,22 +51,8 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscript))
         return found
 
-    def at(self, subscripts: range | list[int]) -> list[Tensor]:
-        """Several members, which is faster than one by one."""
-        held = self._parameters
-        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
-
-    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+    def __setitem__(self, subscript: SupportsIndex, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[subscript] for subscript in self._names)
-
-    def __reversed__(self) -> Iterator[Tensor]:
-        return (self[subscript] for subscript in reversed(self._names))
 
     def __contains__(self, item: object) -> bool:
         """Whether it is the subscript of a member, or a member itself."""
@@ -76,18 +63,35 @@ class _Family(nn.Module):
     def extra_repr(self) -> str:
         return "\n".join(f"({k}): {_described(self[k])}" for k in self._names)
 
-    def _name(self, subscript: int) -> str:
-        """The attribute that a member is kept in."""
-        if subscript in self._names:
-            return self._names[subscript]
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        parameters = self._parameters
+        return [
+            self[k] if (tensor := parameters.get(str(k))) is None else tensor for k in subscripts
+        ]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def _name(self, subscript: SupportsIndex) -> str:
+        """The attribute that holds a member."""
+        number = _index(subscript)
+        if number in self._names:
+            return self._names[number]
         first, last = min(self._names), max(self._names)
-        if subscript < 0 <= first and last + 1 + subscript in self._names:
-            return self._names[last + 1 + subscript]
-        raise IndexError(f"no member {subscript}: there are {first} to {last}")
+        if number < 0 <= first and last + 1 + number in self._names:
+            return self._names[last + 1 + number]
+        raise IndexError(f"no member {number}: there are {first} to {last}")
 
 
 def _under_vmap(ids: Tensor) -> bool:
-    """Whether the values cannot be looked at."""
+    """Whether `vmap` hides the values of a tensor."""
     functorch = torch._C._functorch
     while functorch.is_functorch_wrapped_tensor(ids):
         if functorch.is_batchedtensor(ids):
@@ -122,9 +126,9 @@ class Vocabulary(nn.Module):
         G.2  8x32x12   b[1], v[2], e[2]
 
     `forward` runs `_contract` or `_infer_above_512`, depending on the batch size `B` and on whether
-    gradients are enabled; compilers see `_contract` alone.
+    gradients are enabled; `torch.compile` and exports run `_contract`.
 
-    With `batch_invariant` it is `_contract` at every size: the same operations in the same order.
+    With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
     Comments in methods give the axes of each result: `B` is the product of all leading axes, names
     without a comma between them are one axis, ranges are half open (`v[0..3]` is v[0] to v[2]).
@@ -283,9 +287,9 @@ class Vocabulary(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def fold(self) -> "VocabularyFolded":
-        """A module for inference: what depends on parameters alone is computed here, once.
+        """A module for inference: what depends on parameters alone is computed once, here.
 
-        It holds results, not parameters: what becomes of these later does not change it.
+        It holds copies: later changes of the parameters do not reach it.
         """
         kind = "cpu" if self.G[0].is_meta else self.G[0].device.type
         with torch.autocast(kind, enabled=False):

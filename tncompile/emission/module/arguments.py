@@ -12,7 +12,7 @@ from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
 CHECKED_IDS = '''\
 def _under_vmap(ids: Tensor) -> bool:
-    """Whether the values cannot be looked at."""
+    """Whether `vmap` hides the values of a tensor."""
     functorch = torch._C._functorch
     while functorch.is_functorch_wrapped_tensor(ids):
         if functorch.is_batchedtensor(ids):
@@ -38,26 +38,26 @@ def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
 
 CHECKED_DTYPE = '''\
 def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
-    """A TypeError unless `x` has the dtype of a tensor of the module; autocast converts floats."""
-    held: Tensor | None = None if module is None else module._parameters.get(key)
-    if held is not None and x.dtype is held.dtype:
+    """Raise TypeError unless `x` has the dtype of the module; autocast may convert floats."""
+    own: Tensor | None = None if module is None else module._parameters.get(key)
+    if own is not None and x.dtype is own.dtype:
         return
-    if held is None and module is not None:
-        held = module._buffers.get(key)
-    if held is None or x.dtype is held.dtype:
-        return  # the tensor of this key is made anew at each call, as parametrizations do
+    if own is None and module is not None:
+        own = module._buffers.get(key)
+    if own is None or x.dtype is own.dtype:
+        return  # a parametrization computes the tensor of this key at each call
     floating, kind = x.is_floating_point(), x.device.type
     if floating and kind != "meta" and torch.is_autocast_enabled(kind):
         return
-    fix = f"x.to({held.dtype})"
-    if x.is_complex() or (floating and not held.is_complex()):
+    fix = f"x.to({own.dtype})"
+    if x.is_complex() or (floating and not own.is_complex()):
         fix += f" or module.to({x.dtype})"
-    raise TypeError(f"{declared}: expected {held.dtype} as the module has, got {x.dtype}: {fix}")
+    raise TypeError(f"{declared}: expected {own.dtype} as the module has, got {x.dtype}: {fix}")
 '''
 
 BROADCAST = '''\
 def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
-    """The common leading axes of several inputs; axes of length 1 are repeated."""
+    """Broadcast the leading axes of several inputs."""
     common = [1] * max(len(lead) for lead in leads.values())
     for lead in leads.values():
         for axis in range(-len(lead), 0):

@@ -30,19 +30,32 @@ def _described(tensor: Tensor) -> str:
     return f"{kind} containing: [{tensor.dtype} of size {'x'.join(map(str, tensor.shape))}{where}]"
 '''
 
-FAMILY = '''\
+FAMILY_HEAD = '''\
 class _Family(nn.Module):
     """Tensors of one name, as a list: `G[2]` is `G.2` in the state dict.
 
     Subscripts are those of the declaration; below zero they count back from the last one.
     """
+'''
 
+NESTED_HEAD = '''\
+class _Family(nn.Module):
+    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict.
+
+    `V[2]` is a row, a family of its own, and so is what iteration over `V` gives. Subscripts are
+    those of the declaration; below zero they count back from the last one.
+    """
+'''
+
+FAMILY_INIT = """
     def __init__(self) -> None:
         super().__init__()
         self._names: dict[int, str] = {}
+"""
 
+FAMILY_ITEMS = '''
     def add(self, tensor: Tensor, subscript: int) -> None:
-        """One member more: a parameter, or a buffer where it is frozen."""
+        """Append a member: a parameter, or a buffer where it is frozen."""
         self._names[subscript] = name = str(subscript)
         if isinstance(tensor, nn.Parameter):
             self.register_parameter(name, tensor)
@@ -50,12 +63,12 @@ class _Family(nn.Module):
             self.register_buffer(name, tensor)
 
     @overload
-    def __getitem__(self, subscript: int) -> Tensor: ...
+    def __getitem__(self, subscript: SupportsIndex) -> Tensor: ...
 
     @overload
     def __getitem__(self, subscript: slice) -> list[Tensor]: ...
 
-    def __getitem__(self, subscript: int | slice) -> Tensor | list[Tensor]:
+    def __getitem__(self, subscript: SupportsIndex | slice) -> Tensor | list[Tensor]:
         tensor: Tensor | None = self._parameters.get(str(subscript))
         if tensor is not None:
             return tensor
@@ -65,22 +78,8 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscript))
         return found
 
-    def at(self, subscripts: range | list[int]) -> list[Tensor]:
-        """Several members, which is faster than one by one."""
-        held = self._parameters
-        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
-
-    def __setitem__(self, subscript: int, tensor: Tensor) -> None:
+    def __setitem__(self, subscript: SupportsIndex, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[subscript] for subscript in self._names)
-
-    def __reversed__(self) -> Iterator[Tensor]:
-        return (self[subscript] for subscript in reversed(self._names))
 
     def __contains__(self, item: object) -> bool:
         """Whether it is the subscript of a member, or a member itself."""
@@ -90,30 +89,11 @@ class _Family(nn.Module):
 
     def extra_repr(self) -> str:
         return "\\n".join(f"({k}): {_described(self[k])}" for k in self._names)
-
-    def _name(self, subscript: int) -> str:
-        """The attribute that a member is kept in."""
-        if subscript in self._names:
-            return self._names[subscript]
-        first, last = min(self._names), max(self._names)
-        if subscript < 0 <= first and last + 1 + subscript in self._names:
-            return self._names[last + 1 + subscript]
-        raise IndexError(f"no member {subscript}: there are {first} to {last}")
 '''
 
-NESTED_FAMILY = '''\
-class _Family(nn.Module):
-    """Tensors of one name by subscripts: `V[2, 5]` is `V.2.5` in the state dict, `V[2]` a family.
-
-    Subscripts are those of the declaration; below zero they count back from the last one.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._names: dict[int, str] = {}
-
+NESTED_ITEMS = '''
     def add(self, tensor: Tensor, *subscripts: int) -> None:
-        """One member more: a parameter, or a buffer where it is frozen."""
+        """Append a member: a parameter, or a buffer where it is frozen."""
         first, *rest = subscripts
         self._names[first] = name = str(first)
         if rest:
@@ -126,12 +106,14 @@ class _Family(nn.Module):
             self.register_buffer(name, tensor)
 
     @overload
-    def __getitem__(self, subscripts: int | tuple[int, ...]) -> Tensor: ...
+    def __getitem__(self, subscripts: SupportsIndex | tuple[SupportsIndex, ...]) -> Tensor: ...
 
     @overload
     def __getitem__(self, subscripts: slice) -> list[Tensor]: ...
 
-    def __getitem__(self, subscripts: int | tuple[int, ...] | slice) -> Tensor | list[Tensor]:
+    def __getitem__(
+        self, subscripts: SupportsIndex | tuple[SupportsIndex, ...] | slice
+    ) -> Tensor | list[Tensor]:
         if isinstance(subscripts, tuple):
             *outer, last = subscripts
             return self.of(*outer)[last]
@@ -144,7 +126,7 @@ class _Family(nn.Module):
         found: Tensor = getattr(self, self._name(subscripts))
         return found
 
-    def of(self, *subscripts: int) -> "_Family":
+    def of(self, *subscripts: SupportsIndex) -> "_Family":
         """The members that begin with these subscripts."""
         family = self
         for subscript in subscripts:
@@ -156,31 +138,18 @@ class _Family(nn.Module):
             family = row
         return family
 
-    def at(self, subscripts: range | list[int]) -> list[Tensor]:
-        """Several members, which is faster than one by one."""
-        held = self._parameters
-        return [self[k] if (tensor := held.get(str(k))) is None else tensor for k in subscripts]
-
-    def __setitem__(self, subscripts: int | tuple[int, ...], tensor: Tensor) -> None:
+    def __setitem__(
+        self, subscripts: SupportsIndex | tuple[SupportsIndex, ...], tensor: Tensor
+    ) -> None:
         *outer, last = subscripts if isinstance(subscripts, tuple) else (subscripts,)
         family = self.of(*outer)
         setattr(family, family._name(last), tensor)
 
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for subscript, name in self._names.items():
-            row = self._modules.get(name)
-            yield from row if isinstance(row, _Family) else [self[subscript]]
-
-    def __reversed__(self) -> Iterator[Tensor]:
-        return reversed(list(iter(self)))
-
     def __contains__(self, item: object) -> bool:
-        """Whether it is the subscripts of a member or of a row, or a member itself."""
+        """Whether it is the subscripts of a member or of a row, or a member or a row itself."""
         if not isinstance(item, int | tuple):
-            return any(item is tensor for tensor in self)
+            rows = (row for row in self if isinstance(row, _Family))
+            return any(item is row for row in self) or any(item in row for row in rows)
         first, *rest = item if isinstance(item, tuple) else (item,)
         if not rest:
             return first in self._names
@@ -190,16 +159,38 @@ class _Family(nn.Module):
     def extra_repr(self) -> str:
         leaves = (k for k, name in self._names.items() if name not in self._modules)
         return "\\n".join(f"({k}): {_described(self[k])}" for k in leaves)
-
-    def _name(self, subscript: int) -> str:
-        """The attribute that a member or a row is kept in."""
-        if subscript in self._names:
-            return self._names[subscript]
-        first, last = min(self._names), max(self._names)
-        if subscript < 0 <= first and last + 1 + subscript in self._names:
-            return self._names[last + 1 + subscript]
-        raise IndexError(f"no member {subscript}: there are {first} to {last}")
 '''
+
+FAMILY_SEQUENCE = '''
+    def at(self, subscripts: range | list[int]) -> list[Tensor]:
+        """Several members, which is faster than one by one."""
+        parameters = self._parameters
+        return [
+            self[k] if (tensor := parameters.get(str(k))) is None else tensor for k in subscripts
+        ]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in self._names)
+
+    def __reversed__(self) -> Iterator[Tensor]:
+        return (self[subscript] for subscript in reversed(self._names))
+
+    def _name(self, subscript: SupportsIndex) -> str:
+        """The attribute that holds a member."""
+        number = _index(subscript)
+        if number in self._names:
+            return self._names[number]
+        first, last = min(self._names), max(self._names)
+        if number < 0 <= first and last + 1 + number in self._names:
+            return self._names[last + 1 + number]
+        raise IndexError(f"no member {number}: there are {first} to {last}")
+'''
+
+FAMILY = FAMILY_HEAD + FAMILY_INIT + FAMILY_ITEMS + FAMILY_SEQUENCE
+NESTED_FAMILY = NESTED_HEAD + FAMILY_INIT + NESTED_ITEMS + FAMILY_SEQUENCE
 
 HIDDEN = '''\
 def _hidden(self, name: str) -> Tensor:
@@ -218,13 +209,14 @@ def _hidden_family(self, name: str) -> _Family:
 '''
 
 
-def write_family_class(members: ParameterAccess) -> list[str]:
-    """The container of families, as simple as the subscripts allow; nothing without families."""
-    depth = max((len(parameter.subscripts) for parameter in members.parameters), default=0)
-    if not depth:
-        return []
-    family = FAMILY if depth == 1 else NESTED_FAMILY
-    return [*DESCRIBED.splitlines(), "", "", *family.splitlines()]
+def family_depth(members: ParameterAccess) -> int:
+    """The most subscripts that a tensor has."""
+    return max((len(parameter.subscripts) for parameter in members.parameters), default=0)
+
+
+def family_class(depth: int) -> str:
+    """The container of families, as simple as so many subscripts allow."""
+    return f"{DESCRIBED}\n\n{FAMILY if depth == 1 else NESTED_FAMILY}"
 
 
 def write_accessors(members: ParameterAccess) -> list[list[str]]:

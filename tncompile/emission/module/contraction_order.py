@@ -48,7 +48,7 @@ def write_order(
         head += f", {_text(total, sizes)} multiply-add{'s' * (total != {(): 1})}"
     if program.loop is not None:
         head += f", {program.loop.rows} of {sizes[program.loop.index]} at a time"
-        head += ", made again by the backward pass" if program.loop.recompute else ""
+        head += ", recomputed in backward" if program.loop.recompute else ""
     lines = filled(f"{head}{', the largest' if len(shown) < len(rows) else ''}:", room)
     texts = [
         (

@@ -55,7 +55,7 @@ def write_docstring(
 
 
 BATCH_INVARIANT = (
-    "With `batch_invariant` it is `_contract` at every size: the same operations in the same order."
+    "With `batch_invariant`, `_contract` runs at every size: the same operations in the same order."
 )
 
 
@@ -67,7 +67,7 @@ def _choice(chosen: Dispatch) -> str:
         by.append("whether gradients are enabled")
     listed = f"{', '.join(names[:-1])} or {names[-1]}"
     depending = f", depending on {' and on '.join(by)}" if by else ""
-    return f"`forward` runs {listed}{depending}; compilers see `{chosen.whole}` alone."
+    return f"`forward` runs {listed}{depending}; `torch.compile` and exports run `{chosen.whole}`."
 
 
 def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -> str:
@@ -79,13 +79,13 @@ def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -
     if DOTS in names:
         parts.append(f"`{batch_name(network)}` is the product of all leading axes")
     if any(program.loop is not None for program in programs):
-        parts.append("`n` is as much of it as one turn of a loop takes")
+        parts.append("`n` is as much of it as one iteration of a loop takes")
     parts.append("names without a comma between them are one axis")
     families = Counter(index.family for index in network.indices)
     if many := next((family for family, count in families.items() if count > 2), None):
         parts.append(f"ranges are half open (`{many}[0..3]` is {many}[0] to {many}[2])")
     if any(name.startswith("#") for name in names):
-        parts.append("`#0` counts equal products that are done together")
+        parts.append("`#0` runs over equal products that are batched")
     text = f"{parts[0]}: {', '.join(parts[1:])}"
     return f"{text}. `[1]` is the contraction {where} that a product belongs to."
 

@@ -19,7 +19,7 @@ from tncompile.emission.module.properties import (
 )
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_values
-from tncompile.emission.text.identifiers import Names, batch_name
+from tncompile.emission.text.identifiers import Names, batch_name, hidden
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import (
     WIDTH,
@@ -70,21 +70,41 @@ def folded(
 ) -> Folded:
     """The folded twin of class `name`; under compilers it runs the branch for this batch."""
     last = next((b for b in branches if b.up_to is None or batch <= b.up_to), branches[-1])
-    options = tuple(
-        replace(option, program=without_hooks(option.program)) for option in planned(branches)
-    )
     straight = straightened(without_hooks(last.program))
-    options = (Option(straight, straight), *options)
+    options = (Option(straight, straight), *planned(branches))
     keys = tuple(parameter.key for parameter in network.parameters)
-    folding = fold(tuple(option.program for option in options), keys)
+    names = Names(["self", "batch_invariant"])
+    folding = fold(
+        tuple(option.program for option in options),
+        keys,
+        lambda read, logarithm: _buffer_name(names, read, logarithm=logarithm),
+    )
     whole, *others = (
-        replace(option, program=rest) for option, rest in zip(options, folding.rests, strict=True)
+        replace(option, program=program)
+        for option, program in zip(options, folding.remainders, strict=True)
     )
     members = ParameterAccess(tuple(_as_parameter(buffer) for buffer in folding.buffers))
     chosen = dispatch(network, whole, others, others)
     bare = needs_like(network, members)
     made = None if layer is None else _properties(network, layer, folding, make_program)
     return Folded(f"{name}Folded", folding, chosen, members, bare, made)
+
+
+def _buffer_name(names: Names, keys: tuple[str, ...], *, logarithm: bool) -> str:
+    """A name for a buffer, from the parameters that it is computed from."""
+    families = list(dict.fromkeys(key.split(".")[0] for key in keys))
+    if len(keys) <= 2 and len(families) == 1:
+        stem = "_".join([keys[0], *(key.split(".", 1)[1] for key in keys[1:])])
+    elif len(families) == 1:
+        stem = f"{keys[0]}_to_{keys[-1].split('.', 1)[1]}"
+    elif families:
+        stem = "_".join(keys) if len(keys) <= 3 else "merged"
+    else:
+        stem = "constant"
+    stem = f"log_{stem}" if logarithm else stem
+    while hidden(name := names.fresh(stem)):
+        stem = f"{stem}_"
+    return name
 
 
 def _properties(
@@ -103,7 +123,7 @@ def _properties(
 
 def _read(folding: Folding) -> list[Buffer]:
     """The buffers that the straight program reads."""
-    names = {k for step in folding.rests[0].steps for k in parameter_keys(step.operation)}
+    names = {k for step in folding.remainders[0].steps for k in parameter_keys(step.operation)}
     return [buffer for buffer in folding.buffers if buffer.name in names]
 
 
@@ -178,10 +198,10 @@ def write_fold(network: TensorNetwork, made: Folded, members: ParameterAccess) -
     names = Names(["self", "kind"])
     tensor = like(network, members) if members.parameters else "self._like"
     scope = Scope(names, members, {}, {}, f"{tensor}.dtype", f"{tensor}.device")
-    ahead = made.folding.ahead
-    products = any(step.operation.autocasts for step in ahead.steps)
+    precomputed = made.folding.precomputed
+    products = any(step.operation.autocasts for step in precomputed.steps)
     returned = tuple(buffer.value.name for buffer in made.folding.buffers)
-    lines, texts = write_values(ahead, scope, returned, indent=INDENT + 4 * products)
+    lines, texts = write_values(precomputed, scope, returned, indent=INDENT + 4 * products)
     held = [
         f"{buffer.name}={texts[buffer.value.name]}{'.clone()' if buffer.shared else ''}"
         for buffer in made.folding.buffers
@@ -200,9 +220,9 @@ def write_fold(network: TensorNetwork, made: Folded, members: ParameterAccess) -
 
 
 FOLD = (
-    "A module for inference: what depends on parameters alone is computed here, once.",
+    "A module for inference: what depends on parameters alone is computed once, here.",
     "",
-    "It holds results, not parameters: what becomes of these later does not change it.",
+    "It holds copies: later changes of the parameters do not reach it.",
 )
 
 

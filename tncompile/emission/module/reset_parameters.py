@@ -48,8 +48,8 @@ RESCALED = (
 
 def write_functions(initialization: Initialization) -> list[str]:
     """The functions that `reset_parameters` calls, to stand before the class; often none."""
-    matrices = [draw for draw in initialization.draws.values() if isinstance(draw, Matrix)]
-    return ORTHOGONAL.splitlines() if any(draw.orthogonal for draw in matrices) else []
+    draws = initialization.draws.values()
+    return [ORTHOGONAL] * any(isinstance(draw, Matrix) and draw.orthogonal for draw in draws)
 
 
 def write_reset_parameters(initialization: Initialization, members: ParameterAccess) -> list[str]:

@@ -128,7 +128,7 @@ def bound_sizes(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple
     return {sharding.leg: (text + (f" // {others}" if others > 1 else ""), first.written)}
 
 
-def write_local_functions(sharding: Sharding) -> list[list[str]]:
+def write_local_functions(sharding: Sharding) -> list[str]:
     """The functions that `forward`, `fold` and the style call."""
     places = sharding.inputs.values()
     found = [LOCAL]
@@ -142,4 +142,4 @@ def write_local_functions(sharding: Sharding) -> list[list[str]]:
     found += [SPLITS] if sharding.output or any(places) else []
     found += [PART] if any(places) else []
     found += [JOINED] if sharding.output else []
-    return [text.splitlines() for text in found]
+    return found

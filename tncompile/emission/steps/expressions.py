@@ -159,7 +159,7 @@ def _expand(operation: op.Expand, site: Site) -> Text:
 
 @writes(op.ContiguousGrad)
 def _contiguous_grad(operation: op.ContiguousGrad, site: Site) -> Text:
-    return Text(f"_settled({site.read(operation.source)})")
+    return Text(f"_contiguous_grad({site.read(operation.source)})")
 
 
 @writes(op.Slice)

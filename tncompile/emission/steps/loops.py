@@ -9,12 +9,12 @@ from tncompile.emission.text.writer import TAB, call, indented, statement
 from tncompile.program.program import Loop
 
 RERUN = '''\
-def _rerun(part: Callable[..., Tensor], *given: Tensor) -> Tensor:
-    """`part(*given)`; what it makes is not saved: the backward pass makes it again."""
+def _recomputed(part: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Return `part(*tensors)` without saving its intermediates: backward recomputes them."""
     if torch._C._functorch.peek_interpreter_stack() is not None:
-        return part(*given)  # the transforms of `torch.func` save all
-    made: Tensor = checkpoint(part, *given, use_reentrant=False, preserve_rng_state=False)
-    return made
+        return part(*tensors)  # the transforms of `torch.func` save all intermediates
+    result: Tensor = checkpoint(part, *tensors, use_reentrant=False, preserve_rng_state=False)
+    return result
 '''
 """The function that runs a part of which nothing is to be saved."""
 
@@ -69,7 +69,7 @@ class LoopText:
             function = self._function(inner, indent)
             given = [self.function, *self.targets, *self.given.values()]
             width = indent + len(TAB)
-            inner = call(f"{self.parts}.append(_rerun(", given, "))", indent=width)
+            inner = call(f"{self.parts}.append(_recomputed(", given, "))", indent=width)
         else:
             inner.append(f"{self.parts}.append({kept})")
         return [
@@ -84,7 +84,7 @@ class LoopText:
         """A turn as a function, with the blank lines around it."""
         given = [f"{name}: Tensor" for name in (*self.targets, *self.given)]
         head = call(f"def {self.function}(", given, ") -> Tensor:", indent=indent)
-        text = '"""What one part of the batch gives; what it makes on the way is not saved."""'
+        text = '"""Run one chunk of the batch; its intermediates are recomputed in backward."""'
         return ["", *head, *indented([text, *body]), ""]
 
     def _head(self, indent: int) -> list[str]:

@@ -28,7 +28,7 @@ OWN_ATTRIBUTES = frozenset({"reset_parameters", "fold", "batch_invariant", "unsh
 _RESERVED = """
     B IndexError Iterator None Tensor TypeError ValueError any bool dict enumerate float getattr int
     isinstance iter lead len list math max min nn object overload positions print property range
-    reversed self setattr slice str sum super torch tuple zip"""
+    reversed self setattr slice str sum super SupportsIndex torch tuple zip"""
 RESERVED = frozenset(_RESERVED.split())
 """What emitted functions use under its own name; `B` and `lead` are given out on request only."""
 
