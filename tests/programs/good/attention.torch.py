@@ -234,9 +234,9 @@ class ScoresFolded(nn.Module):
         key = key.expand(*lead, t, 32).reshape(B, t, 32)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(query, key, lead, s, t, B)
-        if B <= 4:  # search (size): predicted 18.9 µs at B = 1 (sweep forward: 22.5 µs)
-            return self._contract_to_4(query, key, lead, s, t, B)
-        # sweep forward: predicted 84.4 µs at B = 64 (search (size): 188 µs)
+        if B <= 5:  # search (size): predicted 21.2 µs at B = 1 (sweep forward: 27.0 µs)
+            return self._contract_to_5(query, key, lead, s, t, B)
+        # sweep forward: predicted 89.4 µs at B = 64 (search (size): 190 µs)
         return self._contract(query, key, lead, s, t, B)
 
     def _contract(
