@@ -28,16 +28,16 @@ class Chain:
     open: int
 
 
-def long_chains(given: LinearMap) -> tuple[Chain, ...]:
+def long_chains(linear: LinearMap) -> tuple[Chain, ...]:
     """The chains of more than `LONG` tensors, in order of their first tensor."""
-    inner = {i.name for i in given.carried if i.name not in given.outside}
+    inner = {i.name for i in linear.carried if i.name not in linear.outside}
     ends: dict[str, list[int]] = {name: [] for name in inner}
-    for position, tensor in enumerate(given.tensors):
+    for position, tensor in enumerate(linear.tensors):
         for leg in tensor.legs:
             if leg in inner:
                 ends[leg].append(position)
     bonds = [
-        tuple(leg for leg in tensor.legs if leg in inner) for tensor in given.tensors
+        tuple(leg for leg in tensor.legs if leg in inner) for tensor in linear.tensors
     ]  # fmt: skip
     links = [
         len(legs) in (1, 2) and all(len(ends[leg]) == 2 for leg in legs) for legs in bonds
@@ -54,9 +54,9 @@ def _chains(
     def neighbors(position: int) -> list[int]:
         return [other for leg in bonds[position] for other in ends[leg] if other != position]
 
-    def walk(position: int, found: list[int]) -> None:
+    def walk(position: int, row: list[int]) -> None:
         while True:
-            found.append(position)
+            row.append(position)
             seen[position] = True
             ahead = [n for n in neighbors(position) if links[n] and not seen[n]]
             if not ahead:
@@ -79,7 +79,7 @@ def _chains(
         yield Chain(row, tuple(counts), traced=int(closed), open=opened)
 
 
-def identity_legs(given: LinearMap, chains: tuple[Chain, ...]) -> dict[str, tuple[int, ...]]:
+def identity_legs(linear: LinearMap, chains: tuple[Chain, ...]) -> dict[str, tuple[int, ...]]:
     """Parameter key -> where its bonds stand among its legs, for those that start as identities.
 
     A parameter that is used outside of the chains too, or with its bonds on other legs, is none.
@@ -88,7 +88,7 @@ def identity_legs(given: LinearMap, chains: tuple[Chain, ...]) -> dict[str, tupl
     on_chain = {leg for chain in chains for leg in chain.bonds}
     places: dict[str, tuple[int, ...]] = {}
     mixed: set[str] = set()
-    for position, tensor in enumerate(given.tensors):
+    for position, tensor in enumerate(linear.tensors):
         legs = tuple(k for k, leg in enumerate(tensor.legs) if leg in on_chain)
         if position not in chained or places.setdefault(tensor.source, legs) != legs:
             mixed.add(tensor.source)

@@ -146,42 +146,42 @@ MakeProgram = Callable[[TensorNetwork], TensorProgram | None]
 
 def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initialization:
     """The start of every parameter of the network, and the rescaling that makes `auto` exact."""
-    given = linear_map(network)
-    chains = long_chains(given)
+    linear = linear_map(network)
+    chains = long_chains(linear)
     biases = tuple(bias.parameter for bias in network.biases)
     places = {
         key: legs
-        for key, legs in identity_legs(given, chains).items()
+        for key, legs in identity_legs(linear, chains).items()
         if network.parameter[key].init.scheme == "auto"
     }
     # A parameter that many sites share repeats its noise, which then adds up in amplitude.
-    uses = Counter(tensor.source for tensor in given.tensors)
+    uses = Counter(tensor.source for tensor in linear.tensors)
     noise = {
         key: math.sqrt(NOISE / (length * widest * uses[key]))
         for chain in chains
-        for length, widest in [_extent(given, chain)]
-        for key in dict.fromkeys(given.tensors[k].source for k in chain.tensors)
+        for length, widest in [_extent(linear, chain)]
+        for key in dict.fromkeys(linear.tensors[k].source for k in chain.tensors)
         if key in places
     }
-    drawn = [t for t in given.tensors if network.parameter[t.source].init.scheme == "auto"]
-    log_target = _log_target(network, given)
+    drawn = [t for t in linear.tensors if network.parameter[t.source].init.scheme == "auto"]
+    log_target = _log_target(network, linear)
     log_scale = 0.0
     if drawn:
-        log_scale = (log_target - _log_expected(given, chains, noise)) / (2 * len(drawn))
-    draws = _draws(network, given, places, noise, math.exp(log_scale), biases)
+        log_scale = (log_target - _log_expected(linear, chains, noise)) / (2 * len(drawn))
+    draws = _draws(network, linear, places, noise, math.exp(log_scale), biases)
     rescaling = None
     if any(tensor.source not in places for tensor in drawn):
-        rescaling = _rescaling(network, given, log_target, make_program)
+        rescaling = _rescaling(network, linear, log_target, make_program)
     return Initialization(draws, biases, rescaling, _aim(network, bool(drawn), bool(places)))
 
 
-def _log_target(network: TensorNetwork, given: LinearMap) -> float:
+def _log_target(network: TensorNetwork, linear: LinearMap) -> float:
     """The logarithm that |W|² should have."""
     if not network.inputs:
         return 0.0
-    if all(held.integer for held in network.inputs):
-        return given.log_divisor
-    return given.log_divisor + math.log(LINEAR)
+    if all(x.integer for x in network.inputs):
+        return linear.log_divisor
+    return linear.log_divisor + math.log(LINEAR)
 
 
 def _aim(network: TensorNetwork, drawn: bool, chained: bool) -> str:
@@ -189,9 +189,9 @@ def _aim(network: TensorNetwork, drawn: bool, chained: bool) -> str:
         return "Start the parameters as declared."
     if not network.inputs:
         aim = "a contracted tensor of norm 1"
-    elif all(held.integer for held in network.inputs):
+    elif all(x.integer for x in network.inputs):
         aim = "outputs of mean square 1, as nn.Embedding's"
-    elif any(axis.kind == "slices" for held in network.inputs for axis in held.axes):
+    elif any(axis.kind == "slices" for x in network.inputs for axis in x.axes):
         aim = "outputs of mean square 1/3 on features of norm 1"
     else:
         aim = "outputs of mean square 1/3 on inputs of unit variance"
@@ -203,14 +203,14 @@ def _aim(network: TensorNetwork, drawn: bool, chained: bool) -> str:
 
 def _draws(
     network: TensorNetwork,
-    given: LinearMap,
+    linear: LinearMap,
     places: Mapping[str, tuple[int, ...]],
     noise: Mapping[str, float],
     scale: float,
     biases: tuple[str, ...],
 ) -> dict[str, Draw]:
     """The draw of each parameter, in order of declaration."""
-    spread = _spread(given)
+    spread = _spread(linear)
     draws: dict[str, Draw] = {}
     for parameter in network.parameters:
         key, init = parameter.key, parameter.init
@@ -258,9 +258,9 @@ def _fan_in(network: TensorNetwork) -> float:
     """The features that one output sums over: of the widest input, groups left out."""
     shared = set(network.output.legs)
     widest = 1.0
-    for held in network.inputs:
+    for source in network.inputs:
         features = 1.0
-        for axis in held.axes:
+        for axis in source.axes:
             if axis.kind in ("legs", "slices") and axis.length is not None:
                 groups = math.prod(_size(network, leg) for leg in axis.indices if leg in shared)
                 features *= axis.length / groups
@@ -268,30 +268,32 @@ def _fan_in(network: TensorNetwork) -> float:
     return widest
 
 
-def _spread(given: LinearMap) -> dict[str, float]:
+def _spread(linear: LinearMap) -> dict[str, float]:
     """Parameter key -> log of its deviation relative to the others': inner indices cost evenly.
 
     An inner index of size r that k tensors carry takes a factor of r ** (1 / k) from the variance
     of each, so that the products between any two parts of the network stay alike in size.
     """
-    ends = Counter(leg for tensor in given.tensors for leg in tensor.legs)
+    ends = Counter(leg for tensor in linear.tensors for leg in tensor.legs)
     spread: dict[str, float] = {}
-    for tensor in given.tensors:
-        inner = [leg for leg in tensor.legs if leg not in given.outside]
-        logs = (math.log(_size(given.network, leg)) / ends[leg] for leg in inner)
+    for tensor in linear.tensors:
+        inner = [leg for leg in tensor.legs if leg not in linear.outside]
+        logs = (math.log(_size(linear.network, leg)) / ends[leg] for leg in inner)
         spread.setdefault(tensor.source, -sum(logs) / 2)
     return spread
 
 
-def _log_expected(given: LinearMap, chains: tuple[Chain, ...], noise: Mapping[str, float]) -> float:
+def _log_expected(
+    linear: LinearMap, chains: tuple[Chain, ...], noise: Mapping[str, float]
+) -> float:
     """Logarithm of the mean of |W|² over draws at scale 1 of everything that is `auto`."""
-    network, spread = given.network, _spread(given)
+    network, spread = linear.network, _spread(linear)
     bonds = {leg for chain in chains for leg in chain.bonds}
-    total = sum(math.log(index.size or 1) for index in given.carried if index.name not in bonds)
-    for mask in given.masks:
+    total = sum(math.log(index.size or 1) for index in linear.carried if index.name not in bonds)
+    for mask in linear.masks:
         total += math.log(int(mask.source))
         total -= sum(math.log(_size(network, leg)) for leg in mask.legs)
-    for tensor in given.tensors:
+    for tensor in linear.tensors:
         parameter = network.parameter[tensor.source]
         match parameter.init.scheme:
             case "auto" | "linear":
@@ -305,7 +307,7 @@ def _log_expected(given: LinearMap, chains: tuple[Chain, ...], noise: Mapping[st
             case "ones" | "zeros":
                 pass
     for chain in chains:
-        length, widest = _extent(given, chain)
+        length, widest = _extent(linear, chain)
         identities = 2 * chain.traced + (chain.open == 2)
         total += identities * math.log(widest)
         if not identities:  # what the noise of a row adds to its first entry
@@ -314,25 +316,25 @@ def _log_expected(given: LinearMap, chains: tuple[Chain, ...], noise: Mapping[st
     return total
 
 
-def _extent(given: LinearMap, chain: Chain) -> tuple[int, int]:
+def _extent(linear: LinearMap, chain: Chain) -> tuple[int, int]:
     """The number of tensors on a chain and the size of its widest bond."""
-    return len(chain.tensors), max(_size(given.network, leg) for leg in chain.bonds)
+    return len(chain.tensors), max(_size(linear.network, leg) for leg in chain.bonds)
 
 
 # ── the common factor ──────────────────────────────────────────────────────────────────────────
 
 
 def _rescaling(
-    network: TensorNetwork, given: LinearMap, log_target: float, make_program: MakeProgram
+    network: TensorNetwork, linear: LinearMap, log_target: float, make_program: MakeProgram
 ) -> Rescaling | None:
-    drawn = [t.source for t in given.tensors if network.parameter[t.source].init.scheme == "auto"]
+    drawn = [t.source for t in linear.tensors if network.parameter[t.source].init.scheme == "auto"]
     keys = tuple(dict.fromkeys(drawn))
-    program = make_program(norm_network(given)) if len(given.tensors) <= MOST else None
+    program = make_program(norm_network(linear)) if len(linear.tensors) <= MOST else None
     if program is not None:
         return Rescaling(keys, len(drawn), log_target, program)
     if any(parameter.init.scheme == "zeros" for parameter in network.parameters):
         return None  # no input gets through, so nothing can be estimated: the draws stand
-    wanted = log_target - given.log_divisor
+    wanted = log_target - linear.log_divisor
     return Rescaling(keys, len(drawn), wanted, _estimate(network))
 
 
@@ -340,10 +342,10 @@ def _estimate(network: TensorNetwork) -> Estimate:
     """Random inputs of the shapes that `forward` takes, `CHUNK` at a time along a batch axis."""
     batch = next((i.name for i in network.indices if i.kind in ("dots", "batch")), None)
     inputs: list[RandomInput] = []
-    for held in network.inputs:
+    for source in network.inputs:
         shape: list[int] = []
         features = 0
-        for axis in held.axes:
+        for axis in source.axes:
             if axis.kind == "onehot":
                 continue
             if axis.length is None:
@@ -351,10 +353,10 @@ def _estimate(network: TensorNetwork) -> Estimate:
             else:
                 shape.append(axis.length)
                 features = features + 1 if axis.kind == "legs" else 0
-        sliced = any(axis.kind == "slices" for axis in held.axes)
-        classes = next((a.length for a in held.axes if a.kind == "onehot"), None)
+        sliced = any(axis.kind == "slices" for axis in source.axes)
+        classes = next((a.length for a in source.axes if a.kind == "onehot"), None)
         unit = features if sliced and classes is None else 0
-        inputs.append(RandomInput(held.name, tuple(shape), unit, classes))
+        inputs.append(RandomInput(source.name, tuple(shape), unit, classes))
     random = 1 if not inputs else SAMPLES // CHUNK
     return Estimate(tuple(inputs), random, network.output.log)
 

@@ -72,19 +72,19 @@ def linear_map(network: TensorNetwork) -> LinearMap:
     return LinearMap(network, tensors, masks, frozenset({*outputs, *inputs, *cut}), divisor)
 
 
-def norm_network(given: LinearMap) -> TensorNetwork:
+def norm_network(linear: LinearMap) -> TensorNetwork:
     """The scalar network |W|²: every tensor twice, the second conjugated, its inner indices primed.
 
     Indices that are open are shared by both copies; masks stand once (0 and 1 are their own
     squares).
     """
     primed = {
-        index.name: index.name if index.name in given.outside else f"{index.name}'"
-        for index in given.carried
+        index.name: index.name if index.name in linear.outside else f"{index.name}'"
+        for index in linear.carried
     }
     copies = [
         copy
-        for tensor in given.tensors
+        for tensor in linear.tensors
         for copy in (
             tensor,
             edited(
@@ -93,9 +93,11 @@ def norm_network(given: LinearMap) -> TensorNetwork:
             ),
         )
     ]
-    indices = {each.name: each for index in given.carried for each in (index, prime(index, primed))}
-    output = Output(name=given.network.output.name, axes=(), written="the map times itself")
-    return assemble(given.network, (*copies, *given.masks), output, indices=indices.values())
+    indices = {
+        each.name: each for index in linear.carried for each in (index, prime(index, primed))
+    }
+    output = Output(name=linear.network.output.name, axes=(), written="the map times itself")
+    return assemble(linear.network, (*copies, *linear.masks), output, indices=indices.values())
 
 
 def _masks(network: TensorNetwork, carried: set[str], *, keep_all: bool) -> Iterator[Tensor]:

@@ -37,7 +37,7 @@ def build(resolved: ResolvedNetwork) -> TensorNetwork:
     """
     lines = _Lines()
     tensors = [
-        *(tensor for given in resolved.inputs for tensor in _input_tensors(given, lines)),
+        *(tensor for each in resolved.inputs for tensor in _input_tensors(each, lines)),
         *(_tensor(tensor, lines) for tensor in resolved.tensors),
     ]
     return TensorNetwork(
@@ -45,7 +45,7 @@ def build(resolved: ResolvedNetwork) -> TensorNetwork:
         target=resolved.target,
         doc=resolved.doc,
         indices=tuple(_index(index, lines) for index in resolved.indices),
-        inputs=tuple(_input(given, lines) for given in resolved.inputs),
+        inputs=tuple(_input(each, lines) for each in resolved.inputs),
         parameters=tuple(_parameter(parameter, lines) for parameter in resolved.parameters),
         tensors=tuple(tensors),
         biases=tuple(_bias(bias) for bias in resolved.biases),
@@ -62,19 +62,19 @@ class _Lines:
 
     def number(self, span: Span) -> int:
         """The line on which `span` starts. All spans of one network are in one file."""
-        held = self._numbers.get(span.start)
-        if held is None:
-            held = self._numbers[span.start] = span.line
-        return held
+        line = self._numbers.get(span.start)
+        if line is None:
+            line = self._numbers[span.start] = span.line
+        return line
 
     def written(self, span: Span) -> str:
         """The text under `span` on one line, without comments and the statement's keyword."""
-        held = self._texts.get(span.start)
-        if held is None:
-            _, _, held = one_line(span).partition(" ")
-            held = re.sub(r"(?<=[(\[]) | ?,? (?=[)\]])", "", held)  # of several lines
-            self._texts[span.start] = held
-        return held
+        text = self._texts.get(span.start)
+        if text is None:
+            _, _, text = one_line(span).partition(" ")
+            text = re.sub(r"(?<=[(\[]) | ?,? (?=[)\]])", "", text)  # of several lines
+            self._texts[span.start] = text
+        return text
 
 
 def _index(index: ResolvedIndex, lines: _Lines) -> Index:
@@ -96,29 +96,29 @@ def _names(axes: Iterable[ResolvedAxis]) -> tuple[tuple[str, ...], ...]:
     return tuple(axis.indices for axis in axes)
 
 
-def _input(given: ResolvedInput, lines: _Lines) -> Input:
-    statement = given.statement
+def _input(resolved: ResolvedInput, lines: _Lines) -> Input:
+    statement = resolved.statement
     return Input(
-        name=given.name,
-        family=given.family,
-        subscripts=given.subscripts,
-        axes=tuple(map(_axis, given.axes)),
+        name=resolved.name,
+        family=resolved.family,
+        subscripts=resolved.subscripts,
+        axes=tuple(map(_axis, resolved.axes)),
         written=lines.written(statement.span),
         line=lines.number(statement.name.span),
     )
 
 
-def _input_tensors(given: ResolvedInput, lines: _Lines) -> Iterable[Tensor]:
+def _input_tensors(resolved: ResolvedInput, lines: _Lines) -> Iterable[Tensor]:
     """One tensor, or one a slice: `x@3`, `x@1,2`."""
-    for piece in given.slices:
+    for piece in resolved.slices:
         where = "@" + ",".join(map(str, piece.position)) if piece.position else ""
         yield Tensor(
-            name=given.name + where,
+            name=resolved.name + where,
             role="input",
-            source=given.name,
+            source=resolved.name,
             axes=_names(piece.axes),
             position=piece.position,
-            line=lines.number(given.statement.name.span),
+            line=lines.number(resolved.statement.name.span),
         )
 
 

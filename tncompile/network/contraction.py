@@ -53,8 +53,8 @@ class Contraction:
 
     def product(self, left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
         """The legs of the product itself, given those of its operands: all that is not summed."""
-        kept = {*self.legs, *(lookup.index for lookup in self.lookups)}
-        return tuple(leg for leg in dict.fromkeys((*left, *right)) if leg in kept)
+        needed = {*self.legs, *(lookup.index for lookup in self.lookups)}
+        return tuple(leg for leg in dict.fromkeys((*left, *right)) if leg in needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def operands(network: TensorNetwork) -> tuple[Operand, ...]:
                 digits.setdefault(name, []).append(Lookup(name, position, divisor, size))
         runtime[position] = _brought(network, position)
     # Two inputs of ids over one index compare ids: there the one-hot expansions are multiplied.
-    compared = {name for name, given in digits.items() if len(given) > 1}
-    found: list[Operand] = []
+    compared = {name for name, lookups in digits.items() if len(lookups) > 1}
+    operands: list[Operand] = []
     carried: set[str] = set()
     for position, tensor in enumerate(network.tensors):
         if position in runtime:
@@ -95,19 +95,19 @@ def operands(network: TensorNetwork) -> tuple[Operand, ...]:
         carried.update(lookup.index for lookup in lookups)
         brought = [leg for lookup in lookups for leg in runtime[lookup.ids]]
         own = [leg for leg in tensor.legs if leg not in free and leg not in looked_up]
-        found.append(Operand(position, tuple(dict.fromkeys([*brought, *own])), lookups))
-    for name, given in digits.items():
+        operands.append(Operand(position, tuple(dict.fromkeys([*brought, *own])), lookups))
+    for name, of_index in digits.items():
         if name in compared or name in network.output.legs or name not in carried:
-            found.extend(
-                Operand(k.ids, (*runtime[k.ids], name), (k,), indicator=True) for k in given
+            operands.extend(
+                Operand(k.ids, (*runtime[k.ids], name), (k,), indicator=True) for k in of_index
             )
-    return tuple(found)
+    return tuple(operands)
 
 
 def _kinds(network: TensorNetwork, position: int) -> list[str]:
     """What the axes of a tensor of an input are."""
-    given = network.input[network.tensors[position].source]
-    return [axis.kind for axis in given.axes if axis.kind != "slices"]
+    source = network.input[network.tensors[position].source]
+    return [axis.kind for axis in source.axes if axis.kind != "slices"]
 
 
 def _brought(network: TensorNetwork, ids: int) -> tuple[str, ...]:
@@ -146,30 +146,30 @@ def result_legs(
 
 def build_tree(
     network: TensorNetwork,
-    given: tuple[Operand, ...],
+    operands: tuple[Operand, ...],
     pairs: tuple[tuple[int, int], ...],
     late: Mapping[int, tuple[Lookup, ...]] | None = None,
 ) -> ContractionTree:
-    """The tree of a single-assignment path: pair k makes operand `len(given) + k`.
+    """The tree of a single-assignment path: pair k makes operand `len(operands) + k`.
 
     `late` says which results are tables, and what is looked up in each.
     """
     tables = late or {}
-    remaining = Counter(leg for operand in given for leg in operand.legs)
+    remaining = Counter(leg for operand in operands for leg in operand.legs)
     remaining.update(set(network.output.legs))
     remaining.update(lookup.index for lookups in tables.values() for lookup in lookups)
-    legs = [operand.legs for operand in given]
+    legs = [operand.legs for operand in operands]
     steps: list[Contraction] = []
     for left, right in pairs:
         remaining.subtract((*legs[left], *legs[right]))
-        kept = result_legs(legs[left], legs[right], remaining)
+        needed = result_legs(legs[left], legs[right], remaining)
         if lookups := tables.get(len(legs), ()):
             remaining.subtract(lookup.index for lookup in lookups)
-            kept = looked_up(network, kept, lookups)
-        remaining.update(kept)
-        steps.append(Contraction(left, right, len(legs), kept, lookups))
-        legs.append(kept)
-    return ContractionTree(given, tuple(steps))
+            needed = looked_up(network, needed, lookups)
+        remaining.update(needed)
+        steps.append(Contraction(left, right, len(legs), needed, lookups))
+        legs.append(needed)
+    return ContractionTree(operands, tuple(steps))
 
 
 def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:

@@ -38,11 +38,11 @@ def remove(network: TensorNetwork, *names: str) -> TensorNetwork:
     are left out, since they are added to the product and not part of it.
     """
     removed = [_tensor(network, name) for name in dict.fromkeys(names)]
-    kept = tuple(tensor for tensor in network.tensors if tensor.name not in names)
+    others = tuple(tensor for tensor in network.tensors if tensor.name not in names)
     for tensor in removed:
-        if tensor.role == "input" and any(t.source == tensor.source for t in kept):
+        if tensor.role == "input" and any(t.source == tensor.source for t in others):
             raise ValueError(f"`{tensor.name}` is one slice of `{tensor.source}`: remove all of it")
-    carried = {leg for tensor in kept for leg in tensor.legs}
+    carried = {leg for tensor in others for leg in tensor.legs}
     on_output = [
         part
         for axis in network.output.axes
@@ -50,7 +50,7 @@ def remove(network: TensorNetwork, *names: str) -> TensorNetwork:
     ]
     cut = {leg for tensor in removed for leg in tensor.legs} & carried - {*network.output.legs}
     opened = [_axis(index) for index in network.indices if index.name in cut]
-    return assemble(network, kept, _output(network, (*on_output, *opened)))
+    return assemble(network, others, _output(network, (*on_output, *opened)))
 
 
 def join(
@@ -171,8 +171,8 @@ def resize(network: TensorNetwork, name: str, size: int | None) -> TensorNetwork
     return edited(
         network,
         indices=tuple(edited(i, size=sizes[i.name]) for i in network.indices),
-        inputs=tuple(edited(one, axes=tuple(map(axis, one.axes))) for one in network.inputs),
-        parameters=tuple(edited(one, shape=shape(one)) for one in network.parameters),
+        inputs=tuple(edited(x, axes=tuple(map(axis, x.axes))) for x in network.inputs),
+        parameters=tuple(edited(p, shape=shape(p)) for p in network.parameters),
         output=edited(network.output, axes=tuple(map(axis, network.output.axes))),
     )
 
@@ -284,13 +284,13 @@ def _without(
 
 
 def _primes(
-    names: Iterable[str], taken: Collection[str], shared: Collection[str] = ()
+    names: Iterable[str], others: Collection[str], shared: Collection[str] = ()
 ) -> dict[str, str]:
     """Each name, unless it is shared with as many primes as no other name has."""
     fresh = {name: name for name in names}
-    used = {*taken, *fresh}
+    used = {*others, *fresh}
     for name in fresh:
-        if name in taken and name not in shared:
+        if name in others and name not in shared:
             while fresh[name] in used:
                 fresh[name] += "'"
             used.add(fresh[name])

@@ -36,8 +36,8 @@ class Features:
         """The attributes that such a layer has, in the order in which it says them."""
         match self.kind:
             case "linear":
-                out, given = self.shape
-                return {"in_features": given, "out_features": out}
+                out, size = self.shape
+                return {"in_features": size, "out_features": out}
             case "bilinear":
                 out, left, right = self.shape
                 return {"in1_features": left, "in2_features": right, "out_features": out}
@@ -54,19 +54,19 @@ def features(network: TensorNetwork) -> Features | None:
     *lead, out = network.output.axes or (None,)
     if out is None or not _feature(out) or network.output.log:
         return None
-    given: list[Axis] = []
-    for one in network.inputs:
-        *before, axis = one.axes or (None,)
+    features: list[Axis] = []
+    for each in network.inputs:
+        *before, axis = each.axes or (None,)
         if axis is None or not _feature(axis) or before != lead:
             return None
-        given.append(axis)
-    match [axis.kind for axis in given]:
+        features.append(axis)
+    match [axis.kind for axis in features]:
         case ["legs"]:
-            return Features("linear", (out, *given))
+            return Features("linear", (out, *features))
         case ["legs", "legs"]:
-            return Features("bilinear", (out, *given))
+            return Features("bilinear", (out, *features))
         case ["onehot"] if not network.biases:
-            return Features("embedding", (*given, out))
+            return Features("embedding", (*features, out))
         case _:
             return None
 

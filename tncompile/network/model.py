@@ -172,7 +172,7 @@ class TensorNetwork(_Model):
     @cached_property
     def input(self) -> dict[str, Input]:
         """The inputs by name."""
-        return {given.name: given for given in self.inputs}
+        return {each.name: each for each in self.inputs}
 
     def slice_number(self, tensor: Tensor) -> int:
         """Which of all slices of its input a tensor is, row major over several `slices` axes."""

@@ -12,14 +12,14 @@ def describe_network(network: TensorNetwork) -> str:
     lines = [f"network {network.target}"]
     tables: tuple[tuple[str, Iterable[tuple[str, ...]]], ...] = (
         ("indices", _indices(network)),
-        ("inputs", ((given.written, _lengths(network, given.name)) for given in network.inputs)),
+        ("inputs", ((each.written, _lengths(network, each.name)) for each in network.inputs)),
         ("parameters", _parameters(network)),
         ("tensors", _tensors(network)),
         ("biases", ((bias.parameter, _legs(bias.axes)) for bias in network.biases)),
         ("output", [(network.output.written,)]),
     )
-    for heading, given in tables:
-        if rows := list(given):
+    for heading, cells in tables:
+        if rows := list(cells):
             lines += ["", f"{heading}:", *_table(rows)]
     return "\n".join(lines) + "\n"
 

@@ -30,7 +30,7 @@ def _names(network: TensorNetwork) -> Iterator[str]:
     """Names are unique within their kind; `...` is the one index of kind `dots`."""
     named: tuple[tuple[str, Iterable[str]], ...] = (
         ("index", (index.name for index in network.indices)),
-        ("input", (given.name for given in network.inputs)),
+        ("input", (each.name for each in network.inputs)),
         ("parameter", (parameter.key for parameter in network.parameters)),
         ("tensor", (tensor.name for tensor in network.tensors)),
     )
@@ -143,35 +143,35 @@ def _axes(network: TensorNetwork) -> Iterator[str]:
 
 def _inputs(network: TensorNetwork) -> Iterator[str]:
     """Each input has one tensor a slice, of the axes that are left, at every position once."""
-    found: dict[str, list[Tensor]] = {given.name: [] for given in network.inputs}
+    slices: dict[str, list[Tensor]] = {each.name: [] for each in network.inputs}
     for tensor in network.tensors:
         if tensor.role == "input":
-            found[tensor.source].append(tensor)
-    for given in network.inputs:
-        yield from _one_input(network, given, found[given.name])
+            slices[tensor.source].append(tensor)
+    for each in network.inputs:
+        yield from _input(network, each, slices[each.name])
 
 
-def _one_input(network: TensorNetwork, given: Input, tensors: list[Tensor]) -> Iterator[str]:
-    lengths = [axis.size or 0 for axis in given.axes if axis.kind == "slices"]
-    kept = [axis for axis in given.axes if axis.kind != "slices"]
+def _input(network: TensorNetwork, declared: Input, tensors: list[Tensor]) -> Iterator[str]:
+    lengths = [axis.size or 0 for axis in declared.axes if axis.kind == "slices"]
+    axes = [axis for axis in declared.axes if axis.kind != "slices"]
     if len({tensor.position for tensor in tensors}) != len(tensors) or len(tensors) != math.prod(
         lengths
     ):
-        yield f"input `{given.name}` has {len(tensors)} tensors for {math.prod(lengths)} slices"
+        yield f"input `{declared.name}` has {len(tensors)} tensors for {math.prod(lengths)} slices"
         return
     for tensor in tensors:
         inside = len(tensor.position) == len(lengths) and all(
             0 <= at < length for at, length in zip(tensor.position, lengths, strict=True)
         )
         if not inside:
-            yield f"tensor `{tensor.name}` is at position {tensor.position} of `{given.name}`"
-        if len(tensor.axes) != len(kept) or any(
-            _product(network, axis) != written.size
-            for axis, written in zip(tensor.axes, kept, strict=True)
+            yield f"tensor `{tensor.name}` is at position {tensor.position} of `{declared.name}`"
+        if len(tensor.axes) != len(axes) or any(
+            _product(network, indices) != axis.size
+            for indices, axis in zip(tensor.axes, axes, strict=True)
         ):
-            yield f"tensor `{tensor.name}` does not have the axes of input `{given.name}`"
-        elif not any(tensor.position) and tensor.axes != tuple(axis.indices for axis in kept):
-            yield f"tensor `{tensor.name}` has other legs than input `{given.name}`"
+            yield f"tensor `{tensor.name}` does not have the axes of input `{declared.name}`"
+        elif not any(tensor.position) and tensor.axes != tuple(axis.indices for axis in axes):
+            yield f"tensor `{tensor.name}` has other legs than input `{declared.name}`"
 
 
 def _masks(network: TensorNetwork) -> Iterator[str]:

@@ -38,8 +38,8 @@ def from_einsum(
     if not is_name(name):
         shown = repr(name if len(name) <= 60 else f"{name[:60]}…")
         raise ValueError(f"{shown} is no name for a network: letters, digits and `_`, no keyword")
-    parsed, given = read(equation, shapes)
-    sizes = sizes_of(parsed, given)
+    parsed, listed = read(equation, shapes)
+    sizes = sizes_of(parsed, listed)
     count = operator.index(inputs)
     if not 0 <= count <= len(parsed.operands):
         raise ValueError(

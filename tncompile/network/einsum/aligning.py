@@ -56,16 +56,16 @@ def align(equation: Equation, shapes: tuple[Sizes, ...], inputs: int) -> Aligned
         _axes(term.labels, own, sizes) for term, own in zip(terms, shapes, strict=True)
     )
     result = _axes(output.labels, tuple(sizes.get(label) for label in output.labels), sizes)
-    found: dict[Axis, int | None] = {}
+    lengths: dict[Axis, int | None] = {}
     for axis in (axis for axes in (*operands, result) for axis in axes):
         if axis != DOTS and not isinstance(axis, Single):
-            found[axis] = sizes[axis.label if isinstance(axis, Copy) else axis]
+            lengths[axis] = sizes[axis.label if isinstance(axis, Copy) else axis]
     rank = {label: number for number, label in enumerate(sizes)}
     copies = sorted(
-        (axis for axis in found if isinstance(axis, Copy)),
+        (axis for axis in lengths if isinstance(axis, Copy)),
         key=lambda copy: (rank[copy.label], copy.number),
     )
-    return Aligned(operands, result, found, tuple(copies))
+    return Aligned(operands, result, lengths, tuple(copies))
 
 
 # ── dots ─────────────────────────────────────────────────────────────────────────────────────────
@@ -133,7 +133,7 @@ def _common_sizes(
     equation: Equation, terms: tuple[Term, ...], shapes: tuple[Sizes, ...]
 ) -> dict[Label, int | None]:
     """The size of each index, in order of first appearance; a size of 1 goes with any other."""
-    found: dict[Label, tuple[int | None, int]] = {}
+    common: dict[Label, tuple[int | None, int]] = {}
     for number, (term, sizes) in enumerate(zip(terms, shapes, strict=True), start=1):
         own: dict[Label, int | None] = {}
         for label, size, place in zip(term.labels, sizes, term.places, strict=True):
@@ -143,9 +143,9 @@ def _common_sizes(
                     " both places of a diagonal have one size",
                     place,
                 )
-            before, where = found.setdefault(label, (size, number))
+            before, where = common.setdefault(label, (size, number))
             if before == 1:
-                found[label] = size, number
+                common[label] = size, number
             elif size not in (before, 1):
                 hint = ""
                 if before is None or size is None:
@@ -155,7 +155,7 @@ def _common_sizes(
                     f" {number}{hint}",
                     place,
                 )
-    return {label: size for label, (size, _) in found.items()}
+    return {label: size for label, (size, _) in common.items()}
 
 
 def _check_batch(

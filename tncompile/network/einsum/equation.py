@@ -50,9 +50,9 @@ class Equation:
     @property
     def title(self) -> str:
         """The equation on one line without spaces of its own, cut where it is long."""
-        held = self.text if self.text.startswith("[") else "".join(self.text.split())
-        held = Line(held, cut=False).shown
-        return held if len(held) <= _WIDEST else f"{held[: _WIDEST - 1]}…"
+        text = self.text if self.text.startswith("[") else "".join(self.text.split())
+        text = Line(text, cut=False).shown
+        return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
     def error(self, message: str, place: int) -> ValueError:
         """The message with the equation, or what is around `place`, and a caret below it."""

@@ -134,8 +134,10 @@ def _read_lists(operands: tuple[object, ...], output: object) -> Equation:
     """The equation of several lists of indices; its text is `[0, 1], [1, 2] -> [0, 2]`."""
     text = ""
     terms: list[Term] = []
-    for number, held in enumerate(operands, start=1):
-        text, term = _listed(text + ", " * (number > 1), held, f"the indices of operand {number}")
+    for number, indices in enumerate(operands, start=1):
+        text, term = _listed(
+            text + ", " * (number > 1), indices, f"the indices of operand {number}"
+        )
         terms.append(term)
     if output is None:
         return Equation(text, tuple(terms), _implicit(terms, len(text)))
@@ -143,15 +145,15 @@ def _read_lists(operands: tuple[object, ...], output: object) -> Equation:
     return Equation(text, tuple(terms), term)
 
 
-def _listed(text: str, held: object, what: str) -> tuple[str, Term]:
+def _listed(text: str, indices: object, what: str) -> tuple[str, Term]:
     """The text with a list of indices behind it, and those as a term."""
-    if not isinstance(held, Iterable) or isinstance(held, bytes | set | frozenset | dict):
-        raise TypeError(f"{what} are a list such as [0, 1], not {type(held).__name__}")
+    if not isinstance(indices, Iterable) or isinstance(indices, bytes | set | frozenset | dict):
+        raise TypeError(f"{what} are a list such as [0, 1], not {type(indices).__name__}")
     start = len(text)
     labels: list[Label] = []
     places: list[int] = []
     text += "["
-    for label in _labels(held, what):
+    for label in _labels(indices, what):
         if label == DOTS and label in labels:
             raise ValueError(f"{what} have `...` twice")
         text += ", " * bool(labels)
@@ -161,8 +163,8 @@ def _listed(text: str, held: object, what: str) -> tuple[str, Term]:
     return text + "]", Term(tuple(labels), tuple(places), start)
 
 
-def _labels(held: Iterable[object], what: str) -> Iterator[Label]:
-    for count, item in enumerate(islice(held, MOST_INDICES + 1)):
+def _labels(indices: Iterable[object], what: str) -> Iterator[Label]:
+    for count, item in enumerate(islice(indices, MOST_INDICES + 1)):
         if count == MOST_INDICES:
             raise ValueError(f"{what} are more than {counted(MOST_INDICES, 'item')}")
         yield _label(item, what)

@@ -73,10 +73,10 @@ def _items(
     equation: Equation, number: int, operand: Term, shape: object
 ) -> tuple[Iterable[object], str]:
     """What a shape lists, and what to add where that is not as much as expected."""
-    held = getattr(shape, "shape", None)
-    if isinstance(held, Iterable) and not _lists_sizes(shape, held):
-        return held, ""
-    if held is not None and isinstance(shape, Iterable):
+    own = getattr(shape, "shape", None)
+    if isinstance(own, Iterable) and not _lists_sizes(shape, own):
+        return own, ""
+    if own is not None and isinstance(shape, Iterable):
         return shape, ": an array of one axis of integers lists sizes, a tensor has a `.shape`"
     if isinstance(shape, Number) and not isinstance(shape, bool) and not operand.legs:
         return (), ""

@@ -66,8 +66,8 @@ def _constants(aligned: Aligned, names: _Names, alone: list[Axis]) -> list[str]:
         stem = names.fresh(f"eye_{names.of[copy]}")
         first = identities.setdefault(copy.label, stem)
         start = "init eye frozen" if first == stem else f"tie {first}"
-        one, other = names.of[copy.label], names.of[copy]
-        lines.append(f"  tensor {stem}({one}, {other}) {start}  # a diagonal: {other} is {one}")
+        index, other = names.of[copy.label], names.of[copy]
+        lines.append(f"  tensor {stem}({index}, {other}) {start}  # a diagonal: {other} is {index}")
     for axis in alone:
         stem = names.fresh(f"sum_{names.of[axis]}")
         lines.append(
