@@ -176,7 +176,7 @@ def test_it_type_checks(files: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-STANDARD_LIBRARY = {"collections.abc", "typing"}
+STANDARD_LIBRARY = {"collections.abc", "operator", "typing"}
 
 
 def test_it_imports_torch_and_the_standard_library_only(files: Path) -> None:
