@@ -214,8 +214,8 @@ def test_an_export_under_no_grad_takes_any_batch() -> None:
 def test_gradients_are_settled_in_training_and_not_in_the_folded_twin() -> None:
     source = named("MPO").generated.source
     module, twin = source.split("class MPOFolded(")
-    assert "_settled(" in module.split("def forward")[1]
-    assert "_settled(" not in twin
+    assert "_contiguous_grad(" in module.split("def forward")[1]
+    assert "_contiguous_grad(" not in twin
 
 
 # ── processes ──────────────────────────────────────────────────────────────────────────────────
