@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from unicodedata import category
@@ -21,6 +22,7 @@ from tncompile.language.parsing.tables import load_tables
 from tncompile.language.syntax.source import SourceFile
 from tncompile.machine.profile import BUILTIN, profile_text
 from tncompile.planning.lock import Lock, read_lock
+from tncompile.planning.request import plan_request
 
 SPEC = '''\
 """A block."""
@@ -250,10 +252,18 @@ def _from(made: Architecture, stored: object, folder: Path, *, emit: bool = True
     file.write_text(json.dumps(stored), encoding="utf-8")
     held: Lock = read_lock(file)
     (entry,) = list(held.entries.values()) or [None]
-    request = entry.request if entry is not None else None
-    if request is None or request.target != "A":
+    if entry is None or entry.key.target != "A":
         return None
-    found, _ = held.find(request, made.network)
+    key = entry.key
+    request = replace(
+        plan_request(made.network, batch=key.batch, training=key.training),
+        named=tuple(key.sizes.items()),
+        minimize=key.minimize,
+        search=key.search,
+        memory_limit=key.memory_limit,
+        profile=replace(BUILTIN, name=key.machine),
+    )
+    found, _ = held.find(made.network, request)
     if found is None:
         return None
     return made.source(plan=found) if emit else ""
