@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import tncompile
-from tests import hostile
+from tests.support import hostile
 from tncompile import compiler
 from tncompile.architecture import Architecture
 from tncompile.machine.profile import BUILTIN, MachineProfile, profile_text, read_profile

@@ -13,8 +13,8 @@ from unicodedata import category
 import pytest
 
 import tncompile
-from tests import hostile
-from tests.hostile import PIECES, TEXTS, UNSEEN, skeleton
+from tests.support import hostile
+from tests.support.hostile import PIECES, TEXTS, UNSEEN, skeleton
 from tncompile.architecture import Architecture
 from tncompile.emission.text import writer
 from tncompile.language.parsing.lexer import tokenize

@@ -1,0 +1,554 @@
+"""Text to tree: the grammar, the mistakes that are recognized, the limits, any text at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import lark
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.acceptance import ACCEPTANCE
+from tests.support.limits import processor_seconds
+from tests.support.mutating import SAMPLE, good_texts, mutated_programs
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.diagnostics.rendering import render, to_json
+from tncompile.language.parsing import parse, parse_target
+from tncompile.language.parsing import table_generator as grammar
+from tncompile.language.parsing.errors.messages import english
+from tncompile.language.parsing.tables import STORED, load_tables, tables_from
+from tncompile.language.parsing.tree_builder import BUILDERS
+from tncompile.language.syntax.source import SourceFile
+from tncompile.language.syntax.tree import (
+    Binary,
+    Block,
+    Call,
+    GroupLeg,
+    IndexLeg,
+    IndexStatement,
+    Let,
+    ListOf,
+    ModelOutput,
+    Number,
+    OutputStatement,
+    PartStatement,
+    Pipe,
+    Program,
+    Reference,
+    Repeat,
+    Rewrite,
+    Scheme,
+    Share,
+    SlicesLeg,
+    Star,
+    String,
+    TensorStatement,
+    Tie,
+    TupleOf,
+    Unary,
+    UnknownAttribute,
+)
+
+BODY = """network N(d: int = 4) {
+  index  i = d, o = d
+  input  x(..., i)
+%s
+  output y(..., o)
+}
+"""
+
+
+def program(text: str) -> Program:
+    return parse(SourceFile("a.tn", text))
+
+
+def block(text: str) -> Block:
+    found = program(text).declarations[0]
+    assert isinstance(found, Block)
+    return found
+
+
+def statement(text: str) -> Any:
+    """The one statement of a network (of a model, where a network has none such)."""
+    kind = "model" if text.startswith("part") or "|>" in text or "let (" in text else "network"
+    (found,) = block(f"{kind} N() {{ {text} }}").statements
+    return found
+
+
+def value(text: str) -> Any:
+    found = statement(f"let a = {text}")
+    assert isinstance(found, Let)
+    return found.value
+
+
+def problems(text: str) -> tuple[Diagnostic, ...]:
+    with pytest.raises(CompileError) as caught:
+        program(text)
+    return caught.value.diagnostics
+
+
+def places(text: str) -> list[tuple[str, int, int]]:
+    found = problems(text)
+    return [(p.code, *p.primary.span.source.position(p.primary.span.start)) for p in found]
+
+
+# ── the tables ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_tables_are_those_of_the_grammar() -> None:
+    assert grammar.stored_is_current(), "python -m tncompile.language.parsing.table_generator"
+
+
+def test_tables_do_not_depend_on_the_hash_seed() -> None:
+    script = (
+        "from tncompile.language.parsing import table_generator as grammar; import sys;"
+        "sys.exit(not grammar.stored_is_current())"
+    )
+    subprocess.run([sys.executable, "-c", script], env={"PYTHONHASHSEED": "7"}, check=True)
+
+
+def test_parsing_needs_no_lark() -> None:
+    script = (
+        "import sys; from tncompile.language.parsing import parse_target;"
+        "parse_target('N(d = 4)'); sys.exit('lark' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_an_edited_grammar_makes_new_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    edited = grammar.grammar_text().replace('"frozen"', '"fixed"')
+    tables = tables_from(grammar.compile_grammar(edited))
+    assert "fixed" in tables.words
+    data = json.loads(STORED.read_text(encoding="utf-8"))
+    assert len(tables.actions) == len(data["states"])
+
+
+def test_lark_itself_accepts_the_same_programs() -> None:
+    parser = lark.Lark(grammar.grammar_text(), parser="lalr", lexer="contextual", start="program")
+    for text in good_texts():
+        parser.parse(text)
+
+
+def test_every_terminal_has_an_english_name() -> None:
+    tables = load_tables()
+    for terminal in tables.terminals:
+        assert english(terminal, tables)
+    for row in tables.actions:
+        assert set(row) <= set(tables.terminals)
+
+
+def test_every_rule_has_a_builder() -> None:
+    named = {rule.builder for rule in load_tables().rules if rule.builder}
+    assert named == set(BUILDERS)
+
+
+# ── the language ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("text", good_texts(), ids=lambda text: text[:30])
+def test_good_programs_parse(text: str) -> None:
+    assert program(text).declarations
+
+
+def test_the_acceptance_programs_that_are_wrong_otherwise_parse() -> None:
+    for path in sorted(ACCEPTANCE.glob("bad/*.tn")):
+        text = path.read_text(encoding="utf-8")
+        if not path.name.startswith("TN1"):
+            program(text)
+            continue
+        (at,) = (line for line in text.splitlines() if line.startswith("# at: "))
+        line, column = map(int, at.removeprefix("# at: ").split(":"))
+        assert places(text) == [(path.name[:5], line, column)], path.name
+
+
+def test_attribute_words_are_names_elsewhere() -> None:
+    words = "init share tie frozen conj log as onehot extern repeat keep linear conv embedding any"
+    for word in [*words.split(), "int", "bool", "float"]:
+        text = f"network {word}({word}: int = 4) {{ index {word} = {word} tensor {word}({word}) "
+        text += f"input x(({word} a), {word}, {word}[{word}]?) let {word} = {word}({word} = 3) + 1"
+        text += " output y() }"
+        assert len(block(text).statements) == 5
+        assert parse_target(f"{word}({word} = {word})").arguments[0].name is not None
+    assert isinstance(statement("tensor init(i) init init frozen"), TensorStatement)
+
+
+def test_reserved_words_are_no_names() -> None:
+    for word in sorted(load_tables().reserved):
+        assert problems(f"network N() {{ let {word} = 3 }}")[0].code == Code.UNEXPECTED_TOKEN
+
+
+def test_attributes_in_any_order() -> None:
+    text = "tensor A(i) if a == b tie G[0] conj share k, l init normal(0.1) frozen"
+    found = statement(text)
+    assert isinstance(found, TensorStatement)
+    _, tie, share, scheme, _ = found.attributes
+    assert isinstance(tie, Tie)
+    assert (tie.name.text, tie.conjugate, len(tie.subscripts)) == ("G", True, 1)
+    assert isinstance(share, Share)
+    assert [name.text for name in share.names] == ["k", "l"]
+    assert isinstance(scheme, Scheme)
+    assert scheme.arguments[0].value == value("0.1")
+
+
+def test_an_unknown_word_on_the_line_is_kept_for_the_resolver() -> None:
+    found = statement("tensor A(i) frzen shre k(3) frozen")
+    assert isinstance(found, TensorStatement)
+    unknown, _ = found.attributes
+    assert isinstance(unknown, UnknownAttribute)
+    assert (unknown.name.text, len(unknown.rest)) == ("frzen", 2)
+    assert unknown.span.text == "frzen shre k(3)"
+
+
+def test_an_unknown_word_at_the_start_of_a_line_is_no_statement() -> None:
+    assert places(BODY % "  tensor A(i, o)\n  frzen") == [("TN101", 5, 3)]
+
+
+def test_legs() -> None:
+    found = statement(
+        "input x(..., p in 0..n, (a b), (c, d[*]) as 3 + w, v[l, *], b[k - 1]?, h.in)"
+    )
+    assert not isinstance(found, str)
+    dots, slices, group, cut, star, optional, face = found.legs
+    assert dots.span.text == "..."
+    assert isinstance(slices, SlicesLeg)
+    assert isinstance(group, GroupLeg)
+    assert [leg.name.text for leg in group.legs] == ["a", "b"]
+    assert isinstance(cut.width, Binary)
+    assert isinstance(star, IndexLeg)
+    assert star.subscripts == (value("l"), star.subscripts[1])
+    assert isinstance(star.subscripts[1], Star)
+    assert optional.optional
+    assert face.face.text == "in"
+
+
+def test_output_with_log() -> None:
+    found = statement("output y(o) log")
+    assert isinstance(found, OutputStatement)
+    assert found.log is not None
+    assert found.log.span.text == "log"
+
+
+def test_several_declarations_share_a_line() -> None:
+    found = statement("index a = p, b[k in 0..n] = q[k] if c,")
+    assert isinstance(found, IndexStatement)
+    assert [each.name.text for each in found.declarations] == ["a", "b"]
+    assert found.declarations[1].condition is not None
+
+
+def test_binding_strength() -> None:
+    assert value("1 + 2 * 3") == value("1 + (2 * 3)")
+    assert value("1 - 2 - 3") == value("(1 - 2) - 3")
+    assert value("2 ** 3 ** 4") == value("2 ** (3 ** 4)")
+    assert value("-a ** 2") == value("-(a ** 2)")
+    assert value("not a == b and c or d") == value("((not (a == b)) and c) or d")
+    assert value("x |> f or g") == value("x |> (f or g)")
+    assert value("if a then b else c + d") == value("if a then b else (c + d)")
+    assert value("-f(1)[2]") == value("-((f(1))[2])")
+    assert value("1 + 2") != value("2 + 1")
+
+
+def test_values_of_models() -> None:
+    piped = value("x |> repeat l in 0..3 { block[l] |> repeat } |> softmax(dim = -1)")
+    assert isinstance(piped, Pipe)
+    assert isinstance(piped.value, Pipe)
+    assert isinstance(piped.value.stage, Repeat)
+    assert isinstance(value("x |> repeat").stage, Reference)
+    assert isinstance(value("(..., t, 4) |> f").value, TupleOf)
+    assert value("(a)") == value("a")
+    assert isinstance(value("(a,)"), TupleOf)
+    part = statement("part up = Linear(3, 4, bias = false) tie q frozen if c")
+    assert isinstance(part, PartStatement)
+    assert len(part.attributes) == 3
+    taken = statement("let (y, h) = scan(cell, x, h)")
+    assert isinstance(taken, Let)
+    assert [name.text for name in taken.names] == ["y", "h"]
+
+
+def test_rewrites() -> None:
+    text = 'rewrite R { linear "a.*" -> MPO(ins = [1]) conv "b" -> keep any "c" -> N }'
+    (found,) = program(text).declarations
+    assert isinstance(found, Rewrite)
+    assert [rule.kind for rule in found.rules] == ["linear", "conv", "any"]
+    assert [rule.target is None for rule in found.rules] == [False, True, False]
+
+
+def test_strings_and_docs() -> None:
+    assert isinstance(value(r'"a \"b\" \\ c"'), String)
+    assert value(r'"a \"b\" \\ c"').value == 'a "b" \\ c'
+    assert block('"""two\r\nlines with "quotes" and \\n"""network N() {}').doc == (
+        'two\nlines with "quotes" and \\n'
+    )
+
+
+def test_spans_are_tight() -> None:
+    text = "network N() { let a = 1 + f(2)[3] * -c }"
+    (let,) = block(text).statements
+    assert let.span.text == "let a = 1 + f(2)[3] * -c"
+    assert isinstance(let, Let)
+    total = let.value
+    assert isinstance(total, Binary)
+    assert total.operator_span.text == "+"
+    assert isinstance(total.right, Binary)
+    assert total.right.left.span.text == "f(2)[3]"
+    assert isinstance(total.right.right, Unary)
+    assert total.right.right.span.text == "-c"
+
+
+def test_a_target_is_a_call() -> None:
+    target = parse_target("MPO(ins = [4, 8], ranks = 3)")
+    assert isinstance(target, Call)
+    assert [a.name.text for a in target.arguments if a.name] == ["ins", "ranks"]
+    assert parse_target(" MPO ") == parse_target("MPO()")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "column"),
+    [("", "TN102", 1), ("MPO(3) x", "TN101", 8), ("MPO(3", "TN102", 6), ("3", "TN101", 1)],
+)
+def test_a_target_that_is_none(text: str, code: str, column: int) -> None:
+    with pytest.raises(CompileError) as caught:
+        parse_target(text)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == code
+    assert problem.primary.span.source.name == "<target>"
+    assert problem.primary.span.start == column - 1
+
+
+# ── mistakes ─────────────────────────────────────────────────────────────────────────────────────
+
+HABITS = [
+    ("  tensor A[i, o]", (4, 11), "legs stand in parentheses"),
+    ("  tensor A[k](i[k])", (4, 13), "a family needs a range"),
+    ("  bias c[o]", (4, 9), "legs stand in parentheses"),
+    ("  tensor A", (5, 3), "`tensor A` has no legs"),
+    ("  tensor A(i o)", (4, 14), "put a `,`"),
+    ("  tensor A(i, ...)", (4, 15), "the dots come first"),
+    ("  tensor A(v[*, l])", (4, 17), "`*` is the last"),
+    ("  tensr A(i, o)", (4, 3), "did you mean `tensor`"),
+    ("  tensor A(i) for k in 0..n", (4, 15), "no loops"),
+    ("  for k in range(n):\n    tensor A(i, o)", (4, 3), "no loops"),
+    ("  tensor A(i, o);", (4, 17), "`;` is not part"),
+    ('  tensor A = einsum("bi,ir->bo", x)', (4, 12), "einsum string"),
+    ("  require d = 4", (4, 13), "`==` compares"),
+    ("  bond j == 4", (4, 10), "write `=`"),
+    ("  bond j: 4", (4, 9), "follows `=`"),
+    ("  // words", (4, 3), "begins with `#`"),
+    ("  tensor G[k in range(3)](i)", (4, 25), "`0..n`"),
+    ("  tensor G[k in 0:3](i)", (4, 18), "`0..n`"),
+    ("  bond j = 4 if d else 3", (4, 19), "`if c then a else b`"),
+    ("  bond j = 1 + if d then 1 else 2", (4, 16), "in parentheses"),
+    ("  let tensor = 3", (4, 7), "cannot be a name"),
+    ("  part p = Linear(3)", (4, 3), "no statement of a network"),
+    ("  weight A(i, o)", (4, 3), "did you mean `tensor`"),
+    ("  return x", (4, 3), "did you mean `output`"),
+    ("  a = 3", (4, 3), "`let a = …`"),
+    ("  tensor A(i -> o)", (4, 14), "an arrow stands in"),
+    ("  tensor A(i, o))", (4, 17), "nothing is open"),
+    ("  let a = 3d", (4, 12), "`3 * d`"),
+    ("  let a = .5", (4, 11), "write `0.5`"),
+    ("  let a = 1.", (4, 12), "write `1.0`"),
+    ("  tensor A(i, o) = 3", (4, 18), "`init SCHEME`"),
+    ("  let a = 'x'", (4, 11), "double quotes"),
+    ("  let a = 2^3", (4, 12), "`**`"),
+    ('  let a = "C:\\dir"', (4, 14), "unknown escape"),
+    ("  share k", (4, 3), "does not belong here"),
+    ('  """doc"""', (4, 3), "a doc stands before"),
+]
+
+
+@pytest.mark.parametrize(("line", "at", "said"), HABITS, ids=[habit[0] for habit in HABITS])
+def test_foreign_syntax_is_recognized(line: str, at: tuple[int, int], said: str) -> None:
+    (problem,) = problems(BODY % line)
+    assert problem.primary.span.source.position(problem.primary.span.start) == at
+    assert said in render([problem])
+
+
+TOPS = [
+    ("net N() {}", (1, 1), "did you mean `network`"),
+    ("network N { output y() }", (1, 11), "write `()`"),
+    ("network N(d = 4) {}", (1, 13), "`d: int = …`"),
+    ("network N(d: integer) {}", (1, 14), "did you mean `int`"),
+    ("network N(d: int):\n  output y()", (1, 18), "blocks stand in braces"),
+    ("def f(x):\n  return x", (1, 1), "did you mean `network`"),
+    ("index i = 3", (1, 1), "outside of a block"),
+    ('"""doc""" import "a.tn"', (1, 11), "an import has no doc"),
+    ("}", (1, 1), "nothing is open"),
+    ("model M() { tensor A(i) }", (1, 13), "no statement of a model"),
+    ('rewrite R { lnear "a" -> keep }', (1, 13), "did you mean `linear`"),
+    ('x = einsum("ab,bc->ac", a, b)', (1, 1), "from_einsum"),
+]
+
+
+@pytest.mark.parametrize(("text", "at", "said"), TOPS, ids=[top[0] for top in TOPS])
+def test_foreign_syntax_between_blocks(text: str, at: tuple[int, int], said: str) -> None:
+    (problem,) = problems(text)
+    assert problem.primary.span.source.position(problem.primary.span.start) == at
+    assert said in render([problem])
+
+
+@pytest.mark.parametrize(
+    ("line", "opened"),
+    [("  tensor A(i, o", (4, 11)), ("  let a = [1, 2", (4, 11)), ("  tensor A(i, o]", (4, 11))],
+)
+def test_the_bracket_left_open_is_marked(line: str, opened: tuple[int, int]) -> None:
+    (problem,) = problems(BODY % line)
+    (label,) = problem.secondary
+    assert label.span.source.position(label.span.start) == opened
+
+
+def test_the_end_of_the_file_is_where_it_is() -> None:
+    (problem,) = problems("network N() {\n  output y()\n")
+    assert problem.code == Code.UNEXPECTED_END
+    assert problem.primary.span.start == len("network N() {\n  output y()\n")
+    assert problem.secondary[0].span.text == "{"
+
+
+def test_independent_mistakes_are_all_reported() -> None:
+    text = BODY % "  tensr A(i, o)\n  tensor B[i]\n  tensor C(i, o)\n  let = 3\n"
+    text += "network M() {\n  index i = = 3\n}\nnetwork O() {\n  output y(\n}\n"
+    assert [place[1:] for place in places(text)] == [(4, 3), (5, 11), (7, 7), (12, 13), (16, 1)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BODY % "  for k in 0..n {\n    tensor A(i)\n    tensor B(o)\n  }",
+        BODY % "  tensor A(i, o\n      frozen $ $ $",
+        BODY.replace("\n", ";\n") % "  tensor A(i, o)",
+        "network N(d int) {\n  index i = 3\n  output y(i)\n}\n",
+        "network N() {\n  output y()\n\nnetwork M() {\n  output y()\n}\n",
+        "networ N() {\n  index i = 3\n}\nnetwork M() {\n  output y()\n}\n",
+        "network N() {\n  index ö = 3\n  output y(ö)\n}\n",
+        "model M() {\n  part p = Linear(\n    3 4,\n    bias = false,\n  )\n  output p(x)\n}\n",
+        'import "std/linear.tn\nnetwork N = MPO(ins = [4])\n',
+    ],
+)
+def test_one_mistake_is_one_message(text: str) -> None:
+    assert len(problems(text)) == 1
+
+
+def test_carriage_returns_and_marks() -> None:
+    assert program("\ufeffnetwork N() {\r\n\tindex i = 3\r\n}\r\n") == program(
+        "network N() { index i = 3 }"
+    )
+    assert places("network N() {\r}") == [("TN103", 1, 14)]
+    assert places("network N() {\n# a \0 in a comment\n}") == [("TN103", 2, 5)]
+    assert places('"""a \ud800"""\nnetwork N() {}') == [("TN103", 1, 6)]
+    assert problems("let\u00a0a")[0].code in (Code.UNEXPECTED_TOKEN, Code.UNKNOWN_CHARACTER)
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────
+
+LET = "network N() { let a = %s }"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LET % ("(" * 200 + "1" + ")" * 200),
+        LET % ("[" * 200 + "]" * 200),
+        LET % ("-" * 200 + "1"),
+        LET % "**".join(["2"] * 201),
+        LET % ("if a then b else " * 200 + "c"),
+        LET % "+".join(["1"] * 20_000),
+        LET % ("f" + "[0](1)" * 10_000),
+        LET % "|>".join(["f"] * 20_000),
+        LET % ("9" * 18),
+    ],
+    ids=lambda text: text[:50],
+)
+def test_inside_the_limits(text: str) -> None:
+    assert program(text) == program(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LET % ("(" * 201 + "1" + ")" * 201),
+        LET % ("(" * 10_000),
+        LET % ("[" * 201 + "]" * 201),
+        LET % ("-" * 201 + "1"),
+        LET % ("not " * 30_000 + "a"),
+        LET % "**".join(["2"] * 50_000),
+        LET % ("if a then b else " * 5_000 + "c"),
+        LET % ("1 + f(" * 101 + "1" + ")" * 101),
+        LET % ("9" * 19),
+        LET % ("0." + "3" * 18),
+        "#" * 200_001,
+    ],
+    ids=lambda text: text[:50],
+)
+def test_past_the_limits(text: str) -> None:
+    with processor_seconds(10):
+        (problem,) = problems(text)
+        assert problem.code == Code.UNEXPECTED_TOKEN
+        assert render([problem])
+
+
+def test_a_long_file_parses() -> None:
+    lines = "".join(f"  index i{k} = d\n" for k in range(9_990))
+    assert len(block(f"network N(d: int = 4) {{\n{lines}}}\n").statements) == 9_990
+
+
+# ── any text at all ──────────────────────────────────────────────────────────────────────────────
+
+
+def check_any(text: str) -> None:
+    """A program, or mistakes whose places lie in the text and which can be shown."""
+    try:
+        program(text)
+    except CompileError as error:
+        check_problems(error, text)
+
+
+def check_problems(error: CompileError, text: str) -> None:
+    """Every place lies in the text, and what is shown can be printed."""
+    assert error.diagnostics
+    for problem in error.diagnostics:
+        assert problem.code.startswith("TN10")
+        for label in (problem.primary, *problem.secondary):
+            assert 0 <= label.span.start <= label.span.end <= len(text)
+    str(error).encode()
+    json.dumps(to_json(error.diagnostics))
+
+
+@given(st.text(max_size=200))
+def test_any_text(text: str) -> None:
+    check_any(text)
+
+
+_PIECES = [*load_tables().words, *load_tables().symbols, "x", "3", '"s"', '"""d"""', "\n", "# c\n"]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=40))
+def test_any_tokens(pieces: list[str]) -> None:
+    check_any(" ".join(pieces))
+
+
+@settings(max_examples=300)
+@given(mutated_programs())
+def test_mutated_programs(text: str) -> None:
+    check_any(text)
+
+
+@given(st.text(max_size=60))
+def test_any_target(text: str) -> None:
+    try:
+        parse_target(text)
+    except CompileError as error:
+        check_problems(error, text)
+
+
+def test_the_sample_has_every_kind_of_node() -> None:
+    built = {rule.builder for rule in load_tables().rules if rule.builder}
+    assert SAMPLE.exists()
+    assert {"window", "extern", "repeat", "keep_rule", "tie"} <= built
+    assert isinstance(value("[1]"), ListOf)
+    assert isinstance(value("1e-3"), Number)
+    found = block("model M() { output (x, y) }").statements[0]
+    assert isinstance(found, ModelOutput)
