@@ -1,4 +1,4 @@
-"""What emitted modules can do as layers of `torch.nn` do: a check each, and what it was tried on."""
+"""What emitted modules can do as layers of `torch.nn` do: each is a check of a module."""
 
 from __future__ import annotations
 
