@@ -70,9 +70,9 @@ def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
 '''
 
 
-def declared(given: Input) -> str:
+def declared(source: Input) -> str:
     """What messages call an input: as it is declared, and which one it is of a family."""
-    return f"{given.name} of {given.written}" if given.subscripts else given.written
+    return f"{source.name} of {source.written}" if source.subscripts else source.written
 
 
 @dataclass
@@ -103,40 +103,43 @@ def write_arguments(
     Sizes that are `bound` are read from an expression; its declaration stands beside it. Inputs
     must have the dtype of a tensor of the module: `holder` is what holds it, and under which key.
     """
-    made = Arguments()
-    for given in network.inputs:
-        stem = "_".join((given.family, *map(str, given.subscripts)))
-        made.parameters[given.name] = names.fresh(stem)
-    made.expressions.update(made.parameters)
+    arguments = Arguments()
+    for source in network.inputs:
+        stem = "_".join((source.family, *map(str, source.subscripts)))
+        arguments.parameters[source.name] = names.fresh(stem)
+    arguments.expressions.update(arguments.parameters)
     for index in network.indices:
         if index.kind == "batch":
-            made.sizes[index.name] = names.fresh(index.name)
-    if any(_dotted(given) for given in network.inputs):
-        made.lead, made.sizes[DOTS] = names.exactly("lead"), names.exactly(batch_name(network))
+            arguments.sizes[index.name] = names.fresh(index.name)
+    if any(_dotted(source) for source in network.inputs):
+        arguments.lead, arguments.sizes[DOTS] = (
+            names.exactly("lead"),
+            names.exactly(batch_name(network)),
+        )
     known: dict[str, str] = {}
     for leg, (expression, written) in (bound or {}).items():
-        made.sizes[leg], known[leg] = names.fresh(leg), written
-        made.lines.append(f"{made.sizes[leg]} = {expression}")
-    for given in network.inputs:
-        made.lines += _check(network, given, made.parameters[given.name], indent)
-        if holder is not None and not given.integer:
-            items = [made.parameters[given.name], holder[0], string(holder[1])]
-            items += string_lines(declared(given), indent=indent + 4)
-            made.lines += call("_check_dtype(", items, indent=indent)
-        made.lines += _sizes(network, given, made, known, indent)
-    made.lines += _lead(network, made, indent)
-    for given in network.inputs:
-        made.lines += _flatten(network, given, made, indent)
-    return made
+        arguments.sizes[leg], known[leg] = names.fresh(leg), written
+        arguments.lines.append(f"{arguments.sizes[leg]} = {expression}")
+    for source in network.inputs:
+        arguments.lines += _check(network, source, arguments.parameters[source.name], indent)
+        if holder is not None and not source.integer:
+            items = [arguments.parameters[source.name], holder[0], string(holder[1])]
+            items += string_lines(declared(source), indent=indent + 4)
+            arguments.lines += call("_check_dtype(", items, indent=indent)
+        arguments.lines += _sizes(network, source, arguments, known, indent)
+    arguments.lines += _lead(network, arguments, indent)
+    for source in network.inputs:
+        arguments.lines += _flatten(network, source, arguments, indent)
+    return arguments
 
 
-def _axes(given: Input) -> list[Axis]:
+def _axes(source: Input) -> list[Axis]:
     """The axes with a length, in order: all but `...` and the one that ids stand for."""
-    return [axis for axis in given.axes if axis.kind in ("legs", "slices")]
+    return [axis for axis in source.axes if axis.kind in ("legs", "slices")]
 
 
-def _dotted(given: Input) -> bool:
-    return any(axis.kind == "dots" for axis in given.axes)
+def _dotted(source: Input) -> bool:
+    return any(axis.kind == "dots" for axis in source.axes)
 
 
 def _known_part(network: TensorNetwork, axis: Axis) -> int:
@@ -152,11 +155,11 @@ def _unknown(network: TensorNetwork, axis: Axis) -> list[str]:
 # ── checks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _check(network: TensorNetwork, given: Input, name: str, indent: int) -> list[str]:
+def _check(network: TensorNetwork, source: Input, name: str, indent: int) -> list[str]:
     """A ValueError unless the trailing axes have the lengths of the spec."""
-    axes = _axes(given)
+    axes = _axes(source)
     count = len(axes)
-    dotted = _dotted(given)
+    dotted = _dotted(source)
     wrong: list[str] = []
     if all(axis.length is not None for axis in axes) and count and not dotted:
         lengths = ", ".join(str(axis.length) for axis in axes)
@@ -172,7 +175,7 @@ def _check(network: TensorNetwork, given: Input, name: str, indent: int) -> list
                 wrong.append(f"{length} % {_known_part(network, axis)} != 0")
     if not wrong:
         return []
-    message = f"{declared(given)}: {_expected(network, given)}, got shape "
+    message = f"{declared(source)}: {_expected(network, source)}, got shape "
     got = f"{{tuple({name}.shape)}}"
     return [*_condition(wrong, indent), *indented(_raise(message, got, indent + 4))]
 
@@ -195,18 +198,18 @@ def _raise(message: str, got: str, indent: int) -> list[str]:
     return ["raise ValueError(", *indented(string_lines(message, got, indent=indent + 4)), ")"]
 
 
-def _expected(network: TensorNetwork, given: Input) -> str:
+def _expected(network: TensorNetwork, source: Input) -> str:
     """What the trailing axes must be, in the words of the spec."""
-    axes = _axes(given)
+    axes = _axes(source)
     if not axes:
         return "it must be a scalar"
     if len(axes) == 1 and axes[0].length is not None:
-        which = "the last axis" if _dotted(given) else "its only axis"
+        which = "the last axis" if _dotted(source) else "its only axis"
         length, legs = _entries(network, axes[0])
         if not legs:  # a group over an empty family
             return f"{which} must have 1 entry"
         return f"{which} must have {length} entries ({legs})"
-    which = f"the last {len(axes)} axes" if _dotted(given) else f"its {len(axes)} axes"
+    which = f"the last {len(axes)} axes" if _dotted(source) else f"its {len(axes)} axes"
     if len(axes) == 1:
         which = "its only axis"
     texts = (" ".join(filter(None, (length, legs and f"({legs})"))) for length, legs in
@@ -237,70 +240,70 @@ def _product(network: TensorNetwork, axis: Axis) -> str:
 
 
 def _sizes(
-    network: TensorNetwork, given: Input, made: Arguments, known: dict[str, str], indent: int
+    network: TensorNetwork, source: Input, arguments: Arguments, known: dict[str, str], indent: int
 ) -> list[str]:
     """Run-time sizes from the shape of one input: named where they are new, else compared."""
     lines: list[str] = []
-    axes = _axes(given)
-    name = made.parameters[given.name]
+    axes = _axes(source)
+    name = arguments.parameters[source.name]
     for position, axis in enumerate(axes):
         unknown = _unknown(network, axis)
         if not unknown:
             continue
         new = [index for index in unknown if index not in known]
         others = [str(_known_part(network, axis))] if _known_part(network, axis) != 1 else []
-        others += [made.sizes[index] for index in unknown if index in known]
+        others += [arguments.sizes[index] for index in unknown if index in known]
         length = f"{name}.shape[{position - len(axes)}]"
         if len(new) == 1:
             by = f" // {others[0]}" if len(others) == 1 else f" // ({' * '.join(others)})"
-            lines.append(f"{made.sizes[new[0]]} = {length}{by if others else ''}")
-            known[new[0]] = declared(given)
+            lines.append(f"{arguments.sizes[new[0]]} = {length}{by if others else ''}")
+            known[new[0]] = declared(source)
         elif not new:
             lines.append(f"if {length} != {' * '.join(others)}:")
             size = unknown[0]
             message = (
-                f"{declared(given)}: {', '.join(unknown)} must be as in {known[size]}, got shape "
+                f"{declared(source)}: {', '.join(unknown)} must be as in {known[size]}, got shape "
             )
             lines += indented(_raise(message, f"{{tuple({name}.shape)}}", indent + 4))
         else:
-            raise AssertionError(f"{given.written}: two sizes known at run time on one axis")
+            raise AssertionError(f"{source.written}: two sizes known at run time on one axis")
     return lines
 
 
-def _lead(network: TensorNetwork, made: Arguments, indent: int) -> list[str]:
+def _lead(network: TensorNetwork, arguments: Arguments, indent: int) -> list[str]:
     """The leading axes, and their product `B`."""
-    if made.lead is None:
+    if arguments.lead is None:
         return []
-    dotted = [given for given in network.inputs if _dotted(given)]
-    shapes = {made.parameters[given.name]: _leading(given, made) for given in dotted}
+    dotted = [source for source in network.inputs if _dotted(source)]
+    shapes = {arguments.parameters[source.name]: _leading(source, arguments) for source in dotted}
     if len(dotted) == 1:
         (lead,) = shapes.values()
-        lines = [f"{made.lead} = {lead}"]
+        lines = [f"{arguments.lead} = {lead}"]
     else:
         items = [f"{name}={lead}" for name, lead in shapes.items()]
-        lines = call(f"{made.lead} = _broadcast(", items, indent=indent)
-    return [*lines, f"{made.sizes[DOTS]} = math.prod({made.lead})"]
+        lines = call(f"{arguments.lead} = _broadcast(", items, indent=indent)
+    return [*lines, f"{arguments.sizes[DOTS]} = math.prod({arguments.lead})"]
 
 
-def _leading(given: Input, made: Arguments) -> str:
-    count = len(_axes(given))
-    return f"{made.parameters[given.name]}.shape" + (f"[:-{count}]" if count else "")
+def _leading(source: Input, arguments: Arguments) -> str:
+    count = len(_axes(source))
+    return f"{arguments.parameters[source.name]}.shape" + (f"[:-{count}]" if count else "")
 
 
-def _flatten(network: TensorNetwork, given: Input, made: Arguments, indent: int) -> list[str]:
+def _flatten(network: TensorNetwork, source: Input, arguments: Arguments, indent: int) -> list[str]:
     """One axis for `...`, broadcast where several inputs have it; ids checked."""
-    name = made.parameters[given.name]
+    name = arguments.parameters[source.name]
     lines: list[str] = []
-    if given.integer:
-        onehot = next(axis for axis in given.axes if axis.kind == "onehot")
-        items = [name, str(onehot.length), string(declared(given))]
+    if source.integer:
+        onehot = next(axis for axis in source.axes if axis.kind == "onehot")
+        items = [name, str(onehot.length), string(declared(source))]
         lines += call(f"{name} = _checked_ids(", items, indent=indent)
-    if not _dotted(given):
+    if not _dotted(source):
         return lines
-    lengths = [_length(network, axis, made) for axis in _axes(given)]
-    flat = [made.sizes[DOTS], *lengths]
+    lengths = [_length(network, axis, arguments) for axis in _axes(source)]
+    flat = [arguments.sizes[DOTS], *lengths]
     if sum(map(_dotted, network.inputs)) > 1:
-        common = [f"*{made.lead}", *lengths] if lengths else [f"{made.lead}"]
+        common = [f"*{arguments.lead}", *lengths] if lengths else [f"{arguments.lead}"]
         both = f"{name} = {name}.expand({', '.join(common)}).reshape({', '.join(flat)})"
         if len(both) + indent <= WIDTH:
             return [*lines, both]
@@ -312,9 +315,9 @@ def _flatten(network: TensorNetwork, given: Input, made: Arguments, indent: int)
     return [*lines, *indented(shaped)]
 
 
-def _length(network: TensorNetwork, axis: Axis, made: Arguments) -> str:
+def _length(network: TensorNetwork, axis: Axis, arguments: Arguments) -> str:
     if axis.length is not None:
         return str(axis.length)
-    factors = [made.sizes[index] for index in _unknown(network, axis)]
+    factors = [arguments.sizes[index] for index in _unknown(network, axis)]
     known = _known_part(network, axis)
     return " * ".join(factors + ([str(known)] if known != 1 else []))

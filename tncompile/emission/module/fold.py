@@ -86,8 +86,8 @@ def folded(
     members = ParameterAccess(tuple(_as_parameter(buffer) for buffer in folding.buffers))
     chosen = dispatch(network, whole, others, others)
     bare = needs_like(network, members)
-    made = None if layer is None else _properties(network, layer, folding, make_program)
-    return Folded(f"{name}Folded", folding, chosen, members, bare, made)
+    twin = None if layer is None else _properties(network, layer, folding, make_program)
+    return Folded(f"{name}Folded", folding, chosen, members, bare, twin)
 
 
 def _buffer_name(names: Names, keys: tuple[str, ...], *, logarithm: bool) -> str:
@@ -111,14 +111,14 @@ def _properties(
     network: TensorNetwork, layer: Features, folding: Folding, make_program: MakeProgram
 ) -> Properties:
     """What the class has in common with a layer of torch: made of buffers, or asked of it."""
-    taken = frozenset(buffer.name for buffer in folding.buffers)
-    taken |= {parameter.family for parameter in network.parameters}
+    reserved = frozenset(buffer.name for buffer in folding.buffers)
+    reserved |= {parameter.family for parameter in network.parameters}
     read = _read(folding)
     biases = _biases(network, read)
     factors = [buffer for buffer in read if not _added(network, buffer)]
     weight = None if biases is None else _weight(network, layer, factors, make_program)
     dotted = any(index.name == DOTS for index in network.indices)
-    return Properties(network, layer, taken, weight, biases, probed=dotted and bool(factors))
+    return Properties(network, layer, reserved, weight, biases, probed=dotted and bool(factors))
 
 
 def _read(folding: Folding) -> list[Buffer]:
@@ -193,29 +193,29 @@ def _shape(buffer: Buffer) -> tuple[int, ...]:
 # ── fold ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_fold(network: TensorNetwork, made: Folded, members: ParameterAccess) -> list[str]:
+def write_fold(network: TensorNetwork, twin: Folded, members: ParameterAccess) -> list[str]:
     """The method, without indentation."""
     names = Names(["self", "kind"])
     tensor = like(network, members) if members.parameters else "self._like"
     scope = Scope(names, members, {}, {}, f"{tensor}.dtype", f"{tensor}.device")
-    precomputed = made.folding.precomputed
+    precomputed = twin.folding.precomputed
     products = any(step.operation.autocasts for step in precomputed.steps)
-    returned = tuple(buffer.value.name for buffer in made.folding.buffers)
+    returned = tuple(buffer.value.name for buffer in twin.folding.buffers)
     lines, texts = write_values(precomputed, scope, returned, indent=INDENT + 4 * products)
     held = [
         f"{buffer.name}={texts[buffer.value.name]}{'.clone()' if buffer.shared else ''}"
-        for buffer in made.folding.buffers
+        for buffer in twin.folding.buffers
     ]
-    if made.chosen.branching:
+    if twin.chosen.branching:
         held.append("batch_invariant=self.batch_invariant")
-    if made.bare:
+    if twin.bare:
         held.append(f"like={tensor}.clone()")
     body = [
         *docstring(FOLD),
         *without_autocast(list(lines), tensor, products),
-        *call(f"return {made.class_name}(", held, indent=INDENT),
+        *call(f"return {twin.class_name}(", held, indent=INDENT),
     ]
-    head = f"def fold(self) -> {string(made.class_name)}:"
+    head = f"def fold(self) -> {string(twin.class_name)}:"
     return ["@torch.inference_mode(False)", "@torch.no_grad()", head, *indented(body)]
 
 
@@ -229,33 +229,33 @@ FOLD = (
 # ── the class ──────────────────────────────────────────────────────────────────────────────────
 
 
-def write_folded_class(network: TensorNetwork, made: Folded, name: str) -> list[str]:
+def write_folded_class(network: TensorNetwork, twin: Folded, name: str) -> list[str]:
     """The class, a module without parameters."""
-    buffers = made.folding.buffers
-    body = _docstring(network, made, name)
+    buffers = twin.folding.buffers
+    body = _docstring(network, twin, name)
     annotations = [f"{buffer.name}: Tensor" for buffer in buffers]
-    if made.bare:
+    if twin.bare:
         annotations.append("_like: Tensor")
-    annotations += write_sizes(made.properties)
+    annotations += write_sizes(twin.properties)
     logarithms = [buffer.name for buffer in buffers if buffer.logarithm]
     if annotations:
         body += ["", *annotations]
     methods = [
-        _init(made),
-        *write_properties(made.properties, made.members),
-        _repr(network, made),
-        *write_forward(network, made.chosen, made.members, logarithms=logarithms),
+        _init(twin),
+        *write_properties(twin.properties, twin.members),
+        _repr(network, twin),
+        *write_forward(network, twin.chosen, twin.members, logarithms=logarithms),
     ]
     for method in methods:
         body += ["", *method]
-    return [f"class {made.class_name}(nn.Module):", *indented(body)]
+    return [f"class {twin.class_name}(nn.Module):", *indented(body)]
 
 
-def _docstring(network: TensorNetwork, made: Folded, name: str) -> list[str]:
+def _docstring(network: TensorNetwork, twin: Folded, name: str) -> list[str]:
     lines = [f"{name} for inference, made by its method `fold`: parameters merged in advance."]
-    lines += _held(made.folding.buffers)
-    if not made.chosen.branching:
-        (method,) = made.chosen.methods
+    lines += _held(twin.folding.buffers)
+    if not twin.chosen.branching:
+        (method,) = twin.chosen.methods
         sizes = {index.name: index.name for index in network.indices} | {DOTS: batch_name(network)}
         order = write_order(method.program, method.origin, sizes, WIDTH - 4)
         lines += ["", *order] if order else []
@@ -288,18 +288,18 @@ def _keys(buffer: Buffer) -> str:
     return ", ".join(keys)
 
 
-def _init(made: Folded) -> list[str]:
+def _init(twin: Folded) -> list[str]:
     """The method: it takes the buffers by name, one by one unless they are many."""
-    buffers = made.folding.buffers
+    buffers = twin.folding.buffers
     many = len(buffers) > LISTED
     given = [] if many else [f"{buffer.name}: Tensor" for buffer in buffers]
-    if made.chosen.branching:
+    if twin.chosen.branching:
         given.append("batch_invariant: bool = False")
-    if made.bare:
+    if twin.bare:
         given.append("like: Tensor")
     given = ["self", *(["*"] if given else []), *given, *(["**buffers: Tensor"] if many else [])]
     body = ["super().__init__()"]
-    if made.chosen.branching:
+    if twin.chosen.branching:
         body.append("self.batch_invariant = batch_invariant")
     if many:
         body.append("for name, tensor in buffers.items():")
@@ -308,16 +308,16 @@ def _init(made: Folded) -> list[str]:
         text = f"self.register_buffer({string(buffer.name)}, {buffer.name})"
         legs = ", ".join(" ".join(axis) or "1" for axis in buffer.value.axes)
         body += statement(text, legs if len(legs) < WIDTH // 2 else "", indent=INDENT)
-    if made.bare:
+    if twin.bare:
         body.append('self.register_buffer("_like", like, persistent=False)')
     return [*call("def __init__(", given, ") -> None:", indent=4), *indented(body)]
 
 
-def _repr(network: TensorNetwork, made: Folded) -> list[str]:
+def _repr(network: TensorNetwork, twin: Folded) -> list[str]:
     """What goes in, what comes out, what is held."""
-    buffers = made.folding.buffers
+    buffers = twin.folding.buffers
     arrow = f"{given_text(network)} -> " if network.inputs else ""
-    arrow = f"{features_text(network, made.properties)}, {arrow}"
+    arrow = f"{features_text(network, twin.properties)}, {arrow}"
     held = ", ".join(f"{buffer.name} {_sizes(buffer)}" for buffer in buffers[:4])
     more = f" and {len(buffers) - 4} more" if len(buffers) > 4 else ""
     text = f"{arrow}{network.output.written}, folded"

@@ -32,14 +32,14 @@ class Properties:
     """What an emitted class has in common with a layer of torch.
 
     `weight` is the program of the dense weight, if it has one, and the network behind it; one that
-    is `probed` is what `forward` makes of unit vectors. `taken` are names of tensors, which nothing
-    else may have; `biases` are the tensors that are added to the output, None where they are not
-    there as such.
+    is `probed` is what `forward` makes of unit vectors. `reserved` are names of tensors, which
+    nothing else may have; `biases` are the tensors that are added to the output, None where they
+    are not there as such.
     """
 
     network: TensorNetwork
     layer: Features
-    taken: frozenset[str]
+    reserved: frozenset[str]
     weight: tuple[WeightNetwork, TensorProgram] | None
     biases: tuple[Bias, ...] | None
     probed: bool = False
@@ -47,39 +47,40 @@ class Properties:
     @property
     def sizes(self) -> dict[str, int]:
         """The attributes that say how many features there are."""
-        return {name: n for name, n in self.layer.sizes.items() if name not in self.taken}
+        return {name: n for name, n in self.layer.sizes.items() if name not in self.reserved}
 
 
-def write_sizes(made: Properties | None) -> list[str]:
+def write_sizes(properties: Properties | None) -> list[str]:
     """The numbers of features, as attributes of the class."""
-    return [] if made is None else [f"{name}: int = {size}" for name, size in made.sizes.items()]
+    sizes = {} if properties is None else properties.sizes
+    return [f"{name}: int = {size}" for name, size in sizes.items()]
 
 
-def features_text(network: TensorNetwork, made: Properties | None) -> str:
+def features_text(network: TensorNetwork, properties: Properties | None) -> str:
     """What `print` says first: `in_features=32, out_features=16, bias=True`, or the shapes."""
-    if made is None:
+    if properties is None:
         return shapes_text(network)
-    parts = [f"{name}={size}" for name, size in made.layer.sizes.items()]
-    if made.layer.kind != "embedding":
-        parts.append(f"bias={bool(made.network.biases)}")
+    parts = [f"{name}={size}" for name, size in properties.layer.sizes.items()]
+    if properties.layer.kind != "embedding":
+        parts.append(f"bias={bool(properties.network.biases)}")
     return ", ".join(parts)
 
 
-def write_properties(made: Properties | None, members: ParameterAccess) -> list[list[str]]:
+def write_properties(properties: Properties | None, members: ParameterAccess) -> list[list[str]]:
     """The properties `weight` and `bias`, unless tensors are called so."""
-    if made is None:
+    if properties is None:
         return []
     methods: list[list[str]] = []
-    if "weight" not in made.taken:
-        if made.weight is not None:
-            methods.append(_weight(made, *made.weight, members))
-        elif made.probed:
-            methods.append(_probed_weight(made, members))
-    if "bias" not in made.taken and made.layer.kind != "embedding":
-        if made.biases is not None:
-            methods.append(_bias(made, made.biases, members))
-        elif made.probed:
-            methods.append(_probed_bias(made, members))
+    if "weight" not in properties.reserved:
+        if properties.weight is not None:
+            methods.append(_weight(properties, *properties.weight, members))
+        elif properties.probed:
+            methods.append(_probed_weight(properties, members))
+    if "bias" not in properties.reserved and properties.layer.kind != "embedding":
+        if properties.biases is not None:
+            methods.append(_bias(properties, properties.biases, members))
+        elif properties.probed:
+            methods.append(_probed_bias(properties, members))
     return methods
 
 
@@ -87,7 +88,7 @@ def write_properties(made: Properties | None, members: ParameterAccess) -> list[
 
 
 def _weight(
-    made: Properties, weight: WeightNetwork, program: TensorProgram, members: ParameterAccess
+    properties: Properties, weight: WeightNetwork, program: TensorProgram, members: ParameterAccess
 ) -> list[str]:
     """The method that contracts the parameters alone, in their own dtype."""
     names = Names(["self", "kind"])
@@ -98,19 +99,19 @@ def _weight(
     lines = without_autocast(list(written.lines), like, products)
     result = written.result
     if weight.diagonal:
-        lines += _on_diagonal(made, weight, names, result, like)
+        lines += _on_diagonal(properties, weight, names, result, like)
     else:
         lines.append(f"return {result}")
-    return _property("weight", [_weight_doc(made, "contracted whenever it is read"), *lines])
+    return _property("weight", [_weight_doc(properties, "contracted whenever it is read"), *lines])
 
 
 def _property(name: str, lines: list[str]) -> list[str]:
     return ["@property", f"def {name}(self) -> Tensor:", *indented(lines)]
 
 
-def _weight_doc(made: Properties, how: str) -> str:
-    shape = "x".join(map(str, made.layer.shape))
-    (line,) = docstring([f"The dense map, {shape} as in {LAYERS[made.layer.kind]}: {how}."])
+def _weight_doc(properties: Properties, how: str) -> str:
+    shape = "x".join(map(str, properties.layer.shape))
+    (line,) = docstring([f"The dense map, {shape} as in {LAYERS[properties.layer.kind]}: {how}."])
     return line
 
 
@@ -123,24 +124,24 @@ def without_autocast(lines: list[str], tensor: str, products: bool) -> list[str]
 
 
 def _on_diagonal(
-    made: Properties, weight: WeightNetwork, names: Names, result: str, like: str
+    properties: Properties, weight: WeightNetwork, names: Names, result: str, like: str
 ) -> list[str]:
     """The weight that is zero where an index on several of its axes differs."""
-    sizes = {index.name: index.size or 0 for index in made.network.indices}
+    sizes = {index.name: index.size or 0 for index in properties.network.indices}
     carried = set(weight.network.output.legs)
-    legs = [leg for axis in made.layer.axes for leg in axis.indices]
+    legs = [leg for axis in properties.layer.axes for leg in axis.indices]
     first = {leg: legs.index(leg) for leg in legs}
-    kept = [sizes[leg] if leg in carried and first[leg] == k else 1 for k, leg in enumerate(legs)]
+    shape = [sizes[leg] if leg in carried and first[leg] == k else 1 for k, leg in enumerate(legs)]
     t = names.fresh("t")
-    lines = call(f"{t} = {result}.reshape(", _texts(kept), indent=INDENT)
+    lines = call(f"{t} = {result}.reshape(", _texts(shape), indent=INDENT)
     for place, leg in enumerate(legs):
         if first[leg] == place:
             continue
         spread = [sizes[leg] if k in (first[leg], place) else 1 for k in range(len(legs))]
         eye = f"torch.eye({sizes[leg]}, dtype={like}.dtype, device={like}.device)"
         lines += call(f"{t} = {t} * {eye}.reshape(", _texts(spread), indent=INDENT)
-    whole = [math.prod(sizes[leg] for leg in axis.indices) for axis in made.layer.axes]
-    cut = [":" if n == m else f":{n}" for n, m in zip(made.layer.shape, whole, strict=True)]
+    whole = [math.prod(sizes[leg] for leg in axis.indices) for axis in properties.layer.axes]
+    cut = [":" if n == m else f":{n}" for n, m in zip(properties.layer.shape, whole, strict=True)]
     behind = f")[{', '.join(cut)}]" if set(cut) != {":"} else ")"
     return lines + call(f"return {t}.reshape(", _texts(whole), behind, indent=INDENT)
 
@@ -152,17 +153,17 @@ def _texts(numbers: Sequence[int]) -> list[str]:
 # ── bias ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _bias(made: Properties, biases: tuple[Bias, ...], members: ParameterAccess) -> list[str]:
+def _bias(properties: Properties, biases: tuple[Bias, ...], members: ParameterAccess) -> list[str]:
     """The method that gives what is added, along the one axis of the output."""
     if not biases:
         signature = ["@property", "def bias(self) -> None:"]
         return [*signature, *indented(['"""There is none."""', "return None"])]
-    axis = made.layer.axes[0]
+    axis = properties.layer.axes[0]
     names = Names(["self"])
     lines: list[str] = []
     texts: list[str] = []
     for bias in biases:
-        steps = _along(made, bias, members)
+        steps = _along(properties, bias, members)
         head = members.read(bias.parameter)
         text = head + "".join(f".{name}({', '.join(items)})" for name, items in steps)
         if len(text) > LONGEST:
@@ -182,10 +183,12 @@ def _bias(made: Properties, biases: tuple[Bias, ...], members: ParameterAccess) 
     return _property("bias", [doc, *lines, f"return {text}"])
 
 
-def _along(made: Properties, bias: Bias, members: ParameterAccess) -> list[tuple[str, list[str]]]:
+def _along(
+    properties: Properties, bias: Bias, members: ParameterAccess
+) -> list[tuple[str, list[str]]]:
     """The views and copies that turn one bias into a vector, as method and arguments."""
-    sizes = {index.name: index.size or 0 for index in made.network.indices}
-    out = made.layer.axes[0].indices
+    sizes = {index.name: index.size or 0 for index in properties.network.indices}
+    out = properties.layer.axes[0].indices
     legs = [leg for axis in bias.axes for leg in axis]
     order = [legs.index(leg) for leg in out if leg in legs]
     whole = math.prod(sizes[leg] for leg in out)
@@ -206,30 +209,32 @@ def _along(made: Properties, bias: Bias, members: ParameterAccess) -> list[tuple
 # ── by asking the module ───────────────────────────────────────────────────────────────────────
 
 
-def _probed_weight(made: Properties, members: ParameterAccess) -> list[str]:
+def _probed_weight(properties: Properties, members: ParameterAccess) -> list[str]:
     """The method that takes the weight out of what `forward` makes of all unit vectors."""
     like, where = _like(members)
-    match made.layer.kind:
+    match properties.layer.kind:
         case "linear":
-            given = [f"torch.eye({made.layer.shape[1]}, {where})"]
+            inputs = [f"torch.eye({properties.layer.shape[1]}, {where})"]
         case "bilinear":
-            left, right = made.layer.shape[1:]
-            given = [f"torch.eye({left}, {where}).unsqueeze(1)", f"torch.eye({right}, {where})"]
+            left, right = properties.layer.shape[1:]
+            inputs = [f"torch.eye({left}, {where}).unsqueeze(1)", f"torch.eye({right}, {where})"]
         case "embedding":
-            given = [f"torch.arange({made.layer.shape[0]}, device={like}.device)"]
-    lines = call("y = self.forward(", given, indent=INDENT + 4)
+            inputs = [f"torch.arange({properties.layer.shape[0]}, device={like}.device)"]
+    lines = call("y = self.forward(", inputs, indent=INDENT + 4)
     lines = without_autocast(lines, like, True)
-    if made.layer.kind == "embedding":
+    if properties.layer.kind == "embedding":
         lines.append("return y")
     else:
-        lines.append(f"return {'(y - self.bias)' if made.network.biases else 'y'}.movedim(-1, 0)")
-    return _property("weight", [_weight_doc(made, "what unit vectors become"), *lines])
+        lines.append(
+            f"return {'(y - self.bias)' if properties.network.biases else 'y'}.movedim(-1, 0)"
+        )
+    return _property("weight", [_weight_doc(properties, "what unit vectors become"), *lines])
 
 
-def _probed_bias(made: Properties, members: ParameterAccess) -> list[str]:
+def _probed_bias(properties: Properties, members: ParameterAccess) -> list[str]:
     """The method that takes the bias out of what `forward` makes of zeros."""
     like, where = _like(members)
-    zeros = [f"torch.zeros({size}, {where})" for size in made.layer.shape[1:]]
+    zeros = [f"torch.zeros({size}, {where})" for size in properties.layer.shape[1:]]
     doc = '"""What is added to the output, as one axis."""'
     lines = without_autocast(call("y = self.forward(", zeros, indent=INDENT + 4), like, True)
     return _property("bias", [doc, *lines, "return y"])

@@ -148,27 +148,27 @@ def _loop(keys: Sequence[str], members: ParameterAccess) -> list[str]:
     return ["for tensor in [", *(f"{TAB}{item}," for item in items), "]:"]
 
 
-def _start(held: str, draw: Draw, split: bool) -> list[str]:
+def _start(tensor: str, draw: Draw, split: bool) -> list[str]:
     """The statements that fill one parameter."""
     match draw:
         case Normal(std):
-            return [f"{held}.normal_(std={number(std)})"]
+            return [f"{tensor}.normal_(std={number(std)})"]
         case Uniform(bound):
-            return [f"{held}.uniform_(-{number(bound)}, {number(bound)})"]
+            return [f"{tensor}.uniform_(-{number(bound)}, {number(bound)})"]
         case Constant(value):
-            return [f"{held}.fill_({value})" if value else f"{held}.zero_()"]
+            return [f"{tensor}.fill_({value})" if value else f"{tensor}.zero_()"]
         case Matrix(orthogonal, rows, columns):
             if orthogonal:
-                return [f"{held}.copy_(_orthogonal({held}, {rows}, {columns}))"]
-            ones = f"{held}.view({rows}, {columns}).diagonal().fill_(1)"
-            return [f"{held}.zero_()", ones]
+                return [f"{tensor}.copy_(_orthogonal({tensor}, {rows}, {columns}))"]
+            ones = f"{tensor}.view({rows}, {columns}).diagonal().fill_(1)"
+            return [f"{tensor}.zero_()", ones]
         case NearIdentity(legs, bonds, scale, std):
-            seen = f"{held}.view({', '.join(map(str, legs))})" if split else held
+            seen = f"{tensor}.view({', '.join(map(str, legs))})" if split else tensor
             if len(bonds) == 2:
                 slices = f"{seen}.diagonal(dim1={bonds[0]}, dim2={bonds[1]})"
             else:
                 slices = f"{seen}.select({bonds[0]}, 0)"
-            return [f"{held}.normal_(std={number(std)})", f"{slices}.add_({number(scale)})"]
+            return [f"{tensor}.normal_(std={number(std)})", f"{slices}.add_({number(scale)})"]
         case _:
             assert_never(draw)
 
@@ -190,15 +190,15 @@ def _rescale(rescaling: Rescaling, members: ParameterAccess) -> list[str]:
     return [*lines, *_loop(rescaling.keys, members), "    tensor.mul_(scale)"]
 
 
-def _random_input(held: RandomInput, name: str) -> list[str]:
+def _random_input(source: RandomInput, name: str) -> list[str]:
     """Statements that make one random input."""
-    sizes = ", ".join(map(str, held.shape))
-    if held.classes is not None:
-        shape = f"({sizes},)" if len(held.shape) == 1 else f"({sizes})"
-        return [f"{name} = torch.randint({held.classes}, {shape}, device=like.device)"]
+    sizes = ", ".join(map(str, source.shape))
+    if source.classes is not None:
+        shape = f"({sizes},)" if len(source.shape) == 1 else f"({sizes})"
+        return [f"{name} = torch.randint({source.classes}, {shape}, device=like.device)"]
     lines = [f"{name} = torch.randn({sizes}, dtype=like.dtype, device=like.device)"]
-    if held.unit:
-        axes = ", ".join(str(-k) for k in range(held.unit, 0, -1))
-        across = f"({axes})" if held.unit > 1 else axes
+    if source.unit:
+        axes = ", ".join(str(-k) for k in range(source.unit, 0, -1))
+        across = f"({axes})" if source.unit > 1 else axes
         lines.append(f"{name} = {name} / {name}.norm(dim={across}, keepdim=True)")
     return lines
