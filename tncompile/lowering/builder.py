@@ -349,12 +349,12 @@ class ProgramBuilder:
         if not axes:
             return source
         name = self.fresh("t")
-        kept = tuple(axis for k, axis in enumerate(source.axes) if k not in axes)
-        return self.add(Sum(name, source.name, axes), self.value(name, kept, (source,)))
+        remaining = tuple(axis for k, axis in enumerate(source.axes) if k not in axes)
+        return self.add(Sum(name, source.name, axes), self.value(name, remaining, (source,)))
 
-    def rescale(self, source: Value, kept: set[str]) -> tuple[Value, Value]:
-        """The value divided by its largest magnitude over all but `kept`, and the log of that."""
-        axes = tuple(k for k, axis in enumerate(source.axes) if not kept & set(axis))
+    def rescale(self, source: Value, legs: set[str]) -> tuple[Value, Value]:
+        """The value divided by its largest magnitude over all but `legs`, and the log of that."""
+        axes = tuple(k for k, axis in enumerate(source.axes) if not legs & set(axis))
         name, log = self.fresh("t"), self.fresh("log")
         strides = elementwise_strides(source.shape, (source,), self.sizes)
         scaled = replace(self.value(name, source.axes, (source,)), strides=strides)

@@ -85,8 +85,8 @@ class LeafLoader:
         tensors = tuple(self._network.tensors[operand.tensor] for operand in operands)
         if tensors[0].role == "input":
             return self._stacked_slices(tensors, index)
-        one = len({(tensor.source, tensor.conjugate) for tensor in tensors}) == 1
-        value = self._weights(tensors[:1] if one else tensors, index)
+        shared = len({(tensor.source, tensor.conjugate) for tensor in tensors}) == 1
+        value = self._weights(tensors[:1] if shared else tensors, index)
         return self.pick(value, tuple(operand.lookups for operand in operands), index)
 
     # ── weights ────────────────────────────────────────────────────────────────────────────────
@@ -98,15 +98,15 @@ class LeafLoader:
             name = self._builder.fresh(
                 "_".join((parameter.family, *map(str, parameter.subscripts)))
             )
-            made = self._builder.value(name, first.axes, parametric=True)
+            stacked = self._builder.value(name, first.axes, parametric=True)
             return self._builder.split(
-                self._builder.add(LoadParameter(name, first.source, first.conjugate), made)
+                self._builder.add(LoadParameter(name, first.source, first.conjugate), stacked)
             )
         name = self._builder.fresh(parameter.family)
-        made = self._builder.value(name, ((index,), *first.axes), parametric=True)
+        stacked = self._builder.value(name, ((index,), *first.axes), parametric=True)
         keys = tuple(tensor.source for tensor in tensors)
         return self._builder.split(
-            self._builder.add(StackParameters(name, keys, first.conjugate), made)
+            self._builder.add(StackParameters(name, keys, first.conjugate), stacked)
         )
 
     # ── inputs ─────────────────────────────────────────────────────────────────────────────────
@@ -115,10 +115,10 @@ class LeafLoader:
         """An input with padded axes padded, and one axis over all its slices if it has any."""
         if name in self._arguments:
             return self._arguments[name]
-        builder, given = self._builder, self._network.input[name]
+        builder, source = self._builder, self._network.input[name]
         slices: list[str] = []
         axes: list[tuple[str, ...]] = []
-        for axis in given.axes:
+        for axis in source.axes:
             match axis.kind:
                 case "slices":
                     slices.append(builder.pseudo("@", axis.length or 0))
@@ -129,12 +129,12 @@ class LeafLoader:
                     axes.append(axis.indices)
                 case "onehot":
                     pass
-        stem = "_".join((given.family, *map(str, given.subscripts)))
+        stem = "_".join((source.family, *map(str, source.subscripts)))
         value = builder.part(
-            builder.argument(builder.fresh(stem), name, tuple(axes), integer=given.integer)
+            builder.argument(builder.fresh(stem), name, tuple(axes), integer=source.integer)
         )
-        held = [axis for axis in given.axes if axis.kind != "onehot"]
-        for position, axis in enumerate(held):
+        float_axes = [axis for axis in source.axes if axis.kind != "onehot"]
+        for position, axis in enumerate(float_axes):
             value = self._padded(value, position, axis)
         if len(slices) > 1:
             value = self._joined(value, tuple(slices))
@@ -157,8 +157,8 @@ class LeafLoader:
         if axis.kind != "legs" or axis.width is None or axis.width == axis.size:
             return value
         axes = (*value.axes[:position], axis.indices, *value.axes[position + 1 :])
-        made = self._builder.value(self._builder.fresh(value.name), axes, (value,))
-        return self._builder.add(Pad(made.name, value.name, position), made)
+        padded = self._builder.value(self._builder.fresh(value.name), axes, (value,))
+        return self._builder.add(Pad(padded.name, value.name, position), padded)
 
     def _joined(self, value: Value, slices: tuple[str, ...]) -> Value:
         """All `slices` axes as one, where the first of them stands."""
@@ -176,8 +176,8 @@ class LeafLoader:
     def _own_axes(self, tensor: Tensor) -> Axes:
         """The axes of a tensor as `forward` has them: without the one that ids run over."""
         kinds = [axis.kind for axis in self._network.input[tensor.source].axes]
-        kept = [kind for kind in kinds if kind != "slices"]
-        return tuple(axis for axis, kind in zip(tensor.axes, kept, strict=True) if kind != "onehot")
+        own = [kind for kind in kinds if kind != "slices"]
+        return tuple(axis for axis, kind in zip(tensor.axes, own, strict=True) if kind != "onehot")
 
     def _slice(self, tensor: Tensor) -> Value:
         value = self._factor(tensor.source)
@@ -204,10 +204,10 @@ class LeafLoader:
         if axis is None or len({tensor.source for tensor in tensors}) > 1:
             parts = [self._slice(tensor) for tensor in tensors]
             first = parts[0]
-            made = builder.value(
+            stacked = builder.value(
                 builder.fresh("stack"), ((index,), *first.axes), parts, integer=first.integer
             )
-            return builder.add(Stack(made.name, tuple(part.name for part in parts)), made)
+            return builder.add(Stack(stacked.name, tuple(part.name for part in parts)), stacked)
         positions = tuple(self._network.slice_number(tensor) for tensor in tensors)
         chosen = members(builder, value, axis, positions, index)
         axis = chosen.axes.index((index,))
@@ -224,11 +224,11 @@ class LeafLoader:
         value = self._stacked_slices(ids, index) if len(ids) > 1 else self._slice(ids[0])
         onehot = next(a for a in self._network.input[ids[0].source].axes if a.kind == "onehot")
         if size != onehot.size:
-            made = builder.value(builder.fresh("digit"), value.axes, (value,), integer=True)
-            strides = elementwise_strides(made.shape, (value,), builder.sizes)
-            made = replace(made, strides=strides)
+            digit = builder.value(builder.fresh("digit"), value.axes, (value,), integer=True)
+            strides = elementwise_strides(digit.shape, (value,), builder.sizes)
+            digit = replace(digit, strides=strides)
             last = divisor * size == onehot.size
-            value = builder.add(UnravelIndex(made.name, value.name, divisor, size, last), made)
+            value = builder.add(UnravelIndex(digit.name, value.name, divisor, size, last), digit)
         if len(ids) == 1:
             self._digits[key] = value
         return value
@@ -237,10 +237,10 @@ class LeafLoader:
         lookup = operand.lookups[0]
         builder = self._builder
         ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
-        made = builder.value(
+        onehot = builder.value(
             builder.fresh("onehot"), (*ids.axes, (lookup.index,)), (ids,), parametric=False
         )
-        return builder.add(OneHot(made.name, ids.name, lookup.size), made)
+        return builder.add(OneHot(onehot.name, ids.name, lookup.size), onehot)
 
     def pick(self, table: Value, given: tuple[tuple[Digits, ...], ...], index: str = "") -> Value:
         """Rows of a table by the digits of ids: a parameter, or parameters merged.
@@ -286,10 +286,10 @@ class LeafLoader:
         for value, size in digits[1:]:
             minor = builder.arrange(value, axes)
             both = tuple(a or b for a, b in zip(mixed.axes, minor.axes, strict=True))
-            made = builder.value(builder.fresh("row"), both, (mixed, minor), integer=True)
-            strides = elementwise_strides(made.shape, (mixed, minor), builder.sizes)
-            made = replace(made, strides=strides)
-            mixed = builder.add(RavelIndex(made.name, mixed.name, minor.name, size), made)
+            row = builder.value(builder.fresh("row"), both, (mixed, minor), integer=True)
+            strides = elementwise_strides(row.shape, (mixed, minor), builder.sizes)
+            row = replace(row, strides=strides)
+            mixed = builder.add(RavelIndex(row.name, mixed.name, minor.name, size), row)
         return builder.contiguous(mixed)
 
     def _picked(self, value: Value, operand: Operand) -> Value:
@@ -297,13 +297,13 @@ class LeafLoader:
         builder = self._builder
         for lookup in operand.lookups:
             ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
-            held = [axis for axis in value.axes if axis != (lookup.index,)]
-            extra = [axis for axis in ids.axes if axis not in held]
-            order = (*extra, *held)
+            axes = [axis for axis in value.axes if axis != (lookup.index,)]
+            extra = [axis for axis in ids.axes if axis not in axes]
+            order = (*extra, *axes)
             table = builder.arrange(value, (*order, (lookup.index,)))
             wide = builder.arrange(ids, (*order, ()))
-            made = builder.value(builder.fresh("t"), order, (table, wide))
-            value = builder.add(Gather(made.name, table.name, wide.name), made)
+            picked = builder.value(builder.fresh("t"), order, (table, wide))
+            value = builder.add(Gather(picked.name, table.name, wide.name), picked)
         return value
 
 
@@ -320,14 +320,14 @@ def _order(lookups: tuple[Digits, ...]) -> list[int]:
     )
 
 
-def _neighbors(given: tuple[tuple[Digits, ...], ...], order: list[int]) -> list[list[int]]:
+def _neighbors(digits: tuple[tuple[Digits, ...], ...], order: list[int]) -> list[list[int]]:
     """Lookups in this order, neighboring digits of the same ids in one group."""
     runs: list[list[int]] = []
     for k in order:
         if runs and all(
-            held[runs[-1][-1]].ids == held[k].ids
-            and held[runs[-1][-1]].divisor == held[k].divisor * held[k].size
-            for held in given
+            lookups[runs[-1][-1]].ids == lookups[k].ids
+            and lookups[runs[-1][-1]].divisor == lookups[k].divisor * lookups[k].size
+            for lookups in digits
         ):
             runs[-1].append(k)
         else:

@@ -139,16 +139,16 @@ class _Lowering:
         else:
             stack = ""
             left, right = self._operand(unit.members[0][0]), self._operand(unit.members[0][1])
-        kept = frozenset((*first.legs, *(lookup.index for lookup in first.lookups), stack))
+        result_legs = frozenset((*first.legs, *(lookup.index for lookup in first.lookups), stack))
         form = None
         if self._forms is not None and not unit.batched:
             form = self._forms[first.result - len(self._tree.operands)]
-        result = contract(builder, left, right, kept, self._consumer(first, stack), form)
+        result = contract(builder, left, right, result_legs, self._consumer(first, stack), form)
         if number in self._settled:
             result = builder.settle(result)
         if first.lookups:
-            given = tuple(step.lookups for _, _, step in unit.members)
-            result = self._leaves.pick(result, given, stack)
+            lookups = tuple(step.lookups for _, _, step in unit.members)
+            result = self._leaves.pick(result, lookups, stack)
         results = [step.result for _, _, step in unit.members]
         if self._rescaling is not None and results[0] != self._tree.steps[-1].result:
             result = self._rescaling.take(result, self._times(results, (stack,) in result.axes))
@@ -347,11 +347,11 @@ class _Lowering:
         return f"({side - count + 1})"
 
 
-def _relabeled(value: Value, held: tuple[str, ...], legs: tuple[str, ...]) -> Value:
+def _relabeled(value: Value, old: tuple[str, ...], legs: tuple[str, ...]) -> Value:
     """The same value, its axes named by another member's legs in the same order."""
-    if held == legs:
+    if old == legs:
         return value
-    names = dict(zip(held, legs, strict=True))
+    names = dict(zip(old, legs, strict=True))
     return replace(
         value, axes=tuple(tuple(names.get(index, index) for index in axis) for axis in value.axes)
     )

@@ -34,21 +34,23 @@ def contract(
     builder: ProgramBuilder,
     left: Value,
     right: Value,
-    kept: frozenset[str],
+    result_legs: frozenset[str],
     consumer: Consumer,
     layout: MatmulLayout | None = None,
 ) -> Value:
-    """The product of two split values, all indices outside `kept` summed; a split value again.
+    """The product of two split values, summed over all but `result_legs`; a split value again.
 
     Without a `form` the one is taken that copies least here and in the next contraction.
     """
-    left = builder.sum(left, _private(left, right) - kept)
-    right = builder.sum(right, _private(right, left) - kept)
+    left = builder.sum(left, _private(left, right) - result_legs)
+    right = builder.sum(right, _private(right, left) - result_legs)
     left_indices, right_indices = _indices(left), _indices(right)
-    summed = tuple(index for index in left_indices if index in right_indices and index not in kept)
+    summed = tuple(
+        index for index in left_indices if index in right_indices and index not in result_legs
+    )
     if not summed:
         return _multiply(builder, left, right)
-    layout = layout or _best_layout(builder, left, right, kept, consumer)
+    layout = layout or _best_layout(builder, left, right, result_legs, consumer)
     first, second = (right, left) if layout.swapped else (left, right)
     result = builder.matmul(
         _operand(builder, first, layout.batch, layout.rows, layout.summed),
@@ -61,8 +63,8 @@ def _indices(value: Value) -> Order:
     return tuple(index for axis in value.axes for index in axis)
 
 
-def _private(one: Value, other: Value) -> set[str]:
-    return set(_indices(one)) - set(_indices(other))
+def _private(value: Value, other: Value) -> set[str]:
+    return set(_indices(value)) - set(_indices(other))
 
 
 def _multiply(builder: ProgramBuilder, left: Value, right: Value) -> Value:
@@ -77,15 +79,15 @@ def _multiply(builder: ProgramBuilder, left: Value, right: Value) -> Value:
 
 
 def _layouts(
-    left_indices: Order, right_indices: Order, kept: frozenset[str], consumer: Consumer
+    left_indices: Order, right_indices: Order, result_legs: frozenset[str], consumer: Consumer
 ) -> Iterator[MatmulLayout]:
     """Every order of the groups that an operand or the consumer suggests, both orientations."""
     batches = dict.fromkeys(
-        tuple(index for index in one if index in other and index in kept)
+        tuple(index for index in one if index in other and index in result_legs)
         for one, other in ((left_indices, right_indices), (right_indices, left_indices))
     )
     sums = dict.fromkeys(
-        tuple(index for index in one if index in other and index not in kept)
+        tuple(index for index in one if index in other and index not in result_legs)
         for one, other in ((left_indices, right_indices), (right_indices, left_indices))
     )
     lefts = _orders(tuple(index for index in left_indices if index not in right_indices), consumer)
@@ -107,7 +109,11 @@ def _orders(group: Order, consumer: Consumer) -> tuple[Order, ...]:
 
 
 def _best_layout(
-    builder: ProgramBuilder, left: Value, right: Value, kept: frozenset[str], consumer: Consumer
+    builder: ProgramBuilder,
+    left: Value,
+    right: Value,
+    result_legs: frozenset[str],
+    consumer: Consumer,
 ) -> MatmulLayout:
     """The form that copies least here and in the next contraction, the first one among equals."""
     left_indices, right_indices = _indices(left), _indices(right)
@@ -130,7 +136,7 @@ def _best_layout(
         return total
 
     return min(
-        _layouts(left_indices, right_indices, kept, consumer),
+        _layouts(left_indices, right_indices, result_legs, consumer),
         key=lambda layout: copied(layout) + _misfit(builder, layout, consumer),
     )
 

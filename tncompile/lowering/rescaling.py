@@ -43,8 +43,8 @@ class Logarithm:
         `axis` is that of the slices; without one the input is a single slice.
         """
         builder = self._builder
-        kept = set(builder.runtime) | set(() if axis is None else value.axes[axis])
-        scaled, scale = builder.rescale(value, kept)
+        legs = set(builder.runtime) | set(() if axis is None else value.axes[axis])
+        scaled, scale = builder.rescale(value, legs)
         counts = Counter(used)
         times = counts[used[0]]
         if axis is not None:
@@ -76,15 +76,15 @@ class Logarithm:
         parts = first
         for other in rest:
             parts = builder.elementwise(Add, parts, other)
-        kept = [
+        summands = [
             axis.indices if set(axis.indices) <= set(builder.runtime) else ()
             for axis in output.axes
         ]
-        order = [index for axis in kept for index in axis]
+        order = [index for axis in summands for index in axis]
         held = [axis for axis in parts.axes if axis]
         split = builder.view(parts, tuple(held))
         arranged = builder.permute(
             split, tuple(held.index((index,)) for index in order if (index,) in held)
         )
-        axes = tuple(tuple(i for i in axis if (i,) in held) for axis in kept)
+        axes = tuple(tuple(i for i in axis if (i,) in held) for axis in summands)
         return replace(builder.view(arranged, axes))

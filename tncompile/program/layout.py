@@ -34,25 +34,25 @@ def contiguous(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
 
 def runs(value: Value, lengths: dict[str, Extent]) -> dict[str, Run]:
     """Every index of a value with its own length and stride, flattened axes split."""
-    found: dict[str, Run] = {}
+    runs_of: dict[str, Run] = {}
     for axis, stride in zip(value.axes, value.strides, strict=True):
         step = stride
         inner: list[Run] = []
         for index in reversed(axis):
             inner.append(Run(index, lengths[index], step))
             step = step * lengths[index]
-        found.update((run.index, run) for run in reversed(inner))
-    return found
+        runs_of.update((run.index, run) for run in reversed(inner))
+    return runs_of
 
 
 def merged(group: tuple[Run, ...]) -> tuple[Extent, Extent] | None:
     """Length and stride of the axis that these indices form; None where it takes a copy."""
-    held = [run for run in group if run.length != ONE]
-    for outer, inner in pairwise(held):
+    long = [run for run in group if run.length != ONE]
+    for outer, inner in pairwise(long):
         if outer.stride != inner.stride * inner.length:
             return None
-    length = product(tuple(run.length for run in held))
-    return length, held[-1].stride if held else ONE
+    length = product(tuple(run.length for run in long))
+    return length, long[-1].stride if long else ONE
 
 
 def is_matrix(rows: tuple[Extent, Extent], columns: tuple[Extent, Extent]) -> bool:
@@ -81,12 +81,12 @@ def along_nothing(shape: tuple[Extent, ...], strides: tuple[Extent, ...]) -> tup
 
     It leads nowhere, but elementwise results are laid out by comparing strides.
     """
-    found: list[Extent] = []
+    extents: list[Extent] = []
     behind = ONE
     for length, stride in zip(reversed(shape), reversed(strides), strict=True):
-        found.append(behind if length == ONE else stride)
-        behind = found[-1] * length
-    return tuple(reversed(found))
+        extents.append(behind if length == ONE else stride)
+        behind = extents[-1] * length
+    return tuple(reversed(extents))
 
 
 def elementwise_strides(

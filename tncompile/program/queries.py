@@ -46,14 +46,14 @@ def multiply_adds(operation: Operation, program: TensorProgram) -> Extent:
 
 def logarithms_of_scales(program: TensorProgram) -> set[str]:
     """Values that are logarithms of scales, and sums of them."""
-    found: set[str] = set()
+    logarithms: set[str] = set()
     for step in program.steps:
         operation = step.operation
         if isinstance(operation, Rescale):
-            found.add(operation.log)
-        elif sources(operation) and set(sources(operation)) <= found:
-            found.update(results(operation))
-    return found
+            logarithms.add(operation.log)
+        elif sources(operation) and set(sources(operation)) <= logarithms:
+            logarithms.update(results(operation))
+    return logarithms
 
 
 def returned_values(program: TensorProgram) -> tuple[str, ...]:
@@ -84,6 +84,6 @@ def read_in_turns(program: TensorProgram) -> set[str]:
     if program.loop is None:
         return set()
     before = program.steps[: program.loop.start]
-    made = {name for step in before for name in results(step.operation)}
+    before_loop = {name for step in before for name in results(step.operation)}
     body = (program.steps[k] for k in loop_body(program))
-    return made.intersection(name for step in body for name in sources(step.operation))
+    return before_loop.intersection(name for step in body for name in sources(step.operation))

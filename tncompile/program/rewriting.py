@@ -13,9 +13,9 @@ from tncompile.program.queries import returned_values
 from tncompile.program.verifying import checked
 
 
-def free(name: str, taken: Container[str]) -> str:
+def free(name: str, names: Container[str]) -> str:
     """The name, or one like it that no value has."""
-    return next(k for k in chain([name], (f"{name}_{n}" for n in count())) if k not in taken)
+    return next(k for k in chain([name], (f"{name}_{n}" for n in count())) if k not in names)
 
 
 def fingerprint(program: TensorProgram) -> Hashable:
@@ -23,9 +23,9 @@ def fingerprint(program: TensorProgram) -> Hashable:
     numbers: dict[str, int] = {}
     steps: list[Hashable] = []
     for step in program.steps:
-        made, read = results(step.operation), sources(step.operation)
-        numbers.update({name: len(numbers) + k for k, name in enumerate(made)})
-        shapes = tuple(program.values[name].shape for name in made)
+        defined, read = results(step.operation), sources(step.operation)
+        numbers.update({name: len(numbers) + k for k, name in enumerate(defined)})
+        shapes = tuple(program.values[name].shape for name in defined)
         steps.append((computation(step.operation), tuple(numbers[k] for k in read), shapes))
     returned = tuple(numbers[name] for name in returned_values(program))
     return tuple(steps), returned, program.loop
@@ -88,8 +88,8 @@ def _without(
     result = names.get(program.result, program.result)
     log = None if program.log is None else names.get(program.log, program.log)
     loop = None if program.loop is None else replace(program.loop, start=start, stop=stop)
-    made = replace(program, values=values, result=result, log=log, loop=loop)
-    return finished(made, steps, returned_values(made))
+    rewritten = replace(program, values=values, result=result, log=log, loop=loop)
+    return finished(rewritten, steps, returned_values(rewritten))
 
 
 def _whole(extent: Extent, part: str, index: str) -> Extent:

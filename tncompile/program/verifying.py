@@ -124,8 +124,8 @@ def _loop_problems(
 
 def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[str]:
     values = program.values
-    made = [values[name] for name in results(operation)]
-    for value in made:
+    defined = [values[name] for name in results(operation)]
+    for value in defined:
         if not len(value.axes) == len(value.shape) == len(value.strides):
             yield f"`{value.name}` has axes, shape and strides of different lengths"
             return
@@ -134,18 +134,18 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
     except (IndexError, ValueError) as error:
         yield f"the operands do not fit: {error}"
         return
-    for value, shape in zip_longest(made, shapes):
+    for value, shape in zip_longest(defined, shapes):
         if shape is not None and value is not None and value.shape != shape:
             yield f"`{value.name}` is of shape {value.shape}, which should be {shape}"
     if operation.is_view:
         source = values[sources(operation)[0]]
-        for value in made:
+        for value in defined:
             if value.storage != source.storage:
                 yield f"`{value.name}` is a view, but not in the memory of `{source.name}`"
-        yield from _view_problems(operation, source, made)
+        yield from _view_problems(operation, source, defined)
     elif not operation.is_borrowed and not isinstance(operation, op.Chunk | op.ContiguousGrad):
         elementwise = isinstance(operation, ELEMENTWISE)
-        for value in made:
+        for value in defined:
             fits = _dense(value) if elementwise else _same(value, contiguous(value.shape))
             if not fits or value.storage != value.name:
                 yield f"`{value.name}` has strides {value.strides}, which no fresh result has"
@@ -211,24 +211,26 @@ def _shapes(operation: Operation, operands: list[Value], loop: Loop | None) -> I
             yield (*shapes[0], Extent(size))
 
 
-def _view_problems(operation: Operation, source: Value, made: list[Value]) -> Iterator[str]:
+def _view_problems(operation: Operation, source: Value, results: list[Value]) -> Iterator[str]:
     """Strides of views that do not lead to where their source lies."""
     strides = list(source.strides)
     match operation:
         case op.View():
-            if _blocks(made[0]) != _blocks(source):
+            if _blocks(results[0]) != _blocks(source):
                 yield f"`{source.name}` has strides that take a copy"
             return
         case op.Expand():
-            front = len(made[0].shape) - len(source.shape)
+            front = len(results[0].shape) - len(source.shape)
             lengths = (ONE,) * front + source.shape
             strides = [
                 old if length == new else Extent(0)
                 for old, length, new in zip(
-                    (ONE,) * front + source.strides, lengths, made[0].shape, strict=True
+                    (ONE,) * front + source.strides, lengths, results[0].shape, strict=True
                 )
             ]
-            if any(old not in (ONE, new) for old, new in zip(lengths, made[0].shape, strict=True)):
+            if any(
+                old not in (ONE, new) for old, new in zip(lengths, results[0].shape, strict=True)
+            ):
                 yield f"`{source.name}` of shape {source.shape} does not broadcast to its result"
         case op.Permute(_, _, order):
             strides = [source.strides[k] for k in order]
@@ -236,7 +238,7 @@ def _view_problems(operation: Operation, source: Value, made: list[Value]) -> It
             strides[axis] = strides[axis] * Extent(step)
         case op.Select(_, _, axis, _) | op.Unbind(_, _, axis):
             del strides[axis]
-    for value in made:
+    for value in results:
         if not _same(value, tuple(strides)):
             yield f"`{value.name}` has strides {value.strides}, which should be {tuple(strides)}"
 

@@ -219,7 +219,7 @@ def _cost_steps(
     for k, row in enumerate(rows):
         for _, _, step in row.members:
             labels[step.result] = f"t{k + 1}"
-    made = made_by(rows, program)
+    producers = made_by(rows, program)
     length = {index.name: index.size or sizes[index.name] for index in network.indices}
     total = sum(spent) or 1.0
     return tuple(
@@ -230,7 +230,7 @@ def _cost_steps(
             indices=row.members[0][2].legs,
             multiply_adds=works[k].multiply_adds,
             bytes=4
-            * sum(step.result in made for _, _, step in row.members)
+            * sum(step.result in producers for _, _, step in row.members)
             * math.prod(length[leg] for leg in row.members[0][2].legs),
             share=seconds[k] / total,
             count=len(row.members),

@@ -60,13 +60,13 @@ def made_by(units: Sequence[EqualStepGroup], program: TensorProgram) -> dict[int
             axes = program.values[results(step.operation)[0]].axes
             batched = any(index.startswith("#") for axis in axes for index in axis)
             stacked[step.contraction] = stacked.get(step.contraction, False) or batched
-    found: dict[int, int] = {}
+    producers: dict[int, int] = {}
     for unit in units:
         made = [step.result for _, _, step in unit.members]
         number = min(made)
         if number in stacked:
-            found |= dict.fromkeys(made if stacked[number] else [number], number)
-    return found
+            producers |= dict.fromkeys(made if stacked[number] else [number], number)
+    return producers
 
 
 class _Grouping:
@@ -119,14 +119,14 @@ class _Grouping:
         number: dict[str, int] = {}
         for leg in (*self._legs[left], *self._legs[right], *step.legs):
             number.setdefault(leg, len(number))
-        kept = tuple(sorted(number[leg] for leg in step.legs))
+        legs = tuple(sorted(number[leg] for leg in step.legs))
         order = tuple(number[leg] for leg in step.legs)
         pattern = tuple(
             tuple(number[leg] for leg in self._legs[side]) + self._lookups(side, number)
             for side in (left, right)
         )
         picked = self._picked(step.lookups, number)
-        return left, right, (*one, *other, pattern, kept, order, picked)
+        return left, right, (*one, *other, pattern, legs, order, picked)
 
     def _shape(self, side: int) -> tuple[str, tuple[str, ...]]:
         """What kind of operand it is, and its sizes in order of legs (names at run time)."""
@@ -188,27 +188,27 @@ class _Grouping:
         parts = self._runs(group)
         if len(group) > self._fewest and len(parts) > max(4, len(group) // 16):
             parts = [group]
-        found: list[EqualStepGroup] = []
+        groups: list[EqualStepGroup] = []
         for part in parts:
             stacked = any(
                 side in self._batched for left, right, _ in part for side in (left, right)
             )
             if len(part) > 1 and (stacked or len(group) > self._fewest):
-                self._register(part, found)
+                self._register(part, groups)
             else:
                 for member in part:
-                    self._register([member], found)
-        return found
+                    self._register([member], groups)
+        return groups
 
     def _register(
-        self, part: list[tuple[int, int, Contraction]], found: list[EqualStepGroup]
+        self, part: list[tuple[int, int, Contraction]], groups: list[EqualStepGroup]
     ) -> None:
         name = f"unit {part[0][2].result}"
         for position, (_, _, step) in enumerate(part):
             self._origin[step.result] = (name, position)
             if len(part) > 1:
                 self._batched.add(step.result)
-        found.append(EqualStepGroup(tuple(part)))
+        groups.append(EqualStepGroup(tuple(part)))
 
     def _runs(
         self, group: list[tuple[int, int, Contraction]]
@@ -240,12 +240,12 @@ def _stride(last: Sequence[Origin], here: Sequence[Origin]) -> tuple[int, ...] |
     return tuple(strides)
 
 
-def _ordered(given: list[EqualStepGroup], operands: int) -> tuple[EqualStepGroup, ...]:
+def _ordered(groups: list[EqualStepGroup], operands: int) -> tuple[EqualStepGroup, ...]:
     """Units in the order of the plan, but each after those whose results it reads."""
-    made_by = {step.result: k for k, unit in enumerate(given) for _, _, step in unit.members}
+    made_by = {step.result: k for k, unit in enumerate(groups) for _, _, step in unit.members}
     waits: list[set[int]] = []
     readers: dict[int, list[int]] = {}
-    for k, unit in enumerate(given):
+    for k, unit in enumerate(groups):
         needed = {
             made_by[side]
             for left, right, _ in unit.members
@@ -255,14 +255,14 @@ def _ordered(given: list[EqualStepGroup], operands: int) -> tuple[EqualStepGroup
         waits.append(needed)
         for maker in needed:
             readers.setdefault(maker, []).append(k)
-    ready = [(unit.members[0][2].result, k) for k, unit in enumerate(given) if not waits[k]]
+    ready = [(unit.members[0][2].result, k) for k, unit in enumerate(groups) if not waits[k]]
     heapq.heapify(ready)
     order: list[EqualStepGroup] = []
     while ready:
         _, k = heapq.heappop(ready)
-        order.append(given[k])
+        order.append(groups[k])
         for reader in readers.get(k, ()):
             waits[reader].discard(k)
             if not waits[reader]:
-                heapq.heappush(ready, (given[reader].members[0][2].result, reader))
+                heapq.heappush(ready, (groups[reader].members[0][2].result, reader))
     return tuple(order)

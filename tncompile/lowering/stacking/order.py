@@ -33,23 +33,23 @@ def order_members(
     if not any(unit.batched for unit in units):
         return tuple(units)
     facts = _Facts(network, tree)
-    found = list(units)
+    ordered = list(units)
     readings: dict[int, _Reading] = {}
     moved: set[int] = set()
-    for number in reversed(range(len(found))):
-        unit = found[number]
+    for number in reversed(range(len(ordered))):
+        unit = ordered[number]
         read = {
             readings[step.result].unit for _, _, step in unit.members if step.result in readings
         }
-        wanted = any(other in moved or facts.row_by_row(found[other]) for other in read)
+        wanted = any(other in moved or facts.row_by_row(ordered[other]) for other in read)
         if unit.batched and wanted and facts.parametric(unit):
-            members = sorted(unit.members, key=lambda member: _place(member, readings, found))
-            unit = found[number] = replace(unit, members=tuple(members))
+            members = sorted(unit.members, key=lambda member: _place(member, readings, ordered))
+            unit = ordered[number] = replace(unit, members=tuple(members))
             moved.add(number)
         for position, (left, right, _) in enumerate(unit.members):
             readings[left] = _Reading(number, 0, position)
             readings[right] = _Reading(number, 1, position)
-    return tuple(found)
+    return tuple(ordered)
 
 
 def _place(

@@ -47,20 +47,20 @@ def split_stack(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segm
 
     `single` says of each member whether its reader reads no other.
     """
-    found: list[Segment] = []
+    segments: list[Segment] = []
     start = 0
     while start < len(readers):
         segment = _alone(single, start) if single[start] else _turns(readers, single, start)
-        found.append(segment)
+        segments.append(segment)
         start = segment.stop
-    held = Counter(
+    counts = Counter(
         reader
-        for one in found
+        for one in segments
         for reader in set(readers[one.start : one.stop])
         if not single[one.start]
     )
-    several = any(count > 1 for count in held.values())
-    return None if several or len(found) > MOST else tuple(found)
+    several = any(count > 1 for count in counts.values())
+    return None if several or len(segments) > MOST else tuple(segments)
 
 
 def _alone(single: Sequence[bool], start: int) -> Segment:

@@ -162,15 +162,19 @@ class _Search:
     # ── one contraction ────────────────────────────────────────────────────────────────────────
 
     def _contract(self, contraction: Contraction) -> OperandLayouts:
-        kept = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
-        left = self._private_summed(self._operands[contraction.left], contraction.right, kept)
-        right = self._private_summed(self._operands[contraction.right], contraction.left, kept)
+        result_legs = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
+        left = self._private_summed(
+            self._operands[contraction.left], contraction.right, result_legs
+        )
+        right = self._private_summed(
+            self._operands[contraction.right], contraction.left, result_legs
+        )
         shared = frozenset(left.options[0].runs) & frozenset(right.options[0].runs)
         groups = IndexGroups(
             left,
             right,
-            shared - kept,
-            shared & kept,
+            shared - result_legs,
+            shared & result_legs,
             self._hints(contraction),
             self._next_use_groups(contraction),
         )
@@ -198,10 +202,10 @@ class _Search:
         return tuple(by_order.values())
 
     def _private_summed(
-        self, operand: OperandLayouts, other: int, kept: frozenset[str]
+        self, operand: OperandLayouts, other: int, result_legs: frozenset[str]
     ) -> OperandLayouts:
         """An operand, summed over the indices that it alone has."""
-        stays = {*self._operands[other].options[0].runs, *kept}
+        stays = {*self._operands[other].options[0].runs, *result_legs}
         if all(index in stays for index in operand.options[0].order):
             return operand
         options: list[LayoutOption] = []
@@ -242,9 +246,9 @@ class _Search:
         following, other = self._next[contraction.result]
         operand = self._operands.get(other)
         theirs = self._legs[other] if operand is None else operand.options[0].order
-        kept = set(following.legs)
-        batch = tuple(index for index in theirs if index in legs and index in kept)
-        summed = tuple(index for index in theirs if index in legs and index not in kept)
+        result_legs = set(following.legs)
+        batch = tuple(index for index in theirs if index in legs and index in result_legs)
+        summed = tuple(index for index in theirs if index in legs and index not in result_legs)
         free = tuple(index for index in legs if index not in theirs)
         returned = tuple(index for index in self._network.output.legs if index in free)
         free_last = (*returned, *(index for index in free if index not in returned))
@@ -267,12 +271,12 @@ class _Search:
             return lambda option: self._output_copy(option, result)
         following, other = self._next[contraction.result]
         legs, theirs = frozenset(contraction.legs), frozenset(self._legs[other])
-        kept = frozenset(following.legs)
-        free = legs & kept - theirs
+        result_legs = frozenset(following.legs)
+        free = legs & result_legs - theirs
         next_use_groups: tuple[frozenset[str], ...] = ()
         if self._broadcasting:
             next_use_groups = tuple(group & free for group in self._next_use_groups(following))
-        batch, summed = legs & theirs & kept, legs & theirs - kept
+        batch, summed = legs & theirs & result_legs, legs & theirs - result_legs
         use = NextUse(batch, free, summed, next_use_groups, self._broadcasting)
         count = self._count(contraction.legs)
 

@@ -131,10 +131,10 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
         if family > STRAIGHT and within and (problem.inputs or len(problem.terms) > LONGEST):
             return
     whole = tuple(range(len(problem.terms)))
-    for found in search(problem, effort, progress):
+    for path in search(problem, effort, progress):
         builder = PathBuilder(problem)
-        builder.follow(whole, found.path)
-        yield NamedPath(found.level, f"search ({found.name})", builder.costed_path)
+        builder.follow(whole, path.path)
+        yield NamedPath(path.level, f"search ({path.name})", builder.costed_path)
     for name, costed_path in (*swept.items(), *_splits(problem)):
         yield NamedPath(0, name, costed_path)
     if (dense := _materialize(problem)) is not None:
