@@ -629,14 +629,14 @@ def test_explain_slow(folder: Path, capsys: pytest.CaptureFixture[str], training
 def test_explain_slow_says_that_a_machine_is_busy(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tncompile.tuning import timing as measuring
+    from tncompile.cli import slow_report
 
     shares = [0.5]
 
     def measured(actions: list[object], *given: object, **named: object) -> tuple[Timing, ...]:
         return tuple(readings(1e-3, 0.02, share=shares[0]) for _ in actions)
 
-    monkeypatch.setattr(measuring, "time_in_turn", measured)
+    monkeypatch.setattr(slow_report, "time_in_turn", measured)
     assert run(["explain-slow", "layer.tn", "--seconds", "0.01"]) == 0
     assert "The machine was busy: others took 50 % of the proc" in capsys.readouterr().out
     shares[0] = 1.0
