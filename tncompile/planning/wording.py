@@ -17,7 +17,7 @@ MODE_TEXT: Mapping[Mode, str] = {
     "folded": "a forward pass, folded",
 }
 
-SHOWN = 24
+SHOWN = 20
 """The most rows that a list of contractions or parameters has."""
 
 

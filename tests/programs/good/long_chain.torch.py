@@ -139,10 +139,6 @@ class Chain(nn.Module):
         [19] x@18 · A[18]  4,608  -> ..., a[17], a[18]
         [20] x@19 · A[19]  4,608  -> ..., a[18], a[19]
         [21] x@20 · A[20]  4,608  -> ..., a[19], a[20]
-        [22] x@21 · A[21]  4,608  -> ..., a[20], a[21]
-        [23] x@22 · A[22]  4,608  -> ..., a[21], a[22]
-        [24] x@23 · A[23]  4,608  -> ..., a[22], a[23]
-        [25] x@24 · A[24]  4,608  -> ..., a[23], a[24]
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
     names without a comma between them are one axis, ranges are half open (`p[0..3]` is p[0] to
@@ -350,10 +346,6 @@ class ChainFolded(nn.Module):
         [117] [116] · [18]     36 B  -> ..., a[17]
         [118] [117] · [19]     36 B  -> ..., a[18]
         [119] [118] · [20]     36 B  -> ..., a[19]
-        [120] [119] · [21]     36 B  -> ..., a[20]
-        [121] [120] · [22]     36 B  -> ..., a[21]
-        [122] [121] · [23]     36 B  -> ..., a[22]
-        [123] [122] · [24]     36 B  -> ..., a[23]
     """
 
     A_0: Tensor
