@@ -375,9 +375,7 @@ class ProgramBuilder:
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────
 
-    def program(self, result: Value, log: Value | None) -> TensorProgram:
+    def program(self, *returned: Value) -> TensorProgram:
         """The finished program: what nothing reads is left out, dead values are dropped."""
-        logarithm = log.name if log is not None else None
-        return build_program(
-            self._steps, self.values, self.runtime, self.parts, result.name, logarithm
-        )
+        returns = tuple(value.name for value in returned)
+        return build_program(self._steps, self.values, self.runtime, self.parts, returns)

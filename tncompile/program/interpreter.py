@@ -24,7 +24,6 @@ from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.program import operations as op
 from tncompile.program.operations import parameter_keys, results, sources
 from tncompile.program.program import Loop, TensorProgram
-from tncompile.program.queries import returned_values
 from tncompile.program.registry import Registry
 
 Tensors = Mapping[str, Tensor]
@@ -109,7 +108,7 @@ class Interpreter:
             self._run_steps(range(loop.start))
             self._run_loop(loop)
             self._run_steps(range(loop.stop - 1, end))
-        return tuple(self.names[name] for name in returned_values(self.program))
+        return tuple(self.names[name] for name in self.program.returns)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a value at the run-time sizes."""

@@ -1,4 +1,4 @@
-"""Queries on programs: returned values, reads of a value, numbers of contractions."""
+"""Queries on programs: reads of values, numbers of contractions, logarithms."""
 
 from __future__ import annotations
 
@@ -56,15 +56,10 @@ def logarithms_of_scales(program: TensorProgram) -> set[str]:
     return logarithms
 
 
-def returned_values(program: TensorProgram) -> tuple[str, ...]:
-    """The names of what the program returns."""
-    return (program.result,) if program.log is None else (program.result, program.log)
-
-
-def count_reads(program: TensorProgram, returned: tuple[str, ...]) -> Counter[str]:
+def count_reads(program: TensorProgram) -> Counter[str]:
     """How often each value is read, by steps and by the caller."""
     reads = Counter(name for step in program.steps for name in sources(step.operation))
-    reads.update(returned)
+    reads.update(program.returns)
     return reads
 
 

@@ -10,7 +10,6 @@ from tncompile.program import operations as op
 from tncompile.program.layout import contiguous
 from tncompile.program.operations import Operation, results, sources
 from tncompile.program.program import ONE, Extent, Loop, TensorProgram, Value
-from tncompile.program.queries import returned_values
 
 DEBUG = bool(os.environ.get("TNCOMPILE_VERIFY"))
 """Whether every program is verified once it is lowered or rewritten, as in the tests."""
@@ -25,19 +24,15 @@ class ProgramError(ValueError):
     """A program that no lowering may make; the message names the step."""
 
 
-def checked(
-    program: TensorProgram, returned: Collection[str] | None = None, *, layouts: bool = True
-) -> TensorProgram:
+def checked(program: TensorProgram, *, layouts: bool = True) -> TensorProgram:
     """The program, verified first where `DEBUG` is set."""
     if DEBUG:
-        verify_program(program, returned, layouts=layouts)
+        verify_program(program, layouts=layouts)
     return program
 
 
-def verify_program(
-    program: TensorProgram, returned: Collection[str] | None = None, *, layouts: bool = True
-) -> None:
-    """Check a program that returns `returned`, by default what it says itself.
+def verify_program(program: TensorProgram, *, layouts: bool = True) -> None:
+    """Check that a program can be run.
 
     Values are defined once, before they are read, and dropped once, after; what is left in the end
     is what is returned. Chunks open the loop, one concatenation closes it, and a value from before
@@ -47,7 +42,7 @@ def verify_program(
     Raises:
         ProgramError: the first thing that is wrong, and at which step.
     """
-    expected = set(returned_values(program) if returned is None else returned)
+    expected = set(program.returns)
     alive: set[str] = set()
     defined: set[str] = set()
     before: set[str] = set()

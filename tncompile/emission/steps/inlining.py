@@ -27,7 +27,7 @@ def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
     return found, last
 
 
-def inlined_steps(program: TensorProgram, returned: tuple[str, ...]) -> list[bool]:
+def inlined_steps(program: TensorProgram) -> list[bool]:
     """Which steps may be written inside the call that reads them.
 
     A chained operation with one reader: a view keeps alive no more than it would under a name of
@@ -35,9 +35,9 @@ def inlined_steps(program: TensorProgram, returned: tuple[str, ...]) -> list[boo
     parameter, which is there anyway), and nothing that it reads would be dead by then. What turns
     of the loop read is made once, before it.
     """
-    reads = count_reads(program, returned)
+    reads = count_reads(program)
     end = len(program.steps)
-    sink = dict.fromkeys(returned, end)  # the step in whose line a value is read
+    sink = dict.fromkeys(program.returns, end)  # the step in whose line a value is read
     body = loop_body(program)
     fixed = parameter_chains(program)
     frees = freeing_chains(program)
@@ -83,15 +83,15 @@ def foreign_values(program: TensorProgram) -> set[str]:
     }
 
 
-def lender(program: TensorProgram) -> tuple[str, str]:
-    """The argument or parameter whose memory the result may lie in, and the last copy on the way.
+def lender(program: TensorProgram, result: str) -> tuple[str, str]:
+    """The argument or parameter whose memory a result may lie in, and the last copy on the way.
 
     Who gets a result may work in place on it, so it is to have memory of its own. A copy may turn
     out to be none at run time: `reshape` and `contiguous` return what they are given where it fits
     (axes of length 1, an input that was transposed before). Both are empty where there is no such.
     """
     made = {name: step.operation for step in program.steps for name in results(step.operation)}
-    name, copied = program.result, ""
+    name, copied = result, ""
     while (operation := made[name]).is_view or operation.may_alias:
         if not copied and isinstance(operation, Copy | Contiguous):
             copied = name
