@@ -48,7 +48,8 @@ class Value:
     Pseudo-indices begin with `#` (members of a stack), `@` (slices of an input) or `|` (what `as`
     leaves of an axis); an axis of length 1 may run over nothing. `strides` are in elements;
     `storage` is the name of the value that owns the memory (its own for a fresh one).
-    `parametric`: depends on parameters; `varying`: depends on inputs. An `integer` value holds ids.
+    `parametric`: its gradient flows to parameters; `varying`: depends on inputs. An `integer` value
+    holds ids.
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tncompile.program.operations import Chunk, MatMul, Operation, Rescale, results, sources
+from tncompile.program.operations import Chunk, Log, MatMul, Operation, results, sources
 from tncompile.program.program import Extent, TensorProgram
 
 
@@ -49,9 +49,8 @@ def logarithms_of_scales(program: TensorProgram) -> set[str]:
     logarithms: set[str] = set()
     for step in program.steps:
         operation = step.operation
-        if isinstance(operation, Rescale):
-            logarithms.add(operation.log)
-        elif sources(operation) and set(sources(operation)) <= logarithms:
+        read = sources(operation)
+        if isinstance(operation, Log) or (read and logarithms.issuperset(read)):
             logarithms.update(results(operation))
     return logarithms
 

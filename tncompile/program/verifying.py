@@ -16,7 +16,9 @@ DEBUG = bool(os.environ.get("TNCOMPILE_VERIFY"))
 
 Shape = tuple[Extent, ...]
 
-ELEMENTWISE = (op.Multiply, op.Add, op.Times, op.Rescale, op.UnravelIndex, op.RavelIndex)
+ELEMENTWISE = (
+    op.Multiply, op.Divide, op.Add, op.Times, op.Magnitude, op.Log, op.UnravelIndex, op.RavelIndex
+)  # fmt: skip
 """Operations whose results are dense, in the order of axes of their operands."""
 
 
@@ -181,12 +183,15 @@ def _shapes(operation: Operation, operands: list[Value], loop: Loop | None) -> I
             yield (*left[:-1], right[-1])
             if bias is not None:
                 _broadcast(shapes[2], (*left[:-1], right[-1]))
-        case op.Multiply() | op.Add() | op.RavelIndex():
+        case op.Multiply() | op.Divide() | op.Add() | op.RavelIndex():
             yield _broadcast(*shapes)
         case op.Sum(_, _, axes):
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
-        case op.Rescale(_, _, _, axes):
-            yield shapes[0]
+        case op.Magnitude(_, _, axes):
+            yield tuple(ONE if k in axes else length for k, length in enumerate(shapes[0]))
+        case op.Log(_, _, axes):
+            if any(shapes[0][k] != ONE for k in axes):
+                raise ValueError(f"axes {axes} of {shapes[0]} are not all of length 1")
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
         case op.Stack():
             if len(set(shapes)) > 1:

@@ -8,21 +8,27 @@ from tncompile.program.operations import (
     Contiguous,
     Copy,
     LoadParameter,
+    Log,
+    Magnitude,
     results,
     sources,
 )
 from tncompile.program.program import TensorProgram
-from tncompile.program.queries import count_reads, loop_body
+from tncompile.program.queries import count_reads, logarithms_of_scales, loop_body
 
 
 def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
-    """Values that come out of matrix products, and the step of the last of these."""
+    """Values that come out of matrix products, and the step of the last of these.
+
+    Logarithms stay in single precision at least.
+    """
     found: set[str] = set()
     last = len(program.steps)
     for k, step in enumerate(program.steps):
         if step.operation.autocasts:
             last = k
-        if step.operation.autocasts or found.intersection(sources(step.operation)):
+        read = () if isinstance(step.operation, Log) else sources(step.operation)
+        if step.operation.autocasts or found.intersection(read):
             found.update(results(step.operation))
     return found, last
 
@@ -64,21 +70,21 @@ def inlined_steps(program: TensorProgram) -> list[bool]:
 def freeing_chains(program: TensorProgram) -> dict[str, bool]:
     """For each result of a chained operation, whether memory is freed along its chain."""
     found: dict[str, bool] = {}
-    foreign = foreign_values(program)
+    unfreed = unfreed_values(program)
     for step in program.steps:
         if is_chained(step.operation):
-            freed = any(program.values[name].storage not in foreign for name in step.drops)
+            freed = any(program.values[name].storage not in unfreed for name in step.drops)
             before = any(found.get(name, False) for name in sources(step.operation))
             found[results(step.operation)[0]] = freed or before
     return found
 
 
-def foreign_values(program: TensorProgram) -> set[str]:
-    """Values whose memory belongs to the caller or to the module."""
-    return {
+def unfreed_values(program: TensorProgram) -> set[str]:
+    """Values not worth deleting: those of the caller or the module, scales and logarithms."""
+    return logarithms_of_scales(program) | {
         name
         for step in program.steps
-        if step.operation.is_borrowed
+        if step.operation.is_borrowed or isinstance(step.operation, Magnitude)
         for name in results(step.operation)
     }
 
