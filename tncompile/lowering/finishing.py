@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from tncompile.program.operations import Chunk, ConcatChunks, results, sources
 from tncompile.program.program import Loop, Step, TensorProgram, Value
 from tncompile.program.rewriting import finished, straightened
-from tncompile.program.verifying import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,8 @@ def build_program(
         loop = Loop(parts.index, parts.name, parts.rows, start, stop, parts.recompute)
     program = TensorProgram(values, tuple(needed), returns, runtime, loop)
     if loop is not None and not chunks:
-        return checked(straightened(program))
-    return checked(finished(program, needed))
+        return straightened(program)
+    return finished(program, needed)
 
 
 def _needed(steps: Sequence[Step], returns: tuple[str, ...]) -> list[Step]:

@@ -116,4 +116,4 @@ def finished(program: TensorProgram, steps: Sequence[Step]) -> TensorProgram:
         drops = tuple(name for name in (*dying.get(k, ()), *unread) if name not in program.returns)
         dropping.append(replace(step, drops=drops))
     values = {name: program.values[name] for step in steps for name in results(step.operation)}
-    return checked(replace(program, values=values, steps=tuple(dropping)), layouts=False)
+    return checked(replace(program, values=values, steps=tuple(dropping)))
