@@ -162,11 +162,12 @@ def test_folded_programs_are_as_well_formed(rows: int) -> None:
 
 def test_views_of_a_buffer_that_was_made_contiguous_have_its_strides() -> None:
     builder = ProgramBuilder(tncompile.loads(TEXT).instantiate().network, {})
-    x = builder.argument(builder.fresh("x"), "x", (("a",), ("b",)), integer=False)
-    weight = builder.value(builder.fresh("A"), (("b",), ("a",)), parametric=True)
+    x = builder.argument("x", "x", (("a",), ("b",)), integer=False)
+    weight = builder.value("A", (("b",), ("a",)), parametric=True)
     builder.add(op.LoadParameter("A", "A"), weight)
-    wide = builder.repeat(builder.permute(weight, (1, 0)), ("c",))
-    product = builder.elementwise(op.Multiply, builder.repeat(x, ("c",)), wide)
+    axes = (("c",), ("a",), ("b",))
+    wide = builder.expand(builder.permute(weight, (1, 0)), axes)
+    product = builder.elementwise(op.Multiply, builder.expand(x, axes), wide)
     whole = builder.program(product)
     assert whole.values[wide.name].strides == (Extent(0), ONE, Extent(4))
     rest = remainder(whole)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.builder import ProgramBuilder
-from tncompile.lowering.finishing import Parts
 from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.matmul import Consumer, contract
 from tncompile.lowering.output import finalize_output
@@ -20,8 +19,8 @@ from tncompile.lowering.stacking.splitting import Reader, split_stack
 from tncompile.lowering.value_numbering import ValueNumbering
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.program.operations import Ones
-from tncompile.program.program import TensorProgram, Value
+from tncompile.program.operations import ContiguousGrad, Ones
+from tncompile.program.program import Loop, TensorProgram, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,10 @@ class _Lowering:
     ) -> None:
         self._network, self._tree = network, tree
         index = loop_index(network) if schedule.rows and not logarithm else None
-        parts = Parts(index, schedule.rows, schedule.recompute) if index else None
-        self._builder = ProgramBuilder(network, sizes, parts)
+        loop = None
+        if index is not None:  # no index has the name of the length of a chunk
+            loop = Loop(index, f"{index}'", schedule.rows, 0, 0, schedule.recompute)
+        self._builder = ProgramBuilder(network, sizes, loop)
         self._forms = None if schedule.grouped else schedule.forms
         self._rescaling = Logarithm(self._builder) if logarithm else None
         self._settled = frozenset(schedule.settled)
@@ -113,7 +114,7 @@ class _Lowering:
         builder.contraction, builder.note = None, "output"
         count = len(self._tree.operands)
         if not count:
-            ones = builder.value(builder.fresh("one"), ())
+            ones = builder.value("one", ())
             result = builder.add(Ones(ones.name), ones)
         elif not self._tree.steps:
             loaded = self._operand(0)
@@ -145,7 +146,7 @@ class _Lowering:
             form = self._forms[first.result - len(self._tree.operands)]
         result = contract(builder, left, right, result_legs, self._consumer(first, stack), form)
         if number in self._settled:
-            result = builder.settle(result)
+            result = builder.derive(ContiguousGrad, result, result.axes)
         if first.lookups:
             lookups = tuple(step.lookups for _, _, step in unit.members)
             result = self._leaves.pick(result, lookups, stack)
