@@ -79,7 +79,7 @@ class _Lowering:
         logarithm: bool,
         sizes: Mapping[str, int],
     ) -> None:
-        self._network, self._tree = network, tree
+        self._network, self._tree, self._legs = network, tree, tree.legs
         index = loop_index(network) if schedule.rows and not logarithm else None
         loop = None
         if index is not None:  # no index has the name of the length of a chunk
@@ -222,13 +222,7 @@ class _Lowering:
         if following is None:
             return Consumer(order=rows + self._network.output.legs)
         other = following.right if following.left == step.result else following.left
-        count = len(self._tree.operands)
-        theirs = (
-            self._tree.operands[other].legs
-            if other < count
-            else self._tree.steps[other - count].legs
-        )
-        shared = set(step.legs) & set(theirs)
+        shared = set(step.legs) & set(self._legs[other])
         batch = frozenset(rows or shared & set(following.legs))
         return Consumer(
             batch=batch | {stack} if stack else batch,
@@ -236,12 +230,6 @@ class _Lowering:
         )
 
     # ── operands of a unit ─────────────────────────────────────────────────────────────────────
-
-    def _legs(self, side: int) -> tuple[str, ...]:
-        count = len(self._tree.operands)
-        if side < count:
-            return self._tree.operands[side].legs
-        return self._tree.steps[side - count].legs
 
     def _operand(self, side: int) -> Value:
         """One operand as a split value with its own legs."""
@@ -252,7 +240,7 @@ class _Lowering:
         if slot.stack:
             axis = value.axes.index((slot.stack,))
             value = select(self._builder, value, axis, slot.position)
-        return _relabeled(value, slot.legs, self._legs(side))
+        return _relabeled(value, slot.legs, self._legs[side])
 
     def _leaf(self, side: int) -> Value:
         """A leaf of the tree; in logarithms rescaled, once for all equal ones."""
@@ -276,7 +264,7 @@ class _Lowering:
             if self._rescaling is None or not self._leaves.raw(operands[0]):
                 return value
             return self._rescaling.take(value, self._times(sides, (stack,) in value.axes))
-        legs = self._legs(sides[0])
+        legs = self._legs[sides[0]]
         slots = [self._slots[side] for side in sides]
         groups: list[list[_StackSlot]] = []
         for slot in slots:
