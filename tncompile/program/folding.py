@@ -11,17 +11,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tncompile.program import operations as op
 from tncompile.program.layout import contiguous, view_strides
-from tncompile.program.operations import (
-    Contiguous,
-    LoadParameter,
-    Operation,
-    StackParameters,
-    parameter_keys,
-    renamed,
-    results,
-    sources,
-)
+from tncompile.program.operations import Operation, parameter_keys, renamed, results, sources
 from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
 from tncompile.program.queries import logarithms_of_scales
 from tncompile.program.rewriting import computation, finished, free, without_hooks
@@ -185,7 +177,7 @@ class _SplitProgram:
             if name in needed:
                 loaded[name] = new = name if key == name else free(key, values)
                 values[new] = replace(values[name], name=new, strides=strides, storage=new)
-        steps = [Step(LoadParameter(new, buffers[name][0])) for name, new in loaded.items()]
+        steps = [Step(op.LoadParameter(new, buffers[name][0])) for name, new in loaded.items()]
         new_names = {name: new for name, new in loaded.items() if new != name}
         for k in positions:
             step = program.steps[k]
@@ -261,13 +253,13 @@ class _PrecomputedProgram:
         value = self._values[self._names[identity[name]]]
         owner = split.viewed(name)[-1]
         shared = (
-            isinstance(split.operation(owner), LoadParameter | StackParameters)
+            isinstance(split.operation(owner), op.LoadParameter | op.StackParameters)
             or value.size != split.program.values[owner].size
         )
         strides = _buffer_strides(value, row_major=row_major)
         if strides != value.strides:
             copy = free(value.name, self._values)
-            self._steps.append(Step(Contiguous(copy, value.name)))
+            self._steps.append(Step(op.Contiguous(copy, value.name)))
             value = self._values[copy] = replace(value, name=copy, strides=strides, storage=copy)
             shared = False
         self._returned.append(value.name)
