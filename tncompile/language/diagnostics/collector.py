@@ -74,12 +74,14 @@ def problem(
     span: Span,
     label: str = "",
     *,
-    secondary: tuple[Label, ...] = (),
-    notes: tuple[str, ...] = (),
+    secondary: Label | tuple[Label, ...] = (),
+    notes: str | tuple[str, ...] = (),
     hint: str | None = None,
 ) -> Diagnostic:
     """A diagnostic whose primary label is `label` at `span`."""
-    return Diagnostic(code, message, Label(span, label), secondary, notes, hint)
+    labels = secondary if isinstance(secondary, tuple) else (secondary,)
+    written = (notes,) if isinstance(notes, str) else notes
+    return Diagnostic(code, message, Label(span, label), labels, written, hint)
 
 
 def failure(
@@ -88,8 +90,8 @@ def failure(
     span: Span,
     label: str,
     *,
-    secondary: tuple[Label, ...] = (),
-    notes: tuple[str, ...] = (),
+    secondary: Label | tuple[Label, ...] = (),
+    notes: str | tuple[str, ...] = (),
     hint: str | None = None,
 ) -> Failed:
     """The exception that carries such a diagnostic."""
