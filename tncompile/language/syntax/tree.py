@@ -444,7 +444,7 @@ class RewriteRule(Node):
 
     kind: str
     pattern: String
-    target: Call | None
+    target: Call | None = None
 
 
 Statement = (
