@@ -94,11 +94,12 @@ class _Formatter:
         """The lines of units, neighbors in columns."""
         margin = " " * indent
         for run in _runs(units, self._aligned):
-            firsts, seconds = zip(*(self._head_widths(unit.node) for unit in run), strict=True)
+            heads = zip(*(self._head_widths(unit.node) for unit in run), strict=True)
+            widths = [max(each) for each in heads]
             for unit in run:
                 own = unit.comments
                 if unit.node is not None:
-                    unit.lines = list(self._node(unit.node, indent, max(firsts), max(seconds)))
+                    unit.lines = list(self._node(unit.node, indent, widths))
                     own += self.comments.take(unit.node.span.start, unit.node.span.end)
                 unit.above = [""] * unit.blank + [margin + comment.text for comment in own]
         for run in _runs(units, _below_each_other):
@@ -124,7 +125,7 @@ class _Formatter:
             return len(node.kind), len(quoted(node.pattern.value))
         return 0, 0
 
-    def _node(self, node: _Node, indent: int, first: int, second: int) -> Iterator[str]:
+    def _node(self, node: _Node, indent: int, widths: Sequence[int]) -> Iterator[str]:
         match node:
             case tree.Block() | tree.Rewrite():
                 yield from self._block(node)
@@ -135,9 +136,9 @@ class _Formatter:
                 yield from _doc_lines(text)
                 doc = concat(f"{kind} {name.text} = ", self.printer.expression(target))
             case tree.RewriteRule():
-                doc = self.printer.rule(node, first, second)
+                doc = self.printer.rule(node, *widths)
             case _:
-                doc = self.printer.statement(node, first)
+                doc = self.printer.statement(node, widths[0])
         head, *rest = lay_out(doc, indent=indent)
         yield " " * indent + head
         yield from rest
