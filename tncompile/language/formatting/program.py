@@ -97,11 +97,11 @@ class _Formatter:
             heads = zip(*(self._head_widths(unit.node) for unit in run), strict=True)
             widths = [max(each) for each in heads]
             for unit in run:
-                own = unit.comments
                 if unit.node is not None:
                     unit.lines = list(self._node(unit.node, indent, widths))
-                    own += self.comments.take(unit.node.span.start, unit.node.span.end)
-                unit.above = [""] * unit.blank + [margin + comment.text for comment in own]
+                    inside = self.comments.take(unit.node.span.start, unit.node.span.end)
+                    unit.comments.extend(inside)
+                unit.above = [""] * unit.blank + [margin + each.text for each in unit.comments]
         for run in _runs(units, _below_each_other):
             lasts = [len(unit.lines[-1]) for unit in run if unit.lines]
             column = max((last for last in lasts if last <= _WIDEST_ALIGNED), default=0)

@@ -9,20 +9,19 @@ from tncompile.language.syntax.source import Span
 
 CLOSING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 BLOCK_WORDS = {"import": "IMPORT", "network": "NETWORK", "model": "MODEL", "rewrite": "REWRITE"}
-NETWORK_WORDS = (
-    *("index", "bond", "hyper", "batch", "window"),
-    *("input", "tensor", "bias", "output", "let", "require"),
+STATEMENT_WORDS = {
+    "network": (
+        *("index", "bond", "hyper", "batch", "window"),
+        *("input", "tensor", "bias", "output", "let", "require"),
+    ),
+    "model": ("part", "input", "let", "output", "batch", "require"),
+    "rewrite": ("linear", "conv", "embedding", "any"),
+}
+STATEMENT_TERMINALS = frozenset(
+    word.upper() for block in ("network", "model") for word in STATEMENT_WORDS[block]
 )
-MODEL_WORDS = ("part", "input", "let", "output", "batch", "require")
-REWRITE_WORDS = ("linear", "conv", "embedding", "any")
-STATEMENT_TERMINALS = frozenset(word.upper() for word in (*NETWORK_WORDS, *MODEL_WORDS))
 _BLOCK_TERMINALS = frozenset(BLOCK_WORDS.values())
-
-
-def shown(text: str) -> str:
-    """A piece of the program as a message quotes it: one line, at most 40 characters."""
-    line = text.split("\n")[0]
-    return f"`{line if len(line) <= 40 else line[:39] + '…'}`"
+_BEGINNINGS = {*STATEMENT_WORDS["network"], *STATEMENT_WORDS["model"], *BLOCK_WORDS}
 
 
 class ParseContext:
@@ -107,7 +106,6 @@ class ParseContext:
     def _closed_later(self, symbol: str) -> bool:
         """Whether the innermost bracket is closed before the next statement or block begins."""
         opened = [symbol]
-        statements = {*NETWORK_WORDS, *MODEL_WORDS, *BLOCK_WORDS}
         for token in self.tokens[self.position :]:
             if token.kind in CLOSING:
                 opened.append(token.kind)
@@ -116,6 +114,6 @@ class ParseContext:
                     return False
                 if not opened:
                     return True
-            elif token.kind == END or (token.first and token.text in statements):
+            elif token.kind == END or (token.first and token.text in _BEGINNINGS):
                 return False
         return False

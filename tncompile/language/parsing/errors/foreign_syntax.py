@@ -11,19 +11,11 @@ from itertools import takewhile
 
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.parsing.errors import common_mistakes as mistakes
-from tncompile.language.parsing.errors.context import (
-    BLOCK_WORDS,
-    MODEL_WORDS,
-    NETWORK_WORDS,
-    REWRITE_WORDS,
-    ParseContext,
-    shown,
-)
-from tncompile.language.parsing.errors.messages import Suggestion, one_of
+from tncompile.language.parsing.errors.context import BLOCK_WORDS, STATEMENT_WORDS, ParseContext
+from tncompile.language.parsing.errors.messages import Suggestion, one_of, shown
 from tncompile.language.parsing.lexer import SEMICOLON, WORD
 from tncompile.language.parsing.tables import END
 
-_STATEMENTS = {"network": NETWORK_WORDS, "model": MODEL_WORDS, "rewrite": REWRITE_WORDS}
 _ATTRIBUTES = ("init", "share", "tie", "frozen", "conj", "log")
 _KEYWORDS = frozenset(
     {"as", "conj", "else", "frozen", "if", "in", "init", "keep", "log", "share", "then", "tie"}
@@ -208,14 +200,14 @@ def _word_in_the_wrong_place(context: ParseContext) -> Iterator[Suggestion]:
         if word == "log":
             yield Suggestion(message, "an attribute of the output", "write `output y(legs) log`")
         yield Suggestion(message, label, "write it after the legs of a `tensor`")
-    if word not in (*NETWORK_WORDS, *MODEL_WORDS):
+    homes = [block for block in ("network", "model") if word in STATEMENT_WORDS[block]]
+    if not homes:
         return
     if not context.block:
         hint = "statements stand between the braces of `network N(…) { … }`"
         yield Suggestion(f"`{word}` stands outside of a block", hint=hint)
-    home = "network" if word in NETWORK_WORDS else "model"
+    message, home = f"`{word}` is no statement of a {context.block}", homes[0]
     hint = f"move it into a `{home}`" + (", and use that as a `part`" if home == "network" else "")
-    message = f"`{word}` is no statement of a {context.block}"
     yield Suggestion(message, f"a `{word}` belongs in a `{home}`", hint)
 
 
@@ -223,7 +215,7 @@ def _foreign_word(context: ParseContext) -> Iterator[Suggestion]:
     """A word at the start of a block or a statement that is none of the language."""
     if context.terminal != "NAME" or not context.at_statement:
         return
-    words = _STATEMENTS.get(context.block, tuple(BLOCK_WORDS))
+    words = STATEMENT_WORDS.get(context.block, tuple(BLOCK_WORDS))
     foreign = _FOREIGN_STATEMENTS if context.block else _FOREIGN_BLOCKS
     text = context.text
     similar = closest(text, words)

@@ -7,12 +7,7 @@ from typing import NamedTuple
 
 from tncompile.language.diagnostics.collector import problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.parsing.errors.context import (
-    CLOSING,
-    STATEMENT_TERMINALS,
-    ParseContext,
-    shown,
-)
+from tncompile.language.parsing.errors.context import CLOSING, STATEMENT_TERMINALS, ParseContext
 from tncompile.language.parsing.errors.expectations import construct_at
 from tncompile.language.parsing.tables import END, load_tables
 from tncompile.language.syntax.source import Span
@@ -84,6 +79,12 @@ def expectation(terminals: Iterable[str]) -> str:
     if operators and len(phrases) < 3:
         phrases.append("an operator")
     return "expected " + one_of(phrases)
+
+
+def shown(text: str) -> str:
+    """A piece of the program as a message quotes it: one line, at most 40 characters."""
+    line = text.split("\n")[0]
+    return f"`{line if len(line) <= 40 else line[:39] + '…'}`"
 
 
 def one_of(phrases: list[str]) -> str:
