@@ -57,7 +57,7 @@ class ExpressionPrinter:
         end: int | None = None,
         filled: bool = True,
     ) -> Doc:
-        """Items between brackets: on one line, else as many as fit, or (not `filled`) one, a line.
+        """Items between brackets: on one line, else as many a line as fit, or one if not `filled`.
 
         In the source the opening bracket is the first one at or after `offset`; `end` bounds the
         search where brackets may be missing.
@@ -88,10 +88,10 @@ class ExpressionPrinter:
         if not any(gaps):
             return None
         lines: list[Doc] = []
-        for doc, end, gap in zip(["", *docs], ends, gaps, strict=True):
+        for doc, behind, gap in zip(["", *docs], ends, gaps, strict=True):
             if doc:
                 lines += [HARD, doc, ","]
-                if gap and self.comments.line(gap[0].span.start) == self.comments.line(end):
+                if gap and self.comments.line(gap[0].span.start) == self.comments.line(behind):
                     lines.append("  " + gap.pop(0).text)
             lines += [part for comment in gap for part in (HARD, comment.text)]
         return lines

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from tncompile.language.parsing.lalr import Automaton
-from tncompile.language.parsing.lexer import WORD, Token
+from tncompile.language.parsing.lexer import CLOSING, WORD, Token
 from tncompile.language.parsing.tables import END
 from tncompile.language.syntax.source import Span
 
-CLOSING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 BLOCK_WORDS = {"import": "IMPORT", "network": "NETWORK", "model": "MODEL", "rewrite": "REWRITE"}
 STATEMENT_WORDS = {
     "network": (

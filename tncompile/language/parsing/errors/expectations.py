@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from tncompile.language.parsing.errors.context import CLOSING, ParseContext
+from tncompile.language.parsing.errors.context import ParseContext
+from tncompile.language.parsing.lexer import CLOSING
 
 _OPENING = {closing: opening for opening, closing in CLOSING.items()}
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from tncompile.language.diagnostics.collector import problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.parsing.errors.context import CLOSING, STATEMENT_TERMINALS, ParseContext
+from tncompile.language.parsing.errors.context import STATEMENT_TERMINALS, ParseContext
 from tncompile.language.parsing.errors.expectations import construct_at
+from tncompile.language.parsing.lexer import CLOSING
 from tncompile.language.parsing.tables import END, load_tables
 from tncompile.language.syntax.source import Span
 
