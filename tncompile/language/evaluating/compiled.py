@@ -179,25 +179,18 @@ class _Compiler:
         position = subscript.integer(frame)
         if 0 <= position < len(value):
             return value[position]
-        raise self._outside(node, value, position)
-
-    def _outside(self, node: tree.Item, value: tuple[int, ...], position: int) -> Failed:
-        holder = node.value
-        name = holder.name.text if isinstance(holder, tree.Reference) else ""
+        name = node.value.name.text if isinstance(node.value, tree.Reference) else ""
         place = self.scope.declared.get(name)
-        of = f"`{name}`" if name else "the list"
         items = counted(len(value), "item")
-        return failure(
-            Code.NO_SUCH_MEMBER,
-            f"item {position} is outside {of}, which has {items}",
-            node.span,
-            f"there is no item {position}",
-            secondary=() if place is None else (Label(place, items),),
-            notes=("items are counted from 0 to the length minus one",),
-            hint=f"the last item is `{name or '…'}[{len(value) - 1}]`"
-            if value
-            else "the list is empty",
+        of = f"`{name}`" if name else "the list"
+        message = f"item {position} is outside {of}, which has {items}"
+        label = f"there is no item {position}"
+        note = "items are counted from 0 to the length minus one"
+        hint = (
+            f"the last item is `{name or '…'}[{len(value) - 1}]`" if value else "the list is empty"
         )
+        declared = () if place is None else Label(place, items)
+        raise failure(Code.NO_SUCH_MEMBER, message, node.span, label, note, hint, declared)
 
     def _list(self, node: tree.ListOf, items: tuple[CompiledExpression, ...]) -> CompiledExpression:
         charge = self.scope.budget.charge

@@ -27,14 +27,10 @@ class Budget:
         """Take `steps` away, TN501 at `span` when nothing is left."""
         self._left -= steps
         if self._left < 0:
-            raise failure(
-                Code.TOO_MANY,
-                "evaluating this program takes too many steps",
-                span,
-                "the limit is passed here",
-                notes=(f"at most {MOST_STEPS} steps are evaluated for one network",),
-                hint="make the lists, the families or the expressions smaller",
-            )
+            message = "evaluating this program takes too many steps"
+            note = f"at most {MOST_STEPS} steps are evaluated for one network"
+            hint = "make the lists, the families or the expressions smaller"
+            raise failure(Code.TOO_MANY, message, span, "the limit is passed here", note, hint)
 
 
 @dataclass(frozen=True, slots=True)

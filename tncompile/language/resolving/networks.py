@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
 from tncompile.language.checking.capacity_rules import oversized_bonds
-from tncompile.language.checking.ends import Structure
 from tncompile.language.checking.structure_rules import check_structure
 from tncompile.language.diagnostics.collector import Problems, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
@@ -51,7 +51,12 @@ def resolve_network(
     Raises `CompileError` with everything that is wrong in the first stage that fails: arguments,
     `let` and `require`; sizes and families; structure.
     """
-    _refuse_windows(block)
+    for statement in block.statements:
+        if isinstance(statement, tree.WindowStatement):
+            message, label = "windows cannot be compiled yet", "not supported yet"
+            note = "this version parses and formats convolution windows, no more"
+            hint, span = "compile another network, one without `window`", statement.function.span
+            raise_one(problem(Code.MISPLACED, message, span, label, note, hint))
     problems = Problems()
     state = Resolution(problems, Scope())
     bind(block, arguments, state.scope, problems)
@@ -63,35 +68,27 @@ def resolve_network(
     if output is None:
         raise InternalError(f"the output of `{name}` failed without a diagnostic")
     indices = tuple(state.indices)
-    written = {key: value for key, value in values.items() if key in arguments}
-    structure = Structure(
-        block.name.span,
-        indices,
-        tuple(inputs),
-        tuple(tensors.tensors),
-        tuple(tensors.biases),
-        output,
-    )
-    problems.extend(check_structure(structure))
-    problems.raise_errors()
-    origin = partial(_origin, state, values.keys() - arguments.keys(), bool(arguments))
-    problems.extend(oversized_bonds(structure, origin))
     if any(axis.kind == "dots" for axis in output.axes):
         indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)
-    return ResolvedNetwork(
+    written = {key: value for key, value in values.items() if key in arguments}
+    network = ResolvedNetwork(
         name=name,
         target=name if instance else target_text(name, written),
         doc=doc,
         values=values,
         indices=indices,
-        inputs=structure.inputs,
+        inputs=tuple(inputs),
         parameters=tuple(tensors.parameters.values()),
-        tensors=structure.tensors,
-        biases=structure.biases,
+        tensors=tuple(tensors.tensors),
+        biases=tuple(tensors.biases),
         output=output,
         block=block,
-        warnings=problems.warnings,
     )
+    problems.extend(check_structure(network))
+    problems.raise_errors()
+    origin = partial(_origin, state, values.keys() - arguments.keys(), bool(arguments))
+    problems.extend(oversized_bonds(network, origin))
+    return replace(network, warnings=problems.warnings)
 
 
 def target_text(name: str, values: Mapping[str, Value]) -> str:
@@ -102,21 +99,6 @@ def target_text(name: str, values: Mapping[str, Value]) -> str:
     """
     arguments = ", ".join(f"{key} = {value_text(value)}" for key, value in values.items())
     return f"{name}({arguments})" if arguments else name
-
-
-def _refuse_windows(block: tree.Block) -> None:
-    for statement in block.statements:
-        if isinstance(statement, tree.WindowStatement):
-            raise_one(
-                problem(
-                    Code.MISPLACED,
-                    "windows cannot be compiled yet",
-                    statement.function.span,
-                    "not supported yet",
-                    notes=("this version parses and formats convolution windows, no more",),
-                    hint="compile another network, one without `window`",
-                )
-            )
 
 
 def raise_one(diagnostic: Diagnostic) -> NoReturn:
