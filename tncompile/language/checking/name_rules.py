@@ -147,10 +147,8 @@ def declared_twice(names: BlockNames) -> Iterator[Diagnostic]:
         if earlier.kind == "output" and id(later) in outputs:
             continue  # TN406
         message = f"`{later.text}` is declared twice"
-        note, hint = (
-            "a block has one scope, and nothing in it hides another name",
-            "rename one of the two",
-        )
+        note = "a block has one scope, and nothing in it hides another name"
+        hint = "rename one of the two"
         first = Label(earlier.name.span, f"first here, as {kind_text(earlier)}")
         yield problem(Code.DECLARED_TWICE, message, later.span, "again here", note, hint, first)
 
@@ -172,12 +170,9 @@ def never_used(names: BlockNames) -> Iterator[Diagnostic]:
         what = {"parameter": "parameter", "let": "value"}.get(declared.kind)
         if what is None or name in used or bound.get(name) in used:
             continue
-        message, label = f"the {what} `{name}` is never used", "never used"
-        note, hint = (
-            f"a {what} that changes nothing is often a typo elsewhere",
-            "use it, or remove it",
-        )
-        yield problem(Code.NEVER_USED, message, declared.name.span, label, note, hint)
+        message, hint = f"the {what} `{name}` is never used", "use it, or remove it"
+        note = f"a {what} that changes nothing is often a typo elsewhere"
+        yield problem(Code.NEVER_USED, message, declared.name.span, "never used", note, hint)
 
 
 def _wrong_kind(

@@ -14,17 +14,14 @@ from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import walk
 
+_ARGUMENTS = {"normal": "std", "uniform": "bound"}
 SCHEMES = {
-    "auto": "auto",
-    "normal": "normal(std)",
-    "uniform": "uniform(bound)",
-    "orthogonal": "orthogonal",
-    "eye": "eye",
-    "ones": "ones",
-    "zeros": "zeros",
+    name: f"{name}({_ARGUMENTS[name]})" if name in _ARGUMENTS else name
+    for name in ("auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros")
 }
+"""How each scheme is written."""
+
 ATTRIBUTES = ("init", "frozen", "share", "tie", "if")
-_CONVOLUTION = "conv"
 _LONGEST_QUOTE = 60
 _DTYPES = ("complex", "float", "bfloat", "double", "half", "int", "uint", "real")
 MODULE_DTYPE = "the type is that of the whole module: `module(dtype=torch.complex64)`"
@@ -38,14 +35,26 @@ def misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Dia
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
 
 
-def unknown_function(names: BlockNames) -> Iterator[Diagnostic]:
-    """TN207: the functions of expressions are few, and all about sizes."""
-    for node in walk(*names.expressions, into=readable):
+def misused_expression(names: BlockNames) -> Iterator[Diagnostic]:
+    """TN207, TN208, TN305, TN205: functions, what only models have, text, items of items."""
+    for expression in names.expressions:
+        yield from expression_problems(expression, names.suggestions)
+
+
+def expression_problems(
+    expression: tree.Expression, suggestions: Suggestions
+) -> Iterator[Diagnostic]:
+    """What no integer expression holds; of several texts in it, the first."""
+    text_seen = False
+    for node in walk(expression, into=readable):
         if isinstance(node, tree.Call):
-            yield from function_problems(node, names.suggestions)
+            yield from _function_problems(node, suggestions)
+        elif not (isinstance(node, tree.String) and text_seen):
+            yield from _foreign(node)
+        text_seen = text_seen or isinstance(node, tree.String)
 
 
-def function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def _function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN207 where the function is unknown, TN208 where its arguments do not fit."""
     name = node.function.name.text if isinstance(node.function, tree.Reference) else None
     if name is not None and name in FUNCTIONS:
@@ -61,9 +70,9 @@ def function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Dia
 
 def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterator[Diagnostic]:
     def wrong(message: str, span: Span, label: str) -> Diagnostic:
-        called = f"called as `{function.signature}`"
+        note = f"it is called as `{function.signature}`"
         hint = f"call it as `{function.signature}`"
-        return problem(Code.WRONG_ARGUMENT, message, span, label, f"it is {called}", hint)
+        return problem(Code.WRONG_ARGUMENT, message, span, label, note, hint)
 
     filled: list[str] = []
     named = False
@@ -91,21 +100,6 @@ def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterat
     if len(filled) < function.least:
         count = "an argument" if function.least == 1 else f"{function.least} arguments"
         yield wrong(f"`{name}` needs {count}", node.function.span, "too few arguments")
-
-
-def foreign_expression(names: BlockNames) -> Iterator[Diagnostic]:
-    """TN207, TN305, TN205: what only models have, text, and items with several subscripts."""
-    for expression in names.expressions:
-        yield from foreign_problems(expression)
-
-
-def foreign_problems(expression: tree.Expression) -> Iterator[Diagnostic]:
-    """What no integer expression holds; of several texts in it, the first."""
-    text_seen = False
-    for node in walk(expression, into=readable):
-        if not (isinstance(node, tree.String) and text_seen):
-            yield from _foreign(node)
-        text_seen = text_seen or isinstance(node, tree.String)
 
 
 def _foreign(node: tree.Expression) -> Iterator[Diagnostic]:
@@ -142,14 +136,11 @@ def _foreign(node: tree.Expression) -> Iterator[Diagnostic]:
 def unknown_window_function(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: a window is a `conv`."""
     for statement in names.block.statements:
-        if isinstance(statement, tree.WindowStatement) and statement.function.text != _CONVOLUTION:
-            message, span = (
-                f"there is no window `{statement.function.text}`",
-                statement.function.span,
-            )
-            hint = "write `conv(size = 3, stride = 1, padding = 1)`"
+        if isinstance(statement, tree.WindowStatement) and statement.function.text != "conv":
+            message = f"there is no window `{statement.function.text}`"
             note = "a window is a convolution axis"
-            yield misplaced(message, span, "unknown function", note, hint)
+            hint = "write `conv(size = 3, stride = 1, padding = 1)`"
+            yield misplaced(message, statement.function.span, "unknown function", note, hint)
 
 
 # ── attributes ─────────────────────────────────────────────────────────────────────────────────
@@ -174,8 +165,7 @@ def _scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[
         message = f"there is no scheme `{name}`"
         yield misplaced(message, scheme.name.span, "unknown scheme", note, hint)
         return
-    written = SCHEMES[name]
-    wanted = written[len(name) + 1 : -1]
+    wanted = _ARGUMENTS.get(name)
     takes = f"`{name}` takes one argument" if wanted else f"`{name}` takes no argument"
 
     def wrong(message: str, span: Span) -> Diagnostic:
@@ -231,7 +221,7 @@ def _attributes(
             if word.rstrip("0123456789") in _DTYPES:
                 hint = f"remove it; {MODULE_DTYPE}"
             if word in SCHEMES and "init" in allowed and "init" not in seen:
-                argument = "(0.1)" if "(" in SCHEMES[word] else ""
+                argument = "(0.1)" if word in _ARGUMENTS else ""
                 hint = f"write `init {word}{argument}`"
             message = f"there is no attribute `{word}`"
             yield misplaced(message, attribute.name.span, "unknown attribute", note, hint)
@@ -277,8 +267,7 @@ def log_with_bias(names: BlockNames) -> Iterator[Diagnostic]:
 
 
 RULES: tuple[Rule, ...] = (
-    unknown_function,
-    foreign_expression,
+    misused_expression,
     unknown_window_function,
     unknown_scheme,
     misplaced_attribute,

@@ -80,10 +80,8 @@ def divides_by_zero(span: Span) -> Failed:
 def too_long(span: Span, length: int) -> Failed:
     """TN501 at a list that would be too long."""
     message = f"a list of {length} items is too long"
-    note = f"lists hold at most {LARGEST_LIST} items"
-    return failure(
-        Code.TOO_MANY, message, span, f"{length} items", note, hint="make the list shorter"
-    )
+    note, hint = f"lists hold at most {LARGEST_LIST} items", "make the list shorter"
+    return failure(Code.TOO_MANY, message, span, f"{length} items", note, hint)
 
 
 _WHAT = {"+": "sum", "-": "difference", "*": "product", "**": "power", "/": "quotient"}

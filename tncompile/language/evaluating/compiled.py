@@ -88,11 +88,20 @@ class _Compiler:
     def formula(self, node: tree.Expression) -> CompiledExpression:
         match node:
             case tree.Number():
-                return self._number(node)
-            case tree.Boolean(value):
+                number = node.value
+                if (isinstance(number, int) and number > LARGEST_VALUE) or math.isinf(number):
+                    raise too_large(node.span, "number")
+                return CompiledExpression(node, lambda frame: number, 0)
+            case tree.Boolean(truth_value):
+                return CompiledExpression(node, lambda frame: truth_value, 0)
+            case tree.Reference():
+                name = node.name.text
+                if name in self.variables:
+                    return CompiledExpression(node, lambda frame: frame[name], 1)
+                if name not in self.scope.values:
+                    raise Failed(None)
+                value = self.scope.values[name]
                 return CompiledExpression(node, lambda frame: value, 0)
-            case tree.Reference(name):
-                return self._reference(node, name.text)
             case tree.Binary() | tree.Item():
                 return self._chain(node)
             case tree.ListOf(items):
@@ -111,20 +120,6 @@ class _Compiler:
                 raise wrong_type(node.span, "string", "a number")
             case _:
                 raise InternalError(f"{type(node).__name__} passed the check of names")
-
-    def _number(self, node: tree.Number) -> CompiledExpression:
-        value = node.value
-        if (isinstance(value, int) and value > LARGEST_VALUE) or math.isinf(value):
-            raise too_large(node.span, "number")
-        return CompiledExpression(node, lambda frame: value, 0)
-
-    def _reference(self, node: tree.Reference, name: str) -> CompiledExpression:
-        if name in self.variables:
-            return CompiledExpression(node, lambda frame: frame[name], 1)
-        if name not in self.scope.values:
-            raise Failed(None)
-        value = self.scope.values[name]
-        return CompiledExpression(node, lambda frame: value, 0)
 
     def _chain(self, node: tree.Expression) -> CompiledExpression:
         """A left-grouped run of operators and items, as a loop over its links."""

@@ -11,7 +11,7 @@ from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import LARGEST_VALUE
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.resolved import IndexKind, ResolvedIndex, ResolvedParameter
+from tncompile.language.resolved import IndexKind, ResolvedIndex
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 
@@ -37,18 +37,6 @@ class IndexFamily:
     prefixes: dict[Key, list[str]] = field(default_factory=dict)
     poisoned: bool = False
     absent: bool = False
-
-
-@dataclass(slots=True)
-class TensorFamily:
-    """The tensors of one statement: the parameter behind each, and whether it is conjugated.
-
-    A member that failed has no parameter; what went wrong is reported.
-    """
-
-    statement: tree.TensorStatement
-    members: dict[Key, tuple[ResolvedParameter | None, bool]] = field(default_factory=dict)
-    poisoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +86,6 @@ class Resolution:
     problems: Problems
     scope: Scope
     families: dict[str, IndexFamily] = field(default_factory=dict)
-    tensors: dict[str, TensorFamily] = field(default_factory=dict)
     indices: list[ResolvedIndex] = field(default_factory=list)
     sizes: dict[str, int | None] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)

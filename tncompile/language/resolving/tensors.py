@@ -22,7 +22,7 @@ from tncompile.language.resolved import (
 )
 from tncompile.language.resolving.declarations import no_such_member
 from tncompile.language.resolving.legs import compile_legs
-from tncompile.language.resolving.resolution import Key, Resolution, TensorFamily, widest_span
+from tncompile.language.resolving.resolution import Key, Resolution, widest_span
 from tncompile.language.syntax import tree
 
 Kind = TypeVar("Kind", bound=tree.Node)
@@ -71,14 +71,21 @@ def _compile_init(
 
 @dataclass(slots=True)
 class _Family:
-    """A `tensor` statement with its attributes compiled; `mismatched` keys are reported."""
+    """A `tensor` statement: its attributes compiled, its members so far.
+
+    `members` are the parameter behind each, and whether it is conjugated; a member that failed has
+    no parameter. `first` are the first members with each parameter, `mismatched` the parameters
+    that members cannot share: they are reported.
+    """
 
     statement: tree.TensorStatement
     init: _Init
+    frozen: bool
     share: tree.Share | None
     tie: tree.Tie | None
     tie_subscripts: tuple[CompiledExpression, ...]
-    first: dict[str, Key] = field(default_factory=dict)  # of the members with each parameter
+    members: dict[Key, tuple[ResolvedParameter | None, bool]] = field(default_factory=dict)
+    first: dict[str, Key] = field(default_factory=dict)
     mismatched: set[str] = field(default_factory=set)
 
 
@@ -87,22 +94,21 @@ class TensorResolver:
 
     def __init__(self, state: Resolution) -> None:
         self._state = state
+        self._families: dict[str, _Family | None] = {}  # None where it failed
         self.parameters: dict[str, ResolvedParameter] = {}
         self.tensors: list[ResolvedTensor] = []
         self.biases: list[ResolvedBias] = []
 
     def tensor(self, statement: tree.TensorStatement) -> None:
         """Unroll one `tensor` statement."""
-        family = TensorFamily(statement)
-        self._state.tensors[statement.name.text] = family
+        self._families[statement.name.text] = None
         try:
-            self._unroll(family)
+            self._families[statement.name.text] = self._unroll(statement)
         except Failed as failed:
-            family.poisoned = True
             self._state.report(failed)
 
-    def _unroll(self, unrolled: TensorFamily) -> None:
-        state, statement = self._state, unrolled.statement
+    def _unroll(self, statement: tree.TensorStatement) -> _Family:
+        state = self._state
         subscripts, attributes = statement.subscripts, statement.attributes
         condition, tie = _attribute(attributes, tree.If), _attribute(attributes, tree.Tie)
         span = widest_span(subscripts, statement.name.span)
@@ -110,11 +116,13 @@ class TensorResolver:
         init = _compile_init(attributes, "auto", state.scope, variables)
         written = tie.subscripts if tie is not None else ()
         tied = tuple(compile_expression(node, state.scope, variables) for node in written)
-        family = _Family(statement, init, _attribute(attributes, tree.Share), tie, tied)
+        frozen = _attribute(attributes, tree.Frozen) is not None
+        share = _attribute(attributes, tree.Share)
+        family = _Family(statement, init, frozen, share, tie, tied)
         test = None if condition is None else condition.condition
         members = state.members("tensor", subscripts, test, span)
         if not members.keys:
-            return
+            return family
         name = statement.name.text
         legs = compile_legs(name, statement.legs, span, state, variables, trainable=True)
         legs.foresee(len(members.keys))
@@ -124,7 +132,7 @@ class TensorResolver:
         alone = bool(subscripts) and len(members.keys) == 1
         for key, frame in members.frames():
             full = member_name(name, key)
-            unrolled.members[key] = (None, False)
+            family.members[key] = (None, False)
             axes = legs.axes(frame, full)
             shape = None if axes is None else _shape(axes)
             if axes is None or shape is None:
@@ -135,13 +143,14 @@ class TensorResolver:
                 state.report(failed)
                 continue
             if use is not None:
-                unrolled.members[key] = parameter, conjugate = use
+                family.members[key] = parameter, conjugate = use
                 self.tensors.append(
                     ResolvedTensor(
                         full, name, key, parameter.key, axes, statement, conjugate, alone
                     )
                 )
         legs.warn()
+        return family
 
     def _use(
         self,
@@ -165,8 +174,7 @@ class TensorResolver:
         stored = ".".join([statement.name.text, *map(str, own)])
         parameter = self.parameters.get(stored)
         if parameter is None:
-            frozen = _attribute(statement.attributes, tree.Frozen) is not None
-            init = family.init.of(frame)
+            init, frozen = family.init.of(frame), family.frozen
             parameter = ResolvedParameter(
                 stored, statement.name.text, own, axes, shape, init, frozen, statement
             )
@@ -191,15 +199,15 @@ class TensorResolver:
         self, tie: tree.Tie, key: Key, name: str, shape: tuple[int, ...]
     ) -> tuple[ResolvedParameter, bool] | None:
         """The parameter of another tensor; None where that one failed."""
-        other = self._state.tensors[tie.name.text]
-        if other.poisoned:
+        other = self._families[tie.name.text]
+        if other is None:
             return None
         target = member_name(tie.name.text, key)
         if key not in other.members:
             note = f"`{tie.name.text}` has {counted(len(other.members), 'member')} here"
             hint = "tie to a tensor that exists"
-            for first in list(other.members)[:1]:
-                existing = member_name(tie.name.text, first)
+            if other.members:
+                existing = member_name(tie.name.text, next(iter(other.members)))
                 hint = f"tie to a member that exists: `tie {existing}`"
             message, label = f"`{target}` does not exist", "there is no such tensor"
             raise no_such_member(other.statement.name, tie.name.span, label, message, note, hint)
