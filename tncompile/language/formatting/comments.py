@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from tncompile.language.parsing.lexer import tokenize
-from tncompile.language.parsing.tables import load_tables
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Comment, Program
 
@@ -57,12 +56,12 @@ class Comments:
         return self.line(after.start) - self.line(max(before.start, before.end - 1)) > 1
 
     def _brackets(self) -> tuple[list[int], dict[int, int]]:
-        tokens, _ = tokenize(self.source, load_tables())
+        tokens, _ = tokenize(self.source)
         opened: list[int] = []
         closes: dict[int, int] = {}
         for token in tokens:
             if token.kind in _PAIRS:
-                opened.append(token.start)
+                opened.append(token.span.start)
             elif token.kind in _PAIRS.values() and opened:
-                closes[opened.pop()] = token.start
+                closes[opened.pop()] = token.span.start
         return sorted(closes), closes

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
-from unicodedata import category, combining
+from unicodedata import category, combining, digit, name
 
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.parsing.lexer import BAD_ESCAPE, UNTERMINATED_DOC, UNTERMINATED_STRING
-from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.diagnostics.collector import problem
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tncompile.language.parsing.lexer import (
+    BAD_ESCAPE,
+    UNTERMINATED_DOC,
+    UNTERMINATED_STRING,
+    Token,
+)
+from tncompile.language.syntax.source import Span
 
 _LOOKALIKES = {
     **dict.fromkeys("“”„‟″«»", 'strings stand in straight double quotes: `"`'),
@@ -52,54 +57,57 @@ _CONTROLS = {
 _ELSEWHERE = "elsewhere than in comments, strings and docs it means nothing"
 
 
-def character_error(source: SourceFile, kind: str, start: int, end: int) -> Diagnostic:
+def character_error(token: Token) -> Diagnostic:
     """TN103 for a character that no program may hold, TN104 for quotes that are not closed."""
-    if kind == UNTERMINATED_STRING:
-        return Diagnostic(
+    source, start = token.span.source, token.span.start
+    if token.kind == UNTERMINATED_STRING:
+        return problem(
             Code.UNTERMINATED_STRING,
             "unterminated string",
-            Label(Span(source, start, end), 'the closing `"` is missing'),
-            notes=("a string ends on the line on which it begins",),
+            token.span,
+            'the closing `"` is missing',
+            notes="a string ends on the line on which it begins",
             hint='put a `"` where the string ends',
         )
-    if kind == UNTERMINATED_DOC:
-        return Diagnostic(
+    if token.kind == UNTERMINATED_DOC:
+        return problem(
             Code.UNTERMINATED_STRING,
             "unterminated doc",
-            Label(Span(source, start, start + 3), 'the closing `"""` is missing'),
-            notes=("a doc runs over lines, up to three double quotes",),
+            Span(source, start, start + 3),
+            'the closing `"""` is missing',
+            notes="a doc runs over lines, up to three double quotes",
             hint='put a `"""` where the doc ends',
         )
-    character = source.text[start]
-    if kind == BAD_ESCAPE:
-        return Diagnostic(
+    if token.kind == BAD_ESCAPE:
+        return problem(
             Code.UNKNOWN_CHARACTER,
-            f"unknown escape `{source.text[start : start + 2]}`",
-            Label(Span(source, start, start + 2), "not an escape"),
-            notes=('a string knows two escapes, `\\"` and `\\\\`',),
+            f"unknown escape `{token.text[:2]}`",
+            Span(source, start, start + 2),
+            "not an escape",
+            notes='a string knows two escapes, `\\"` and `\\\\`',
             hint="write `\\\\` for a backslash, and `/` between folders",
         )
+    character = token.text
     visible = character.isprintable() and not character.isspace() and not combining(character)
     point = f"U+{ord(character):04X}"
-    known = unicodedata.name(character, _CONTROLS.get(character, "")).lower()
-    return Diagnostic(
+    known = name(character, _CONTROLS.get(character, "without a name")).lower()
+    return problem(
         Code.UNKNOWN_CHARACTER,
         f"unknown character {f'`{character}`' if visible else point}",
-        Label(Span(source, start, start + 1), "not part of the language"),
-        notes=(
-            f"this is {point}, {known or 'without a name'}{'; ' + _ELSEWHERE if visible else ''}",
-        ),
+        token.span,
+        "not part of the language",
+        notes=f"this is {point}, {known}" + ("; " + _ELSEWHERE if visible else ""),
         hint=_LOOKALIKES.get(character) or _replacement(character),
     )
 
 
 def _replacement(character: str) -> str:
     """What to type for a character that nothing is known of but its category."""
-    digit = unicodedata.digit(character, None)
     match category(character):
-        case "Nd" | "No" | "Nl" if digit is not None:
-            return f"digits are 0 to 9: write `{digit}`"
         case "Nd" | "No" | "Nl":
+            value = digit(character, None)
+            if value is not None:
+                return f"digits are 0 to 9: write `{value}`"
             return "numbers are made of the digits 0 to 9, and `.` in floats"
         case "Mn" | "Mc" | "Me":
             return "names are made of the letters A to Z without accents, digits and `_`"
