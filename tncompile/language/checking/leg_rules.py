@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tncompile.language.checking.name_rules import kind_text
-from tncompile.language.checking.symbols import (
-    LEG_KINDS,
-    BlockNames,
-    Declared,
-    Rule,
-)
+from tncompile.language.checking.symbols import LEG_KINDS, BlockNames, Declared, Rule
 from tncompile.language.checking.usage_rules import misplaced
 from tncompile.language.diagnostics.collector import problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label

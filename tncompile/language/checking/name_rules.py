@@ -48,10 +48,10 @@ def unknown_value(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: an expression uses parameters, lengths, `let` values and subscripts."""
     values = _of_kinds(names, VALUE_KINDS)
     subscripts = {
-        node.name.span: each
-        for each in names.legs
-        for node in each.leg.subscripts
-        if isinstance(node, Reference) and not each.on_family
+        node.name.span: leg_use
+        for leg_use in names.legs
+        for node in leg_use.leg.subscripts
+        if isinstance(node, Reference) and not leg_use.on_family
     }
     for use, others in _wrong_uses(names, names.values, VALUE_KINDS):
         name = use.name.text
@@ -89,8 +89,8 @@ def foreign_constant(name: str) -> str | None:
 def unknown_leg(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: a leg is an index, a bond, a hyper, a batch axis or a window."""
     leg_uses: dict[str, list[LegUse]] = {}
-    for each in names.legs:
-        leg_uses.setdefault(each.leg.name.text, []).append(each)
+    for leg_use in names.legs:
+        leg_uses.setdefault(leg_use.leg.name.text, []).append(leg_use)
     candidates = _of_kinds(names, LEG_KINDS)
     written = (Use(use.leg.name, use.declared) for use in names.legs)
     for use, others in _wrong_uses(names, written, LEG_KINDS):
@@ -101,7 +101,7 @@ def unknown_leg(names: BlockNames) -> Iterator[Diagnostic]:
             yield _wrong_kind(use.name, use.declared, "a leg", note, hint, others)
         else:
             hint = declaration_hints.missing_leg(uses)
-            beside = frozenset[str]().union(*(each.statement.single for each in uses))
+            beside = frozenset[str]().union(*(leg_use.statement.single for leg_use in uses))
             yield _unknown(use.name, names, candidates, "index", hint, others, beside)
 
 

@@ -127,9 +127,18 @@ class Linker:
             return
         file.lost.add(name.text)
         file.lost.update(imported.blocks)  # one of them was meant, and is used by its own name
-        if not imported.may_be_lost(name.text):
-            diagnostic = _not_in_file(name, declaration, imported, block, self.suggestions)
-            self.problems.add(diagnostic)
+        if imported.may_be_lost(name.text):
+            return
+        offered = [block.name for block in imported.blocks.values() if block.kind != "rewrite"]
+        close = self.suggestions.closest(name.text, offered)
+        message = f'"{declaration.path.value}" has no block `{name.text}`'
+        if block is not None:
+            message = f"`{name.text}` is a rewrite, which cannot be imported"
+        note = f"it offers {listed(offered)}" if offered else "it offers no blocks"
+        hint = f"did you mean `{close}`?" if close else "import one of these"
+        code, label = Code.UNKNOWN_NAME, "not in that file"
+        path = Label(declaration.path.span, "imported from here")
+        self.problems.add(problem(code, message, name.span, label, note, hint, path))
 
     def _follow(
         self, declaration: tree.Import, target: ImportedFile, stack: tuple[Path, ...]
@@ -168,31 +177,14 @@ def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:
     return LinkedBlock(name.text, definition.kind, parameters, doc, name.span, definition)
 
 
-def _not_in_file(
-    name: tree.Name,
-    declaration: tree.Import,
-    imported: File,
-    block: LinkedBlock | None,
-    suggestions: Suggestions,
-) -> Diagnostic:
-    offered = [block.name for block in imported.blocks.values() if block.kind != "rewrite"]
-    close = suggestions.closest(name.text, offered)
-    message = f'"{declaration.path.value}" has no block `{name.text}`'
-    if block is not None:
-        message = f"`{name.text}` is a rewrite, which cannot be imported"
-    note = f"it offers {listed(offered)}" if offered else "it offers no blocks"
-    hint = f"did you mean `{close}`?" if close else "import one of these"
-    label, path = "not in that file", Label(declaration.path.span, "imported from here")
-    return problem(Code.UNKNOWN_NAME, message, name.span, label, note, hint, path)
-
-
 def _unused_imports(program: tree.Program, file: File) -> Iterator[Diagnostic]:
     """TN204: an import of which no name is used; a file of imports alone hands them on."""
-    imports = [each for each in program.declarations if isinstance(each, tree.Import)]
+    imports = [d for d in program.declarations if isinstance(d, tree.Import)]
     if len(imports) == len(program.declarations):
         return
     used = _blocks_used(program)
-    for path, names in ((each.path, each.names) for each in imports):
+    for declaration in imports:
+        path, names = declaration.path, declaration.names
         if names is not None:
             unused = [(f"`{name.text}`", name.span) for name in names if name.text not in used]
         else:

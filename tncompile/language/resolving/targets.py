@@ -131,7 +131,7 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
 def _require_network(block: LinkedBlock, linked: LinkedProgram) -> None:
     if block.kind == "network":
         return
-    ready = [name for name, each in linked.blocks.items() if can_be_compiled(each)]
+    ready = [name for name, other in linked.blocks.items() if can_be_compiled(other)]
     kind = with_article(block.kind)
     message = f"`{block.name}` is {kind}; {block.kind}s cannot be compiled yet"
     note = f"this version parses and formats {block.kind} blocks, and compiles networks"

@@ -162,15 +162,15 @@ class TensorResolver:
     ) -> tuple[ResolvedParameter, bool] | None:
         """The parameter of one member and whether it is conjugated; None where that failed."""
         statement, tie, share = family.statement, family.tie, family.share
-        name = member_name(statement.name.text, key)
+        full = member_name(statement.name.text, key)
         if tie is not None:
             target_key = tuple([formula.integer(frame) for formula in family.tie_subscripts])
-            return self._tied(tie, target_key if tie.subscripts else key, name, shape)
+            return self._tied(tie, target_key if tie.subscripts else key, full, shape)
         own = key
         if share is not None:
-            shared = {each.text for each in share.names}
+            shared = {name.text for name in share.names}
             names = [subscript.name.text for subscript in statement.subscripts]
-            own = tuple([k for each, k in zip(names, key, strict=True) if each not in shared])
+            own = tuple([k for name, k in zip(names, key, strict=True) if name not in shared])
         stored = ".".join([statement.name.text, *map(str, own)])
         parameter = self.parameters.get(stored)
         if parameter is None:
@@ -185,13 +185,13 @@ class TensorResolver:
                 return None
             family.mismatched.add(stored)
             first = family.first[stored]
-            differing = {each for each, a, b in zip(names, key, first, strict=True) if a != b}
-            place = next((each for each in share.names if each.text in differing), share.names[0])
-            message = f"`{name}` cannot share its parameter: the shapes differ"
+            differing = {name for name, a, b in zip(names, key, first, strict=True) if a != b}
+            place = next((name for name in share.names if name.text in differing), share.names[0])
+            message = f"`{full}` cannot share its parameter: the shapes differ"
             note = f"all members that share `{stored}` are one parameter, of one shape"
             hint = "give the legs equal sizes, or declare the members that differ as another tensor"
             other = Label(statement.name.span, f"the first one has {list(parameter.shape)}")
-            label = f"`{name}` has the shape {list(shape)}"
+            label = f"`{full}` has the shape {list(shape)}"
             raise failure(Code.SHAPES_DIFFER, message, place.span, label, note, hint, other)
         return parameter, False
 
