@@ -122,24 +122,22 @@ def repeated_leg(name: str, owner: str, later: Span, earlier: Span) -> Diagnosti
 
 def misplaced_leg(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: `onehot` and `p in` are for inputs, `as` for inputs and the output."""
-    for legs in names.leg_lists:
-        for leg in legs.legs:
-            span = leg.span
-            match leg:
-                case tree.GroupLeg(onehot=True) if legs.where != "input":
-                    message, note = "`onehot` is for inputs", "ids come in with an input"
-                    hint = "write the legs without `onehot`"
-                case tree.GroupLeg(width=width) if width and legs.where in ("tensor", "bias"):
-                    message, span = "`as` is for inputs and the output", width.span
-                    note = "inputs are padded and outputs are cut; "
-                    note += "a parameter has the size of its legs"
-                    hint = "remove the width"
-                case tree.SlicesLeg() if legs.where != "input":
-                    message, hint = "`p in a..b` is for inputs", "write all members: `f[*]`"
-                    note = "an axis of slices is an axis of an input"
-                case _:
-                    continue
-            yield misplaced(message, span, "not here", note, hint)
+    for where, leg in ((legs.where, leg) for legs in names.leg_lists for leg in legs.legs):
+        span = leg.span
+        match leg:
+            case tree.GroupLeg(onehot=True) if where != "input":
+                message, note = "`onehot` is for inputs", "ids come in with an input"
+                hint = "write the legs without `onehot`"
+            case tree.GroupLeg(width=width) if width and where in ("tensor", "bias"):
+                message, span = "`as` is for inputs and the output", width.span
+                note = "inputs are padded and outputs are cut; a parameter has the size of its legs"
+                hint = "remove the width"
+            case tree.SlicesLeg() if where != "input":
+                message, hint = "`p in a..b` is for inputs", "write all members: `f[*]`"
+                note = "an axis of slices is an axis of an input"
+            case _:
+                continue
+        yield misplaced(message, span, "not here", note, hint)
 
 
 RULES: tuple[Rule, ...] = (

@@ -58,16 +58,16 @@ def link_instance(
         problems.add(_no_target(instance, name, span, target, file, suggestions))
         return None
     if target.arguments is None:
-        matched = Matched(target.definition, span, problems, suggestions)
+        matched = Matched(target.definition, span, Problems(), suggestions)
         match_call(matched, instance.target.arguments)
         matched.check_missing()
-        if matched.lost:
-            return None
-        arguments = matched.arguments
-        binding = Problems()
-        bind(target.definition, arguments, Scope(), binding)
-        problems.extend(called_from(instance.name.span, arguments, binding.errors))
-        if binding.errors:
+        arguments, errors = matched.arguments, matched.problems.errors
+        if not errors:
+            binding = Problems()
+            bind(target.definition, arguments, Scope(), binding)
+            errors = tuple(called_from(instance.name.span, arguments, binding.errors))
+        problems.extend(errors)
+        if errors:
             return None
     else:
         arguments = dict(target.arguments)

@@ -51,17 +51,11 @@ class Matched:
     arguments: dict[str, ArgumentValue] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     named: frozenset[str] = frozenset()
-    lost: bool = False
     misnamed: bool = False
     parameters: Mapping[str, tree.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
         self.parameters = {parameter.name.text: parameter for parameter in self.block.parameters}
-
-    def report(self, diagnostic: Diagnostic) -> None:
-        """Keep a problem with an argument."""
-        self.lost = True
-        self.problems.add(diagnostic)
 
     def wrong(
         self,
@@ -78,7 +72,7 @@ class Matched:
         takes = f"takes {listed(self.parameters)}" if self.parameters else "takes no arguments"
         note = f"`{self.block.name.text}` {takes}"
         labels = (Label(declared, "declared here"),) if declared != place else ()
-        self.report(problem(Code.WRONG_ARGUMENT, message, place, label, note, hint, labels))
+        self.problems.add(problem(Code.WRONG_ARGUMENT, message, place, label, note, hint, labels))
 
     def unknown(self, name: str, span: Span | None) -> None:
         """TN208 for an argument that there is no parameter for."""
@@ -108,7 +102,7 @@ class Matched:
             hint = f"write `{self.block.name.text}({written})`"
         places = [span for span in list(missing.values())[:6] if span != first]
         labels = tuple(Label(span, "declared here, without a default") for span in places)
-        self.report(problem(Code.WRONG_ARGUMENT, message, first, label, note, hint, labels))
+        self.problems.add(problem(Code.WRONG_ARGUMENT, message, first, label, note, hint, labels))
 
 
 def match_call(matched: Matched, arguments: Sequence[tree.Argument]) -> None:
@@ -161,7 +155,7 @@ def _evaluate(matched: Matched, parameter: tree.Parameter, argument: tree.Argume
             notes = (f"the argument is `{text}`", *diagnostic.notes)
             label = Label(span, diagnostic.primary.text)
             diagnostic = replace(diagnostic, primary=label, secondary=(), notes=notes)
-        matched.report(diagnostic)
+        matched.problems.add(diagnostic)
     if problems:
         matched.failed.add(parameter.name.text)
     if value is not None:
