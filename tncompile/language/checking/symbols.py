@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from tncompile.language.diagnostics.collector import Suggestions
 from tncompile.language.diagnostics.diagnostic import Diagnostic
@@ -19,8 +20,7 @@ VALUE_KINDS = ("parameter", "length", "let", "subscript")
 LEG_KINDS = ("index", "bond", "hyper", "batch", "window")
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(NamedTuple):
     """A name with what it is and how many subscripts it takes.
 
     `by` is the declaration of a parameter or an index.
@@ -32,8 +32,7 @@ class Declared:
     by: tree.Parameter | tree.IndexDeclaration | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """A name where it is used; `declared` is None where nothing of that name is declared before.
 
     `local` are the subscripts that could be meant; `size_of` is the index, with its kind, that the
@@ -68,8 +67,7 @@ class LegList:
         return frozenset(leg.name.text for leg in self.indices() if not leg.subscripts)
 
 
-@dataclass(frozen=True, slots=True)
-class LegUse:
+class LegUse(NamedTuple):
     """A leg, the statement that it is on, and whether it is on each member of a family."""
 
     leg: tree.IndexLeg
@@ -83,8 +81,7 @@ class LegUse:
         return self.statement.where
 
 
-@dataclass(frozen=True, slots=True)
-class TieUse:
+class TieUse(NamedTuple):
     """A `tie` of the tensor `tensor`."""
 
     tie: tree.Tie

@@ -45,13 +45,41 @@ def expression_problems(
     expression: tree.Expression, suggestions: Suggestions
 ) -> Iterator[Diagnostic]:
     """What no integer expression holds; of several texts in it, the first."""
+    foreign = "the expressions of a network are about sizes; tensors flow in models only"
     text_seen = False
     for node in walk(expression, into=readable):
-        if isinstance(node, tree.Call):
-            yield from _function_problems(node, suggestions)
-        elif not (isinstance(node, tree.String) and text_seen):
-            yield from _foreign(node)
-        text_seen = text_seen or isinstance(node, tree.String)
+        match node:
+            case tree.Number() | tree.Reference():
+                pass
+            case tree.Binary(operator):
+                if operator == "@":
+                    message, hint = "`@` is for models", "`*` multiplies numbers"
+                    yield misplaced(message, node.operator_span, "not here", foreign, hint)
+            case tree.Call():
+                yield from _function_problems(node, suggestions)
+            case tree.TupleOf(items):
+                message, label = "round brackets make no list", "not a list"
+                note = "a list of int stands in square brackets; `( )` only groups"
+                written = ", ".join(one_line(item.span) for item in items)
+                short = len(written) <= _LONGEST_QUOTE and "(" not in written
+                hint = f"write `[{written}]`" if short else "write `[` and `]`"
+                yield misplaced(message, node.span, label, note, hint)
+            case tree.Pipe() | tree.Repeat() | tree.Dots():
+                hint = "write an expression of numbers"
+                yield misplaced("this is for models", node.span, "not here", foreign, hint)
+            case tree.String(value) if not text_seen:
+                text_seen = True
+                note = "values are int, float, bool or lists of int"
+                number = re.fullmatch(r"[0-9]{1,18}|true|false", value) is not None
+                hint = f"remove the quotes: `{value}`" if number else "write a number here"
+                message, label = "text is no value", "this is text"
+                yield problem(Code.WRONG_TYPE, message, node.span, label, note, hint)
+            case tree.Item(_, subscripts) if len(subscripts) != 1:
+                message, label = "a list has one subscript", f"{len(subscripts)} subscripts"
+                note, hint = "lists hold ints; there are no lists of lists", "write `a[k]`"
+                yield problem(Code.NO_SUCH_MEMBER, message, node.span, label, note, hint)
+            case _:
+                pass
 
 
 def _function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
@@ -100,37 +128,6 @@ def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterat
     if len(filled) < function.least:
         count = "an argument" if function.least == 1 else f"{function.least} arguments"
         yield wrong(f"`{name}` needs {count}", node.function.span, "too few arguments")
-
-
-def _foreign(node: tree.Expression) -> Iterator[Diagnostic]:
-    """What is wrong with this node alone."""
-    note = "the expressions of a network are about sizes; tensors flow in models only"
-    match node:
-        case tree.Binary("@"):
-            hint = "`*` multiplies numbers"
-            yield misplaced("`@` is for models", node.operator_span, "not here", note, hint)
-        case tree.TupleOf(items):
-            message, label = "round brackets make no list", "not a list"
-            note = "a list of int stands in square brackets; `( )` only groups"
-            written = ", ".join(one_line(item.span) for item in items)
-            short = len(written) <= _LONGEST_QUOTE and "(" not in written
-            hint = f"write `[{written}]`" if short else "write `[` and `]`"
-            yield misplaced(message, node.span, label, note, hint)
-        case tree.Pipe() | tree.Repeat() | tree.Dots():
-            hint = "write an expression of numbers"
-            yield misplaced("this is for models", node.span, "not here", note, hint)
-        case tree.String(value):
-            note = "values are int, float, bool or lists of int"
-            number = re.fullmatch(r"[0-9]{1,18}|true|false", value) is not None
-            hint = f"remove the quotes: `{value}`" if number else "write a number here"
-            message, label = "text is no value", "this is text"
-            yield problem(Code.WRONG_TYPE, message, node.span, label, note, hint)
-        case tree.Item(_, subscripts) if len(subscripts) != 1:
-            message, label = "a list has one subscript", f"{len(subscripts)} subscripts"
-            note, hint = "lists hold ints; there are no lists of lists", "write `a[k]`"
-            yield problem(Code.NO_SUCH_MEMBER, message, node.span, label, note, hint)
-        case _:
-            pass
 
 
 def unknown_window_function(names: BlockNames) -> Iterator[Diagnostic]:

@@ -254,12 +254,12 @@ class Legs:
 
     def _check(self, groups: list[tuple[ResolvedAxis, ...]], name: str) -> None:
         """TN203 where an index is on the tensor twice; TN501 past the limit."""
-        axes = [axis for group in groups for axis in group]
-        names = [index for axis in axes for index in axis.indices]
+        names = [index for group in groups for axis in group for index in axis.indices]
         if len(set(names)) < len(names):
             self.failed = True
             first: dict[str, Span] = {}
-            for index, span in zip(names, (s for axis in axes for s in axis.spans), strict=True):
+            spans = [span for group in groups for axis in group for span in axis.spans]
+            for index, span in zip(names, spans, strict=True):
                 if index in first:
                     self.state.problems.add(repeated_leg(index, name, span, first[index]))
                     break

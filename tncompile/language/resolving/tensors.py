@@ -138,7 +138,7 @@ class TensorResolver:
             if axes is None or shape is None:
                 continue
             try:
-                use = self._use(family, key, frame, axes, shape)
+                use = self._use(family, full, key, frame, axes, shape)
             except Failed as failed:
                 state.report(failed)
                 continue
@@ -155,6 +155,7 @@ class TensorResolver:
     def _use(
         self,
         family: _Family,
+        full: str,
         key: Key,
         frame: Frame,
         axes: tuple[ResolvedAxis, ...],
@@ -162,7 +163,6 @@ class TensorResolver:
     ) -> tuple[ResolvedParameter, bool] | None:
         """The parameter of one member and whether it is conjugated; None where that failed."""
         statement, tie, share = family.statement, family.tie, family.share
-        full = member_name(statement.name.text, key)
         if tie is not None:
             target_key = tuple([formula.integer(frame) for formula in family.tie_subscripts])
             return self._tied(tie, target_key if tie.subscripts else key, full, shape)
