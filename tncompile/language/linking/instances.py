@@ -76,7 +76,7 @@ def link_instance(
             note = "a named instance is itself without parameters"
             hint = "make the instance from the block behind it"
             declared = Label(target.declared, "its arguments are given here")
-            place = argument.name.span if argument.name is not None else argument.span
+            place = (argument.name or argument).span
             code, label = Code.WRONG_ARGUMENT, "unknown argument"
             problems.add(problem(code, message, place, label, note, hint, declared))
     return LinkedBlock(

@@ -150,11 +150,13 @@ def _numbers_differ(bounds: Range, before: int, now: int) -> Failed:
 def _check_onehot(legs: tuple[tree.Leg, ...], state: Resolution) -> None:
     """TN305 for a leg that stands beside a `onehot`."""
     onehot = next((leg for leg in legs if isinstance(leg, tree.GroupLeg) and leg.onehot), None)
-    for leg in legs if onehot is not None else ():
+    if onehot is None:
+        return
+    for leg in legs:
         allowed = leg is onehot or isinstance(leg, tree.DotsLeg | tree.SlicesLeg)
         if isinstance(leg, tree.IndexLeg):
             allowed = state.families[leg.name.text].kind == "batch"
-        if onehot is not None and not allowed:
+        if not allowed:
             message = "no other leg can stand beside a `onehot`"
             note = (
                 "an input of ids holds one integer where other inputs hold a vector: "
