@@ -50,22 +50,25 @@ from tncompile.initialization.draws import Estimate, Initialization
 from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
-from tncompile.program.operations import ContiguousGrad, OneHot, Rescale
+from tncompile.program.operations import ContiguousGrad, Log, Magnitude, OneHot
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branches
 
 INDENT = 8
 
-RESCALED = '''\
-def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Divide `t` by its largest magnitude over `axes`; also return the log of that magnitude."""
+MAGNITUDE = '''\
+def _magnitude(t: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The largest magnitude of `t` over `axes`; no gradient flows through it."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    size = size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
-    log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
-    return t / size, log.squeeze(axes) if axes else log
+    return size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
 '''
 
+LOG_SCALE = '''\
+def _log_scale(scale: Tensor) -> Tensor:
+    """The logarithm of a magnitude, in float32 at least."""
+    return scale.to(torch.promote_types(scale.dtype, torch.float32)).log()
+'''
 
 ONE_HOT = '''\
 def _one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
@@ -102,7 +105,9 @@ def _contiguous_grad(t: Tensor) -> Tensor:
     return t
 '''
 
-HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT, ContiguousGrad: CONTIGUOUS_GRAD}
+HELPERS: dict[type, str] = {
+    Magnitude: MAGNITUDE, Log: LOG_SCALE, OneHot: ONE_HOT, ContiguousGrad: CONTIGUOUS_GRAD
+}  # fmt: skip
 """Functions of an emitted file that some operations call."""
 
 
@@ -304,12 +309,13 @@ def write_norm(program: TensorProgram, members: ParameterAccess) -> list[str]:
     like = members.read(members.parameters[0].key)
     cast = replace(members, cast=".to(dtype)")
     scope = Scope(names, cast, {}, {}, "dtype", f"{like}.device")
-    written = write_steps(program, scope)
-    added = f" + {written.log}" if written.log else ""
+    written = write_steps(program, scope, owned=False)
+    result, *logarithms = written.results
+    added = "".join(f" + {logarithm}" for logarithm in logarithms)
     body = [
         '"""The logarithm of the squared norm of the whole map, by contracting it with itself."""',
         f"dtype = torch.promote_types({like}.dtype, torch.float32)",
         *written.lines,
-        f"return {written.result}.abs().log(){added}",
+        f"return {result}.abs().log(){added}",
     ]
     return ["def _log_square_norm(self) -> Tensor:", *indented(body)]

@@ -18,7 +18,7 @@ from tncompile.emission.module.properties import (
     write_sizes,
 )
 from tncompile.emission.steps.expressions import Scope
-from tncompile.emission.steps.statements import write_values
+from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names, batch_name, hidden
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import (
@@ -200,8 +200,8 @@ def write_fold(network: TensorNetwork, twin: Folded, members: ParameterAccess) -
     scope = Scope(names, members, {}, {}, f"{tensor}.dtype", f"{tensor}.device")
     precomputed = twin.folding.precomputed
     products = any(step.operation.autocasts for step in precomputed.steps)
-    returned = tuple(buffer.value.name for buffer in twin.folding.buffers)
-    lines, texts = write_values(precomputed, scope, returned, indent=INDENT + 4 * products)
+    written = write_steps(precomputed, scope, indent=INDENT + 4 * products, owned=False)
+    texts = dict(zip(precomputed.returns, written.results, strict=True))
     held = [
         f"{buffer.name}={texts[buffer.value.name]}{'.clone()' if buffer.shared else ''}"
         for buffer in twin.folding.buffers
@@ -212,7 +212,7 @@ def write_fold(network: TensorNetwork, twin: Folded, members: ParameterAccess) -
         held.append(f"like={tensor}.clone()")
     body = [
         *docstring(FOLD),
-        *without_autocast(list(lines), tensor, products),
+        *without_autocast(list(written.lines), tensor, products),
         *call(f"return {twin.class_name}(", held, indent=INDENT),
     ]
     head = f"def fold(self) -> {string(twin.class_name)}:"

@@ -169,7 +169,7 @@ def _method(
 
 def _run(network: TensorNetwork, method: Method, scope: Scope, arguments: Arguments) -> list[str]:
     """The steps of a program and what they return."""
-    written = write_steps(method.program, scope, origin=method.origin)
+    written = write_steps(method.program, scope, origin=method.origin, owned=not network.output.log)
     ending = _returned(network, method.program, scope, arguments.lead, written)
     return [*written.lines, *ending]
 
@@ -183,7 +183,7 @@ def _returned(
 ) -> list[str]:
     """The end of `forward`: the result with its leading axes."""
     dotted = any(axis.kind == "dots" for axis in network.output.axes)
-    shape = scope.shape(program.values[program.result])
+    shape = scope.shape(program.values[program.returns[0]])
     if not dotted:
         lead = None
     if network.output.log:
@@ -191,8 +191,8 @@ def _returned(
     if lead is None:
         return _laid_out("return ", written, shape)
     lengths = [f"*{lead}", *shape[1:]] if shape[1:] else [lead]
-    text = written.unshaped
-    if text == written.result:
+    text = written.unshaped[0]
+    if text == written.results[0]:
         name = text if text.isidentifier() else scope.names.fresh("y")
         lines = [] if text.isidentifier() else [f"{name} = {text}"]
         shaped = f"return {name} if len({lead}) == 1 else {name}.reshape({', '.join(lengths)})"
@@ -211,12 +211,12 @@ def _sign_and_logarithm(
 ) -> list[str]:
     """The end of a `forward` that returns a sign and a logarithm."""
     lines: list[str] = []
-    result = written.result
+    result, *logarithms = written.results
     if not result.isidentifier():
         result = scope.names.fresh("t")
         lines += _laid_out(f"{result} = ", written, shape)
     sign, log = scope.names.fresh("sign"), scope.names.fresh("log")
-    added = f" + {written.log}" if written.log else ""
+    added = "".join(f" + {logarithm}" for logarithm in logarithms)
     # The derivative of `sgn` reads sizes, which would fix the batch of a compiled module.
     lines.append(f"{sign} = {result}.sgn() if {result}.is_complex() else {result}.sign()")
     lines.append(f"{log} = _log({result}){added}")
@@ -229,9 +229,10 @@ def _sign_and_logarithm(
 
 def _laid_out(head: str, written: Written, shape: tuple[str, ...]) -> list[str]:
     """`head` and the result, of this shape; what makes it long is a `reshape` at its end."""
-    if written.unshaped == written.result or len(head + written.result) + INDENT <= WIDTH:
-        return [head + written.result]
-    return call(f"{head}{written.unshaped}.reshape(", shape, indent=INDENT)
+    result, unshaped = written.results[0], written.unshaped[0]
+    if unshaped == result or len(head + result) + INDENT <= WIDTH:
+        return [head + result]
+    return call(f"{head}{unshaped}.reshape(", shape, indent=INDENT)
 
 
 def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:

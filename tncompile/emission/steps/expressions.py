@@ -57,7 +57,7 @@ class Text:
 
 
 def is_chained(operation: Operation) -> bool:
-    """Whether it is written behind its source, `x.reshape(…)`, and so fits inside another call."""
+    """Whether it is written around its source, `x.reshape(…)`, and so fits inside another call."""
     return isinstance(
         operation,
         op.LoadParameter
@@ -67,14 +67,15 @@ def is_chained(operation: Operation) -> bool:
         | op.Permute
         | op.Expand
         | op.Slice
-        | op.Select,
+        | op.Select
+        | op.Log,
     )
 
 
 def is_copy(operation: Operation) -> bool:
     """Whether a chained operation takes memory of its own."""
     match operation:
-        case op.Copy() | op.Contiguous():
+        case op.Copy() | op.Contiguous() | op.Log():
             return True
         case op.LoadParameter(_, _, conjugate):
             return conjugate
@@ -216,9 +217,20 @@ def _times(operation: op.Times, site: Site) -> Text:
     return Text(f"{site.read(operation.source)} * {operation.count}")
 
 
-@writes(op.Rescale)
-def _rescale(operation: op.Rescale, site: Site) -> Text:
-    return Text("_rescaled(", (site.read(operation.source), _tuple(operation.axes)), ")")
+@writes(op.Magnitude)
+def _magnitude(operation: op.Magnitude, site: Site) -> Text:
+    return Text("_magnitude(", (site.read(operation.source), _tuple(operation.axes)), ")")
+
+
+@writes(op.Divide)
+def _divide(operation: op.Divide, site: Site) -> Text:
+    return Text(f"{site.read(operation.source)} / {site.read(operation.scale)}")
+
+
+@writes(op.Log)
+def _log(operation: op.Log, site: Site) -> Text:
+    squeezed = f".squeeze({_axes(operation.axes)})" if operation.axes else ""
+    return Text(f"_log_scale({site.read(operation.source)}){squeezed}")
 
 
 @writes(op.Pad)

@@ -8,26 +8,32 @@ from tncompile.program.operations import (
     Contiguous,
     Copy,
     LoadParameter,
+    Log,
+    Magnitude,
     results,
     sources,
 )
 from tncompile.program.program import TensorProgram
-from tncompile.program.queries import count_reads, loop_body
+from tncompile.program.queries import count_reads, logarithms_of_scales, loop_body
 
 
 def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
-    """Values that come out of matrix products, and the step of the last of these."""
+    """Values that come out of matrix products, and the step of the last of these.
+
+    Logarithms stay in single precision at least.
+    """
     found: set[str] = set()
     last = len(program.steps)
     for k, step in enumerate(program.steps):
         if step.operation.autocasts:
             last = k
-        if step.operation.autocasts or found.intersection(sources(step.operation)):
+        read = () if isinstance(step.operation, Log) else sources(step.operation)
+        if step.operation.autocasts or found.intersection(read):
             found.update(results(step.operation))
     return found, last
 
 
-def inlined_steps(program: TensorProgram, returned: tuple[str, ...]) -> list[bool]:
+def inlined_steps(program: TensorProgram) -> list[bool]:
     """Which steps may be written inside the call that reads them.
 
     A chained operation with one reader: a view keeps alive no more than it would under a name of
@@ -35,9 +41,9 @@ def inlined_steps(program: TensorProgram, returned: tuple[str, ...]) -> list[boo
     parameter, which is there anyway), and nothing that it reads would be dead by then. What turns
     of the loop read is made once, before it.
     """
-    reads = count_reads(program, returned)
+    reads = count_reads(program)
     end = len(program.steps)
-    sink = dict.fromkeys(returned, end)  # the step in whose line a value is read
+    sink = dict.fromkeys(program.returns, end)  # the step in whose line a value is read
     body = loop_body(program)
     fixed = parameter_chains(program)
     frees = freeing_chains(program)
@@ -64,34 +70,34 @@ def inlined_steps(program: TensorProgram, returned: tuple[str, ...]) -> list[boo
 def freeing_chains(program: TensorProgram) -> dict[str, bool]:
     """For each result of a chained operation, whether memory is freed along its chain."""
     found: dict[str, bool] = {}
-    foreign = foreign_values(program)
+    unfreed = unfreed_values(program)
     for step in program.steps:
         if is_chained(step.operation):
-            freed = any(program.values[name].storage not in foreign for name in step.drops)
+            freed = any(program.values[name].storage not in unfreed for name in step.drops)
             before = any(found.get(name, False) for name in sources(step.operation))
             found[results(step.operation)[0]] = freed or before
     return found
 
 
-def foreign_values(program: TensorProgram) -> set[str]:
-    """Values whose memory belongs to the caller or to the module."""
-    return {
+def unfreed_values(program: TensorProgram) -> set[str]:
+    """Values not worth deleting: those of the caller or the module, scales and logarithms."""
+    return logarithms_of_scales(program) | {
         name
         for step in program.steps
-        if step.operation.is_borrowed
+        if step.operation.is_borrowed or isinstance(step.operation, Magnitude)
         for name in results(step.operation)
     }
 
 
-def lender(program: TensorProgram) -> tuple[str, str]:
-    """The argument or parameter whose memory the result may lie in, and the last copy on the way.
+def lender(program: TensorProgram, result: str) -> tuple[str, str]:
+    """The argument or parameter whose memory a result may lie in, and the last copy on the way.
 
     Who gets a result may work in place on it, so it is to have memory of its own. A copy may turn
     out to be none at run time: `reshape` and `contiguous` return what they are given where it fits
     (axes of length 1, an input that was transposed before). Both are empty where there is no such.
     """
     made = {name: step.operation for step in program.steps for name in results(step.operation)}
-    name, copied = program.result, ""
+    name, copied = result, ""
     while (operation := made[name]).is_view or operation.may_alias:
         if not copied and isinstance(operation, Copy | Contiguous):
             copied = name

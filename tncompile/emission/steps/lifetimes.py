@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tncompile.emission.steps.inlining import foreign_values
+from tncompile.emission.steps.inlining import unfreed_values
 from tncompile.emission.text.identifiers import Names
 from tncompile.program.program import TensorProgram
 from tncompile.program.queries import logarithms_of_scales
@@ -21,7 +21,7 @@ class Lifetimes:
     def __init__(self, program: TensorProgram, names: Names) -> None:
         self._names = names
         self._values = program.values
-        self._foreign = foreign_values(program)
+        self._unfreed = unfreed_values(program)
         self._logarithms = logarithms_of_scales(program)
         self._owned: dict[str, str] = {}  # identifiers that keep memory alive, by value
         self._holders: dict[str, str] = {}  # the tuple that holds a value, by value
@@ -65,14 +65,10 @@ class Lifetimes:
                     target = holder
             if target is None or target == kept:
                 continue
-            if self._large(name):
+            if self._values[name].storage not in self._unfreed:
                 deleted[target] = None
             self._names.release(target)
         return list(deleted)
-
-    def _large(self, name: str) -> bool:
-        """Whether deleting the value frees memory worth a line."""
-        return self._values[name].storage not in self._foreign and name not in self._logarithms
 
     def _stem(self, name: str) -> str:
         """What the identifier of a value begins with."""

@@ -38,7 +38,6 @@ from tncompile.program.queries import (
     count_reads,
     loop_body,
     read_in_turns,
-    returned_values,
 )
 from tncompile.program.registry import Registry
 
@@ -52,14 +51,13 @@ LONGEST_INLINE = 60
 class Written:
     """The lines of a program and the expressions of what it returns.
 
-    `unshaped` is an expression that `reshape` turns into the result: the result itself, or what it
-    is a reshaped view of.
+    `unshaped` are expressions that `reshape` turns into the results: the results themselves, or
+    what they are reshaped views of.
     """
 
     lines: tuple[str, ...]
-    result: str
-    unshaped: str
-    log: str | None
+    results: tuple[str, ...]
+    unshaped: tuple[str, ...]
 
 
 def write_steps(
@@ -68,25 +66,17 @@ def write_steps(
     *,
     indent: int = 8,
     origin: TensorProgram | None = None,
+    owned: bool = True,
 ) -> Written:
     """The steps of a program, without indentation; `indent` is where they will stand.
 
     With `origin`, the program as planned, comments give the number that a contraction has there.
+    Results are to be `owned`, in memory of their own, where they are handed on as they are.
     """
     numbers = {} if origin is None else contraction_numbers(program, origin)
-    kept = program.log is None  # a sign and a logarithm are made anew
-    printer = _Printer(program, scope, indent, numbers, returned_values(program), kept=kept)
+    printer = _Printer(program, scope, indent, numbers, owned=owned)
     printer.run()
     return printer.written()
-
-
-def write_values(
-    program: TensorProgram, scope: Scope, returned: tuple[str, ...], *, indent: int = 8
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The steps of a program that returns several values, and the expression of each of them."""
-    printer = _Printer(program, scope, indent, {}, returned, kept=False)
-    printer.run()
-    return tuple(printer.lines), {name: printer.read(name) for name in returned}
 
 
 @dataclass(frozen=True)
@@ -120,9 +110,8 @@ class _Printer:
         scope: Scope,
         indent: int,
         numbers: dict[str, int],
-        returned: tuple[str, ...],
         *,
-        kept: bool,
+        owned: bool,
     ) -> None:
         self.program = program
         self.numbers = numbers
@@ -130,10 +119,11 @@ class _Printer:
         self.indent = indent
         self.position = 0
         self.lines: list[str] = []
-        self.inlined = inlined_steps(program, returned)
-        self.reads = count_reads(program, returned)
-        self.returned = returned
-        self.lender, self.owned = lender(program) if kept else ("", "")
+        self.inlined = inlined_steps(program)
+        self.reads = count_reads(program)
+        lenders = {name: lender(program, name) for name in program.returns if owned}
+        self.copies = {copied for _, copied in lenders.values() if copied}
+        self.lent = {name for name, (owner, copied) in lenders.items() if owner and not copied}
         self.repeated = read_in_turns(program)
         self.body = loop_body(program)
         self.texts: dict[str, str] = {}
@@ -178,14 +168,13 @@ class _Printer:
 
     def written(self) -> Written:
         """The finished text."""
-        result = self.program.result
-        waiting = self.pending.get(result)
-        text = self.read(result)
-        unshaped = text if waiting is None else waiting.unshaped
-        log = None if self.program.log is None else self.read(self.program.log)
-        if self.lender and not self.owned:
-            text, unshaped = f"{text}.clone()", f"{unshaped}.clone()"
-        return Written(tuple(self.lines), text, unshaped, log)
+        results: list[str] = []
+        unshaped: list[str] = []
+        for name in self.program.returns:
+            clone = ".clone()" if name in self.lent else ""
+            results.append(self.read(name) + clone)
+            unshaped.append(self._unshaped(name)[0] + clone)
+        return Written(tuple(self.lines), tuple(results), tuple(unshaped))
 
     def _plain(self, operation: LoadParameter) -> bool:
         """Whether the parameter is an attribute, cheap to read again."""
@@ -206,7 +195,7 @@ class _Printer:
             drops += () if waiting is None else waiting.drops
             if isinstance(operation, View | Copy):
                 unshaped, base = self._reshaped(operation)
-        if len(unshaped if made in self.returned else text) > LONGEST_INLINE:
+        if len(unshaped if made in self.program.returns else text) > LONGEST_INLINE:
             return False
         for source in sources(operation):
             self.pending.pop(source, None)
@@ -222,7 +211,7 @@ class _Printer:
     def _reshaped(self, operation: View | Copy) -> tuple[str, str]:
         """What stands before `reshape`, copied where that must not be left to it."""
         unshaped, base = self._unshaped(operation.source)
-        copied = isinstance(operation, Copy) and operation.result == self.owned
+        copied = isinstance(operation, Copy) and operation.result in self.copies
         return (f"{unshaped}{CLONE}{LAID_OUT})" if copied else unshaped), base
 
     def _settle(self, name: str) -> None:
@@ -280,7 +269,7 @@ class _Printer:
         """The right side of an assignment."""
         operation = step.operation
         match operation:
-            case Contiguous(made, source) if made == self.owned:
+            case Contiguous(made, source) if made in self.copies:
                 return Text(f"{self.read(source)}{CLONE}", (LAID_OUT,), ")")
             case View() | Copy():
                 unshaped, base = self._reshaped(operation)
