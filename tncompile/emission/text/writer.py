@@ -12,6 +12,9 @@ from tncompile.language.diagnostics.excerpt import UNSEEN
 WIDTH = 100
 """The length of a line of emitted code."""
 
+INDENT = 8
+"""The columns left of a statement in a method."""
+
 TAB = "    "
 
 
@@ -127,18 +130,10 @@ def _inside(text: str) -> str:
 # ── statements ─────────────────────────────────────────────────────────────────────────────────
 
 
-def one_line(text: str, remark: str = "", *, indent: int = 0) -> str | None:
-    """The statement with its comment on one line of the width left, or None."""
-    line = f"{text}  {comment(remark)}" if remark else text
-    return line if len(line) + indent <= WIDTH else None
-
-
-def statement(text: str, remark: str = "", *, indent: int = 0) -> list[str]:
+def statement(text: str, remark: str = "", *, indent: int = INDENT) -> list[str]:
     """A statement that fits on a line, its comment beside it, or above where there is no room."""
-    line = one_line(text, remark, indent=indent)
-    if line is not None:
-        return [line]
-    return [*comment_lines(remark, indent=indent), text]
+    line = f"{text}  {comment(remark)}" if remark else text
+    return [line] if len(line) + indent <= WIDTH else [*comment_lines(remark, indent=indent), text]
 
 
 def filled(text: str, width: int, *, hanging: str = "", before: int = 0) -> list[str]:
@@ -166,7 +161,7 @@ def filled_docs(text: str, width: int) -> list[str]:
     return lines
 
 
-def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = 0) -> list[str]:
+def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = INDENT) -> list[str]:
     """`head(items)tail` on one line, else the items on one of their own, else one a line.
 
     `head` ends with the opening bracket and `tail` starts with the closing one. The items of a list
@@ -183,26 +178,35 @@ def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = 0) -
     return [head, *(f"{TAB}{item}," for item in items), tail]
 
 
-def nested_list(head: str, items: Sequence[str], tail: str, *, indent: int = 0) -> list[str]:
-    """`head([items])tail`: a call whose one argument is a list, broken from the outside in."""
-    flat = f"[{', '.join(items)}]"
-    if indent + len(head) + len(flat) + len(tail) <= WIDTH:
-        return [f"{head}{flat}{tail}"]
-    return [head, *indented(call("[", items, "]", indent=indent + len(TAB))), tail]
-
-
 def assignment(
-    head: str, items: Sequence[str], tail: str, remark: str, *, indent: int = 0
+    head: str, items: Sequence[str], tail: str, remark: str, *, indent: int = INDENT
 ) -> list[str]:
-    """`target = f(items)tail  # comment`, the comment above where it takes more than a line."""
+    """`target = f(items)tail  # comment`, the comment above where it takes more than a line.
+
+    A call whose one argument is a list, `f([items])`, is broken from the outside in.
+    """
     flat = f"{head}{', '.join(items)}{tail}"
     if len(flat) + indent <= WIDTH:
         return statement(flat, remark, indent=indent)
-    if head.endswith("["):
-        laid_out = nested_list(head[:-1], items, tail[1:], indent=indent)
-    else:
-        laid_out = call(head, items, tail, indent=indent)
-    return [comment(remark), *laid_out]
+    lines = call(head, items, tail, indent=indent)
+    if head.endswith("(["):
+        listed = call("[", items, "]", indent=indent + len(TAB))
+        lines = [head[:-1], *indented(listed), tail[1:]]
+    return [*comment_lines(remark, indent=indent), *lines]
+
+
+def function(
+    name: str, parameters: Sequence[str], returned: str, body: Sequence[str], *, indent: int = 4
+) -> list[str]:
+    """`def name(parameters) -> returned:` and its body, where `indent` is that of its head."""
+    head = call(f"def {name}(", parameters, f") -> {returned}:", indent=indent)
+    return [*head, *indented(body)]
+
+
+def class_(head: str, body: Sequence[str], methods: Iterable[Sequence[str]]) -> list[str]:
+    """A class: docstring and attributes, then methods with an empty line before each."""
+    spaced = (line for method in methods for line in ("", *method))
+    return [f"class {head}:", *indented([*body, *spaced])]
 
 
 _MEMBER = re.compile(r"(?P<family>.*\[(?:.*, )?)(?P<last>\d+)\]$")
