@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, SupportsIndex, cast
 import torch
 from torch import nn
 
-from tncompile.emission.generated import GeneratedModule
+from tncompile.emission.file import GeneratedModule
 
 if TYPE_CHECKING:
     from tncompile.typed import TensorNetworkModule

@@ -75,6 +75,14 @@ def declared(source: Input) -> str:
     return f"{source.name} of {source.written}" if source.subscripts else source.written
 
 
+def argument_names(network: TensorNetwork, names: Names) -> dict[str, str]:
+    """The arguments of `forward` by input."""
+    return {
+        source.name: names.fresh("_".join((source.family, *map(str, source.subscripts))))
+        for source in network.inputs
+    }
+
+
 @dataclass
 class Arguments:
     """The head of a `forward`: `parameters` of its signature, `lines`, and what they define.
@@ -104,9 +112,7 @@ def write_arguments(
     must have the dtype of a tensor of the module: `holder` is what holds it, and under which key.
     """
     arguments = Arguments()
-    for source in network.inputs:
-        stem = "_".join((source.family, *map(str, source.subscripts)))
-        arguments.parameters[source.name] = names.fresh(stem)
+    arguments.parameters = argument_names(network, names)
     arguments.expressions.update(arguments.parameters)
     for index in network.indices:
         if index.kind == "batch":

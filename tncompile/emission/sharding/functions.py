@@ -131,15 +131,10 @@ def bound_sizes(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple
 def write_local_functions(sharding: Sharding) -> list[str]:
     """The functions that `forward`, `fold` and the style call."""
     places = sharding.inputs.values()
-    found = [LOCAL]
-    found += [ONCE] if sharding.once else []
-    found += [OWN] if sharding.inside else []
+    texts = [LOCAL] + [ONCE] * bool(sharding.once) + [OWN] * bool(sharding.inside)
     for key, place in sharding.inside.items():
         numbers = f"{place.axis}, {place.before}, {place.size}, {place.after}"
-        found.append(f"def {own(key)}(t: Tensor) -> Tensor:\n    return _own(t, {numbers})\n")
-    found.append(WHOLE)
-    found += [ALIKE] if None in places else []
-    found += [SPLITS] if sharding.output or any(places) else []
-    found += [PART] if any(places) else []
-    found += [JOINED] if sharding.output else []
-    return found
+        texts.append(f"def {own(key)}(t: Tensor) -> Tensor:\n    return _own(t, {numbers})\n")
+    texts += [WHOLE] + [ALIKE] * (None in places)
+    texts += [SPLITS] * bool(sharding.output or any(places)) + [PART] * any(places)
+    return texts + [JOINED] * bool(sharding.output)
