@@ -145,10 +145,14 @@ def _parameters(network: TensorNetwork, members: ParameterAccess) -> list[str]:
             legs += " …"
         elif uses[first.key] > 1:
             legs += f" (used {uses[first.key]} times)"
-        shape = "x".join(map(str, first.shape)) or "scalar"
-        rows.append((key, shape, legs + " (frozen)" * first.frozen))
+        rows.append((key, shape_text(first.shape), legs + " (frozen)" * first.frozen))
     lines = table(rows[:SHOWN])
     return lines + [f"    … and {len(rows) - SHOWN} more"] * (len(rows) > SHOWN)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """`28x16x8`."""
+    return "x".join(map(str, shape)) or "scalar"
 
 
 def table(rows: list[tuple[str, str, str]]) -> list[str]:

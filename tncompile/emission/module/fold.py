@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tncompile.emission.module import properties as layers
 from tncompile.emission.module.contraction_order import size_names, write_order
 from tncompile.emission.module.dispatch import Dispatch, Option, dispatch, planned
-from tncompile.emission.module.docstrings import ROOM, table
+from tncompile.emission.module.docstrings import ROOM, shape_text, table
 from tncompile.emission.module.forward import like, needs_like, write_forward
 from tncompile.emission.module.properties import MakeProgram, Properties
 from tncompile.emission.steps.expressions import Scope
@@ -32,7 +32,7 @@ LISTED = 24
 
 @dataclass(frozen=True)
 class Folded:
-    """What is emitted of a folded module."""
+    """What is emitted of a folded module; `members` are its buffers as emitted code reads them."""
 
     class_name: str
     folding: Folding
@@ -40,11 +40,6 @@ class Folded:
     members: ParameterAccess
     bare: bool  # whether nothing else says which dtype results have
     properties: Properties | None
-
-    @property
-    def programs(self) -> tuple[TensorProgram, ...]:
-        """All programs that the folded module runs."""
-        return tuple(method.program for method in self.chosen.methods)
 
 
 def folded(
@@ -59,21 +54,34 @@ def folded(
     last = next((b for b in branches if b.up_to is None or batch <= b.up_to), branches[-1])
     straight = straightened(without_hooks(last.program))
     options = (Option(straight, straight), *planned(branches))
-    keys = tuple(parameter.key for parameter in network.parameters)
     names = Names(["self", "batch_invariant"])
     folding = fold(
         tuple(option.program for option in options),
-        keys,
+        tuple(parameter.key for parameter in network.parameters),
         lambda read, logarithm: _buffer_name(names, read, logarithm=logarithm),
     )
     whole, *others = (
         replace(option, program=program)
         for option, program in zip(options, folding.remainders, strict=True)
     )
-    members = ParameterAccess(tuple(_as_parameter(buffer) for buffer in folding.buffers))
+    buffers = (
+        Parameter(
+            key=buffer.name,
+            family=buffer.name,
+            axes=buffer.value.axes,
+            shape=tuple(extent.factor for extent in buffer.value.shape),
+            init=Init(scheme="zeros"),
+            frozen=True,
+            written=buffer.name,
+        )
+        for buffer in folding.buffers
+    )
+    members = ParameterAccess(tuple(buffers))
     chosen = dispatch(network, whole, others, others)
     bare = needs_like(network, members)
-    properties = None if layer is None else _properties(network, layer, folding, make_program)
+    properties = None
+    if layer is not None:
+        properties = _properties(network, layer, folding, members, make_program)
     return Folded(f"{name}Folded", folding, chosen, members, bare, properties)
 
 
@@ -95,49 +103,54 @@ def _buffer_name(names: Names, keys: tuple[str, ...], *, logarithm: bool) -> str
 
 
 def _properties(
-    network: TensorNetwork, layer: Features, folding: Folding, make_program: MakeProgram
+    network: TensorNetwork,
+    layer: Features,
+    folding: Folding,
+    members: ParameterAccess,
+    make_program: MakeProgram,
 ) -> Properties:
     """What the class has in common with a layer of torch: made of buffers, or asked of it."""
-    reserved = frozenset(buffer.name for buffer in folding.buffers)
+    reserved = frozenset(members.by_key)
     reserved |= {parameter.family for parameter in network.parameters}
-    read = _read(folding)
-    biases = _biases(network, read)
-    factors = [buffer for buffer in read if not _added(network, buffer)]
-    weight = None if biases is None else _weight(network, layer, factors, make_program)
+    straight = folding.remainders[0]
+    read = {key for step in straight.steps for key in parameter_keys(step.operation)}
+    added = {bias.parameter for bias in network.biases}
+    factors: list[Parameter] = []
+    summands: list[Buffer] = []
+    for buffer in folding.buffers:
+        if buffer.name in read and not added.issuperset(buffer.keys):
+            factors.append(members.by_key[buffer.name])
+        elif buffer.name in read and buffer.keys:
+            summands.append(buffer)
+    biases = _biases(network, summands, members)
+    weight = None if biases is None else _weight(network, layer, tuple(factors), make_program)
     dotted = any(index.name == DOTS for index in network.indices)
     return Properties(network, layer, reserved, weight, biases, probed=dotted and bool(factors))
 
 
-def _read(folding: Folding) -> list[Buffer]:
-    """The buffers that the straight program reads."""
-    names = {k for step in folding.remainders[0].steps for k in parameter_keys(step.operation)}
-    return [buffer for buffer in folding.buffers if buffer.name in names]
-
-
-def _added(network: TensorNetwork, buffer: Buffer) -> bool:
-    """Whether it is made of biases alone."""
-    return {bias.parameter for bias in network.biases}.issuperset(buffer.keys)
-
-
-def _biases(network: TensorNetwork, read: list[Buffer]) -> tuple[Bias, ...] | None:
+def _biases(
+    network: TensorNetwork, buffers: list[Buffer], members: ParameterAccess
+) -> tuple[Bias, ...] | None:
     """The biases as buffers have them; None where buffers are more or less than those."""
-    held = [buffer for buffer in read if buffer.keys and _added(network, buffer)]
-    keys = [key for buffer in held for key in buffer.keys]
-    if sorted(keys) != sorted(bias.parameter for bias in network.biases):
+    keys = sorted(key for buffer in buffers for key in buffer.keys)
+    if keys != sorted(bias.parameter for bias in network.biases):
         return None
     sizes = {index.name: index.size or 0 for index in network.indices}
-    out = set(network.output.legs)
-    for buffer in held:
-        axes = buffer.value.axes
-        if not out.issuperset(leg for axis in axes for leg in axis):
+    biases = tuple(Bias(parameter=buffer.name, axes=buffer.value.axes) for buffer in buffers)
+    for bias in biases:
+        if any(leg not in network.output.legs for axis in bias.axes for leg in axis):
             return None
-        if _shape(buffer) != tuple(math.prod(sizes[leg] for leg in axis) for axis in axes):
+        shape = tuple(math.prod(sizes[leg] for leg in axis) for axis in bias.axes)
+        if members.by_key[bias.parameter].shape != shape:
             return None
-    return tuple(Bias(parameter=buffer.name, axes=buffer.value.axes) for buffer in held)
+    return biases
 
 
 def _weight(
-    network: TensorNetwork, layer: Features, factors: list[Buffer], make_program: MakeProgram
+    network: TensorNetwork,
+    layer: Features,
+    factors: tuple[Parameter, ...],
+    make_program: MakeProgram,
 ) -> tuple[WeightNetwork, TensorProgram] | None:
     """The weight as the product of buffers; None where that is not what they are.
 
@@ -146,35 +159,15 @@ def _weight(
     uses = Counter(tensor.source for tensor in network.tensors if tensor.role == "parameter")
     if max(uses.values(), default=0) != 1:
         return None
-    parameters = tuple(_as_parameter(buffer) for buffer in factors)
     tensors = tuple(
-        Tensor(name=one.key, role="parameter", source=one.key, axes=one.axes) for one in parameters
+        Tensor(name=one.key, role="parameter", source=one.key, axes=one.axes) for one in factors
     )
-    whole, part = (
-        weight_network(network, layer),
-        weight_network(network, layer, parameters, tensors),
-    )
+    whole = weight_network(network, layer)
+    part = weight_network(network, layer, factors, tensors)
     if whole is None or part is None or whole.network.output != part.network.output:
         return None
     program = make_program(part.network)
     return None if program is None else (part, program)
-
-
-def _as_parameter(buffer: Buffer) -> Parameter:
-    """A buffer as emitted code reads it."""
-    return Parameter(
-        key=buffer.name,
-        family=buffer.name,
-        axes=buffer.value.axes,
-        shape=_shape(buffer),
-        init=Init(scheme="zeros"),
-        frozen=True,
-        written=buffer.name,
-    )
-
-
-def _shape(buffer: Buffer) -> tuple[int, ...]:
-    return tuple(extent.factor for extent in buffer.value.shape)
 
 
 # ── fold ───────────────────────────────────────────────────────────────────────────────────────
@@ -219,7 +212,8 @@ def write_folded_class(network: TensorNetwork, twin: Folded, name: str) -> list[
     buffers = twin.folding.buffers
     attributes = [f"{buffer.name}: Tensor" for buffer in buffers]
     attributes += ["_like: Tensor"] * twin.bare + layers.write_sizes(twin.properties)
-    sizes = ", ".join(f"{buffer.name} {_sizes(buffer)}" for buffer in buffers[:4])
+    members = twin.members.parameters
+    sizes = ", ".join(f"{member.key} {shape_text(member.shape)}" for member in members[:4])
     more = f" and {len(buffers) - 4} more" if len(buffers) > 4 else ""
     ending = f"folded: {sizes}{more}" if buffers else "folded"
     logarithms = [buffer.name for buffer in buffers if buffer.logarithm]
@@ -242,17 +236,14 @@ def _docstring(network: TensorNetwork, twin: Folded, name: str) -> list[str]:
         for buffer in buffers[:LISTED]:
             keys = list(buffer.keys)
             keys = keys if len(keys) <= 6 else [*keys[:3], f"… {keys[-1]}"]
-            rows.append((buffer.name, _sizes(buffer), ", ".join(keys)))
+            shape = shape_text(twin.members.by_key[buffer.name].shape)
+            rows.append((buffer.name, shape, ", ".join(keys)))
         lines += table(rows)
         lines += [f"    … and {len(buffers) - LISTED} more"] * (len(buffers) > LISTED)
     if not twin.chosen.branching:
         order = write_order(twin.chosen.methods[0], size_names(network), ROOM)
         lines += ["", *order] if order else []
     return docstring([line[:ROOM] for line in lines])
-
-
-def _sizes(buffer: Buffer) -> str:
-    return "x".join(map(str, _shape(buffer))) or "scalar"
 
 
 def _init(twin: Folded) -> list[str]:
