@@ -42,7 +42,7 @@ def test_names_are_derived_from_annotations() -> None:
     product = op.MatMul("t1", "a", "b")
     assert op.sources(product) == ("a", "b")
     assert op.sources(op.MatMul("t1", "a", "b", "bias")) == ("a", "b", "bias")
-    assert op.results(op.Rescale("t1", "log", "a", (0,))) == ("t1", "log")
+    assert op.results(op.Unbind(("t1", "t2"), "a", 0)) == ("t1", "t2")
     assert op.renamed(op.Stack("s", ("a", "b")), {"a": "c", "s": "t"}) == op.Stack("t", ("c", "b"))
     assert op.renamed(product, {"b": "d"}) == op.MatMul("t1", "a", "d")
     assert op.parameter_keys(op.StackParameters("s", ("G.0", "G.1"))) == ("G.0", "G.1")

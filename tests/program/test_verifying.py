@@ -66,7 +66,7 @@ def never(program: TensorProgram) -> TensorProgram:
 
 
 def nowhere(program: TensorProgram) -> TensorProgram:
-    return replace(program, result="nothing")
+    return replace(program, returns=("nothing",))
 
 
 def reshaped(program: TensorProgram) -> TensorProgram:

@@ -20,27 +20,30 @@ from tncompile.emission.sharding import functions as shared
 from tncompile.emission.sharding import source as sharding
 from tncompile.emission.sharding.split import Sharded
 from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
-from tncompile.emission.text.identifiers import class_name
+from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import class_
 from tncompile.initialization.draws import Estimate, Initialization
 from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
-from tncompile.program.operations import ContiguousGrad, OneHot, Rescale
+from tncompile.program.operations import ContiguousGrad, Log, Magnitude, OneHot
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branches
 
-RESCALED = '''\
-def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Divide `t` by its largest magnitude over `axes`; also return the log of that magnitude."""
+MAGNITUDE = '''\
+def _magnitude(t: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The largest magnitude of `t` over `axes`; no gradient flows through it."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    size = size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
-    log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
-    return t / size, log.squeeze(axes) if axes else log
+    return size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
 '''
 
+LOG_SCALE = '''\
+def _log_scale(scale: Tensor) -> Tensor:
+    """The logarithm of a magnitude, in float32 at least."""
+    return scale.to(torch.promote_types(scale.dtype, torch.float32)).log()
+'''
 
 ONE_HOT = '''\
 def _one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
@@ -68,7 +71,9 @@ def _contiguous_grad(t: Tensor) -> Tensor:
     return t
 '''
 
-HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT, ContiguousGrad: CONTIGUOUS_GRAD}
+HELPERS: dict[type, str] = {
+    Magnitude: MAGNITUDE, Log: LOG_SCALE, OneHot: ONE_HOT, ContiguousGrad: CONTIGUOUS_GRAD
+}  # fmt: skip
 """Functions of an emitted file that some operations call."""
 
 
@@ -132,7 +137,7 @@ def emit_class(
     A `sharded` module runs that program, for any size of a leg; its style stands behind it.
     `weigh` plans and lowers the network of the dense weight; without it there is no such property.
     """
-    name = class_name(network.name)
+    name = identifier(network.name)
     members = whole = ParameterAccess(network.parameters)
     if sharded is None:
         straight = Option(branches.whole, branches.whole)
@@ -142,7 +147,9 @@ def emit_class(
     else:
         option = Option(sharded.program, sharded.program)
         chosen = dispatch(network, option, (option,), (option,))
-        forward = sharding.write_sharded_forward(sharded.sharding, chosen, members)
+        local = shared.local_members(sharded.sharding, members)
+        bound = shared.bound_size(sharded.sharding, local)
+        forward = write_forward(sharded.sharding.opened, chosen, local, bound)
         whole = shared.whole_members(members)
     layer = features(network)
     properties = None if layer is None else _properties(network, layer, weigh)

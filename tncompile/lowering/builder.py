@@ -27,12 +27,14 @@ from tncompile.program.operations import (
     Contiguous,
     ContiguousGrad,
     Copy,
+    Divide,
     Expand,
+    Log,
+    Magnitude,
     MatMul,
     Multiply,
     Operation,
     Permute,
-    Rescale,
     Sum,
     Times,
     View,
@@ -335,8 +337,8 @@ class ProgramBuilder:
                 return self.values[name]
         raise KeyError(matmul.name)
 
-    def elementwise(self, kind: type[Multiply] | type[Add], left: Value, right: Value) -> Value:
-        """Product or sum of two values of equal rank; axes over nothing broadcast."""
+    def elementwise(self, kind: type[Multiply | Divide | Add], left: Value, right: Value) -> Value:
+        """Product, quotient or sum of two values of equal rank; axes over nothing broadcast."""
         name = self.fresh("t")
         axes = tuple(a or b for a, b in zip(left.axes, right.axes, strict=True))
         result = self.value(name, axes, (left, right))
@@ -355,14 +357,23 @@ class ProgramBuilder:
     def rescale(self, source: Value, legs: set[str]) -> tuple[Value, Value]:
         """The value divided by its largest magnitude over all but `legs`, and the log of that."""
         axes = tuple(k for k, axis in enumerate(source.axes) if not legs & set(axis))
-        name, log = self.fresh("t"), self.fresh("log")
-        strides = elementwise_strides(source.shape, (source,), self.sizes)
-        scaled = replace(self.value(name, source.axes, (source,)), strides=strides)
-        scale = self.value(
-            log, tuple(axis for k, axis in enumerate(source.axes) if k not in axes), (source,)
+        apart = tuple(() if k in axes else axis for k, axis in enumerate(source.axes))
+        scale = replace(self.value(self.fresh("scale"), apart, (source,)), parametric=False)
+        if not axes:
+            strides = elementwise_strides(scale.shape, (source,), self.sizes)
+            scale = replace(scale, strides=strides)
+        self.add(Magnitude(scale.name, source.name, axes), scale)
+        scaled = self.elementwise(Divide, source, scale)
+        name = self.fresh("log")
+        log = replace(
+            scale,
+            name=name,
+            storage=name,
+            axes=tuple(axis for axis in apart if axis),
+            shape=tuple(length for k, length in enumerate(scale.shape) if k not in axes),
+            strides=tuple(stride for k, stride in enumerate(scale.strides) if k not in axes),
         )
-        self.add(Rescale(name, log, source.name, axes), scaled, scale)
-        return scaled, scale
+        return scaled, self.add(Log(name, scale.name, axes), log)
 
     def times(self, source: Value, count: int) -> Value:
         """The value times a whole number."""
@@ -375,9 +386,7 @@ class ProgramBuilder:
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────
 
-    def program(self, result: Value, log: Value | None) -> TensorProgram:
+    def program(self, *returned: Value) -> TensorProgram:
         """The finished program: what nothing reads is left out, dead values are dropped."""
-        logarithm = log.name if log is not None else None
-        return build_program(
-            self._steps, self.values, self.runtime, self.parts, result.name, logarithm
-        )
+        returns = tuple(value.name for value in returned)
+        return build_program(self._steps, self.values, self.runtime, self.parts, returns)

@@ -30,30 +30,28 @@ def build_program(
     values: Mapping[str, Value],
     runtime: tuple[str, ...],
     parts: Parts | None,
-    result: str,
-    log: str | None,
+    returns: tuple[str, ...],
 ) -> TensorProgram:
     """The program of these steps: unread ones left out, the loop in one piece, drops known.
 
     A loop of which no step reads an input of several parts is undone.
     """
-    returned = {result} | ({log} if log is not None else set())
-    needed = _needed(steps, returned)
+    needed = _needed(steps, returns)
     loop = None
     if parts is not None:
         before, chunks, body, after = _around_loop(needed, values, parts)
         needed = before + chunks + body + after
         start, stop = len(before), len(needed) - len(after)
         loop = Loop(parts.index, parts.name, parts.rows, start, stop, parts.recompute)
-    program = TensorProgram(values, tuple(needed), result, log, runtime, loop)
+    program = TensorProgram(values, tuple(needed), returns, runtime, loop)
     if loop is not None and not chunks:
         return checked(straightened(program))
-    return checked(finished(program, needed, returned))
+    return checked(finished(program, needed))
 
 
-def _needed(steps: Sequence[Step], returned: set[str]) -> list[Step]:
+def _needed(steps: Sequence[Step], returns: tuple[str, ...]) -> list[Step]:
     """The steps whose results are returned, or read by a later one of them."""
-    read = set(returned)
+    read = set(returns)
     needed: list[Step] = []
     for step in reversed(steps):
         if read.intersection(results(step.operation)):

@@ -121,8 +121,8 @@ class _Lowering:
             result = builder.sum(loaded, carried - set(self._network.output.legs))
         else:
             result = self._operand(self._tree.steps[-1].result)
-        log = self._rescaling.total(self._network.output) if self._rescaling is not None else None
-        return builder.program(builder.join(finalize_output(builder, result)), log)
+        logarithms = () if self._rescaling is None else self._rescaling.total(self._network.output)
+        return builder.program(builder.join(finalize_output(builder, result)), *logarithms)
 
     # ── running a unit ─────────────────────────────────────────────────────────────────────────
 

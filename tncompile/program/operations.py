@@ -38,6 +38,7 @@ class Operation:
     is_borrowed     its result lies in memory of the caller or the module
     is_contraction  a product, in which multiply-adds are counted
     autocasts       runs in the lower precision under autocast
+    is_detached     no gradient flows back through it
     """
 
     is_view: ClassVar[bool] = False
@@ -45,6 +46,7 @@ class Operation:
     is_borrowed: ClassVar[bool] = False
     is_contraction: ClassVar[bool] = False
     autocasts: ClassVar[bool] = False
+    is_detached: ClassVar[bool] = False
 
     use_fields: ClassVar[tuple[str, ...]] = ()  # the fields annotated so
     def_fields: ClassVar[tuple[str, ...]] = ()
@@ -398,15 +400,35 @@ class Times(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class Rescale(Operation):
-    """`source` divided by its largest magnitude over `axes`; `log` is the logarithm of the divisor.
+class Magnitude(Operation):
+    """The largest magnitude over `axes`, which keep the length 1; a constant for autograd.
 
-    `log` has the other axes. The divisor of zeros is the smallest normal number; that of infinities
-    is infinity, which makes them nan. No gradient flows through the divisor.
+    That of zeros is the smallest normal number; that of infinities is infinity.
     """
 
+    is_detached = True
+
     result: Def
-    log: Def
+    source: Use
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Divide(Operation):
+    """`source / scale`, axes of `scale` of length 1 broadcast; no gradient flows to `scale`."""
+
+    result: Def
+    source: Use
+    scale: Use
+
+
+@dataclass(frozen=True, slots=True)
+class Log(Operation):
+    """The logarithm of a magnitude without `axes`, which are of length 1; in float32 at least."""
+
+    is_detached = True
+
+    result: Def
     source: Use
     axes: tuple[int, ...]
 

@@ -10,14 +10,15 @@ from tncompile.program import operations as op
 from tncompile.program.layout import contiguous
 from tncompile.program.operations import Operation, results, sources
 from tncompile.program.program import ONE, Extent, Loop, TensorProgram, Value
-from tncompile.program.queries import returned_values
 
 DEBUG = bool(os.environ.get("TNCOMPILE_VERIFY"))
 """Whether every program is verified once it is lowered or rewritten, as in the tests."""
 
 Shape = tuple[Extent, ...]
 
-ELEMENTWISE = (op.Multiply, op.Add, op.Times, op.Rescale, op.UnravelIndex, op.RavelIndex)
+ELEMENTWISE = (
+    op.Multiply, op.Divide, op.Add, op.Times, op.Magnitude, op.Log, op.UnravelIndex, op.RavelIndex
+)  # fmt: skip
 """Operations whose results are dense, in the order of axes of their operands."""
 
 
@@ -25,19 +26,15 @@ class ProgramError(ValueError):
     """A program that no lowering may make; the message names the step."""
 
 
-def checked(
-    program: TensorProgram, returned: Collection[str] | None = None, *, layouts: bool = True
-) -> TensorProgram:
+def checked(program: TensorProgram, *, layouts: bool = True) -> TensorProgram:
     """The program, verified first where `DEBUG` is set."""
     if DEBUG:
-        verify_program(program, returned, layouts=layouts)
+        verify_program(program, layouts=layouts)
     return program
 
 
-def verify_program(
-    program: TensorProgram, returned: Collection[str] | None = None, *, layouts: bool = True
-) -> None:
-    """Check a program that returns `returned`, by default what it says itself.
+def verify_program(program: TensorProgram, *, layouts: bool = True) -> None:
+    """Check that a program can be run.
 
     Values are defined once, before they are read, and dropped once, after; what is left in the end
     is what is returned. Chunks open the loop, one concatenation closes it, and a value from before
@@ -47,7 +44,7 @@ def verify_program(
     Raises:
         ProgramError: the first thing that is wrong, and at which step.
     """
-    expected = set(returned_values(program) if returned is None else returned)
+    expected = set(program.returns)
     alive: set[str] = set()
     defined: set[str] = set()
     before: set[str] = set()
@@ -186,12 +183,15 @@ def _shapes(operation: Operation, operands: list[Value], loop: Loop | None) -> I
             yield (*left[:-1], right[-1])
             if bias is not None:
                 _broadcast(shapes[2], (*left[:-1], right[-1]))
-        case op.Multiply() | op.Add() | op.RavelIndex():
+        case op.Multiply() | op.Divide() | op.Add() | op.RavelIndex():
             yield _broadcast(*shapes)
         case op.Sum(_, _, axes):
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
-        case op.Rescale(_, _, _, axes):
-            yield shapes[0]
+        case op.Magnitude(_, _, axes):
+            yield tuple(ONE if k in axes else length for k, length in enumerate(shapes[0]))
+        case op.Log(_, _, axes):
+            if any(shapes[0][k] != ONE for k in axes):
+                raise ValueError(f"axes {axes} of {shapes[0]} are not all of length 1")
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
         case op.Stack():
             if len(set(shapes)) > 1:

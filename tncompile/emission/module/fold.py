@@ -13,7 +13,7 @@ from tncompile.emission.module.docstrings import ROOM, shape_text, table
 from tncompile.emission.module.forward import like, needs_like, write_forward
 from tncompile.emission.module.properties import MakeProgram, Properties
 from tncompile.emission.steps.expressions import Scope
-from tncompile.emission.steps.statements import write_values
+from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, hidden
 from tncompile.emission.text.members import ParameterAccess
@@ -180,8 +180,8 @@ def write_fold(network: TensorNetwork, twin: Folded, members: ParameterAccess) -
     scope = Scope(names, members, {}, {}, f"{tensor}.dtype", f"{tensor}.device")
     precomputed = twin.folding.precomputed
     products = any(step.operation.autocasts for step in precomputed.steps)
-    returned = tuple(buffer.value.name for buffer in twin.folding.buffers)
-    lines, texts = write_values(precomputed, scope, returned, indent=INDENT + 4 * products)
+    written = write_steps(precomputed, scope, indent=INDENT + 4 * products, owned=False)
+    texts = dict(zip(precomputed.returns, written.results, strict=True))
     arguments = [
         f"{buffer.name}={texts[buffer.value.name]}{'.clone()' if buffer.shared else ''}"
         for buffer in twin.folding.buffers
@@ -190,7 +190,7 @@ def write_fold(network: TensorNetwork, twin: Folded, members: ParameterAccess) -
     arguments += [f"like={tensor}.clone()"] * twin.bare
     body = [
         *docstring(FOLD),
-        *layers.without_autocast(list(lines), tensor, products),
+        *layers.without_autocast(list(written.lines), tensor, products),
         *writer.call(f"return {twin.class_name}(", arguments),
     ]
     method = writer.function("fold", ["self"], string(twin.class_name), body)

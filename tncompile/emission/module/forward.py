@@ -17,7 +17,6 @@ from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import INDENT, WIDTH, call, indented
 from tncompile.network.model import Axis, TensorNetwork
-from tncompile.program.program import TensorProgram
 
 COMPILING = "if self.batch_invariant or torch.compiler.is_compiling():"
 
@@ -154,35 +153,27 @@ def _run(
 ) -> list[str]:
     """The steps of a program and what they return."""
     tensor = like(network, members, arguments)
-    scope = Scope(
-        names, members, arguments.expressions, arguments.sizes, f"{tensor}.dtype",
-        f"{tensor}.device",
-    )  # fmt: skip
-    written = write_steps(method.program, scope, origin=method.origin)
-    ending = _returned(network, method.program, scope, arguments.lead, written)
+    dtype, device = f"{tensor}.dtype", f"{tensor}.device"
+    scope = Scope(names, members, arguments.expressions, arguments.sizes, dtype, device)
+    written = write_steps(method.program, scope, origin=method.origin, owned=not network.output.log)
+    shape = scope.shape(method.program.values[method.program.returns[0]])
+    lengths: list[str] = []
+    if any(axis.kind == "dots" for axis in network.output.axes):
+        lengths = [f"*{arguments.lead}", *shape[1:]] if shape[1:] else [f"{arguments.lead}"]
+    if network.output.log:
+        ending = _sign_and_logarithm(names, lengths, shape, written)
+    elif lengths:
+        ending = _with_lead(names, f"{arguments.lead}", lengths, written)
+    else:
+        ending = _laid_out("return ", written, shape)
     return [*written.lines, *ending]
 
 
-def _returned(
-    network: TensorNetwork,
-    program: TensorProgram,
-    scope: Scope,
-    lead: str | None,
-    written: Written,
-) -> list[str]:
-    """The end of `forward`: the result with its leading axes."""
-    dotted = any(axis.kind == "dots" for axis in network.output.axes)
-    shape = scope.shape(program.values[program.result])
-    if not dotted:
-        lead = None
-    if network.output.log:
-        return _sign_and_logarithm(scope, lead, shape, written)
-    if lead is None:
-        return _laid_out("return ", written, shape)
-    lengths = [f"*{lead}", *shape[1:]] if shape[1:] else [lead]
-    text = written.unshaped
-    if text == written.result:
-        name = text if text.isidentifier() else scope.names.fresh("y")
+def _with_lead(names: Names, lead: str, lengths: list[str], written: Written) -> list[str]:
+    """The end of a `forward` whose result gets its leading axes back, unless they are one."""
+    text = written.unshaped[0]
+    if text == written.results[0]:
+        name = text if text.isidentifier() else names.fresh("y")
         lines = [] if text.isidentifier() else [f"{name} = {text}"]
         shaped = f"return {name} if len({lead}) == 1 else {name}.reshape({', '.join(lengths)})"
         if len(shaped) + INDENT <= WIDTH:
@@ -190,37 +181,36 @@ def _returned(
     flat = f"return {text}.reshape({', '.join(lengths)})"
     if len(flat) + INDENT <= WIDTH:
         return [flat]
-    name = scope.names.fresh("y")
+    name = names.fresh("y")
     lines = call(f"{name} = {name}.reshape(", lengths)
     return [f"{name} = {text}", *lines, f"return {name}"]
 
 
 def _sign_and_logarithm(
-    scope: Scope, lead: str | None, shape: tuple[str, ...], written: Written
+    names: Names, lengths: list[str], shape: tuple[str, ...], written: Written
 ) -> list[str]:
     """The end of a `forward` that returns a sign and a logarithm."""
     lines: list[str] = []
-    result = written.result
+    result, *logarithms = written.results
     if not result.isidentifier():
-        result = scope.names.fresh("t")
+        result = names.fresh("t")
         lines += _laid_out(f"{result} = ", written, shape)
-    sign, log = scope.names.fresh("sign"), scope.names.fresh("log")
-    added = f" + {written.log}" if written.log else ""
+    sign, log = names.fresh("sign"), names.fresh("log")
+    added = "".join(f" + {logarithm}" for logarithm in logarithms)
     # The derivative of `sgn` reads sizes, which would fix the batch of a compiled module.
     lines.append(f"{sign} = {result}.sgn() if {result}.is_complex() else {result}.sign()")
     lines.append(f"{log} = _log({result}){added}")
-    if lead is not None:
-        lengths = [f"*{lead}", *shape[1:]] if shape[1:] else [lead]
-        lines += call(f"{sign} = {sign}.reshape(", lengths)
-        lines += call(f"{log} = {log}.reshape(", lengths)
+    for name in (sign, log) if lengths else ():
+        lines += call(f"{name} = {name}.reshape(", lengths)
     return [*lines, f"return {sign}, {log}"]
 
 
 def _laid_out(head: str, written: Written, shape: tuple[str, ...]) -> list[str]:
     """`head` and the result, of this shape; what makes it long is a `reshape` at its end."""
-    if written.unshaped == written.result or len(head + written.result) + INDENT <= WIDTH:
-        return [head + written.result]
-    return call(f"{head}{written.unshaped}.reshape(", shape)
+    result, unshaped = written.results[0], written.unshaped[0]
+    if unshaped == result or len(head + result) + INDENT <= WIDTH:
+        return [head + result]
+    return call(f"{head}{unshaped}.reshape(", shape)
 
 
 def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:

@@ -101,7 +101,7 @@ def _weight(
     scope = Scope(names, members, {}, {}, f"{like}.dtype", f"{like}.device")
     written = write_steps(program, scope, indent=INDENT + 4 * products)
     lines = without_autocast(list(written.lines), like, products)
-    result = written.result
+    (result,) = written.results
     if weight.diagonal:
         lines += _on_diagonal(properties, weight, names, result, like)
     else:

@@ -73,13 +73,14 @@ def _norm(program: TensorProgram, members: ParameterAccess) -> list[str]:
     like = members.read(members.parameters[0].key)
     cast = replace(members, cast=".to(dtype)")
     scope = Scope(Names(["self", "dtype"]), cast, {}, {}, "dtype", f"{like}.device")
-    written = write_steps(program, scope)
-    added = f" + {written.log}" if written.log else ""
+    written = write_steps(program, scope, owned=False)
+    result, *logarithms = written.results
+    added = "".join(f" + {logarithm}" for logarithm in logarithms)
     body = [
         '"""The logarithm of the squared norm of the whole map, by contracting it with itself."""',
         f"dtype = torch.promote_types({like}.dtype, torch.float32)",
         *written.lines,
-        f"return {written.result}.abs().log(){added}",
+        f"return {result}.abs().log(){added}",
     ]
     return function("_log_square_norm", ["self"], "Tensor", body)
 

@@ -119,11 +119,14 @@ def whole_members(members: ParameterAccess) -> ParameterAccess:
     return replace(members, around={one.key: "_whole" for one in members.parameters})
 
 
-def bound_sizes(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple[str, str]]:
-    """What the size of the leg is read from: an expression, and the declaration it stands in."""
-    first = sharding.first
+def bound_size(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple[str, str]]:
+    """What the size of the leg is read from: an expression, and the declaration it stands in.
+
+    `members` are read as `forward` reads them.
+    """
+    first = sharding.network.parameter[next(iter(sharding.split))]
     axis = sharding.split[first.key]
-    text = f"{local_members(sharding, members).read(first.key)}.shape[{axis}]"
+    text = f"{members.read(first.key)}.shape[{axis}]"
     others = math.prod(sharding.network.index[name].size or 1 for name in first.axes[axis][1:])
     return {sharding.leg: (text + (f" // {others}" if others > 1 else ""), first.written)}
 

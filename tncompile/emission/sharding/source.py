@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 
 from tncompile.emission.module.arguments import argument_names
-from tncompile.emission.module.dispatch import Dispatch
-from tncompile.emission.module.forward import write_forward
-from tncompile.emission.sharding.functions import bound_sizes, local_members
 from tncompile.emission.sharding.split import Sharding
 from tncompile.emission.text import writer
-from tncompile.emission.text.identifiers import Names, class_name
-from tncompile.emission.text.members import ParameterAccess
+from tncompile.emission.text.identifiers import Names, identifier
 from tncompile.emission.text.writer import INDENT, WIDTH, filled, function, string
 from tncompile.network.model import DOTS, Axis, TensorNetwork
 
@@ -35,18 +31,7 @@ IMPORTS = (
 
 def style_name(network: TensorNetwork) -> str:
     """The class of the style of a network."""
-    return f"{class_name(network.name)}Parallel"
-
-
-def write_sharded_forward(
-    sharding: Sharding, chosen: Dispatch, members: ParameterAccess
-) -> tuple[list[str], ...]:
-    """The method `forward`, for any size of the leg."""
-    bound = bound_sizes(sharding, members)
-    return write_forward(sharding.opened, chosen, local_members(sharding, members), bound)
-
-
-# ── the style ──────────────────────────────────────────────────────────────────────────────────
+    return f"{identifier(network.name)}Parallel"
 
 
 def write_style(sharding: Sharding) -> list[str]:
@@ -88,7 +73,7 @@ def _init(sharding: Sharding) -> list[str]:
 
 
 def _apply(sharding: Sharding) -> list[str]:
-    name, size = class_name(sharding.network.name), sharding.size
+    name, size = identifier(sharding.network.name), sharding.size
     message = writer.string_lines(f"`{sharding.leg}` has ", "{wrong}")
     body = [
         f"if not isinstance(module, {name}):",

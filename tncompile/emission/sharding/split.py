@@ -82,11 +82,6 @@ class Sharding:
         others = {*self.split, *self.once}
         return tuple(one for one in self.network.parameters if one.key not in others)
 
-    @property
-    def first(self) -> Parameter:
-        """The parameter that the size of a rank's part is read from."""
-        return self.network.parameter[next(iter(self.split))]
-
 
 @dataclass(frozen=True)
 class Sharded:

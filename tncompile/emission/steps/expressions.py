@@ -58,16 +58,16 @@ class Text:
 
 
 def is_chained(operation: Operation) -> bool:
-    """Whether it is written behind its source, `x.reshape(…)`, and so fits inside another call."""
+    """Whether it is written around its source, `x.reshape(…)`, and so fits inside another call."""
     views = op.View | op.Permute | op.Expand | op.Slice | op.Select
-    return isinstance(operation, op.LoadParameter | op.Copy | op.Contiguous | views)
+    return isinstance(operation, op.LoadParameter | op.Copy | op.Contiguous | op.Log | views)
 
 
 def is_copy(operation: Operation) -> bool:
     """Whether a chained operation takes memory of its own."""
     if isinstance(operation, op.LoadParameter):
         return operation.conjugate
-    return isinstance(operation, op.Copy | op.Contiguous)
+    return isinstance(operation, op.Copy | op.Contiguous | op.Log)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,10 @@ def _layout(operation: Layout, site: Site) -> Text:
             assert_never(operation)
 
 
-Arithmetic = op.Multiply | op.Add | op.Sum | op.Times | op.UnravelIndex | op.RavelIndex
+Arithmetic = (
+    op.Multiply | op.Add | op.Sum | op.Times | op.Magnitude | op.Divide | op.Log
+    | op.UnravelIndex | op.RavelIndex
+)  # fmt: skip
 
 
 @writes(*get_args(Arithmetic))
@@ -177,9 +180,16 @@ def _arithmetic(operation: Arithmetic, site: Site) -> Text:
         case op.Add(_, left, right):
             return Text(f"{site.read(left)} + {site.read(right)}")
         case op.Sum(_, source, axes):
-            return Text(f"{site.read(source)}.sum({axes[0] if len(axes) == 1 else _tuple(axes)})")
+            return Text(f"{site.read(source)}.sum({_axes(axes)})")
         case op.Times(_, source, count):
             return Text(f"{site.read(source)} * {count}")
+        case op.Magnitude(_, source, axes):
+            return Text("_magnitude(", (site.read(source), _tuple(axes)), ")")
+        case op.Divide(_, source, scale):
+            return Text(f"{site.read(source)} / {site.read(scale)}")
+        case op.Log(_, source, axes):
+            squeezed = f".squeeze({_axes(axes)})" if axes else ""
+            return Text(f"_log_scale({site.read(source)}){squeezed}")
         case op.UnravelIndex(_, source, divisor, size, last):
             divided = f" // {divisor}" if divisor != 1 else ""
             return Text(f"{site.read(source)}{divided}{'' if last else f' % {size}'}")
@@ -197,11 +207,6 @@ def _matmul(operation: op.MatMul, site: Site) -> Text:
         return Text(f"torch.{'mm' if matrices else 'bmm'}(", factors, ")")
     kind = "addmm" if matrices else "baddbmm"
     return Text(f"torch.{kind}(", (site.read(operation.bias), *factors), ")")
-
-
-@writes(op.Rescale)
-def _rescale(operation: op.Rescale, site: Site) -> Text:
-    return Text("_rescaled(", (site.read(operation.source), _tuple(operation.axes)), ")")
 
 
 @writes(op.Mask, op.Ones, op.Arange)
@@ -280,6 +285,10 @@ def positions_lines(positions: tuple[int, ...], device: str, indent: int) -> lis
         return call(head, [flat, f"device={device}"], indent=indent)
     exploded = ["[", *(f"{TAB}{item}," for item in items), "],", f"device={device},"]
     return [head, *indented(exploded), ")"]
+
+
+def _axes(axes: tuple[int, ...]) -> str:
+    return str(axes[0]) if len(axes) == 1 else _tuple(axes)
 
 
 def _tuple(items: tuple[int, ...] | tuple[str, ...]) -> str:

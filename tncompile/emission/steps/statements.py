@@ -25,7 +25,6 @@ from tncompile.program.queries import (
     count_reads,
     loop_body,
     read_in_turns,
-    returned_values,
 )
 from tncompile.program.registry import Registry
 
@@ -39,14 +38,13 @@ LONGEST_INLINE = 60
 class Written:
     """The lines of a program and the expressions of what it returns.
 
-    `unshaped` is an expression that `reshape` turns into the result: the result itself, or what it
-    is a reshaped view of.
+    `unshaped` are expressions that `reshape` turns into the results: the results themselves, or
+    what they are reshaped views of.
     """
 
     lines: tuple[str, ...]
-    result: str
-    unshaped: str
-    log: str | None
+    results: tuple[str, ...]
+    unshaped: tuple[str, ...]
 
 
 def write_steps(
@@ -55,25 +53,15 @@ def write_steps(
     *,
     indent: int = 8,
     origin: TensorProgram | None = None,
+    owned: bool = True,
 ) -> Written:
     """The steps of a program, without indentation; `indent` is where they will stand.
 
     With `origin`, the program as planned, comments give the number that a contraction has there.
+    Results are to be `owned`, in memory of their own, where they are handed on as they are.
     """
     numbers = {} if origin is None else contraction_numbers(program, origin)
-    kept = program.log is None  # a sign and a logarithm are made anew
-    printer = _Printer(program, scope, indent, numbers, returned_values(program), kept=kept)
-    printer.run()
-    return printer.written()
-
-
-def write_values(
-    program: TensorProgram, scope: Scope, returned: tuple[str, ...], *, indent: int = 8
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The steps of a program that returns several values, and the expression of each of them."""
-    printer = _Printer(program, scope, indent, {}, returned, kept=False)
-    printer.run()
-    return tuple(printer.lines), {name: printer.read(name) for name in returned}
+    return _Printer(program, scope, indent, numbers, owned).run()
 
 
 @dataclass(frozen=True)
@@ -107,20 +95,16 @@ class _Printer:
         scope: Scope,
         indent: int,
         numbers: dict[str, int],
-        returned: tuple[str, ...],
-        *,
-        kept: bool,
+        owned: bool,
     ) -> None:
-        self.program = program
-        self.numbers = numbers
-        self.scope = scope
-        self.indent = indent
+        self.program, self.scope, self.indent, self.numbers = program, scope, indent, numbers
         self.position = 0
         self.lines: list[str] = []
-        self.inlined = inlined_steps(program, returned)
-        self.reads = count_reads(program, returned)
-        self.returned = returned
-        self.lender, self.owned = lender(program) if kept else ("", "")
+        self.inlined = inlined_steps(program)
+        self.reads = count_reads(program)
+        lenders = {name: lender(program, name) for name in program.returns if owned}
+        self.copies = {copied for _, copied in lenders.values() if copied}
+        self.lent = {name for name, (owner, copied) in lenders.items() if owner and not copied}
         self.repeated = read_in_turns(program)
         self.texts: dict[str, str] = {}
         self.pending: dict[str, _Pending] = {}
@@ -129,7 +113,7 @@ class _Printer:
         self.low, self.last_product = lowered_by_autocast(program)
         self.loop: LoopText | None = None
 
-    def run(self) -> None:
+    def run(self) -> Written:
         """Write all steps, each at once or where it is read."""
         members = self.scope.members
         for k, step in enumerate(self.program.steps):
@@ -148,6 +132,10 @@ class _Printer:
                     pass
                 case _:
                     self._assign(step)
+        texts = [(self._text(k), ".clone()" * (k in self.lent)) for k in self.program.returns]
+        whole = tuple(f"{text.text}{clone}" for text, clone in texts)
+        unshaped = tuple(f"{text.unshaped}{clone}" for text, clone in texts)
+        return Written(tuple(self.lines), whole, unshaped)
 
     def read(self, name: str) -> str:
         """The expression of a value, written or waiting."""
@@ -165,17 +153,6 @@ class _Printer:
         """Where the step under way is written."""
         return Site(self.program, self.read, self.scope, self.alive.holder)
 
-    def written(self) -> Written:
-        """The finished text."""
-        result = self.program.result
-        waiting = self.pending.get(result)
-        text = self.read(result)
-        unshaped = text if waiting is None else waiting.unshaped
-        log = None if self.program.log is None else self.read(self.program.log)
-        if self.lender and not self.owned:
-            text, unshaped = f"{text}.clone()", f"{unshaped}.clone()"
-        return Written(tuple(self.lines), text, unshaped, log)
-
     # ── steps that wait ────────────────────────────────────────────────────────────────────────
 
     def _postpone(self, step: Step) -> bool:
@@ -189,7 +166,7 @@ class _Printer:
             root, drops = operand.root, drops + operand.drops
             if isinstance(operation, op.View | op.Copy):
                 unshaped, base = self._reshaped(operation)
-        if len(unshaped if result in self.returned else text) > LONGEST_INLINE:
+        if len(unshaped if result in self.program.returns else text) > LONGEST_INLINE:
             return False
         for source in sources(operation):
             self.pending.pop(source, None)
@@ -203,7 +180,7 @@ class _Printer:
         It is copied where that must not be left to `reshape`.
         """
         source = self._text(operation.source)
-        copied = isinstance(operation, op.Copy) and operation.result == self.owned
+        copied = isinstance(operation, op.Copy) and operation.result in self.copies
         return source.unshaped + f"{CLONE}{LAID_OUT})" * copied, source.base
 
     def _settle(self, name: str) -> None:
@@ -260,7 +237,7 @@ class _Printer:
         """The right side of an assignment."""
         operation = step.operation
         match operation:
-            case op.Contiguous(result, source) if result == self.owned:
+            case op.Contiguous(result, source) if result in self.copies:
                 return Text(f"{self.read(source)}{CLONE}", (LAID_OUT,), ")")
             case op.View() | op.Copy():
                 unshaped, base = self._reshaped(operation)
