@@ -290,9 +290,6 @@ def _declare(members: list[Parameter], names: Names) -> list[str]:
     return writer.assignment(head, [str(size) for size in first.shape], tail, legs)
 
 
-# ── loops ──────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True, slots=True)
 class _Loop:
     """Consecutive values of a subscript with equal bodies: deeper loops, or a shape."""

@@ -98,9 +98,6 @@ def _doc(network: TensorNetwork) -> list[str]:
     return lines or [network.name]
 
 
-# ── the equation ───────────────────────────────────────────────────────────────────────────────
-
-
 def _equation(network: TensorNetwork) -> str:
     """The output as a sum of products, in the words of the spec."""
     output = set(network.output.legs)
@@ -126,9 +123,6 @@ def _equation(network: TensorNetwork) -> str:
     if ties := list(dict.fromkeys(ties)):
         text += f"; {', '.join(ties if len(ties) <= 6 else [*ties[:5], '…'])}"
     return text + "."
-
-
-# ── parameters ─────────────────────────────────────────────────────────────────────────────────
 
 
 def _parameters(network: TensorNetwork, members: ParameterAccess) -> list[str]:

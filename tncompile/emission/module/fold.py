@@ -170,9 +170,6 @@ def _weight(
     return None if program is None else (part, program)
 
 
-# ── fold ───────────────────────────────────────────────────────────────────────────────────────
-
-
 def write_fold(network: TensorNetwork, twin: Folded, members: ParameterAccess) -> list[str]:
     """The method, without indentation."""
     names = Names(["self", "kind"])
@@ -202,9 +199,6 @@ FOLD = (
     "",
     "It holds copies: later changes of the parameters do not reach it.",
 )
-
-
-# ── the class ──────────────────────────────────────────────────────────────────────────────────
 
 
 def write_folded_class(network: TensorNetwork, twin: Folded, name: str) -> list[str]:

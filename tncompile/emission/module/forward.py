@@ -100,9 +100,6 @@ def _returns(network: TensorNetwork) -> str:
     return "tuple[Tensor, Tensor]" if network.output.log else "Tensor"
 
 
-# ── the choice ─────────────────────────────────────────────────────────────────────────────────
-
-
 def _choice(chosen: Dispatch, calls: Sequence[str]) -> list[str]:
     """Which method runs: one for compilers, else by mode and batch size, whatever the reasons."""
     lines = [COMPILING, *indented([calls[0]])]
@@ -139,9 +136,6 @@ def _method(
     text = writer.docstring([*uses, *(["", *order] if order else [])])
     signature = ["self", *(f"{name}: {types[name]}" for name in used)]
     return used, writer.function(method.name, signature, _returns(network), [*text, *body])
-
-
-# ── running a program ──────────────────────────────────────────────────────────────────────────
 
 
 def _run(

@@ -201,9 +201,6 @@ def _mapping(head: str, items: dict[str, str]) -> list[str]:
     return [f"{head}{{", *writer.indented(f"{entry}," for entry in entries), "}"]
 
 
-# ── what it says of itself ─────────────────────────────────────────────────────────────────────
-
-
 def _docstring(sharding: Sharding) -> list[str]:
     """What is split, what is sent, what layouts mean."""
     network = sharding.network

@@ -123,7 +123,8 @@ def _listed(operation: op.Stack | op.Cat, site: Site) -> Text:
 
 Layout = (
     op.View | op.Copy | op.Contiguous | op.Permute | op.Expand | op.ContiguousGrad
-    | op.Slice | op.Select | op.Unbind | op.Split | op.Pad | op.IndexSelect
+    | op.Slice | op.Select | op.Unbind | op.Split | op.Pad | op.IndexSelect | op.Chunk
+    | op.ConcatChunks
 )  # fmt: skip
 
 
@@ -152,8 +153,14 @@ def _layout(operation: Layout, site: Site) -> Text:
         case op.Unbind(_, _, axis):
             return Text(f"{source}.unbind({axis or ''})")
         case op.Split(_, _, axis, lengths):
-            along = (f"{axis}",) if axis else ()
-            return Text("torch.split(", (source, f"[{', '.join(map(str, lengths))}]", *along), ")")
+            items = (source, f"[{', '.join(map(str, lengths))}]", *([str(axis)] if axis else []))
+            return Text("torch.split(", items, ")")
+        case op.Chunk(_, _, axis):
+            assert site.program.loop is not None
+            along = f", dim={axis}" if axis else ""
+            return Text(f"torch.split({source}, {site.program.loop.rows}{along})")
+        case op.ConcatChunks(_, _, axis):
+            return Text(f"torch.cat({source}{f', dim={axis}' if axis else ''})")
         case op.Pad(result, name, axis):  # `pad` counts the axes from the last
             padded, unpadded = (site.program.values[k].shape for k in (result, name))
             assert padded[axis].names == unpadded[axis].names == ()

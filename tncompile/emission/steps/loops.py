@@ -52,12 +52,6 @@ class LoopText:
     chunks: list[ChunkText] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
 
-    def chunk(self, source: str, name: str, axis: int, comment: str) -> None:
-        """One more input that is cut along with the others."""
-        along = f", dim={axis}" if axis else ""
-        split = f"torch.split({source}, {self.loop.rows}{along})"
-        self.chunks.append(ChunkText(split, name, comment, f"{name}.shape[{axis}]"))
-
     def lines(self, result: str, body: list[str], *, indent: int) -> list[str]:
         """The lines before and of the loop; `result` is what an iteration makes."""
         if any(re.search(rf"\b{self.size}\b", text.split("  # ")[0]) for text in [*body, result]):

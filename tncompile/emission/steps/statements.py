@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from tncompile.emission.steps.expressions import Scope, Site, Text, expression, positions_lines
 from tncompile.emission.steps.inlining import inlined_steps, lender, lowered_by_autocast
 from tncompile.emission.steps.lifetimes import Lifetimes
-from tncompile.emission.steps.loops import LoopText
+from tncompile.emission.steps.loops import ChunkText, LoopText
 from tncompile.emission.text.writer import TAB, assignment, legs, statement
 from tncompile.program import operations as op
 from tncompile.program.operations import results, sources
@@ -26,7 +26,6 @@ from tncompile.program.queries import (
     loop_body,
     read_in_turns,
 )
-from tncompile.program.registry import Registry
 
 CLONE, LAID_OUT = ".clone(", "memory_format=torch.contiguous_format"
 
@@ -80,12 +79,6 @@ class _Pending:
     base: str
 
 
-WRITTEN_LINES: Registry[None] = Registry()
-"""Operations that are more than one assignment, or open or close the loop."""
-
-writes_lines = WRITTEN_LINES.register
-
-
 class _Printer:
     """The state of writing: what each value is called and what waits to be written."""
 
@@ -121,8 +114,12 @@ class _Printer:
             match operation:
                 case op.Argument(result, name):
                     self.texts[result] = self.scope.arguments[name]
-                case _ if (rule := WRITTEN_LINES.get(type(operation))) is not None:
-                    rule(self, step)
+                case op.Unbind():
+                    self._unbind(step, operation)
+                case op.Chunk():
+                    self._cut(step, operation)
+                case op.ConcatChunks():
+                    self._join(step, operation)
                 case op.LoadParameter(result, key, False) if result not in self.repeated and (
                     self.reads[result] == 1
                     or not (members.by_key[key].subscripts or members.around)
@@ -229,7 +226,6 @@ class _Printer:
         return self._right(step)
 
     def _line(self, target: str, text: Text, comment: str) -> None:
-        """One assignment, laid out."""
         head = f"{target} = {text.head}"
         self.lines += assignment(head, text.items, text.tail, comment, indent=self.indent)
 
@@ -273,11 +269,8 @@ class _Printer:
 
         return read
 
-    @writes_lines(op.Unbind)
-    def _unbind(self, step: Step) -> None:
+    def _unbind(self, step: Step, operation: op.Unbind) -> None:
         """One line for all slices along an axis."""
-        operation = step.operation
-        assert isinstance(operation, op.Unbind)
         text = expression(operation, self.site)
         dead = self._dead(step)
         target = self.alive.unbind(operation.source, operation.results)
@@ -289,11 +282,9 @@ class _Printer:
 
     # ── the loop ───────────────────────────────────────────────────────────────────────────────
 
-    @writes_lines(op.Chunk)
-    def _cut(self, step: Step) -> None:
+    def _cut(self, step: Step, operation: op.Chunk) -> None:
         """A chunk of an input; the first one opens the loop."""
-        operation, loop = step.operation, self.program.loop
-        assert isinstance(operation, op.Chunk)
+        loop = self.program.loop
         assert loop is not None
         if self.loop is None:
             names = self.scope.names
@@ -303,12 +294,13 @@ class _Printer:
             self.scope = replace(self.scope, sizes={**self.scope.sizes, loop.part: self.loop.size})
             self.lines = []
             self.indent += len(TAB)
-        source = self.read(operation.source)
-        dead = self._dead(step)
+        split = expression(operation, self.site).flat
+        self.loop.dead += self._dead(step)
         target = self.alive.fresh(operation.result)
         self._own(operation.result, target)
-        self.loop.chunk(source, target, operation.axis, self._comment(operation.result))
-        self.loop.dead += dead
+        length = f"{target}.shape[{operation.axis}]"
+        comment = self._comment(operation.result)
+        self.loop.chunks.append(ChunkText(split, target, comment, length))
 
     def _capture(self, loop: LoopText) -> None:
         """Make what iterations read from before the loop parameters of their function."""
@@ -321,11 +313,9 @@ class _Printer:
                     loop.captured[target] = text
                     loop.outside[name], self.texts[name] = text, target
 
-    @writes_lines(op.ConcatChunks)
-    def _join(self, step: Step) -> None:
+    def _join(self, step: Step, operation: op.ConcatChunks) -> None:
         """The end of the loop: each iteration appends its result, and all are joined after it."""
-        operation, loop = step.operation, self.loop
-        assert isinstance(operation, op.ConcatChunks)
+        loop = self.loop
         assert loop is not None
         text = self.read(operation.source)
         if len(text) > LONGEST_INLINE:
@@ -337,7 +327,7 @@ class _Printer:
         self.lines = loop.lines(text, self.lines, indent=self.indent)
         self.loop = None
         target = self.alive.heir(operation.result, dead) or self.alive.fresh(operation.result)
-        joined = Text(f"torch.cat({loop.parts}{f', dim={operation.axis}' * bool(operation.axis)})")
+        joined = expression(operation, replace(self.site, read=lambda _: loop.parts))
         self._line(target, joined, self._comment(operation.result))
         deleted = self.alive.drop(dead, target)
         if loop.function:  # what iterations make is gone with the function
