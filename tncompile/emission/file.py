@@ -27,7 +27,7 @@ from tncompile.initialization.draws import Estimate, Initialization
 from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
-from tncompile.program.operations import ContiguousGrad, Log, Magnitude, OneHot
+from tncompile.program import operations as op
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branches
 
@@ -70,11 +70,6 @@ def _contiguous_grad(t: Tensor) -> Tensor:
         t.grad_fn.register_prehook(_contiguous)
     return t
 '''
-
-HELPERS: dict[type, str] = {
-    Magnitude: MAGNITUDE, Log: LOG_SCALE, OneHot: ONE_HOT, ContiguousGrad: CONTIGUOUS_GRAD
-}  # fmt: skip
-"""Functions of an emitted file that some operations call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +134,21 @@ def emit_class(
     """
     name = identifier(network.name)
     members = whole = ParameterAccess(network.parameters)
+    style: list[list[str]] = []
+    local_functions: list[str] = []
+    attribute: list[str] = []
     if sharded is None:
         straight = Option(branches.whole, branches.whole)
         modes = planned(branches.training), planned(branches.inference)
         chosen = dispatch(network, straight, *modes)
         forward = write_forward(network, chosen, members)
     else:
-        option = Option(sharded.program, sharded.program)
+        split, option = sharded.sharding, Option(sharded.program, sharded.program)
         chosen = dispatch(network, option, (option,), (option,))
-        local = shared.local_members(sharded.sharding, members)
-        bound = shared.bound_size(sharded.sharding, local)
-        forward = write_forward(sharded.sharding.opened, chosen, local, bound)
-        whole = shared.whole_members(members)
+        local, whole = shared.local_members(split, members), shared.whole_members(members)
+        forward = write_forward(split.opened, chosen, local, shared.bound_size(split, local))
+        style, attribute = [sharding.write_style(split)], sharding.write_attribute(split)
+        local_functions = shared.write_local_functions(split)
     layer = features(network)
     properties = None if layer is None else _properties(network, layer, weigh)
     twin = folded(network, name, branches.folded, plan.batch, layer, weigh)
@@ -173,15 +171,10 @@ def emit_class(
     attributes = constructor.write_annotations(members) + ["_like: Tensor"] * bare
     attributes += layers.write_sizes(properties)
     body = write_docstring(network, chosen, members)
-    body += ["", *attributes] if attributes else []
-    body += [] if sharded is None else sharding.write_attribute(sharded.sharding)
-    functions = _functions(network, programs, members)
-    functions += [] if sharded is None else shared.write_local_functions(sharded.sharding)
-    classes = [
-        *([] if sharded is None else [sharding.write_style(sharded.sharding)]),
-        class_(f"{name}(nn.Module)", body, methods),
-        write_folded_class(network, twin, name),
-    ]
+    body += [*([""] if attributes else []), *attributes, *attribute]
+    functions = _functions(network, programs, members) + local_functions
+    module = class_(f"{name}(nn.Module)", body, methods)
+    classes = [*style, module, write_folded_class(network, twin, name)]
     return ClassSource(
         name,
         tuple(write_header(network, plan)),
@@ -234,7 +227,10 @@ def _functions(
         CHECKED_IDS: any(ids),
         CHECKED_DTYPE: members.holder is not None and not all(ids),
         BROADCAST: len(dotted) > 1,
-        **{text: kind in used for kind, text in HELPERS.items()},
+        MAGNITUDE: op.Magnitude in used,
+        LOG_SCALE: op.Log in used,
+        ONE_HOT: op.OneHot in used,
+        CONTIGUOUS_GRAD: op.ContiguousGrad in used,
         RERUN: any(program.loop and program.loop.recompute for program in programs),
         LOG: network.output.log,
     }

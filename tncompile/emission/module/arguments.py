@@ -6,17 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, batch_name
-from tncompile.emission.text.writer import (
-    INDENT,
-    TAB,
-    WIDTH,
-    call,
-    compact,
-    indented,
-    string,
-    string_lines,
-)
+from tncompile.emission.text.writer import INDENT, TAB, WIDTH, call, indented
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
 CHECKED_IDS = '''\
@@ -71,8 +63,8 @@ def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
     for lead in leads.values():
         for axis in range(-len(lead), 0):
             if lead[axis] != 1 and common[axis] != 1 and lead[axis] != common[axis]:
-                given = ", ".join(f"{tuple(lead)} of {name}" for name, lead in leads.items())
-                raise ValueError(f"the leading axes (...) do not broadcast: {given}")
+                shapes = ", ".join(f"{tuple(lead)} of {name}" for name, lead in leads.items())
+                raise ValueError(f"the leading axes (...) do not broadcast: {shapes}")
             if lead[axis] != 1:
                 common[axis] = lead[axis]
     return tuple(common)
@@ -136,8 +128,8 @@ def write_arguments(
         name = parameters[source.name]
         arguments.lines += _check(network, source, name)
         if holder is not None and not source.integer:
-            items = [name, holder[0], string(holder[1])]
-            items += string_lines(declared(source), indent=INDENT + 4)
+            items = [name, holder[0], writer.string(holder[1])]
+            items += writer.string_lines(declared(source), indent=INDENT + 4)
             arguments.lines += call("_check_dtype(", items)
         arguments.lines += _sizes(network, source, arguments, known)
     if dotted:
@@ -206,10 +198,12 @@ def _raise(message: str, name: str) -> list[str]:
     """`raise ValueError(…)` below an `if`; the message ends with the shape of an argument."""
     text, shape = f"{message}, got shape ", f"{{tuple({name}.shape)}}"
     head, indent = "raise ValueError(", INDENT + len(TAB)
-    lines = string_lines(text, shape, indent=indent + len(head))
+    lines = writer.string_lines(text, shape, indent=indent + len(head))
     if len(lines) == 1 and indent + len(head) + len(lines[0]) + len(")") <= WIDTH:
         return indented([f"{head}{lines[0]})"])
-    return indented([head, *indented(string_lines(text, shape, indent=indent + len(TAB))), ")"])
+    return indented(
+        [head, *indented(writer.string_lines(text, shape, indent=indent + len(TAB))), ")"]
+    )
 
 
 def _expected(network: TensorNetwork, source: Input) -> str:
@@ -234,7 +228,7 @@ def _entries(network: TensorNetwork, axis: Axis) -> tuple[str, str]:
     """The length of an axis, and its legs: `60 = 4·5·3`, `i[0], i[1], i[2]`."""
     if axis.kind == "slices":
         return str(axis.length), "slices"
-    legs = ", ".join(axis.indices if len(axis.indices) <= 4 else compact(axis.indices))
+    legs = ", ".join(axis.indices if len(axis.indices) <= 4 else writer.compact(axis.indices))
     if axis.length is None:
         return "", f"{legs}: any size"
     sizes = [str(network.index[name].size) for name in axis.indices]
@@ -283,7 +277,7 @@ def _flatten(
     lines: list[str] = []
     if source.integer:
         onehot = next(axis for axis in source.axes if axis.kind == "onehot")
-        items = [name, str(onehot.length), string(declared(source))]
+        items = [name, str(onehot.length), writer.string(declared(source))]
         lines += call(f"{name} = _checked_ids(", items)
     if not _dotted(source):
         return lines
@@ -291,9 +285,9 @@ def _flatten(
     flat = [arguments.sizes[DOTS], *lengths]
     if several:
         common = [f"*{arguments.lead}", *lengths] if lengths else [f"{arguments.lead}"]
-        both = f"{name} = {name}.expand({', '.join(common)}).reshape({', '.join(flat)})"
-        if len(both) + INDENT <= WIDTH:
-            return [*lines, both]
+        line = f"{name} = {name}.expand({', '.join(common)}).reshape({', '.join(flat)})"
+        if len(line) + INDENT <= WIDTH:
+            return [*lines, line]
         lines += call(f"{name} = {name}.expand(", common)
         return [*lines, *call(f"{name} = {name}.reshape(", flat)]
     # Two calls that change nothing, here and at the end, show in the time of small modules.

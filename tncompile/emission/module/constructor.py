@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
 
 from tncompile.emission.text import writer
@@ -65,8 +64,8 @@ FAMILY_ITEMS = '''
         if isinstance(subscript, slice):
             places = range(max(self._names) + 1)[subscript]
             return [self[place] for place in places if place in self._names]
-        found: Tensor = getattr(self, self._name(subscript))
-        return found
+        member: Tensor = getattr(self, self._name(subscript))
+        return member
 
     def __setitem__(self, subscript: SupportsIndex, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)
@@ -113,8 +112,8 @@ NESTED_ITEMS = '''
         if isinstance(subscripts, slice):
             places = range(max(self._names) + 1)[subscripts]
             return [self[place] for place in places if place in self._names]
-        found: Tensor = getattr(self, self._name(subscripts))
-        return found
+        member: Tensor = getattr(self, self._name(subscripts))
+        return member
 
     def of(self, *subscripts: SupportsIndex) -> "_Family":
         """The members that begin with these subscripts."""
@@ -263,6 +262,10 @@ def write_init(
     return writer.function("__init__", ["self", "*", *parameters], "None", body)
 
 
+Member = tuple[tuple[int, ...], tuple[int, ...]]
+"""Subscripts and shape."""
+
+
 def _declare(members: list[Parameter], names: Names) -> list[str]:
     """A tensor, or a family as `self.G.add(…, k)` in loops over equal shapes."""
     first = members[0]
@@ -276,7 +279,7 @@ def _declare(members: list[Parameter], names: Names) -> list[str]:
         else:
             lines.append(f"{holder} = _Family()")
         shapes = [(parameter.subscripts, parameter.shape) for parameter in members]
-        return lines + _additions(_nest(shapes), holder, (), first.frozen)
+        return lines + _additions(shapes, holder, (), first.frozen)
     match hidden(name), first.frozen:
         case True, True:
             head, tail = f"self._buffers[{string(name)}] = empty(", ")"
@@ -290,52 +293,35 @@ def _declare(members: list[Parameter], names: Names) -> list[str]:
     return writer.assignment(head, [str(size) for size in first.shape], tail, legs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Loop:
-    """Consecutive values of a subscript with equal bodies: deeper loops, or a shape."""
-
-    numbers: range
-    body: tuple[_Loop, ...] = ()
-    shape: tuple[int, ...] | None = None
-
-
-def _nest(members: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> tuple[_Loop, ...]:
-    """The members (subscripts, shape) in their order as nested loops."""
-    loops: list[_Loop] = []
-    for number, group in groupby(members, lambda member: member[0][0]):
-        inner = [(subscripts[1:], shape) for subscripts, shape in group]
-        loop = _Loop(range(number, number + 1), shape=inner[0][1])
-        if inner[0][0]:
-            loop = _Loop(loop.numbers, _nest(inner))
-        before = loops[-1].numbers if loops else range(0)
-        if loops and before.stop == number and loops[-1] == replace(loop, numbers=before):
-            loop = replace(loops.pop(), numbers=range(before.start, number + 1))
-        loops.append(loop)
-    return tuple(loops)
-
-
 def _additions(
-    loops: tuple[_Loop, ...],
+    members: Sequence[Member],
     holder: str,
     outer: tuple[str, ...],
     frozen: bool,
     indent: int = INDENT,
 ) -> list[str]:
-    """The statements of some loops; a loop over one value is written without `for`."""
+    """A call for each member, in nested loops over subscripts of which the rest is alike."""
+    loops: list[tuple[range, list[Member]]] = []
+    for number, group in groupby(members, lambda member: member[0][0]):
+        inner = [(subscripts[1:], shape) for subscripts, shape in group]
+        start = number
+        if loops and loops[-1] == (range(loops[-1][0].start, number), inner):
+            start = loops.pop()[0].start
+        loops.append((range(start, number + 1), inner))
     lines: list[str] = []
-    for loop in loops:
-        single = len(loop.numbers) == 1
-        variable = str(loop.numbers.start)
+    for numbers, inner in loops:
+        single = len(numbers) == 1  # written without `for`
+        variable = str(numbers.start)
         if not single:
             variable = next((name for name in "kjih" if name not in outer), f"k{len(outer)}")
-        subscripts = (*outer, variable)
         inside = indent if single else indent + len(TAB)
-        if loop.shape is None:
-            inner = _additions(loop.body, holder, subscripts, frozen, inside)
+        subscripts = (*outer, variable)
+        if inner[0][0]:
+            body = _additions(inner, holder, subscripts, frozen, inside)
         else:
-            tensor = f"empty({', '.join(map(str, loop.shape))})"
+            tensor = f"empty({', '.join(map(str, inner[0][1]))})"
             value = tensor if frozen else f"nn.Parameter({tensor})"
-            inner = writer.call(f"{holder}.add(", [value, *subscripts], indent=inside)
-        head = f"for {variable} in {writer.range_text(loop.numbers)}:"
-        lines += inner if single else [head, *indented(inner)]
+            body = writer.call(f"{holder}.add(", [value, *subscripts], indent=inside)
+        head = f"for {variable} in {writer.range_text(numbers)}:"
+        lines += body if single else [head, *indented(body)]
     return lines

@@ -44,16 +44,13 @@ def write_docstring(
         lines += ["", "Parameters, by key in the state dict:", *_parameters(network, members)]
     programs = [method.program for method in chosen.methods]
     if chosen.branching:
-        lines += ["", *filled(_choice(chosen), ROOM), "", *filled(BATCH_INVARIANT, ROOM)]
-        lines += ["", *filled(_legend(network, programs, "in its docstring"), ROOM)]
+        invariant = "With `batch_invariant`, `_contract` runs at every size"
+        texts = (_choice(chosen), f"{invariant}: the same operations in the same order.")
+        for text in (*texts, _legend(network, programs, "in its docstring")):
+            lines += ["", *filled(text, ROOM)]
     elif order := write_order(chosen.methods[0], size_names(network), ROOM):
         lines += ["", *order, "", *filled(_legend(network, programs, "above"), ROOM)]
     return writer.docstring(lines)
-
-
-BATCH_INVARIANT = (
-    "With `batch_invariant`, `_contract` runs at every size: the same operations in the same order."
-)
 
 
 def _choice(chosen: Dispatch) -> str:

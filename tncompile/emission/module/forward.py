@@ -18,8 +18,6 @@ from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import INDENT, WIDTH, call, indented
 from tncompile.network.model import Axis, TensorNetwork
 
-COMPILING = "if self.batch_invariant or torch.compiler.is_compiling():"
-
 
 def write_forward(
     network: TensorNetwork,
@@ -102,7 +100,8 @@ def _returns(network: TensorNetwork) -> str:
 
 def _choice(chosen: Dispatch, calls: Sequence[str]) -> list[str]:
     """Which method runs: one for compilers, else by mode and batch size, whatever the reasons."""
-    lines = [COMPILING, *indented([calls[0]])]
+    compiling = "if self.batch_invariant or torch.compiler.is_compiling():"
+    lines = [compiling, *indented([calls[0]])]
     training, inference = (
         [(case.method, case.up_to) for case in mode] for mode in (chosen.training, chosen.inference)
     )

@@ -42,16 +42,12 @@ class Properties:
     biases: tuple[Bias, ...] | None
     probed: bool = False
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The attributes that say how many features there are."""
-        return {name: n for name, n in self.layer.sizes.items() if name not in self.reserved}
-
 
 def write_sizes(properties: Properties | None) -> list[str]:
     """The numbers of features, as attributes of the class."""
-    sizes = {} if properties is None else properties.sizes
-    return [f"{name}: int = {size}" for name, size in sizes.items()]
+    sizes = {} if properties is None else properties.layer.sizes
+    reserved = frozenset() if properties is None else properties.reserved
+    return [f"{name}: int = {size}" for name, size in sizes.items() if name not in reserved]
 
 
 def write_repr(network: TensorNetwork, properties: Properties | None, ending: str) -> list[str]:

@@ -10,7 +10,15 @@ from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import INDENT, WIDTH, docstring, filled, function, indented
+from tncompile.emission.text.writer import (
+    INDENT,
+    WIDTH,
+    call,
+    docstring,
+    filled,
+    function,
+    indented,
+)
 from tncompile.initialization import draws as drawn
 from tncompile.initialization.draws import Draw, Estimate, Initialization, Rescaling
 from tncompile.program.program import TensorProgram
@@ -101,11 +109,11 @@ def _estimate(estimate: Estimate, like: str) -> list[str]:
             axes = ", ".join(str(-k) for k in range(source.unit, 0, -1))
             across = f"({axes})" if source.unit > 1 else axes
             loop.append(f"{name} = {name} / {name}.norm(dim={across}, keepdim=True)")
-    call = f"self.forward({', '.join(arguments)})"
+    output = f"self.forward({', '.join(arguments)})"
     if estimate.log:
-        loop += [f"_, log = {call}", "logs.append(2 * log.flatten())"]
+        loop += [f"_, log = {output}", "logs.append(2 * log.flatten())"]
     else:
-        loop += [f"y = {call}", "logs.append(2 * y.abs().float().log().flatten())"]
+        loop += [f"y = {output}", "logs.append(2 * y.abs().float().log().flatten())"]
     body = [
         '"""The logarithm of the mean square of the output on random inputs, an estimate.',
         "",
@@ -143,13 +151,12 @@ def _draws(draws: dict[str, Draw], members: ParameterAccess) -> list[str]:
 
 
 def _loop(keys: Sequence[str], members: ParameterAccess) -> list[str]:
-    """The head of a loop over parameters, laid out as `ruff format` would."""
+    """The head of a loop over parameters."""
     items = members.listed(keys)
-    alone = len(items) == 1 and items[0].startswith("*")
-    flat = f"for tensor in {items[0][1:]}:" if alone else f"for tensor in [{', '.join(items)}]:"
-    if len(flat) + INDENT <= WIDTH:
+    flat = f"for tensor in {items[0].removeprefix('*')}:"
+    if len(items) == 1 and items[0].startswith("*") and len(flat) + INDENT <= WIDTH:
         return [flat]
-    return ["for tensor in [", *indented(f"{item}," for item in items), "]:"]
+    return call("for tensor in [", items, "]:")
 
 
 def _start(tensor: str, draw: Draw, split: bool) -> list[str]:

@@ -78,8 +78,8 @@ def _part(
     elif _splits(layout, axis, x.dim()):
         return x
     elif not isinstance(layout, Replicate):
-        made = DTensor.from_local(x, mesh, [layout], run_check=False)
-        x = made.redistribute(placements=[Replicate()]).to_local()
+        laid_out = DTensor.from_local(x, mesh, [layout], run_check=False)
+        x = laid_out.redistribute(placements=[Replicate()]).to_local()
     if x.dim() < -axis or x.shape[axis] != before * size * after:
         wanted = f"axis {axis} must have all {before * size * after} entries"
         hint = f"with input_layouts=Shard({axis}) it has this rank's"

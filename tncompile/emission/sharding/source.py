@@ -8,7 +8,7 @@ from tncompile.emission.module.arguments import argument_names
 from tncompile.emission.sharding.split import Sharding
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, identifier
-from tncompile.emission.text.writer import INDENT, WIDTH, filled, function, string
+from tncompile.emission.text.writer import WIDTH, filled, function, string
 from tncompile.network.model import DOTS, Axis, TensorNetwork
 
 ATTRIBUTE = "parallel_style"
@@ -37,8 +37,8 @@ def style_name(network: TensorNetwork) -> str:
 def write_style(sharding: Sharding) -> list[str]:
     """The class that splits a module over the ranks of a mesh."""
     methods = [_init(sharding), _apply(sharding), _split(sharding)]
-    methods += [_taken(sharding)] if sharding.inputs else []
-    methods.append(_given(sharding))
+    methods += [_local_inputs(sharding)] if sharding.inputs else []
+    methods.append(_output(sharding))
     head = f"{style_name(sharding.network)}(ParallelStyle)"
     return writer.class_(head, _docstring(sharding), methods)
 
@@ -90,12 +90,12 @@ def _apply(sharding: Sharding) -> list[str]:
             "def take(",
             "    _: nn.Module, args: tuple[Tensor, ...], named: dict[str, Tensor]",
             ") -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:",
-            "    return self._taken(args, named, device_mesh)",
+            "    return self._local_inputs(args, named, device_mesh)",
             "",
         ]
     body += [
         "def give(_: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> Tensor:",
-        "    return self._given(y, device_mesh)",
+        "    return self._output(y, device_mesh)",
         "",
         "distribute_module(module, device_mesh, self._split)",
     ]
@@ -109,48 +109,48 @@ def _apply(sharding: Sharding) -> list[str]:
 def _split(sharding: Sharding) -> list[str]:
     body = [
         '"""Split the tensors of the module called `name` that carry the leg."""',
-        *_mapping("axes = ", {string(k): str(axis) for k, axis in sharding.split.items()}),
+        *writer.call("axes = {", [f"{string(k)}: {n}" for k, n in sharding.split.items()], "}"),
         'prefix = f"{name}." if name else ""',
         "for key, axis in axes.items():",
         "    last = key.removeprefix(prefix)",
         '    if not key.startswith(prefix) or "." in last:',
         "        continue",
-        "    parameter, buffer = held._parameters.get(last), held._buffers.get(last)",
+        "    parameter, buffer = owner._parameters.get(last), owner._buffers.get(last)",
         "    if parameter is not None:",
-        "        made = distribute_tensor(parameter.detach(), mesh, [Shard(axis)])",
-        "        held._parameters[last] = nn.Parameter(made, parameter.requires_grad)",
+        "        split = distribute_tensor(parameter.detach(), mesh, [Shard(axis)])",
+        "        owner._parameters[last] = nn.Parameter(split, parameter.requires_grad)",
         "    elif buffer is not None:",
-        "        held._buffers[last] = distribute_tensor(buffer, mesh, [Shard(axis)])",
+        "        owner._buffers[last] = distribute_tensor(buffer, mesh, [Shard(axis)])",
     ]
-    parameters = ["name: str", "held: nn.Module", "mesh: DeviceMesh"]
+    parameters = ["name: str", "owner: nn.Module", "mesh: DeviceMesh"]
     return ["@staticmethod", *function("_split", parameters, "None", body)]
 
 
-def _taken(sharding: Sharding) -> list[str]:
+def _local_inputs(sharding: Sharding) -> list[str]:
     """The hook before `forward`."""
     names = argument_names(sharding.network, Names(["self"]))
     listed = [string(name) for name in names.values()]
     listed[-1] += "," * (len(names) == 1)
-    places = {
-        string(names[name]): f"({place.axis}, {place.before}, {place.size}, {place.after})"
+    places = [
+        f"{string(names[name])}: ({place.axis}, {place.before}, {place.size}, {place.after})"
         for name, place in sharding.inputs.items()
         if place is not None
-    }
-    alike = "given[name] = _alike(given[name], mesh, layout)"
-    part = "given[name] = _part(given[name], mesh, layout, places[name], name)"
+    ]
+    alike = "inputs[name] = _alike(inputs[name], mesh, layout)"
+    part = "inputs[name] = _part(inputs[name], mesh, layout, places[name], name)"
     choice = ["if name in places:", f"    {part}", "else:", f"    {alike}"]
     if len(places) in (0, len(names)):
         choice = [part if places else alike]
     body = [
         '"""The inputs as this rank needs them, all by name."""',
         *writer.call("names = (", listed),
-        *(_mapping("places = ", places) if places else []),
-        "given = {**dict(zip(names, args, strict=False)), **named}",
+        *(writer.call("places = {", places, "}") if places else []),
+        "inputs = {**dict(zip(names, args, strict=False)), **named}",
         "for name, layout in zip(names, self.input_layouts, strict=True):",
-        "    if not isinstance(given.get(name), Tensor):",
+        "    if not isinstance(inputs.get(name), Tensor):",
         "        continue  # `forward` says what is wrong",
         *writer.indented(choice),
-        f"return args[{len(names)}:], given",
+        f"return args[{len(names)}:], inputs",
     ]
     parameters = [
         "self",
@@ -159,10 +159,10 @@ def _taken(sharding: Sharding) -> list[str]:
         "mesh: DeviceMesh",
     ]
     returned = "tuple[tuple[Tensor, ...], dict[str, Tensor]]"
-    return function("_taken", parameters, returned, body)
+    return function("_local_inputs", parameters, returned, body)
 
 
-def _given(sharding: Sharding) -> list[str]:
+def _output(sharding: Sharding) -> list[str]:
     """The hook behind `forward`."""
     place = sharding.output
     if place is None:
@@ -189,16 +189,7 @@ def _given(sharding: Sharding) -> list[str]:
         "y = y.redistribute(placements=[self.output_layouts])",
         "return y.to_local() if self.use_local_output else y",
     ]
-    return function("_given", ["self", "y: Tensor", "mesh: DeviceMesh"], "Tensor", body)
-
-
-def _mapping(head: str, items: dict[str, str]) -> list[str]:
-    """`head{…}` on a line, else an entry a line."""
-    entries = [f"{key}: {value}" for key, value in items.items()]
-    flat = f"{head}{{{', '.join(entries)}}}"
-    if len(flat) + INDENT <= WIDTH:
-        return [flat]
-    return [f"{head}{{", *writer.indented(f"{entry}," for entry in entries), "}"]
+    return function("_output", ["self", "y: Tensor", "mesh: DeviceMesh"], "Tensor", body)
 
 
 def _docstring(sharding: Sharding) -> list[str]:

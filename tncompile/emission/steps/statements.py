@@ -16,16 +16,11 @@ from tncompile.emission.steps.expressions import Scope, Site, Text, expression, 
 from tncompile.emission.steps.inlining import inlined_steps, lender, lowered_by_autocast
 from tncompile.emission.steps.lifetimes import Lifetimes
 from tncompile.emission.steps.loops import ChunkText, LoopText
-from tncompile.emission.text.writer import TAB, assignment, legs, statement
+from tncompile.emission.text.writer import TAB, assignment, legs
 from tncompile.program import operations as op
+from tncompile.program import queries
 from tncompile.program.operations import results, sources
 from tncompile.program.program import Step, TensorProgram
-from tncompile.program.queries import (
-    contraction_numbers,
-    count_reads,
-    loop_body,
-    read_in_turns,
-)
 
 CLONE, LAID_OUT = ".clone(", "memory_format=torch.contiguous_format"
 
@@ -59,7 +54,7 @@ def write_steps(
     With `origin`, the program as planned, comments give the number that a contraction has there.
     Results are to be `owned`, in memory of their own, where they are handed on as they are.
     """
-    numbers = {} if origin is None else contraction_numbers(program, origin)
+    numbers = {} if origin is None else queries.contraction_numbers(program, origin)
     return _Printer(program, scope, indent, numbers, owned).run()
 
 
@@ -94,11 +89,11 @@ class _Printer:
         self.position = 0
         self.lines: list[str] = []
         self.inlined = inlined_steps(program)
-        self.reads = count_reads(program)
+        self.reads = queries.count_reads(program)
         lenders = {name: lender(program, name) for name in program.returns if owned}
         self.copies = {copied for _, copied in lenders.values() if copied}
         self.lent = {name for name, (owner, copied) in lenders.items() if owner and not copied}
-        self.repeated = read_in_turns(program)
+        self.repeated = queries.read_in_turns(program)
         self.texts: dict[str, str] = {}
         self.pending: dict[str, _Pending] = {}
         self.referring: dict[str, list[str]] = {}  # waiting values by the root of their text
@@ -148,7 +143,7 @@ class _Printer:
     @property
     def site(self) -> Site:
         """Where the step under way is written."""
-        return Site(self.program, self.read, self.scope, self.alive.holder)
+        return Site(self.program, self.read, self.scope, self.alive.holders.get)
 
     # ── steps that wait ────────────────────────────────────────────────────────────────────────
 
@@ -184,9 +179,7 @@ class _Printer:
         """Give a waiting value a line and a name of its own; what it drops waits for its reader."""
         waiting = self.pending.pop(name)
         target = self.alive.fresh(name)
-        self.lines += statement(
-            f"{target} = {waiting.text}", self._comment(name), indent=self.indent
-        )
+        self._line(target, Text(waiting.text), self._comment(name))
         self._own(name, target)
         self.pending[name] = _Pending(target, name, waiting.drops, target, name)
 
@@ -305,13 +298,13 @@ class _Printer:
     def _capture(self, loop: LoopText) -> None:
         """Make what iterations read from before the loop parameters of their function."""
         loop.function = self.scope.names.fresh("part")
-        for step in self.program.steps[: loop.loop.start]:
-            for name in results(step.operation):
-                if name in self.repeated:
-                    text = self.texts[name]
-                    target = text if text.isidentifier() else self.alive.fresh(name)
-                    loop.captured[target] = text
-                    loop.outside[name], self.texts[name] = text, target
+        before = (step.operation for step in self.program.steps[: loop.loop.start])
+        for name in (name for operation in before for name in results(operation)):
+            if name in self.repeated:
+                text = self.texts[name]
+                target = text if text.isidentifier() else self.alive.fresh(name)
+                loop.captured[target] = text
+                loop.outside[name], self.texts[name] = text, target
 
     def _join(self, step: Step, operation: op.ConcatChunks) -> None:
         """The end of the loop: each iteration appends its result, and all are joined after it."""
@@ -331,7 +324,7 @@ class _Printer:
         self._line(target, joined, self._comment(operation.result))
         deleted = self.alive.drop(dead, target)
         if loop.function:  # what iterations make is gone with the function
-            body = (self.program.steps[k].operation for k in loop_body(self.program))
+            body = (self.program.steps[k].operation for k in queries.loop_body(self.program))
             local = {self.texts.get(name) for inner in body for name in results(inner)}
             deleted = [name for name in deleted if name not in local]
         if self.position + 1 < len(self.program.steps):
@@ -343,7 +336,7 @@ class _Printer:
 
     def _own(self, name: str, target: str) -> None:
         self.texts[name] = target
-        self.alive.own(name, target)
+        self.alive.owned[name] = target
 
     def _dead(self, step: Step) -> list[str]:
         """What dies with a step, in the order of its operands: itself, or what its text drops.
@@ -352,9 +345,10 @@ class _Printer:
         """
         dead: dict[str, None] = {}
         for name in sources(step.operation):
-            consumed = self.pending.pop(name, None)
-            dead |= dict.fromkeys(() if consumed is None else consumed.drops)
-            dead |= dict.fromkeys([name] if name in step.drops else [])
+            if consumed := self.pending.pop(name, None):
+                dead |= dict.fromkeys(consumed.drops)
+            if name in step.drops:
+                dead[name] = None
         dead |= dict.fromkeys(step.drops)
         for root in list(dead):
             for name in self.referring.pop(root, ()):
@@ -365,9 +359,9 @@ class _Printer:
                     break
         return list(dead)
 
-    def _drop(self, dead: list[str], kept: str) -> None:
-        """Delete the names of dead values, but for the one that has been given a new value."""
-        if deleted := self.alive.drop(dead, kept):
+    def _drop(self, dead: list[str], reused: str) -> None:
+        """Delete the names of dead values, but for the one that a new value reuses."""
+        if deleted := self.alive.drop(dead, reused):
             self.lines.append(f"del {', '.join(deleted)}")
 
     def _comment(self, name: str) -> str:
