@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tncompile.program.layout import contiguous
+from tncompile.program.layout import contiguous, view_strides
 from tncompile.program.operations import (
     Contiguous,
     LoadParameter,
@@ -192,10 +192,13 @@ class _SplitProgram:
             operation = step.operation
             if operation.is_view:
                 (source,) = sources(operation)
-                owner = values[source].storage
-                storage = loaded.get(source, loaded.get(owner, owner))
+                read = values[loaded.get(source, source)]
                 for name in results(operation):
-                    values[name] = replace(values[name], storage=storage)
+                    value = replace(values[name], storage=read.storage)
+                    due = view_strides(operation, read, value.shape)
+                    if due and read.strides != program.values[source].strides:
+                        value = replace(value, strides=due)
+                    values[name] = value
             if not new_names.keys().isdisjoint(sources(operation)):
                 step = replace(step, operation=renamed(operation, new_names))
             steps.append(step)

@@ -8,7 +8,7 @@ from itertools import chain, count
 
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation, attributes, renamed, results, sources
-from tncompile.program.program import Extent, Step, TensorProgram
+from tncompile.program.program import Extent, Loop, Step, TensorProgram
 from tncompile.program.verifying import checked
 
 
@@ -46,8 +46,8 @@ def straightened(program: TensorProgram) -> TensorProgram:
     values = {
         name: replace(
             value,
-            shape=tuple(_whole(extent, loop.part, loop.index) for extent in value.shape),
-            strides=tuple(_whole(extent, loop.part, loop.index) for extent in value.strides),
+            shape=undivided(value.shape, loop),
+            strides=undivided(value.strides, loop),
         )
         for name, value in program.values.items()
     }
@@ -89,9 +89,12 @@ def _without(
     return finished(replace(program, values=values, returns=returns, loop=loop), steps)
 
 
-def _whole(extent: Extent, part: str, index: str) -> Extent:
-    return Extent(
-        extent.factor, tuple(sorted(index if name == part else name for name in extent.names))
+def undivided(extents: tuple[Extent, ...], loop: Loop) -> tuple[Extent, ...]:
+    """Lengths or strides for all of the batch in place of one chunk."""
+    names = {loop.part: loop.index}
+    return tuple(
+        Extent(extent.factor, tuple(sorted(names.get(name, name) for name in extent.names)))
+        for extent in extents
     )
 
 
@@ -116,4 +119,4 @@ def finished(program: TensorProgram, steps: Sequence[Step]) -> TensorProgram:
         drops = tuple(name for name in (*dying.get(k, ()), *unread) if name not in program.returns)
         dropping.append(replace(step, drops=drops))
     values = {name: program.values[name] for step in steps for name in results(step.operation)}
-    return checked(replace(program, values=values, steps=tuple(dropping)), layouts=False)
+    return checked(replace(program, values=values, steps=tuple(dropping)))
