@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from tncompile.emission.text.identifiers import batch_name
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.program.program import TensorProgram
 from tncompile.program.rewriting import fingerprint
 from tncompile.program.variants import Branch
-
-WHOLE = "under `torch.compile` and in exports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def dispatch(
     distinct: dict[Hashable, Option] = {fingerprint(whole.program): whole}
     modes = _cases(training, distinct), _cases(inference, distinct)
     names = ["_contract"]
-    for k, option in [*enumerate(distinct.values())][1:]:
+    for k, option in islice(enumerate(distinct.values()), 1, None):
         stem = _stem([[case for case in mode if case.method == k] for mode in modes], option)
         copies = (stem if count == 1 else f"{stem}_{count}" for count in range(1, len(names) + 2))
         names.append(next(name for name in copies if name not in names))
@@ -143,4 +142,4 @@ def _uses(method: int, modes: Sequence[Sequence[Case]], size: str) -> tuple[str,
     for text, names in ranges.items():
         mode = "" if len(names) == 2 else names[0]
         uses.append(" ".join(filter(None, (mode, text and f"for {text}"))) or "in eager mode")
-    return (*uses, *([WHOLE] if method == 0 else []))
+    return (*uses, *(["under `torch.compile` and in exports"] if method == 0 else []))

@@ -185,20 +185,18 @@ def write_fold(network: TensorNetwork, twin: Folded, members: ParameterAccess) -
     ]
     arguments += ["batch_invariant=self.batch_invariant"] * twin.chosen.branching
     arguments += [f"like={tensor}.clone()"] * twin.bare
+    doc = (
+        "A module for inference: what depends on parameters alone is computed once, here.",
+        "",
+        "It holds copies: later changes of the parameters do not reach it.",
+    )
     body = [
-        *docstring(FOLD),
+        *docstring(doc),
         *layers.without_autocast(list(written.lines), tensor, products),
         *writer.call(f"return {twin.class_name}(", arguments),
     ]
     method = writer.function("fold", ["self"], string(twin.class_name), body)
     return ["@torch.inference_mode(False)", "@torch.no_grad()", *method]
-
-
-FOLD = (
-    "A module for inference: what depends on parameters alone is computed once, here.",
-    "",
-    "It holds copies: later changes of the parameters do not reach it.",
-)
 
 
 def write_folded_class(network: TensorNetwork, twin: Folded, name: str) -> list[str]:

@@ -121,7 +121,6 @@ def split_leg(network: TensorNetwork, leg: str) -> Sharding:
 
 # ── what cannot be split ───────────────────────────────────────────────────────────────────────
 
-
 _MOST_NAMED = 6
 _MOST_TRIED = 50
 

@@ -183,8 +183,6 @@ class _Printer:
         self._own(name, target)
         self.pending[name] = _Pending(target, name, waiting.drops, target, name)
 
-    # ── lines ──────────────────────────────────────────────────────────────────────────────────
-
     def _assign(self, step: Step) -> None:
         """`target = expression`, the dead deleted."""
         operation = step.operation
@@ -331,8 +329,6 @@ class _Printer:
             self.lines.append(f"del {', '.join([loop.parts, *deleted])}")
         self.scope.names.release(loop.parts)
         self._own(operation.result, target)
-
-    # ── what is alive ──────────────────────────────────────────────────────────────────────────
 
     def _own(self, name: str, target: str) -> None:
         self.texts[name] = target
