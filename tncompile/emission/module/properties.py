@@ -84,9 +84,6 @@ def write_properties(properties: Properties | None, members: ParameterAccess) ->
     return methods
 
 
-# ── weight ─────────────────────────────────────────────────────────────────────────────────────
-
-
 def _weight(
     properties: Properties, weight: WeightNetwork, program: TensorProgram, members: ParameterAccess
 ) -> list[str]:
@@ -152,8 +149,6 @@ def _texts(numbers: Sequence[int]) -> list[str]:
     return [str(number) for number in numbers]
 
 
-# ── bias ───────────────────────────────────────────────────────────────────────────────────────
-
 BIAS = '"""What is added to the output, as one axis."""'
 
 
@@ -207,9 +202,6 @@ def _along(
         steps.append(("expand", _texts(shape)))
     whole = math.prod(sizes[leg] for leg in out)
     return steps if shape == (whole,) else [*steps, ("reshape", [str(whole)])]
-
-
-# ── by asking the module ───────────────────────────────────────────────────────────────────────
 
 
 def _probed_weight(properties: Properties, members: ParameterAccess) -> list[str]:
