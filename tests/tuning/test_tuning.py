@@ -18,8 +18,7 @@ from tests.support import small_networks as small
 from tncompile.cli.application import run
 from tncompile.cli.changing import changes
 from tncompile.compiler import norm_program
-from tncompile.emission import emit
-from tncompile.emission.generated import GeneratedModule
+from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import Initialization, initialize
 from tncompile.language.diagnostics.errors import InternalError
