@@ -17,8 +17,8 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
 from tncompile.planning.paths.bisection import bisected_order
 from tncompile.planning.paths.intervals import interval_path, leaf_order
-from tncompile.planning.paths.optimizers import EFFORTS, NamedPath, search
-from tncompile.planning.paths.problem import Problem, price_path
+from tncompile.planning.paths.optimizers import EFFORTS, search
+from tncompile.planning.paths.problem import NamedPath, Problem, price_path
 
 STD = Path(tncompile.__file__).parent / "std"
 

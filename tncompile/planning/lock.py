@@ -1,9 +1,7 @@
 """The lock file: plans kept beside a `.tn` file, so that a search is done once and repeats exactly.
 
-`FILE.tnlock` is JSON keyed by names: target, batch sizes, run-time sizes, what was minimized, and
-the machine profile; a plan that `tncompile tune` has measured stands for all batch sizes. A plan is
-stale when the network is no longer the one it was made for; that is noticed by a fingerprint and
-said, never passed over.
+`FILE.tnlock` is JSON keyed by what `Key` has. A plan is stale when the network is no longer the one
+that it was made for; that is noticed by a fingerprint and said, never passed over.
 """
 
 from __future__ import annotations
@@ -150,10 +148,7 @@ def _limit(limit: int | None) -> str:
 
 
 def fingerprint(network: TensorNetwork) -> str:
-    """A hash of all that a plan depends on: names, sizes and legs, not lines and docs.
-
-    Two networks with one fingerprint have the same operands in the same order.
-    """
+    """A hash of all that a plan depends on: names, sizes, legs and their order, not lines, docs."""
     left_out = frozenset({"doc", "init", "line", "written"})
     fields = _without(network.model_dump(mode="json"), left_out)
     written = json.dumps(fields, sort_keys=True, ensure_ascii=True)

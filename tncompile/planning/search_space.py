@@ -196,8 +196,7 @@ def _leaner_options(
 ) -> tuple[ScheduledTree, ...]:
     """Options in smaller chunks, unless one of `options` keeps to the limit and is not much slower.
 
-    Chunks are halved down to one row; in training they are tried with recomputation, too. `limit`
-    is in bytes, at the batch size `size`.
+    In training they are tried with recomputation, too. `limit` is in bytes.
     """
     evaluations = [evaluator.evaluate(option, size, mode) for option in options]
     least = min(e.seconds for e in evaluations)

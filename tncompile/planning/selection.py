@@ -185,18 +185,15 @@ def predicted_ranges(
 
     def price(option: ScheduledTree, size: int) -> float:
         evaluation = evaluator.evaluate(option, size, mode)
-        if size in request.batches:
-            if request.memory_limit is not None and evaluation.peak > request.memory_limit:
-                return math.inf
-            if space.price(option, size, mode) > most[size]:
-                return math.inf
-        if request.minimize == "time":
+        value, limit = evaluation.minimized(request.minimize), request.memory_limit
+        too_much = limit is not None and evaluation.peak > limit
+        if size in request.batches and (too_much or value > most[size]):
+            return math.inf
+        if request.minimize == "time" and evaluation.copied:
             # A search favors programs whose time is underestimated, and copies are predicted least
             # surely. Priced twice, as transpositions, they let neighboring sizes share a program.
-            copied = evaluation.copied
-            again = evaluator.profile.copy_seconds(copied, 4) if copied else 0.0
-            return evaluation.seconds + again
-        return space.price(option, size, mode)
+            value += evaluator.profile.copy_seconds(evaluation.copied, 4)
+        return value
 
     winners: list[tuple[int, ScheduledTree]] = []
     for size in space.grid:
@@ -290,11 +287,11 @@ def _extremes(space: SearchSpace, mode: Mode, size: int) -> list[Alternative]:
     tensors = space.evaluator.network.tensors
 
     def is_dense(option: ScheduledTree) -> bool:
-        """Whether there is a dense weight, made or, with one input and one weight, given."""
+        """Whether a dense weight is made, or one input meets one weight."""
         leaves = option.tree.operands
         roles = sorted(tensors[leaf.tensor].role == "input" for leaf in leaves)
-        given = roles == [False, True] and not any(leaf.lookups for leaf in leaves)
-        return MATERIALIZE in option.names or given
+        dense = roles == [False, True] and not any(leaf.lookups for leaf in leaves)
+        return MATERIALIZE in option.names or dense
 
     best = {
         name: space.evaluator.best(among, size, mode, minimize).option

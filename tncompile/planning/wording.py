@@ -58,14 +58,12 @@ def columns_text(
             narrower = max(14, widths[k] + spare)
             spare += widths[k] - narrower
             widths[k] = narrower
+    sides = "<" * texts + ">" * (len(head) - texts)
     lines = []
     for row in (head, *rows):
-        cells = [shortened(text, width) for text, width in zip(row, widths, strict=True)]
-        aligned = [
-            cell.rjust(width) if k >= texts else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        lines.append("  ".join(aligned).rstrip())
+        columns = zip(row, widths, sides, strict=True)
+        cells = [f"{shortened(cell, size):{side}{size}}" for cell, size, side in columns]
+        lines.append("  ".join(cells).rstrip())
     lines.insert(1, "─" * max(len(line) for line in lines))
     return "\n".join(lines)
 

@@ -10,15 +10,8 @@ from tncompile.network.contraction import ContractionTree, Operand, build_tree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths import levels
 from tncompile.planning.paths.intervals import LONGEST
-from tncompile.planning.paths.optimizers import (
-    LARGEST,
-    Effort,
-    NamedPath,
-    Progress,
-    quick_path,
-    search,
-)
-from tncompile.planning.paths.problem import CostedPath, Pair, PathBuilder, Problem, price_path
+from tncompile.planning.paths.optimizers import LARGEST, Effort, Progress, quick_path, search
+from tncompile.planning.paths.problem import NamedPath, Pair, PathBuilder, Problem
 from tncompile.planning.paths.reordering import inputs_first
 from tncompile.planning.paths.sweeps import TOO_LARGE, join_in_order, parts, sweeps
 from tncompile.simulation.dense_layer import DENSE_LIMIT
@@ -60,10 +53,7 @@ def candidates(
     names: dict[int, list[str]] = {}
     chosen: dict[int, NamedPath] = {}
     for path in _paths(problem, effort, progress):
-        both = [path]
-        if (reordered := inputs_first(problem, path.pairs)) is not None:
-            both.append(NamedPath(path.level, f"{path.name}, inputs first", *reordered))
-        for named in both:
+        for named in filter(None, (path, inputs_first(problem, path))):
             shape = _shape(len(problem.terms), named.pairs, known)
             names.setdefault(shape, []).append(named.name)
             if shape not in chosen or named.level < chosen[shape].level:
@@ -98,25 +88,24 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
         yield NamedPath(0, "nothing to contract", 0, ())
         return
     family = levels.longest_family(problem)
-    swept = dict(islice(sweeps(problem), 1 if count > LARGEST else None))
+    swept = list(islice(sweeps(problem), 1 if count > LARGEST else None))
     if family > SHORTEST:
-        batched = dict(_by_levels(problem))
-        yield from (NamedPath(0, name, *path) for name, path in batched.items())
+        batched = list(_by_levels(problem))
+        yield from batched
         # Straight-line code has a line a member: for long families it must be out of reach to win.
-        limit = TOO_COSTLY * min((price for price, _ in swept.values()), default=TOO_LARGE)
-        within = any(price <= limit for price, _ in batched.values())
+        limit = TOO_COSTLY * min((path.multiply_adds for path in swept), default=TOO_LARGE)
+        within = any(path.multiply_adds <= limit for path in batched)
         # Levels pay for many samples at once; a state or a norm is often cheaper from end to end.
         if family > STRAIGHT and within and (problem.inputs or count > LONGEST):
             return
     for path in search(problem, effort, progress):
         yield replace(path, name=f"search ({path.name})")
-    for name, costed_path in (*swept.items(), *_splits(problem)):
-        yield NamedPath(0, name, *costed_path)
-    if (dense := _materialize(problem)) is not None:
-        yield NamedPath(0, MATERIALIZE, *dense)
+    yield from (*swept, *_splits(problem), *_materialize(problem))
     if not swept and count > LARGEST:
-        in_order = ((0, 1), *((count + k - 2, k) for k in range(2, count)))
-        yield NamedPath(0, "in order", price_path(problem, in_order)[0], in_order)
+        builder = PathBuilder(problem)
+        for term in range(1, count):
+            builder.join(count + term - 2 if term > 1 else 0, term)
+        yield builder.named("in order")
 
 
 def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
@@ -128,7 +117,7 @@ def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
     return shapes[-1] if shapes else 0
 
 
-def _by_levels(problem: Problem) -> Iterator[tuple[str, CostedPath]]:
+def _by_levels(problem: Problem) -> Iterator[NamedPath]:
     """Families contracted by levels, what these leave over by search, or in order if too large."""
     large = len(problem.terms) > LARGEST
     for merged in (0, 1, 2):
@@ -147,10 +136,10 @@ def _by_levels(problem: Problem) -> Iterator[tuple[str, CostedPath]]:
             elif join_in_order(builder, rest) is None:
                 continue
             note = f", parameters merged {merged}×" if merged else ""
-            yield f"levels of {least}+ pairs{note}", builder.costed_path
+            yield builder.named(f"levels of {least}+ pairs{note}")
 
 
-def _splits(problem: Problem) -> Iterator[tuple[str, CostedPath]]:
+def _splits(problem: Problem) -> Iterator[NamedPath]:
     """Merge the first tensors and the last ones, then contract the input with either half first.
 
     Two wide products instead of many narrow ones, once the batch pays for the merging.
@@ -166,22 +155,22 @@ def _splits(problem: Problem) -> Iterator[tuple[str, CostedPath]]:
             if left is not None and right is not None:
                 near, far = (left, right) if side == "first" else (right, left)
                 builder.join(builder.join(starts[0], near), far)
-                yield f"split after core {split}, {side} half first", builder.costed_path
+                yield builder.named(f"split after core {split}, {side} half first")
 
 
-def _materialize(problem: Problem) -> CostedPath | None:
+def _materialize(problem: Problem) -> Iterator[NamedPath]:
     """Contract all parameters to the dense weight, then the inputs with it, in order."""
     builder = PathBuilder(problem)
     inputs = sorted(problem.inputs)
     units = tuple(term for term in builder.alive if term not in problem.inputs)
     if not inputs or len(units) < 2 or problem.looked_up or len(units) > LARGEST:
-        return None
+        return
     part = builder.part(units)
     if problem.count(part.output) > DENSE_LIMIT:
-        return None
+        return
     weight = builder.follow(units, quick_path(part))
     for term in inputs:
         weight = builder.join(term, weight)
         if builder.size(weight) > TOO_LARGE:
-            return None
-    return builder.costed_path
+            return
+    yield builder.named(MATERIALIZE)

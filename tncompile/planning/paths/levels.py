@@ -3,8 +3,8 @@
 Lowering batches contractions of equal height and equal shapes. A long chain, ring, tree or ladder
 is therefore contracted level by level: first every input into the tensor it feeds, then neighbors
 in pairs, (0, 1), (2, 3), …, an odd one set aside until the end; a leaf into what carries it. Each
-level halves a family, so that a family of n members takes about log2(n) products. (Parallel tree
-contraction by rake and compress, Miller and Reif 1985.)
+level halves a family: n members take about log2(n) products (rake and compress, Miller and Reif
+1985).
 """
 
 from __future__ import annotations

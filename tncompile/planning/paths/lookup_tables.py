@@ -100,8 +100,8 @@ class _TableSearch:
             problem, reduced = self._reduced(grouping)
             orders = candidates(self._network, reduced, problem, self._effort)
             for effort in ladder(self._effort):
-                found = [order for order in orders if order.level <= effort.level]
-                for order in sorted(found, key=lambda order: order.multiply_adds)[:ORDERS]:
+                easy = [order for order in orders if order.level <= effort.level]
+                for order in sorted(easy, key=lambda order: order.multiply_adds)[:ORDERS]:
                     yield replace(self._expanded(grouping, order), level=effort.level)
 
     # ── groupings ──────────────────────────────────────────────────────────────────────────────
@@ -249,6 +249,5 @@ class _TableSearch:
             merged = f"{len(tables)} tables of up to {max(map(len, blocks))} tensors"
         # With at most two terms left there is only one order.
         alone = len(self._operands) - count + len(blocks) <= 2
-        return (
-            f"{merged} merged" if alone or name.startswith("search") else f"{merged} merged, {name}"
-        )
+        plain = alone or name.startswith("search")
+        return f"{merged} merged" if plain else f"{merged} merged, {name}"

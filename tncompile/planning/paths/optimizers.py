@@ -16,11 +16,10 @@ from typing import Literal
 
 from tncompile.planning.paths.bisection import bisected_order
 from tncompile.planning.paths.intervals import LONGEST, interval_path, leaf_order
-from tncompile.planning.paths.problem import Pair, Path, Problem, price_path
+from tncompile.planning.paths.problem import NamedPath, Pair, Path, Problem, price_path
 
 Objective = Literal["flops", "size", "write", "combo"]
 Progress = Callable[[int, int], None]
-Price = tuple[int, int, int]  # multiply-adds, elements written, the largest result
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +64,6 @@ GREEDY_TERMS = 16_000  # terms that all greedy trials may walk through: large ne
 STARTS = 2  # greedy paths whose leaves are put in order and contracted anew, of every effort
 PATIENCE = 4  # flips without gain after which a path counts as the best of its orders
 REMEMBERED = 512  # paths of subproblems that are cached: several candidates end in the same one
-
-
-@dataclass(frozen=True, slots=True)
-class NamedPath:
-    """A path, what found it, and the level of the easiest effort that does."""
-
-    level: int
-    name: str
-    multiply_adds: int
-    pairs: Path
 
 
 def ladder(effort: Effort) -> list[Effort]:
@@ -123,7 +112,7 @@ class _Searching:
             terms=tuple(tuple(k for k in legs if k not in everywhere) for legs in problem.terms),
             output=tuple(leg for leg in problem.output if leg not in everywhere),
         )
-        self._greedy: list[tuple[Price, Path]] = []
+        self._greedy: list[Path] = []  # the cheapest first
         self._best: dict[Objective, Path] = {}
         self._tried = 0
 
@@ -134,7 +123,7 @@ class _Searching:
                 yield objective, _optimal(self.problem, objective)
             return
         self._try_greedy(effort)
-        yield "greedy", self._greedy[0][1]
+        yield "greedy", self._greedy[0]
         for objective in IMPROVED:
             yield objective, self._improved(effort, objective)
 
@@ -143,7 +132,7 @@ class _Searching:
         from cotengra import RandomGreedyOptimizer
 
         count = len(self.problem.terms)
-        paths = [path for _, path in self._greedy] or [_greedy_once(self.problem)]
+        paths = self._greedy or [_greedy_once(self.problem)]
         trials = min(effort.trials, 1 + effort.trials * GREEDY_TERMS // (32 * count))
         for first in range(self._tried, self._tried + trials, TRIALS_AT_ONCE):
             place = first // TRIALS_AT_ONCE
@@ -160,20 +149,18 @@ class _Searching:
         self._tried += trials
         priced = {path: price_path(self.problem, path) for path in paths}
         # Of equal prices the first found is kept: in the plain greedy path equal steps stay alike.
-        ranked = sorted(priced.items(), key=lambda item: item[1])
-        self._greedy = [(price, path) for path, price in ranked]
+        self._greedy = sorted(priced, key=priced.__getitem__)
 
     def _improved(self, effort: Effort, objective: Objective) -> Path:
         """The best of what is known, put in order and contracted anew, subtree after subtree.
 
-        Greedy paths and bisections are gone on with apart: either may end where the other would
-        not.
+        Greedy paths and bisections are gone on with apart: they may end in different places.
         """
         problem, count = self.problem, len(self.problem.terms)
         rng = Random(effort.level)
         groups = [[self._best[name] for name in ("flops", objective) if name in self._best]]
         if objective != "combo":
-            groups.append([path for _, path in self._greedy[:STARTS]])
+            groups.append(self._greedy[:STARTS])
             if count <= LONGEST:
                 groups[-1].append(interval_path(problem, range(count)))
         if count <= LONGEST and objective == "flops":

@@ -13,7 +13,6 @@ from tncompile.network.model import TensorNetwork
 Pair = tuple[int, int]
 Path = tuple[Pair, ...]
 Legs = tuple[int, ...]
-CostedPath = tuple[int, Path]  # multiply-adds, and the path
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,16 @@ def contraction_problem(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class NamedPath:
+    """A path, what found it, and the level of the easiest effort that does."""
+
+    level: int
+    name: str
+    multiply_adds: int
+    pairs: Path
+
+
 class PathBuilder:
     """Builds a path join by join: the living terms, their legs, and the multiply-adds so far."""
 
@@ -68,10 +77,9 @@ class PathBuilder:
         self.ends = Counter(leg for legs in problem.terms for leg in legs)
         self.ends.update(set(problem.output))
 
-    @property
-    def costed_path(self) -> CostedPath:
-        """The path so far and its multiply-adds."""
-        return self.multiply_adds, tuple(self.pairs)
+    def named(self, name: str, level: int = 0) -> NamedPath:
+        """The path so far."""
+        return NamedPath(level, name, self.multiply_adds, tuple(self.pairs))
 
     def size(self, term: int) -> int:
         """The number of elements of a term."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tncompile.network.contraction import ContractionTree, build_tree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.paths.problem import CostedPath, Pair, Path, PathBuilder, Problem
+from tncompile.planning.paths.problem import NamedPath, Pair, PathBuilder, Problem
 
 
-def inputs_first(problem: Problem, pairs: Path) -> CostedPath | None:
+def inputs_first(problem: Problem, path: NamedPath) -> NamedPath | None:
     """The path with (x · W) · y as (x · y) · W wherever both x and y depend on inputs, W does not.
 
     It takes as many multiply-adds where x · y is no larger than x · W, but runs as one product of
@@ -17,15 +17,15 @@ def inputs_first(problem: Problem, pairs: Path) -> CostedPath | None:
     count = len(problem.terms)
     before = PathBuilder(problem)
     varying = [term in problem.inputs or term in problem.looked_up for term in range(count)]
-    for left, right in pairs:
+    for left, right in path.pairs:
         before.join(left, right)
         varying.append(varying[left] or varying[right])
-    reader = {side: pair for pair in pairs for side in pair}
+    reader = {side: pair for pair in path.pairs for side in pair}
     builder = PathBuilder(problem)
     now = {term: term for term in range(count)}  # the new number of each old result
     waiting: dict[int, Pair] = {}  # x and W of each old result that is delayed
     changed = False
-    for number, (left, right) in enumerate(pairs, start=count):
+    for number, (left, right) in enumerate(path.pairs, start=count):
         x, w = (left, right) if varying[left] else (right, left)
         if varying[x] and not varying[w] and number in reader:
             other = sum(reader[number]) - number
@@ -42,7 +42,7 @@ def inputs_first(problem: Problem, pairs: Path) -> CostedPath | None:
             changed = True
         else:
             now[number] = builder.join(builder.join(x, w), y)
-    return builder.costed_path if changed else None
+    return builder.named(f"{path.name}, inputs first", path.level) if changed else None
 
 
 def parameters_late(network: TensorNetwork, tree: ContractionTree) -> ContractionTree:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from tncompile.planning.paths.levels import Inputs, attach
-from tncompile.planning.paths.problem import CostedPath, PathBuilder, Problem
+from tncompile.planning.paths.problem import NamedPath, PathBuilder, Problem
 
 TOO_LARGE = 2**62  # elements of an intermediate at which a sweep is given up
 FRONTIER = 24  # neighbors that a growing sweep weighs at each step, for linear time
 
 
-def sweeps(problem: Problem) -> Iterator[tuple[str, CostedPath]]:
+def sweeps(problem: Problem) -> Iterator[NamedPath]:
     """Every sweep that does not explode, by name; inputs are contracted as they are met."""
     inputs, starts, units = parts(PathBuilder(problem))
     orders = {"sweep forward": [*starts, *units], "sweep backward": [*starts, *units[::-1]]}
@@ -24,15 +24,14 @@ def sweeps(problem: Problem) -> Iterator[tuple[str, CostedPath]]:
     for name, order in orders.items():
         builder = PathBuilder(problem)
         if join_in_order(builder, order, inputs) is not None:
-            yield name, builder.costed_path
+            yield builder.named(name)
     if not starts and len(units) > 2:
         builder = PathBuilder(problem)
         halves = [join_in_order(builder, half, inputs) for half in (left, right)]
         if halves[0] is not None and halves[1] is not None:
             builder.join(halves[0], halves[1])
-            yield "sweep from both ends", builder.costed_path
-    if (swept := _sweep_along(problem)) is not None:
-        yield "sweep along the network", swept
+            yield builder.named("sweep from both ends")
+    yield from _sweep_along(problem)
 
 
 def parts(builder: PathBuilder) -> tuple[Inputs, list[int], list[int]]:
@@ -75,7 +74,7 @@ def _absorb_first(builder: PathBuilder, result: int, term: int, input_: int) -> 
     return first < second
 
 
-def _sweep_along(problem: Problem) -> CostedPath | None:
+def _sweep_along(problem: Problem) -> Iterator[NamedPath]:
     """From the first tensor on, always the neighbor that adds fewest legs, then elements."""
     builder = PathBuilder(problem)
     inputs, starts, units = parts(builder)
@@ -95,8 +94,8 @@ def _sweep_along(problem: Problem) -> CostedPath | None:
             carriers.get(leg, {}).pop(term, None)
         order = (term,) if result is None else (result, term)
         if (result := join_in_order(builder, order, inputs)) is None:
-            return None
-    return builder.costed_path
+            return
+    yield builder.named("sweep along the network")
 
 
 def _nearest(

@@ -264,10 +264,11 @@ def _cell(text: Callable[[Any], str], value: float | None) -> str:
 
 def _aligned(rows: Iterable[tuple[str, ...]], *widths: int) -> list[str]:
     """Lines of a column of text and columns of numbers."""
+    sides = "<" + ">" * (len(widths) - 1)
     lines = []
-    for name, *cells in rows:
-        numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        lines.append("".join([name.ljust(widths[0]), *numbers]).rstrip())
+    for row in rows:
+        columns = zip(row, sides, widths, strict=True)
+        lines.append("".join(f"{cell:{side}{size}}" for cell, side, size in columns).rstrip())
     return lines
 
 
