@@ -8,7 +8,6 @@ from dataclasses import fields
 import pytest
 
 from tncompile.emission.steps.expressions import WRITTEN
-from tncompile.emission.steps.statements import WRITTEN_LINES
 from tncompile.program import operations as op
 from tncompile.program.interpreter import EVALUATED
 from tncompile.program.operations import OPERATIONS, Operation
@@ -31,7 +30,7 @@ def test_every_operation_is_registered(kind: type[Operation]) -> None:
     assert trace
     assert kind in EVALUATED, "no rule with `evaluates`"
     assert (kind in SIMULATED) != (kind in TAPED), "no rule with `simulates`, or two"
-    assert kind in WRITTEN or kind in WRITTEN_LINES, "no rule with `writes`"
+    assert kind in WRITTEN, "no rule with `writes`"
     assert kind.def_fields, "no result is annotated as `Def`"
     named = {*kind.use_fields, *kind.def_fields, *kind.key_fields}
     texts = {field.name for field in fields(kind) if "str" in str(field.type)}
