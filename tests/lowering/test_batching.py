@@ -119,4 +119,4 @@ def test_wide_trees_equal_the_levels_written_out(share: bool) -> None:
     torch.testing.assert_close(module(x), due, rtol=1e-10, atol=1e-10)
     # Six levels below 65 members are few enough to be written out, but nothing of all 128.
     source = arch.source()
-    assert source[source.index("\nclass Tree(") :].count("\n") < 600
+    assert source[source.index("\nclass Tree(") :].count("\n") < 620

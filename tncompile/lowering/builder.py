@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import pairwise
 
@@ -288,19 +288,25 @@ class ProgramBuilder:
         result = self.value("t", remaining, (source,))
         return self.add(op.Sum(result.name, source.name, axes), result)
 
-    def rescale(self, source: Value, legs: set[str]) -> tuple[Value, Value]:
-        """The value divided by its largest magnitude over all but `legs`, and the log of that."""
+    def rescale(
+        self, source: Value, legs: Set[str], stacks: Set[str] = frozenset()
+    ) -> tuple[Value, Value]:
+        """The value divided by its largest magnitude over all but `legs`, and the log of that.
+
+        The logarithms of the members of `stacks` are summed.
+        """
         axes = tuple(k for k, axis in enumerate(source.axes) if not legs & set(axis))
         apart = tuple(() if k in axes else axis for k, axis in enumerate(source.axes))
         scale = self.value("scale", apart, (source,), elementwise=not axes)
         scale = replace(scale, parametric=False)
         self.add(op.Magnitude(scale.name, source.name, axes), scale)
         scaled = self.elementwise(op.Divide, source, scale)
-        log = replace(
-            self.value("log", tuple(axis for axis in apart if axis), (scale,)),
-            strides=tuple(stride for k, stride in enumerate(scale.strides) if k not in axes),
-        )
-        return scaled, self.add(op.Log(log.name, scale.name, axes), log)
+        dropped = tuple(k for k, axis in enumerate(apart) if not axis or axis[0] in stacks)
+        log = self.value("log", tuple(a for k, a in enumerate(apart) if k not in dropped), (scale,))
+        if dropped == axes:
+            strides = tuple(stride for k, stride in enumerate(scale.strides) if k not in axes)
+            log = replace(log, strides=strides)
+        return scaled, self.add(op.Log(log.name, scale.name, dropped), log)
 
     def times(self, source: Value, count: int) -> Value:
         """The value times a whole number."""

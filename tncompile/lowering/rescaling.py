@@ -32,8 +32,8 @@ class Logarithm:
         """
         builder = self._builder
         stacks = {axis[0] for axis in value.axes if axis and axis[0].startswith("#")}
-        scaled, scale = builder.rescale(value, stacks | set(builder.runtime))
-        self._add(builder.times(builder.sum(scale, stacks), times))
+        scaled, scale = builder.rescale(value, stacks.union(builder.runtime), stacks)
+        self._add(builder.times(scale, times))
         return scaled
 
     def take_slices(self, value: Value, axis: int | None, used: Sequence[int]) -> Value:

@@ -272,9 +272,11 @@ def _divide(state: Interpreter, operation: op.Divide) -> Tensor:
 
 @evaluates(op.Log)
 def _log(state: Interpreter, operation: op.Log) -> Tensor:
-    scale = state.names[operation.source]
+    scale, axes = state.names[operation.source], operation.axes
     log = scale.to(torch.promote_types(scale.dtype, torch.float32)).log()
-    return log.squeeze(operation.axes) if operation.axes else log
+    if any(scale.shape[k] != 1 for k in axes):
+        return log.sum(axes)
+    return log.squeeze(axes) if axes else log
 
 
 @evaluates(op.IndexSelect)

@@ -347,7 +347,7 @@ class Divide(Unary):
 
 
 class Log(Unary):
-    """The logarithm of a magnitude without `axes`, which are of length 1; in float32 at least."""
+    """The logarithm of a magnitude, summed over `axes`; in float32 at least."""
 
     is_detached = True
 

@@ -194,14 +194,10 @@ def _shapes(
                 _broadcast(shapes[2], (*left[:-1], right[-1]))
         case op.Multiply() | op.Divide() | op.Add() | op.RavelIndex():
             yield _broadcast(*shapes)
-        case op.Sum(_, _, axes):
+        case op.Sum(_, _, axes) | op.Log(_, _, axes):
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
         case op.Magnitude(_, _, axes):
             yield tuple(ONE if k in axes else length for k, length in enumerate(shapes[0]))
-        case op.Log(_, _, axes):
-            if any(shapes[0][k] != ONE for k in axes):
-                raise ValueError(f"axes {axes} of {shapes[0]} are not all of length 1")
-            yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
         case op.Stack():
             if len(set(shapes)) > 1:
                 raise ValueError("they have several shapes")

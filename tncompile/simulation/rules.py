@@ -459,9 +459,16 @@ def _divide(call: Call, _: op.Divide) -> OpResult:
 
 
 @simulates(op.Log)
-def _log(call: Call, _: op.Log) -> OpResult:
-    call.kernels.call()
-    return OpResult(call.kernels.new(call.shape))
+def _log(call: Call, operation: op.Log) -> OpResult:
+    kernels, (scale,) = call.kernels, call.operands
+    kernels.call()
+    if scale.count == math.prod(call.shape):
+        return OpResult(kernels.new(call.shape))
+    log = kernels.new(scale.shape)
+    kernels.call()
+    total = kernels.sum(log, operation.axes)
+    kernels.memory.free(log)
+    return OpResult(total)
 
 
 # ── tables, ids and constants ───────────────────────────────────────────────────────────────────

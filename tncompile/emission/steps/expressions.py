@@ -195,8 +195,10 @@ def _arithmetic(operation: Arithmetic, site: Site) -> Text:
         case op.Divide(_, source, scale):
             return Text(f"{site.read(source)} / {site.read(scale)}")
         case op.Log(_, source, axes):
-            squeezed = f".squeeze({_axes(axes)})" if axes else ""
-            return Text(f"_log_scale({site.read(source)}){squeezed}")
+            shape = site.program.values[source].shape
+            call = "squeeze" if all(shape[k] == Extent() for k in axes) else "sum"
+            reduced = f".{call}({_axes(axes)})" if axes else ""
+            return Text(f"_log_scale({site.read(source)}){reduced}")
         case op.UnravelIndex(_, source, divisor, size, last):
             divided = f" // {divisor}" if divisor != 1 else ""
             return Text(f"{site.read(source)}{divided}{'' if last else f' % {size}'}")
