@@ -205,7 +205,7 @@ class Architecture:
         ['inference', 'folded']
         """
         from tncompile.compiler import tune_network
-        from tncompile.planning.lock import keep_plan, measured_key
+        from tncompile.planning.lock import keep_plan, lock_key
         from tncompile.planning.request import plan_request
 
         request = plan_request(self.network, batch=batch, **options)
@@ -214,7 +214,7 @@ class Architecture:
         if anyway or not tuning.busy:
             if self._lock is not None and self.keeps_lock:
                 keep_plan(self._lock, self.network, request, tuning.plan)
-            self._measured[measured_key(self.network, request).line] = tuning.plan
+            self._measured[lock_key(self.network, request, tuned=True).line] = tuning.plan
             self._plans.clear()
         return tuning
 
@@ -339,11 +339,11 @@ class Architecture:
     def _planned(self, request: PlanRequest, progress: Progress | None) -> ContractionPlan:
         """The plan of a request: measured here, from the lock file, or searched."""
         from tncompile.compiler import plan_from_lock, plan_network
-        from tncompile.planning.lock import measured_key
+        from tncompile.planning.lock import lock_key
 
         if request in self._plans:
             return self._plans[request]
-        tuned = self._measured.get(measured_key(self.network, request).line)
+        tuned = self._measured.get(lock_key(self.network, request, tuned=True).line)
         with self._limits_named():
             if tuned is not None:
                 planned = tuned.with_batch(request.asked[len(request.asked) // 2])

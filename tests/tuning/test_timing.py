@@ -13,8 +13,7 @@ import torch
 import tncompile
 from tests.support import small_networks as small
 from tncompile.compiler import norm_program
-from tncompile.emission import emit
-from tncompile.emission.generated import GeneratedModule
+from tncompile.emission import GeneratedModule, emit
 from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import Initialization, initialize
 from tncompile.language.diagnostics.errors import InternalError

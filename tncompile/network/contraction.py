@@ -65,6 +65,11 @@ class ContractionTree:
     operands: tuple[Operand, ...]
     steps: tuple[Contraction, ...]
 
+    @property
+    def legs(self) -> tuple[tuple[str, ...], ...]:
+        """The legs of each operand, then of each result."""
+        return (*(each.legs for each in self.operands), *(each.legs for each in self.steps))
+
 
 def operands(network: TensorNetwork) -> tuple[Operand, ...]:
     """What a plan has to contract: float inputs, parameters looked up by ids, in network order."""
