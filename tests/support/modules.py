@@ -257,9 +257,12 @@ class Subject:
         self, dtype: torch.dtype = torch.float32, seed: int | None = 0, device: str | None = None
     ) -> torch.nn.Module:
         """A module of its own."""
-        # Which equal steps run together does not hang on the effort of the search.
-        search: Literal["fast", "normal"] = "fast" if self.file == "stacked" else "normal"
-        return self.architecture.module(dtype=dtype, seed=seed, device=device, search=search)
+        return self.architecture.module(dtype=dtype, seed=seed, device=device, search=self.search)
+
+    @property
+    def search(self) -> Literal["fast", "normal"]:
+        """Which equal steps run together does not hang on the effort of the search."""
+        return "fast" if self.file == "stacked" else "normal"
 
     def inputs(
         self,
