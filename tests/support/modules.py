@@ -230,10 +230,11 @@ ODD = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A module to try: where it comes from and which target it is."""
+    """A module to try: where it comes from, which target it is, the effort of its plan."""
 
     file: str
     target: str
+    search: Literal["fast", "normal"] = "normal"
 
     def __str__(self) -> str:
         return self.target.split("(")[0]
@@ -258,11 +259,6 @@ class Subject:
     ) -> torch.nn.Module:
         """A module of its own."""
         return self.architecture.module(dtype=dtype, seed=seed, device=device, search=self.search)
-
-    @property
-    def search(self) -> Literal["fast", "normal"]:
-        """Which equal steps run together does not hang on the effort of the search."""
-        return "fast" if self.file == "stacked" else "normal"
 
     def inputs(
         self,
