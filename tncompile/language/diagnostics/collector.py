@@ -73,10 +73,9 @@ def problem(
     message: str,
     span: Span,
     label: str = "",
-    *,
-    secondary: Label | tuple[Label, ...] = (),
     notes: str | tuple[str, ...] = (),
     hint: str | None = None,
+    secondary: Label | tuple[Label, ...] = (),
 ) -> Diagnostic:
     """A diagnostic whose primary label is `label` at `span`."""
     labels = secondary if isinstance(secondary, tuple) else (secondary,)
@@ -89,13 +88,12 @@ def failure(
     message: str,
     span: Span,
     label: str,
-    *,
-    secondary: Label | tuple[Label, ...] = (),
     notes: str | tuple[str, ...] = (),
     hint: str | None = None,
+    secondary: Label | tuple[Label, ...] = (),
 ) -> Failed:
     """The exception that carries such a diagnostic."""
-    return Failed(problem(code, message, span, label, secondary=secondary, notes=notes, hint=hint))
+    return Failed(problem(code, message, span, label, notes, hint, secondary))
 
 
 def listed(names: Iterable[str], *, most: int = 8) -> str:

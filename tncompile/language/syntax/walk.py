@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 from tncompile.language.syntax import tree
 
+_LEAVES = (tree.Number, tree.Reference, tree.String, tree.Boolean)
+
 
 def children(node: tree.Node) -> Iterator[tree.Expression]:
     """The expressions directly inside a node or its arguments, in the order written."""
@@ -25,7 +27,7 @@ def walk(
     while todo:
         node = todo.pop()
         yield node
-        if into(node):
+        if not isinstance(node, _LEAVES) and into(node):
             todo.extend(reversed([*children(node)]))
 
 
