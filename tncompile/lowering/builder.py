@@ -12,7 +12,7 @@ from itertools import pairwise
 from tncompile.lowering.finishing import Parts, build_program
 from tncompile.network.model import TensorNetwork
 from tncompile.program.layout import (
-    Run,
+    Axis,
     along_nothing,
     contiguous,
     elementwise_strides,
@@ -38,7 +38,7 @@ from tncompile.program.operations import (
     View,
     results,
 )
-from tncompile.program.program import Extent, Step, TensorProgram, Value, product
+from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value, product
 
 Axes = tuple[tuple[str, ...], ...]
 
@@ -110,7 +110,7 @@ class ProgramBuilder:
         """The same at nominal run-time sizes."""
         return self.length(indices).at(self.sizes)
 
-    def runs(self, value: Value) -> dict[str, Run]:
+    def runs(self, value: Value) -> dict[str, Axis[Extent]]:
         """The indices of a value with their strides."""
         return runs(value, self.lengths)
 
@@ -188,7 +188,7 @@ class ProgramBuilder:
         if axes == source.axes:
             return source
         runs = self.runs(source)
-        parts = [merged(tuple(runs[index] for index in axis)) for axis in axes]
+        parts = [merged((runs[index] for index in axis), ONE) for axis in axes]
         base = self._viewed.get(source.name, source.name)
         if any(part is None for part in parts):
             if (moved := self._innermost_last(source)) is not source:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from tncompile.machine.profile import SMALL_PRODUCT, MachineProfile
 from tncompile.simulation.strides import (
-    batch_takes,
     blas_takes,
     broadcast_strides,
     column_major,
@@ -181,14 +180,15 @@ class KernelModel:
         one_by_one = False  # whether torch multiplies the matrices of a batch one by one
         if self.profile.overlaps:  # cuBLAS: all matrices of an operand are copied at once
             for operand in (left, right):
-                if not (batch_takes(operand) if batch else blas_takes(operand)):
+                if not blas_takes(operand, "bmm" if batch else "mm"):
                     self.memory.free(self.clone(operand))
                     work.spend(self.profile.call)
         else:
             small = rows * inner * columns < SMALL_PRODUCT
-            one_by_one = bool(batch) and not (small or (batch_takes(left) and batch_takes(right)))
+            taken = small or (blas_takes(left, "bmm") and blas_takes(right, "bmm"))
+            one_by_one = bool(batch) and not taken
             for operand in (left, right) if one_by_one or not batch else ():
-                if not blas_takes(operand):  # each matrix is copied before its product
+                if not blas_takes(operand, "mm"):  # each matrix is copied before its product
                     self.memory.free(self.memory.new(operand.shape[-2:], operand.width))
                     size = operand.count * operand.width
                     work.copied += size

@@ -14,7 +14,6 @@ from tncompile.program import operations as op
 from tncompile.program.registry import Registry
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel
 from tncompile.simulation.strides import (
-    batch_takes,
     blas_takes,
     elementwise_strides,
     iterated_strides,
@@ -302,12 +301,12 @@ def _product(call: Call) -> OpResult:
     left_needed, right_needed = call.requires_grad[:2]
     kernels.call()
     saved = (*((left,) if right_needed else ()), *((right,) if left_needed else ()))
-    taken_as_is = batch_takes if len(left.shape) > 2 else blas_takes
 
     def backward(gradients: Gradients) -> Gradients:
         gradient = only(gradients)
         kernels.noncontiguous_gradient = (
-            not taken_as_is(gradient) and gradient.count >= WORTH_CONTIGUOUS
+            not blas_takes(gradient, "bmm" if len(left.shape) > 2 else "mm")
+            and gradient.count >= WORTH_CONTIGUOUS
         )
         to_left: SymbolicTensor | None = None
         to_right: SymbolicTensor | None = None

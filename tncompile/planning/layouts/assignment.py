@@ -25,10 +25,10 @@ from tncompile.planning.layouts.operands import (
     NextUse,
     OperandLayouts,
     Runs,
-    as_matrix,
     orders_of,
     prefixes,
 )
+from tncompile.program.layout import as_matrix
 
 BEAM = 6
 """Orders kept of every intermediate: the cheapest with the copies that they ask for."""
@@ -82,8 +82,8 @@ class _Search:
         for number, operand in enumerate(tree.operands):
             value = leaves.load(operand)
             runs = {
-                run.index: (run.length.at(sizes), run.stride.at(sizes))
-                for run in builder.runs(value).values()
+                index: (length.at(sizes), stride.at(sizes))
+                for index, (length, stride) in builder.runs(value).items()
             }
             order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
             self._operands[number] = OperandLayouts(
@@ -413,7 +413,7 @@ class _Search:
         for option in operand.options:
             if best is not None and option.seconds >= best.seconds:
                 continue  # whatever a copy takes
-            transposed = as_matrix(option.runs, own_batch, rows, columns)
+            transposed = as_matrix(option.runs, own_batch, rows, columns, 1)
             if transposed is None:
                 seconds = self._copy_to(target, option.order, *dependence)
             else:
