@@ -216,7 +216,7 @@ def _run_node(
     arrived = [gradients.pop(slot, None) for slot in node.results]
     sent: Gradients = [None] * len(node.sources)
     if any(gradient is not None for gradient in arrived):
-        sent = node.backward(arrived)
+        sent = node.backward(*arrived)
         contraction = program.steps[node.step].contraction
         if kernels.noncontiguous_gradient and contraction is not None:
             tape.noncontiguous_gradients.add(contraction)
@@ -260,6 +260,5 @@ def _store(kernels: KernelModel, gradients: dict[str, SymbolicTensor], slot: str
     """Make a gradient the `.grad` of its parameter, copied where it is not row-major."""
     kernels.work.spend(kernels.profile.gradient)
     gradient = gradients[slot]
-    if not gradient.contiguous:
-        gradients[slot] = kernels.clone(gradient)
-        kernels.memory.free(gradient)
+    gradients[slot] = kernels.contiguous(gradient)
+    kernels.memory.free(gradient)

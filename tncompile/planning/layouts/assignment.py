@@ -17,7 +17,7 @@ from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.schedule import MatmulLayout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.estimates import Gemm, LayoutCostModel, run_length
+from tncompile.planning.layouts.estimates import LayoutCostModel, run_length
 from tncompile.planning.layouts.operands import (
     IndexGroups,
     LayoutOption,
@@ -381,17 +381,15 @@ class _Search:
             if key not in known:
                 first, second = (1, 0) if swapped else (0, 1)
                 seconds = self._costs.product(
-                    Gemm(
-                        matrices,
-                        outer[first],
-                        inner,
-                        outer[second],
-                        (broadcast[first], broadcast[second]),
-                        (one.transposed, two.transposed),
-                        (operands[first].requires_grad, operands[second].requires_grad),
-                        (operands[first].is_intermediate, operands[second].is_intermediate),
-                        input_independent,
-                    )
+                    *(matrices, outer[first], inner, outer[second]),
+                    input_independent=input_independent,
+                    broadcast=(broadcast[first], broadcast[second]),
+                    transposed=(one.transposed, two.transposed),
+                    requires_grad=(operands[first].requires_grad, operands[second].requires_grad),
+                    is_intermediate=(
+                        operands[first].is_intermediate,
+                        operands[second].is_intermediate,
+                    ),
                 )
                 known[key] = seconds / self._chunks if input_independent else seconds
             return known[key]

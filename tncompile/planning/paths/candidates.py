@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tncompile.network.contraction import ContractionTree, Operand, build_tree
+from tncompile.network.features import DENSE_LIMIT
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.intervals import LONGEST
 from tncompile.planning.paths.levels import (
@@ -20,7 +21,6 @@ from tncompile.planning.paths.optimizers import LARGEST, Effort, Progress, quick
 from tncompile.planning.paths.problem import CostedPath, Pair, PathBuilder, Problem
 from tncompile.planning.paths.reordering import inputs_first
 from tncompile.planning.paths.sweeps import TOO_LARGE, in_order, join_in_order, parts, sweeps
-from tncompile.simulation.dense_layer import DENSE_LIMIT
 
 STRAIGHT = 64
 """Larger families of equal members are contracted by levels: else the code has a line a member."""
