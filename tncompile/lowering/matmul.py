@@ -131,7 +131,7 @@ def _best_layout(
             operand = second is not layout.swapped
             key = operand, layout.batch, rows, columns
             if key not in fits:
-                fits[key] = as_matrix(runs[operand], layout.batch, rows, columns, ONE) is not None
+                fits[key] = as_matrix(runs[operand], key[1:], ONE) is not None
             total += 0 if fits[key] else counts[operand]
         return total
 
@@ -170,7 +170,7 @@ def _operand(
     elif batch and not repeated:
         groups = (batch, rows, columns)
     own_batch = () if repeated else batch
-    if as_matrix(builder.runs(value), own_batch, rows, columns, ONE) is not None:
+    if as_matrix(builder.runs(value), (own_batch, rows, columns), ONE) is not None:
         arranged = builder.arrange(value, groups)
     else:
         flat = tuple((index,) for group in groups for index in group)

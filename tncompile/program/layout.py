@@ -53,18 +53,13 @@ def merged(axes: Iterable[Axis[Length]], one: Length) -> Axis[Length] | None:
 
 
 def as_matrix(
-    runs: Mapping[str, Axis[Length]],
-    batch: tuple[str, ...],
-    rows: tuple[str, ...],
-    columns: tuple[str, ...],
-    one: Length,
+    runs: Mapping[str, Axis[Length]], groups: Iterable[Iterable[str]], one: Length
 ) -> bool | None:
-    """Whether BLAS takes these groups of indices transposed; None where it takes a copy."""
-    if batch and merged([runs[index] for index in batch], one) is None:
+    """Whether BLAS takes indices grouped as batch, rows and columns transposed; None: a copy."""
+    batch, rows, columns = (merged([runs[index] for index in group], one) for group in groups)
+    if batch is None or rows is None or columns is None:
         return None
-    down = merged([runs[index] for index in rows], one)
-    along = merged([runs[index] for index in columns], one)
-    return None if down is None or along is None else is_transposed(down, along, one)
+    return is_transposed(rows, columns, one)
 
 
 def is_transposed(

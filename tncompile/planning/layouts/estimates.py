@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from tncompile.machine.profile import MachineProfile
+from tncompile.planning.layouts.operands import OperandLayouts
 
 Pair = tuple[bool, bool]
 
@@ -32,20 +33,17 @@ class LayoutCostModel:
         rows: int,
         summed: int,
         columns: int,
-        *,
-        input_independent: bool,
+        operands: tuple[OperandLayouts, OperandLayouts],
         broadcast: Pair,
         transposed: Pair,
-        requires_grad: Pair,
-        is_intermediate: Pair,
     ) -> float:
         """`matrices` products (rows, summed) @ (summed, columns), in training their gradients, too.
 
-        Pairs are of the left and the right operand: whether it is one matrix for all products,
-        column-major, differentiable, no leaf of the tree.
+        A `broadcast` operand is one matrix for all products, a `transposed` one is column-major.
         """
-        if self.folded and input_independent:
+        if self.folded and all(operand.input_independent for operand in operands):
             return 0.0
+        requires_grad = tuple(operand.requires_grad for operand in operands)
         left, right = broadcast
         seconds = self.profile.call
         seconds += self._matmul(matrices, rows, summed, columns, broadcast, transposed)
@@ -65,26 +63,26 @@ class LayoutCostModel:
         if matrices > 1:
             # `bmm` gives row-major gradients: that of a column-major operand is transposed later.
             for k, count in enumerate((rows * summed, summed * columns)):
-                intermediate = requires_grad[k] and is_intermediate[k]
+                intermediate = requires_grad[k] and operands[k].is_intermediate
                 if transposed[k] and intermediate and not broadcast[k]:
                     seconds += self._copy(matrices * count, 1)
         return seconds
 
-    def copy(self, count: int, run: int, *, input_independent: bool, requires_grad: bool) -> float:
+    def copy(self, count: int, run: int, operand: OperandLayouts) -> float:
         """A copy of `count` elements in contiguous runs of `run`."""
-        if self.folded and input_independent:
+        if self.folded and operand.input_independent:
             return 0.0
         seconds = self.profile.call + self._copy(count, run)
-        if self.training and requires_grad:
+        if self.training and operand.requires_grad:
             seconds += self.profile.recording + self.profile.backward_call
             seconds += self._copy(count, run)
         return seconds
 
-    def view(self, *, input_independent: bool, requires_grad: bool) -> float:
+    def view(self, operand: OperandLayouts) -> float:
         """A view."""
-        if self.folded and input_independent:
+        if self.folded and operand.input_independent:
             return 0.0
-        both = self.training and requires_grad
+        both = self.training and operand.requires_grad
         return self.profile.view_call + (self.profile.backward_view_call if both else 0.0)
 
     def _copy(self, count: int, run: int) -> float:

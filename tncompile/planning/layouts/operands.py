@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tncompile.lowering.schedule import MatmulLayout, Order
-from tncompile.program.layout import as_matrix
 
 ORDERS = 4
 """Orders tried of every group of indices."""
@@ -56,42 +55,12 @@ class MatrixView:
 class IndexGroups:
     """A contraction whose indices are sorted into groups."""
 
-    left: OperandLayouts
-    right: OperandLayouts
+    operands: tuple[OperandLayouts, OperandLayouts]
     summed: frozenset[str]
     batch: frozenset[str]  # of both operands and of the result
     hints: tuple[Order, ...]
     next_use_groups: tuple[frozenset[str], ...]  # summed and kept by the next contraction
     views: dict[tuple[int, Order, Order, Order], MatrixView] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class NextUse:
-    """How the next contraction uses the indices of a result."""
-
-    batch: frozenset[str]  # of both operands and of the next result
-    free: frozenset[str]
-    summed: frozenset[str]
-    next_use_groups: tuple[frozenset[str], ...]  # of free ones, by the contraction after it
-    broadcasting: bool
-
-    def takes(self, option: LayoutOption) -> bool:
-        """Whether BLAS takes the result as it is."""
-        for groups in self._groups(option.order):
-            batch, rows, columns = (
-                tuple(index for index in option.order if index in group) for group in groups
-            )
-            if as_matrix(option.runs, batch, rows, columns, 1) is not None:
-                return True
-        return False
-
-    def _groups(self, order: Order) -> Iterator[tuple[frozenset[str], ...]]:
-        """Batch, rows and summed indices; free ones may be the batch where there is none."""
-        yield self.batch, self.free, self.summed
-        if self.batch or not self.broadcasting:
-            return
-        for batch in (*map(frozenset, prefixes(order, self.free)), *self.next_use_groups):
-            yield batch, self.free - batch, self.summed
 
 
 def prefixes(order: Order, free: frozenset[str]) -> Iterator[Order]:
