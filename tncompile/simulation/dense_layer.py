@@ -19,7 +19,6 @@ from tncompile.simulation.kernels import ID_WIDTH, KernelModel
 from tncompile.simulation.rules import Call
 from tncompile.simulation.tape import SIMULATED
 from tncompile.simulation.tensors import SymbolicTensor
-from tncompile.simulation.trace import THROUGH
 
 Kind = Literal["nn.Linear", "nn.Bilinear", "nn.Embedding"]
 
@@ -63,17 +62,14 @@ class Twin:
             case "nn.Embedding":
                 return 0
             case "nn.Linear":
-                product = 2 * self.samples * self.weight
-                return product * ((3 if THROUGH else 2) if training else 1)
+                return 2 * self.samples * self.weight * (3 if training else 1)
             case "nn.Bilinear":
                 # Each output o forms x · W[o] and multiplies its rows by those of z. In backward, W
                 # meets x once and z once, and is itself repeated over the batch.
                 first, second = self.in_features
                 flops = 2 * first * second + 2 * second
                 if training:
-                    flops += 2 * first * second + first
-                    if THROUGH:
-                        flops += 5 * first * second + second
+                    flops += 7 * first * second + first + second
                 return self.samples * self.out_features * flops
             case _:
                 assert_never(self.kind)
@@ -184,7 +180,7 @@ def _run_rule(kernels: KernelModel, twin: Twin, training: bool) -> None:
     operation: Operation = IndexSelect("rows", "table", ())
     requires_grad: tuple[bool, ...] = (training,)
     if twin.kind == "nn.Linear":
-        operation, requires_grad = MatMul("y", "x", "weight"), (training and THROUGH, training)
+        operation, requires_grad = MatMul("y", "x", "weight"), (training, training)
         operands = [new((samples, inputs), 4), new((inputs, outputs), 4, (1, inputs))]
     else:
         operands = [new((inputs, outputs), 4), new((samples,), ID_WIDTH)]
@@ -229,23 +225,21 @@ def _run_bilinear(kernels: KernelModel, twin: Twin, training: bool) -> None:
     kernels.begin_backward()
     kernels.call()
     gradient = kernels.new((samples, 1))
-    if THROUGH:
-        kernels.zeros((samples, first))
-        kernels.zeros((samples, second))
+    kernels.zeros((samples, first))
+    kernels.zeros((samples, second))
     kernels.zeros((outputs, first, second))
     start = replace(kernels.work)
-    if THROUGH:  # to x: the weight times the gradient, for each sample, and that times z
-        kernels.inner_call()
-        wide = kernels.new((samples, first * second))
-        kernels.stream(gradient, wide, flops=wide.count)
-        cubes = kernels.view(wide, (samples, first, second), (first * second, second, 1))
-        memory.free(product(cubes, z))
-        memory.free(cubes)
-        memory.free(wide)
-        by_x = product(x, slice_of_weight)  # to z
-        kernels.inner_call()
-        kernels.stream(by_x, gradient, by_x, flops=by_x.count)
-        memory.free(by_x)
+    kernels.inner_call()  # to x: the weight times the gradient, for each sample, and that times z
+    wide = kernels.new((samples, first * second))
+    kernels.stream(gradient, wide, flops=wide.count)
+    cubes = kernels.view(wide, (samples, first, second), (first * second, second, 1))
+    memory.free(product(cubes, z))
+    memory.free(cubes)
+    memory.free(wide)
+    by_x = product(x, slice_of_weight)  # to z
+    kernels.inner_call()
+    kernels.stream(by_x, gradient, by_x, flops=by_x.count)
+    memory.free(by_x)
     kernels.inner_call()
     scaled = kernels.elementwise(left, kernels.view(gradient, (samples, first), (1, 0)))
     scaled_by_row = kernels.view(scaled, (1, first, samples), (samples * first, 1, first))
