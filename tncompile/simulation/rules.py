@@ -36,7 +36,6 @@ class OpResult:
     backward: Callable[..., Gradients] = lambda gradient: []
     saved: tuple[SymbolicTensor, ...] = ()
     others: tuple[SymbolicTensor, ...] = ()  # results after the first
-    scratch: tuple[SymbolicTensor, ...] = ()  # freed once the operation is recorded
 
 
 @dataclass(frozen=True, slots=True)
