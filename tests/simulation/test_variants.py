@@ -22,8 +22,7 @@ from tncompile.planning.evaluation import ScheduledTree
 from tncompile.program.folding import remainder
 from tncompile.program.operations import results
 from tncompile.program.printer import describe_branches
-from tncompile.simulation.folded import folded_trace
-from tncompile.simulation.modes import MODES, Mode, trace_in
+from tncompile.simulation.modes import MODES, Mode, folded_trace, trace_in
 from tncompile.simulation.trace import trace
 from tncompile.tuning.timing import folded
 
