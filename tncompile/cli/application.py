@@ -10,23 +10,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tncompile import __version__
-from tncompile.cli.calibrating import CALIBRATE
-from tncompile.cli.checking import CHECK
+from tncompile.cli.checking import check
 from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
-from tncompile.cli.compiling import COMPILE
-from tncompile.cli.costing import COST
-from tncompile.cli.explaining import EXPLAIN
-from tncompile.cli.explaining_slow import EXPLAIN_SLOW
-from tncompile.cli.formatting import FMT
-from tncompile.cli.listing import BLOCKS
-from tncompile.cli.tuning import TUNE
+from tncompile.cli.compiling import compile, cost
+from tncompile.cli.measuring import calibrate, explain_slow, tune
+from tncompile.cli.texts import blocks, explain, fmt
 from tncompile.cli.writing import OutputError, UsageError, flush, report, say, show, use_utf8
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import closest
 
 COMMANDS = {
     each.name: each
-    for each in (CHECK, COMPILE, COST, TUNE, EXPLAIN_SLOW, FMT, EXPLAIN, BLOCKS, CALIBRATE)
+    for each in (check, compile, cost, tune, explain_slow, fmt, explain, blocks, calibrate)
 }
 
 TRACEBACK = "TNCOMPILE_TRACEBACK"
@@ -62,7 +57,8 @@ def run(arguments: Sequence[str]) -> int:
         _let_go()
         return WRONG_USAGE
     except Exception as error:
-        if _out_of_memory(error):
+        words = MEMORY_WORDS if isinstance(error, RuntimeError) else ()
+        if isinstance(error, MemoryError) or any(each in str(error) for each in words):
             say(
                 "error: there is not enough memory for this batch and these sizes; try smaller ones"
             )
@@ -80,12 +76,6 @@ MEMORY_WORDS = (
 """How torch says that a tensor is too large, in exceptions without a type of their own."""
 
 
-def _out_of_memory(error: Exception) -> bool:
-    """Whether Python or torch ran out of memory."""
-    said = isinstance(error, RuntimeError) and any(word in str(error) for word in MEMORY_WORDS)
-    return said or isinstance(error, MemoryError)
-
-
 def _let_go() -> None:
     """Send what standard output still holds nowhere, so that the interpreter's end is quiet."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -94,24 +84,22 @@ def _let_go() -> None:
 
 def _dispatch(arguments: Sequence[str]) -> int:
     """Find the command and do it."""
-    first = arguments[0] if arguments else None
-    match first:
-        case None:
-            say(_help())
-            return WRONG_USAGE
-        case "-h" | "--help":
-            show(_help())
-            return FINE
-        case "--version":
-            show(f"tncompile {__version__}")
-            return FINE
-    command = COMMANDS.get(first)
-    if command is None:
+    if not arguments:
+        say(_help())
+        return WRONG_USAGE
+    first, *rest = arguments
+    if (command := COMMANDS.get(first)) is not None:
+        return command.run(command.parse(rest)) or FINE
+    if first in ("-h", "--help"):
+        show(_help())
+    elif first == "--version":
+        show(f"tncompile {__version__}")
+    else:
         kind = "option" if first.startswith("-") else "command"
         near = closest(first, COMMANDS)
         meant = f"did you mean {near!r}?" if near else f"there are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no {kind} {first!r}; {meant}")
-    return command.run(command.parse(arguments[1:]))
+    return FINE
 
 
 def _help() -> str:

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from tncompile.network.editing import RUN_TIME, assemble, edited, prime, renamed
-from tncompile.network.model import Axis, Index, Output, Tensor, TensorNetwork
+from tncompile.network.editing import assemble, edited, prime, renamed
+from tncompile.network.model import RUN_TIME, Axis, Index, Output, Tensor, TensorNetwork
 
 
 @dataclass(frozen=True)

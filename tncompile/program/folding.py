@@ -9,21 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-from tncompile.program.layout import contiguous
-from tncompile.program.operations import (
-    Contiguous,
-    LoadParameter,
-    Operation,
-    StackParameters,
-    parameter_keys,
-    renamed,
-    results,
-    sources,
-)
+from tncompile.program import operations as op
+from tncompile.program.layout import contiguous, view_strides
+from tncompile.program.operations import Operation, parameter_keys, renamed, results, sources
 from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
-from tncompile.program.queries import logarithms_of_scales, returned_values
+from tncompile.program.queries import logarithms_of_scales
 from tncompile.program.rewriting import computation, finished, free, without_hooks
 
 BufferName = Callable[[tuple[str, ...], bool], str]
@@ -49,7 +40,7 @@ class Buffer:
 class Folding:
     """Several programs, folded together.
 
-    `precomputed` computes every buffer; its `result` means nothing. The `remainders`, one for each
+    `precomputed` returns every buffer. The `remainders`, one for each
     program, load buffers as if they were parameters.
     """
 
@@ -102,20 +93,20 @@ class _SplitProgram:
         self, program: TensorProgram, identities: dict[Hashable, int] | None = None
     ) -> None:
         self.program = program
+        self.logarithms = logarithms_of_scales(program)
         self.position: dict[str, int] = {}  # the step that computes a value
         self.identity: dict[str, int] = {}
         for k, step in enumerate(program.steps):
             names = results(step.operation)
             self.position.update(dict.fromkeys(names, k))
             values = [program.values[name] for name in names]
+            operands = sources(step.operation)
             if any(value.varying or _has_runtime_size(value) for value in values):
                 continue
-            operands = sources(step.operation)
-            if not all(name in self.identity for name in operands):
+            if not self.identity.keys() >= set(operands):
                 continue
             if identities is None:  # a lowered program computes nothing twice
-                for name in names:
-                    self.identity[name] = len(self.identity)
+                self.identity |= {name: len(self.identity) + j for j, name in enumerate(names)}
                 continue
             key = computation(step.operation), tuple(self.identity[name] for name in operands)
             for j, value in enumerate(values):
@@ -124,22 +115,15 @@ class _SplitProgram:
 
     def frontier(self) -> list[str]:
         """The precomputed values that calls read; calls compute constant ids anew."""
-        needed = set(returned_values(self.program))
+        needed = set(self.program.returns)
         frontier: list[str] = []
         for step in reversed(self.program.steps):
             read = [name for name in results(step.operation) if name in needed]
-            if not read:
-                continue
-            if read[0] in self.identity and not self.program.values[read[0]].integer:
+            if read and read[0] in self.identity and not self.program.values[read[0]].integer:
                 frontier += reversed(read)
-            else:
+            elif read:
                 needed.update(sources(step.operation))
         return frontier[::-1]
-
-    @cached_property
-    def logarithms(self) -> set[str]:
-        """Values that are logarithms of scales."""
-        return logarithms_of_scales(self.program)
 
     def operation(self, name: str) -> Operation:
         """What computes a value."""
@@ -171,7 +155,7 @@ class _SplitProgram:
         """What runs per call; `loads` are key and strides of the buffers by identity."""
         program = self.program
         buffers = {name: loads[k] for name, k in self.identity.items() if k in loads}
-        needed = set(returned_values(program))
+        needed = set(program.returns)
         positions: list[int] = []
         for k in range(len(program.steps) - 1, -1, -1):
             operation = program.steps[k].operation
@@ -185,17 +169,20 @@ class _SplitProgram:
             if name in needed:
                 loaded[name] = new = name if key == name else free(key, values)
                 values[new] = replace(values[name], name=new, strides=strides, storage=new)
-        steps = [Step(LoadParameter(new, buffers[name][0])) for name, new in loaded.items()]
+        steps = [Step(op.LoadParameter(new, buffers[name][0])) for name, new in loaded.items()]
         new_names = {name: new for name, new in loaded.items() if new != name}
         for k in positions:
             step = program.steps[k]
             operation = step.operation
             if operation.is_view:
                 (source,) = sources(operation)
-                owner = values[source].storage
-                storage = loaded.get(source, loaded.get(owner, owner))
+                read = values[loaded.get(source, source)]
                 for name in results(operation):
-                    values[name] = replace(values[name], storage=storage)
+                    value = replace(values[name], storage=read.storage)
+                    due = view_strides(operation, read, value.shape)
+                    if due and read.strides != program.values[source].strides:
+                        value = replace(value, strides=due)
+                    values[name] = value
             if not new_names.keys().isdisjoint(sources(operation)):
                 step = replace(step, operation=renamed(operation, new_names))
             steps.append(step)
@@ -204,10 +191,8 @@ class _SplitProgram:
             start = len(loaded) + sum(k < loop.start for k in positions)
             length = sum(loop.start <= k < loop.stop for k in positions)
             loop = replace(loop, start=start, stop=start + length)
-        result = loaded.get(program.result, program.result)
-        log = None if program.log is None else loaded.get(program.log, program.log)
-        changed = replace(program, values=values, loop=loop, result=result, log=log)
-        return finished(changed, steps, returned_values(changed))
+        returns = tuple(loaded.get(name, name) for name in program.returns)
+        return finished(replace(program, values=values, loop=loop, returns=returns), steps)
 
 
 def _choose_buffers(
@@ -260,13 +245,13 @@ class _PrecomputedProgram:
         value = self._values[self._names[identity[name]]]
         owner = split.viewed(name)[-1]
         shared = (
-            isinstance(split.operation(owner), LoadParameter | StackParameters)
+            isinstance(split.operation(owner), op.LoadParameter | op.StackParameters)
             or value.size != split.program.values[owner].size
         )
         strides = _buffer_strides(value, row_major=row_major)
         if strides != value.strides:
             copy = free(value.name, self._values)
-            self._steps.append(Step(Contiguous(copy, value.name)))
+            self._steps.append(Step(op.Contiguous(copy, value.name)))
             value = self._values[copy] = replace(value, name=copy, strides=strides, storage=copy)
             shared = False
         self._returned.append(value.name)
@@ -274,9 +259,7 @@ class _PrecomputedProgram:
 
     def program(self) -> TensorProgram:
         """The finished program; it returns the buffers."""
-        result = self._returned[0] if self._returned else ""
-        program = TensorProgram(self._values, (), result, None, ())
-        return finished(program, self._steps, tuple(self._returned))
+        return finished(TensorProgram(self._values, (), tuple(self._returned), ()), self._steps)
 
 
 def _has_runtime_size(value: Value) -> bool:

@@ -1,11 +1,12 @@
-"""Queries on programs: returned values, reads of a value, numbers of contractions."""
+"""Queries on programs: reads of values, numbers of contractions, logarithms."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
-from tncompile.program.operations import Chunk, MatMul, Operation, Rescale, results, sources
-from tncompile.program.program import Extent, TensorProgram
+from tncompile.program.operations import Chunk, Log, MatMul, Operation, results, sources
+from tncompile.program.program import Extent, Step, TensorProgram
 
 
 def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:
@@ -15,23 +16,21 @@ def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[s
     """
     first = first_contraction(origin)
     return {
-        name: step.contraction - first + 1
-        for step in program.steps
-        if step.operation.is_contraction and step.contraction is not None
+        name: number - first + 1
+        for step, number in _contractions(program)
         for name in results(step.operation)
     }
 
 
 def first_contraction(program: TensorProgram) -> int:
     """The smallest number of a contraction in the plan's own count."""
-    return min(
-        (
-            step.contraction
-            for step in program.steps
-            if step.operation.is_contraction and step.contraction is not None
-        ),
-        default=0,
-    )
+    return min((number for _, number in _contractions(program)), default=0)
+
+
+def _contractions(program: TensorProgram) -> Iterator[tuple[Step, int]]:
+    for step in program.steps:
+        if step.operation.is_contraction and step.contraction is not None:
+            yield step, step.contraction
 
 
 def multiply_adds(operation: Operation, program: TensorProgram) -> Extent:
@@ -49,22 +48,16 @@ def logarithms_of_scales(program: TensorProgram) -> set[str]:
     logarithms: set[str] = set()
     for step in program.steps:
         operation = step.operation
-        if isinstance(operation, Rescale):
-            logarithms.add(operation.log)
-        elif sources(operation) and set(sources(operation)) <= logarithms:
+        read = sources(operation)
+        if isinstance(operation, Log) or (read and logarithms.issuperset(read)):
             logarithms.update(results(operation))
     return logarithms
 
 
-def returned_values(program: TensorProgram) -> tuple[str, ...]:
-    """The names of what the program returns."""
-    return (program.result,) if program.log is None else (program.result, program.log)
-
-
-def count_reads(program: TensorProgram, returned: tuple[str, ...]) -> Counter[str]:
+def count_reads(program: TensorProgram) -> Counter[str]:
     """How often each value is read, by steps and by the caller."""
     reads = Counter(name for step in program.steps for name in sources(step.operation))
-    reads.update(returned)
+    reads.update(program.returns)
     return reads
 
 

@@ -20,13 +20,7 @@ from tncompile.planning.selection import assemble, explained, predicted_ranges, 
 from tncompile.planning.tolerances import ALIKE, HOPELESS
 from tncompile.simulation.modes import Mode
 from tncompile.tuning.results import Trial, Tried, Tuning
-from tncompile.tuning.timing import (
-    disagreeing,
-    folded,
-    random_inputs,
-    running,
-    time_in_turn,
-)
+from tncompile.tuning.timing import disagreeing, folded, random_inputs, running, time_in_turn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,13 +37,10 @@ PER_TREE = 3
 FEW = 8
 """The rows that results are compared on; a program in chunks runs two chunks instead."""
 
-Build = Callable[[TensorProgram], "nn.Module"]
-"""A module that runs one program in every mode; all have equal parameters."""
-
 
 def tune(
     space: SearchSpace,
-    build: Build,
+    build: Callable[[TensorProgram], nn.Module],
     modes: Sequence[Mode],
     seconds: float,
     progress: Progress | None = None,
@@ -58,36 +49,40 @@ def tune(
 
     Modes that are not measured are planned by prediction. `seconds` is about what the timing may
     take; a disturbed measurement is repeated once, and where that was disturbed as well, the result
-    says that the machine is `busy`. Raises `InternalError` where two programs of one network
-    compute different values.
+    says that the machine is `busy`. `build` makes a module that runs one program in every mode; all
+    have equal parameters. Raises `InternalError` where two programs of one network compute
+    different values.
     """
-    space = _without_equal_programs(space)
+    # The same space with the first of all scheduled trees that come to equal programs, so that what
+    # was measured for a program counts wherever it is considered.
+    evaluator = space.evaluator
+    first: dict[tuple[object, ...], ScheduledTree] = {}
+
+    def distinct(options: Sequence[ScheduledTree]) -> tuple[ScheduledTree, ...]:
+        representatives = []
+        for option in options:
+            program = evaluator.program(option)
+            operations = tuple(step.operation for step in program.steps)
+            key = operations, tuple(program.values.values()), program.loop
+            representatives.append(first.setdefault(key, option))
+        return tuple(dict.fromkeys(representatives))
+
+    modules: dict[object, nn.Module] = {}
+
+    def module_of(option: ScheduledTree) -> nn.Module:
+        if option.key not in modules:
+            modules[option.key] = build(evaluator.program(option))
+        return modules[option.key]
+
+    space = replace(space, options={at: distinct(equal) for at, equal in space.options.items()})
     trial_list = [(mode, size) for mode in modes for size in space.request.batches]
-    modules: dict[tuple[object, ...], nn.Module] = {}
+    budget = seconds / len(trial_list)
     trials: list[Trial] = []
     for place, (mode, size) in enumerate(trial_list):
         report = _share(progress, place, len(trial_list))
-        budget = seconds / len(trial_list)
-        trials.append(_measure(space, modules, build, mode, size, budget, report))
+        trials.append(_measure(space, module_of, mode, size, budget, report))
     busy = next((trial.doubtful for trial in trials if trial.doubtful), None)
-    return Tuning(_decide(space, tuple(modes), trials), tuple(trials), busy)
-
-
-def _without_equal_programs(space: SearchSpace) -> SearchSpace:
-    """The same space with the first of all scheduled trees that come to equal programs.
-
-    So what was measured for a program counts wherever it is considered.
-    """
-    first: dict[tuple[object, ...], ScheduledTree] = {}
-    options = {
-        place: tuple(
-            dict.fromkeys(
-                first.setdefault(_key(space.evaluator.program(option)), option) for option in equal
-            )
-        )
-        for place, equal in space.options.items()
-    }
-    return replace(space, options=options)
+    return Tuning(_decide(space, modes, trials), tuple(trials), busy)
 
 
 def _share(progress: Progress | None, place: int, count: int) -> Progress:
@@ -102,8 +97,7 @@ def _share(progress: Progress | None, place: int, count: int) -> Progress:
 
 def _measure(
     space: SearchSpace,
-    modules: dict[tuple[object, ...], nn.Module],
-    build: Build,
+    module_of: Callable[[ScheduledTree], nn.Module],
     mode: Mode,
     size: int,
     budget: float,
@@ -116,11 +110,7 @@ def _measure(
     contending: list[nn.Module] = []
     for done, option in enumerate(contenders):
         report(done, 2 * len(contenders))
-        program = evaluator.program(option)
-        key = _key(program)
-        if key not in modules:
-            modules[key] = build(program)
-        contending.append(modules[key])
+        contending.append(module_of(option))
     rows = max(option.schedule.rows for option in contenders)
     few = evaluator.at(min(size, rows + 1 if rows else FEW))
     wrong = disagreeing(contending, random_inputs(network, few, device), mode)
@@ -130,18 +120,15 @@ def _measure(
         contending = [folded(module) for module in contending]
     inputs = random_inputs(network, evaluator.at(size), device)
     actions = [running(module, inputs, mode) for module in contending]
-
-    def measured() -> Trial:
+    for _ in range(2):  # once more where something else ran on the machine
         timings = time_in_turn(actions, budget, hopeless=HOPELESS)
         tried = (
             Tried(option, evaluator.evaluate(option, size, mode).seconds, timing)
             for option, timing in zip(contenders, timings, strict=True)
         )
-        return Trial(mode, size, tuple(tried))
-
-    trial = measured()
-    if trial.doubtful:
-        trial = measured()
+        trial = Trial(mode, size, tuple(tried))
+        if not trial.doubtful:
+            break
     report(1, 1)
     for module in contending:
         module.zero_grad(set_to_none=True)
@@ -151,9 +138,8 @@ def _measure(
 def _contenders(space: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree]:
     """What is worth measuring, the most promising first."""
     evaluator = space.evaluator
-    predicted = [
-        evaluator.evaluate(option, size, mode) for option in within_limit(space, size, mode)
-    ]
+    fitting = within_limit(space, size, mode)
+    predicted = [evaluator.evaluate(option, size, mode) for option in fitting]
     predicted.sort(key=lambda prediction: prediction.seconds)
     chosen: list[ScheduledTree] = []
     for prediction in predicted:
@@ -166,12 +152,6 @@ def _contenders(space: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree
         if len(chosen) == CONTENDERS:
             break
     return chosen or [predicted[0].option]
-
-
-def _key(program: TensorProgram) -> tuple[object, ...]:
-    """Equal for programs that do the same."""
-    operations = tuple(step.operation for step in program.steps)
-    return operations, tuple(program.values.values()), program.loop
 
 
 # ── deciding ────────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +174,13 @@ class _Clock:
         limit = request.memory_limit
         if size in request.batches and limit is not None and predicted.peak > limit:
             return math.inf
-        return predicted.seconds * self._correction(option)
+        # Corrected by the mean of measured over predicted, of `option` or, unmeasured, of the mode.
+        mine = [tried for (key, _), tried in self.measured.items() if key == option.key]
+        ratios = (
+            max(tried.timing.seconds, 1e-9) / max(tried.predicted, 1e-9)
+            for tried in mine or self.measured.values()
+        )
+        return predicted.seconds * math.exp(fmean(map(math.log, ratios)))
 
     def choosing(self, option: ScheduledTree, size: int) -> float:
         """The same for the choice: at a measured size only the fastest counts."""
@@ -212,20 +198,8 @@ class _Clock:
         """Where the seconds of `price` come from."""
         return "measured" if (option.key, size) in self.measured else "estimated"
 
-    def _correction(self, option: ScheduledTree) -> float:
-        """The mean of measured over predicted seconds, of `option` or, unmeasured, of the mode."""
-        mine = [tried for (key, _), tried in self.measured.items() if key == option.key]
-        return math.exp(
-            fmean(
-                math.log(max(tried.timing.seconds, 1e-9) / max(tried.predicted, 1e-9))
-                for tried in mine or self.measured.values()
-            )
-        )
 
-
-def _decide(
-    space: SearchSpace, modes: tuple[Mode, ...], trials: Sequence[Trial]
-) -> ContractionPlan:
+def _decide(space: SearchSpace, modes: Sequence[Mode], trials: Sequence[Trial]) -> ContractionPlan:
     """The plan that the measurements speak for."""
     request, evaluator = space.request, space.evaluator
     clocks = {mode: _Clock(space, mode) for mode in modes}
@@ -234,15 +208,12 @@ def _decide(
             clocks[trial.mode].measured[tried.option.key, trial.batch] = tried
     by_mode: dict[Mode, tuple[BatchRange, ...]] = {}
     for mode in request.modes:
-        if mode in clocks:
-            by_mode[mode] = batch_ranges(
-                list(_winners(space, clocks[mode])),
-                frozenset(request.batches),
-                clocks[mode].choosing,
-                max(BRANCHES, len(request.batches)),
-            )
-        else:
+        if (clock := clocks.get(mode)) is None:
             by_mode[mode] = predicted_ranges(space, mode)
+        else:
+            winners, most = list(_winners(space, clock)), max(BRANCHES, len(request.batches))
+            batches = frozenset(request.batches)
+            by_mode[mode] = batch_ranges(winners, batches, clock.choosing, most)
 
     def reason(mode: Mode, here: BatchRange, neighbor: BatchRange | None) -> str:
         def predicted(option: ScheduledTree, size: int) -> float:
@@ -252,14 +223,12 @@ def _decide(
             return explained(space, here, neighbor, predicted)
         return explained(space, here, neighbor, clocks[mode].price, clocks[mode].source)
 
-    main = request.modes[0]
-    unchunked = [
-        option for option in space.options[main, request.middle] if not option.schedule.rows
-    ]
+    main, middle = request.modes[0], request.middle
+    unchunked = [option for option in space.options[main, middle] if not option.schedule.rows]
     if main in clocks:
-        whole = min(unchunked, key=lambda option: clocks[main].price(option, request.middle))
+        whole = min(unchunked, key=lambda option: clocks[main].price(option, middle))
     else:
-        whole = evaluator.best(unchunked, request.middle, main, request.minimize).option
+        whole = evaluator.best(unchunked, middle, main, request.minimize).option
     return assemble(space, by_mode, whole, reason, machine_text(evaluator.profile.device))
 
 
@@ -270,10 +239,8 @@ def _winners(space: SearchSpace, clock: _Clock) -> Iterator[tuple[int, Scheduled
         if size in space.request.batches:
             fastest = [option for option in options if clock.is_fastest(option, size)]
         else:
-            prices = [clock.price(option, size) for option in options]
-            limit = ALIKE * min(prices)
-            fastest = [
-                option for option, price in zip(options, prices, strict=True) if price <= limit
-            ]
+            prices = [(option, clock.price(option, size)) for option in options]
+            limit = ALIKE * min(price for _, price in prices)
+            fastest = [option for option, price in prices if price <= limit]
         evaluate = space.evaluator.evaluate
         yield size, min(fastest, key=lambda option: evaluate(option, size, clock.mode).peak)
