@@ -8,34 +8,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack, assert_never, get_args
+from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from tncompile.files import lock_path
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.collector import problem
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
 
 if TYPE_CHECKING:
     import torch
 
-    from tncompile.compiler import Compilation
+    from tncompile.emission import GeneratedModule
     from tncompile.language.linked import LinkedProgram
     from tncompile.language.resolved import ResolvedNetwork
     from tncompile.network.model import TensorNetwork
     from tncompile.planning import ContractionPlan, Cost
     from tncompile.planning.paths.optimizers import Progress
-    from tncompile.planning.request import (
-        Minimize,
-        PlanOptions,
-        PlanRequest,
-        Search,
-        SearchOptions,
-    )
+    from tncompile.planning.request import Minimize, PlanOptions, PlanRequest, Search, SearchOptions
+    from tncompile.simulation.modes import Mode
     from tncompile.tuning.results import Tuning
     from tncompile.typed import TensorNetworkModule
 
 Stage = Literal["program", "network", "plan", "tensor-program", "torch"]
-
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """What `Architecture.describe` shows, in the order of the pipeline."""
 
@@ -44,10 +39,9 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 class Architecture:
     """One network with all its sizes: its source, its cost, its module.
 
-    Plans come from the lock file beside the `.tn` file where there is one (`mpo.tnlock` beside
-    `mpo.tn`, which `tncompile tune` and `tncompile compile --lock` keep); see `locked` and
-    `unlocked`. Methods that plan take `progress`, which is called with what is done and what there
-    is to do, and the keywords of `plan`.
+    Plans come from the lock file beside the `.tn` file where there is one, which `tncompile tune`
+    and `tncompile compile --lock` keep; see `locked` and `unlocked`. Methods that plan take the
+    keywords of `plan`, and `progress`, which is called with what is done and what there is to do.
 
     >>> arch, arch.keeps_lock
     (Architecture(MPO(ins = [4, 8], outs = [8, 4], ranks = [4])), False)
@@ -63,10 +57,10 @@ class Architecture:
 
     # What was planned, compiled and measured is remembered; a copy with another lock starts anew.
     _plans: dict[PlanRequest, ContractionPlan] = field(default_factory=dict, init=False)
-    _compiled: dict[tuple[int, str | None], tuple[ContractionPlan, Compilation]] = field(
+    _compiled: dict[tuple[int, str | None], tuple[ContractionPlan, GeneratedModule]] = field(
         default_factory=dict, init=False
     )
-    _measured: dict[tuple[object, ...], ContractionPlan] = field(default_factory=dict, init=False)
+    _measured: dict[str, ContractionPlan] = field(default_factory=dict, init=False)
 
     def __repr__(self) -> str:
         lock = self.lock
@@ -126,10 +120,10 @@ class Architecture:
     ) -> Architecture:
         """The same architecture, its plans taken from a lock file and, with `keep`, stored there.
 
-        Without a path it is the one beside the `.tn` file, which is read without this too, but not
-        written. A plan that the file lacks, or that is stale, is searched; its `notes` say why.
-        Planning raises ValueError where the file is corrupt. Raises ValueError where neither a path
-        nor a file of one's own says where the lock is.
+        Without a path it is the one beside the `.tn` file (`mpo.tnlock` beside `mpo.tn`), which is
+        read without this too, but not written. A plan that the file lacks, or that is stale, is
+        searched; its `notes` say why. Planning raises ValueError where the file is corrupt. Raises
+        ValueError where neither a path nor a file of one's own says where the lock is.
 
         >>> arch.locked("mpo.tnlock", keep=False).lock.name
         'mpo.tnlock'
@@ -175,8 +169,10 @@ class Architecture:
         >>> sorted({variant.mode for variant in plan.variants})
         ['folded', 'inference', 'training']
         """
-        return self._plan(
-            progress,
+        from tncompile.planning.request import plan_request
+
+        request = plan_request(
+            self.network,
             batch=batch,
             minimize=minimize,
             sizes=sizes,
@@ -184,6 +180,7 @@ class Architecture:
             memory_limit=memory_limit,
             machine=machine,
         )
+        return self._planned(request, progress)
 
     def tune(
         self,
@@ -208,20 +205,17 @@ class Architecture:
         ['inference', 'folded']
         """
         from tncompile.compiler import tune_network
-        from tncompile.planning.lock import keep_plan
+        from tncompile.planning.lock import keep_plan, lock_key
         from tncompile.planning.request import plan_request
 
         request = plan_request(self.network, batch=batch, **options)
         with self._limits_named():
-            tuning = tune_network(
-                self.network, request, training=training, seconds=seconds, progress=progress
-            )
-        if tuning.busy and not anyway:
-            return tuning
-        if self._lock is not None and self.keeps_lock:
-            keep_plan(self._lock, self.network, request, tuning.plan)
-        self._measured[_measured_for(request)] = tuning.plan
-        self._plans.clear()
+            tuning = tune_network(self.network, request, training, seconds, progress)
+        if anyway or not tuning.busy:
+            if self._lock is not None and self.keeps_lock:
+                keep_plan(self._lock, self.network, request, tuning.plan)
+            self._measured[lock_key(self.network, request, tuned=True).line] = tuning.plan
+            self._plans.clear()
         return tuning
 
     def cost(
@@ -245,14 +239,10 @@ class Architecture:
         from tncompile.planning.request import plan_request
 
         request = plan_request(self.network, batch=batch, minimize=minimize, **options)
-        return cost(
-            self.network,
-            self._planned(request, progress),
-            batch=batch,
-            sizes=dict(request.named),
-            profile=request.profile,
-            mode="training" if training else "inference",
-        )
+        plan = self._planned(request, progress)
+        mode: Mode = "training" if training else "inference"
+        sizes, profile = dict(request.named), request.profile
+        return cost(self.network, plan, batch=batch, sizes=sizes, profile=profile, mode=mode)
 
     def source(
         self,
@@ -271,7 +261,7 @@ class Architecture:
         >>> arch.source(search="fast").splitlines()[0]
         '# Made by tncompile from MPO(ins = [4, 8], outs = [8, 4], ranks = [4]).'
         """
-        return self._compile(plan, shard, progress, options).source.source
+        return self._compile(plan, shard, progress, options).source
 
     def module(
         self,
@@ -307,7 +297,7 @@ class Architecture:
         require_device(where)
         if options.get("machine") is None:
             options["machine"] = builtin_for(where)
-        generated = self._compile(plan, shard, progress, options).source
+        generated = self._compile(plan, shard, progress, options)
         return instantiate(
             generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
         )
@@ -328,43 +318,34 @@ class Architecture:
         network MPO(ins = [4, 8], outs = [8, 4], ranks = [4])
         """
         from tncompile.compiler import lower_network
+        from tncompile.language.formatting import format_program
         from tncompile.network.printer import describe_network
         from tncompile.program.printer import describe_branches
 
         one_of("the stage", stage, STAGES)
         match stage:
             case "program":
-                from tncompile.language.formatting import format_program
-
                 return format_program(self._linked.program)
             case "network":
                 return describe_network(self.network)
             case "plan":
-                return self._plan(progress, **options).describe()
+                return self.plan(progress=progress, **options).describe()
             case "tensor-program":
-                planned = self._plan(progress, **options)
-                return describe_branches(lower_network(self.network, planned))
+                plan = self.plan(progress=progress, **options)
+                return describe_branches(lower_network(self.network, plan))
             case "torch":
                 return self.source(shard=shard, progress=progress, **options)
-            case _:
-                assert_never(stage)
-
-    # ── planned and compiled once ──────────────────────────────────────────────────────────────
-
-    def _plan(self, progress: Progress | None, **options: Unpack[PlanOptions]) -> ContractionPlan:
-        from tncompile.planning.request import plan_request
-
-        return self._planned(plan_request(self.network, **options), progress)
 
     def _planned(self, request: PlanRequest, progress: Progress | None) -> ContractionPlan:
         """The plan of a request: measured here, from the lock file, or searched."""
         from tncompile.compiler import plan_from_lock, plan_network
+        from tncompile.planning.lock import lock_key
 
         if request in self._plans:
             return self._plans[request]
-        tuned = self._measured.get(_measured_for(request))
+        tuned = self._measured.get(lock_key(self.network, request, tuned=True).line)
         with self._limits_named():
-            if tuned is not None and request.minimize == "time":
+            if tuned is not None:
                 planned = tuned.with_batch(request.asked[len(request.asked) // 2])
             elif (lock := self.lock) is not None:
                 planned = plan_from_lock(self.network, request, lock, self.keeps_lock, progress)
@@ -379,22 +360,29 @@ class Architecture:
         shard: str | None,
         progress: Progress | None,
         options: PlanOptions,
-    ) -> Compilation:
+    ) -> GeneratedModule:
         """Everything that a plan becomes; it is searched unless it is handed in."""
         from tncompile.compiler import compile
+        from tncompile.emission.sharding.split import ShardingError, split_leg
         from tncompile.planning.verifying import verify_plan
 
         if shard is not None:
-            self._require_leg(shard)
-        if plan and (wrong := next(verify_plan(self.network, plan), None)):
-            raise ValueError(f"the plan is not one of {self._resolved.target}: {wrong}")
-        planned = plan or self._plan(progress, **options)
+            if not isinstance(shard, str):
+                raise TypeError(f"shard is a str, not {type(shard).__name__}")
+            try:
+                split_leg(self.network, shard)
+            except ShardingError as error:
+                index = self._resolved.index.get(shard)
+                span = (index and index.declared) or self._resolved.block.name.span
+                wrong = problem(Code.CANNOT_SPLIT, str(error), span, error.label, hint=error.hint)
+                raise CompileError((wrong,)) from None
+        if plan and (why := next(verify_plan(self.network, plan), None)):
+            raise ValueError(f"the plan is not one of {self._resolved.target}: {why}")
+        planned = plan or self.plan(progress=progress, **options)
         key = id(planned), shard
         if key not in self._compiled:
             self._compiled[key] = planned, compile(self.network, planned, shard=shard)
         return self._compiled[key][1]
-
-    # ── problems as diagnostics ────────────────────────────────────────────────────────────────
 
     @contextmanager
     def _limits_named(self) -> Iterator[None]:
@@ -404,28 +392,8 @@ class Architecture:
         try:
             yield
         except NoPlanError as error:
-            label = Label(self._resolved.block.name.span, "no order of contraction fits")
+            span, label = self._resolved.block.name.span, "no order of contraction fits"
             notes = ("peak memory counts inputs, parameters and every value alive at once",)
             hint = "raise the memory limit, or lower the batch size or the ranks"
-            problem = Diagnostic(Code.NO_PLAN, str(error), label, notes=notes, hint=hint)
-            raise CompileError((problem,)) from None
-
-    def _require_leg(self, leg: str) -> None:
-        """`CompileError` unless processes can share the leg."""
-        from tncompile.emission.sharding.split import ShardingError, split_leg
-
-        if not isinstance(leg, str):
-            raise TypeError(f"shard is a str, not {type(leg).__name__}")
-        try:
-            split_leg(self.network, leg)
-        except ShardingError as error:
-            index = self._resolved.index.get(leg)
-            span = (index and index.declared) or self._resolved.block.name.span
-            label = Label(span, error.label)
-            problem = Diagnostic(Code.CANNOT_SPLIT, str(error), label, hint=error.hint)
-            raise CompileError((problem,)) from None
-
-
-def _measured_for(request: PlanRequest) -> tuple[object, ...]:
-    """What has to be equal for a measured plan to be followed."""
-    return request.named, request.memory_limit, request.profile.device
+            wrong = problem(Code.NO_PLAN, str(error), span, label, notes=notes, hint=hint)
+            raise CompileError((wrong,)) from None

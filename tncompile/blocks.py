@@ -53,35 +53,38 @@ class Block:
 class Blocks(Mapping[str, Block]):
     """The blocks of a file by name, in its order; a name that is not there is a KeyError."""
 
-    def __init__(self, held: Mapping[str, Block]) -> None:
-        self._held = dict(held)
+    def __init__(self, blocks: Mapping[str, Block]) -> None:
+        self._blocks = dict(blocks)
 
     def __getitem__(self, name: str) -> Block:
-        if name in self._held:
-            return self._held[name]
-        near = closest(name, self._held) if isinstance(name, str) else None
-        known = f"there are {', '.join(self._held)}" if self._held else "the file has none"
+        if name in self._blocks:
+            return self._blocks[name]
+        near = closest(name, self._blocks) if isinstance(name, str) else None
+        known = f"there are {', '.join(self._blocks)}" if self._blocks else "the file has none"
         raise KeyError(f"no block {name!r}; {f'did you mean {near!r}?' if near else known}")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
+        return iter(self._blocks)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._blocks)
 
     def __repr__(self) -> str:
         """A line a block: its name, what it takes, and the first line of its docstring."""
-        if not self._held:
+        if not self._blocks:
             return "no blocks"
         rows = [("block", "takes", "")]
-        for block in self._held.values():
-            rows.append((_cut(block.name, NAMED), _cut(_takes(block), TAKEN), _summary(block)))
-        names, takes = (max(len(row[k]) for row in rows) for k in (0, 1))
-        said = WIDTH - names - takes - 4
-        lines = [
-            f"{name:<{names}}  {given:<{takes}}  {_cut(doc, said)}".rstrip()
-            for name, given, doc in rows
-        ]
+        for block in self._blocks.values():
+            takes = ", ".join(
+                each.name + ("" if each.default is None else "=") for each in block.parameters
+            )
+            summary = (block.doc or "").strip().partition("\n")[0]
+            rows.append((_cut(block.name, NAMED), _cut(takes, TAKEN), summary))
+        name_width, takes_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+        lines = []
+        for name, takes, summary in rows:
+            start = f"{name:<{name_width}}  {takes:<{takes_width}}  "
+            lines.append((start + _cut(summary, WIDTH - len(start))).rstrip())
         lines.insert(1, "─" * max(map(len, lines)))
         return "\n".join(lines)
 
@@ -92,15 +95,6 @@ class Blocks(Mapping[str, Block]):
 WIDTH = 100
 NAMED, TAKEN = 30, 36
 """Characters of the name and of the parameters of a block that a table shows."""
-
-
-def _takes(block: Block) -> str:
-    """The parameters on one line, `=` behind those with a default."""
-    return ", ".join(each.name + ("" if each.default is None else "=") for each in block.parameters)
-
-
-def _summary(block: Block) -> str:
-    return (block.doc or "").strip().partition("\n")[0]
 
 
 def _cut(text: str, most: int) -> str:

@@ -8,13 +8,12 @@ arguments give equal results, to the byte.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tncompile.emission import GeneratedModule, emit
-from tncompile.emission.module.properties import MakeProgram
 from tncompile.emission.sharding.split import Sharded, split_leg
 from tncompile.initialization.draws import Initialization, initialize
 from tncompile.language.diagnostics.errors import InternalError
@@ -53,39 +52,6 @@ NORM_MAGNITUDE = 60.0
 
 PLANS_KEPT = 32
 """A model of many equal layers is planned once; so many networks and requests are remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Compilation:
-    """What the stages made of a network."""
-
-    plan: ContractionPlan
-    programs: Branches
-    source: GeneratedModule
-
-
-def compile(
-    network: TensorNetwork,
-    request: PlanRequest | ContractionPlan,
-    *,
-    shard: str | None = None,
-    progress: Progress | None = None,
-) -> Compilation:
-    """Network to plan to tensor programs to PyTorch source; a plan that is there is followed.
-
-    With `shard` a leg is known at run time only, and a style that splits it over processes stands
-    beside the class. Raises `NoPlanError` where no plan keeps to the memory limit, and
-    `ShardingError` where processes cannot share that leg.
-    """
-    if isinstance(request, PlanRequest):
-        planned = plan_network(network, request, progress)
-    else:
-        planned = request
-    if shard is not None:
-        planned = single_variant(planned)
-    programs = lower_network(network, planned)
-    source = generate_module(network, planned, programs, shard=shard)
-    return Compilation(planned, programs, source)
 
 
 # ── network ─────────────────────────────────────────────────────────────────────────────────────
@@ -141,7 +107,6 @@ def plan_from_lock(
 def tune_network(
     network: TensorNetwork,
     request: PlanRequest,
-    *,
     training: bool,
     seconds: float,
     progress: Progress | None = None,
@@ -161,8 +126,8 @@ def tune_network(
     planned = select(space)
 
     def build(program: TensorProgram) -> nn.Module:
-        programs = Branches.single(program)
-        generated = generate_module(network, planned, programs, weigh=lambda _: None)
+        programs, start = Branches.single(program), initialization(network)
+        generated = emit(network, planned, programs, start, weigh=lambda _: None)
         return instantiate(generated, device=device, seed=0)
 
     modes: tuple[Mode, ...] = MODES if training else MODES[1:]
@@ -210,21 +175,6 @@ def weight_program(network: TensorNetwork) -> TensorProgram:
     return lower(network, planned.main.tree)
 
 
-def single_variant(planned: ContractionPlan) -> ContractionPlan:
-    """The same plan with what runs at any size as its only variant."""
-    whole = replace(planned.whole, up_to=None)
-    return replace(planned, variants=tuple(replace(whole, mode=mode) for mode in MODES))
-
-
-def lower_sharded(network: TensorNetwork, planned: ContractionPlan, leg: str) -> Sharded:
-    """What runs at any size of the plan, lowered for any size of a leg."""
-    sharding = split_leg(network, leg)
-    whole = planned.whole
-    sizes = {**planned.sizes, leg: sharding.size}
-    schedule = whole.schedule.at_once
-    return Sharded(sharding, lower(sharding.opened, whole.tree, schedule, sizes=sizes))
-
-
 @lru_cache(PLANS_KEPT)
 def initialization(network: TensorNetwork) -> Initialization:
     """How the parameters of a network start."""
@@ -234,17 +184,21 @@ def initialization(network: TensorNetwork) -> Initialization:
 # ── source ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def generate_module(
-    network: TensorNetwork,
-    planned: ContractionPlan,
-    programs: Branches,
-    *,
-    shard: str | None = None,
-    weigh: MakeProgram = weight_program,
+def compile(
+    network: TensorNetwork, planned: ContractionPlan, *, shard: str | None = None
 ) -> GeneratedModule:
-    """The PyTorch source: parameters, how they start, and the programs as `forward`.
+    """The PyTorch source of a plan: parameters, how they start, and the programs as `forward`.
 
-    With `shard` the plan has a `single_variant`. `weigh` lowers the network of the dense weight.
+    With `shard` a leg is known at run time only, and a style that splits it over processes stands
+    beside the class. Raises `ShardingError` where processes cannot share that leg.
     """
-    sharded = None if shard is None else lower_sharded(network, planned, shard)
-    return emit(network, planned, programs, initialization(network), sharded=sharded, weigh=weigh)
+    sharded = None
+    if shard is not None:
+        whole = replace(planned.whole, up_to=None)  # runs at any size, as the only variant
+        planned = replace(planned, variants=tuple(replace(whole, mode=mode) for mode in MODES))
+        sharding = split_leg(network, shard)
+        sizes = {**planned.sizes, shard: sharding.size}
+        program = lower(sharding.opened, whole.tree, whole.schedule.at_once, sizes=sizes)
+        sharded = Sharded(sharding, program)
+    programs, start = lower_network(network, planned), initialization(network)
+    return emit(network, planned, programs, start, sharded=sharded, weigh=weight_program)

@@ -42,9 +42,9 @@ def alone_with(target: Path) -> Iterator[None]:
 
     os.stat(target.parent)  # else it would be made
     mark = target.with_name(f".{target.name}.lock")
-    held = SoftFileLock(mark)
+    lock = SoftFileLock(mark)
     try:
-        held.acquire(timeout=LONGEST, poll_interval=0.01)
+        lock.acquire(timeout=LONGEST, poll_interval=0.01)
     except Timeout as error:
         words = f"another process has held {mark} for long; remove it if none is running"
         raise TimeoutError(errno.ETIMEDOUT, words, str(target)) from error
@@ -53,7 +53,7 @@ def alone_with(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        held.release()
+        lock.release()
 
 
 def _umask() -> int:

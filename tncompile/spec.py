@@ -121,22 +121,39 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
     Spec('std/embedding.tn', blocks=['TTEmbedding'])
     """
     from tncompile.language.linking import link
-    from tncompile.language.linking.importing import closest_file, decode, is_own, locate
+    from tncompile.language.linking.importing import locate
 
-    file = locate(path)
+    folder = None if root is None else Path(root)
     try:
-        content = file.read_bytes()
-    except FileNotFoundError as error:
-        name = os.fspath(path)
-        close = closest_file(name)
-        meant = f"; did you mean {close}?" if close else ""
-        raise FileNotFoundError(error.errno, f"{error.strerror}{meant}", name) from None
-    try:
-        source = decode(content, os.fspath(path))
-        linked = link(source, folder=file.parent, root=Path(root) if root is not None else None)
+        linked = link(read_file(path), folder=locate(path).parent, root=folder)
     except CompileError as error:
         raise error.with_traceback(None) from None
-    return Spec(linked, Path(path).absolute() if is_own(path) else None)
+    return Spec(linked, own_file(path))
+
+
+def read_file(path: str | os.PathLike[str]) -> SourceFile:
+    """The text of a `.tn` file, or of one of the library.
+
+    Raises `OSError` where it cannot be read, with the name that was probably meant where there is
+    no such file, and `CompileError` (TN103) where it is not UTF-8.
+    """
+    from tncompile.language.linking.importing import closest_file, decode, locate
+
+    name = os.fspath(path)
+    try:
+        content = locate(path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        close = closest_file(name)
+        meant = f"; did you mean {close}?" if close else ""
+        raise OSError(error.errno, f"{error.strerror}{meant}", name) from None
+    return decode(content, name)
+
+
+def own_file(path: str | os.PathLike[str]) -> Path | None:
+    """The absolute path of a file of one's own; None for one of the library."""
+    from tncompile.language.linking.importing import is_own
+
+    return Path(path).absolute() if is_own(path) else None
 
 
 def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = "<text>") -> Spec:
@@ -150,7 +167,7 @@ def loads(text: str, *, root: str | os.PathLike[str] | None = None, name: str = 
     from tncompile.language.linking import link
 
     _require_text("text", text)
-    folder = Path(root) if root is not None else None
+    folder = None if root is None else Path(root)
     try:
         linked = link(SourceFile(name, text), folder=folder, root=folder)
     except CompileError as error:

@@ -306,7 +306,8 @@ def test_neighbors_of_one_program_are_one_branch() -> None:
     (whole,) = planned([Branch(few, None, "")])
     mode = planned([Branch(few, 3, "a"), Branch(few, 9, "b"), Branch(many, None, "c")])
     chosen = dispatch(subject.network, whole, mode, mode)
-    assert [(case.method, case.up_to) for case in chosen.inference] == [
+    methods = chosen.methods
+    assert [(methods[case.method].name, case.up_to) for case in chosen.inference] == [
         ("_contract", 9),
         ("_contract_above_9", None),
     ]

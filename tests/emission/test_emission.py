@@ -228,10 +228,10 @@ def written(steps: list[Operation], shapes: dict[str, tuple[int, ...]], result: 
         Step(operation, drops=tuple(name for name, at in last.items() if at == k and name != "x"))
         for k, operation in enumerate(steps)
     )
-    program = TensorProgram(values, made, result, None, ())
+    program = TensorProgram(values, made, (result,), ())
     scope = Scope(Names(["x"]), ParameterAccess(()), {"x": "x"}, {}, "x.dtype", "x.device")
     found = write_steps(program, scope)
-    return [*found.lines, f"return {found.result}"]
+    return [*found.lines, f"return {found.results[0]}"]
 
 
 def test_slices_that_were_unbound_are_stacked_as_a_slice() -> None:

@@ -9,17 +9,9 @@ from hypothesis import strategies as st
 
 import tncompile
 from tncompile.language.checking.capacity_rules import useful_sizes
-from tncompile.language.checking.ends import Structure
 from tncompile.language.diagnostics.rendering import render
 
 LINEAR = tncompile.load("std/linear.tn")
-
-
-def structure(architecture: tncompile.Architecture) -> Structure:
-    """What the rules on a network look at."""
-    made = architecture._resolved
-    named = made.block.name.span
-    return Structure(named, made.indices, made.inputs, made.tensors, made.biases, made.output)
 
 
 def oversized(architecture: tncompile.Architecture) -> str:
@@ -52,7 +44,7 @@ def test_useful_sizes_of_a_tree_are_the_ranks_of_random_tensors(
     lines += [f"  tensor T{k}({', '.join(held)})" for k, held in enumerate(names)]
     lines.append(f"  output y({', '.join(f's{k}' for k in range(len(legs)))})")
     text = "network N() {\n" + "\n".join(lines) + "\n}\n"
-    found = useful_sizes(structure(tncompile.loads(text).instantiate()))
+    found = useful_sizes(tncompile.loads(text).instantiate()._resolved)
 
     sizes = {f"s{k}": size for k, size in enumerate(legs)}
     sizes |= {f"b{k}": size for k, size in enumerate(bonds, start=1)}
@@ -94,7 +86,7 @@ def test_legs_on_both_ends_make_no_room(own: list[int], both: list[int], bonds: 
       tensor W(h, s)
       output y(i, o, s)
     }}"""
-    found = useful_sizes(structure(tncompile.loads(text).instantiate()))
+    found = useful_sizes(tncompile.loads(text).instantiate()._resolved)
     assert found == {"b": min(bonds[0], *own), "c": min(bonds[1], *own)}
 
 
@@ -157,7 +149,7 @@ def test_sizes_that_are_told_are_enough() -> None:
     """A network with the largest useful sizes represents what the oversized one does."""
     torch.manual_seed(0)
     large = LINEAR.instantiate("MPO", ins=[3, 4], outs=[2, 5], ranks=50, with_bias=False)
-    room = useful_sizes(structure(large))["b[0]"]
+    room = useful_sizes(large._resolved)["b[0]"]
     assert room == 6
     small = LINEAR.instantiate("MPO", ins=[3, 4], outs=[2, 5], ranks=room, with_bias=False)
     assert small.warnings == ()
@@ -187,7 +179,7 @@ def test_a_block_caps_its_ranks() -> None:
     sizes = [index.size for index in made.network.indices if index.kind == "bond"]
     assert sizes == [4, 24, 6]
     larger = LINEAR.instantiate("MPO", ins=[2, 3, 2, 2], outs=[2, 2, 2, 3], ranks=64)
-    assert list(useful_sizes(structure(larger)).values()) == sizes
+    assert list(useful_sizes(larger._resolved).values()) == sizes
 
 
 def test_many_bonds_of_one_tensor_are_quick() -> None:
@@ -198,5 +190,5 @@ def test_many_bonds_of_one_tensor_are_quick() -> None:
       tensor C(b[*])
       output y(i[*])
     }"""
-    found = useful_sizes(structure(tncompile.loads(text).instantiate()))
+    found = useful_sizes(tncompile.loads(text).instantiate()._resolved)
     assert set(found.values()) == {2}

@@ -13,7 +13,6 @@ from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.formatting import format_program
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import tokenize
-from tncompile.language.parsing.tables import load_tables
 from tncompile.language.syntax.source import SourceFile, Span
 from tncompile.language.syntax.tree import (
     Binary,
@@ -98,9 +97,9 @@ rewrite R {
 def test_layout_does_not_depend_on_the_layout() -> None:
     text = SAMPLE.read_text(encoding="utf-8")
     source = SourceFile("a.tn", text)
-    tokens, _ = tokenize(source, load_tables())
-    squeezed = " ".join(text[token.start : token.end] for token in tokens)
-    spread = "\n".join(text[token.start : token.end] for token in tokens)
+    tokens, _ = tokenize(source)
+    squeezed = " ".join(token.text for token in tokens)
+    spread = "\n".join(token.text for token in tokens)
     first = format_program(program(squeezed))
     assert program(first) == program(text)
     assert format_program(program(spread)) == first
@@ -246,11 +245,11 @@ def test_whatever_parses_is_kept(text: str) -> None:
 @settings(max_examples=100)
 @given(st.sampled_from(good_texts()), st.data())
 def test_comments_anywhere_are_kept(text: str, data: st.DataObject) -> None:
-    tokens, _ = tokenize(SourceFile("a.tn", text), load_tables())
+    tokens, _ = tokenize(SourceFile("a.tn", text))
     places = data.draw(st.lists(st.sampled_from(tokens), max_size=4, unique=True))
-    for k, token in enumerate(sorted(places, key=lambda token: -token.start)):
+    for k, token in enumerate(sorted(places, key=lambda token: -token.span.start)):
         newline = data.draw(st.sampled_from(("", "\n")))
-        text = f"{text[: token.start]}{newline}# note {k}\n{text[token.start :]}"
+        text = f"{text[: token.span.start]}{newline}# note {k}\n{text[token.span.start :]}"
     try:
         program(text)
     except CompileError:

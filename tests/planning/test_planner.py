@@ -17,8 +17,8 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
 from tncompile.planning.paths.bisection import bisected_order
 from tncompile.planning.paths.intervals import interval_path, leaf_order
-from tncompile.planning.paths.optimizers import EFFORTS, Found, search
-from tncompile.planning.paths.problem import Problem, price_path
+from tncompile.planning.paths.optimizers import EFFORTS, search
+from tncompile.planning.paths.problem import NamedPath, Problem, price_path
 
 STD = Path(tncompile.__file__).parent / "std"
 
@@ -49,7 +49,7 @@ def problem(instance: Instance) -> Problem:
 
 
 @cache
-def searched(name: str, effort: str = "normal") -> tuple[Found, ...]:
+def searched(name: str, effort: str = "normal") -> tuple[NamedPath, ...]:
     """What a search finds."""
     return search(problem(CORPUS[name]()), EFFORTS[effort])
 
@@ -73,7 +73,7 @@ def test_no_plan_is_far_behind_other_path_finders(name: str) -> None:
     seconds, multiply_adds = best_of_others(CORPUS[name](), network(name), trials=16)
     found = plan(network(name), batch=1, search="fast", training=False)
     assert found.main.cost.seconds <= WORSE * seconds
-    least = min(price_path(problem(CORPUS[name]()), one.path)[0] for one in searched(name))
+    least = min(price_path(problem(CORPUS[name]()), path.pairs)[0] for path in searched(name))
     assert least <= WORSE * multiply_adds
 
 
@@ -81,7 +81,7 @@ def test_lattices_do_not_depend_on_the_order_of_declaration() -> None:
     """4 × 4 × 7, its long axis last: once 29 times the multiply-adds of others, and more."""
     found = searched("lattice 4 × 4 × 7")
     held = problem(CORPUS["lattice 4 × 4 × 7"]())
-    assert min(price_path(held, one.path)[0] for one in found) <= 1.2 * 8.8e8
+    assert min(price_path(held, path.pairs)[0] for path in found) <= 1.2 * 8.8e8
 
 
 # ── harder searches ─────────────────────────────────────────────────────────────────────────────
@@ -122,7 +122,7 @@ def test_the_hardest_search_is_never_worse() -> None:
 def test_harder_searches_find_all_that_easier_ones_do(name: str) -> None:
     found = {effort: searched(name, effort) for effort in EFFORTS}
     for easier, harder in pairwise(EFFORTS):
-        assert {one.path for one in found[easier]} <= {one.path for one in found[harder]}
+        assert {path.pairs for path in found[easier]} <= {path.pairs for path in found[harder]}
         assert set(found[easier]) <= set(found[harder])
     never_worse(network(name), "fast", "normal")
 
@@ -181,9 +181,9 @@ def test_the_path_along_an_order_is_the_best_one(seed: int) -> None:
 
 def test_a_path_along_its_own_leaves_is_no_worse() -> None:
     held = problem(CORPUS["3-regular, 60 tensors"]())
-    for one in searched("3-regular, 60 tensors", "fast"):
-        again = interval_path(held, leaf_order(len(held.terms), one.path))
-        assert price_path(held, again)[0] <= price_path(held, one.path)[0]
+    for path in searched("3-regular, 60 tensors", "fast"):
+        again = interval_path(held, leaf_order(len(held.terms), path.pairs))
+        assert price_path(held, again)[0] <= price_path(held, path.pairs)[0]
 
 
 def test_sizes_too_large_for_floats() -> None:

@@ -10,8 +10,10 @@ import pytest
 import tncompile
 from tests.support.strategies import random_tree
 from tncompile.lowering import lower
+from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.schedule import Schedule
 from tncompile.program import operations as op
+from tncompile.program.folding import fold, remainder
 from tncompile.program.operations import Operation, results
 from tncompile.program.program import ONE, Extent, TensorProgram
 from tncompile.program.verifying import ProgramError, verify_program
@@ -66,7 +68,7 @@ def never(program: TensorProgram) -> TensorProgram:
 
 
 def nowhere(program: TensorProgram) -> TensorProgram:
-    return replace(program, result="nothing")
+    return replace(program, returns=("nothing",))
 
 
 def reshaped(program: TensorProgram) -> TensorProgram:
@@ -145,3 +147,29 @@ def test_an_iteration_keeps_what_the_next_one_reads() -> None:
     steps[loop.stop - 2] = replace(steps[loop.stop - 2], drops=(*steps[loop.stop - 2].drops, outer))
     with pytest.raises(ProgramError, match="but the next iteration reads it"):
         verify_program(replace(looped, steps=tuple(steps)))
+
+
+@pytest.mark.parametrize("rows", [0, 8])
+def test_folded_programs_are_as_well_formed(rows: int) -> None:
+    whole = program(rows)
+    folding = fold((whole,), ("A", "B"), lambda keys, logarithm: f"{keys} {logarithm}")
+    for part in (folding.precomputed, *folding.remainders, remainder(whole)):
+        verify_program(part)
+    for damage in (reshaped, strided):
+        with pytest.raises(ProgramError, match="MatMul"):
+            verify_program(damage(folding.remainders[0]))
+
+
+def test_views_of_a_buffer_that_was_made_contiguous_have_its_strides() -> None:
+    builder = ProgramBuilder(tncompile.loads(TEXT).instantiate().network, {})
+    x = builder.argument("x", "x", (("a",), ("b",)), integer=False)
+    weight = builder.value("A", (("b",), ("a",)), parametric=True)
+    builder.add(op.LoadParameter("A", "A"), weight)
+    axes = (("c",), ("a",), ("b",))
+    wide = builder.expand(builder.permute(weight, (1, 0)), axes)
+    product = builder.elementwise(op.Multiply, builder.expand(x, axes), wide)
+    whole = builder.program(product)
+    assert whole.values[wide.name].strides == (Extent(0), ONE, Extent(4))
+    rest = remainder(whole)
+    verify_program(rest)
+    assert rest.values[wide.name].strides == (Extent(0), Extent(5), ONE)

@@ -145,7 +145,7 @@ def by_hand() -> TensorProgram:
     ]
     steps = tuple(Step(operation, drops=drops) for operation, _, drops in operations)
     values = {held.name: held for _, held, _ in operations}
-    return TensorProgram(values, steps, "t6", None, ("n",), Loop("n", "n'", 4, 4, 11))
+    return TensorProgram(values, steps, ("t6",), ("n",), Loop("n", "n'", 4, 4, 11))
 
 
 def lines_by_hand() -> list[str]:
@@ -154,7 +154,7 @@ def lines_by_hand() -> list[str]:
     arguments = {"x": "x", "w": "w"}
     scope = Scope(names, ParameterAccess(()), arguments, {"n": "n"}, "x.dtype", "x.device")
     found = write_steps(by_hand(), scope)
-    return [*found.lines, f"return {found.result}"]
+    return [*found.lines, f"return {found.results[0]}"]
 
 
 def test_several_inputs_are_cut_together() -> None:
@@ -206,7 +206,7 @@ def test_programs_are_compared_without_their_names() -> None:
         Names(["x", "w"]), ParameterAccess(()), {"x": "x", "w": "w"}, {"n": "len(x)"}, "", ""
     )
     found = write_steps(straight, scope)
-    made = evaluated(["w = 2 * torch.eye(3)", *found.lines, f"return {found.result}"], x)
+    made = evaluated(["w = 2 * torch.eye(3)", *found.lines, f"return {found.results[0]}"], x)
     due = (w @ x.t()).t() * x
     torch.testing.assert_close(made, 2 * (due @ w + due))
     assert math.prod(made.shape) == 30

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tests.acceptance import ACCEPTANCE
 from tncompile.language.parsing.lexer import Token, tokenize
-from tncompile.language.parsing.tables import load_tables
 from tncompile.language.syntax.source import SourceFile
 
 SAMPLE = Path(__file__).with_name("sample.tn")
@@ -35,29 +34,29 @@ def mutated_programs(draw: st.DrawFn) -> str:
 
 
 def _change(draw: st.DrawFn, text: str) -> str:
-    tokens, _ = tokenize(SourceFile("a.tn", text), load_tables())
+    tokens, _ = tokenize(SourceFile("a.tn", text))
     here = draw(st.sampled_from(tokens))
     match draw(st.sampled_from(("delete", "double", "swap", "misspell", "replace", "cut"))):
         case "delete":
-            return text[: here.start] + text[here.end :]
+            return text[: here.span.start] + text[here.span.end :]
         case "double":
-            return f"{text[: here.end]} {text[here.start :]}"
+            return f"{text[: here.span.end]} {text[here.span.start :]}"
         case "swap":
             return _swap(text, here, draw(st.sampled_from(tokens)))
         case "misspell":
-            place = draw(st.integers(here.start, max(here.start, here.end - 1)))
+            place = draw(st.integers(here.span.start, max(here.span.start, here.span.end - 1)))
             return text[:place] + draw(st.sampled_from("abz_9é ")) + text[place + 1 :]
         case "replace":
             other = draw(st.sampled_from(_STRANGE + _WORDS))
-            return f"{text[: here.start]} {other} {text[here.end :]}"
+            return f"{text[: here.span.start]} {other} {text[here.span.end :]}"
         case _:
-            return text[: here.start]
+            return text[: here.span.start]
 
 
 def _swap(text: str, one: Token, other: Token) -> str:
-    one, other = sorted((one, other), key=lambda token: token.start)
-    if one.end > other.start:
+    one, other = sorted((one, other), key=lambda token: token.span.start)
+    if one.span.end > other.span.start:
         return text
-    between = text[one.end : other.start]
-    moved = text[other.start : other.end] + between + text[one.start : one.end]
-    return text[: one.start] + moved + text[other.end :]
+    between = text[one.span.end : other.span.start]
+    moved = other.text + between + one.text
+    return text[: one.span.start] + moved + text[other.span.end :]

@@ -1,4 +1,4 @@
-"""The command line: one file a command, put together in `application`."""
+"""The command line: commands by what they need, put together in `application`."""
 
 from tncompile.cli.application import main as main
 

@@ -10,23 +10,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tncompile import __version__
-from tncompile.cli.calibrating import CALIBRATE
-from tncompile.cli.checking import CHECK
+from tncompile.cli.checking import check
 from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
-from tncompile.cli.compiling import COMPILE
-from tncompile.cli.costing import COST
-from tncompile.cli.explaining import EXPLAIN
-from tncompile.cli.explaining_slow import EXPLAIN_SLOW
-from tncompile.cli.formatting import FMT
-from tncompile.cli.listing import BLOCKS
-from tncompile.cli.tuning import TUNE
+from tncompile.cli.compiling import compile, cost
+from tncompile.cli.measuring import calibrate, explain_slow, tune
+from tncompile.cli.texts import blocks, explain, fmt
 from tncompile.cli.writing import OutputError, UsageError, flush, report, say, show, use_utf8
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import closest
 
 COMMANDS = {
     each.name: each
-    for each in (CHECK, COMPILE, COST, TUNE, EXPLAIN_SLOW, FMT, EXPLAIN, BLOCKS, CALIBRATE)
+    for each in (check, compile, cost, tune, explain_slow, fmt, explain, blocks, calibrate)
 }
 
 TRACEBACK = "TNCOMPILE_TRACEBACK"
@@ -62,7 +57,8 @@ def run(arguments: Sequence[str]) -> int:
         _let_go()
         return WRONG_USAGE
     except Exception as error:
-        if _out_of_memory(error):
+        words = MEMORY_WORDS if isinstance(error, RuntimeError) else ()
+        if isinstance(error, MemoryError) or any(each in str(error) for each in words):
             say(
                 "error: there is not enough memory for this batch and these sizes; try smaller ones"
             )
@@ -78,12 +74,6 @@ MEMORY_WORDS = (
     "Storage size calculation overflowed",
 )
 """How torch says that a tensor is too large, in exceptions without a type of their own."""
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether Python or torch ran out of memory."""
-    said = isinstance(error, RuntimeError) and any(word in str(error) for word in MEMORY_WORDS)
-    return said or isinstance(error, MemoryError)
 
 
 def _let_go() -> None:
@@ -111,7 +101,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
         near = closest(first, COMMANDS)
         meant = f"did you mean {near!r}?" if near else f"there are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no {kind} {first!r}; {meant}")
-    return command.run(command.parse(arguments[1:]))
+    return command.run(command.parse(arguments[1:])) or FINE
 
 
 def _help() -> str:

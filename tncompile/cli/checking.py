@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, Command, add_file, add_root
+from tncompile.cli.command import FINE, WRONG_PROGRAM, WRONG_USAGE, command, option
+from tncompile.cli.options import FILES, ROOT
 from tncompile.cli.reading import link_file
 from tncompile.cli.writing import UsageError, report, say, show
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
-from tncompile.language.linked import LinkedBlock, can_be_compiled
-
-
-def _configure(parser: ArgumentParser) -> None:
-    add_file(parser, several=True)
-    parser.add_argument(
-        "--with", dest="target", metavar="TARGET", help="check this call, in every file"
-    )
-    parser.add_argument("--json", action="store_true", help="print the problems as JSON, for tools")
-    add_root(parser)
-
+from tncompile.language.linked import LinkedBlock, LinkedProgram, can_be_compiled
 
 MOST_NAMED = 6
 """The most blocks of a file that are named as not compiled."""
 
 
-def _run(arguments: Namespace) -> int:
+@command(
+    "check",
+    "Find what is wrong in files: all problems at once, each at its place.",
+    "Every network whose parameters all have defaults is instantiated; --with names a call for\n"
+    "the others. Warnings are shown and do not count. The exit code is 1 where there are errors,\n"
+    "2 where a file cannot be read: the others are checked all the same.",
+    [
+        "tncompile check std/linear.tn",
+        "tncompile check std/linear.tn --with 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)'",
+    ],
+    [
+        FILES,
+        option("--with TARGET", "check this call, in every file", dest="target"),
+        option("--json", "print the problems as JSON, for tools"),
+        ROOT,
+    ],
+)
+def check(arguments: Namespace) -> int:
     """Report the problems of all files."""
     problems: list[Diagnostic] = []
+    notes: list[str] = []
     blocks = waiting = unread = 0
-    uncompiled: list[str] = []
     for name in arguments.files:
         try:
-            checked = check(name, arguments.target, arguments.root)
+            linked = link_file(name, arguments.root)
         except UsageError as error:
             say(f"error: {error}")
             unread += 1
             continue
-        problems += checked.problems
-        blocks += checked.blocks
-        waiting += checked.waiting
-        uncompiled += [_not_yet(name, checked.uncompiled)] if checked.uncompiled else []
+        except CompileError as error:
+            problems += error.diagnostics
+            blocks += 1  # nothing is known of its blocks
+            continue
+        own = [block for block in linked.blocks.values() if not block.imported]
+        bare = [block for block in own if can_be_compiled(block) and block.arguments is None]
+        calls = [arguments.target]
+        if arguments.target is None:
+            calls = [b.name for b in bare if all(p.default is not None for p in b.parameters)]
+            waiting += len(bare) - len(calls)
+        problems += _problems(linked, calls)
+        blocks += len(own)
+        if uncompiled := [block for block in own if not can_be_compiled(block)]:
+            notes.append(_not_yet(name, uncompiled))
     errors = sum(problem.severity == "error" for problem in problems)
     if arguments.json:
         import json
@@ -52,98 +69,44 @@ def _run(arguments: Namespace) -> int:
         show(json.dumps(to_json(tuple(problems)), indent=2, ensure_ascii=False))
     else:
         report(problems)
-    for note in uncompiled:
+    for note in notes:
         say(note)
     if not arguments.json and (read := len(arguments.files) - unread):
-        say(_summary(read, errors, len(problems) - errors) + _note(blocks, waiting))
-    if unread:
-        return WRONG_USAGE
-    return WRONG_PROGRAM if errors else FINE
+        say(_summary(read, errors, len(problems) - errors) + _left_out(blocks, waiting))
+    return WRONG_USAGE if unread else WRONG_PROGRAM if errors else FINE
 
 
-CHECK = Command(
-    "check",
-    "Find what is wrong in files: all problems at once, each at its place.",
-    "Every network whose parameters all have defaults is instantiated; --with names a call for\n"
-    "the others. Warnings are shown and do not count. The exit code is 1 where there are errors,\n"
-    "2 where a file cannot be read: the others are checked all the same.",
-    (
-        "tncompile check std/linear.tn",
-        "tncompile check std/linear.tn --with 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)'",
-    ),
-    _configure,
-    _run,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """Errors and warnings of one file; how many blocks it declares, and how many need arguments.
-
-    `uncompiled` are the blocks that this version cannot compile, in words.
-    """
-
-    problems: tuple[Diagnostic, ...]
-    blocks: int
-    waiting: int
-    uncompiled: tuple[str, ...] = ()
-
-
-def check(name: str, target: str | None, root: str | None) -> Checked:
-    """What is wrong with one file, in order, nothing twice.
-
-    Raises `UsageError` where it cannot be read.
-    """
+def _problems(linked: LinkedProgram, calls: Sequence[str]) -> list[Diagnostic]:
+    """What is wrong with a file and with calls of its blocks, in order, nothing twice."""
     from tncompile.language.resolving import resolve
 
-    try:
-        linked = link_file(name, root)
-    except CompileError as error:
-        return Checked(error.diagnostics, 1, 0)  # nothing is known of its blocks
     problems = [*linked.warnings]
     for instance in linked.instances.values():
         problems.extend(instance.warnings)
-    own = [block for block in linked.blocks.values() if not block.imported]
-    bare = [block for block in own if can_be_compiled(block) and block.arguments is None]
-    ready = [
-        block.name
-        for block in bare
-        if all(parameter.default is not None for parameter in block.parameters)
-    ]
-    for call in [target] if target is not None else ready:
+    for call in calls:
         try:
             problems.extend(resolve(linked, call).warnings)
         except CompileError as error:
             problems.extend(error.diagnostics)
-    waiting = len(bare) - len(ready) if target is None else 0
-    uncompiled = tuple(_described(block) for block in own if not can_be_compiled(block))
-    ordered = tuple(sorted(dict.fromkeys(problems), key=Diagnostic.sort_key))
-    return Checked(ordered, len(own), waiting, uncompiled)
+    return sorted(dict.fromkeys(problems), key=Diagnostic.sort_key)
 
 
-def _described(block: LinkedBlock) -> str:
-    """A block that cannot be compiled, in words: "the model `M`"."""
-    windows = " (it has windows)" if block.kind == "network" else ""
-    return f"the {block.kind} `{block.name}`{windows}"
+def _not_yet(file: str, blocks: Sequence[LinkedBlock]) -> str:
+    """What is said of blocks that are read and no more."""
+    names = [
+        f"the {block.kind} `{block.name}`" + " (it has windows)" * (block.kind == "network")
+        for block in blocks[:MOST_NAMED]
+    ]
+    if more := len(blocks) - len(names):
+        names.append(f"{more} more")
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"warning: {file}: {listed} cannot be compiled yet; only the syntax is checked"
 
 
-def _not_yet(file: str, blocks: Sequence[str]) -> str:
-    """What is said of blocks that are read and no more.
-
-    >>> _not_yet("a.tn", ["the model `M`"])
-    'warning: a.tn: the model `M` cannot be compiled yet; only the syntax is checked'
-    """
-    shown = [*blocks[:MOST_NAMED]]
-    if more := len(blocks) - len(shown):
-        shown.append(f"{more} more")
-    names = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
-    return f"warning: {file}: {names} cannot be compiled yet; only the syntax is checked"
-
-
-def _note(blocks: int, waiting: int) -> str:
+def _left_out(blocks: int, waiting: int) -> str:
     """What was not looked into.
 
-    >>> _note(3, 2)
+    >>> _left_out(3, 2)
     " (2 blocks need arguments: --with 'NAME(…)' instantiates one)"
     """
     if not blocks:
@@ -160,10 +123,8 @@ def _summary(files: int, errors: int, warnings: int) -> str:
     >>> _summary(1, 0, 2)
     '1 file checked: no errors, 2 warnings'
     """
-    parts = [_count(errors, "error")]
-    if warnings:
-        parts.append(_count(warnings, "warning"))
-    return f"{_count(files, 'file')} checked: {', '.join(parts)}"
+    counts = [_count(errors, "error"), *([_count(warnings, "warning")] if warnings else [])]
+    return f"{_count(files, 'file')} checked: {', '.join(counts)}"
 
 
 def _count(number: int, noun: str) -> str:

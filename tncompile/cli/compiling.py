@@ -1,98 +1,130 @@
-"""`tncompile compile`."""
+"""What a block becomes, and what that costs: `tncompile compile` and `tncompile cost`."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from tncompile.architecture import STAGES
-from tncompile.cli.command import (
-    FINE,
-    Command,
-    add_file,
-    add_lock,
-    add_planning,
-    add_root,
-    add_target,
-)
+from tncompile.cli import options as opt
+from tncompile.cli.command import command, option
 from tncompile.cli.reading import (
     STANDARD_INPUT,
-    batch_sizes,
-    checked_machine,
+    check_sizes,
     instantiate,
-    memory_limit,
+    load_spec,
     plan_noted,
     same_file,
 )
-from tncompile.cli.waiting import waiting
-from tncompile.cli.writing import UsageError, write_file
+from tncompile.cli.writing import UsageError, columns, show, waiting, write_file
 from tncompile.language.diagnostics.spelling import closest
 
 if TYPE_CHECKING:
-    from tncompile.planning.request import PlanOptions
+    from tncompile.planning.request import PlanOptions, SearchOptions
+
+PLANNING = (opt.SEARCH, opt.MACHINE, opt.MEMORY_LIMIT, opt.LOCK, opt.ROOT)
 
 
-def _configure(parser: ArgumentParser) -> None:
-    add_file(parser)
-    add_target(parser)
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", default=STANDARD_INPUT, help="the file to write (stdout)"
-    )
-    parser.add_argument(
-        "--batch",
-        metavar="1,64,4096",
-        help="the batch sizes that matter most, separated by commas (64); the source takes any "
-        "batch and chooses by its size, except under torch.compile: there it is planned for the "
-        "middle one",
-    )
-    parser.add_argument(
-        "--emit", metavar="STAGE", default=STAGES[-1], help=f"one of {', '.join(STAGES)} (torch)"
-    )
-    parser.add_argument(
-        "--shard",
-        metavar="LEG",
-        help="a leg like o[0], of the output, of an input or a bond, that processes are to share: "
-        "the source then also holds a ParallelStyle for parallelize_module",
-    )
-    add_planning(parser)
-    add_lock(parser)
-    add_root(parser)
-
-
-def _run(arguments: Namespace) -> int:
-    if arguments.emit not in STAGES:
-        near = closest(arguments.emit, STAGES)
+def _stage(name: str) -> str:
+    if name not in STAGES:
+        near = closest(name, STAGES)
         meant = f"; did you mean {near!r}?" if near else ""
-        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {arguments.emit!r}{meant}")
-    shard = arguments.shard and arguments.shard.strip()
-    if shard is not None and arguments.emit != STAGES[-1]:
-        raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {arguments.emit}")
-    sizes = batch_sizes(arguments.batch)
-    if same_file(arguments.output, arguments.file):
-        raise UsageError(f"-o {arguments.output} is the file that is compiled; name another one")
-    machine, limit = checked_machine(arguments.machine), memory_limit(arguments.memory_limit)
-    architecture = instantiate(
-        arguments.file, arguments.target, arguments.root, lock=arguments.lock
-    )
-    options: PlanOptions = {"search": arguments.search, "memory_limit": limit, "machine": machine}
-    if sizes is not None:
-        options["batch"] = sizes
-    with waiting("searching for a contraction order") as progress:
-        if arguments.emit not in STAGES[:2]:
-            plan_noted(architecture, progress, options)
-        text = architecture.describe(arguments.emit, shard=shard, **options)
-    write_file(arguments.output, text)
-    return FINE
+        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {name!r}{meant}")
+    return name
 
 
-COMPILE = Command(
+@command(
     "compile",
     "Compile one block of a file to PyTorch source.",
     "The source imports torch alone and holds one nn.Module; --emit shows a stage on the way.",
-    (
+    [
         "tncompile compile std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' -o mpo.py",
         "tncompile compile std/classifier.tn TreeClassifier --emit network",
-    ),
-    _configure,
-    _run,
+    ],
+    [
+        opt.FILE,
+        opt.TARGET,
+        option("-o --output OUT", "the file to write (stdout)", default=STANDARD_INPUT),
+        option(
+            "--batch 1,64,4096",
+            "the batch sizes that matter most, separated by commas (64); the source takes any "
+            "batch and chooses by its size, except under torch.compile: there it is planned for "
+            "the middle one",
+            opt.batch_sizes,
+            default="64",
+        ),
+        option("--emit STAGE", f"one of {', '.join(STAGES)} (torch)", _stage, default=STAGES[-1]),
+        option(
+            "--shard LEG",
+            "a leg like o[0], of the output, of an input or a bond, that processes are to "
+            "share: the source then also holds a ParallelStyle for parallelize_module",
+            str.strip,
+        ),
+        *PLANNING,
+    ],
 )
+def compile(arguments: Namespace) -> None:
+    """Write the source of a block, or another stage."""
+    if arguments.shard is not None and arguments.emit != STAGES[-1]:
+        raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {arguments.emit}")
+    if same_file(arguments.output, arguments.file):
+        raise UsageError(f"-o {arguments.output} is the file that is compiled; name another one")
+    spec = load_spec(arguments.file, arguments.root)
+    architecture = instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
+    options: PlanOptions = {
+        "batch": arguments.batch,
+        "search": arguments.search,
+        "memory_limit": arguments.memory_limit,
+        "machine": arguments.machine,
+    }
+    with waiting("searching for a contraction order") as progress:
+        if arguments.emit not in STAGES[:2]:
+            plan_noted(architecture, progress, options)
+        text = architecture.describe(arguments.emit, shard=arguments.shard, **options)
+    write_file(arguments.output, text)
+
+
+@command(
+    "cost",
+    "Show what a block costs: the contraction step by step, totals and alternatives.",
+    "Times are predicted: by the built-in machine profile, so that they are equal everywhere, or\n"
+    "by another one (--machine). `tncompile explain-slow` measures instead.",
+    [
+        "tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64",
+        "tncompile cost std/classifier.tn TreeClassifier --batch 100 --training",
+    ],
+    [
+        opt.FILE,
+        opt.TARGET,
+        opt.BATCH,
+        opt.SIZE,
+        option(
+            "--training",
+            "the contraction and the alternatives of a training step, not of a forward pass",
+        ),
+        option("--json", "print all figures as JSON, for tools"),
+        *PLANNING,
+    ],
+)
+def cost(arguments: Namespace) -> None:
+    """Show the cost of a block, as a table or as JSON."""
+    spec = load_spec(arguments.file, arguments.root)
+    architecture = instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
+    check_sizes(architecture, dict(arguments.size))
+    options: SearchOptions = {
+        "sizes": dict(arguments.size),
+        "search": arguments.search,
+        "memory_limit": arguments.memory_limit,
+        "machine": arguments.machine,
+    }
+    with waiting("searching for a contraction order") as progress:
+        plan_noted(
+            architecture, progress, {"minimize": "time", **options, "batch": arguments.batch}
+        )
+        figures = architecture.cost(arguments.batch, training=arguments.training, **options)
+    if arguments.json:
+        import json
+
+        show(json.dumps(figures.to_dict(), indent=2))
+    else:
+        show(figures.table(width=columns()))

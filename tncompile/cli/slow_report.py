@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,13 +10,15 @@ from functools import cached_property
 from torch import nn
 
 from tncompile import Architecture, Spec
-from tncompile.cli.changing import changes
+from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.evaluating.factorization import factorize
+from tncompile.language.resolved import Value, value_text
 from tncompile.lowering import TensorProgram, lower
 from tncompile.machine.host import cores, machine_text, thread_total, threads
-from tncompile.machine.profile import CPU, MachineProfile
-from tncompile.machine.registry import find_profile
-from tncompile.planning import ContractionPlan, Variant
-from tncompile.planning.request import leading_size, runtime_sizes
+from tncompile.machine.profile import CPU
+from tncompile.network.model import TensorNetwork
+from tncompile.planning import Variant
+from tncompile.planning.request import PlanOptions, PlanRequest, plan_request, runtime_sizes
 from tncompile.planning.wording import (
     MODE_TEXT,
     WIDTH,
@@ -49,86 +52,81 @@ LARGER = 4
 LARGEST = 2**28
 """The most elements in a tensor of a dense layer that is measured."""
 
+MOST_CHANGES = 4
+"""How many changes are planned: each takes about as long as planning the block itself."""
+
+MOST_TENSORS = 100
+"""Blocks of more tensors are not planned several times over."""
+
 
 @dataclass(frozen=True)
 class Case:
-    """A block at one batch size in one mode, to be measured for about `seconds`."""
+    """A block in one mode, planned with some options, to be measured for about `seconds`."""
 
     spec: Spec
     architecture: Architecture
-    batch: int
-    named: Mapping[str, int]
+    options: PlanOptions
     mode: Mode
-    machine: str
     seconds: float
 
     @cached_property
-    def profile(self) -> MachineProfile:
-        """The machine profile; its device is where everything runs."""
-        return find_profile(self.machine)
+    def request(self) -> PlanRequest:
+        """What the options come to; its profile's device is where everything runs."""
+        return plan_request(self.architecture.network, **self.options)
 
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """All run-time sizes at the batch size."""
-        return runtime_sizes(self.architecture.network, self.batch, self.named)
-
-    @property
-    def size(self) -> int:
-        """The size that decides between the variants of a plan."""
-        leading = leading_size(self.sizes)
-        return self.batch if leading is None else self.sizes[leading]
+    def sizes(self, network: TensorNetwork, larger: int = 1) -> dict[str, int]:
+        """All run-time sizes of a network at the batch size, or one so many times larger."""
+        return runtime_sizes(network, larger * self.request.asked[0], dict(self.request.named))
 
     def planned(self, architecture: Architecture) -> tuple[Variant, TensorProgram]:
         """What an architecture runs in this case."""
-        plan = architecture.plan(self.batch, sizes=self.named, machine=self.machine)
-        variant = plan.variant(self.size, self.mode)
-        network = architecture.network
+        network, plan = architecture.network, architecture.plan(**self.options)
+        variant = plan.variant(self.request.middle, self.mode)
         return variant, lower(network, variant.tree, variant.schedule, sizes=plan.sizes)
 
 
-def slow_report(case: Case, plan: ContractionPlan, progress: Callable[[int, int], None]) -> str:
+def slow_report(case: Case, progress: Callable[[int, int], None]) -> str:
     """Measure where the time goes and what would change it, and say it."""
-    network, mode, device = case.architecture.network, case.mode, case.profile.device
+    network, mode, profile = case.architecture.network, case.mode, case.request.profile
+    device, sizes = profile.device, case.sizes(network)
     variant, program = case.planned(case.architecture)
-    module = case.architecture.module(device=device, seed=0, plan=plan)
-    inputs = random_inputs(network, case.sizes, device)
+    module = case.architecture.module(device=device, seed=0, **case.options)
+    inputs, weights = random_inputs(network, sizes, device), module.state_dict()
     progress(0, 4)
-    way = variant.tree, variant.schedule
-    weights = module.state_dict()
-    steps = profile_steps(network, *way, program, weights, inputs, case.sizes, case.profile, mode)
+    steps = profile_steps(network, variant, program, weights, inputs, sizes, profile, mode)
     progress(1, 4)
-    rate = product_rate(device=device)
+    rate = product_rate(device)
     timings = _measured(case, module)
     progress(3, 4)
-    at = f" at a batch of {case.size:,}" if case.sizes else ""
+    at = f" at a batch of {case.request.middle:,}" if sizes else ""
     return "\n\n".join(
         [
             f"{network.target}\n{MODE_TEXT[mode]}{at}, measured on {machine_text(device)}\n"
             f"plan: {plan_text(variant.found_by, variant.schedule)}",
             _steps_text(steps, mode),
             "\n".join(_totals(case, timings, steps, rate)),
-            "\n".join(_changes_text(case, timings)),
+            _changes_text(case, timings),
         ]
     )
 
 
 def _measured(case: Case, module: nn.Module) -> dict[str, Timing]:
     """The module, the dense layer and what can be changed without another module, in turn."""
-    network, mode, device = case.architecture.network, case.mode, case.profile.device
-    inputs = random_inputs(network, case.sizes, device)
+    network, mode, device = case.architecture.network, case.mode, case.request.profile.device
+    sizes = case.sizes(network)
+    inputs = random_inputs(network, sizes, device)
     actions = {"module": running(module, inputs, mode)}
-    twin = dense_twin(network, case.sizes)
+    twin = dense_twin(network, sizes)
     if not isinstance(twin, str) and twin.largest(training=mode == "training") <= LARGEST:
         actions["dense"] = dense_layer(twin, mode, device)
     if mode == "inference":
         actions["folded"] = running(folded(module), inputs, mode)
-    if case.sizes:
-        sizes = runtime_sizes(network, LARGER * case.batch, case.named)
-        actions["larger"] = running(module, random_inputs(network, sizes, device), mode)
+    if sizes:
+        more = random_inputs(network, case.sizes(network, LARGER), device)
+        actions["larger"] = running(module, more, mode)
     measured = time_in_turn(list(actions.values()), case.seconds / 2)
     timings = dict(zip(actions, measured, strict=True))
-    counts = {1, cores()} - {thread_total()} if device == CPU else set()
-    for count in sorted(counts):
+    for count in sorted({1, cores()} - {thread_total()}) if device == CPU else ():
         with threads(count):
             (timing,) = time_in_turn([actions["module"]], case.seconds / 8)
         timings[f"{count} thread{'s' * (count > 1)}"] = timing
@@ -140,27 +138,28 @@ def _measured(case: Case, module: nn.Module) -> dict[str, Timing]:
 
 def _steps_text(steps: Sequence[ProfiledStep], mode: Mode) -> str:
     """The contraction step by step, measured; the slowest ones of many."""
-    backward = mode == "training"
-    head = ("step", "contraction", "forward", *(("backward",) if backward else ()))
+    backward = ["backward"] if mode == "training" else []
+    head = ("step", "contraction", "forward", *backward)
     head = (*head, "share", "FLOPs", "moved", "copied", "GFLOP/s")
     whole = sum(step.seconds for step in steps) or 1.0
-    shown = [steps[k] for k in largest_rows([step.seconds for step in steps])]
-    cells = [
-        (
-            step.result,
-            step.label,
-            seconds_text(step.forward),
-            *((seconds_text(step.backward),) if backward else ()),
-            percent_text(step.seconds / whole),
-            count_text(step.flops),
-            bytes_text(step.moved),
-            bytes_text(step.copied),
-            digits_text(step.flops / step.seconds / 1e9) if step.flops and step.seconds else "—",
+    cells = []
+    for step in (steps[k] for k in largest_rows([step.seconds for step in steps])):
+        rate = step.flops / step.seconds / 1e9 if step.seconds else 0.0
+        cells.append(
+            (
+                step.result,
+                step.label,
+                seconds_text(step.forward),
+                *(seconds_text(step.backward) for _ in backward),
+                percent_text(step.seconds / whole),
+                count_text(step.flops),
+                bytes_text(step.moved),
+                bytes_text(step.copied),
+                digits_text(rate) if rate else "—",
+            )
         )
-        for step in shown
-    ]
     text = columns_text(head, cells, WIDTH, 2)
-    more = len(steps) - len(shown)
+    more = len(steps) - len(cells)
     return text if not more else f"{text}\nand {more:,} steps that take less time each"
 
 
@@ -176,7 +175,8 @@ def _totals(
     if (why := disturbance(module.share, module.spread)) is not None:
         yield f"The machine was busy: {why}; these times say little."
     yield f"{'its operations alone':<24}{seconds_text(sum(step.seconds for step in steps)):>10}"
-    twin = dense_twin(case.architecture.network, case.sizes)
+    network = case.architecture.network
+    twin = dense_twin(network, case.sizes(network))
     if isinstance(twin, str):
         yield f"There is no dense layer to compare it with: {twin}."
     elif (dense := timings.get("dense")) is not None:
@@ -191,36 +191,32 @@ def _totals(
         yield (
             f"{'GFLOP/s of the module':<24}{digits_text(ours / 1e9):>10}   "
             f"{percent_text(ours / rate)} of the {digits_text(rate / 1e9)} of a product of"
-            f" {SQUARE[case.profile.device]}³"
+            f" {SQUARE[case.request.profile.device]}³"
         )
 
 
-def _changes_text(case: Case, timings: Mapping[str, Timing]) -> Iterator[str]:
+def _changes_text(case: Case, timings: Mapping[str, Timing]) -> str:
     """What would change the time, and how much."""
-    effects = dict(_effects(case, timings))
-    width = max(map(len, effects), default=0)
-    yield "What would change it:"
-    yield from (f"  {words:<{width}}   {effect}" for words, effect in effects.items())
-
-
-def _effects(case: Case, timings: Mapping[str, Timing]) -> Iterator[tuple[str, str]]:
-    whole = timings["module"].seconds
+    effects: dict[str, str] = {}
     for name, timing in timings.items():
-        ratio = timing.seconds / whole
+        ratio = timing.seconds / timings["module"].seconds
         match name:
             case "module" | "dense":
                 pass
             case "larger":
-                yield f"a batch of {LARGER * case.batch:,}", f"{_ratio(ratio / LARGER)} a sample"
+                words = f"a batch of {LARGER * case.request.asked[0]:,}"
+                effects[words] = f"{_ratio(ratio / LARGER)} a sample"
             case "folded":
-                yield "fold() it", _ratio(ratio)
+                effects["fold() it"] = _ratio(ratio)
             case _:
-                yield name, _ratio(ratio)
+                effects[name] = _ratio(ratio)
     now = _predicted(case, case.architecture)
     for change in changes(case.spec, case.architecture):
-        ratio = _predicted(case, change.architecture) / now
-        more = f"{digits_text(change.parameters)} × the parameters"
-        yield change.words, f"{_ratio(ratio, 'predicted')}, {more}"
+        predicted = _ratio(_predicted(case, change.architecture) / now, "predicted")
+        effects[change.words] = f"{predicted}, {digits_text(change.parameters)} × the parameters"
+    width = max(map(len, effects), default=0)
+    lines = (f"  {words:<{width}}   {effect}" for words, effect in effects.items())
+    return "\n".join(["What would change it:", *lines])
 
 
 def _ratio(ratio: float, how: str = "measured") -> str:
@@ -229,7 +225,91 @@ def _ratio(ratio: float, how: str = "measured") -> str:
 
 def _predicted(case: Case, architecture: Architecture) -> float:
     """The predicted seconds of an architecture in this case."""
-    _, program = case.planned(architecture)
-    sizes = runtime_sizes(architecture.network, case.batch, case.named)
-    traced = trace_in(architecture.network, program, sizes, case.profile, case.mode)
-    return traced.total.seconds
+    network, (_, program) = architecture.network, case.planned(architecture)
+    sizes, profile = case.sizes(network), case.request.profile
+    return trace_in(network, program, sizes, profile, case.mode).total.seconds
+
+
+# ── other arguments ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Other arguments, the block that they make, and its parameters against those of this one."""
+
+    words: str  # `ranks = [8, 8]`
+    architecture: Architecture
+    parameters: float  # how many times as many as this one has
+
+
+def changes(spec: Spec, architecture: Architecture) -> list[Change]:
+    """Smaller ranks and other site shapes with the same input and output, where there are any."""
+    if len(architecture.network.tensors) > MOST_TENSORS:
+        return []
+    smaller = (_change(spec, architecture, arguments) for arguments in _ranks(architecture))
+    reshaped = (_change(spec, architecture, arguments) for arguments in _shapes(architecture))
+    candidates = [
+        *(change for change in smaller if change is not None and change.parameters < 1),
+        *(change for change in reshaped if change is not None),
+    ]
+    return candidates[:MOST_CHANGES]
+
+
+def _change(spec: Spec, architecture: Architecture, changed: Mapping[str, Value]) -> Change | None:
+    """What some other arguments make; None where that has another input or output, or is none."""
+    arguments = {**architecture.arguments, **changed}
+    try:
+        other = spec.instantiate(architecture.network.name, **arguments)
+    except CompileError:
+        return None
+    if _features(other) != _features(architecture):
+        return None
+    words = ", ".join(f"{name} = {value_text(value)}" for name, value in changed.items())
+    before = architecture.network.parameter_count
+    return Change(words, other, other.network.parameter_count / max(1, before))
+
+
+def _ranks(architecture: Architecture) -> Iterator[dict[str, Value]]:
+    """One argument at a time, its numbers the next power of two down."""
+    for name, value in architecture.arguments.items():
+        match value:
+            case bool() | float():
+                continue
+            case int() if value > 1:
+                yield {name: _half(value)}
+            case tuple() if max(value, default=0) > 1:
+                yield {name: tuple(map(_half, value))}
+
+
+def _half(number: int) -> int:
+    """The next power of two below; 1 stays.
+
+    >>> [_half(number) for number in (16, 12, 2, 1)]
+    [8, 8, 1, 1]
+    """
+    return 1 if number < 2 else 2 ** (number - 1).bit_length() // 2
+
+
+def _shapes(architecture: Architecture) -> Iterator[dict[str, Value]]:
+    """The same sizes in two to four other factors, as even as can be."""
+    sizes = set(map(math.prod, _features(architecture)))
+    lists = {
+        name: value
+        for name, value in architecture.arguments.items()
+        if isinstance(value, tuple) and value
+    }
+    # Arguments whose product is the size of an input or of the output are shapes of sites.
+    shapes = {n: each for n, each in lists.items() if len(each) > 1 and math.prod(each) in sizes}
+    others = {name: max(value) for name, value in lists.items() if name not in shapes}
+    for count in (2, 3, 4):
+        factors = {name: factorize(math.prod(value), count) for name, value in shapes.items()}
+        fitting = {name: value for name, value in factors.items() if value is not None}
+        if shapes and len(fitting) == len(factors) and fitting != shapes:
+            yield {**fitting, **others}
+
+
+def _features(architecture: Architecture) -> tuple[tuple[int, ...], ...]:
+    """The lengths of the axes of every input and of the output."""
+    network = architecture.network
+    axes = *(declared.axes for declared in network.inputs), network.output.axes
+    return tuple(tuple(axis.length or 0 for axis in each if axis.kind != "dots") for each in axes)

@@ -1,4 +1,4 @@
-"""What leaves the program: results on standard output, problems on standard error, files whole."""
+"""What leaves the program: results on standard output, problems and progress on standard error."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from time import monotonic
+from typing import TYPE_CHECKING, TextIO
 
 from tncompile.files import replace_file
 from tncompile.language.diagnostics.diagnostic import Diagnostic
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 class UsageError(Exception):
@@ -27,11 +32,6 @@ def use_utf8() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def wants_color(stream: TextIO) -> bool:
-    """Whether to color what goes to a stream: terminals only, and see https://no-color.org."""
-    return _terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def show(text: str) -> None:
@@ -82,21 +82,20 @@ def report(diagnostics: Iterable[Diagnostic]) -> None:
     """Problems and warnings, rendered on standard error, in the order of the file."""
     from tncompile.language.diagnostics.rendering import render
 
-    problems = tuple(diagnostics)
-    if problems:
-        say(render(problems, color=wants_color(sys.stderr)).rstrip("\n"))
+    if problems := tuple(diagnostics):
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"  # no-color.org
+        say(render(problems, color=_terminal(sys.stderr) and not plain).rstrip("\n"))
 
 
 def write_file(name: str, text: str) -> None:
     """Put a text where `-o` says (`-`: standard output); the file appears whole or not at all.
 
-    The text goes to a temporary file beside the target, which is then moved into place. Raises
-    `UsageError` where that cannot be done.
+    Raises `UsageError` where that cannot be done.
     """
     if name == "-":
         show(text)
         return
-    try:
+    with refused(f"cannot write {name}: ", OSError):
         target = Path(name).resolve()
         if target.is_dir():
             raise UsageError(f"cannot write {name}: it is a directory")
@@ -104,8 +103,16 @@ def write_file(name: str, text: str) -> None:
             target.write_text(text, encoding="utf-8", newline="\n")
         else:
             replace_file(target, text)
-    except OSError as error:
-        raise UsageError(f"cannot write {name}: {reason(error)}") from error
+
+
+@contextmanager
+def refused(what: str, *errors: type[Exception]) -> Iterator[None]:
+    """`UsageError` for such an error in the body: `what`, then the words of the error."""
+    try:
+        yield
+    except errors as error:
+        words = reason(error) if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{what}{words}") from error
 
 
 def reason(error: OSError) -> str:
@@ -116,3 +123,51 @@ def reason(error: OSError) -> str:
     """
     words = error.strerror or str(error)
     return words[:1].lower() + words[1:]
+
+
+# ── progress ────────────────────────────────────────────────────────────────────────────────────
+
+PATIENCE = 1.0
+"""Seconds of silence before a bar appears."""
+
+
+class Bar:
+    """A bar that draws itself once the work has taken long enough."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._start = monotonic()
+        self._drawn: tuple[Progress, TaskID] | None = None
+
+    def advance(self, done: int, total: int) -> None:
+        """Note that `done` of `total` parts of the work are behind us."""
+        if self._drawn is None and monotonic() - self._start > PATIENCE:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+            progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._drawn = progress, progress.add_task(self._title)
+            progress.start()
+        if self._drawn is not None:
+            progress, task = self._drawn
+            progress.update(task, completed=done, total=total)
+
+    def wipe(self) -> None:
+        """Take the bar off the terminal, if there is one."""
+        if self._drawn is not None:
+            self._drawn[0].stop()
+            self._drawn = None
+
+
+@contextmanager
+def waiting(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """What to report progress to while the body runs; None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bar = Bar(title)
+    try:
+        yield bar.advance
+    finally:
+        bar.wipe()

@@ -5,67 +5,45 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
-from tncompile.emission.generated import ClassSource, Declared, GeneratedModule
+from tncompile.emission.module import constructor
+from tncompile.emission.module import properties as layers
 from tncompile.emission.module.arguments import BROADCAST, CHECKED_DTYPE, CHECKED_IDS
-from tncompile.emission.module.constructor import (
-    family_class,
-    family_depth,
-    write_accessors,
-    write_annotations,
-    write_init,
-)
 from tncompile.emission.module.dispatch import Option, dispatch, planned
 from tncompile.emission.module.docstrings import write_docstring, write_header
 from tncompile.emission.module.fold import folded, write_fold, write_folded_class
-from tncompile.emission.module.forward import given_text, needs_like, write_forward
-from tncompile.emission.module.properties import (
-    MakeProgram,
-    Properties,
-    features_text,
-    write_properties,
-    write_sizes,
-)
-from tncompile.emission.module.reset_parameters import (
-    write_estimate,
-    write_functions,
-    write_reset_parameters,
-)
-from tncompile.emission.sharding.functions import whole_members, write_local_functions
-from tncompile.emission.sharding.source import (
-    IMPORTS,
-    write_attribute,
-    write_sharded_forward,
-    write_style,
-)
+from tncompile.emission.module.forward import needs_like, write_forward
+from tncompile.emission.module.properties import MakeProgram, Properties
+from tncompile.emission.module.reset_parameters import write_functions, write_reset_parameters
+from tncompile.emission.sharding import functions as shared
+from tncompile.emission.sharding import source as sharding
 from tncompile.emission.sharding.split import Sharded
-from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
-from tncompile.emission.steps.statements import write_steps
-from tncompile.emission.text.identifiers import Names, class_name
+from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import indented, string_lines
+from tncompile.emission.text.writer import class_
 from tncompile.initialization.draws import Estimate, Initialization
 from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
-from tncompile.program.operations import ContiguousGrad, OneHot, Rescale
+from tncompile.program import operations as op
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branches
 
-INDENT = 8
-
-RESCALED = '''\
-def _rescaled(t: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Divide `t` by its largest magnitude over `axes`; also return the log of that magnitude."""
+MAGNITUDE = '''\
+def _magnitude(t: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The largest magnitude of `t` over `axes`; no gradient flows through it."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    size = size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
-    log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
-    return t / size, log.squeeze(axes) if axes else log
+    return size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
 '''
 
+LOG_SCALE = '''\
+def _log_scale(scale: Tensor) -> Tensor:
+    """The logarithm of a magnitude, in float32 at least."""
+    return scale.to(torch.promote_types(scale.dtype, torch.float32)).log()
+'''
 
 ONE_HOT = '''\
 def _one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
@@ -81,15 +59,6 @@ def _log(t: Tensor) -> Tensor:
     return torch.where(t == 0, -math.inf, log)
 '''
 
-TRAINING = '''\
-def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
-    """Keep the flag `training` of `nn.Module` beside the tensor of that name."""
-    if name == "training" and isinstance(value, bool):
-        self.__dict__[name] = value
-    else:
-        super().__setattr__(name, value)
-'''
-
 CONTIGUOUS_GRAD = '''\
 def _contiguous(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
     return tuple(None if gradient is None else gradient.contiguous() for gradient in gradients)
@@ -102,8 +71,37 @@ def _contiguous_grad(t: Tensor) -> Tensor:
     return t
 '''
 
-HELPERS: dict[type, str] = {Rescale: RESCALED, OneHot: ONE_HOT, ContiguousGrad: CONTIGUOUS_GRAD}
-"""Functions of an emitted file that some operations call."""
+
+@dataclass(frozen=True, slots=True)
+class ClassSource:
+    """The classes of one network as text, and what they need of the file that they stand in.
+
+    header        comments that say what it was made from
+    functions     those that its methods call
+    classes       the module, its folded twin, and its parallel style if it is sharded
+    branching     whether the batch size decides what runs
+    family_depth  the most subscripts that a tensor has
+    """
+
+    name: str
+    header: tuple[str, ...]
+    functions: tuple[str, ...]
+    classes: tuple[str, ...]
+    branching: bool
+    family_depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedModule:
+    """A complete Python file that imports torch and the standard library only, and its class.
+
+    Where it is `branching`, the batch size decides what runs, and the class takes the argument
+    `batch_invariant` that forbids it.
+    """
+
+    source: str
+    class_name: str
+    branching: bool = False
 
 
 def emit(
@@ -134,70 +132,56 @@ def emit_class(
     A `sharded` module runs that program, for any size of a leg; its style stands behind it.
     `weigh` plans and lowers the network of the dense weight; without it there is no such property.
     """
-    name = class_name(network.name)
-    members = ParameterAccess(network.parameters)
-    straight = Option(branches.whole, branches.whole)
-    chosen = dispatch(network, straight, planned(branches.training), planned(branches.inference))
-    if sharded is not None:
-        option = Option(sharded.program, sharded.program)
+    name = identifier(network.name)
+    members = whole = ParameterAccess(network.parameters)
+    style: list[list[str]] = []
+    local_functions: list[str] = []
+    attribute: list[str] = []
+    if sharded is None:
+        straight = Option(branches.whole, branches.whole)
+        modes = planned(branches.training), planned(branches.inference)
+        chosen = dispatch(network, straight, *modes)
+        forward = write_forward(network, chosen, members)
+    else:
+        split, option = sharded.sharding, Option(sharded.program, sharded.program)
         chosen = dispatch(network, option, (option,), (option,))
+        local, whole = shared.local_members(split, members), shared.whole_members(members)
+        forward = write_forward(split.opened, chosen, local, shared.bound_size(split, local))
+        style, attribute = [sharding.write_style(split)], sharding.write_attribute(split)
+        local_functions = shared.write_local_functions(split)
     layer = features(network)
     properties = None if layer is None else _properties(network, layer, weigh)
     twin = folded(network, name, branches.folded, plan.batch, layer, weigh)
-    norm = _norm_program(initialization)
-    programs = (
-        *(method.program for method in chosen.methods),
-        *twin.programs,
-        twin.folding.precomputed,
-        *([] if norm is None else [norm]),
-    )
-    branching = chosen.branching or twin.chosen.branching
+    programs = [method.program for method in (*chosen.methods, *twin.chosen.methods)]
+    programs.append(twin.folding.precomputed)
+    rescaling = initialization.rescaling
+    if rescaling is not None and not isinstance(rescaling.measure, Estimate):
+        programs.append(rescaling.measure)
     bare = needs_like(network, members)
-    methods = [write_init(members, like=bare, branching=branching)]
-    methods.append(write_reset_parameters(initialization, members))
-    if norm is not None:
-        methods.append(write_norm(norm, members))
-    elif initialization.rescaling is not None:
-        methods.append(write_estimate(initialization.rescaling, members))
-    if any(parameter.family == "training" for parameter in network.parameters):
-        methods.append(TRAINING.splitlines())
-    methods += write_accessors(members)
-    whole = members if sharded is None else whole_members(members)
-    methods += write_properties(properties, whole)
-    methods.append(_write_repr(network, properties))
-    if sharded is None:
-        methods += write_forward(network, chosen, members)
-    else:
-        methods += write_sharded_forward(sharded.sharding, chosen, members)
-    methods.append(write_fold(network, twin, whole))
-    body = write_docstring(network, plan, chosen, members)
-    annotations = [*write_annotations(members), *(["_like: Tensor"] if bare else [])]
-    if annotations := [*annotations, *write_sizes(properties)]:
-        body += ["", *annotations]
-    body += [] if sharded is None else write_attribute(sharded.sharding)
-    for method in methods:
-        body += ["", *method]
-    depth = family_depth(members)
-    functions = [
-        *_functions(network, programs, members),
-        *([] if sharded is None else write_local_functions(sharded.sharding)),
-        *write_functions(initialization),
+    branching = chosen.branching or twin.chosen.branching
+    methods = [
+        constructor.write_init(members, like=bare, branching=branching),
+        *write_reset_parameters(initialization, members),
+        *constructor.write_accessors(members),
+        *layers.write_properties(properties, whole),
+        layers.write_repr(network, properties, f"{network.parameter_count:,} parameters"),
+        *forward,
+        write_fold(network, twin, whole),
     ]
-    classes = [
-        *([] if sharded is None else [write_style(sharded.sharding)]),
-        [f"class {name}(nn.Module):", *indented(body)],
-        write_folded_class(network, twin, name),
-    ]
+    attributes = constructor.write_annotations(members) + ["_like: Tensor"] * bare
+    attributes += layers.write_sizes(properties)
+    body = write_docstring(network, chosen, members)
+    body += [*([""] if attributes else []), *attributes, *attribute]
+    functions = _functions(network, programs, members) + local_functions
+    module = class_(f"{name}(nn.Module)", body, methods)
+    classes = [*style, module, write_folded_class(network, twin, name)]
     return ClassSource(
         name,
         tuple(write_header(network, plan)),
-        tuple(text.rstrip("\n") for text in functions),
+        tuple(text.rstrip("\n") for text in [*functions, *write_functions(initialization)]),
         tuple("\n".join(lines) for lines in classes),
-        _declared(members),
         branching,
-        depth,
-        recomputes=_recomputes(programs),
-        sharded=sharded is not None,
+        constructor.family_depth(members),
     )
 
 
@@ -207,109 +191,56 @@ def write_file(classes: Sequence[ClassSource]) -> GeneratedModule:
     Imports and functions that several of them need are there once. Raises ValueError where two
     define different things under one name.
     """
-    depth = max(one.family_depth for one in classes)
-    blocks = [family_class(depth).rstrip("\n")] if depth else []
-    blocks += dict.fromkeys(text for one in classes for text in one.functions)
-    blocks += [text for one in classes for text in one.classes]
+    depth = max(source.family_depth for source in classes)
+    blocks = [constructor.family_class(depth).rstrip("\n")] if depth else []
+    blocks += dict.fromkeys(text for source in classes for text in source.functions)
+    blocks += [text for source in classes for text in source.classes]
     names = Counter(name for block in blocks for name in _DEFINITION.findall(block))
     if twice := [name for name, count in names.items() if count > 1]:
         raise ValueError(f"two networks of one file define `{twice[0]}`: rename one of them")
-    recomputes = any(one.recomputes for one in classes)
-    standard = ["import math"] if any("math." in block for block in blocks) else []
+    recomputes = RERUN.rstrip("\n") in blocks
+    imports = ["import math"] if any("math." in block for block in blocks) else []
     if abstract := ["Callable"] * recomputes + ["Iterator"] * bool(depth):
-        standard.append(f"from collections.abc import {', '.join(abstract)}")
+        imports.append(f"from collections.abc import {', '.join(abstract)}")
     if depth:
-        standard += ["from operator import index as _index"]
-        standard += ["from typing import SupportsIndex, overload"]
-    imports = [*standard, ""] if standard else []
-    imports += ["import torch", "from torch import Tensor, nn"]
-    imports += IMPORTS if any(one.sharded for one in classes) else ()
-    imports += [RERUN_IMPORT] if recomputes else []
-    lines = [*(line for one in classes for line in one.header), "", *imports]
-    source = "\n\n\n".join(["\n".join(lines), *blocks]) + "\n"
-    first = classes[0]
-    return GeneratedModule(source, first.name, first.parameters, first.branching)
+        imports.append("from operator import index as _index")
+        imports.append("from typing import SupportsIndex, overload")
+    imports += [""] * bool(imports) + ["import torch", "from torch import Tensor, nn"]
+    imports += sharding.IMPORTS if shared.LOCAL.rstrip("\n") in blocks else ()
+    imports += [RERUN_IMPORT] * recomputes
+    lines = [*(line for source in classes for line in source.header), "", *imports]
+    text = "\n\n\n".join(["\n".join(lines), *blocks]) + "\n"
+    return GeneratedModule(text, classes[0].name, classes[0].branching)
 
 
 _DEFINITION = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 
 
 def _functions(
-    network: TensorNetwork, programs: tuple[TensorProgram, ...], members: ParameterAccess
+    network: TensorNetwork, programs: Sequence[TensorProgram], members: ParameterAccess
 ) -> list[str]:
     """The functions that methods call, as far as these programs need them."""
     used = {type(step.operation) for program in programs for step in program.steps}
-    found: list[str] = []
-    if any(given.integer for given in network.inputs):
-        found.append(CHECKED_IDS)
-    if members.holder and not all(given.integer for given in network.inputs):
-        found.append(CHECKED_DTYPE)
-    if sum(any(a.kind == "dots" for a in given.axes) for given in network.inputs) > 1:
-        found.append(BROADCAST)
-    found += [text for kind, text in HELPERS.items() if kind in used]
-    if _recomputes(programs):
-        found.append(RERUN)
-    if network.output.log:
-        found.append(LOG)
-    return found
-
-
-def _recomputes(programs: tuple[TensorProgram, ...]) -> bool:
-    """Whether the backward pass of some program recomputes parts of it."""
-    return any(program.loop is not None and program.loop.recompute for program in programs)
+    ids = [source.integer for source in network.inputs]
+    dotted = [axis for source in network.inputs for axis in source.axes if axis.kind == "dots"]
+    needed = {
+        CHECKED_IDS: any(ids),
+        CHECKED_DTYPE: members.holder is not None and not all(ids),
+        BROADCAST: len(dotted) > 1,
+        MAGNITUDE: op.Magnitude in used,
+        LOG_SCALE: op.Log in used,
+        ONE_HOT: op.OneHot in used,
+        CONTIGUOUS_GRAD: op.ContiguousGrad in used,
+        RERUN: any(program.loop and program.loop.recompute for program in programs),
+        LOG: network.output.log,
+    }
+    return [text for text, need in needed.items() if need]
 
 
 def _properties(network: TensorNetwork, layer: Features, weigh: MakeProgram) -> Properties:
     """What the class has in common with a layer of torch."""
-    taken = frozenset(parameter.family for parameter in network.parameters)
+    reserved = frozenset(parameter.family for parameter in network.parameters)
     weight = weight_network(network, layer)
     program = None if weight is None else weigh(weight.network)
-    both = None if weight is None or program is None else (weight, program)
-    return Properties(network, layer, taken, both, network.biases)
-
-
-def _write_repr(network: TensorNetwork, properties: Properties | None) -> list[str]:
-    """The method behind `print(module)`: what goes in, what comes out, how many numbers."""
-    text = (
-        f"{given_text(network)} -> {network.output.written}"
-        if network.inputs
-        else (network.output.written)
-    )
-    text = f"{features_text(network, properties)}, {text}"
-    text += f", {network.parameter_count:,} parameters"
-    lines = string_lines(text, indent=INDENT + len("return "))
-    if len(lines) == 1:
-        returned = [f"return {lines[0]}"]
-    else:
-        returned = ["return (", *indented(string_lines(text, indent=INDENT + 4)), ")"]
-    return ["def extra_repr(self) -> str:", *indented(returned)]
-
-
-def _declared(members: ParameterAccess) -> tuple[Declared, ...]:
-    """The entries of the state dict."""
-    return tuple(Declared(one.key, one.shape, one.frozen) for one in members.parameters)
-
-
-def _norm_program(initialization: Initialization) -> TensorProgram | None:
-    """The network contracted with itself, where the initialization does that."""
-    rescaling = initialization.rescaling
-    if rescaling is None or isinstance(rescaling.measure, Estimate):
-        return None
-    return rescaling.measure
-
-
-def write_norm(program: TensorProgram, members: ParameterAccess) -> list[str]:
-    """The method that contracts the network with itself, in float32 at least."""
-    names = Names(["self", "dtype"])
-    like = members.read(members.parameters[0].key)
-    cast = replace(members, cast=".to(dtype)")
-    scope = Scope(names, cast, {}, {}, "dtype", f"{like}.device")
-    written = write_steps(program, scope)
-    added = f" + {written.log}" if written.log else ""
-    body = [
-        '"""The logarithm of the squared norm of the whole map, by contracting it with itself."""',
-        f"dtype = torch.promote_types({like}.dtype, torch.float32)",
-        *written.lines,
-        f"return {written.result}.abs().log(){added}",
-    ]
-    return ["def _log_square_norm(self) -> Tensor:", *indented(body)]
+    contracted = None if weight is None or program is None else (weight, program)
+    return Properties(network, layer, reserved, contracted, network.biases)

@@ -13,24 +13,20 @@ import hashlib
 import linecache
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import ModuleType
 from typing import TYPE_CHECKING, SupportsIndex, cast
 
 import torch
 from torch import nn
 
-from tncompile.emission.generated import GeneratedModule
+from tncompile.emission.file import GeneratedModule
 
 if TYPE_CHECKING:
     from tncompile.typed import TensorNetworkModule
 
 PREFIX = "tncompile_generated_"
 """Emitted files are modules of this name and the beginning of their hash."""
-
-
-def load(generated: GeneratedModule) -> type[nn.Module]:
-    """The class of an emitted module; its lines show in tracebacks."""
-    return _find(generated.source, generated.class_name)
 
 
 def instantiate(
@@ -43,26 +39,30 @@ def instantiate(
 ) -> TensorNetworkModule:
     """A fresh module; a `seed` fixes how it starts and leaves the generators of torch alone.
 
-    A module that does not branch is `batch_invariant` as it is.
+    `dtype` may be a name: `"bfloat16"`, `"torch.complex64"`. A module that does not branch is
+    `batch_invariant` as it is.
     """
-    kind = _dtype(dtype)
-    given = {"batch_invariant": batch_invariant} if generated.branching else {}
-
-    def made() -> TensorNetworkModule:
-        module = cast("TensorNetworkModule", load(generated)(device=device, dtype=kind, **given))
-        if not generated.branching:
-            module.batch_invariant = True
-        return module
-
-    if seed is None:
-        return made()
-    if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
+    number = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
+    if number is not None or dtype is not None:
+        if not isinstance(number, torch.dtype):
+            raise TypeError(f"{dtype!r} is not a dtype of torch")
+        if not (number.is_floating_point or number.is_complex):
+            raise TypeError(f"parameters are real or complex numbers, not {number}")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, SupportsIndex)):
         raise TypeError(f"a seed is an int, not {seed!r}")
-    place = placed(device)
-    forked = [] if place.type in ("cpu", "meta") else [place]
-    with torch.random.fork_rng(devices=forked, device_type=place.type if forked else "cuda"):
-        torch.manual_seed(seed)
-        return made()
+    options = {"batch_invariant": batch_invariant} if generated.branching else {}
+    where = placed(device)
+    forked = [] if where.type in ("cpu", "meta") else [where]
+    with ExitStack() as stack:
+        if seed is not None:
+            kind = where.type if forked else "cuda"
+            stack.enter_context(torch.random.fork_rng(devices=forked, device_type=kind))
+            torch.manual_seed(seed)
+        cls = _find(generated.source, generated.class_name)
+        module = cast("TensorNetworkModule", cls(device=device, dtype=number, **options))
+    if not generated.branching:
+        module.batch_invariant = True
+    return module
 
 
 def placed(device: torch.device | str | None) -> torch.device:
@@ -70,47 +70,25 @@ def placed(device: torch.device | str | None) -> torch.device:
     return torch.get_default_device() if device is None else torch.device(device)
 
 
-def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:
-    """The dtype, also by name: `"bfloat16"`, `"torch.complex64"`."""
-    if given is None:
-        return None
-    found = getattr(torch, given.removeprefix("torch."), None) if isinstance(given, str) else given
-    if not isinstance(found, torch.dtype):
-        raise TypeError(f"{given!r} is not a dtype of torch")
-    if not (found.is_floating_point or found.is_complex):
-        raise TypeError(f"parameters are real or complex numbers, not {found}")
-    return found
-
-
-# ── classes ────────────────────────────────────────────────────────────────────────────────────
-
-
 def _find(source: str, class_name: str) -> type[nn.Module]:
-    """A class of an emitted file, which is executed when it is first asked for."""
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    name = PREFIX + digest[:16]
+    """A class of an emitted file, which is executed when it is first asked for.
+
+    The file is a module of its own; its lines show in tracebacks.
+    """
+    name = PREFIX + hashlib.sha256(source.encode()).hexdigest()[:16]
     module = sys.modules.get(name)
     if module is None:
-        module = _execute(source, name)
+        filename = f"<{name}>"
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        module = ModuleType(name, "Made by tncompile.")
+        module.__file__ = filename
+        code = compile(source, filename, "exec", dont_inherit=True)
+        exec(code, module.__dict__)
+        sys.modules[name] = module
+        for value in list(vars(module).values()):
+            if isinstance(value, type) and value.__module__ == name:
+                copyreg.pickle(value, _reducer(source))
     return cast(type[nn.Module], getattr(module, class_name))
-
-
-def _execute(source: str, name: str) -> ModuleType:
-    """Run an emitted file as a module of its own and make its classes picklable."""
-    filename = f"<{name}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    module = ModuleType(name, "Made by tncompile.")
-    module.__file__ = filename
-    code = compile(source, filename, "exec", dont_inherit=True)
-    exec(code, module.__dict__)
-    sys.modules[name] = module
-    for value in list(vars(module).values()):
-        if isinstance(value, type) and value.__module__ == name:
-            copyreg.pickle(value, _reducer(source))
-    return module
-
-
-# ── pickling ───────────────────────────────────────────────────────────────────────────────────
 
 
 Reduced = tuple[Callable[..., nn.Module], tuple[str, str], object]
@@ -128,5 +106,5 @@ def _reducer(source: str) -> Callable[[nn.Module], Reduced]:
 
 def rebuild(source: str, class_name: str) -> nn.Module:
     """An empty instance, for pickle to fill; the name is part of what pickles hold."""
-    made = _find(source, class_name)
-    return made.__new__(made)
+    cls = _find(source, class_name)
+    return cls.__new__(cls)

@@ -8,75 +8,53 @@ from dataclasses import dataclass
 
 from tncompile.initialization.norm import LinearMap
 
-LONG = 32
-"""A chain of more tensors than this starts near the identity along its bonds."""
+LONG = 32  # a chain of more tensors than this starts near the identity along its bonds
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Tensors that bonds join in a row, in order along it.
+    """Tensors that bonds join in a row, in order along it."""
 
-    tensors   positions in `LinearMap.tensors`
-    bonds     every bond on one of them, those to tensors outside of the chain too
-    traced    how many identities are traced out: one for a ring, none for an open row
-    open      ends that are bonds to tensors outside of the chain: 0, 1 or 2
-    """
-
-    tensors: tuple[int, ...]
-    bonds: tuple[str, ...]
-    traced: int
-    open: int
+    tensors: tuple[int, ...]  # positions in `LinearMap.tensors`
+    bonds: tuple[str, ...]  # every bond on one of them, those to tensors outside of the chain too
+    widest: int  # the size of the widest of them
+    traced: int  # how many identities are traced out: one for a ring, none for an open row
+    open: int  # ends that are bonds to tensors outside of the chain: 0, 1 or 2
 
 
 def long_chains(linear: LinearMap) -> tuple[Chain, ...]:
     """The chains of more than `LONG` tensors, in order of their first tensor."""
-    inner = {i.name for i in linear.carried if i.name not in linear.outside}
-    ends: dict[str, list[int]] = {name: [] for name in inner}
-    for position, tensor in enumerate(linear.tensors):
-        for leg in tensor.legs:
-            if leg in inner:
-                ends[leg].append(position)
-    bonds = [
-        tuple(leg for leg in tensor.legs if leg in inner) for tensor in linear.tensors
-    ]  # fmt: skip
-    links = [
-        len(legs) in (1, 2) and all(len(ends[leg]) == 2 for leg in legs) for legs in bonds
-    ]  # fmt: skip
-    return tuple(chain for chain in _chains(bonds, links, ends) if len(chain.tensors) > LONG)
+    size = {i.name: i.size or 1 for i in linear.carried if i.name not in linear.outside}
+    bonds = [tuple(leg for leg in tensor.legs if leg in size) for tensor in linear.tensors]
+    ends: dict[str, list[int]] = {}
+    for position, legs in enumerate(bonds):
+        for leg in legs:
+            ends.setdefault(leg, []).append(position)
+    links = [len(legs) in (1, 2) and all(len(ends[leg]) == 2 for leg in legs) for legs in bonds]
+    seen = {position for position, is_link in enumerate(links) if not is_link}
 
+    def walk(position: int) -> Iterator[int]:
+        """From a link on along one side, as far as there are more."""
+        ahead: int | None = position
+        while ahead is not None:
+            yield ahead
+            seen.add(ahead)
+            near = (other for leg in bonds[ahead] for other in ends[leg])
+            ahead = next((other for other in near if other not in seen), None)
 
-def _chains(
-    bonds: list[tuple[str, ...]], links: list[bool], ends: dict[str, list[int]]
-) -> Iterator[Chain]:
-    """Each maximal row of links once."""
-    seen = [False] * len(bonds)
-
-    def neighbors(position: int) -> list[int]:
-        return [other for leg in bonds[position] for other in ends[leg] if other != position]
-
-    def walk(position: int, row: list[int]) -> None:
-        while True:
-            row.append(position)
-            seen[position] = True
-            ahead = [n for n in neighbors(position) if links[n] and not seen[n]]
-            if not ahead:
-                return
-            position = ahead[0]
-
-    for start, is_link in enumerate(links):
-        if not is_link or seen[start]:
+    chains: list[Chain] = []
+    for start in range(len(bonds)):
+        if start in seen:
             continue
-        forward: list[int] = []
-        walk(start, forward)
-        backward: list[int] = []
-        for other in neighbors(start):
-            if links[other] and not seen[other]:
-                walk(other, backward)
+        forward, (_, *backward) = list(walk(start)), walk(start)
         row = (*reversed(backward), *forward)
         counts = Counter(leg for position in row for leg in bonds[position])
         opened = sum(count == 1 for count in counts.values())
         closed = len(counts) - opened == len(row)
-        yield Chain(row, tuple(counts), traced=int(closed), open=opened)
+        widest = max(size[leg] for leg in counts)
+        if len(row) > LONG:
+            chains.append(Chain(row, tuple(counts), widest, traced=int(closed), open=opened))
+    return tuple(chains)
 
 
 def identity_legs(linear: LinearMap, chains: tuple[Chain, ...]) -> dict[str, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 `auto` makes the whole map as large as the layer that it stands for. Each parameter is drawn with a
 deviation that is right on average; a single draw of a product of many is not the average, so the
-map is then contracted with itself (`network.doubling`) and all `auto` parameters are multiplied by
+map is then contracted with itself (`norm_network`) and all `auto` parameters are multiplied by
 one number that makes its mean square exact. Where that contraction costs too much, the mean square
 is estimated from random inputs. Long chains start near the identity instead and need neither.
 """
@@ -13,24 +13,21 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from tncompile.initialization.chains import Chain, identity_legs, long_chains
 from tncompile.initialization.norm import LinearMap, linear_map, norm_network
-from tncompile.network.model import Init, Parameter, TensorNetwork
+from tncompile.network.model import Parameter, TensorNetwork
 from tncompile.program.program import TensorProgram
 
-LINEAR = 1 / 3
-"""The mean square of an output of `nn.Linear` for inputs of unit variance, its bias left out."""
+LINEAR = 1 / 3  # mean square of an output of `nn.Linear` without its bias, at unit variance
 
 NOISE = 0.25
 """How much the noise of a long chain adds to its square norm, about: small, so that every image is
 handed through, and enough to tell the directions of the bonds apart."""
 
-MOST = 256
-"""A product of more factors is not contracted with itself: the source would be long."""
-
-SAMPLES = 1024
-"""Random inputs for an estimate of the mean square; `CHUNK` of them at a time."""
+MOST = 256  # a product of more factors is not contracted with itself: the source would be long
+SAMPLES = 1024  # random inputs for an estimate of the mean square; `CHUNK` of them at a time
 CHUNK = 64
 
 
@@ -148,105 +145,73 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
     """The start of every parameter of the network, and the rescaling that makes `auto` exact."""
     linear = linear_map(network)
     chains = long_chains(linear)
+    scheme = {parameter.key: parameter.init.scheme for parameter in network.parameters}
     biases = tuple(bias.parameter for bias in network.biases)
-    places = {
-        key: legs
-        for key, legs in identity_legs(linear, chains).items()
-        if network.parameter[key].init.scheme == "auto"
-    }
+    bonds = identity_legs(linear, chains)
+    bonds = {key: legs for key, legs in bonds.items() if scheme[key] == "auto"}
     # A parameter that many sites share repeats its noise, which then adds up in amplitude.
     uses = Counter(tensor.source for tensor in linear.tensors)
-    noise = {
-        key: math.sqrt(NOISE / (length * widest * uses[key]))
-        for chain in chains
-        for length, widest in [_extent(linear, chain)]
-        for key in dict.fromkeys(linear.tensors[k].source for k in chain.tensors)
-        if key in places
-    }
-    drawn = [t for t in linear.tensors if network.parameter[t.source].init.scheme == "auto"]
-    log_target = _log_target(network, linear)
-    log_scale = 0.0
-    if drawn:
-        log_scale = (log_target - _log_expected(linear, chains, noise)) / (2 * len(drawn))
-    draws = _draws(network, linear, places, noise, math.exp(log_scale), biases)
-    rescaling = None
-    if any(tensor.source not in places for tensor in drawn):
-        rescaling = _rescaling(network, linear, log_target, make_program)
-    return Initialization(draws, biases, rescaling, _aim(network, bool(drawn), bool(places)))
-
-
-def _log_target(network: TensorNetwork, linear: LinearMap) -> float:
-    """The logarithm that |W|² should have."""
-    if not network.inputs:
-        return 0.0
-    if all(x.integer for x in network.inputs):
-        return linear.log_divisor
-    return linear.log_divisor + math.log(LINEAR)
-
-
-def _aim(network: TensorNetwork, drawn: bool, chained: bool) -> str:
-    if not drawn:
-        return "Start the parameters as declared."
-    if not network.inputs:
-        aim = "a contracted tensor of norm 1"
-    elif all(x.integer for x in network.inputs):
-        aim = "outputs of mean square 1, as nn.Embedding's"
-    elif any(axis.kind == "slices" for x in network.inputs for axis in x.axes):
-        aim = "outputs of mean square 1/3 on features of norm 1"
-    else:
-        aim = "outputs of mean square 1/3 on inputs of unit variance"
-    return f"Start near the identity: {aim}." if chained else f"Draw the parameters for {aim}."
-
-
-# ── draws ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _draws(
-    network: TensorNetwork,
-    linear: LinearMap,
-    places: Mapping[str, tuple[int, ...]],
-    noise: Mapping[str, float],
-    scale: float,
-    biases: tuple[str, ...],
-) -> dict[str, Draw]:
-    """The draw of each parameter, in order of declaration."""
+    noise: dict[str, float] = {}
+    for chain in chains:
+        for key in {linear.tensors[k].source for k in chain.tensors} & bonds.keys():
+            noise[key] = math.sqrt(NOISE / (len(chain.tensors) * chain.widest * uses[key]))
+    drawn = [tensor.source for tensor in linear.tensors if scheme[tensor.source] == "auto"]
+    log_target, aim = _aim(network, linear)
     spread = _spread(linear)
+    scale = 1.0
+    if drawn:
+        expected = _log_expected(linear, chains, noise, spread)
+        scale = math.exp((log_target - expected) / (2 * len(drawn)))
+        aim = f"Start near the identity: {aim}." if bonds else f"Draw the parameters for {aim}."
+    else:
+        aim = "Start the parameters as declared."
     draws: dict[str, Draw] = {}
     for parameter in network.parameters:
-        key, init = parameter.key, parameter.init
-        if key in biases and init.scheme in ("auto", "linear"):
-            draws[key] = Uniform(1 / math.sqrt(_fan_in(network)))
-        elif key in places:
+        key = parameter.key
+        if key in bonds:
             sizes = tuple(_size(network, leg) for axis in parameter.axes for leg in axis)
-            draws[key] = NearIdentity(sizes, places[key], scale, scale * noise[key])
-        elif init.scheme in ("auto", "linear"):
-            draws[key] = Normal(scale * math.exp(spread.get(key, 0.0)))
+            draws[key] = NearIdentity(sizes, bonds[key], scale, scale * noise[key])
+        elif scheme[key] not in ("auto", "linear"):
+            draws[key] = _declared(parameter)
+        elif key in biases:
+            draws[key] = Uniform(1 / math.sqrt(_fan_in(network)))
         else:
-            draws[key] = _declared(parameter, init)
-    return draws
+            draws[key] = Normal(scale * math.exp(spread.get(key, 0.0)))
+    rescaling = None
+    if any(key not in bonds for key in drawn):
+        rescaling = _rescaling(network, linear, drawn, log_target, make_program)
+    return Initialization(draws, biases, rescaling, aim)
 
 
-def _declared(parameter: Parameter, init: Init) -> Draw:
+def _aim(network: TensorNetwork, linear: LinearMap) -> tuple[float, str]:
+    """The logarithm that |W|² should have, and what it stands for in words."""
+    if not network.inputs:
+        return 0.0, "a contracted tensor of norm 1"
+    if all(x.integer for x in network.inputs):
+        return linear.log_divisor, "outputs of mean square 1, as nn.Embedding's"
+    sliced = any(axis.kind == "slices" for x in network.inputs for axis in x.axes)
+    inputs = "features of norm 1" if sliced else "inputs of unit variance"
+    return linear.log_divisor + math.log(LINEAR), f"outputs of mean square 1/3 on {inputs}"
+
+
+def _declared(parameter: Parameter) -> Draw:
     """The draw of an explicit scheme."""
-    match init.scheme:
+    scheme, argument = parameter.init.scheme, parameter.init.argument or 0.0
+    match scheme:
         case "normal":
-            return Normal(init.argument or 0.0)
+            return Normal(argument)
         case "uniform":
-            return Uniform(init.argument or 0.0)
+            return Uniform(argument)
         case "ones" | "zeros":
-            return Constant(int(init.scheme == "ones"))
+            return Constant(int(scheme == "ones"))
         case "orthogonal" | "eye":
-            rows, columns = _matrix(parameter.shape)
-            return Matrix(init.scheme == "orthogonal", rows, columns)
+            return Matrix(scheme == "orthogonal", *_matrix(parameter.shape))
         case "auto" | "linear":
             raise AssertionError("drawn by the caller")
 
 
 def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns at the split where they are nearest in size, the later one in a tie.
-
-    A number is a matrix of one row and one column.
-    """
+    """Rows and columns at the split where they are nearest in size, the later one in a tie."""
     if not shape:
         return 1, 1
     splits = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(1, len(shape) + 1)]
@@ -284,10 +249,13 @@ def _spread(linear: LinearMap) -> dict[str, float]:
 
 
 def _log_expected(
-    linear: LinearMap, chains: tuple[Chain, ...], noise: Mapping[str, float]
+    linear: LinearMap,
+    chains: tuple[Chain, ...],
+    noise: Mapping[str, float],
+    spread: Mapping[str, float],
 ) -> float:
     """Logarithm of the mean of |W|² over draws at scale 1 of everything that is `auto`."""
-    network, spread = linear.network, _spread(linear)
+    network = linear.network
     bonds = {leg for chain in chains for leg in chain.bonds}
     total = sum(math.log(index.size or 1) for index in linear.carried if index.name not in bonds)
     for mask in linear.masks:
@@ -307,7 +275,7 @@ def _log_expected(
             case "ones" | "zeros":
                 pass
     for chain in chains:
-        length, widest = _extent(linear, chain)
+        length, widest = len(chain.tensors), chain.widest
         identities = 2 * chain.traced + (chain.open == 2)
         total += identities * math.log(widest)
         if not identities:  # what the noise of a row adds to its first entry
@@ -316,26 +284,21 @@ def _log_expected(
     return total
 
 
-def _extent(linear: LinearMap, chain: Chain) -> tuple[int, int]:
-    """The number of tensors on a chain and the size of its widest bond."""
-    return len(chain.tensors), max(_size(linear.network, leg) for leg in chain.bonds)
-
-
-# ── the common factor ──────────────────────────────────────────────────────────────────────────
-
-
 def _rescaling(
-    network: TensorNetwork, linear: LinearMap, log_target: float, make_program: MakeProgram
+    network: TensorNetwork,
+    linear: LinearMap,
+    drawn: list[str],
+    log_target: float,
+    make_program: MakeProgram,
 ) -> Rescaling | None:
-    drawn = [t.source for t in linear.tensors if network.parameter[t.source].init.scheme == "auto"]
+    """The common factor of all `drawn` parameters, each as often as a tensor has it."""
     keys = tuple(dict.fromkeys(drawn))
     program = make_program(norm_network(linear)) if len(linear.tensors) <= MOST else None
     if program is not None:
         return Rescaling(keys, len(drawn), log_target, program)
     if any(parameter.init.scheme == "zeros" for parameter in network.parameters):
         return None  # no input gets through, so nothing can be estimated: the draws stand
-    wanted = log_target - linear.log_divisor
-    return Rescaling(keys, len(drawn), wanted, _estimate(network))
+    return Rescaling(keys, len(drawn), log_target - linear.log_divisor, _estimate(network))
 
 
 def _estimate(network: TensorNetwork) -> Estimate:
@@ -343,22 +306,15 @@ def _estimate(network: TensorNetwork) -> Estimate:
     batch = next((i.name for i in network.indices if i.kind in ("dots", "batch")), None)
     inputs: list[RandomInput] = []
     for source in network.inputs:
-        shape: list[int] = []
-        features = 0
-        for axis in source.axes:
-            if axis.kind == "onehot":
-                continue
-            if axis.length is None:
-                shape.append(CHUNK if axis.indices == (batch,) else 1)
-            else:
-                shape.append(axis.length)
-                features = features + 1 if axis.kind == "legs" else 0
-        sliced = any(axis.kind == "slices" for axis in source.axes)
+        axes = [axis for axis in source.axes if axis.kind != "onehot"]
+        shape = tuple(axis.length or (CHUNK if axis.indices == (batch,) else 1) for axis in axes)
+        kinds = [axis.kind for axis in axes if axis.length is not None]
+        features = sum(1 for _ in takewhile(lambda kind: kind == "legs", reversed(kinds)))
         classes = next((a.length for a in source.axes if a.kind == "onehot"), None)
-        unit = features if sliced and classes is None else 0
-        inputs.append(RandomInput(source.name, tuple(shape), unit, classes))
-    random = 1 if not inputs else SAMPLES // CHUNK
-    return Estimate(tuple(inputs), random, network.output.log)
+        unit = features if "slices" in kinds and classes is None else 0
+        inputs.append(RandomInput(source.name, shape, unit, classes))
+    chunks = SAMPLES // CHUNK if inputs else 1
+    return Estimate(tuple(inputs), chunks, network.output.log)
 
 
 def _size(network: TensorNetwork, name: str) -> int:

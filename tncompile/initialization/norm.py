@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from tncompile.network.editing import RUN_TIME, assemble, edited, prime, renamed
-from tncompile.network.model import Axis, Index, Output, Tensor, TensorNetwork
+from tncompile.network.editing import assemble, edited, prime, renamed
+from tncompile.network.model import RUN_TIME, Axis, Index, Output, Tensor, TensorNetwork
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,17 @@ def linear_map(network: TensorNetwork) -> LinearMap:
     carried = {leg for tensor in tensors for leg in tensor.legs}
     removed = {leg for tensor in factors if tensor.source in zero for leg in tensor.legs}
     sizes = {index.name: index.size or 1 for index in network.indices}
+    on_inputs = [leg for tensor in network.tensors if tensor.role == "input" for leg in tensor.legs]
     inputs, outputs = (
         [leg for leg in dict.fromkeys(legs) if network.index[leg].kind not in RUN_TIME]
-        for legs in (
-            (leg for tensor in network.tensors if tensor.role == "input" for leg in tensor.legs),
-            network.output.legs,
-        )
+        for legs in (on_inputs, network.output.legs)
     )
     masks = tuple(_masks(network, carried, keep_all=not removed))
-    divisor = _log_divisor(network)
+    # The number of outputs times that of the values of each unit vector and id.
+    lengths = [axis.length for axis in network.output.axes if axis.kind == "legs"]
+    for tensor, axis, _ in _input_axes(network):
+        lengths += [axis.length] if tensor.position or axis.kind == "onehot" else []
+    divisor = sum(math.log(length) for length in lengths if length is not None)
     # An index that nothing carries any more is summed over ones; one that only vanishing tensors
     # carried is no matter of this map.
     masked = {leg for mask in masks for leg in mask.legs}
@@ -75,8 +77,7 @@ def linear_map(network: TensorNetwork) -> LinearMap:
 def norm_network(linear: LinearMap) -> TensorNetwork:
     """The scalar network |W|²: every tensor twice, the second conjugated, its inner indices primed.
 
-    Indices that are open are shared by both copies; masks stand once (0 and 1 are their own
-    squares).
+    Both copies share the open indices; masks stand once (0 and 1 are their own squares).
     """
     primed = {
         index.name: index.name if index.name in linear.outside else f"{index.name}'"
@@ -87,10 +88,7 @@ def norm_network(linear: LinearMap) -> TensorNetwork:
         for tensor in linear.tensors
         for copy in (
             tensor,
-            edited(
-                renamed(tensor, f"{tensor.name}'", primed),
-                conjugate=not tensor.conjugate,
-            ),
+            edited(renamed(tensor, f"{tensor.name}'", primed), conjugate=not tensor.conjugate),
         )
     ]
     indices = {
@@ -102,38 +100,28 @@ def norm_network(linear: LinearMap) -> TensorNetwork:
 
 def _masks(network: TensorNetwork, carried: set[str], *, keep_all: bool) -> Iterator[Tensor]:
     """One mask for each axis that `as` cuts short, on the output and on inputs."""
-    cut: dict[tuple[tuple[str, ...], int], None] = {}
-    for axis in network.output.axes:
-        if axis.width is not None and axis.width != axis.size:
-            cut[axis.indices, axis.width] = None
-    for tensor in network.tensors:
-        if tensor.role != "input":
-            continue
-        for axis, indices in zip(_tensor_axes(network, tensor), tensor.axes, strict=True):
-            # Without the tensors that vanish, an axis that only they carried does not count.
-            counts = keep_all or not carried.isdisjoint(indices)
-            if counts and axis.width is not None and axis.width != axis.size:
-                cut[indices, axis.width] = None
+    axes = [(axis, axis.indices) for axis in network.output.axes]
+    axes += [  # without the tensors that vanish, an axis that only they carried does not count
+        (axis, indices)
+        for _, axis, indices in _input_axes(network)
+        if keep_all or not carried.isdisjoint(indices)
+    ]
+    cut = dict.fromkeys(
+        (indices, str(axis.width))
+        for axis, indices in axes
+        if axis.width is not None and axis.width != axis.size
+    )
     for number, (indices, width) in enumerate(cut):
-        yield Tensor(name=f"mask[{number}]", role="mask", source=str(width), axes=(indices,))
+        yield Tensor(name=f"mask[{number}]", role="mask", source=width, axes=(indices,))
 
 
-def _tensor_axes(network: TensorNetwork, tensor: Tensor) -> list[Axis]:
-    """The axes of the input that a tensor is a slice of, `slices` left out."""
-    return [axis for axis in network.input[tensor.source].axes if axis.kind != "slices"]
-
-
-def _log_divisor(network: TensorNetwork) -> float:
-    """Logarithm of the number of outputs times that of the values of each unit vector and id."""
-    lengths = [axis.length for axis in network.output.axes if axis.kind == "legs"]
+def _input_axes(network: TensorNetwork) -> Iterator[tuple[Tensor, Axis, tuple[str, ...]]]:
+    """The axes of each tensor that is an input or a slice of one, `slices` left out."""
     for tensor in network.tensors:
         if tensor.role == "input":
-            lengths += [
-                axis.length
-                for axis in _tensor_axes(network, tensor)
-                if tensor.position or axis.kind == "onehot"
-            ]
-    return sum(math.log(length) for length in lengths if length is not None)
+            axes = [axis for axis in network.input[tensor.source].axes if axis.kind != "slices"]
+            for axis, indices in zip(axes, tensor.axes, strict=True):
+                yield tensor, axis, indices
 
 
 def _reached(tensors: tuple[Tensor, ...], inputs: list[str]) -> set[str]:

@@ -53,17 +53,13 @@ class LinkedBlock:
     imported: bool = False
 
 
-def has_windows(block: LinkedBlock) -> bool:
-    """Whether a block has convolution windows, or stands for one that has."""
-    definition = block.definition
-    return isinstance(definition, Block) and any(
-        isinstance(statement, WindowStatement) for statement in definition.statements
-    )
-
-
 def can_be_compiled(block: LinkedBlock) -> bool:
     """Whether this version compiles a block: networks without windows."""
-    return block.kind == "network" and not has_windows(block)
+    definition = block.definition
+    windows = isinstance(definition, Block) and any(
+        isinstance(statement, WindowStatement) for statement in definition.statements
+    )
+    return block.kind == "network" and not windows
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from tncompile.lowering.finishing import Parts, build_program
 from tncompile.network.model import TensorNetwork
+from tncompile.program import operations as op
 from tncompile.program.layout import (
     Run,
     along_nothing,
@@ -18,27 +17,11 @@ from tncompile.program.layout import (
     elementwise_strides,
     merged,
     runs,
+    view_strides,
 )
-from tncompile.program.operations import (
-    Add,
-    Argument,
-    Chunk,
-    ConcatChunks,
-    Contiguous,
-    ContiguousGrad,
-    Copy,
-    Expand,
-    MatMul,
-    Multiply,
-    Operation,
-    Permute,
-    Rescale,
-    Sum,
-    Times,
-    View,
-    results,
-)
-from tncompile.program.program import Extent, Step, TensorProgram, Value, product
+from tncompile.program.operations import Operation, results, sources
+from tncompile.program.program import Extent, Loop, Step, TensorProgram, Value, product
+from tncompile.program.rewriting import finished, straightened, undivided
 
 Axes = tuple[tuple[str, ...], ...]
 
@@ -53,12 +36,12 @@ TRANSPOSED = 2**16
 class ProgramBuilder:
     """Values and steps of a program so far; `lengths` holds the length of every index and stack.
 
-    With `parts`, each input is cut into chunks when it is loaded; from there on the index has the
-    length of one chunk.
+    With a `loop`, each input is cut into chunks when it is loaded; from there on the index has the
+    length of one chunk. Which steps it has is found in the end.
     """
 
     def __init__(
-        self, network: TensorNetwork, sizes: Mapping[str, int], parts: Parts | None = None
+        self, network: TensorNetwork, sizes: Mapping[str, int], loop: Loop | None = None
     ) -> None:
         self.network = network
         self.lengths: dict[str, Extent] = {
@@ -67,10 +50,10 @@ class ProgramBuilder:
         }
         self.runtime = tuple(index.name for index in network.indices if index.size is None)
         self.sizes = {name: sizes.get(name, NOMINAL) for name in self.runtime}
-        self.parts = parts
-        if parts is not None:
-            self.lengths[parts.index] = Extent(1, (parts.name,))
-            self.sizes[parts.name] = min(parts.rows, self.sizes[parts.index])
+        self.loop = loop
+        if loop is not None:
+            self.lengths[loop.index] = Extent(1, (loop.part,))
+            self.sizes[loop.part] = min(loop.rows, self.sizes[loop.index])
         self.values: dict[str, Value] = {}
         self.contraction: int | None = None
         self.note = ""
@@ -114,7 +97,7 @@ class ProgramBuilder:
         """The indices of a value with their strides."""
         return runs(value, self.lengths)
 
-    # ── operations ─────────────────────────────────────────────────────────────────────────────
+    # ── values and operations ──────────────────────────────────────────────────────────────────
 
     def add(self, operation: Operation, *values: Value) -> Value:
         """Append an operation and the values it makes; the first is returned."""
@@ -124,64 +107,63 @@ class ProgramBuilder:
 
     def value(
         self,
-        name: str,
+        stem: str,
         axes: Axes,
         operands: Sequence[Value] = (),
         *,
         parametric: bool = False,
         varying: bool = False,
         integer: bool = False,
+        elementwise: bool = False,
     ) -> Value:
-        """A fresh contiguous value over these axes; it depends on what the operands depend on."""
+        """A new value over these axes; it depends on what the operands depend on.
+
+        It is contiguous or, where it is computed `elementwise`, in the order of its operands.
+        """
+        name = self.fresh(stem)
         shape = tuple(self.length(axis) for axis in axes)
-        return Value(
-            name,
-            axes,
-            shape,
-            contiguous(shape),
-            name,
-            parametric or any(value.parametric for value in operands),
-            varying or any(value.varying for value in operands),
-            integer,
+        strides = contiguous(shape)
+        if elementwise:
+            strides = elementwise_strides(shape, tuple(operands), self.sizes)
+        parametric = parametric or any(value.parametric for value in operands)
+        varying = varying or any(value.varying for value in operands)
+        return Value(name, axes, shape, strides, name, parametric, varying, integer)
+
+    def derive(self, kind: type[op.Unary], source: Value, axes: Axes, *attributes: object) -> Value:
+        """A view of the source: the result of an operation of this kind with these attributes."""
+        name, shape = self.fresh(source.name), tuple(self.length(axis) for axis in axes)
+        make: Callable[..., Operation] = kind
+        operation = make(name, source.name, *attributes)
+        strides = view_strides(operation, source, shape)
+        assert strides is not None
+        return self.add(
+            operation, replace(source, name=name, axes=axes, shape=shape, strides=strides)
         )
 
-    def argument(self, name: str, key: str, axes: Axes, *, integer: bool) -> Value:
-        """An input as a whole."""
-        with self._whole():
-            result = self.value(name, axes, varying=True, integer=integer)
-        return self.add(Argument(name, key), result)
-
-    def part(self, source: Value) -> Value:
-        """The chunk of an input in one iteration of the loop; all of it where there is no loop."""
-        if self.parts is None or (self.parts.index,) not in source.axes:
-            return source
-        name, axis = self.fresh(source.name), source.axes.index((self.parts.index,))
-        shape = (*source.shape[:axis], self.lengths[self.parts.index], *source.shape[axis + 1 :])
-        result = replace(source, name=name, shape=shape)
-        return self.add(Chunk(name, source.name, axis), result)
+    def argument(self, stem: str, key: str, axes: Axes, *, integer: bool) -> Value:
+        """An input: the chunk of an iteration where there is a loop along one of its axes."""
+        part = self.value(stem, axes, varying=True, integer=integer)
+        whole = self._undivided(part)
+        self.add(op.Argument(whole.name, key), whole)
+        if self.loop is None or (self.loop.index,) not in axes:
+            return whole
+        return self.derive(op.Chunk, whole, axes, axes.index((self.loop.index,)))
 
     def join(self, source: Value) -> Value:
         """The end of the loop: the chunks of all iterations as one value."""
-        if self.parts is None:
+        if self.loop is None:
             return source
         source = self.contiguous(source)  # `torch.cat` hands on some orders of axes, but not all
-        name = self.fresh(source.name)
-        with self._whole():
-            result = self.value(name, source.axes, (source,))
-        return self.add(
-            ConcatChunks(name, source.name, source.axes.index((self.parts.index,))), result
-        )
+        whole = self._undivided(self.value(source.name, source.axes, (source,)))
+        axis = source.axes.index((self.loop.index,))
+        return self.add(op.ConcatChunks(whole.name, source.name, axis), whole)
 
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """Lengths as they are outside of the loop."""
-        if self.parts is None:
-            yield
-            return
-        inside = self.lengths[self.parts.index]
-        self.lengths[self.parts.index] = Extent(1, (self.parts.index,))
-        yield
-        self.lengths[self.parts.index] = inside
+    def _undivided(self, part: Value) -> Value:
+        """A contiguous value over all of the batch in place of a chunk."""
+        if self.loop is None:
+            return part
+        shape = undivided(part.shape, self.loop)
+        return replace(part, shape=shape, strides=contiguous(shape))
 
     def view(self, source: Value, axes: Axes) -> Value:
         """The same indices in the same order, grouped as `axes`: a view, else a copy."""
@@ -193,9 +175,8 @@ class ProgramBuilder:
         if any(part is None for part in parts):
             if (moved := self._innermost_last(source)) is not source:
                 return self.view(moved, axes)
-            name = self.fresh(source.name)
-            result = replace(self.value(name, axes, (source,)), integer=source.integer)
-            return self.add(Copy(name, base), result)
+            result = self.value(source.name, axes, (source,), integer=source.integer)
+            return self.add(op.Copy(result.name, base), result)
         shape = tuple(part[0] for part in parts if part is not None)
         if shape == self.values[base].shape:
             return replace(self.values[base], axes=axes)
@@ -203,7 +184,7 @@ class ProgramBuilder:
         strides = along_nothing(shape, tuple(part[1] for part in parts if part is not None))
         self._viewed[name] = base
         result = replace(source, name=name, axes=axes, shape=shape, strides=strides)
-        return self.add(View(name, base), result)
+        return self.add(op.View(name, base), result)
 
     def copy(self, source: Value, axes: Axes) -> Value:
         """The same indices in the same order, grouped as `axes`, in fresh contiguous memory."""
@@ -231,18 +212,14 @@ class ProgramBuilder:
         ):
             return source
         moved = self.contiguous(self.permute(source, order))
-        back = tuple(order.index(axis) for axis in range(len(lengths)))
-        return self.permute(moved, back)
+        return self.permute(moved, tuple(order.index(axis) for axis in range(len(lengths))))
 
     def contiguous(self, source: Value) -> Value:
         """The same value in row-major memory: a copy where it is not."""
         if source.strides == contiguous(source.shape):
             return source
-        name = self.fresh(source.name)
-        return self.add(
-            Contiguous(name, source.name),
-            replace(self.value(name, source.axes, (source,)), integer=source.integer),
-        )
+        result = self.value(source.name, source.axes, (source,), integer=source.integer)
+        return self.add(op.Contiguous(result.name, source.name), result)
 
     def split(self, source: Value) -> Value:
         """One axis an index, indices of size 1 dropped."""
@@ -254,15 +231,7 @@ class ProgramBuilder:
         """The axes in another order: a view."""
         if order == tuple(range(len(order))):
             return source
-        name = self.fresh(source.name)
-        result = replace(
-            source,
-            name=name,
-            axes=tuple(source.axes[k] for k in order),
-            shape=tuple(source.shape[k] for k in order),
-            strides=tuple(source.strides[k] for k in order),
-        )
-        return self.add(Permute(name, source.name, order), result)
+        return self.derive(op.Permute, source, tuple(source.axes[k] for k in order), order)
 
     def arrange(self, source: Value, axes: Axes) -> Value:
         """A split value with its indices permuted and grouped as `axes` says, copied if it must be.
@@ -278,106 +247,119 @@ class ProgramBuilder:
         )
 
     def expand(self, source: Value, axes: Axes) -> Value:
-        """Axes of length 1 repeated along the indices of `axes`: a view of stride 0."""
-        if source.axes == axes:
-            return source
-        name = self.fresh(source.name)
-        strides = tuple(
-            stride if old == new else Extent(0)
-            for old, new, stride in zip(source.axes, axes, source.strides, strict=True)
-        )
-        shape = tuple(self.length(axis) for axis in axes)
-        result = replace(source, name=name, axes=axes, shape=shape, strides=strides)
-        return self.add(Expand(name, source.name), result)
-
-    def repeat(self, source: Value, indices: tuple[str, ...]) -> Value:
-        """The same value along a new first axis over these indices: a view of stride 0."""
-        name = self.fresh(source.name)
-        result = replace(
-            source,
-            name=name,
-            axes=(indices, *source.axes),
-            shape=(self.length(indices), *source.shape),
-            strides=(Extent(0), *source.strides),
-        )
-        return self.add(Expand(name, source.name), result)
-
-    def settle(self, source: Value) -> Value:
-        """The same value, whose gradient is made row major in backward."""
-        name = self.fresh(source.name)
-        return self.add(ContiguousGrad(name, source.name), replace(source, name=name))
+        """Axes of length 1 repeated along the indices of `axes`, new ones in front: a view."""
+        return source if source.axes == axes else self.derive(op.Expand, source, axes)
 
     def matmul(self, left: Value, right: Value) -> Value:
         """`left @ right` of two matrices or two stacks of matrices."""
-        name = self.fresh("t")
-        axes = (*left.axes[:-1], right.axes[-1])
-        return self.add(MatMul(name, left.name, right.name), self.value(name, axes, (left, right)))
+        result = self.value("t", (*left.axes[:-1], right.axes[-1]), (left, right))
+        return self.add(op.MatMul(result.name, left.name, right.name), result)
 
     def product_of(self, source: Value) -> Value | None:
         """The matrix product, without bias, that a value is or is a reshaped view of."""
         base = self._viewed.get(source.name, source.name)
-        for step in reversed(self._steps):
-            if base in results(step.operation):
-                plain = isinstance(step.operation, MatMul) and step.operation.bias is None
-                return self.values[base] if plain else None
-        return None
+        made = next(s.operation for s in reversed(self._steps) if base in results(s.operation))
+        return self.values[base] if isinstance(made, op.MatMul) and made.bias is None else None
 
     def with_bias(self, matmul: Value, bias: Value) -> Value:
         """Another matrix product of the same operands with a bias that broadcasts to it."""
-        for step in self._steps:
-            operation = step.operation
-            if isinstance(operation, MatMul) and operation.result == matmul.name:
-                name = self.fresh("t")
-                operands = (self.values[operation.left], self.values[operation.right], bias)
-                biased = replace(operation, result=name, bias=bias.name)
-                self._steps.append(replace(step, operation=biased))
-                self.values[name] = self.value(name, matmul.axes, operands)
-                return self.values[name]
-        raise KeyError(matmul.name)
+        step = next(s for s in reversed(self._steps) if matmul.name in results(s.operation))
+        operands = [*(self.values[name] for name in sources(step.operation)), bias]
+        result = self.value("t", matmul.axes, operands)
+        biased = op.MatMul(result.name, *(operand.name for operand in operands))
+        self._steps.append(replace(step, operation=biased))
+        self.values[result.name] = result
+        return result
 
-    def elementwise(self, kind: type[Multiply] | type[Add], left: Value, right: Value) -> Value:
-        """Product or sum of two values of equal rank; axes over nothing broadcast."""
-        name = self.fresh("t")
+    def elementwise(
+        self, kind: type[op.Multiply | op.Divide | op.Add], left: Value, right: Value
+    ) -> Value:
+        """Product, quotient or sum of two values of equal rank; axes over nothing broadcast."""
         axes = tuple(a or b for a, b in zip(left.axes, right.axes, strict=True))
-        result = self.value(name, axes, (left, right))
-        strides = elementwise_strides(result.shape, (left, right), self.sizes)
-        return self.add(kind(name, left.name, right.name), replace(result, strides=strides))
+        result = self.value("t", axes, (left, right), elementwise=True)
+        return self.add(kind(result.name, left.name, right.name), result)
 
     def sum(self, source: Value, indices: set[str]) -> Value:
         """The sum over some of the indices of a split value."""
         axes = tuple(k for k, axis in enumerate(source.axes) if indices & set(axis))
         if not axes:
             return source
-        name = self.fresh("t")
         remaining = tuple(axis for k, axis in enumerate(source.axes) if k not in axes)
-        return self.add(Sum(name, source.name, axes), self.value(name, remaining, (source,)))
+        result = self.value("t", remaining, (source,))
+        return self.add(op.Sum(result.name, source.name, axes), result)
 
     def rescale(self, source: Value, legs: set[str]) -> tuple[Value, Value]:
         """The value divided by its largest magnitude over all but `legs`, and the log of that."""
         axes = tuple(k for k, axis in enumerate(source.axes) if not legs & set(axis))
-        name, log = self.fresh("t"), self.fresh("log")
-        strides = elementwise_strides(source.shape, (source,), self.sizes)
-        scaled = replace(self.value(name, source.axes, (source,)), strides=strides)
-        scale = self.value(
-            log, tuple(axis for k, axis in enumerate(source.axes) if k not in axes), (source,)
+        apart = tuple(() if k in axes else axis for k, axis in enumerate(source.axes))
+        scale = self.value("scale", apart, (source,), elementwise=not axes)
+        scale = replace(scale, parametric=False)
+        self.add(op.Magnitude(scale.name, source.name, axes), scale)
+        scaled = self.elementwise(op.Divide, source, scale)
+        log = replace(
+            self.value("log", tuple(axis for axis in apart if axis), (scale,)),
+            strides=tuple(stride for k, stride in enumerate(scale.strides) if k not in axes),
         )
-        self.add(Rescale(name, log, source.name, axes), scaled, scale)
-        return scaled, scale
+        return scaled, self.add(op.Log(log.name, scale.name, axes), log)
 
     def times(self, source: Value, count: int) -> Value:
         """The value times a whole number."""
         if count == 1:
             return source
-        name = self.fresh(source.name)
-        strides = elementwise_strides(source.shape, (source,), self.sizes)
-        result = replace(self.value(name, source.axes, (source,)), strides=strides)
-        return self.add(Times(name, source.name, count), result)
+        result = self.value(source.name, source.axes, (source,), elementwise=True)
+        return self.add(op.Times(result.name, source.name, count), result)
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────
 
-    def program(self, result: Value, log: Value | None) -> TensorProgram:
-        """The finished program: what nothing reads is left out, dead values are dropped."""
-        logarithm = log.name if log is not None else None
-        return build_program(
-            self._steps, self.values, self.runtime, self.parts, result.name, logarithm
-        )
+    def program(self, *returned: Value) -> TensorProgram:
+        """The program that returns these values.
+
+        Steps that nothing reads are left out, dead values are dropped. The loop is one piece; it is
+        undone where no step reads an input of several chunks.
+        """
+        returns = tuple(value.name for value in returned)
+        read = set(returns)
+        steps: list[Step] = []
+        for step in reversed(self._steps):
+            if read.intersection(results(step.operation)):
+                read.update(sources(step.operation))
+                steps.append(step)
+        steps.reverse()
+        program = TensorProgram(self.values, (), returns, self.runtime)
+        if self.loop is None:
+            return finished(program, steps)
+        before, chunks, body, after = self._around_loop(steps, self.loop)
+        start, stop = len(before), len(steps) - len(after)
+        steps = before + chunks + body + after
+        looped = replace(program, loop=replace(self.loop, start=start, stop=stop))
+        if not chunks:
+            return straightened(replace(looped, steps=tuple(steps)))
+        return finished(looped, steps)
+
+    def _around_loop(self, steps: list[Step], loop: Loop) -> tuple[list[Step], ...]:
+        """The steps before the loop, its chunks, its other steps, and those after it.
+
+        Each step that depends on no part comes before the loop. One that is repeated along the part
+        belongs to it as much as one that reads an input.
+        """
+        inside: set[str] = set()
+        before: list[Step] = []
+        chunks: list[Step] = []
+        body: list[Step] = []
+        after: list[Step] = []
+        for step in steps:
+            targets = results(step.operation)
+            shapes = [self.values[name].shape for name in targets]
+            if body and isinstance(body[-1].operation, op.ConcatChunks):
+                after.append(step)
+            elif isinstance(step.operation, op.Chunk):
+                chunks.append(step)
+                inside.update(targets)
+            elif inside.intersection(sources(step.operation)) or any(
+                loop.part in length.names for shape in shapes for length in shape
+            ):
+                body.append(step)
+                inside.update(targets)
+            else:
+                before.append(step)
+        return before, chunks, body, after

@@ -12,20 +12,7 @@ from tncompile.lowering.stacking.axes import members, select, unbind
 from tncompile.network.contraction import Lookup as Digits
 from tncompile.network.contraction import Operand
 from tncompile.network.model import Axis, Tensor
-from tncompile.program.layout import elementwise_strides
-from tncompile.program.operations import (
-    Arange,
-    Embedding,
-    Gather,
-    LoadParameter,
-    Mask,
-    OneHot,
-    Pad,
-    RavelIndex,
-    Stack,
-    StackParameters,
-    UnravelIndex,
-)
+from tncompile.program import operations as op
 from tncompile.program.program import Value
 
 
@@ -61,9 +48,9 @@ class LeafLoader:
         if operand.indicator:
             return self._indicator(operand)
         if tensor.role == "mask":
-            name = self._builder.fresh("mask")
-            made = self._builder.value(name, tensor.axes)
-            return self._builder.split(self._builder.add(Mask(name, int(tensor.source)), made))
+            mask = self._builder.value("mask", tensor.axes)
+            self._builder.add(op.Mask(mask.name, int(tensor.source)), mask)
+            return self._builder.split(mask)
         if tensor.role == "input":
             if operand.lookups:
                 return self._picked(self._entry(tensor, self._argument(tensor.source)), operand)
@@ -92,22 +79,17 @@ class LeafLoader:
     # ── weights ────────────────────────────────────────────────────────────────────────────────
 
     def _weights(self, tensors: tuple[Tensor, ...], index: str = "") -> Value:
-        first = tensors[0]
+        builder, first = self._builder, tensors[0]
         parameter = self._network.parameter[first.source]
         if len(tensors) == 1:
-            name = self._builder.fresh(
-                "_".join((parameter.family, *map(str, parameter.subscripts)))
-            )
-            stacked = self._builder.value(name, first.axes, parametric=True)
-            return self._builder.split(
-                self._builder.add(LoadParameter(name, first.source, first.conjugate), stacked)
-            )
-        name = self._builder.fresh(parameter.family)
-        stacked = self._builder.value(name, ((index,), *first.axes), parametric=True)
-        keys = tuple(tensor.source for tensor in tensors)
-        return self._builder.split(
-            self._builder.add(StackParameters(name, keys, first.conjugate), stacked)
-        )
+            stem = "_".join((parameter.family, *map(str, parameter.subscripts)))
+            value = builder.value(stem, first.axes, parametric=True)
+            builder.add(op.LoadParameter(value.name, first.source, first.conjugate), value)
+        else:
+            value = builder.value(parameter.family, ((index,), *first.axes), parametric=True)
+            keys = tuple(tensor.source for tensor in tensors)
+            builder.add(op.StackParameters(value.name, keys, first.conjugate), value)
+        return builder.split(value)
 
     # ── inputs ─────────────────────────────────────────────────────────────────────────────────
 
@@ -130,9 +112,7 @@ class LeafLoader:
                 case "onehot":
                     pass
         stem = "_".join((source.family, *map(str, source.subscripts)))
-        value = builder.part(
-            builder.argument(builder.fresh(stem), name, tuple(axes), integer=source.integer)
-        )
+        value = builder.argument(stem, name, tuple(axes), integer=source.integer)
         float_axes = [axis for axis in source.axes if axis.kind != "onehot"]
         for position, axis in enumerate(float_axes):
             value = self._padded(value, position, axis)
@@ -157,8 +137,8 @@ class LeafLoader:
         if axis.kind != "legs" or axis.width is None or axis.width == axis.size:
             return value
         axes = (*value.axes[:position], axis.indices, *value.axes[position + 1 :])
-        padded = self._builder.value(self._builder.fresh(value.name), axes, (value,))
-        return self._builder.add(Pad(padded.name, value.name, position), padded)
+        padded = self._builder.value(value.name, axes, (value,))
+        return self._builder.add(op.Pad(padded.name, value.name, position), padded)
 
     def _joined(self, value: Value, slices: tuple[str, ...]) -> Value:
         """All `slices` axes as one, where the first of them stands."""
@@ -203,11 +183,9 @@ class LeafLoader:
         axis = self._slice_axis(value)
         if axis is None or len({tensor.source for tensor in tensors}) > 1:
             parts = [self._slice(tensor) for tensor in tensors]
-            first = parts[0]
-            stacked = builder.value(
-                builder.fresh("stack"), ((index,), *first.axes), parts, integer=first.integer
-            )
-            return builder.add(Stack(stacked.name, tuple(part.name for part in parts)), stacked)
+            axes = ((index,), *parts[0].axes)
+            stacked = builder.value("stack", axes, parts, integer=parts[0].integer)
+            return builder.add(op.Stack(stacked.name, tuple(part.name for part in parts)), stacked)
         positions = tuple(self._network.slice_number(tensor) for tensor in tensors)
         chosen = members(builder, value, axis, positions, index)
         axis = chosen.axes.index((index,))
@@ -224,11 +202,9 @@ class LeafLoader:
         value = self._stacked_slices(ids, index) if len(ids) > 1 else self._slice(ids[0])
         onehot = next(a for a in self._network.input[ids[0].source].axes if a.kind == "onehot")
         if size != onehot.size:
-            digit = builder.value(builder.fresh("digit"), value.axes, (value,), integer=True)
-            strides = elementwise_strides(digit.shape, (value,), builder.sizes)
-            digit = replace(digit, strides=strides)
+            digit = builder.value("digit", value.axes, (value,), integer=True, elementwise=True)
             last = divisor * size == onehot.size
-            value = builder.add(UnravelIndex(digit.name, value.name, divisor, size, last), digit)
+            value = builder.add(op.UnravelIndex(digit.name, value.name, divisor, size, last), digit)
         if len(ids) == 1:
             self._digits[key] = value
         return value
@@ -237,10 +213,8 @@ class LeafLoader:
         lookup = operand.lookups[0]
         builder = self._builder
         ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
-        onehot = builder.value(
-            builder.fresh("onehot"), (*ids.axes, (lookup.index,)), (ids,), parametric=False
-        )
-        return builder.add(OneHot(onehot.name, ids.name, lookup.size), onehot)
+        onehot = builder.value("onehot", (*ids.axes, (lookup.index,)), (ids,))
+        return builder.add(op.OneHot(onehot.name, ids.name, lookup.size), onehot)
 
     def pick(self, table: Value, given: tuple[tuple[Digits, ...], ...], index: str = "") -> Value:
         """Rows of a table by the digits of ids: a parameter, or parameters merged.
@@ -266,17 +240,13 @@ class LeafLoader:
         rows = tuple(given[0][k].index for k in order)
         if stacked:
             rows = (index, *rows)
-            member = builder.value(
-                builder.fresh("member"), ((index,), *((),) * (len(axes) - 1)), integer=True
-            )
-            digits.insert(0, (builder.add(Arange(member.name, len(given)), member), 0))
+            member = builder.value("member", ((index,), *((),) * (len(axes) - 1)), integer=True)
+            digits.insert(0, (builder.add(op.Arange(member.name, len(given)), member), 0))
         ids_value = self._mixed(digits, axes)
         rest = tuple(axis for axis in table.axes if axis[0] not in rows)
         arranged = builder.arrange(table, (rows, *rest))
-        made = builder.value(
-            builder.fresh(table.name), (*ids_value.axes, *rest), (arranged, ids_value)
-        )
-        return builder.add(Embedding(made.name, arranged.name, ids_value.name), made)
+        chosen = builder.value(table.name, (*ids_value.axes, *rest), (arranged, ids_value))
+        return builder.add(op.Embedding(chosen.name, arranged.name, ids_value.name), chosen)
 
     def _mixed(self, digits: list[tuple[Value, int]], axes: Axes) -> Value:
         """Several digits as the ids of one flattened axis, over all run-time axes."""
@@ -286,10 +256,8 @@ class LeafLoader:
         for value, size in digits[1:]:
             minor = builder.arrange(value, axes)
             both = tuple(a or b for a, b in zip(mixed.axes, minor.axes, strict=True))
-            row = builder.value(builder.fresh("row"), both, (mixed, minor), integer=True)
-            strides = elementwise_strides(row.shape, (mixed, minor), builder.sizes)
-            row = replace(row, strides=strides)
-            mixed = builder.add(RavelIndex(row.name, mixed.name, minor.name, size), row)
+            row = builder.value("row", both, (mixed, minor), integer=True, elementwise=True)
+            mixed = builder.add(op.RavelIndex(row.name, mixed.name, minor.name, size), row)
         return builder.contiguous(mixed)
 
     def _picked(self, value: Value, operand: Operand) -> Value:
@@ -302,8 +270,8 @@ class LeafLoader:
             order = (*extra, *axes)
             table = builder.arrange(value, (*order, (lookup.index,)))
             wide = builder.arrange(ids, (*order, ()))
-            picked = builder.value(builder.fresh("t"), order, (table, wide))
-            value = builder.add(Gather(picked.name, table.name, wide.name), picked)
+            picked = builder.value("t", order, (table, wide))
+            value = builder.add(op.Gather(picked.name, table.name, wide.name), picked)
         return value
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.builder import ProgramBuilder
-from tncompile.lowering.finishing import Parts
 from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.matmul import Consumer, contract
 from tncompile.lowering.output import finalize_output
@@ -20,8 +19,8 @@ from tncompile.lowering.stacking.splitting import Reader, split_stack
 from tncompile.lowering.value_numbering import ValueNumbering
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import DOTS, TensorNetwork
-from tncompile.program.operations import Ones
-from tncompile.program.program import TensorProgram, Value
+from tncompile.program.operations import ContiguousGrad, Ones
+from tncompile.program.program import Loop, TensorProgram, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,14 @@ class _StackSlot:
     legs: tuple[str, ...]
     stack: str = ""
     position: int = 0
+
+    def named(self, value: Value, legs: tuple[str, ...]) -> Value:
+        """All or a part of the value, its axes named by these legs of another member."""
+        if self.legs == legs:
+            return value
+        names = dict(zip(self.legs, legs, strict=True))
+        axes = tuple(tuple(names.get(index, index) for index in axis) for axis in value.axes)
+        return replace(value, axes=axes)
 
 
 def lower(
@@ -80,10 +87,12 @@ class _Lowering:
         logarithm: bool,
         sizes: Mapping[str, int],
     ) -> None:
-        self._network, self._tree = network, tree
+        self._network, self._tree, self._legs = network, tree, tree.legs
         index = loop_index(network) if schedule.rows and not logarithm else None
-        parts = Parts(index, schedule.rows, schedule.recompute) if index else None
-        self._builder = ProgramBuilder(network, sizes, parts)
+        loop = None
+        if index is not None:  # no index has the name of the length of a chunk
+            loop = Loop(index, f"{index}'", schedule.rows, 0, 0, schedule.recompute)
+        self._builder = ProgramBuilder(network, sizes, loop)
         self._forms = None if schedule.grouped else schedule.forms
         self._rescaling = Logarithm(self._builder) if logarithm else None
         self._settled = frozenset(schedule.settled)
@@ -91,7 +100,6 @@ class _Lowering:
         self._leaves = LeafLoader(
             self._builder, self._slices_alone(), self._rescaling, self._slices_used()
         )
-        self._leaf_slots: dict[int, _StackSlot] = {}
         self._slots: dict[int, _StackSlot] = {}
         batched = any(unit.batched for unit in self._units)
         self._numbering = None if batched else ValueNumbering(network, tree)
@@ -101,19 +109,20 @@ class _Lowering:
             for member in unit.members
             for which, side in enumerate(member[:2])
         }
-        self._partner: dict[int, Contraction] = {}
-        for step in tree.steps:
-            self._partner[step.left] = self._partner[step.right] = step
+        self._partner = {side: step for step in tree.steps for side in (step.left, step.right)}
 
     def program(self) -> TensorProgram:
         builder = self._builder
         for unit in self._units:
-            if not self._serves_again(unit):
+            step = unit.members[0][2]
+            before = None if self._numbering is None else self._numbering.before(step)
+            if before is None:
                 self._run(unit)
+            else:  # of equal value: a uniform chain of shared tensors takes log2(n) products
+                self._slots[step.result] = self._slots[before]
         builder.contraction, builder.note = None, "output"
-        count = len(self._tree.operands)
-        if not count:
-            ones = builder.value(builder.fresh("one"), ())
+        if not self._tree.operands:
+            ones = builder.value("one", ())
             result = builder.add(Ones(ones.name), ones)
         elif not self._tree.steps:
             loaded = self._operand(0)
@@ -121,35 +130,30 @@ class _Lowering:
             result = builder.sum(loaded, carried - set(self._network.output.legs))
         else:
             result = self._operand(self._tree.steps[-1].result)
-        log = self._rescaling.total(self._network.output) if self._rescaling is not None else None
-        return builder.program(builder.join(finalize_output(builder, result)), log)
+        logarithms = () if self._rescaling is None else self._rescaling.total(self._network.output)
+        return builder.program(builder.join(finalize_output(builder, result)), *logarithms)
 
     # ── running a unit ─────────────────────────────────────────────────────────────────────────
 
     def _run(self, unit: EqualStepGroup) -> None:
-        builder = self._builder
-        first = unit.members[0][2]
-        number = min(step.result for _, _, step in unit.members)
-        builder.contraction = number
-        builder.note = self._note(unit)
+        builder, stack = self._builder, ""
+        lefts, rights, steps = zip(*unit.members, strict=True)
+        first, results = steps[0], [step.result for step in steps]
+        builder.contraction, builder.note = min(results), self._note(unit)
         if unit.batched:
             stack = builder.pseudo("#", len(unit.members))
-            left = self._stacked(tuple(member[0] for member in unit.members), stack)
-            right = self._stacked(tuple(member[1] for member in unit.members), stack)
+            left, right = self._stacked(lefts, stack), self._stacked(rights, stack)
         else:
-            stack = ""
-            left, right = self._operand(unit.members[0][0]), self._operand(unit.members[0][1])
+            left, right = self._operand(lefts[0]), self._operand(rights[0])
         result_legs = frozenset((*first.legs, *(lookup.index for lookup in first.lookups), stack))
         form = None
         if self._forms is not None and not unit.batched:
             form = self._forms[first.result - len(self._tree.operands)]
         result = contract(builder, left, right, result_legs, self._consumer(first, stack), form)
-        if number in self._settled:
-            result = builder.settle(result)
+        if builder.contraction in self._settled:
+            result = builder.derive(ContiguousGrad, result, result.axes)
         if first.lookups:
-            lookups = tuple(step.lookups for _, _, step in unit.members)
-            result = self._leaves.pick(result, lookups, stack)
-        results = [step.result for _, _, step in unit.members]
+            result = self._leaves.pick(result, tuple(step.lookups for step in steps), stack)
         if self._rescaling is not None and results[0] != self._tree.steps[-1].result:
             result = self._rescaling.take(result, self._times(results, (stack,) in result.axes))
         if (stack,) in result.axes:
@@ -157,9 +161,8 @@ class _Lowering:
         else:
             self._slots |= dict.fromkeys(results, _StackSlot(result, first.legs))
         if self._numbering is None:
-            for left_side, right_side, _ in unit.members:
-                self._slots.pop(left_side, None)
-                self._slots.pop(right_side, None)
+            for side in (*lefts, *rights):
+                self._slots.pop(side, None)
 
     def _times(self, sides: Sequence[int], stacked: bool) -> int:
         """How many operands or results of the tree the value of these is, or each of a stack."""
@@ -202,18 +205,6 @@ class _Lowering:
                 else:
                     self._slots[member] = _StackSlot(value, legs)
 
-    def _serves_again(self, unit: EqualStepGroup) -> bool:
-        """Whether an equal contraction of equal values was run before, whose result serves again.
-
-        A uniform chain of shared tensors so takes log2(n) products.
-        """
-        step = unit.members[0][2]
-        before = None if self._numbering is None else self._numbering.before(step)
-        if before is None:
-            return False
-        self._slots[step.result] = self._slots[before]
-        return True
-
     def _consumer(self, step: Contraction, stack: str) -> Consumer:
         """What the next contraction does with this result."""
         following = self._partner.get(step.result)
@@ -221,13 +212,7 @@ class _Lowering:
         if following is None:
             return Consumer(order=rows + self._network.output.legs)
         other = following.right if following.left == step.result else following.left
-        count = len(self._tree.operands)
-        theirs = (
-            self._tree.operands[other].legs
-            if other < count
-            else self._tree.steps[other - count].legs
-        )
-        shared = set(step.legs) & set(theirs)
+        shared = set(step.legs) & set(self._legs[other])
         batch = frozenset(rows or shared & set(following.legs))
         return Consumer(
             batch=batch | {stack} if stack else batch,
@@ -235,12 +220,6 @@ class _Lowering:
         )
 
     # ── operands of a unit ─────────────────────────────────────────────────────────────────────
-
-    def _legs(self, side: int) -> tuple[str, ...]:
-        count = len(self._tree.operands)
-        if side < count:
-            return self._tree.operands[side].legs
-        return self._tree.steps[side - count].legs
 
     def _operand(self, side: int) -> Value:
         """One operand as a split value with its own legs."""
@@ -251,21 +230,20 @@ class _Lowering:
         if slot.stack:
             axis = value.axes.index((slot.stack,))
             value = select(self._builder, value, axis, slot.position)
-        return _relabeled(value, slot.legs, self._legs(side))
+        return slot.named(value, self._legs[side])
 
     def _leaf(self, side: int) -> Value:
         """A leaf of the tree; in logarithms rescaled, once for all equal ones."""
         operand = self._tree.operands[side]
-        first = side if self._numbering is None else self._numbering.first(side)
         if self._rescaling is None or not self._leaves.raw(operand):
             return self._leaves.load(operand)
-        if first not in self._leaf_slots:
-            value = self._rescaling.take(
-                self._leaves.load(operand), self._times((side,), stacked=False)
-            )
-            self._leaf_slots[first] = _StackSlot(value, operand.legs)
-        slot = self._leaf_slots[first]
-        return _relabeled(slot.value, slot.legs, operand.legs)
+        first = side if self._numbering is None else self._numbering.first(side)
+        if first not in self._slots:
+            times = self._times((side,), stacked=False)
+            value = self._rescaling.take(self._leaves.load(operand), times)
+            self._slots[first] = _StackSlot(value, operand.legs)
+        slot = self._slots[first]
+        return slot.named(slot.value, operand.legs)
 
     def _stacked(self, sides: tuple[int, ...], stack: str) -> Value:
         """Equal operands as one value: a slice of a stack, or a stack made for the purpose."""
@@ -275,39 +253,32 @@ class _Lowering:
             if self._rescaling is None or not self._leaves.raw(operands[0]):
                 return value
             return self._rescaling.take(value, self._times(sides, (stack,) in value.axes))
-        legs = self._legs(sides[0])
+        builder, legs = self._builder, self._legs[sides[0]]
         slots = [self._slots[side] for side in sides]
+        if all(not slot.stack and slot.value is slots[0].value for slot in slots):
+            return slots[0].named(slots[0].value, legs)
         groups: list[list[_StackSlot]] = []
         for slot in slots:
             if groups and slot.stack and groups[-1][-1].value is slot.value:
                 groups[-1].append(slot)
             else:
                 groups.append([slot])
-        if len(groups) == 1 and not slots[0].stack:
-            return _relabeled(slots[0].value, slots[0].legs, legs)
-        if all(not slot.stack and slot.value is slots[0].value for slot in slots):
-            return _relabeled(slots[0].value, slots[0].legs, legs)
         if len(groups) == 1:
             return self._cut(groups[0], stack, legs)
         parts: list[Value] = []
         for group in groups:
-            index = self._builder.pseudo("#", len(group))
-            axes = tuple((leg,) for leg in (index, *legs))
-            value = (
-                self._cut(group, index, legs)
-                if group[0].stack
-                else _relabeled(group[0].value, group[0].legs, legs)
-            )
-            parts.append(self._builder.arrange(value, axes))
-        return concatenate(self._builder, tuple(parts), stack)
+            first, index = group[0], builder.pseudo("#", len(group))
+            whole = not first.stack
+            value = first.named(first.value, legs) if whole else self._cut(group, index, legs)
+            parts.append(builder.arrange(value, tuple((leg,) for leg in (index, *legs))))
+        return concatenate(builder, tuple(parts), stack)
 
     def _cut(self, group: list[_StackSlot], stack: str, legs: tuple[str, ...]) -> Value:
         """Members of one stack by position."""
         value = group[0].value
         axis = value.axes.index((group[0].stack,))
         positions = tuple(slot.position for slot in group)
-        chosen = members(self._builder, value, axis, positions, stack)
-        return _relabeled(chosen, group[0].legs, legs)
+        return group[0].named(members(self._builder, value, axis, positions, stack), legs)
 
     # ── bookkeeping ────────────────────────────────────────────────────────────────────────────
 
@@ -345,13 +316,3 @@ class _Lowering:
         if side < count:
             return self._network.tensors[self._tree.operands[side].tensor].name
         return f"({side - count + 1})"
-
-
-def _relabeled(value: Value, old: tuple[str, ...], legs: tuple[str, ...]) -> Value:
-    """The same value, its axes named by another member's legs in the same order."""
-    if old == legs:
-        return value
-    names = dict(zip(old, legs, strict=True))
-    return replace(
-        value, axes=tuple(tuple(names.get(index, index) for index in axis) for axis in value.axes)
-    )

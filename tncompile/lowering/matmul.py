@@ -183,8 +183,4 @@ def _operand(
         flat = tuple((index,) for group in groups for index in group)
         order = tuple(value.axes.index(axis) for axis in flat)
         arranged = builder.copy(builder.permute(value, order), groups)
-    if not repeated:
-        return arranged
-    if len(groups) == 3:
-        return builder.expand(arranged, (batch, rows, columns))
-    return builder.repeat(arranged, batch)
+    return builder.expand(arranged, (batch, rows, columns)) if repeated else arranged

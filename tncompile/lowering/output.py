@@ -50,10 +50,8 @@ def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
 def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
     """The bias added: on flattened axes where it covers them whole, else on split ones."""
     parameter = builder.network.parameter[bias.parameter]
-    name = builder.fresh(parameter.family)
-    loaded = builder.add(
-        LoadParameter(name, parameter.key), builder.value(name, bias.axes, parametric=True)
-    )
+    loaded = builder.value(parameter.family, bias.axes, parametric=True)
+    builder.add(LoadParameter(loaded.name, parameter.key), loaded)
     indices = {index for axis in bias.axes for index in axis}
     matmul = builder.product_of(value)
     if matmul is not None and _covers_whole(indices, matmul.axes):

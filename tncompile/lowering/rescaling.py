@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.stacking.axes import gather
@@ -67,10 +66,10 @@ class Logarithm:
             wide = builder.elementwise(Add, before, wide)
         self._sums[scale.varying] = wide
 
-    def total(self, output: Output) -> Value | None:
-        """The sum, shaped to broadcast against the output."""
+    def total(self, output: Output) -> tuple[Value, ...]:
+        """The sum, shaped to broadcast against the output; nothing where nothing was rescaled."""
         if not self._sums:
-            return None
+            return ()
         builder = self._builder
         first, *rest = (self._sums[varying] for varying in sorted(self._sums))
         parts = first
@@ -87,4 +86,4 @@ class Logarithm:
             split, tuple(held.index((index,)) for index in order if (index,) in held)
         )
         axes = tuple(tuple(i for i in axis if (i,) in held) for axis in summands)
-        return replace(builder.view(arranged, axes))
+        return (builder.view(arranged, axes),)

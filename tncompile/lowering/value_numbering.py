@@ -20,8 +20,7 @@ class ValueNumbering:
     def __init__(self, network: TensorNetwork, tree: ContractionTree) -> None:
         self._runtime = {index.name for index in network.indices if index.size is None}
         self._sizes = {index.name: index.size for index in network.indices}
-        self._legs = [operand.legs for operand in tree.operands]
-        self._legs += [step.legs for step in tree.steps]
+        self._legs = tree.legs
         self._number: list[int] = []
         self._numbers: dict[Key, int] = {}
         self._first: dict[int, int] = {}

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from tncompile.network.model import TensorNetwork
 
@@ -64,25 +65,27 @@ class ContractionTree:
     operands: tuple[Operand, ...]
     steps: tuple[Contraction, ...]
 
+    @property
+    def legs(self) -> tuple[tuple[str, ...], ...]:
+        """The legs of each operand, then of each result."""
+        return (*(each.legs for each in self.operands), *(each.legs for each in self.steps))
+
 
 def operands(network: TensorNetwork) -> tuple[Operand, ...]:
     """What a plan has to contract: float inputs, parameters looked up by ids, in network order."""
-    free = {index.name for index in network.indices if index.size == 1}
     digits: dict[str, list[Lookup]] = {}
     runtime: dict[int, tuple[str, ...]] = {}
     for position, tensor in enumerate(network.tensors):
         if tensor.role != "input" or not network.input[tensor.source].integer:
             continue
-        onehot = next(a for a in network.input[tensor.source].axes if a.kind == "onehot")
-        ran_over = tensor.axes[_kinds(network, position).index("onehot")]
-        assert onehot.size is not None
-        divisor = onehot.size
-        for name in ran_over:
+        runtime[position] = _brought(network, position)
+        onehot = next(axis for kind, axis in _kinds(network, position) if kind == "onehot")
+        divisor = math.prod(network.index[name].size or 1 for name in onehot)
+        for name in onehot:
             size = network.index[name].size or 1
             divisor //= size
             if size != 1:
                 digits.setdefault(name, []).append(Lookup(name, position, divisor, size))
-        runtime[position] = _brought(network, position)
     # Two inputs of ids over one index compare ids: there the one-hot expansions are multiplied.
     compared = {name for name, lookups in digits.items() if len(lookups) > 1}
     operands: list[Operand] = []
@@ -90,11 +93,11 @@ def operands(network: TensorNetwork) -> tuple[Operand, ...]:
     for position, tensor in enumerate(network.tensors):
         if position in runtime:
             continue
-        looked_up = {leg for leg in tensor.legs if leg in digits and leg not in compared}
-        lookups = tuple(lookup for leg in tensor.legs if leg in looked_up for lookup in digits[leg])
-        carried.update(lookup.index for lookup in lookups)
+        picked = [leg for leg in tensor.legs if leg in digits and leg not in compared]
+        lookups = tuple(lookup for leg in picked for lookup in digits[leg])
+        carried.update(picked)
         brought = [leg for lookup in lookups for leg in runtime[lookup.ids]]
-        own = [leg for leg in tensor.legs if leg not in free and leg not in looked_up]
+        own = [leg for leg in _contracted(network, tensor.legs) if leg not in picked]
         operands.append(Operand(position, tuple(dict.fromkeys([*brought, *own])), lookups))
     for name, of_index in digits.items():
         if name in compared or name in network.output.legs or name not in carried:
@@ -104,25 +107,28 @@ def operands(network: TensorNetwork) -> tuple[Operand, ...]:
     return tuple(operands)
 
 
-def _kinds(network: TensorNetwork, position: int) -> list[str]:
-    """What the axes of a tensor of an input are."""
-    source = network.input[network.tensors[position].source]
-    return [axis.kind for axis in source.axes if axis.kind != "slices"]
+def _contracted(network: TensorNetwork, legs: Iterable[str]) -> tuple[str, ...]:
+    """The legs that are longer than 1."""
+    return tuple(leg for leg in legs if network.index[leg].size != 1)
+
+
+def _kinds(network: TensorNetwork, position: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The axes of a tensor of an input, each with what it is."""
+    tensor = network.tensors[position]
+    axes = (axis for axis in network.input[tensor.source].axes if axis.kind != "slices")
+    return ((axis.kind, legs) for axis, legs in zip(axes, tensor.axes, strict=True))
 
 
 def _brought(network: TensorNetwork, ids: int) -> tuple[str, ...]:
     """The legs that a lookup by an input of ids brings along."""
-    axes = zip(network.tensors[ids].axes, _kinds(network, ids), strict=True)
-    legs = (leg for axis, kind in axes if kind != "onehot" for leg in axis)
-    return tuple(leg for leg in legs if network.index[leg].size != 1)
+    axes = (axis for kind, axis in _kinds(network, ids) if kind != "onehot")
+    return _contracted(network, chain.from_iterable(axes))
 
 
 def opened(network: TensorNetwork, operand: Operand) -> Operand:
     """The same tensor with all its legs, its ids not looked up yet."""
-    legs = network.tensors[operand.tensor].legs
-    return replace(
-        operand, legs=tuple(leg for leg in legs if network.index[leg].size != 1), lookups=()
-    )
+    legs = _contracted(network, network.tensors[operand.tensor].legs)
+    return replace(operand, legs=legs, lookups=())
 
 
 def looked_up(
@@ -132,16 +138,6 @@ def looked_up(
     brought = (leg for lookup in lookups for leg in _brought(network, lookup.ids))
     rows = {lookup.index for lookup in lookups}
     return tuple(dict.fromkeys((*brought, *(leg for leg in legs if leg not in rows))))
-
-
-def result_legs(
-    left: tuple[str, ...], right: tuple[str, ...], remaining: Counter[str]
-) -> tuple[str, ...]:
-    """The legs of left times right that something else still needs, in order of appearance.
-
-    `remaining` counts, for each index, the ends outside of `left` and `right` (the output too).
-    """
-    return tuple(leg for leg in dict.fromkeys((*left, *right)) if remaining[leg] > 0)
 
 
 def build_tree(
@@ -155,6 +151,7 @@ def build_tree(
     `late` says which results are tables, and what is looked up in each.
     """
     tables = late or {}
+    # For each index, the ends outside of what is being multiplied (the output too).
     remaining = Counter(leg for operand in operands for leg in operand.legs)
     remaining.update(set(network.output.legs))
     remaining.update(lookup.index for lookups in tables.values() for lookup in lookups)
@@ -162,7 +159,8 @@ def build_tree(
     steps: list[Contraction] = []
     for left, right in pairs:
         remaining.subtract((*legs[left], *legs[right]))
-        needed = result_legs(legs[left], legs[right], remaining)
+        product = dict.fromkeys((*legs[left], *legs[right]))
+        needed = tuple(leg for leg in product if remaining[leg] > 0)
         if lookups := tables.get(len(legs), ()):
             remaining.subtract(lookup.index for lookup in lookups)
             needed = looked_up(network, needed, lookups)
@@ -175,19 +173,17 @@ def build_tree(
 def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
     """Why the tree does not contract the network; nothing where it does."""
     due = operands(network)
-    late = [one != other for one, other in zip(tree.operands, due, strict=False)]
-    if len(tree.operands) != len(due) or any(
-        later and one != opened(network, other)
-        for later, one, other in zip(late, tree.operands, due, strict=True)
+    count = len(tree.operands)
+    if count != len(due) or any(
+        operand != other and operand != opened(network, other)
+        for operand, other in zip(tree.operands, due, strict=True)
     ):
         yield "its operands are not those of the network"
         return
-    count = len(tree.operands)
     if count and len(tree.steps) != count - 1:
         yield f"{count} operands need {count - 1} contractions, it has {len(tree.steps)}"
         return
     alive = set(range(count))
-    pairs: list[tuple[int, int]] = []
     for k, step in enumerate(tree.steps):
         if step.result != count + k:
             yield f"contraction {k} makes number {step.result} where {count + k} is due"
@@ -198,12 +194,12 @@ def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
                 return
             alive.discard(side)
         alive.add(step.result)
-        pairs.append((step.left, step.right))
     if problem := next(_verify_lookups(network, tree, due), None):
         yield problem
         return
     tables = {step.result: step.lookups for step in tree.steps if step.lookups}
-    again = build_tree(network, tree.operands, tuple(pairs), tables)
+    pairs = tuple((step.left, step.right) for step in tree.steps)
+    again = build_tree(network, tree.operands, pairs, tables)
     for rebuilt, step in zip(again.steps, tree.steps, strict=True):
         if sorted(rebuilt.legs) != sorted(step.legs):
             yield f"result {step.result} keeps {step.legs} where {rebuilt.legs} are needed"
@@ -214,21 +210,22 @@ def _verify_lookups(
 ) -> Iterator[str]:
     """Why what was not looked up at the leaves is not looked up once, in a table of parameters."""
     waiting = [
-        frozenset(other.lookups) if one != other else frozenset[Lookup]()
-        for one, other in zip(tree.operands, due, strict=True)
+        frozenset(other.lookups if operand != other else ())
+        for operand, other in zip(tree.operands, due, strict=True)
     ]
     varying = [
-        network.tensors[one.tensor].role == "input" or bool(one.lookups) for one in tree.operands
+        network.tensors[operand.tensor].role == "input" or bool(operand.lookups)
+        for operand in tree.operands
     ]
     for step in tree.steps:
-        open_digits = waiting[step.left] | waiting[step.right]
+        digits = waiting[step.left] | waiting[step.right]
         varies = varying[step.left] or varying[step.right]
-        if open_digits and varies:
+        if digits and varies:
             yield f"number {step.result} is made of a table before its rows are picked"
         once = len(set(step.lookups)) == len(step.lookups)
-        if step.lookups and (frozenset(step.lookups) != open_digits or varies or not once):
+        if step.lookups and (frozenset(step.lookups) != digits or varies or not once):
             yield f"number {step.result} is looked up by other ids than its operands carry"
-        waiting.append(frozenset() if step.lookups else open_digits)
+        waiting.append(frozenset() if step.lookups else digits)
         varying.append(varies or bool(step.lookups))
     if waiting and waiting[-1]:
         yield "ids are not looked up"

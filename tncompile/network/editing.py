@@ -11,7 +11,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from tncompile.network.model import (
+    RUN_TIME,
     Axis,
     Index,
     Input,
@@ -20,13 +23,11 @@ from tncompile.network.model import (
     Parameter,
     Tensor,
     TensorNetwork,
+    axis_size,
 )
 from tncompile.network.verifying import verify_network
 
-RUN_TIME = ("batch", "dots")
-"""The kinds of index that inputs bring along, of a size known at run time."""
-
-Model = TypeVar("Model", Axis, Index, Input, Output, Parameter, Tensor, TensorNetwork)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def remove(network: TensorNetwork, *names: str) -> TensorNetwork:
@@ -37,20 +38,24 @@ def remove(network: TensorNetwork, *names: str) -> TensorNetwork:
     with the removed tensors again, it is the network. Of an input all slices go, or none. Biases
     are left out, since they are added to the product and not part of it.
     """
-    removed = [_tensor(network, name) for name in dict.fromkeys(names)]
+    by_name = {tensor.name: tensor for tensor in network.tensors}
+    for name in names:
+        if name not in by_name:
+            raise ValueError(f"{network.target} has no tensor `{name}`")
+    removed = [by_name[name] for name in dict.fromkeys(names)]
     others = tuple(tensor for tensor in network.tensors if tensor.name not in names)
     for tensor in removed:
         if tensor.role == "input" and any(t.source == tensor.source for t in others):
             raise ValueError(f"`{tensor.name}` is one slice of `{tensor.source}`: remove all of it")
     carried = {leg for tensor in others for leg in tensor.legs}
-    on_output = [
-        part
-        for axis in network.output.axes
-        for part in ([axis] if carried.issuperset(axis.indices) else _split(network, axis, carried))
-    ]
+    axes: list[Axis] = []
+    for axis in network.output.axes:
+        whole = carried.issuperset(axis.indices)
+        left = (_axis(network.index[leg]) for leg in axis.indices if leg in carried)
+        axes += [axis] if whole else left
     cut = {leg for tensor in removed for leg in tensor.legs} & carried - {*network.output.legs}
-    opened = [_axis(index) for index in network.indices if index.name in cut]
-    return assemble(network, others, _output(network, (*on_output, *opened)))
+    axes += [_axis(index) for index in network.indices if index.name in cut]
+    return assemble(network, others, _output(network, axes))
 
 
 def join(
@@ -70,19 +75,16 @@ def join(
         raise ValueError(f"both networks have an input `{name}`: remove that of one of them")
     shared = [leg for leg in first.output.legs if leg in second.output.legs]
     for leg in shared:
-        sizes = first.index[leg].size, second.index[leg].size
-        if sizes[0] != sizes[1]:
-            raise ValueError(f"`{leg}` is of size {sizes[0]} and of size {sizes[1]}")
+        size, other_size = first.index[leg].size, second.index[leg].size
+        if size != other_size:
+            raise ValueError(f"`{leg}` is of size {size} and of size {other_size}")
     for key, parameter in first.parameter.items():
         other = second.parameter.get(key, parameter)
         if other.shape != parameter.shape:
             raise ValueError(f"`{key}` is of shape {parameter.shape} and of shape {other.shape}")
     legs = _primes(second.index, first.index, shared)
     names = _primes([t.name for t in second.tensors], {t.name for t in first.tensors})
-    indices = [
-        *first.indices,
-        *(prime(index, legs) for index in second.indices if index.name not in shared),
-    ]
+    indices = [*first.indices, *(prime(i, legs) for i in second.indices if i.name not in shared)]
     closed = [leg for leg in shared if leg not in keep and first.index[leg].kind not in RUN_TIME]
     axes = [
         part
@@ -90,15 +92,18 @@ def join(
         for axis in network.output.axes
         for part in _without(indices, axis, gone, new)
     ]
+    inputs = [*first.inputs]
+    for declared in second.inputs:
+        renamed_axes = (
+            edited(axis, indices=tuple(legs[leg] for leg in axis.indices)) for axis in declared.axes
+        )
+        inputs.append(edited(declared, axes=tuple(renamed_axes)))
     return assemble(
         first,
         (*first.tensors, *(renamed(t, names[t.name], legs) for t in second.tensors)),
         _output(first, axes),
         indices=indices,
-        inputs=(
-            *first.inputs,
-            *(edited(x, axes=_renamed_axes(x.axes, legs)) for x in second.inputs),
-        ),
+        inputs=inputs,
         parameters={**second.parameter, **first.parameter}.values(),
     )
 
@@ -107,10 +112,9 @@ def conjugate(network: TensorNetwork) -> TensorNetwork:
     """The complex conjugate, of the same indices; of a network without inputs."""
     if network.inputs:
         raise ValueError("inputs are not conjugated: remove them, or conjugate what is passed")
-    flipped = (edited(tensor, conjugate=not tensor.conjugate) for tensor in network.tensors)
     tensors = tuple(
-        tensor if tensor.role == "mask" else other
-        for tensor, other in zip(network.tensors, flipped, strict=True)
+        tensor if tensor.role == "mask" else edited(tensor, conjugate=not tensor.conjugate)
+        for tensor in network.tensors
     )
     return edited(network, tensors=tensors)
 
@@ -121,8 +125,9 @@ def open_index(network: TensorNetwork, name: str) -> TensorNetwork:
     index = _index(network, name)
     if name in network.output.legs:
         raise ValueError(f"`{name}` is on the output already")
-    axes = (*network.output.axes, _axis(index))
-    return assemble(network, network.tensors, _output(network, axes))
+    return assemble(
+        network, network.tensors, _output(network, (*network.output.axes, _axis(index)))
+    )
 
 
 def close_index(network: TensorNetwork, name: str) -> TensorNetwork:
@@ -162,10 +167,10 @@ def resize(network: TensorNetwork, name: str, size: int | None) -> TensorNetwork
             return old
         if old.width not in (None, old.size):
             raise ValueError(f"`{name}` is on an axis that `as` cuts off")
-        return edited(old, size=_product(sizes, old.indices), width=None)
+        return edited(old, size=axis_size(sizes[leg] for leg in old.indices), width=None)
 
     def shape(parameter: Parameter) -> tuple[int, ...]:
-        lengths = (_product(sizes, legs) for legs in parameter.axes)
+        lengths = (axis_size(sizes[leg] for leg in legs) for legs in parameter.axes)
         return tuple(n or old for n, old in zip(lengths, parameter.shape, strict=True))
 
     return edited(
@@ -199,23 +204,21 @@ def assemble(
     first_use: dict[str, tuple[tuple[str, ...], ...]] = {}
     for tensor in tensors:
         first_use.setdefault(tensor.source, tensor.axes)
+    carried: list[Index] = []
+    for index in network.indices if indices is None else indices:
+        count = ends[index.name]
+        kind: Kind = "index" if index.name in seen else "bond" if count == 2 else "hyper"
+        if count:
+            carried.append(index if index.kind in RUN_TIME else edited(index, kind=kind))
+    inputs = network.inputs if inputs is None else inputs
+    parameters = network.parameters if parameters is None else parameters
     result = TensorNetwork(
         name=network.name,
         target=network.target,
-        indices=tuple(
-            _of_kind(index, ends[index.name], seen)
-            for index in (network.indices if indices is None else indices)
-            if ends[index.name]
-        ),
-        inputs=tuple(
-            each
-            for each in (network.inputs if inputs is None else inputs)
-            if each.name in first_use
-        ),
+        indices=tuple(carried),
+        inputs=tuple(each for each in inputs if each.name in first_use),
         parameters=tuple(
-            edited(parameter, axes=first_use[parameter.key])
-            for parameter in (network.parameters if parameters is None else parameters)
-            if parameter.key in first_use
+            edited(p, axes=first_use[p.key]) for p in parameters if p.key in first_use
         ),
         tensors=tuple(tensors),
         output=output,
@@ -243,31 +246,14 @@ def edited(model: Model, **fields: Any) -> Model:
     return model if old | fields == old else type(model).model_validate(old | fields)
 
 
-def _of_kind(index: Index, ends: int, seen: Collection[str]) -> Index:
-    if index.kind in RUN_TIME:
-        return index
-    kind: Kind = "index" if index.name in seen else "bond" if ends == 2 else "hyper"
-    return edited(index, kind=kind)
-
-
 def _output(network: TensorNetwork, axes: Iterable[Axis]) -> Output:
     """The output of a product with these axes."""
     return edited(network.output, axes=tuple(axes), log=False)
 
 
 def _axis(index: Index) -> Axis:
-    return Axis(
-        kind="dots" if index.kind == "dots" else "legs", indices=(index.name,), size=index.size
-    )
-
-
-def _split(network: TensorNetwork, axis: Axis, carried: Collection[str]) -> list[Axis]:
-    """An axis of the output without the indices that nothing carries, one axis for each other."""
-    return [_axis(network.index[leg]) for leg in axis.indices if leg in carried]
-
-
-def _renamed_axes(axes: Iterable[Axis], legs: Mapping[str, str]) -> tuple[Axis, ...]:
-    return tuple(edited(axis, indices=tuple(map(legs.__getitem__, axis.indices))) for axis in axes)
+    legs, kind = (index.name,), index.kind
+    return Axis(kind="dots" if kind == "dots" else "legs", indices=legs, size=index.size)
 
 
 def _without(
@@ -279,7 +265,8 @@ def _without(
         return [edited(axis, indices=left)]
     if axis.width not in (None, axis.size):
         raise ValueError(f"the axis ({' '.join(axis.indices)}) is cut off by `as`")
-    size = _product(_sizes(indices), left)
+    sizes = _sizes(indices)
+    size = axis_size(sizes[leg] for leg in left)
     return [edited(axis, indices=left, size=size, width=None)] if left else []
 
 
@@ -299,24 +286,6 @@ def _primes(
 
 def _sizes(indices: Iterable[Index]) -> dict[str, int | None]:
     return {index.name: index.size for index in indices}
-
-
-def _product(sizes: Mapping[str, int | None], legs: Iterable[str]) -> int | None:
-    """The size of an axis; None where one of its indices has none."""
-    whole = 1
-    for leg in legs:
-        size = sizes[leg]
-        if size is None:
-            return None
-        whole *= size
-    return whole
-
-
-def _tensor(network: TensorNetwork, name: str) -> Tensor:
-    for tensor in network.tensors:
-        if tensor.name == name:
-            return tensor
-    raise ValueError(f"{network.target} has no tensor `{name}`")
 
 
 def _index(network: TensorNetwork, name: str) -> Index:

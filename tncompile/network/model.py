@@ -8,6 +8,7 @@ as JSON. Order is the order of declaration.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,20 @@ if TYPE_CHECKING:
 DOTS = "..."
 """The name of the index that stands for any number of leading batch axes, flattened."""
 
+RUN_TIME = ("batch", "dots")
+"""The kinds of index that inputs bring along, of a size known at run time."""
+
 Kind = Literal["index", "bond", "hyper", "batch", "dots"]
+
+
+def axis_size(sizes: Iterable[int | None]) -> int | None:
+    """The size of an axis over indices of these sizes; None where one is known at run time only."""
+    size = 1
+    for each in sizes:
+        if each is None:
+            return None
+        size *= each
+    return size
 
 
 class _Model(BaseModel):
@@ -158,6 +172,10 @@ class TensorNetwork(_Model):
         return f"TensorNetwork({self.target})"
 
     __str__ = __repr__
+
+    def shape(self, axes: Iterable[Iterable[str]]) -> tuple[int | None, ...]:
+        """The size of each axis over some indices; None where it is known at run time only."""
+        return tuple(axis_size(self.index[leg].size for leg in axis) for axis in axes)
 
     @cached_property
     def index(self) -> dict[str, Index]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tncompile.network.model import Init, TensorNetwork
+from tncompile.network.model import Input, Parameter, Tensor, TensorNetwork
 
 
 def describe_network(network: TensorNetwork) -> str:
@@ -12,73 +12,61 @@ def describe_network(network: TensorNetwork) -> str:
     lines = [f"network {network.target}"]
     tables: tuple[tuple[str, Iterable[tuple[str, ...]]], ...] = (
         ("indices", _indices(network)),
-        ("inputs", ((each.written, _lengths(network, each.name)) for each in network.inputs)),
-        ("parameters", _parameters(network)),
-        ("tensors", _tensors(network)),
+        ("inputs", ((each.written, _lengths(each)) for each in network.inputs)),
+        ("parameters", map(_parameter, network.parameters)),
+        ("tensors", map(_tensor, network.tensors)),
         ("biases", ((bias.parameter, _legs(bias.axes)) for bias in network.biases)),
         ("output", [(network.output.written,)]),
     )
     for heading, cells in tables:
         if rows := list(cells):
-            lines += ["", f"{heading}:", *_table(rows)]
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            lines += ["", f"{heading}:"]
+            for row in rows:
+                padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                lines.append(f"  {'  '.join(padded)}".rstrip())
     return "\n".join(lines) + "\n"
 
 
 def _indices(network: TensorNetwork) -> Iterator[tuple[str, ...]]:
     ends: dict[str, list[str]] = {index.name: [] for index in network.indices}
-    for tensor in network.tensors:
-        for leg in tensor.legs:
-            ends[leg].append(tensor.name)
-    for leg in network.output.legs:
-        ends[leg].append(network.output.name)
+    named = [*((tensor.name, tensor.legs) for tensor in network.tensors)]
+    for name, legs in [*named, (network.output.name, network.output.legs)]:
+        for leg in legs:
+            ends[leg].append(name)
     for index in network.indices:
         size = "run time" if index.size is None else str(index.size)
         yield index.kind, index.name, size, " ".join(ends[index.name])
 
 
-def _lengths(network: TensorNetwork, name: str) -> str:
+def _lengths(declared: Input) -> str:
     """What `forward` expects along each axis: `[..., 12]`, or the range of the ids."""
     lengths: list[str] = []
     ids = ""
-    for axis in network.input[name].axes:
+    for axis in declared.axes:
         match axis.kind:
             case "dots":
                 lengths.append("...")
             case "onehot":
                 ids = f" of ids below {axis.length}"
             case "legs" | "slices":
-                name_or_length = axis.indices[0] if axis.length is None else str(axis.length)
-                lengths.append(name_or_length)
+                lengths.append(axis.indices[0] if axis.length is None else str(axis.length))
     return f"[{', '.join(lengths)}]{ids}"
 
 
-def _parameters(network: TensorNetwork) -> Iterator[tuple[str, ...]]:
-    for parameter in network.parameters:
-        shape = " x ".join(map(str, parameter.shape)) or "scalar"
-        frozen = "frozen" if parameter.frozen else ""
-        yield parameter.key, shape, f"init {_scheme(parameter.init)}", frozen
+def _parameter(parameter: Parameter) -> tuple[str, ...]:
+    shape = " x ".join(map(str, parameter.shape)) or "scalar"
+    init = parameter.init
+    argument = "" if init.argument is None else f"({init.argument:g})"
+    frozen = "frozen" if parameter.frozen else ""
+    return parameter.key, shape, f"init {init.scheme}{argument}", frozen
 
 
-def _scheme(init: Init) -> str:
-    return init.scheme if init.argument is None else f"{init.scheme}({init.argument:g})"
-
-
-def _tensors(network: TensorNetwork) -> Iterator[tuple[str, ...]]:
-    for tensor in network.tensors:
-        source = f"{tensor.role} {tensor.source}" + (" conjugated" if tensor.conjugate else "")
-        yield tensor.name, _legs(tensor.axes), source
+def _tensor(tensor: Tensor) -> tuple[str, ...]:
+    source = f"{tensor.role} {tensor.source}" + (" conjugated" if tensor.conjugate else "")
+    return tensor.name, _legs(tensor.axes), source
 
 
 def _legs(axes: tuple[tuple[str, ...], ...]) -> str:
     """`i, (a b)`: groups in parentheses."""
     return ", ".join(axis[0] if len(axis) == 1 else f"({' '.join(axis)})" for axis in axes)
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Rows indented by two, each column as wide as its widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        ("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-        .rstrip()
-        for row in rows
-    ]  # fmt: skip

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.tolerances import CLEARLY, SLIGHT
 
-BRANCHES = 4
-"""The most ranges of one mode."""
-
-FINE = 16
-"""Thresholds are located to one part in this many: predictions are no better."""
+BRANCHES = 4  # the most ranges of one mode
+FINE = 16  # thresholds are located to one part in this many: predictions are no better
 
 Price = Callable[[ScheduledTree, int], float]
 """What a scheduled tree takes at a batch size; infinite where it must not run."""
@@ -44,15 +41,17 @@ def batch_ranges(
         for size, option in winners
     }
     ranges = _merged([BatchRange(option, (size,)) for size, option in winners])
+
+    def loss(place: int, other: int) -> float:
+        """How far the program of another range exceeds the limits of one; above 1 it does."""
+        option = ranges[other].option
+        return max(price(option, size) / (limits[size] or 1.0) for size in ranges[place].batches)
+
     while len(ranges) > 1:
-        losses = [
-            (_loss(ranges[place], ranges[other].option, limits, price), place, other)
-            for place in range(len(ranges))
-            for other in (place - 1, place + 1)
-            if 0 <= other < len(ranges)
-        ]
-        loss, place, other = min(losses)
-        if loss > 1 and len(ranges) <= most:
+        pairs = [(k, k + step) for k in range(len(ranges)) for step in (-1, 1)]
+        inside = [(place, other) for place, other in pairs if 0 <= other < len(ranges)]
+        least, place, other = min((loss(*pair), *pair) for pair in inside)
+        if least > 1 and len(ranges) <= most:
             break
         ranges[place] = replace(ranges[place], option=ranges[other].option)
         ranges = _merged(ranges)
@@ -72,13 +71,6 @@ def _merged(ranges: Sequence[BatchRange]) -> list[BatchRange]:
         else:
             merged.append(following)
     return merged
-
-
-def _loss(
-    batches: BatchRange, option: ScheduledTree, limits: Mapping[int, float], price: Price
-) -> float:
-    """How far another scheduled tree exceeds the limits of a range; up to 1 where it does not."""
-    return max(price(option, size) / (limits[size] or 1.0) for size in batches.batches)
 
 
 def _threshold(left: BatchRange, right: BatchRange, price: Price) -> int:

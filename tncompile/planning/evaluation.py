@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import STRAIGHT, Schedule
@@ -52,8 +53,7 @@ class Evaluation:
 class Evaluator:
     """Lowers and traces scheduled trees, each once; run-time sizes but the leading one are fixed.
 
-    `sizes` are the planned run-time sizes, which every program is lowered with: the program does
-    not depend on the batch size that it is evaluated at.
+    Programs are lowered with the planned `sizes`, whatever batch size they are evaluated at.
     """
 
     def __init__(
@@ -84,20 +84,9 @@ class Evaluator:
         if key not in self._evaluations:
             program = self.program(option)
             trace = trace_in(self.network, program, self.at(batch), self.profile, mode)
-            total = trace.total
-            self._evaluations[key] = Evaluation(
-                option, total.seconds, total.flops, trace.peak, total.copied
-            )
+            spent = trace.total.seconds, trace.total.flops, trace.peak, trace.total.copied
+            self._evaluations[key] = Evaluation(option, *spent)
         return self._evaluations[key]
-
-    def seconds_with_copies_twice(self, evaluation: Evaluation) -> float:
-        """Seconds with all copies priced once more, as transpositions.
-
-        A search for the least prediction favors programs whose time is underestimated, and copies
-        are predicted least surely. By this price neighboring sizes come to share a program.
-        """
-        copied = evaluation.copied
-        return evaluation.seconds + (self.profile.copy_seconds(copied, 4) if copied else 0.0)
 
     def roundings(self, option: ScheduledTree) -> tuple[int, int]:
         """How many products in a row an input goes through at most, and any value does.
@@ -134,11 +123,8 @@ class Evaluator:
                 return min(evaluations, key=lambda e: (e.flops, e.seconds, e.peak))
             case "memory":
                 return min(evaluations, key=lambda e: (e.peak, e.seconds, e.flops))
-        fastest = min(e.seconds for e in evaluations)
-        evaluations = [e for e in evaluations if e.seconds <= NEAR * fastest]
-        if mode == "training":
-            leanest = min(e.peak for e in evaluations)
-            evaluations = [e for e in evaluations if e.peak <= NEAR * leanest]
-        fewest = min(e.copied for e in evaluations)
-        evaluations = [e for e in evaluations if e.copied <= NEAR * fewest]
+        criteria = ["seconds", *(["peak"] if mode == "training" else []), "copied"]
+        for price in map(attrgetter, criteria):
+            least = min(map(price, evaluations))
+            evaluations = [e for e in evaluations if price(e) <= NEAR * least]
         return min(evaluations, key=lambda e: (self.roundings(e.option), e.seconds, e.flops))

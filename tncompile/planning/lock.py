@@ -1,9 +1,7 @@
 """The lock file: plans kept beside a `.tn` file, so that a search is done once and repeats exactly.
 
-`FILE.tnlock` is JSON keyed by names: target, batch sizes, run-time sizes, what was minimized, and
-the machine profile; a plan that `tncompile tune` has measured stands for all batch sizes. A plan is
-stale when the network is no longer the one it was made for; that is noticed by a fingerprint and
-said, never passed over.
+`FILE.tnlock` is JSON keyed by what `Key` has. A plan is stale when the network is no longer the one
+that it was made for; that is noticed by a fingerprint and said, never passed over.
 """
 
 from __future__ import annotations
@@ -22,8 +20,7 @@ from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import PlanRequest
 from tncompile.planning.verifying import verify_plan
 
-VERSION = 3
-"""Of the file; plans of older ones are made anew, newer ones are refused."""
+VERSION = 3  # of the file; plans of older ones are made anew, newer ones are refused
 
 
 class LockError(ValueError):
@@ -50,30 +47,23 @@ class Key:
         return json.dumps(asdict(self), ensure_ascii=False, separators=(", ", ": "))
 
 
-def searched_key(network: TensorNetwork, request: PlanRequest) -> Key:
-    """The key of the plan that a search finds."""
-    return Key(
-        network.target,
-        request.asked,
-        dict(request.named),
-        request.minimize,
-        request.training,
-        request.search,
-        request.memory_limit,
-        request.profile.name,
-        tuned=False,
-    )
+def lock_key(network: TensorNetwork, request: PlanRequest, *, tuned: bool) -> Key:
+    """The key of the plan that a search finds, or of the one that was measured.
 
-
-def measured_key(network: TensorNetwork, request: PlanRequest) -> Key:
-    """The key of the plan that was measured: one for all batch sizes and searches.
-
-    What was measured on one device says nothing of another.
+    A measured plan serves all batch sizes and searches, on the device that it was measured on.
     """
     device = request.profile.device
-    machine = "" if device == CPU else device
-    key = searched_key(network, request)
-    return replace(key, batch=(), search="", machine=machine, tuned=True)
+    return Key(
+        target=network.target,
+        batch=() if tuned else request.asked,
+        sizes=dict(request.named),
+        minimize=request.minimize,
+        training=request.training,
+        search="" if tuned else request.search,
+        memory_limit=request.memory_limit,
+        machine=request.profile.name if not tuned else "" if device == CPU else device,
+        tuned=tuned,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +94,15 @@ class Lock:
 
         One that was measured goes before one that was predicted, unless it is stale.
         """
-        problem = None
+        problems: tuple[str, ...] = ()
         of_target = f"the stored plan of `{network.target}`"
-        for key in (measured_key(network, request), searched_key(network, request)):
+        for key in (lock_key(network, request, tuned=tuned) for tuned in (True, False)):
             if (damage := self.damaged.get(key.line)) is not None:
                 return None, (f"{of_target} is damaged: {damage}",)
-            entry = self.entries.get(key.line)
-            if entry is None:
+            if (entry := self.entries.get(key.line)) is None:
                 continue
             if entry.fingerprint != fingerprint(network):
-                problem = f"{of_target} is stale: the network has changed since"
+                problems = (f"{of_target} is stale: the network has changed since",)
             elif damage := next(verify_plan(network, entry.plan), None):
                 return None, (f"{of_target} is damaged: {damage}",)
             elif entry.plan.tuned:
@@ -122,12 +111,12 @@ class Lock:
                 return entry.plan, ()
         if self.outdated is not None:
             old = f"(the file is of version {self.outdated})"
-            problem = f"no plan is stored for `{network.target}` {old}"
-        return None, (*([] if problem is None else [problem]),)
+            problems = (f"no plan is stored for `{network.target}` {old}",)
+        return None, problems
 
     def unused(self, network: TensorNetwork, request: PlanRequest) -> Iterator[str]:
         """Which measured plans of the target stay aside: those for another memory limit."""
-        key = measured_key(network, request)
+        key = lock_key(network, request, tuned=True)
         for entry in self.entries.values():
             limit = entry.key.memory_limit
             if limit != key.memory_limit and entry.key == replace(key, memory_limit=limit):
@@ -145,12 +134,11 @@ class Lock:
         """
         entries = dict(self.entries)
         mine = fingerprint(network)
-        measured = measured_key(network, request)
-        present = entries.get(measured.line)
-        current = present is not None and present.fingerprint == mine
-        if present and current and any(verify_plan(network, present.plan)):
-            del entries[measured.line]
-        key = measured if plan.tuned else searched_key(network, request)
+        measured = lock_key(network, request, tuned=True).line
+        present = entries.get(measured)
+        if present and present.fingerprint == mine and any(verify_plan(network, present.plan)):
+            del entries[measured]
+        key = lock_key(network, request, tuned=bool(plan.tuned))
         return Lock({**entries, key.line: Entry(key, mine, plan)})
 
 
@@ -160,13 +148,9 @@ def _limit(limit: int | None) -> str:
 
 
 def fingerprint(network: TensorNetwork) -> str:
-    """A hash of all that a plan depends on: names, sizes and legs, not lines and docs.
-
-    Two networks with one fingerprint have the same operands in the same order.
-    """
-    fields = _without(
-        network.model_dump(mode="json"), frozenset({"doc", "init", "line", "written"})
-    )
+    """A hash of all that a plan depends on: names, sizes, legs and their order, not lines, docs."""
+    left_out = frozenset({"doc", "init", "line", "written"})
+    fields = _without(network.model_dump(mode="json"), left_out)
     written = json.dumps(fields, sort_keys=True, ensure_ascii=True)
     return "sha256:" + hashlib.sha256(written.encode()).hexdigest()
 
@@ -196,17 +180,15 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
     except (ValueError, RecursionError) as problem:
         raise _corrupt(file, problem) from problem
     version = stored.get("version") if isinstance(stored, dict) else None
-    if isinstance(version, bool):
-        version = None
-    if isinstance(version, int) and 1 <= version < VERSION:
+    if type(version) is not int or version < 1:  # True is no version
+        raise _corrupt(file, f"version {VERSION} is expected")
+    if version < VERSION:
         return Lock(outdated=version)
-    if isinstance(version, int) and version > VERSION:
+    if version > VERSION:
         raise LockError(
             f"the lock file {file} is of version {version}, written by a later tncompile;"
             f" this one reads {VERSION}: move it away to plan anew"
         )
-    if version != VERSION:
-        raise _corrupt(file, f"version {VERSION} is expected")
     if not isinstance(stored.get("plans"), list):
         raise _corrupt(file, "it holds no list of plans")
     from tncompile.planning.serialization import NotStoredError, read  # loads pydantic

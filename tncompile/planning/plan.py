@@ -5,27 +5,17 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import ContractionTree
 from tncompile.notebook import as_html
-from tncompile.planning.wording import (
-    WIDTH,
-    bytes_text,
-    columns_text,
-    largest_rows,
-    plan_text,
-    schedule_text,
-    seconds_text,
-    shortened,
-)
+from tncompile.planning import wording
 from tncompile.simulation.costs import ModeCost
 from tncompile.simulation.modes import MODES, Mode
 
-VERSION = 3
-"""Of the JSON; a file of another version is refused."""
+VERSION = 3  # of the JSON; a file of another version is refused
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +42,7 @@ class Variant:
 
     def __repr__(self) -> str:
         end = "" if self.up_to is None else f" up to {self.up_to:,}"
-        return f"Variant({self.mode}{end}: {plan_text(self.found_by, self.schedule)})"
+        return f"Variant({self.mode}{end}: {wording.plan_text(self.found_by, self.schedule)})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,14 +132,14 @@ class ContractionPlan:
 
         def numbered(part: Variant | Alternative) -> dict[str, object]:
             return {
-                **_fields(part),
+                **vars(part),
                 "tree": trees.setdefault(part.tree, len(trees)),
                 "schedule": schedules.setdefault(part.schedule, len(schedules)),
             }
 
         stored = {
             "version": VERSION,
-            **_fields(self),
+            **vars(self),
             "variants": [numbered(variant) for variant in self.variants],
             "whole": numbered(self.whole),
             "alternatives": [numbered(alternative) for alternative in self.alternatives],
@@ -176,35 +166,24 @@ class ContractionPlan:
     def from_json(written: str) -> ContractionPlan:
         """The plan that `to_json` wrote; ValueError where the text holds none."""
         try:
-            stored = json.loads(written)
-        except (ValueError, RecursionError) as problem:
+            return _read(json.loads(written))
+        except (ValueError, IndexError, RecursionError) as problem:
             raise ValueError(f"not a contraction plan: {problem}") from None
-        return ContractionPlan.from_dict(stored)
 
     def describe(self) -> str:
         """What `--emit=plan` prints: every variant, a line a contraction."""
         return _description(self)
 
 
-def _fields(part: object) -> dict[str, object]:
-    """The fields of a dataclass by name."""
-    return {field.name: getattr(part, field.name) for field in fields(part)}  # type: ignore[arg-type]
-
-
 def _read(stored: object) -> ContractionPlan:
     """The plan that a JSON value stores. Raises ValueError or IndexError where it is none."""
-    from tncompile.planning.serialization import (  # light commands load no pydantic
-        StoredAlternative,
-        StoredPlan,
-        StoredVariant,
-        read,
-    )
+    from tncompile.planning.serialization import StoredPlan, read  # light commands need no pydantic
 
     if not isinstance(stored, dict) or stored.get("version") != VERSION:
         raise ValueError(f"version {VERSION} is expected")
     plan = read(StoredPlan, stored)
 
-    def values(part: StoredVariant | StoredAlternative) -> dict[str, Any]:
+    def values(part: Any) -> dict[str, Any]:
         lists = {"tree": plan.trees[part.tree], "schedule": plan.schedules[part.schedule]}
         return {**dict(part), **lists}
 
@@ -212,7 +191,7 @@ def _read(stored: object) -> ContractionPlan:
     for mode in MODES if plan.training else MODES[1:]:
         ends = [variant.up_to for variant in variants if variant.mode == mode]
         bounds = [end for end in ends if end is not None]
-        if not ends or ends[-1] is not None or len(bounds) != len(ends) - 1:
+        if ends[-1:] != [None] or len(bounds) != len(ends) - 1:
             raise ValueError(f"its variants for {mode} do not cover every size")
         if bounds != sorted(set(bounds)):
             raise ValueError(f"its variants for {mode} are not in order")
@@ -240,9 +219,9 @@ def _description(plan: ContractionPlan) -> str:
         lines += ["", f"{variant.mode}{at}: {_all_names(variant)}"]
         planned = ", ".join(f"{name} = {size}" for name, size in variant.sizes.items())
         lines += [f"  planned for {planned}"] if planned else []
-        lines += textwrap.wrap(variant.reason, WIDTH, initial_indent="  ", subsequent_indent="    ")
+        lines += textwrap.wrap(f"  {variant.reason}", wording.WIDTH, subsequent_indent="    ")
         steps = variant.cost.steps
-        shown = largest_rows([step.multiply_adds for step in steps])
+        shown = wording.largest_rows([step.multiply_adds for step in steps])
         for step in (steps[k] for k in shown):
             count = f"   × {step.count}" if step.count > 1 else ""
             lines.append(
@@ -257,38 +236,37 @@ def _description(plan: ContractionPlan) -> str:
 
 def _table(plan: ContractionPlan) -> str:
     """A line a variant: where it runs, what it is, what it takes at a size of its range."""
-    rows = []
-    for variant, sizes in _with_sizes(plan):
-        at = f" at {variant.batch:,}" if plan.sizes else ""
-        rows.append(
-            (
-                variant.mode if variant is plan.of(variant.mode)[0] else "",
-                sizes or "any",
-                plan_text(variant.found_by, variant.schedule),
-                f"{seconds_text(variant.cost.seconds)}{at}",
-                bytes_text(variant.cost.peak_bytes),
-            )
+    at = " at {:,}" if plan.sizes else ""
+    rows = [
+        (
+            variant.mode if variant is plan.of(variant.mode)[0] else "",
+            sizes or "any",
+            wording.plan_text(variant.found_by, variant.schedule),
+            wording.seconds_text(variant.cost.seconds) + at.format(variant.batch),
+            wording.bytes_text(variant.cost.peak_bytes),
         )
+        for variant, sizes in _with_sizes(plan)
+    ]
     head = ("mode", "batch", "contraction", "predicted time", "peak memory")
     planned = f"planned for a batch of {plan.batch:,}, " if plan.sizes else ""
     by = f"{planned}least {plan.minimize}, {plan.decided_by}, search {plan.search}"
-    table = columns_text(head, rows, WIDTH, 3)
-    return f"plan of {shortened(plan.target)}\n{textwrap.fill(by, WIDTH)}\n\n{table}"
+    title = f"plan of {wording.shortened(plan.target)}\n{textwrap.fill(by, wording.WIDTH)}"
+    return f"{title}\n\n{wording.columns_text(head, rows, wording.WIDTH, 3)}"
 
 
 def _with_sizes(plan: ContractionPlan) -> Iterator[tuple[Variant, str]]:
     """Every variant and its range of batch sizes: `9 to 100`, or nothing for all sizes."""
     for mode in MODES if plan.training else MODES[1:]:
-        first = None
+        first = 0
         for variant in plan.of(mode):
             last = variant.up_to
-            if first is None:
+            if not first:
                 yield variant, "" if last is None else f"up to {last:,}"
             else:
                 yield variant, f"from {first:,}" if last is None else f"{first:,} to {last:,}"
-            first = None if last is None else last + 1
+            first = (last or 0) + 1
 
 
 def _all_names(variant: Variant) -> str:
-    schedule = schedule_text(variant.schedule)
-    return "; ".join([", ".join(variant.found_by), *([schedule] if schedule else [])])
+    names = ", ".join(variant.found_by)
+    return "; ".join(filter(None, (names, wording.schedule_text(variant.schedule))))

@@ -22,8 +22,7 @@ SEARCHES: tuple[Search, ...] = get_args(Search)
 
 DEFAULT_BATCH = 64
 
-DEFAULT_LENGTH = 64
-"""What a named run-time axis beside the batch is planned for where nothing is said."""
+DEFAULT_LENGTH = 64  # what other named run-time axes are planned for where nothing is said
 
 
 class SearchOptions(TypedDict, total=False):
@@ -44,28 +43,17 @@ class PlanOptions(SearchOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What a plan of one network is asked for, checked.
+    """What a plan of one network is asked for, checked."""
 
-    asked         products of the leading axes, as the user gave them, ascending
-    named         run-time sizes by name, as the user gave them, by ascending name
-    batches       sizes of the leading run-time index to plan for, ascending, each once
-    sizes         the size of every run-time index at the middle of `asked`
-    minimize      `time` (predicted), `flops` or `memory`
-    search        `fast`, `normal` or `thorough`
-    memory_limit  bytes that a training step may take at its peak
-    profile       the machine that predicts times; its device is where modules run
-    training      whether training steps are planned, too
-    """
-
-    asked: tuple[int, ...]
-    named: tuple[tuple[str, int], ...]
-    batches: tuple[int, ...]
-    sizes: tuple[tuple[str, int], ...]
+    asked: tuple[int, ...]  # products of the leading axes, as the user gave them, ascending
+    named: tuple[tuple[str, int], ...]  # run-time sizes as the user gave them, by ascending name
+    batches: tuple[int, ...]  # sizes of the leading run-time index to plan for, ascending
+    sizes: tuple[tuple[str, int], ...]  # of every run-time index at the middle of `asked`
     minimize: Minimize
     search: Search
-    memory_limit: int | None
-    profile: MachineProfile
-    training: bool
+    memory_limit: int | None  # bytes that a training step may take at its peak
+    profile: MachineProfile  # predicts times; its device is where modules run
+    training: bool  # whether training steps are planned, too
 
     @property
     def middle(self) -> int:

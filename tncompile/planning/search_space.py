@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.lower import loop_index
 from tncompile.lowering.stacking.grouping import LONG
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.evaluation import Evaluator, ScheduledTree
+from tncompile.planning.evaluation import Evaluation, Evaluator, ScheduledTree
 from tncompile.planning.layouts.schedules import schedules
-from tncompile.planning.memory_limit import leaner_options
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.lookup_tables import table_candidates
-from tncompile.planning.paths.optimizers import EFFORTS, Progress, ladder
+from tncompile.planning.paths.optimizers import EFFORTS, Progress
 from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.paths.reordering import parameters_late
 from tncompile.planning.request import SEARCHES, PlanRequest
 from tncompile.simulation.modes import Mode
 
-GRID = (1, 8, 64, 512, 4096)
-"""Batch sizes that small networks are planned for beside the requested ones."""
-
-ENDS = (1, 1024)
-"""The same for larger networks."""
-
-SMALL = 14
-"""Networks of up to this many operands are small: planned for the whole grid, and searched for
-small and large batches, too."""
-
-LARGE = 128
-"""Networks of more operands than this are planned for the requested sizes alone."""
-
-PROMISING = 3
-"""How many trees are tried with all schedules, for each size and mode; the easiest effort tries one
-fewer of a network that is not small."""
-
-SLOWEST = 4.0
-"""A promising tree takes at most this many times the best time with its default schedule."""
-
-CHUNK = 64
-"""Rows whose time stands for a chunk of a larger batch, before chunks are really tried."""
-
-SCHEDULES = 6
-"""How many schedules of a promising tree are tried, the cheapest first."""
+GRID = (1, 8, 64, 512, 4096)  # batch sizes for small networks beside the requested ones
+ENDS = (1, 1024)  # the same for larger networks
+SMALL = 14  # operands of networks planned for the whole grid, searched for its ends
+LARGE = 128  # networks of more operands than this are planned for the requested sizes alone
+PROMISING = 3  # trees tried with all schedules; one fewer by the easiest effort, if not small
+SLOWEST = 4.0  # a promising tree takes at most so many times the best time, at once
+CHUNK = 64  # rows whose time stands for a chunk of a larger batch, before chunks are really tried
+SCHEDULES = 6  # how many schedules of a promising tree are tried, the cheapest first
+RECOMPUTING = 4 / 3  # recomputing the forward pass: a training step is three of them long
+HALVED = 6  # how many trees are tried in smaller chunks, half of them the fastest, half the leanest
 
 
 @dataclass(frozen=True)
@@ -60,23 +45,24 @@ class SearchSpace:
     options: Mapping[tuple[Mode, int], tuple[ScheduledTree, ...]]
     easier: SearchSpace | None = None
 
+    def price(self, option: ScheduledTree, size: int, mode: Mode) -> float:
+        """The number that is minimized."""
+        return self.evaluator.evaluate(option, size, mode).minimized(self.request.minimize)
+
 
 def build_search_space(
-    network: TensorNetwork,
-    request: PlanRequest,
-    progress: Progress | None = None,
+    network: TensorNetwork, request: PlanRequest, progress: Progress | None = None
 ) -> SearchSpace:
     """Search trees, lower them, and find which schedules of which trees are worth comparing."""
     evaluator = Evaluator(network, dict(request.sizes), request.profile)
     grid = _grid(request, evaluator, len(operands(network)))
     trees = _trees(evaluator, request, grid, progress)
     space: SearchSpace | None = None
-    for effort in ladder(EFFORTS[request.search]):
-        search = next(name for name in SEARCHES if EFFORTS[name] == effort)
+    for level, search in enumerate(SEARCHES[: EFFORTS[request.search].level + 1]):
         defaults = [
             ScheduledTree(tree.names, number, tree.tree)
             for number, tree in enumerate(trees)
-            if tree.level <= effort.level
+            if tree.level <= level
         ]
         if defaults:
             space = _searched(evaluator, replace(request, search=search), defaults, space)
@@ -90,11 +76,7 @@ def _searched(
     defaults: list[ScheduledTree],
     easier: SearchSpace | None,
 ) -> SearchSpace:
-    """What an effort compares: trees with their default schedules, and more of the promising ones.
-
-    The options of the easier effort are among them, so that no harder search leaves out what an
-    easier one chooses.
-    """
+    """What an effort compares: all that the easier one does, and more of the promising trees."""
     count = len(defaults[0].tree.operands)
     grid = _grid(request, evaluator, count)
     searched = sorted({*request.batches, *([grid[0], grid[-1]] if count <= SMALL else [])})
@@ -106,7 +88,7 @@ def _searched(
     for mode in request.modes:
         known = {} if easier is None else easier.options
         before = (option for (of, _), options in known.items() if of == mode for option in options)
-        more = _scheduled(evaluator, defaults, searched, mode, request, most)
+        more = _scheduled(evaluator, request, defaults, searched, mode, most)
         tried[mode] = list(dict.fromkeys([*before, *more]))
     if count <= SMALL:  # what is proposed for one mode may be the best for another
         everything = dict.fromkeys(option for options in tried.values() for option in options)
@@ -118,39 +100,50 @@ def _searched(
         for mode in request.modes
         for size in grid
     }
-    if request.memory_limit is not None:
-        for mode, size in options:
-            if size in request.batches and mode != "folded":
-                options[mode, size] += leaner_options(
-                    evaluator, options[mode, size], size, mode, request.memory_limit
-                )
+    limit = request.memory_limit
+    for (mode, size), known_options in options.items():
+        if limit is not None and size in request.batches and mode != "folded":
+            leaner = _leaner_options(evaluator, known_options, size, mode, limit)
+            options[mode, size] = known_options + leaner
     return SearchSpace(request, evaluator, grid, options, easier)
 
 
 def _scheduled(
     evaluator: Evaluator,
+    request: PlanRequest,
     defaults: list[ScheduledTree],
     sizes: list[int],
     mode: Mode,
-    request: PlanRequest,
     most: int,
 ) -> list[ScheduledTree]:
-    """The promising trees at some sizes in a mode, with the schedules proposed for them."""
+    """The trees that some schedule may make the best at some sizes, with schedules for them.
+
+    They are fewer at sizes that nobody requested.
+    """
+    network = evaluator.network
+    chunked = loop_index(network) is not None
+
+    def price(option: ScheduledTree, size: int, minimize: str) -> float:
+        """At once, or chunk by chunk: large intermediates alone say nothing against a tree."""
+        whole = evaluator.evaluate(option, size, mode).minimized(minimize)
+        if minimize != "time" or size <= CHUNK or not chunked:
+            return whole
+        return min(whole, evaluator.evaluate(option, CHUNK, mode).seconds * size / CHUNK)
+
     scheduled: dict[ScheduledTree, None] = {}
     for size in sizes:
-        promising = _promising(evaluator, defaults, size, mode, request, most)
-        if request.memory_limit is not None:
-            lean = replace(request, minimize="memory")
-            promising += _promising(evaluator, defaults, size, mode, lean, most)
-        for option in dict.fromkeys(promising):
+        promising: dict[ScheduledTree, None] = {}
+        count = most if size in request.batches else PROMISING - 1
+        for minimize in (request.minimize, *(["memory"] if request.memory_limit else [])):
+            ranked = sorted((price(tree, size, minimize), k) for k, tree in enumerate(defaults))
+            limit = SLOWEST * ranked[0][0]
+            promising.update((defaults[k], None) for tried, k in ranked[:count] if tried <= limit)
+        for option in promising:
             scheduled.setdefault(option)
-            if mode == "folded" and not evaluator.network.inputs:
-                continue  # nothing is left to run
-            proposed = schedules(
-                evaluator.network, option.tree, evaluator.at(size), evaluator.profile, mode
-            )
-            for schedule in proposed[:SCHEDULES]:
-                scheduled.setdefault(replace(option, schedule=schedule))
+            if mode != "folded" or network.inputs:  # else nothing is left to run
+                here = evaluator.at(size), evaluator.profile, mode
+                for schedule in schedules(network, option.tree, *here)[:SCHEDULES]:
+                    scheduled.setdefault(replace(option, schedule=schedule))
     return list(scheduled)
 
 
@@ -173,9 +166,13 @@ def _trees(
     around = sorted({*request.batches, grid[0], grid[-1]} - {request.middle}) if few else []
     sizes = (request.middle, *around)
     distinct: dict[ContractionTree, Candidate] = {}
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(place * total + done, len(sizes) * total)
+
     for place, size in enumerate(sizes):
         problem = contraction_problem(network, leaves, evaluator.at(size))
-        report = _share(progress, place, len(sizes))
         for candidate in (
             *candidates(network, leaves, problem, effort, report),
             *table_candidates(network, leaves, evaluator.at(size), effort),
@@ -191,31 +188,63 @@ def _trees(
     return tuple(distinct.values())
 
 
-def _share(progress: Progress | None, place: int, count: int) -> Progress | None:
-    """A callback that reports one of `count` parts of the whole."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(place * total + done, count * total)
+# ── less memory ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _promising(
-    evaluator: Evaluator,
-    options: list[ScheduledTree],
-    size: int,
-    mode: Mode,
-    request: PlanRequest,
-    most: int,
-) -> list[ScheduledTree]:
-    """The trees that some schedule may make the best; fewer at sizes that nobody requested."""
+def _leaner_options(
+    evaluator: Evaluator, options: Iterable[ScheduledTree], size: int, mode: Mode, limit: int
+) -> tuple[ScheduledTree, ...]:
+    """Options in smaller chunks, unless one of `options` keeps to the limit and is not much slower.
 
-    def measure(option: ScheduledTree) -> float:
-        """At once, or chunk by chunk: large intermediates alone say nothing against a tree."""
-        whole = evaluator.evaluate(option, size, mode).minimized(request.minimize)
-        if request.minimize != "time" or size <= CHUNK or loop_index(evaluator.network) is None:
-            return whole
-        return min(whole, evaluator.evaluate(option, CHUNK, mode).seconds * size / CHUNK)
+    In training they are tried with recomputation, too. `limit` is in bytes.
+    """
+    evaluations = [evaluator.evaluate(option, size, mode) for option in options]
+    least = min(e.seconds for e in evaluations)
+    fits = any(e.peak <= limit and e.seconds <= RECOMPUTING * least for e in evaluations)
+    if fits or loop_index(evaluator.network) is None:
+        return ()
+    leaner: dict[ScheduledTree, None] = {}
+    fastest = math.inf
+    for base in _bases(evaluations):
+        for recompute in (False, True) if mode == "training" else (False,):
+            option = replace(base, schedule=replace(base.schedule, recompute=recompute))
+            for evaluation in _halved(evaluator, option, size, mode, fastest):
+                leaner.setdefault(evaluation.option)
+                if evaluation.peak <= limit:
+                    fastest = min(fastest, evaluation.seconds)
+    return tuple(leaner)
 
-    ranked = sorted((measure(option), place) for place, option in enumerate(options))
-    limit = SLOWEST * ranked[0][0]
-    count = most if size in request.batches else PROMISING - 1
-    return [options[place] for price, place in ranked if price <= limit][:count]
+
+def _bases(evaluations: list[Evaluation]) -> list[ScheduledTree]:
+    """Of a few trees the layouts worth trying: the fastest at once, in chunks, and the leanest."""
+    by_time = sorted(evaluations, key=lambda e: e.seconds)
+    by_peak = sorted(evaluations, key=lambda e: (e.peak, e.seconds))
+    numbers: set[int] = set()
+    bases: dict[tuple[int, str], ScheduledTree] = {}
+    for order in (by_time, by_peak):
+        numbers.update(list(dict.fromkeys(e.option.number for e in order))[: HALVED // 2])
+    for kind, order in (("time", by_time), ("peak", by_peak)):
+        for option in (e.option for e in order if e.option.number in numbers):
+            chunked = option.schedule.rows and kind == "time"
+            bases.setdefault((option.number, "chunks" if chunked else kind), option)
+    return list(dict.fromkeys(bases.values()))
+
+
+def _halved(
+    evaluator: Evaluator, base: ScheduledTree, size: int, mode: Mode, fastest: float
+) -> Iterator[Evaluation]:
+    """An option in smaller and smaller chunks, until they only get slower than `fastest`.
+
+    `fastest` is the time of what keeps to the limit already. Halving a chunk mostly takes more
+    time; at first it may take less, since the intermediates of a smaller one stay in the cache.
+    """
+    before = math.inf
+    rows = 1 << (size - 1).bit_length()
+    while rows > 1:
+        rows //= 2
+        option = replace(base, schedule=replace(base.schedule, rows=rows))
+        evaluation = evaluator.evaluate(option, size, mode)
+        yield evaluation
+        if evaluation.seconds > before and evaluation.seconds > fastest:
+            return
+        before = evaluation.seconds

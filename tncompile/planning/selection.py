@@ -1,8 +1,8 @@
 """The choice of a plan: scheduled trees, compared by prediction for each mode and batch size.
 
 Trees are searched once a network. Each is lowered with its default schedule and simulated at every
-size of a grid; the promising ones are tried with other schedules, too. What wins at neighboring
-sizes is merged into few variants.
+size of a grid, the promising ones with other schedules, too. What wins at neighboring sizes is
+merged into few variants.
 """
 
 from __future__ import annotations
@@ -67,24 +67,26 @@ def select(space: SearchSpace) -> ContractionPlan:
     request, evaluator = space.request, space.evaluator
     main = request.modes[0]
 
-    def at_once(options: tuple[ScheduledTree, ...]) -> list[ScheduledTree]:
-        return [option for option in options if not option.schedule.rows]
-
-    fitting = at_once(within_limit(space, request.middle, main))
-    if fitting:
-        whole = evaluator.best(fitting, request.middle, main, request.minimize).option
-    else:  # only a loop keeps to the memory limit
-        options = at_once(space.options[main, request.middle])
-        whole = evaluator.best(options, request.middle, main, "memory").option
+    fitting = [it for it in within_limit(space, request.middle, main) if not it.schedule.rows]
+    # Where only a loop keeps to the memory limit, the leanest program stands in for it.
+    options = [it for it in space.options[main, request.middle] if not it.schedule.rows]
+    minimize = request.minimize if fitting else "memory"
+    whole = evaluator.best(fitting or options, request.middle, main, minimize).option
     ranges = _decided(space)
     if fitting:
-        whole = _without_loop(space, whole, ranges[main])
+        # What runs at the middle size, in one chunk, where that is about as fast.
+        chosen = next(each.option for each in ranges[main] if request.middle in each.batches)
+        other = replace(chosen, schedule=chosen.schedule.at_once)
+        peak, limit = evaluator.evaluate(other, request.middle, main).peak, request.memory_limit
+        most = CLEARLY * space.price(whole, request.middle, main)
+        if space.price(other, request.middle, main) <= most and (limit is None or peak <= limit):
+            whole = other
     return assemble(space, ranges, whole, partial(_reason, space))
 
 
 def _decided(space: SearchSpace) -> dict[Mode, Ranges]:
     """What runs at which sizes, by mode; nowhere worse than what an easier search decides."""
-    request, evaluator = space.request, space.evaluator
+    request = space.request
     easier: dict[Mode, Ranges] = {}
     if space.easier is not None:
         with suppress(NoPlanError):  # keeping to a memory limit may take the harder search
@@ -95,26 +97,13 @@ def _decided(space: SearchSpace) -> dict[Mode, Ranges]:
         others = () if mode == "folded" else decided.values()
         known = tuple(batches.option for ranges in others for batches in ranges)
         bounds = {
-            size: evaluator.evaluate(batches.option, size, mode).minimized(request.minimize)
+            size: space.price(batches.option, size, mode)
             for batches in easier.get(mode, ())
             for size in batches.batches
             if size in request.batches
         }
         decided[mode] = predicted_ranges(space, mode, known, bounds)
     return decided
-
-
-def _without_loop(space: SearchSpace, whole: ScheduledTree, ranges: Ranges) -> ScheduledTree:
-    """What runs at the middle size, in one chunk, where that is about as fast as `whole`."""
-    request, evaluator = space.request, space.evaluator
-    chosen = next(batches.option for batches in ranges if request.middle in batches.batches)
-    other = replace(chosen, schedule=chosen.schedule.at_once)
-    best, evaluation = (
-        evaluator.evaluate(option, request.middle, request.modes[0]) for option in (whole, other)
-    )
-    limit = CLEARLY * best.minimized(request.minimize)
-    fits = request.memory_limit is None or evaluation.peak <= request.memory_limit
-    return other if fits and evaluation.minimized(request.minimize) <= limit else whole
 
 
 def assemble(
@@ -191,22 +180,20 @@ def predicted_ranges(
     request, evaluator = space.request, space.evaluator
     most: dict[int, float] = {}
     for size in request.batches:
-        least = min(
-            evaluator.evaluate(option, size, mode).minimized(request.minimize)
-            for option in within_limit(space, size, mode)
-        )
+        least = min(space.price(option, size, mode) for option in within_limit(space, size, mode))
         most[size] = min((bounds or {}).get(size, math.inf), TIED * least)
 
     def price(option: ScheduledTree, size: int) -> float:
         evaluation = evaluator.evaluate(option, size, mode)
-        if size in request.batches:
-            if request.memory_limit is not None and evaluation.peak > request.memory_limit:
-                return math.inf
-            if evaluation.minimized(request.minimize) > most[size]:
-                return math.inf
-        if request.minimize == "time":
-            return evaluator.seconds_with_copies_twice(evaluation)
-        return evaluation.minimized(request.minimize)
+        value, limit = evaluation.minimized(request.minimize), request.memory_limit
+        too_much = limit is not None and evaluation.peak > limit
+        if size in request.batches and (too_much or value > most[size]):
+            return math.inf
+        if request.minimize == "time" and evaluation.copied:
+            # A search favors programs whose time is underestimated, and copies are predicted least
+            # surely. Priced twice, as transpositions, they let neighboring sizes share a program.
+            value += evaluator.profile.copy_seconds(evaluation.copied, 4)
+        return value
 
     winners: list[tuple[int, ScheduledTree]] = []
     for size in space.grid:
@@ -248,18 +235,8 @@ def _variant(space: SearchSpace, mode: Mode, batches: BatchRange, reason: str) -
     cost = mode_cost(
         evaluator.network, option.tree, option.schedule, program, sizes, evaluator.profile, mode
     )
-    return Variant(
-        mode=mode,
-        up_to=batches.up_to,
-        batches=batches.batches,
-        batch=batch,
-        sizes=sizes,
-        tree=option.tree,
-        schedule=option.schedule,
-        found_by=option.names,
-        cost=cost,
-        reason=reason,
-    )
+    how = option.tree, option.schedule, option.names
+    return Variant(mode, batches.up_to, batches.batches, batch, sizes, *how, cost, reason)
 
 
 def _cost_size(request: PlanRequest, batches: tuple[int, ...]) -> int:
@@ -307,21 +284,24 @@ def explained(
 def _extremes(space: SearchSpace, mode: Mode, size: int) -> list[Alternative]:
     """The dense weight, where it was tried, the fewest operations and the least memory."""
     options = space.options[mode, size]
-    dense = [it for it in options if MATERIALIZE in it.names or _is_dense(space, it)]
-    extremes: list[Alternative] = []
-    for name, among, minimize in (
-        (MATERIALIZE, dense, "time"),
-        (FLOP_OPTIMAL, options, "flops"),
-        (MEMORY_OPTIMAL, options, "memory"),
-    ):
-        if among:
-            best = space.evaluator.best(among, size, mode, minimize).option
-            extremes.append(Alternative(name, mode, size, best.tree, best.schedule))
-    return extremes
+    tensors = space.evaluator.network.tensors
 
+    def is_dense(option: ScheduledTree) -> bool:
+        """Whether a dense weight is made, or one input meets one weight."""
+        leaves = option.tree.operands
+        roles = sorted(tensors[leaf.tensor].role == "input" for leaf in leaves)
+        dense = roles == [False, True] and not any(leaf.lookups for leaf in leaves)
+        return MATERIALIZE in option.names or dense
 
-def _is_dense(space: SearchSpace, option: ScheduledTree) -> bool:
-    """Whether one input meets one weight: nothing has to be contracted to make it dense."""
-    leaves, tensors = option.tree.operands, space.evaluator.network.tensors
-    roles = sorted(tensors[operand.tensor].role == "input" for operand in leaves)
-    return roles == [False, True] and not any(operand.lookups for operand in leaves)
+    best = {
+        name: space.evaluator.best(among, size, mode, minimize).option
+        for name, among, minimize in (
+            (MATERIALIZE, list(filter(is_dense, options)), "time"),
+            (FLOP_OPTIMAL, options, "flops"),
+            (MEMORY_OPTIMAL, options, "memory"),
+        )
+        if among
+    }
+    return [
+        Alternative(name, mode, size, option.tree, option.schedule) for name, option in best.items()
+    ]

@@ -17,8 +17,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.simulation.costs import ModeCost
 from tncompile.simulation.modes import Mode
 
-LARGEST = 2**62
-"""No size, batch or number of a step is larger; torch has 64 bits for them."""
+LARGEST = 2**62  # no size, batch or number of a step is larger; torch has 64 bits for them
 
 T = TypeVar("T")
 
@@ -33,26 +32,27 @@ class _Stored(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-class StoredAlternative(_Stored):
-    """An `Alternative` whose tree and schedule are numbers in the lists of the plan."""
+class _StoredProgram(_Stored):
+    """What runs in a mode; its tree and its schedule are numbers in the lists of the plan."""
+
+    mode: Mode
+    batch: Size
+    tree: int
+    schedule: int
+
+
+class StoredAlternative(_StoredProgram):
+    """An `Alternative` of a stored plan."""
 
     name: str
-    mode: Mode
-    batch: Size
-    tree: int
-    schedule: int
 
 
-class StoredVariant(_Stored):
-    """A `Variant` whose tree and schedule are numbers in the lists of the plan."""
+class StoredVariant(_StoredProgram):
+    """A `Variant` of a stored plan."""
 
-    mode: Mode
     up_to: int | None
     batches: tuple[Size, ...] = Field(min_length=1)
-    batch: Size
     sizes: dict[str, Size]
-    tree: int
-    schedule: int
     found_by: tuple[str, ...] = Field(min_length=1)
     cost: ModeCost
     reason: str

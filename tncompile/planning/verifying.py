@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tncompile.lowering.schedule import MatmulLayout, Schedule
 from tncompile.network.contraction import ContractionTree, verify_tree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.plan import ContractionPlan
+from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 
 
 def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
@@ -20,14 +20,10 @@ def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
     if any(sizes.keys() != runtime for sizes in (plan.sizes, *(v.sizes for v in variants))):
         yield "its run-time sizes are not those of the network"
         return
-    seen: set[tuple[ContractionTree, Schedule]] = set()
-    pairs = [(variant.tree, variant.schedule) for variant in variants]
-    pairs += [(other.tree, other.schedule) for other in plan.alternatives]
-    for tree, schedule in pairs:
-        if (tree, schedule) not in seen:
-            seen.add((tree, schedule))
-            damage = next(verify_tree(network, tree), None)
-            yield from _verify_schedule(tree, schedule) if damage is None else (damage,)
+    parts: tuple[Variant | Alternative, ...] = (*variants, *plan.alternatives)
+    for tree, schedule in dict.fromkeys((part.tree, part.schedule) for part in parts):
+        damage = next(verify_tree(network, tree), None)
+        yield from _verify_schedule(tree, schedule) if damage is None else (damage,)
     if plan.whole.schedule.rows:
         yield "the program for every size runs in chunks"
 

@@ -8,8 +8,7 @@ from tncompile.lowering.schedule import Schedule
 from tncompile.planning.paths.candidates import MATERIALIZE
 from tncompile.simulation.modes import Mode
 
-WIDTH = 100
-"""Columns of a table."""
+WIDTH = 100  # columns of a table
 
 MODE_TEXT: Mapping[Mode, str] = {
     "inference": "a forward pass",
@@ -17,8 +16,7 @@ MODE_TEXT: Mapping[Mode, str] = {
     "folded": "a forward pass, folded",
 }
 
-SHOWN = 20
-"""The most rows that a list of contractions or parameters has."""
+SHOWN = 20  # the most rows that a list of contractions or parameters has
 
 
 def plan_text(names: tuple[str, ...], schedule: Schedule) -> str:
@@ -27,14 +25,10 @@ def plan_text(names: tuple[str, ...], schedule: Schedule) -> str:
     >>> plan_text(("search (flops)", "sweep forward"), Schedule(rows=16))
     'sweep forward, chunks of 16'
     """
-    return ", ".join(filter(None, (name_text(names), schedule_text(schedule))))
-
-
-def name_text(names: tuple[str, ...]) -> str:
-    """The most telling name of a tree: that of a search only where nothing else found it."""
-    if MATERIALIZE in names:
-        return MATERIALIZE
-    return next((name for name in names if not name.startswith("search")), names[0])
+    # That of a search only where nothing else found the tree.
+    telling = [name for name in names if not name.startswith("search")] or names
+    name = MATERIALIZE if MATERIALIZE in names else telling[0]
+    return ", ".join(filter(None, (name, schedule_text(schedule))))
 
 
 def schedule_text(schedule: Schedule) -> str:
@@ -64,14 +58,12 @@ def columns_text(
             narrower = max(14, widths[k] + spare)
             spare += widths[k] - narrower
             widths[k] = narrower
+    sides = "<" * texts + ">" * (len(head) - texts)
     lines = []
     for row in (head, *rows):
-        cells = [shortened(text, width) for text, width in zip(row, widths, strict=True)]
-        aligned = [
-            cell.rjust(width) if k >= texts else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        lines.append("  ".join(aligned).rstrip())
+        columns = zip(row, widths, sides, strict=True)
+        cells = [f"{shortened(cell, size):{side}{size}}" for cell, size, side in columns]
+        lines.append("  ".join(cells).rstrip())
     lines.insert(1, "─" * max(len(line) for line in lines))
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tncompile.program.layout import contiguous
+from tncompile.program.layout import contiguous, view_strides
 from tncompile.program.operations import (
     Contiguous,
     LoadParameter,
@@ -23,7 +23,7 @@ from tncompile.program.operations import (
     sources,
 )
 from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
-from tncompile.program.queries import logarithms_of_scales, returned_values
+from tncompile.program.queries import logarithms_of_scales
 from tncompile.program.rewriting import computation, finished, free, without_hooks
 
 BufferName = Callable[[tuple[str, ...], bool], str]
@@ -49,7 +49,7 @@ class Buffer:
 class Folding:
     """Several programs, folded together.
 
-    `precomputed` computes every buffer; its `result` means nothing. The `remainders`, one for each
+    `precomputed` returns every buffer. The `remainders`, one for each
     program, load buffers as if they were parameters.
     """
 
@@ -124,7 +124,7 @@ class _SplitProgram:
 
     def frontier(self) -> list[str]:
         """The precomputed values that calls read; calls compute constant ids anew."""
-        needed = set(returned_values(self.program))
+        needed = set(self.program.returns)
         frontier: list[str] = []
         for step in reversed(self.program.steps):
             read = [name for name in results(step.operation) if name in needed]
@@ -171,7 +171,7 @@ class _SplitProgram:
         """What runs per call; `loads` are key and strides of the buffers by identity."""
         program = self.program
         buffers = {name: loads[k] for name, k in self.identity.items() if k in loads}
-        needed = set(returned_values(program))
+        needed = set(program.returns)
         positions: list[int] = []
         for k in range(len(program.steps) - 1, -1, -1):
             operation = program.steps[k].operation
@@ -192,10 +192,13 @@ class _SplitProgram:
             operation = step.operation
             if operation.is_view:
                 (source,) = sources(operation)
-                owner = values[source].storage
-                storage = loaded.get(source, loaded.get(owner, owner))
+                read = values[loaded.get(source, source)]
                 for name in results(operation):
-                    values[name] = replace(values[name], storage=storage)
+                    value = replace(values[name], storage=read.storage)
+                    due = view_strides(operation, read, value.shape)
+                    if due and read.strides != program.values[source].strides:
+                        value = replace(value, strides=due)
+                    values[name] = value
             if not new_names.keys().isdisjoint(sources(operation)):
                 step = replace(step, operation=renamed(operation, new_names))
             steps.append(step)
@@ -204,10 +207,8 @@ class _SplitProgram:
             start = len(loaded) + sum(k < loop.start for k in positions)
             length = sum(loop.start <= k < loop.stop for k in positions)
             loop = replace(loop, start=start, stop=start + length)
-        result = loaded.get(program.result, program.result)
-        log = None if program.log is None else loaded.get(program.log, program.log)
-        changed = replace(program, values=values, loop=loop, result=result, log=log)
-        return finished(changed, steps, returned_values(changed))
+        returns = tuple(loaded.get(name, name) for name in program.returns)
+        return finished(replace(program, values=values, loop=loop, returns=returns), steps)
 
 
 def _choose_buffers(
@@ -274,9 +275,7 @@ class _PrecomputedProgram:
 
     def program(self) -> TensorProgram:
         """The finished program; it returns the buffers."""
-        result = self._returned[0] if self._returned else ""
-        program = TensorProgram(self._values, (), result, None, ())
-        return finished(program, self._steps, tuple(self._returned))
+        return finished(TensorProgram(self._values, (), tuple(self._returned), ()), self._steps)
 
 
 def _has_runtime_size(value: Value) -> bool:

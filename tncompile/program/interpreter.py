@@ -24,7 +24,6 @@ from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.program import operations as op
 from tncompile.program.operations import parameter_keys, results, sources
 from tncompile.program.program import Loop, TensorProgram
-from tncompile.program.queries import returned_values
 from tncompile.program.registry import Registry
 
 Tensors = Mapping[str, Tensor]
@@ -109,7 +108,7 @@ class Interpreter:
             self._run_steps(range(loop.start))
             self._run_loop(loop)
             self._run_steps(range(loop.stop - 1, end))
-        return tuple(self.names[name] for name in returned_values(self.program))
+        return tuple(self.names[name] for name in self.program.returns)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a value at the run-time sizes."""
@@ -281,14 +280,23 @@ def _times(state: Interpreter, operation: op.Times) -> Tensor:
     return state.names[operation.source] * operation.count
 
 
-@evaluates(op.Rescale)
-def _rescale(state: Interpreter, operation: op.Rescale) -> Sequence[Tensor]:
-    source, axes = state.names[operation.source], operation.axes
-    scale = source.detach().abs()
-    scale = scale.amax(axes, keepdim=True) if axes else scale
-    scale = scale.clamp(min=torch.finfo(scale.dtype).tiny)
+@evaluates(op.Magnitude)
+def _magnitude(state: Interpreter, operation: op.Magnitude) -> Tensor:
+    size = state.names[operation.source].detach().abs()
+    size = size.amax(operation.axes, keepdim=True) if operation.axes else size
+    return size.clamp(min=torch.finfo(size.dtype).tiny)
+
+
+@evaluates(op.Divide)
+def _divide(state: Interpreter, operation: op.Divide) -> Tensor:
+    return state.names[operation.source] / state.names[operation.scale]
+
+
+@evaluates(op.Log)
+def _log(state: Interpreter, operation: op.Log) -> Tensor:
+    scale = state.names[operation.source]
     log = scale.to(torch.promote_types(scale.dtype, torch.float32)).log()
-    return source / scale, log.squeeze(axes) if axes else log
+    return log.squeeze(operation.axes) if operation.axes else log
 
 
 @evaluates(op.IndexSelect)

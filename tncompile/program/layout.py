@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tncompile.program import operations as op
 from tncompile.program.program import ONE, Extent, Value, product
+
+Shape = tuple[Extent, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +137,49 @@ def _slower(held: list[tuple[int, ...]], lengths: tuple[int, ...], one: int, oth
         if lengths[one] > lengths[other]:
             return 1
     return 0
+
+
+def equal_strides(stride: Extent, other: Extent) -> bool:
+    """Whether two strides are the same; zero times any length is zero."""
+    return stride == other or stride.factor == other.factor == 0
+
+
+def view_strides(operation: op.Operation, source: Value, shape: Shape) -> Shape | None:
+    """The strides of a view of this shape; None where it would take a copy."""
+    strides = source.strides
+    match operation:
+        case op.View():
+            return _reshaped(source, shape)
+        case op.Expand():
+            front = (ONE,) * (len(shape) - len(source.shape))
+            lengths = zip(front + source.shape, shape, front + strides, strict=True)
+            return tuple(stride if old == new else Extent(0) for old, new, stride in lengths)
+        case op.Permute(_, _, order):
+            return tuple(strides[k] for k in order)
+        case op.Slice(_, _, axis, _, _, step):
+            return (*strides[:axis], strides[axis] * Extent(step), *strides[axis + 1 :])
+        case op.Select(_, _, axis, _) | op.Unbind(_, _, axis):
+            return strides[:axis] + strides[axis + 1 :]
+        case _:
+            return strides
+
+
+def _reshaped(source: Value, shape: Shape) -> Shape | None:
+    """The strides of a source reshaped: its axes merged to the longest blocks, these divided."""
+    blocks: list[tuple[Extent, Extent]] = []  # length and stride
+    for length, stride in zip(source.shape, source.strides, strict=True):
+        if length == ONE:
+            continue
+        if blocks and equal_strides(blocks[-1][1], stride * length):
+            length = blocks.pop()[0] * length
+        blocks.append((length, stride))
+    strides: list[Extent] = []
+    covered = ONE  # of the last block
+    for length in reversed(shape):
+        if blocks and covered == blocks[-1][0] and length != ONE:
+            blocks.pop()
+            covered = ONE
+        strides.append(covered * blocks[-1][1] if blocks else ONE)
+        covered = covered * length
+    fits = len(blocks) == 1 and covered == blocks[0][0]
+    return tuple(reversed(strides)) if fits or (not blocks and covered == ONE) else None

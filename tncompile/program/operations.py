@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, ClassVar, get_args, get_origin, get_type_hints
+from typing import Annotated, ClassVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 Use = Annotated[str, "use"]
 """The name of a value that an operation reads."""
@@ -29,15 +29,17 @@ def _roles(hint: object) -> set[str]:
     return {role for part in get_args(hint) for role in _roles(part)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+@dataclass(frozen=True)
 class Operation:
-    """An operation by the names of its operands and results.
+    """An operation by the names of its operands and results; each class is a frozen dataclass.
 
     is_view         its results lie in the memory of its only operand, and cost no work
     may_alias       its result has memory of its own only where strides or gradients demand it
     is_borrowed     its result lies in memory of the caller or the module
     is_contraction  a product, in which multiply-adds are counted
     autocasts       runs in the lower precision under autocast
+    is_detached     no gradient flows back through it
     """
 
     is_view: ClassVar[bool] = False
@@ -45,12 +47,14 @@ class Operation:
     is_borrowed: ClassVar[bool] = False
     is_contraction: ClassVar[bool] = False
     autocasts: ClassVar[bool] = False
+    is_detached: ClassVar[bool] = False
 
     use_fields: ClassVar[tuple[str, ...]] = ()  # the fields annotated so
     def_fields: ClassVar[tuple[str, ...]] = ()
     key_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
         roles = {
             name: _roles(hint) for name, hint in get_type_hints(cls, include_extras=True).items()
         }
@@ -59,130 +63,115 @@ class Operation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Argument(Operation):
+class SingleResult(Operation):
+    """An operation with one result."""
+
+    result: Def
+
+
+class Unary(SingleResult):
+    """One that reads one value."""
+
+    source: Use
+
+
+class Binary(SingleResult):
+    """One that reads two values."""
+
+    left: Use
+    right: Use
+
+
+class Argument(SingleResult):
     """One input, checked, its leading axes broadcast and flattened: a view for one input."""
 
     is_borrowed = True
 
-    result: Def
     input: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoadParameter(Operation):
+class LoadParameter(SingleResult):
     """A parameter in its declared shape, conjugated where `conjugate` (then a copy)."""
 
     is_borrowed = True
 
-    result: Def
     key: Key
     conjugate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk(Operation):
+class Chunk(Unary):
     """The part of `source` along an axis that an iteration of the loop works on: a view.
 
     The axis of the result has the length `Loop.part`.
     """
 
-    result: Def
-    source: Use
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConcatChunks(Operation):
+class ConcatChunks(Unary):
     """`torch.cat` along an axis of the `source` of all iterations: a copy, the loop's last step.
 
     Each iteration appends its `source` to a list; `result` exists after the loop.
     """
 
-    result: Def
-    source: Use
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mask(Operation):
+class Mask(SingleResult):
     """A constant: 1 for the first `width` entries of a row-major axis, else 0."""
 
-    result: Def
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stack(Operation):
+class Stack(SingleResult):
     """`torch.stack` of equal tensors along a new first axis: a copy."""
 
-    result: Def
     sources: tuple[Use, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StackParameters(Operation):
+class StackParameters(SingleResult):
     """`torch.stack` of equally shaped parameters, by key, along a new first axis: a copy.
 
     The keys are mostly runs of one family, sometimes runs of several families one after the other.
     """
 
-    result: Def
     keys: tuple[Key, ...]
     conjugate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cat(Operation):
+class Cat(SingleResult):
     """`torch.cat` along the first axis: a copy."""
 
-    result: Def
     sources: tuple[Use, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class View(Operation):
+class View(Unary):
     """`reshape` to the shape of the result where strides allow it without a copy."""
 
     is_view = True
 
-    result: Def
-    source: Use
 
-
-@dataclass(frozen=True, slots=True)
-class Copy(Operation):
+class Copy(Unary):
     """`reshape` to the shape of the result where strides demand a copy; contiguous."""
 
     may_alias = True
 
-    result: Def
-    source: Use
 
-
-@dataclass(frozen=True, slots=True)
-class Contiguous(Operation):
+class Contiguous(Unary):
     """`contiguous()` where strides fit no product: a copy."""
 
     may_alias = True
 
-    result: Def
-    source: Use
 
-
-@dataclass(frozen=True, slots=True)
-class Permute(Operation):
+class Permute(Unary):
     """`permute`: no copy."""
 
     is_view = True
 
-    result: Def
-    source: Use
     order: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Expand(Operation):
+class Expand(Unary):
     """`expand` to the shape of the result: no copy.
 
     Axes of length 1 are repeated, and new axes may come in front, all with stride 0.
@@ -190,47 +179,33 @@ class Expand(Operation):
 
     is_view = True
 
-    result: Def
-    source: Use
 
-
-@dataclass(frozen=True, slots=True)
-class ContiguousGrad(Operation):
+class ContiguousGrad(Unary):
     """The same tensor, whose gradient is made row major in backward: no copy in forward."""
 
     may_alias = True
 
-    result: Def
-    source: Use
 
-
-@dataclass(frozen=True, slots=True)
-class Slice(Operation):
+class Slice(Unary):
     """`source[..., start:stop:step, ...]` along an axis: no copy."""
 
     is_view = True
 
-    result: Def
-    source: Use
     axis: int
     start: int
     stop: int
     step: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Select(Operation):
+class Select(Unary):
     """`source.select(axis, position)`: no copy."""
 
     is_view = True
 
-    result: Def
-    source: Use
     axis: int
     position: int
 
 
-@dataclass(frozen=True, slots=True)
 class Unbind(Operation):
     """`source.unbind(axis)`: every slice along an axis at once, no copy."""
 
@@ -241,7 +216,6 @@ class Unbind(Operation):
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
 class Split(Operation):
     """`torch.split(source, lengths, axis)`: parts of an axis that make up all of it, no copy.
 
@@ -257,15 +231,11 @@ class Split(Operation):
     lengths: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ones(Operation):
+class Ones(SingleResult):
     """`ones` of the shape of the result: the product of nothing."""
 
-    result: Def
 
-
-@dataclass(frozen=True, slots=True)
-class MatMul(Operation):
+class MatMul(Binary):
     """`left @ right`: `mm` of two matrices, or `bmm` of two equally long stacks of matrices.
 
     With a `bias`, which broadcasts to the result, `bias + left @ right`: `addmm` or `baddbmm`. The
@@ -276,144 +246,117 @@ class MatMul(Operation):
     is_contraction = True
     autocasts = True
 
-    result: Def
-    left: Use
-    right: Use
     bias: Use | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Multiply(Operation):
+class Multiply(Binary):
     """Elementwise product of two values of equal rank, axes of length 1 broadcast."""
 
     is_contraction = True
 
-    result: Def
-    left: Use
-    right: Use
 
-
-@dataclass(frozen=True, slots=True)
-class Add(Operation):
+class Add(Binary):
     """Elementwise sum of two values of equal rank, axes of length 1 broadcast."""
 
-    result: Def
-    left: Use
-    right: Use
 
-
-@dataclass(frozen=True, slots=True)
-class Sum(Operation):
+class Sum(Unary):
     """`source.sum(axes)`."""
 
-    result: Def
-    source: Use
     axes: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexSelect(Operation):
+class IndexSelect(Unary):
     """`source.index_select(0, positions)` with positions known at compile time: a copy."""
 
-    result: Def
-    source: Use
     positions: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnravelIndex(Operation):
+class UnravelIndex(Unary):
     """`ids // divisor % size`, elementwise on integers."""
 
-    result: Def
-    source: Use
     divisor: int
     size: int
     last: bool = False  # the most significant digit needs no remainder
 
 
-@dataclass(frozen=True, slots=True)
-class Arange(Operation):
+class Arange(SingleResult):
     """`arange(length)` along the first axis of the result, all others of length 1."""
 
-    result: Def
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class RavelIndex(Operation):
+class RavelIndex(SingleResult):
     """`major * size + minor`: ids of a flattened axis; equal rank, axes of length 1 broadcast."""
 
-    result: Def
     major: Use
     minor: Use
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Embedding(Operation):
+class Embedding(SingleResult):
     """Rows of `table` (its first axis) by flattened ids: `index_select`, then a view: a copy."""
 
-    result: Def
     table: Use
     ids: Use
 
 
-@dataclass(frozen=True, slots=True)
-class Gather(Operation):
+class Gather(SingleResult):
     """`table.take_along_dim(ids, -1).squeeze(-1)`: one entry of the last axis a position.
 
     Equal rank, axes of length 1 broadcast; the last axis of `ids` has length 1.
     """
 
-    result: Def
     table: Use
     ids: Use
 
 
-@dataclass(frozen=True, slots=True)
-class OneHot(Operation):
+class OneHot(SingleResult):
     """The one-hot expansion of ids along a new last axis, in the dtype of the parameters."""
 
-    result: Def
     ids: Use
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pad(Operation):
+class Pad(Unary):
     """Zeros appended along one axis up to the length of the result: a copy."""
 
-    result: Def
-    source: Use
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
-class Times(Operation):
+class Times(Unary):
     """A value times an integer: the logarithm of the scale of several equal factors."""
 
-    result: Def
-    source: Use
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rescale(Operation):
-    """`source` divided by its largest magnitude over `axes`; `log` is the logarithm of the divisor.
+class Magnitude(Unary):
+    """The largest magnitude over `axes`, which keep the length 1; a constant for autograd.
 
-    `log` has the other axes. The divisor of zeros is the smallest normal number; that of infinities
-    is infinity, which makes them nan. No gradient flows through the divisor.
+    That of zeros is the smallest normal number; that of infinities is infinity.
     """
 
-    result: Def
-    log: Def
-    source: Use
+    is_detached = True
+
+    axes: tuple[int, ...]
+
+
+class Divide(Unary):
+    """`source / scale`, axes of `scale` of length 1 broadcast; no gradient flows to `scale`."""
+
+    scale: Use
+
+
+class Log(Unary):
+    """The logarithm of a magnitude without `axes`, which are of length 1; in float32 at least."""
+
+    is_detached = True
+
     axes: tuple[int, ...]
 
 
 OPERATIONS: tuple[type[Operation], ...] = tuple(
     kind for kind in globals().values()
-    if isinstance(kind, type) and issubclass(kind, Operation) and kind is not Operation
+    if isinstance(kind, type) and issubclass(kind, Operation) and not kind.__subclasses__()
 )  # fmt: skip
 """Every operation there is."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tncompile.program.operations import Operation, attributes, results, sources
 from tncompile.program.program import Extent, TensorProgram, Value
-from tncompile.program.queries import returned_values
 from tncompile.program.variants import Branches
 
 
@@ -29,7 +28,7 @@ def describe_program(program: TensorProgram) -> str:
         lines.append(f"{targets} = {type(operation).__name__}({operands}){note}")
         if step.drops:
             lines.append(f"drop {', '.join(step.drops)}")
-    lines.append(f"return {', '.join(returned_values(program))}")
+    lines.append(f"return {', '.join(program.returns)}")
     return "\n".join(lines) + "\n"
 
 

@@ -48,7 +48,8 @@ class Value:
     Pseudo-indices begin with `#` (members of a stack), `@` (slices of an input) or `|` (what `as`
     leaves of an axis); an axis of length 1 may run over nothing. `strides` are in elements;
     `storage` is the name of the value that owns the memory (its own for a fresh one).
-    `parametric`: depends on parameters; `varying`: depends on inputs. An `integer` value holds ids.
+    `parametric`: its gradient flows to parameters; `varying`: depends on inputs. An `integer` value
+    holds ids.
     """
 
     name: str
@@ -105,14 +106,13 @@ class TensorProgram:
 
     The result has one axis for each axis of the network's output, groups flattened and cut, biases
     added; only `...` is still one axis, which `forward` unflattens.
-    `runtime` names the run-time sizes, in the order of the network's indices. With `log` set the
-    program returns (`result`, `log`): a value of magnitude about one and the logarithm of its
+    `runtime` names the run-time sizes, in the order of the network's indices. The program of a
+    network with `log` returns two values: one of magnitude about one and the logarithm of its
     scale, shaped to broadcast against it.
     """
 
     values: Mapping[str, Value]
     steps: tuple[Step, ...]
-    result: str
-    log: str | None
+    returns: tuple[str, ...]
     runtime: tuple[str, ...]
     loop: Loop | None = None

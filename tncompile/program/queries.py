@@ -1,10 +1,10 @@
-"""Queries on programs: returned values, reads of a value, numbers of contractions."""
+"""Queries on programs: reads of values, numbers of contractions, logarithms."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from tncompile.program.operations import Chunk, MatMul, Operation, Rescale, results, sources
+from tncompile.program.operations import Chunk, Log, MatMul, Operation, results, sources
 from tncompile.program.program import Extent, TensorProgram
 
 
@@ -49,22 +49,16 @@ def logarithms_of_scales(program: TensorProgram) -> set[str]:
     logarithms: set[str] = set()
     for step in program.steps:
         operation = step.operation
-        if isinstance(operation, Rescale):
-            logarithms.add(operation.log)
-        elif sources(operation) and set(sources(operation)) <= logarithms:
+        read = sources(operation)
+        if isinstance(operation, Log) or (read and logarithms.issuperset(read)):
             logarithms.update(results(operation))
     return logarithms
 
 
-def returned_values(program: TensorProgram) -> tuple[str, ...]:
-    """The names of what the program returns."""
-    return (program.result,) if program.log is None else (program.result, program.log)
-
-
-def count_reads(program: TensorProgram, returned: tuple[str, ...]) -> Counter[str]:
+def count_reads(program: TensorProgram) -> Counter[str]:
     """How often each value is read, by steps and by the caller."""
     reads = Counter(name for step in program.steps for name in sources(step.operation))
-    reads.update(returned)
+    reads.update(program.returns)
     return reads
 
 

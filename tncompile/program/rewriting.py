@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Hashable, Sequence
+from collections.abc import Container, Hashable, Sequence
 from dataclasses import replace
 from itertools import chain, count
 
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation, attributes, renamed, results, sources
-from tncompile.program.program import Extent, Step, TensorProgram
-from tncompile.program.queries import returned_values
+from tncompile.program.program import Extent, Loop, Step, TensorProgram
 from tncompile.program.verifying import checked
 
 
@@ -27,7 +26,7 @@ def fingerprint(program: TensorProgram) -> Hashable:
         numbers.update({name: len(numbers) + k for k, name in enumerate(defined)})
         shapes = tuple(program.values[name].shape for name in defined)
         steps.append((computation(step.operation), tuple(numbers[k] for k in read), shapes))
-    returned = tuple(numbers[name] for name in returned_values(program))
+    returned = tuple(numbers[name] for name in program.returns)
     return tuple(steps), returned, program.loop
 
 
@@ -47,8 +46,8 @@ def straightened(program: TensorProgram) -> TensorProgram:
     values = {
         name: replace(
             value,
-            shape=tuple(_whole(extent, loop.part, loop.index) for extent in value.shape),
-            strides=tuple(_whole(extent, loop.part, loop.index) for extent in value.strides),
+            shape=undivided(value.shape, loop),
+            strides=undivided(value.strides, loop),
         )
         for name, value in program.values.items()
     }
@@ -85,22 +84,21 @@ def _without(
         for name, value in program.values.items()
         if name not in names
     }
-    result = names.get(program.result, program.result)
-    log = None if program.log is None else names.get(program.log, program.log)
+    returns = tuple(names.get(name, name) for name in program.returns)
     loop = None if program.loop is None else replace(program.loop, start=start, stop=stop)
-    rewritten = replace(program, values=values, result=result, log=log, loop=loop)
-    return finished(rewritten, steps, returned_values(rewritten))
+    return finished(replace(program, values=values, returns=returns, loop=loop), steps)
 
 
-def _whole(extent: Extent, part: str, index: str) -> Extent:
-    return Extent(
-        extent.factor, tuple(sorted(index if name == part else name for name in extent.names))
+def undivided(extents: tuple[Extent, ...], loop: Loop) -> tuple[Extent, ...]:
+    """Lengths or strides for all of the batch in place of one chunk."""
+    names = {loop.part: loop.index}
+    return tuple(
+        Extent(extent.factor, tuple(sorted(names.get(name, name) for name in extent.names)))
+        for extent in extents
     )
 
 
-def finished(
-    program: TensorProgram, steps: Sequence[Step], returned: Collection[str]
-) -> TensorProgram:
+def finished(program: TensorProgram, steps: Sequence[Step]) -> TensorProgram:
     """The program with these steps, each of which drops what nothing reads after it.
 
     What was made before the loop is read in every iteration, so it is dropped at the loop's end.
@@ -118,8 +116,7 @@ def finished(
     dropping: list[Step] = []
     for k, step in enumerate(steps):
         unread = [name for name in results(step.operation) if name not in last]
-        drops = tuple(name for name in (*dying.get(k, ()), *unread) if name not in returned)
+        drops = tuple(name for name in (*dying.get(k, ()), *unread) if name not in program.returns)
         dropping.append(replace(step, drops=drops))
     values = {name: program.values[name] for step in steps for name in results(step.operation)}
-    changed = replace(program, values=values, steps=tuple(dropping))
-    return checked(changed, returned, layouts=False)
+    return checked(replace(program, values=values, steps=tuple(dropping)))

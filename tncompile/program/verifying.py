@@ -7,17 +7,16 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 
 from tncompile.program import operations as op
-from tncompile.program.layout import contiguous
+from tncompile.program.layout import Shape, contiguous, equal_strides, view_strides
 from tncompile.program.operations import Operation, results, sources
 from tncompile.program.program import ONE, Extent, Loop, TensorProgram, Value
-from tncompile.program.queries import returned_values
 
 DEBUG = bool(os.environ.get("TNCOMPILE_VERIFY"))
 """Whether every program is verified once it is lowered or rewritten, as in the tests."""
 
-Shape = tuple[Extent, ...]
-
-ELEMENTWISE = (op.Multiply, op.Add, op.Times, op.Rescale, op.UnravelIndex, op.RavelIndex)
+ELEMENTWISE = (
+    op.Multiply, op.Divide, op.Add, op.Times, op.Magnitude, op.Log, op.UnravelIndex, op.RavelIndex
+)  # fmt: skip
 """Operations whose results are dense, in the order of axes of their operands."""
 
 
@@ -25,29 +24,25 @@ class ProgramError(ValueError):
     """A program that no lowering may make; the message names the step."""
 
 
-def checked(
-    program: TensorProgram, returned: Collection[str] | None = None, *, layouts: bool = True
-) -> TensorProgram:
+def checked(program: TensorProgram) -> TensorProgram:
     """The program, verified first where `DEBUG` is set."""
     if DEBUG:
-        verify_program(program, returned, layouts=layouts)
+        verify_program(program)
     return program
 
 
-def verify_program(
-    program: TensorProgram, returned: Collection[str] | None = None, *, layouts: bool = True
-) -> None:
-    """Check a program that returns `returned`, by default what it says itself.
+def verify_program(program: TensorProgram) -> None:
+    """Check that a program can be run.
 
     Values are defined once, before they are read, and dropped once, after; what is left in the end
     is what is returned. Chunks open the loop, one concatenation closes it, and a value from before
-    the loop is dropped at its end. With `layouts`, results have the shapes and strides that follow
-    from those of the operands; in folded programs, views of buffers keep the strides that they had.
+    the loop is dropped at its end. Results have the shapes and strides that follow from those of
+    the operands.
 
     Raises:
         ProgramError: the first thing that is wrong, and at which step.
     """
-    expected = set(returned_values(program) if returned is None else returned)
+    expected = set(program.returns)
     alive: set[str] = set()
     defined: set[str] = set()
     before: set[str] = set()
@@ -60,7 +55,7 @@ def verify_program(
             *_drop_problems(step.operation, step.drops, alive),
             *_loop_problems(loop, number, step.operation, step.drops, before),
         )
-        if layouts and not problems:
+        if not problems:
             problems = tuple(_layout_problems(program, step.operation))
         for problem in problems:
             raise ProgramError(f"step {number}, {_text(step.operation)}: {problem}")
@@ -129,20 +124,26 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
         if not len(value.axes) == len(value.shape) == len(value.strides):
             yield f"`{value.name}` has axes, shape and strides of different lengths"
             return
+    operands = [values[name].shape for name in sources(operation)]
     try:
-        shapes = tuple(_shapes(operation, [values[k] for k in sources(operation)], program.loop))
+        shapes = tuple(_shapes(operation, operands, defined[0].shape, program.loop))
     except (IndexError, ValueError) as error:
         yield f"the operands do not fit: {error}"
         return
     for value, shape in zip_longest(defined, shapes):
         if shape is not None and value is not None and value.shape != shape:
             yield f"`{value.name}` is of shape {value.shape}, which should be {shape}"
+            return
     if operation.is_view:
         source = values[sources(operation)[0]]
         for value in defined:
             if value.storage != source.storage:
                 yield f"`{value.name}` is a view, but not in the memory of `{source.name}`"
-        yield from _view_problems(operation, source, defined)
+            due = view_strides(operation, source, value.shape)
+            if due is None:
+                yield f"`{source.name}` has strides that take a copy"
+            elif not _same(value, due):
+                yield f"`{value.name}` has strides {value.strides}, which should be {due}"
     elif not operation.is_borrowed and not isinstance(operation, op.Chunk | op.ContiguousGrad):
         elementwise = isinstance(operation, ELEMENTWISE)
         for value in defined:
@@ -151,10 +152,13 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
                 yield f"`{value.name}` has strides {value.strides}, which no fresh result has"
 
 
-def _shapes(operation: Operation, operands: list[Value], loop: Loop | None) -> Iterator[Shape]:
-    """The shapes of the results as far as they follow from the operands."""
-    shapes = [value.shape for value in operands]
+def _shapes(
+    operation: Operation, shapes: list[Shape], result: Shape, loop: Loop | None
+) -> Iterator[Shape]:
+    """The shapes of the results as far as they follow from the operands; `result` is the first."""
     match operation:
+        case op.Expand():
+            yield _broadcast(shapes[0], result)
         case op.Permute(_, _, order):
             yield tuple(shapes[0][k] for k in _permutation(order, shapes[0]))
         case op.ContiguousGrad() | op.Contiguous() | op.Times() | op.UnravelIndex():
@@ -186,12 +190,15 @@ def _shapes(operation: Operation, operands: list[Value], loop: Loop | None) -> I
             yield (*left[:-1], right[-1])
             if bias is not None:
                 _broadcast(shapes[2], (*left[:-1], right[-1]))
-        case op.Multiply() | op.Add() | op.RavelIndex():
+        case op.Multiply() | op.Divide() | op.Add() | op.RavelIndex():
             yield _broadcast(*shapes)
         case op.Sum(_, _, axes):
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
-        case op.Rescale(_, _, _, axes):
-            yield shapes[0]
+        case op.Magnitude(_, _, axes):
+            yield tuple(ONE if k in axes else length for k, length in enumerate(shapes[0]))
+        case op.Log(_, _, axes):
+            if any(shapes[0][k] != ONE for k in axes):
+                raise ValueError(f"axes {axes} of {shapes[0]} are not all of length 1")
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
         case op.Stack():
             if len(set(shapes)) > 1:
@@ -209,38 +216,6 @@ def _shapes(operation: Operation, operands: list[Value], loop: Loop | None) -> I
             yield _broadcast(shapes[0][:-1], shapes[1][:-1])
         case op.OneHot(_, _, size):
             yield (*shapes[0], Extent(size))
-
-
-def _view_problems(operation: Operation, source: Value, results: list[Value]) -> Iterator[str]:
-    """Strides of views that do not lead to where their source lies."""
-    strides = list(source.strides)
-    match operation:
-        case op.View():
-            if _blocks(results[0]) != _blocks(source):
-                yield f"`{source.name}` has strides that take a copy"
-            return
-        case op.Expand():
-            front = len(results[0].shape) - len(source.shape)
-            lengths = (ONE,) * front + source.shape
-            strides = [
-                old if length == new else Extent(0)
-                for old, length, new in zip(
-                    (ONE,) * front + source.strides, lengths, results[0].shape, strict=True
-                )
-            ]
-            if any(
-                old not in (ONE, new) for old, new in zip(lengths, results[0].shape, strict=True)
-            ):
-                yield f"`{source.name}` of shape {source.shape} does not broadcast to its result"
-        case op.Permute(_, _, order):
-            strides = [source.strides[k] for k in order]
-        case op.Slice(_, _, axis, _, _, step):
-            strides[axis] = strides[axis] * Extent(step)
-        case op.Select(_, _, axis, _) | op.Unbind(_, _, axis):
-            del strides[axis]
-    for value in results:
-        if not _same(value, tuple(strides)):
-            yield f"`{value.name}` has strides {value.strides}, which should be {tuple(strides)}"
 
 
 def _permutation(order: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
@@ -264,14 +239,10 @@ def _broadcast(*shapes: Shape) -> Shape:
     return tuple(lengths)
 
 
-def _stride(value: Extent) -> Extent:
-    return value if value.factor else Extent(0)
-
-
 def _same(value: Value, strides: tuple[Extent, ...]) -> bool:
     """Whether the value has these strides; those of axes of length 1 lead nowhere."""
     return len(strides) == len(value.strides) and all(
-        length == ONE or _stride(own) == _stride(other)
+        length == ONE or equal_strides(own, other)
         for length, own, other in zip(value.shape, value.strides, strides, strict=True)
     )
 
@@ -287,16 +258,3 @@ def _dense(value: Value) -> bool:
         axes.remove(following)
         step = step * following[1]
     return True
-
-
-def _blocks(value: Value) -> list[tuple[Extent, Extent]]:
-    """Length and stride of the longest axes that the axes of a value merge to."""
-    blocks: list[tuple[Extent, Extent]] = []
-    for length, stride in zip(value.shape, value.strides, strict=True):
-        if length == ONE:
-            continue
-        if blocks and _stride(blocks[-1][1]) == _stride(stride * length):
-            blocks[-1] = blocks[-1][0] * length, _stride(stride)
-        else:
-            blocks.append((length, _stride(stride)))
-    return blocks

@@ -40,7 +40,6 @@ class OpResult:
     saved: tuple[SymbolicTensor, ...] = ()
     backward: Backward = lambda gradients: []
     others: tuple[SymbolicTensor, ...] = ()  # results after the first
-    scratch: tuple[SymbolicTensor, ...] = ()  # freed once the operation is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,26 +432,36 @@ def _times(call: Call, _: op.Times) -> OpResult:
     return OpResult(scaled(call.operands[0]), (), lambda gradients: [scaled(only(gradients))])
 
 
-@simulates(op.Rescale)
-def _rescale(call: Call, operation: op.Rescale) -> OpResult:
-    """`source / scale` and the logarithm of `scale`, its largest magnitudes along `axes`."""
-    kernels, (source,), axes = call.kernels, call.operands, operation.axes
-    for _ in range(5):
+@simulates(op.Magnitude)
+def _magnitude(call: Call, _: op.Magnitude) -> OpResult:
+    """`abs`, `amax` and `clamp`."""
+    kernels, (source,) = call.kernels, call.operands
+    for _call in range(3):
         kernels.call()
-    magnitude = kernels.new(source.shape)
-    kernels.stream(source, magnitude, flops=source.count)
-    shape = tuple(1 if k in axes else length for k, length in enumerate(source.shape))
-    scale = kernels.new(shape)
-    kernels.stream(magnitude, flops=source.count)
-    kernels.memory.free(magnitude)
-    log = kernels.new(tuple(length for k, length in enumerate(shape) if k not in axes))
-    result = kernels.elementwise(source, scale)
+    absolute = kernels.new(source.shape)
+    kernels.stream(source, absolute, flops=source.count)
+    result = kernels.new(call.shape)
+    kernels.stream(absolute, flops=source.count)
+    kernels.memory.free(absolute)
+    return OpResult(result)
+
+
+@simulates(op.Divide)
+def _divide(call: Call, _: op.Divide) -> OpResult:
+    kernels, (source, scale) = call.kernels, call.operands
+    kernels.call()
 
     def backward(gradients: Gradients) -> Gradients:
         kernels.call()
-        return [kernels.elementwise(only(gradients), scale)]
+        return [kernels.elementwise(only(gradients), scale), None]
 
-    return OpResult(result, (scale,), backward, (log,), (scale,))
+    return OpResult(kernels.elementwise(source, scale), (scale,), backward)
+
+
+@simulates(op.Log)
+def _log(call: Call, _: op.Log) -> OpResult:
+    call.kernels.call()
+    return OpResult(call.kernels.new(call.shape))
 
 
 # ── tables, ids and constants ───────────────────────────────────────────────────────────────────

@@ -137,7 +137,9 @@ def _step(tape: Tape, program: TensorProgram, number: int, operation: Operation)
         rule(tape, program, number, operation)
         return
     read, targets = sources(operation), results(operation)
-    requires_grad = tuple(source in tape.differentiable for source in read)
+    requires_grad = tuple(
+        not operation.is_detached and source in tape.differentiable for source in read
+    )
     operands = [values[name] for name in read]
     if isinstance(operation, op.IndexSelect):
         operands.append(_positions(tape, operation))
@@ -147,10 +149,7 @@ def _step(tape: Tape, program: TensorProgram, number: int, operation: Operation)
     call = Call(kernels, operands, requires_grad, shape)
     outcome = SIMULATED[type(operation)](call, operation)
     values.update(zip(targets, (outcome.result, *outcome.others), strict=True))
-    differentiable = targets[:1] if outcome.scratch else targets
-    tape.record(number, differentiable, read, requires_grad, outcome)
-    for tensor in outcome.scratch:
-        kernels.memory.free(tensor)
+    tape.record(number, targets, read, requires_grad, outcome)
 
 
 @on_tape(op.Argument)

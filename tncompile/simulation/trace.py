@@ -122,8 +122,7 @@ def _run_forward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
         run_steps(tape, program, numbers[loop.stop :], costs)
     if tape.positions is not None:
         memory.free(tape.positions)
-    returned = {program.result, program.log}
-    for name in [name for name in tape.values if name not in returned]:
+    for name in [name for name in tape.values if name not in program.returns]:
         memory.free(tape.values.pop(name))
     return costs
 
@@ -136,7 +135,7 @@ def _run_backward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
     kernels, memory = tape.kernels, tape.kernels.memory
     kernels.begin_backward()
     costs = tuple(OpCost() for _ in program.steps)
-    if program.result not in tape.differentiable:
+    if tape.differentiable.isdisjoint(program.returns):
         return costs
     uses = Counter(
         source
@@ -144,8 +143,11 @@ def _run_backward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
         for source, needed in zip(node.sources, node.requires_grad, strict=True)
         if needed and source.startswith(PARAMETER)
     )
-    gradient = memory.new(tape.values[program.result].shape, kernels.width)  # torch has made it
-    gradients = {tape.slot(program.result): memory.keep(gradient)}
+    gradients = {  # torch has made them
+        tape.slot(name): memory.keep(memory.new(tape.values[name].shape, kernels.width))
+        for name in program.returns
+        if name in tape.differentiable
+    }
     others = _LikeIterations(tape)
     for recorded in reversed(tape.nodes):
         times = others.enter(recorded.iteration)

@@ -20,13 +20,7 @@ from tncompile.planning.selection import assemble, explained, predicted_ranges, 
 from tncompile.planning.tolerances import ALIKE, HOPELESS
 from tncompile.simulation.modes import Mode
 from tncompile.tuning.results import Trial, Tried, Tuning
-from tncompile.tuning.timing import (
-    disagreeing,
-    folded,
-    random_inputs,
-    running,
-    time_in_turn,
-)
+from tncompile.tuning.timing import disagreeing, folded, random_inputs, running, time_in_turn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,7 +55,15 @@ def tune(
     says that the machine is `busy`. Raises `InternalError` where two programs of one network
     compute different values.
     """
-    space = _without_equal_programs(space)
+    # The same space with the first of all scheduled trees that come to equal programs, so that what
+    # was measured for a program counts wherever it is considered.
+    first: dict[tuple[object, ...], ScheduledTree] = {}
+
+    def firsts(options: Sequence[ScheduledTree]) -> tuple[ScheduledTree, ...]:
+        keys = ((option, _key(space.evaluator.program(option))) for option in options)
+        return tuple(dict.fromkeys(first.setdefault(key, option) for option, key in keys))
+
+    space = replace(space, options={at: firsts(equal) for at, equal in space.options.items()})
     trial_list = [(mode, size) for mode in modes for size in space.request.batches]
     modules: dict[tuple[object, ...], nn.Module] = {}
     trials: list[Trial] = []
@@ -70,24 +72,7 @@ def tune(
         budget = seconds / len(trial_list)
         trials.append(_measure(space, modules, build, mode, size, budget, report))
     busy = next((trial.doubtful for trial in trials if trial.doubtful), None)
-    return Tuning(_decide(space, tuple(modes), trials), tuple(trials), busy)
-
-
-def _without_equal_programs(space: SearchSpace) -> SearchSpace:
-    """The same space with the first of all scheduled trees that come to equal programs.
-
-    So what was measured for a program counts wherever it is considered.
-    """
-    first: dict[tuple[object, ...], ScheduledTree] = {}
-    options = {
-        place: tuple(
-            dict.fromkeys(
-                first.setdefault(_key(space.evaluator.program(option)), option) for option in equal
-            )
-        )
-        for place, equal in space.options.items()
-    }
-    return replace(space, options=options)
+    return Tuning(_decide(space, modes, trials), tuple(trials), busy)
 
 
 def _share(progress: Progress | None, place: int, count: int) -> Progress:
@@ -130,18 +115,15 @@ def _measure(
         contending = [folded(module) for module in contending]
     inputs = random_inputs(network, evaluator.at(size), device)
     actions = [running(module, inputs, mode) for module in contending]
-
-    def measured() -> Trial:
+    for _ in range(2):  # once more where something else ran on the machine
         timings = time_in_turn(actions, budget, hopeless=HOPELESS)
         tried = (
             Tried(option, evaluator.evaluate(option, size, mode).seconds, timing)
             for option, timing in zip(contenders, timings, strict=True)
         )
-        return Trial(mode, size, tuple(tried))
-
-    trial = measured()
-    if trial.doubtful:
-        trial = measured()
+        trial = Trial(mode, size, tuple(tried))
+        if not trial.doubtful:
+            break
     report(1, 1)
     for module in contending:
         module.zero_grad(set_to_none=True)
@@ -151,9 +133,8 @@ def _measure(
 def _contenders(space: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree]:
     """What is worth measuring, the most promising first."""
     evaluator = space.evaluator
-    predicted = [
-        evaluator.evaluate(option, size, mode) for option in within_limit(space, size, mode)
-    ]
+    fitting = within_limit(space, size, mode)
+    predicted = [evaluator.evaluate(option, size, mode) for option in fitting]
     predicted.sort(key=lambda prediction: prediction.seconds)
     chosen: list[ScheduledTree] = []
     for prediction in predicted:
@@ -194,7 +175,13 @@ class _Clock:
         limit = request.memory_limit
         if size in request.batches and limit is not None and predicted.peak > limit:
             return math.inf
-        return predicted.seconds * self._correction(option)
+        # Corrected by the mean of measured over predicted, of `option` or, unmeasured, of the mode.
+        mine = [tried for (key, _), tried in self.measured.items() if key == option.key]
+        ratios = (
+            max(tried.timing.seconds, 1e-9) / max(tried.predicted, 1e-9)
+            for tried in mine or self.measured.values()
+        )
+        return predicted.seconds * math.exp(fmean(map(math.log, ratios)))
 
     def choosing(self, option: ScheduledTree, size: int) -> float:
         """The same for the choice: at a measured size only the fastest counts."""
@@ -212,20 +199,8 @@ class _Clock:
         """Where the seconds of `price` come from."""
         return "measured" if (option.key, size) in self.measured else "estimated"
 
-    def _correction(self, option: ScheduledTree) -> float:
-        """The mean of measured over predicted seconds, of `option` or, unmeasured, of the mode."""
-        mine = [tried for (key, _), tried in self.measured.items() if key == option.key]
-        return math.exp(
-            fmean(
-                math.log(max(tried.timing.seconds, 1e-9) / max(tried.predicted, 1e-9))
-                for tried in mine or self.measured.values()
-            )
-        )
 
-
-def _decide(
-    space: SearchSpace, modes: tuple[Mode, ...], trials: Sequence[Trial]
-) -> ContractionPlan:
+def _decide(space: SearchSpace, modes: Sequence[Mode], trials: Sequence[Trial]) -> ContractionPlan:
     """The plan that the measurements speak for."""
     request, evaluator = space.request, space.evaluator
     clocks = {mode: _Clock(space, mode) for mode in modes}
@@ -234,15 +209,12 @@ def _decide(
             clocks[trial.mode].measured[tried.option.key, trial.batch] = tried
     by_mode: dict[Mode, tuple[BatchRange, ...]] = {}
     for mode in request.modes:
-        if mode in clocks:
-            by_mode[mode] = batch_ranges(
-                list(_winners(space, clocks[mode])),
-                frozenset(request.batches),
-                clocks[mode].choosing,
-                max(BRANCHES, len(request.batches)),
-            )
-        else:
+        if (clock := clocks.get(mode)) is None:
             by_mode[mode] = predicted_ranges(space, mode)
+        else:
+            winners, most = list(_winners(space, clock)), max(BRANCHES, len(request.batches))
+            batches = frozenset(request.batches)
+            by_mode[mode] = batch_ranges(winners, batches, clock.choosing, most)
 
     def reason(mode: Mode, here: BatchRange, neighbor: BatchRange | None) -> str:
         def predicted(option: ScheduledTree, size: int) -> float:
@@ -252,14 +224,12 @@ def _decide(
             return explained(space, here, neighbor, predicted)
         return explained(space, here, neighbor, clocks[mode].price, clocks[mode].source)
 
-    main = request.modes[0]
-    unchunked = [
-        option for option in space.options[main, request.middle] if not option.schedule.rows
-    ]
+    main, middle = request.modes[0], request.middle
+    unchunked = [option for option in space.options[main, middle] if not option.schedule.rows]
     if main in clocks:
-        whole = min(unchunked, key=lambda option: clocks[main].price(option, request.middle))
+        whole = min(unchunked, key=lambda option: clocks[main].price(option, middle))
     else:
-        whole = evaluator.best(unchunked, request.middle, main, request.minimize).option
+        whole = evaluator.best(unchunked, middle, main, request.minimize).option
     return assemble(space, by_mode, whole, reason, machine_text(evaluator.profile.device))
 
 
@@ -270,10 +240,8 @@ def _winners(space: SearchSpace, clock: _Clock) -> Iterator[tuple[int, Scheduled
         if size in space.request.batches:
             fastest = [option for option in options if clock.is_fastest(option, size)]
         else:
-            prices = [clock.price(option, size) for option in options]
-            limit = ALIKE * min(prices)
-            fastest = [
-                option for option, price in zip(options, prices, strict=True) if price <= limit
-            ]
+            prices = [(option, clock.price(option, size)) for option in options]
+            limit = ALIKE * min(price for _, price in prices)
+            fastest = [option for option, price in prices if price <= limit]
         evaluate = space.evaluator.evaluate
         yield size, min(fastest, key=lambda option: evaluate(option, size, clock.mode).peak)

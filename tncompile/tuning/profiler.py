@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tncompile.lowering import TensorProgram
-from tncompile.lowering.schedule import Schedule
 from tncompile.lowering.stacking.grouping import units
 from tncompile.machine.profile import MachineProfile
-from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
+from tncompile.planning import Variant
 from tncompile.program.interpreter import time_steps
 from tncompile.simulation.costs import mode_cost, row_numbers
-from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.modes import Mode, trace_in
 
 if TYPE_CHECKING:
@@ -46,8 +44,7 @@ class ProfiledStep:
 
 def profile_steps(
     network: TensorNetwork,
-    tree: ContractionTree,
-    schedule: Schedule,
+    variant: Variant,
     program: TensorProgram,
     weights: Mapping[str, Tensor],
     inputs: Sequence[Tensor],
@@ -57,34 +54,32 @@ def profile_steps(
 ) -> tuple[ProfiledStep, ...]:
     """The rows of the cost table, timed; last comes what serves none of them, if anything does."""
     training = mode == "training"
+    tree, schedule = variant.tree, variant.schedule
     _, spent = time_steps(
         network, program, weights, inputs, sizes, training=training, device=profile.device
     )
     traced = trace_in(network, program, sizes, profile, mode)
-    costs = [OpCost() for _ in program.steps]
-    for number, cost in enumerate(costs):
-        cost.add(traced.forward[number])
-        if training:
-            cost.add(traced.backward[number])
-    labels = [
-        (row.result, f"{f'{row.count} × ' if row.count > 1 else ''}{row.contraction}")
-        for row in mode_cost(network, tree, schedule, program, sizes, profile, mode).steps
-    ]
-    labels.append(("", "preparing inputs, weights and output"))
+    labels: dict[int | None, tuple[str, str]] = {}
+    costs = mode_cost(network, tree, schedule, program, sizes, profile, mode)
+    for number, row in enumerate(costs.steps):
+        count = f"{row.count} × " if row.count > 1 else ""
+        labels[number] = row.result, f"{count}{row.contraction}"
+    labels[None] = "", "preparing inputs, weights and output"
     rows = row_numbers(units(network, tree, grouped=schedule.grouped), program)
     steps = []
-    for number, (result, label) in enumerate(labels):
-        row = number if number < len(labels) - 1 else None
-        ours = [k for k, other in enumerate(rows) if other == row]
+    for wanted, (result, label) in labels.items():
+        ours = [k for k, number in enumerate(rows) if number == wanted]
+        work = [traced.forward[k] for k in ours]
+        work += [traced.backward[k] for k in ours if training]
         steps.append(
             ProfiledStep(
                 result,
                 label,
                 sum(spent[k].forward for k in ours),
                 sum(spent[k].backward for k in ours),
-                sum(costs[k].flops for k in ours),
-                sum(costs[k].moved for k in ours),
-                sum(costs[k].copied for k in ours),
+                sum(each.flops for each in work),
+                sum(each.moved for each in work),
+                sum(each.copied for each in work),
             )
         )
     return tuple(steps if steps[-1].seconds else steps[:-1])

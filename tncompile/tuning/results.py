@@ -30,14 +30,9 @@ class Tried:
     predicted: float
     timing: Timing
 
-    @property
-    def name(self) -> str:
-        """What the table calls it."""
-        return str(self.option)
-
     def __repr__(self) -> str:
         spread = percent_text(self.timing.spread / 2)
-        return f"Tried({self.name}: {seconds_text(self.timing.seconds)} ± {spread})"
+        return f"Tried({self.option}: {seconds_text(self.timing.seconds)} ± {spread})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ class Tuning:
                     "batch": trial.batch,
                     "tried": [
                         {
-                            "way": tried.name,
+                            "way": str(tried.option),
                             "predicted": tried.predicted,
                             "measured": tried.timing.seconds,
                             "quartiles": [tried.timing.low, tried.timing.high],
@@ -112,38 +107,33 @@ class Tuning:
         head = [self.plan.target, f"measured on {self.plan.tuned}", SPREAD]
         if self.busy:
             head.append(f"the machine was busy: {self.busy}")
-        return "\n\n".join(["\n".join(head), *(_table(self, trial) for trial in self.trials)])
+        return "\n\n".join(["\n".join(head), *map(self._table, self.trials)])
 
     def _repr_html_(self) -> str:
         return as_html(repr(self))
 
-
-def _table(tuning: Tuning, trial: Trial) -> str:
-    """A line for everything that was measured in a trial, the chosen one marked."""
-    at = f", batch {trial.batch:,}" if tuning.plan.sizes else ""
-    title = f"{TITLES[trial.mode]}{at}"
-    names = _distinct_names(trial.tried)
-    width = max(len(title), *map(len, names))
-    chosen = tuning.chosen(trial)
-    lines = [f"{title:<{width}}  {'predicted':>10}  {'measured':>10}  {'spread':>6}"]
-    for name, tried in zip(names, trial.tried, strict=True):
-        mark = "  chosen" if tried is chosen else ""
-        lines.append(
-            f"{name:<{width}}  {seconds_text(tried.predicted):>10}"
-            f"  {seconds_text(tried.timing.seconds):>10}"
-            f"  {percent_text(tried.timing.spread):>6}{mark}"
-        )
-    return "\n".join(lines)
+    def _table(self, trial: Trial) -> str:
+        """A line for everything that was measured in a trial, the chosen one marked."""
+        title = TITLES[trial.mode] + (f", batch {trial.batch:,}" if self.plan.sizes else "")
+        names = _distinct_names([tried.option for tried in trial.tried])
+        width = max(len(title), *map(len, names))
+        chosen = self.chosen(trial)
+        lines = [f"{title:<{width}}  {'predicted':>10}  {'measured':>10}  {'spread':>6}"]
+        for name, tried in zip(names, trial.tried, strict=True):
+            times = seconds_text(tried.predicted), seconds_text(tried.timing.seconds)
+            spread, mark = percent_text(tried.timing.spread), "  chosen" * (tried is chosen)
+            lines.append(f"{name:<{width}}  {times[0]:>10}  {times[1]:>10}  {spread:>6}{mark}")
+        return "\n".join(lines)
 
 
-def _distinct_names(measured: Sequence[Tried]) -> list[str]:
-    """A name for everything that was measured; equal names are told apart by numbers."""
-    names = [tried.name for tried in measured]
+def _distinct_names(options: Sequence[ScheduledTree]) -> list[str]:
+    """A name for each scheduled tree; equal names are told apart by numbers."""
+    names = [str(option) for option in options]
     distinct = []
-    for k, (name, tried) in enumerate(zip(names, measured, strict=True)):
-        alike = [other.option.tree for other in measured if other.name == name]
+    for k, (name, option) in enumerate(zip(names, options, strict=True)):
+        alike = [other.tree for other, same in zip(options, names, strict=True) if same == name]
         if len(alike) > 1:
-            what = "layouts" if all(tree == tried.option.tree for tree in alike) else "order"
+            what = "layouts" if all(tree == option.tree for tree in alike) else "order"
             name += f", {what} {names[: k + 1].count(names[k])}"
         distinct.append(name)
     return distinct

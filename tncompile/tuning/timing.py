@@ -14,18 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from time import perf_counter, thread_time
-from typing import Any, Protocol, assert_never, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from tncompile.machine.host import cores, synchronize, thread_total
 from tncompile.machine.profile import CPU, CUDA
-from tncompile.network.model import DOTS, Input, TensorNetwork
+from tncompile.network.model import TensorNetwork
 from tncompile.planning.wording import percent_text
 from tncompile.simulation.dense_layer import Twin
 from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import passed_on
+
+if TYPE_CHECKING:
+    from tncompile.typed import TensorNetworkModule
 
 Action = Callable[[], object]
 
@@ -82,20 +85,17 @@ def disturbance(share: float, spread: float = 0.0) -> str | None:
 
 
 def time_in_turn(
-    actions: Sequence[Action],
-    budget: float,
-    report: Callable[[], None] | None = None,
-    *,
-    hopeless: float = math.inf,
+    actions: Sequence[Action], budget: float, hopeless: float = math.inf
 ) -> tuple[Timing, ...]:
     """Run all actions in rounds of shuffled order, for about `budget` seconds in all.
 
     Each runs at least `FEWEST` times, however long that takes, so that a median stands for
     something. Then those whose least reading is more than `hopeless` times the least median stop,
-    which leaves more rounds to the others. The garbage collector waits. `report` is called after
-    each round.
+    which leaves more rounds to the others. The garbage collector waits.
     """
-    _settle_allocator()
+    # Once a large tensor has been freed, the allocator keeps freed memory. Else chance decides
+    # whether temporaries of some megabytes are mapped anew each time.
+    torch.empty(31 * 2**18)
     repeats = [_repeats(action) for action in actions]
     readings: list[list[float]] = [[] for _ in actions]
     worked = [0.0 for _ in actions]
@@ -115,12 +115,17 @@ def time_in_turn(
                 took, ours = _read(actions[k], repeats[k])
                 readings[k].append(took)
                 worked[k] += ours
-            if report is not None:
-                report()
     finally:
         if collecting:
             gc.enable()
-    return tuple(_timing(times, ours) for times, ours in zip(readings, worked, strict=True))
+    cuda: Any = torch.cuda  # this function of it has no types
+    waits = cuda.is_initialized()  # for a device, which is no sign of others
+    timings: list[Timing] = []
+    for times, ours in zip(readings, worked, strict=True):
+        low, middle, high = quantiles(times, n=4)
+        share = 1.0 if waits else min(1.0, ours / (sum(times) or 1.0))
+        timings.append(Timing(middle, low, high, len(times), share))
+    return tuple(timings)
 
 
 def _repeats(action: Action) -> int:
@@ -138,22 +143,6 @@ def _read(action: Action, repeats: int) -> tuple[float, float]:
     return (perf_counter() - start) / repeats, (thread_time() - before) / repeats
 
 
-def _timing(readings: list[float], worked: float) -> Timing:
-    low, _, high = quantiles(readings, n=4)
-    cuda: Any = torch.cuda  # this function of it has no types
-    waits = cuda.is_initialized()  # for a device, which is no sign of others
-    share = 1.0 if waits else min(1.0, worked / (sum(readings) or 1.0))
-    return Timing(median(readings), low, high, len(readings), share)
-
-
-def _settle_allocator() -> None:
-    """Free one large tensor: from then on the allocator keeps freed memory.
-
-    Without it chance decides whether temporaries of some megabytes are mapped anew each time.
-    """
-    torch.empty(31 * 2**18)
-
-
 # ── networks ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -166,26 +155,21 @@ def random_inputs(
     """
     generator = torch.Generator(CPU).manual_seed(0)
     through = passed_on(network)
-    return tuple(
-        _random_input(each, sizes, generator).to(device).requires_grad_(each.name in through)
-        for each in network.inputs
-    )
-
-
-def _random_input(declared: Input, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
-    shape: list[int] = []
-    classes = 0
-    for axis in declared.axes:
-        match axis.kind:
-            case "dots":
-                shape.append(sizes[DOTS])
-            case "onehot":
+    inputs: list[Tensor] = []
+    for declared in network.inputs:
+        shape: list[int] = []
+        classes = 0
+        for axis in declared.axes:
+            if axis.kind == "onehot":
                 classes = axis.length or 1
-            case _:
+            else:
                 shape.append(sizes[axis.indices[0]] if axis.length is None else axis.length)
-    if classes:
-        return torch.randint(classes, shape, generator=generator, device=CPU)
-    return torch.randn(shape, generator=generator, device=CPU)
+        if classes:
+            x = torch.randint(classes, shape, generator=generator, device=CPU)
+        else:
+            x = torch.randn(shape, generator=generator, device=CPU)
+        inputs.append(x.to(device).requires_grad_(declared.name in through))
+    return tuple(inputs)
 
 
 def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:
@@ -193,15 +177,11 @@ def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:
 
     `folded` runs the module as it is: it has to be the folded one.
     """
-    if mode != "training":
 
-        def forward() -> object:
+    def run() -> object:
+        if mode != "training":
             with torch.no_grad():
                 return module(*inputs)
-
-        return forward
-
-    def training_step() -> object:
         for leaf in (*module.parameters(), *inputs):
             leaf.grad = None
         result = module(*inputs)
@@ -211,21 +191,15 @@ def running(module: nn.Module, inputs: Sequence[Tensor], mode: Mode) -> Action:
             torch.autograd.backward(result, torch.ones_like(result))
         return result
 
-    return training_step
-
-
-class _Foldable(Protocol):
-    def fold(self) -> nn.Module: ...
+    return run
 
 
 def folded(module: nn.Module) -> nn.Module:
     """The twin for inference of an emitted module."""
-    return cast(_Foldable, module).fold()
+    return cast("TensorNetworkModule", module).fold()
 
 
-def disagreeing(
-    modules: Sequence[nn.Module], inputs: Sequence[Tensor], mode: Mode = "inference"
-) -> int | None:
+def disagreeing(modules: Sequence[nn.Module], inputs: Sequence[Tensor], mode: Mode) -> int | None:
     """The first module that computes something else than the first of all; None where all agree.
 
     They are compared in double precision, where no order of contraction takes sound results far
@@ -233,18 +207,31 @@ def disagreeing(
     it is multiplied by. In training the gradients of a random sum of all outputs count as well;
     for `folded` the twins of the modules are compared.
     """
+    training = mode == "training"
     leaves = [x.detach().double() if x.is_floating_point() else x for x in inputs]
-    leaves = [x.requires_grad_(x.is_floating_point() and mode == "training") for x in leaves]
+    leaves = [x.requires_grad_(x.is_floating_point() and training) for x in leaves]
     expected: tuple[Tensor, ...] | None = None
-    scale: Tensor | None = None
+    scale: float | None = None
     for number, module in enumerate(modules):
         twin = _shaken(module)
         twin = folded(twin) if mode == "folded" else twin
-        with torch.set_grad_enabled(mode == "training"):
-            output = twin(*leaves)
-            scale = _log_scale(output) if scale is None else scale
-            value = _value(output, scale)
-        results = (value.detach(), *_gradients(value, [*twin.parameters(), *leaves]))
+        with torch.set_grad_enabled(training):
+            value = twin(*leaves)
+            if isinstance(value, tuple):  # a logarithm is steep near zero: compare what it is of
+                sign, log = value
+                if scale is None:
+                    finite = log.detach()[log.isfinite()]
+                    scale = float(finite.max()) if finite.numel() else 0.0
+                value = sign.detach() * (log - scale).exp()
+        gradients: tuple[Tensor, ...] = ()
+        if value.requires_grad:
+            wanted = [leaf for leaf in (*twin.parameters(), *leaves) if leaf.requires_grad]
+            generator = torch.Generator(CPU).manual_seed(1)
+            weights = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+            gradients = torch.autograd.grad(
+                value, wanted, weights.to(value), allow_unused=True, materialize_grads=True
+            )
+        results = (value.detach(), *gradients)
         expected = results if expected is None else expected
         if _differ(expected, results):
             return number
@@ -259,34 +246,9 @@ def _shaken(module: nn.Module) -> nn.Module:
         for parameter in twin.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             size = parameter.square().mean().sqrt()
-            noise = noise.to(parameter.device)
-            parameter.add_(torch.where(size > 0, 0.1 * size, 0.1) * noise)
+            scale = torch.where(size > 0, 0.1 * size, 0.1)
+            parameter.add_(scale * noise.to(parameter.device))
     return twin
-
-
-def _log_scale(output: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-    """The largest logarithm that a module has returned beside its sign."""
-    log = output[1].detach() if isinstance(output, tuple) else torch.zeros(())
-    finite = log[log.isfinite()]
-    return finite.max() if finite.numel() else torch.zeros(())
-
-
-def _value(output: Tensor | tuple[Tensor, Tensor], log_scale: Tensor) -> Tensor:
-    """The result: instead of a logarithm, steep near zero, the value over exp(log_scale)."""
-    if not isinstance(output, tuple):
-        return output
-    sign, log = output
-    return sign.detach() * (log - log_scale.to(log.device)).exp()
-
-
-def _gradients(value: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Those of a random sum of all entries, for the leaves that want one."""
-    wanted = [leaf for leaf in leaves if leaf.requires_grad]
-    if not value.requires_grad:
-        return ()
-    generator = torch.Generator(CPU).manual_seed(1)
-    weights = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)
-    return torch.autograd.grad(value, wanted, weights, allow_unused=True, materialize_grads=True)
 
 
 def _differ(expected: Sequence[Tensor], results: Sequence[Tensor]) -> bool:
@@ -316,29 +278,25 @@ def _largest(tensor: Tensor) -> float:
 # ── the machine ─────────────────────────────────────────────────────────────────────────────────
 
 
-def product_rate(budget: float = 0.5, device: str = CPU) -> float:
+def product_rate(device: str = CPU) -> float:
     """Operations a second of a square product of `SQUARE` rows on this machine, in float32."""
     side = SQUARE[device]
     left, right = torch.randn(side, side, device=device), torch.randn(side, side, device=device)
-    (timing,) = time_in_turn([lambda: torch.mm(left, right)], budget)
+    (timing,) = time_in_turn([lambda: torch.mm(left, right)], budget=0.5)
     return 2 * side**3 / timing.seconds
 
 
 def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
     """A run of the layer of torch that a network is like."""
     samples, outputs = twin.samples, twin.out_features
-    match twin.kind:
-        case "nn.Embedding":
-            (rows,) = twin.in_features
-            ids = torch.randint(rows, (samples,), device=device)
-            return running(nn.Embedding(rows, outputs, device=device), (ids,), mode)
-        case "nn.Linear" | "nn.Bilinear":
-            layer = getattr(nn, twin.kind.removeprefix("nn."))
-            inputs = tuple(
-                torch.randn(samples, features, device=device, requires_grad=True)
-                for features in twin.in_features
-            )
-            module = layer(*twin.in_features, outputs, bias=twin.bias, device=device)
-            return running(module, inputs, mode)
-        case _:
-            assert_never(twin.kind)
+    if twin.kind == "nn.Embedding":
+        (rows,) = twin.in_features
+        ids = torch.randint(rows, (samples,), device=device)
+        return running(nn.Embedding(rows, outputs, device=device), (ids,), mode)
+    layer = getattr(nn, twin.kind.removeprefix("nn."))
+    inputs = tuple(
+        torch.randn(samples, features, device=device, requires_grad=True)
+        for features in twin.in_features
+    )
+    module = layer(*twin.in_features, outputs, bias=twin.bias, device=device)
+    return running(module, inputs, mode)

@@ -32,8 +32,8 @@ def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
     for lead in leads.values():
         for axis in range(-len(lead), 0):
             if lead[axis] != 1 and common[axis] != 1 and lead[axis] != common[axis]:
-                given = ", ".join(f"{tuple(lead)} of {name}" for name, lead in leads.items())
-                raise ValueError(f"the leading axes (...) do not broadcast: {given}")
+                shapes = ", ".join(f"{tuple(lead)} of {name}" for name, lead in leads.items())
+                raise ValueError(f"the leading axes (...) do not broadcast: {shapes}")
             if lead[axis] != 1:
                 common[axis] = lead[axis]
     return tuple(common)

@@ -33,8 +33,8 @@ class Other(nn.Module):
     Parameters, by key in the state dict:
         A  4x3  i, o
 
-    Contracted in 1 step, 768 multiply-adds for a batch of 64:
-        [1] x · A  768  -> ..., o
+    One contraction, 12 B multiply-adds:
+        [1] x · A  12 B  -> ..., o
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
     names without a comma between them are one axis. `[1]` is the contraction above that a product

@@ -48,8 +48,8 @@ class _Family(nn.Module):
         if isinstance(subscript, slice):
             places = range(max(self._names) + 1)[subscript]
             return [self[place] for place in places if place in self._names]
-        found: Tensor = getattr(self, self._name(subscript))
-        return found
+        member: Tensor = getattr(self, self._name(subscript))
+        return member
 
     def __setitem__(self, subscript: SupportsIndex, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)
@@ -118,27 +118,27 @@ class Chain(nn.Module):
         A.1 … A.99  6x2x6  a[0], p[1], a[1] …
         Top         6x4    a[99], label
 
-    Contracted in 200 steps, 686,592 multiply-adds for a batch of 64, the largest:
-        [2] x@1 · A[1]     4,608  -> ..., a[0], a[1]
-        [3] x@2 · A[2]     4,608  -> ..., a[1], a[2]
-        [4] x@3 · A[3]     4,608  -> ..., a[2], a[3]
-        [5] x@4 · A[4]     4,608  -> ..., a[3], a[4]
-        [6] x@5 · A[5]     4,608  -> ..., a[4], a[5]
-        [7] x@6 · A[6]     4,608  -> ..., a[5], a[6]
-        [8] x@7 · A[7]     4,608  -> ..., a[6], a[7]
-        [9] x@8 · A[8]     4,608  -> ..., a[7], a[8]
-        [10] x@9 · A[9]    4,608  -> ..., a[8], a[9]
-        [11] x@10 · A[10]  4,608  -> ..., a[9], a[10]
-        [12] x@11 · A[11]  4,608  -> ..., a[10], a[11]
-        [13] x@12 · A[12]  4,608  -> ..., a[11], a[12]
-        [14] x@13 · A[13]  4,608  -> ..., a[12], a[13]
-        [15] x@14 · A[14]  4,608  -> ..., a[13], a[14]
-        [16] x@15 · A[15]  4,608  -> ..., a[14], a[15]
-        [17] x@16 · A[16]  4,608  -> ..., a[15], a[16]
-        [18] x@17 · A[17]  4,608  -> ..., a[16], a[17]
-        [19] x@18 · A[18]  4,608  -> ..., a[17], a[18]
-        [20] x@19 · A[19]  4,608  -> ..., a[18], a[19]
-        [21] x@20 · A[20]  4,608  -> ..., a[19], a[20]
+    200 contractions in 102 steps, 10,728 B multiply-adds, the largest:
+        [2] x@1 · A[1]      7,128 B  -> ..., a[0], a[1] and 98 equal ones
+        [101] [1] · [2]        36 B  -> ..., a[1]
+        [102] [101] · [3]      36 B  -> ..., a[2]
+        [103] [102] · [4]      36 B  -> ..., a[3]
+        [104] [103] · [5]      36 B  -> ..., a[4]
+        [105] [104] · [6]      36 B  -> ..., a[5]
+        [106] [105] · [7]      36 B  -> ..., a[6]
+        [107] [106] · [8]      36 B  -> ..., a[7]
+        [108] [107] · [9]      36 B  -> ..., a[8]
+        [109] [108] · [10]     36 B  -> ..., a[9]
+        [110] [109] · [11]     36 B  -> ..., a[10]
+        [111] [110] · [12]     36 B  -> ..., a[11]
+        [112] [111] · [13]     36 B  -> ..., a[12]
+        [113] [112] · [14]     36 B  -> ..., a[13]
+        [114] [113] · [15]     36 B  -> ..., a[14]
+        [115] [114] · [16]     36 B  -> ..., a[15]
+        [116] [115] · [17]     36 B  -> ..., a[16]
+        [117] [116] · [18]     36 B  -> ..., a[17]
+        [118] [117] · [19]     36 B  -> ..., a[18]
+        [119] [118] · [20]     36 B  -> ..., a[19]
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
     names without a comma between them are one axis, ranges are half open (`p[0..3]` is p[0] to

@@ -35,9 +35,9 @@ class Padded(nn.Module):
         R  2x4x3  b, i[1], o[1]
         c  5x3    o[0], o[1]
 
-    Contracted in 2 steps, 11,880 multiply-adds for a batch of 64:
-        [1] L · R       360  -> i[0], o[0], i[1], o[1]
-        [2] x · [1]  11,520  -> ..., o[0], o[1]
+    2 contractions, 180 B + 360 multiply-adds:
+        [1] L · R      360  -> i[0], o[0], i[1], o[1]
+        [2] x · [1]  180 B  -> ..., o[0], o[1]
 
     Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
     names without a comma between them are one axis. `[1]` is the contraction above that a product

@@ -46,13 +46,13 @@ class Tied(nn.Module):
         M  3x3  r[0], r[1] (used 3 times)
         F  3x3  r[3], s (frozen)
 
-    Contracted in 6 steps, 2,628 multiply-adds for a batch of 64:
-        [1] F · conj(B)     54  -> r[3], o
-        [2] M[2] · [1]      54  -> r[2], o
-        [3] M[1] · [2]      54  -> r[1], o
-        [4] M[0] · [3]      54  -> r[0], o
-        [5] A · [4]        108  -> i, o
-        [6] x · [5]      2,304  -> ..., o
+    6 contractions, 36 N + 324 multiply-adds:
+        [1] F · B         54  -> r[3], o
+        [2] M[2] · [1]    54  -> r[2], o
+        [3] M[1] · [2]    54  -> r[1], o
+        [4] M[0] · [3]    54  -> r[0], o
+        [5] A · [4]      108  -> i, o
+        [6] x · [5]     36 N  -> ..., o
 
     Comments in `forward` give the axes of each result: `N` is the product of all leading axes,
     names without a comma between them are one axis, ranges are half open (`r[0..3]` is r[0] to

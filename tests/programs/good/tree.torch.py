@@ -59,8 +59,8 @@ class _Family(nn.Module):
         if isinstance(subscripts, slice):
             places = range(max(self._names) + 1)[subscripts]
             return [self[place] for place in places if place in self._names]
-        found: Tensor = getattr(self, self._name(subscripts))
-        return found
+        member: Tensor = getattr(self, self._name(subscripts))
+        return member
 
     def of(self, *subscripts: SupportsIndex) -> "_Family":
         """The members that begin with these subscripts."""

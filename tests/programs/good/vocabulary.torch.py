@@ -48,8 +48,8 @@ class _Family(nn.Module):
         if isinstance(subscript, slice):
             places = range(max(self._names) + 1)[subscript]
             return [self[place] for place in places if place in self._names]
-        found: Tensor = getattr(self, self._name(subscript))
-        return found
+        member: Tensor = getattr(self, self._name(subscript))
+        return member
 
     def __setitem__(self, subscript: SupportsIndex, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)

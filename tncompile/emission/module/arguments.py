@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, batch_name
-from tncompile.emission.text.writer import WIDTH, call, compact, indented, string, string_lines
+from tncompile.emission.text.writer import INDENT, TAB, WIDTH, call, indented
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 
 CHECKED_IDS = '''\
@@ -62,8 +63,8 @@ def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
     for lead in leads.values():
         for axis in range(-len(lead), 0):
             if lead[axis] != 1 and common[axis] != 1 and lead[axis] != common[axis]:
-                given = ", ".join(f"{tuple(lead)} of {name}" for name, lead in leads.items())
-                raise ValueError(f"the leading axes (...) do not broadcast: {given}")
+                shapes = ", ".join(f"{tuple(lead)} of {name}" for name, lead in leads.items())
+                raise ValueError(f"the leading axes (...) do not broadcast: {shapes}")
             if lead[axis] != 1:
                 common[axis] = lead[axis]
     return tuple(common)
@@ -75,6 +76,14 @@ def declared(source: Input) -> str:
     return f"{source.name} of {source.written}" if source.subscripts else source.written
 
 
+def argument_names(network: TensorNetwork, names: Names) -> dict[str, str]:
+    """The arguments of `forward` by input."""
+    return {
+        source.name: names.fresh("_".join((source.family, *map(str, source.subscripts))))
+        for source in network.inputs
+    }
+
+
 @dataclass
 class Arguments:
     """The head of a `forward`: `parameters` of its signature, `lines`, and what they define.
@@ -83,9 +92,9 @@ class Arguments:
     `lead` holds the leading axes where there are any.
     """
 
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str]
+    expressions: dict[str, str]
     lines: list[str] = field(default_factory=list)
-    expressions: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, str] = field(default_factory=dict)
     lead: str | None = None
 
@@ -94,7 +103,6 @@ def write_arguments(
     network: TensorNetwork,
     names: Names,
     *,
-    indent: int = 8,
     bound: Mapping[str, tuple[str, str]] | None = None,
     holder: tuple[str, str] | None = None,
 ) -> Arguments:
@@ -103,33 +111,40 @@ def write_arguments(
     Sizes that are `bound` are read from an expression; its declaration stands beside it. Inputs
     must have the dtype of a tensor of the module: `holder` is what holds it, and under which key.
     """
-    arguments = Arguments()
-    for source in network.inputs:
-        stem = "_".join((source.family, *map(str, source.subscripts)))
-        arguments.parameters[source.name] = names.fresh(stem)
-    arguments.expressions.update(arguments.parameters)
+    parameters = argument_names(network, names)
+    arguments = Arguments(parameters, dict(parameters))
     for index in network.indices:
         if index.kind == "batch":
             arguments.sizes[index.name] = names.fresh(index.name)
-    if any(_dotted(source) for source in network.inputs):
-        arguments.lead, arguments.sizes[DOTS] = (
-            names.exactly("lead"),
-            names.exactly(batch_name(network)),
-        )
+    dotted = [source for source in network.inputs if _dotted(source)]
+    if dotted:
+        arguments.lead = names.exactly("lead")
+        arguments.sizes[DOTS] = names.exactly(batch_name(network))
     known: dict[str, str] = {}
     for leg, (expression, written) in (bound or {}).items():
         arguments.sizes[leg], known[leg] = names.fresh(leg), written
         arguments.lines.append(f"{arguments.sizes[leg]} = {expression}")
     for source in network.inputs:
-        arguments.lines += _check(network, source, arguments.parameters[source.name], indent)
+        name = parameters[source.name]
+        arguments.lines += _check(network, source, name)
         if holder is not None and not source.integer:
-            items = [arguments.parameters[source.name], holder[0], string(holder[1])]
-            items += string_lines(declared(source), indent=indent + 4)
-            arguments.lines += call("_check_dtype(", items, indent=indent)
-        arguments.lines += _sizes(network, source, arguments, known, indent)
-    arguments.lines += _lead(network, arguments, indent)
+            items = [name, holder[0], writer.string(holder[1])]
+            items += writer.string_lines(declared(source), indent=INDENT + 4)
+            arguments.lines += call("_check_dtype(", items)
+        arguments.lines += _sizes(network, source, arguments, known)
+    if dotted:
+        leads: dict[str, str] = {}
+        for source in dotted:
+            behind = f"[:-{len(_axes(source))}]" if _axes(source) else ""
+            leads[parameters[source.name]] = f"{parameters[source.name]}.shape{behind}"
+        if len(dotted) == 1:
+            arguments.lines += [f"{arguments.lead} = {lead}" for lead in leads.values()]
+        else:
+            items = [f"{name}={lead}" for name, lead in leads.items()]
+            arguments.lines += call(f"{arguments.lead} = _broadcast(", items)
+        arguments.lines.append(f"{arguments.sizes[DOTS]} = math.prod({arguments.lead})")
     for source in network.inputs:
-        arguments.lines += _flatten(network, source, arguments, indent)
+        arguments.lines += _flatten(network, source, arguments, several=len(dotted) > 1)
     return arguments
 
 
@@ -142,24 +157,19 @@ def _dotted(source: Input) -> bool:
     return any(axis.kind == "dots" for axis in source.axes)
 
 
-def _known_part(network: TensorNetwork, axis: Axis) -> int:
-    """The product of the sizes known at compile time of a flattened axis."""
-    return math.prod(network.index[name].size or 1 for name in axis.indices)
-
-
-def _unknown(network: TensorNetwork, axis: Axis) -> list[str]:
-    """The run-time indices of an axis."""
-    return [name for name in axis.indices if network.index[name].size is None]
+def _factors(network: TensorNetwork, axis: Axis) -> tuple[int, list[str]]:
+    """Of a flattened axis: the product of the sizes known at compile time, the run-time indices."""
+    known = math.prod(network.index[name].size or 1 for name in axis.indices)
+    return known, [name for name in axis.indices if network.index[name].size is None]
 
 
 # ── checks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _check(network: TensorNetwork, source: Input, name: str, indent: int) -> list[str]:
+def _check(network: TensorNetwork, source: Input, name: str) -> list[str]:
     """A ValueError unless the trailing axes have the lengths of the spec."""
-    axes = _axes(source)
+    axes, dotted = _axes(source), _dotted(source)
     count = len(axes)
-    dotted = _dotted(source)
     wrong: list[str] = []
     if all(axis.length is not None for axis in axes) and count and not dotted:
         lengths = ", ".join(str(axis.length) for axis in axes)
@@ -168,156 +178,125 @@ def _check(network: TensorNetwork, source: Input, name: str, indent: int) -> lis
         if count or not dotted:
             wrong.append(f"{name}.dim() {'<' if dotted else '!='} {count}")
         for position, axis in enumerate(axes):
-            length = f"{name}.shape[{position - count}]"
+            length, (known, _) = f"{name}.shape[{position - count}]", _factors(network, axis)
             if axis.length is not None:
                 wrong.append(f"{length} != {axis.length}")
-            elif _known_part(network, axis) != 1:
-                wrong.append(f"{length} % {_known_part(network, axis)} != 0")
+            elif known != 1:
+                wrong.append(f"{length} % {known} != 0")
     if not wrong:
         return []
-    message = f"{declared(source)}: {_expected(network, source)}, got shape "
-    got = f"{{tuple({name}.shape)}}"
-    return [*_condition(wrong, indent), *indented(_raise(message, got, indent + 4))]
+    lines = [f"if {' or '.join(wrong)}:"]
+    if len(lines[0]) + INDENT > WIDTH:
+        lines = ["if (", *indented([wrong[0], *(f"or {part}" for part in wrong[1:])]), "):"]
+        if len(wrong) == 1:
+            head, _, lengths = wrong[0].partition("(")
+            lines = call(f"if {head}(", lengths.removesuffix(")").split(", "), "):")
+    return lines + _raise(f"{declared(source)}: {_expected(network, source)}", name)
 
 
-def _condition(wrong: list[str], indent: int) -> list[str]:
-    text = f"if {' or '.join(wrong)}:"
-    if len(text) + indent <= WIDTH:
-        return [text]
-    if len(wrong) == 1:
-        head, _, lengths = wrong[0].partition("(")
-        return call(f"if {head}(", lengths.removesuffix(")").split(", "), "):", indent=indent)
-    return ["if (", *indented([wrong[0], *(f"or {part}" for part in wrong[1:])]), "):"]
-
-
-def _raise(message: str, got: str, indent: int) -> list[str]:
-    """`raise ValueError(…)` with a message that ends in a replacement field."""
-    one = string_lines(message, got, indent=indent + len("raise ValueError("))
-    if len(one) == 1 and len(one[0]) + len("raise ValueError()") + indent <= WIDTH:
-        return [f"raise ValueError({one[0]})"]
-    return ["raise ValueError(", *indented(string_lines(message, got, indent=indent + 4)), ")"]
+def _raise(message: str, name: str) -> list[str]:
+    """`raise ValueError(…)` below an `if`; the message ends with the shape of an argument."""
+    text, shape = f"{message}, got shape ", f"{{tuple({name}.shape)}}"
+    head, indent = "raise ValueError(", INDENT + len(TAB)
+    lines = writer.string_lines(text, shape, indent=indent + len(head))
+    if len(lines) == 1 and indent + len(head) + len(lines[0]) + len(")") <= WIDTH:
+        return indented([f"{head}{lines[0]})"])
+    return indented(
+        [head, *indented(writer.string_lines(text, shape, indent=indent + len(TAB))), ")"]
+    )
 
 
 def _expected(network: TensorNetwork, source: Input) -> str:
     """What the trailing axes must be, in the words of the spec."""
-    axes = _axes(source)
+    axes, dotted = _axes(source), _dotted(source)
     if not axes:
         return "it must be a scalar"
+    entries = [_entries(network, axis) for axis in axes]
     if len(axes) == 1 and axes[0].length is not None:
-        which = "the last axis" if _dotted(source) else "its only axis"
-        length, legs = _entries(network, axes[0])
-        if not legs:  # a group over an empty family
-            return f"{which} must have 1 entry"
-        return f"{which} must have {length} entries ({legs})"
-    which = f"the last {len(axes)} axes" if _dotted(source) else f"its {len(axes)} axes"
+        which = "the last axis" if dotted else "its only axis"
+        length, legs = entries[0]
+        # An empty group, over an empty family, has no legs.
+        return f"{which} must have {f'{length} entries ({legs})' if legs else '1 entry'}"
+    which = f"the last {len(axes)} axes" if dotted else f"its {len(axes)} axes"
     if len(axes) == 1:
         which = "its only axis"
-    texts = (" ".join(filter(None, (length, legs and f"({legs})"))) for length, legs in
-             (_entries(network, axis) for axis in axes))  # fmt: skip
+    texts = [" ".join(filter(None, (length, legs and f"({legs})"))) for length, legs in entries]
     return f"{which} must be {', '.join(texts)}"
 
 
 def _entries(network: TensorNetwork, axis: Axis) -> tuple[str, str]:
     """The length of an axis, and its legs: `60 = 4·5·3`, `i[0], i[1], i[2]`."""
-    names = list(axis.indices) if len(axis.indices) <= 4 else compact(axis.indices)
-    legs = ", ".join(names)
     if axis.kind == "slices":
         return str(axis.length), "slices"
+    legs = ", ".join(axis.indices if len(axis.indices) <= 4 else writer.compact(axis.indices))
     if axis.length is None:
         return "", f"{legs}: any size"
-    product = f" = {_product(network, axis)}" if len(axis.indices) > 1 else ""
+    sizes = [str(network.index[name].size) for name in axis.indices]
+    sizes = sizes if len(sizes) <= 8 else [*sizes[:4], "…", sizes[-1]]
+    product = f" = {'·'.join(sizes)}" if len(sizes) > 1 else ""
     if axis.width is not None and axis.width != axis.size:
         return str(axis.width), f"the first of {axis.size}{product}: {legs}"
     return f"{axis.length}{product}", legs
-
-
-def _product(network: TensorNetwork, axis: Axis) -> str:
-    sizes = [str(network.index[name].size) for name in axis.indices]
-    return "·".join(sizes) if len(sizes) <= 8 else f"{'·'.join(sizes[:4])}·…·{sizes[-1]}"
 
 
 # ── sizes and views ────────────────────────────────────────────────────────────────────────────
 
 
 def _sizes(
-    network: TensorNetwork, source: Input, arguments: Arguments, known: dict[str, str], indent: int
+    network: TensorNetwork, source: Input, arguments: Arguments, known: dict[str, str]
 ) -> list[str]:
     """Run-time sizes from the shape of one input: named where they are new, else compared."""
     lines: list[str] = []
     axes = _axes(source)
     name = arguments.parameters[source.name]
     for position, axis in enumerate(axes):
-        unknown = _unknown(network, axis)
-        if not unknown:
+        factor, runtime = _factors(network, axis)
+        if not runtime:
             continue
-        new = [index for index in unknown if index not in known]
-        others = [str(_known_part(network, axis))] if _known_part(network, axis) != 1 else []
-        others += [arguments.sizes[index] for index in unknown if index in known]
+        new = [index for index in runtime if index not in known]
+        others = [str(factor)] if factor != 1 else []
+        others += [arguments.sizes[index] for index in runtime if index in known]
+        product = " * ".join(others)
         length = f"{name}.shape[{position - len(axes)}]"
-        if len(new) == 1:
-            by = f" // {others[0]}" if len(others) == 1 else f" // ({' * '.join(others)})"
-            lines.append(f"{arguments.sizes[new[0]]} = {length}{by if others else ''}")
-            known[new[0]] = declared(source)
-        elif not new:
-            lines.append(f"if {length} != {' * '.join(others)}:")
-            size = unknown[0]
-            message = (
-                f"{declared(source)}: {', '.join(unknown)} must be as in {known[size]}, got shape "
-            )
-            lines += indented(_raise(message, f"{{tuple({name}.shape)}}", indent + 4))
-        else:
-            raise AssertionError(f"{source.written}: two sizes known at run time on one axis")
+        if not new:
+            message = f"{declared(source)}: {', '.join(runtime)} must be as in {known[runtime[0]]}"
+            lines += [f"if {length} != {product}:", *_raise(message, name)]
+            continue
+        assert len(new) == 1, f"{source.written}: two sizes known at run time on one axis"
+        by = f" // {product if len(others) == 1 else f'({product})'}" if others else ""
+        lines.append(f"{arguments.sizes[new[0]]} = {length}{by}")
+        known[new[0]] = declared(source)
     return lines
 
 
-def _lead(network: TensorNetwork, arguments: Arguments, indent: int) -> list[str]:
-    """The leading axes, and their product `B`."""
-    if arguments.lead is None:
-        return []
-    dotted = [source for source in network.inputs if _dotted(source)]
-    shapes = {arguments.parameters[source.name]: _leading(source, arguments) for source in dotted}
-    if len(dotted) == 1:
-        (lead,) = shapes.values()
-        lines = [f"{arguments.lead} = {lead}"]
-    else:
-        items = [f"{name}={lead}" for name, lead in shapes.items()]
-        lines = call(f"{arguments.lead} = _broadcast(", items, indent=indent)
-    return [*lines, f"{arguments.sizes[DOTS]} = math.prod({arguments.lead})"]
-
-
-def _leading(source: Input, arguments: Arguments) -> str:
-    count = len(_axes(source))
-    return f"{arguments.parameters[source.name]}.shape" + (f"[:-{count}]" if count else "")
-
-
-def _flatten(network: TensorNetwork, source: Input, arguments: Arguments, indent: int) -> list[str]:
+def _flatten(
+    network: TensorNetwork, source: Input, arguments: Arguments, *, several: bool
+) -> list[str]:
     """One axis for `...`, broadcast where several inputs have it; ids checked."""
     name = arguments.parameters[source.name]
     lines: list[str] = []
     if source.integer:
         onehot = next(axis for axis in source.axes if axis.kind == "onehot")
-        items = [name, str(onehot.length), string(declared(source))]
-        lines += call(f"{name} = _checked_ids(", items, indent=indent)
+        items = [name, str(onehot.length), writer.string(declared(source))]
+        lines += call(f"{name} = _checked_ids(", items)
     if not _dotted(source):
         return lines
     lengths = [_length(network, axis, arguments) for axis in _axes(source)]
     flat = [arguments.sizes[DOTS], *lengths]
-    if sum(map(_dotted, network.inputs)) > 1:
+    if several:
         common = [f"*{arguments.lead}", *lengths] if lengths else [f"{arguments.lead}"]
-        both = f"{name} = {name}.expand({', '.join(common)}).reshape({', '.join(flat)})"
-        if len(both) + indent <= WIDTH:
-            return [*lines, both]
-        lines += call(f"{name} = {name}.expand(", common, indent=indent)
-        return [*lines, *call(f"{name} = {name}.reshape(", flat, indent=indent)]
+        line = f"{name} = {name}.expand({', '.join(common)}).reshape({', '.join(flat)})"
+        if len(line) + INDENT <= WIDTH:
+            return [*lines, line]
+        lines += call(f"{name} = {name}.expand(", common)
+        return [*lines, *call(f"{name} = {name}.reshape(", flat)]
     # Two calls that change nothing, here and at the end, show in the time of small modules.
-    lines.append(f"if {name}.dim() != {len(flat)}:")
-    shaped = call(f"{name} = {name}.reshape(", flat, indent=indent + 4)
-    return [*lines, *indented(shaped)]
+    reshaped = call(f"{name} = {name}.reshape(", flat, indent=INDENT + 4)
+    return [*lines, f"if {name}.dim() != {len(flat)}:", *indented(reshaped)]
 
 
 def _length(network: TensorNetwork, axis: Axis, arguments: Arguments) -> str:
     if axis.length is not None:
         return str(axis.length)
-    factors = [arguments.sizes[index] for index in _unknown(network, axis)]
-    known = _known_part(network, axis)
-    return " * ".join(factors + ([str(known)] if known != 1 else []))
+    factor, runtime = _factors(network, axis)
+    return " * ".join([arguments.sizes[index] for index in runtime] + [str(factor)] * (factor != 1))

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
+from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, hidden
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import (
-    TAB,
-    WIDTH,
-    call,
-    comment_lines,
-    indented,
-    range_text,
-    statement,
-    string,
-)
+from tncompile.emission.text.writer import INDENT, TAB, comment_lines, indented, string
 from tncompile.network.model import Parameter
-
-INDENT = 8
 
 DESCRIBED = '''\
 def _described(tensor: Tensor) -> str:
@@ -75,8 +64,8 @@ FAMILY_ITEMS = '''
         if isinstance(subscript, slice):
             places = range(max(self._names) + 1)[subscript]
             return [self[place] for place in places if place in self._names]
-        found: Tensor = getattr(self, self._name(subscript))
-        return found
+        member: Tensor = getattr(self, self._name(subscript))
+        return member
 
     def __setitem__(self, subscript: SupportsIndex, tensor: Tensor) -> None:
         setattr(self, self._name(subscript), tensor)
@@ -123,8 +112,8 @@ NESTED_ITEMS = '''
         if isinstance(subscripts, slice):
             places = range(max(self._names) + 1)[subscripts]
             return [self[place] for place in places if place in self._names]
-        found: Tensor = getattr(self, self._name(subscripts))
-        return found
+        member: Tensor = getattr(self, self._name(subscripts))
+        return member
 
     def of(self, *subscripts: SupportsIndex) -> "_Family":
         """The members that begin with these subscripts."""
@@ -209,6 +198,16 @@ def _hidden_family(self, name: str) -> _Family:
 '''
 
 
+TRAINING = '''\
+def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
+    """Keep the flag `training` of `nn.Module` beside the tensor of that name."""
+    if name == "training" and isinstance(value, bool):
+        self.__dict__[name] = value
+    else:
+        super().__setattr__(name, value)
+'''
+
+
 def family_depth(members: ParameterAccess) -> int:
     """The most subscripts that a tensor has."""
     return max((len(parameter.subscripts) for parameter in members.parameters), default=0)
@@ -221,24 +220,19 @@ def family_class(depth: int) -> str:
 
 def write_accessors(members: ParameterAccess) -> list[list[str]]:
     """The methods that reach tensors with names that cannot be attributes."""
-    held = [parameter for parameter in members.parameters if hidden(parameter.family)]
-    single = [not parameter.subscripts for parameter in held]
-    methods: list[list[str]] = []
-    if any(single):
-        methods.append(HIDDEN.splitlines())
-    if not all(single):
-        methods.append(HIDDEN_FAMILY.splitlines())
-    return methods
+    names = {(one.family, not one.subscripts) for one in members.parameters if hidden(one.family)}
+    needed = {
+        TRAINING: any(parameter.family == "training" for parameter in members.parameters),
+        HIDDEN: any(single for _, single in names),
+        HIDDEN_FAMILY: any(not single for _, single in names),
+    }
+    return [text.splitlines() for text, need in needed.items() if need]
 
 
 def write_annotations(members: ParameterAccess) -> list[str]:
     """Annotations of buffers, which type checkers cannot see in `register_buffer`."""
-    held = {
-        parameter.family: None
-        for parameter in members.parameters
-        if parameter.frozen and not parameter.subscripts
-    }
-    return [f"{family}: Tensor" for family in held if not hidden(family)]
+    buffers = (one.family for one in members.parameters if one.frozen and not one.subscripts)
+    return [f"{family}: Tensor" for family in dict.fromkeys(buffers) if not hidden(family)]
 
 
 def write_init(
@@ -248,13 +242,9 @@ def write_init(
 
     A `branching` module can be told to do the same at every batch size.
     """
-    given = ["device: torch.device | str | None = None", "dtype: torch.dtype | None = None"]
-    if branching:
-        given.append("batch_invariant: bool = False")
-    head = call("def __init__(", ["self", "*", *given], ") -> None:", indent=4)
-    body = ["super().__init__()"]
-    if branching:
-        body.append("self.batch_invariant = batch_invariant")
+    parameters = ["device: torch.device | str | None = None", "dtype: torch.dtype | None = None"]
+    parameters += ["batch_invariant: bool = False"] * branching
+    body = ["super().__init__()"] + ["self.batch_invariant = batch_invariant"] * branching
     if members.parameters:
         body += [
             "",
@@ -263,116 +253,75 @@ def write_init(
             "",
         ]
     if like:
-        made = "torch.empty(0, device=device, dtype=dtype)"
-        body.append(f'self.register_buffer("_like", {made}, persistent=False)')
+        empty = "torch.empty(0, device=device, dtype=dtype)"
+        body.append(f'self.register_buffer("_like", {empty}, persistent=False)')
     names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
     for _, group in groupby(members.parameters, lambda parameter: parameter.family):
         body += _declare(list(group), names)
-    return [*head, *indented([*body, "self.reset_parameters()"])]
+    body.append("self.reset_parameters()")
+    return writer.function("__init__", ["self", "*", *parameters], "None", body)
+
+
+Member = tuple[tuple[int, ...], tuple[int, ...]]
+"""Subscripts and shape."""
 
 
 def _declare(members: list[Parameter], names: Names) -> list[str]:
     """A tensor, or a family as `self.G.add(…, k)` in loops over equal shapes."""
     first = members[0]
     name = first.family
-    legs = ", ".join(" ".join(axis) for axis in first.axes)
-    if not first.subscripts:
-        return _tensor(name, first.shape, first.frozen, legs)
-    holder = f"self.{name}"
-    lines = comment_lines(first.written, indent=INDENT)
-    if hidden(name):
-        holder = names.fresh(name)
-        lines.append(f"{holder} = self._modules[{string(name)}] = _Family()")
-    else:
-        lines.append(f"{holder} = _Family()")
-    given = [(parameter.subscripts, parameter.shape) for parameter in members]
-    return lines + _additions(_nest(given), holder, (), first.frozen)
-
-
-def _tensor(name: str, shape: tuple[int, ...], frozen: bool, comment: str) -> list[str]:
-    """One tensor, a buffer where it is frozen."""
-    if hidden(name) and frozen:
-        head, tail = f"self._buffers[{string(name)}] = empty(", ")"
-    elif hidden(name):
-        head, tail = f"self._parameters[{string(name)}] = nn.Parameter(empty(", "))"
-    elif frozen:
-        head, tail = f"self.register_buffer({string(name)}, empty(", "))"
-    else:
-        head, tail = f"self.{name} = nn.Parameter(empty(", "))"
-    flat = head + _sizes(shape) + tail
-    if INDENT + len(flat) <= WIDTH:
-        return statement(flat, comment, indent=INDENT)
-    laid_out = call(head, tuple(map(str, shape)), tail, indent=INDENT)
-    return [*comment_lines(comment, indent=INDENT), *laid_out]
-
-
-def _sizes(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))
-
-
-# ── loops ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class _Loop:
-    """Consecutive values of a subscript with equal bodies: deeper loops, or a shape."""
-
-    numbers: range
-    body: tuple[_Loop, ...] | tuple[int, ...]
-    last: bool
-
-
-Member = tuple[tuple[int, ...], tuple[int, ...]]
-
-
-def _nest(members: Sequence[Member]) -> tuple[_Loop, ...]:
-    """The members (subscripts, shape) in their order as nested loops."""
-    loops: list[_Loop] = []
-    for number, group in groupby(members, lambda member: member[0][0]):
-        inner = list(group)
-        last = len(inner[0][0]) == 1
-        body = inner[0][1] if last else _nest([(rest[1:], shape) for rest, shape in inner])
-        before = loops[-1] if loops else None
-        if before is not None and before.numbers.stop == number and before.body == body:
-            loops[-1] = _Loop(range(before.numbers.start, number + 1), body, last)
+    if first.subscripts:
+        lines = comment_lines(first.written, indent=INDENT)
+        holder = f"self.{name}"
+        if hidden(name):
+            holder = names.fresh(name)
+            lines.append(f"{holder} = self._modules[{string(name)}] = _Family()")
         else:
-            loops.append(_Loop(range(number, number + 1), body, last))
-    return tuple(loops)
-
-
-VARIABLES = ("k", "j", "i", "h")
+            lines.append(f"{holder} = _Family()")
+        shapes = [(parameter.subscripts, parameter.shape) for parameter in members]
+        return lines + _additions(shapes, holder, (), first.frozen)
+    match hidden(name), first.frozen:
+        case True, True:
+            head, tail = f"self._buffers[{string(name)}] = empty(", ")"
+        case True, False:
+            head, tail = f"self._parameters[{string(name)}] = nn.Parameter(empty(", "))"
+        case False, True:
+            head, tail = f"self.register_buffer({string(name)}, empty(", "))"
+        case _:
+            head, tail = f"self.{name} = nn.Parameter(empty(", "))"
+    legs = ", ".join(" ".join(axis) for axis in first.axes)
+    return writer.assignment(head, [str(size) for size in first.shape], tail, legs)
 
 
 def _additions(
-    loops: tuple[_Loop, ...],
+    members: Sequence[Member],
     holder: str,
     outer: tuple[str, ...],
     frozen: bool,
     indent: int = INDENT,
 ) -> list[str]:
-    """The statements of some loops; a loop over one value is written without `for`."""
+    """A call for each member, in nested loops over subscripts of which the rest is alike."""
+    loops: list[tuple[range, list[Member]]] = []
+    for number, group in groupby(members, lambda member: member[0][0]):
+        inner = [(subscripts[1:], shape) for subscripts, shape in group]
+        start = number
+        if loops and loops[-1] == (range(loops[-1][0].start, number), inner):
+            start = loops.pop()[0].start
+        loops.append((range(start, number + 1), inner))
     lines: list[str] = []
-    for loop in loops:
-        single = len(loop.numbers) == 1
-        variable = str(loop.numbers.start) if single else _variable(outer)
-        subscripts = (*outer, variable)
+    for numbers, inner in loops:
+        single = len(numbers) == 1  # written without `for`
+        variable = str(numbers.start)
+        if not single:
+            variable = next((name for name in "kjih" if name not in outer), f"k{len(outer)}")
         inside = indent if single else indent + len(TAB)
-        if loop.last:
-            shape = tuple(size for size in loop.body if isinstance(size, int))
-            tensor = f"empty({_sizes(shape)})"
+        subscripts = (*outer, variable)
+        if inner[0][0]:
+            body = _additions(inner, holder, subscripts, frozen, inside)
+        else:
+            tensor = f"empty({', '.join(map(str, inner[0][1]))})"
             value = tensor if frozen else f"nn.Parameter({tensor})"
-            inner = call(f"{holder}.add(", [value, *subscripts], indent=inside)
-        else:
-            deeper = tuple(body for body in loop.body if isinstance(body, _Loop))
-            inner = _additions(deeper, holder, subscripts, frozen, inside)
-        if single:
-            lines += inner
-        else:
-            lines += [f"for {variable} in {range_text(loop.numbers)}:", *indented(inner)]
+            body = writer.call(f"{holder}.add(", [value, *subscripts], indent=inside)
+        head = f"for {variable} in {writer.range_text(numbers)}:"
+        lines += body if single else [head, *indented(body)]
     return lines
-
-
-def _variable(outer: tuple[str, ...]) -> str:
-    """A loop variable that the outer loops do not use."""
-    free = [name for name in VARIABLES if name not in outer]
-    return free[0] if free else f"k{len(outer)}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from tncompile.emission.text.identifiers import batch_name
 from tncompile.network.model import DOTS, TensorNetwork
@@ -11,24 +12,39 @@ from tncompile.program.program import TensorProgram
 from tncompile.program.rewriting import fingerprint
 from tncompile.program.variants import Branch
 
-WHOLE = "under `torch.compile` and in exports"
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A branch as it is emitted; `origin` is its program as planned, before anything was folded."""
+
+    program: TensorProgram
+    origin: TensorProgram
+    up_to: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A method, the largest batch that it is for (None: all larger ones), and why it is."""
+    """Batches above one size and up to another (None: all larger ones), for which one method is.
 
-    method: str
+    `method` is its number among all methods; the reason says why it is the choice.
+    """
+
+    method: int
+    above: int
     up_to: int | None
     reason: str
+
+    def text(self, size: str) -> str:
+        """The batches: `16 < B <= 512`."""
+        if self.up_to is None:
+            return f"{size} > {self.above}" if self.above else ""
+        return f"{self.above} < " * (self.above > 0) + f"{size} <= {self.up_to}"
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A distinct program, the method that runs it, and when.
-
-    `origin` is the program as it was planned, before anything was folded.
-    """
+    """A distinct program, the method that runs it, and when; `origin` as in `Option`."""
 
     name: str
     program: TensorProgram
@@ -38,10 +54,9 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """All methods, and who runs when: `whole` is what compilers see. `size` is what decides."""
+    """All methods, and which one runs when; compilers see the first. `size` is what decides."""
 
     methods: tuple[Method, ...]
-    whole: str
     training: tuple[Case, ...]
     inference: tuple[Case, ...]
     size: str
@@ -50,22 +65,6 @@ class Dispatch:
     def branching(self) -> bool:
         """Whether there is a choice at all."""
         return len(self.methods) > 1
-
-
-def measured(network: TensorNetwork) -> str | None:
-    """The run-time index whose size decides: the leading axes, else the first one."""
-    names = [index.name for index in network.indices if index.size is None]
-    return DOTS if DOTS in names else next(iter(names), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A branch as it is emitted; `origin` is its program as planned."""
-
-    program: TensorProgram
-    origin: TensorProgram
-    up_to: int | None = None
-    reason: str = ""
 
 
 def planned(branches: Sequence[Branch]) -> tuple[Option, ...]:
@@ -80,92 +79,67 @@ def dispatch(
 ) -> Dispatch:
     """The methods that these options make; programs that differ in names alone are one.
 
-    Without run-time sizes only the last option of each mode can ever be.
+    The first run-time index decides, the leading axes before any other. Without run-time sizes only
+    the last option of each mode can ever be.
     """
-    index = measured(network)
-    size = batch_name(network) if index in (DOTS, None) else str(index)
-    if index is None:
+    runtime = [index.name for index in network.indices if index.size is None]
+    size = batch_name(network) if DOTS in runtime or not runtime else runtime[0]
+    if not runtime:
         training, inference = training[-1:], inference[-1:]
-    kinds = [whole]
-    spans = [_spans(mode, kinds) for mode in (training, inference)]
-    names = _names(kinds, spans)
+    distinct: dict[Hashable, Option] = {fingerprint(whole.program): whole}
+    modes = _cases(training, distinct), _cases(inference, distinct)
+    names = ["_contract"]
+    for k, option in islice(enumerate(distinct.values()), 1, None):
+        stem = _stem([[case for case in mode if case.method == k] for mode in modes], option)
+        copies = (stem if count == 1 else f"{stem}_{count}" for count in range(1, len(names) + 2))
+        names.append(next(name for name in copies if name not in names))
     methods = tuple(
-        Method(names[k], kind.program, kind.origin, _uses(k, spans, size))
-        for k, kind in enumerate(kinds)
+        Method(name, option.program, option.origin, _uses(k, modes, size))
+        for k, (name, option) in enumerate(zip(names, distinct.values(), strict=True))
     )
-    cases = [
-        tuple(Case(names[span.kind], span.up_to, span.reason) for span in mode) for mode in spans
-    ]
-    return Dispatch(methods, names[0], cases[0], cases[1], size)
+    return Dispatch(methods, *modes, size)
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Batches above one size and up to another, for which one kind of program is the choice."""
-
-    kind: int
-    above: int
-    up_to: int | None
-    reason: str
-
-
-def _spans(options: Sequence[Option], kinds: list[Option]) -> list[_Span]:
-    """The options of one mode, neighbors of one kind together; new kinds are added."""
-    found: list[_Span] = []
+def _cases(options: Sequence[Option], distinct: dict[Hashable, Option]) -> tuple[Case, ...]:
+    """The options of one mode, neighbors of one program together; new programs are added."""
+    cases: list[Case] = []
     above = 0
     for option in options:
-        seen = fingerprint(option.program)
-        kind = next((k for k, one in enumerate(kinds) if fingerprint(one.program) == seen), None)
-        if kind is None:
-            kind = len(kinds)
-            kinds.append(option)
-        if found and found[-1].kind == kind:
-            found[-1] = replace(found[-1], up_to=option.up_to)
+        key = fingerprint(option.program)
+        distinct.setdefault(key, option)
+        method = list(distinct).index(key)
+        if cases and cases[-1].method == method:
+            cases[-1] = replace(cases[-1], up_to=option.up_to)
         else:
-            found.append(_Span(kind, above, option.up_to, option.reason))
+            cases.append(Case(method, above, option.up_to, option.reason))
         above = option.up_to or 0
-    return found
+    return tuple(cases)
 
 
-def _names(kinds: list[Option], spans: list[list[_Span]]) -> list[str]:
-    """`_contract` for all; `_train_to_16`, `_infer_above_512`, `_contract_17_to_512`."""
-    names = ["_contract"]
-    for kind in range(1, len(kinds)):
-        mine = [[span for span in mode if span.kind == kind] for mode in spans]
-        held = [span for mode in mine for span in mode]
-        stem = "contract" if all(mine) else "train" if mine[0] else "infer"
-        above = min(span.above for span in held)
-        ends = [span.up_to for span in held if span.up_to is not None]
-        up_to = max(ends) if len(ends) == len(held) else None
-        if above:
-            stem += f"_above_{above}" if up_to is None else f"_{above + 1}_to_{up_to}"
-        elif up_to is not None:
-            stem += f"_to_{up_to}"
-        elif stem == "contract":
-            stem += "_in_parts" if kinds[kind].program.loop else "_eagerly"
-        count = 1
-        while (name := f"_{stem}{f'_{count}' * (count > 1)}") in names:
-            count += 1
-        names.append(name)
-    return names
+def _stem(modes: Sequence[Sequence[Case]], option: Option) -> str:
+    """`_train_to_16`, `_infer_above_512`, `_contract_17_to_512`, from the cases of a method."""
+    cases = [case for mode in modes for case in mode]
+    stem = "_contract" if all(modes) else "_train" if modes[0] else "_infer"
+    above = min(case.above for case in cases)
+    ends = [case.up_to for case in cases if case.up_to is not None]
+    if len(ends) == len(cases):
+        return f"{stem}_{above + 1}_to_{max(ends)}" if above else f"{stem}_to_{max(ends)}"
+    if above:
+        return f"{stem}_above_{above}"
+    if all(modes):
+        stem += "_in_parts" if option.program.loop else "_eagerly"
+    return stem
 
 
-def _uses(kind: int, spans: list[list[_Span]], size: str) -> tuple[str, ...]:
+def _uses(method: int, modes: Sequence[Sequence[Case]], size: str) -> tuple[str, ...]:
     """When a method runs, in words."""
-    texts: dict[str, list[str]] = {}
-    for mode, held in zip(("with gradients", "without gradients"), spans, strict=True):
-        for span in held:
-            if span.kind == kind:
-                texts.setdefault(_range(span, size), []).append(mode)
-    found: list[str] = []
-    for text, modes in texts.items():
-        which = "" if len(modes) == 2 else modes[0]
-        found.append(" ".join(filter(None, (which, text and f"for {text}"))) or "in eager mode")
-    return (*found, *([WHOLE] if kind == 0 else []))
-
-
-def _range(span: _Span, size: str) -> str:
-    """The batches of a span: `16 < B <= 512`."""
-    if span.up_to is None:
-        return f"{size} > {span.above}" if span.above else ""
-    return f"{span.above} < {size} <= {span.up_to}" if span.above else f"{size} <= {span.up_to}"
+    ranges: dict[str, list[str]] = {}
+    for mode, cases in zip(("with gradients", "without gradients"), modes, strict=True):
+        for case in cases:
+            if case.method == method:
+                ranges.setdefault(case.text(size), []).append(mode)
+    uses: list[str] = []
+    for text, names in ranges.items():
+        mode = "" if len(names) == 2 else names[0]
+        uses.append(" ".join(filter(None, (mode, text and f"for {text}"))) or "in eager mode")
+    return (*uses, *(["under `torch.compile` and in exports"] if method == 0 else []))

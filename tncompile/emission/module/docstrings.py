@@ -5,58 +5,52 @@ from __future__ import annotations
 from collections import Counter
 from itertools import groupby
 
+from tncompile.emission.module.contraction_order import size_names, write_order
 from tncompile.emission.module.dispatch import Dispatch
+from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import batch_name
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import (
-    WIDTH,
-    comment_lines,
-    compact,
-    doc_line,
-    docstring,
-    filled,
-    filled_docs,
-)
-from tncompile.lowering.stacking.grouping import made_by, units
-from tncompile.network.contraction import Contraction, ContractionTree, multiply_adds
-from tncompile.network.model import DOTS, Parameter, TensorNetwork
+from tncompile.emission.text.writer import WIDTH, compact, filled
+from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.plan import ContractionPlan
-from tncompile.planning.wording import SHOWN, largest_rows
+from tncompile.planning.wording import SHOWN
 from tncompile.program.program import TensorProgram
+
+ROOM = WIDTH - 4
+"""Columns of the docstring of a class."""
 
 
 def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
     """Who made the file, from what, for what."""
-    lines = comment_lines(f"Made by tncompile from {network.target}.")
+    sizes = ", ".join(
+        f"{size}" if name == DOTS else f"{name} = {size}" for name, size in plan.main.sizes.items()
+    )
+    batch = f"a batch of {sizes}" if sizes else "no batch axes"
     run = "a training step" if plan.training else "inference"
-    planned = f"Planned for the least {plan.minimize} of {run} with {_planned_for(plan)}"
-    return lines + comment_lines(f"{planned}, {plan.decided_by}.")
+    planned = f"Planned for the least {plan.minimize} of {run} with {batch}, {plan.decided_by}."
+    made = f"Made by tncompile from {network.target}."
+    return [*writer.comment_lines(made), *writer.comment_lines(planned)]
 
 
 def write_docstring(
-    network: TensorNetwork, plan: ContractionPlan, chosen: Dispatch, members: ParameterAccess
+    network: TensorNetwork, chosen: Dispatch, members: ParameterAccess
 ) -> list[str]:
     """What the class computes, from which parameters, and how: without indentation.
 
     Where methods differ in the order of contraction, each one says its own.
     """
-    room = WIDTH - 4
-    lines = [*_doc(network, room), "", *filled(_equation(network), room, hanging="    ")]
+    lines = [*_doc(network), "", *filled(_equation(network), ROOM, hanging="    ")]
     if network.parameters:
-        lines += ["", "Parameters, by key in the state dict:", *_parameters(network, members, room)]
+        lines += ["", "Parameters, by key in the state dict:", *_parameters(network, members)]
     programs = [method.program for method in chosen.methods]
     if chosen.branching:
-        lines += ["", *filled(_choice(chosen), room), "", *filled(BATCH_INVARIANT, room)]
-        lines += ["", *filled(_legend(network, programs, "in its docstring"), room)]
-    elif plan.main.tree.steps:
-        lines += ["", *_contraction(network, plan, chosen.methods[0].origin, room)]
-        lines += ["", *filled(_legend(network, programs, "above"), room)]
-    return docstring(lines)
-
-
-BATCH_INVARIANT = (
-    "With `batch_invariant`, `_contract` runs at every size: the same operations in the same order."
-)
+        invariant = "With `batch_invariant`, `_contract` runs at every size"
+        texts = (_choice(chosen), f"{invariant}: the same operations in the same order.")
+        for text in (*texts, _legend(network, programs, "in its docstring")):
+            lines += ["", *filled(text, ROOM)]
+    elif order := write_order(chosen.methods[0], size_names(network), ROOM):
+        lines += ["", *order, "", *filled(_legend(network, programs, "above"), ROOM)]
+    return writer.docstring(lines)
 
 
 def _choice(chosen: Dispatch) -> str:
@@ -67,15 +61,16 @@ def _choice(chosen: Dispatch) -> str:
         by.append("whether gradients are enabled")
     listed = f"{', '.join(names[:-1])} or {names[-1]}"
     depending = f", depending on {' and on '.join(by)}" if by else ""
-    return f"`forward` runs {listed}{depending}; `torch.compile` and exports run `{chosen.whole}`."
+    compiled = f"`torch.compile` and exports run {names[0]}."
+    return f"`forward` runs {listed}{depending}; {compiled}"
 
 
 def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -> str:
     """How to read the comments of what runs."""
     values = (value for program in programs for value in program.values.values())
     names = {name for value in values for axis in value.axes for name in axis}
-    held = "`forward`" if len(programs) == 1 else "methods"
-    parts = [f"Comments in {held} give the axes of each result"]
+    where_run = "`forward`" if len(programs) == 1 else "methods"
+    parts = [f"Comments in {where_run} give the axes of each result"]
     if DOTS in names:
         parts.append(f"`{batch_name(network)}` is the product of all leading axes")
     if any(program.loop is not None for program in programs):
@@ -90,146 +85,69 @@ def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -
     return f"{text}. `[1]` is the contraction {where} that a product belongs to."
 
 
-def _doc(network: TensorNetwork, room: int) -> list[str]:
+def _doc(network: TensorNetwork) -> list[str]:
     """The documentation of the spec."""
     text = network.doc or f"The tensor network {network.name}."
     lines: list[str] = []
     for line in text.strip().replace("\r\n", "\n").expandtabs().split("\n"):
-        fits = len(doc_line(line)) <= room - (3 if not lines else 0)
-        lines += [line.rstrip()] if fits else filled_docs(line, room - 3)
+        fits = len(writer.doc_line(line)) <= ROOM - (3 if not lines else 0)
+        lines += [line.rstrip()] if fits else writer.filled_docs(line, ROOM - 3)
     return lines or [network.name]
-
-
-def _planned_for(plan: ContractionPlan) -> str:
-    sizes = ", ".join(
-        f"{size}" if name == "..." else f"{name} = {size}" for name, size in plan.main.sizes.items()
-    )
-    return f"a batch of {sizes}" if sizes else "no batch axes"
-
-
-# ── the equation ───────────────────────────────────────────────────────────────────────────────
 
 
 def _equation(network: TensorNetwork) -> str:
     """The output as a sum of products, in the words of the spec."""
     output = set(network.output.legs)
     carried = dict.fromkeys(leg for tensor in network.tensors for leg in tensor.legs)
-    summed = _and(compact(leg for leg in carried if leg not in output))
-    factors = dict.fromkeys(
-        tensor.source if tensor.role == "input" else _factor(tensor.name, tensor.conjugate)
-        for tensor in network.tensors
-    )
-    product = " ".join(compact(factors)) or "1"
+    summed = ", ".join(compact(leg for leg in carried if leg not in output))
+    factors: list[str] = []
+    ties: list[str] = []
+    for tensor in network.tensors:
+        factor = tensor.source if tensor.role == "input" else tensor.name
+        factors.append(f"conj({factor})" if tensor.conjugate else factor)
+        parameter = network.parameter.get(tensor.source) if tensor.role == "parameter" else None
+        if parameter is not None and tensor.name.split("[")[0] != parameter.family:
+            subscripts = ", ".join(map(str, parameter.subscripts))
+            member = f"{parameter.family}[{subscripts}]" if subscripts else parameter.family
+            ties.append(f"{tensor.name} is {member}")
+    product = " ".join(compact(dict.fromkeys(factors))) or "1"
     text = f"{network.output.written} = "
     text += f"the sum over {summed} of {product}" if summed else product
     for bias in network.biases:
         text += f" + {network.parameter[bias.parameter].family}"
     if network.output.log:
         text += ", as its sign and the logarithm of its magnitude"
-    ties = dict.fromkeys(
-        f"{tensor.name} is {_name(network.parameter[tensor.source])}"
-        for tensor in network.tensors
-        if tensor.role == "parameter"
-        and tensor.name.split("[")[0] != _family(network, tensor.source)
-    )
-    if ties:
-        few = list(ties) if len(ties) <= 6 else [*list(ties)[:5], "…"]
-        text += f"; {', '.join(few)}"
+    if ties := list(dict.fromkeys(ties)):
+        text += f"; {', '.join(ties if len(ties) <= 6 else [*ties[:5], '…'])}"
     return text + "."
 
 
-def _factor(name: str, conjugate: bool) -> str:
-    return f"conj({name})" if conjugate else name
-
-
-def _family(network: TensorNetwork, key: str) -> str:
-    return network.parameter[key].family
-
-
-def _name(parameter: Parameter) -> str:
-    """The parameter as the spec writes it."""
-    if not parameter.subscripts:
-        return parameter.family
-    return f"{parameter.family}[{', '.join(map(str, parameter.subscripts))}]"
-
-
-def _and(names: list[str]) -> str:
-    return ", ".join(names)
-
-
-# ── parameters ─────────────────────────────────────────────────────────────────────────────────
-
-
-def _parameters(network: TensorNetwork, members: ParameterAccess, room: int) -> list[str]:
+def _parameters(network: TensorNetwork, members: ParameterAccess) -> list[str]:
     """Key, shape and legs, members of a family with one shape on one line."""
     uses = Counter(tensor.source for tensor in network.tensors)
     rows: list[tuple[str, str, str]] = []
-    for (_, _, _, frozen), group in groupby(
+    for _, group in groupby(
         members.parameters, lambda p: (p.family, p.subscripts[:-1], p.shape, p.frozen)
     ):
-        held = list(group)
-        first, last = held[0], held[-1]
-        key = first.key if len(held) == 1 else f"{first.key} … {last.key}"
-        shape = first.shape
+        first, *others = group
+        key = f"{first.key} … {others[-1].key}" if others else first.key
         legs = ", ".join(" ".join(axis) for axis in first.axes)
-        if len(held) > 1:
+        if others:
             legs += " …"
         elif uses[first.key] > 1:
             legs += f" (used {uses[first.key]} times)"
-        rows.append((key, "x".join(map(str, shape)) or "scalar", legs + " (frozen)" * frozen))
-    cut = len(rows) - SHOWN
-    shown = rows if cut <= 0 else rows[:SHOWN]
-    widths = [max(len(row[k]) for row in shown) for k in (0, 1)]
-    lines = [
-        f"    {key:<{widths[0]}}  {shape:<{widths[1]}}  {legs}"[:room] for key, shape, legs in shown
-    ]
-    return lines + ([f"    … and {cut} more"] if cut > 0 else [])
+        rows.append((key, shape_text(first.shape), legs + " (frozen)" * first.frozen))
+    lines = table(rows[:SHOWN])
+    return lines + [f"    … and {len(rows) - SHOWN} more"] * (len(rows) > SHOWN)
 
 
-# ── the contraction ────────────────────────────────────────────────────────────────────────────
+def shape_text(shape: tuple[int, ...]) -> str:
+    """`28x16x8`."""
+    return "x".join(map(str, shape)) or "scalar"
 
 
-def _contraction(
-    network: TensorNetwork, plan: ContractionPlan, program: TensorProgram, room: int
-) -> list[str]:
-    """Every contraction with its multiply-adds, or the largest ones.
-
-    One whose value `program` has already takes none.
-    """
-    tree = plan.main.tree
-    made = made_by(units(network, tree, grouped=plan.main.schedule.grouped), program)
-    sizes = {index.name: index.size or plan.main.sizes[index.name] for index in network.indices}
-    legs: list[tuple[str, ...]] = [operand.legs for operand in tree.operands]
-    legs += [step.legs for step in tree.steps]
-    costs = [
-        multiply_adds(sizes, legs[step.left], legs[step.right]) if step.result in made else 0
-        for step in tree.steps
-    ]
-    total = f"{sum(costs):,} multiply-adds"
-    chosen = largest_rows(costs)
-    count = f"{len(costs)} step{'s' * (len(costs) > 1)}"
-    head = f"Contracted in {count}, {total} for {_planned_for(plan)}"
-    head += ":" if len(chosen) == len(costs) else ", the largest:"
-    rows = [_row(network, tree, tree.steps[k], k) for k in chosen]
-    left = min(max(len(row[0]) for row in rows), room // 2)
-    lines = filled(head, room)
-    for (text, kept), k in zip(rows, chosen, strict=True):
-        line = f"    {text:<{left}}  {costs[k]:>{len(f'{max(costs):,}')},}  -> {kept}"
-        lines.append(line if len(line) <= room else f"{line[: room - 1]}…")
-    return lines
-
-
-def _row(
-    network: TensorNetwork, tree: ContractionTree, step: Contraction, number: int
-) -> tuple[str, str]:
-    """`[2]  [1] G[1]` and the legs that the result keeps."""
-    names = []
-    for side in (step.left, step.right):
-        if side < len(tree.operands):
-            tensor = network.tensors[tree.operands[side].tensor]
-            names.append(_factor(tensor.name, tensor.conjugate))
-        else:
-            names.append(f"[{side - len(tree.operands) + 1}]")
-    kept = ", ".join(compact(step.legs)) or "a number"
-    picked = ", looked up" if step.lookups else ""
-    return f"[{number + 1}] {names[0]} · {names[1]}", kept + picked
+def table(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Key, shape and a text in columns, cut off where a line ends."""
+    widths = [max(len(row[k]) for row in rows) for k in (0, 1)]
+    lines = (f"    {key:<{widths[0]}}  {shape:<{widths[1]}}  {text}" for key, shape, text in rows)
+    return [line[:ROOM].rstrip() for line in lines]

@@ -6,30 +6,18 @@ import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from tncompile.emission.module.contraction_order import write_order
+from tncompile.emission.module import properties as layers
+from tncompile.emission.module.contraction_order import size_names, write_order
 from tncompile.emission.module.dispatch import Dispatch, Option, dispatch, planned
-from tncompile.emission.module.forward import given_text, like, needs_like, write_forward
-from tncompile.emission.module.properties import (
-    MakeProgram,
-    Properties,
-    features_text,
-    without_autocast,
-    write_properties,
-    write_sizes,
-)
+from tncompile.emission.module.docstrings import ROOM, shape_text, table
+from tncompile.emission.module.forward import like, needs_like, write_forward
+from tncompile.emission.module.properties import MakeProgram, Properties
 from tncompile.emission.steps.expressions import Scope
-from tncompile.emission.steps.statements import write_values
-from tncompile.emission.text.identifiers import Names, batch_name, hidden
+from tncompile.emission.steps.statements import write_steps
+from tncompile.emission.text import writer
+from tncompile.emission.text.identifiers import Names, hidden
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import (
-    WIDTH,
-    call,
-    docstring,
-    indented,
-    statement,
-    string,
-    string_lines,
-)
+from tncompile.emission.text.writer import INDENT, WIDTH, docstring, string
 from tncompile.network.features import Features, WeightNetwork, weight_network
 from tncompile.network.model import DOTS, Bias, Init, Parameter, Tensor, TensorNetwork
 from tncompile.program.folding import Buffer, Folding, fold
@@ -38,14 +26,13 @@ from tncompile.program.program import TensorProgram
 from tncompile.program.rewriting import straightened, without_hooks
 from tncompile.program.variants import Branch
 
-INDENT = 8
 LISTED = 24
 """Buffers that the docstring lists."""
 
 
 @dataclass(frozen=True)
 class Folded:
-    """What is emitted of a folded module."""
+    """What is emitted of a folded module; `members` are its buffers as emitted code reads them."""
 
     class_name: str
     folding: Folding
@@ -53,11 +40,6 @@ class Folded:
     members: ParameterAccess
     bare: bool  # whether nothing else says which dtype results have
     properties: Properties | None
-
-    @property
-    def programs(self) -> tuple[TensorProgram, ...]:
-        """All programs that the folded module runs."""
-        return tuple(method.program for method in self.chosen.methods)
 
 
 def folded(
@@ -72,22 +54,35 @@ def folded(
     last = next((b for b in branches if b.up_to is None or batch <= b.up_to), branches[-1])
     straight = straightened(without_hooks(last.program))
     options = (Option(straight, straight), *planned(branches))
-    keys = tuple(parameter.key for parameter in network.parameters)
     names = Names(["self", "batch_invariant"])
     folding = fold(
         tuple(option.program for option in options),
-        keys,
+        tuple(parameter.key for parameter in network.parameters),
         lambda read, logarithm: _buffer_name(names, read, logarithm=logarithm),
     )
     whole, *others = (
         replace(option, program=program)
         for option, program in zip(options, folding.remainders, strict=True)
     )
-    members = ParameterAccess(tuple(_as_parameter(buffer) for buffer in folding.buffers))
+    buffers = (
+        Parameter(
+            key=buffer.name,
+            family=buffer.name,
+            axes=buffer.value.axes,
+            shape=tuple(extent.factor for extent in buffer.value.shape),
+            init=Init(scheme="zeros"),
+            frozen=True,
+            written=buffer.name,
+        )
+        for buffer in folding.buffers
+    )
+    members = ParameterAccess(tuple(buffers))
     chosen = dispatch(network, whole, others, others)
     bare = needs_like(network, members)
-    twin = None if layer is None else _properties(network, layer, folding, make_program)
-    return Folded(f"{name}Folded", folding, chosen, members, bare, twin)
+    properties = None
+    if layer is not None:
+        properties = _properties(network, layer, folding, members, make_program)
+    return Folded(f"{name}Folded", folding, chosen, members, bare, properties)
 
 
 def _buffer_name(names: Names, keys: tuple[str, ...], *, logarithm: bool) -> str:
@@ -108,49 +103,54 @@ def _buffer_name(names: Names, keys: tuple[str, ...], *, logarithm: bool) -> str
 
 
 def _properties(
-    network: TensorNetwork, layer: Features, folding: Folding, make_program: MakeProgram
+    network: TensorNetwork,
+    layer: Features,
+    folding: Folding,
+    members: ParameterAccess,
+    make_program: MakeProgram,
 ) -> Properties:
     """What the class has in common with a layer of torch: made of buffers, or asked of it."""
-    reserved = frozenset(buffer.name for buffer in folding.buffers)
+    reserved = frozenset(members.by_key)
     reserved |= {parameter.family for parameter in network.parameters}
-    read = _read(folding)
-    biases = _biases(network, read)
-    factors = [buffer for buffer in read if not _added(network, buffer)]
-    weight = None if biases is None else _weight(network, layer, factors, make_program)
+    straight = folding.remainders[0]
+    read = {key for step in straight.steps for key in parameter_keys(step.operation)}
+    added = {bias.parameter for bias in network.biases}
+    factors: list[Parameter] = []
+    summands: list[Buffer] = []
+    for buffer in folding.buffers:
+        if buffer.name in read and not added.issuperset(buffer.keys):
+            factors.append(members.by_key[buffer.name])
+        elif buffer.name in read and buffer.keys:
+            summands.append(buffer)
+    biases = _biases(network, summands, members)
+    weight = None if biases is None else _weight(network, layer, tuple(factors), make_program)
     dotted = any(index.name == DOTS for index in network.indices)
     return Properties(network, layer, reserved, weight, biases, probed=dotted and bool(factors))
 
 
-def _read(folding: Folding) -> list[Buffer]:
-    """The buffers that the straight program reads."""
-    names = {k for step in folding.remainders[0].steps for k in parameter_keys(step.operation)}
-    return [buffer for buffer in folding.buffers if buffer.name in names]
-
-
-def _added(network: TensorNetwork, buffer: Buffer) -> bool:
-    """Whether it is made of biases alone."""
-    return {bias.parameter for bias in network.biases}.issuperset(buffer.keys)
-
-
-def _biases(network: TensorNetwork, read: list[Buffer]) -> tuple[Bias, ...] | None:
+def _biases(
+    network: TensorNetwork, buffers: list[Buffer], members: ParameterAccess
+) -> tuple[Bias, ...] | None:
     """The biases as buffers have them; None where buffers are more or less than those."""
-    held = [buffer for buffer in read if buffer.keys and _added(network, buffer)]
-    keys = [key for buffer in held for key in buffer.keys]
-    if sorted(keys) != sorted(bias.parameter for bias in network.biases):
+    keys = sorted(key for buffer in buffers for key in buffer.keys)
+    if keys != sorted(bias.parameter for bias in network.biases):
         return None
     sizes = {index.name: index.size or 0 for index in network.indices}
-    out = set(network.output.legs)
-    for buffer in held:
-        axes = buffer.value.axes
-        if not out.issuperset(leg for axis in axes for leg in axis):
+    biases = tuple(Bias(parameter=buffer.name, axes=buffer.value.axes) for buffer in buffers)
+    for bias in biases:
+        if any(leg not in network.output.legs for axis in bias.axes for leg in axis):
             return None
-        if _shape(buffer) != tuple(math.prod(sizes[leg] for leg in axis) for axis in axes):
+        shape = tuple(math.prod(sizes[leg] for leg in axis) for axis in bias.axes)
+        if members.by_key[bias.parameter].shape != shape:
             return None
-    return tuple(Bias(parameter=buffer.name, axes=buffer.value.axes) for buffer in held)
+    return biases
 
 
 def _weight(
-    network: TensorNetwork, layer: Features, factors: list[Buffer], make_program: MakeProgram
+    network: TensorNetwork,
+    layer: Features,
+    factors: tuple[Parameter, ...],
+    make_program: MakeProgram,
 ) -> tuple[WeightNetwork, TensorProgram] | None:
     """The weight as the product of buffers; None where that is not what they are.
 
@@ -159,172 +159,102 @@ def _weight(
     uses = Counter(tensor.source for tensor in network.tensors if tensor.role == "parameter")
     if max(uses.values(), default=0) != 1:
         return None
-    parameters = tuple(_as_parameter(buffer) for buffer in factors)
     tensors = tuple(
-        Tensor(name=one.key, role="parameter", source=one.key, axes=one.axes) for one in parameters
+        Tensor(name=one.key, role="parameter", source=one.key, axes=one.axes) for one in factors
     )
-    whole, part = (
-        weight_network(network, layer),
-        weight_network(network, layer, parameters, tensors),
-    )
+    whole = weight_network(network, layer)
+    part = weight_network(network, layer, factors, tensors)
     if whole is None or part is None or whole.network.output != part.network.output:
         return None
     program = make_program(part.network)
     return None if program is None else (part, program)
 
 
-def _as_parameter(buffer: Buffer) -> Parameter:
-    """A buffer as emitted code reads it."""
-    return Parameter(
-        key=buffer.name,
-        family=buffer.name,
-        axes=buffer.value.axes,
-        shape=_shape(buffer),
-        init=Init(scheme="zeros"),
-        frozen=True,
-        written=buffer.name,
-    )
-
-
-def _shape(buffer: Buffer) -> tuple[int, ...]:
-    return tuple(extent.factor for extent in buffer.value.shape)
-
-
-# ── fold ───────────────────────────────────────────────────────────────────────────────────────
-
-
 def write_fold(network: TensorNetwork, twin: Folded, members: ParameterAccess) -> list[str]:
     """The method, without indentation."""
     names = Names(["self", "kind"])
-    tensor = like(network, members) if members.parameters else "self._like"
+    tensor = like(network, members)
     scope = Scope(names, members, {}, {}, f"{tensor}.dtype", f"{tensor}.device")
     precomputed = twin.folding.precomputed
     products = any(step.operation.autocasts for step in precomputed.steps)
-    returned = tuple(buffer.value.name for buffer in twin.folding.buffers)
-    lines, texts = write_values(precomputed, scope, returned, indent=INDENT + 4 * products)
-    held = [
+    written = write_steps(precomputed, scope, indent=INDENT + 4 * products, owned=False)
+    texts = dict(zip(precomputed.returns, written.results, strict=True))
+    arguments = [
         f"{buffer.name}={texts[buffer.value.name]}{'.clone()' if buffer.shared else ''}"
         for buffer in twin.folding.buffers
     ]
-    if twin.chosen.branching:
-        held.append("batch_invariant=self.batch_invariant")
-    if twin.bare:
-        held.append(f"like={tensor}.clone()")
+    arguments += ["batch_invariant=self.batch_invariant"] * twin.chosen.branching
+    arguments += [f"like={tensor}.clone()"] * twin.bare
+    doc = (
+        "A module for inference: what depends on parameters alone is computed once, here.",
+        "",
+        "It holds copies: later changes of the parameters do not reach it.",
+    )
     body = [
-        *docstring(FOLD),
-        *without_autocast(list(lines), tensor, products),
-        *call(f"return {twin.class_name}(", held, indent=INDENT),
+        *docstring(doc),
+        *layers.without_autocast(list(written.lines), tensor, products),
+        *writer.call(f"return {twin.class_name}(", arguments),
     ]
-    head = f"def fold(self) -> {string(twin.class_name)}:"
-    return ["@torch.inference_mode(False)", "@torch.no_grad()", head, *indented(body)]
-
-
-FOLD = (
-    "A module for inference: what depends on parameters alone is computed once, here.",
-    "",
-    "It holds copies: later changes of the parameters do not reach it.",
-)
-
-
-# ── the class ──────────────────────────────────────────────────────────────────────────────────
+    method = writer.function("fold", ["self"], string(twin.class_name), body)
+    return ["@torch.inference_mode(False)", "@torch.no_grad()", *method]
 
 
 def write_folded_class(network: TensorNetwork, twin: Folded, name: str) -> list[str]:
     """The class, a module without parameters."""
     buffers = twin.folding.buffers
-    body = _docstring(network, twin, name)
-    annotations = [f"{buffer.name}: Tensor" for buffer in buffers]
-    if twin.bare:
-        annotations.append("_like: Tensor")
-    annotations += write_sizes(twin.properties)
+    attributes = [f"{buffer.name}: Tensor" for buffer in buffers]
+    attributes += ["_like: Tensor"] * twin.bare + layers.write_sizes(twin.properties)
+    members = twin.members.parameters
+    sizes = ", ".join(f"{member.key} {shape_text(member.shape)}" for member in members[:4])
+    more = f" and {len(buffers) - 4} more" if len(buffers) > 4 else ""
+    ending = f"folded: {sizes}{more}" if buffers else "folded"
     logarithms = [buffer.name for buffer in buffers if buffer.logarithm]
-    if annotations:
-        body += ["", *annotations]
     methods = [
         _init(twin),
-        *write_properties(twin.properties, twin.members),
-        _repr(network, twin),
+        *layers.write_properties(twin.properties, twin.members),
+        layers.write_repr(network, twin.properties, ending),
         *write_forward(network, twin.chosen, twin.members, logarithms=logarithms),
     ]
-    for method in methods:
-        body += ["", *method]
-    return [f"class {twin.class_name}(nn.Module):", *indented(body)]
+    body = [*_docstring(network, twin, name), *(["", *attributes] if attributes else [])]
+    return writer.class_(f"{twin.class_name}(nn.Module)", body, methods)
 
 
 def _docstring(network: TensorNetwork, twin: Folded, name: str) -> list[str]:
+    """What it is, which buffers it has and what they are made of, a line each."""
     lines = [f"{name} for inference, made by its method `fold`: parameters merged in advance."]
-    lines += _held(twin.folding.buffers)
+    if buffers := twin.folding.buffers:
+        lines += ["", "Buffers, by key in the state dict, and what they are made of:"]
+        rows: list[tuple[str, str, str]] = []
+        for buffer in buffers[:LISTED]:
+            keys = list(buffer.keys)
+            keys = keys if len(keys) <= 6 else [*keys[:3], f"… {keys[-1]}"]
+            shape = shape_text(twin.members.by_key[buffer.name].shape)
+            rows.append((buffer.name, shape, ", ".join(keys)))
+        lines += table(rows)
+        lines += [f"    … and {len(buffers) - LISTED} more"] * (len(buffers) > LISTED)
     if not twin.chosen.branching:
-        (method,) = twin.chosen.methods
-        sizes = {index.name: index.name for index in network.indices} | {DOTS: batch_name(network)}
-        order = write_order(method.program, method.origin, sizes, WIDTH - 4)
+        order = write_order(twin.chosen.methods[0], size_names(network), ROOM)
         lines += ["", *order] if order else []
-    return docstring([line[: WIDTH - 4] for line in lines])
-
-
-def _held(buffers: tuple[Buffer, ...]) -> list[str]:
-    """What is held, a line a buffer."""
-    if not buffers:
-        return []
-    lines = ["", "Buffers, by key in the state dict, and what they are made of:"]
-    rows = [(buffer.name, _sizes(buffer), _keys(buffer)) for buffer in buffers[:LISTED]]
-    widths = [max(len(row[k]) for row in rows) for k in (0, 1)]
-    for key, shape, keys in rows:
-        lines.append(f"    {key:<{widths[0]}}  {shape:<{widths[1]}}  {keys}".rstrip())
-    if len(buffers) > LISTED:
-        lines.append(f"    … and {len(buffers) - LISTED} more")
-    return lines
-
-
-def _sizes(buffer: Buffer) -> str:
-    return "x".join(map(str, _shape(buffer))) or "scalar"
-
-
-def _keys(buffer: Buffer) -> str:
-    """The parameters that a buffer is made of, at most six of them."""
-    keys = buffer.keys
-    if len(keys) > 6:
-        return f"{', '.join(keys[:3])}, … {keys[-1]}"
-    return ", ".join(keys)
+    return docstring([line[:ROOM] for line in lines])
 
 
 def _init(twin: Folded) -> list[str]:
     """The method: it takes the buffers by name, one by one unless they are many."""
     buffers = twin.folding.buffers
     many = len(buffers) > LISTED
-    given = [] if many else [f"{buffer.name}: Tensor" for buffer in buffers]
-    if twin.chosen.branching:
-        given.append("batch_invariant: bool = False")
-    if twin.bare:
-        given.append("like: Tensor")
-    given = ["self", *(["*"] if given else []), *given, *(["**buffers: Tensor"] if many else [])]
+    named = [] if many else [f"{buffer.name}: Tensor" for buffer in buffers]
     body = ["super().__init__()"]
     if twin.chosen.branching:
+        named.append("batch_invariant: bool = False")
         body.append("self.batch_invariant = batch_invariant")
+    named += ["like: Tensor"] * twin.bare
     if many:
         body.append("for name, tensor in buffers.items():")
         body.append("    self.register_buffer(name, tensor)")
     for buffer in () if many else buffers:
         text = f"self.register_buffer({string(buffer.name)}, {buffer.name})"
         legs = ", ".join(" ".join(axis) or "1" for axis in buffer.value.axes)
-        body += statement(text, legs if len(legs) < WIDTH // 2 else "", indent=INDENT)
-    if twin.bare:
-        body.append('self.register_buffer("_like", like, persistent=False)')
-    return [*call("def __init__(", given, ") -> None:", indent=4), *indented(body)]
-
-
-def _repr(network: TensorNetwork, twin: Folded) -> list[str]:
-    """What goes in, what comes out, what is held."""
-    buffers = twin.folding.buffers
-    arrow = f"{given_text(network)} -> " if network.inputs else ""
-    arrow = f"{features_text(network, twin.properties)}, {arrow}"
-    held = ", ".join(f"{buffer.name} {_sizes(buffer)}" for buffer in buffers[:4])
-    more = f" and {len(buffers) - 4} more" if len(buffers) > 4 else ""
-    text = f"{arrow}{network.output.written}, folded"
-    text += f": {held}{more}" if buffers else ""
-    lines = string_lines(text, indent=INDENT + len("return "))
-    if len(lines) == 1:
-        returned = [f"return {lines[0]}"]
-    else:
-        returned = ["return (", *indented(string_lines(text, indent=INDENT + 4)), ")"]
-    return ["def extra_repr(self) -> str:", *indented(returned)]
+        body += writer.statement(text, legs if len(legs) < WIDTH // 2 else "")
+    body += ['self.register_buffer("_like", like, persistent=False)'] * twin.bare
+    parameters = ["self", *["*"] * bool(named), *named, *["**buffers: Tensor"] * many]
+    return writer.function("__init__", parameters, "None", body)

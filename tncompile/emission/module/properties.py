@@ -6,17 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tncompile.emission.module.forward import shapes_text
+from tncompile.emission.module.forward import given_text, shapes_text
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import call, docstring, indented
+from tncompile.emission.text.writer import INDENT, call, docstring, function, indented, string_lines
 from tncompile.network.features import Features, WeightNetwork
 from tncompile.network.model import Bias, TensorNetwork
 from tncompile.program.program import TensorProgram
-
-INDENT = 8
 
 LONGEST = 60
 """Characters of a bias that is made along one line."""
@@ -44,26 +42,28 @@ class Properties:
     biases: tuple[Bias, ...] | None
     probed: bool = False
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The attributes that say how many features there are."""
-        return {name: n for name, n in self.layer.sizes.items() if name not in self.reserved}
-
 
 def write_sizes(properties: Properties | None) -> list[str]:
     """The numbers of features, as attributes of the class."""
-    sizes = {} if properties is None else properties.sizes
-    return [f"{name}: int = {size}" for name, size in sizes.items()]
+    sizes = {} if properties is None else properties.layer.sizes
+    reserved = frozenset() if properties is None else properties.reserved
+    return [f"{name}: int = {size}" for name, size in sizes.items() if name not in reserved]
 
 
-def features_text(network: TensorNetwork, properties: Properties | None) -> str:
-    """What `print` says first: `in_features=32, out_features=16, bias=True`, or the shapes."""
+def write_repr(network: TensorNetwork, properties: Properties | None, ending: str) -> list[str]:
+    """The method behind `print(module)`: numbers of features or shapes, declarations, an ending."""
     if properties is None:
-        return shapes_text(network)
-    parts = [f"{name}={size}" for name, size in properties.layer.sizes.items()]
-    if properties.layer.kind != "embedding":
-        parts.append(f"bias={bool(properties.network.biases)}")
-    return ", ".join(parts)
+        parts = [shapes_text(network)]
+    else:
+        parts = [f"{name}={size}" for name, size in properties.layer.sizes.items()]
+        if properties.layer.kind != "embedding":
+            parts.append(f"bias={bool(network.biases)}")
+    arrow = f"{given_text(network)} -> " if network.inputs else ""
+    text = f"{', '.join(parts)}, {arrow}{network.output.written}, {ending}"
+    lines = string_lines(text, indent=INDENT + len("return "))
+    if len(lines) > 1:
+        lines = ["(", *indented(string_lines(text, indent=INDENT + 4)), ")"]
+    return function("extra_repr", ["self"], "str", [f"return {lines[0]}", *lines[1:]])
 
 
 def write_properties(properties: Properties | None, members: ParameterAccess) -> list[list[str]]:
@@ -84,9 +84,6 @@ def write_properties(properties: Properties | None, members: ParameterAccess) ->
     return methods
 
 
-# ── weight ─────────────────────────────────────────────────────────────────────────────────────
-
-
 def _weight(
     properties: Properties, weight: WeightNetwork, program: TensorProgram, members: ParameterAccess
 ) -> list[str]:
@@ -97,7 +94,7 @@ def _weight(
     scope = Scope(names, members, {}, {}, f"{like}.dtype", f"{like}.device")
     written = write_steps(program, scope, indent=INDENT + 4 * products)
     lines = without_autocast(list(written.lines), like, products)
-    result = written.result
+    (result,) = written.results
     if weight.diagonal:
         lines += _on_diagonal(properties, weight, names, result, like)
     else:
@@ -105,13 +102,14 @@ def _weight(
     return _property("weight", [_weight_doc(properties, "contracted whenever it is read"), *lines])
 
 
-def _property(name: str, lines: list[str]) -> list[str]:
-    return ["@property", f"def {name}(self) -> Tensor:", *indented(lines)]
+def _property(name: str, body: list[str]) -> list[str]:
+    return ["@property", *function(name, ["self"], "Tensor", body)]
 
 
-def _weight_doc(properties: Properties, how: str) -> str:
+def _weight_doc(properties: Properties, origin: str) -> str:
     shape = "x".join(map(str, properties.layer.shape))
-    (line,) = docstring([f"The dense map, {shape} as in {LAYERS[properties.layer.kind]}: {how}."])
+    layer = LAYERS[properties.layer.kind]
+    (line,) = docstring([f"The dense map, {shape} as in {layer}: {origin}."])
     return line
 
 
@@ -129,58 +127,58 @@ def _on_diagonal(
     """The weight that is zero where an index on several of its axes differs."""
     sizes = {index.name: index.size or 0 for index in properties.network.indices}
     carried = set(weight.network.output.legs)
-    legs = [leg for axis in properties.layer.axes for leg in axis.indices]
+    axes = properties.layer.axes
+    legs = [leg for axis in axes for leg in axis.indices]
     first = {leg: legs.index(leg) for leg in legs}
     shape = [sizes[leg] if leg in carried and first[leg] == k else 1 for k, leg in enumerate(legs)]
     t = names.fresh("t")
-    lines = call(f"{t} = {result}.reshape(", _texts(shape), indent=INDENT)
-    for place, leg in enumerate(legs):
-        if first[leg] == place:
+    lines = call(f"{t} = {result}.reshape(", _texts(shape))
+    for k, leg in enumerate(legs):
+        if first[leg] == k:
             continue
-        spread = [sizes[leg] if k in (first[leg], place) else 1 for k in range(len(legs))]
+        spread = [sizes[leg] if j in (first[leg], k) else 1 for j in range(len(legs))]
         eye = f"torch.eye({sizes[leg]}, dtype={like}.dtype, device={like}.device)"
-        lines += call(f"{t} = {t} * {eye}.reshape(", _texts(spread), indent=INDENT)
-    whole = [math.prod(sizes[leg] for leg in axis.indices) for axis in properties.layer.axes]
+        lines += call(f"{t} = {t} * {eye}.reshape(", _texts(spread))
+    whole = [math.prod(sizes[leg] for leg in axis.indices) for axis in axes]
     cut = [":" if n == m else f":{n}" for n, m in zip(properties.layer.shape, whole, strict=True)]
-    behind = f")[{', '.join(cut)}]" if set(cut) != {":"} else ")"
-    return lines + call(f"return {t}.reshape(", _texts(whole), behind, indent=INDENT)
+    tail = f")[{', '.join(cut)}]" if set(cut) != {":"} else ")"
+    return lines + call(f"return {t}.reshape(", _texts(whole), tail)
 
 
 def _texts(numbers: Sequence[int]) -> list[str]:
     return [str(number) for number in numbers]
 
 
-# ── bias ───────────────────────────────────────────────────────────────────────────────────────
+BIAS = '"""What is added to the output, as one axis."""'
 
 
 def _bias(properties: Properties, biases: tuple[Bias, ...], members: ParameterAccess) -> list[str]:
     """The method that gives what is added, along the one axis of the output."""
     if not biases:
-        signature = ["@property", "def bias(self) -> None:"]
-        return [*signature, *indented(['"""There is none."""', "return None"])]
+        body = ['"""There is none."""', "return None"]
+        return ["@property", *function("bias", ["self"], "None", body)]
     axis = properties.layer.axes[0]
     names = Names(["self"])
     lines: list[str] = []
-    texts: list[str] = []
+    terms: list[str] = []
     for bias in biases:
         steps = _along(properties, bias, members)
-        head = members.read(bias.parameter)
-        text = head + "".join(f".{name}({', '.join(items)})" for name, items in steps)
-        if len(text) > LONGEST:
-            text = names.fresh("t")
-            lines.append(f"{text} = {head}")
-            for name, items in steps:
-                lines += call(f"{text} = {text}.{name}(", items, indent=INDENT)
-        elif len(biases) > 1:
-            lines.append(f"{names.fresh('t')} = {text}")
-            text = lines[-1].split(" = ")[0]
-        texts.append(text)
-    text = " + ".join(texts)
+        tensor = members.read(bias.parameter)
+        text = tensor + "".join(f".{name}({', '.join(items)})" for name, items in steps)
+        if len(biases) > 1 or len(text) > LONGEST:
+            term = names.fresh("t")
+            if len(text) <= LONGEST:
+                lines.append(f"{term} = {text}")
+            else:
+                lines.append(f"{term} = {tensor}")
+                for name, items in steps:
+                    lines += call(f"{term} = {term}.{name}(", items)
+            text = term
+        terms.append(text)
+    text = " + ".join(terms)
     if axis.width is not None and axis.width != axis.size:
-        text = f"({text})" if len(texts) > 1 else text
-        text += f"[:{axis.width}]"
-    doc = '"""What is added to the output, as one axis."""'
-    return _property("bias", [doc, *lines, f"return {text}"])
+        text = f"({text})[:{axis.width}]" if len(terms) > 1 else f"{text}[:{axis.width}]"
+    return _property("bias", [BIAS, *lines, f"return {text}"])
 
 
 def _along(
@@ -191,7 +189,6 @@ def _along(
     out = properties.layer.axes[0].indices
     legs = [leg for axis in bias.axes for leg in axis]
     order = [legs.index(leg) for leg in out if leg in legs]
-    whole = math.prod(sizes[leg] for leg in out)
     shape = members.by_key[bias.parameter].shape
     steps: list[tuple[str, list[str]]] = []
     if order != sorted(order):
@@ -201,46 +198,35 @@ def _along(
         shape = tuple(split[k] for k in order)
     if len(legs) < len(out):
         steps.append(("reshape", [str(sizes[leg] if leg in legs else 1) for leg in out]))
-        steps.append(("expand", _texts([sizes[leg] for leg in out])))
         shape = tuple(sizes[leg] for leg in out)
+        steps.append(("expand", _texts(shape)))
+    whole = math.prod(sizes[leg] for leg in out)
     return steps if shape == (whole,) else [*steps, ("reshape", [str(whole)])]
-
-
-# ── by asking the module ───────────────────────────────────────────────────────────────────────
 
 
 def _probed_weight(properties: Properties, members: ParameterAccess) -> list[str]:
     """The method that takes the weight out of what `forward` makes of all unit vectors."""
-    like, where = _like(members)
+    like = members.read(members.parameters[0].key)
+    options = f"dtype={like}.dtype, device={like}.device"
+    shape = properties.layer.shape
+    result = f"{'(y - self.bias)' if properties.network.biases else 'y'}.movedim(-1, 0)"
     match properties.layer.kind:
         case "linear":
-            inputs = [f"torch.eye({properties.layer.shape[1]}, {where})"]
+            inputs = [f"torch.eye({shape[1]}, {options})"]
         case "bilinear":
-            left, right = properties.layer.shape[1:]
-            inputs = [f"torch.eye({left}, {where}).unsqueeze(1)", f"torch.eye({right}, {where})"]
+            inputs = [f"torch.eye({shape[1]}, {options}).unsqueeze(1)"]
+            inputs.append(f"torch.eye({shape[2]}, {options})")
         case "embedding":
-            inputs = [f"torch.arange({properties.layer.shape[0]}, device={like}.device)"]
-    lines = call("y = self.forward(", inputs, indent=INDENT + 4)
-    lines = without_autocast(lines, like, True)
-    if properties.layer.kind == "embedding":
-        lines.append("return y")
-    else:
-        lines.append(
-            f"return {'(y - self.bias)' if properties.network.biases else 'y'}.movedim(-1, 0)"
-        )
-    return _property("weight", [_weight_doc(properties, "what unit vectors become"), *lines])
+            inputs, result = [f"torch.arange({shape[0]}, device={like}.device)"], "y"
+    lines = without_autocast(call("y = self.forward(", inputs, indent=INDENT + 4), like, True)
+    doc = _weight_doc(properties, "what unit vectors become")
+    return _property("weight", [doc, *lines, f"return {result}"])
 
 
 def _probed_bias(properties: Properties, members: ParameterAccess) -> list[str]:
     """The method that takes the bias out of what `forward` makes of zeros."""
-    like, where = _like(members)
-    zeros = [f"torch.zeros({size}, {where})" for size in properties.layer.shape[1:]]
-    doc = '"""What is added to the output, as one axis."""'
-    lines = without_autocast(call("y = self.forward(", zeros, indent=INDENT + 4), like, True)
-    return _property("bias", [doc, *lines, "return y"])
-
-
-def _like(members: ParameterAccess) -> tuple[str, str]:
-    """A tensor of the module, and what makes others of its dtype where it is."""
     like = members.read(members.parameters[0].key)
-    return like, f"dtype={like}.dtype, device={like}.device"
+    options = f"dtype={like}.dtype, device={like}.device"
+    zeros = [f"torch.zeros({size}, {options})" for size in properties.layer.shape[1:]]
+    lines = without_autocast(call("y = self.forward(", zeros, indent=INDENT + 4), like, True)
+    return _property("bias", [BIAS, *lines, "return y"])

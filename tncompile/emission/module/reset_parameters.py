@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
+from tncompile.emission.steps.expressions import Scope
+from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import TAB, WIDTH, docstring, filled, indented
-from tncompile.initialization.draws import (
-    Constant,
-    Draw,
-    Estimate,
-    Initialization,
-    Matrix,
-    NearIdentity,
-    Normal,
-    RandomInput,
-    Rescaling,
-    Uniform,
+from tncompile.emission.text.writer import (
+    INDENT,
+    WIDTH,
+    call,
+    docstring,
+    filled,
+    function,
+    indented,
 )
-
-INDENT = 8
-"""The columns left of a statement in a method."""
+from tncompile.initialization import draws as drawn
+from tncompile.initialization.draws import Draw, Estimate, Initialization, Rescaling
+from tncompile.program.program import TensorProgram
 
 ORTHOGONAL = '''\
 def _orthogonal(like: Tensor, rows: int, columns: int) -> Tensor:
@@ -48,59 +47,86 @@ RESCALED = (
 
 def write_functions(initialization: Initialization) -> list[str]:
     """The functions that `reset_parameters` calls, to stand before the class; often none."""
-    draws = initialization.draws.values()
-    return [ORTHOGONAL] * any(isinstance(draw, Matrix) and draw.orthogonal for draw in draws)
+    matrices = (draw for draw in initialization.draws.values() if isinstance(draw, drawn.Matrix))
+    return [ORTHOGONAL] * any(matrix.orthogonal for matrix in matrices)
 
 
-def write_reset_parameters(initialization: Initialization, members: ParameterAccess) -> list[str]:
-    """The method, without indentation."""
-    rescaling = initialization.rescaling
-    body: list[str] = []
-    biases = set(initialization.biases)
-    body += _draws(
-        {key: draw for key, draw in initialization.draws.items() if key not in biases}, members
-    )
+def write_reset_parameters(
+    initialization: Initialization, members: ParameterAccess
+) -> list[list[str]]:
+    """The method, without indentation, and the one that measures the map where it needs that."""
+    rescaling, biases = initialization.rescaling, dict.fromkeys(initialization.biases)
+    measure: list[str] = []
+    body = _draws({k: draw for k, draw in initialization.draws.items() if k not in biases}, members)
     if rescaling is not None:
         if isinstance(rescaling.measure, Estimate):
-            body += [f"{members.read(key)}.zero_()" for key in initialization.biases]
-        body += _rescale(rescaling, members)
-    body += _draws({key: initialization.draws[key] for key in initialization.biases}, members)
+            measure = _estimate(rescaling.measure, members.read(rescaling.keys[0]))
+            body += [f"{members.read(key)}.zero_()" for key in biases]
+            body += _rescale(rescaling, members, "log_mean_square")
+        else:
+            measure = _norm(rescaling.measure, members)
+            body += _rescale(rescaling, members, "log_square_norm")
+    body += _draws({key: initialization.draws[key] for key in biases}, members)
     if sum(line.startswith("for tensor in ") for line in body) > 1:
         body.insert(0, "tensor: Tensor")  # else type checkers take what the first loop runs over
-    body = [*_docstring(initialization), *body]
-    return ["@torch.no_grad()", "def reset_parameters(self) -> None:", *indented(body)]
+    reasons = [CHAINED] * initialization.chained + [RESCALED] * (rescaling is not None)
+    text = ["", *filled(" ".join(reasons), WIDTH - INDENT)] if reasons else []
+    body = [*docstring([initialization.aim, *text]), *body]
+    method = ["@torch.no_grad()", *function("reset_parameters", ["self"], "None", body)]
+    return [method, measure] if measure else [method]
 
 
-def write_estimate(rescaling: Rescaling, members: ParameterAccess) -> list[str]:
-    """The method `_log_mean_square` that measures the map on random inputs, without indentation."""
-    estimate = rescaling.measure
-    assert isinstance(estimate, Estimate)
+def _norm(program: TensorProgram, members: ParameterAccess) -> list[str]:
+    """The method that contracts the network with itself, in float32 at least."""
+    like = members.read(members.parameters[0].key)
+    cast = replace(members, cast=".to(dtype)")
+    scope = Scope(Names(["self", "dtype"]), cast, {}, {}, "dtype", f"{like}.device")
+    written = write_steps(program, scope, owned=False)
+    result, *logarithms = written.results
+    added = "".join(f" + {logarithm}" for logarithm in logarithms)
+    body = [
+        '"""The logarithm of the squared norm of the whole map, by contracting it with itself."""',
+        f"dtype = torch.promote_types({like}.dtype, torch.float32)",
+        *written.lines,
+        f"return {result}.abs().log(){added}",
+    ]
+    return function("_log_square_norm", ["self"], "Tensor", body)
+
+
+def _estimate(estimate: Estimate, like: str) -> list[str]:
+    """The method that measures the map on random inputs."""
     names = Names(["like", "logs", "squares", "log", "y"])
-    given = {held.name: names.fresh(held.name) for held in estimate.inputs}
+    arguments = [names.fresh(source.name) for source in estimate.inputs]
     loop: list[str] = []
-    for held in estimate.inputs:
-        loop += _random_input(held, given[held.name])
-    arguments = ", ".join(given.values())
+    for source, name in zip(estimate.inputs, arguments, strict=True):
+        sizes = ", ".join(map(str, source.shape))
+        if source.classes is not None:
+            shape = f"({sizes},)" if len(source.shape) == 1 else f"({sizes})"
+            loop.append(f"{name} = torch.randint({source.classes}, {shape}, device=like.device)")
+            continue
+        loop.append(f"{name} = torch.randn({sizes}, dtype=like.dtype, device=like.device)")
+        if source.unit:
+            axes = ", ".join(str(-k) for k in range(source.unit, 0, -1))
+            across = f"({axes})" if source.unit > 1 else axes
+            loop.append(f"{name} = {name} / {name}.norm(dim={across}, keepdim=True)")
+    output = f"self.forward({', '.join(arguments)})"
     if estimate.log:
-        loop += [f"_, log = self.forward({arguments})", "logs.append(2 * log.flatten())"]
+        loop += [f"_, log = {output}", "logs.append(2 * log.flatten())"]
     else:
-        loop += [
-            f"y = self.forward({arguments})",
-            "logs.append(2 * y.abs().float().log().flatten())",
-        ]
+        loop += [f"y = {output}", "logs.append(2 * y.abs().float().log().flatten())"]
     body = [
         '"""The logarithm of the mean square of the output on random inputs, an estimate.',
         "",
         "The exact one, by contracting the network with itself, costs too much here.",
         '"""',
-        f"like = {members.read(rescaling.keys[0])}",
+        f"like = {like}",
         "logs = []",
         f"for _ in range({estimate.chunks}):",
         *indented(loop),
         "squares = torch.cat(logs)",
         "return squares.logsumexp(0) - math.log(squares.numel())",
     ]
-    return ["def _log_mean_square(self) -> Tensor:", *indented(body)]
+    return function("_log_mean_square", ["self"], "Tensor", body)
 
 
 def number(value: float) -> str:
@@ -108,61 +134,46 @@ def number(value: float) -> str:
     return repr(float(f"{value:.10g}"))
 
 
-def _docstring(initialization: Initialization) -> list[str]:
-    reasons: list[str] = []
-    if initialization.chained:
-        reasons.append(CHAINED)
-    if initialization.rescaling is not None:
-        reasons.append(RESCALED)
-    if not reasons:
-        return docstring([initialization.aim])
-    return docstring([initialization.aim, "", *filled(" ".join(reasons), WIDTH - INDENT)])
-
-
 def _draws(draws: dict[str, Draw], members: ParameterAccess) -> list[str]:
     """A statement, or a loop over parameters that start alike, for each draw."""
     alike: dict[tuple[Draw, bool], list[str]] = {}
     for key, draw in draws.items():
-        parameter = members.by_key[key]
-        split = isinstance(draw, NearIdentity) and draw.legs != parameter.shape
+        shape = members.by_key[key].shape
+        split = isinstance(draw, drawn.NearIdentity) and draw.legs != shape
         alike.setdefault((draw, split), []).append(key)
     lines: list[str] = []
     for (draw, split), keys in alike.items():
-        lines += _each(keys, members, draw, split)
+        if len(keys) == 1:
+            lines += _start(members.read(keys[0]), draw, split)
+        else:
+            lines += [*_loop(keys, members), *indented(_start("tensor", draw, split))]
     return lines
 
 
-def _each(keys: Sequence[str], members: ParameterAccess, draw: Draw, split: bool) -> list[str]:
-    if len(keys) == 1:
-        return _start(members.read(keys[0]), draw, split)
-    return [*_loop(keys, members), *indented(_start("tensor", draw, split))]
-
-
 def _loop(keys: Sequence[str], members: ParameterAccess) -> list[str]:
-    """The head of a loop over parameters, laid out as `ruff format` would."""
+    """The head of a loop over parameters."""
     items = members.listed(keys)
-    alone = len(items) == 1 and items[0].startswith("*")
-    flat = f"for tensor in {items[0][1:]}:" if alone else f"for tensor in [{', '.join(items)}]:"
-    if len(flat) + INDENT <= WIDTH:
+    flat = f"for tensor in {items[0].removeprefix('*')}:"
+    if len(items) == 1 and items[0].startswith("*") and len(flat) + INDENT <= WIDTH:
         return [flat]
-    return ["for tensor in [", *(f"{TAB}{item}," for item in items), "]:"]
+    return call("for tensor in [", items, "]:")
 
 
 def _start(tensor: str, draw: Draw, split: bool) -> list[str]:
     """The statements that fill one parameter."""
     match draw:
-        case Normal(std):
+        case drawn.Normal(std):
             return [f"{tensor}.normal_(std={number(std)})"]
-        case Uniform(bound):
+        case drawn.Uniform(bound):
             return [f"{tensor}.uniform_(-{number(bound)}, {number(bound)})"]
-        case Constant(value):
+        case drawn.Constant(value):
             return [f"{tensor}.fill_({value})" if value else f"{tensor}.zero_()"]
-        case Matrix(orthogonal, rows, columns):
+        case drawn.Matrix(orthogonal, rows, columns):
             if orthogonal:
                 return [f"{tensor}.copy_(_orthogonal({tensor}, {rows}, {columns}))"]
             ones = f"{tensor}.view({rows}, {columns}).diagonal().fill_(1)"
             return [f"{tensor}.zero_()", ones]
-        case NearIdentity(legs, bonds, scale, std):
+        case drawn.NearIdentity(legs, bonds, scale, std):
             seen = f"{tensor}.view({', '.join(map(str, legs))})" if split else tensor
             if len(bonds) == 2:
                 slices = f"{seen}.diagonal(dim1={bonds[0]}, dim2={bonds[1]})"
@@ -173,32 +184,14 @@ def _start(tensor: str, draw: Draw, split: bool) -> list[str]:
             assert_never(draw)
 
 
-def _rescale(rescaling: Rescaling, members: ParameterAccess) -> list[str]:
-    """The factor from what is measured, and its use."""
-    if isinstance(rescaling.measure, Estimate):
-        measured, method = "log_mean_square", "_log_mean_square"
-    else:
-        measured, method = "log_square_norm", "_log_square_norm"
-    lines = [f"{measured} = self.{method}()"]
+def _rescale(rescaling: Rescaling, members: ParameterAccess, measured: str) -> list[str]:
+    """The factor from what is `measured`, by the method of that name, and its use."""
     power = f"({number(rescaling.log_wanted)} - {measured}) / {2 * rescaling.uses}"
-    lines += [
+    lines = [
+        f"{measured} = self._{measured}()",
         f"scale = torch.exp({power})  # of each of {rescaling.uses} factors",
         f"scale = torch.where({measured}.isfinite(), scale, 1.0)",
     ]
     if len(rescaling.keys) == 1:
         return [*lines, f"{members.read(rescaling.keys[0])}.mul_(scale)"]
     return [*lines, *_loop(rescaling.keys, members), "    tensor.mul_(scale)"]
-
-
-def _random_input(source: RandomInput, name: str) -> list[str]:
-    """Statements that make one random input."""
-    sizes = ", ".join(map(str, source.shape))
-    if source.classes is not None:
-        shape = f"({sizes},)" if len(source.shape) == 1 else f"({sizes})"
-        return [f"{name} = torch.randint({source.classes}, {shape}, device=like.device)"]
-    lines = [f"{name} = torch.randn({sizes}, dtype=like.dtype, device=like.device)"]
-    if source.unit:
-        axes = ", ".join(str(-k) for k in range(source.unit, 0, -1))
-        across = f"({axes})" if source.unit > 1 else axes
-        lines.append(f"{name} = {name} / {name}.norm(dim={across}, keepdim=True)")
-    return lines

@@ -78,8 +78,8 @@ def _part(
     elif _splits(layout, axis, x.dim()):
         return x
     elif not isinstance(layout, Replicate):
-        made = DTensor.from_local(x, mesh, [layout], run_check=False)
-        x = made.redistribute(placements=[Replicate()]).to_local()
+        laid_out = DTensor.from_local(x, mesh, [layout], run_check=False)
+        x = laid_out.redistribute(placements=[Replicate()]).to_local()
     if x.dim() < -axis or x.shape[axis] != before * size * after:
         wanted = f"axis {axis} must have all {before * size * after} entries"
         hint = f"with input_layouts=Shard({axis}) it has this rank's"
@@ -119,11 +119,14 @@ def whole_members(members: ParameterAccess) -> ParameterAccess:
     return replace(members, around={one.key: "_whole" for one in members.parameters})
 
 
-def bound_sizes(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple[str, str]]:
-    """What the size of the leg is read from: an expression, and the declaration it stands in."""
-    first = sharding.first
+def bound_size(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple[str, str]]:
+    """What the size of the leg is read from: an expression, and the declaration it stands in.
+
+    `members` are read as `forward` reads them.
+    """
+    first = sharding.network.parameter[next(iter(sharding.split))]
     axis = sharding.split[first.key]
-    text = f"{local_members(sharding, members).read(first.key)}.shape[{axis}]"
+    text = f"{members.read(first.key)}.shape[{axis}]"
     others = math.prod(sharding.network.index[name].size or 1 for name in first.axes[axis][1:])
     return {sharding.leg: (text + (f" // {others}" if others > 1 else ""), first.written)}
 
@@ -131,15 +134,10 @@ def bound_sizes(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple
 def write_local_functions(sharding: Sharding) -> list[str]:
     """The functions that `forward`, `fold` and the style call."""
     places = sharding.inputs.values()
-    found = [LOCAL]
-    found += [ONCE] if sharding.once else []
-    found += [OWN] if sharding.inside else []
+    texts = [LOCAL] + [ONCE] * bool(sharding.once) + [OWN] * bool(sharding.inside)
     for key, place in sharding.inside.items():
         numbers = f"{place.axis}, {place.before}, {place.size}, {place.after}"
-        found.append(f"def {own(key)}(t: Tensor) -> Tensor:\n    return _own(t, {numbers})\n")
-    found.append(WHOLE)
-    found += [ALIKE] if None in places else []
-    found += [SPLITS] if sharding.output or any(places) else []
-    found += [PART] if any(places) else []
-    found += [JOINED] if sharding.output else []
-    return found
+        texts.append(f"def {own(key)}(t: Tensor) -> Tensor:\n    return _own(t, {numbers})\n")
+    texts += [WHOLE] + [ALIKE] * (None in places)
+    texts += [SPLITS] * bool(sharding.output or any(places)) + [PART] * any(places)
+    return texts + [JOINED] * bool(sharding.output)

@@ -41,11 +41,6 @@ class Place:
     size: int
     after: int
 
-    @property
-    def length(self) -> int:
-        """Entries of the whole axis."""
-        return self.before * self.size * self.after
-
 
 @dataclass(frozen=True)
 class Sharding:
@@ -84,13 +79,8 @@ class Sharding:
     @cached_property
     def whole(self) -> tuple[Parameter, ...]:
         """The parameters that every rank holds whole, and whose gradients the ranks add up."""
-        held = (*self.split, *self.once)
-        return tuple(one for one in self.network.parameters if one.key not in held)
-
-    @property
-    def first(self) -> Parameter:
-        """The parameter that the size of a rank's part is read from."""
-        return self.network.parameter[next(iter(self.split))]
+        others = {*self.split, *self.once}
+        return tuple(one for one in self.network.parameters if one.key not in others)
 
 
 @dataclass(frozen=True)
@@ -106,48 +96,45 @@ def split_leg(network: TensorNetwork, leg: str) -> Sharding:
 
     Raises `ShardingError` where they cannot.
     """
-    _require_leg(network, leg)
-    if wrong := next(_problems(network, leg), None):
-        raise wrong
-    inputs = {given.name: _place(network, leg, given.axes) for given in network.inputs}
-    return Sharding(
-        network,
-        leg,
-        resize(network, leg, None),
-        _split(network, leg),
-        inputs,
-        _place(network, leg, network.output.axes),
-        _inside(network, leg),
-    )
+    if leg not in network.index:
+        names = [index.name for index in network.indices if index.size is not None]
+        members = [index.name for index in network.indices if index.family == leg]
+        meant = next(_splittable(network, members), closest(leg, names))
+        if meant is not None and next(_problems(network, meant), None) is None:
+            hint = f"did you mean `{meant}`?"
+        elif some := [*islice(_splittable(network, names), _MOST_NAMED)]:
+            hint = f"legs that can be split: {', '.join(some)}"
+        else:
+            hint = OTHER_LEG
+        raise ShardingError(
+            f"{network.target} has no leg `{leg}` to split", "of this network", hint
+        )
+    if problem := next(_problems(network, leg), None):
+        raise problem
+    inside = _inside(network, leg)
+    axes = {key: _axis_of(leg, uses) for key, uses in _uses(network) if key not in inside}
+    split = {one.key: axis for one in network.parameters if (axis := axes.get(one.key)) is not None}
+    inputs = {source.name: _place(network, leg, source.axes) for source in network.inputs}
+    output = _place(network, leg, network.output.axes)
+    return Sharding(network, leg, resize(network, leg, None), split, inputs, output, inside)
 
 
 # ── what cannot be split ───────────────────────────────────────────────────────────────────────
 
-
 _MOST_NAMED = 6
 _MOST_TRIED = 50
 
+OTHER_LEG = "split another leg"
 
-def _require_leg(network: TensorNetwork, leg: str) -> None:
-    if leg in network.index:
-        return
-    names = [index.name for index in network.indices if index.size is not None]
-    members = [index.name for index in network.indices if index.family == leg]
-    meant = next(_splittable(network, members), closest(leg, names))
-    if meant is not None and next(_problems(network, meant), None) is None:
-        hint = f"did you mean `{meant}`?"
-    elif some := [*islice(_splittable(network, names), _MOST_NAMED)]:
-        hint = f"legs that can be split: {', '.join(some)}"
-    else:
-        hint = OTHER_LEG
-    raise ShardingError(f"{network.target} has no leg `{leg}` to split", "of this network", hint)
+RESERVED = frozenset(
+    {"DTensor", "DeviceMesh", "ParallelStyle", "Partial", "Placement", "Replicate", "Shard"}
+)
+"""What the emitted file calls by the name that torch gave it."""
 
 
 def _splittable(network: TensorNetwork, names: Sequence[str]) -> Iterator[str]:
     """The first few of the legs that ranks can share: no other is worth a hint."""
-    for name in names[:_MOST_TRIED]:
-        if next(_problems(network, name), None) is None:
-            yield name
+    return (name for name in names[:_MOST_TRIED] if next(_problems(network, name), None) is None)
 
 
 def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
@@ -161,10 +148,9 @@ def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
             "`bond`",
         )
     if size == 1:
-        yield ShardingError(
-            f"`{leg}` has size 1: there is nothing to split", "one entry", OTHER_LEG
-        )
-    if network.name in TAKEN:
+        message = f"`{leg}` has size 1: there is nothing to split"
+        yield ShardingError(message, "one entry", OTHER_LEG)
+    if network.name in RESERVED:
         yield ShardingError(
             f"the class `{network.name}` would hide torch's, which a split needs",
             f"in a network called `{network.name}`",
@@ -176,37 +162,24 @@ def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
             "every rank would rescale by a magnitude of its own",
             "leave `log` out of the output",
         )
-    yield from _problems_of_inputs(network, leg)
-    yield from _problems_of_parameters(network, leg)
-    yield from _problems_of_axes(network, leg, network.output.axes, network.output.written)
-
-
-OTHER_LEG = "split another leg"
-
-TAKEN = frozenset(
-    {"DTensor", "DeviceMesh", "ParallelStyle", "Partial", "Placement", "Replicate", "Shard"}
-)
-"""What the emitted file calls by the name that torch gave it."""
-
-
-def _problems_of_inputs(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
-    for given in network.inputs:
-        slices = any(axis.kind == "slices" for axis in given.axes)
-        used = [t for t in network.tensors if t.role == "input" and t.source == given.name]
-        if slices and any(leg in tensor.legs for tensor in used):
+    for source in network.inputs:
+        uses = [t for t in network.tensors if t.role == "input" and t.source == source.name]
+        slices = any(axis.kind == "slices" for axis in source.axes)
+        if slices and any(leg in tensor.legs for tensor in uses):
             yield ShardingError(
-                f"`{leg}` is a leg of slices of {given.written}, which cannot be split",
+                f"`{leg}` is a leg of slices of {source.written}, which cannot be split",
                 "on slices of an input",
                 f"{OTHER_LEG}, like a bond",
             )
-        for axis in given.axes:
-            if leg in axis.indices and axis.kind == "onehot":
-                yield ShardingError(
-                    f"ids of {given.written} run over `{leg}`: a lookup cannot be split",
-                    "ids run over it",
-                    f"{OTHER_LEG}, like one of the output or a bond",
-                )
-        yield from _problems_of_axes(network, leg, given.axes, given.written)
+        if any(leg in axis.indices and axis.kind == "onehot" for axis in source.axes):
+            yield ShardingError(
+                f"ids of {source.written} run over `{leg}`: a lookup cannot be split",
+                "ids run over it",
+                f"{OTHER_LEG}, like one of the output or a bond",
+            )
+        yield from _problems_of_axes(network, leg, source.axes, source.written)
+    yield from _problems_of_parameters(network, leg)
+    yield from _problems_of_axes(network, leg, network.output.axes, network.output.written)
 
 
 def _problems_of_axes(
@@ -237,8 +210,9 @@ def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[Shardi
     for key, axes in _uses(network):
         if key in inside:
             continue
-        places.setdefault(key, set()).add(_axis_of(leg, axes))
-        group = next((axis for axis in axes if leg in axis), (leg,))
+        axis = _axis_of(leg, axes)
+        places.setdefault(key, set()).add(axis)
+        group = (leg,) if axis is None else axes[axis]
         if any((network.index[name].size or 0) > 1 for name in group[: group.index(leg)]):
             yield ShardingError(
                 f"`{leg}` is not the first leg of the axis ({', '.join(group)}) of `{key}`: its "
@@ -246,14 +220,11 @@ def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[Shardi
                 "inside a flattened axis",
                 f"split `{group[0]}`, or give `{leg}` an axis of its own",
             )
-    if all(held == {None} for held in places.values()):
-        yield ShardingError(
-            f"no parameter carries `{leg}`: there is nothing to split",
-            "on no parameter",
-            "split a leg that a `tensor` has",
-        )
-    for key, held in places.items():
-        if len(held) > 1:
+    if all(positions == {None} for positions in places.values()):
+        message = f"no parameter carries `{leg}`: there is nothing to split"
+        yield ShardingError(message, "on no parameter", "split a leg that a `tensor` has")
+    for key, positions in places.items():
+        if len(positions) > 1:
             yield ShardingError(
                 f"`{key}` is used several times, and `{leg}` is not on the same axis each time",
                 "on some uses of a shared tensor",
@@ -274,31 +245,22 @@ def _axis_of(leg: str, axes: Iterable[tuple[str, ...]]) -> int | None:
     return next((k for k, axis in enumerate(axes) if leg in axis), None)
 
 
-def _split(network: TensorNetwork, leg: str) -> dict[str, int]:
-    """The axis of each parameter that carries the leg; the parameters in their order."""
-    inside = _inside(network, leg)
-    found = {key: _axis_of(leg, axes) for key, axes in _uses(network) if key not in inside}
-    ordered = {one.key: found.get(one.key) for one in network.parameters}
-    return {key: axis for key, axis in ordered.items() if axis is not None}
-
-
 def _inside(network: TensorNetwork, leg: str) -> dict[str, Place]:
     """The biases on which other legs share an axis with this one, and stand before it."""
     places = {bias.parameter: _place_in(network, leg, bias.axes) for bias in network.biases}
     return {key: place for key, place in places.items() if place and place.before > 1}
 
 
-def _place(network: TensorNetwork, leg: str, given: Sequence[Axis]) -> Place | None:
+def _place(network: TensorNetwork, leg: str, axes: Sequence[Axis]) -> Place | None:
     """Where the leg is among the axes that a caller sees."""
-    return _place_in(network, leg, [axis.indices for axis in given if axis.kind != "onehot"])
+    return _place_in(network, leg, [axis.indices for axis in axes if axis.kind != "onehot"])
 
 
 def _place_in(network: TensorNetwork, leg: str, axes: Sequence[tuple[str, ...]]) -> Place | None:
     """Where the leg is among axes of indices."""
-    at = _axis_of(leg, axes)
-    if at is None:
+    axis = _axis_of(leg, axes)
+    if axis is None:
         return None
-    group = axes[at]
-    sizes = [network.index[name].size or 1 for name in group]
-    k = group.index(leg)
-    return Place(at - len(axes), math.prod(sizes[:k]), sizes[k], math.prod(sizes[k + 1 :]))
+    sizes = [network.index[name].size or 1 for name in axes[axis]]
+    k = axes[axis].index(leg)
+    return Place(axis - len(axes), math.prod(sizes[:k]), sizes[k], math.prod(sizes[k + 1 :]))

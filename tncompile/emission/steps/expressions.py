@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import assert_never, get_args
 
 from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import TAB, WIDTH, call, listings
+from tncompile.emission.text.writer import TAB, WIDTH, call, indented, listings
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation
 from tncompile.program.program import Extent, TensorProgram, Value
@@ -57,29 +58,16 @@ class Text:
 
 
 def is_chained(operation: Operation) -> bool:
-    """Whether it is written behind its source, `x.reshape(…)`, and so fits inside another call."""
-    return isinstance(
-        operation,
-        op.LoadParameter
-        | op.View
-        | op.Copy
-        | op.Contiguous
-        | op.Permute
-        | op.Expand
-        | op.Slice
-        | op.Select,
-    )
+    """Whether it is written around its source, `x.reshape(…)`, and so fits inside another call."""
+    views = op.View | op.Permute | op.Expand | op.Slice | op.Select
+    return isinstance(operation, op.LoadParameter | op.Copy | op.Contiguous | op.Log | views)
 
 
 def is_copy(operation: Operation) -> bool:
     """Whether a chained operation takes memory of its own."""
-    match operation:
-        case op.Copy() | op.Contiguous():
-            return True
-        case op.LoadParameter(_, _, conjugate):
-            return conjugate
-        case _:
-            return False
+    if isinstance(operation, op.LoadParameter):
+        return operation.conjugate
+    return isinstance(operation, op.Copy | op.Contiguous | op.Log)
 
 
 @dataclass(frozen=True)
@@ -96,7 +84,12 @@ class Site:
 
     def shape(self, name: str) -> tuple[str, ...]:
         """The arguments of `reshape` and `expand`; `()` makes a scalar."""
-        return _shape(self.program.values[name], self.scope)
+        return self.scope.shape(self.program.values[name]) or ("()",)
+
+    def reshaped(self, name: str) -> str:
+        """What turns a vector into the value."""
+        shape = self.shape(name)
+        return "" if len(shape) == 1 and shape != ("()",) else f".reshape({', '.join(shape)})"
 
 
 WRITTEN: Registry[Text] = Registry()
@@ -110,21 +103,15 @@ def expression(operation: Operation, site: Site) -> Text:
     return WRITTEN[type(operation)](operation, site)
 
 
-@writes(op.Argument)
-def _argument(operation: op.Argument, site: Site) -> Text:
-    return Text(site.scope.arguments[operation.input])
-
-
-@writes(op.LoadParameter)
-def _load(operation: op.LoadParameter, site: Site) -> Text:
+@writes(op.Argument, op.LoadParameter, op.StackParameters)
+def _load(operation: op.Argument | op.LoadParameter | op.StackParameters, site: Site) -> Text:
+    if isinstance(operation, op.Argument):
+        return Text(site.scope.arguments[operation.input])
     conjugated = ".conj()" if operation.conjugate else ""
-    return Text(site.scope.members.read(operation.key) + conjugated)
-
-
-@writes(op.StackParameters)
-def _stack_parameters(operation: op.StackParameters, site: Site) -> Text:
+    if isinstance(operation, op.LoadParameter):
+        return Text(site.scope.members.read(operation.key) + conjugated)
     head, items, tail = site.scope.members.stack(operation.keys)
-    return Text(head, items, tail + (".conj()" if operation.conjugate else ""))
+    return Text(head, items, tail + conjugated)
 
 
 @writes(op.Stack, op.Cat)
@@ -134,56 +121,89 @@ def _listed(operation: op.Stack | op.Cat, site: Site) -> Text:
     return listed(head, texts, [site.holder(name) for name in operation.sources])
 
 
-@writes(op.View, op.Copy)
-def _reshape(operation: op.View | op.Copy, site: Site) -> Text:
-    return Text(f"{site.read(operation.source)}.reshape(", site.shape(operation.result), ")")
+Layout = (
+    op.View | op.Copy | op.Contiguous | op.Permute | op.Expand | op.ContiguousGrad
+    | op.Slice | op.Select | op.Unbind | op.Split | op.Pad | op.IndexSelect | op.Chunk
+    | op.ConcatChunks
+)  # fmt: skip
 
 
-@writes(op.Contiguous)
-def _contiguous(operation: op.Contiguous, site: Site) -> Text:
-    return Text(f"{site.read(operation.source)}.contiguous()")
-
-
-@writes(op.Permute)
-def _permute(operation: op.Permute, site: Site) -> Text:
+@writes(*get_args(Layout))
+def _layout(operation: Layout, site: Site) -> Text:
+    """What takes, repeats or moves entries of one tensor."""
     source = site.read(operation.source)
-    if operation.order == (1, 0):
-        return Text(f"{source}.t()")
-    return Text(f"{source}.permute(", tuple(map(str, operation.order)), ")")
+    match operation:
+        case op.View(result) | op.Copy(result):
+            return Text(f"{source}.reshape(", site.shape(result), ")")
+        case op.Contiguous():
+            return Text(f"{source}.contiguous()")
+        case op.Permute(order=(1, 0)):
+            return Text(f"{source}.t()")
+        case op.Permute(order=order):
+            return Text(f"{source}.permute(", tuple(map(str, order)), ")")
+        case op.Expand(result):
+            return Text(f"{source}.expand(", site.shape(result), ")")
+        case op.ContiguousGrad():
+            return Text(f"_contiguous_grad({source})")
+        case op.Slice(_, _, axis, start, stop, step):
+            span = f"{start or ''}:{stop}" + (f":{step}" if step != 1 else "")
+            return Text(f"{source}[{':, ' * axis}{span}]")
+        case op.Select(_, _, axis, position):
+            return Text(f"{source}[{':, ' * axis}{position}]")
+        case op.Unbind(_, _, axis):
+            return Text(f"{source}.unbind({axis or ''})")
+        case op.Split(_, _, axis, lengths):
+            items = (source, f"[{', '.join(map(str, lengths))}]", *([str(axis)] if axis else []))
+            return Text("torch.split(", items, ")")
+        case op.Chunk(_, _, axis):
+            assert site.program.loop is not None
+            along = f", dim={axis}" if axis else ""
+            return Text(f"torch.split({source}, {site.program.loop.rows}{along})")
+        case op.ConcatChunks(_, _, axis):
+            return Text(f"torch.cat({source}{f', dim={axis}' if axis else ''})")
+        case op.Pad(result, name, axis):  # `pad` counts the axes from the last
+            padded, unpadded = (site.program.values[k].shape for k in (result, name))
+            assert padded[axis].names == unpadded[axis].names == ()
+            later = "0, 0, " * (len(padded) - 1 - axis)
+            sides = f"({later}0, {padded[axis].factor - unpadded[axis].factor})"
+            return Text("nn.functional.pad(", (source, sides), ")")
+        case op.IndexSelect():
+            return Text(f"{source}.index_select(", ("0", "positions"), ")")
+        case _:
+            assert_never(operation)
 
 
-@writes(op.Expand)
-def _expand(operation: op.Expand, site: Site) -> Text:
-    return Text(f"{site.read(operation.source)}.expand(", site.shape(operation.result), ")")
+Arithmetic = (
+    op.Multiply | op.Add | op.Sum | op.Times | op.Magnitude | op.Divide | op.Log
+    | op.UnravelIndex | op.RavelIndex
+)  # fmt: skip
 
 
-@writes(op.ContiguousGrad)
-def _contiguous_grad(operation: op.ContiguousGrad, site: Site) -> Text:
-    return Text(f"_contiguous_grad({site.read(operation.source)})")
-
-
-@writes(op.Slice)
-def _slice(operation: op.Slice, site: Site) -> Text:
-    span = _span(operation.start, operation.stop, operation.step)
-    return Text(f"{site.read(operation.source)}[{':, ' * operation.axis}{span}]")
-
-
-@writes(op.Select)
-def _select(operation: op.Select, site: Site) -> Text:
-    source = site.read(operation.source)
-    return Text(f"{source}[{':, ' * operation.axis}{operation.position}]")
-
-
-@writes(op.Unbind)
-def _unbind(operation: op.Unbind, site: Site) -> Text:
-    return Text(f"{site.read(operation.source)}.unbind({operation.axis or ''})")
-
-
-@writes(op.Split)
-def _split(operation: op.Split, site: Site) -> Text:
-    lengths = f"[{', '.join(map(str, operation.lengths))}]"
-    along = (f"{operation.axis}",) if operation.axis else ()
-    return Text("torch.split(", (site.read(operation.source), lengths, *along), ")")
+@writes(*get_args(Arithmetic))
+def _arithmetic(operation: Arithmetic, site: Site) -> Text:
+    match operation:
+        case op.Multiply(_, left, right):
+            return Text(f"{site.read(left)} * {site.read(right)}")
+        case op.Add(_, left, right):
+            return Text(f"{site.read(left)} + {site.read(right)}")
+        case op.Sum(_, source, axes):
+            return Text(f"{site.read(source)}.sum({_axes(axes)})")
+        case op.Times(_, source, count):
+            return Text(f"{site.read(source)} * {count}")
+        case op.Magnitude(_, source, axes):
+            return Text("_magnitude(", (site.read(source), _tuple(axes)), ")")
+        case op.Divide(_, source, scale):
+            return Text(f"{site.read(source)} / {site.read(scale)}")
+        case op.Log(_, source, axes):
+            squeezed = f".squeeze({_axes(axes)})" if axes else ""
+            return Text(f"_log_scale({site.read(source)}){squeezed}")
+        case op.UnravelIndex(_, source, divisor, size, last):
+            divided = f" // {divisor}" if divisor != 1 else ""
+            return Text(f"{site.read(source)}{divided}{'' if last else f' % {size}'}")
+        case op.RavelIndex(_, major, minor, size):
+            return Text(f"{site.read(major)} * {size} + {site.read(minor)}")
+        case _:
+            assert_never(operation)
 
 
 @writes(op.MatMul)
@@ -196,77 +216,20 @@ def _matmul(operation: op.MatMul, site: Site) -> Text:
     return Text(f"torch.{kind}(", (site.read(operation.bias), *factors), ")")
 
 
-@writes(op.Multiply)
-def _multiply(operation: op.Multiply, site: Site) -> Text:
-    return Text(f"{site.read(operation.left)} * {site.read(operation.right)}")
-
-
-@writes(op.Add)
-def _add(operation: op.Add, site: Site) -> Text:
-    return Text(f"{site.read(operation.left)} + {site.read(operation.right)}")
-
-
-@writes(op.Sum)
-def _sum(operation: op.Sum, site: Site) -> Text:
-    return Text(f"{site.read(operation.source)}.sum({_axes(operation.axes)})")
-
-
-@writes(op.Times)
-def _times(operation: op.Times, site: Site) -> Text:
-    return Text(f"{site.read(operation.source)} * {operation.count}")
-
-
-@writes(op.Rescale)
-def _rescale(operation: op.Rescale, site: Site) -> Text:
-    return Text("_rescaled(", (site.read(operation.source), _tuple(operation.axes)), ")")
-
-
-@writes(op.Pad)
-def _padded(operation: op.Pad, site: Site) -> Text:
-    """Zeros behind the last entry of one axis: `pad` counts the axes from the last."""
-    axis, values = operation.axis, site.program.values
-    length, padded = (values[k].shape[axis] for k in (operation.source, operation.result))
-    assert length.names == padded.names == ()
-    later = len(values[operation.result].shape) - 1 - axis
-    sides = "0, 0, " * later + f"0, {padded.factor - length.factor}"
-    return Text("nn.functional.pad(", (site.read(operation.source), f"({sides})"), ")")
-
-
-@writes(op.IndexSelect)
-def _index_select(operation: op.IndexSelect, site: Site) -> Text:
-    return Text(f"{site.read(operation.source)}.index_select(", ("0", "positions"), ")")
-
-
-@writes(op.Mask)
-def _mask(operation: op.Mask, site: Site) -> Text:
-    value, scope = site.program.values[operation.result], site.scope
-    ones = f"torch.arange({scope.extent(value.size)}, device={scope.device}) < {operation.width}"
-    return Text(f"({ones}).to({scope.dtype})" + _reshaped(value, scope))
-
-
-@writes(op.Ones)
-def _ones(operation: op.Ones, site: Site) -> Text:
-    shape, scope = _tuple(site.shape(operation.result)), site.scope
-    return Text(f"torch.ones({shape}, dtype={scope.dtype}, device={scope.device})")
-
-
-@writes(op.Arange)
-def _arange(operation: op.Arange, site: Site) -> Text:
-    text = f"torch.arange({operation.length}, device={site.scope.device})"
-    return Text(text + _reshaped(site.program.values[operation.result], site.scope))
-
-
-@writes(op.UnravelIndex)
-def _unravel_index(operation: op.UnravelIndex, site: Site) -> Text:
-    divided = f" // {operation.divisor}" if operation.divisor != 1 else ""
-    remainder = "" if operation.last else f" % {operation.size}"
-    return Text(f"{site.read(operation.source)}{divided}{remainder}")
-
-
-@writes(op.RavelIndex)
-def _ravel_index(operation: op.RavelIndex, site: Site) -> Text:
-    major, minor = site.read(operation.major), site.read(operation.minor)
-    return Text(f"{major} * {operation.size} + {minor}")
+@writes(op.Mask, op.Ones, op.Arange)
+def _constant(operation: op.Mask | op.Ones | op.Arange, site: Site) -> Text:
+    device, dtype, result = site.scope.device, site.scope.dtype, operation.result
+    match operation:
+        case op.Mask(_, width):
+            size = site.scope.extent(site.program.values[result].size)
+            inside = f"(torch.arange({size}, device={device}) < {width})"
+            return Text(f"{inside}.to({dtype}){site.reshaped(result)}")
+        case op.Ones():
+            return Text(f"torch.ones({_tuple(site.shape(result))}, dtype={dtype}, device={device})")
+        case op.Arange(_, length):
+            return Text(f"torch.arange({length}, device={device}){site.reshaped(result)}")
+        case _:
+            assert_never(operation)
 
 
 @writes(op.Embedding)
@@ -315,37 +278,20 @@ def listed(head: str, texts: Sequence[str], holders: Sequence[str | None]) -> Te
 
 
 def positions_lines(positions: tuple[int, ...], device: str, indent: int) -> list[str]:
-    """`positions = torch.tensor([…], device=…)`, the positions of a gather."""
-    items = _positions(positions)
+    """`positions = torch.tensor([…], device=…)`, the positions of an `IndexSelect`.
+
+    Ranges are starred, and so are short lists, of which each takes a line.
+    """
+    groups = listings(positions)
+    items = groups[0]
+    if len(groups) > 1:
+        items = [f"*({', '.join(group)})" if len(group) > 1 else group[0] for group in groups]
     flat = f"[{', '.join(items)}]"
     head = "positions = torch.tensor("
     if indent + len(TAB) + len(flat) < WIDTH:
         return call(head, [flat, f"device={device}"], indent=indent)
-    exploded = [f"{TAB}[", *(f"{TAB}{TAB}{item}," for item in items), f"{TAB}],"]
-    return [head, *exploded, f"{TAB}device={device},", ")"]
-
-
-def _positions(positions: tuple[int, ...]) -> list[str]:
-    """The items of a list of positions, ranges starred, and what fits a line of many short ones."""
-    lines = listings(positions)
-    if len(lines) == 1:
-        return lines[0]
-    return [f"*({', '.join(line)})" if len(line) > 1 else line[0] for line in lines]
-
-
-def _shape(value: Value, scope: Scope) -> tuple[str, ...]:
-    """The arguments of `reshape` and `expand`; `()` makes a scalar."""
-    return scope.shape(value) or ("()",)
-
-
-def _reshaped(value: Value, scope: Scope) -> str:
-    """What turns a vector into the value."""
-    return "" if len(value.shape) == 1 else f".reshape({', '.join(_shape(value, scope))})"
-
-
-def _span(start: int, stop: int, step: int) -> str:
-    """A slice as it is written in brackets."""
-    return f"{start or ''}:{stop}" + (f":{step}" if step != 1 else "")
+    exploded = ["[", *(f"{TAB}{item}," for item in items), "],", f"device={device},"]
+    return [head, *indented(exploded), ")"]
 
 
 def _axes(axes: tuple[int, ...]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tncompile.emission.steps.inlining import foreign_values
+from tncompile.emission.steps.inlining import unfreed_values
 from tncompile.emission.text.identifiers import Names
 from tncompile.program.program import TensorProgram
 from tncompile.program.queries import logarithms_of_scales
@@ -21,69 +21,49 @@ class Lifetimes:
     def __init__(self, program: TensorProgram, names: Names) -> None:
         self._names = names
         self._values = program.values
-        self._foreign = foreign_values(program)
+        self._unfreed = unfreed_values(program)
         self._logarithms = logarithms_of_scales(program)
-        self._owned: dict[str, str] = {}  # identifiers that keep memory alive, by value
-        self._holders: dict[str, str] = {}  # the tuple that holds a value, by value
-        self._held: Counter[str] = Counter()  # how many items of a tuple are alive
+        self.owned: dict[str, str] = {}  # identifiers that keep memory alive, by value
+        self.holders: dict[str, str] = {}  # the tuple that holds a value, by value
+        self._alive: Counter[str] = Counter()  # how many items of a tuple live
 
     def fresh(self, name: str) -> str:
         """An identifier for a value."""
         return self._names.fresh(self._stem(name))
 
-    def own(self, name: str, target: str) -> None:
-        """Say that a value is called so."""
-        self._owned[name] = target
-
     def unbind(self, source: str, names: Sequence[str]) -> str:
         """An identifier for the tuple of all slices of a value."""
         target = self._names.fresh(f"{self._stem(source)}_slices")
-        self._holders.update(dict.fromkeys(names, target))
-        self._held[target] = len(names)
+        self.holders.update(dict.fromkeys(names, target))
+        self._alive[target] = len(names)
         return target
 
-    def holder(self, name: str) -> str | None:
-        """The tuple that a value is an item of."""
-        return self._holders.get(name)
-
-    def heir(self, made: str, dead: Iterable[str]) -> str | None:
+    def heir(self, result: str, dead: Iterable[str]) -> str | None:
         """The name of a dead value of the same kind, for the result to take over."""
-        stem = self._stem(made)
-        return next(
-            (self._owned[k] for k in dead if k in self._owned and self._stem(k) == stem), None
-        )
+        stem = self._stem(result)
+        alike = (self.owned[k] for k in dead if k in self.owned and self._stem(k) == stem)
+        return next(alike, None)
 
-    def drop(self, dead: Iterable[str], kept: str) -> list[str]:
-        """What to delete when values die; `kept` is a name that has been given a new value."""
+    def drop(self, dead: Iterable[str], reused: str) -> list[str]:
+        """What to delete when values die; `reused` is a name that has been given a new value."""
         deleted: dict[str, None] = {}
         for name in dead:
-            target = self._owned.pop(name, None)
-            holder = self._holders.pop(name, None)
+            target = self.owned.pop(name, None)
+            holder = self.holders.pop(name, None)
             if holder is not None:
-                self._held[holder] -= 1
-                if not self._held[holder]:
+                self._alive[holder] -= 1
+                if not self._alive[holder]:
                     target = holder
-            if target is None or target == kept:
+            if target is None or target == reused:
                 continue
-            if self._large(name):
+            if self._values[name].storage not in self._unfreed:
                 deleted[target] = None
             self._names.release(target)
         return list(deleted)
 
-    def _large(self, name: str) -> bool:
-        """Whether deleting the value frees memory worth a line."""
-        return self._values[name].storage not in self._foreign and name not in self._logarithms
-
     def _stem(self, name: str) -> str:
-        """What the identifier of a value begins with."""
-        return "log" if name in self._logarithms else stem_of(name)
-
-
-def stem_of(name: str) -> str:
-    """The name of a value without what makes it distinct: `t` of `t2_1`, `G` of `G_0_2`."""
-    stem = _NUMBERS.sub("", name)
-    return "t" if _RESULT.fullmatch(stem) else stem
-
-
-_NUMBERS = re.compile(r"(_\d+)+$")
-_RESULT = re.compile(r"t\d*")
+        """The name of a value without what makes it distinct: `t` of `t2_1`, `G` of `G_0_2`."""
+        if name in self._logarithms:
+            return "log"
+        stem = re.sub(r"(_\d+)+$", "", name)
+        return "t" if re.fullmatch(r"t\d*", stem) else stem

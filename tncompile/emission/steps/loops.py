@@ -1,11 +1,11 @@
-"""The text of a loop over parts of a batch."""
+"""The text of a loop over chunks of a batch."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-from tncompile.emission.text.writer import TAB, call, indented, statement
+from tncompile.emission.text.writer import TAB, call, function, indented, statement
 from tncompile.program.program import Loop
 
 RERUN = '''\
@@ -16,20 +16,30 @@ def _recomputed(part: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     result: Tensor = checkpoint(part, *tensors, use_reentrant=False, preserve_rng_state=False)
     return result
 '''
-"""The function that runs a part of which nothing is to be saved."""
+"""The function that runs a chunk of which nothing is to be saved."""
 
 RERUN_IMPORT = "from torch.utils.checkpoint import checkpoint"
 """What it needs of torch; of the standard library it is `Callable`."""
 
 
+@dataclass(frozen=True)
+class ChunkText:
+    """An input that is cut: the `split` of it, the name of a chunk, its comment and its length."""
+
+    split: str
+    name: str
+    comment: str
+    length: str
+
+
 @dataclass
 class LoopText:
-    """A loop under way: `for x1 in torch.split(x, 16):`, its turns appended to a list of parts.
+    """A loop under way: `for x1 in torch.split(x, 16):`, its results appended to a list of parts.
 
-    `size` is the run-time length of one part, `before` are the lines ahead of the loop, `dead` the
-    values that die with it. Turns that the backward pass runs again are a `function` of their own,
-    `given` what it reads beside the parts, by the names inside; `outside` are the texts of values
-    that have others there.
+    `size` is the run-time length of a chunk, `before` are the lines ahead of the loop, `dead` the
+    values that die with it. An iteration that the backward pass recomputes is a `function` of its
+    own, `captured` what it reads beside the chunks, by the names inside; `outside` are the texts of
+    values that have others there.
     """
 
     loop: Loop
@@ -37,60 +47,33 @@ class LoopText:
     size: str
     before: list[str]
     function: str = ""
-    given: dict[str, str] = field(default_factory=dict)
+    captured: dict[str, str] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
-    splits: list[str] = field(default_factory=list)
-    targets: list[str] = field(default_factory=list)
-    comments: list[str] = field(default_factory=list)
-    lengths: list[str] = field(default_factory=list)
+    chunks: list[ChunkText] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
 
-    @property
-    def index(self) -> str:
-        """The index that the parts are of."""
-        return self.loop.index
-
-    def cut(self, source: str, target: str, axis: int, comment: str) -> None:
-        """One more input that is cut along with the others."""
-        along = f", dim={axis}" if axis else ""
-        self.splits.append(f"torch.split({source}, {self.loop.rows}{along})")
-        self.targets.append(target)
-        self.comments.append(comment)
-        self.lengths.append(f"{target}.shape[{axis}]")
-
-    def lines(self, kept: str, body: list[str], *, indent: int) -> list[str]:
-        """The lines before and of the loop; `kept` is what a turn makes."""
-        inner = list(body)
-        if any(re.search(rf"\b{self.size}\b", line.split("  # ")[0]) for line in [*inner, kept]):
-            inner.insert(0, f"{self.size} = {self.lengths[0]}")
-        function: list[str] = []
-        if self.function:
-            inner.append(f"return {kept}")
-            function = self._function(inner, indent)
-            given = [self.function, *self.targets, *self.given.values()]
-            width = indent + len(TAB)
-            inner = call(f"{self.parts}.append(_recomputed(", given, "))", indent=width)
+    def lines(self, result: str, body: list[str], *, indent: int) -> list[str]:
+        """The lines before and of the loop; `result` is what an iteration makes."""
+        if any(re.search(rf"\b{self.size}\b", text.split("  # ")[0]) for text in [*body, result]):
+            body = [f"{self.size} = {self.chunks[0].length}", *body]
+        names = [chunk.name for chunk in self.chunks]
+        head = f"for {', '.join(names)} in "
+        if len(self.chunks) == 1:
+            opening = statement(
+                f"{head}{self.chunks[0].split}:", self.chunks[0].comment, indent=indent
+            )
         else:
-            inner.append(f"{self.parts}.append({kept})")
-        return [
-            *self.before,
-            *function,
-            f"{self.parts} = []",
-            *self._head(indent),
-            *indented(inner),
-        ]
-
-    def _function(self, body: list[str], indent: int) -> list[str]:
-        """A turn as a function, with the blank lines around it."""
-        given = [f"{name}: Tensor" for name in (*self.targets, *self.given)]
-        head = call(f"def {self.function}(", given, ") -> Tensor:", indent=indent)
-        text = '"""Run one chunk of the batch; its intermediates are recomputed in backward."""'
-        return ["", *head, *indented([text, *body]), ""]
-
-    def _head(self, indent: int) -> list[str]:
-        """The `for` statement, with the axes of what it cuts."""
-        targets = ", ".join(self.targets)
-        if len(self.targets) == 1:
-            text = f"for {targets} in {self.splits[0]}:"
-            return statement(text, self.comments[0], indent=indent)
-        return call(f"for {targets} in zip(", [*self.splits, "strict=True"], "):", indent=indent)
+            splits = [*(chunk.split for chunk in self.chunks), "strict=True"]
+            opening = call(f"{head}zip(", splits, "):", indent=indent)
+        before = self.before
+        if self.function:
+            text = '"""Run one chunk of the batch; its intermediates are recomputed in backward."""'
+            parameters = [f"{name}: Tensor" for name in (*names, *self.captured)]
+            body = [text, *body, f"return {result}"]
+            lines = function(self.function, parameters, "Tensor", body, indent=indent)
+            before = [*before, "", *lines, ""]
+            items = [self.function, *names, *self.captured.values()]
+            body = call(f"{self.parts}.append(_recomputed(", items, "))", indent=indent + len(TAB))
+        else:
+            body = [*body, f"{self.parts}.append({result})"]
+        return [*before, f"{self.parts} = []", *opening, *indented(body)]

@@ -36,8 +36,8 @@ RESERVED = frozenset(_RESERVED.split())
 def identifier(text: str) -> str:
     """A legal identifier that reads like the text and hides nothing that emitted code uses.
 
-    >>> [identifier(text) for text in ("G[1]", "x@2,3", "lambda", "torch", "#4")]
-    ['G_1', 'x_2_3', 'lambda_', 'torch_', 't_4']
+    >>> [identifier(text) for text in ("MPO", "G[1]", "x@2,3", "lambda", "torch", "#4")]
+    ['MPO', 'G_1', 'x_2_3', 'lambda_', 'torch_', 't_4']
     """
     name = re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_")
     if not name or name[0].isdigit():
@@ -45,29 +45,20 @@ def identifier(text: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) or name in RESERVED else name
 
 
-def class_name(name: str) -> str:
-    """The class of a network: its name, with `_` where that hides something.
-
-    >>> class_name("MPO"), class_name("None"), class_name("Tensor")
-    ('MPO', 'None_', 'Tensor_')
-    """
-    return identifier(name)
-
-
 class Names:
     """The identifiers of one function; a released one is given out again."""
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = set(taken)
+    def __init__(self, used: Iterable[str] = ()) -> None:
+        self._used = set(used)
         self._next: dict[str, int] = {}
         self._released: dict[str, list[tuple[int, str]]] = {}
         self._origin: dict[str, tuple[str, int]] = {}
 
     def exactly(self, name: str) -> str:
         """This very name if it is free (also one that `fresh` avoids), else one like it."""
-        if name in self._taken:
+        if name in self._used:
             return self.fresh(name)
-        self._taken.add(name)
+        self._used.add(name)
         return name
 
     def fresh(self, text: str) -> str:
@@ -77,11 +68,12 @@ class Names:
         if waiting:
             number, name = heapq.heappop(waiting)
         else:
+            gap = "_" if stem[-1].isdigit() else ""
             number = self._next.get(stem, 0)
-            while (name := _numbered(stem, number)) in self._taken:
+            while (name := f"{stem}{gap}{number}" if number else stem) in self._used:
                 number += 1
             self._next[stem] = number + 1
-        self._taken.add(name)
+        self._used.add(name)
         self._origin[name] = (stem, number)
         return name
 
@@ -92,18 +84,12 @@ class Names:
             heapq.heappush(self._released.setdefault(stem, []), (number, name))
 
 
-def _numbered(stem: str, number: int) -> str:
-    if number == 0:
-        return stem
-    return f"{stem}_{number}" if stem[-1].isdigit() else f"{stem}{number}"
-
-
 def batch_name(network: TensorNetwork) -> str:
     """What the product of all leading axes is called: `B`, unless the spec has its own `B`."""
-    taken = {tensor.name.split("[")[0] for tensor in network.tensors}
-    taken |= {parameter.family for parameter in network.parameters}
-    taken |= {index.family for index in network.indices}
-    return next((name for name in ("B", "N", "batch") if name not in taken), "B")
+    used = {tensor.name.split("[")[0] for tensor in network.tensors}
+    used |= {parameter.family for parameter in network.parameters}
+    used |= {index.family for index in network.indices}
+    return next((name for name in ("B", "N", "batch") if name not in used), "B")
 
 
 def hidden(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 
 from tncompile.emission.text.identifiers import hidden
 from tncompile.emission.text.writer import listings, string
@@ -31,12 +32,11 @@ class ParameterAccess:
     @property
     def holder(self) -> tuple[str, str] | None:
         """What holds some tensor, and under which key: `("self", "c")`; quick to read if it can."""
-        single = [parameter for parameter in self.parameters if not parameter.subscripts]
-        if single:
-            return "self", single[0].family
         if not self.parameters:
             return None
         first = min(self.parameters, key=lambda parameter: len(parameter.subscripts))
+        if not first.subscripts:
+            return "self", first.family
         *outer, last = map(str, first.subscripts)
         if outer:
             return f"{self.whole(first.family)}.of({', '.join(outer)})", last
@@ -44,15 +44,13 @@ class ParameterAccess:
 
     def read(self, key: str) -> str:
         """The expression of one parameter."""
-        return self._own(self.by_key[key]) + self.cast
+        return self._uncast(self.by_key[key]) + self.cast
 
     def whole(self, family: str) -> str:
         """The expression of a family, or of a tensor that is none."""
         if not hidden(family):
             return f"self.{family}"
-        single = any(
-            parameter.family == family and not parameter.subscripts for parameter in self.parameters
-        )
+        single = any(one.family == family and not one.subscripts for one in self.parameters)
         return f"self._hidden{'' if single else '_family'}({string(family)})"
 
     def stack(self, keys: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
@@ -63,46 +61,29 @@ class ParameterAccess:
         return "torch.stack([", items, f"]){self.cast}"
 
     def listed(self, keys: Sequence[str]) -> list[str]:
-        """The items between the brackets of a list of parameters, many of a family at once."""
+        """The items between the brackets of a list of parameters.
+
+        Three and more neighbors of a family that differ in their last subscript only are one item.
+        """
         items: list[str] = []
-        for group in self._groups(keys):
-            if len(group) < 3:
-                items += [self._own(parameter) for parameter in group]
+        parameters = (self.by_key[key] for key in keys)
+        for _, group in groupby(parameters, lambda one: (one.family, one.subscripts[:-1])):
+            first, *others = group
+            if len(others) < 2 or not first.subscripts:
+                items += [self._uncast(parameter) for parameter in (first, *others)]
                 continue
-            outer = ", ".join(map(str, group[0].subscripts[:-1]))
-            family = self.whole(group[0].family) + (f".of({outer})" if outer else "")
-            around = self.around.get(group[0].key)
-            for given in listings([parameter.subscripts[-1] for parameter in group]):
-                alone = len(given) == 1 and given[0].startswith("*")
-                numbers = given[0][1:] if alone else f"[{', '.join(given)}]"
+            outer = ", ".join(map(str, first.subscripts[:-1]))
+            family = self.whole(first.family) + (f".of({outer})" if outer else "")
+            around = self.around.get(first.key)
+            for texts in listings([one.subscripts[-1] for one in (first, *others)]):
+                alone = len(texts) == 1 and texts[0].startswith("*")
+                numbers = texts[0][1:] if alone else f"[{', '.join(texts)}]"
                 several = f"{family}.at({numbers})"
                 items.append(f"*map({around}, {several})" if around else f"*{several}")
         return items
 
-    def _item(self, family: str, subscripts: tuple[str, ...]) -> str:
-        return self.whole(family) + (f"[{', '.join(subscripts)}]" if subscripts else "")
-
-    def _own(self, parameter: Parameter) -> str:
-        held = self._item(parameter.family, tuple(map(str, parameter.subscripts)))
-        return self._surrounded(parameter, held)
-
-    def _surrounded(self, parameter: Parameter, text: str) -> str:
+    def _uncast(self, parameter: Parameter) -> str:
         """What is read of a parameter, inside of the function that is put around it."""
+        text = self.whole(parameter.family)
+        text += f"[{', '.join(map(str, parameter.subscripts))}]" if parameter.subscripts else ""
         return f"{self.around[parameter.key]}({text})" if self.around else text
-
-    def _groups(self, keys: Sequence[str]) -> list[list[Parameter]]:
-        """Neighbors of one family that differ in their last subscript only."""
-        groups: list[list[Parameter]] = []
-        for key in keys:
-            parameter = self.by_key[key]
-            last = groups[-1][-1] if groups else None
-            if (
-                last is not None
-                and parameter.subscripts
-                and last.family == parameter.family
-                and last.subscripts[:-1] == parameter.subscripts[:-1]
-            ):
-                groups[-1].append(parameter)
-            else:
-                groups.append([parameter])
-        return groups

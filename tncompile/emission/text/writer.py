@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from unicodedata import category
 
 from tncompile.language.diagnostics.excerpt import UNSEEN
 
 WIDTH = 100
 """The length of a line of emitted code."""
+
+INDENT = 8
+"""The columns left of a statement in a method."""
 
 TAB = "    "
 
@@ -29,7 +32,7 @@ def indented(lines: Iterable[str], levels: int = 1) -> list[str]:
 
 def comment(text: str) -> str:
     """A comment on one line."""
-    return "# " + _ENCODING.sub(r"\g<0> ", _visible(text, _escape))
+    return "# " + _ENCODING.sub(r"\g<0> ", _visible(text, literal=False))
 
 
 def comment_lines(text: str, *, indent: int = 0) -> list[str]:
@@ -90,7 +93,7 @@ def docstring(lines: Sequence[str]) -> list[str]:
 
 def doc_line(line: str) -> str:
     """A line as it stands in a docstring."""
-    return _QUOTES.sub(r"\"\"\"", _visible(line, _escape_all))
+    return _QUOTES.sub(r"\"\"\"", _visible(line))
 
 
 _ENCODING = re.compile(r"coding(?=[:=])")
@@ -100,45 +103,32 @@ _QUOTES = re.compile('"""')
 _LAST_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)"$')
 
 
-def _visible(text: str, escape: Callable[[str], str]) -> str:
-    """The text with escape sequences for all that is not one visible character or a space."""
+def _visible(text: str, *, literal: bool = True) -> str:
+    """The text with escape sequences for all that is not one visible character or a space.
+
+    In a literal a backslash is doubled, so that what is read again is the text.
+    """
     if text.isascii() and text.isprintable() and "\\" not in text:
         return text
-    return "".join(map(escape, text))
-
-
-def _escape(character: str) -> str:
-    """The character, or its escape sequence where it is none that can be seen."""
-    if category(character) not in UNSEEN:
-        return character
-    return character.encode("unicode_escape").decode()
-
-
-def _escape_all(character: str) -> str:
-    """The same; a backslash is doubled, so that what is read again is the text."""
-    return "\\\\" if character == "\\" else _escape(character)
+    escaped = text.replace("\\", "\\\\") if literal else text
+    return "".join(
+        character.encode("unicode_escape").decode() if category(character) in UNSEEN else character
+        for character in escaped
+    )
 
 
 def _inside(text: str) -> str:
     """The inside of a string literal in double quotes."""
-    return _visible(text, _escape_all).replace('"', '\\"')
+    return _visible(text).replace('"', '\\"')
 
 
 # ── statements ─────────────────────────────────────────────────────────────────────────────────
 
 
-def one_line(text: str, remark: str = "", *, indent: int = 0) -> str | None:
-    """The statement with its comment on one line of the width left, or None."""
-    line = f"{text}  {comment(remark)}" if remark else text
-    return line if len(line) + indent <= WIDTH else None
-
-
-def statement(text: str, remark: str = "", *, indent: int = 0) -> list[str]:
+def statement(text: str, remark: str = "", *, indent: int = INDENT) -> list[str]:
     """A statement that fits on a line, its comment beside it, or above where there is no room."""
-    line = one_line(text, remark, indent=indent)
-    if line is not None:
-        return [line]
-    return [*comment_lines(remark, indent=indent), text]
+    line = f"{text}  {comment(remark)}" if remark else text
+    return [line] if len(line) + indent <= WIDTH else [*comment_lines(remark, indent=indent), text]
 
 
 def filled(text: str, width: int, *, hanging: str = "", before: int = 0) -> list[str]:
@@ -166,11 +156,11 @@ def filled_docs(text: str, width: int) -> list[str]:
     return lines
 
 
-def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = 0) -> list[str]:
+def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = INDENT) -> list[str]:
     """`head(items)tail` on one line, else the items on one of their own, else one a line.
 
     `head` ends with the opening bracket and `tail` starts with the closing one. The items of a list
-    are never together on a line of their own.
+    or dict are never together on a line of their own.
 
     >>> call("f(", ["a", "b"])
     ['f(a, b)']
@@ -178,31 +168,40 @@ def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = 0) -
     flat = ", ".join(items)
     if not items or indent + len(head) + len(flat) + len(tail) <= WIDTH:
         return [f"{head}{flat}{tail}"]
-    if not head.endswith("[") and indent + len(TAB) + len(flat) <= WIDTH:
+    if not head.endswith(("[", "{")) and indent + len(TAB) + len(flat) <= WIDTH:
         return [head, f"{TAB}{flat}", tail]
     return [head, *(f"{TAB}{item}," for item in items), tail]
 
 
-def nested_list(head: str, items: Sequence[str], tail: str, *, indent: int = 0) -> list[str]:
-    """`head([items])tail`: a call whose one argument is a list, broken from the outside in."""
-    flat = f"[{', '.join(items)}]"
-    if indent + len(head) + len(flat) + len(tail) <= WIDTH:
-        return [f"{head}{flat}{tail}"]
-    return [head, *indented(call("[", items, "]", indent=indent + len(TAB))), tail]
-
-
 def assignment(
-    head: str, items: Sequence[str], tail: str, remark: str, *, indent: int = 0
+    head: str, items: Sequence[str], tail: str, remark: str, *, indent: int = INDENT
 ) -> list[str]:
-    """`target = f(items)tail  # comment`, the comment above where it takes more than a line."""
+    """`target = f(items)tail  # comment`, the comment above where it takes more than a line.
+
+    A call whose one argument is a list, `f([items])`, is broken from the outside in.
+    """
     flat = f"{head}{', '.join(items)}{tail}"
     if len(flat) + indent <= WIDTH:
         return statement(flat, remark, indent=indent)
-    if head.endswith("["):
-        laid_out = nested_list(head[:-1], items, tail[1:], indent=indent)
-    else:
-        laid_out = call(head, items, tail, indent=indent)
-    return [comment(remark), *laid_out]
+    lines = call(head, items, tail, indent=indent)
+    if head.endswith("(["):
+        listed = call("[", items, "]", indent=indent + len(TAB))
+        lines = [head[:-1], *indented(listed), tail[1:]]
+    return [*comment_lines(remark, indent=indent), *lines]
+
+
+def function(
+    name: str, parameters: Sequence[str], returned: str, body: Sequence[str], *, indent: int = 4
+) -> list[str]:
+    """`def name(parameters) -> returned:` and its body, where `indent` is that of its head."""
+    head = call(f"def {name}(", parameters, f") -> {returned}:", indent=indent)
+    return [*head, *indented(body)]
+
+
+def class_(head: str, body: Sequence[str], methods: Iterable[Sequence[str]]) -> list[str]:
+    """A class: docstring and attributes, then methods with an empty line before each."""
+    spaced = (line for method in methods for line in ("", *method))
+    return [f"class {head}:", *indented([*body, *spaced])]
 
 
 _MEMBER = re.compile(r"(?P<family>.*\[(?:.*, )?)(?P<last>\d+)\]$")
@@ -214,19 +213,17 @@ def compact(names: Iterable[str]) -> list[str]:
     >>> compact(["b[0]", "i[1]", "i[2]", "i[3]", "v[0, 4]"])
     ['b[0]', 'i[1..4]', 'v[0, 4]']
     """
-    found: list[tuple[str, int, list[str]]] = []
+    groups: list[tuple[str, int, list[str]]] = []
     for name in names:
         match = _MEMBER.match(name)
-        if match is None:
-            found.append(("", 0, [name]))
-            continue
-        family, last = match["family"], int(match["last"])
-        if found and found[-1][0] == family and found[-1][1] + len(found[-1][2]) == last:
-            found[-1][2].append(name)
+        family, last = (match["family"], int(match["last"])) if match else ("", 0)
+        before, first, group = groups[-1] if groups else ("", 0, [])
+        if match and before == family and first + len(group) == last:
+            group.append(name)
         else:
-            found.append((family, last, [name]))
+            groups.append((family, last, [name]))
     texts: list[str] = []
-    for family, first, group in found:
+    for family, first, group in groups:
         texts += [f"{family}{first}..{first + len(group)}]"] if len(group) > 2 else group
     return texts
 
@@ -250,7 +247,6 @@ def legs(axes: Iterable[Sequence[str]], renamed: dict[str, str]) -> str:
 FEW_RANGES = 8
 """Up to so many ranges numbers are written as ranges, however short."""
 
-
 LISTED = 56
 """Characters of numbers in a line."""
 
@@ -263,20 +259,18 @@ def runs(numbers: Sequence[int]) -> list[range]:
     >>> runs([4, 4])
     [range(4, 5), range(4, 5)]
     """
-    found: list[range] = []
+    ranges: list[range] = []
     k = 0
     while k < len(numbers):
         end = k + 1
-        step = numbers[end] - numbers[k] if end < len(numbers) else 1
-        if step == 0:
-            step = 1
+        step = numbers[end] - numbers[k] or 1 if end < len(numbers) else 1
         while end < len(numbers) and numbers[end] - numbers[end - 1] == step:
             end += 1
         if end - k == 2 and abs(step) != 1:  # two numbers are a pattern only when neighbors
             end, step = k + 1, 1
-        found.append(range(numbers[k], numbers[end - 1] + (1 if step > 0 else -1), step))
+        ranges.append(range(numbers[k], numbers[end - 1] + (1 if step > 0 else -1), step))
         k = end
-    return found
+    return ranges
 
 
 def range_text(numbers: range) -> str:
@@ -297,10 +291,10 @@ def listings(numbers: Sequence[int]) -> list[list[str]]:
     >>> listings([0, 1, 2, 3, 7])
     [['*range(4)', '7']]
     """
-    found = runs(numbers)
-    least = 3 if len(found) <= FEW_RANGES else 2 * FEW_RANGES
+    ranges = runs(numbers)
+    least = 3 if len(ranges) <= FEW_RANGES else 2 * FEW_RANGES
     lines: list[list[str]] = [[]]
-    for run in found:
+    for run in ranges:
         for text in [f"*{range_text(run)}"] if len(run) >= least else map(str, run):
             if len(", ".join([*lines[-1], text])) > LISTED:
                 lines.append([])

@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tncompile.language.checking.ends import Structure
 from tncompile.language.diagnostics.collector import problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.resolved import ResolvedIndex, ResolvedTensor
-from tncompile.language.syntax.tree import Frozen
+from tncompile.language.resolved import ResolvedIndex, ResolvedNetwork
 
 _MOST_LEGS = 40
 """A tensor of more legs (of size 2 and more) carries any bond: their product passes 2**40."""
@@ -22,11 +20,10 @@ _WASTEFUL = 2
 
 _MOST_NAMED = 6
 
-
 Origin = Callable[[str], tuple[Label, ...] | None]
 
 
-def oversized_bonds(structure: Structure, origin: Origin) -> Iterator[Diagnostic]:
+def oversized_bonds(network: ResolvedNetwork, origin: Origin) -> Iterator[Diagnostic]:
     """TN307: a bond has at most as many useful values as the other legs of a tensor that it is on.
 
     Beyond that, the tensor at that end could be the identity and its numbers go into the other, at
@@ -38,16 +35,14 @@ def oversized_bonds(structure: Structure, origin: Origin) -> Iterator[Diagnostic
     the parameters that it has use for. `origin` labels where the size of a family comes from; it
     gives None for a size that nobody chose: a default of the block, beside other arguments.
     """
-    declared = {index.name: index for index in structure.indices}
-    useful = useful_sizes(structure)
-    oversized = {name for name, size in useful.items() if size < _size(declared[name])}
+    useful = useful_sizes(network)
+    sizes = _sizes(network)
+    oversized = {name for name, size in useful.items() if size < sizes[name]}
     if not oversized:
         return
-    wasteful = _parameters(structure, declared, {}) > _WASTEFUL * _parameters(
-        structure, declared, useful
-    )
+    wasteful = _parameters(network, sizes) > _WASTEFUL * _parameters(network, sizes | useful)
     families: dict[str, list[ResolvedIndex]] = {}
-    for index in declared.values():
+    for index in network.indices:
         if index.kind == "bond":
             families.setdefault(index.family, []).append(index)
     for members in families.values():
@@ -56,18 +51,19 @@ def oversized_bonds(structure: Structure, origin: Origin) -> Iterator[Diagnostic
             continue
         labels = origin(members[0].family)
         if labels is not None:
-            yield _oversized(wrong, useful, structure, labels)
+            yield _oversized(wrong, useful, network, labels)
 
 
-def _parameters(
-    structure: Structure, declared: Mapping[str, ResolvedIndex], sizes: Mapping[str, int]
-) -> int:
-    """How many numbers the tensors hold, once the bonds in `sizes` have those."""
+def _sizes(network: ResolvedNetwork) -> dict[str, int]:
+    """The sizes of all indices; on a tensor there is none of run time."""
+    return {index.name: index.size or 1 for index in network.indices}
+
+
+def _parameters(network: ResolvedNetwork, sizes: Mapping[str, int]) -> int:
+    """How many numbers the tensors hold when the indices have these sizes."""
     shapes = {
-        tensor.key: [
-            sizes.get(leg, _size(declared[leg])) for axis in tensor.axes for leg in axis.indices
-        ]
-        for tensor in structure.tensors
+        tensor.key: [sizes[leg] for axis in tensor.axes for leg in axis.indices]
+        for tensor in network.tensors
     }
     return sum(map(math.prod, shapes.values()))
 
@@ -75,42 +71,33 @@ def _parameters(
 def _oversized(
     indices: list[ResolvedIndex],
     useful: Mapping[str, int],
-    structure: Structure,
+    network: ResolvedNetwork,
     origin: tuple[Label, ...],
 ) -> Diagnostic:
     first = indices[0]
     room = useful[first.name]
-    notes = [_narrow_end(first.name, useful, structure)]
+    notes = [_narrow_end(first.name, useful, network)]
     message = f"the bond `{first.name}` is larger than what it can carry"
     hint = f"give it the size {room}, or cap it: `min(…, {room})`"
     if len(indices) > 1:
         shown = [f"`{index.name}` {useful[index.name]}" for index in indices[:_MOST_NAMED]]
-        if more := len(indices) - _MOST_NAMED:
-            shown += [f"{more} more"] if more > 0 else []
+        if (more := len(indices) - _MOST_NAMED) > 0:
+            shown.append(f"{more} more")
         message = f"{len(indices)} bonds of `{first.family}` are larger than what they can carry"
         notes.insert(0, f"the largest useful sizes: {', '.join(shown)}")
         hint = "give them these sizes, or cap each: `min(…, …)`, where `cumprod` may help"
-    return problem(
-        Code.OVERSIZED_BOND,
-        message,
-        first.declared or structure.name,
-        f"`{first.name}` has size {_size(first)}, of which {room} {_is(room)} of use",
-        secondary=origin,
-        notes=tuple(notes),
-        hint=hint,
-    )
+    used = f"{room} {'is' if room == 1 else 'are'} of use"
+    label = f"`{first.name}` has size {first.size}, of which {used}"
+    place = first.declared or network.block.name.span
+    return problem(Code.OVERSIZED_BOND, message, place, label, tuple(notes), hint, origin)
 
 
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _narrow_end(name: str, useful: Mapping[str, int], structure: Structure) -> str:
+def _narrow_end(name: str, useful: Mapping[str, int], network: ResolvedNetwork) -> str:
     """The end of a bond that leaves it no more: what else is on the tensor there."""
-    sizes = {index.name: useful.get(index.name, _size(index)) for index in structure.indices}
+    sizes = {**_sizes(network), **useful}
     ends = [
         (tensor.name, [leg for axis in tensor.axes for leg in axis.indices])
-        for tensor in structure.tensors
+        for tensor in network.tensors
         if any(name in axis.indices for axis in tensor.axes)
     ]
     shared = {*ends[0][1]} & {*ends[1][1]}
@@ -119,11 +106,6 @@ def _narrow_end(name: str, useful: Mapping[str, int], structure: Structure) -> s
     others = [f"`{leg}` {sizes[leg]}" for leg in legs if sizes[leg] > 1]
     product = f"the product of the other legs of `{tensor}`"
     return f"a bond carries no more than {product}: {', '.join(others) or 'there are none'}"
-
-
-def _size(index: ResolvedIndex) -> int:
-    """The size of a leg of a tensor, which is never one of run time."""
-    return index.size or 1
 
 
 # ── how much a bond can carry ────────────────────────────────────────────────────────────────────
@@ -138,24 +120,24 @@ class _Side:
     product: int
 
 
-def useful_sizes(structure: Structure) -> dict[str, int]:
+def useful_sizes(network: ResolvedNetwork) -> dict[str, int]:
     """The largest useful size of every bond, given that all others have theirs.
 
     A leg that both ends have (a hyper, an index on both, a second bond) is one entry at a time for
     this bond, and makes no room for it. Bonds are settled from the smallest on, so each once.
     """
-    sizes = {index.name: _size(index) for index in structure.indices}
-    uses = Counter(tensor.key for tensor in structure.tensors)
-    frozen = {t.key for t in structure.tensors if _is_frozen(t)}
-    sides = [
-        _side(tensor, sizes, free=uses[tensor.key] == 1 and tensor.key not in frozen)
-        for tensor in structure.tensors
-    ]
+    sizes = _sizes(network)
+    uses = Counter(tensor.key for tensor in network.tensors)
+    frozen = {parameter.key for parameter in network.parameters if parameter.frozen}
     ends: dict[str, list[_Side]] = {
-        index.name: [] for index in structure.indices if index.kind == "bond"
+        index.name: [] for index in network.indices if index.kind == "bond"
     }
-    for side in sides:
-        for leg in side.legs:
+    for tensor in network.tensors:
+        names = (leg for axis in tensor.axes for leg in axis.indices)
+        legs = frozenset(leg for leg in names if sizes[leg] > 1)
+        product = math.prod(sizes[leg] for leg in legs) if len(legs) <= _MOST_LEGS else 0
+        side = _Side(legs, uses[tensor.key] == 1 and tensor.key not in frozen, product)
+        for leg in legs:
             if leg in ends:
                 ends[leg].append(side)
     open_ends = {
@@ -185,16 +167,6 @@ def useful_sizes(structure: Structure) -> dict[str, int]:
                 if (less := _bound(leg, ends_of_leg, sizes)) < sizes[leg]:
                     heapq.heappush(waiting, (less, leg))
     return {name: sizes[name] for name in ends}
-
-
-def _is_frozen(tensor: ResolvedTensor) -> bool:
-    return any(isinstance(attribute, Frozen) for attribute in tensor.statement.attributes)
-
-
-def _side(tensor: ResolvedTensor, sizes: Mapping[str, int], *, free: bool) -> _Side:
-    legs = frozenset(leg for axis in tensor.axes for leg in axis.indices if sizes[leg] > 1)
-    few = len(legs) <= _MOST_LEGS
-    return _Side(legs, free, math.prod(sizes[leg] for leg in legs) if few else 0)
 
 
 def _bound(name: str, pair: tuple[_Side, _Side], sizes: Mapping[str, int]) -> int:

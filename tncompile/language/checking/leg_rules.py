@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tncompile.language.checking.name_rules import kind_text
-from tncompile.language.checking.symbols import (
-    LEG_KINDS,
-    BlockNames,
-    Declared,
-    LegUse,
-    Rule,
-    TieUse,
-)
+from tncompile.language.checking.symbols import LEG_KINDS, BlockNames, Declared, Rule
 from tncompile.language.checking.usage_rules import misplaced
 from tncompile.language.diagnostics.collector import problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
@@ -23,16 +16,11 @@ from tncompile.language.syntax.source import Span
 _FACES = {"in": "input", "kernel": "tensor", "out": "output"}
 
 
-def _leg_problem(use: LegUse, declared: Declared, message: str, note: str, hint: str) -> Diagnostic:
-    return problem(
-        Code.NO_SUCH_MEMBER,
-        message,
-        use.leg.span,
-        "this leg",
-        secondary=(Label(declared.name.span, f"`{declared.name.text}` is declared here"),),
-        notes=(note,),
-        hint=hint,
-    )
+def _no_such_member(
+    declared: Declared, span: Span, label: str, message: str, note: str, hint: str
+) -> Diagnostic:
+    place = Label(declared.name.span, f"`{declared.name.text}` is declared here")
+    return problem(Code.NO_SUCH_MEMBER, message, span, label, note, hint, place)
 
 
 def wrong_subscripts(names: BlockNames) -> Iterator[Diagnostic]:
@@ -50,39 +38,33 @@ def wrong_subscripts(names: BlockNames) -> Iterator[Diagnostic]:
             if use.leg.optional and use.on_family and not star:
                 alone = f"{declared.kind} {name}[{', '.join(['k in 2..3'] * count)}] = …"
                 hint = f"{hint}; what one member alone has is a family of one: `{alone}`"
-            yield _leg_problem(use, declared, message, note, hint)
         elif declared.arity and not count:
             message = f"`{name}` is a family, one of its members is needed"
+            note = "a family is not a leg by itself"
             hint = f"write `{name}[…]` for one member, `{name}[*]` for all of them"
-            yield _leg_problem(use, declared, message, "a family is not a leg by itself", hint)
         elif count > declared.arity or (count < declared.arity and not star):
             message = f"`{name}` takes {_subscripts(declared.arity)}, not {count}"
             note = "a leg has the subscripts of its declaration"
-            yield _leg_problem(use, declared, message, note, f"write {_subscripts(declared.arity)}")
+            hint = f"write {_subscripts(declared.arity)}"
+        else:
+            continue
+        yield _no_such_member(declared, use.leg.span, "this leg", message, note, hint)
 
 
 def wrong_tie_subscripts(names: BlockNames) -> Iterator[Diagnostic]:
     """TN205: families are tied by equal subscripts, or to one member."""
     for use in names.ties:
-        if use.declared is None or use.declared.kind != "tensor":
+        declared = use.declared
+        if declared is None or declared.kind != "tensor":
             continue
-        count = len(use.tie.subscripts) or use.tensor.arity
-        if count != use.declared.arity:
-            yield _tie_problem(use, use.declared)
-
-
-def _tie_problem(use: TieUse, declared: Declared) -> Diagnostic:
-    name = declared.name.text
-    takes = f"takes {_subscripts(declared.arity)}" if declared.arity else "is no family"
-    return problem(
-        Code.NO_SUCH_MEMBER,
-        f"`{name}` {takes}",
-        use.tie.name.span,
-        "the subscripts do not fit",
-        secondary=(Label(declared.name.span, f"`{name}` is declared here"),),
-        notes=("families are tied by equal subscripts; a single tensor to one member",),
-        hint=f"name the member: `tie {name}[…]`" if declared.arity else f"write `tie {name}`",
-    )
+        if (len(use.tie.subscripts) or use.tensor.arity) == declared.arity:
+            continue
+        name, arity = declared.name.text, declared.arity
+        message = f"`{name}` takes {_subscripts(arity)}" if arity else f"`{name}` is no family"
+        label = "the subscripts do not fit"
+        note = "families are tied by equal subscripts; a single tensor to one member"
+        hint = f"name the member: `tie {name}[…]`" if arity else f"write `tie {name}`"
+        yield _no_such_member(declared, use.tie.name.span, label, message, note, hint)
 
 
 def _subscripts(count: int) -> str:
@@ -95,17 +77,10 @@ def face_of_no_window(names: BlockNames) -> Iterator[Diagnostic]:
         if use.declared is None or use.declared.kind not in LEG_KINDS:
             continue
         if message := _face_message(use.leg, use.declared, use.where):
-            yield problem(
-                Code.WINDOW_FACE,
-                message,
-                use.leg.span,
-                "this leg",
-                secondary=(Label(use.declared.name.span, "declared here"),),
-                notes=(
-                    "a window has `.in` on an input, `.kernel` on tensors, `.out` on the output",
-                ),
-                hint="write the face that belongs here",
-            )
+            note = "a window has `.in` on an input, `.kernel` on tensors, `.out` on the output"
+            hint = "write the face that belongs here"
+            place = Label(use.declared.name.span, "declared here")
+            yield problem(Code.WINDOW_FACE, message, use.leg.span, "this leg", note, hint, place)
 
 
 def _face_message(leg: tree.IndexLeg, declared: Declared, where: str) -> str | None:
@@ -123,9 +98,12 @@ def _face_message(leg: tree.IndexLeg, declared: Declared, where: str) -> str | N
 
 def repeated_legs(names: BlockNames) -> Iterator[Diagnostic]:
     """TN203: the same leg written twice on one tensor."""
-    for legs in names.leg_lists():
+    for legs in names.leg_lists:
         seen: dict[str, Span] = {}
-        written = [(_text(leg), leg.span) for leg in legs.indices()]
+        # Without layout and `?`; members that are equal are seen when families unroll.
+        written = [
+            (one_line(leg.span).replace(" ", "").rstrip("?"), leg.span) for leg in legs.indices()
+        ]
         written += [("...", leg.span) for leg in legs.legs if isinstance(leg, tree.DotsLeg)]
         for text, span in written:
             if text in seen:
@@ -135,46 +113,31 @@ def repeated_legs(names: BlockNames) -> Iterator[Diagnostic]:
 
 def repeated_leg(name: str, owner: str, later: Span, earlier: Span) -> Diagnostic:
     """TN203 at the later leg."""
-    return problem(
-        Code.REPEATED_LEG,
-        f"`{name}` is twice on `{owner}`",
-        later,
-        "again here",
-        secondary=(Label(earlier, "first here"),),
-        notes=("a trace or a diagonal of one tensor is not a network: a leg joins two things",),
-        hint="use another index; for a diagonal, keep the leg once",
-    )
-
-
-def _text(leg: tree.IndexLeg) -> str:
-    """The leg without layout and `?`; members that are equal are seen when families unroll."""
-    return one_line(leg.span).replace(" ", "").rstrip("?")
+    message = f"`{name}` is twice on `{owner}`"
+    note = "a trace or a diagonal of one tensor is not a network: a leg joins two things"
+    hint = "use another index; for a diagonal, keep the leg once"
+    first = Label(earlier, "first here")
+    return problem(Code.REPEATED_LEG, message, later, "again here", note, hint, first)
 
 
 def misplaced_leg(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: `onehot` and `p in` are for inputs, `as` for inputs and the output."""
-    for legs in names.leg_lists():
-        for leg in legs.legs:
-            yield from _leg_problems(leg, legs.where)
-
-
-def _leg_problems(leg: tree.Leg, where: str) -> Iterator[Diagnostic]:
-    match leg:
-        case tree.GroupLeg(onehot=True) if where != "input":
-            note = "ids come in with an input"
-            hint = "write the legs without `onehot`"
-            yield misplaced("`onehot` is for inputs", leg.span, "not here", note, hint)
-        case tree.GroupLeg(width=width) if width is not None and where in ("tensor", "bias"):
-            note = "inputs are padded and outputs are cut; a parameter has the size of its legs"
-            message = "`as` is for inputs and the output"
-            yield misplaced(message, width.span, "not here", note, "remove the width")
-        case tree.SlicesLeg() if where != "input":
-            note = "an axis of slices is an axis of an input"
-            hint = "write all members: `f[*]`"
-            message = "`p in a..b` is for inputs"
-            yield misplaced(message, leg.span, "not here", note, hint)
-        case _:
-            pass
+    for where, leg in ((legs.where, leg) for legs in names.leg_lists for leg in legs.legs):
+        span = leg.span
+        match leg:
+            case tree.GroupLeg(onehot=True) if where != "input":
+                message, note = "`onehot` is for inputs", "ids come in with an input"
+                hint = "write the legs without `onehot`"
+            case tree.GroupLeg(width=width) if width and where in ("tensor", "bias"):
+                message, span = "`as` is for inputs and the output", width.span
+                note = "inputs are padded and outputs are cut; a parameter has the size of its legs"
+                hint = "remove the width"
+            case tree.SlicesLeg() if where != "input":
+                message, hint = "`p in a..b` is for inputs", "write all members: `f[*]`"
+                note = "an axis of slices is an axis of an input"
+            case _:
+                continue
+        yield misplaced(message, span, "not here", note, hint)
 
 
 RULES: tuple[Rule, ...] = (

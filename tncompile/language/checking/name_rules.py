@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tncompile.language.checking.declaration_hints import (
-    BlockDeclarations,
-    for_all_members,
-    missing_leg,
-)
+from tncompile.language.checking import declaration_hints
 from tncompile.language.checking.symbols import (
     LEG_KINDS,
     VALUE_KINDS,
@@ -23,12 +19,7 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS
 from tncompile.language.syntax.tree import Name, OutputStatement, Reference
 
-_READABLE = {
-    "parameter": "parameter",
-    "length": "length of a list",
-    "let": "value",
-    "subscript": "subscript",
-}
+_READABLE = {"length": "length of a list", "let": "value"}
 
 
 def kind_text(declared: Declared) -> str:
@@ -36,52 +27,52 @@ def kind_text(declared: Declared) -> str:
     return with_article(_READABLE.get(declared.kind, declared.kind))
 
 
-def _first_uses(uses: Iterable[Use]) -> Iterator[tuple[Use, tuple[Label, ...]]]:
-    """Each wrong name once: where it is used first, and labels for the next few uses."""
+def _wrong_uses(
+    names: BlockNames, uses: Iterable[Use], kinds: tuple[str, ...]
+) -> Iterator[tuple[Use, tuple[Label, ...]]]:
+    """Each name of none of the kinds once: where it is first, and labels for the next few uses."""
     grouped: dict[str, list[Use]] = {}
     for use in uses:
-        grouped.setdefault(use.name.text, []).append(use)
+        fits = use.declared is not None and use.declared.kind in kinds
+        if not fits and not names.ambiguous(use.name):
+            grouped.setdefault(use.name.text, []).append(use)
     for first, *others in grouped.values():
         yield first, tuple(Label(use.name.span, "and here") for use in others[:3])
 
 
-def _of_kinds(names: BlockNames, kinds: Iterable[str]) -> list[str]:
-    wanted = set(kinds)
-    return [name for name, declared in names.scope.items() if declared.kind in wanted]
+def _of_kinds(names: BlockNames, kinds: tuple[str, ...]) -> list[str]:
+    return [name for name, declared in names.scope.items() if declared.kind in kinds]
 
 
 def unknown_value(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: an expression uses parameters, lengths, `let` values and subscripts."""
-    wrong = (
-        use
-        for use in names.values
-        if not (use.declared is not None and use.declared.kind in VALUE_KINDS)
-        and not names.ambiguous(use.name)
-    )
     values = _of_kinds(names, VALUE_KINDS)
-    declarations = BlockDeclarations(names)
     subscripts = {
-        node.name.span: each
-        for each in names.legs
-        for node in each.leg.subscripts
-        if isinstance(node, Reference) and not each.on_family
+        node.name.span: leg_use
+        for leg_use in names.legs
+        for node in leg_use.leg.subscripts
+        if isinstance(node, Reference) and not leg_use.on_family
     }
-    for use, others in _first_uses(wrong):
+    for use, others in _wrong_uses(names, names.values, VALUE_KINDS):
+        name = use.name.text
         if use.declared is not None:
             note = "expressions use parameters and `let`s"
-            hint = declarations.size_of(use.declared) or "use a value here"
-            yield _wrong_kind(use, "a value", note, hint, others)
-        elif use.name.text in FUNCTIONS and use.name.text not in names.scope:
-            yield _function_as_value(use.name, others)
+            hint = declaration_hints.size_of(use.declared) or "use a value here"
+            yield _wrong_kind(use.name, use.declared, "a value", note, hint, others)
+        elif name in FUNCTIONS and name not in names.scope:
+            message, label = f"`{name}` is a function", "a function is no value"
+            note = "functions are called, they cannot be passed on"
+            hint = f"call it: `{FUNCTIONS[name].signature}`"
+            yield problem(Code.UNKNOWN_NAME, message, use.name.span, label, note, hint, others)
         else:
-            candidates = [*use.local, *values]
-            leg = subscripts.get(use.name.span)
-            hint = foreign_constant(use.name.text) or (
-                for_all_members(leg, use.name.text)
-                if leg is not None
-                else declarations.range_for(use.name) or "declare it with `let`, or as a parameter"
-            )
-            yield _unknown(use.name, names, candidates, "value", hint, others)
+            hint = "declare it with `let`, or as a parameter"
+            if (constant := foreign_constant(name)) is not None:
+                hint = constant
+            elif (leg := subscripts.get(use.name.span)) is not None:
+                hint = declaration_hints.for_all_members(leg, name)
+            elif (family := declaration_hints.range_for(use, names)) is not None:
+                hint = family
+            yield _unknown(use.name, names, [*use.local, *values], "value", hint, others)
 
 
 def foreign_constant(name: str) -> str | None:
@@ -95,39 +86,22 @@ def foreign_constant(name: str) -> str | None:
             return None
 
 
-def _function_as_value(name: Name, others: tuple[Label, ...]) -> Diagnostic:
-    return problem(
-        Code.UNKNOWN_NAME,
-        f"`{name.text}` is a function",
-        name.span,
-        "a function is no value",
-        secondary=others,
-        notes=("functions are called, they cannot be passed on",),
-        hint=f"call it: `{FUNCTIONS[name.text].signature}`",
-    )
-
-
 def unknown_leg(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: a leg is an index, a bond, a hyper, a batch axis or a window."""
-    wrong = (
-        Use(use.leg.name, use.declared)
-        for use in names.legs
-        if not (use.declared is not None and use.declared.kind in LEG_KINDS)
-        and not names.ambiguous(use.leg.name)
-    )
-    uses: dict[str, list[LegUse]] = {}
-    for each in names.legs:
-        uses.setdefault(each.leg.name.text, []).append(each)
+    leg_uses: dict[str, list[LegUse]] = {}
+    for leg_use in names.legs:
+        leg_uses.setdefault(leg_use.leg.name.text, []).append(leg_use)
     candidates = _of_kinds(names, LEG_KINDS)
-    declarations = BlockDeclarations(names)
-    for use, others in _first_uses(wrong):
+    written = (Use(use.leg.name, use.declared) for use in names.legs)
+    for use, others in _wrong_uses(names, written, LEG_KINDS):
+        uses = leg_uses[use.name.text]
         if use.declared is not None:
             note = "legs are indices, bonds, hypers and batch axes"
-            hint = declarations.sized_leg(use.declared, uses[use.name.text]) or "use a leg here"
-            yield _wrong_kind(use, "a leg", note, hint, others)
+            hint = declaration_hints.sized_leg(use.declared, uses, names.scope) or "use a leg here"
+            yield _wrong_kind(use.name, use.declared, "a leg", note, hint, others)
         else:
-            hint = missing_leg(uses[use.name.text])
-            beside = frozenset[str]().union(*map(declarations.beside, uses[use.name.text]))
+            hint = declaration_hints.missing_leg(uses)
+            beside = frozenset[str]().union(*(leg_use.statement.single for leg_use in uses))
             yield _unknown(use.name, names, candidates, "index", hint, others, beside)
 
 
@@ -139,20 +113,15 @@ def unknown_tie(names: BlockNames) -> Iterator[Diagnostic]:
             continue
         if use.declared is not None and use.declared.kind != "tensor":
             note = "a tensor is tied to a tensor"
-            yield _wrong_kind(Use(name, use.declared), "a tensor", note, "use a tensor here", ())
+            yield _wrong_kind(name, use.declared, "a tensor", note, "use a tensor here")
         elif use.declared is None and name.text == use.tensor.name.text:
-            yield problem(
-                Code.UNKNOWN_NAME,
-                f"`{name.text}` cannot be tied to itself",
-                name.span,
-                "this is the tensor itself",
-                notes=("a tensor is tied to one that is declared before it",),
-                hint="`share k` makes the members of one family one parameter",
-            )
+            message, label = f"`{name.text}` cannot be tied to itself", "this is the tensor itself"
+            note = "a tensor is tied to one that is declared before it"
+            hint = "`share k` makes the members of one family one parameter"
+            yield problem(Code.UNKNOWN_NAME, message, name.span, label, note, hint)
         elif use.declared is None:
-            candidates = _of_kinds(names, ("tensor",))
             hint = "declare the tensor before the one that is tied to it"
-            yield _unknown(name, names, candidates, "tensor", hint, ())
+            yield _unknown(name, names, _of_kinds(names, ("tensor",)), "tensor", hint)
 
 
 def unknown_share(names: BlockNames) -> Iterator[Diagnostic]:
@@ -160,21 +129,15 @@ def unknown_share(names: BlockNames) -> Iterator[Diagnostic]:
     for use in names.shares:
         if use.declared is not None:
             continue
-        other = names.scope.get(use.name.text)
-        close = names.suggestions.closest(use.name.text, use.local)
-        what = f"`{use.name.text}` is no subscript of this tensor"
-        yield problem(
-            Code.UNKNOWN_NAME,
-            what if other is None else f"{what}, it is {kind_text(other)}",
-            use.name.span,
-            "not a subscript here",
-            notes=(
-                "`share k` makes one parameter of all values of the tensor's own subscript `k`",
-            ),
-            hint=f"did you mean `{close}`?"
-            if close
-            else "name a subscript of the tensor: `tensor G[k in 0..n](…) share k`",
-        )
+        message = f"`{use.name.text}` is no subscript of this tensor"
+        if (other := names.scope.get(use.name.text)) is not None:
+            message += f", it is {kind_text(other)}"
+        note = "`share k` makes one parameter of all values of the tensor's own subscript `k`"
+        hint = "name a subscript of the tensor: `tensor G[k in 0..n](…) share k`"
+        if close := names.suggestions.closest(use.name.text, use.local):
+            hint = f"did you mean `{close}`?"
+        span, label = use.name.span, "not a subscript here"
+        yield problem(Code.UNKNOWN_NAME, message, span, label, note, hint)
 
 
 def declared_twice(names: BlockNames) -> Iterator[Diagnostic]:
@@ -183,20 +146,16 @@ def declared_twice(names: BlockNames) -> Iterator[Diagnostic]:
     for later, earlier in names.repeated:
         if earlier.kind == "output" and id(later) in outputs:
             continue  # TN406
-        yield problem(
-            Code.DECLARED_TWICE,
-            f"`{later.text}` is declared twice",
-            later.span,
-            "again here",
-            secondary=(Label(earlier.name.span, f"first here, as {kind_text(earlier)}"),),
-            notes=("a block has one scope, and nothing in it hides another name",),
-            hint="rename one of the two",
-        )
+        message = f"`{later.text}` is declared twice"
+        note = "a block has one scope, and nothing in it hides another name"
+        hint = "rename one of the two"
+        first = Label(earlier.name.span, f"first here, as {kind_text(earlier)}")
+        yield problem(Code.DECLARED_TWICE, message, later.span, "again here", note, hint, first)
 
 
 def never_used(names: BlockNames) -> Iterator[Diagnostic]:
     """TN204: a parameter or a `let` that nothing reads; a list that binds a used length counts."""
-    used = names.used
+    used = {use.name.text for use in names.values}
     lengths = {
         declared.name.span: name
         for name, declared in names.scope.items()
@@ -208,35 +167,26 @@ def never_used(names: BlockNames) -> Iterator[Diagnostic]:
         if parameter.type.length is not None
     }
     for name, declared in names.scope.items():
-        if declared.kind not in ("parameter", "let") or name in used:
+        what = {"parameter": "parameter", "let": "value"}.get(declared.kind)
+        if what is None or name in used or bound.get(name) in used:
             continue
-        if bound.get(name) in used:
-            continue
-        what = "parameter" if declared.kind == "parameter" else "value"
-        yield problem(
-            Code.NEVER_USED,
-            f"the {what} `{name}` is never used",
-            declared.name.span,
-            "never used",
-            notes=(f"a {what} that changes nothing is often a typo elsewhere",),
-            hint="use it, or remove it",
-        )
+        message, hint = f"the {what} `{name}` is never used", "use it, or remove it"
+        note = f"a {what} that changes nothing is often a typo elsewhere"
+        yield problem(Code.NEVER_USED, message, declared.name.span, "never used", note, hint)
 
 
 def _wrong_kind(
-    use: Use, wanted: str, note: str, hint: str, others: tuple[Label, ...]
+    name: Name,
+    declared: Declared,
+    wanted: str,
+    note: str,
+    hint: str,
+    others: tuple[Label, ...] = (),
 ) -> Diagnostic:
-    declared = use.declared
-    assert declared is not None
-    return problem(
-        Code.UNKNOWN_NAME,
-        f"`{use.name.text}` is {kind_text(declared)}, not {wanted}",
-        use.name.span,
-        kind_text(declared),
-        secondary=(Label(declared.name.span, "declared here"), *others),
-        notes=(note,),
-        hint=hint,
-    )
+    kind = kind_text(declared)
+    message = f"`{name.text}` is {kind}, not {wanted}"
+    labels = (Label(declared.name.span, "declared here"), *others)
+    return problem(Code.UNKNOWN_NAME, message, name.span, kind, note, hint, labels)
 
 
 def _unknown(
@@ -245,37 +195,23 @@ def _unknown(
     candidates: list[str],
     what: str,
     hint: str,
-    others: tuple[Label, ...],
+    others: tuple[Label, ...] = (),
     excluded: frozenset[str] = frozenset(),
 ) -> Diagnostic:
-    later = names.scope.get(name.text)
-    if later is not None:
-        return problem(
-            Code.UNKNOWN_NAME,
-            f"`{name.text}` is used before it is declared",
-            name.span,
-            "not declared yet",
-            secondary=(Label(later.name.span, "declared here"), *others),
-            notes=("every name is declared before it is used",),
-            hint="move the declaration up",
-        )
+    if (later := names.scope.get(name.text)) is not None:
+        message = f"`{name.text}` is used before it is declared"
+        label, note = "not declared yet", "every name is declared before it is used"
+        hint, labels = "move the declaration up", (Label(later.name.span, "declared here"), *others)
+        return problem(Code.UNKNOWN_NAME, message, name.span, label, note, hint, labels)
     close = names.suggestions.closest(name.text, candidates)
-    close = None if close in excluded else close
-    if close is not None and _is_later(close, name, names):
-        own = names.scope[close].name.span.start < name.span.start
-        if not own:
+    if close is not None and close not in excluded:
+        if not _is_later(close, name, names):
+            hint = f"did you mean `{close}`?"
+        elif names.scope[close].name.span.start >= name.span.start:
             hint = f"did you mean `{close}`? Its declaration has to stand before"
-        close = None
-    known = f"known here: {listed(candidates)}" if candidates else f"no {what} is declared here"
-    return problem(
-        Code.UNKNOWN_NAME,
-        f"there is no {what} `{name.text}`",
-        name.span,
-        "unknown name",
-        secondary=others,
-        notes=(known,),
-        hint=f"did you mean `{close}`?" if close else hint,
-    )
+    message, label = f"there is no {what} `{name.text}`", "unknown name"
+    note = f"known here: {listed(candidates)}" if candidates else f"no {what} is declared here"
+    return problem(Code.UNKNOWN_NAME, message, name.span, label, note, hint, others)
 
 
 def _is_later(candidate: str, name: Name, names: BlockNames) -> bool:
@@ -299,24 +235,15 @@ def no_output(names: BlockNames) -> Iterator[Diagnostic]:
     outputs = _outputs(names)
     note = "a network is one sum of products, with one result"
     if not outputs:
-        yield problem(
-            Code.ONE_OUTPUT,
-            f"the network `{names.block.name.text}` has no output",
-            names.block.name.span,
-            "no output",
-            notes=(note,),
-            hint="add `output y(…)` with the legs of the result",
-        )
+        name = names.block.name
+        message = f"the network `{name.text}` has no output"
+        hint = "add `output y(…)` with the legs of the result"
+        yield problem(Code.ONE_OUTPUT, message, name.span, "no output", note, hint)
     for later in outputs[1:]:
-        yield problem(
-            Code.ONE_OUTPUT,
-            "a network has one output",
-            later.name.span,
-            "another output",
-            secondary=(Label(outputs[0].name.span, "the first output"),),
-            notes=(note,),
-            hint="remove one of them, or write a network for each",
-        )
+        message, label = "a network has one output", "another output"
+        hint = "remove one of them, or write a network for each"
+        first = Label(outputs[0].name.span, "the first output")
+        yield problem(Code.ONE_OUTPUT, message, later.name.span, label, note, hint, first)
 
 
 RULES: tuple[Rule, ...] = (

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 from tncompile.language.diagnostics.collector import Suggestions
 from tncompile.language.diagnostics.diagnostic import Diagnostic
@@ -18,28 +20,32 @@ VALUE_KINDS = ("parameter", "length", "let", "subscript")
 LEG_KINDS = ("index", "bond", "hyper", "batch", "window")
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A name with what it is and how many subscripts it takes."""
+class Declared(NamedTuple):
+    """A name with what it is and how many subscripts it takes.
+
+    `by` is the declaration of a parameter or an index.
+    """
 
     name: tree.Name
     kind: str
     arity: int = 0
+    by: tree.Parameter | tree.IndexDeclaration | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """A name where it is used; `declared` is None where nothing of that name is declared before.
 
-    `local` are the subscripts that could be meant.
+    `local` are the subscripts that could be meant; `size_of` is the index, with its kind, that the
+    use helps to declare.
     """
 
     name: tree.Name
     declared: Declared | None
     local: tuple[str, ...] = ()
+    size_of: tuple[str, tree.IndexDeclaration] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LegList:
     """The legs of one statement; `where` is what kind of statement, `owner` its name."""
 
@@ -55,19 +61,27 @@ class LegList:
             elif isinstance(leg, tree.GroupLeg):
                 yield from leg.legs
 
+    @cached_property
+    def single(self) -> frozenset[str]:
+        """The indices without subscripts: to be there again would be refused."""
+        return frozenset(leg.name.text for leg in self.indices() if not leg.subscripts)
 
-@dataclass(frozen=True, slots=True)
-class LegUse:
-    """A leg, on what kind of statement it is, and whether on each member of a family."""
+
+class LegUse(NamedTuple):
+    """A leg, the statement that it is on, and whether it is on each member of a family."""
 
     leg: tree.IndexLeg
     declared: Declared | None
-    where: str
+    statement: LegList
     on_family: bool
 
+    @property
+    def where(self) -> str:
+        """What kind of statement it is on."""
+        return self.statement.where
 
-@dataclass(frozen=True, slots=True)
-class TieUse:
+
+class TieUse(NamedTuple):
     """A `tie` of the tensor `tensor`."""
 
     tie: tree.Tie
@@ -77,7 +91,11 @@ class TieUse:
 
 @dataclass(slots=True)
 class BlockNames:
-    """All names of a network block, in the order of the text."""
+    """All names of a network block, in the order of the text.
+
+    `subscripts` are those of all statements; while names are collected, `local` are those of the
+    statement at hand, and `size_of` is the index whose declaration it is.
+    """
 
     block: tree.Block
     suggestions: Suggestions
@@ -87,32 +105,143 @@ class BlockNames:
     values: list[Use] = field(default_factory=list)
     expressions: list[tree.Expression] = field(default_factory=list)
     legs: list[LegUse] = field(default_factory=list)
+    leg_lists: list[LegList] = field(default_factory=list)
     shares: list[Use] = field(default_factory=list)
     ties: list[TieUse] = field(default_factory=list)
-
-    def leg_lists(self) -> Iterator[LegList]:
-        """The legs of every statement that has some."""
-        for statement in self.block.statements:
-            match statement:
-                case tree.InputStatement(name, _, legs):
-                    yield LegList("input", name.text, legs)
-                case tree.TensorStatement(name, _, legs):
-                    yield LegList("tensor", name.text, legs)
-                case tree.BiasStatement(name, legs):
-                    yield LegList("bias", name.text, legs)
-                case tree.OutputStatement(name, legs):
-                    yield LegList("output", name.text, legs)
-                case _:
-                    pass
+    subscripts: set[str] = field(default_factory=set)
+    local: dict[str, Declared] = field(default_factory=dict)
+    size_of: tuple[str, tree.IndexDeclaration] | None = None
 
     def ambiguous(self, name: tree.Name) -> bool:
         """Whether the name is declared twice (TN202): which one is meant is not known."""
         return name.text in self.repeated_names
 
-    @property
-    def used(self) -> set[str]:
-        """The names that occur in expressions, for telling which values are never used."""
-        return {use.name.text for use in self.values}
+    def _find(self, name: str) -> Declared | None:
+        return self.local.get(name) or self.scope.get(name)
+
+    def _declare(self, declared: Declared) -> None:
+        text = declared.name.text
+        if declared.kind == "subscript":
+            self.subscripts.add(text)
+        if (earlier := self._find(text)) is not None:
+            self.repeated.append((declared.name, earlier))
+            self.repeated_names.add(text)
+        elif declared.kind == "subscript":
+            self.local[text] = declared
+        else:
+            self.scope[text] = declared
+
+    def collect_parameter(self, parameter: tree.Parameter) -> None:
+        """The default, the length and the name of a parameter."""
+        if parameter.default is not None:
+            self._values(parameter.default)
+        length = parameter.type.length
+        if isinstance(length, tree.Reference) and self._find(length.name.text) is None:
+            self._declare(Declared(length.name, "length"))
+        elif length is not None:
+            self._values(length)
+        self._declare(Declared(parameter.name, "parameter", 0, parameter))
+
+    def collect_statement(self, statement: tree.Statement) -> None:
+        """The names in a statement; it declares its own when all others are looked up."""
+        self.local = {}
+        match statement:
+            case tree.Let(names, value):
+                self._values(value)
+                for name in names:
+                    self._declare(Declared(name, "let"))
+            case tree.Require(condition, _):
+                self._values(condition)
+            case tree.IndexStatement(kind, declarations):
+                for declaration in declarations:
+                    self.local, self.size_of = {}, (kind, declaration)
+                    self._parts(declaration.subscripts)
+                    self._values(declaration.size, declaration.condition)
+                    arity = len(declaration.subscripts)
+                    self._declare(Declared(declaration.name, kind, arity, declaration))
+                self.size_of = None
+            case tree.BatchStatement(names):
+                for name in names:
+                    self._declare(Declared(name, "batch"))
+            case tree.WindowStatement(name, _, arguments):
+                self._values(*(argument.value for argument in arguments))
+                self._declare(Declared(name, "window"))
+            case tree.InputStatement(name, subscripts, legs, condition):
+                self._parts(subscripts)
+                self._values(condition)
+                self._legs(LegList("input", name.text, legs))
+                self._declare(Declared(name, "input", len(subscripts)))
+            case tree.TensorStatement(name, subscripts, legs, attributes):
+                self._parts(subscripts)
+                self._legs(LegList("tensor", name.text, legs))
+                self._parts(attributes)
+                tensor = Declared(name, "tensor", len(subscripts))
+                own = tuple(subscript.name.text for subscript in subscripts)
+                self._references(attributes, tensor, own)
+                self._declare(tensor)
+            case tree.BiasStatement(name, legs, attributes):
+                self._legs(LegList("bias", name.text, legs))
+                self._declare(Declared(name, "bias"))
+                self._parts(attributes)
+            case tree.OutputStatement(name, legs):
+                self._legs(LegList("output", name.text, legs))
+                self._declare(Declared(name, "output"))
+            case _:
+                pass  # statements of models, which the grammar keeps out of networks
+
+    def _values(self, *expressions: tree.Expression | None) -> None:
+        written = [expression for expression in expressions if expression is not None]
+        self.expressions.extend(written)
+        for used in values_used(*written, into=readable):
+            declared = self._find(used.name.text)
+            local = () if declared is not None else tuple(self.local)
+            self.values.append(Use(used.name, declared, local, self.size_of))
+
+    def _parts(self, parts: Iterable[tree.Subscript | tree.Attribute]) -> None:
+        for part in parts:
+            match part:
+                case tree.Subscript(name, start, stop):
+                    self._values(start, stop)
+                    self._declare(Declared(name, "subscript"))
+                case tree.If(condition):
+                    self._values(condition)
+                case tree.Scheme(_, arguments):
+                    self._values(*(argument.value for argument in arguments))
+                case tree.Tie(_, subscripts):
+                    self._values(*subscripts)
+                case _:
+                    pass
+
+    def _legs(self, statement: LegList) -> None:
+        self.leg_lists.append(statement)
+        for leg in statement.legs:
+            match leg:
+                case tree.IndexLeg():
+                    self._leg(leg, statement)
+                case tree.GroupLeg(inner, _, width):
+                    for part in inner:
+                        self._leg(part, statement)
+                    self._values(width)
+                case tree.SlicesLeg(subscript):
+                    self._parts((subscript,))
+                case _:
+                    pass
+
+    def _leg(self, leg: tree.IndexLeg, statement: LegList) -> None:
+        declared = self._find(leg.name.text)
+        self.legs.append(LegUse(leg, declared, statement, bool(self.local)))
+        self._values(*(node for node in leg.subscripts if not isinstance(node, tree.Star)))
+
+    def _references(
+        self, attributes: Iterable[tree.Attribute], tensor: Declared, own: tuple[str, ...]
+    ) -> None:
+        """The tensors and the subscripts that attributes name; `own` are those of the tensor."""
+        for attribute in attributes:
+            if isinstance(attribute, tree.Tie):
+                self.ties.append(TieUse(attribute, tensor, self._find(attribute.name.text)))
+            for name in attribute.names if isinstance(attribute, tree.Share) else ():
+                declared = self._find(name.text) if name.text in own else None
+                self.shares.append(Use(name, declared, own))
 
 
 Rule = Callable[[BlockNames], Iterator[Diagnostic]]
@@ -121,149 +250,9 @@ Rule = Callable[[BlockNames], Iterator[Diagnostic]]
 
 def collect(block: tree.Block, suggestions: Suggestions) -> BlockNames:
     """Look up every name of a network block."""
-    collector = _Collector(BlockNames(block, suggestions))
+    names = BlockNames(block, suggestions)
     for parameter in block.parameters:
-        collector.parameter(parameter)
+        names.collect_parameter(parameter)
     for statement in block.statements:
-        collector.statement(statement)
-    return collector.names
-
-
-@dataclass(slots=True)
-class _Collector:
-    """Walks a block in order; `local` are the subscripts of the statement at hand."""
-
-    names: BlockNames
-    local: dict[str, Declared] = field(default_factory=dict)
-
-    def find(self, name: str) -> Declared | None:
-        return self.local.get(name) or self.names.scope.get(name)
-
-    def declare(self, name: tree.Name, kind: str, arity: int = 0) -> Declared:
-        earlier = self.find(name.text)
-        declared = Declared(name, kind, arity)
-        if earlier is not None:
-            self.names.repeated.append((name, earlier))
-            self.names.repeated_names.add(name.text)
-        elif kind == "subscript":
-            self.local[name.text] = declared
-        else:
-            self.names.scope[name.text] = declared
-        return declared
-
-    def parameter(self, parameter: tree.Parameter) -> None:
-        if parameter.default is not None:
-            self.expression(parameter.default)
-        length = parameter.type.length
-        if isinstance(length, tree.Reference) and self.find(length.name.text) is None:
-            self.declare(length.name, "length")
-        elif length is not None:
-            self.expression(length)
-        self.declare(parameter.name, "parameter")
-
-    def statement(self, statement: tree.Statement) -> None:
-        self.local = {}
-        match statement:
-            case tree.Let(names, value):
-                self.expression(value)
-                for name in names:
-                    self.declare(name, "let")
-            case tree.Require(condition, _):
-                self.expression(condition)
-            case tree.IndexStatement():
-                self.index(statement)
-            case tree.BatchStatement(names):
-                for name in names:
-                    self.declare(name, "batch")
-            case tree.WindowStatement(name, _, arguments):
-                self.expression(*(argument.value for argument in arguments))
-                self.declare(name, "window")
-            case tree.InputStatement(name, subscripts, legs, condition):
-                self.subscripts(subscripts)
-                if condition is not None:
-                    self.expression(condition)
-                self.legs(legs, "input")
-                self.declare(name, "input", len(subscripts))
-            case tree.TensorStatement():
-                self.tensor(statement)
-            case tree.BiasStatement(name, legs, attributes):
-                self.legs(legs, "bias")
-                self.declare(name, "bias")
-                self.attributes(attributes)
-            case tree.OutputStatement(name, legs):
-                self.legs(legs, "output")
-                self.declare(name, "output")
-            case _:
-                pass  # statements of models, which the grammar keeps out of networks
-
-    def index(self, statement: tree.IndexStatement) -> None:
-        for declaration in statement.declarations:
-            self.local = {}
-            self.subscripts(declaration.subscripts)
-            self.expression(declaration.size)
-            if declaration.condition is not None:
-                self.expression(declaration.condition)
-            self.declare(declaration.name, statement.kind, len(declaration.subscripts))
-
-    def tensor(self, statement: tree.TensorStatement) -> None:
-        self.subscripts(statement.subscripts)
-        self.legs(statement.legs, "tensor")
-        declared = Declared(statement.name, "tensor", len(statement.subscripts))
-        own = tuple(subscript.name.text for subscript in statement.subscripts)
-        self.attributes(statement.attributes, declared, own)
-        self.declare(statement.name, "tensor", len(statement.subscripts))
-
-    def subscripts(self, subscripts: Iterable[tree.Subscript]) -> None:
-        for subscript in subscripts:
-            self.expression(subscript.start, subscript.stop)
-            self.declare(subscript.name, "subscript")
-
-    def expression(self, *expressions: tree.Expression) -> None:
-        self.names.expressions.extend(expressions)
-        for used in values_used(*expressions, into=readable):
-            declared = self.find(used.name.text)
-            local = () if declared is not None else tuple(self.local)
-            self.names.values.append(Use(used.name, declared, local))
-
-    def legs(self, legs: tuple[tree.Leg, ...], where: str) -> None:
-        for leg in legs:
-            match leg:
-                case tree.IndexLeg():
-                    self.leg(leg, where)
-                case tree.GroupLeg(inner, _, width):
-                    for part in inner:
-                        self.leg(part, where)
-                    if width is not None:
-                        self.expression(width)
-                case tree.SlicesLeg(subscript):
-                    self.subscripts((subscript,))
-                case _:
-                    pass
-
-    def leg(self, leg: tree.IndexLeg, where: str) -> None:
-        self.names.legs.append(LegUse(leg, self.find(leg.name.text), where, bool(self.local)))
-        self.expression(*(node for node in leg.subscripts if not isinstance(node, tree.Star)))
-
-    def attributes(
-        self,
-        attributes: tuple[tree.Attribute, ...],
-        tensor: Declared | None = None,
-        own: tuple[str, ...] = (),
-    ) -> None:
-        """The names in attributes; `own` are the subscripts of the `tensor` that has them."""
-        for attribute in attributes:
-            match attribute:
-                case tree.If(condition):
-                    self.expression(condition)
-                case tree.Scheme(_, arguments):
-                    self.expression(*(argument.value for argument in arguments))
-                case tree.Tie(name, subscripts):
-                    self.expression(*subscripts)
-                    if tensor is not None:
-                        self.names.ties.append(TieUse(attribute, tensor, self.find(name.text)))
-                case tree.Share(names) if tensor is not None:
-                    for name in names:
-                        declared = self.find(name.text) if name.text in own else None
-                        self.names.shares.append(Use(name, declared, own))
-                case _:
-                    pass
+        names.collect_statement(statement)
+    return names

@@ -14,17 +14,14 @@ from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import walk
 
+_ARGUMENTS = {"normal": "std", "uniform": "bound"}
 SCHEMES = {
-    "auto": "auto",
-    "normal": "normal(std)",
-    "uniform": "uniform(bound)",
-    "orthogonal": "orthogonal",
-    "eye": "eye",
-    "ones": "ones",
-    "zeros": "zeros",
+    name: f"{name}({_ARGUMENTS[name]})" if name in _ARGUMENTS else name
+    for name in ("auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros")
 }
+"""How each scheme is written."""
+
 ATTRIBUTES = ("init", "frozen", "share", "tie", "if")
-_CONVOLUTION = "conv"
 _LONGEST_QUOTE = 60
 _DTYPES = ("complex", "float", "bfloat", "double", "half", "int", "uint", "real")
 MODULE_DTYPE = "the type is that of the whole module: `module(dtype=torch.complex64)`"
@@ -32,40 +29,78 @@ MODULE_DTYPE = "the type is that of the whole module: `module(dtype=torch.comple
 
 def misplaced(message: str, span: Span, label: str, note: str, hint: str) -> Diagnostic:
     """TN207 at something that does not belong where it stands."""
-    return problem(Code.MISPLACED, message, span, label, notes=(note,), hint=hint)
+    return problem(Code.MISPLACED, message, span, label, note, hint)
 
 
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
 
 
-def unknown_function(names: BlockNames) -> Iterator[Diagnostic]:
-    """TN207: the functions of expressions are few, and all about sizes."""
-    for node in walk(*names.expressions, into=readable):
-        if isinstance(node, tree.Call):
-            yield from function_problems(node, names.suggestions)
+def misused_expression(names: BlockNames) -> Iterator[Diagnostic]:
+    """TN207, TN208, TN305, TN205: functions, what only models have, text, items of items."""
+    for expression in names.expressions:
+        yield from expression_problems(expression, names.suggestions)
 
 
-def function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def expression_problems(
+    expression: tree.Expression, suggestions: Suggestions
+) -> Iterator[Diagnostic]:
+    """What no integer expression holds; of several texts in it, the first."""
+    foreign = "the expressions of a network are about sizes; tensors flow in models only"
+    text_seen = False
+    for node in walk(expression, into=readable):
+        match node:
+            case tree.Number() | tree.Reference():
+                pass
+            case tree.Binary(operator):
+                if operator == "@":
+                    message, hint = "`@` is for models", "`*` multiplies numbers"
+                    yield misplaced(message, node.operator_span, "not here", foreign, hint)
+            case tree.Call():
+                yield from _function_problems(node, suggestions)
+            case tree.TupleOf(items):
+                message, label = "round brackets make no list", "not a list"
+                note = "a list of int stands in square brackets; `( )` only groups"
+                written = ", ".join(one_line(item.span) for item in items)
+                short = len(written) <= _LONGEST_QUOTE and "(" not in written
+                hint = f"write `[{written}]`" if short else "write `[` and `]`"
+                yield misplaced(message, node.span, label, note, hint)
+            case tree.Pipe() | tree.Repeat() | tree.Dots():
+                hint = "write an expression of numbers"
+                yield misplaced("this is for models", node.span, "not here", foreign, hint)
+            case tree.String(value) if not text_seen:
+                text_seen = True
+                note = "values are int, float, bool or lists of int"
+                number = re.fullmatch(r"[0-9]{1,18}|true|false", value) is not None
+                hint = f"remove the quotes: `{value}`" if number else "write a number here"
+                message, label = "text is no value", "this is text"
+                yield problem(Code.WRONG_TYPE, message, node.span, label, note, hint)
+            case tree.Item(_, subscripts) if len(subscripts) != 1:
+                message, label = "a list has one subscript", f"{len(subscripts)} subscripts"
+                note, hint = "lists hold ints; there are no lists of lists", "write `a[k]`"
+                yield problem(Code.NO_SUCH_MEMBER, message, node.span, label, note, hint)
+            case _:
+                pass
+
+
+def _function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Diagnostic]:
     """TN207 where the function is unknown, TN208 where its arguments do not fit."""
     name = node.function.name.text if isinstance(node.function, tree.Reference) else None
     if name is not None and name in FUNCTIONS:
         yield from _argument_problems(node, name, FUNCTIONS[name])
         return
-    close = suggestions.closest(name, tuple(FUNCTIONS)) if name else None
-    yield misplaced(
-        f"there is no function `{name}`" if name else "only functions can be called",
-        node.function.span,
-        "unknown function",
-        f"the functions of expressions: {listed(FUNCTIONS, most=20)}",
-        f"did you mean `{close}`?" if close else "use one of these, or compute it before",
-    )
+    message = f"there is no function `{name}`" if name else "only functions can be called"
+    note = f"the functions of expressions: {listed(FUNCTIONS, most=20)}"
+    hint = "use one of these, or compute it before"
+    if name and (close := suggestions.closest(name, tuple(FUNCTIONS))):
+        hint = f"did you mean `{close}`?"
+    yield misplaced(message, node.function.span, "unknown function", note, hint)
 
 
 def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterator[Diagnostic]:
     def wrong(message: str, span: Span, label: str) -> Diagnostic:
         note = f"it is called as `{function.signature}`"
         hint = f"call it as `{function.signature}`"
-        return problem(Code.WRONG_ARGUMENT, message, span, label, notes=(note,), hint=hint)
+        return problem(Code.WRONG_ARGUMENT, message, span, label, note, hint)
 
     filled: list[str] = []
     named = False
@@ -95,75 +130,14 @@ def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterat
         yield wrong(f"`{name}` needs {count}", node.function.span, "too few arguments")
 
 
-def foreign_expression(names: BlockNames) -> Iterator[Diagnostic]:
-    """TN207, TN305, TN205: what only models have, text, and items with several subscripts."""
-    for expression in names.expressions:
-        yield from foreign_problems(expression)
-
-
-def foreign_problems(expression: tree.Expression) -> Iterator[Diagnostic]:
-    """What no integer expression holds; of several texts in it, the first."""
-    text_seen = False
-    for node in walk(expression, into=readable):
-        if not (isinstance(node, tree.String) and text_seen):
-            yield from _foreign(node)
-        text_seen = text_seen or isinstance(node, tree.String)
-
-
-def _foreign(node: tree.Expression) -> Iterator[Diagnostic]:
-    """What is wrong with this node alone."""
-    note = "the expressions of a network are about sizes; tensors flow in models only"
-    match node:
-        case tree.Binary("@"):
-            hint = "`*` multiplies numbers"
-            yield misplaced("`@` is for models", node.operator_span, "not here", note, hint)
-        case tree.TupleOf(items):
-            written = ", ".join(one_line(item.span) for item in items)
-            short = len(written) <= _LONGEST_QUOTE and "(" not in written
-            yield misplaced(
-                "round brackets make no list",
-                node.span,
-                "not a list",
-                "a list of int stands in square brackets; `( )` only groups",
-                f"write `[{written}]`" if short else "write `[` and `]`",
-            )
-        case tree.Pipe() | tree.Repeat() | tree.Dots():
-            hint = "write an expression of numbers"
-            yield misplaced("this is for models", node.span, "not here", note, hint)
-        case tree.String(value):
-            number = re.fullmatch(r"[0-9]{1,18}|true|false", value) is not None
-            yield problem(
-                Code.WRONG_TYPE,
-                "text is no value",
-                node.span,
-                "this is text",
-                notes=("values are int, float, bool or lists of int",),
-                hint=f"remove the quotes: `{value}`" if number else "write a number here",
-            )
-        case tree.Item(_, subscripts) if len(subscripts) != 1:
-            yield problem(
-                Code.NO_SUCH_MEMBER,
-                "a list has one subscript",
-                node.span,
-                f"{len(subscripts)} subscripts",
-                notes=("lists hold ints; there are no lists of lists",),
-                hint="write `a[k]`",
-            )
-        case _:
-            pass
-
-
 def unknown_window_function(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: a window is a `conv`."""
     for statement in names.block.statements:
-        if isinstance(statement, tree.WindowStatement) and statement.function.text != _CONVOLUTION:
-            yield misplaced(
-                f"there is no window `{statement.function.text}`",
-                statement.function.span,
-                "unknown function",
-                "a window is a convolution axis",
-                "write `conv(size = 3, stride = 1, padding = 1)`",
-            )
+        if isinstance(statement, tree.WindowStatement) and statement.function.text != "conv":
+            message = f"there is no window `{statement.function.text}`"
+            note = "a window is a convolution axis"
+            hint = "write `conv(size = 3, stride = 1, padding = 1)`"
+            yield misplaced(message, statement.function.span, "unknown function", note, hint)
 
 
 # ── attributes ─────────────────────────────────────────────────────────────────────────────────
@@ -183,21 +157,17 @@ def _scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[
     name = scheme.name.text
     if name not in SCHEMES:
         close = suggestions.closest(name, tuple(SCHEMES))
-        yield misplaced(
-            f"there is no scheme `{name}`",
-            scheme.name.span,
-            "unknown scheme",
-            f"the schemes: {listed(SCHEMES.values(), most=20)}",
-            f"did you mean `{close}`?" if close else "use one of these",
-        )
+        note = f"the schemes: {listed(SCHEMES.values(), most=20)}"
+        hint = f"did you mean `{close}`?" if close else "use one of these"
+        message = f"there is no scheme `{name}`"
+        yield misplaced(message, scheme.name.span, "unknown scheme", note, hint)
         return
-    written = SCHEMES[name]
-    wanted = written[len(name) + 1 : -1]
+    wanted = _ARGUMENTS.get(name)
     takes = f"`{name}` takes one argument" if wanted else f"`{name}` takes no argument"
 
     def wrong(message: str, span: Span) -> Diagnostic:
         hint = f"write it as in `init {name}(0.1)`" if wanted else "remove it"
-        return problem(Code.WRONG_ARGUMENT, message, span, "this", notes=(takes,), hint=hint)
+        return problem(Code.WRONG_ARGUMENT, message, span, "this", takes, hint)
 
     for k, argument in enumerate(scheme.arguments):
         if argument.name is not None and argument.name.text != wanted:
@@ -224,19 +194,9 @@ def misplaced_attribute(names: BlockNames) -> Iterator[Diagnostic]:
 
 
 def _word(attribute: tree.Attribute) -> str:
-    match attribute:
-        case tree.Scheme():
-            return "init"
-        case tree.Frozen():
-            return "frozen"
-        case tree.Share():
-            return "share"
-        case tree.Tie():
-            return "tie"
-        case tree.If():
-            return "if"
-        case tree.UnknownAttribute(name):
-            return name.text
+    if isinstance(attribute, tree.UnknownAttribute):
+        return attribute.name.text
+    return "init" if isinstance(attribute, tree.Scheme) else type(attribute).__name__.lower()
 
 
 def _attributes(
@@ -258,7 +218,7 @@ def _attributes(
             if word.rstrip("0123456789") in _DTYPES:
                 hint = f"remove it; {MODULE_DTYPE}"
             if word in SCHEMES and "init" in allowed and "init" not in seen:
-                argument = "(0.1)" if "(" in SCHEMES[word] else ""
+                argument = "(0.1)" if word in _ARGUMENTS else ""
                 hint = f"write `init {word}{argument}`"
             message = f"there is no attribute `{word}`"
             yield misplaced(message, attribute.name.span, "unknown attribute", note, hint)
@@ -285,34 +245,26 @@ def _against_tie(attributes: Sequence[tree.Attribute], tensor: str) -> Iterator[
     for attribute in attributes if tie is not None else ():
         if isinstance(attribute, tree.Scheme | tree.Frozen | tree.Share):
             word = _word(attribute)
-            yield misplaced(
-                f"`{word}` cannot go with `tie`",
-                _start(attribute, word),
-                "decided by the other tensor",
-                f"`{tensor}` has no parameter of its own",
-                f"write `{word}` on the tensor that it is tied to",
-            )
+            message, label = f"`{word}` cannot go with `tie`", "decided by the other tensor"
+            note = f"`{tensor}` has no parameter of its own"
+            hint = f"write `{word}` on the tensor that it is tied to"
+            yield misplaced(message, _start(attribute, word), label, note, hint)
 
 
 def log_with_bias(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207: a bias cannot be added to a logarithm."""
     biases = [s for s in names.block.statements if isinstance(s, tree.BiasStatement)]
-    for statement in names.block.statements:
-        if isinstance(statement, tree.OutputStatement) and statement.log is not None and biases:
-            yield problem(
-                Code.MISPLACED,
-                "`log` and a bias exclude each other",
-                statement.log.span,
-                "the output is a logarithm",
-                secondary=(Label(biases[0].name.span, "this bias would be added to it"),),
-                notes=("with `log` the result is a sign and a logarithm, which have no sum",),
-                hint="remove `log` or the bias",
-            )
+    for statement in names.block.statements if biases else ():
+        if isinstance(statement, tree.OutputStatement) and statement.log is not None:
+            message = "`log` and a bias exclude each other"
+            label, hint = "the output is a logarithm", "remove `log` or the bias"
+            note = "with `log` the result is a sign and a logarithm, which have no sum"
+            bias = Label(biases[0].name.span, "this bias would be added to it")
+            yield problem(Code.MISPLACED, message, statement.log.span, label, note, hint, bias)
 
 
 RULES: tuple[Rule, ...] = (
-    unknown_function,
-    foreign_expression,
+    misused_expression,
     unknown_window_function,
     unknown_scheme,
     misplaced_attribute,

@@ -73,13 +73,14 @@ def problem(
     message: str,
     span: Span,
     label: str = "",
-    *,
-    secondary: tuple[Label, ...] = (),
-    notes: tuple[str, ...] = (),
+    notes: str | tuple[str, ...] = (),
     hint: str | None = None,
+    secondary: Label | tuple[Label, ...] = (),
 ) -> Diagnostic:
     """A diagnostic whose primary label is `label` at `span`."""
-    return Diagnostic(code, message, Label(span, label), secondary, notes, hint)
+    labels = secondary if isinstance(secondary, tuple) else (secondary,)
+    written = (notes,) if isinstance(notes, str) else notes
+    return Diagnostic(code, message, Label(span, label), labels, written, hint)
 
 
 def failure(
@@ -87,13 +88,12 @@ def failure(
     message: str,
     span: Span,
     label: str,
-    *,
-    secondary: tuple[Label, ...] = (),
-    notes: tuple[str, ...] = (),
+    notes: str | tuple[str, ...] = (),
     hint: str | None = None,
+    secondary: Label | tuple[Label, ...] = (),
 ) -> Failed:
     """The exception that carries such a diagnostic."""
-    return Failed(problem(code, message, span, label, secondary=secondary, notes=notes, hint=hint))
+    return Failed(problem(code, message, span, label, notes, hint, secondary))
 
 
 def listed(names: Iterable[str], *, most: int = 8) -> str:

@@ -30,7 +30,7 @@ class Line:
             self._starts.append(column)
             pieces.append(shown)
             column += width
-        self._end = column
+        self._starts.append(column)
         self.shown = "".join(pieces)
 
     @classmethod
@@ -45,7 +45,7 @@ class Line:
 
     def _reaches(self, position: int) -> bool:
         """Whether the line is shown up to a code point."""
-        return position - self._first <= len(self._starts)
+        return position - self._first < len(self._starts)
 
     def columns(self, start: int, end: int) -> tuple[int, int]:
         """The columns of code points `start` to `end`: at least one, clipped to what is shown."""
@@ -53,10 +53,8 @@ class Line:
         return left, max(self._column(end), left + 1)
 
     def _column(self, position: int) -> int:
-        place = position - self._first
-        if place < 0:
-            return 0
-        return self._starts[place] if place < len(self._starts) else self._end
+        place = min(position - self._first, len(self._starts) - 1)
+        return 0 if place < 0 else self._starts[place]
 
 
 def _shown(character: str, column: int) -> str:

@@ -33,7 +33,9 @@ def explain(code: str) -> str:
         raise ValueError(f"a code is wanted, like {next(iter(known))}")
     if wanted not in known:
         raise ValueError(f"there is no code {code.strip()!r}; the closest is {_closest(wanted)}")
-    return _shown(known[wanted])
+    names = iter(("Wrong:", "Right:"))
+    page = _EXAMPLE.sub(lambda fence: f"{next(names)}\n\n{fence[0]}", known[wanted])
+    return _PLAIN_TARGET.sub("", page)
 
 
 @cache
@@ -45,13 +47,6 @@ def pages() -> dict[str, str]:
         code: f"# {code}{body.rstrip()}\n"
         for code, body in zip(parts[::2], parts[1::2], strict=True)
     }
-
-
-def _shown(page: str) -> str:
-    """The page with its examples named, without first lines that only name a target."""
-    names = iter(("Wrong:", "Right:"))
-    page = _EXAMPLE.sub(lambda fence: f"{next(names)}\n\n{fence[0]}", page)
-    return _PLAIN_TARGET.sub("", page)
 
 
 def _closest(wanted: str) -> str:

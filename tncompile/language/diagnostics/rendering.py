@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 
 from tncompile.language.diagnostics.diagnostic import Diagnostic, Label
 from tncompile.language.diagnostics.excerpt import Line
-from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.source import SourceFile
 
 _RESET = "\x1b[0m"
 _BOLD = "\x1b[1m"
@@ -52,22 +53,19 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:
 
 
 def _place(label: Label) -> dict[str, object]:
-    def point(offset: int) -> dict[str, int]:
+    points = []
+    for offset in (label.span.start, label.span.end):
         line, column = label.span.source.position(offset)
-        return {"line": line, "column": column, "offset": offset}
-
-    return {
-        "file": label.span.source.name,
-        "start": point(label.span.start),
-        "end": point(label.span.end),
-        "label": label.text,
-    }
+        points.append({"line": line, "column": column, "offset": offset})
+    start, end = points
+    return {"file": label.span.source.name, "start": start, "end": end, "label": label.text}
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What is underlined on one line: code points `start` to `end` of it, and the words beside."""
+    """What is underlined on a line: code points `start` to `end` of it, and the words beside."""
 
+    line: int
     start: int
     end: int
     primary: bool
@@ -81,8 +79,8 @@ class _Rendering:
         self.diagnostic = diagnostic
         self.color = color
         self.accent = _RED if diagnostic.severity == "error" else _YELLOW
-        labels = (diagnostic.primary, *diagnostic.secondary)
-        last = max(label.span.source.position(label.span.end)[0] for label in labels)
+        self.labels = (diagnostic.primary, *diagnostic.secondary)
+        last = max(label.span.source.position(label.span.end)[0] for label in self.labels)
         self.gutter = len(str(last))
 
     def lines(self) -> Iterator[str]:
@@ -90,14 +88,12 @@ class _Rendering:
         diagnostic = self.diagnostic
         severity = self._paint(f"{diagnostic.severity}[{diagnostic.code}]", self.accent)
         yield severity + self._paint(f": {_one_line(diagnostic.message)}", _BOLD)
-        labels = (diagnostic.primary, *diagnostic.secondary)
-        sources = list(dict.fromkeys(label.span.source for label in labels))
+        sources = list(dict.fromkeys(label.span.source for label in self.labels))
         for source in sources:
-            first = next(label for label in labels if label.span.source == source)
-            line, column = source.position(first.span.start)
-            arrow = "-->" if source is sources[0] else ":::"
-            place = f"{_one_line(source.name)}:{line}:{column}"
-            yield " " * self.gutter + self._paint(arrow, _BLUE) + " " + place
+            labels = [label for label in self.labels if label.span.source == source]
+            line, column = source.position(labels[0].span.start)
+            arrow = self._paint("-->" if source is sources[0] else ":::", _BLUE)
+            yield " " * self.gutter + f"{arrow} {_one_line(source.name)}:{line}:{column}"
             yield self._bar()
             yield from self._excerpt(source, labels)
         if diagnostic.notes or diagnostic.hint:
@@ -109,76 +105,51 @@ class _Rendering:
 
     def _excerpt(self, source: SourceFile, labels: Iterable[Label]) -> Iterator[str]:
         """The labelled lines of one file; a single line between two is shown, more are dots."""
-        marks = sorted(
-            (
-                (line, mark)
-                for label in labels
-                if label.span.source == source
-                for line, mark in _marks(label, label is self.diagnostic.primary)
-            ),
-            key=lambda item: (item[0], item[1].start, item[1].end),
-        )
+        primary = self.diagnostic.primary
+        marks = [mark for label in labels for mark in _marks(label, label is primary)]
+        marks.sort(key=attrgetter("line", "start", "end"))
         previous: int | None = None
-        for number, group in groupby(marks, key=lambda item: item[0]):
+        for number, group in groupby(marks, key=attrgetter("line")):
             if previous is not None and number == previous + 2:
                 yield self._numbered(number - 1, Line(source.line(number - 1)).shown)
             elif previous is not None and number > previous + 2:
                 yield self._paint("...", _BLUE)
-            yield from self._marked_line(source, number, [mark for _, mark in group])
+            yield from self._marked_line(source.line(number), list(group))
             previous = number
 
-    def _marked_line(self, source: SourceFile, number: int, marks: list[_Mark]) -> Iterator[str]:
+    def _marked_line(self, text: str, marks: list[_Mark]) -> Iterator[str]:
         focus = next((mark for mark in marks if mark.primary), marks[0])
-        line = Line.around(
-            source.line(number),
-            (focus.start, focus.end),
-            (min(m.start for m in marks), max(m.end for m in marks)),
-        )
-        yield self._numbered(number, line.shown)
+        all_marks = min(mark.start for mark in marks), max(mark.end for mark in marks)
+        line = Line.around(text, (focus.start, focus.end), all_marks)
+        yield self._numbered(marks[0].line, line.shown)
         placed = [(*line.columns(mark.start, mark.end), mark) for mark in marks]
-        last = max(range(len(placed)), key=lambda k: (placed[k][0], placed[k][2].primary))
-        inline = placed[last][2].text
+        last = max(placed, key=lambda item: (item[0], item[2].primary))
         end = max(stop for _, stop, _ in placed)
-        if inline and end > placed[last][1]:
-            inline = ""  # a longer mark runs on to the right: all words go below
-        cells = self._cells(placed)
-        row = "".join(cells)
-        if inline:
-            row += " " + self._paint(_one_line(inline), self._style(placed[last][2]))
-        yield self._bar() + " " + row
-        hanging = [
-            (start, mark)
-            for k, (start, _, mark) in enumerate(placed)
-            if mark.text and not (inline and k == last)
-        ]
-        yield from self._hanging(hanging)
-
-    def _cells(self, placed: list[tuple[int, int, _Mark]]) -> list[str]:
-        """The row of `^` and `-` under a line, a painted string a column."""
-        cells = [" "] * max(stop for _, stop, _ in placed)
+        cells = [" "] * end
         for start, stop, mark in sorted(placed, key=lambda item: item[2].primary):
-            sign = "^" if mark.primary else "-"
-            for column in range(start, stop):
-                cells[column] = self._paint(sign, self._style(mark))
-        return cells
-
-    def _hanging(self, texts: list[tuple[int, _Mark]]) -> Iterator[str]:
-        """Words below their marks, the rightmost first, with bars down to the others."""
-        for k in range(len(texts) - 1, -1, -1):
-            bars = texts[: k + 1]
-            yield self._bar() + " " + self._columns([(c, "|", m) for c, m in bars])
+            sign = self._paint("^" if mark.primary else "-", self._style(mark))
+            cells[start:stop] = [sign] * (stop - start)
+        row = "".join(cells)
+        # Where a longer mark runs on to the right all words go below.
+        inline = last[2] if last[2].text and end <= last[1] else None
+        if inline:
+            row += " " + self._paint(_one_line(inline.text), self._style(inline))
+        yield f"{self._bar()} {row}"
+        texts = [(start, mark) for start, _, mark in placed if mark.text and mark is not inline]
+        for k in range(len(texts) - 1, -1, -1):  # words below their marks, the rightmost first
             column, mark = texts[k]
-            before = [(c, "|", m) for c, m in texts[:k] if c < column]
-            row = self._columns([*before, (column, _one_line(mark.text), mark)])
-            yield self._bar() + " " + row
+            bars = [(start, "|", other) for start, other in texts[: k + 1]]
+            yield f"{self._bar()} {self._columns(bars)}"
+            before = [bar for bar in bars[:k] if bar[0] < column]
+            words = self._columns([*before, (column, _one_line(mark.text), mark)])
+            yield f"{self._bar()} {words}"
 
     def _columns(self, pieces: list[tuple[int, str, _Mark]]) -> str:
         row, width = "", 0
         for column, text, mark in pieces:
-            if column < width:
-                continue
-            row += " " * (column - width) + self._paint(text, self._style(mark))
-            width = column + len(text)
+            if column >= width:
+                row += " " * (column - width) + self._paint(text, self._style(mark))
+                width = column + len(text)
         return row
 
     def _style(self, mark: _Mark) -> str:
@@ -186,8 +157,8 @@ class _Rendering:
 
     def _remark(self, kind: str, text: str, style: str) -> Iterator[str]:
         first, *rest = text.split("\n")
-        start = " " * self.gutter + " " + self._paint("=", _BLUE) + " "
-        yield start + self._paint(f"{kind}:", style) + " " + _one_line(first)
+        sign, word = self._paint("=", _BLUE), self._paint(f"{kind}:", style)
+        yield " " * self.gutter + f" {sign} {word} {_one_line(first)}"
         for line in rest:
             yield (" " * (self.gutter + 3 + len(kind) + 2) + _one_line(line)).rstrip()
 
@@ -202,28 +173,21 @@ class _Rendering:
         return f"{style}{text}{_RESET}" if self.color and text.strip() else text
 
 
-def _marks(label: Label, primary: bool) -> Iterator[tuple[int, _Mark]]:
-    """The line number and the mark of a label; a span over lines has one on its first and last."""
-    source = label.span.source
-    start, end = _inside(label.span)
-    line, column = source.position(start)
-    last, end_column = source.position(end)
+def _marks(label: Label, primary: bool) -> Iterator[_Mark]:
+    """The marks of a label; a span over lines has one on its first and one on its last."""
+    source, length = label.span.source, len(label.span.source.text)
+    offset = min(max(label.span.start, 0), length)
+    line, column = source.position(offset)
+    last, end_column = source.position(min(max(label.span.end, offset), length))
     if last > line and end_column == 1:  # up to a line break: the line before is the last one
         last, end_column = last - 1, len(source.line(last - 1)) + 1
     if line == last:
-        yield line, _Mark(column - 1, max(end_column - 1, column), primary, label.text)
+        yield _Mark(line, column - 1, max(end_column - 1, column), primary, label.text)
         return
-    width = len(source.line(line))
-    yield line, _Mark(column - 1, max(width, column), primary, "")
+    yield _Mark(line, column - 1, max(len(source.line(line)), column), primary, "")
     text = source.line(last)
     first = len(text) - len(text.lstrip())
-    yield last, _Mark(first, max(end_column - 1, first + 1), primary, label.text)
-
-
-def _inside(span: Span) -> tuple[int, int]:
-    length = len(span.source.text)
-    start = min(max(span.start, 0), length)
-    return start, min(max(span.end, start), length)
+    yield _Mark(last, first, max(end_column - 1, first + 1), primary, label.text)
 
 
 def _one_line(text: str) -> str:

@@ -17,12 +17,7 @@ from tncompile.language.syntax.walk import walk
 LARGEST_VALUE = 2**64
 LARGEST_LIST = 1_000_000
 
-_EXACT: Mapping[str, Callable[[int, int], int]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-}
-_FLOATING: Mapping[str, Callable[[float, float], float]] = {
+_OPERATORS: Mapping[str, Callable[[float, float], float]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -41,17 +36,7 @@ COMPARISONS = frozenset({*_ORDERED, "==", "!="})
 
 def kind_of(value: Value | str) -> str:
     """What the language calls the type of a value."""
-    match value:
-        case bool():
-            return "bool"
-        case int():
-            return "int"
-        case float():
-            return "float"
-        case tuple():
-            return "list"
-        case str():
-            return value
+    return value if isinstance(value, str) else type(value).__name__.replace("tuple", "list")
 
 
 def is_number(value: Value) -> TypeGuard[int | float]:
@@ -62,54 +47,41 @@ def is_number(value: Value) -> TypeGuard[int | float]:
 def wrong_type(span: Span, value: Value | str, wanted: str, *, hint: str | None = None) -> Failed:
     """TN305: `value` where `wanted` (with its article) belongs."""
     kind = with_article(kind_of(value))
-    return failure(
-        Code.WRONG_TYPE,
-        f"{wanted} is needed here, not {kind}",
-        span,
-        f"this is {kind}" if isinstance(value, str) else f"this is {_shown(value)}",
-        notes=("values are int, float, bool or lists of int; none turns into another silently",),
-        hint=hint or f"write {wanted} here",
-    )
-
-
-def _shown(value: Value) -> str:
-    return f"{with_article(kind_of(value))}, `{value_text(value, most=6)}`"
+    message = f"{wanted} is needed here, not {kind}"
+    label = f"this is {kind}"
+    if not isinstance(value, str):
+        label += f", `{value_text(value, most=6)}`"
+    note = "values are int, float, bool or lists of int; none turns into another silently"
+    return failure(Code.WRONG_TYPE, message, span, label, note, hint or f"write {wanted} here")
 
 
 def too_large(span: Span, what: str) -> Failed:
     """TN304: a value beyond 2**64."""
-    return failure(
-        Code.BAD_ARITHMETIC,
-        f"this {what} is larger than 2**64",
-        span,
-        "too large",
-        notes=("integers reach 2**64; sizes of indices reach 2**40",),
-        hint="make the numbers smaller",
-    )
+    message = f"this {what} is larger than 2**64"
+    note = "integers reach 2**64; sizes of indices reach 2**40"
+    hint = "make the numbers smaller"
+    return failure(Code.BAD_ARITHMETIC, message, span, "too large", note, hint)
+
+
+def bounded(value: int, span: Span, what: str) -> int:
+    """The value, TN304 beyond 2**64."""
+    if -LARGEST_VALUE <= value <= LARGEST_VALUE:
+        return value
+    raise too_large(span, what)
 
 
 def divides_by_zero(span: Span) -> Failed:
     """TN304 at a divisor."""
-    return failure(
-        Code.BAD_ARITHMETIC,
-        "division by zero",
-        span,
-        "this is 0",
-        notes=("nothing can be divided by zero",),
-        hint='rule it out with `require … != 0, "reason"`, or choose with `if … then … else`',
-    )
+    note = "nothing can be divided by zero"
+    hint = 'rule it out with `require … != 0, "reason"`, or choose with `if … then … else`'
+    return failure(Code.BAD_ARITHMETIC, "division by zero", span, "this is 0", note, hint)
 
 
 def too_long(span: Span, length: int) -> Failed:
     """TN501 at a list that would be too long."""
-    return failure(
-        Code.TOO_MANY,
-        f"a list of {length} items is too long",
-        span,
-        f"{length} items",
-        notes=(f"lists hold at most {LARGEST_LIST} items",),
-        hint="make the list shorter",
-    )
+    message = f"a list of {length} items is too long"
+    note, hint = f"lists hold at most {LARGEST_LIST} items", "make the list shorter"
+    return failure(Code.TOO_MANY, message, span, f"{length} items", note, hint)
 
 
 _WHAT = {"+": "sum", "-": "difference", "*": "product", "**": "power", "/": "quotient"}
@@ -119,17 +91,19 @@ def combine(node: Binary, left: Value, right: Value) -> Value:
     """`left operator right` for everything but `and` and `or`, which may skip the right side."""
     symbol = node.operator
     if type(left) is int and type(right) is int:
-        if exact := _EXACT.get(symbol):
-            result = exact(left, right)
+        if symbol in ("+", "-", "*"):
+            result = _OPERATORS[symbol](left, right)
             if -LARGEST_VALUE <= result <= LARGEST_VALUE:
                 return result
             raise too_large(node.span, _WHAT[symbol])
-        if symbol == "**":
-            return _integer_power(node, left, right)
+        if symbol == "**" and right >= 0:
+            if abs(left) >= 2 and right > LARGEST_VALUE.bit_length():
+                raise too_large(node.span, "power")
+            return bounded(left**right, node.span, "power")
         if symbol in ("//", "%"):
             if right == 0:
                 raise divides_by_zero(node.right.span)
-            return left // right if symbol == "//" else left % right
+            return _OPERATORS[symbol](left, right)
     if symbol in COMPARISONS:
         return _compare(node, left, right)
     if isinstance(left, tuple) or isinstance(right, tuple):
@@ -173,17 +147,6 @@ def int_hint(node: Expression, value: Value) -> str:
     return f"write `{int(value)}`" if is_whole(value) else "write an int"
 
 
-def _integer_power(node: Binary, left: int, right: int) -> Value:
-    if right < 0:
-        return _floating(node, left, right)
-    if abs(left) >= 2 and right > LARGEST_VALUE.bit_length():
-        raise too_large(node.span, "power")
-    result: int = left**right
-    if not -LARGEST_VALUE <= result <= LARGEST_VALUE:
-        raise too_large(node.span, "power")
-    return result
-
-
 def _compare(node: Binary, left: Value, right: Value) -> bool:
     symbol = node.operator
     if is_number(left) and is_number(right):
@@ -201,15 +164,23 @@ def _compare(node: Binary, left: Value, right: Value) -> bool:
     raise wrong_type(node.right.span, right, "a number", hint=hint)
 
 
+_ITEMWISE = "take one item of it (`a[k]`); there is no arithmetic on whole lists"
+
+
 def _join(node: Binary, left: Value, right: Value) -> Value:
     """List concatenation and repetition."""
     match node.operator, left, right:
         case "+", tuple(), tuple():
-            length = len(left) + len(right)
+            if len(left) + len(right) > LARGEST_LIST:
+                raise too_long(node.span, len(left) + len(right))
+            return left + right
         case "*", tuple(), int() if not isinstance(right, bool):
             length = len(left) * max(0, right)
+            if length > LARGEST_LIST:
+                raise too_long(node.span, length)
+            return left * right
         case "*", int(), tuple() if not isinstance(left, bool):
-            return _join_checked(node, right, left, len(right) * max(0, left))
+            return _join(node, right, left)
         case "+", tuple(), _:
             raise wrong_type(node.right.span, right, "a list", hint="a list takes `+ [item]`")
         case "+", _, _:
@@ -222,18 +193,6 @@ def _join(node: Binary, left: Value, right: Value) -> Value:
             raise wrong_type(node.left.span, left, "a number", hint=_ITEMWISE)
         case _:
             raise wrong_type(node.right.span, right, "a number", hint=_ITEMWISE)
-    return _join_checked(node, left, right, length)
-
-
-_ITEMWISE = "take one item of it (`a[k]`); there is no arithmetic on whole lists"
-
-
-def _join_checked(
-    node: Binary, items: tuple[int, ...], other: Value, length: int
-) -> tuple[int, ...]:
-    if length > LARGEST_LIST:
-        raise too_long(node.span, length)
-    return items + other if isinstance(other, tuple) else items * int(other)
 
 
 def _floating(node: Binary, left: Value, right: Value) -> Value:
@@ -248,11 +207,10 @@ def _floating(node: Binary, left: Value, right: Value) -> Value:
                 raise _no_power(node)
             number = result.real
         else:
-            number = float(_FLOATING[node.operator](left, right))
+            number = float(_OPERATORS[node.operator](left, right))
     except ZeroDivisionError:
-        if node.operator == "**":
-            raise _no_power(node) from None
-        raise divides_by_zero(node.right.span) from None
+        impossible = node.operator == "**"
+        raise (_no_power(node) if impossible else divides_by_zero(node.right.span)) from None
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
@@ -261,11 +219,7 @@ def _floating(node: Binary, left: Value, right: Value) -> Value:
 
 
 def _no_power(node: Binary) -> Failed:
-    return failure(
-        Code.BAD_ARITHMETIC,
-        "this power does not exist",
-        node.span,
-        "no real number",
-        notes=("zero has no negative powers, and negative numbers have integer powers only",),
-        hint="change the base or the exponent",
-    )
+    message = "this power does not exist"
+    note = "zero has no negative powers, and negative numbers have integer powers only"
+    hint = "change the base or the exponent"
+    return failure(Code.BAD_ARITHMETIC, message, node.span, "no real number", note, hint)

@@ -88,11 +88,20 @@ class _Compiler:
     def formula(self, node: tree.Expression) -> CompiledExpression:
         match node:
             case tree.Number():
-                return self._number(node)
-            case tree.Boolean(value):
+                number = node.value
+                if (isinstance(number, int) and number > LARGEST_VALUE) or math.isinf(number):
+                    raise too_large(node.span, "number")
+                return CompiledExpression(node, lambda frame: number, 0)
+            case tree.Boolean(truth_value):
+                return CompiledExpression(node, lambda frame: truth_value, 0)
+            case tree.Reference():
+                name = node.name.text
+                if name in self.variables:
+                    return CompiledExpression(node, lambda frame: frame[name], 1)
+                if name not in self.scope.values:
+                    raise Failed(None)
+                value = self.scope.values[name]
                 return CompiledExpression(node, lambda frame: value, 0)
-            case tree.Reference(name):
-                return self._reference(node, name.text)
             case tree.Binary() | tree.Item():
                 return self._chain(node)
             case tree.ListOf(items):
@@ -111,20 +120,6 @@ class _Compiler:
                 raise wrong_type(node.span, "string", "a number")
             case _:
                 raise InternalError(f"{type(node).__name__} passed the check of names")
-
-    def _number(self, node: tree.Number) -> CompiledExpression:
-        value = node.value
-        if (isinstance(value, int) and value > LARGEST_VALUE) or math.isinf(value):
-            raise too_large(node.span, "number")
-        return CompiledExpression(node, lambda frame: value, 0)
-
-    def _reference(self, node: tree.Reference, name: str) -> CompiledExpression:
-        if name in self.variables:
-            return CompiledExpression(node, lambda frame: frame[name], 1)
-        if name not in self.scope.values:
-            raise Failed(None)
-        value = self.scope.values[name]
-        return CompiledExpression(node, lambda frame: value, 0)
 
     def _chain(self, node: tree.Expression) -> CompiledExpression:
         """A left-grouped run of operators and items, as a loop over its links."""
@@ -179,25 +174,18 @@ class _Compiler:
         position = subscript.integer(frame)
         if 0 <= position < len(value):
             return value[position]
-        raise self._outside(node, value, position)
-
-    def _outside(self, node: tree.Item, value: tuple[int, ...], position: int) -> Failed:
-        holder = node.value
-        name = holder.name.text if isinstance(holder, tree.Reference) else ""
+        name = node.value.name.text if isinstance(node.value, tree.Reference) else ""
         place = self.scope.declared.get(name)
-        of = f"`{name}`" if name else "the list"
         items = counted(len(value), "item")
-        return failure(
-            Code.NO_SUCH_MEMBER,
-            f"item {position} is outside {of}, which has {items}",
-            node.span,
-            f"there is no item {position}",
-            secondary=() if place is None else (Label(place, items),),
-            notes=("items are counted from 0 to the length minus one",),
-            hint=f"the last item is `{name or '…'}[{len(value) - 1}]`"
-            if value
-            else "the list is empty",
+        of = f"`{name}`" if name else "the list"
+        message = f"item {position} is outside {of}, which has {items}"
+        label = f"there is no item {position}"
+        note = "items are counted from 0 to the length minus one"
+        hint = (
+            f"the last item is `{name or '…'}[{len(value) - 1}]`" if value else "the list is empty"
         )
+        declared = () if place is None else Label(place, items)
+        raise failure(Code.NO_SUCH_MEMBER, message, node.span, label, note, hint, declared)
 
     def _list(self, node: tree.ListOf, items: tuple[CompiledExpression, ...]) -> CompiledExpression:
         charge = self.scope.budget.charge

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import isqrt, prod
 
 LARGEST = 2**40
@@ -53,11 +54,7 @@ def next_factorable(n: int, parts: int) -> int:
                 return size
         except TooHardError:
             continue
-    return _even_product(n, parts)
-
-
-def _even_product(n: int, parts: int) -> int:
-    """The smallest product at least `n` of `parts` factors that differ by at most one."""
+    # The smallest product at least `n` of factors that differ by at most one.
     root = _root(n, parts)
     high = next(k for k in range(parts + 1) if root**k * (root - 1) ** (parts - k) >= n)
     return int(root**high * (root - 1) ** (parts - high))
@@ -65,14 +62,7 @@ def _even_product(n: int, parts: int) -> int:
 
 def _root(n: int, parts: int) -> int:
     """The smallest integer whose power `parts` is at least `n`."""
-    low, high = 1, max(1, n)
-    while low < high:
-        middle = (low + high) // 2
-        if middle**parts >= n:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return 1 + bisect_left(range(1, max(1, n)), n, key=lambda root: root**parts)
 
 
 def _largest_factor(n: int, parts: int) -> int:
@@ -113,38 +103,35 @@ def _even(primes: tuple[int, ...], parts: int) -> tuple[int, ...] | None:
     if len(primes) <= parts:
         factors = (*reversed(primes), *(1,) * (parts - len(primes)))
     else:
-        factors = _Search(primes).most_even(prod(primes), parts, prod(primes)) or ()
+        factors = _most_even(primes, parts) or ()
     return factors if factors and factors[0] <= SPREAD * factors[-1] else None
 
 
-class _Search:
+def _most_even(primes: tuple[int, ...], parts: int) -> tuple[int, ...] | None:
     """Depth first over the divisors, smallest largest factor first, with what failed remembered."""
+    divisors = [1]
+    for prime in dict.fromkeys(primes):
+        powers = [prime**k for k in range(primes.count(prime) + 1)]
+        divisors = [d * power for d in divisors for power in powers]
+    divisors.sort()
+    steps = 0
 
-    def __init__(self, primes: tuple[int, ...]) -> None:
-        divisors = [1]
-        for prime in dict.fromkeys(primes):
-            powers = [prime**k for k in range(primes.count(prime) + 1)]
-            divisors = [d * power for d in divisors for power in powers]
-        self._divisors = sorted(divisors)
-        self._largest = primes[-1]
-        self._hopeless: set[tuple[int, int, int]] = set()
-        self._steps = 0
-
-    def most_even(self, n: int, parts: int, most: int) -> tuple[int, ...] | None:
+    @cache
+    def search(n: int, parts: int, most: int) -> tuple[int, ...] | None:
         """`parts` factors of `n`, none above `most`, or None."""
+        nonlocal steps
         if parts == 1:
             return (n,) if n <= most else None
-        if (n, parts, most) in self._hopeless:
-            return None
-        for first in self._divisors:
-            self._steps += 1
-            if self._steps > _SEARCH_STEPS:
+        for first in divisors:
+            steps += 1
+            if steps > _SEARCH_STEPS:
                 raise TooHardError
             if first > most or first > n:
                 break
             if n % first or first**parts < n:
                 continue
-            if rest := self.most_even(n // first, parts - 1, first):
+            if rest := search(n // first, parts - 1, first):
                 return (first, *rest)
-        self._hopeless.add((n, parts, most))
         return None
+
+    return search(prod(primes), parts, prod(primes))

@@ -10,7 +10,7 @@ from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import (
     LARGEST_LIST,
-    LARGEST_VALUE,
+    bounded,
     divides_by_zero,
     integer,
     is_number,
@@ -67,14 +67,8 @@ def _list(node: Expression, value: Value) -> tuple[int, ...]:
     raise wrong_type(node.span, value, "a list", hint="write a list: `[4, 8]`")
 
 
-def _bounded(call: Call, value: int, what: str) -> int:
-    if -LARGEST_VALUE <= value <= LARGEST_VALUE:
-        return value
-    raise too_large(call.span, what)
-
-
 def _impossible(call: Call, message: str, note: str, hint: str) -> Failed:
-    return failure(Code.BAD_ARITHMETIC, message, call.span, "no value", notes=(note,), hint=hint)
+    return failure(Code.BAD_ARITHMETIC, message, call.span, "no value", note, hint)
 
 
 def _len(call: Call, arguments: Arguments) -> Value:
@@ -82,25 +76,20 @@ def _len(call: Call, arguments: Arguments) -> Value:
 
 
 def _sum(call: Call, arguments: Arguments) -> Value:
-    return _bounded(call, sum(_list(*arguments[0])), "sum")
+    return bounded(sum(_list(*arguments[0])), call.span, "sum")
 
 
 def _prod(call: Call, arguments: Arguments) -> Value:
-    items = _list(*arguments[0])
-    if 0 in items:
-        return 0
-    product = 1
-    for item in items:
-        product = _bounded(call, product * item, "product")
-    return product
+    if 0 in _list(*arguments[0]):
+        return 0  # whatever the product of the others is
+    return (1, *_cumprod(call, arguments))[-1]
 
 
-def _cumprod(call: Call, arguments: Arguments) -> Value:
-    product = 1
+def _cumprod(call: Call, arguments: Arguments) -> tuple[int, ...]:
     running: list[int] = []
     for item in _list(*arguments[0]):
-        product = _bounded(call, product * item, "product")
-        running.append(product)
+        product = item * running[-1] if running else item
+        running.append(bounded(product, call.span, "product"))
     return tuple(running)
 
 
@@ -110,12 +99,9 @@ def _numbers(call: Call, arguments: Arguments) -> tuple[int | float, ...]:
         items = _list(*arguments[0])
         if not items:
             name = call.function.span.text
-            raise _impossible(
-                call,
-                f"`{name}` of an empty list",
-                "an empty list has no smallest or largest item",
-                f"add a value that is always there: `{name}([1] + list)`",
-            )
+            note = "an empty list has no smallest or largest item"
+            hint = f"add a value that is always there: `{name}([1] + list)`"
+            raise _impossible(call, f"`{name}` of an empty list", note, hint)
         return items
     for node, value in arguments:
         if not is_number(value):
@@ -136,12 +122,9 @@ def _log2(call: Call, arguments: Arguments) -> Value:
     if not is_number(value):
         raise wrong_type(node.span, value, "a number")
     if value <= 0:
-        raise _impossible(
-            call,
-            f"`log2` of {value_text(value)}",
-            "only positive numbers have a logarithm",
-            "rule it out with `require … > 0`",
-        )
+        note = "only positive numbers have a logarithm"
+        hint = "rule it out with `require … > 0`"
+        raise _impossible(call, f"`log2` of {value_text(value)}", note, hint)
     return value.bit_length() - 1 if isinstance(value, int) else math.frexp(value)[1] - 1
 
 
@@ -162,12 +145,9 @@ def _ceil_div(call: Call, arguments: Arguments) -> Value:
 def _factor(call: Call, arguments: Arguments) -> Value:
     n, parts = (integer(node, value) for node, value in arguments)
     if n < 1 or parts < 1:
-        raise _impossible(
-            call,
-            f"`factor({n}, {parts})` does not exist",
-            "a factorization needs a positive integer and at least one part",
-            "make both positive",
-        )
+        message = f"`factor({n}, {parts})` does not exist"
+        note = "a factorization needs a positive integer and at least one part"
+        raise _impossible(call, message, note, "make both positive")
     if n > LARGEST:
         raise too_large(call.span, "size")
     if parts > LARGEST_LIST:
@@ -175,30 +155,21 @@ def _factor(call: Call, arguments: Arguments) -> Value:
     try:
         factors = factorize(n, parts)
     except TooHardError:
-        raise _impossible(
-            call,
-            f"no factorization of {n} in {parts} was found in reasonable time",
-            "the search tries the most even factorizations first",
-            "write the list of factors yourself",
-        ) from None
-    if factors is None:
-        raise _no_good_factorization(call, n, parts)
-    return factors
-
-
-def _no_good_factorization(call: Call, n: int, parts: int) -> Failed:
+        message = f"no factorization of {n} in {parts} was found in reasonable time"
+        note = "the search tries the most even factorizations first"
+        hint = "write the list of factors yourself"
+        raise _impossible(call, message, note, hint) from None
+    if factors is not None:
+        return factors
     size = next_factorable(n, parts)
     factors = factorize(size, parts)
     padded = f"{size} = {' * '.join(map(str, factors))}" if factors and parts <= 8 else str(size)
-    return failure(
-        Code.BAD_ARITHMETIC,
-        f"{n} has no good factorization in {parts}",
-        call.span,
-        f"one factor would be more than {SPREAD} times the smallest",
-        notes=("a network is as small as its largest factor, and a large prime cannot be split",),
-        hint=f"pad to {padded}: `factor({size}, {parts})`, and cut the axis to its width "
-        f"with `(i[*]) as {n}`",
-    )
+    message = f"{n} has no good factorization in {parts}"
+    label = f"one factor would be more than {SPREAD} times the smallest"
+    note = "a network is as small as its largest factor, and a large prime cannot be split"
+    cut = f"cut the axis to its width with `(i[*]) as {n}`"
+    hint = f"pad to {padded}: `factor({size}, {parts})`, and {cut}"
+    raise failure(Code.BAD_ARITHMETIC, message, call.span, label, note, hint)
 
 
 FUNCTIONS: Mapping[str, Function] = {

@@ -27,14 +27,10 @@ class Budget:
         """Take `steps` away, TN501 at `span` when nothing is left."""
         self._left -= steps
         if self._left < 0:
-            raise failure(
-                Code.TOO_MANY,
-                "evaluating this program takes too many steps",
-                span,
-                "the limit is passed here",
-                notes=(f"at most {MOST_STEPS} steps are evaluated for one network",),
-                hint="make the lists, the families or the expressions smaller",
-            )
+            message = "evaluating this program takes too many steps"
+            note = f"at most {MOST_STEPS} steps are evaluated for one network"
+            hint = "make the lists, the families or the expressions smaller"
+            raise failure(Code.TOO_MANY, message, span, "the limit is passed here", note, hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +50,14 @@ class Scope:
 
     def origin(self, *expressions: Expression) -> tuple[Label, ...]:
         """Where the value of these expressions comes from: the first argument they use."""
-        for name in self._trace(*expressions):
+        for name in self.traced(*expressions):
             if name not in self.sources and name in self.places and name in self.values:
                 value = value_text(self.values[name], most=6)
                 return (Label(self.places[name], f"`{name}` is {value}"),)
         return ()
 
-    def traced(self, *expressions: Expression) -> set[str]:
-        """The names that these expressions use, those behind every `let` too."""
-        return set(self._trace(*expressions))
-
-    def _trace(self, *expressions: Expression) -> Iterator[str]:
-        """Each name once, those behind a `let` after it."""
+    def traced(self, *expressions: Expression) -> Iterator[str]:
+        """The names that these expressions use, each once, those behind a `let` after it."""
         seen: set[str] = set()
         todo = _names(*expressions)
         while todo:

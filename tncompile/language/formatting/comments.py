@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from tncompile.language.parsing.lexer import tokenize
-from tncompile.language.parsing.tables import load_tables
+from tncompile.language.parsing.lexer import CLOSING, tokenize
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Comment, Program
-
-_PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 
 
 class Comments:
@@ -20,7 +17,14 @@ class Comments:
         self._comments = sorted(program.comments, key=lambda comment: comment.span.start)
         self._starts = [comment.span.start for comment in self._comments]
         self._written: set[int] = set()
-        self._opens, self._closes = self._brackets() if self._comments else ([], {})
+        self._closes: dict[int, int] = {}
+        opened: list[int] = []
+        for token in tokenize(self.source)[0] if self._comments else ():
+            if token.kind in CLOSING:
+                opened.append(token.span.start)
+            elif token.kind in CLOSING.values() and opened:
+                self._closes[opened.pop()] = token.span.start
+        self._opens = sorted(self._closes)
 
     def take(self, start: int, end: int) -> list[Comment]:
         """The comments between two offsets that are not written yet, in order."""
@@ -55,14 +59,3 @@ class Comments:
     def blank_between(self, before: Span, after: Span) -> bool:
         """Whether an empty line separates two things."""
         return self.line(after.start) - self.line(max(before.start, before.end - 1)) > 1
-
-    def _brackets(self) -> tuple[list[int], dict[int, int]]:
-        tokens, _ = tokenize(self.source, load_tables())
-        opened: list[int] = []
-        closes: dict[int, int] = {}
-        for token in tokens:
-            if token.kind in _PAIRS:
-                opened.append(token.start)
-            elif token.kind in _PAIRS.values() and opened:
-                closes[opened.pop()] = token.start
-        return sorted(closes), closes

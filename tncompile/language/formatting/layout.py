@@ -24,22 +24,18 @@ class Break:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Concat:
-    """Pieces one after the other; lines that break in them are indented by `indent` more."""
+    """Pieces one after the other; lines that break in them are indented by `indent` more.
+
+    In a group all breaks directly inside are broken, or none is; `forced` where one always is.
+    """
 
     pieces: tuple[Doc, ...]
     indent: int
+    grouped: bool
     forced: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
-    """All breaks directly inside are broken, or none is."""
-
-    content: Doc
-    forced: bool
-
-
-Doc = str | Break | Concat | Group
+Doc = str | Break | Concat
 
 LINE = Break()
 SOFT = Break("")
@@ -47,40 +43,29 @@ HARD = Break(always=True)
 COMMA_SOFT = Break("", ",")
 
 
+def nest(indent: int, *pieces: Doc, grouped: bool = False) -> Concat:
+    """Pieces one after the other, lines inside them indented."""
+    forced = any(
+        piece.always if isinstance(piece, Break) else isinstance(piece, Concat) and piece.forced
+        for piece in pieces
+    )
+    return Concat(pieces, indent, grouped, forced)
+
+
 def concat(*pieces: Doc) -> Concat:
     """Pieces one after the other."""
     return nest(0, *pieces)
 
 
-def nest(indent: int, *pieces: Doc) -> Concat:
-    """Pieces one after the other, lines inside them indented."""
-    return Concat(pieces, indent, any(_forced(piece) for piece in pieces))
-
-
-def group(*pieces: Doc) -> Group:
+def group(*pieces: Doc) -> Concat:
     """Pieces whose breaks go together."""
-    content = concat(*pieces)
-    return Group(content, content.forced)
+    return nest(0, *pieces, grouped=True)
 
 
 def joined(separator: Doc, pieces: Iterable[Doc]) -> Concat:
     """Pieces with a separator between two."""
-    spread: list[Doc] = []
-    for piece in pieces:
-        if spread:
-            spread.append(separator)
-        spread.append(piece)
-    return concat(*spread)
-
-
-def _forced(doc: Doc) -> bool:
-    match doc:
-        case Break():
-            return doc.always
-        case Concat() | Group():
-            return doc.forced
-        case _:
-            return False
+    spread = [part for piece in pieces for part in (separator, piece)]
+    return concat(*spread[1:])
 
 
 def lay_out(doc: Doc, *, width: int = 100, indent: int = 0) -> list[str]:
@@ -96,11 +81,10 @@ def lay_out(doc: Doc, *, width: int = 100, indent: int = 0) -> list[str]:
                 current.append(piece)
                 column += len(piece)
             case Concat():
-                deeper = inner + piece.indent
-                stack.extend((deeper, broken, each) for each in reversed(piece.pieces))
-            case Group():
-                fits = not piece.forced and _fits(piece.content, stack, width - column)
-                stack.append((inner, not fits, piece.content))
+                if piece.grouped:
+                    broken = piece.forced or not _fits(piece, stack, width - column)
+                inner += piece.indent
+                stack.extend((inner, broken, each) for each in reversed(piece.pieces))
             case Break():
                 if broken:
                     current.append(piece.broken)
@@ -119,20 +103,18 @@ def _fits(content: Doc, rest: list[tuple[int, bool, Doc]], room: int) -> bool:
     following = len(rest)
     stack: list[tuple[bool, Doc]] = [(False, content)]
     while room >= 0:
-        if not stack:
-            if not following:
-                return True
+        if stack:
+            broken, piece = stack.pop()
+        elif following:
             following -= 1
             _, broken, piece = rest[following]
         else:
-            broken, piece = stack.pop()
+            return True
         match piece:
             case str():
                 room -= len(piece)
             case Concat():
                 stack.extend((broken, each) for each in reversed(piece.pieces))
-            case Group():
-                stack.append((broken, piece.content))
             case Break():
                 if broken:
                     return room >= len(piece.broken)

@@ -31,26 +31,28 @@ class StatementPrinter(ExpressionPrinter):
                     return required
                 return group(nest(_INDENT, required, ",", LINE, quoted(reason.value)))
             case tree.IndexStatement(kind, declarations):
-                return _list(kind, [self._declaration(each) for each in declarations])
+                return self._list(kind, declarations)
             case tree.BatchStatement(names):
-                return _list("batch", [name.text for name in names])
+                return self._list("batch", names)
             case tree.WindowStatement(name, function, arguments):
                 written = self.arguments(arguments, function.span.end, statement.span.end)
                 return concat(_keyword("window"), f"{name.text} = {function.text}", written)
             case tree.InputStatement(name, subscripts, legs, condition):
-                shape = self._shape(name, legs, subscripts)
-                return concat(_keyword("input"), shape, self._condition(condition))
+                return concat(self._shape("input", name, legs, subscripts), self._if(condition))
             case tree.TensorStatement(name, subscripts, legs, attributes):
-                shape = self._shape(name, legs, subscripts)
-                return concat(_keyword("tensor"), shape, self._attributes(attributes))
+                shape = self._shape("tensor", name, legs, subscripts)
+                return concat(shape, self._attributes(attributes))
             case tree.BiasStatement(name, legs, attributes):
-                shape = self._shape(name, legs)
-                return concat(_keyword("bias"), shape, self._attributes(attributes))
+                return concat(self._shape("bias", name, legs), self._attributes(attributes))
             case tree.OutputStatement(name, legs, log, attributes):
-                shape = concat(self._shape(name, legs), " log" if log else "")
-                return concat(_keyword("output"), shape, self._attributes(attributes))
-            case tree.PartStatement():
-                return self._part(statement, width)
+                shape = self._shape("output", name, legs)
+                return concat(shape, " log" if log else "", self._attributes(attributes))
+            case tree.PartStatement(name, subscripts, value, attributes):
+                flat = self.part_head(statement)
+                family = flat.ljust(width) if flat else self._family(name, subscripts)
+                return concat(
+                    "part ", family, " = ", self.part(value), self._attributes(attributes)
+                )
             case tree.ModelOutput(value):
                 return concat("output ", self.expression(value))
             case _:
@@ -64,23 +66,16 @@ class StatementPrinter(ExpressionPrinter):
 
     def import_file(self, statement: tree.Import) -> Doc:
         """`import "file.tn" { A, B }`."""
-        head = f"import {quoted(statement.path.value)}"
-        if statement.names is None:
+        head, names = f"import {quoted(statement.path.value)}", statement.names
+        if names is None:
             return head
-        names = [name.text for name in statement.names]
-        return concat(f"{head} ", self.listed("{}", statement.names, names, statement.span.start))
-
-    def instance(self, statement: tree.Instance) -> Doc:
-        """`network N = M(…)`."""
-        head = f"{statement.kind} {statement.name.text} = "
-        return concat(head, self.expression(statement.target))
+        return concat(f"{head} ", self.listed("{}", names, statement.span.start, filled=False))
 
     def head(self, block: tree.Block | tree.Rewrite) -> Doc:
         """A block up to its opening brace."""
         if isinstance(block, tree.Rewrite):
             return f"rewrite {block.name.text} {{"
-        docs = [self._parameter(parameter) for parameter in block.parameters]
-        parameters = self.listed("()", block.parameters, docs, block.name.span.end)
+        parameters = self.listed("()", block.parameters, block.name.span.end, filled=False)
         return concat(f"{block.kind} {block.name.text}", parameters, " {")
 
     def part_head(self, part: tree.PartStatement) -> str:
@@ -91,60 +86,25 @@ class StatementPrinter(ExpressionPrinter):
             return ""
         return " ".join(lay_out(self._family(part.name, part.subscripts), width=_UNBOUNDED))
 
-    def _parameter(self, parameter: tree.Parameter) -> Doc:
-        length, default = parameter.type.length, parameter.default
-        return concat(
-            f"{parameter.name.text}: {parameter.type.name.text}",
-            concat("[", self.expression(length), "]") if length else "",
-            concat(" = ", self.expression(default)) if default else "",
-        )
-
-    def _declaration(self, declaration: tree.IndexDeclaration) -> Doc:
-        family = self._family(declaration.name, declaration.subscripts)
-        size = self.expression(declaration.size)
-        return concat(family, " = ", size, self._condition(declaration.condition))
-
-    def _condition(self, condition: tree.Expression | None) -> Doc:
-        return concat(" if ", self.expression(condition, OR)) if condition else ""
-
-    def _family(self, name: tree.Name, subscripts: Sequence[tree.Subscript]) -> Doc:
-        return concat(name.text, self.subscripts(subscripts, name.span.end))
-
-    def _shape(
-        self, name: tree.Name, legs: Sequence[tree.Leg], subscripts: Sequence[tree.Subscript] = ()
-    ) -> Doc:
-        end = subscripts[-1].span.end if subscripts else name.span.end
-        return concat(self._family(name, subscripts), self.legs(legs, end))
-
-    def _part(self, part: tree.PartStatement, width: int) -> Doc:
-        flat = self.part_head(part)
-        head: Doc = flat.ljust(width) if flat else self._family(part.name, part.subscripts)
-        if isinstance(part.value, tree.Extern):
-            layer = self._extern(part.value)
-        else:
-            layer = self.expression(part.value)
-        return concat("part ", head, " = ", layer, self._attributes(part.attributes))
-
-    def _extern(self, extern: tree.Extern) -> Doc:
-        offset = extern.path.span.end
-        arguments = self.arguments(extern.arguments, offset, extern.span.end)
-        shape: Doc = ""
-        if extern.shape is not None:
-            shape = concat(" -> ", self.legs(extern.shape, self.comments.after_bracket(offset)))
-        return concat(f"extern {quoted(extern.path.value)}", arguments, shape)
-
-    def _attributes(self, attributes: Sequence[tree.Attribute]) -> Doc:
-        """Attributes in the order written; an unknown word stays on its line, or it is TN101."""
-        docs = [
-            group(" " if isinstance(each, tree.UnknownAttribute) else LINE, self._attribute(each))
-            for each in attributes
-        ]
-        return nest(2 * _INDENT, *docs)
-
-    def _attribute(self, attribute: tree.Attribute) -> Doc:
-        match attribute:
+    def part(self, node: tree.Node) -> Doc:
+        """A part of a statement: an attribute, a declaration, a layer, or an item of a list."""
+        end = node.span.end
+        match node:
+            case tree.IndexDeclaration(name, subscripts, size, condition):
+                head, sized = self._family(name, subscripts), self.expression(size)
+                return concat(head, " = ", sized, self._if(condition))
+            case tree.Extern(path, arguments, shape):
+                offset = path.span.end
+                written = self.arguments(arguments, offset, end)
+                head = concat(f"extern {quoted(path.value)}", written)
+                if shape is None:
+                    return head
+                return concat(
+                    head, " -> ", self.listed("()", shape, self.comments.after_bracket(offset))
+                )
             case tree.Scheme(name, arguments):
-                return concat("init ", self._word(name, arguments or None, attribute.span.end))
+                written = self.arguments(arguments, name.span.end, end) if arguments else ""
+                return concat(f"init {name.text}", written)
             case tree.Frozen():
                 return "frozen"
             case tree.Share(names):
@@ -154,23 +114,42 @@ class StatementPrinter(ExpressionPrinter):
                 return concat(f"tie {name.text}", members, " conj" if conjugate else "")
             case tree.If(condition):
                 return concat("if ", self.expression(condition, OR))
-            case tree.UnknownAttribute(name, arguments, rest):
-                word = self._word(name, arguments, attribute.span.end)
-                return joined(" ", [word, *(self._attribute(each) for each in rest)])
+            case tree.UnknownAttribute(name, called, rest):
+                written = "" if called is None else self.arguments(called, name.span.end, end)
+                return joined(" ", [concat(name.text, written), *map(self.part, rest)])
             case _:
-                assert_never(attribute)
+                return super().part(node)
 
-    def _word(self, name: tree.Name, arguments: Sequence[tree.Argument] | None, end: int) -> Doc:
-        if arguments is None:
-            return name.text
-        return concat(name.text, self.arguments(arguments, name.span.end, end))
+    def _if(self, condition: tree.Expression | None) -> Doc:
+        return concat(" if ", self.expression(condition, OR)) if condition else ""
+
+    def _family(self, name: tree.Name, subscripts: Sequence[tree.Subscript]) -> Doc:
+        return concat(name.text, self.members(subscripts, name.span.end))
+
+    def _shape(
+        self,
+        keyword: str,
+        name: tree.Name,
+        legs: Sequence[tree.Leg],
+        subscripts: Sequence[tree.Subscript] = (),
+    ) -> Doc:
+        end = subscripts[-1].span.end if subscripts else name.span.end
+        head = self._family(name, subscripts)
+        return concat(_keyword(keyword), head, self.listed("()", legs, end))
+
+    def _attributes(self, attributes: Sequence[tree.Attribute]) -> Doc:
+        """Attributes in the order written; an unknown word stays on its line, or it is TN101."""
+        docs = [
+            group(" " if isinstance(each, tree.UnknownAttribute) else LINE, self.part(each))
+            for each in attributes
+        ]
+        return nest(2 * _INDENT, *docs)
+
+    def _list(self, keyword: str, items: Sequence[tree.Node]) -> Doc:
+        """A statement with a list; its lines are indented to the first item."""
+        docs = [group(LINE if k else "", self.part(item)) for k, item in enumerate(items)]
+        return concat(_keyword(keyword), nest(_KEYWORD + 1, joined(",", docs)))
 
 
 def _keyword(word: str) -> str:
     return word.ljust(_KEYWORD + 1)
-
-
-def _list(keyword: str, items: Sequence[Doc]) -> Doc:
-    """A statement with a list; its lines are indented to the first item."""
-    docs = [group(LINE if k else "", item) for k, item in enumerate(items)]
-    return concat(_keyword(keyword), nest(_KEYWORD + 1, joined(",", docs)))

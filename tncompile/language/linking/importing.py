@@ -18,7 +18,6 @@ from tncompile.language.syntax.tree import String
 LIBRARY = Path(__file__).resolve().parents[2] / "std"
 """The standard library that ships with the package: what `std/…` names."""
 
-
 _MOST_BYTES = 1_000_000
 """More than any text within the limits has; what is longer is refused when it is parsed."""
 
@@ -40,11 +39,6 @@ class ImportedFile:
     location: Location
 
 
-def library_files() -> tuple[str, ...]:
-    """What can be imported from the library, as written in an import."""
-    return tuple(f"std/{path.name}" for path in sorted(LIBRARY.glob("*.tn")))
-
-
 def named_in_library(source: SourceFile) -> SourceFile:
     """The text under its name in an import, where it is a file of the library."""
     path = Path(source.name)
@@ -64,40 +58,25 @@ def find_import(written: String, importer: SourceFile, location: Location) -> Im
     if text.startswith("std/"):
         folder, root, relative = LIBRARY, LIBRARY, text.removeprefix("std/")
     elif location.folder is None or location.root is None:
-        raise _failed(
-            written,
-            "only `std/…` can be imported here",
-            "there is no folder to look in",
-            "a text without a file imports the library that ships with tncompile, nothing else",
-            "give a root folder, or import from `std/`",
-        )
+        message, label = "only `std/…` can be imported here", "there is no folder to look in"
+        note = "a text without a file imports the library that ships with tncompile, nothing else"
+        hint = "give a root folder, or import from `std/`"
+        raise _failed(written, message, label, note, hint)
     else:
         folder, root, relative = location.folder, location.root, text
-    path = _resolved(written, folder, relative)
-    if not path.is_relative_to(root.resolve()):
-        raise _failed(
-            written,
-            f'"{text}" is outside the root folder',
-            "outside",
-            "imports stay under the root folder, so that a file cannot read what it should not",
-            "move the file below the root folder, or choose another one with `--root`",
-        )
-    source = _read(written, path, _shown_name(path, text, importer))
-    return ImportedFile(path, source, Location(path.parent, root))
-
-
-def _shown_name(path: Path, text: str, importer: SourceFile) -> str:
-    """What diagnostics call an imported file: its place beside the importer, or in the library."""
-    if path.is_relative_to(LIBRARY):
-        return _name_in_library(path)
-    return posixpath.normpath(posixpath.join(posixpath.dirname(importer.name), text))
-
-
-def _resolved(written: String, folder: Path, relative: str) -> Path:
     try:
-        return (folder / relative).resolve()
+        path = (folder / relative).resolve()
     except (OSError, ValueError, RuntimeError):  # too long, a NUL, a loop of links
         raise _not_found(written) from None
+    if not path.is_relative_to(root.resolve()):
+        note = "imports stay under the root folder, so that a file cannot read what it should not"
+        hint = "move the file below the root folder, or choose another one with `--root`"
+        raise _failed(written, f'"{text}" is outside the root folder', "outside", note, hint)
+    if path.is_relative_to(LIBRARY):
+        name = _name_in_library(path)
+    else:
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(importer.name), text))
+    return ImportedFile(path, _read(written, path, name), Location(path.parent, root))
 
 
 def _read(written: String, path: Path, name: str) -> SourceFile:
@@ -138,44 +117,27 @@ def decode(data: bytes, name: str) -> SourceFile:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8")
         source = SourceFile(name, before + "\N{REPLACEMENT CHARACTER}")
-        span = _span(source, len(before))
-        raise CompileError(
-            (
-                problem(
-                    Code.UNKNOWN_CHARACTER,
-                    "the file is not UTF-8",
-                    span,
-                    f"byte 0x{data[error.start]:02x} cannot be read",
-                    notes=("source files are UTF-8 text",),
-                    hint="save the file as UTF-8",
-                ),
-            )
-        ) from None
-
-
-def _span(source: SourceFile, start: int) -> Span:
-    return Span(source, start, start + 1)
+        span = Span(source, len(before), len(before) + 1)
+        label = f"byte 0x{data[error.start]:02x} cannot be read"
+        message, note = "the file is not UTF-8", "source files are UTF-8 text"
+        code, hint = Code.UNKNOWN_CHARACTER, "save the file as UTF-8"
+        raise CompileError((problem(code, message, span, label, note, hint),)) from None
 
 
 def _not_found(written: String) -> CompileError:
     close = closest_file(written.value)
-    return _failed(
-        written,
-        f'"{written.value}" is not found',
-        "no such file",
-        "paths are relative to the file; `std/` is the library that ships with tncompile",
-        f'did you mean `"{close}"`?' if close else "correct the path",
-    )
+    message, label = f'"{written.value}" is not found', "no such file"
+    note = "paths are relative to the file; `std/` is the library that ships with tncompile"
+    hint = f'did you mean `"{close}"`?' if close else "correct the path"
+    return _failed(written, message, label, note, hint)
 
 
 def closest_file(written: str) -> str | None:
     """The file of the library that was probably meant, as it is named in an import."""
-    files = library_files()
+    files = tuple(f"std/{path.name}" for path in sorted(LIBRARY.glob("*.tn")))
     same = [file for file in files if file.endswith(f"/{posixpath.basename(written)}")]
     return closest(written, files) or (same[0] if same else None)
 
 
 def _failed(written: String, message: str, label: str, note: str, hint: str) -> CompileError:
-    return CompileError(
-        (problem(Code.IMPORT_FAILED, message, written.span, label, notes=(note,), hint=hint),)
-    )
+    return CompileError((problem(Code.IMPORT_FAILED, message, written.span, label, note, hint),))

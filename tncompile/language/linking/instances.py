@@ -1,8 +1,9 @@
-"""Named instances: `network N = Other(arguments)`."""
+"""The blocks of a file, and named instances of them: `network N = Other(arguments)`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tncompile.language.diagnostics.collector import (
     Problems,
@@ -15,13 +16,32 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
-from tncompile.language.linking.linked_file import File
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving.arguments import Matched, called_name, match_call
 from tncompile.language.resolving.binding import bind
 from tncompile.language.resolving.networks import resolve_network
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import Block, Instance
+from tncompile.language.syntax.tree import Block, Instance, Rewrite
+
+
+@dataclass(slots=True)
+class File:
+    """What is known about one file while it is linked: the blocks so far, in order.
+
+    `places` say where this file brings each in. `own` are all blocks that the file declares itself,
+    those still to come, too. Names in `lost` failed to be imported or declared; with `open`, any
+    unknown name may have.
+    """
+
+    blocks: dict[str, LinkedBlock] = field(default_factory=dict)
+    places: dict[str, Span] = field(default_factory=dict)
+    own: Mapping[str, Block | Instance | Rewrite] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    open: bool = False
+
+    def may_be_lost(self, name: str) -> bool:
+        """Whether a failed import may be the reason that `name` is unknown."""
+        return name in self.lost or (self.open and name not in self.blocks)
 
 
 def link_instance(
@@ -38,22 +58,27 @@ def link_instance(
         problems.add(_no_target(instance, name, span, target, file, suggestions))
         return None
     if target.arguments is None:
-        matched = Matched(target.definition, span, problems, suggestions)
+        matched = Matched(target.definition, span, Problems(), suggestions)
         match_call(matched, instance.target.arguments)
         matched.check_missing()
-        if matched.lost:
-            return None
-        arguments = matched.arguments
-        binding = Problems()
-        bind(target.definition, arguments, Scope(), binding)
-        problems.extend(called_from(instance.name.span, arguments, binding.errors))
-        if binding.errors:
+        arguments, errors = matched.arguments, matched.problems.errors
+        if not errors:
+            binding = Problems()
+            bind(target.definition, arguments, Scope(), binding)
+            errors = tuple(called_from(instance.name.span, arguments, binding.errors))
+        problems.extend(errors)
+        if errors:
             return None
     else:
         arguments = dict(target.arguments)
         for argument in instance.target.arguments:
-            place = argument.name.span if argument.name is not None else argument.span
-            problems.add(_takes_nothing(target, place))
+            message = f"`{target.name}` is a named instance and takes no arguments"
+            note = "a named instance is itself without parameters"
+            hint = "make the instance from the block behind it"
+            declared = Label(target.declared, "its arguments are given here")
+            place = (argument.name or argument).span
+            code, label = Code.WRONG_ARGUMENT, "unknown argument"
+            problems.add(problem(code, message, place, label, note, hint, declared))
     return LinkedBlock(
         instance.name.text,
         instance.kind,
@@ -71,9 +96,9 @@ def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNe
     resolved: dict[str, ResolvedNetwork] = {}
     for name, block in blocks.items():
         definition = block.definition
-        if block.imported or block.arguments is None or not isinstance(definition, Block):
+        if block.imported or block.arguments is None or not can_be_compiled(block):
             continue
-        if not can_be_compiled(block):
+        if not isinstance(definition, Block):
             continue
         try:
             resolved[name] = resolve_network(
@@ -93,29 +118,23 @@ def _no_target(
     file: File,
     suggestions: Suggestions,
 ) -> Diagnostic:
-    kind = instance.kind
+    kind, a_kind = instance.kind, with_article(instance.kind)
     if target is not None:
-        return problem(
-            Code.UNKNOWN_NAME,
-            f"`{name}` is {with_article(target.kind)}, not {with_article(kind)}",
-            span,
-            with_article(target.kind),
-            secondary=(Label(target.declared, "declared here"),),
-            notes=(f"an instance that is {with_article(kind)} is made from {with_article(kind)}",),
-            hint=f"write `{target.kind} {instance.name.text} = {name}(…)`"
-            if target.kind == "model" or target.kind == "network"
-            else f"name {with_article(kind)}",
-        )
-    offered = [block.name for block in file.blocks.values() if block.kind == kind]
+        label = with_article(target.kind)
+        message = f"`{name}` is {label}, not {a_kind}"
+        note = f"an instance that is {a_kind} is made from {a_kind}"
+        hint = f"write `{target.kind} {instance.name.text} = {name}(…)`"
+        if target.kind not in ("model", "network"):
+            hint = f"name {a_kind}"
+        declared = Label(target.declared, "declared here")
+        return problem(Code.UNKNOWN_NAME, message, span, label, note, hint, declared)
     own = instance.name.text
     named = "a named instance is another block, declared before it, with its arguments"
     order = "every block is declared, or imported, before it is used"
     secondary: tuple[Label, ...] = ()
-    notes: tuple[str, ...]
+    notes: str | tuple[str, ...] = named
     if name == own:
-        message = f"`{name}` cannot be an instance of itself"
-        label = "this is the instance itself"
-        notes = (named,)
+        message, label = f"`{name}` cannot be an instance of itself", "this is the instance itself"
         other = f"`{kind} {own} = OTHER(…)`"
         hint = f"name another block, {other}, or write it out: `{kind} {name}(…) {{ … }}`"
     elif circle := _circle(instance, file):
@@ -124,26 +143,21 @@ def _no_target(
         label = f"`{name}` is an instance that leads back to `{own}`"
         others = list(circle.values())[1:7]
         secondary = tuple(Label(other.name.span, "in the circle") for other in others)
-        notes = (named,)
         hint = f"write one of them out: `{kind} {own}(…) {{ … }}`"
     elif name in file.own and name not in file.blocks:
         message, label = f"`{name}` is used before it is declared", "not declared yet"
-        notes = (order,)
-        hint = f"move the declaration of `{name}` up"
+        notes, hint = order, f"move the declaration of `{name}` up"
     else:
-        message = f"there is no {kind} `{name}`"
-        if not name:
-            message = f"the name of {with_article(kind)} is needed"
+        message = f"there is no {kind} `{name}`" if name else f"the name of {a_kind} is needed"
         label = "unknown name"
+        offered = [block.name for block in file.blocks.values() if block.kind == kind]
         known = (
             f"declared before: {listed(offered)}" if offered else f"no {kind} is declared before"
         )
         notes = (known, order)
         close = suggestions.closest(name, offered)
         hint = f"did you mean `{close}`?" if close else "declare it above, or import it"
-    return problem(
-        Code.UNKNOWN_NAME, message, span, label, secondary=secondary, notes=notes, hint=hint
-    )
+    return problem(Code.UNKNOWN_NAME, message, span, label, notes, hint, secondary)
 
 
 def _circle(instance: Instance, file: File) -> dict[str, Instance]:
@@ -155,15 +169,3 @@ def _circle(instance: Instance, file: File) -> dict[str, Instance]:
         function = called_name(declaration.target)
         declaration = None if function is None else file.own.get(function.name.text)
     return circle if declaration is instance else {}
-
-
-def _takes_nothing(target: LinkedBlock, span: Span) -> Diagnostic:
-    return problem(
-        Code.WRONG_ARGUMENT,
-        f"`{target.name}` is a named instance and takes no arguments",
-        span,
-        "unknown argument",
-        secondary=(Label(target.declared, "its arguments are given here"),),
-        notes=("a named instance is itself without parameters",),
-        hint="make the instance from the block behind it",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +17,12 @@ from tncompile.language.linking.importing import (
     find_import,
     named_in_library,
 )
-from tncompile.language.linking.instances import link_instance, resolve_instances
-from tncompile.language.linking.linked_file import File
-from tncompile.language.linking.used_blocks import blocks_used
+from tncompile.language.linking.instances import File, link_instance, resolve_instances
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.walk import walk
 
 _DEEPEST_IMPORT = 50
 
@@ -81,7 +81,13 @@ class Linker:
         """Keep the block that `place` brings into the file; TN202 where its name is there."""
         earlier = file.places.get(block.name)
         if earlier is not None:
-            self.problems.add(_declared_twice(block.name, place, earlier))
+            message, first = f"`{block.name}` is declared twice", Label(earlier, "first here")
+            note = "a file has one block of each name, imported ones included"
+            hint = (
+                'rename one of the two, or import what you need alone: `import "file.tn" { A, B }`'
+            )
+            code, label = Code.DECLARED_TWICE, "again here"
+            self.problems.add(problem(code, message, place, label, note, hint, first))
             return
         file.blocks[block.name] = block
         file.places[block.name] = place
@@ -121,16 +127,34 @@ class Linker:
             return
         file.lost.add(name.text)
         file.lost.update(imported.blocks)  # one of them was meant, and is used by its own name
-        if not imported.may_be_lost(name.text):
-            diagnostic = _not_in_file(name, declaration, imported, block, self.suggestions)
-            self.problems.add(diagnostic)
+        if imported.may_be_lost(name.text):
+            return
+        offered = [block.name for block in imported.blocks.values() if block.kind != "rewrite"]
+        close = self.suggestions.closest(name.text, offered)
+        message = f'"{declaration.path.value}" has no block `{name.text}`'
+        if block is not None:
+            message = f"`{name.text}` is a rewrite, which cannot be imported"
+        note = f"it offers {listed(offered)}" if offered else "it offers no blocks"
+        hint = f"did you mean `{close}`?" if close else "import one of these"
+        code, label = Code.UNKNOWN_NAME, "not in that file"
+        path = Label(declaration.path.span, "imported from here")
+        self.problems.add(problem(code, message, name.span, label, note, hint, path))
 
     def _follow(
         self, declaration: tree.Import, target: ImportedFile, stack: tuple[Path, ...]
     ) -> File | None:
         """The imported file, linked; None where it failed before, and is reported."""
+        written = declaration.path
         if target.path in stack or len(stack) > _DEEPEST_IMPORT:
-            raise _cyclic(declaration, deep=target.path not in stack)
+            message, label = f'"{written.value}" imports this file in turn', "a cycle"
+            if target.path not in stack:
+                message = f'importing "{written.value}" nests imports too deep'
+                label = f"more than {_DEEPEST_IMPORT} files deep"
+            note = "every block is declared before it is used, in other files too"
+            hint = "move what both files need to a third one"
+            raise CompileError(
+                (problem(Code.IMPORT_FAILED, message, written.span, label, note, hint),)
+            )
         if target.path not in self._files:
             self._files[target.path] = None
             program = parse(target.source)
@@ -142,91 +166,54 @@ def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:
     name, doc = definition.name, definition.doc
     if isinstance(definition, tree.Rewrite):
         return LinkedBlock(name.text, "rewrite", (), doc, name.span, definition)
-    parameters = tuple(map(_summary, definition.parameters))
+    parameters = tuple(
+        ParameterSummary(
+            parameter.name.text,
+            one_line(parameter.type.span),
+            None if parameter.default is None else one_line(parameter.default.span),
+        )
+        for parameter in definition.parameters
+    )
     return LinkedBlock(name.text, definition.kind, parameters, doc, name.span, definition)
 
 
-def _summary(parameter: tree.Parameter) -> ParameterSummary:
-    default = None if parameter.default is None else one_line(parameter.default.span)
-    return ParameterSummary(parameter.name.text, one_line(parameter.type.span), default)
-
-
-def _declared_twice(name: str, later: Span, earlier: Span) -> Diagnostic:
-    return problem(
-        Code.DECLARED_TWICE,
-        f"`{name}` is declared twice",
-        later,
-        "again here",
-        secondary=(Label(earlier, "first here"),),
-        notes=("a file has one block of each name, imported ones included",),
-        hint='rename one of the two, or import what you need alone: `import "file.tn" { A, B }`',
-    )
-
-
-def _not_in_file(
-    name: tree.Name,
-    declaration: tree.Import,
-    imported: File,
-    block: LinkedBlock | None,
-    suggestions: Suggestions,
-) -> Diagnostic:
-    offered = [block.name for block in imported.blocks.values() if block.kind != "rewrite"]
-    close = suggestions.closest(name.text, offered)
-    path = declaration.path.value
-    what = f'"{path}" has no block `{name.text}`'
-    if block is not None:
-        what = f"`{name.text}` is a rewrite, which cannot be imported"
-    return problem(
-        Code.UNKNOWN_NAME,
-        what,
-        name.span,
-        "not in that file",
-        secondary=(Label(declaration.path.span, "imported from here"),),
-        notes=(f"it offers {listed(offered)}" if offered else "it offers no blocks",),
-        hint=f"did you mean `{close}`?" if close else "import one of these",
-    )
-
-
-def _cyclic(declaration: tree.Import, *, deep: bool) -> CompileError:
-    path = declaration.path.value
-    message, label = f'"{path}" imports this file in turn', "a cycle"
-    if deep:
-        message = f'importing "{path}" nests imports too deep'
-        label = f"more than {_DEEPEST_IMPORT} files deep"
-    note = "every block is declared before it is used, in other files too"
-    hint = "move what both files need to a third one"
-    span = declaration.path.span
-    return CompileError(
-        (problem(Code.IMPORT_FAILED, message, span, label, notes=(note,), hint=hint),)
-    )
-
-
-def _unused_imports(program: tree.Program, file: File) -> list[Diagnostic]:
+def _unused_imports(program: tree.Program, file: File) -> Iterator[Diagnostic]:
     """TN204: an import of which no name is used; a file of imports alone hands them on."""
-    if all(isinstance(declaration, tree.Import) for declaration in program.declarations):
-        return []
-    used = blocks_used(program)
-    warnings: list[Diagnostic] = []
-    for declaration in program.declarations:
-        if not isinstance(declaration, tree.Import):
-            continue
-        if declaration.names is None:
-            here = [n for n, place in file.places.items() if place == declaration.path.span]
-            if not any(name in used for name in here):
-                warnings.append(_never_used(f'"{declaration.path.value}"', declaration.path.span))
+    imports = [d for d in program.declarations if isinstance(d, tree.Import)]
+    if len(imports) == len(program.declarations):
+        return
+    used = _blocks_used(program)
+    for declaration in imports:
+        path, names = declaration.path, declaration.names
+        if names is not None:
+            unused = [(f"`{name.text}`", name.span) for name in names if name.text not in used]
         else:
-            for name in declaration.names:
-                if name.text not in used:
-                    warnings.append(_never_used(f"`{name.text}`", name.span))
-    return warnings
+            brought = {name for name, place in file.places.items() if place == path.span}
+            unused = [] if brought & used else [(f'"{path.value}"', path.span)]
+        for what, span in unused:
+            message, hint = f"the import {what} is never used", "use it, or remove it"
+            note = "imported blocks can still be named as a target"
+            yield problem(Code.NEVER_USED, message, span, "never used", note, hint)
 
 
-def _never_used(what: str, span: Span) -> Diagnostic:
-    return problem(
-        Code.NEVER_USED,
-        f"the import {what} is never used",
-        span,
-        "never used",
-        notes=("imported blocks can still be named as a target",),
-        hint="use it, or remove it",
-    )
+def _blocks_used(program: tree.Program) -> set[str]:
+    """Every name that may be a block's: targets of instances, rewrites, and all names in models."""
+    expressions: list[tree.Expression] = []
+    for declaration in program.declarations:
+        match declaration:
+            case tree.Instance(_, _, target):
+                expressions.append(target)
+            case tree.Rewrite(_, rules):
+                expressions += [rule.target for rule in rules if rule.target is not None]
+            case tree.Block("model", _, _, statements):
+                for statement in statements:
+                    match statement:
+                        case tree.PartStatement(value=tree.Call() as call):
+                            expressions.append(call)
+                        case tree.Let(_, value) | tree.ModelOutput(value):
+                            expressions.append(value)
+                        case _:
+                            pass
+            case _:
+                pass
+    return {node.name.text for node in walk(*expressions) if isinstance(node, tree.Reference)}

@@ -15,7 +15,7 @@ from tncompile.language.parsing.errors.foreign_syntax import recognize
 from tncompile.language.parsing.errors.messages import limit_error, syntax_error
 from tncompile.language.parsing.lalr import MOST_NESTED, TALLEST, Automaton
 from tncompile.language.parsing.lexer import BAD_CHARACTER, ERRORS, SEMICOLON, Token, tokenize
-from tncompile.language.parsing.tables import END, Tables, load_tables
+from tncompile.language.parsing.tables import END
 from tncompile.language.syntax.source import SourceFile, Span
 from tncompile.language.syntax.tree import Call, Declaration, Program
 
@@ -33,7 +33,7 @@ def parse(source: SourceFile) -> Program:
     >>> parse(SourceFile("a.tn", "network N = M(d = 4)")).declarations[0].name
     Name(text='N')
     """
-    parsing = _Parsing(source, load_tables(), "program")
+    parsing = _Parsing(source, "program")
     value = parsing.run()
     return Program(cast("tuple[Declaration, ...]", value), source=source, comments=parsing.comments)
 
@@ -43,26 +43,24 @@ def parse_target(text: str) -> Call:
 
     Raises CompileError, in a source named `<target>`.
     """
-    return cast(Call, _Parsing(SourceFile("<target>", text), load_tables(), "target").run())
+    return cast(Call, _Parsing(SourceFile("<target>", text), "target").run())
 
 
 class _Parsing:
     """The state of parsing one text."""
 
-    def __init__(self, source: SourceFile, tables: Tables, start: str) -> None:
-        self.source = source
-        self.tables = tables
-        self.automaton = Automaton(tables, source, start)
-        self.problems: list[Diagnostic] = []
-        self.semicolon_seen = False
-        self.unknown: set[str] = set()
+    def __init__(self, source: SourceFile, start: str) -> None:
         if len(source.text) > MOST_CHARACTERS:
             span = Span(source, MOST_CHARACTERS, MOST_CHARACTERS + 1)
             label = f"character {MOST_CHARACTERS + 1:,} is here"
             message = f"the text is longer than {MOST_CHARACTERS:,} characters"
             hint = "split the file, and `import` its parts"
             raise CompileError((limit_error(span, message, label, hint),))
-        self.tokens, self.comments = tokenize(source, tables)
+        self.tokens, self.comments = tokenize(source)
+        self.automaton = Automaton(source, start)
+        self.problems: list[Diagnostic] = []
+        self.semicolon_seen = False
+        self.unknown: set[str] = set()
 
     def run(self) -> object:
         """The value of the start symbol."""
@@ -78,34 +76,45 @@ class _Parsing:
 
     def _step(self, position: int) -> int | None:
         """Take the token at `position`; the next one to take, None to stop."""
-        token = self.tokens[position]
+        token, automaton = self.tokens[position], self.automaton
         if token.kind in ERRORS:
-            self._report_once(token)
+            if token.kind != BAD_CHARACTER or token.text not in self.unknown:
+                self.problems.append(character_error(token))
+            self.unknown.add(token.text)
             return self._resume(position)
         if token.kind == "NUMBER":
             self._check_digits(token)
-        terminal = self.automaton.terminal(token)
-        if self._begins_line_as_attribute(token, terminal):
-            self.automaton.mark()
-        else:
-            if self._too_tall(token):
-                return None
-            if self.automaton.feed(token, terminal):
-                return None if self._too_deep() else position + 1
+        terminal = automaton.terminal(token)
+        opens = token.kind in ("LPAR", "LSQB")
+        if terminal == "NAME" and token.first and "FROZEN" in automaton.actions:
+            automaton.mark()  # no attribute begins a line: it is a misspelled statement
+        elif len(automaton.states) > TALLEST or (opens and automaton.brackets >= MOST_NESTED):
+            self._report_depth(token)
+            return None
+        elif automaton.feed(token, terminal):
+            deepest = automaton.deepest
+            if deepest.depth <= MOST_NESTED:
+                return position + 1
+            self._report_depth(next(t for t in self.tokens if t.span.start >= deepest.start))
+            return None
         if terminal == END and self.problems:
             return None  # what is missing may have been skipped after an earlier mistake
         if terminal == SEMICOLON and self.semicolon_seen:
-            return position + 1 if self.automaton.brackets == 0 else self._resume(position)
-        context = self._context(position, terminal)
+            return position + 1 if automaton.brackets == 0 else self._resume(position)
+        closed = self._closed_from(position)
+        context = ParseContext(automaton, self.tokens, position, terminal, closed)
         if context.at_statement and self._nested(position):
-            return self._refuse_nested(position)
-        self.problems.append(syntax_error(context, recognize(context), self.tables))
-        if terminal == SEMICOLON and self.automaton.brackets == 0:
+            position += token.kind == "DOC"
+            word = BLOCK_WORDS[self.tokens[position].text]
+            closed = self._closed_from(position)
+            context = ParseContext(automaton, self.tokens, position, word, closed)
+            self.problems.append(syntax_error(context, nested_block(context)))
+            return self._resume(position + 1)
+        self.problems.append(syntax_error(context, recognize(context)))
+        if terminal == SEMICOLON and automaton.brackets == 0:
             self.semicolon_seen = True
             return position + 1
         return self._resume(position)
-
-    # ── blocks inside of blocks ──────────────────────────────────────────────────────────────────
 
     def _nested(self, position: int) -> bool:
         """Whether a block or an import begins inside of a block that is closed after it.
@@ -113,23 +122,8 @@ class _Parsing:
         Where the `}` of the block around is missing, the block that begins is fine.
         """
         position += self.tokens[position].kind == "DOC"
-        if not self._begins_block(position) or self._block_height() is None:
-            return False
-        return self._closed_from(position)
-
-    def _refuse_nested(self, position: int) -> int | None:
-        """Report what is nested, at its word, and go on after it."""
-        position += self.tokens[position].kind == "DOC"
-        context = self._context(position, BLOCK_WORDS[self._text(position)])
-        self.problems.append(syntax_error(context, nested_block(context), self.tables))
-        return self._resume(position + 1)
-
-    def _begins_block(self, position: int) -> bool:
-        return self._text(position) in BLOCK_WORDS
-
-    def _text(self, position: int) -> str:
-        token = self.tokens[position]
-        return self.source.text[token.start : token.end]
+        begins = self.tokens[position].text in BLOCK_WORDS
+        return begins and self._block_height() is not None and self._closed_from(position)
 
     def _closed_from(self, position: int, opened: int = 0) -> bool:
         """Whether more than `opened` of the `}` that follow close a block that is open before."""
@@ -143,63 +137,17 @@ class _Parsing:
         balance = list(accumulate((sign.get(token.kind, 0) for token in self.tokens), initial=0))
         return balance, list(accumulate(reversed(balance), min))[::-1]
 
-    def _report_once(self, token: Token) -> None:
-        """Report an unknown character once, however often it is used."""
-        text = self.source.text[token.start : token.end]
-        if token.kind != BAD_CHARACTER or text not in self.unknown:
-            self.problems.append(character_error(self.source, token.kind, token.start, token.end))
-        self.unknown.add(text)
-
-    def _begins_line_as_attribute(self, token: Token, terminal: str) -> bool:
-        """Whether a word that is no attribute begins a line: it is a misspelled statement."""
-        actions = self.tables.actions[self.automaton.states[-1]]
-        return terminal == "NAME" and token.first and "FROZEN" in actions
-
-    def _context(self, position: int, terminal: str) -> ParseContext:
-        automaton = self.automaton
-        return ParseContext(
-            source=self.source,
-            tokens=self.tokens,
-            position=position,
-            terminal=terminal,
-            expected=automaton.expected(),
-            symbols=tuple(automaton.symbols),
-            starts=tuple(piece.start for piece in automaton.pieces),
-            block_closed=self._closed_from(position),
-        )
-
-    # ── limits ───────────────────────────────────────────────────────────────────────────────────
-
     def _check_digits(self, token: Token) -> None:
-        digits = sum(c.isdigit() for c in self.source.text[token.start : token.end])
+        digits = sum(c.isdigit() for c in token.text)
         if digits > MOST_DIGITS:
-            span = Span(self.source, token.start, token.end)
             message = f"a number has at most {MOST_DIGITS} digits"
-            self.problems.append(
-                limit_error(span, message, f"{digits} digits", "write a smaller number")
-            )
-
-    def _too_tall(self, token: Token) -> bool:
-        bracket = token.kind in ("LPAR", "LSQB") and self.automaton.brackets >= MOST_NESTED
-        if not bracket and len(self.automaton.states) <= TALLEST:
-            return False
-        self._report_depth(token)
-        return True
-
-    def _too_deep(self) -> bool:
-        deepest = self.automaton.deepest
-        if deepest.depth <= MOST_NESTED:
-            return False
-        self._report_depth(next(t for t in self.tokens if t.start >= deepest.start))
-        return True
+            hint = "write a smaller number"
+            self.problems.append(limit_error(token.span, message, f"{digits} digits", hint))
 
     def _report_depth(self, token: Token) -> None:
-        span = Span(self.source, token.start, token.end)
         message = f"more than {MOST_NESTED} levels of nesting"
         hint = "name the inner parts with `let`"
-        self.problems.append(limit_error(span, message, "too deep from here", hint))
-
-    # ── going on after a mistake ─────────────────────────────────────────────────────────────────
+        self.problems.append(limit_error(token.span, message, "too deep from here", hint))
 
     def _resume(self, position: int) -> int | None:
         """Skip to where a statement or a block surely begins: at the start of a line.
@@ -214,9 +162,10 @@ class _Parsing:
             automaton.truncate(in_block)
         for k in range(position, len(self.tokens)):
             token = self.tokens[k]
-            if token.first and self._begins_block(k):
+            if token.first and token.text in BLOCK_WORDS:
                 if in_block is None or not self._closed_from(k, depth):
-                    automaton.truncate(self._top_height())
+                    symbols = automaton.symbols  # the blocks that are complete stay
+                    automaton.truncate(1 if symbols and symbols[0].startswith("_") else 0)
                     return k
                 if depth == 0:
                     return k  # nested: reported there
@@ -233,8 +182,7 @@ class _Parsing:
         token = self.tokens[k]
         if token.kind == END or self.tokens[k + 1].kind == "ASSIGN":
             return False  # `bias = true` among the arguments of a layer
-        terminal = self.automaton.terminal(token)
-        return terminal in self.tables.actions[self.automaton.states[-1]]
+        return self.automaton.terminal(token) in self.automaton.actions
 
     def _block_height(self) -> int | None:
         """The number of symbols up to the statements of the block that is being read."""
@@ -246,8 +194,3 @@ class _Parsing:
                 helper = k + 1 < len(symbols) and symbols[k + 1].startswith("_")
                 return k + 2 if helper else k + 1
         return None
-
-    def _top_height(self) -> int:
-        """The number of symbols up to the blocks that are complete."""
-        symbols = self.automaton.symbols
-        return 1 if symbols and symbols[0].startswith("_") else 0

@@ -3,51 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, NamedTuple
 
 END = "$END"
 STORED = Path(__file__).with_name("tables.json")
 
 
-class TablesData(TypedDict):
-    """What `tables.json` holds. An action is a state to shift to, or ~k to reduce by rule k.
-
-    The stamp is `lark`, the version that made the tables, and `grammar`, the grammar's SHA-256.
-    """
-
-    lark: str
-    grammar: str
-    words: dict[str, str]
-    reserved: list[str]
-    symbols: dict[str, str]
-    patterns: dict[str, str]
-    starts: dict[str, int]
-    ends: dict[str, int]
-    rules: list[tuple[str, int, str | None, list[int | None]]]
-    rows: list[dict[str, int]]
-    states: list[int]
-    gotos: list[dict[str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class GrammarRule:
+class GrammarRule(NamedTuple):
     """One alternative of the grammar: what reducing `length` symbols to `origin` builds.
 
-    `_rule` of `table_generator.py` explains `builder` and `recipe`.
+    An entry k of the recipe stands for the value of the k-th symbol, ~k for each of the values in
+    the k-th symbol's list, None for a `[ ]` that is missing in the text. The builder's name is
+    empty where the only value is passed on, and None where the values stay a list.
     """
 
     origin: str
     length: int
     builder: str | None
-    recipe: tuple[int | None, ...]
+    recipe: Sequence[int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Everything the parser knows about the language; `actions` and `gotos` go by state."""
+    """Everything the parser knows about the language; `actions` and `gotos` go by state.
+
+    An action is a state to shift to, or ~k to reduce by rule k.
+    """
 
     words: dict[str, str]
     reserved: frozenset[str]
@@ -55,36 +40,22 @@ class Tables:
     patterns: dict[str, str]
     starts: dict[str, int]
     ends: dict[str, int]
-    rules: tuple[GrammarRule, ...]
-    actions: tuple[dict[str, int], ...]
-    gotos: tuple[dict[str, int], ...]
+    rules: list[GrammarRule]
+    actions: list[dict[str, int]]
+    gotos: list[dict[str, int]]
 
-    @property
-    def terminals(self) -> tuple[str, ...]:
-        """Every terminal of the grammar, the end of the text included."""
-        shown = [name for name in self.patterns if name not in ("COMMENT", "SPACE")]
-        return ("NAME", *self.words.values(), *self.symbols.values(), *shown, END)
+
+def tables_from(data: dict[str, Any]) -> Tables:
+    """The tables from what `compile_grammar` of `table_generator.py` gives."""
+    return Tables(
+        **{key: data[key] for key in ("words", "symbols", "patterns", "starts", "ends", "gotos")},
+        reserved=frozenset(data["reserved"]),
+        rules=[GrammarRule(*rule) for rule in data["rules"]],
+        actions=[data["rows"][row] for row in data["states"]],
+    )
 
 
 @cache
 def load_tables() -> Tables:
     """The stored tables."""
-    return tables_from(cast(TablesData, json.loads(STORED.read_text(encoding="utf-8"))))
-
-
-def tables_from(data: TablesData) -> Tables:
-    """The tables that JSON data describes."""
-    return Tables(
-        words=data["words"],
-        reserved=frozenset(data["reserved"]),
-        symbols=data["symbols"],
-        patterns=data["patterns"],
-        starts=data["starts"],
-        ends=data["ends"],
-        rules=tuple(
-            GrammarRule(origin, length, builder, tuple(recipe))
-            for origin, length, builder, recipe in data["rules"]
-        ),
-        actions=tuple(data["rows"][row] for row in data["states"]),
-        gotos=tuple(data["gotos"]),
-    )
+    return tables_from(json.loads(STORED.read_text(encoding="utf-8")))

@@ -1,16 +1,16 @@
 """The syntax tree, bottom up: for each rule of the grammar the function that makes its node.
 
 A function is called with the span of what was parsed and the values of the rule's symbols:
-`Token` for words and operators, None for an optional part that is missing.
+a `Name` for words and operators, None for an optional part that is missing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 
+from tncompile.language.parsing.lexer import Token
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Name
@@ -23,48 +23,21 @@ NESTING = frozenset(
 Builder = Callable[..., object]
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A keyword or an operator as written."""
-
-    text: str
-    span: Span
-
-    @property
-    def name(self) -> Name:
-        """The word as a name."""
-        return Name(self.text, span=self.span)
-
-
-def terminal_value(terminal: str, text: str, span: Span) -> object:
-    """What the functions below are given for a token."""
+def terminal_value(terminal: str, token: Token) -> object:
+    """What the functions below are called with for a token."""
     match terminal:
-        case "NAME":
-            return Name(text, span=span)
         case "NUMBER":
-            return tree.Number(text, span=span)
+            return tree.Number(token.text, span=token.span)
         case "STRING":
-            return tree.String(re.sub(r"\\(.)", r"\1", text[1:-1]), span=span)
+            return tree.String(re.sub(r"\\(.)", r"\1", token.text[1:-1]), span=token.span)
         case "DOC":
-            return text[3:-3].replace("\r\n", "\n")
+            return token.text[3:-3].replace("\r\n", "\n")
         case _:
-            return Token(text, span)
-
-
-def _name(word: Name | Token) -> Name:
-    """A word as a name, a keyword included."""
-    return word if isinstance(word, Name) else word.name
-
-
-def _reference(word: Name | Token) -> tree.Reference:
-    name = _name(word)
-    return tree.Reference(name, span=name.span)
+            return Name(token.text, span=token.span)
 
 
 def _node(node: Callable[..., tree.Node], *lists: int) -> Builder:
     """The node of the values in order; a list at one of the positions `lists` may be missing."""
-    if not lists:
-        return lambda span, *values: node(*values, span=span)
 
     def build(span: Span, *values: object) -> tree.Node:
         filled = (() if v is None and k in lists else v for k, v in enumerate(values))
@@ -78,30 +51,8 @@ def _node_of_all(node: Callable[..., tree.Node]) -> Builder:
     return lambda span, *values: node(values, span=span)
 
 
-def _block(kind: str) -> Builder:
-    return lambda span, doc, name, parameters, statements: tree.Block(
-        kind, name, parameters, statements, doc, span=span
-    )
-
-
-def _instance(kind: str) -> Builder:
-    return lambda span, doc, name, target: tree.Instance(kind, name, target, doc, span=span)
-
-
-def _let_tuple(span: Span, *parts: Name | tree.Expression) -> tree.Let:
-    *names, value = parts
-    assert not isinstance(value, Name), "names become references where values stand"
-    return tree.Let(tuple(n for n in names if isinstance(n, Name)), value, span=span)
-
-
-def _output(
-    span: Span,
-    name: Name,
-    legs: tuple[tree.Leg, ...],
-    log: Token | None,
-    attributes: tuple[tree.Attribute, ...],
-) -> tree.OutputStatement:
-    return tree.OutputStatement(name, legs, log.name if log else None, attributes, span=span)
+def _reference(word: Name) -> tree.Reference:
+    return tree.Reference(word, span=word.span)
 
 
 def _attributes(span: Span, *attributes: tree.Attribute) -> tuple[tree.Attribute, ...]:
@@ -117,20 +68,6 @@ def _attributes(span: Span, *attributes: tree.Attribute) -> tuple[tree.Attribute
     return tuple(merged)
 
 
-def _index_leg(
-    span: Span,
-    name: Name,
-    subscripts: tuple[tree.Expression | tree.Star, ...] | None,
-    face: Name | None,
-    optional: Token | None,
-) -> tree.IndexLeg:
-    return tree.IndexLeg(name, subscripts or (), face, optional is not None, span=span)
-
-
-def _group_leg(*, onehot: bool) -> Builder:
-    return lambda span, legs, width: tree.GroupLeg(legs, onehot, width, span=span)
-
-
 def _model_leg(span: Span, size: tree.Expression) -> tree.IndexLeg | tree.ExpressionLeg:
     if isinstance(size, tree.Reference):
         return tree.IndexLeg(size.name, span=span)
@@ -139,7 +76,6 @@ def _model_leg(span: Span, size: tree.Expression) -> tree.IndexLeg | tree.Expres
 
 BUILDERS: Mapping[str, Builder] = {
     "items": lambda span, *items: items,
-    "word": lambda span, word: word.name,
     # expressions
     "conditional": _node(tree.Conditional),
     "pipe": _node(tree.Pipe),
@@ -155,22 +91,21 @@ BUILDERS: Mapping[str, Builder] = {
     "list_of": _node_of_all(tree.ListOf),
     "tuple_of": _node_of_all(tree.TupleOf),
     "dots": _node(tree.Dots),
-    "positional": lambda span, value: tree.Argument(None, value, span=span),
-    "named": lambda span, word, value: tree.Argument(_name(word), value, span=span),
+    "argument": _node(tree.Argument),
     # blocks
     "program": lambda span, *declarations: declarations,
     "import_file": _node(tree.Import),
-    "network_block": _block("network"),
-    "model_block": _block("model"),
-    "network_instance": _instance("network"),
-    "model_instance": _instance("model"),
+    "block": lambda span, doc, kind, name, parameters, statements: tree.Block(
+        kind.text, name, parameters, statements, doc, span=span
+    ),
+    "instance": lambda span, doc, kind, name, target: tree.Instance(
+        kind.text, name, target, doc, span=span
+    ),
     "target": lambda span, name, arguments: tree.Call(_reference(name), arguments or (), span=span),
     "parameter": _node(tree.Parameter),
-    "scalar_type": lambda span, word: tree.Type(word.name, span=span),
-    "list_type": lambda span, word, length: tree.Type(word.name, length, span=span),
+    "type": _node(tree.Type),
     # statements
-    "let": lambda span, name, value: tree.Let((name,), value, span=span),
-    "let_tuple": _let_tuple,
+    "let": lambda span, *parts: tree.Let(parts[:-1], parts[-1], span=span),
     "require": _node(tree.Require),
     "index_statement": lambda span, kind, *declarations: tree.IndexStatement(
         kind.text, declarations, span=span
@@ -181,7 +116,7 @@ BUILDERS: Mapping[str, Builder] = {
     "input_statement": _node(tree.InputStatement, 1),
     "tensor": _node(tree.TensorStatement, 1),
     "bias": _node(tree.BiasStatement),
-    "network_output": _output,
+    "network_output": _node(tree.OutputStatement),
     "subscript": _node(tree.Subscript),
     # attributes
     "attributes": _attributes,
@@ -195,22 +130,19 @@ BUILDERS: Mapping[str, Builder] = {
     "unknown_attribute": _node(tree.UnknownAttribute),
     # legs
     "dots_leg": _node(tree.DotsLeg),
-    "index_leg": _index_leg,
-    "slices_leg": lambda span, name, start, stop: tree.SlicesLeg(
-        tree.Subscript(name, start, stop, span=span), span=span
+    "index_leg": lambda span, name, subscripts, face, optional: tree.IndexLeg(
+        name, subscripts or (), face, optional is not None, span=span
     ),
-    "group_leg": _group_leg(onehot=False),
-    "onehot_leg": _group_leg(onehot=True),
+    "slices_leg": lambda span, *parts: tree.SlicesLeg(tree.Subscript(*parts, span=span), span=span),
+    "group_leg": lambda span, onehot, legs, width: tree.GroupLeg(
+        legs, onehot is not None, width, span=span
+    ),
     "star": _node(tree.Star),
     "model_leg": _model_leg,
     # models and rewrites
-    "layer": lambda span, word, arguments: tree.Call(_reference(word), arguments, span=span),
     "extern": _node(tree.Extern),
     "part": _node(tree.PartStatement, 1),
     "model_output": _node(tree.ModelOutput),
     "rewrite": lambda span, doc, name, rules: tree.Rewrite(name, rules, doc, span=span),
-    "rewrite_rule": lambda span, kind, pattern, target: tree.RewriteRule(
-        kind.text, pattern, target, span=span
-    ),
-    "keep_rule": lambda span, kind, pattern: tree.RewriteRule(kind.text, pattern, None, span=span),
+    "rewrite_rule": lambda span, kind, *parts: tree.RewriteRule(kind.text, *parts, span=span),
 }

@@ -13,14 +13,13 @@ from tncompile.language.diagnostics.collector import (
     failure,
     with_article,
 )
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating.arithmetic import (
     LARGEST_LIST,
-    LARGEST_VALUE,
+    bounded,
     integer,
     is_whole,
     kind_of,
-    too_large,
     too_long,
 )
 from tncompile.language.evaluating.compiled import evaluate
@@ -45,45 +44,27 @@ def bind(
     """
     lost: set[str] = set()
     for parameter in block.parameters:
-        scope.declared[parameter.name.text] = parameter.name.span
-        argument = arguments.get(parameter.name.text)
+        name, length = parameter.name.text, parameter.type.length
+        scope.declared[name] = parameter.name.span
+        argument = arguments.get(name)
+        lengths = {length.name.text} if isinstance(length, Reference) else set()
         try:
+            if argument is None and parameter.default is not None:
+                value = evaluate(parameter.default, scope)
+                argument = ArgumentValue(value, parameter.default.span)
             if argument is None:
-                argument = _default(parameter, scope)
-            if _waits_for(parameter, argument, lost):
-                raise Failed(None)
-            value = _conform(parameter, argument, scope)
+                raise Failed(None)  # reported where the block is called
+            if not isinstance(argument.value, tuple) and lengths & lost:
+                raise Failed(None)  # an argument that failed would have bound the length
+            scope.values[name] = _conform(parameter, argument, scope)
+            scope.places[name] = argument.span
         except Failed as failed:
-            problems.add(_quoting(failed.diagnostic, argument))
-            lost.update(_lengths(parameter))
-            continue
-        scope.values[parameter.name.text] = value
-        scope.places[parameter.name.text] = argument.span
-
-
-def _lengths(parameter: Parameter) -> tuple[str, ...]:
-    """The name that the type of the parameter may bind."""
-    length = parameter.type.length
-    return (length.name.text,) if isinstance(length, Reference) else ()
-
-
-def _waits_for(parameter: Parameter, argument: ArgumentValue, lost: set[str]) -> bool:
-    """Whether one int is to stand for a list whose length a failed argument would have bound."""
-    return not isinstance(argument.value, tuple) and any(n in lost for n in _lengths(parameter))
-
-
-def _quoting(diagnostic: Diagnostic | None, argument: ArgumentValue | None) -> Diagnostic | None:
-    """The diagnostic with a note on the argument that has no place in the file."""
-    if diagnostic is None or argument is None or argument.quoted is None:
-        return diagnostic
-    note = f"the argument is `{argument.quoted}`"
-    return replace(diagnostic, notes=(note, *diagnostic.notes))
-
-
-def _default(parameter: Parameter, scope: Scope) -> ArgumentValue:
-    if parameter.default is None:
-        raise Failed(None)  # reported where the block is called
-    return ArgumentValue(evaluate(parameter.default, scope), parameter.default.span)
+            diagnostic = failed.diagnostic
+            if diagnostic is not None and argument is not None and argument.quoted is not None:
+                note = f"the argument is `{argument.quoted}`"  # it has no place in the file
+                diagnostic = replace(diagnostic, notes=(note, *diagnostic.notes))
+            problems.add(diagnostic)
+            lost |= lengths
 
 
 def _conform(parameter: Parameter, argument: ArgumentValue, scope: Scope) -> Value:
@@ -95,10 +76,10 @@ def _conform(parameter: Parameter, argument: ArgumentValue, scope: Scope) -> Val
         case "bool", bool():
             return value
         case "int", int() if not isinstance(value, bool):
-            return _in_bounds(value, argument)
+            return bounded(value, argument.span, "number")
         case "float", int() | float() if not isinstance(value, bool):
             if isinstance(value, int):
-                return float(_in_bounds(value, argument))
+                return float(bounded(value, argument.span, "number"))
             if not math.isfinite(value):
                 raise _wrong(parameter, argument, "a finite number", actual=value_text(value))
             return value
@@ -106,32 +87,22 @@ def _conform(parameter: Parameter, argument: ArgumentValue, scope: Scope) -> Val
             raise _wrong(parameter, argument, with_article(wanted))
 
 
-def _in_bounds(value: int, argument: ArgumentValue) -> int:
-    if -LARGEST_VALUE <= value <= LARGEST_VALUE:
-        return value
-    raise too_large(argument.span, "number")
-
-
 def _wrong(
     parameter: Parameter, argument: ArgumentValue, wanted: str, *, actual: str = ""
 ) -> Failed:
     name, value = parameter.name.text, argument.value
     actual = actual or with_article(kind_of(value))
+    takes = f"`{name}` takes {wanted}"
+    label = f"this is {actual}" if argument.quoted is None else takes
     hint = f"give `{name}` {wanted}"
     if wanted in ("an int", _LIST_OR_INT) and is_whole(value):
         hint = f"write `{int(value)}`"
-    return failure(
-        Code.WRONG_TYPE,
-        f"`{name}` takes {wanted}, not {actual}",
-        argument.span,
-        f"this is {actual}" if argument.quoted is None else f"`{name}` takes {wanted}",
-        notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-        hint=argument.advice or hint,
-    )
+    message, note = f"{takes}, not {actual}", _declared_as(parameter)
+    return failure(Code.WRONG_TYPE, message, argument.span, label, note, argument.advice or hint)
 
 
-def _type_text(parameter: Parameter) -> str:
-    return one_line(parameter.type.span)
+def _declared_as(parameter: Parameter) -> str:
+    return f"`{parameter.name.text}` is declared as `{one_line(parameter.type.span)}`"
 
 
 def _conform_list(
@@ -154,7 +125,7 @@ def _conform_list(
         case int() if not isinstance(value, bool):
             if wanted > LARGEST_LIST:
                 raise too_long(argument.span, wanted)
-            return (_in_bounds(value, argument),) * wanted
+            return (bounded(value, argument.span, "number"),) * wanted
         case _:
             raise _wrong(parameter, argument, _LIST_OR_INT)
 
@@ -163,7 +134,7 @@ def _items_in_bounds(items: tuple[int, ...], argument: ArgumentValue) -> tuple[i
     if len(items) > LARGEST_LIST:
         raise too_long(argument.span, len(items))
     for item in items:
-        _in_bounds(item, argument)
+        bounded(item, argument.span, "number")
     return items
 
 
@@ -177,14 +148,9 @@ def _no_length(parameter: Parameter, argument: ArgumentValue, length: Reference)
     if factors is not None and 1 not in factors:
         first, second = factors
         hint = f"write a list: `{name} = [{first}, {second}]`, which is `factor({size}, 2)`"
-    return failure(
-        Code.WRONG_TYPE,
-        f"`{name}` takes a list here: nothing else says how long it is",
-        argument.span,
-        "this is one int",
-        notes=(f"one int stands for a whole list only once a list before it has bound `{n}`",),
-        hint=hint,
-    )
+    message = f"`{name}` takes a list here: nothing else says how long it is"
+    note = f"one int stands for a whole list only once a list before it has bound `{n}`"
+    return failure(Code.WRONG_TYPE, message, argument.span, "this is one int", note, hint)
 
 
 def _length_differs(
@@ -196,16 +162,10 @@ def _length_differs(
         for used in values_used(length)
         if used.name.text in scope.places
     ]
-    name = parameter.name.text
-    text = one_line(length.span)
+    name, text, items = parameter.name.text, one_line(length.span), counted(wanted, "item")
     written = "" if text == str(wanted) else f" (`{text}`)"
-    return failure(
-        Code.LENGTH_MISMATCH,
-        f"`{name}` has {counted(count, 'item')} where {counted(wanted, 'item')}{written} "
-        f"{'is' if wanted == 1 else 'are'} needed",
-        argument.span,
-        f"{count} here",
-        secondary=tuple(bound[:1]) or (Label(length.span, f"{wanted} here"),),
-        notes=(f"`{name}` is declared as `{_type_text(parameter)}`",),
-        hint=f"give `{name}` {counted(wanted, 'item')}",
-    )
+    needed = f"{items}{written} {'is' if wanted == 1 else 'are'} needed"
+    message = f"`{name}` has {counted(count, 'item')} where {needed}"
+    label, note, hint = f"{count} here", _declared_as(parameter), f"give `{name}` {items}"
+    origin = tuple(bound[:1]) or Label(length.span, f"{wanted} here")
+    return failure(Code.LENGTH_MISMATCH, message, argument.span, label, note, hint, origin)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import cast
 
 from tncompile.language.diagnostics.collector import Failed, failure, problem
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.evaluating.arithmetic import COMPARISONS, int_hint, kind_of, wrong_type
-from tncompile.language.evaluating.compiled import CompiledExpression, compile_expression, evaluate
+from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.evaluating.arithmetic import COMPARISONS, int_hint, wrong_type
+from tncompile.language.evaluating.compiled import (
+    CompiledExpression,
+    Frame,
+    compile_expression,
+    evaluate,
+)
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.parsing.lexer import one_line
-from tncompile.language.resolved import IndexKind, ResolvedIndex, Value, member_name, value_text
+from tncompile.language.resolved import IndexKind, ResolvedIndex, member_name, value_text
 from tncompile.language.resolving.resolution import IndexFamily, Resolution
-from tncompile.language.resolving.unrolling import compile_ranges, frames, unroll
 from tncompile.language.syntax import tree
+from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import walk
 
 LARGEST_SIZE = 2**40
@@ -33,18 +38,13 @@ def resolve_let(statement: tree.Let, state: Resolution) -> None:
 
 def resolve_require(statement: tree.Require, state: Resolution) -> None:
     """TN302 where the condition does not hold."""
-    condition = statement.condition
+    condition, scope = statement.condition, state.scope
     try:
-        holds = compile_expression(condition, state.scope).truth({})
+        if compile_expression(condition, scope).truth({}):
+            return
     except Failed as failed:
         state.report(failed)
         return
-    if not holds:
-        state.problems.add(_requirement_failed(statement, state.scope))
-
-
-def _requirement_failed(statement: tree.Require, scope: Scope) -> Diagnostic:
-    condition = statement.condition
     reason = "a requirement does not hold" if statement.reason is None else statement.reason.value
     comparisons = [
         node
@@ -52,14 +52,11 @@ def _requirement_failed(statement: tree.Require, scope: Scope) -> Diagnostic:
         if isinstance(node, tree.Binary) and node.operator in COMPARISONS
     ]
     sides = [_both_sides(node, scope) for node in comparisons[:_MOST_COMPARISONS]]
-    return problem(
-        Code.REQUIREMENT_FAILED,
-        f"requirement failed: {reason}",
-        condition.span,
-        "this is false",
-        secondary=scope.origin(condition),
-        notes=(*filter(None, sides), *scope.known(condition)),
-        hint="change the arguments so that it holds",
+    message, label = f"requirement failed: {reason}", "this is false"
+    notes = (*filter(None, sides), *scope.known(condition))
+    hint, origin = "change the arguments so that it holds", scope.origin(condition)
+    state.problems.add(
+        problem(Code.REQUIREMENT_FAILED, message, condition.span, label, notes, hint, origin)
     )
 
 
@@ -96,113 +93,60 @@ def resolve_index(declaration: tree.IndexDeclaration, kind: str, state: Resoluti
 def _declare_members(
     declaration: tree.IndexDeclaration, family: IndexFamily, state: Resolution
 ) -> None:
-    scope, name = state.scope, declaration.name
-    variables = frozenset(subscript.name.text for subscript in declaration.subscripts)
-    condition = compile_condition(declaration.condition, scope, variables)
-    if condition is not None and not condition.steps and not condition.truth({}):
-        family.absent = True
+    """The members with their sizes; a size that fails is reported once, for whichever members."""
+    name, subscripts = declaration.name, declaration.subscripts
+    members = state.members(family.kind, subscripts, declaration.condition, name.span)
+    family.absent = members.absent
+    if family.absent:
         return
-    ranges = compile_ranges(declaration.subscripts, scope)
-    members = unroll(ranges, scope, state.limits.left(family.kind))
     family.prefixes.update((prefix, []) for prefix in members.prefixes)
-    size = _Size(declaration, state, variables)
-    cost = size.steps + (condition.steps if condition else 0)
-    scope.budget.charge(cost * len(members.keys), name.span)
-    for key, frame in frames(ranges, members.keys):
-        if condition is not None and not condition.truth(frame):
-            continue
+    variables = frozenset(subscript.name.text for subscript in subscripts)
+    formula: CompiledExpression | None = None
+    try:
+        formula = compile_expression(declaration.size, state.scope, variables)
+        state.scope.budget.charge(formula.steps * len(members.keys), name.span)
+    except Failed as failed:
+        state.report(failed)
+    for key, frame in members.frames():
         full = member_name(name.text, key)
         family.members[key] = full
         for depth in range(1, len(key)):
             family.prefixes[key[:depth]].append(full)
-        state.sizes[full] = number = size.of(full, frame)
-        state.indices.append(ResolvedIndex(full, family.kind, number, name.text, key, name.span))
-    state.limits.declare(family.kind, len(family.members))
-    family.absent = not family.members and len(members.keys) > 0
-
-
-def compile_condition(
-    condition: tree.Expression | None, scope: Scope, variables: frozenset[str]
-) -> CompiledExpression | None:
-    """The condition after `if`, if there is one; raises `Failed`."""
-    return None if condition is None else compile_expression(condition, scope, variables)
-
-
-class _Size:
-    """The size expression of a declaration; reported once, whichever members it fails for."""
-
-    def __init__(
-        self, declaration: tree.IndexDeclaration, state: Resolution, variables: frozenset[str]
-    ) -> None:
-        self._node = declaration.size
-        self._state = state
-        self._formula: CompiledExpression | None = None
+        size = None
         try:
-            self._formula = compile_expression(declaration.size, state.scope, variables)
+            size = None if formula is None else _size(formula, full, frame, state.scope)
         except Failed as failed:
+            formula = None
             state.report(failed)
-
-    @property
-    def steps(self) -> int:
-        """What one member costs."""
-        return self._formula.steps if self._formula else 0
-
-    def of(self, name: str, frame: dict[str, int]) -> int | None:
-        """The size of one member, None where it has none; after a failure nothing is evaluated."""
-        if self._formula is None:
-            return None
-        try:
-            value = self._formula.run(frame)
-            if type(value) is int and 1 <= value <= LARGEST_SIZE:
-                return value
-            raise self._bad(name, value, frame)
-        except Failed as failed:
-            self._formula = None
-            self._state.report(failed)
-            return None
-
-    def _bad(self, name: str, value: Value, frame: dict[str, int]) -> Failed:
-        node, scope = self._node, self._state.scope
-        if kind_of(value) in ("bool", "list"):
-            return wrong_type(node.span, value, "an int", hint="the size of an index is one int")
-        if isinstance(value, int) and value > LARGEST_SIZE:
-            return too_large_size(node, f"`{name}`", value, scope)
-        at = ", ".join(f"{variable} = {number}" for variable, number in frame.items())
-        return failure(
-            Code.BAD_SIZE,
-            f"the size of `{name}` is not a positive integer",
-            node.span,
-            f"this is {value_text(value)}" + (f" for {at}" if at else ""),
-            secondary=scope.origin(node),
-            notes=("every index needs at least one entry", *scope.known(node)),
-            hint=int_hint(node, value)
-            if isinstance(value, float)
-            else "give it a size of at least 1, or leave it out with `if`",
-        )
+        state.sizes[full] = size
+        state.indices.append(ResolvedIndex(full, family.kind, size, name.text, key, name.span))
 
 
-def too_large_size(node: tree.Expression, what: str, size: int, scope: Scope) -> Failed:
-    """TN501: a size beyond 2**40."""
-    return failure(
-        Code.TOO_MANY,
-        f"{what} has {size} entries",
-        node.span,
-        "larger than 2**40",
-        secondary=scope.origin(node),
-        notes=("sizes reach 2**40",),
-        hint="make it smaller",
-    )
+def _size(formula: CompiledExpression, name: str, frame: Frame, scope: Scope) -> int:
+    """The size of one member; raises `Failed`."""
+    value, node = formula.run(frame), formula.node
+    if type(value) is int and 1 <= value <= LARGEST_SIZE:
+        return value
+    if isinstance(value, bool | tuple):
+        raise wrong_type(node.span, value, "an int", hint="the size of an index is one int")
+    origin = scope.origin(node)
+    if isinstance(value, int) and value > LARGEST_SIZE:
+        message, label = f"`{name}` has {value} entries", "larger than 2**40"
+        note, hint = "sizes reach 2**40", "make it smaller"
+        raise failure(Code.TOO_MANY, message, node.span, label, note, hint, origin)
+    at = ", ".join(f"{variable} = {number}" for variable, number in frame.items())
+    message = f"the size of `{name}` is not a positive integer"
+    label = f"this is {value_text(value)}" + (f" for {at}" if at else "")
+    notes = ("every index needs at least one entry", *scope.known(node))
+    hint = "give it a size of at least 1, or leave it out with `if`"
+    if isinstance(value, float):
+        hint = int_hint(node, value)
+    raise failure(Code.BAD_SIZE, message, node.span, label, notes, hint, origin)
 
 
-def no_such_member(name: tree.Name, place: Label, message: str, note: str, hint: str) -> Failed:
-    """TN205: `place` is where the member is used, `name` where its family is declared."""
-    declared = Label(name.span, f"`{name.text}` is declared here")
-    return failure(
-        Code.NO_SUCH_MEMBER,
-        message,
-        place.span,
-        place.text,
-        secondary=(declared,),
-        notes=(note,),
-        hint=hint,
-    )
+def no_such_member(
+    family: tree.Name, span: Span, label: str, message: str, note: str, hint: str
+) -> Failed:
+    """TN205 at `span`, where a member is used that the family does not have."""
+    declared = Label(family.span, f"`{family.text}` is declared here")
+    return failure(Code.NO_SUCH_MEMBER, message, span, label, note, hint, declared)

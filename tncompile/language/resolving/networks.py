@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 from tncompile.language.checking.capacity_rules import oversized_bonds
-from tncompile.language.checking.ends import Structure
 from tncompile.language.checking.structure_rules import check_structure
 from tncompile.language.diagnostics.collector import Problems, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
@@ -20,16 +19,10 @@ from tncompile.language.resolved import (
     ResolvedInput,
     ResolvedNetwork,
     ResolvedOutput,
-    Value,
     value_text,
 )
+from tncompile.language.resolving import declarations
 from tncompile.language.resolving.binding import bind
-from tncompile.language.resolving.declarations import (
-    resolve_batch,
-    resolve_index,
-    resolve_let,
-    resolve_require,
-)
 from tncompile.language.resolving.inputs import resolve_input, resolve_output
 from tncompile.language.resolving.resolution import Resolution
 from tncompile.language.resolving.tensors import TensorResolver
@@ -44,14 +37,19 @@ def resolve_network(
     *,
     instance: bool = False,
 ) -> ResolvedNetwork:
-    """The network that `block` is with the these arguments; `name` is what it is called by.
+    """The network that `block` is with these arguments; `name` is what it is called by.
 
     The arguments are part of what calls it, except where `name` is that of a named instance.
 
     Raises `CompileError` with everything that is wrong in the first stage that fails: arguments,
     `let` and `require`; sizes and families; structure.
     """
-    _refuse_windows(block)
+    for statement in block.statements:
+        if isinstance(statement, tree.WindowStatement):
+            message, label = "windows cannot be compiled yet", "not supported yet"
+            note = "this version parses and formats convolution windows, no more"
+            hint, span = "compile another network, one without `window`", statement.function.span
+            raise_one(problem(Code.MISPLACED, message, span, label, note, hint))
     problems = Problems()
     state = Resolution(problems, Scope())
     bind(block, arguments, state.scope, problems)
@@ -63,60 +61,37 @@ def resolve_network(
     if output is None:
         raise InternalError(f"the output of `{name}` failed without a diagnostic")
     indices = tuple(state.indices)
-    written = {key: value for key, value in values.items() if key in arguments}
-    structure = Structure(
-        block.name.span,
-        indices,
-        tuple(inputs),
-        tuple(tensors.tensors),
-        tuple(tensors.biases),
-        output,
-    )
-    problems.extend(check_structure(structure))
-    problems.raise_errors()
-    origin = partial(_origin, state, values.keys() - arguments.keys(), bool(arguments))
-    problems.extend(oversized_bonds(structure, origin))
     if any(axis.kind == "dots" for axis in output.axes):
         indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)
-    return ResolvedNetwork(
+    written = ", ".join(f"{key} = {value_text(values[key])}" for key in values if key in arguments)
+    network = ResolvedNetwork(
         name=name,
-        target=name if instance else target_text(name, written),
+        target=name if instance or not written else f"{name}({written})",
         doc=doc,
         values=values,
         indices=indices,
-        inputs=structure.inputs,
+        inputs=tuple(inputs),
         parameters=tuple(tensors.parameters.values()),
-        tensors=structure.tensors,
-        biases=structure.biases,
+        tensors=tuple(tensors.tensors),
+        biases=tuple(tensors.biases),
         output=output,
         block=block,
-        warnings=problems.warnings,
     )
+    problems.extend(check_structure(network))
+    problems.raise_errors()
+    defaults = values.keys() - arguments.keys() if arguments else set[str]()
 
+    def origin(family: str) -> tuple[Label, ...] | None:
+        """Where a size comes from; None where it is a default that the arguments left alone."""
+        declaration = state.families[family].declaration
+        if declaration is None:
+            return ()
+        if not defaults.isdisjoint(state.scope.traced(declaration.size)):
+            return None
+        return state.scope.origin(declaration.size)
 
-def target_text(name: str, values: Mapping[str, Value]) -> str:
-    """The call in the language.
-
-    >>> target_text("MPO", {"ins": (4, 8), "with_bias": True})
-    'MPO(ins = [4, 8], with_bias = true)'
-    """
-    arguments = ", ".join(f"{key} = {value_text(value)}" for key, value in values.items())
-    return f"{name}({arguments})" if arguments else name
-
-
-def _refuse_windows(block: tree.Block) -> None:
-    for statement in block.statements:
-        if isinstance(statement, tree.WindowStatement):
-            raise_one(
-                problem(
-                    Code.MISPLACED,
-                    "windows cannot be compiled yet",
-                    statement.function.span,
-                    "not supported yet",
-                    notes=("this version parses and formats convolution windows, no more",),
-                    hint="compile another network, one without `window`",
-                )
-            )
+    problems.extend(oversized_bonds(network, origin))
+    return replace(network, warnings=problems.warnings)
 
 
 def raise_one(diagnostic: Diagnostic) -> NoReturn:
@@ -124,28 +99,13 @@ def raise_one(diagnostic: Diagnostic) -> NoReturn:
     raise CompileError((diagnostic,))
 
 
-def _origin(
-    state: Resolution, defaults: Set[str], others: bool, family: str
-) -> tuple[Label, ...] | None:
-    """Where the sizes of a declaration come from.
-
-    None where one is of the `defaults` that the call left alone while it has `others`.
-    """
-    declaration = state.families[family].declaration
-    if declaration is None:
-        return ()
-    if others and state.scope.traced(declaration.size) & defaults:
-        return None
-    return state.scope.origin(declaration.size)
-
-
 def _resolve_values(block: tree.Block, state: Resolution) -> None:
     """`let` and `require`; what a failed requirement would have ruled out is not looked at."""
     for statement in block.statements:
         if isinstance(statement, tree.Let):
-            resolve_let(statement, state)
+            declarations.resolve_let(statement, state)
         elif isinstance(statement, tree.Require):
-            resolve_require(statement, state)
+            declarations.resolve_require(statement, state)
     if any(error.code is Code.REQUIREMENT_FAILED for error in state.problems.errors):
         state.problems.raise_errors()
 
@@ -159,11 +119,11 @@ def _resolve_statements(
     output: ResolvedOutput | None = None
     for statement in block.statements:
         match statement:
-            case tree.IndexStatement(kind, declarations):
-                for declaration in declarations:
-                    resolve_index(declaration, kind, state)
+            case tree.IndexStatement(kind, indices):
+                for declaration in indices:
+                    declarations.resolve_index(declaration, kind, state)
             case tree.BatchStatement():
-                resolve_batch(statement, state)
+                declarations.resolve_batch(statement, state)
             case tree.InputStatement():
                 inputs.extend(resolve_input(statement, state))
             case tree.TensorStatement():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from tncompile.language.diagnostics.collector import (
     Problems,
@@ -46,24 +45,28 @@ def resolve(
     written = call.arguments if call is not None else ()
     if block.name in linked.instances and not written and not arguments:
         return linked.instances[block.name]
-    definition = _definition(block)
+    if not isinstance(block.definition, Block):
+        raise InternalError(f"`{block.name}` is a network without a definition")
     if block.arguments is not None:
         if written or arguments:
-            _refuse_arguments(block)
+            message = f"`{block.name}` is a named instance and takes no arguments"
+            label, hint = "its arguments are given here", "name the block behind it instead"
+            note = "a named instance is itself without parameters"
+            raise_one(problem(Code.WRONG_ARGUMENT, message, block.declared, label, note, hint))
         try:
             return resolve_network(
-                definition, block.arguments, block.name, block.doc, instance=True
+                block.definition, block.arguments, block.name, block.doc, instance=True
             )
         except CompileError as error:
             raise _labelled(error, block.declared, block.arguments) from None
     problems = Problems()
-    matched = Matched(definition, None, problems, Suggestions())
+    matched = Matched(block.definition, None, problems, Suggestions())
     try:
         match_call(matched, written)
         match_values(matched, arguments or {})
         matched.check_missing()
         problems.raise_errors()
-        return resolve_network(definition, matched.arguments, block.name, block.doc)
+        return resolve_network(block.definition, matched.arguments, block.name, block.doc)
     except CompileError as error:
         if call is None or not block.imported:
             raise
@@ -77,51 +80,21 @@ def _labelled(
     return CompileError(tuple(called_from(caller, arguments, error.diagnostics)))
 
 
-def _definition(block: LinkedBlock) -> Block:
-    if isinstance(block.definition, Block):
-        return block.definition
-    raise InternalError(f"`{block.name}` is a network without a definition")
-
-
-def _refuse_arguments(block: LinkedBlock) -> NoReturn:
-    raise_one(
-        problem(
-            Code.WRONG_ARGUMENT,
-            f"`{block.name}` is a named instance and takes no arguments",
-            block.declared,
-            "its arguments are given here",
-            notes=("a named instance is itself without parameters",),
-            hint="name the block behind it instead",
-        )
-    )
-
-
 def _only_block(linked: LinkedProgram) -> LinkedBlock:
     own = [block for block in linked.blocks.values() if not block.imported]
     if len(own) == 1:
         return own[0]
-    names = [block.name for block in own]
-    span = own[0].declared if own else Span(linked.source, 0, 0)
-    message = (
-        "several blocks: one of them has to be named" if own else "there is no block to compile"
-    )
     hint = _DECLARE
     if ready := [block for block in own if can_be_compiled(block)]:
         hint = f"name it: `{_suggested(ready)}`"
     elif ready := [block for block in linked.blocks.values() if can_be_compiled(block)]:
         hint = f"name an imported block: `{_suggested(ready)}`"
-    raise_one(
-        problem(
-            Code.UNKNOWN_NAME,
-            message,
-            span,
-            "the first one" if own else "",
-            notes=(
-                f"the blocks of this file: {listed(names)}" if own else "the file declares none",
-            ),
-            hint=hint,
-        )
-    )
+    if own:
+        message = "several blocks: one of them has to be named"
+        note = f"the blocks of this file: {listed(block.name for block in own)}"
+        raise_one(problem(Code.UNKNOWN_NAME, message, own[0].declared, "the first one", note, hint))
+    message, span = "there is no block to compile", Span(linked.source, 0, 0)
+    raise_one(problem(Code.UNKNOWN_NAME, message, span, "", "the file declares none", hint))
 
 
 def _suggested(blocks: Sequence[LinkedBlock]) -> str:
@@ -147,33 +120,21 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
         return linked.blocks[text]
     ready = [name for name, block in linked.blocks.items() if can_be_compiled(block)]
     close = Suggestions().closest(text, ready)
-    known, hint = "the file has no networks", _DECLARE
+    note, hint = "the file has no networks", _DECLARE
     if ready:
-        known = f"known here: {listed(ready)}"
+        note = f"known here: {listed(ready)}"
         hint = f"did you mean `{close}`?" if close else "name one of these"
-    raise_one(
-        problem(
-            Code.UNKNOWN_NAME,
-            f"there is no block `{text}` in `{linked.source.name}`",
-            call.function.span,
-            "unknown name",
-            notes=(known,),
-            hint=hint,
-        )
-    )
+    message, span = f"there is no block `{text}` in `{linked.source.name}`", call.function.span
+    raise_one(problem(Code.UNKNOWN_NAME, message, span, "unknown name", note, hint))
 
 
 def _require_network(block: LinkedBlock, linked: LinkedProgram) -> None:
     if block.kind == "network":
         return
-    ready = [name for name, each in linked.blocks.items() if can_be_compiled(each)]
-    raise_one(
-        problem(
-            Code.UNKNOWN_NAME,
-            f"`{block.name}` is {with_article(block.kind)}; {block.kind}s cannot be compiled yet",
-            block.declared,
-            f"this is {with_article(block.kind)}",
-            notes=(f"this version parses and formats {block.kind} blocks, and compiles networks",),
-            hint=f"compile a network: {listed(ready)}" if ready else _DECLARE,
-        )
-    )
+    ready = [name for name, other in linked.blocks.items() if can_be_compiled(other)]
+    kind = with_article(block.kind)
+    message = f"`{block.name}` is {kind}; {block.kind}s cannot be compiled yet"
+    note = f"this version parses and formats {block.kind} blocks, and compiles networks"
+    hint = f"compile a network: {listed(ready)}" if ready else _DECLARE
+    label = f"this is {kind}"
+    raise_one(problem(Code.UNKNOWN_NAME, message, block.declared, label, note, hint))

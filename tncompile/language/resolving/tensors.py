@@ -3,48 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.evaluating.compiled import Frame
+from tncompile.language.evaluating.arithmetic import is_number, wrong_type
+from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
+from tncompile.language.evaluating.scope import Scope
 from tncompile.language.resolved import (
     ResolvedAxis,
     ResolvedBias,
+    ResolvedInit,
     ResolvedParameter,
     ResolvedTensor,
+    SchemeName,
     member_name,
 )
-from tncompile.language.resolving.attributes import Attributes, compile_attributes
 from tncompile.language.resolving.declarations import no_such_member
 from tncompile.language.resolving.legs import compile_legs
-from tncompile.language.resolving.resolution import Resolution, TensorFamily
-from tncompile.language.resolving.unrolling import (
-    Key,
-    compile_ranges,
-    frames,
-    range_span,
-    unroll,
-)
+from tncompile.language.resolving.resolution import Key, Resolution, widest_span
 from tncompile.language.syntax import tree
-from tncompile.language.syntax.source import Span
+
+Kind = TypeVar("Kind", bound=tree.Node)
 
 
-def widest_span(subscripts: Sequence[tree.Subscript], name: Span) -> Span:
-    """Where too many members or legs are reported: the last range, the name where there is none."""
-    return range_span(subscripts[-1]) if subscripts else name
+def _attribute(attributes: Sequence[tree.Attribute], kind: type[Kind]) -> Kind | None:
+    return next((attribute for attribute in attributes if isinstance(attribute, kind)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Init:
+    """A compiled `init SCHEME(argument)`, or the default."""
+
+    scheme: SchemeName
+    argument: CompiledExpression | None = None
+
+    def of(self, frame: Frame) -> ResolvedInit:
+        """How a member starts; raises `Failed`."""
+        if self.argument is None:
+            return ResolvedInit(self.scheme)
+        value, span = self.argument.run(frame), self.argument.node.span
+        if not is_number(value):
+            raise wrong_type(span, value, "a number")
+        if value < 0:
+            message = "the argument of a scheme cannot be negative"
+            note = "`normal` takes a standard deviation, `uniform` the bound of its range"
+            label, hint = f"this is {value}", "give the magnitude"
+            raise failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
+        return ResolvedInit(self.scheme, float(value))
+
+
+def _compile_init(
+    attributes: Sequence[tree.Attribute],
+    default: SchemeName,
+    scope: Scope,
+    variables: frozenset[str] = frozenset(),
+) -> _Init:
+    written = _attribute(attributes, tree.Scheme)
+    if written is None:
+        return _Init(default)
+    scheme = cast(SchemeName, written.name.text)
+    if not written.arguments:
+        return _Init(scheme)
+    return _Init(scheme, compile_expression(written.arguments[0].value, scope, variables))
 
 
 @dataclass(slots=True)
-class _Member:
-    """A tensor of a family before its parameter is known."""
+class _Family:
+    """A `tensor` statement: its attributes compiled, its members so far.
 
-    name: str
+    `members` are the parameter behind each, and whether it is conjugated; a member that failed has
+    no parameter. `first` are the first members with each parameter, `mismatched` the parameters
+    that members cannot share: they are reported.
+    """
+
     statement: tree.TensorStatement
-    attributes: Attributes
-    key: Key
-    frame: Frame
-    axes: tuple[ResolvedAxis, ...]
+    init: _Init
+    frozen: bool
+    share: tree.Share | None
+    tie: tree.Tie | None
+    tie_subscripts: tuple[CompiledExpression, ...]
+    members: dict[Key, tuple[ResolvedParameter | None, bool]] = field(default_factory=dict)
+    first: dict[str, Key] = field(default_factory=dict)
+    mismatched: set[str] = field(default_factory=set)
 
 
 class TensorResolver:
@@ -52,150 +94,158 @@ class TensorResolver:
 
     def __init__(self, state: Resolution) -> None:
         self._state = state
+        self._families: dict[str, _Family | None] = {}  # None where it failed
         self.parameters: dict[str, ResolvedParameter] = {}
-        self._first: dict[str, Key] = {}
-        self._mismatched: set[str] = set()
         self.tensors: list[ResolvedTensor] = []
         self.biases: list[ResolvedBias] = []
 
     def tensor(self, statement: tree.TensorStatement) -> None:
         """Unroll one `tensor` statement."""
-        family = TensorFamily(statement)
-        self._state.tensors[statement.name.text] = family
+        self._families[statement.name.text] = None
         try:
-            self._unroll(family)
+            self._families[statement.name.text] = self._unroll(statement)
         except Failed as failed:
-            family.poisoned = True
             self._state.report(failed)
 
-    def _unroll(self, family: TensorFamily) -> None:
-        state, statement = self._state, family.statement
-        variables = frozenset(subscript.name.text for subscript in statement.subscripts)
-        span = widest_span(statement.subscripts, statement.name.span)
-        attributes = compile_attributes(statement.attributes, state.scope, variables)
-        if attributes.absent:
-            return
-        ranges = compile_ranges(statement.subscripts, state.scope)
-        keys = unroll(ranges, state.scope, state.limits.left("tensor")).keys
-        if attributes.condition is not None:
-            state.scope.budget.charge(len(keys) * attributes.steps, span)
-            keys = [key for key, frame in frames(ranges, keys) if attributes.exists(frame)]
-        state.limits.declare("tensor", len(keys))
-        if not keys:
-            return
-        family_name = statement.name.text
-        legs = compile_legs(family_name, statement.legs, span, state, variables, trainable=True)
-        legs.foresee(len(keys))
-        state.scope.budget.charge(len(keys) * (legs.steps + attributes.steps), span)
-        alone = bool(ranges) and len(keys) == 1
-        for key, frame in frames(ranges, keys):
-            name = member_name(family_name, key)
-            axes = legs.axes(frame, name)
-            use = None
-            if axes is not None:
-                use = self._use(_Member(name, statement, attributes, key, frame, axes))
-            family.members[key] = use or (None, False)
-            if use is not None and axes is not None:
-                parameter, conjugate = use
+    def _unroll(self, statement: tree.TensorStatement) -> _Family:
+        state = self._state
+        subscripts, attributes = statement.subscripts, statement.attributes
+        condition, tie = _attribute(attributes, tree.If), _attribute(attributes, tree.Tie)
+        span = widest_span(subscripts, statement.name.span)
+        variables = frozenset(subscript.name.text for subscript in subscripts)
+        init = _compile_init(attributes, "auto", state.scope, variables)
+        written = tie.subscripts if tie is not None else ()
+        tied = tuple(compile_expression(node, state.scope, variables) for node in written)
+        frozen = _attribute(attributes, tree.Frozen) is not None
+        share = _attribute(attributes, tree.Share)
+        family = _Family(statement, init, frozen, share, tie, tied)
+        test = None if condition is None else condition.condition
+        members = state.members("tensor", subscripts, test, span)
+        if not members.keys:
+            return family
+        name = statement.name.text
+        legs = compile_legs(name, statement.legs, span, state, variables, trainable=True)
+        legs.foresee(len(members.keys))
+        formulas = tied if init.argument is None else (init.argument, *tied)
+        steps = 1 + legs.steps + sum(formula.steps for formula in formulas)
+        state.scope.budget.charge(len(members.keys) * steps, span)
+        alone = bool(subscripts) and len(members.keys) == 1
+        for key, frame in members.frames():
+            full = member_name(name, key)
+            family.members[key] = (None, False)
+            axes = legs.axes(frame, full)
+            shape = None if axes is None else _shape(axes)
+            if axes is None or shape is None:
+                continue
+            try:
+                use = self._use(family, full, key, frame, axes, shape)
+            except Failed as failed:
+                state.report(failed)
+                continue
+            if use is not None:
+                family.members[key] = parameter, conjugate = use
                 self.tensors.append(
                     ResolvedTensor(
-                        name, family_name, key, parameter.key, axes, statement, conjugate, alone
+                        full, name, key, parameter.key, axes, statement, conjugate, alone
                     )
                 )
         legs.warn()
+        return family
 
-    def _use(self, member: _Member) -> tuple[ResolvedParameter, bool] | None:
+    def _use(
+        self,
+        family: _Family,
+        full: str,
+        key: Key,
+        frame: Frame,
+        axes: tuple[ResolvedAxis, ...],
+        shape: tuple[int, ...],
+    ) -> tuple[ResolvedParameter, bool] | None:
         """The parameter of one member and whether it is conjugated; None where that failed."""
-        shape = _shape(member.axes)
-        if shape is None:
-            return None
-        try:
-            if (tie := member.attributes.tie) is not None:
-                return self._tied(member, tie, shape)
-            return self._stored(member, shape), False
-        except Failed as failed:
-            self._state.report(failed)
-            return None
-
-    def _stored(self, member: _Member, shape: tuple[int, ...]) -> ResolvedParameter:
-        """The member's own parameter, or the one it shares."""
-        statement, share = member.statement, member.attributes.share
-        own = _own_subscripts(member.key, statement, share)
-        name = ".".join([statement.name.text, *map(str, own)])
-        parameter = self.parameters.get(name)
+        statement, tie, share = family.statement, family.tie, family.share
+        if tie is not None:
+            target_key = tuple([formula.integer(frame) for formula in family.tie_subscripts])
+            return self._tied(tie, target_key if tie.subscripts else key, full, shape)
+        own = key
+        if share is not None:
+            shared = {name.text for name in share.names}
+            names = [subscript.name.text for subscript in statement.subscripts]
+            own = tuple([k for name, k in zip(names, key, strict=True) if name not in shared])
+        stored = ".".join([statement.name.text, *map(str, own)])
+        parameter = self.parameters.get(stored)
         if parameter is None:
-            init, frozen = member.attributes.init(member.frame, "auto"), member.attributes.frozen
+            init, frozen = family.init.of(frame), family.frozen
             parameter = ResolvedParameter(
-                name, statement.name.text, own, member.axes, shape, init, frozen, statement
+                stored, statement.name.text, own, axes, shape, init, frozen, statement
             )
-            self.parameters[name] = parameter
-            self._first[name] = member.key
+            self.parameters[stored] = parameter
+            family.first[stored] = key
         elif parameter.shape != shape and share is not None:
-            if name in self._mismatched:
-                raise Failed(None)
-            self._mismatched.add(name)
-            shared = _differing(member.key, self._first[name], statement, share)
-            raise failure(
-                Code.SHAPES_DIFFER,
-                f"`{member.name}` cannot share its parameter: the shapes differ",
-                shared.span,
-                f"`{member.name}` has the shape {list(shape)}",
-                secondary=(
-                    Label(statement.name.span, f"the first one has {list(parameter.shape)}"),
-                ),
-                notes=(f"all members that share `{name}` are one parameter, of one shape",),
-                hint="give the legs equal sizes, or declare the members that differ as another "
-                "tensor",
-            )
-        return parameter
+            if stored in family.mismatched:
+                return None
+            family.mismatched.add(stored)
+            first = family.first[stored]
+            differing = {name for name, a, b in zip(names, key, first, strict=True) if a != b}
+            place = next((name for name in share.names if name.text in differing), share.names[0])
+            message = f"`{full}` cannot share its parameter: the shapes differ"
+            note = f"all members that share `{stored}` are one parameter, of one shape"
+            hint = "give the legs equal sizes, or declare the members that differ as another tensor"
+            other = Label(statement.name.span, f"the first one has {list(parameter.shape)}")
+            label = f"`{full}` has the shape {list(shape)}"
+            raise failure(Code.SHAPES_DIFFER, message, place.span, label, note, hint, other)
+        return parameter, False
 
     def _tied(
-        self, member: _Member, tie: tree.Tie, shape: tuple[int, ...]
+        self, tie: tree.Tie, key: Key, name: str, shape: tuple[int, ...]
     ) -> tuple[ResolvedParameter, bool] | None:
         """The parameter of another tensor; None where that one failed."""
-        other = self._state.tensors[tie.name.text]
-        if other.poisoned:
+        other = self._families[tie.name.text]
+        if other is None:
             return None
-        subscripts = member.attributes.tie_subscripts
-        key = tuple([formula.integer(member.frame) for formula in subscripts])
-        key = key if tie.subscripts else member.key
+        target = member_name(tie.name.text, key)
         if key not in other.members:
-            raise _no_such_tensor(tie, key, other)
+            note = f"`{tie.name.text}` has {counted(len(other.members), 'member')} here"
+            hint = "tie to a tensor that exists"
+            if other.members:
+                existing = member_name(tie.name.text, next(iter(other.members)))
+                hint = f"tie to a member that exists: `tie {existing}`"
+            message, label = f"`{target}` does not exist", "there is no such tensor"
+            raise no_such_member(other.statement.name, tie.name.span, label, message, note, hint)
         parameter, conjugate = other.members[key]
         if parameter is None:
             return None
         if parameter.shape != shape:
-            name, declared = member_name(tie.name.text, key), other.statement.name.span
-            raise failure(
-                Code.SHAPES_DIFFER,
-                f"`{member.name}` cannot be tied to `{name}`: the shapes differ",
-                tie.name.span,
-                f"`{member.name}` has the shape {list(shape)}",
-                secondary=(Label(declared, f"`{name}` has the shape {list(parameter.shape)}"),),
-                notes=("tied tensors are one parameter, axis by axis in the order of their legs",),
-                hint="write the legs in the order that matches, with equal sizes",
-            )
+            message = f"`{name}` cannot be tied to `{target}`: the shapes differ"
+            label = f"`{name}` has the shape {list(shape)}"
+            note = "tied tensors are one parameter, axis by axis in the order of their legs"
+            hint = "write the legs in the order that matches, with equal sizes"
+            there = f"`{target}` has the shape {list(parameter.shape)}"
+            declared = Label(other.statement.name.span, there)
+            raise failure(Code.SHAPES_DIFFER, message, tie.name.span, label, note, hint, declared)
         return parameter, conjugate is not tie.conjugate
 
     def bias(self, statement: tree.BiasStatement) -> None:
         """Resolve one `bias` statement."""
         state, name = self._state, statement.name.text
         try:
-            attributes = compile_attributes(statement.attributes, state.scope, frozenset())
-            if not attributes.exists({}):
-                return
+            init = _compile_init(statement.attributes, "linear", state.scope)
+            condition = _attribute(statement.attributes, tree.If)
+            if condition is not None:
+                exists = compile_expression(condition.condition, state.scope)
+                if not exists.truth({}):
+                    return
             legs = compile_legs(name, statement.legs, statement.name.span, state, trainable=True)
             axes = legs.axes({}, name)
             legs.warn()
             shape = None if axes is None else _shape(axes)
             if axes is None or shape is None:
                 return
-            init = attributes.init({}, "linear")
+            start = init.of({})
         except Failed as failed:
             state.report(failed)
             return
         self.parameters[name] = ResolvedParameter(
-            name, name, (), axes, shape, init, False, statement
+            name, name, (), axes, shape, start, False, statement
         )
         self.biases.append(ResolvedBias(name, name, axes, statement))
 
@@ -204,37 +254,3 @@ def _shape(axes: tuple[ResolvedAxis, ...]) -> tuple[int, ...] | None:
     """The sizes of the axes; None where one of them failed."""
     shape = tuple(axis.size for axis in axes if axis.size is not None)
     return shape if len(shape) == len(axes) else None
-
-
-def _own_subscripts(key: Key, statement: tree.TensorStatement, share: tree.Share | None) -> Key:
-    """The subscripts in the state-dict key: those that are not shared."""
-    if share is None:
-        return key
-    shared = {name.text for name in share.names}
-    return tuple(
-        number
-        for subscript, number in zip(statement.subscripts, key, strict=True)
-        if subscript.name.text not in shared
-    )
-
-
-def _differing(
-    key: Key, first: Key, statement: tree.TensorStatement, share: tree.Share
-) -> tree.Name:
-    """The first of the shared subscripts in which a member is not the first one."""
-    names = [subscript.name.text for subscript in statement.subscripts]
-    differing = {name for name, a, b in zip(names, key, first, strict=True) if a != b}
-    return next((name for name in share.names if name.text in differing), share.names[0])
-
-
-def _no_such_tensor(tie: tree.Tie, wanted: Key, other: TensorFamily) -> Failed:
-    name = member_name(tie.name.text, wanted)
-    return no_such_member(
-        other.statement.name,
-        Label(tie.name.span, "there is no such tensor"),
-        f"`{name}` does not exist",
-        f"`{tie.name.text}` has {counted(len(other.members), 'member')} here",
-        f"tie to a member that exists: `tie {member_name(tie.name.text, first)}`"
-        if (first := next(iter(other.members), None)) is not None
-        else "tie to a tensor that exists",
-    )

@@ -6,24 +6,23 @@ Spans take no part in equality, so two trees are equal when they mean the same t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar, cast, dataclass_transform
+from typing import ClassVar, dataclass_transform
 
 from tncompile.language.syntax.source import SourceFile, Span
 
-T = TypeVar("T")
-
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
-def _node(cls: type[T]) -> type[T]:
-    """A frozen dataclass with the methods of `Node`: a set of its own each would slow the start."""
-    return dataclass(frozen=True, slots=True, eq=False, repr=False)(cls)
+class _Structure:
+    """Makes its subclasses frozen dataclasses: with methods of their own they would load slowly."""
 
+    __match_args__: ClassVar[tuple[str, ...]]
 
-@_node
-class Node:
-    """A part of the tree and its place in the text. `__match_args__` names all fields but spans."""
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, eq=False, repr=False)(cls)
 
-    span: Span = field(kw_only=True)
+    def parts(self) -> tuple[object, ...]:
+        """The fields in order, without the spans."""
+        return tuple([getattr(self, name) for name in self.__match_args__])
 
     def __eq__(self, other: object) -> bool:
         """Equality without recursion: a sum may have thousands of terms."""
@@ -34,8 +33,8 @@ class Node:
                 continue
             if type(left) is not type(right):
                 return False
-            if isinstance(left, Node):
-                left, right = left._parts(), cast(Node, right)._parts()
+            if isinstance(left, _Structure) and isinstance(right, _Structure):
+                left, right = left.parts(), right.parts()
             if isinstance(left, tuple) and isinstance(right, tuple):
                 if len(left) != len(right):
                     return False
@@ -45,27 +44,25 @@ class Node:
         return True
 
     def __hash__(self) -> int:
-        return hash((type(self), self._parts()))
+        return hash((type(self), self.parts()))
 
     def __repr__(self) -> str:
-        parts = [f"{name}={getattr(self, name)!r}" for name in self._names()]
+        parts = [f"{name}={getattr(self, name)!r}" for name in self.__match_args__]
         return f"{type(self).__name__}({', '.join(parts)})"
 
-    def _parts(self) -> tuple[object, ...]:
-        return tuple([getattr(self, name) for name in self._names()])
 
-    def _names(self) -> tuple[str, ...]:
-        return self.__match_args__
+class Node(_Structure):
+    """A part of the tree and its place in the text."""
+
+    span: Span = field(kw_only=True)
 
 
-@_node
 class Name(Node):
     """An identifier where it is declared or used."""
 
     text: str
 
 
-@_node
 class String(Node):
     """A string literal; `value` has its escapes resolved, the span includes the quotes."""
 
@@ -75,7 +72,6 @@ class String(Node):
 # ── expressions ────────────────────────────────────────────────────────────────────────────────
 
 
-@_node
 class Number(Node):
     """An integer or a float literal; `text` is as written (`1e-3`)."""
 
@@ -87,28 +83,24 @@ class Number(Node):
         return int(self.text) if self.text.isdigit() else float(self.text)
 
 
-@_node
 class Boolean(Node):
     """`true` or `false`."""
 
     value: bool
 
 
-@_node
 class Reference(Node):
     """A name used as a value."""
 
     name: Name
 
 
-@_node
 class ListOf(Node):
     """`[a, b, c]`."""
 
     items: tuple[Expression, ...]
 
 
-@_node
 class Unary(Node):
     """`-a` or `not a`."""
 
@@ -116,7 +108,6 @@ class Unary(Node):
     operand: Expression
 
 
-@_node
 class Binary(Node):
     """`left operator right`, with `operator` one of `+ - * / // % ** @ == != < <= > >= and or`."""
 
@@ -126,7 +117,6 @@ class Binary(Node):
     operator_span: Span = field(kw_only=True)
 
 
-@_node
 class Conditional(Node):
     """`if condition then chosen else otherwise`."""
 
@@ -135,7 +125,6 @@ class Conditional(Node):
     otherwise: Expression
 
 
-@_node
 class Argument(Node):
     """`name = value`, or a positional `value` when `name` is None."""
 
@@ -143,7 +132,6 @@ class Argument(Node):
     value: Expression
 
 
-@_node
 class Call(Node):
     """`function(arguments)`."""
 
@@ -151,7 +139,6 @@ class Call(Node):
     arguments: tuple[Argument, ...]
 
 
-@_node
 class Item(Node):
     """`value[subscripts]`."""
 
@@ -159,7 +146,6 @@ class Item(Node):
     subscripts: tuple[Expression, ...]
 
 
-@_node
 class Pipe(Node):
     """`value |> stage`; values of models only."""
 
@@ -167,7 +153,6 @@ class Pipe(Node):
     stage: Expression
 
 
-@_node
 class Repeat(Node):
     """`repeat v in a..b { stage }`, a stage of a pipeline."""
 
@@ -175,40 +160,23 @@ class Repeat(Node):
     stage: Expression
 
 
-@_node
 class TupleOf(Node):
     """`(a, b)`: the values of an `output`, or the legs given to `reshape`."""
 
     items: tuple[Expression, ...]
 
 
-@_node
 class Dots(Node):
     """`...` in the legs given to `reshape`."""
 
 
-Expression = (
-    Number
-    | String
-    | Boolean
-    | Reference
-    | ListOf
-    | Unary
-    | Binary
-    | Conditional
-    | Call
-    | Item
-    | Pipe
-    | Repeat
-    | TupleOf
-    | Dots
-)
+Leaf = Number | String | Boolean | Reference | Dots
+Expression = Leaf | ListOf | TupleOf | Unary | Binary | Conditional | Call | Item | Pipe | Repeat
 
 
 # ── legs ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@_node
 class Subscript(Node):
     """`k in start..stop`, a half-open range that declares `k`."""
 
@@ -217,12 +185,10 @@ class Subscript(Node):
     stop: Expression
 
 
-@_node
 class Star(Node):
     """`*` as the last subscript of a leg: all members."""
 
 
-@_node
 class IndexLeg(Node):
     """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
 
@@ -232,7 +198,6 @@ class IndexLeg(Node):
     optional: bool = False
 
 
-@_node
 class GroupLeg(Node):
     """`(a b)`, or `onehot(a, b)`, one flattened axis, cut to `width` entries where `as` says so."""
 
@@ -241,19 +206,16 @@ class GroupLeg(Node):
     width: Expression | None = None
 
 
-@_node
 class DotsLeg(Node):
     """`...`: any number of leading batch axes."""
 
 
-@_node
 class SlicesLeg(Node):
     """`p in a..b`: one axis whose slice `p` carries the legs that use `p`."""
 
     subscript: Subscript
 
 
-@_node
 class ExpressionLeg(Node):
     """An axis of a model's input given by an expression that is not a plain name (`2 * d`)."""
 
@@ -266,7 +228,6 @@ Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
 # ── statements of a network ────────────────────────────────────────────────────────────────────
 
 
-@_node
 class Let(Node):
     """`let n = value` or, in a model, `let (y, h) = value`."""
 
@@ -274,7 +235,6 @@ class Let(Node):
     value: Expression
 
 
-@_node
 class Require(Node):
     """`require condition, "reason"`."""
 
@@ -282,7 +242,6 @@ class Require(Node):
     reason: String | None
 
 
-@_node
 class IndexDeclaration(Node):
     """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement.
 
@@ -295,7 +254,6 @@ class IndexDeclaration(Node):
     condition: Expression | None = None
 
 
-@_node
 class IndexStatement(Node):
     """`index`, `bond` or `hyper` (the `kind`) with its declarations."""
 
@@ -303,14 +261,12 @@ class IndexStatement(Node):
     declarations: tuple[IndexDeclaration, ...]
 
 
-@_node
 class BatchStatement(Node):
     """`batch s, t`."""
 
     names: tuple[Name, ...]
 
 
-@_node
 class WindowStatement(Node):
     """`window h = conv(size = 3, …)`."""
 
@@ -319,7 +275,6 @@ class WindowStatement(Node):
     arguments: tuple[Argument, ...]
 
 
-@_node
 class InputStatement(Node):
     """`input x[subscripts](legs) if condition`."""
 
@@ -329,7 +284,6 @@ class InputStatement(Node):
     condition: Expression | None = None
 
 
-@_node
 class Scheme(Node):
     """`init name(arguments)`."""
 
@@ -337,19 +291,16 @@ class Scheme(Node):
     arguments: tuple[Argument, ...]
 
 
-@_node
 class Frozen(Node):
     """`frozen`."""
 
 
-@_node
 class Share(Node):
     """`share k, l`."""
 
     names: tuple[Name, ...]
 
 
-@_node
 class Tie(Node):
     """`tie OTHER`, `tie G[0]`, `tie OTHER conj`."""
 
@@ -358,14 +309,12 @@ class Tie(Node):
     conjugate: bool
 
 
-@_node
 class If(Node):
     """`if condition` after the legs of a tensor or a bias."""
 
     condition: Expression
 
 
-@_node
 class UnknownAttribute(Node):
     """A word after the legs on the same line that is no attribute (TN207).
 
@@ -380,7 +329,6 @@ class UnknownAttribute(Node):
 Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
 
 
-@_node
 class TensorStatement(Node):
     """`tensor A[subscripts](legs) attributes`, in the order written."""
 
@@ -390,7 +338,6 @@ class TensorStatement(Node):
     attributes: tuple[Attribute, ...]
 
 
-@_node
 class BiasStatement(Node):
     """`bias c(legs) init SCHEME if condition`."""
 
@@ -399,7 +346,6 @@ class BiasStatement(Node):
     attributes: tuple[Attribute, ...]
 
 
-@_node
 class OutputStatement(Node):
     """`output y(legs) log`; `log` holds the word where it stands."""
 
@@ -412,7 +358,6 @@ class OutputStatement(Node):
 # ── statements of models and rewrites ──────────────────────────────────────────────────────────
 
 
-@_node
 class Extern(Node):
     """`extern "package.module.Class"(arguments) -> (legs)`."""
 
@@ -421,7 +366,6 @@ class Extern(Node):
     shape: tuple[Leg, ...] | None
 
 
-@_node
 class PartStatement(Node):
     """`part p[subscripts] = N(args) tie q frozen if cond`."""
 
@@ -431,41 +375,29 @@ class PartStatement(Node):
     attributes: tuple[Attribute, ...]
 
 
-@_node
 class ModelOutput(Node):
     """`output x + down(h)` or `output (y, h)` of a model."""
 
     value: Expression
 
 
-@_node
 class RewriteRule(Node):
     """`linear "glob" -> MPO(…)`; `target` is None for `keep`."""
 
     kind: str
     pattern: String
-    target: Call | None
+    target: Call | None = None
 
 
-Statement = (
-    Let
-    | Require
-    | IndexStatement
-    | BatchStatement
-    | WindowStatement
-    | InputStatement
-    | TensorStatement
-    | BiasStatement
-    | OutputStatement
-    | PartStatement
-    | ModelOutput
-)
+SharedStatement = Let | Require | BatchStatement | InputStatement
+NetworkStatement = IndexStatement | WindowStatement | TensorStatement | BiasStatement
+ModelStatement = PartStatement | ModelOutput
+Statement = SharedStatement | NetworkStatement | OutputStatement | ModelStatement
 
 
 # ── blocks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@_node
 class Type(Node):
     """`int`, `int[n]`, `bool` or `float`; `length` is what stands in the brackets."""
 
@@ -473,7 +405,6 @@ class Type(Node):
     length: Expression | None = None
 
 
-@_node
 class Parameter(Node):
     """`name: type = default`."""
 
@@ -482,7 +413,6 @@ class Parameter(Node):
     default: Expression | None = None
 
 
-@_node
 class Import(Node):
     """`import "file.tn" { A, B }`; `names` is None where the braces are missing: everything."""
 
@@ -490,7 +420,6 @@ class Import(Node):
     names: tuple[Name, ...] | None
 
 
-@_node
 class Block(Node):
     """`network N(parameters) { statements }` or `model …` (the `kind`)."""
 
@@ -501,7 +430,6 @@ class Block(Node):
     doc: str | None = None
 
 
-@_node
 class Instance(Node):
     """`network N = Other(arguments)`, also `model …`; `target` is a call or a bare name."""
 
@@ -511,7 +439,6 @@ class Instance(Node):
     doc: str | None = None
 
 
-@_node
 class Rewrite(Node):
     """`rewrite R { rules }`."""
 
@@ -523,7 +450,6 @@ class Rewrite(Node):
 Declaration = Import | Block | Instance | Rewrite
 
 
-@_node
 class Comment(Node):
     """`# text`, for the formatter."""
 

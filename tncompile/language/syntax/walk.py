@@ -3,63 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import assert_never
 
 from tncompile.language.syntax import tree
 
-
-def children(node: tree.Expression) -> tuple[tree.Expression, ...]:
-    """The expressions directly inside one, in the order written."""
-    match node:
-        case tree.Number() | tree.String() | tree.Boolean() | tree.Reference() | tree.Dots():
-            return ()
-        case tree.ListOf(items) | tree.TupleOf(items):
-            return items
-        case tree.Unary(_, operand):
-            return (operand,)
-        case tree.Binary(_, left, right):
-            return left, right
-        case tree.Conditional(condition, chosen, otherwise):
-            return condition, chosen, otherwise
-        case tree.Call(function, arguments):
-            return function, *(argument.value for argument in arguments)
-        case tree.Item(value, subscripts):
-            return value, *subscripts
-        case tree.Pipe(value, stage):
-            return value, stage
-        case tree.Repeat(subscript, stage):
-            return subscript.start, subscript.stop, stage
-        case _:
-            assert_never(node)
+_LEAVES = (tree.Number, tree.Reference, tree.String, tree.Boolean)
 
 
-def everything(node: tree.Expression) -> bool:
-    """Look into every node."""
-    return True
+def children(node: tree.Node) -> Iterator[tree.Expression]:
+    """The expressions directly inside a node or its arguments, in the order written."""
+    for part in node.parts():
+        for each in part if isinstance(part, tuple) else (part,):
+            if isinstance(each, tree.Expression):
+                yield each
+            elif isinstance(each, tree.Argument | tree.Subscript):
+                yield from children(each)
 
 
 def walk(
-    *expressions: tree.Expression, into: Callable[[tree.Expression], bool] = everything
+    *expressions: tree.Expression, into: Callable[[tree.Expression], bool] = lambda _: True
 ) -> Iterator[tree.Expression]:
     """The nodes of the expressions, parents first; only the parts of nodes that `into` allows."""
     todo = list(reversed(expressions))
     while todo:
         node = todo.pop()
         yield node
-        if into(node):
-            todo.extend(reversed(children(node)))
+        if not isinstance(node, _LEAVES) and into(node):
+            todo.extend(reversed([*children(node)]))
 
 
 def values_used(
-    *expressions: tree.Expression, into: Callable[[tree.Expression], bool] = everything
+    *expressions: tree.Expression, into: Callable[[tree.Expression], bool] = lambda _: True
 ) -> Iterator[tree.Reference]:
     """The names used as values, in order: all references but the names of called functions."""
-    todo = list(reversed(expressions))
-    while todo:
-        node = todo.pop()
-        if isinstance(node, tree.Reference):
+    called: set[int] = set()
+    for node in walk(*expressions, into=into):
+        if isinstance(node, tree.Call):
+            called.add(id(node.function))
+        elif isinstance(node, tree.Reference) and id(node) not in called:
             yield node
-        inside = children(node) if into(node) else ()
-        if isinstance(node, tree.Call) and isinstance(node.function, tree.Reference):
-            inside = inside[1:]
-        todo.extend(reversed(inside))

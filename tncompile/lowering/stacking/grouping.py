@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tncompile.network.contraction import Contraction, ContractionTree, Lookup, Operand
+from tncompile.network.contraction import Contraction, ContractionTree, Lookup
 from tncompile.network.model import TensorNetwork
 from tncompile.program.operations import results
 from tncompile.program.program import TensorProgram
@@ -15,6 +15,7 @@ from tncompile.program.program import TensorProgram
 LONG = 64
 """Families of more equal members than this become batched products from the start."""
 
+Member = tuple[int, int, Contraction]
 Origin = tuple[str, int]
 Signature = tuple[object, ...]
 
@@ -27,7 +28,7 @@ class EqualStepGroup:
     and `right` may be swapped against the plan.
     """
 
-    members: tuple[tuple[int, int, Contraction], ...]
+    members: tuple[Member, ...]
 
     @property
     def batched(self) -> bool:
@@ -74,9 +75,7 @@ class _Grouping:
 
     def __init__(self, network: TensorNetwork, tree: ContractionTree, fewest: int) -> None:
         """Groups of more than `fewest` contractions start a batch of their own."""
-        self._network, self._tree, self._fewest = network, tree, fewest
-        self._legs = [operand.legs for operand in tree.operands]
-        self._legs += [step.legs for step in tree.steps]
+        self._network, self._tree, self._fewest, self._legs = network, tree, fewest, tree.legs
         self._sizes = {index.name: str(index.size or index.name) for index in network.indices}
         self._uses = Counter((tensor.source, tensor.conjugate) for tensor in network.tensors)
         self._origin: dict[int, Origin] = {}
@@ -86,52 +85,40 @@ class _Grouping:
             self._first.append(min(self._first[step.left], self._first[step.right]))
 
     def units(self) -> list[EqualStepGroup]:
-        found: list[EqualStepGroup] = []
-        for level in self._levels():
-            groups: dict[Signature, list[tuple[int, int, Contraction]]] = {}
-            for step in level:
-                left, right, signature = self._aligned(step)
-                groups.setdefault(signature, []).append((left, right, step))
-            for group in groups.values():
-                found.extend(self._split(sorted(group, key=self._place)))
-        return found
-
-    def _levels(self) -> list[list[Contraction]]:
-        """Steps by height above the leaves."""
         height = [0] * len(self._legs)
-        levels: list[list[Contraction]] = []
+        levels: dict[int, dict[Signature, list[Member]]] = {}  # by height above the leaves
         for step in self._tree.steps:
             height[step.result] = 1 + max(height[step.left], height[step.right])
-            if height[step.result] > len(levels):
-                levels.append([])
-            levels[height[step.result] - 1].append(step)
-        return levels
-
-    def _place(self, member: tuple[int, int, Contraction]) -> tuple[int, int]:
-        return self._first[member[0]], self._first[member[1]]
+            left, right, signature = self._aligned(step)
+            level = levels.setdefault(height[step.result], {})
+            level.setdefault(signature, []).append((left, right, step))
+        found: list[EqualStepGroup] = []
+        for level in levels.values():
+            for group in level.values():
+                group.sort(key=lambda member: (self._first[member[0]], self._first[member[1]]))
+                found.extend(self._split(group))
+        return found
 
     def _aligned(self, step: Contraction) -> tuple[int, int, Signature]:
-        """The two sides in a canonical order, and all that must be equal to run together."""
-        keyed = sorted(
-            (*self._shape(side), self._first[side], side) for side in (step.left, step.right)
-        )
-        (*one, _, left), (*other, _, right) = keyed
+        """The two sides in a canonical order, and all that must be equal to run together.
+
+        Sides go by their kind and their sizes in order of legs (names at run time).
+        """
+        kinds = {
+            side: (self._kind(side), tuple(self._sizes[leg] for leg in self._legs[side]))
+            for side in (step.left, step.right)
+        }
+        left, right = sorted(kinds, key=lambda side: (kinds[side], self._first[side], side))
         number: dict[str, int] = {}
         for leg in (*self._legs[left], *self._legs[right], *step.legs):
             number.setdefault(leg, len(number))
-        legs = tuple(sorted(number[leg] for leg in step.legs))
-        order = tuple(number[leg] for leg in step.legs)
         pattern = tuple(
-            tuple(number[leg] for leg in self._legs[side]) + self._lookups(side, number)
+            (*(number[leg] for leg in self._legs[side]), *self._lookups(side))
             for side in (left, right)
         )
+        order = tuple(number[leg] for leg in step.legs)
         picked = self._picked(step.lookups, number)
-        return left, right, (*one, *other, pattern, legs, order, picked)
-
-    def _shape(self, side: int) -> tuple[str, tuple[str, ...]]:
-        """What kind of operand it is, and its sizes in order of legs (names at run time)."""
-        sizes = tuple(self._sizes[leg] for leg in self._legs[side])
-        return self._kind(side), sizes
+        return left, right, (kinds[left], kinds[right], pattern, order, picked)
 
     def _kind(self, side: int) -> str:
         if side >= len(self._tree.operands):
@@ -152,10 +139,10 @@ class _Grouping:
         shape = self._network.parameter[tensor.source].shape
         return f"weight {shape} {tensor.conjugate} {uses}"
 
-    def _lookups(self, side: int, number: dict[str, int]) -> tuple[object, ...]:
+    def _lookups(self, side: int) -> tuple[object, ...]:
         if side >= len(self._tree.operands):
             return ()
-        operand: Operand = self._tree.operands[side]
+        operand = self._tree.operands[side]
         tensor = self._network.tensors[operand.tensor]
         return self._picked(operand.lookups, {leg: k for k, leg in enumerate(tensor.legs)})
 
@@ -183,38 +170,25 @@ class _Grouping:
                 return f"input {tensor.source}", self._network.slice_number(tensor)
         return f"single {side}", 0
 
-    def _split(self, group: list[tuple[int, int, Contraction]]) -> list[EqualStepGroup]:
+    def _split(self, group: list[Member]) -> list[EqualStepGroup]:
         """A group as units whose operands lie evenly spaced in the values that hold them."""
         parts = self._runs(group)
         if len(group) > self._fewest and len(parts) > max(4, len(group) // 16):
             parts = [group]
         groups: list[EqualStepGroup] = []
         for part in parts:
-            stacked = any(
-                side in self._batched for left, right, _ in part for side in (left, right)
-            )
-            if len(part) > 1 and (stacked or len(group) > self._fewest):
-                self._register(part, groups)
-            else:
-                for member in part:
-                    self._register([member], groups)
+            stacked = not self._batched.isdisjoint(side for member in part for side in member[:2])
+            together = len(part) > 1 and (stacked or len(group) > self._fewest)
+            for members in [part] if together else [[member] for member in part]:
+                results = [step.result for _, _, step in members]
+                self._origin |= {k: (f"unit {results[0]}", at) for at, k in enumerate(results)}
+                self._batched.update(results if together else ())
+                groups.append(EqualStepGroup(tuple(members)))
         return groups
 
-    def _register(
-        self, part: list[tuple[int, int, Contraction]], groups: list[EqualStepGroup]
-    ) -> None:
-        name = f"unit {part[0][2].result}"
-        for position, (_, _, step) in enumerate(part):
-            self._origin[step.result] = (name, position)
-            if len(part) > 1:
-                self._batched.add(step.result)
-        groups.append(EqualStepGroup(tuple(part)))
-
-    def _runs(
-        self, group: list[tuple[int, int, Contraction]]
-    ) -> list[list[tuple[int, int, Contraction]]]:
+    def _runs(self, group: list[Member]) -> list[list[Member]]:
         """Maximal runs in which both sides step through one value by a constant stride."""
-        runs: list[list[tuple[int, int, Contraction]]] = []
+        runs: list[list[Member]] = []
         strides: tuple[int, ...] | None = None
         last: tuple[Origin, ...] = ()
         for member in group:
@@ -243,16 +217,12 @@ def _stride(last: Sequence[Origin], here: Sequence[Origin]) -> tuple[int, ...] |
 def _ordered(groups: list[EqualStepGroup], operands: int) -> tuple[EqualStepGroup, ...]:
     """Units in the order of the plan, but each after those whose results it reads."""
     made_by = {step.result: k for k, unit in enumerate(groups) for _, _, step in unit.members}
-    waits: list[set[int]] = []
+    waits = [
+        {made_by[side] for member in unit.members for side in member[:2] if side >= operands}
+        for unit in groups
+    ]
     readers: dict[int, list[int]] = {}
-    for k, unit in enumerate(groups):
-        needed = {
-            made_by[side]
-            for left, right, _ in unit.members
-            for side in (left, right)
-            if side >= operands
-        }
-        waits.append(needed)
+    for k, needed in enumerate(waits):
         for maker in needed:
             readers.setdefault(maker, []).append(k)
     ready = [(unit.members[0][2].result, k) for k, unit in enumerate(groups) if not waits[k]]

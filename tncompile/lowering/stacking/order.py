@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from tncompile.lowering.stacking.grouping import EqualStepGroup
-from tncompile.network.contraction import Contraction, ContractionTree
+from tncompile.lowering.stacking.grouping import EqualStepGroup, Member
+from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-
-Member = tuple[int, int, Contraction]
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Where a result is read: the unit, on which side, by which of its members."""
-
-    unit: int
-    side: int
-    position: int
 
 
 def order_members(
@@ -32,63 +20,38 @@ def order_members(
     """
     if not any(unit.batched for unit in units):
         return tuple(units)
-    facts = _Facts(network, tree)
-    ordered = list(units)
-    readings: dict[int, _Reading] = {}
-    moved: set[int] = set()
-    for number in reversed(range(len(ordered))):
-        unit = ordered[number]
-        read = {
-            readings[step.result].unit for _, _, step in unit.members if step.result in readings
-        }
-        wanted = any(other in moved or facts.row_by_row(ordered[other]) for other in read)
-        if unit.batched and wanted and facts.parametric(unit):
-            members = sorted(unit.members, key=lambda member: _place(member, readings, ordered))
-            unit = ordered[number] = replace(unit, members=tuple(members))
-            moved.add(number)
-        for position, (left, right, _) in enumerate(unit.members):
-            readings[left] = _Reading(number, 0, position)
-            readings[right] = _Reading(number, 1, position)
-    return tuple(ordered)
+    legs = tree.legs
+    runtime = {index.name for index in network.indices if index.size is None}
+    parametric = [network.tensors[each.tensor].role == "parameter" for each in tree.operands]
+    for step in tree.steps:
+        parametric.append(parametric[step.left] or parametric[step.right])
 
-
-def _place(
-    member: Member, readings: dict[int, _Reading], units: Sequence[EqualStepGroup]
-) -> tuple[bool, int, int, int]:
-    """Members that are read by themselves come last."""
-    reading = readings[member[2].result]
-    return (
-        not units[reading.unit].batched,
-        reading.unit,
-        reading.side,
-        reading.position,
-    )
-
-
-class _Facts:
-    """What operands and results carry."""
-
-    def __init__(self, network: TensorNetwork, tree: ContractionTree) -> None:
-        roles = [network.tensors[operand.tensor].role for operand in tree.operands]
-        self._runtime = {index.name for index in network.indices if index.size is None}
-        self._legs = [operand.legs for operand in tree.operands]
-        self._parametric = [role == "parameter" for role in roles]
-        for step in tree.steps:
-            self._legs.append(step.legs)
-            self._parametric.append(self._parametric[step.left] or self._parametric[step.right])
-
-    def parametric(self, unit: EqualStepGroup) -> bool:
-        """Whether what the unit makes depends on parameters."""
-        return self._parametric[unit.members[0][2].result]
-
-    def row_by_row(self, unit: EqualStepGroup) -> bool:
+    def row_by_row(unit: EqualStepGroup) -> bool:
         """Whether it multiplies matrices of which each row of the batch has its own.
 
         Vectors are not worth it: what is copied of them is less than what is gathered.
         """
         left, right, step = unit.members[0]
-        both = set(self._legs[left]) & set(self._legs[right])
-        matrices = all(set(self._legs[side]) - both - self._runtime for side in (left, right))
-        return (
-            unit.batched and matrices and bool(both & self._runtime) and bool(both - set(step.legs))
-        )
+        both = set(legs[left]) & set(legs[right])
+        matrices = all(set(legs[side]) - both - runtime for side in (left, right))
+        return unit.batched and matrices and bool(both & runtime) and bool(both - set(step.legs))
+
+    readings: dict[int, tuple[int, int, int]] = {}  # of a result: unit, side, position in it
+
+    def place(member: Member) -> tuple[bool, int, int, int]:
+        """Where a member is read; those that are read by themselves come last."""
+        reader, side, position = readings[member[2].result]
+        return not ordered[reader].batched, reader, side, position
+
+    ordered = list(units)
+    moved: set[int] = set()
+    for number, unit in reversed(list(enumerate(ordered))):
+        read = {readings[step.result][0] for _, _, step in unit.members if step.result in readings}
+        wanted = any(reader in moved or row_by_row(ordered[reader]) for reader in read)
+        if unit.batched and wanted and parametric[unit.members[0][2].result]:
+            ordered[number] = EqualStepGroup(tuple(sorted(unit.members, key=place)))
+            moved.add(number)
+        for position, (left, right, _) in enumerate(ordered[number].members):
+            readings[left] = number, 0, position
+            readings[right] = number, 1, position
+    return tuple(ordered)

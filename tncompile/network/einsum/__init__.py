@@ -6,7 +6,7 @@ import operator
 
 from tncompile.network.einsum.aligning import align
 from tncompile.network.einsum.reading import Indices, read
-from tncompile.network.einsum.shapes import Shape, sizes_of
+from tncompile.network.einsum.shapes import Shape, with_sizes
 from tncompile.network.einsum.writing import is_name, write
 
 __all__ = ["Indices", "Shape", "from_einsum"]
@@ -38,12 +38,11 @@ def from_einsum(
     if not is_name(name):
         shown = repr(name if len(name) <= 60 else f"{name[:60]}…")
         raise ValueError(f"{shown} is no name for a network: letters, digits and `_`, no keyword")
-    parsed, listed = read(equation, shapes)
-    sizes = sizes_of(parsed, listed)
+    parsed = with_sizes(*read(equation, shapes))
     count = operator.index(inputs)
     if not 0 <= count <= len(parsed.operands):
         raise ValueError(
             f"inputs = {count}, but {parsed.title!r} has {len(parsed.operands)} operands: the first"
             " `inputs` of them are arguments, the rest are trained"
         )
-    return write(align(parsed, sizes, count), count, name, parsed.title)
+    return write(align(parsed, count), count, name, parsed.title)

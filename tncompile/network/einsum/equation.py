@@ -27,11 +27,15 @@ Label = str | int | DotsAxis
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One operand, or the output: its indices in order, and where each stands in the text."""
+    """One operand, or the output: its indices in order, and where each stands in the text.
+
+    `sizes` are those of its axes, those that `...` covers among them; None is a batch axis.
+    """
 
     labels: tuple[Label, ...]
     places: tuple[int, ...]
     start: int
+    sizes: tuple[int | None, ...] = ()
 
     @property
     def legs(self) -> int:
@@ -41,7 +45,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """An equation that was read. `text` is what errors show, and what places count in."""
+    """An equation that was read: `text` is what errors show, and what places count in."""
 
     text: str
     operands: tuple[Term, ...]

@@ -6,7 +6,7 @@ import operator
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from numbers import Number
 from types import EllipsisType
@@ -135,9 +135,8 @@ def _read_lists(operands: tuple[object, ...], output: object) -> Equation:
     text = ""
     terms: list[Term] = []
     for number, indices in enumerate(operands, start=1):
-        text, term = _listed(
-            text + ", " * (number > 1), indices, f"the indices of operand {number}"
-        )
+        before = text + ", " * (number > 1)
+        text, term = _listed(before, indices, f"the indices of operand {number}")
         terms.append(term)
     if output is None:
         return Equation(text, tuple(terms), _implicit(terms, len(text)))
@@ -153,7 +152,10 @@ def _listed(text: str, indices: object, what: str) -> tuple[str, Term]:
     labels: list[Label] = []
     places: list[int] = []
     text += "["
-    for label in _labels(indices, what):
+    for count, item in enumerate(islice(indices, MOST_INDICES + 1)):
+        if count == MOST_INDICES:
+            raise ValueError(f"{what} are more than {counted(MOST_INDICES, 'item')}")
+        label = _label(item, what)
         if label == DOTS and label in labels:
             raise ValueError(f"{what} have `...` twice")
         text += ", " * bool(labels)
@@ -161,13 +163,6 @@ def _listed(text: str, indices: object, what: str) -> tuple[str, Term]:
         places.append(len(text))
         text += re.sub(r"[^\w.]", "_", str(label))
     return text + "]", Term(tuple(labels), tuple(places), start)
-
-
-def _labels(indices: Iterable[object], what: str) -> Iterator[Label]:
-    for count, item in enumerate(islice(indices, MOST_INDICES + 1)):
-        if count == MOST_INDICES:
-            raise ValueError(f"{what} are more than {counted(MOST_INDICES, 'item')}")
-        yield _label(item, what)
 
 
 def _label(item: object, what: str) -> Label:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from numbers import Number
 from typing import Protocol, SupportsIndex
@@ -23,8 +24,6 @@ class HasShape(Protocol):
 Shape = Iterable[SupportsIndex | None] | HasShape | complex
 """The sizes of an operand in order, None for a batch axis; a tensor; a number, without axes."""
 
-Sizes = tuple[int | None, ...]
-
 LARGEST_SIZE = 2**40
 MOST_AXES = 10_000
 _MOST_SHOWN = 8
@@ -32,23 +31,24 @@ _MOST_SHOWN = 8
 _WHOLE_OR_OBJECT = re.compile(r"(torch\.)?u?int\d+|object")
 
 
-def sizes_of(equation: Equation, shapes: tuple[object, ...]) -> tuple[Sizes, ...]:
-    """The sizes of every operand, the axes of `...` included where a shape has them."""
+def with_sizes(equation: Equation, shapes: tuple[object, ...]) -> Equation:
+    """The equation with the sizes of every operand, where a shape has them those of `...` too."""
     count = len(equation.operands)
     if len(shapes) != count:
         place = equation.operands[min(len(shapes), count - 1)].start
         raise equation.error(
             f"{counted(count, 'operand')}, but {counted(len(shapes), 'shape')}", place
         )
-    return tuple(
-        _sizes(equation, number, operand, shape)
+    operands = [
+        replace(operand, sizes=_sizes(equation, number, operand, shape))
         for number, (operand, shape) in enumerate(
             zip(equation.operands, shapes, strict=True), start=1
         )
-    )
+    ]
+    return replace(equation, operands=tuple(operands))
 
 
-def _sizes(equation: Equation, number: int, operand: Term, shape: object) -> Sizes:
+def _sizes(equation: Equation, number: int, operand: Term, shape: object) -> tuple[int | None, ...]:
     """The sizes of one operand, as many as it has legs, those of `...` among them."""
     items, hint = _items(equation, number, operand, shape)
     listed = list(islice(items, MOST_AXES + 1))
@@ -63,10 +63,11 @@ def _sizes(equation: Equation, number: int, operand: Term, shape: object) -> Siz
             f" {_shown(listed)} has {counted(len(listed), 'size')}{hint}",
             operand.start,
         )
-    covered = len(listed) - operand.legs
-    return tuple(
-        _size(equation, item, _place(operand, axis, covered)) for axis, item in enumerate(listed)
-    )
+    places = [*operand.places]
+    if dotted:  # `...` stands for several axes, or for none
+        dots = operand.labels.index(DOTS)
+        places[dots : dots + 1] = [places[dots]] * (len(listed) - operand.legs)
+    return tuple(_size(equation, *pair) for pair in zip(listed, places, strict=True))
 
 
 def _items(
@@ -74,8 +75,11 @@ def _items(
 ) -> tuple[Iterable[object], str]:
     """What a shape lists, and what to add where that is not as much as expected."""
     own = getattr(shape, "shape", None)
-    if isinstance(own, Iterable) and not _lists_sizes(shape, own):
-        return own, ""
+    if isinstance(own, Iterable):
+        # One axis of integers or objects lists sizes, instead of having them.
+        kind = str(getattr(shape, "dtype", ""))
+        if len(list(islice(own, 2))) != 1 or not _WHOLE_OR_OBJECT.fullmatch(kind):
+            return own, ""
     if own is not None and isinstance(shape, Iterable):
         return shape, ": an array of one axis of integers lists sizes, a tensor has a `.shape`"
     if isinstance(shape, Number) and not isinstance(shape, bool) and not operand.legs:
@@ -87,22 +91,6 @@ def _items(
             operand.start,
         )
     return shape, ""
-
-
-def _lists_sizes(array: object, shape: object) -> bool:
-    """Whether an array lists sizes, instead of having them: one axis of integers or objects."""
-    axes = list(islice(shape, 2)) if isinstance(shape, Iterable) else []
-    return len(axes) == 1 and bool(_WHOLE_OR_OBJECT.fullmatch(str(getattr(array, "dtype", ""))))
-
-
-def _place(operand: Term, axis: int, covered: int) -> int:
-    """Where the index of an axis stands; `...` covers several."""
-    dots = operand.labels.index(DOTS) if DOTS in operand.labels else len(operand.labels)
-    if axis >= dots + covered:
-        axis = axis - covered + 1
-    elif axis > dots:
-        axis = dots
-    return operand.places[axis]
 
 
 def _size(equation: Equation, item: object, place: int) -> int | None:

@@ -96,6 +96,9 @@ class _Names:
         every = (axis for axes in (*aligned.operands, aligned.output) for axis in axes)
         most = max((axis.number for axis in every if isinstance(axis, Single)), default=0)
         self.singles = [self.fresh(f"one_{n}" if n > 1 else "one") for n in range(1, most + 1)]
+        for number, name in enumerate(self.singles, start=1):
+            self.of[Single(number)] = f"({name}[*])"
+        self.of[DOTS] = DOTS
 
     def fresh(self, wanted: str) -> str:
         """The name, with a number behind it where it is taken; it is taken from now on."""
@@ -108,12 +111,7 @@ class _Names:
 
     def legs(self, axes: tuple[Axis, ...]) -> str:
         """What stands in the parentheses behind a tensor's name."""
-        return ", ".join(self._leg(axis) for axis in axes)
-
-    def _leg(self, axis: Axis) -> str:
-        if isinstance(axis, Single):
-            return f"({self.singles[axis.number - 1]}[*])"
-        return DOTS if axis == DOTS else self.of[axis]
+        return ", ".join(self.of[axis] for axis in axes)
 
 
 def _wanted(axis: Axis) -> str:

@@ -13,13 +13,11 @@ from random import Random
 
 from tncompile.planning.paths.problem import Problem
 
-TRIES = 2
-"""Halves that are grown at random and improved, of which the better ones stay."""
+TRIES = 2  # halves that are grown at random and improved, of which the better ones stay
 
 PASSES = 8
 
-UNEVEN = (0.1, 0.35)
-"""How far from one half the smaller side may be; drawn anew for each bisection."""
+UNEVEN = (0.1, 0.35)  # how far from one half the smaller side may be; drawn anew for each bisection
 
 LEAST_GAIN = 1e-9
 
@@ -52,38 +50,24 @@ def bisected_order(problem: Problem, rng: Random) -> tuple[int, ...]:
             order += part
             placed.update(part)
             continue
-        inner = _within(part, nets)
-        halves = min(
-            (_halves(len(part), inner, rng) for _ in range(TRIES)), key=lambda halves: halves[0]
-        )
-        left = [term for term, side in zip(part, halves[1], strict=True) if not side]
-        right = [term for term, side in zip(part, halves[1], strict=True) if side]
+        place = {term: k for k, term in enumerate(part)}
+        inner = [_Net(net.weight, tuple(place[k] for k in net.terms if k in place)) for net in nets]
+        inner = [net for net in inner if len(net.terms) > 1]
+        halves = [_halves(len(part), inner, rng) for _ in range(TRIES)]
+        _, sides = min(halves, key=lambda half: half[0])
+        left = [term for term, side in zip(part, sides, strict=True) if not side]
+        right = [term for term, side in zip(part, sides, strict=True) if side]
         if _pull(right, nets, placed) > _pull(left, nets, placed):
             left, right = right, left
         waiting += [right, left]
     return tuple(order)
 
 
-def _within(part: Sequence[int], nets: Sequence[_Net]) -> list[_Net]:
-    """What connects the terms of a part, by their places in it."""
-    place = {term: k for k, term in enumerate(part)}
-    inner = []
-    for net in nets:
-        terms = tuple(place[term] for term in net.terms if term in place)
-        if len(terms) > 1:
-            inner.append(_Net(net.weight, terms))
-    return inner
-
-
 def _pull(part: Sequence[int], nets: Sequence[_Net], placed: set[int]) -> float:
     """What an average term of a part shares with those that stand to the left."""
-    ours = set(part)
-    shared = (
-        net.weight
-        for net in nets
-        if not ours.isdisjoint(net.terms) and not placed.isdisjoint(net.terms)
-    )
-    return sum(shared) / len(part)
+    apart = set(part).isdisjoint
+    weights = (n.weight for n in nets if not apart(n.terms) and not placed.isdisjoint(n.terms))
+    return sum(weights) / len(part)
 
 
 def _halves(count: int, nets: Sequence[_Net], rng: Random) -> tuple[float, list[bool]]:

@@ -12,11 +12,8 @@ from collections.abc import Sequence
 
 from tncompile.planning.paths.problem import Pair, Problem
 
-LONGEST = 320
-"""Terms of the longest order that this is for: a tenth of a second of processor time."""
-
-WIDEST = 1000.0
-"""The logarithm to base 2 of the sizes of all indices from which floats might overflow."""
+LONGEST = 320  # terms of the longest order that this is for: a tenth of a second of processor time
+WIDEST = 1000.0  # log2 of the sizes of all indices from which floats might overflow
 
 Table = list[list[float]]  # of the interval from i to before j at [i][j - i - 1]
 
@@ -33,7 +30,8 @@ def interval_path(problem: Problem, order: Sequence[int], written: float = 0.0) 
         return ()
     inside, crossing = _tables(problem, order)
     # Where floats might overflow, all sizes are taken to one root: that tree is a good one, too.
-    root = min(1.0, WIDEST / max(1.0, _widest(problem)))
+    legs = {leg for term in problem.terms for leg in term}
+    root = min(1.0, WIDEST / max(1.0, sum(math.log2(problem.sizes[leg]) for leg in legs)))
     # Intervals of one length at a time. Rows are first terms, columns lengths; the second of each
     # two tables has the same by the term behind the last one.
     cost, cost_up = numpy.zeros((count, count + 1)), numpy.zeros((count + 1, count + 1))
@@ -44,9 +42,8 @@ def interval_path(problem: Problem, order: Sequence[int], written: float = 0.0) 
         within = [inside[first][length - 1] for first in range(firsts)]
         results = [crossing[first][length - 1] for first in range(firsts)]
         # What both sides carry: the result, and what is summed within, but in neither of them.
-        both = numpy.array(
-            [2.0 ** (root * sum(logs)) for logs in zip(within, results, strict=True)]
-        )
+        logs = zip(within, results, strict=True)
+        both = numpy.array([2.0 ** (root * (summed + kept)) for summed, kept in logs])
         left, right = slice(1, length), slice(length - 1, 0, -1)
         prices = close[:firsts, left] * close_up[length:, right]
         prices *= both[:, None]
@@ -78,11 +75,6 @@ def leaf_order(count: int, pairs: Sequence[Pair]) -> tuple[int, ...]:
             left, right = pairs[term - count]
             waiting += [right, left]
     return tuple(order)
-
-
-def _widest(problem: Problem) -> float:
-    legs = {leg for term in problem.terms for leg in term}
-    return sum(math.log2(problem.sizes[leg]) for leg in legs)
 
 
 def _tables(problem: Problem, order: Sequence[int]) -> tuple[Table, Table]:

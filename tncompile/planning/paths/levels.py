@@ -3,152 +3,109 @@
 Lowering batches contractions of equal height and equal shapes. A long chain, ring, tree or ladder
 is therefore contracted level by level: first every input into the tensor it feeds, then neighbors
 in pairs, (0, 1), (2, 3), …, an odd one set aside until the end; a leaf into what carries it. Each
-level halves a family, so that a family of n members takes about log2(n) products. (Parallel tree
-contraction by rake and compress, Miller and Reif 1985.)
+level halves a family: n members take about log2(n) products (rake and compress, Miller and Reif
+1985).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tncompile.planning.paths.problem import PathBuilder
+from tncompile.planning.paths.problem import Pair, PathBuilder, Problem
 
-Signature = tuple[object, ...]
+Inputs = dict[int, list[int]]
+"""The inputs that wait at each parameter: terms whose only neighbor it is."""
 
-LARGEST_ENTRY = 2**20
-"""Elements, run-time axes not counted, beyond which a level's result is not worth having."""
-
-
-@dataclass(slots=True)
-class Attached:
-    """The inputs that wait at each parameter: terms whose only neighbor it is."""
-
-    inputs: dict[int, list[int]] = field(default_factory=dict)
-
-    def waiting(self) -> set[int]:
-        """All inputs that wait."""
-        return {term for terms in self.inputs.values() for term in terms}
+LARGEST_ENTRY = 2**20  # elements of a level's result, run-time axes left out, that are too many
 
 
-def attach(builder: PathBuilder) -> Attached:
+def attach(builder: PathBuilder) -> Inputs:
     """The inputs whose only neighbor is one parameter (the slices of a chain, say), in order."""
     problem = builder.problem
-    carriers = _carriers(builder, frozenset())
-    attached = Attached()
+    carriers = _carriers(builder)
+    attached: Inputs = {}
     for term in sorted(problem.inputs):
-        near = {
-            other
-            for leg in builder.legs[term]
-            if leg not in problem.runtime
-            for other in carriers[leg]
-            if other != term
-        }
+        legs = [leg for leg in builder.legs[term] if leg not in problem.runtime]
+        near = {other for leg in legs for other in carriers[leg]} - {term}
         if len(near) == 1 and not near & problem.inputs:
-            attached.inputs.setdefault(near.pop(), []).append(term)
+            attached.setdefault(near.pop(), []).append(term)
     return attached
 
 
-def absorb(builder: PathBuilder, attached: Attached) -> None:
+def absorb(builder: PathBuilder, attached: Inputs) -> None:
     """Contract every waiting input into its parameter, one level for each input of a parameter."""
-    waiting = {term: list(terms) for term, terms in attached.inputs.items()}
-    while waiting:
-        following: dict[int, list[int]] = {}
-        for term, terms in waiting.items():
-            result = builder.join(terms[0], term)
-            if terms[1:]:
-                following[result] = terms[1:]
-        waiting = following
+    while attached:
+        absorbed: Inputs = {}
+        for term, (first, *rest) in attached.items():
+            absorbed[builder.join(first, term)] = rest
+        attached = {term: rest for term, rest in absorbed.items() if rest}
 
 
-def merge_parameters(builder: PathBuilder, attached: Attached, rounds: int) -> Attached:
+def merge_parameters(builder: PathBuilder, attached: Inputs, rounds: int) -> Inputs:
     """Pair neighboring parameters before any input arrives, and the inputs that wait at them.
 
     The products of parameters cost nothing a sample; what they save is a product a sample.
     """
     for _ in range(rounds):
-        waiting = attached.waiting()
-        matching = best_matching(builder, frozenset(waiting), least=2)
+        waiting = frozenset(term for inputs in attached.values() for term in inputs)
+        matching = best_matching(builder, 2, waiting)
         if not matching:
             return attached
-        matching += loose_ends(builder, frozenset(waiting), matching)
-        paired = {term for pair in matching for term in pair}
-        following = Attached({k: v for k, v in attached.inputs.items() if k not in paired})
-        merged: list[tuple[int, list[int]]] = []
-        for left, right in matching:
-            inputs = attached.inputs.get(left, []) + attached.inputs.get(right, [])
-            merged.append((builder.join(left, right), inputs))
+        matching += _loose_ends(builder, waiting, matching)
+        merged = [
+            (builder.join(left, right), attached.pop(left, []) + attached.pop(right, []))
+            for left, right in matching
+        ]
         for result, inputs in merged:
             if len(inputs) == 2:
                 inputs = [builder.join(inputs[0], inputs[1])]
             if inputs:
-                following.inputs[result] = inputs
-        attached = following
+                attached[result] = inputs
     return attached
 
 
-def loose_ends(
-    builder: PathBuilder, hidden: frozenset[int], matching: list[tuple[int, int]]
-) -> list[tuple[int, int]]:
+def _loose_ends(builder: PathBuilder, hidden: frozenset[int], matching: list[Pair]) -> list[Pair]:
     """Pairs of a term with one neighbor and that neighbor, neither of which is matched.
 
     They are the first two sites of a chain, say: merged now, they save two products a sample.
     """
     matched = {term for pair in matching for term in pair}
-    neighbors = _neighbors(builder, _carriers(builder, hidden))
-    position = {term: k for k, term in enumerate(builder.alive)}
-    pairs: list[tuple[int, int]] = []
-    for term, near in neighbors.items():
-        other = next(iter(near))
-        if len(near) == 1 and not matched & {term, other}:
-            left, right = sorted((term, other), key=position.__getitem__)
-            if _fixed_size(builder, left, right) <= LARGEST_ENTRY:
-                pairs.append((left, right))
-                matched.update((left, right))
+    pairs: list[Pair] = []
+    for term, near in _neighbors(builder, hidden).items():
+        left, right = sorted((term, next(iter(near))))
+        loose = len(near) == 1 and not matched & {left, right}
+        if loose and _fixed_size(builder, left, right) <= LARGEST_ENTRY:
+            pairs.append((left, right))
+            matched.update((left, right))
     return pairs
 
 
-def pair_levels(builder: PathBuilder, least: int) -> None:
-    """Contract level by level while some level has at least `least` equal pairs."""
-    while matching := best_matching(builder, frozenset(), least):
-        for left, right in matching:
-            builder.join(left, right)
-
-
 def best_matching(
-    builder: PathBuilder, hidden: frozenset[int], least: int
-) -> list[tuple[int, int]]:
+    builder: PathBuilder, least: int, hidden: frozenset[int] = frozenset()
+) -> list[Pair]:
     """The largest set of disjoint equal pairs of neighbors that leaves the network no denser.
 
     Terms in `hidden` are as if not there. Ties go to the smaller results, then to the first pair.
     """
-    carriers = _carriers(builder, hidden)
-    neighbors = _neighbors(builder, carriers)
-    classes: dict[Signature, list[tuple[int, int]]] = {}
-    position = {term: k for k, term in enumerate(builder.alive)}
+    neighbors = _neighbors(builder, hidden)
+    classes: dict[tuple[object, ...], list[Pair]] = {}
     for left, near in neighbors.items():
         for right in near:
-            if position[left] < position[right]:
-                key = _signature(builder, left, right)
-                classes.setdefault(key, []).append((left, right))
-    best: list[tuple[int, int]] = []
+            if left < right:
+                classes.setdefault(_signature(builder, left, right), []).append((left, right))
+    best: list[Pair] = []
     best_size = 0
     for pairs in classes.values():
-        matching = _disjoint(pairs, position, neighbors)
+        matching = _disjoint(pairs, neighbors)
         size = _fixed_size(builder, *matching[0])
-        better = len(matching) > len(best) or (len(matching) == len(best) and size < best_size)
-        if (
-            len(matching) >= least
-            and better
-            and size <= LARGEST_ENTRY
-            and _simplifies(neighbors, matching)
-        ):
+        better = (len(matching), -size) > (len(best), -best_size) and len(matching) >= least
+        if better and size <= LARGEST_ENTRY and _simplifies(neighbors, matching):
             best, best_size = matching, size
     return best
 
 
-def _carriers(builder: PathBuilder, hidden: frozenset[int]) -> dict[int, list[int]]:
+def _carriers(builder: PathBuilder, hidden: frozenset[int] = frozenset()) -> dict[int, list[int]]:
     """The living terms that carry each index of known size, the oldest first."""
     carriers: dict[int, list[int]] = {}
     for term in builder.alive:
@@ -159,75 +116,60 @@ def _carriers(builder: PathBuilder, hidden: frozenset[int]) -> dict[int, list[in
     return carriers
 
 
-def _neighbors(builder: PathBuilder, carriers: dict[int, list[int]]) -> dict[int, dict[int, None]]:
+def _neighbors(builder: PathBuilder, hidden: frozenset[int]) -> dict[int, dict[int, None]]:
     """The terms that share an index with each term; along a hyperedge only consecutive ones."""
     neighbors: dict[int, dict[int, None]] = {}
-    for terms in carriers.values():
+    for terms in _carriers(builder, hidden).values():
         for left, right in pairwise(terms):
             neighbors.setdefault(left, {})[right] = None
             neighbors.setdefault(right, {})[left] = None
     return {term: neighbors[term] for term in builder.alive if term in neighbors}
 
 
-def _signature(builder: PathBuilder, left: int, right: int) -> Signature:
+def _signature(builder: PathBuilder, left: int, right: int) -> tuple[object, ...]:
     """What makes two pairs run as one batched product: heights, sizes and how the legs meet."""
-    problem = builder.problem
+    sizes, runtime = builder.problem.sizes, builder.problem.runtime
     ours, theirs = builder.legs[left], builder.legs[right]
     result = set(builder.result_legs(left, right))
     place = {leg: k for k, leg in enumerate(theirs)}
-
-    def describe(leg: int) -> tuple[int, int, int, bool]:
-        return (
-            problem.sizes[leg],
-            leg if leg in problem.runtime else -1,
-            place.get(leg, -1),
-            leg in result,
-        )
-
     return (
         builder.height[left],
         builder.height[right],
-        tuple(describe(leg) for leg in ours),
-        tuple((problem.sizes[leg], leg in problem.runtime, leg in result) for leg in theirs),
+        tuple(
+            (sizes[leg], leg if leg in runtime else -1, place.get(leg, -1), leg in result)
+            for leg in ours
+        ),
+        tuple((sizes[leg], leg in runtime, leg in result) for leg in theirs),
     )
 
 
-def _disjoint(
-    pairs: list[tuple[int, int]],
-    position: dict[int, int],
-    neighbors: dict[int, dict[int, None]],
-) -> list[tuple[int, int]]:
+def _disjoint(pairs: list[Pair], neighbors: dict[int, dict[int, None]]) -> list[Pair]:
     """A maximal matching, in order: (0, 1), (2, 3), … of a run.
 
     Of a run with an odd number of terms the last one is left over, or the first where that is next
     to the end of a chain: so what is left over comes to lie with other terms that are no pairs.
     """
-    matching: list[tuple[int, int]] = []
+    matching: list[Pair] = []
     matched: set[int] = set()
-
-    def place(pair: tuple[int, int]) -> tuple[int, int]:
-        return position[pair[0]], position[pair[1]]
-
-    for run in _runs(sorted(pairs, key=place)):
+    for run in _runs(sorted(pairs)):
         terms = {term for pair in run for term in pair}
-        first, last = run[0][0], run[-1][1]
         backward = (
             len(terms) % 2
             and len(terms) == len(run) + 1
-            and _beside_an_end(first, terms, neighbors)
-            and not _beside_an_end(last, terms, neighbors)
+            and _beside_an_end(run[0][0], terms, neighbors)
+            and not _beside_an_end(run[-1][1], terms, neighbors)
         )
         for left, right in reversed(run) if backward else run:
             if left not in matched and right not in matched:
                 matched.update((left, right))
                 matching.append((left, right))
-    return sorted(matching, key=place)
+    return sorted(matching)
 
 
-def _runs(pairs: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+def _runs(pairs: list[Pair]) -> list[list[Pair]]:
     """Pairs that hang together, in the order given."""
-    runs: list[list[tuple[int, int]]] = []
-    run_of: dict[int, list[tuple[int, int]]] = {}
+    runs: list[list[Pair]] = []
+    run_of: dict[int, list[Pair]] = {}
     for left, right in pairs:
         run = run_of.get(left, run_of.get(right))
         if run is None:
@@ -245,13 +187,11 @@ def _beside_an_end(term: int, run: set[int], neighbors: dict[int, dict[int, None
 
 def _fixed_size(builder: PathBuilder, left: int, right: int) -> int:
     """Elements of the product, run-time axes not counted."""
-    problem = builder.problem
-    return problem.count(
-        leg for leg in builder.result_legs(left, right) if leg not in problem.runtime
-    )
+    legs = set(builder.result_legs(left, right)) - builder.problem.runtime
+    return builder.problem.count(legs)
 
 
-def _simplifies(neighbors: dict[int, dict[int, None]], matching: list[tuple[int, int]]) -> bool:
+def _simplifies(neighbors: dict[int, dict[int, None]], matching: list[Pair]) -> bool:
     """Whether merged terms have two neighbors at most, or mostly fewer than their parts had.
 
     Chains and rings stay chains and rings, trees lose leaves, ladders become chains (but for their
@@ -269,9 +209,8 @@ def _simplifies(neighbors: dict[int, dict[int, None]], matching: list[tuple[int,
     return 2 * fewer > len(matching)
 
 
-def longest_family(builder: PathBuilder) -> int:
+def longest_family(problem: Problem) -> int:
     """How many terms have equal sizes in equal order: the largest family as it has to be run."""
-    problem = builder.problem
     families = Counter(
         (term in problem.inputs, tuple(problem.sizes[leg] for leg in legs))
         for term, legs in enumerate(problem.terms)

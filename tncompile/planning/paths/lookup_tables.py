@@ -8,46 +8,28 @@ as the batch is not small beside the rows of such a table; in the folded module 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from tncompile.network.contraction import (
-    Lookup,
-    Operand,
-    build_tree,
-    looked_up,
-    opened,
-)
+from tncompile.network.contraction import Lookup, Operand, build_tree, looked_up, opened
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import MATERIALIZE, Candidate, candidates
 from tncompile.planning.paths.optimizers import Effort, ladder, quick_path
-from tncompile.planning.paths.problem import Pair, contraction_problem, price_path
+from tncompile.planning.paths.problem import Pair, Problem, contraction_problem, price_path
 
-LARGEST_TABLE = 2**27
-"""Elements of a table that is still worth considering: half a gigabyte of float32."""
-
-EVERYTHING = 6
-"""Up to this many parameters are grouped in every possible way."""
-
-LONGEST = 1000
-"""Up to this many are grouped by merging the neighbors with the smallest table, repeatedly."""
-
-CHEAPEST = 3
-"""The groupings that are searched: the cheapest with the tables counted, and those without."""
-
-ORDERS = 2
-"""How many trees of each grouping become candidates."""
-
-NAMED = 6
-"""The most tensors that the name of a candidate lists."""
-
-GATHERED = 8
-"""Multiply-adds that selecting one number of a table counts as, where groupings are compared."""
+LARGEST_TABLE = 2**27  # elements of a table worth considering: half a gigabyte of float32
+EVERYTHING = 6  # up to this many parameters are grouped in every possible way
+LONGEST = 1000  # so many are grouped by merging the neighbors with the smallest table, repeatedly
+CHEAPEST = 3  # the groupings searched: the cheapest with the tables counted, and without
+ORDERS = 2  # how many trees of each grouping become candidates
+NAMED = 6  # the most tensors that the name of a candidate lists
+GATHERED = 8  # multiply-adds that selecting one number of a table counts as in comparisons
 
 Block = tuple[int, ...]  # numbers of operands, ascending
-Grouping = tuple[Block, ...]
+Grouping = tuple[Block, ...]  # the blocks of more than one operand
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +39,6 @@ class _Table:
     block: Block
     pairs: tuple[Pair, ...]
     multiply_adds: int
-    lookups: tuple[Lookup, ...]
     row: Operand
 
 
@@ -75,6 +56,8 @@ def table_candidates(
 
 
 class _TableSearch:
+    """Groupings of parameters into blocks of neighbors whose tables are small enough."""
+
     def __init__(
         self,
         network: TensorNetwork,
@@ -98,30 +81,30 @@ class _TableSearch:
             for leg in operand.legs:
                 carriers.setdefault(leg, set()).add(k)
         self._near = {
-            k: set[int]().union(*(carriers[leg] for leg in operand.legs))
+            k: {other for leg in operand.legs for other in carriers[leg]}
             for k, operand in self._open.items()
         }
         self._tables: dict[Block, _Table] = {}
 
     def candidates(self) -> Iterator[Candidate]:
-        known = [grouping for grouping in self._groupings() if any(map(_merges, grouping))]
-        everything = [grouping for grouping in known if len(grouping) == 1]
+        fixed = self._fixed
+        if not any(self._operands[k].lookups for k in fixed) or len(fixed) > LONGEST:
+            return
+        groupings = self._partitions(fixed) if len(fixed) <= EVERYTHING else self._levels()
+        known = [grouping for grouping in groupings if grouping]
+        everything = [grouping for grouping in known if grouping == (fixed,)]
         priced = [(*self._prices(grouping), place) for place, grouping in enumerate(known)]
         with_tables = sorted(priced, key=lambda prices: prices[1])[:CHEAPEST]
         cheapest = (known[place] for _, _, place in with_tables + sorted(priced)[:CHEAPEST])
         for grouping in dict.fromkeys([*cheapest, *everything]):
-            yield from self._trees(grouping)
+            problem, reduced = self._reduced(grouping)
+            orders = candidates(self._network, reduced, problem, self._effort)
+            for effort in ladder(self._effort):
+                easy = [order for order in orders if order.level <= effort.level]
+                for order in sorted(easy, key=lambda order: order.multiply_adds)[:ORDERS]:
+                    yield replace(self._expanded(grouping, order), level=effort.level)
 
     # ── groupings ──────────────────────────────────────────────────────────────────────────────
-
-    def _groupings(self) -> Iterator[Grouping]:
-        """Groupings of parameters into blocks of neighbors whose tables are small enough."""
-        if not any(self._operands[k].lookups for k in self._fixed) or len(self._fixed) > LONGEST:
-            return
-        if len(self._fixed) <= EVERYTHING:
-            yield from self._partitions(self._fixed)
-            return
-        yield from self._levels()
 
     def _levels(self) -> Iterator[Grouping]:
         """The smallest table that neighbors make, again and again; stops before tables grow.
@@ -146,13 +129,13 @@ class _TableSearch:
             if owner[left[0]] != left or owner[right[0]] != right:
                 continue  # merged with something smaller since
             if merged and size > largest:
-                yield tuple(sorted(set(owner.values())))
+                yield tuple(sorted({block for block in owner.values() if len(block) > 1}))
             largest, merged = max(size, largest), True
             block = tuple(sorted((*left, *right)))
             owner.update(dict.fromkeys(block, block))
             offer(block)
         if merged:
-            yield tuple(sorted(set(owner.values())))
+            yield tuple(sorted({block for block in owner.values() if len(block) > 1}))
 
     def _partitions(self, terms: Block) -> Iterator[Grouping]:
         """Every way to part terms into blocks that are allowed."""
@@ -164,7 +147,8 @@ class _TableSearch:
             for others in combinations(rest, count):
                 if not others or self._allowed((first, *others)):
                     left = tuple(term for term in rest if term not in others)
-                    yield from (((first, *others), *more) for more in self._partitions(left))
+                    block = ((first, *others),) if others else ()
+                    yield from ((*block, *more) for more in self._partitions(left))
 
     def _allowed(self, block: Block) -> bool:
         """Whether some of these are looked up, all hang together, and their table is not huge."""
@@ -185,26 +169,18 @@ class _TableSearch:
         return tuple(leg for leg in legs if leg in digits or self._ends[leg] > inside[leg])
 
     def _elements(self, block: Block) -> int:
-        size = 1
-        for leg in self._legs(block):
-            size *= self._size[leg]
-        return size
+        return math.prod(self._size[leg] for leg in self._legs(block))
 
     # ── prices ─────────────────────────────────────────────────────────────────────────────────
 
     def _prices(self, grouping: Grouping) -> tuple[int, int]:
         """Multiply-adds of what is left to do for the samples, without those of tables and with."""
-        tables = [self._table(block) for block in grouping if _merges(block)]
-        reduced = self._reduced(grouping)
-        problem = contraction_problem(self._network, reduced, self._runtime)
+        problem, reduced = self._reduced(grouping)
         outer, _, _ = price_path(problem, quick_path(problem, trials=1))
-        selected = sum(
-            problem.count(legs)
-            for legs, operand in zip(problem.terms, reduced, strict=True)
-            if operand.lookups
-        )
-        outer += GATHERED * selected
-        return outer, outer + sum(table.multiply_adds for table in tables)
+        for legs, operand in zip(problem.terms, reduced, strict=True):
+            if operand.lookups:
+                outer += GATHERED * problem.count(legs)
+        return outer, outer + sum(self._table(block).multiply_adds for block in grouping)
 
     def _table(self, block: Block) -> _Table:
         """The path of fewest multiply-adds that merges a block."""
@@ -212,44 +188,29 @@ class _TableSearch:
             legs = self._legs(block)
             members = tuple(self._open[k] for k in block)
             problem = contraction_problem(self._network, members, self._runtime)
-            number = {
-                leg: k
-                for k, leg in enumerate(
-                    dict.fromkeys(x for operand in members for x in operand.legs)
-                )
-            }
-            problem = replace(problem, output=tuple(number[leg] for leg in legs))
+            all_legs = list(dict.fromkeys(leg for operand in members for leg in operand.legs))
+            problem = replace(problem, output=tuple(map(all_legs.index, legs)))
             pairs = quick_path(problem)
             multiply_adds, _, _ = price_path(problem, pairs)
             lookups = tuple(
                 dict.fromkeys(lookup for k in block for lookup in self._operands[k].lookups)
             )
             row = Operand(members[0].tensor, looked_up(self._network, legs, lookups), lookups)
-            self._tables[block] = _Table(block, pairs, multiply_adds, lookups, row)
+            self._tables[block] = _Table(block, pairs, multiply_adds, row)
         return self._tables[block]
 
-    def _reduced(self, grouping: Grouping) -> tuple[Operand, ...]:
+    def _reduced(self, grouping: Grouping) -> tuple[Problem, tuple[Operand, ...]]:
         """What is left to contract: a row of each table, then what is not merged."""
-        blocks = [block for block in grouping if _merges(block)]
-        merged = {k for block in blocks for k in block}
+        merged = {k for block in grouping for k in block}
         others = (operand for k, operand in enumerate(self._operands) if k not in merged)
-        return (*(self._table(block).row for block in blocks), *others)
+        reduced = (*(self._table(block).row for block in grouping), *others)
+        return contraction_problem(self._network, reduced, self._runtime), reduced
 
     # ── trees ──────────────────────────────────────────────────────────────────────────────────
 
-    def _trees(self, grouping: Grouping) -> Iterator[Candidate]:
-        """The best orders in which the rows of tables are contracted with all else."""
-        reduced = self._reduced(grouping)
-        problem = contraction_problem(self._network, reduced, self._runtime)
-        orders = candidates(self._network, reduced, problem, self._effort)
-        for effort in ladder(self._effort):
-            known = [order for order in orders if order.level <= effort.level]
-            for order in sorted(known, key=lambda order: order.multiply_adds)[:ORDERS]:
-                yield replace(self._expanded(grouping, order), level=effort.level)
-
     def _expanded(self, grouping: Grouping, outer: Candidate) -> Candidate:
         """The tree with every table as a subtree."""
-        tables = [self._table(block) for block in grouping if _merges(block)]
+        tables = [self._table(block) for block in grouping]
         merged = {k for table in tables for k in table.block}
         operands = tuple(
             self._open[k] if k in merged else operand for k, operand in enumerate(self._operands)
@@ -262,7 +223,7 @@ class _TableSearch:
             for left, right in table.pairs:
                 inner.append(len(operands) + len(pairs))
                 pairs.append((inner[left], inner[right]))
-            late[inner[-1]] = table.lookups
+            late[inner[-1]] = table.row.lookups
             numbers.append(inner[-1])
         numbers += [k for k in range(len(operands)) if k not in merged]
         for step in outer.tree.steps:
@@ -276,23 +237,17 @@ class _TableSearch:
 
     def _named(self, tables: list[_Table], name: str) -> str:
         """`G[0] G[1] merged, sweep forward`; all parameters in one table are the dense weight."""
-        if len(tables) == 1 and len(tables[0].block) == len(self._fixed):
+        blocks = [table.block for table in tables]
+        if blocks == [self._fixed]:
             return MATERIALIZE
         merged = "; ".join(
-            " ".join(self._network.tensors[self._operands[k].tensor].name for k in table.block)
-            for table in tables
+            " ".join(self._network.tensors[self._operands[k].tensor].name for k in block)
+            for block in blocks
         )
-        if sum(len(table.block) for table in tables) > NAMED:
-            largest = max(len(table.block) for table in tables)
-            merged = f"{len(tables)} tables of up to {largest} tensors"
-        plain = name.startswith("search") or self._whole(tables)
+        count = sum(map(len, blocks))
+        if count > NAMED:
+            merged = f"{len(tables)} tables of up to {max(map(len, blocks))} tensors"
+        # With at most two terms left there is only one order.
+        alone = len(self._operands) - count + len(blocks) <= 2
+        plain = alone or name.startswith("search")
         return f"{merged} merged" if plain else f"{merged} merged, {name}"
-
-    def _whole(self, tables: list[_Table]) -> bool:
-        """Whether at most two terms are left, so that there is only one order."""
-        return len(self._operands) - sum(len(table.block) - 1 for table in tables) <= 2
-
-
-def _merges(block: Block) -> bool:
-    """Whether there is anything to merge."""
-    return len(block) > 1

@@ -16,20 +16,15 @@ from typing import Literal
 
 from tncompile.planning.paths.bisection import bisected_order
 from tncompile.planning.paths.intervals import LONGEST, interval_path, leaf_order
-from tncompile.planning.paths.problem import Pair, Problem, price_path
+from tncompile.planning.paths.problem import NamedPath, Pair, Path, Problem, price_path
 
 Objective = Literal["flops", "size", "write", "combo"]
 Progress = Callable[[int, int], None]
-Path = tuple[Pair, ...]
-Price = tuple[int, int, int]  # multiply-adds, elements written, the largest result
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How hard to search: limits that are counts, never times, so that results repeat.
-
-    `easier` is the effort whose results are among those of this one.
-    """
+    """How hard to search: limits that are counts, never times, so that results repeat."""
 
     level: int
     objectives: tuple[Objective, ...]  # of exhaustive searches
@@ -40,27 +35,23 @@ class Effort:
     flips: int  # orders tried of the best path so far, with its subtrees flipped at random
     subtrees: int  # subtrees of the best path that are then searched exhaustively, …
     leaves: int  # … of this many leaves
-    easier: Effort | None = None
 
 
-_FAST = Effort(0, ("flops",), 9, 200, 16, 2, 12, 64, 6)
 _ALL: tuple[Objective, ...] = ("flops", "size", "write", "combo")
-_NORMAL = Effort(1, _ALL, 14, 700, 32, 2, 8, 64, 6, _FAST)
-_THOROUGH = Effort(2, _ALL, 18, 3000, 208, 12, 32, 256, 8, _NORMAL)
 
-EFFORTS: dict[str, Effort] = {"fast": _FAST, "normal": _NORMAL, "thorough": _THOROUGH}
+EFFORTS = {
+    "fast": Effort(0, ("flops",), 9, 200, 16, 2, 12, 64, 6),
+    "normal": Effort(1, _ALL, 14, 700, 32, 2, 8, 64, 6),
+    "thorough": Effort(2, _ALL, 18, 3000, 208, 12, 32, 256, 8),
+}
 """The levels of `--search`."""
-
-IMPROVED: tuple[Objective, ...] = ("flops", "combo")
-"""What paths of larger networks are improved for, at every effort."""
 
 QUICK = Effort(0, ("flops",), 14, 700, 32, 0, 0, 0, 0)
 """What parts of a network are contracted by, at every effort: they are parts of many candidates."""
 
-LARGEST = 2000
-"""The most terms that are searched; above, our own candidates stand alone."""
-
-COMBO_FACTOR = 64
+IMPROVED: tuple[Objective, ...] = ("flops", "combo")  # what larger networks are searched for
+LARGEST = 2000  # the most terms that are searched; above, our own candidates stand alone
+COMBO_FACTOR = 64  # multiply-adds that an element written counts as
 TRIALS_AT_ONCE = 8
 
 WIDE, NARROW = ((0.1, 4.0), (0.001, 1.0)), ((0.8, 1.5), (0.001, 0.3))
@@ -69,48 +60,37 @@ intermediates of hundreds of legs, and take long to do it, but lattices need the
 trials have them, more of those of smaller networks, and none of the largest."""
 
 NARROW_FROM = 100
-
-GREEDY_TERMS = 16_000
-"""The most terms that all greedy trials may walk through together: large networks get fewer."""
-
-STARTS = 2
-"""Greedy paths whose leaves are put in order and contracted anew, of every effort."""
-
-PATIENCE = 4
-"""Flips without gain after which a path counts as the best of its orders."""
-
-REMEMBERED = 512
-"""Paths of subproblems that are cached: several candidates end in the same one."""
+GREEDY_TERMS = 16_000  # terms that all greedy trials may walk through: large networks get fewer
+STARTS = 2  # greedy paths whose leaves are put in order and contracted anew, of every effort
+PATIENCE = 4  # flips without gain after which a path counts as the best of its orders
+REMEMBERED = 512  # paths of subproblems that are cached: several candidates end in the same one
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A path, what found it, and the level of the easiest effort that finds it."""
-
-    level: int
-    name: str
-    path: Path
-
-
-def ladder(effort: Effort) -> tuple[Effort, ...]:
+def ladder(effort: Effort) -> list[Effort]:
     """This effort and all easier ones, the easiest first."""
-    return (*(ladder(effort.easier) if effort.easier else ()), effort)
+    return [easier for easier in EFFORTS.values() if easier.level <= effort.level]
 
 
-def search(problem: Problem, effort: Effort, progress: Progress | None = None) -> tuple[Found, ...]:
+def search(
+    problem: Problem, effort: Effort, progress: Progress | None = None
+) -> tuple[NamedPath, ...]:
     """Distinct paths, those of easier efforts first."""
     if len(problem.terms) > LARGEST:
         return ()
-    report = progress or _silent
+    report = progress or (lambda done, total: None)
     efforts = ladder(effort)
-    total = sum(_count(problem, easier) for easier in efforts)
-    distinct: dict[Path, Found] = {}
     searching = _Searching(problem)
+    total = sum(
+        len(easier.objectives) if _is_small(searching.problem, easier) else 1 + len(IMPROVED)
+        for easier in efforts
+    )
+    distinct: dict[Path, NamedPath] = {}
     report(0, total)
     for done, (level, name, path) in enumerate(
         (easier.level, *named) for easier in efforts for named in searching.widened(easier)
     ):
-        distinct.setdefault(path, Found(level, name, path))
+        if path not in distinct:
+            distinct[path] = NamedPath(level, name, price_path(problem, path)[0], path)
         report(done + 1, total)
     return tuple(distinct.values())
 
@@ -118,60 +98,45 @@ def search(problem: Problem, effort: Effort, progress: Progress | None = None) -
 @lru_cache(maxsize=REMEMBERED)
 def quick_path(problem: Problem, trials: int = QUICK.trials) -> Path:
     """One path of few multiply-adds, whatever the effort: exhaustive where that is cheap."""
-    return _Searching(problem).quick(replace(QUICK, trials=trials))
-
-
-def _silent(done: int, total: int) -> None:
-    pass
-
-
-def _count(problem: Problem, effort: Effort) -> int:
-    """How many paths an effort finds by itself."""
-    if _is_small(problem, effort):
-        return len(effort.objectives)
-    return 1 + len(IMPROVED)
+    return next(_Searching(problem).widened(replace(QUICK, trials=trials)))[1]
 
 
 class _Searching:
     """The paths found so far, which harder efforts go on from."""
 
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        self._greedy: list[tuple[Price, Path]] = []
+        # An index on every term decides nothing.
+        everywhere = set(problem.terms[0]).intersection(*problem.terms[1:])
+        self.problem = replace(
+            problem,
+            terms=tuple(tuple(k for k in legs if k not in everywhere) for legs in problem.terms),
+            output=tuple(leg for leg in problem.output if leg not in everywhere),
+        )
+        self._greedy: list[Path] = []  # the cheapest first
         self._best: dict[Objective, Path] = {}
         self._tried = 0
-        terms, output, _ = _given(problem)
-        self._reduced = _reduced(problem, terms, output)
 
     def widened(self, effort: Effort) -> Iterator[tuple[str, Path]]:
         """The best paths of an effort by name."""
-        if _is_small(self._problem, effort):
+        if _is_small(self.problem, effort):
             for objective in effort.objectives:
-                yield objective, _optimal(self._problem, objective)
+                yield objective, _optimal(self.problem, objective)
             return
         self._try_greedy(effort)
-        yield "greedy", self._greedy[0][1]
+        yield "greedy", self._greedy[0]
         for objective in IMPROVED:
             yield objective, self._improved(effort, objective)
-
-    def quick(self, effort: Effort) -> Path:
-        """The best path where exhaustive search is cheap, else the best greedy one."""
-        if _is_small(self._problem, effort):
-            return _optimal(self._problem, "flops")
-        self._try_greedy(effort)
-        return self._greedy[0][1]
 
     def _try_greedy(self, effort: Effort) -> None:
         """The cheapest of every few random greedy paths; the plain greedy one first of all."""
         from cotengra import RandomGreedyOptimizer
 
-        terms, output, sizes = _given(self._problem)
-        paths = [path for _, path in self._greedy] or [_greedy_once(terms, output, sizes)]
-        trials = _trials(self._problem, effort)
-        few = len(terms) <= LONGEST
+        count = len(self.problem.terms)
+        paths = self._greedy or [_greedy_once(self.problem)]
+        trials = min(effort.trials, 1 + effort.trials * GREEDY_TERMS // (32 * count))
         for first in range(self._tried, self._tried + trials, TRIALS_AT_ONCE):
             place = first // TRIALS_AT_ONCE
-            wide = place % 6 < 4 if len(terms) < NARROW_FROM else place % 2 == 0 and few
+            wide = place % 6 < 4 if count < NARROW_FROM else place % 2 == 0 and count <= LONGEST
             optimizer = RandomGreedyOptimizer(
                 max_repeats=min(TRIALS_AT_ONCE, self._tried + trials - first),
                 costmod=WIDE[0] if wide else NARROW[0],
@@ -180,67 +145,55 @@ class _Searching:
                 accel=False,
                 parallel=False,
             )
-            paths.append(pairwise(len(terms), optimizer.ssa_path(terms, output, sizes)))
+            paths.append(pairwise(count, optimizer.ssa_path(*_as_lists(self.problem))))
         self._tried += trials
-        priced = {path: price_path(self._reduced, path) for path in paths}
+        priced = {path: price_path(self.problem, path) for path in paths}
         # Of equal prices the first found is kept: in the plain greedy path equal steps stay alike.
-        ranked = sorted(priced.items(), key=lambda item: item[1])
-        self._greedy = [(price, path) for path, price in ranked]
+        self._greedy = sorted(priced, key=priced.__getitem__)
 
     def _improved(self, effort: Effort, objective: Objective) -> Path:
         """The best of what is known, put in order and contracted anew, subtree after subtree.
 
-        Greedy paths and bisections are gone on with apart: either may end where the other would
-        not.
+        Greedy paths and bisections are gone on with apart: they may end in different places.
         """
-        reduced = self._reduced
-        count = len(reduced.terms)
+        problem, count = self.problem, len(self.problem.terms)
         rng = Random(effort.level)
-        known = [self._best[name] for name in ("flops", objective) if name in self._best]
-        groups = [known] if objective == "combo" else [known, self._starts()]
+        groups = [[self._best[name] for name in ("flops", objective) if name in self._best]]
+        if objective != "combo":
+            groups.append(self._greedy[:STARTS])
+            if count <= LONGEST:
+                groups[-1].append(interval_path(problem, range(count)))
         if count <= LONGEST and objective == "flops":
-            orders = [bisected_order(reduced, rng) for _ in range(effort.bisections)]
-            groups.append([interval_path(reduced, order) for order in orders])
+            orders = [bisected_order(problem, rng) for _ in range(effort.bisections)]
+            groups.append([interval_path(problem, order) for order in orders])
         refined = [self._refined(group, effort, objective, rng) for group in groups if group]
         self._best[objective] = min(refined)[1]
         return self._best[objective]
-
-    def _starts(self) -> list[Path]:
-        """The cheapest greedy paths, and what is best along the order of declaration."""
-        starts = [path for _, path in self._greedy[:STARTS]]
-        count = len(self._reduced.terms)
-        return [*starts, interval_path(self._reduced, range(count))] if count <= LONGEST else starts
 
     def _refined(
         self, paths: Sequence[Path], effort: Effort, objective: Objective, rng: Random
     ) -> tuple[int, Path]:
         """What the cheapest of some paths comes to, and its price."""
-        reduced = self._reduced
-        count = len(reduced.terms)
+        problem, count = self.problem, len(self.problem.terms)
         written = COMBO_FACTOR if objective == "combo" else 0
 
         def priced(path: Path) -> tuple[int, Path]:
-            flops, elements, _ = price_path(reduced, path)
+            flops, elements, _ = price_path(problem, path)
             return flops + written * elements, path
 
         best = min(priced(path) for path in paths)
         if count <= LONGEST:
             orders = [leaf_order(count, path) for path in paths]
-            best = min(best, *(priced(interval_path(reduced, order, written)) for order in orders))
+            best = min(best, *(priced(interval_path(problem, order, written)) for order in orders))
             failed = 0
             for _ in range(effort.flips):
                 flipped = [pair if rng.random() < 0.5 else pair[::-1] for pair in best[1]]
-                other = priced(interval_path(reduced, leaf_order(count, flipped), written))
+                other = priced(interval_path(problem, leaf_order(count, flipped), written))
                 failed = 0 if other[0] < best[0] else failed + 1
                 best = min(best, other)
                 if failed == PATIENCE:
                     break
-        other = priced(_reconfigured(self._problem, best[1], objective, effort))
-        return min(best, other)
-
-
-def _trials(problem: Problem, effort: Effort) -> int:
-    return min(effort.trials, 1 + effort.trials * GREEDY_TERMS // (32 * len(problem.terms)))
+        return min(best, priced(_reconfigured(problem, best[1], objective, effort)))
 
 
 def _is_small(problem: Problem, effort: Effort) -> bool:
@@ -254,12 +207,10 @@ def _is_small(problem: Problem, effort: Effort) -> bool:
     for term, legs in enumerate(problem.terms):
         for leg in legs:
             carriers[leg] = carriers.get(leg, 0) | 1 << term
-    everything = (1 << count) - 1
     neighbors = [0] * count
     for term, legs in enumerate(problem.terms):
         for leg in legs:
-            if carriers[leg] != everything:
-                neighbors[term] |= carriers[leg]
+            neighbors[term] |= carriers[leg]
     seen = {1 << term for term in range(count)}
     queue = sorted(seen)
     for subset in queue:  # grows while it is read
@@ -277,12 +228,10 @@ def _is_small(problem: Problem, effort: Effort) -> bool:
     return True
 
 
-def _given(problem: Problem) -> tuple[list[list[int]], list[int], dict[int, int]]:
-    """The problem as cotengra takes it. An index on every term is left out: it decides nothing."""
-    everywhere = set(problem.terms[0]).intersection(*problem.terms[1:])
-    terms = [[leg for leg in term if leg not in everywhere] for term in problem.terms]
-    output = [leg for leg in problem.output if leg not in everywhere]
-    return terms, output, {leg: problem.sizes[leg] for term in terms for leg in term}
+def _as_lists(problem: Problem) -> tuple[list[list[int]], list[int], dict[int, int]]:
+    """The problem as cotengra takes it."""
+    sizes = {leg: problem.sizes[leg] for legs in problem.terms for leg in legs}
+    return list(map(list, problem.terms)), list(problem.output), sizes
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -291,50 +240,32 @@ def _optimal(problem: Problem, objective: Objective) -> Path:
         return tuple([(0, 1)] if len(problem.terms) == 2 else [])
     from cotengra import OptimalOptimizer
 
-    terms, output, sizes = _given(problem)
-    start = _greedy_once(terms, output, sizes)
-    flops, written, largest = price_path(_reduced(problem, terms, output), start)
-    cap = {
-        "flops": flops,
-        "size": largest,
-        "write": written,
-        "combo": flops + COMBO_FACTOR * written,
-    }
-    optimizer = OptimalOptimizer(minimize=objective, cost_cap=cap[objective] + 2, accel=False)
-    return pairwise(len(terms), optimizer.ssa_path(terms, output, sizes))
+    flops, written, largest = price_path(problem, _greedy_once(problem))
+    combo = flops + COMBO_FACTOR * written
+    cap = {"flops": flops, "size": largest, "write": written, "combo": combo}[objective] + 2
+    optimizer = OptimalOptimizer(minimize=objective, cost_cap=cap, accel=False)
+    return pairwise(len(problem.terms), optimizer.ssa_path(*_as_lists(problem)))
 
 
-def _reduced(problem: Problem, terms: list[list[int]], output: list[int]) -> Problem:
-    return Problem(
-        tuple(map(tuple, terms)),
-        tuple(output),
-        problem.sizes,
-        problem.runtime,
-        problem.inputs,
-        problem.looked_up,
-    )
-
-
-def _greedy_once(terms: list[list[int]], output: list[int], sizes: dict[int, int]) -> Path:
+def _greedy_once(problem: Problem) -> Path:
     from cotengra import GreedyOptimizer
 
     optimizer = GreedyOptimizer(temperature=0.0, accel=False)
-    return pairwise(len(terms), optimizer.ssa_path(terms, output, sizes))
+    return pairwise(len(problem.terms), optimizer.ssa_path(*_as_lists(problem)))
 
 
 def _reconfigured(problem: Problem, path: Path, objective: str, effort: Effort) -> Path:
     """The path with its most expensive subtrees of some leaves replaced by the best ones."""
     from cotengra import ContractionTree, OptimalOptimizer
 
-    terms, output, sizes = _given(problem)
-    tree = ContractionTree.from_path(terms, output, sizes, ssa_path=path, autocomplete=False)
+    tree = ContractionTree.from_path(*_as_lists(problem), ssa_path=path, autocomplete=False)
     tree = tree.subtree_reconfigure(
         subtree_size=effort.leaves,
         maxiter=effort.subtrees,
         minimize=objective,
         optimize=OptimalOptimizer(minimize=objective, accel=False),
     )
-    return pairwise(len(terms), tree.get_ssa_path())
+    return pairwise(len(problem.terms), tree.get_ssa_path())
 
 
 def pairwise(count: int, path: object) -> Path:

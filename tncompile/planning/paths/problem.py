@@ -11,8 +11,8 @@ from tncompile.network.contraction import Operand
 from tncompile.network.model import TensorNetwork
 
 Pair = tuple[int, int]
+Path = tuple[Pair, ...]
 Legs = tuple[int, ...]
-CostedPath = tuple[int, tuple[Pair, ...]]  # multiply-adds, and the path
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Problem:
     terms: tuple[Legs, ...]
     output: Legs
     sizes: tuple[int, ...]
-    runtime: frozenset[int]
-    inputs: frozenset[int]
-    looked_up: frozenset[int]
+    runtime: frozenset[int] = frozenset()
+    inputs: frozenset[int] = frozenset()
+    looked_up: frozenset[int] = frozenset()
 
     def count(self, legs: Iterable[int]) -> int:
         """The number of elements of a tensor with these legs."""
@@ -40,24 +40,28 @@ def contraction_problem(
     network: TensorNetwork, operands: tuple[Operand, ...], runtime: Mapping[str, int]
 ) -> Problem:
     """The problem that these operands of the network pose at these run-time sizes."""
-    number: dict[str, int] = {}
-    for operand in operands:
-        for leg in operand.legs:
-            number.setdefault(leg, len(number))
+    names = dict.fromkeys(leg for operand in operands for leg in operand.legs)
+    number = {leg: k for k, leg in enumerate(names)}
     fixed = {index.name: index.size for index in network.indices}
-    sizes = tuple(fixed[name] or runtime[name] for name in number)
+    roles = [network.tensors[operand.tensor].role for operand in operands]
     return Problem(
         terms=tuple(tuple(number[leg] for leg in operand.legs) for operand in operands),
         output=tuple(number[leg] for leg in network.output.legs if leg in number),
-        sizes=sizes,
+        sizes=tuple(fixed[name] or runtime[name] for name in number),
         runtime=frozenset(k for name, k in number.items() if fixed[name] is None),
-        inputs=frozenset(
-            k
-            for k, operand in enumerate(operands)
-            if network.tensors[operand.tensor].role == "input"
-        ),
+        inputs=frozenset(k for k, role in enumerate(roles) if role == "input"),
         looked_up=frozenset(k for k, operand in enumerate(operands) if operand.lookups),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPath:
+    """A path, what found it, and the level of the easiest effort that does."""
+
+    level: int
+    name: str
+    multiply_adds: int
+    pairs: Path
 
 
 class PathBuilder:
@@ -72,6 +76,10 @@ class PathBuilder:
         self.multiply_adds = 0
         self.ends = Counter(leg for legs in problem.terms for leg in legs)
         self.ends.update(set(problem.output))
+
+    def named(self, name: str, level: int = 0) -> NamedPath:
+        """The path so far."""
+        return NamedPath(level, name, self.multiply_adds, tuple(self.pairs))
 
     def size(self, term: int) -> int:
         """The number of elements of a term."""
@@ -91,7 +99,7 @@ class PathBuilder:
         )
 
     def price(self, left: int, right: int) -> int:
-        """The multiply-adds of builder two living terms."""
+        """The multiply-adds of joining two living terms."""
         return self.problem.count(self.union(left, right))
 
     def join(self, left: int, right: int) -> int:
@@ -109,37 +117,22 @@ class PathBuilder:
         return len(self.legs) - 1
 
     def part(self, terms: tuple[int, ...]) -> Problem:
-        """The problem of builder some living terms among themselves."""
+        """The problem of joining some living terms among themselves."""
         inside = Counter(leg for term in terms for leg in self.legs[term])
         output = tuple(leg for leg, count in inside.items() if self.ends[leg] > count)
-        return Problem(
-            terms=tuple(self.legs[term] for term in terms),
-            output=output,
-            sizes=self.problem.sizes,
-            runtime=self.problem.runtime,
-            inputs=frozenset(),
-            looked_up=frozenset(),
-        )
+        legs = tuple(self.legs[term] for term in terms)
+        return Problem(legs, output, self.problem.sizes, self.problem.runtime)
 
-    def follow(self, terms: tuple[int, ...], pairs: Iterable[Pair]) -> int:
+    def follow(self, terms: tuple[int, ...], path: Iterable[Pair]) -> int:
         """Join living terms along a path found for `part(terms)`; the number of the last result."""
         numbers = list(terms)
-        for left, right in pairs:
+        for left, right in path:
             numbers.append(self.join(numbers[left], numbers[right]))
         return numbers[-1]
 
-    @property
-    def costed_path(self) -> CostedPath:
-        """The path so far and its multiply-adds."""
-        return self.multiply_adds, tuple(self.pairs)
 
-
-def price_path(problem: Problem, pairs: Iterable[Pair]) -> tuple[int, int, int]:
+def price_path(problem: Problem, path: Iterable[Pair]) -> tuple[int, int, int]:
     """Multiply-adds, elements written and the largest result of a whole path."""
     builder = PathBuilder(problem)
-    written = largest = 0
-    for left, right in pairs:
-        size = builder.size(builder.join(left, right))
-        written += size
-        largest = max(largest, size)
-    return builder.multiply_adds, written, largest
+    sizes = [builder.size(builder.join(left, right)) for left, right in path]
+    return builder.multiply_adds, sum(sizes), max(sizes, default=0)

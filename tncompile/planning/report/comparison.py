@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
@@ -12,19 +14,17 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import MATERIALIZE, STRAIGHT
 from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
-from tncompile.planning.report.cost import Chosen, Cost, Crossing
-from tncompile.planning.report.crossover import Clock, crossing
+from tncompile.planning.report.cost import Cost, Crossing
 from tncompile.planning.request import leading_size, runtime_sizes
-from tncompile.planning.wording import count_text, schedule_text
+from tncompile.planning.tolerances import CLEARLY
+from tncompile.planning.wording import count_text
 from tncompile.simulation.costs import Figures, figures_of, mode_cost
 from tncompile.simulation.dense_layer import DENSE_LIMIT, dense_parameters, dense_run, dense_twin
 from tncompile.simulation.modes import MODES, Mode, trace_in
 
-DENSE = "dense layer"
-"""The dense map as one layer of torch, which every contraction competes with."""
-
-CROSSING_TENSORS = 100
-"""Crossings are looked for in networks of at most this many tensors: it takes some forty traces."""
+DENSE = "dense layer"  # the dense map as one layer of torch, which every contraction competes with
+CROSSING_TENSORS = 100  # of larger networks no crossings: each takes some forty traces
+LARGEST_BATCH = 2**20  # crossings are looked for up to this batch size
 
 
 def cost(
@@ -47,25 +47,24 @@ def cost(
     return _Comparison(network, planned, batch, runtime, profile).cost(mode or planned.mode)
 
 
+@dataclass(frozen=True, slots=True)
 class _Comparison:
     """A plan at some run-time sizes; every program is lowered once."""
 
-    def __init__(
-        self,
-        network: TensorNetwork,
-        planned: ContractionPlan,
-        batch: int,
-        runtime: Mapping[str, int],
-        profile: MachineProfile,
-    ) -> None:
-        self.network, self.planned, self.batch = network, planned, batch
-        self.runtime, self.profile = runtime, profile
-        self._programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = {}
+    network: TensorNetwork
+    planned: ContractionPlan
+    batch: int
+    runtime: Mapping[str, int]
+    profile: MachineProfile
+    programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = field(default_factory=dict)
 
     def cost(self, mode: Mode) -> Cost:
         """Everything, to be shown in a mode."""
-        alternatives = {each: self._alternatives(each) for each in MODES}
-        alternatives = {each: others for each, others in alternatives.items() if others}
+        others: dict[Mode, list[Alternative]] = {}
+        for other in self.planned.alternatives:  # of this size, if the plan was requested for it
+            if other.batch == self.batch:
+                others.setdefault(other.mode, []).append(other)
+        others = {each: others[each] for each in MODES if each in others}
         twin = dense_twin(self.network, self.runtime)
         return Cost(
             name=self.network.target,
@@ -74,83 +73,76 @@ class _Comparison:
             mode=mode,
             chosen={each: self._chosen(each) for each in MODES},
             compared={
-                each: {other.name: self._figures(other, each) for other in others}
-                for each, others in alternatives.items()
+                each: {other.name: self._figures(other) for other in of_mode}
+                for each, of_mode in others.items()
             },
-            crossed={each: self._crossings(each, others) for each, others in alternatives.items()},
-            reasons=dict(self._reasons(alternatives)),
+            crossed={each: self._crossings(each, of_mode) for each, of_mode in others.items()},
+            reasons=dict(self._reasons(others)),
             dense_layer=None if isinstance(twin, str) else twin.kind,
         )
 
-    def _chosen(self, mode: Mode) -> Chosen:
-        """What runs in a mode, and what it costs."""
-        variant = self.planned.variant(self.batch, mode)
-        cost = variant.cost
-        same = variant.mode == mode and dict(variant.sizes) == dict(self.runtime)
-        if not same or self.profile.name != self.planned.machine:
-            program = self._program(variant)
-            cost = mode_cost(
-                self.network,
-                variant.tree,
-                variant.schedule,
-                program,
-                self.runtime,
-                self.profile,
-                mode,
-            )
-        return Chosen(variant.found_by, schedule_text(variant.schedule), cost)
+    def _chosen(self, mode: Mode) -> Variant:
+        """What runs in a mode, and what it costs here."""
+        variant, sizes, profile = self.planned.variant(self.batch, mode), self.runtime, self.profile
+        same = variant.mode == mode and dict(variant.sizes) == dict(sizes)
+        if same and profile.name == self.planned.machine:
+            return variant
+        how = variant.tree, variant.schedule, self._program(variant)
+        return replace(variant, cost=mode_cost(self.network, *how, sizes, profile, mode))
 
     def _program(self, variant: Variant | Alternative) -> TensorProgram:
         key = variant.tree, variant.schedule
-        if key not in self._programs:
-            self._programs[key] = lower(self.network, *key, sizes=self.planned.sizes)
-        return self._programs[key]
+        if key not in self.programs:
+            self.programs[key] = lower(self.network, *key, sizes=self.planned.sizes)
+        return self.programs[key]
 
-    def _alternatives(self, mode: Mode) -> tuple[Alternative, ...]:
-        """The alternatives of the plan at this size, if it was requested for it."""
-        return tuple(
-            other
-            for other in self.planned.alternatives
-            if (other.mode, other.batch) == (mode, self.batch)
-        )
+    def _figures(self, other: Alternative) -> Figures:
+        here = self.runtime, self.profile, other.mode
+        traced = trace_in(self.network, self._program(other), *here)
+        return figures_of(self.network, traced, *here)
 
-    def _figures(self, other: Alternative, mode: Mode) -> Figures:
-        traced = trace_in(self.network, self._program(other), self.runtime, self.profile, mode)
-        return figures_of(self.network, traced, self.runtime, self.profile, mode)
-
-    def _crossings(self, mode: Mode, others: tuple[Alternative, ...]) -> dict[str, Crossing]:
+    def _crossings(self, mode: Mode, others: Iterable[Alternative]) -> dict[str, Crossing]:
         """Where along the batch size each alternative overtakes what the module runs there."""
         leading = leading_size(self.runtime)
-        small = len(self.network.tensors) <= CROSSING_TENSORS and self.planned.search != "fast"
-        if leading is None or not small:
+        many = len(self.network.tensors) > CROSSING_TENSORS
+        if leading is None or many or self.planned.search == "fast":
             return {}
+        known: dict[tuple[int, int], float] = {}
 
-        def runs(size: int) -> TensorProgram:
-            return self._program(self.planned.variant(size, mode))
+        def seconds(program: TensorProgram | None, size: int) -> float:
+            """The time of a program, or of the dense layer: endless where there is none."""
+            sizes = {**self.runtime, leading: size}
+            if (id(program), size) in known:
+                return known[id(program), size]
+            if program is None:
+                run = dense_run(self.network, sizes, self.profile, training=mode == "training")
+                time = run.seconds if run else math.inf
+            else:
+                traced = trace_in(self.network, program, sizes, self.profile, mode)
+                time = traced.total.seconds
+            return known.setdefault((id(program), size), time)
 
-        clock = Clock(self.network, self.profile, mode, runs, leading, self.runtime, {})
+        def overtaken(program: TensorProgram | None) -> Crossing:
+            def faster(size: int) -> bool:
+                module = self._program(self.planned.variant(size, mode))
+                return CLEARLY * seconds(program, size) < seconds(module, size)
+
+            return crossing(faster, here)
+
         here = self.runtime[leading]
-        crossings: dict[str, Crossing] = {}
-        known: dict[int, Crossing] = {}
-        for other in others:
-            program = self._program(other)
-            if id(program) not in known:
-                known[id(program)] = crossing(clock.compare(program), here)
-            crossings[other.name] = known[id(program)]
-        if clock.dense(here) is not None:
-            crossings[DENSE] = crossing(clock.compare(None), here)
+        crossings = {other.name: overtaken(self._program(other)) for other in others}
+        if seconds(None, here) < math.inf:
+            crossings[DENSE] = overtaken(None)
         return {name: at for name, at in crossings.items() if at != Crossing()}
 
-    def _reasons(
-        self, alternatives: Mapping[Mode, tuple[Alternative, ...]]
-    ) -> Iterable[tuple[str, str]]:
+    def _reasons(self, alternatives: Mapping[Mode, list[Alternative]]) -> Iterable[tuple[str, str]]:
         """Why the dense weight or the dense layer is not compared."""
         inputs = self.network.inputs
         numbers = dense_parameters(self.network)
         large = f"a dense weight of {count_text(numbers)} numbers is more than {DENSE_LIMIT:,}"
         of_ids = [input_.integer for input_ in inputs]
         everywhere = all(
-            any(other.name == MATERIALIZE for other in others) for others in alternatives.values()
+            MATERIALIZE in [other.name for other in others] for others in alternatives.values()
         )
         if alternatives and inputs and not all(of_ids) and not everywhere:
             if any(of_ids):
@@ -169,3 +161,32 @@ class _Comparison:
             yield DENSE, large
         elif dense_run(self.network, self.runtime, self.profile, training=False) is None:
             yield DENSE, f"an intermediate has more than {DENSE_LIMIT:,} numbers"
+
+
+def crossing(faster: Callable[[int], bool], here: int) -> Crossing:
+    """The batch sizes around `here` at which something is faster, to the unit.
+
+    >>> crossing(lambda size: size >= 100, 64), crossing(lambda size: size < 100, 64)
+    (Crossing(faster_from=100, faster_up_to=None), Crossing(faster_from=1, faster_up_to=99))
+    """
+    doubled = [here << k for k in range(1, 22) if here << (k - 1) < LARGEST_BATCH]
+    halved = [here >> k for k in range(1, here.bit_length())]
+    above, below = _change(faster, here, doubled), _change(faster, here, halved)
+    if not faster(here):
+        return Crossing(above, below)
+    return Crossing(1 if below is None else below + 1, None if above is None else above - 1)
+
+
+def _change(faster: Callable[[int], bool], here: int, sizes: Iterable[int]) -> int | None:
+    """The size nearest to `here` that differs from it, as far as one of `sizes` does."""
+    now, like = faster(here), here
+    for differing in sizes:
+        if faster(differing) != now:
+            break
+        like = differing
+    else:
+        return None
+    while abs(differing - like) > 1:
+        middle = (like + differing) // 2
+        like, differing = (middle, differing) if faster(middle) == now else (like, middle)
+    return differing

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from tncompile.network.model import DOTS
 from tncompile.notebook import as_html
-from tncompile.planning.wording import (
-    MODE_TEXT,
-    WIDTH,
-    bytes_text,
-    columns_text,
-    count_text,
-    digits_text,
-    largest_rows,
-    name_text,
-    percent_text,
-    ratio_text,
-    seconds_text,
-    shortened,
-)
-from tncompile.simulation.costs import CostStep, Figures, ModeCost
+from tncompile.planning import wording
+from tncompile.planning.plan import Variant
+from tncompile.simulation.costs import CostStep, Figures
 from tncompile.simulation.dense_layer import Kind
 from tncompile.simulation.modes import Mode
 
@@ -49,23 +38,6 @@ class Crossing:
         return f"up to batch {last:,} and from batch {first:,} on"
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What the module runs in one mode at the size that is asked for, and what it costs."""
-
-    found_by: tuple[str, ...]
-    schedule: str  # how the tree is run, in words: `chunks of 16`; empty: the batch at once
-    cost: ModeCost
-
-    def to_dict(self) -> dict[str, object]:
-        """The choice as JSON stores it."""
-        return {
-            "found_by": list(self.found_by),
-            "strategy": self.schedule,
-            "steps": [step.to_dict() for step in self.cost.steps],
-        }
-
-
 @dataclass(frozen=True, repr=False)
 class Cost:
     """What a module costs at some run-time sizes; it prints as a table, `to_dict()` has numbers.
@@ -80,7 +52,7 @@ class Cost:
     sizes: Mapping[str, int]
     machine: str
     mode: Mode
-    chosen: Mapping[Mode, Chosen]
+    chosen: Mapping[Mode, Variant]
     compared: Mapping[Mode, Mapping[str, Figures]] = field(default_factory=dict)
     crossed: Mapping[Mode, Mapping[str, Crossing]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -171,14 +143,21 @@ class Cost:
             "steps": [step.to_dict() for step in self.steps],
             "alternatives": compared.get(self.mode, {}),
             "crossings": crossed.get(self.mode, {}),
-            "chosen": {mode: chosen.to_dict() for mode, chosen in self.chosen.items()},
+            "chosen": {
+                mode: {
+                    "found_by": list(variant.found_by),
+                    "strategy": wording.schedule_text(variant.schedule),
+                    "steps": [step.to_dict() for step in variant.cost.steps],
+                }
+                for mode, variant in self.chosen.items()
+            },
             "compared": compared,
             "crossed": crossed,
             "reasons": dict(self.reasons),
             "dense_layer": self.dense_layer,
         }
 
-    def table(self, *, training: bool | None = None, width: int = WIDTH) -> str:
+    def table(self, *, training: bool | None = None, width: int = wording.WIDTH) -> str:
         """The contraction step by step, totals and alternatives, as text of `width` columns.
 
         The contraction, its shares and the alternatives are those of the mode that was asked for,
@@ -188,7 +167,7 @@ class Cost:
         cost = self.of(mode)
         parts = [
             _title(cost),
-            _contraction(cost, max(WIDTH, width)),
+            _contraction(cost, max(wording.WIDTH, width)),
             _totals(cost),
             _compression(cost),
             _alternatives(cost),
@@ -210,10 +189,10 @@ class Cost:
 
 
 def _title(cost: Cost) -> str:
-    schedule = cost.chosen[cost.mode].schedule
-    plan = f"plan: {name_text(cost.found_by)}{', ' if schedule else ''}{schedule}"
-    at = textwrap.fill(f"{MODE_TEXT[cost.mode]} {_sizes(cost.sizes)}".rstrip(), WIDTH)
-    return f"{shortened(cost.name)}\n{at}\n{plan}\npredicted for {cost.machine}"
+    plan = wording.plan_text(cost.found_by, cost.chosen[cost.mode].schedule)
+    run = f"{wording.MODE_TEXT[cost.mode]} {_sizes(cost.sizes)}".rstrip()
+    at = textwrap.fill(run, wording.WIDTH)
+    return f"{wording.shortened(cost.name)}\n{at}\nplan: {plan}\npredicted for {cost.machine}"
 
 
 def _sizes(sizes: Mapping[str, int]) -> str:
@@ -222,11 +201,9 @@ def _sizes(sizes: Mapping[str, int]) -> str:
     >>> _sizes({"...": 64, "n": 8})
     'at a batch of 64 (the product of the leading axes `...`), n = 8'
     """
+    batch = "a batch of {:,} (the product of the leading axes `...`)"
     parts = [
-        f"a batch of {size:,} (the product of the leading axes `...`)"
-        if name == DOTS
-        else f"{name} = {size:,}"
-        for name, size in sizes.items()
+        batch.format(size) if name == DOTS else f"{name} = {size:,}" for name, size in sizes.items()
     ]
     return f"at {', '.join(parts)}" if parts else ""
 
@@ -235,115 +212,112 @@ def _contraction(cost: Cost, width: int) -> str:
     """One row a contraction: names, the indices of the result, work, size, share of the time."""
     if not cost.steps:
         return "Nothing is contracted."
-    shown = largest_rows([step.share for step in cost.steps])
+    shown = wording.largest_rows([step.share for step in cost.steps])
     rows = [
         (
             step.result,
             f"{step.count} × {step.contraction}" if step.count > 1 else step.contraction,
             " ".join(step.indices) or "scalar",
-            count_text(step.multiply_adds),
-            bytes_text(step.bytes),
-            percent_text(step.share),
+            wording.count_text(step.multiply_adds),
+            wording.bytes_text(step.bytes),
+            wording.percent_text(step.share),
         )
         for step in (cost.steps[k] for k in shown)
     ]
     hidden = [step for k, step in enumerate(cost.steps) if k not in shown]
     if hidden:
-        multiply_adds = count_text(sum(step.multiply_adds for step in hidden))
-        share = percent_text(sum(step.share for step in hidden))
+        multiply_adds = wording.count_text(sum(step.multiply_adds for step in hidden))
+        share = wording.percent_text(sum(step.share for step in hidden))
         rows.append(("…", f"{len(hidden):,} more", "", multiply_adds, "", share))
     rest = max(0.0, 1.0 - sum(step.share for step in cost.steps))
     if rest >= 0.005:
-        rows.append(("", "preparing inputs, weights and output", "", "", "", percent_text(rest)))
+        share = wording.percent_text(rest)
+        rows.append(("", "preparing inputs, weights and output", "", "", "", share))
     head = ("step", "contraction", "keeps", "multiply-adds", "size", f"{cost.mode} time")
-    return columns_text(head, rows, width, 3)
+    return wording.columns_text(head, rows, width, 3)
 
 
-TOTALS = {
-    "multiply-adds": "multiply_adds",
-    "FLOPs": "flops",
-    "predicted time": "seconds",
-    "peak memory": "peak_bytes",
-    "bytes moved": "moved_bytes",
-    "bytes copied": "copied_bytes",
-    "largest intermediate": "largest_intermediate",
-    "FLOPs per byte": "intensity",
+TOTALS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "multiply-adds": ("multiply_adds", wording.count_text),
+    "FLOPs": ("flops", wording.count_text),
+    "predicted time": ("seconds", wording.seconds_text),
+    "peak memory": ("peak_bytes", wording.bytes_text),
+    "bytes moved": ("moved_bytes", wording.bytes_text),
+    "bytes copied": ("copied_bytes", wording.bytes_text),
+    "largest intermediate": ("largest_intermediate", wording.count_text),
+    "FLOPs per byte": ("intensity", wording.digits_text),
 }
 
 
 def _totals(cost: Cost) -> str:
-    head = f"{'total':<24}{'inference':>16}{'folded':>16}{'training step':>18}"
-    lines = [head, "─" * len(head)]
-    for label, name in TOTALS.items():
-        cells = [_figure(name, of) for of in (cost.inference, cost.folded, cost.training)]
-        lines.append(f"{label:<24}{cells[0]:>16}{cells[1]:>16}{cells[2]:>18}")
-    return "\n".join(lines)
+    rows: list[tuple[str, ...]] = [("total", "inference", "folded", "training step")]
+    for label, (name, text) in TOTALS.items():
+        figures = (cost.inference, cost.folded, cost.training)
+        rows.append((label, *(_cell(text, getattr(of, name)) for of in figures)))
+    lines = _aligned(rows, 24, 16, 16, 18)
+    return "\n".join([lines[0], "─" * len(lines[0]), *lines[1:]])
 
 
-def _figure(name: str, figures: Figures) -> str:
-    value = figures.to_dict()[name]
-    if value is None:
-        return "—"
-    if name == "seconds":
-        return seconds_text(float(value))
-    if name.endswith("bytes"):
-        return bytes_text(int(value))
-    return digits_text(value) if name == "intensity" else count_text(int(value))
+def _cell(text: Callable[[Any], str], value: float | None) -> str:
+    return "—" if value is None else text(value)
+
+
+def _aligned(rows: Iterable[tuple[str, ...]], *widths: int) -> list[str]:
+    """Lines of a column of text and columns of numbers."""
+    sides = "<" + ">" * (len(widths) - 1)
+    lines = []
+    for row in rows:
+        columns = zip(row, sides, widths, strict=True)
+        lines.append("".join(f"{cell:{side}{size}}" for cell, side, size in columns).rstrip())
+    return lines
 
 
 def _compression(cost: Cost) -> str:
     """The network beside the dense map that it stands for."""
     figures = cost.inference
     dense = figures.dense_parameters
-    numbers = "more than 1e308" if dense is None else count_text(dense)
-    lines = [
-        f"{'parameters':<24}{figures.parameters:>16,}",
-        f"{'of the dense map':<24}{numbers:>16}",
-    ]
+    numbers = "more than 1e308" if dense is None else wording.count_text(dense)
+    rows = [("parameters", f"{figures.parameters:,}"), ("of the dense map", numbers)]
     if figures.compression is not None:
-        lines.append(f"{'compression':<24}{ratio_text(figures.compression):>16}")
+        rows.append(("compression", wording.ratio_text(figures.compression)))
+    lines = _aligned(rows, 24, 16)
     if cost.dense_layer == "nn.Embedding" and dense is not None:
-        lines.append(
-            f"The dense map is a table of {numbers} numbers, {bytes_text(4 * dense)}:"
-            " looked up, no products."
-        )
+        table = f"a table of {numbers} numbers, {wording.bytes_text(4 * dense)}"
+        lines.append(f"The dense map is {table}: looked up, no products.")
     return "\n".join(lines)
 
 
 def _alternatives(cost: Cost) -> str:
     """The plan beside its alternatives and beside the dense layer."""
     plan = cost.figures
-    head = ("FLOPs", "time", "peak", "against the plan")
-    rows = [(MODE_TEXT[cost.mode], head)]
+    rows: list[tuple[str, ...]] = []
+
+    def row(name: str, flops: int | None, seconds: float | None, peak: int | None) -> None:
+        cells = [
+            _cell(wording.count_text, flops),
+            _cell(wording.seconds_text, seconds),
+            _cell(wording.bytes_text, peak),
+        ]
+        rows.append((name, *cells, _times(seconds, plan.seconds)))
+
     for name, figures in {"this plan": plan, **cost.alternatives}.items():
-        against = "the same" if figures == plan else _times(figures.seconds, plan.seconds)
-        cells = _cells(figures.flops, figures.seconds, figures.peak_bytes)
-        rows.append((name, (*cells, "" if name == "this plan" else against)))
+        row(name, figures.flops, figures.seconds, figures.peak_bytes)
+        if figures == plan:
+            rows[-1] = (*rows[-1][:-1], "the same" if name != "this plan" else "")
     if plan.dense_seconds is not None:
-        cells = _cells(plan.dense_flops, plan.dense_seconds, plan.dense_peak_bytes)
-        against = _times(plan.dense_seconds, plan.seconds)
-        rows.append((f"dense layer, like {cost.dense_layer}", (*cells, against)))
-    lines = [
-        f"{name:<32}{flops:>12}{seconds:>12}{peak:>12}{against:>20}".rstrip()
-        for name, (flops, seconds, peak, against) in rows
-    ]
-    lines.insert(1, "─" * len(lines[0]))
-    return "\n".join(lines) if len(rows) > 2 else ""
-
-
-def _cells(flops: int | None, seconds: float | None, peak: int | None) -> tuple[str, str, str]:
-    return (
-        "—" if flops is None else count_text(flops),
-        "—" if seconds is None else seconds_text(seconds),
-        "—" if peak is None else bytes_text(peak),
-    )
+        name = f"dense layer, like {cost.dense_layer}"
+        row(name, plan.dense_flops, plan.dense_seconds, plan.dense_peak_bytes)
+    head = (wording.MODE_TEXT[cost.mode], "FLOPs", "time", "peak", "against the plan")
+    lines = _aligned([head, *rows], 32, 12, 12, 12, 20)
+    return "\n".join([lines[0], "─" * len(lines[0]), *lines[1:]]) if len(rows) > 1 else ""
 
 
 def _times(seconds: float | None, plan: float | None) -> str:
     if seconds is None or not plan:
         return "—"
     slower = seconds / plan
-    return f"{digits_text(slower)} × the time" if slower < 1000 else f"{slower:.0e} × the time"
+    factor = wording.digits_text(slower) if slower < 1000 else f"{slower:.0e}"
+    return f"{factor} × the time"
 
 
 def _crossings(cost: Cost) -> list[str]:
@@ -358,7 +332,7 @@ def _crossings(cost: Cost) -> list[str]:
 
 def _reasons(cost: Cost) -> list[str]:
     return [
-        textwrap.fill(f"Not compared: {_listed(names)}; {reason}.", WIDTH)
+        textwrap.fill(f"Not compared: {_listed(names)}; {reason}.", wording.WIDTH)
         for reason, names in _together(cost.reasons.items()).items()
     ]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
-from unicodedata import category, combining
+from unicodedata import category, combining, digit, name
 
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.parsing.lexer import BAD_ESCAPE, UNTERMINATED_DOC, UNTERMINATED_STRING
-from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.diagnostics.collector import problem
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tncompile.language.parsing.lexer import (
+    BAD_ESCAPE,
+    UNTERMINATED_DOC,
+    UNTERMINATED_STRING,
+    Token,
+)
+from tncompile.language.syntax.source import Span
 
 _LOOKALIKES = {
     **dict.fromkeys("“”„‟″«»", 'strings stand in straight double quotes: `"`'),
@@ -23,8 +28,7 @@ _LOOKALIKES = {
     "≥": "at least is `>=`",
     "≠": "unequal is `!=`",
     "，": "the comma is `,`",
-    "（": "parentheses are `(` and `)`",
-    "）": "parentheses are `(` and `)`",
+    **dict.fromkeys("（）", "parentheses are `(` and `)`"),
     "^": "a power is `**`: `2 ** k`",
     "&": "both of two conditions is `and`",
     "|": "one of two conditions is `or`; a pipe is `|>`",
@@ -49,65 +53,50 @@ _CONTROLS = {
 }
 """What Unicode gives no name."""
 
-_ELSEWHERE = "elsewhere than in comments, strings and docs it means nothing"
 
-
-def character_error(source: SourceFile, kind: str, start: int, end: int) -> Diagnostic:
+def character_error(token: Token) -> Diagnostic:
     """TN103 for a character that no program may hold, TN104 for quotes that are not closed."""
-    if kind == UNTERMINATED_STRING:
-        return Diagnostic(
-            Code.UNTERMINATED_STRING,
-            "unterminated string",
-            Label(Span(source, start, end), 'the closing `"` is missing'),
-            notes=("a string ends on the line on which it begins",),
-            hint='put a `"` where the string ends',
-        )
-    if kind == UNTERMINATED_DOC:
-        return Diagnostic(
-            Code.UNTERMINATED_STRING,
-            "unterminated doc",
-            Label(Span(source, start, start + 3), 'the closing `"""` is missing'),
-            notes=("a doc runs over lines, up to three double quotes",),
-            hint='put a `"""` where the doc ends',
-        )
-    character = source.text[start]
-    if kind == BAD_ESCAPE:
-        return Diagnostic(
-            Code.UNKNOWN_CHARACTER,
-            f"unknown escape `{source.text[start : start + 2]}`",
-            Label(Span(source, start, start + 2), "not an escape"),
-            notes=('a string knows two escapes, `\\"` and `\\\\`',),
-            hint="write `\\\\` for a backslash, and `/` between folders",
-        )
-    visible = character.isprintable() and not character.isspace() and not combining(character)
-    point = f"U+{ord(character):04X}"
-    known = unicodedata.name(character, _CONTROLS.get(character, "")).lower()
-    return Diagnostic(
-        Code.UNKNOWN_CHARACTER,
-        f"unknown character {f'`{character}`' if visible else point}",
-        Label(Span(source, start, start + 1), "not part of the language"),
-        notes=(
-            f"this is {point}, {known or 'without a name'}{'; ' + _ELSEWHERE if visible else ''}",
-        ),
-        hint=_LOOKALIKES.get(character) or _replacement(character),
-    )
+    code, span = Code.UNKNOWN_CHARACTER, token.span
+    if token.kind == UNTERMINATED_STRING:
+        code = Code.UNTERMINATED_STRING
+        message, label = "unterminated string", 'the closing `"` is missing'
+        note = "a string ends on the line on which it begins"
+        hint = 'put a `"` where the string ends'
+    elif token.kind == UNTERMINATED_DOC:
+        code, span = Code.UNTERMINATED_STRING, Span(span.source, span.start, span.start + 3)
+        message, label = "unterminated doc", 'the closing `"""` is missing'
+        note = "a doc runs over lines, up to three double quotes"
+        hint = 'put a `"""` where the doc ends'
+    elif token.kind == BAD_ESCAPE:
+        span = Span(span.source, span.start, span.start + 2)
+        message, label = f"unknown escape `{token.text[:2]}`", "not an escape"
+        note = 'a string knows two escapes, `\\"` and `\\\\`'
+        hint = "write `\\\\` for a backslash, and `/` between folders"
+    else:
+        character, point = token.text, f"U+{ord(token.text):04X}"
+        visible = character.isprintable() and not character.isspace() and not combining(character)
+        message = f"unknown character {f'`{character}`' if visible else point}"
+        label = "not part of the language"
+        known = name(character, _CONTROLS.get(character, "without a name")).lower()
+        elsewhere = "; elsewhere than in comments, strings and docs it means nothing"
+        note = f"this is {point}, {known}{elsewhere if visible else ''}"
+        hint = _LOOKALIKES.get(character) or _replacement(character)
+    return problem(code, message, span, label, notes=note, hint=hint)
 
 
 def _replacement(character: str) -> str:
     """What to type for a character that nothing is known of but its category."""
-    digit = unicodedata.digit(character, None)
     match category(character):
-        case "Nd" | "No" | "Nl" if digit is not None:
-            return f"digits are 0 to 9: write `{digit}`"
         case "Nd" | "No" | "Nl":
+            value = digit(character, None)
+            if value is not None:
+                return f"digits are 0 to 9: write `{value}`"
             return "numbers are made of the digits 0 to 9, and `.` in floats"
         case "Mn" | "Mc" | "Me":
             return "names are made of the letters A to Z without accents, digits and `_`"
         case "Lu" | "Ll" | "Lt" | "Lm" | "Lo":
             return "names are made of the letters A to Z, digits and `_`"
-        case "Zs" | "Zl" | "Zp":
-            return "type a plain space or a line break"
-        case "Cc" if character.isspace():
+        case "Zs" | "Zl" | "Zp" | "Cc" if character.isspace():
             return "type a plain space or a line break"
         case "Cc" | "Cf" | "Cs" | "Co" | "Cn":
             return "delete it: it is invisible"

@@ -2,110 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from tncompile.language.parsing.lexer import WORD, Token
+from tncompile.language.parsing.lalr import Automaton
+from tncompile.language.parsing.lexer import CLOSING, WORD, Token
 from tncompile.language.parsing.tables import END
-from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.source import Span
 
-CLOSING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 BLOCK_WORDS = {"import": "IMPORT", "network": "NETWORK", "model": "MODEL", "rewrite": "REWRITE"}
-NETWORK_WORDS = (
-    *("index", "bond", "hyper", "batch", "window"),
-    *("input", "tensor", "bias", "output", "let", "require"),
+STATEMENT_WORDS = {
+    "network": (
+        *("index", "bond", "hyper", "batch", "window"),
+        *("input", "tensor", "bias", "output", "let", "require"),
+    ),
+    "model": ("part", "input", "let", "output", "batch", "require"),
+    "rewrite": ("linear", "conv", "embedding", "any"),
+}
+STATEMENT_TERMINALS = frozenset(
+    word.upper() for block in ("network", "model") for word in STATEMENT_WORDS[block]
 )
-MODEL_WORDS = ("part", "input", "let", "output", "batch", "require")
-REWRITE_WORDS = ("linear", "conv", "embedding", "any")
 _BLOCK_TERMINALS = frozenset(BLOCK_WORDS.values())
-STATEMENT_TERMINALS = frozenset(word.upper() for word in (*NETWORK_WORDS, *MODEL_WORDS))
+_BEGINNINGS = {*STATEMENT_WORDS["network"], *STATEMENT_WORDS["model"], *BLOCK_WORDS}
 
 
-def shown(text: str) -> str:
-    """A piece of the program as a message quotes it: one line, at most 40 characters."""
-    line = text.split("\n")[0]
-    return f"`{line if len(line) <= 40 else line[:39] + '…'}`"
-
-
-@dataclass(frozen=True, slots=True)
 class ParseContext:
-    """The tokens, which of them cannot stand there, what could, and the symbols read so far.
+    """The token that does not fit, what could stand in its place, and what is read so far.
 
-    `symbols` and `starts` are the parser's stack: terminals and rules, and where each begins.
-    `block_closed` says that the braces of the block around, if there is one, are closed later.
+    `expected` has terminals. `symbols` and `starts` are the parser's stack: terminals and rules,
+    and where each begins. `open_brackets` are those of the stack, outermost first: terminal and
+    place. `block` is `network`, `model` or `rewrite` inside their braces, else empty;
+    `block_closed` says that they are closed later.
     """
 
-    source: SourceFile
-    tokens: list[Token]
-    position: int
-    terminal: str
-    expected: tuple[str, ...]
-    symbols: tuple[str, ...]
-    starts: tuple[int, ...]
-    block_closed: bool
+    def __init__(
+        self, automaton: Automaton, tokens: list[Token], position: int, terminal: str, closed: bool
+    ) -> None:
+        self.tokens = tokens
+        self.position = position
+        self.token = tokens[position]
+        self.text = self.token.text
+        self.source = self.token.span.source
+        self.terminal = terminal
+        self.expected = automaton.expected()
+        self.symbols = tuple(automaton.symbols)
+        self.starts = tuple(piece.start for piece in automaton.pieces)
+        self.block_closed = closed
+        self.open_brackets: list[tuple[str, int]] = []
+        for symbol, start in zip(self.symbols, self.starts, strict=True):
+            if symbol in CLOSING:
+                self.open_brackets.append((symbol, start))
+            elif symbol in CLOSING.values():
+                self.open_brackets.pop()
+        braces = any(symbol == "LBRACE" for symbol, _ in self.open_brackets)
+        head = self.symbols[: self.symbols.index("LBRACE")] if braces else ()
+        kinds = [symbol.lower() for symbol in head if symbol in _BLOCK_TERMINALS]
+        self.block = kinds[-1] if kinds and kinds[-1] != "import" else ""
 
-    @property
-    def token(self) -> Token:
-        """The token that cannot stand here."""
-        return self.tokens[self.position]
-
-    @property
-    def span(self) -> Span:
-        """Where that token is."""
-        return self.span_of(self.token)
-
-    @property
-    def text(self) -> str:
-        """That token as written."""
-        return self.text_of(self.token)
-
-    def span_of(self, token: Token) -> Span:
-        """The place of a token."""
-        return Span(self.source, token.start, token.end)
-
-    def text_of(self, token: Token) -> str:
-        """A token as written."""
-        return self.source.text[token.start : token.end]
-
-    def around(self, distance: int) -> Token | None:
-        """The token that many places after the offending one (before, when negative)."""
+    def at(self, distance: int) -> Token:
+        """The token that many places after the offending one; outside of the text an empty one."""
         place = self.position + distance
-        return self.tokens[place] if 0 <= place < len(self.tokens) else None
-
-    def kind_at(self, distance: int) -> str:
-        """The kind of the token at that distance, or an empty text where there is none."""
-        token = self.around(distance)
-        return token.kind if token is not None else ""
+        if 0 <= place < len(self.tokens):
+            return self.tokens[place]
+        return Token("", "", Span(self.source, 0, 0), False)
 
     def word_at(self, distance: int) -> str:
         """The word at that distance, or an empty text where no word stands."""
-        token = self.around(distance)
-        return self.text_of(token) if token is not None and token.kind == WORD else ""
-
-    def rest_of_line(self) -> list[Token]:
-        """The offending token and what follows it on its line."""
-        rest = [self.token]
-        for token in self.tokens[self.position + 1 :]:
-            if token.first or token.kind == END:
-                break
-            rest.append(token)
-        return rest
-
-    @property
-    def unexpected(self) -> str:
-        """The message where nothing better is known."""
-        return f"unexpected {shown(self.text)}"
+        token = self.at(distance)
+        return token.text if token.kind == WORD else ""
 
     def expects(self, *terminals: str) -> bool:
         """Whether each of the terminals could stand here."""
         return all(terminal in self.expected for terminal in terminals)
-
-    @property
-    def block(self) -> str:
-        """`network`, `model` or `rewrite` inside their braces, else nothing."""
-        if not any(symbol == "LBRACE" for symbol, _ in self.open_brackets):
-            return ""
-        words = [s for s in self.symbols[: self.symbols.index("LBRACE")] if s in _BLOCK_TERMINALS]
-        return words[-1].lower() if words and words[-1] != "IMPORT" else ""
 
     @property
     def statement(self) -> str:
@@ -122,17 +87,6 @@ class ParseContext:
         """Whether a new statement of a block, or a new block, may begin here."""
         return any(t in self.expected for t in ("LET", "NETWORK", "LINEAR"))
 
-    @property
-    def open_brackets(self) -> tuple[tuple[str, int], ...]:
-        """The brackets open here, outermost first: terminal and place."""
-        opened: list[tuple[str, int]] = []
-        for symbol, start in zip(self.symbols, self.starts, strict=True):
-            if symbol in CLOSING:
-                opened.append((symbol, start))
-            elif symbol in CLOSING.values():
-                opened.pop()
-        return tuple(opened)
-
     def bracket_left_open(self) -> tuple[str, Span] | None:
         """The innermost open bracket if nothing later closes it: its terminal and its place."""
         if not self.open_brackets:
@@ -143,17 +97,14 @@ class ParseContext:
 
     def _ends_block(self) -> bool:
         """Whether a new block, or the end, stands where a block is still open."""
-        if self.block_closed:
-            return False
-        token = self.around(1) if self.terminal == "DOC" else self.token
-        if token is None or not (token.first or self.at_statement):
+        token = self.at(1) if self.terminal == "DOC" else self.token
+        if self.block_closed or not (token.first or self.at_statement):
             return False  # `bond network = 3`: the word is meant as a name
-        return token.kind == END or self.text_of(token) in BLOCK_WORDS
+        return token.kind == END or token.text in BLOCK_WORDS
 
     def _closed_later(self, symbol: str) -> bool:
         """Whether the innermost bracket is closed before the next statement or block begins."""
         opened = [symbol]
-        statements = {*NETWORK_WORDS, *MODEL_WORDS, *BLOCK_WORDS}
         for token in self.tokens[self.position :]:
             if token.kind in CLOSING:
                 opened.append(token.kind)
@@ -162,6 +113,6 @@ class ParseContext:
                     return False
                 if not opened:
                     return True
-            elif token.kind == END or (token.first and self.text_of(token) in statements):
+            elif token.kind == END or (token.first and token.text in _BEGINNINGS):
                 return False
         return False

@@ -8,38 +8,29 @@ outwards for the first place where a pattern below matches.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
-from tncompile.language.parsing.errors.context import CLOSING, ParseContext
+from tncompile.language.parsing.errors.context import ParseContext
+from tncompile.language.parsing.lexer import CLOSING
 
 _OPENING = {closing: opening for opening, closing in CLOSING.items()}
 
 
-class Construct(NamedTuple):
-    """A part of the language: what to type (`hint`) and why the rule exists (`note`)."""
+Construct = tuple[str, str]
+"""A part of the language: what to type (the hint) and why the rule exists (the note)."""
 
-    hint: str
-    note: str
-
-
-_BLOCKS = Construct(
+_BLOCKS = (
     "begin a block: `network NAME(parameters) { … }`",
     "a file holds blocks: `import`, `network`, `model` and `rewrite`",
 )
-_TARGET = Construct(
+_TARGET = (
     "write a name, `N`, or a call, `N(d = 4)`",
     "a target is one block of the file with its arguments",
 )
+_WORD = "every statement begins with its word, so that newlines mean nothing"
 _STATEMENTS = {
-    "network": Construct(
-        "begin a statement: `index i = 4`, `tensor A(i, j)`, …",
-        "every statement begins with its word, so that newlines mean nothing",
-    ),
-    "model": Construct(
-        "begin a statement: `part p = N(d = 4)`, `output p(x)`, …",
-        "every statement begins with its word, so that newlines mean nothing",
-    ),
-    "rewrite": Construct(
+    "network": ("begin a statement: `index i = 4`, `tensor A(i, j)`, …", _WORD),
+    "model": ("begin a statement: `part p = N(d = 4)`, `output p(x)`, …", _WORD),
+    "rewrite": (
         'write `linear "pattern" -> N(…)`, or `-> keep`',
         "a line says for which layers, by their kind and name, a network is put",
     ),
@@ -47,11 +38,11 @@ _STATEMENTS = {
 
 _SIZED = "an index has a size, so that every shape is known before anything runs"
 _LEGS = "a leg is an index by its name: its size stands where the index is declared"
-_FAMILY = "a family declares all its members at once: a half-open range for every subscript"
-_CALL = "arguments are given by name or, first, by position, with commas between"
+_DRAWN = "a scheme says how the first values of a tensor are drawn"
+_TIED = "a tie is to one tensor, or to a family as a whole"
 _BLOCK = "a block has a name, so that it can be compiled and used by others"
 
-_CONSTRUCTS: dict[str, tuple[str, str]] = {
+_CONSTRUCTS: dict[str, Construct] = {
     # brackets
     "(?:NETWORK|MODEL) NAME LPAR": (
         "write `NAME: TYPE` or `NAME: TYPE = default`, with commas between: `d: int = 4`",
@@ -75,22 +66,18 @@ _CONSTRUCTS: dict[str, tuple[str, str]] = {
     ),
     "(?:INDEX|BOND|HYPER|TENSOR|INPUT|PART|COMMA) NAME LSQB": (
         "write a range for every subscript: `name[k in 0..n]`",
-        _FAMILY,
+        "a family declares all its members at once: a half-open range for every subscript",
     ),
-    "TIE NAME LSQB": (
-        "write the member: `tie G[0]`",
-        "a tie is to one tensor, or to a family as a whole",
-    ),
+    "TIE NAME LSQB": ("write the member: `tie G[0]`", _TIED),
     "postfix LSQB": (
         "write one position: `a[k]`",
         "an item is taken by its position, counted from zero; there are no slices",
     ),
-    "INIT NAME LPAR": (
-        "write the scheme as in `init normal(0.1)`",
-        "a scheme says how the first values of a tensor are drawn",
+    "INIT NAME LPAR": ("write the scheme as in `init normal(0.1)`", _DRAWN),
+    "(?:postfix|NAME|EXTERN|STRING) LPAR": (
+        "write the arguments as in `N(d = 4, e = 8)`",
+        "arguments are given by name or, first, by position, with commas between",
     ),
-    "(?:postfix|NAME|EXTERN) LPAR": ("write the arguments as in `N(d = 4, e = 8)`", _CALL),
-    "STRING LPAR": ("write the arguments as in `N(d = 4, e = 8)`", _CALL),
     "LSQB": ("write the items with commas between: `[4, 8]`", "a list holds ints, in order"),
     "IMPORT STRING LBRACE": (
         'write the names with commas between: `import "file.tn" { A, B }`',
@@ -105,18 +92,12 @@ _CONSTRUCTS: dict[str, tuple[str, str]] = {
         "write `if condition then a else b`",
         "a choice is a value, so it needs a value for either case",
     ),
-    "INIT": (
-        "write the name of a scheme: `init zeros`, `init normal(0.1)`",
-        "a scheme says how the first values of a tensor are drawn",
-    ),
+    "INIT": ("write the name of a scheme: `init zeros`, `init normal(0.1)`", _DRAWN),
     "SHARE": (
         "write a subscript of the tensor: `share k`",
         "sharing is over a subscript: one parameter for all its values",
     ),
-    "TIE": (
-        "write the name of a tensor: `tie OTHER`, or of a member: `tie G[0]`",
-        "a tie is to one tensor, or to a family as a whole",
-    ),
+    "TIE": ("write the name of a tensor: `tie OTHER`, or of a member: `tie G[0]`", _TIED),
     "REPEAT": (
         "write `repeat k in 0..n { stage }`",
         "a repeated stage of a pipeline says how often",
@@ -171,9 +152,7 @@ _CONSTRUCTS: dict[str, tuple[str, str]] = {
 
 def construct_at(context: ParseContext) -> Construct:
     """The innermost construct that is open; between statements, the block around."""
-    if context.token.first and context.at_statement:
-        return _around(context)
-    symbols = context.symbols
+    symbols = () if context.token.first and context.at_statement else context.symbols
     closed: list[str] = []
     for k in range(len(symbols), 0, -1):
         symbol = symbols[k - 1]
@@ -182,23 +161,13 @@ def construct_at(context: ParseContext) -> Construct:
         elif closed:
             if symbol == closed[-1]:
                 closed.pop()
-        elif construct := _ending(" ".join(symbols[max(0, k - 4) : k])):
-            return construct
-        elif symbol == "LBRACE":
-            break
-    return _around(context)
-
-
-def _ending(words: str) -> Construct | None:
-    """The construct whose pattern matches the end of `words`, symbols of the stack."""
-    for pattern, (hint, note) in _CONSTRUCTS.items():
-        if re.search(rf"(?:^| )(?:{pattern})$", words):
-            return Construct(hint, note)
-    return None
-
-
-def _around(context: ParseContext) -> Construct:
-    block = context.block
-    if block:
-        return _STATEMENTS[block]
+        else:
+            words = " ".join(symbols[max(0, k - 4) : k])
+            for pattern, construct in _CONSTRUCTS.items():
+                if re.search(rf"(?:^| )(?:{pattern})$", words):
+                    return construct
+            if symbol == "LBRACE":
+                break
+    if context.block:
+        return _STATEMENTS[context.block]
     return _BLOCKS if "NETWORK" in context.expected else _TARGET

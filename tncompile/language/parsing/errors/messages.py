@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from tncompile.language.diagnostics.collector import problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.parsing.errors.context import (
-    CLOSING,
-    STATEMENT_TERMINALS,
-    ParseContext,
-    shown,
-)
+from tncompile.language.parsing.errors.context import STATEMENT_TERMINALS, ParseContext
 from tncompile.language.parsing.errors.expectations import construct_at
-from tncompile.language.parsing.tables import END, Tables
+from tncompile.language.parsing.lexer import CLOSING
+from tncompile.language.parsing.tables import END, load_tables
 from tncompile.language.syntax.source import Span
 
 _NAMED = {
@@ -37,29 +34,24 @@ _INSIDE_LEGS = frozenset({"DOT", "OPTIONAL", "LSQB", "IN"})
 _BLOCKS = frozenset({"IMPORT", "NETWORK", "MODEL", "REWRITE", "DOC"})
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A message for a mistake that is recognized; `place` where that is not the token itself."""
+class Suggestion(NamedTuple):
+    """What to say of a mistake that is recognized; `place` where that is not the token itself."""
 
-    message: str
+    message: str = ""
     label: str = ""
     hint: str | None = None
     note: str | None = None
     place: Span | None = None
 
 
-def english(terminal: str, tables: Tables) -> str:
+def english(terminal: str) -> str:
     """What a terminal is called in a message."""
-    if terminal in _NAMED:
-        return _NAMED[terminal]
-    for texts in (tables.words, tables.symbols):
-        for text, name in texts.items():
-            if name == terminal:
-                return f"`{text}`"
-    raise KeyError(terminal)
+    tables = load_tables()
+    texts = {name: f"`{text}`" for text, name in [*tables.words.items(), *tables.symbols.items()]}
+    return {**texts, **_NAMED}[terminal]
 
 
-def expectation(terminals: Iterable[str], tables: Tables) -> str:
+def expectation(terminals: Iterable[str]) -> str:
     """What could stand here, in a few words: "expected `,` or `)`"."""
     left = set(terminals)
     phrases: list[str] = []
@@ -84,51 +76,51 @@ def expectation(terminals: Iterable[str], tables: Tables) -> str:
     if "LET" in left:
         left -= STATEMENT_TERMINALS | _INSIDE_LEGS | {"COMMA", "IF"}
         phrases.append("a statement")
-    phrases += sorted(english(terminal, tables) for terminal in left)
+    phrases += sorted(english(terminal) for terminal in left)
     if operators and len(phrases) < 3:
         phrases.append("an operator")
     return "expected " + one_of(phrases)
 
 
+def shown(text: str) -> str:
+    """A piece of the program as a message quotes it: one line, at most 40 characters."""
+    line = text.split("\n")[0]
+    return f"`{line if len(line) <= 40 else line[:39] + '…'}`"
+
+
 def one_of(phrases: list[str]) -> str:
     """`a, b or c`."""
-    if len(phrases) <= 1:
-        return "".join(phrases)
-    return ", ".join(phrases[:-1]) + " or " + phrases[-1]
+    return " or ".join(filter(None, [", ".join(phrases[:-1]), *phrases[-1:]]))
 
 
-def syntax_error(
-    context: ParseContext, suggestion: Suggestion | None, tables: Tables
-) -> Diagnostic:
+def syntax_error(context: ParseContext, suggestion: Suggestion | None) -> Diagnostic:
     """TN101, or TN102 where the text ends too early."""
     end = context.terminal == END
-    if suggestion is None:
-        suggestion = Suggestion("", expectation(context.expected, tables))
-    place = context.span if end else suggestion.place or context.span
-    message = suggestion.message
-    if not message or end:
+    message, label, hint, note, place = suggestion or Suggestion()
+    if end or not place:
+        place = context.token.span
+    if end or not message:
         message = f"unexpected {'end of the text' if end else shown(context.text)}"
-    label = suggestion.label or expectation(context.expected, tables)
     secondary: tuple[Label, ...] = ()
-    hint, note = suggestion.hint, suggestion.note
     opened = context.bracket_left_open()
     if opened is not None and opened[1] != place:
         symbol, span = opened
-        secondary = (Label(span, f"this {english(symbol, tables)} is still open"),)
-        hint = hint or f"close it with {english(CLOSING[symbol], tables)}"
+        secondary = (Label(span, f"this {english(symbol)} is still open"),)
+        hint = hint or f"close it with {english(CLOSING[symbol])}"
         note = note or "newlines mean nothing: what a bracket opens goes on until it is closed"
-    construct = construct_at(context)
-    return Diagnostic(
+    usual_hint, usual_note = construct_at(context)
+    return problem(
         Code.UNEXPECTED_END if end else Code.UNEXPECTED_TOKEN,
         message,
-        Label(place, label),
-        secondary,
-        (note or construct.note,),
-        hint or construct.hint,
+        place,
+        label or expectation(context.expected),
+        secondary=secondary,
+        notes=note or usual_note,
+        hint=hint or usual_hint,
     )
 
 
-def limit_error(span: Span, message: str, label: str, hint: str = "write less of it") -> Diagnostic:
+def limit_error(span: Span, message: str, label: str, hint: str) -> Diagnostic:
     """TN101 for a text past the limits of the language."""
     note = "limits keep every text, whatever it holds, quick to check"
-    return Diagnostic(Code.UNEXPECTED_TOKEN, message, Label(span, label), (), (note,), hint)
+    return problem(Code.UNEXPECTED_TOKEN, message, span, label, notes=note, hint=hint)

@@ -1,0 +1,159 @@
+"""`tncompile compile` and `tncompile cost`: targets, stages, files, figures, locks."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import MAP, UNCOMPILED, with_full_device
+from tncompile.cli.application import run
+from tncompile.cli.options import memory_limit
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ([], "name it: `Map`"),
+        (["M"], "compile a network: `Map`"),
+        (["Mp"], "did you mean `Map`?"),
+        (["R"], "compile a network: `Map`"),
+        (["C"], "compile another network, one without `window`"),
+    ],
+)
+def test_targets_that_are_proposed_can_be_compiled(
+    folder: Path, capsys: pytest.CaptureFixture[str], call: list[str], said: str
+) -> None:
+    (folder / "later.tn").write_text(UNCOMPILED + MAP, encoding="utf-8")
+    assert run(["compile", "later.tn", *call]) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["64k", "64K", "64 kB", "64 KiB", "65536", "0.0625m"])
+def test_units_of_the_memory_limit(text: str) -> None:
+    assert memory_limit(text) == 2**16
+
+
+def test_a_memory_limit_that_is_told_is_enough(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What TN502 says a step takes at least, in the file's own bytes."""
+    cost = ["cost", "map.tn", "--batch", "64", "--search", "fast", "--memory-limit"]
+    assert run([*cost, "1k"]) == 1
+    found = re.search(
+        r"takes at least ([\d,]+) bytes, the memory limit is 1,024", capsys.readouterr().err
+    )
+    assert found is not None
+    assert run([*cost, found[1].replace(",", "")]) == 0
+
+
+def test_compile_to_standard_output_and_to_a_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compile", "map.tn"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "class Map(" in out
+    assert run(["compile", "map.tn", "Map(d = 4)", "-o", "out.py"]) == 0
+    assert capsys.readouterr().out == ""
+    text = (folder / "out.py").read_text(encoding="utf-8")
+    assert "class Map(" in text
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".tn") == ["out.py"]
+
+
+@pytest.mark.parametrize("stage", ["program", "network", "plan", "tensor-program", "torch"])
+def test_every_stage_can_be_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str], stage: str
+) -> None:
+    assert run(["compile", "map.tn", "--emit", stage]) == 0
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert err == ""
+
+
+def test_compile_for_several_batch_sizes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compile", "map.tn", "--batch", "4096, 1,64,1"]) == 0
+    assert "class Map(" in capsys.readouterr().out
+
+
+def test_cost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cost", "map.tn", "--batch", "64"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "multiply-adds" in out.lower()
+    assert run(["cost", "map.tn", "--training"]) == 0
+    assert capsys.readouterr().out != out
+
+
+def test_cost_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cost", "map.tn", "--batch", "64", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["inference"]["multiply_adds"] == 64 * 4 * 3
+    assert set(figures) >= {"inference", "training", "steps", "alternatives"}
+
+
+def test_cost_with_named_sizes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "rows.tn").write_text(MAP.replace("...", "n").replace("index", "batch n\n  index", 1))
+    assert run(["cost", "rows.tn", "--size", "n=10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inference"]["multiply_adds"] == 120
+
+
+def test_a_file_with_several_blocks_needs_a_target(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compile", "two.tn"]) == 1
+    assert "error[TN201]: several blocks" in capsys.readouterr().err
+    assert run(["compile", "two.tn", "Other"]) == 0
+
+
+def test_imported_blocks_do_not_count(folder: Path) -> None:
+    (folder / "one.tn").write_text('import "two.tn" { Map }\nnetwork Mine = Map(d = 5)\n')
+    assert run(["compile", "one.tn"]) == 0
+
+
+def test_a_lock_is_kept_used_and_said_to_be_stale(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compile", "map.tn", "--lock", "-o", "one.py"]) == 0
+    assert (folder / "map.tnlock").exists()
+    (folder / "plain").touch()
+    expected = stat.S_IMODE((folder / "plain").stat().st_mode)
+    assert stat.S_IMODE((folder / "map.tnlock").stat().st_mode) == expected
+    assert run(["compile", "map.tn", "-o", "two.py"]) == 0
+    assert (folder / "one.py").read_bytes() == (folder / "two.py").read_bytes()
+    (folder / "map.tn").write_text(MAP.replace("tensor W", "tensor V"), encoding="utf-8")
+    capsys.readouterr()
+    assert run(["compile", "map.tn", "-o", "two.py"]) == 0
+    assert "a new one was searched (--lock keeps it)" in capsys.readouterr().err
+    assert run(["compile", "map.tn", "--lock", "-o", "two.py"]) == 0
+    assert "a new one was searched and kept" in capsys.readouterr().err
+    (folder / "map.tnlock").write_text("{}", encoding="utf-8")
+    assert run(["cost", "map.tn"]) == 2
+    assert "corrupt" in capsys.readouterr().err
+    assert run(["cost", "std/linear.tn", "MPO(ins = [2], outs = [2])", "--lock"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"version": 99}', "is of version 99, written by a later tncompile"),
+        ("[]", "is corrupt (version 3 is expected); move it away"),
+        (None, "cannot use the lock file map.tnlock: is a directory"),
+    ],
+)
+def test_what_is_no_lock_file_is_said(
+    folder: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = Path("map.tnlock")
+    lock.mkdir() if content is None else lock.write_text(content, encoding="utf-8")
+    assert run(["compile", "map.tn"]) == 2
+    assert message in capsys.readouterr().err
+
+
+@with_full_device
+def test_a_device_is_no_lock_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tune", "map.tn", "--seconds", "1", "--lock", "/dev/full"]) == 2
+    assert "/dev/full is no regular file" in capsys.readouterr().err
