@@ -64,9 +64,7 @@ def test_grids_that_are_none(axes: tuple[tuple[int, ...], ...], figures: tuple[f
 def test_predictions_are_sane_everywhere(
     matrices: int, rows: int, inner: int, columns: int, left: bool, right: bool
 ) -> None:
-    seconds = BUILTIN.product_seconds(
-        matrices, rows, inner, columns, left_transposed=left, right_transposed=right
-    )
+    seconds = BUILTIN.product_seconds(matrices, rows, inner, columns, transposed=(left, right))
     rate = 2e-9 * matrices * rows * inner * columns / seconds
     assert 0 < seconds < math.inf
     assert rate < 4000
@@ -95,7 +93,7 @@ def test_wider_numbers_take_longer() -> None:
 
 def test_sharing_an_operand_saves_memory_alone() -> None:
     apart = BUILTIN.product_seconds(4096, 64, 64, 64)
-    shared = BUILTIN.product_seconds(4096, 64, 64, 64, left_shared=True)
+    shared = BUILTIN.product_seconds(4096, 64, 64, 64, shared=(True, False))
     assert 0.3 * apart < shared < apart
 
 

@@ -212,7 +212,7 @@ def test_the_dense_layer_is_predicted_as_such() -> None:
     network = small.low_rank(512, 256, 8)
     held = made_cost(network, 64)
     forward, training = held.inference, held.training
-    due = BUILTIN.product_seconds(1, 64, 512, 256, right_transposed=True)
+    due = BUILTIN.product_seconds(1, 64, 512, 256, transposed=(False, True))
     due += BUILTIN.forward_start + BUILTIN.call
     assert forward.dense_seconds == pytest.approx(due)
     assert training.dense_flops == 3 * (forward.dense_flops or 0)  # it goes back to the input, too

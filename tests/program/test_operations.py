@@ -11,8 +11,7 @@ from tncompile.emission.steps.expressions import WRITTEN
 from tncompile.program import operations as op
 from tncompile.program.interpreter import EVALUATED
 from tncompile.program.operations import OPERATIONS, Operation
-from tncompile.simulation.rules import SIMULATED
-from tncompile.simulation.tape import TAPED
+from tncompile.simulation.tape import SIMULATED, TAPED
 from tncompile.simulation.trace import trace
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from tncompile.network.model import TensorNetwork
 from tncompile.program import operations as op
 from tncompile.program.layout import (
-    Run,
+    Axis,
     along_nothing,
     contiguous,
     elementwise_strides,
@@ -20,7 +20,7 @@ from tncompile.program.layout import (
     view_strides,
 )
 from tncompile.program.operations import Operation, results, sources
-from tncompile.program.program import Extent, Loop, Step, TensorProgram, Value, product
+from tncompile.program.program import ONE, Extent, Loop, Step, TensorProgram, Value, product
 from tncompile.program.rewriting import finished, straightened, undivided
 
 Axes = tuple[tuple[str, ...], ...]
@@ -93,7 +93,7 @@ class ProgramBuilder:
         """The same at nominal run-time sizes."""
         return self.length(indices).at(self.sizes)
 
-    def runs(self, value: Value) -> dict[str, Run]:
+    def runs(self, value: Value) -> dict[str, Axis[Extent]]:
         """The indices of a value with their strides."""
         return runs(value, self.lengths)
 
@@ -170,7 +170,7 @@ class ProgramBuilder:
         if axes == source.axes:
             return source
         runs = self.runs(source)
-        parts = [merged(tuple(runs[index] for index in axis)) for axis in axes]
+        parts = [merged((runs[index] for index in axis), ONE) for axis in axes]
         base = self._viewed.get(source.name, source.name)
         if any(part is None for part in parts):
             if (moved := self._innermost_last(source)) is not source:

@@ -8,9 +8,9 @@ from itertools import product
 
 from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.schedule import MatmulLayout, Order
-from tncompile.program.layout import Run, is_matrix, merged
+from tncompile.program.layout import as_matrix
 from tncompile.program.operations import Multiply
-from tncompile.program.program import Value
+from tncompile.program.program import ONE, Value
 
 SUMMED = 2**14
 """Numbers from which an operand gets an axis of length 1 before it is repeated over a batch: torch
@@ -124,7 +124,7 @@ def _best_layout(
             operand = second is not layout.swapped
             key = operand, layout.batch, rows, columns
             if key not in fits:
-                fits[key] = _fits(runs[operand], layout.batch, rows, columns)
+                fits[key] = as_matrix(runs[operand], key[1:], ONE) is not None
             total += 0 if fits[key] else counts[operand]
         return total
 
@@ -132,14 +132,6 @@ def _best_layout(
         _layouts(left_indices, right_indices, result_legs, consumer),
         key=lambda layout: copied(layout) + _misfit(builder, layout, consumer),
     )
-
-
-def _fits(runs: dict[str, Run], batch: Order, rows: Order, columns: Order) -> bool:
-    """Whether these groups are a stack of matrices that BLAS takes without a copy."""
-    parts = [merged(tuple(runs[index] for index in group)) for group in (batch, rows, columns)]
-    if parts[0] is None or parts[1] is None or parts[2] is None:
-        return False
-    return is_matrix(parts[1], parts[2])
 
 
 def _misfit(builder: ProgramBuilder, layout: MatmulLayout, consumer: Consumer) -> int:
@@ -170,7 +162,8 @@ def _operand(
         groups = ((), rows, columns)
     elif batch and not repeated:
         groups = (batch, rows, columns)
-    if _fits(builder.runs(value), () if repeated else batch, rows, columns):
+    own_batch = () if repeated else batch
+    if as_matrix(builder.runs(value), (own_batch, rows, columns), ONE) is not None:
         arranged = builder.arrange(value, groups)
     else:
         flat = tuple((index,) for group in groups for index in group)

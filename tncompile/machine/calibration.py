@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from time import perf_counter
 from typing import Any
@@ -55,7 +56,8 @@ def measure(
     samples: dict[Key, list[float]] = {probe.key: [] for probe in probed}
     order = list(probed)
     random = Random(2026)
-    work_seconds = host_seconds if device == CPU else Replay().seconds
+    cuda: Any = torch.cuda  # its classes have no types
+    work_seconds = host_seconds if device == CPU else partial(replay_seconds, cuda.Stream())
     started = perf_counter()
     for sweep in range(SWEEPS):
         spent = perf_counter() - started
@@ -103,39 +105,32 @@ def host_seconds(action: Callable[[], object]) -> float:
     return statistics.median(readings)
 
 
-class Replay:
-    """Times kernels on a CUDA device, without the time in which the host launches them.
+def replay_seconds(stream: Any, action: Callable[[], object]) -> float:
+    """The median time of the kernels of a call, without that in which the host launches them.
 
-    The calls are recorded in a CUDA graph and replayed between two events.
+    The calls are recorded in a CUDA graph on `stream` and replayed between two events.
     """
-
-    def __init__(self) -> None:
-        self._cuda: Any = torch.cuda  # its classes have no types
-        self._stream = self._cuda.Stream()
-
-    def seconds(self, action: Callable[[], object]) -> float:
-        """The median time of the kernels of a call."""
-        cuda, stream = self._cuda, self._stream
-        stream.wait_stream(cuda.current_stream())  # operands are made there
-        with cuda.stream(stream):  # libraries set themselves up in the first calls
-            for _ in range(3):
-                action()
-        graph = cuda.CUDAGraph()
-        with cuda.graph(graph, stream=stream):
-            for _ in range(REPLAYED):
-                action()
-        readings: list[float] = []
-        with cuda.stream(stream):
-            for _ in range(5):
-                start, end = (cuda.Event(enable_timing=True) for _ in range(2))
-                graph.replay()  # keeps the device busy while the host launches what is timed
-                start.record()
-                graph.replay()
-                end.record()
-                end.synchronize()
-                readings.append(start.elapsed_time(end) / 1e3 / REPLAYED)  # of milliseconds
-        cuda.current_stream().wait_stream(stream)
-        return statistics.median(readings)
+    cuda: Any = torch.cuda  # its classes have no types
+    stream.wait_stream(cuda.current_stream())  # operands are made there
+    with cuda.stream(stream):  # libraries set themselves up in the first calls
+        for _ in range(3):
+            action()
+    graph = cuda.CUDAGraph()
+    with cuda.graph(graph, stream=stream):
+        for _ in range(REPLAYED):
+            action()
+    readings: list[float] = []
+    with cuda.stream(stream):
+        for _ in range(5):
+            start, end = (cuda.Event(enable_timing=True) for _ in range(2))
+            graph.replay()  # keeps the device busy while the host launches what is timed
+            start.record()
+            graph.replay()
+            end.record()
+            end.synchronize()
+            readings.append(start.elapsed_time(end) / 1e3 / REPLAYED)  # of milliseconds
+    cuda.current_stream().wait_stream(stream)
+    return statistics.median(readings)
 
 
 # ── summary ─────────────────────────────────────────────────────────────────────────────────────

@@ -41,8 +41,10 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
     if on_cpu:
         shortest = ("product plain", "batched plain")
         call = min(time for (kind, _), time in seconds.items() if kind in shortest)
-    overheads = _overheads(seconds, on_cpu)
-    start = max(_batch_start(seconds, on_cpu), LEAST)
+    # `bmm` beyond `mm`; on a device its shortest kernel.
+    single = seconds["product plain", (1, 16, 16)] if on_cpu else 0.0
+    start = max(seconds["two matrices", ()] - single, LEAST)
+    overheads = _overheads(seconds, on_cpu, start)
 
     def work(kind: str, *point: int, view: float = 0.0) -> float:
         """Seconds without the overhead of the call and of a view."""
@@ -54,11 +56,6 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         return Grid((axis,), tuple((size or n) / work(kind, n) / GIGA for n in axis))
 
     passes = rates("pass", sizes.passes)
-    fastest = max(passes.figures)
-
-    def cache_misses(numbers: int) -> float:
-        count = 4.0 * numbers if on_cpu else 0.0
-        return max(0.0, count / passes.at(count) - count / fastest) / GIGA
 
     def product_work(kind: str, point: tuple[int, ...]) -> float:
         """Seconds of one product, alone or in a batch."""
@@ -67,7 +64,9 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         time = work(kind, *point)
         if batched and (math.prod(point) >= SMALL_PRODUCT or not on_cpu):
             time = max(time - start, 0.2 * time)
-        return max(time - cache_misses(count * probes.numbers_of(point)), 0.4 * time) / count
+        size = 4.0 * count * probes.numbers_of(point) if on_cpu else 0.0
+        cache_misses = max(0.0, size / passes.at(size) - size / max(passes.figures)) / GIGA
+        return max(time - cache_misses, 0.4 * time) / count
 
     def products(kind: str, *axes: tuple[int, ...]) -> Grid:
         def rate(point: tuple[int, ...]) -> float:
@@ -81,7 +80,9 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
     def factors(kind: str, side: str, *axes: tuple[int, ...]) -> Grid:
         plain, transposed = f"{kind} plain", f"{kind} {side} turned"
         ratios = {p: product_work(transposed, p) / product_work(plain, p) for p in product(*axes)}
-        return Grid(axes, tuple(min(10.0, max(_least(p), ratio)) for p, ratio in ratios.items()))
+        # Where a product is not narrow, a ratio below one is noise that plans would follow.
+        least = {p: 0.1 if min(p[0], p[2]) < NARROW else 1.0 for p in ratios}
+        return Grid(axes, tuple(min(10.0, max(least[p], ratio)) for p, ratio in ratios.items()))
 
     axes = (probes.TURNED_ROWS, probes.TURNED_INNER, probes.TURNED_COLUMNS)
     batched_axes = (probes.BATCHED_TURNED,) * 3
@@ -116,8 +117,8 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         passes=passes,
         reductions=rates("sum", probes.SUMMED, sizes.summed),
         copies=Grid((sizes.copies, probes.RUNS), copies),
-        gathers=_by_row(seconds, "gather", call, sizes.picked),
-        scatters=_by_row(seconds, "scatter", call, sizes.picked),
+        gathers=rates("gather", probes.PICKED, sizes.picked),
+        scatters=rates("scatter", probes.PICKED, sizes.picked),
         faults=1e-9 / max(fault, 1e-12),
         fresh=FRESH if on_cpu else ENDLESS,
         kept=KEPT if on_cpu else ENDLESS,
@@ -140,24 +141,8 @@ def _measured(
     return tuple(near)
 
 
-def _least(point: tuple[int, ...]) -> float:
-    """The least factor of a transposed operand.
-
-    Where the product is not narrow, a ratio below one is noise that a choice among many programs
-    would follow.
-    """
-    rows, _, columns = point
-    return 0.1 if min(rows, columns) < NARROW else 1.0
-
-
-def _by_row(seconds: Mapping[Key, float], kind: str, call: float, picked: int) -> Grid:
-    """10⁹ bytes a second of rows by id, by the bytes of a row."""
-    times = (max(seconds[kind, (row,)] - call, LEAST) for row in probes.PICKED)
-    return Grid((probes.PICKED,), tuple(picked / time / 1e9 for time in times))
-
-
-def _overheads(seconds: Mapping[Key, float], on_cpu: bool) -> dict[str, Any]:
-    """Seconds of calls, by the field of the profile.
+def _overheads(seconds: Mapping[Key, float], on_cpu: bool, start: float) -> dict[str, Any]:
+    """Seconds of calls, by the field of the profile; `start` are those of `bmm` beyond `mm`.
 
     A chain of small calls has its code and data in the nearest caches. Amid products, as in real
     programs, it has not and is slower, if the products run on the same processor.
@@ -180,7 +165,7 @@ def _overheads(seconds: Mapping[Key, float], on_cpu: bool) -> dict[str, Any]:
     figures = {
         "call": call,
         "view_call": view,
-        "batch_start": _batch_start(seconds, on_cpu),
+        "batch_start": start,
         "recording": recording,
         "backward_call": backward / calls,
         "backward_view_call": (both - backward) / views,
@@ -196,8 +181,3 @@ def _overheads(seconds: Mapping[Key, float], on_cpu: bool) -> dict[str, Any]:
         amid_products = seconds["by turns", ()] - seconds["product alone", ()]
         slower = min(max(amid_products / seconds["calls alone", ()], 1.0), MOST_AMID)
     return {name: max(figure, LEAST) * slower for name, figure in figures.items()}
-
-
-def _batch_start(seconds: Mapping[Key, float], on_cpu: bool) -> float:
-    """Seconds of `bmm` beyond `mm`; on a device those of its shortest kernel."""
-    return seconds["two matrices", ()] - (seconds["product plain", (1, 16, 16)] if on_cpu else 0.0)

@@ -119,22 +119,20 @@ class MachineProfile:
         inner: int,
         columns: int,
         *,
-        left_shared: bool = False,
-        right_shared: bool = False,
-        left_transposed: bool = False,
-        right_transposed: bool = False,
+        shared: tuple[bool, bool] = (False, False),
+        transposed: tuple[bool, bool] = (False, False),
         width: int = 4,
     ) -> float:
         """Seconds of `matrices` products (rows, inner) @ (inner, columns), without the call.
 
-        A shared operand is one matrix for all products (a batch stride of 0), a transposed one is
-        column-major; `width` is the bytes of a number.
+        Pairs are of the left and the right operand: a `shared` one is one matrix for all products
+        (a batch stride of 0), a `transposed` one is column-major. `width` is the bytes of a number.
         """
         multiply_adds = rows * inner * columns
         if multiply_adds == 0 or matrices == 0:
             return 0.0
-        numbers = rows * inner * (1 if left_shared else matrices)
-        numbers += inner * columns * (1 if right_shared else matrices)
+        numbers = rows * inner * (1 if shared[0] else matrices)
+        numbers += inner * columns * (1 if shared[1] else matrices)
         numbers += rows * columns * matrices
         start = 0.0
         if matrices > 1 and multiply_adds < SMALL_PRODUCT and not self.overlaps:
@@ -142,13 +140,12 @@ class MachineProfile:
         else:
             start = self.batch_start if matrices > 1 else 0.0
             batched = matrices > 1 and multiply_adds < LARGE_PRODUCT
-            rate = (self.batched if batched else self.products).at(rows, inner, columns)
-            if left_transposed:
-                factors = self.batched_left_turned if batched else self.left_turned
-                rate /= factors.at(rows, inner, columns)
-            if right_transposed:
-                factors = self.batched_right_turned if batched else self.right_turned
-                rate /= factors.at(rows, inner, columns)
+            sizes = rows, inner, columns
+            rate = (self.batched if batched else self.products).at(*sizes)
+            if transposed[0]:
+                rate /= (self.batched_left_turned if batched else self.left_turned).at(*sizes)
+            if transposed[1]:
+                rate /= (self.batched_right_turned if batched else self.right_turned).at(*sizes)
         work = 2.0 * matrices * multiply_adds * max(1.0, width / 4)
         return start + work / (rate * GIGA) + self._cache_miss_seconds(numbers * width)
 
@@ -163,8 +160,7 @@ class MachineProfile:
         """
         if self.overlaps:
             return 0.0
-        fastest = max(self.passes.figures)
-        return max(0.0, size / self.passes.at(size) - size / fastest) / GIGA
+        return max(0.0, size / self.passes.at(size) - size / max(self.passes.figures)) / GIGA
 
     def pass_seconds(self, size: float) -> float:
         """Seconds of an elementwise pass that reads and writes `size` bytes in all."""

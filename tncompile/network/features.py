@@ -10,7 +10,7 @@ from tncompile.network.editing import assemble, edited
 from tncompile.network.model import Axis, Output, Parameter, Tensor, TensorNetwork
 
 DENSE_LIMIT = 2**31
-"""Entries of a weight that is still made."""
+"""Entries of the largest dense weight that is made or considered."""
 
 
 @dataclass(frozen=True, slots=True)

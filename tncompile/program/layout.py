@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Literal, TypeVar
 
 from tncompile.program import operations as op
-from tncompile.program.program import ONE, Extent, Value, product
+from tncompile.program.program import ONE, Extent, Value
 
 Shape = tuple[Extent, ...]
 
+Length = TypeVar("Length", int, Extent)
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One index inside a layout: how long it is and how far apart its entries are."""
+Axis = tuple[Length, Length]
+"""Length and stride of an axis or of an index, as numbers or for all run-time sizes."""
 
-    index: str
-    length: Extent
-    stride: Extent
+Product = Literal["mm", "bmm"]
+"""The functions of torch that multiply matrices."""
 
 
 def contiguous(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
@@ -35,48 +35,63 @@ def contiguous(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
     return tuple(reversed(strides))
 
 
-def runs(value: Value, lengths: dict[str, Extent]) -> dict[str, Run]:
+def runs(value: Value, lengths: Mapping[str, Extent]) -> dict[str, Axis[Extent]]:
     """Every index of a value with its own length and stride, flattened axes split."""
-    runs_of: dict[str, Run] = {}
-    for axis, stride in zip(value.axes, value.strides, strict=True):
-        step = stride
-        inner: list[Run] = []
+    runs_of: dict[str, Axis[Extent]] = {}
+    for axis, step in zip(value.axes, value.strides, strict=True):
+        runs_of |= dict.fromkeys(axis, (ONE, ONE))  # in the order of the indices
         for index in reversed(axis):
-            inner.append(Run(index, lengths[index], step))
+            runs_of[index] = lengths[index], step
             step = step * lengths[index]
-        runs_of.update((run.index, run) for run in reversed(inner))
     return runs_of
 
 
-def merged(group: tuple[Run, ...]) -> tuple[Extent, Extent] | None:
-    """Length and stride of the axis that these indices form; None where it takes a copy."""
-    long = [run for run in group if run.length != ONE]
-    for outer, inner in pairwise(long):
-        if outer.stride != inner.stride * inner.length:
+def merged(axes: Iterable[Axis[Length]], one: Length) -> Axis[Length] | None:
+    """The axis that these form together; None where it takes a copy. `one` is the length 1."""
+    long = [axis for axis in axes if axis[0] != one]
+    for (_, outer), (length, stride) in pairwise(long):
+        if outer != stride * length:
             return None
-    length = product(tuple(run.length for run in long))
-    return length, long[-1].stride if long else ONE
+    return math.prod((length for length, _ in long), start=one), long[-1][1] if long else one
 
 
-def is_matrix(rows: tuple[Extent, Extent], columns: tuple[Extent, Extent]) -> bool:
-    """Whether BLAS takes a matrix of these (length, stride) pairs as it is, maybe transposed.
+def as_matrix(
+    runs: Mapping[str, Axis[Length]], groups: Iterable[Iterable[str]], one: Length
+) -> bool | None:
+    """Whether BLAS takes indices grouped as batch, rows and columns transposed; None: a copy."""
+    batch, rows, columns = (merged([runs[index] for index in group], one) for group in groups)
+    if batch is None or rows is None or columns is None:
+        return None
+    return is_transposed(rows, columns, one)
 
-    One stride must be 1 and the other at least the length along the first.
+
+def is_transposed(
+    rows: Axis[Length], columns: Axis[Length], one: Length, call: Product | None = None
+) -> bool | None:
+    """Whether BLAS takes a matrix of these axes transposed; None where it takes a copy."""
+    if is_row_major(rows, columns, one, call):
+        return False
+    return True if is_row_major(columns, rows, one, call) else None
+
+
+def is_row_major(
+    rows: Axis[Length], columns: Axis[Length], one: Length, call: Product | None = None
+) -> bool:
+    """Whether the columns of a matrix lie side by side and its rows do not overlap.
+
+    An axis of length 1 may lie anyhow, but for a `call` of torch with such strides: `mm` compares
+    those of both axes before it looks at lengths, `bmm` that of the columns.
     """
-    return _row_major(rows, columns) or _row_major(columns, rows)
-
-
-def _row_major(rows: tuple[Extent, Extent], columns: tuple[Extent, Extent]) -> bool:
-    if columns[1] != ONE and columns[0] != ONE:
+    if columns[1] != one and (call is not None or columns[0] != one):
         return False
-    return rows[0] == ONE or _covers(rows[1], columns[0])
+    return (call != "mm" and rows[0] == one) or _covers(rows[1], columns[0])
 
 
-def _covers(stride: Extent, length: Extent) -> bool:
+def _covers(stride: Length, length: Length) -> bool:
     """Whether the stride is at least the length for every run-time size."""
-    if not set(length.names) <= set(stride.names):
-        return False
-    return stride.factor >= length.factor
+    if isinstance(stride, int):
+        return stride >= length
+    return stride.factor >= length.factor and set(length.names) <= set(stride.names)
 
 
 def along_nothing(shape: tuple[Extent, ...], strides: tuple[Extent, ...]) -> tuple[Extent, ...]:
@@ -97,46 +112,51 @@ def elementwise_strides(
 ) -> tuple[Extent, ...]:
     """The strides that torch gives to an elementwise result: the order of its operands, dense.
 
-    Axes are sorted by the first operand that tells two of them apart, as `TensorIterator` does; an
-    axis along which an operand broadcasts tells nothing. Strides are compared at `sizes`.
+    Strides are compared at `sizes`; an axis along which an operand broadcasts counts as 0.
     """
-    rank = len(shape)
-    held = [
+    operand_strides = [
         tuple(
             0 if own == ONE and length != ONE else stride.at(sizes)
             for own, length, stride in zip(value.shape, shape, value.strides, strict=True)
         )
         for value in operands
     ]
-    lengths = tuple(length.at(sizes) for length in shape)
-    order = list(reversed(range(rank)))
-    for k in range(1, rank):
-        moving = k
-        for other in range(k - 1, -1, -1):
-            verdict = _slower(held, lengths, order[other], order[moving])
-            if verdict < 0:
-                break
-            if verdict > 0:
-                order[other], order[moving] = order[moving], order[other]
-                moving = other
-    strides = [ONE] * rank
-    step = ONE
-    for axis in order:
+    strides, step = [ONE] * len(shape), ONE
+    for axis in fastest_first([length.at(sizes) for length in shape], operand_strides):
         strides[axis] = step
         step = step * shape[axis]
     return tuple(strides)
 
 
-def _slower(held: list[tuple[int, ...]], lengths: tuple[int, ...], one: int, other: int) -> int:
-    """1 where axis `one` is slower than axis `other`, -1 where it is faster, 0 where unknown."""
-    for strides in held:
-        if strides[one] == 0 or strides[other] == 0:
-            continue
-        if strides[one] != strides[other]:
-            return 1 if strides[one] > strides[other] else -1
-        if lengths[one] > lengths[other]:
-            return 1
-    return 0
+def fastest_first(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> list[int]:
+    """The axes of an elementwise result as torch's `TensorIterator` orders them in memory.
+
+    Two axes are ordered by the first of the operands' strides that tell them apart; a stride of 0
+    tells nothing.
+    """
+
+    def comparison(first: int, second: int) -> int:
+        """-1 where the first axis is the faster one, 1 where the second is, 0 where none tells."""
+        for strides in operands:
+            if strides[first] == 0 or strides[second] == 0:
+                continue
+            if strides[first] != strides[second]:
+                return -1 if strides[first] < strides[second] else 1
+            if shape[first] > shape[second]:
+                return 1
+        return 0
+
+    order = list(range(len(shape) - 1, -1, -1))
+    for start in range(1, len(order)):
+        moving = start
+        for other in range(start - 1, -1, -1):
+            compared = comparison(order[other], order[moving])
+            if compared < 0:
+                break
+            if compared > 0:
+                order[other], order[moving] = order[moving], order[other]
+                moving = other
+    return order
 
 
 def equal_strides(stride: Extent, other: Extent) -> bool:

@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from tncompile.machine.profile import MachineProfile
+from tncompile.network.features import DENSE_LIMIT
 from tncompile.network.model import Axis, Input, TensorNetwork
-from tncompile.program.operations import IndexSelect
+from tncompile.program.operations import IndexSelect, MatMul, Operation
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel
-from tncompile.simulation.rules import Call, select_rows
+from tncompile.simulation.rules import Call
+from tncompile.simulation.tape import SIMULATED
 from tncompile.simulation.tensors import SymbolicTensor
-from tncompile.simulation.trace import THROUGH
 
 Kind = Literal["nn.Linear", "nn.Bilinear", "nn.Embedding"]
-
-DENSE_LIMIT = 2**31
-"""Elements of the largest dense weight that is considered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +62,14 @@ class Twin:
             case "nn.Embedding":
                 return 0
             case "nn.Linear":
-                product = 2 * self.samples * self.weight
-                return product * ((3 if THROUGH else 2) if training else 1)
+                return 2 * self.samples * self.weight * (3 if training else 1)
             case "nn.Bilinear":
                 # Each output o forms x · W[o] and multiplies its rows by those of z. In backward, W
                 # meets x once and z once, and is itself repeated over the batch.
                 first, second = self.in_features
                 flops = 2 * first * second + 2 * second
                 if training:
-                    flops += 2 * first * second + first
-                    if THROUGH:
-                        flops += 5 * first * second + second
+                    flops += 7 * first * second + first + second
                 return self.samples * self.out_features * flops
             case _:
                 assert_never(self.kind)
@@ -167,15 +162,10 @@ def dense_run(
     if isinstance(twin, str) or twin.largest(training=training) > DENSE_LIMIT:
         return None
     kernels = KernelModel(profile, width=4)
-    match twin.kind:
-        case "nn.Embedding":
-            _run_embedding(kernels, twin, training)
-        case "nn.Linear":
-            _run_linear(kernels, twin, training)
-        case "nn.Bilinear":
-            _run_bilinear(kernels, twin, training)
-        case _:
-            assert_never(twin.kind)
+    if twin.kind == "nn.Bilinear":
+        _run_bilinear(kernels, twin, training)
+    else:
+        _run_rule(kernels, twin, training)
     if twin.bias:  # nn.Linear adds it in the product; its gradient is a sum
         kernels.stream(kernels.new((twin.out_features,)), flops=twin.out_features * twin.samples)
     work = kernels.work
@@ -183,38 +173,24 @@ def dense_run(
     return Run(work.overlapped() if profile.overlaps else work.seconds, kernels.memory.peak)
 
 
-def _run_embedding(kernels: KernelModel, twin: Twin, training: bool) -> None:
-    (rows,), columns, samples = twin.in_features, twin.out_features, twin.samples
-    table, ids = kernels.memory.new((rows, columns), 4), kernels.memory.new((samples,), ID_WIDTH)
-    shape = (samples, columns)
-    kernels.begin_forward()
-    kernels.recording = training
-    call = Call(kernels, [table, ids], (training,), shape)
-    selected = select_rows(call, IndexSelect("rows", "table", ()))
-    if training:
-        kernels.begin_backward()
-        selected.backward([kernels.new(shape)])
-        kernels.work.spend(kernels.profile.gradient)
-
-
-def _run_linear(kernels: KernelModel, twin: Twin, training: bool) -> None:
-    memory = kernels.memory
+def _run_rule(kernels: KernelModel, twin: Twin, training: bool) -> None:
+    """`nn.Linear` and `nn.Embedding`, which are one operation of a program."""
     (inputs,), outputs, samples = twin.in_features, twin.out_features, twin.samples
-    features = memory.new((samples, inputs), 4)
-    weight = memory.new((inputs, outputs), 4, (1, inputs))
+    new = kernels.memory.new
+    operation: Operation = IndexSelect("rows", "table", ())
+    requires_grad: tuple[bool, ...] = (training,)
+    if twin.kind == "nn.Linear":
+        operation, requires_grad = MatMul("y", "x", "weight"), (training, training)
+        operands = [new((samples, inputs), 4), new((inputs, outputs), 4, (1, inputs))]
+    else:
+        operands = [new((inputs, outputs), 4), new((samples,), ID_WIDTH)]
     kernels.begin_forward()
     kernels.recording = training
-    kernels.call()
-    kernels.matmul(features, weight)
+    call = Call(kernels, operands, requires_grad, (samples, outputs))
+    outcome = SIMULATED[type(operation)](call, operation)
     if training:
         kernels.begin_backward()
-        kernels.call()
-        gradient = kernels.new((outputs, samples), strides=(1, outputs))
-        if THROUGH:
-            kernels.inner_call()
-            arrived = kernels.view(gradient, (samples, outputs), (outputs, 1))
-            kernels.matmul(arrived, kernels.view(weight, (outputs, inputs), (inputs, 1)))
-        kernels.matmul(gradient, features)
+        outcome.backward(kernels.new(call.shape))
         kernels.work.spend(kernels.profile.gradient)
 
 
@@ -249,25 +225,23 @@ def _run_bilinear(kernels: KernelModel, twin: Twin, training: bool) -> None:
     kernels.begin_backward()
     kernels.call()
     gradient = kernels.new((samples, 1))
-    if THROUGH:
-        kernels.zeros((samples, first))
-        kernels.zeros((samples, second))
+    kernels.zeros((samples, first))
+    kernels.zeros((samples, second))
     kernels.zeros((outputs, first, second))
     start = replace(kernels.work)
-    if THROUGH:  # to x: the weight times the gradient, for each sample, and that times z
-        kernels.inner_call()
-        wide = kernels.new((samples, first * second))
-        kernels.stream(gradient, wide, flops=wide.count)
-        cubes = kernels.view(wide, (samples, first, second), (first * second, second, 1))
-        memory.free(product(cubes, z))
-        memory.free(cubes)
-        memory.free(wide)
-        by_x = product(x, slice_of_weight)  # to z
-        kernels.inner_call()
-        kernels.stream(by_x, gradient, by_x, flops=by_x.count)
-        memory.free(by_x)
+    kernels.inner_call()  # to x: the weight times the gradient, for each sample, and that times z
+    wide = kernels.new((samples, first * second))
+    kernels.stream(gradient, wide, flops=wide.count)
+    cubes = kernels.view(wide, (samples, first, second), (first * second, second, 1))
+    memory.free(product(cubes, z))
+    memory.free(cubes)
+    memory.free(wide)
+    by_x = product(x, slice_of_weight)  # to z
     kernels.inner_call()
-    scaled = kernels.elementwise(left, kernels.repeat(gradient, (samples, first)))
+    kernels.stream(by_x, gradient, by_x, flops=by_x.count)
+    memory.free(by_x)
+    kernels.inner_call()
+    scaled = kernels.elementwise(left, kernels.view(gradient, (samples, first), (1, 0)))
     scaled_by_row = kernels.view(scaled, (1, first, samples), (samples * first, 1, first))
     memory.free(product(scaled_by_row, rows))
     memory.free(scaled_by_row)

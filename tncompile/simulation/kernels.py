@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from tncompile.machine.profile import SMALL_PRODUCT, MachineProfile
 from tncompile.simulation.strides import (
-    batch_takes,
     blas_takes,
     broadcast_strides,
     column_major,
@@ -19,9 +18,6 @@ from tncompile.simulation.tensors import Allocator, Shape, SymbolicTensor, conti
 
 ID_WIDTH = 8
 """Bytes of an integer id."""
-
-LISTED = 0.3
-"""Cost of reading one of many members of a family, as a share of reading a parameter."""
 
 CHECKPOINT_FORWARD, CHECKPOINT_BACKWARD = 30, 60
 """Cost of `torch.utils.checkpoint` in each pass, in calls of a module."""
@@ -60,14 +56,9 @@ class OpCost:
 
     def repeat(self, before: OpCost, times: int) -> None:
         """Count what was added since `before` as often as `times`."""
-        more = times - 1
-        if more:
-            self.multiply_adds += (self.multiply_adds - before.multiply_adds) * more
-            self.flops += (self.flops - before.flops) * more
-            self.moved += (self.moved - before.moved) * more
-            self.copied += (self.copied - before.copied) * more
-            self.seconds += (self.seconds - before.seconds) * more
-            self.calls += (self.calls - before.calls) * more
+        for name in ("multiply_adds", "flops", "moved", "copied", "seconds", "calls"):
+            count = getattr(self, name)
+            setattr(self, name, count + (count - getattr(before, name)) * (times - 1))
 
 
 class KernelModel:
@@ -99,14 +90,6 @@ class KernelModel:
     def inner_call(self) -> None:
         """Count the overhead of a second operation in the same call or node."""
         self.work.spend(self.profile.call)
-
-    def read(self, key: str) -> None:
-        """Count reading a parameter; a member of a family lies one module deeper."""
-        self.work.spend(self.profile.parameter * (1 + min(1, key.count("."))))
-
-    def read_several(self, count: int) -> None:
-        """Count reading `count` members of families together."""
-        self.work.spend(self.profile.parameter * (1 + LISTED * count))
 
     def begin_forward(self) -> None:
         """Count the call of a module; what is alive now stays alive."""
@@ -166,6 +149,10 @@ class KernelModel:
         self.copied(copy, shared_run(source, copy.strides))
         return copy
 
+    def contiguous(self, source: SymbolicTensor) -> SymbolicTensor:
+        """The tensor itself where it is row-major, else a copy."""
+        return self.memory.keep(source) if source.contiguous else self.clone(source)
+
     def zeros(self, shape: Shape) -> SymbolicTensor:
         """A new tensor filled with a constant."""
         tensor = self.new(shape)
@@ -181,14 +168,15 @@ class KernelModel:
         one_by_one = False  # whether torch multiplies the matrices of a batch one by one
         if self.profile.overlaps:  # cuBLAS: all matrices of an operand are copied at once
             for operand in (left, right):
-                if not (batch_takes(operand) if batch else blas_takes(operand)):
+                if not blas_takes(operand, "bmm" if batch else "mm"):
                     self.memory.free(self.clone(operand))
                     work.spend(self.profile.call)
         else:
             small = rows * inner * columns < SMALL_PRODUCT
-            one_by_one = bool(batch) and not (small or (batch_takes(left) and batch_takes(right)))
+            taken = small or (blas_takes(left, "bmm") and blas_takes(right, "bmm"))
+            one_by_one = bool(batch) and not taken
             for operand in (left, right) if one_by_one or not batch else ():
-                if not blas_takes(operand):  # each matrix is copied before its product
+                if not blas_takes(operand, "mm"):  # each matrix is copied before its product
                     self.memory.free(self.memory.new(operand.shape[-2:], operand.width))
                     size = operand.count * operand.width
                     work.copied += size
@@ -205,10 +193,8 @@ class KernelModel:
             rows,
             inner,
             columns,
-            left_shared=bool(batch) and left.strides[0] == 0,
-            right_shared=bool(batch) and right.strides[0] == 0,
-            left_transposed=column_major(left),
-            right_transposed=column_major(right),
+            shared=(bool(batch) and left.strides[0] == 0, bool(batch) and right.strides[0] == 0),
+            transposed=(column_major(left), column_major(right)),
             width=self.width,
         )
         return result
@@ -235,37 +221,23 @@ class KernelModel:
             self.work.seconds += self.profile.run_seconds(result.count, run)
         return result
 
-    def sum(self, source: SymbolicTensor, axes: tuple[int, ...]) -> SymbolicTensor:
-        """The sum over some axes, which are removed."""
-        shape = tuple(length for k, length in enumerate(source.shape) if k not in axes)
-        result = self.new(shape, source.width)
-        self._reduce(source, result, axes)
-        return result
-
     def sum_to(self, source: SymbolicTensor, shape: Shape, added: int = 0) -> SymbolicTensor:
         """The sum over the axes along which `shape` was expanded; `source` itself without any.
 
         torch also sums over the first `added` axes, which an expansion has put in front, even
         where they are of length 1.
         """
-        axes = tuple(
-            k
-            for k, (wide, length) in enumerate(zip(source.shape, shape, strict=True))
-            if wide != length or k < added
-        )
-        if not axes:
-            return self.memory.keep(source)
-        result = self.new(shape, source.width)
-        self._reduce(source, result, axes)
-        return result
+        pairs = zip(source.shape, shape, strict=True)
+        axes = tuple(k for k, (wide, length) in enumerate(pairs) if wide != length or k < added)
+        return self.sum(source, axes, shape) if axes else self.memory.keep(source)
 
-    def _reduce(
-        self, source: SymbolicTensor, result: SymbolicTensor, axes: tuple[int, ...]
-    ) -> None:
-        """Count a sum over some axes; short contiguous rows are slower."""
+    def sum(self, source: SymbolicTensor, axes: tuple[int, ...], shape: Shape) -> SymbolicTensor:
+        """The sum over some axes, a tensor of this shape; short contiguous rows are slower."""
+        result = self.new(shape, source.width)
         if not source.count:
-            return
-        self.work.moved += source.bytes + result.bytes
+            return result
+        moved = source.bytes + result.bytes
+        self.work.moved += moved
         self.work.flops += source.count
         row = 1
         for step, k in sorted((step, k) for k, step in enumerate(source.strides)):
@@ -275,11 +247,8 @@ class KernelModel:
                 break
             row *= source.shape[k]
         if row > 1:
-            row_bytes = row * source.width
-            self.work.seconds += self.profile.reduction_seconds(source.bytes, row_bytes)
+            seconds = self.profile.reduction_seconds(source.bytes, row * source.width)
         else:
-            self.work.seconds += self.profile.pass_seconds(source.bytes + result.bytes)
-
-    def repeat(self, source: SymbolicTensor, shape: Shape) -> SymbolicTensor:
-        """A view expanded along axes of length 1."""
-        return self.view(source, shape, broadcast_strides(source, shape))
+            seconds = self.profile.pass_seconds(moved)
+        self.work.seconds += seconds
+        return result

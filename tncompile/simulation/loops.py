@@ -80,7 +80,7 @@ def _record_chunks(tape: Tape, program: TensorProgram, loop: Loop, count: int) -
         slots = tuple(f"{operation.result} {iteration}" for iteration in range(count))
         whole = tape.values[operation.source]
 
-        def backward(gradients: Gradients, whole: SymbolicTensor = whole) -> Gradients:
+        def backward(*_: SymbolicTensor | None, whole: SymbolicTensor = whole) -> Gradients:
             kernels.call()
             result = kernels.new(whole.shape)
             kernels.copied(result)

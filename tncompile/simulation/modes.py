@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
-from tncompile.lowering import TensorProgram
 from tncompile.machine.profile import MachineProfile
-from tncompile.network.model import TensorNetwork
-from tncompile.simulation.folded import folded_trace
+from tncompile.network.model import Init, Parameter, TensorNetwork
+from tncompile.program.folding import remainder
+from tncompile.program.operations import LoadParameter, results, sources
+from tncompile.program.program import TensorProgram
+from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.trace import Trace, trace
 
 Mode = Literal["training", "inference", "folded"]
@@ -28,3 +31,54 @@ def trace_in(
     if mode == "folded":
         return folded_trace(network, program, sizes, profile)
     return trace(network, program, sizes, profile, training=mode == "training")
+
+
+def folded_trace(
+    network: TensorNetwork,
+    program: TensorProgram,
+    sizes: Mapping[str, int],
+    profile: MachineProfile,
+) -> Trace:
+    """Trace what is left of a program when the module is folded.
+
+    The costs are those of the steps of `program`: zero for what is precomputed. Loading a buffer
+    is a cost of the first step that reads it.
+    """
+    rest = remainder(program)
+    parameters: list[Parameter] = []
+    strides: dict[str, tuple[int, ...]] = {}
+    for load in (step.operation for step in rest.steps):
+        if not isinstance(load, LoadParameter):
+            continue
+        value = rest.values[load.result]
+        shape, strides[load.key] = (
+            tuple(extent.at(sizes) for extent in extents)
+            for extents in (value.shape, value.strides)
+        )
+        parameters.append(
+            Parameter(
+                key=load.key,
+                family=load.key,
+                axes=((),) * len(shape),
+                shape=shape,
+                init=Init(scheme="zeros"),
+                frozen=True,
+                written=load.key,
+            )
+        )
+    folded = network.model_copy(update={"parameters": tuple(parameters)})
+    traced = trace(folded, rest, sizes, profile, training=False, strides=strides)
+    forward = [OpCost() for _ in program.steps]
+    number = {name: k for k, step in enumerate(program.steps) for name in results(step.operation)}
+    loading: dict[str, OpCost] = {}
+    for step, cost in zip(rest.steps, traced.forward, strict=True):
+        if isinstance(step.operation, LoadParameter):
+            loading[step.operation.result] = cost
+            continue
+        own = forward[number[results(step.operation)[0]]]
+        for read in {source for source in sources(step.operation) if source in loading}:
+            own.add(loading.pop(read))
+        own.add(cost)
+    for name, cost in loading.items():  # buffers that are returned as they are
+        forward[number[name]].add(cost)
+    return replace(traced, forward=tuple(forward))

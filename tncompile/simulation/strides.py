@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tncompile.program.layout import Product, fastest_first, is_transposed
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
@@ -47,37 +48,11 @@ def elementwise_strides(shape: Shape, operands: tuple[SymbolicTensor, ...]) -> S
 
 def iterated_strides(shape: Shape, operands: list[Shape]) -> Shape:
     """The strides that torch's `TensorIterator` gives to a result, from those of its operands."""
-    order = list(range(len(shape) - 1, -1, -1))  # fastest axis first
-    for start in range(1, len(order)):
-        moving = start
-        for other in range(start - 1, -1, -1):
-            comparison = _compare(operands, shape, order[other], order[moving])
-            if comparison > 0:
-                order[other], order[moving] = order[moving], order[other]
-                moving = other
-            elif comparison < 0:
-                break
-    strides = [0] * len(shape)
-    step = 1
-    for axis in order:
+    strides, step = [0] * len(shape), 1
+    for axis in fastest_first(shape, operands):
         strides[axis] = step
         step *= max(shape[axis], 1)
     return tuple(strides)
-
-
-def _compare(operands: list[Shape], shape: Shape, first: int, second: int) -> int:
-    """-1 where the first axis is the faster one, 1 where the second is, 0 where none tells.
-
-    The first operand that tells them apart decides.
-    """
-    for strides in operands:
-        if strides[first] == 0 or strides[second] == 0:
-            continue
-        if strides[first] != strides[second]:
-            return -1 if strides[first] < strides[second] else 1
-        if shape[first] > shape[second]:
-            return 1
-    return 0
 
 
 def broadcast_strides(tensor: SymbolicTensor, shape: Shape) -> Shape:
@@ -88,24 +63,16 @@ def broadcast_strides(tensor: SymbolicTensor, shape: Shape) -> Shape:
     )
 
 
-def blas_takes(matrix: SymbolicTensor) -> bool:
-    """Whether `mm` takes a matrix without a copy: one stride is 1, the other spans that axis."""
-    (rows, columns), (down, along) = matrix.shape[-2:], matrix.strides[-2:]
-    return (along == 1 and down >= max(1, columns)) or (down == 1 and along >= max(1, rows))
+def blas_takes(matrices: SymbolicTensor, call: Product) -> bool:
+    """Whether `mm` takes a matrix, each one of a stack, or `bmm` a stack without a copy."""
+    rows, columns = zip(matrices.shape[-2:], matrices.strides[-2:], strict=True)
+    return is_transposed(rows, columns, 1, call) is not None
 
 
-def batch_takes(matrices: SymbolicTensor) -> bool:
-    """Whether `bmm` takes a stack of matrices without a copy; axes of length 1 may lie anyhow."""
-    (rows, columns), (down, along) = matrices.shape[-2:], matrices.strides[-2:]
-    return (along == 1 and (rows == 1 or down >= columns)) or (
-        down == 1 and (columns == 1 or along >= rows)
-    )
-
-
-def column_major(matrix: SymbolicTensor) -> bool:
+def column_major(matrices: SymbolicTensor) -> bool:
     """Whether a matrix, or a stack of matrices, goes to BLAS as a transposed one."""
-    columns, (down, along) = matrix.shape[-1], matrix.strides[-2:]
-    return not (along == 1 and down >= max(1, columns)) and down == 1
+    rows, columns = zip(matrices.shape[-2:], matrices.strides[-2:], strict=True)
+    return is_transposed(rows, columns, 1, "mm") is True
 
 
 def shared_run(tensor: SymbolicTensor, strides: Shape) -> int:

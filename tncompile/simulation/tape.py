@@ -6,14 +6,16 @@ pass has gone through it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation, results, sources
 from tncompile.program.program import Extent, TensorProgram
 from tncompile.program.registry import Registry
+from tncompile.simulation.arithmetic import ARITHMETIC
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
-from tncompile.simulation.rules import SIMULATED, Backward, Call, OpResult, stack
+from tncompile.simulation.rules import MOVES, Call, Gradients, OpResult, stack
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
@@ -27,7 +29,7 @@ class TapeNode:
     sources: tuple[str, ...]
     requires_grad: tuple[bool, ...]  # of each source
     saved: tuple[SymbolicTensor, ...]
-    backward: Backward
+    backward: Callable[..., Gradients]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ class RecomputedIteration:
     nodes: tuple[TapeNode, ...]  # recorded by the first run
     stop: int
 
+
+LISTED = 0.3
+"""Cost of reading one of many members of a family, as a share of reading a parameter."""
 
 PARAMETER = "parameter "
 """What the slot of a parameter's gradient begins with; no value has such a name."""
@@ -98,18 +103,9 @@ class Tape:
         self.differentiable.update(results)
         for tensor in outcome.saved:
             self.kernels.memory.keep(tensor)
-        result_slots, source_slots = tuple(map(self.slot, results)), tuple(map(self.slot, sources))
-        self.nodes.append(
-            TapeNode(
-                step,
-                self.iteration,
-                result_slots,
-                source_slots,
-                requires_grad,
-                outcome.saved,
-                outcome.backward,
-            )
-        )
+        slots = tuple(map(self.slot, results)), tuple(map(self.slot, sources))
+        node = (step, self.iteration, *slots, requires_grad, outcome.saved, outcome.backward)
+        self.nodes.append(TapeNode(*node))
 
 
 def run_steps(
@@ -123,6 +119,9 @@ def run_steps(
         for name in step.drops:
             tape.kernels.memory.free(tape.values.pop(name))
 
+
+SIMULATED: Registry[OpResult] = Registry(MOVES | ARITHMETIC)
+"""The rule of every operation but those in `TAPED`."""
 
 TAPED: Registry[None] = Registry()
 """Operations that use more of the tape than operands and results."""
@@ -172,7 +171,8 @@ def _chunk(tape: Tape, program: TensorProgram, _: int, operation: op.Chunk) -> N
 @on_tape(op.LoadParameter)
 def _load(tape: Tape, _: TensorProgram, __: int, operation: op.LoadParameter) -> None:
     key, result = operation.key, operation.result
-    tape.kernels.read(key)
+    # A member of a family lies one module deeper.
+    tape.kernels.work.spend(tape.kernels.profile.parameter * (1 + min(1, key.count("."))))
     tape.values[result] = tape.kernels.memory.keep(tape.parameters[key])
     tape.parameter_slots[result] = PARAMETER + key
     if key in tape.trainable:
@@ -183,7 +183,7 @@ def _load(tape: Tape, _: TensorProgram, __: int, operation: op.LoadParameter) ->
 def _stack(tape: Tape, _: TensorProgram, number: int, operation: op.StackParameters) -> None:
     keys, result = operation.keys, operation.result
     requires_grad = tuple(key in tape.trainable for key in keys)
-    tape.kernels.read_several(len(keys))
+    tape.kernels.work.spend(tape.kernels.profile.parameter * (1 + LISTED * len(keys)))
     call = Call(tape.kernels, [tape.parameters[key] for key in keys], requires_grad, ())
     outcome = stack(call, operation)
     tape.values[result] = outcome.result

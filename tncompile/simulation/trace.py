@@ -8,7 +8,7 @@ do inputs that another layer may have made. The gradient of the output is row-ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tncompile.machine.profile import MachineProfile
@@ -20,11 +20,6 @@ from tncompile.simulation.loops import recompute, run_loop
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tape import PARAMETER, RecomputedIteration, Tape, TapeNode, run_steps
 from tncompile.simulation.tensors import Shape, SymbolicTensor
-
-THROUGH = True
-"""Whether a training step goes back to the inputs, as that of a layer inside a model does.
-
-Otherwise plans are preferred that expand an input, whose gradient sums over all repetitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +70,15 @@ def trace(
     *,
     training: bool,
     width: int = 4,
-    through: bool = THROUGH,
+    through: bool = True,
     strides: Mapping[str, Shape] | None = None,
 ) -> Trace:
     """Run the program on symbolic tensors at these run-time sizes.
 
     `width` is the bytes of a number, `strides` are those of parameters that are not row-major, by
-    key. With `through` a training step computes the gradients of inputs (`passed_on`), too.
+    key. With `through` a training step computes the gradients of inputs (`passed_on`), too, as that
+    of a layer inside a model does; otherwise plans are preferred that expand an input, whose
+    gradient sums over all repetitions.
     """
     kernels = KernelModel(profile, width)
     memory = kernels.memory
@@ -114,10 +111,8 @@ def _run_forward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
     memory, loop = tape.kernels.memory, program.loop
     costs = tuple(OpCost() for _ in program.steps)
     numbers = range(len(program.steps))
-    if loop is None:
-        run_steps(tape, program, numbers, costs)
-    else:
-        run_steps(tape, program, numbers[: loop.start], costs)
+    run_steps(tape, program, numbers if loop is None else numbers[: loop.start], costs)
+    if loop is not None:
         run_loop(tape, program, loop, costs)
         run_steps(tape, program, numbers[loop.stop :], costs)
     if tape.positions is not None:
@@ -139,7 +134,8 @@ def _run_backward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
         return costs
     uses = Counter(
         source
-        for node in _recorded(tape)
+        for recorded in tape.nodes
+        for node in (recorded.nodes if isinstance(recorded, RecomputedIteration) else (recorded,))
         for source, needed in zip(node.sources, node.requires_grad, strict=True)
         if needed and source.startswith(PARAMETER)
     )
@@ -218,7 +214,7 @@ def _run_node(
     arrived = [gradients.pop(slot, None) for slot in node.results]
     sent: Gradients = [None] * len(node.sources)
     if any(gradient is not None for gradient in arrived):
-        sent = node.backward(arrived)
+        sent = node.backward(*arrived)
         contraction = program.steps[node.step].contraction
         if kernels.noncontiguous_gradient and contraction is not None:
             tape.noncontiguous_gradients.add(contraction)
@@ -231,14 +227,10 @@ def _run_node(
             _accumulate(kernels, gradients, source, gradient)
         if source in uses:
             uses[source] -= 1
-            if not uses[source] and source in gradients:
-                _store(kernels, gradients, source)
-
-
-def _recorded(tape: Tape) -> Iterator[TapeNode]:
-    """All nodes, those of recomputed iterations among them."""
-    for node in tape.nodes:
-        yield from node.nodes if isinstance(node, RecomputedIteration) else (node,)
+            if not uses[source] and source in gradients:  # it becomes the `.grad`, row-major
+                kernels.work.spend(kernels.profile.gradient)
+                total, gradients[source] = gradients[source], kernels.contiguous(gradients[source])
+                kernels.memory.free(total)
 
 
 def _accumulate(
@@ -256,12 +248,3 @@ def _accumulate(
         gradients[source] = kernels.elementwise(before, arrived)
         kernels.memory.free(before)
     kernels.memory.free(arrived)
-
-
-def _store(kernels: KernelModel, gradients: dict[str, SymbolicTensor], slot: str) -> None:
-    """Make a gradient the `.grad` of its parameter, copied where it is not row-major."""
-    kernels.work.spend(kernels.profile.gradient)
-    gradient = gradients[slot]
-    if not gradient.contiguous:
-        gradients[slot] = kernels.clone(gradient)
-        kernels.memory.free(gradient)

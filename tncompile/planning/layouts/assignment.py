@@ -11,24 +11,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.schedule import MatmulLayout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.estimates import Gemm, LayoutCostModel, run_length
+from tncompile.planning.layouts.estimates import LayoutCostModel, run_length
 from tncompile.planning.layouts.operands import (
     IndexGroups,
     LayoutOption,
     MatrixView,
-    NextUse,
     OperandLayouts,
     Runs,
-    as_matrix,
     orders_of,
     prefixes,
 )
+from tncompile.program.layout import as_matrix
 
 BEAM = 6
 """Orders kept of every intermediate: the cheapest with the copies that they ask for."""
@@ -82,8 +82,8 @@ class _Search:
         for number, operand in enumerate(tree.operands):
             value = leaves.load(operand)
             runs = {
-                run.index: (run.length.at(sizes), run.stride.at(sizes))
-                for run in builder.runs(value).values()
+                index: (length.at(sizes), stride.at(sizes))
+                for index, (length, stride) in builder.runs(value).items()
             }
             order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
             self._operands[number] = OperandLayouts(
@@ -97,56 +97,39 @@ class _Search:
             self._next[step.right] = (step, step.left)
 
     def arrangement(self) -> Arrangement:
-        for step in self._tree.steps:
+        steps = self._tree.steps
+        for step in steps:
             self._operands[step.result] = self._contract(step)
-        if not self._tree.steps:
+        if not steps:
             return Arrangement((), 0.0)
-        result = self._tree.steps[-1].result
-        last = self._operands[result]
+        last = self._operands[steps[-1].result]
         totals = [
             (option.seconds + self._output_copy(option, last), option) for option in last.options
         ]
         seconds, best = min(totals, key=lambda pair: pair[0])
-        layouts = self._layouts(result, best)
-        return Arrangement(tuple(layouts[step.result] for step in self._tree.steps), seconds)
-
-    def _layouts(self, number: int, option: LayoutOption) -> dict[int, MatmulLayout | None]:
-        """The layouts of an option and of all before it, by contraction; without recursion."""
-        layouts: dict[int, MatmulLayout | None] = {}
-        count = len(self._tree.operands)
-        waiting = [(number, option)]
-        while waiting:
-            at, option = waiting.pop()
-            if at < count:
-                continue
-            layouts[at] = option.layout
-            step = self._tree.steps[at - count]
+        options, layouts = {steps[-1].result: best}, list[MatmulLayout | None]()
+        for step in reversed(steps):
+            option = options[step.result]
+            layouts.append(option.layout)
             if option.left is not None and option.right is not None:
-                waiting += [(step.left, option.left), (step.right, option.right)]
-        return layouts
+                options |= {step.left: option.left, step.right: option.right}
+        return Arrangement(tuple(reversed(layouts)), seconds)
 
     # ── copies ─────────────────────────────────────────────────────────────────────────────────
 
-    def _copy(self, count: int, run: int, input_independent: bool, requires_grad: bool) -> float:
-        seconds = self._costs.copy(
-            count, run, input_independent=input_independent, requires_grad=requires_grad
-        )
-        return seconds / self._chunks if input_independent else seconds
+    def _copy(self, count: int, run: int, operand: OperandLayouts) -> float:
+        seconds = self._costs.copy(count, run, operand)
+        return seconds / self._chunks if operand.input_independent else seconds
 
-    def _copy_to(
-        self, target: Order, order: Order, input_independent: bool, requires_grad: bool
-    ) -> float:
+    def _copy_to(self, target: Order, order: Order, operand: OperandLayouts) -> float:
         """The copy from one order of indices to another."""
         lengths = tuple(self._size[index] for index in target)
-        run = run_length(lengths, order, target)
-        return self._copy(math.prod(lengths), run, input_independent, requires_grad)
+        return self._copy(math.prod(lengths), run_length(lengths, order, target), operand)
 
     def _output_copy(self, option: LayoutOption, result: OperandLayouts) -> float:
         """The copy of a result whose axes are not in the order of the output."""
         target = tuple(index for index in self._network.output.legs if index in option.runs)
-        if target == option.order:
-            return 0.0
-        return self._copy_to(target, option.order, result.input_independent, result.requires_grad)
+        return 0.0 if target == option.order else self._copy_to(target, option.order, result)
 
     def _row_major(self, order: Order) -> Runs:
         runs: dict[str, tuple[int, int]] = {}
@@ -163,30 +146,24 @@ class _Search:
 
     def _contract(self, contraction: Contraction) -> OperandLayouts:
         result_legs = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
-        left = self._private_summed(
-            self._operands[contraction.left], contraction.right, result_legs
-        )
-        right = self._private_summed(
-            self._operands[contraction.right], contraction.left, result_legs
-        )
+        left = self._private_summed(contraction.left, contraction.right, result_legs)
+        right = self._private_summed(contraction.right, contraction.left, result_legs)
         shared = frozenset(left.options[0].runs) & frozenset(right.options[0].runs)
         groups = IndexGroups(
-            left,
-            right,
+            (left, right),
             shared - result_legs,
             shared & result_legs,
             self._hints(contraction),
             self._next_use_groups(contraction),
         )
-        options = self._products(groups) if groups.summed else self._elementwise(groups)
+        options = self._products(groups) if groups.summed else self._elementwise(left, right)
+        requires_grad = left.requires_grad or right.requires_grad
+        input_independent = left.input_independent and right.input_independent
         if contraction.lookups:
-            options = [self._look_up(option, groups, contraction) for option in options]
-        result = OperandLayouts(
-            tuple(options),
-            left.input_independent and right.input_independent and not contraction.lookups,
-            left.requires_grad or right.requires_grad,
-            True,
-        )
+            input_independent = False
+            table = OperandLayouts((), True, requires_grad, True)
+            options = [self._look_up(option, table, contraction) for option in options]
+        result = OperandLayouts(tuple(options), input_independent, requires_grad, True)
         return replace(result, options=self._pruned(contraction, result))
 
     def _pruned(self, contraction: Contraction, result: OperandLayouts) -> tuple[LayoutOption, ...]:
@@ -202,9 +179,10 @@ class _Search:
         return tuple(by_order.values())
 
     def _private_summed(
-        self, operand: OperandLayouts, other: int, result_legs: frozenset[str]
+        self, number: int, other: int, result_legs: frozenset[str]
     ) -> OperandLayouts:
         """An operand, summed over the indices that it alone has."""
+        operand = self._operands[number]
         stays = {*self._operands[other].options[0].runs, *result_legs}
         if all(index in stays for index in operand.options[0].order):
             return operand
@@ -215,23 +193,22 @@ class _Search:
         return replace(operand, options=tuple(options), is_intermediate=True)
 
     def _look_up(
-        self, option: LayoutOption, groups: IndexGroups, contraction: Contraction
+        self, option: LayoutOption, table: OperandLayouts, contraction: Contraction
     ) -> LayoutOption:
         """Rows of a table by ids: its row indices come first, after a copy if they did not."""
         rows = table_rows(contraction.lookups)
         rest = tuple(index for index in option.order if index not in rows)
         seconds = option.seconds
         if option.order[: len(rows)] != rows:
-            requires_grad = groups.left.requires_grad or groups.right.requires_grad
-            seconds += self._copy_to(rows + rest, option.order, True, requires_grad)
+            seconds += self._copy_to(rows + rest, option.order, table)
         order = (*(index for index in contraction.legs if index not in rest), *rest)
         return replace(option, order=order, runs=self._row_major(order), seconds=seconds)
 
-    def _elementwise(self, groups: IndexGroups) -> list[LayoutOption]:
+    def _elementwise(self, *operands: OperandLayouts) -> list[LayoutOption]:
         """Nothing is summed: an elementwise product in the order of the larger operand."""
-        left, right = groups.left.options[0], groups.right.options[0]
-        left_count, right_count = self._count(left.order), self._count(right.order)
-        large, small = (right, left) if left_count < right_count else (left, right)
+        left, right = (operand.options[0] for operand in operands)
+        swapped = self._count(left.order) < self._count(right.order)
+        large, small = (right, left) if swapped else (left, right)
         order = (*large.order, *(index for index in small.order if index not in large.runs))
         seconds = left.seconds + right.seconds
         return [LayoutOption(order, self._row_major(order), seconds, None, left, right)]
@@ -270,21 +247,23 @@ class _Search:
         if contraction.result not in self._next:
             return lambda option: self._output_copy(option, result)
         following, other = self._next[contraction.result]
-        legs, theirs = frozenset(contraction.legs), frozenset(self._legs[other])
-        result_legs = frozenset(following.legs)
-        free = legs & result_legs - theirs
-        next_use_groups: tuple[frozenset[str], ...] = ()
-        if self._broadcasting:
-            next_use_groups = tuple(group & free for group in self._next_use_groups(following))
-        batch, summed = legs & theirs & result_legs, legs & theirs - result_legs
-        use = NextUse(batch, free, summed, next_use_groups, self._broadcasting)
+        legs, theirs, kept = map(frozenset, (contraction.legs, self._legs[other], following.legs))
+        batch, free, summed = legs & theirs & kept, legs & kept - theirs, legs & theirs - kept
+        broadcast = self._broadcasting and not batch  # free indices may be the batch then
+        later = self._next_use_groups(following) if broadcast else ()
         count = self._count(contraction.legs)
 
         def seconds(option: LayoutOption) -> float:
-            if use.takes(option):
-                return 0.0
-            run = self._size[option.order[-1]]
-            return self._copy(count, run, result.input_independent, result.requires_grad)
+            order = option.order
+            prefixed = map(frozenset, prefixes(order, free) if broadcast else ())
+            for outer in chain((batch,), prefixed, (group & free for group in later)):
+                groups = (
+                    tuple(index for index in order if index in group)
+                    for group in (outer, free - outer, summed)
+                )
+                if as_matrix(option.runs, groups, 1) is not None:
+                    return 0.0
+            return self._copy(count, self._size[order[-1]], result)
 
         return seconds
 
@@ -296,7 +275,7 @@ class _Search:
         Groups of indices are tried in the orders of operands and of the next contraction.
         """
         best: dict[Order, LayoutOption] = {}
-        left, right = groups.left.options, groups.right.options
+        left, right = (operand.options for operand in groups.operands)
         left_free, right_free = (
             frozenset(options[0].runs) - groups.summed - groups.batch for options in (left, right)
         )
@@ -348,7 +327,7 @@ class _Search:
         self, groups: IndexGroups, free: tuple[frozenset[str], frozenset[str]]
     ) -> Iterator[Order]:
         """What a product may be batched over: shared indices, or outer ones of one operand."""
-        sides = groups.left.options, groups.right.options
+        sides = tuple(operand.options for operand in groups.operands)
         yield from orders_of(groups.batch, sides, groups.hints)
         if groups.batch or not self._broadcasting:
             return
@@ -367,13 +346,11 @@ class _Search:
         self, groups: IndexGroups, batch: Order, rows: Order, summed: Order, columns: Order
     ) -> Callable[[bool, MatrixView, MatrixView], float]:
         """The seconds of the product of two views; the order within groups does not matter."""
-        operands = (groups.left, groups.right)
+        operands = groups.operands
         input_independent = all(operand.input_independent for operand in operands)
         matrices, inner = self._count(batch), self._count(summed)
         outer = self._count(rows), self._count(columns)
-        broadcast = tuple(
-            bool(batch) and batch[0] not in operand.options[0].runs for operand in operands
-        )
+        broadcast = [bool(batch) and batch[0] not in each.options[0].runs for each in operands]
         known: dict[tuple[bool, bool, bool], float] = {}
 
         def price(swapped: bool, one: MatrixView, two: MatrixView) -> float:
@@ -381,17 +358,10 @@ class _Search:
             if key not in known:
                 first, second = (1, 0) if swapped else (0, 1)
                 seconds = self._costs.product(
-                    Gemm(
-                        matrices,
-                        outer[first],
-                        inner,
-                        outer[second],
-                        (broadcast[first], broadcast[second]),
-                        (one.transposed, two.transposed),
-                        (operands[first].requires_grad, operands[second].requires_grad),
-                        (operands[first].is_intermediate, operands[second].is_intermediate),
-                        input_independent,
-                    )
+                    *(matrices, outer[first], inner, outer[second]),
+                    (operands[first], operands[second]),
+                    (broadcast[first], broadcast[second]),
+                    (one.transposed, two.transposed),
                 )
                 known[key] = seconds / self._chunks if input_independent else seconds
             return known[key]
@@ -402,25 +372,21 @@ class _Search:
         self, groups: IndexGroups, side: int, batch: Order, rows: Order, columns: Order
     ) -> MatrixView:
         """The cheapest option of one side as matrices of these groups."""
-        operand = (groups.left, groups.right)[side]
+        operand = groups.operands[side]
         own_batch = batch if batch and batch[0] in operand.options[0].runs else ()
-        key = (side, own_batch, rows, columns)
+        key = side, own_batch, rows, columns
         if (known := groups.views.get(key)) is not None:
             return known
-        dependence = operand.input_independent, operand.requires_grad
         target = (*own_batch, *rows, *columns)
         best: MatrixView | None = None
         for option in operand.options:
             if best is not None and option.seconds >= best.seconds:
                 continue  # whatever a copy takes
-            transposed = as_matrix(option.runs, own_batch, rows, columns)
+            transposed = as_matrix(option.runs, key[1:], 1)
             if transposed is None:
-                seconds = self._copy_to(target, option.order, *dependence)
+                seconds = self._copy_to(target, option.order, operand)
             else:
-                seconds = self._costs.view(
-                    input_independent=operand.input_independent,
-                    requires_grad=operand.requires_grad,
-                )
+                seconds = self._costs.view(operand)
             if best is None or option.seconds + seconds < best.seconds:
                 best = MatrixView(option, option.seconds + seconds, bool(transposed))
         assert best is not None

@@ -7,27 +7,11 @@ for the few that are promising.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from tncompile.machine.profile import MachineProfile
+from tncompile.planning.layouts.operands import OperandLayouts
 
-
-@dataclass(frozen=True, slots=True)
-class Gemm:
-    """`matrices` products `first @ second` of (rows, summed) and (summed, columns).
-
-    Pairs say it of the first and the second operand.
-    """
-
-    matrices: int
-    rows: int
-    summed: int
-    columns: int
-    broadcast: tuple[bool, bool]  # one matrix for all products
-    transposed: tuple[bool, bool]  # column-major
-    requires_grad: tuple[bool, bool]
-    is_intermediate: tuple[bool, bool]  # no leaf of the tree
-    input_independent: bool  # depends on parameters alone
+Pair = tuple[bool, bool]
 
 
 class LayoutCostModel:
@@ -42,54 +26,63 @@ class LayoutCostModel:
         self.training = mode == "training"
         self.folded = mode == "folded"
         self.width = width
-        self._known: dict[tuple[int | bool, ...], float] = {}
 
-    def product(self, gemm: Gemm) -> float:
-        """A product, and in training the products of its gradients."""
-        if self.folded and gemm.input_independent:
+    def product(
+        self,
+        matrices: int,
+        rows: int,
+        summed: int,
+        columns: int,
+        operands: tuple[OperandLayouts, OperandLayouts],
+        broadcast: Pair,
+        transposed: Pair,
+    ) -> float:
+        """`matrices` products (rows, summed) @ (summed, columns), in training their gradients, too.
+
+        A `broadcast` operand is one matrix for all products, a `transposed` one is column-major.
+        """
+        if self.folded and all(operand.input_independent for operand in operands):
             return 0.0
-        profile, matrices = self.profile, gemm.matrices
-        rows, summed, columns = gemm.rows, gemm.summed, gemm.columns
-        left, right = gemm.broadcast
-        left_t, right_t = gemm.transposed
-        seconds = profile.call
-        seconds += self._matmul(matrices, rows, summed, columns, left, right, left_t, right_t)
-        if not self.training or not any(gemm.requires_grad):
+        requires_grad = tuple(operand.requires_grad for operand in operands)
+        left, right = broadcast
+        seconds = self.profile.call
+        seconds += self._matmul(matrices, rows, summed, columns, broadcast, transposed)
+        if not self.training or not any(requires_grad):
             return seconds
-        seconds += profile.recording + profile.backward_call
-        if gemm.requires_grad[0]:
-            seconds += self._matmul(
-                matrices, rows, columns, summed, False, right, False, not right_t
-            )
+        seconds += self.profile.recording + self.profile.backward_call
+        if requires_grad[0]:
+            orders = False, not transposed[1]
+            seconds += self._matmul(matrices, rows, columns, summed, (False, right), orders)
             if left:
                 seconds += self._sum_over_matrices(matrices, rows * summed)
-        if gemm.requires_grad[1]:
-            seconds += self._matmul(matrices, summed, rows, columns, left, False, not left_t, False)
+        if requires_grad[1]:
+            orders = not transposed[0], False
+            seconds += self._matmul(matrices, summed, rows, columns, (left, False), orders)
             if right:
                 seconds += self._sum_over_matrices(matrices, summed * columns)
         if matrices > 1:
             # `bmm` gives row-major gradients: that of a column-major operand is transposed later.
             for k, count in enumerate((rows * summed, summed * columns)):
-                intermediate = gemm.requires_grad[k] and gemm.is_intermediate[k]
-                if gemm.transposed[k] and intermediate and not gemm.broadcast[k]:
+                intermediate = requires_grad[k] and operands[k].is_intermediate
+                if transposed[k] and intermediate and not broadcast[k]:
                     seconds += self._copy(matrices * count, 1)
         return seconds
 
-    def copy(self, count: int, run: int, *, input_independent: bool, requires_grad: bool) -> float:
+    def copy(self, count: int, run: int, operand: OperandLayouts) -> float:
         """A copy of `count` elements in contiguous runs of `run`."""
-        if self.folded and input_independent:
+        if self.folded and operand.input_independent:
             return 0.0
         seconds = self.profile.call + self._copy(count, run)
-        if self.training and requires_grad:
+        if self.training and operand.requires_grad:
             seconds += self.profile.recording + self.profile.backward_call
             seconds += self._copy(count, run)
         return seconds
 
-    def view(self, *, input_independent: bool, requires_grad: bool) -> float:
+    def view(self, operand: OperandLayouts) -> float:
         """A view."""
-        if self.folded and input_independent:
+        if self.folded and operand.input_independent:
             return 0.0
-        both = self.training and requires_grad
+        both = self.training and operand.requires_grad
         return self.profile.view_call + (self.profile.backward_view_call if both else 0.0)
 
     def _copy(self, count: int, run: int) -> float:
@@ -107,43 +100,16 @@ class LayoutCostModel:
         return self.profile.call + self.profile.pass_seconds(size) + self._allocate(size)
 
     def _matmul(
-        self,
-        matrices: int,
-        rows: int,
-        summed: int,
-        columns: int,
-        left_broadcast: bool,
-        right_broadcast: bool,
-        left_transposed: bool,
-        right_transposed: bool,
+        self, matrices: int, rows: int, summed: int, columns: int, shared: Pair, transposed: Pair
     ) -> float:
         """One `mm` or `bmm`, without the call."""
-        key = (
-            matrices,
-            rows,
-            summed,
-            columns,
-            left_broadcast,
-            right_broadcast,
-            left_transposed,
-            right_transposed,
+        seconds = self.profile.product_seconds(
+            *(matrices, rows, summed, columns),
+            shared=shared,
+            transposed=transposed,
+            width=self.width,
         )
-        seconds = self._known.get(key)
-        if seconds is None:
-            seconds = self.profile.product_seconds(
-                matrices,
-                rows,
-                summed,
-                columns,
-                left_shared=left_broadcast,
-                right_shared=right_broadcast,
-                left_transposed=left_transposed,
-                right_transposed=right_transposed,
-                width=self.width,
-            )
-            seconds += self._allocate(self.width * matrices * rows * columns)
-            self._known[key] = seconds
-        return seconds
+        return seconds + self._allocate(self.width * matrices * rows * columns)
 
 
 def run_length(lengths: tuple[int, ...], order: tuple[str, ...], target: tuple[str, ...]) -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from tncompile.lowering.schedule import MatmulLayout, Order
 
@@ -57,43 +55,12 @@ class MatrixView:
 class IndexGroups:
     """A contraction whose indices are sorted into groups."""
 
-    left: OperandLayouts
-    right: OperandLayouts
+    operands: tuple[OperandLayouts, OperandLayouts]
     summed: frozenset[str]
     batch: frozenset[str]  # of both operands and of the result
     hints: tuple[Order, ...]
     next_use_groups: tuple[frozenset[str], ...]  # summed and kept by the next contraction
     views: dict[tuple[int, Order, Order, Order], MatrixView] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class NextUse:
-    """How the next contraction uses the indices of a result."""
-
-    batch: frozenset[str]  # of both operands and of the next result
-    free: frozenset[str]
-    summed: frozenset[str]
-    next_use_groups: tuple[frozenset[str], ...]  # of free ones, by the contraction after it
-    broadcasting: bool
-
-    def takes(self, option: LayoutOption) -> bool:
-        """Whether BLAS takes the result as it is."""
-        return any(
-            as_matrix(
-                option.runs,
-                *(tuple(index for index in option.order if index in group) for group in groups),
-            )
-            is not None
-            for groups in self._groups(option.order)
-        )
-
-    def _groups(self, order: Order) -> Iterator[tuple[frozenset[str], ...]]:
-        """Batch, rows and summed indices; free ones may be the batch where there is none."""
-        yield self.batch, self.free, self.summed
-        if self.batch or not self.broadcasting:
-            return
-        for batch in (*map(frozenset, prefixes(order, self.free)), *self.next_use_groups):
-            yield batch, self.free - batch, self.summed
 
 
 def prefixes(order: Order, free: frozenset[str]) -> Iterator[Order]:
@@ -116,26 +83,3 @@ def orders_of(
         tuple(index for index in order if index in group) for order in (*best, *hints, *others)
     )
     return tuple(order for order in orders if len(order) == len(group))[:ORDERS]
-
-
-def as_matrix(runs: Runs, batch: Order, rows: Order, columns: Order) -> bool | None:
-    """Whether BLAS takes these groups transposed; None where it does not take them at all."""
-    if batch and merged(runs, batch) is None:
-        return None
-    down, along = merged(runs, rows), merged(runs, columns)
-    if down is None or along is None:
-        return None
-    if (along[1] == 1 or along[0] == 1) and (down[0] == 1 or down[1] >= along[0]):
-        return False
-    if (down[1] == 1 or down[0] == 1) and (along[0] == 1 or along[1] >= down[0]):
-        return True
-    return None
-
-
-def merged(runs: Runs, group: Order) -> tuple[int, int] | None:
-    """Length and stride of a group as one axis; None where that takes a copy."""
-    axes = [runs[index] for index in group if runs[index][0] != 1]
-    for (_, outer), (length, stride) in pairwise(axes):
-        if outer != stride * length:
-            return None
-    return math.prod(length for length, _ in axes), axes[-1][1] if axes else 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from tncompile.network.contraction import ContractionTree, Operand, build_tree
+from tncompile.network.features import DENSE_LIMIT
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths import levels
 from tncompile.planning.paths.intervals import LONGEST
@@ -14,7 +15,6 @@ from tncompile.planning.paths.optimizers import LARGEST, Effort, Progress, quick
 from tncompile.planning.paths.problem import NamedPath, Pair, PathBuilder, Problem
 from tncompile.planning.paths.reordering import inputs_first
 from tncompile.planning.paths.sweeps import TOO_LARGE, join_in_order, parts, sweeps
-from tncompile.simulation.dense_layer import DENSE_LIMIT
 
 STRAIGHT = 64  # larger families are contracted by levels: else the code has a line a member
 SHORTEST = 4  # a family of this many members or fewer is not worth building by levels

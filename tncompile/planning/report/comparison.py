@@ -10,6 +10,7 @@ from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.contraction import ContractionTree
+from tncompile.network.features import DENSE_LIMIT
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import MATERIALIZE, STRAIGHT
 from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
@@ -19,7 +20,7 @@ from tncompile.planning.request import leading_size, runtime_sizes
 from tncompile.planning.tolerances import CLEARLY
 from tncompile.planning.wording import count_text
 from tncompile.simulation.costs import Figures, figures_of, mode_cost
-from tncompile.simulation.dense_layer import DENSE_LIMIT, dense_parameters, dense_run, dense_twin
+from tncompile.simulation.dense_layer import dense_parameters, dense_run, dense_twin
 from tncompile.simulation.modes import MODES, Mode, trace_in
 
 DENSE = "dense layer"  # the dense map as one layer of torch, which every contraction competes with
