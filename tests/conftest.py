@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["TNCOMPILE_VERIFY"] = "1"  # read where programs are imported
@@ -11,6 +11,9 @@ os.environ["TNCOMPILE_VERIFY"] = "1"  # read where programs are imported
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from tests.support.plans import shared
+from tncompile import compiler
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,6 +46,18 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{path.name} differs: --update-golden"
 
     return compare
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What `Architecture` plans is searched once a run, not once a file and worker."""
+    own = tmp_path_factory.getbasetemp()
+    run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = run / "plans"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "_remembered_plan", shared(compiler.plan_for, folder))
+        yield
 
 
 @pytest.fixture(scope="session")

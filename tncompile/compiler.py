@@ -54,18 +54,12 @@ PLANS_KEPT = 32
 """A model of many equal layers is planned once; so many networks and requests are remembered."""
 
 
-# ── network ─────────────────────────────────────────────────────────────────────────────────────
-
-
 def build_network(resolved: ResolvedNetwork) -> TensorNetwork:
     """The resolved network as the model that everything after it works on."""
     network = build(resolved)
     if wrong := next(verify_network(network), None):
         raise InternalError(f"{network.target}: {wrong}")
     return network
-
-
-# ── plan ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def plan_network(
@@ -134,9 +128,6 @@ def tune_network(
     return tune(space, build, modes, seconds, progress)
 
 
-# ── programs ────────────────────────────────────────────────────────────────────────────────────
-
-
 def lower_network(network: TensorNetwork, planned: ContractionPlan) -> Branches:
     """The tensor programs of a plan, by mode and batch size; equal ones are one object."""
     programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = {}
@@ -179,9 +170,6 @@ def weight_program(network: TensorNetwork) -> TensorProgram:
 def initialization(network: TensorNetwork) -> Initialization:
     """How the parameters of a network start."""
     return initialize(network, norm_program)
-
-
-# ── source ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def compile(

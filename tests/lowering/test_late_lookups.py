@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tncompile
-from tests.support.allocations import held_bytes, peak_allocated
+from benchmarks.memory import peak_allocated
 from tests.support.brute_force import RUNTIME, brute_force, close, random_tensors
+from tests.support.memory import held_bytes
 from tests.support.strategies import Sketch, network
 from tncompile.lowering import lower
 from tncompile.lowering.schedule import Schedule

@@ -72,11 +72,16 @@ def test_every_proposal_can_be_lowered_and_traced(seed: int) -> None:
     net = network(sketch)
     tree = random_tree(net, seed)
     sizes = {**RUNTIME, DOTS: 1000}
+    straight = trace(net, lower(net, tree, sizes=sizes), sizes, BUILTIN, training=False)
+    products = sum(work.multiply_adds for work in straight.forward)
     for mode in MODES:
         for proposal in proposals(net, tree, sizes, BUILTIN, mode):
             program = lower(net, tree, proposal.schedule, sizes=sizes)
             traced = trace(net, program, sizes, BUILTIN, training=mode == "training")
-            assert traced.total.seconds >= 0
+            assert sum(work.multiply_adds for work in traced.forward) == products
+            assert (traced.total.seconds > 0) == any(
+                not step.operation.is_view for step in program.steps
+            )
             assert traced.peak >= traced.resident
 
 

@@ -49,9 +49,9 @@ def problem(instance: Instance) -> Problem:
 
 
 @cache
-def searched(name: str) -> tuple[NamedPath, ...]:
-    """What the normal search finds."""
-    return search(problem(CORPUS[name]()), EFFORTS["normal"])
+def searched(name: str, effort: str = "normal") -> tuple[NamedPath, ...]:
+    """What a search finds."""
+    return search(problem(CORPUS[name]()), EFFORTS[effort])
 
 
 # ── beside others ───────────────────────────────────────────────────────────────────────────────
@@ -120,8 +120,7 @@ def test_the_hardest_search_is_never_worse() -> None:
 
 @pytest.mark.parametrize("name", ["3-regular, 30 tensors", "30 factors of 24 variables"])
 def test_harder_searches_find_all_that_easier_ones_do(name: str) -> None:
-    held = problem(CORPUS[name]())
-    found = {name: search(held, effort) for name, effort in EFFORTS.items()}
+    found = {effort: searched(name, effort) for effort in EFFORTS}
     for easier, harder in pairwise(EFFORTS):
         assert {path.pairs for path in found[easier]} <= {path.pairs for path in found[harder]}
         assert set(found[easier]) <= set(found[harder])
@@ -182,7 +181,7 @@ def test_the_path_along_an_order_is_the_best_one(seed: int) -> None:
 
 def test_a_path_along_its_own_leaves_is_no_worse() -> None:
     held = problem(CORPUS["3-regular, 60 tensors"]())
-    for path in search(held, EFFORTS["fast"]):
+    for path in searched("3-regular, 60 tensors", "fast"):
         again = interval_path(held, leaf_order(len(held.terms), path.pairs))
         assert price_path(held, again)[0] <= price_path(held, path.pairs)[0]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 import tncompile
+from benchmarks.memory import peak_allocated
 from tests.support import small_networks as small
-from tests.support.allocations import held_bytes, peak_allocated
-from tests.support.memory import TEXT, random_inputs
+from tests.support.memory import TEXT, held_bytes, random_inputs
 from tncompile.network.contraction import operands
 from tncompile.planning import BUILTIN
 from tncompile.planning.paths.candidates import candidates

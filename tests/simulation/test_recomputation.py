@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import tncompile
-from tests.support.allocations import held_bytes, peak_allocated
+from benchmarks.memory import peak_allocated
 from tests.support.looped import LOOPED, generated
-from tests.support.memory import TEXT, random_inputs
+from tests.support.memory import TEXT, held_bytes, random_inputs
 from tests.support.modules import ALL, Subject
 from tests.support.strategies import random_tree
 from tncompile.compiler import norm_program

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import tncompile
 from tests.support import small_networks as small
@@ -69,14 +71,18 @@ def test_thresholds_lie_where_two_ways_take_equally_long() -> None:
 
 
 def test_a_slight_gain_is_no_branch() -> None:
-    times = {0: line(100, 0), 1: line(108, 0)}
+    """Up to 8 rows `SECOND` is faster by so much, beyond that `FIRST` is."""
 
-    def price(way: ScheduledTree, size: int) -> float:
-        return priced(times, way, size) if size > 8 else priced(times, way, size) * 1.0
+    def ranges(gain: float) -> list[tuple[ScheduledTree, tuple[int, ...]]]:
+        def price(option: ScheduledTree, size: int) -> float:
+            winner = SECOND if size <= 8 else FIRST
+            return 100.0 if option is winner else 100.0 * gain
 
-    found = batch_ranges([(1, SECOND), (64, FIRST)], frozenset({64}), price)
-    assert [one.option for one in found] == [FIRST]
-    assert found[0].batches == (1, 64)
+        found = batch_ranges([(1, SECOND), (64, FIRST)], frozenset({64}), price)
+        return [(one.option, one.batches) for one in found]
+
+    assert ranges(1.08) == [(FIRST, (1, 64))]
+    assert ranges(1.2) == [(SECOND, (1,)), (FIRST, (64,))]
 
 
 def test_asked_sizes_keep_what_is_clearly_faster() -> None:
@@ -272,12 +278,16 @@ TARGETS = (
 )
 
 
+@cache
+def library(target: str) -> tuple[tncompile.Architecture, ContractionPlan]:
+    """A block of the library, and its plan for few rows and for many."""
+    arch = tncompile.load("std/linear.tn").instantiate(target)
+    return arch, arch.plan((1, 8, 300))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_variant_computes_the_same(target: str) -> None:
-    torch.set_num_threads(1)
-    spec = tncompile.load("std/linear.tn")
-    arch = spec.instantiate(target)
-    planned = arch.plan((1, 8, 300))
+    arch, planned = library(target)
     module = arch.module(seed=0, dtype=torch.float64, plan=planned)
     plain = arch.module(seed=0, dtype=torch.float64, minimize="flops", search="fast")
     twin = folded(module)
@@ -299,6 +309,26 @@ def test_costs_are_those_of_what_runs(planned: ContractionPlan, mode: Mode) -> N
         assert held.seconds == pytest.approx(traced.total.seconds)
         assert held.peak_bytes == traced.peak
         assert held.found_by == variant.found_by
+
+
+def test_torch_counts_the_multiply_adds_of_what_runs() -> None:
+    """Those of the cost, whichever program of the module runs: few rows have one of their own."""
+    arch = tncompile.load("std/linear.tn").instantiate(
+        "MPO(ins = [8, 8, 12], outs = [12, 16, 16], ranks = 16)"
+    )
+    planned = arch.plan((1, 1024), search="fast")
+    module = arch.module(seed=0, plan=planned)
+    assert planned.variant(1, "inference").tree != planned.variant(1024, "inference").tree
+    for batch, mode in itertools.product((1, 1024), MODES):
+        running = module.fold() if mode == "folded" else module
+        due = cost(arch.network, planned, batch=batch, mode=mode).figures.multiply_adds
+        x = torch.randn(batch, running.in_features, requires_grad=mode == "training")
+        counter = FlopCounterMode(display=False)
+        with counter, torch.set_grad_enabled(mode == "training"):
+            made = running(x)
+            if mode == "training":
+                made.backward(torch.ones_like(made))
+        assert counter.get_total_flops() == 2 * (due or 0)
 
 
 def test_strategies_are_stored(planned: ContractionPlan) -> None:

@@ -126,3 +126,8 @@ def random_inputs(network: TensorNetwork, cost: Cost) -> list[Tensor]:
         drawn = torch.randint(0, classes, shape) if classes else torch.randn(shape)
         made.append(drawn.requires_grad_(given.name in through))
     return made
+
+
+def held_bytes(tensors: list[Tensor]) -> int:
+    """The bytes of tensors that are there before something runs."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

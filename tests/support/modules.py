@@ -230,10 +230,11 @@ ODD = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A module to try: where it comes from and which target it is."""
+    """A module to try: where it comes from, which target it is, the effort of its plan."""
 
     file: str
     target: str
+    search: Literal["fast", "normal"] = "normal"
 
     def __str__(self) -> str:
         return self.target.split("(")[0]
@@ -257,9 +258,7 @@ class Subject:
         self, dtype: torch.dtype = torch.float32, seed: int | None = 0, device: str | None = None
     ) -> torch.nn.Module:
         """A module of its own."""
-        # Which equal steps run together does not hang on the effort of the search.
-        search: Literal["fast", "normal"] = "fast" if self.file == "stacked" else "normal"
-        return self.architecture.module(dtype=dtype, seed=seed, device=device, search=search)
+        return self.architecture.module(dtype=dtype, seed=seed, device=device, search=self.search)
 
     def inputs(
         self,

@@ -84,24 +84,22 @@ def _let_go() -> None:
 
 def _dispatch(arguments: Sequence[str]) -> int:
     """Find the command and do it."""
-    first = arguments[0] if arguments else None
-    match first:
-        case None:
-            say(_help())
-            return WRONG_USAGE
-        case "-h" | "--help":
-            show(_help())
-            return FINE
-        case "--version":
-            show(f"tncompile {__version__}")
-            return FINE
-    command = COMMANDS.get(first)
-    if command is None:
+    if not arguments:
+        say(_help())
+        return WRONG_USAGE
+    first, *rest = arguments
+    if (command := COMMANDS.get(first)) is not None:
+        return command.run(command.parse(rest)) or FINE
+    if first in ("-h", "--help"):
+        show(_help())
+    elif first == "--version":
+        show(f"tncompile {__version__}")
+    else:
         kind = "option" if first.startswith("-") else "command"
         near = closest(first, COMMANDS)
         meant = f"did you mean {near!r}?" if near else f"there are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no {kind} {first!r}; {meant}")
-    return command.run(command.parse(arguments[1:])) or FINE
+    return FINE
 
 
 def _help() -> str:

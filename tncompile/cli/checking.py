@@ -72,7 +72,7 @@ def check(arguments: Namespace) -> int:
     for note in notes:
         say(note)
     if not arguments.json and (read := len(arguments.files) - unread):
-        say(_summary(read, errors, len(problems) - errors) + _left_out(blocks, waiting))
+        say(_summary(read, errors, len(problems) - errors, blocks, waiting))
     return WRONG_USAGE if unread else WRONG_PROGRAM if errors else FINE
 
 
@@ -103,28 +103,20 @@ def _not_yet(file: str, blocks: Sequence[LinkedBlock]) -> str:
     return f"warning: {file}: {listed} cannot be compiled yet; only the syntax is checked"
 
 
-def _left_out(blocks: int, waiting: int) -> str:
-    """What was not looked into.
+def _summary(files: int, errors: int, warnings: int, blocks: int, waiting: int) -> str:
+    """One line in the end; blocks that are `waiting` for arguments were not looked into.
 
-    >>> _left_out(3, 2)
-    " (2 blocks need arguments: --with 'NAME(…)' instantiates one)"
-    """
-    if not blocks:
-        return " (no blocks in it)"
-    if not waiting:
-        return ""
-    verb = "needs" if waiting == 1 else "need"
-    return f" ({_count(waiting, 'block')} {verb} arguments: --with 'NAME(…)' instantiates one)"
-
-
-def _summary(files: int, errors: int, warnings: int) -> str:
-    """One line in the end.
-
-    >>> _summary(1, 0, 2)
+    >>> _summary(1, 0, 2, blocks=3, waiting=0)
     '1 file checked: no errors, 2 warnings'
     """
     counts = [_count(errors, "error"), *([_count(warnings, "warning")] if warnings else [])]
-    return f"{_count(files, 'file')} checked: {', '.join(counts)}"
+    left_out = ""
+    if not blocks:
+        left_out = " (no blocks in it)"
+    elif waiting:
+        need = f"{_count(waiting, 'block')} {'needs' if waiting == 1 else 'need'} arguments"
+        left_out = f" ({need}: --with 'NAME(…)' instantiates one)"
+    return f"{_count(files, 'file')} checked: {', '.join(counts)}{left_out}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 
 from tncompile.architecture import STAGES
 from tncompile.cli import options as opt
+from tncompile.cli import reading
 from tncompile.cli.command import command, option
-from tncompile.cli.reading import (
-    STANDARD_INPUT,
-    check_sizes,
-    instantiate,
-    load_spec,
-    plan_noted,
-    same_file,
-)
 from tncompile.cli.writing import UsageError, columns, show, waiting, write_file
 from tncompile.language.diagnostics.spelling import closest
 
@@ -44,7 +37,7 @@ def _stage(name: str) -> str:
     [
         opt.FILE,
         opt.TARGET,
-        option("-o --output OUT", "the file to write (stdout)", default=STANDARD_INPUT),
+        option("-o --output OUT", "the file to write (stdout)", default=reading.STANDARD_INPUT),
         option(
             "--batch 1,64,4096",
             "the batch sizes that matter most, separated by commas (64); the source takes any "
@@ -67,10 +60,10 @@ def compile(arguments: Namespace) -> None:
     """Write the source of a block, or another stage."""
     if arguments.shard is not None and arguments.emit != STAGES[-1]:
         raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {arguments.emit}")
-    if same_file(arguments.output, arguments.file):
+    if reading.same_file(arguments.output, arguments.file):
         raise UsageError(f"-o {arguments.output} is the file that is compiled; name another one")
-    spec = load_spec(arguments.file, arguments.root)
-    architecture = instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
+    spec = reading.load_spec(arguments.file, arguments.root)
+    architecture = reading.instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
     options: PlanOptions = {
         "batch": arguments.batch,
         "search": arguments.search,
@@ -79,7 +72,7 @@ def compile(arguments: Namespace) -> None:
     }
     with waiting("searching for a contraction order") as progress:
         if arguments.emit not in STAGES[:2]:
-            plan_noted(architecture, progress, options)
+            reading.plan_noted(architecture, progress, options)
         text = architecture.describe(arguments.emit, shard=arguments.shard, **options)
     write_file(arguments.output, text)
 
@@ -108,9 +101,9 @@ def compile(arguments: Namespace) -> None:
 )
 def cost(arguments: Namespace) -> None:
     """Show the cost of a block, as a table or as JSON."""
-    spec = load_spec(arguments.file, arguments.root)
-    architecture = instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
-    check_sizes(architecture, dict(arguments.size))
+    spec = reading.load_spec(arguments.file, arguments.root)
+    architecture = reading.instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
+    reading.check_sizes(architecture, dict(arguments.size))
     options: SearchOptions = {
         "sizes": dict(arguments.size),
         "search": arguments.search,
@@ -118,7 +111,7 @@ def cost(arguments: Namespace) -> None:
         "machine": arguments.machine,
     }
     with waiting("searching for a contraction order") as progress:
-        plan_noted(
+        reading.plan_noted(
             architecture, progress, {"minimize": "time", **options, "batch": arguments.batch}
         )
         figures = architecture.cost(arguments.batch, training=arguments.training, **options)

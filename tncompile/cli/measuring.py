@@ -10,16 +10,8 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 
 from tncompile.cli import options as opt
+from tncompile.cli import reading
 from tncompile.cli.command import command, option
-from tncompile.cli.reading import (
-    check_sizes,
-    instantiate,
-    load_spec,
-    lock_problems,
-    own_lock,
-    plan_noted,
-    same_file,
-)
 from tncompile.cli.writing import UsageError, refused, say, show, waiting
 
 if TYPE_CHECKING:
@@ -62,12 +54,12 @@ if TYPE_CHECKING:
 def tune(arguments: Namespace) -> None:
     """Measure plans, and keep the winners in a lock file."""
     lock = _lock(arguments.lock, arguments.file)
-    spec = load_spec(arguments.file, arguments.root)
-    architecture = instantiate(spec, arguments.file, arguments.target).locked(lock)
+    spec = reading.load_spec(arguments.file, arguments.root)
+    architecture = reading.instantiate(spec, arguments.file, arguments.target).locked(lock)
 
     from tncompile.machine.host import threads
 
-    with threads(arguments.threads), waiting("measuring") as progress, lock_problems():
+    with threads(arguments.threads), waiting("measuring") as progress, reading.lock_problems():
         tuning = architecture.tune(
             arguments.batch,
             training=arguments.training,
@@ -94,10 +86,10 @@ def _lock(path_text: str | None, name: str) -> Path:
     """The lock file to write, once it is known that it can be read and written."""
     from tncompile.planning.lock import LockError, read_lock
 
-    path = own_lock(name) if path_text is None else Path(path_text)
+    path = reading.own_lock(name) if path_text is None else Path(path_text)
     if path is None:
         raise UsageError(f"{name} is no file of your own; --lock LOCK says where to keep the plan")
-    if same_file(str(path), name):
+    if reading.same_file(str(path), name):
         raise UsageError(f"--lock {path} is the file that is tuned; name another one")
     with refused("", LockError), refused(f"cannot read the lock file {path}: ", OSError):
         read_lock(path)
@@ -132,11 +124,11 @@ def explain_slow(arguments: Namespace) -> None:
         "sizes": dict(arguments.size),
         "machine": arguments.machine,
     }
-    spec = load_spec(arguments.file, arguments.root)
-    architecture = instantiate(spec, arguments.file, arguments.target)
-    check_sizes(architecture, dict(arguments.size))
+    spec = reading.load_spec(arguments.file, arguments.root)
+    architecture = reading.instantiate(spec, arguments.file, arguments.target)
+    reading.check_sizes(architecture, dict(arguments.size))
     with waiting("searching for a contraction order") as progress:
-        plan_noted(architecture, progress, options)
+        reading.plan_noted(architecture, progress, options)
 
     from tncompile.cli.slow_report import Case, slow_report  # loads torch
     from tncompile.machine.host import threads

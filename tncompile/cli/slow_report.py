@@ -244,29 +244,22 @@ class Change:
 
 def changes(spec: Spec, architecture: Architecture) -> list[Change]:
     """Smaller ranks and other site shapes with the same input and output, where there are any."""
-    if len(architecture.network.tensors) > MOST_TENSORS:
+    network = architecture.network
+    if len(network.tensors) > MOST_TENSORS:
         return []
-    smaller = (_change(spec, architecture, arguments) for arguments in _ranks(architecture))
-    reshaped = (_change(spec, architecture, arguments) for arguments in _shapes(architecture))
-    candidates = [
-        *(change for change in smaller if change is not None and change.parameters < 1),
-        *(change for change in reshaped if change is not None),
-    ]
-    return candidates[:MOST_CHANGES]
-
-
-def _change(spec: Spec, architecture: Architecture, changed: Mapping[str, Value]) -> Change | None:
-    """What some other arguments make; None where that has another input or output, or is none."""
-    arguments = {**architecture.arguments, **changed}
-    try:
-        other = spec.instantiate(architecture.network.name, **arguments)
-    except CompileError:
-        return None
-    if _features(other) != _features(architecture):
-        return None
-    words = ", ".join(f"{name} = {value_text(value)}" for name, value in changed.items())
-    before = architecture.network.parameter_count
-    return Change(words, other, other.network.parameter_count / max(1, before))
+    candidates = [(changed, True) for changed in _ranks(architecture)]
+    candidates += [(changed, False) for changed in _shapes(architecture)]
+    changes: list[Change] = []
+    for changed, has_to_shrink in candidates:
+        try:
+            other = spec.instantiate(network.name, **{**architecture.arguments, **changed})
+        except CompileError:
+            continue
+        parameters = other.network.parameter_count / max(1, network.parameter_count)
+        if _features(other) == _features(architecture) and (parameters < 1 or not has_to_shrink):
+            words = ", ".join(f"{name} = {value_text(value)}" for name, value in changed.items())
+            changes.append(Change(words, other, parameters))
+    return changes[:MOST_CHANGES]
 
 
 def _ranks(architecture: Architecture) -> Iterator[dict[str, Value]]:

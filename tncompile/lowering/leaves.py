@@ -11,7 +11,7 @@ from tncompile.lowering.rescaling import Logarithm
 from tncompile.lowering.stacking.axes import members, select, unbind
 from tncompile.network.contraction import Lookup as Digits
 from tncompile.network.contraction import Operand
-from tncompile.network.model import Axis, Tensor
+from tncompile.network.model import Tensor
 from tncompile.program import operations as op
 from tncompile.program.program import Value
 
@@ -31,10 +31,8 @@ class LeafLoader:
         With `log`, inputs are rescaled slice by slice as they are loaded; `used` are the slices of
         each that are operands of the tree, every use by its number.
         """
-        self._builder = builder
-        self._log, self._used = log, used or {}
-        self._network = builder.network
-        self._alone = alone
+        self._builder, self._network = builder, builder.network
+        self._alone, self._log, self._used = alone, log, used or {}
         self._arguments: dict[str, Value] = {}
         self._rescaled: dict[str, Value] = {}
         self._slices: dict[str, tuple[Value, ...]] = {}
@@ -100,26 +98,24 @@ class LeafLoader:
         builder, source = self._builder, self._network.input[name]
         slices: list[str] = []
         axes: list[tuple[str, ...]] = []
+        padded: dict[int, tuple[str, ...]] = {}  # what an axis runs over then, by position
         for axis in source.axes:
-            match axis.kind:
-                case "slices":
-                    slices.append(builder.pseudo("@", axis.length or 0))
-                    axes.append((slices[-1],))
-                case "legs" if axis.width is not None and axis.width != axis.size:
-                    axes.append((builder.pseudo("|", axis.width),))
-                case "legs" | "dots":
-                    axes.append(axis.indices)
-                case "onehot":
-                    pass
+            if axis.kind == "slices":
+                slices.append(builder.pseudo("@", axis.length or 0))
+                axes.append((slices[-1],))
+            elif axis.kind == "legs" and axis.width is not None and axis.width != axis.size:
+                padded[len(axes)] = axis.indices
+                axes.append((builder.pseudo("|", axis.width),))
+            elif axis.kind != "onehot":
+                axes.append(axis.indices)
         stem = "_".join((source.family, *map(str, source.subscripts)))
         value = builder.argument(stem, name, tuple(axes), integer=source.integer)
-        float_axes = [axis for axis in source.axes if axis.kind != "onehot"]
-        for position, axis in enumerate(float_axes):
-            value = self._padded(value, position, axis)
-        if len(slices) > 1:
-            value = self._joined(value, tuple(slices))
-        self._arguments[name] = value
-        return value
+        for position, indices in padded.items():
+            wide = (*value.axes[:position], indices, *value.axes[position + 1 :])
+            result = builder.value(value.name, wide, (value,))
+            value = builder.add(op.Pad(result.name, value.name, position), result)
+        self._arguments[name] = self._joined(value, slices) if len(slices) > 1 else value
+        return self._arguments[name]
 
     def _factor(self, name: str) -> Value:
         """An input as operands of the tree have it: in logarithms rescaled slice by slice."""
@@ -133,22 +129,13 @@ class LeafLoader:
             self._builder.note = note
         return self._rescaled[name]
 
-    def _padded(self, value: Value, position: int, axis: Axis) -> Value:
-        if axis.kind != "legs" or axis.width is None or axis.width == axis.size:
-            return value
-        axes = (*value.axes[:position], axis.indices, *value.axes[position + 1 :])
-        padded = self._builder.value(value.name, axes, (value,))
-        return self._builder.add(op.Pad(padded.name, value.name, position), padded)
-
-    def _joined(self, value: Value, slices: tuple[str, ...]) -> Value:
+    def _joined(self, value: Value, slices: list[str]) -> Value:
         """All `slices` axes as one, where the first of them stands."""
-        others = [axis for axis in value.axes if axis[:1] not in [(name,) for name in slices]]
         first = value.axes.index((slices[0],))
-        before = [axis for axis in value.axes[:first] if axis in others]
-        order = [*before, *((name,) for name in slices), *others[len(before) :]]
+        others = [axis for axis in value.axes if axis[:1] not in [(name,) for name in slices]]
+        order = [*others[:first], *((name,) for name in slices), *others[first:]]
         moved = self._builder.permute(value, tuple(value.axes.index(axis) for axis in order))
-        axes = (*before, slices, *others[len(before) :])
-        return self._builder.view(moved, axes)
+        return self._builder.view(moved, (*others[:first], tuple(slices), *others[first:]))
 
     def _slice_axis(self, value: Value) -> int | None:
         return next((k for k, axis in enumerate(value.axes) if axis and axis[0][0] == "@"), None)

@@ -284,16 +284,11 @@ class _Lowering:
 
     def _slices_alone(self) -> dict[str, int]:
         """How many slices of each input are used one by one."""
-        used: Counter[str] = Counter()
-        sides = [
-            side for unit in self._units if not unit.batched for side in unit.members[0][:2]
-        ] or list(range(len(self._tree.operands)))
-        for side in sides:
-            if side < len(self._tree.operands):
-                tensor = self._network.tensors[self._tree.operands[side].tensor]
-                if tensor.role == "input" and tensor.position:
-                    used[tensor.source] += 1
-        return dict(used)
+        operands = self._tree.operands
+        single = [side for unit in self._units if not unit.batched for side in unit.members[0][:2]]
+        sides = [side for side in single or range(len(operands)) if side < len(operands)]
+        tensors = [self._network.tensors[operands[side].tensor] for side in sides]
+        return Counter(t.source for t in tensors if t.role == "input" and t.position)
 
     def _slices_used(self) -> dict[str, list[int]]:
         """The slices of each input that go into the result as they are, each use by its number."""

@@ -42,8 +42,8 @@ def contract(
 
     Without a `form` the one is taken that copies least here and in the next contraction.
     """
-    left = builder.sum(left, _private(left, right) - result_legs)
-    right = builder.sum(right, _private(right, left) - result_legs)
+    left = builder.sum(left, set(_indices(left)) - set(_indices(right)) - result_legs)
+    right = builder.sum(right, set(_indices(right)) - set(_indices(left)) - result_legs)
     left_indices, right_indices = _indices(left), _indices(right)
     summed = tuple(
         index for index in left_indices if index in right_indices and index not in result_legs
@@ -63,18 +63,11 @@ def _indices(value: Value) -> Order:
     return tuple(index for axis in value.axes for index in axis)
 
 
-def _private(value: Value, other: Value) -> set[str]:
-    return set(_indices(value)) - set(_indices(other))
-
-
 def _multiply(builder: ProgramBuilder, left: Value, right: Value) -> Value:
     """Nothing is summed: an elementwise product, the larger operand in its own order."""
     if builder.count(_indices(left)) < builder.count(_indices(right)):
         left, right = right, left
-    left_indices, right_indices = _indices(left), _indices(right)
-    extra = tuple(index for index in right_indices if index not in left_indices)
-    order = (*left_indices, *extra)
-    axes = tuple((index,) for index in order)
+    axes = tuple((index,) for index in dict.fromkeys((*_indices(left), *_indices(right))))
     return builder.elementwise(Multiply, builder.arrange(left, axes), builder.arrange(right, axes))
 
 
@@ -82,13 +75,13 @@ def _layouts(
     left_indices: Order, right_indices: Order, result_legs: frozenset[str], consumer: Consumer
 ) -> Iterator[MatmulLayout]:
     """Every order of the groups that an operand or the consumer suggests, both orientations."""
-    batches = dict.fromkeys(
-        tuple(index for index in one if index in other and index in result_legs)
-        for one, other in ((left_indices, right_indices), (right_indices, left_indices))
+    shared = (
+        tuple(index for index in left_indices if index in right_indices),
+        tuple(index for index in right_indices if index in left_indices),
     )
-    sums = dict.fromkeys(
-        tuple(index for index in one if index in other and index not in result_legs)
-        for one, other in ((left_indices, right_indices), (right_indices, left_indices))
+    batches, sums = (
+        dict.fromkeys(tuple(k for k in order if (k in result_legs) == stays) for order in shared)
+        for stays in (True, False)
     )
     lefts = _orders(tuple(index for index in left_indices if index not in right_indices), consumer)
     rights = _orders(tuple(index for index in right_indices if index not in left_indices), consumer)

@@ -42,12 +42,11 @@ class Logarithm:
         `axis` is that of the slices; without one the input is a single slice.
         """
         builder = self._builder
-        legs = set(builder.runtime) | set(() if axis is None else value.axes[axis])
-        scaled, scale = builder.rescale(value, legs)
+        slices = () if axis is None else value.axes[axis]
+        scaled, scale = builder.rescale(value, set(builder.runtime) | set(slices))
         counts = Counter(used)
         times = counts[used[0]]
         if axis is not None:
-            slices = value.axes[axis]
             place = scale.axes.index(slices)
             if len(counts) != value.shape[axis].factor or set(counts.values()) != {times}:
                 order = (place, *(k for k in range(len(scale.axes)) if k != place))
@@ -61,9 +60,8 @@ class Logarithm:
     def _add(self, scale: Value) -> None:
         builder = self._builder
         wide = builder.arrange(scale, tuple((name,) for name in builder.runtime))
-        before = self._sums.get(scale.varying)
-        if before is not None:
-            wide = builder.elementwise(Add, before, wide)
+        if scale.varying in self._sums:
+            wide = builder.elementwise(Add, self._sums[scale.varying], wide)
         self._sums[scale.varying] = wide
 
     def total(self, output: Output) -> tuple[Value, ...]:
@@ -72,18 +70,12 @@ class Logarithm:
             return ()
         builder = self._builder
         first, *rest = (self._sums[varying] for varying in sorted(self._sums))
-        parts = first
-        for other in rest:
-            parts = builder.elementwise(Add, parts, other)
-        summands = [
-            axis.indices if set(axis.indices) <= set(builder.runtime) else ()
+        total = first if not rest else builder.elementwise(Add, first, rest[0])
+        carried = tuple(axis for axis in total.axes if axis)
+        axes = tuple(
+            tuple(index for index in axis.indices if (index,) in carried)
+            if set(axis.indices) <= set(builder.runtime)
+            else ()
             for axis in output.axes
-        ]
-        order = [index for axis in summands for index in axis]
-        held = [axis for axis in parts.axes if axis]
-        split = builder.view(parts, tuple(held))
-        arranged = builder.permute(
-            split, tuple(held.index((index,)) for index in order if (index,) in held)
         )
-        axes = tuple(tuple(i for i in axis if (i,) in held) for axis in summands)
-        return (builder.view(arranged, axes),)
+        return (builder.arrange(builder.view(total, carried), axes),)

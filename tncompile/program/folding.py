@@ -9,19 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
+from tncompile.program import operations as op
 from tncompile.program.layout import contiguous, view_strides
-from tncompile.program.operations import (
-    Contiguous,
-    LoadParameter,
-    Operation,
-    StackParameters,
-    parameter_keys,
-    renamed,
-    results,
-    sources,
-)
+from tncompile.program.operations import Operation, parameter_keys, renamed, results, sources
 from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
 from tncompile.program.queries import logarithms_of_scales
 from tncompile.program.rewriting import computation, finished, free, without_hooks
@@ -102,20 +93,20 @@ class _SplitProgram:
         self, program: TensorProgram, identities: dict[Hashable, int] | None = None
     ) -> None:
         self.program = program
+        self.logarithms = logarithms_of_scales(program)
         self.position: dict[str, int] = {}  # the step that computes a value
         self.identity: dict[str, int] = {}
         for k, step in enumerate(program.steps):
             names = results(step.operation)
             self.position.update(dict.fromkeys(names, k))
             values = [program.values[name] for name in names]
+            operands = sources(step.operation)
             if any(value.varying or _has_runtime_size(value) for value in values):
                 continue
-            operands = sources(step.operation)
-            if not all(name in self.identity for name in operands):
+            if not self.identity.keys() >= set(operands):
                 continue
             if identities is None:  # a lowered program computes nothing twice
-                for name in names:
-                    self.identity[name] = len(self.identity)
+                self.identity |= {name: len(self.identity) + j for j, name in enumerate(names)}
                 continue
             key = computation(step.operation), tuple(self.identity[name] for name in operands)
             for j, value in enumerate(values):
@@ -128,18 +119,11 @@ class _SplitProgram:
         frontier: list[str] = []
         for step in reversed(self.program.steps):
             read = [name for name in results(step.operation) if name in needed]
-            if not read:
-                continue
-            if read[0] in self.identity and not self.program.values[read[0]].integer:
+            if read and read[0] in self.identity and not self.program.values[read[0]].integer:
                 frontier += reversed(read)
-            else:
+            elif read:
                 needed.update(sources(step.operation))
         return frontier[::-1]
-
-    @cached_property
-    def logarithms(self) -> set[str]:
-        """Values that are logarithms of scales."""
-        return logarithms_of_scales(self.program)
 
     def operation(self, name: str) -> Operation:
         """What computes a value."""
@@ -185,7 +169,7 @@ class _SplitProgram:
             if name in needed:
                 loaded[name] = new = name if key == name else free(key, values)
                 values[new] = replace(values[name], name=new, strides=strides, storage=new)
-        steps = [Step(LoadParameter(new, buffers[name][0])) for name, new in loaded.items()]
+        steps = [Step(op.LoadParameter(new, buffers[name][0])) for name, new in loaded.items()]
         new_names = {name: new for name, new in loaded.items() if new != name}
         for k in positions:
             step = program.steps[k]
@@ -261,13 +245,13 @@ class _PrecomputedProgram:
         value = self._values[self._names[identity[name]]]
         owner = split.viewed(name)[-1]
         shared = (
-            isinstance(split.operation(owner), LoadParameter | StackParameters)
+            isinstance(split.operation(owner), op.LoadParameter | op.StackParameters)
             or value.size != split.program.values[owner].size
         )
         strides = _buffer_strides(value, row_major=row_major)
         if strides != value.strides:
             copy = free(value.name, self._values)
-            self._steps.append(Step(Contiguous(copy, value.name)))
+            self._steps.append(Step(op.Contiguous(copy, value.name)))
             value = self._values[copy] = replace(value, name=copy, strides=strides, storage=copy)
             shared = False
         self._returned.append(value.name)

@@ -180,14 +180,10 @@ def _concat_chunks(state: Interpreter, operation: op.ConcatChunks) -> Tensor:
     return torch.cat(state.chunks, operation.axis)
 
 
-@evaluates(op.Stack)
-def _stack(state: Interpreter, operation: op.Stack) -> Tensor:
-    return torch.stack([state.names[name] for name in operation.sources])
-
-
-@evaluates(op.Cat)
-def _cat(state: Interpreter, operation: op.Cat) -> Tensor:
-    return torch.cat([state.names[name] for name in operation.sources])
+@evaluates(op.Stack, op.Cat)
+def _listed(state: Interpreter, operation: op.Stack | op.Cat) -> Tensor:
+    tensors = [state.names[name] for name in operation.sources]
+    return torch.stack(tensors) if isinstance(operation, op.Stack) else torch.cat(tensors)
 
 
 @evaluates(op.View, op.Copy)
@@ -195,19 +191,26 @@ def _reshape(state: Interpreter, operation: op.View | op.Copy) -> Tensor:
     return state.names[operation.source].reshape(state.shape(operation.result))
 
 
-@evaluates(op.Contiguous)
-def _contiguous(state: Interpreter, operation: op.Contiguous) -> Tensor:
-    return state.names[operation.source].contiguous()
-
-
-@evaluates(op.Permute)
-def _permute(state: Interpreter, operation: op.Permute) -> Tensor:
-    return state.names[operation.source].permute(operation.order)
-
-
-@evaluates(op.Expand)
-def _expand(state: Interpreter, operation: op.Expand) -> Tensor:
-    return state.names[operation.source].expand(state.shape(operation.result))
+@evaluates(
+    op.Contiguous, op.Permute, op.Expand, op.Slice, op.Select, op.Sum, op.Times
+)  # fmt: skip
+def _unary(state: Interpreter, operation: op.Unary) -> Tensor:
+    source = state.names[operation.source]
+    match operation:
+        case op.Permute(order=order):
+            return source.permute(order)
+        case op.Expand(result=result):
+            return source.expand(state.shape(result))
+        case op.Slice(axis=axis, start=start, stop=stop, step=step):
+            return source[(*[slice(None)] * axis, slice(start, stop, step))]
+        case op.Select(axis=axis, position=position):
+            return source.select(axis, position)
+        case op.Sum(axes=axes):
+            return source.sum(axes)
+        case op.Times(count=count):
+            return source * count
+        case _:
+            return source.contiguous()
 
 
 class RowMajorGradient(torch.autograd.Function):
@@ -230,17 +233,6 @@ def _contiguous_grad(state: Interpreter, operation: op.ContiguousGrad) -> Tensor
     return cast(Tensor, _with_row_major_gradient(state.names[operation.source]))
 
 
-@evaluates(op.Slice)
-def _slice(state: Interpreter, operation: op.Slice) -> Tensor:
-    span = slice(operation.start, operation.stop, operation.step)
-    return state.names[operation.source][(*[slice(None)] * operation.axis, span)]
-
-
-@evaluates(op.Select)
-def _select(state: Interpreter, operation: op.Select) -> Tensor:
-    return state.names[operation.source].select(operation.axis, operation.position)
-
-
 @evaluates(op.Unbind)
 def _unbind(state: Interpreter, operation: op.Unbind) -> Sequence[Tensor]:
     return state.names[operation.source].unbind(operation.axis)
@@ -260,24 +252,10 @@ def _matmul(state: Interpreter, operation: op.MatMul) -> Tensor:
     return torch.bmm(left, right) if left.dim() == 3 else torch.mm(left, right)
 
 
-@evaluates(op.Multiply)
-def _multiply(state: Interpreter, operation: op.Multiply) -> Tensor:
-    return state.names[operation.left] * state.names[operation.right]
-
-
-@evaluates(op.Add)
-def _add(state: Interpreter, operation: op.Add) -> Tensor:
-    return state.names[operation.left] + state.names[operation.right]
-
-
-@evaluates(op.Sum)
-def _sum(state: Interpreter, operation: op.Sum) -> Tensor:
-    return state.names[operation.source].sum(operation.axes)
-
-
-@evaluates(op.Times)
-def _times(state: Interpreter, operation: op.Times) -> Tensor:
-    return state.names[operation.source] * operation.count
+@evaluates(op.Multiply, op.Add)
+def _binary(state: Interpreter, operation: op.Multiply | op.Add) -> Tensor:
+    left, right = state.names[operation.left], state.names[operation.right]
+    return left * right if isinstance(operation, op.Multiply) else left + right
 
 
 @evaluates(op.Magnitude)

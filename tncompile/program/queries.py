@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from tncompile.program.operations import Chunk, Log, MatMul, Operation, results, sources
-from tncompile.program.program import Extent, TensorProgram
+from tncompile.program.program import Extent, Step, TensorProgram
 
 
 def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:
@@ -15,23 +16,21 @@ def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[s
     """
     first = first_contraction(origin)
     return {
-        name: step.contraction - first + 1
-        for step in program.steps
-        if step.operation.is_contraction and step.contraction is not None
+        name: number - first + 1
+        for step, number in _contractions(program)
         for name in results(step.operation)
     }
 
 
 def first_contraction(program: TensorProgram) -> int:
     """The smallest number of a contraction in the plan's own count."""
-    return min(
-        (
-            step.contraction
-            for step in program.steps
-            if step.operation.is_contraction and step.contraction is not None
-        ),
-        default=0,
-    )
+    return min((number for _, number in _contractions(program)), default=0)
+
+
+def _contractions(program: TensorProgram) -> Iterator[tuple[Step, int]]:
+    for step in program.steps:
+        if step.operation.is_contraction and step.contraction is not None:
+            yield step, step.contraction
 
 
 def multiply_adds(operation: Operation, program: TensorProgram) -> Extent:

@@ -160,7 +160,9 @@ def _shapes(
         case op.Expand():
             yield _broadcast(shapes[0], result)
         case op.Permute(_, _, order):
-            yield tuple(shapes[0][k] for k in _permutation(order, shapes[0]))
+            if sorted(order) != list(range(len(shapes[0]))):
+                raise ValueError(f"{order} permutes no {len(shapes[0])} axes")
+            yield tuple(shapes[0][k] for k in order)
         case op.ContiguousGrad() | op.Contiguous() | op.Times() | op.UnravelIndex():
             yield shapes[0]
         case op.Chunk(_, _, axis) if loop is not None:
@@ -216,12 +218,6 @@ def _shapes(
             yield _broadcast(shapes[0][:-1], shapes[1][:-1])
         case op.OneHot(_, _, size):
             yield (*shapes[0], Extent(size))
-
-
-def _permutation(order: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
-    if sorted(order) != list(range(len(shape))):
-        raise ValueError(f"{order} permutes no {len(shape)} axes")
-    return order
 
 
 def _with_axis(shape: Shape, axis: int, *lengths: Extent) -> Shape:

@@ -37,13 +37,10 @@ PER_TREE = 3
 FEW = 8
 """The rows that results are compared on; a program in chunks runs two chunks instead."""
 
-Build = Callable[[TensorProgram], "nn.Module"]
-"""A module that runs one program in every mode; all have equal parameters."""
-
 
 def tune(
     space: SearchSpace,
-    build: Build,
+    build: Callable[[TensorProgram], nn.Module],
     modes: Sequence[Mode],
     seconds: float,
     progress: Progress | None = None,
@@ -52,25 +49,38 @@ def tune(
 
     Modes that are not measured are planned by prediction. `seconds` is about what the timing may
     take; a disturbed measurement is repeated once, and where that was disturbed as well, the result
-    says that the machine is `busy`. Raises `InternalError` where two programs of one network
-    compute different values.
+    says that the machine is `busy`. `build` makes a module that runs one program in every mode; all
+    have equal parameters. Raises `InternalError` where two programs of one network compute
+    different values.
     """
     # The same space with the first of all scheduled trees that come to equal programs, so that what
     # was measured for a program counts wherever it is considered.
+    evaluator = space.evaluator
     first: dict[tuple[object, ...], ScheduledTree] = {}
 
-    def firsts(options: Sequence[ScheduledTree]) -> tuple[ScheduledTree, ...]:
-        keys = ((option, _key(space.evaluator.program(option))) for option in options)
-        return tuple(dict.fromkeys(first.setdefault(key, option) for option, key in keys))
+    def distinct(options: Sequence[ScheduledTree]) -> tuple[ScheduledTree, ...]:
+        representatives = []
+        for option in options:
+            program = evaluator.program(option)
+            operations = tuple(step.operation for step in program.steps)
+            key = operations, tuple(program.values.values()), program.loop
+            representatives.append(first.setdefault(key, option))
+        return tuple(dict.fromkeys(representatives))
 
-    space = replace(space, options={at: firsts(equal) for at, equal in space.options.items()})
+    modules: dict[object, nn.Module] = {}
+
+    def module_of(option: ScheduledTree) -> nn.Module:
+        if option.key not in modules:
+            modules[option.key] = build(evaluator.program(option))
+        return modules[option.key]
+
+    space = replace(space, options={at: distinct(equal) for at, equal in space.options.items()})
     trial_list = [(mode, size) for mode in modes for size in space.request.batches]
-    modules: dict[tuple[object, ...], nn.Module] = {}
+    budget = seconds / len(trial_list)
     trials: list[Trial] = []
     for place, (mode, size) in enumerate(trial_list):
         report = _share(progress, place, len(trial_list))
-        budget = seconds / len(trial_list)
-        trials.append(_measure(space, modules, build, mode, size, budget, report))
+        trials.append(_measure(space, module_of, mode, size, budget, report))
     busy = next((trial.doubtful for trial in trials if trial.doubtful), None)
     return Tuning(_decide(space, modes, trials), tuple(trials), busy)
 
@@ -87,8 +97,7 @@ def _share(progress: Progress | None, place: int, count: int) -> Progress:
 
 def _measure(
     space: SearchSpace,
-    modules: dict[tuple[object, ...], nn.Module],
-    build: Build,
+    module_of: Callable[[ScheduledTree], nn.Module],
     mode: Mode,
     size: int,
     budget: float,
@@ -101,11 +110,7 @@ def _measure(
     contending: list[nn.Module] = []
     for done, option in enumerate(contenders):
         report(done, 2 * len(contenders))
-        program = evaluator.program(option)
-        key = _key(program)
-        if key not in modules:
-            modules[key] = build(program)
-        contending.append(modules[key])
+        contending.append(module_of(option))
     rows = max(option.schedule.rows for option in contenders)
     few = evaluator.at(min(size, rows + 1 if rows else FEW))
     wrong = disagreeing(contending, random_inputs(network, few, device), mode)
@@ -147,12 +152,6 @@ def _contenders(space: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree
         if len(chosen) == CONTENDERS:
             break
     return chosen or [predicted[0].option]
-
-
-def _key(program: TensorProgram) -> tuple[object, ...]:
-    """Equal for programs that do the same."""
-    operations = tuple(step.operation for step in program.steps)
-    return operations, tuple(program.values.values()), program.loop
 
 
 # ── deciding ────────────────────────────────────────────────────────────────────────────────────

@@ -96,7 +96,10 @@ def time_in_turn(
     # Once a large tensor has been freed, the allocator keeps freed memory. Else chance decides
     # whether temporaries of some megabytes are mapped anew each time.
     torch.empty(31 * 2**18)
-    repeats = [_repeats(action) for action in actions]
+    repeats: list[int] = []  # of each action for one reading
+    for action in actions:
+        action()  # warms it up
+        repeats.append(max(1, math.ceil(SHORTEST / max(_read(action, 1)[0], 1e-7))))
     readings: list[list[float]] = [[] for _ in actions]
     worked = [0.0 for _ in actions]
     order = list(range(len(actions)))
@@ -126,12 +129,6 @@ def time_in_turn(
         share = 1.0 if waits else min(1.0, ours / (sum(times) or 1.0))
         timings.append(Timing(middle, low, high, len(times), share))
     return tuple(timings)
-
-
-def _repeats(action: Action) -> int:
-    """How often an action runs for one reading; warms it up as well."""
-    action()
-    return max(1, math.ceil(SHORTEST / max(_read(action, 1)[0], 1e-7)))
 
 
 def _read(action: Action, repeats: int) -> tuple[float, float]:

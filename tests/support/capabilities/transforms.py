@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from unittest import mock
 
 import pytest
 import torch
@@ -93,7 +96,7 @@ def onnx_model(subject: Subject) -> str:
     pytest.importorskip("onnxscript")
     module = subject.module()
     inputs = subject.inputs(19, sizes={"n": 19})
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _translations_read_once():
         warnings.simplefilter("ignore")  # torch's own, about its own tree specifications
         program = torch.onnx.export(
             module,
@@ -112,6 +115,22 @@ def onnx_model(subject: Subject) -> str:
         made = [torch.tensor(part) for part in evaluator.run(None, arrays)]
         close(made, [part.detach() for part in tensors(module(*again))], 1e-4)
     return "any batch"
+
+
+@cache
+def _translations() -> Callable[..., object]:
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    return cache(ONNXRegistry.from_torchlib)
+
+
+@contextmanager
+def _translations_read_once() -> Iterator[None]:
+    """Exports to ONNX parse 500 functions that never change: most of the time of a small one."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with mock.patch.object(ONNXRegistry, "from_torchlib", staticmethod(_translations())):
+        yield
 
 
 # ── derivatives and transforms ─────────────────────────────────────────────────────────────────

@@ -200,20 +200,18 @@ def _docstring(sharding: Sharding) -> list[str]:
     tensors = f"Split: {_some(split)}."
     tensors += f" Whole on every rank: {_some(whole)}." if whole else ""
     layouts = "`output_layouts` how the output is to be laid out (`Replicate()`)"
+    layouts += "; without `use_local_output` it is a DTensor."
     if count := len(sharding.inputs):
         inputs = "it" if count == 1 else "each input, or all of them,"
-        layouts = (
-            f"`input_layouts` says how {inputs} comes (`Replicate()`: whole on every rank), "
-            f"{layouts}"
-        )
-    lines = [f"Shares the {sharding.size} entries of leg `{sharding.leg}` evenly among ranks.", ""]
+        layouts = f"how {inputs} comes (`Replicate()`: whole on every rank), {layouts}"
+        layouts = f"`input_layouts` says {layouts}"
     style = style_name(network)
-    lines.append(f'    parallelize_module(model, mesh, {{"layer": {style}()}})')
-    for text in (
-        tensors,
-        _sent(sharding),
-        f"{layouts}; without `use_local_output` it is a DTensor.",
-    ):
+    lines = [
+        f"Shares the {sharding.size} entries of leg `{sharding.leg}` evenly among ranks.",
+        "",
+        f'    parallelize_module(model, mesh, {{"layer": {style}()}})',
+    ]
+    for text in (tensors, _sent(sharding), layouts):
         lines += ["", *filled(text, WIDTH - 4)]
     return writer.docstring(lines)
 

@@ -66,16 +66,13 @@ class _Parsing:
         """The value of the start symbol."""
         position = 0
         while position < len(self.tokens) and len(self.problems) < MOST_PROBLEMS:
-            following = self._step(position)
-            if following is None:
-                break
-            position = following
+            position = self._step(position)
         if self.problems:
             raise CompileError(tuple(self.problems))
         return self.automaton.pieces[0].value
 
-    def _step(self, position: int) -> int | None:
-        """Take the token at `position`; the next one to take, None to stop."""
+    def _step(self, position: int) -> int:
+        """Take the token at `position`; the place of the next one, after the last one to stop."""
         token, automaton = self.tokens[position], self.automaton
         if token.kind in ERRORS:
             if token.kind != BAD_CHARACTER or token.text not in self.unknown:
@@ -89,16 +86,15 @@ class _Parsing:
         if terminal == "NAME" and token.first and "FROZEN" in automaton.actions:
             automaton.mark()  # no attribute begins a line: it is a misspelled statement
         elif len(automaton.states) > TALLEST or (opens and automaton.brackets >= MOST_NESTED):
-            self._report_depth(token)
-            return None
+            return self._report_depth(token)
         elif automaton.feed(token, terminal):
             deepest = automaton.deepest
             if deepest.depth <= MOST_NESTED:
                 return position + 1
-            self._report_depth(next(t for t in self.tokens if t.span.start >= deepest.start))
-            return None
+            first = next(t for t in self.tokens if t.span.start >= deepest.start)
+            return self._report_depth(first)
         if terminal == END and self.problems:
-            return None  # what is missing may have been skipped after an earlier mistake
+            return position + 1  # what is missing may have been skipped after an earlier mistake
         if terminal == SEMICOLON and self.semicolon_seen:
             return position + 1 if automaton.brackets == 0 else self._resume(position)
         closed = self._closed_from(position)
@@ -144,12 +140,13 @@ class _Parsing:
             hint = "write a smaller number"
             self.problems.append(limit_error(token.span, message, f"{digits} digits", hint))
 
-    def _report_depth(self, token: Token) -> None:
+    def _report_depth(self, token: Token) -> int:
         message = f"more than {MOST_NESTED} levels of nesting"
         hint = "name the inner parts with `let`"
         self.problems.append(limit_error(token.span, message, "too deep from here", hint))
+        return len(self.tokens)
 
-    def _resume(self, position: int) -> int | None:
+    def _resume(self, position: int) -> int:
         """Skip to where a statement or a block surely begins: at the start of a line.
 
         Inside a block only its head and its complete statements stay. A word that begins a block
@@ -175,7 +172,7 @@ class _Parsing:
                 depth += 1
             elif token.kind == "RBRACE":
                 depth = max(0, depth - 1)
-        return None
+        return len(self.tokens)
 
     def _begins(self, k: int) -> bool:
         """Whether token `k` begins a statement, or ends the block, where the automaton stands."""

@@ -13,7 +13,10 @@ from tncompile.language.syntax.source import SourceFile, Span
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
 class _Structure:
-    """Makes its subclasses frozen dataclasses: with methods of their own they would load slowly."""
+    """Makes its subclasses frozen dataclasses: with methods of their own they would load slowly.
+
+    What is `kw_only` is no part of equality.
+    """
 
     __match_args__: ClassVar[tuple[str, ...]]
 
@@ -21,7 +24,7 @@ class _Structure:
         dataclass(frozen=True, eq=False, repr=False)(cls)
 
     def parts(self) -> tuple[object, ...]:
-        """The fields in order, without the spans."""
+        """The fields in order, without what is `kw_only`."""
         return tuple([getattr(self, name) for name in self.__match_args__])
 
     def __eq__(self, other: object) -> bool:
@@ -456,10 +459,9 @@ class Comment(Node):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(_Structure):
     """A whole file in order; `comments` are for the formatter."""
 
     declarations: tuple[Declaration, ...]
-    source: SourceFile = field(kw_only=True, compare=False, repr=False)
-    comments: tuple[Comment, ...] = field(default=(), kw_only=True, compare=False, repr=False)
+    source: SourceFile = field(kw_only=True)
+    comments: tuple[Comment, ...] = field(default=(), kw_only=True)

@@ -102,9 +102,6 @@ def _expanded(term: Term, covered: int) -> Term:
     return replace(term, labels=labels, places=places)
 
 
-# ── checks ───────────────────────────────────────────────────────────────────────────────────────
-
-
 def _common_sizes(equation: Equation) -> dict[Label, int | None]:
     """The size of each index, in order of first appearance; a size of 1 goes with any other."""
     common: dict[Label, tuple[int | None, int]] = {}
@@ -154,9 +151,6 @@ def _check_batch(equation: Equation, sizes: dict[Label, int | None], inputs: int
         if label != DOTS and sizes[label] is None and on_output.count(label) > 1:
             what = "has no size and stands twice on the output: give its size to fill a diagonal"
             raise equation.error(f"{named(label)} {what}", place)
-
-
-# ── axes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _axes(term: Term, sizes: dict[Label, int | None]) -> tuple[Axis, ...]:

@@ -29,13 +29,13 @@ def write(aligned: Aligned, inputs: int, name: str, title: str) -> str:
     for number, operand in enumerate(aligned.operands):
         if number >= inputs:
             head = f"tensor W{number - inputs}"
-        elif inputs == 1 and "x" not in names.taken:
+        elif inputs == 1 and "x" not in names.used:
             head = "input x"
         else:
             head = f"input {names.fresh(f'x{number}')}"
         lines.append(f"  {head}({names.legs(operand)})")
     lines += _constants(aligned, names, alone)
-    result = names.fresh("result" if "y" in names.taken else "y")
+    result = names.fresh("result" if "y" in names.used else "y")
     lines.append(f"  output {result}({names.legs(aligned.output)})")
     text = "\n".join([*lines, "}"]) + "\n"
     return format_program(parse(SourceFile("<einsum>", text)))
@@ -83,11 +83,11 @@ class _Names:
         self.of: dict[Axis, str] = {}
         self._tries: Counter[str] = Counter()
         # Tensors are W0, W1, …: those are the keys of the state dict.
-        self.taken = {f"W{number}" for number in range(len(aligned.operands))}
+        self.used = {f"W{number}" for number in range(len(aligned.operands))}
         for axis in aligned.sizes:
-            if isinstance(axis, str) and axis not in self.taken and is_name(axis):
+            if isinstance(axis, str) and axis not in self.used and is_name(axis):
                 self.of[axis] = axis
-        self.taken.update(self.of.values())
+        self.used.update(self.of.values())
         for axis in aligned.sizes:
             if axis not in self.of and not isinstance(axis, Copy):
                 self.of[axis] = self.fresh(_wanted(axis))
@@ -103,10 +103,10 @@ class _Names:
     def fresh(self, wanted: str) -> str:
         """The name, with a number behind it where it is taken; it is taken from now on."""
         name = wanted
-        while name in self.taken:
+        while name in self.used:
             self._tries[wanted] += 1
             name = f"{wanted}_{self._tries[wanted] + 1}"
-        self.taken.add(name)
+        self.used.add(name)
         return name
 
     def legs(self, axes: tuple[Axis, ...]) -> str:

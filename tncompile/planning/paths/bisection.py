@@ -51,8 +51,11 @@ def bisected_order(problem: Problem, rng: Random) -> tuple[int, ...]:
             placed.update(part)
             continue
         place = {term: k for k, term in enumerate(part)}
-        inner = [_Net(net.weight, tuple(place[k] for k in net.terms if k in place)) for net in nets]
-        inner = [net for net in inner if len(net.terms) > 1]
+        inner = [
+            _Net(net.weight, terms)
+            for net in nets
+            if len(terms := tuple(place[k] for k in net.terms if k in place)) > 1
+        ]
         halves = [_halves(len(part), inner, rng) for _ in range(TRIES)]
         _, sides = min(halves, key=lambda half: half[0])
         left = [term for term, side in zip(part, sides, strict=True) if not side]
