@@ -27,6 +27,7 @@ from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.program.interpreter import run_program as run
+from tncompile.program.layout import contiguous
 from tncompile.program.operations import (
     Add,
     Argument,
@@ -38,7 +39,7 @@ from tncompile.program.operations import (
     Permute,
     results,
 )
-from tncompile.program.program import Extent, Loop, Step, TensorProgram, Value
+from tncompile.program.program import ONE, Extent, Loop, Step, TensorProgram, Value
 from tncompile.program.rewriting import fingerprint, straightened
 from tncompile.program.variants import Branch, Branches
 
@@ -117,10 +118,13 @@ def test_parameters_are_laid_out_before_the_loop() -> None:
 # ── a loop made by hand ────────────────────────────────────────────────────────────────────────
 
 
-def value(name: str, shape: tuple[Extent, ...], storage: str = "") -> Value:
-    """A value over anonymous axes."""
+def value(
+    name: str, shape: tuple[Extent, ...], storage: str = "", strides: tuple[Extent, ...] = ()
+) -> Value:
+    """A value over anonymous axes, row-major unless there are strides."""
     axes = tuple((f"i{k}",) for k in range(len(shape)))
-    return Value(name, axes, shape, shape, storage or name, False, True)
+    strides = strides or contiguous(shape)
+    return Value(name, axes, shape, strides, storage or name, False, True)
 
 
 def by_hand() -> TensorProgram:
@@ -132,11 +136,11 @@ def by_hand() -> TensorProgram:
     operations: list[tuple[Operation, Value, tuple[str, ...]]] = [
         (Argument("x", "x"), value("x", (n, k)), ()),
         (Argument("w", "w"), value("w", (k, k)), ()),
-        (Permute("x_1", "x", (1, 0)), value("x_1", (k, n), "x"), ()),
+        (Permute("x_1", "x", (1, 0)), value("x_1", (k, n), "x", (ONE, k)), ()),
         (MatMul("t1", "w", "x_1"), value("t1", (k, n)), ("x_1",)),
-        (Chunk("t1_1", "t1", 1), value("t1_1", (k, part), "t1"), ()),
+        (Chunk("t1_1", "t1", 1), value("t1_1", (k, part), "t1", (n, ONE)), ()),
         (Chunk("x_2", "x", 0), value("x_2", (part, k), "x"), ()),
-        (Permute("t1_2", "t1_1", (1, 0)), value("t1_2", (part, k), "t1"), ("t1_1",)),
+        (Permute("t1_2", "t1_1", (1, 0)), value("t1_2", (part, k), "t1", (ONE, n)), ("t1_1",)),
         (Multiply("t2", "t1_2", "x_2"), value("t2", (part, k)), ("t1_2", "x_2")),
         (MatMul("t3", "t2", "w"), value("t3", (part, k)), ()),
         (Add("t4", "t3", "t2"), value("t4", (part, k)), ("t3", "t2")),

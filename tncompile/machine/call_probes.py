@@ -159,11 +159,6 @@ def _alternating(product: bool, calls: bool) -> Callable[[], object]:
     return run
 
 
-def _module() -> Callable[[], object]:
-    module, x = _Module(), _small()
-    return lambda: module(x)
-
-
 def _reads() -> Callable[[], object]:
     module = _Module()
 
@@ -186,7 +181,7 @@ def overhead_probes() -> Iterator[Probe]:
         return Probe(name, sizes, make, calls, gradients, overhead=True)
 
     yield probe("reads", _reads, calls=4)
-    yield probe("module", _module)
+    yield probe("module", lambda: partial(_Module(), _small()))
     yield probe("product alone", partial(_alternating, True, False))
     yield probe("calls alone", partial(_alternating, False, True))
     yield probe("by turns", partial(_alternating, True, True))

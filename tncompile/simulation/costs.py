@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from tncompile.lowering import TensorProgram
@@ -61,7 +61,7 @@ class Figures:
 
     def to_dict(self) -> dict[str, int | float | None]:
         """The figures by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,7 @@ class CostStep:
 
     def to_dict(self) -> dict[str, object]:
         """The step as JSON stores it."""
-        stored = {field.name: getattr(self, field.name) for field in fields(self)}
-        return stored | {"indices": list(self.indices)}
+        return asdict(self) | {"indices": list(self.indices)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +133,47 @@ def mode_cost(
     profile: MachineProfile,
     mode: Mode,
 ) -> ModeCost:
-    """What a lowered tree costs in a mode at these run-time sizes."""
+    """What a lowered tree costs in a mode at these run-time sizes.
+
+    A step has the multiply-adds of a forward pass, and its share of the seconds of the mode.
+    """
     traced = trace_in(network, program, sizes, profile, mode)
-    seconds = [work.seconds for work in traced.forward]
-    if mode == "training":
-        seconds = [
-            forward + backward.seconds
-            for forward, backward in zip(seconds, traced.backward, strict=True)
-        ]
-    return ModeCost(
-        figures_of(network, traced, sizes, profile, mode),
-        _cost_steps(network, tree, schedule, program, sizes, traced.forward, seconds),
+    spent = [work.seconds for work in traced.forward]
+    for k, work in enumerate(traced.backward):  # of a training step
+        spent[k] += work.seconds
+    rows = units(network, tree, grouped=schedule.grouped)
+    works, seconds = [OpCost() for _ in rows], [0.0 for _ in rows]
+    for number, work, step_seconds in zip(
+        row_numbers(rows, program), traced.forward, spent, strict=True
+    ):
+        if number is not None:
+            works[number].add(work)
+            seconds[number] += step_seconds
+    labels = [network.tensors[operand.tensor].name for operand in tree.operands]
+    labels += [""] * len(tree.steps)
+    for k, row in enumerate(rows):
+        for _, _, step in row.members:
+            labels[step.result] = f"t{k + 1}"
+    producers = made_by(rows, program)
+    length = {index.name: index.size or sizes[index.name] for index in network.indices}
+    total = sum(spent) or 1.0
+    steps = tuple(
+        CostStep(
+            result=f"t{k + 1}",
+            left=_label(labels[left] for left, _, _ in row.members),
+            right=_label(labels[right] for _, right, _ in row.members),
+            indices=row.members[0][2].legs,
+            multiply_adds=works[k].multiply_adds,
+            bytes=4
+            * sum(step.result in producers for _, _, step in row.members)
+            * math.prod(length[leg] for leg in row.members[0][2].legs),
+            share=seconds[k] / total,
+            count=len(row.members),
+            looked_up=bool(row.members[0][2].lookups),
+        )
+        for k, row in enumerate(rows)
     )
+    return ModeCost(figures_of(network, traced, sizes, profile, mode), steps)
 
 
 def figures_of(
@@ -192,52 +220,6 @@ def _ratio(above: int, below: int) -> float | None:
         return above / below if below else None
     except OverflowError:
         return None
-
-
-def _cost_steps(
-    network: TensorNetwork,
-    tree: ContractionTree,
-    schedule: Schedule,
-    program: TensorProgram,
-    sizes: Mapping[str, int],
-    forward: Sequence[OpCost],
-    spent: Sequence[float],
-) -> tuple[CostStep, ...]:
-    """The rows of the cost table: one a contraction, or a batch of equal ones.
-
-    `forward` is the work of every step of the program in a forward pass, `spent` its seconds in the
-    mode that is counted.
-    """
-    rows = units(network, tree, grouped=schedule.grouped)
-    works, seconds = [OpCost() for _ in rows], [0.0 for _ in rows]
-    for number, work, step_seconds in zip(row_numbers(rows, program), forward, spent, strict=True):
-        if number is not None:
-            works[number].add(work)
-            seconds[number] += step_seconds
-    labels = [network.tensors[operand.tensor].name for operand in tree.operands]
-    labels += [""] * len(tree.steps)
-    for k, row in enumerate(rows):
-        for _, _, step in row.members:
-            labels[step.result] = f"t{k + 1}"
-    producers = made_by(rows, program)
-    length = {index.name: index.size or sizes[index.name] for index in network.indices}
-    total = sum(spent) or 1.0
-    return tuple(
-        CostStep(
-            result=f"t{k + 1}",
-            left=_label(labels[left] for left, _, _ in row.members),
-            right=_label(labels[right] for _, right, _ in row.members),
-            indices=row.members[0][2].legs,
-            multiply_adds=works[k].multiply_adds,
-            bytes=4
-            * sum(step.result in producers for _, _, step in row.members)
-            * math.prod(length[leg] for leg in row.members[0][2].legs),
-            share=seconds[k] / total,
-            count=len(row.members),
-            looked_up=bool(row.members[0][2].lookups),
-        )
-        for k, row in enumerate(rows)
-    )
 
 
 def row_numbers(rows: Sequence[EqualStepGroup], program: TensorProgram) -> list[int | None]:
