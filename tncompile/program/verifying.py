@@ -14,11 +14,6 @@ from tncompile.program.program import ONE, Extent, Loop, TensorProgram, Value
 DEBUG = bool(os.environ.get("TNCOMPILE_VERIFY"))
 """Whether every program is verified once it is lowered or rewritten, as in the tests."""
 
-ELEMENTWISE = (
-    op.Multiply, op.Divide, op.Add, op.Times, op.Magnitude, op.Log, op.UnravelIndex, op.RavelIndex
-)  # fmt: skip
-"""Operations whose results are dense, in the order of axes of their operands."""
-
 
 class ProgramError(ValueError):
     """A program that no lowering may make; the message names the step."""
@@ -126,7 +121,7 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
             return
     operands = [values[name].shape for name in sources(operation)]
     try:
-        shapes = tuple(_shapes(operation, operands, defined[0].shape, program.loop))
+        shapes = tuple(derived_shapes(operation, operands, defined[0].shape, program.loop))
     except (IndexError, ValueError) as error:
         yield f"the operands do not fit: {error}"
         return
@@ -145,17 +140,21 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
             elif not _same(value, due):
                 yield f"`{value.name}` has strides {value.strides}, which should be {due}"
     elif not operation.is_borrowed and not isinstance(operation, op.Chunk | op.ContiguousGrad):
-        elementwise = isinstance(operation, ELEMENTWISE)
+        elementwise = operation.is_elementwise
         for value in defined:
             fits = _dense(value) if elementwise else _same(value, contiguous(value.shape))
             if not fits or value.storage != value.name:
                 yield f"`{value.name}` has strides {value.strides}, which no fresh result has"
 
 
-def _shapes(
+def derived_shapes(
     operation: Operation, shapes: list[Shape], result: Shape, loop: Loop | None
 ) -> Iterator[Shape]:
-    """The shapes of the results as far as they follow from the operands; `result` is the first."""
+    """The shapes of the results as far as they follow from the operands; `result` is the first.
+
+    Raises:
+        TypeError: nothing is known of the shape of such an operation.
+    """
     match operation:
         case op.Expand():
             yield _broadcast(shapes[0], result)
@@ -163,7 +162,7 @@ def _shapes(
             if sorted(order) != list(range(len(shapes[0]))):
                 raise ValueError(f"{order} permutes no {len(shapes[0])} axes")
             yield tuple(shapes[0][k] for k in order)
-        case op.ContiguousGrad() | op.Contiguous() | op.Times() | op.UnravelIndex():
+        case op.ContiguousGrad() | op.Contiguous():
             yield shapes[0]
         case op.Chunk(_, _, axis) if loop is not None:
             yield _with_axis(shapes[0], axis, Extent(1, (loop.part,)))
@@ -192,8 +191,6 @@ def _shapes(
             yield (*left[:-1], right[-1])
             if bias is not None:
                 _broadcast(shapes[2], (*left[:-1], right[-1]))
-        case op.Multiply() | op.Divide() | op.Add() | op.RavelIndex():
-            yield _broadcast(*shapes)
         case op.Sum(_, _, axes) | op.Log(_, _, axes):
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
         case op.Magnitude(_, _, axes):
@@ -214,6 +211,10 @@ def _shapes(
             yield _broadcast(shapes[0][:-1], shapes[1][:-1])
         case op.OneHot(_, _, size):
             yield (*shapes[0], Extent(size))
+        case _ if operation.is_elementwise:
+            yield _broadcast(*shapes)
+        case _ if not operation.has_free_shape:
+            raise TypeError(f"no rule says the shape of {type(operation).__name__}")
 
 
 def _with_axis(shape: Shape, axis: int, *lengths: Extent) -> Shape:
