@@ -93,13 +93,12 @@ class Interpreter:
 
     def run(self) -> tuple[Tensor, ...]:
         """What the program returns."""
-        loop, end = self.program.loop, len(self.program.steps)
-        if loop is None:
-            self._run_steps(range(end))
-        else:
-            self._run_steps(range(loop.start))
+        loop, steps = self.program.loop, range(len(self.program.steps))
+        if loop is not None:
+            self._run_steps(steps[: loop.start])
             self._run_loop(loop)
-            self._run_steps(range(loop.stop - 1, end))
+            steps = steps[loop.stop - 1 :]
+        self._run_steps(steps)
         return tuple(self.names[name] for name in self.program.returns)
 
     def shape(self, name: str) -> tuple[int, ...]:

@@ -357,12 +357,9 @@ def parameter_keys(operation: Operation) -> tuple[str, ...]:
 
 def attributes(operation: Operation) -> tuple[tuple[str, object], ...]:
     """The fields of an operation that name no value, with what they hold."""
-    names = [field.name for field in fields(operation)]
-    return tuple(
-        (name, getattr(operation, name))
-        for name in names
-        if name not in operation.use_fields and name not in operation.def_fields
-    )
+    values = {*operation.use_fields, *operation.def_fields}
+    names = [field.name for field in fields(operation) if field.name not in values]
+    return tuple((name, getattr(operation, name)) for name in names)
 
 
 def renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
