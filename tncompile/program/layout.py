@@ -84,11 +84,9 @@ def is_row_major(
     """
     if columns[1] != one and (call is not None or columns[0] != one):
         return False
-    return (call != "mm" and rows[0] == one) or _covers(rows[1], columns[0])
-
-
-def _covers(stride: Length, length: Length) -> bool:
-    """Whether the stride is at least the length for every run-time size."""
+    if call != "mm" and rows[0] == one:
+        return True
+    stride, length = rows[1], columns[0]
     if isinstance(stride, int):
         return stride >= length
     return stride.factor >= length.factor and set(length.names) <= set(stride.names)
