@@ -66,11 +66,6 @@ PATIENCE = 4  # flips without gain after which a path counts as the best of its 
 REMEMBERED = 512  # paths of subproblems that are cached: several candidates end in the same one
 
 
-def ladder(effort: Effort) -> list[Effort]:
-    """This effort and all easier ones, the easiest first."""
-    return [easier for easier in EFFORTS.values() if easier.level <= effort.level]
-
-
 def search(
     problem: Problem, effort: Effort, progress: Progress | None = None
 ) -> tuple[NamedPath, ...]:
@@ -78,7 +73,7 @@ def search(
     if len(problem.terms) > LARGEST:
         return ()
     report = progress or (lambda done, total: None)
-    efforts = ladder(effort)
+    efforts = [easier for easier in EFFORTS.values() if easier.level <= effort.level]
     searching = _Searching(problem)
     total = sum(
         len(easier.objectives) if _is_small(searching.problem, easier) else 1 + len(IMPROVED)
