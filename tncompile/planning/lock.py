@@ -120,10 +120,8 @@ class Lock:
         for entry in self.entries.values():
             limit = entry.key.memory_limit
             if limit != key.memory_limit and entry.key == replace(key, memory_limit=limit):
-                yield (
-                    f"the plan of `{network.target}` tuned with {_limit(limit)} is not used with"
-                    f" {_limit(key.memory_limit)}"
-                )
+                tuned = f"the plan of `{network.target}` tuned with {_limit(limit)}"
+                yield f"{tuned} is not used with {_limit(key.memory_limit)}"
 
     def with_plan(
         self, network: TensorNetwork, request: PlanRequest, plan: ContractionPlan

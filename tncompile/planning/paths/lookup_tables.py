@@ -163,11 +163,9 @@ class TableSearch:
 
     def _prices(self, grouping: Grouping) -> tuple[int, int]:
         """Multiply-adds of what is left to do for the samples, without those of tables and with."""
-        problem, reduced = self._reduced(grouping)
+        problem, _ = self._reduced(grouping)
         outer, _, _ = price_path(problem, quick_path(problem, trials=1))
-        for legs, operand in zip(problem.terms, reduced, strict=True):
-            if operand.lookups:
-                outer += GATHERED * problem.count(legs)
+        outer += GATHERED * sum(problem.count(problem.terms[k]) for k in problem.looked_up)
         return outer, outer + sum(self._table(block).multiply_adds for block in grouping)
 
     def _table(self, block: Block) -> _Table:
