@@ -9,16 +9,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tncompile.network.model import TensorNetwork
+from tncompile.program import layout
 from tncompile.program import operations as op
-from tncompile.program.layout import (
-    Axis,
-    along_nothing,
-    contiguous,
-    elementwise_strides,
-    merged,
-    runs,
-    view_strides,
-)
 from tncompile.program.operations import Operation, results, sources
 from tncompile.program.program import ONE, Extent, Loop, Step, TensorProgram, Value, product
 from tncompile.program.rewriting import finished, straightened, undivided
@@ -93,9 +85,9 @@ class ProgramBuilder:
         """The same at nominal run-time sizes."""
         return self.length(indices).at(self.sizes)
 
-    def runs(self, value: Value) -> dict[str, Axis[Extent]]:
+    def runs(self, value: Value) -> dict[str, layout.Axis[Extent]]:
         """The indices of a value with their strides."""
-        return runs(value, self.lengths)
+        return layout.runs(value, self.lengths)
 
     # ── values and operations ──────────────────────────────────────────────────────────────────
 
@@ -122,23 +114,36 @@ class ProgramBuilder:
         """
         name = self.fresh(stem)
         shape = tuple(self.length(axis) for axis in axes)
-        strides = contiguous(shape)
+        strides = layout.contiguous(shape)
         if elementwise:
-            strides = elementwise_strides(shape, tuple(operands), self.sizes)
+            strides = layout.elementwise_strides(shape, tuple(operands), self.sizes)
         parametric = parametric or any(value.parametric for value in operands)
         varying = varying or any(value.varying for value in operands)
         return Value(name, axes, shape, strides, name, parametric, varying, integer)
 
     def derive(self, kind: type[op.Unary], source: Value, axes: Axes, *attributes: object) -> Value:
         """A view of the source: the result of an operation of this kind with these attributes."""
-        name, shape = self.fresh(source.name), tuple(self.length(axis) for axis in axes)
+        return self.derive_all(kind, source, (axes,), *attributes)[0]
+
+    def derive_all(
+        self,
+        kind: type[op.Unary | op.Unbind | op.Split],
+        source: Value,
+        views: Sequence[Axes],
+        *attributes: object,
+    ) -> tuple[Value, ...]:
+        """The same where the operation makes several views, each over axes of its own."""
+        names = tuple(self.fresh(source.name) for _ in views)
         make: Callable[..., Operation] = kind
-        operation = make(name, source.name, *attributes)
-        strides = view_strides(operation, source, shape)
-        assert strides is not None
-        return self.add(
-            operation, replace(source, name=name, axes=axes, shape=shape, strides=strides)
-        )
+        target = names[0] if issubclass(kind, op.Unary) else names
+        operation, values = make(target, source.name, *attributes), []
+        for name, axes in zip(names, views, strict=True):
+            shape = tuple(self.length(axis) for axis in axes)
+            strides = layout.view_strides(operation, source, shape)
+            assert strides is not None
+            values.append(replace(source, name=name, axes=axes, shape=shape, strides=strides))
+        self.add(operation, *values)
+        return tuple(values)
 
     def argument(self, stem: str, key: str, axes: Axes, *, integer: bool) -> Value:
         """An input: the chunk of an iteration where there is a loop along one of its axes."""
@@ -163,14 +168,14 @@ class ProgramBuilder:
         if self.loop is None:
             return part
         shape = undivided(part.shape, self.loop)
-        return replace(part, shape=shape, strides=contiguous(shape))
+        return replace(part, shape=shape, strides=layout.contiguous(shape))
 
     def view(self, source: Value, axes: Axes) -> Value:
         """The same indices in the same order, grouped as `axes`: a view, else a copy."""
         if axes == source.axes:
             return source
         runs = self.runs(source)
-        parts = [merged((runs[index] for index in axis), ONE) for axis in axes]
+        parts = [layout.merged((runs[index] for index in axis), ONE) for axis in axes]
         base = self._viewed.get(source.name, source.name)
         if any(part is None for part in parts):
             if (moved := self._innermost_last(source)) is not source:
@@ -181,7 +186,7 @@ class ProgramBuilder:
         if shape == self.values[base].shape:
             return replace(self.values[base], axes=axes)
         name = self.fresh(source.name)
-        strides = along_nothing(shape, tuple(part[1] for part in parts if part is not None))
+        strides = layout.along_nothing(shape, tuple(part[1] for part in parts if part is not None))
         self._viewed[name] = base
         result = replace(source, name=name, axes=axes, shape=shape, strides=strides)
         return self.add(op.View(name, base), result)
@@ -207,7 +212,7 @@ class ProgramBuilder:
         if inner is None or inner == long[-1] or blocks < 2 or math.prod(lengths) < TRANSPOSED:
             return source
         order = (*(axis for axis in range(len(lengths)) if axis != inner), inner)
-        if tuple(source.strides[axis] for axis in order) == contiguous(
+        if tuple(source.strides[axis] for axis in order) == layout.contiguous(
             tuple(source.shape[axis] for axis in order)
         ):
             return source
@@ -216,7 +221,7 @@ class ProgramBuilder:
 
     def contiguous(self, source: Value) -> Value:
         """The same value in row-major memory: a copy where it is not."""
-        if source.strides == contiguous(source.shape):
+        if source.strides == layout.contiguous(source.shape):
             return source
         result = self.value(source.name, source.axes, (source,), integer=source.integer)
         return self.add(op.Contiguous(result.name, source.name), result)
@@ -349,10 +354,8 @@ class ProgramBuilder:
         belongs to it as much as one that reads an input.
         """
         inside: set[str] = set()
-        before: list[Step] = []
-        chunks: list[Step] = []
-        body: list[Step] = []
-        after: list[Step] = []
+        sections: tuple[list[Step], ...] = [], [], [], []
+        before, chunks, body, after = sections
         for step in steps:
             targets = results(step.operation)
             shapes = [self.values[name].shape for name in targets]
@@ -368,4 +371,4 @@ class ProgramBuilder:
                 inside.update(targets)
             else:
                 before.append(step)
-        return before, chunks, body, after
+        return sections

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tncompile.lowering.builder import Axes, ProgramBuilder
@@ -22,17 +23,23 @@ class LeafLoader:
     def __init__(
         self,
         builder: ProgramBuilder,
-        alone: Mapping[str, int],
+        operands: Sequence[Operand],
+        alone: Sequence[Operand] = (),
         log: Logarithm | None = None,
-        used: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
-        """`alone` counts the slices of each input that are used one by one.
+        """`operands` are all of the tree, `alone` those that are used one by one.
 
-        With `log`, inputs are rescaled slice by slice as they are loaded; `used` are the slices of
-        each that are operands of the tree, every use by its number.
+        With `log`, inputs are rescaled slice by slice as they are loaded.
         """
-        self._builder, self._network = builder, builder.network
-        self._alone, self._log, self._used = alone, log, used or {}
+        self._builder, self._network, self._log = builder, builder.network, log
+        tensors = [self._network.tensors[operand.tensor] for operand in alone]
+        self._alone = Counter(t.source for t in tensors if t.role == "input" and t.position)
+        self._used: dict[str, list[int]] = {}  # the slices that go into the result, every use
+        for operand in operands:
+            tensor = self._network.tensors[operand.tensor]
+            if tensor.role == "input" and not operand.indicator and not operand.lookups:
+                number = self._network.slice_number(tensor) if tensor.position else 0
+                self._used.setdefault(tensor.source, []).append(number)
         self._arguments: dict[str, Value] = {}
         self._rescaled: dict[str, Value] = {}
         self._slices: dict[str, tuple[Value, ...]] = {}
@@ -44,7 +51,10 @@ class LeafLoader:
         """The operand as a split value: one axis for each of its legs."""
         tensor = self._network.tensors[operand.tensor]
         if operand.indicator:
-            return self._indicator(operand)
+            (lookup, *_), builder = operand.lookups, self._builder
+            ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
+            onehot = builder.value("onehot", (*ids.axes, (lookup.index,)), (ids,))
+            return builder.add(op.OneHot(onehot.name, ids.name, lookup.size), onehot)
         if tensor.role == "mask":
             mask = self._builder.value("mask", tensor.axes)
             self._builder.add(op.Mask(mask.name, int(tensor.source)), mask)
@@ -149,7 +159,7 @@ class LeafLoader:
     def _slice(self, tensor: Tensor) -> Value:
         value = self._factor(tensor.source)
         axis = self._slice_axis(value)
-        alone = self._alone.get(tensor.source, 0)
+        alone = self._alone[tensor.source]
         if axis is not None and alone > 2 and 2 * alone >= value.shape[axis].factor:
             if tensor.source not in self._slices:
                 self._slices[tensor.source] = unbind(self._builder, value, axis)
@@ -195,13 +205,6 @@ class LeafLoader:
         if len(ids) == 1:
             self._digits[key] = value
         return value
-
-    def _indicator(self, operand: Operand) -> Value:
-        lookup = operand.lookups[0]
-        builder = self._builder
-        ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
-        onehot = builder.value("onehot", (*ids.axes, (lookup.index,)), (ids,))
-        return builder.add(op.OneHot(onehot.name, ids.name, lookup.size), onehot)
 
     def pick(self, table: Value, given: tuple[tuple[Digits, ...], ...], index: str = "") -> Value:
         """Rows of a table by the digits of ids: a parameter, or parameters merged.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,8 +12,7 @@ from tncompile.lowering.output import finalize_output
 from tncompile.lowering.rescaling import Logarithm
 from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.lowering.stacking.axes import concatenate, divide, members, select, unbind
-from tncompile.lowering.stacking.grouping import EqualStepGroup, units
-from tncompile.lowering.stacking.order import order_members
+from tncompile.lowering.stacking.grouping import EqualStepGroup, order_members, units
 from tncompile.lowering.stacking.splitting import Reader, split_stack
 from tncompile.lowering.value_numbering import ValueNumbering
 from tncompile.network.contraction import Contraction, ContractionTree
@@ -97,9 +95,10 @@ class _Lowering:
         self._rescaling = Logarithm(self._builder) if logarithm else None
         self._settled = frozenset(schedule.settled)
         self._units = order_members(network, tree, units(network, tree, grouped=schedule.grouped))
-        self._leaves = LeafLoader(
-            self._builder, self._slices_alone(), self._rescaling, self._slices_used()
-        )
+        operands = tree.operands
+        single = [side for unit in self._units if not unit.batched for side in unit.members[0][:2]]
+        alone = [operands[side] for side in single or range(len(operands)) if side < len(operands)]
+        self._leaves = LeafLoader(self._builder, operands, alone, self._rescaling)
         self._slots: dict[int, _StackSlot] = {}
         batched = any(unit.batched for unit in self._units)
         self._numbering = None if batched else ValueNumbering(network, tree)
@@ -282,32 +281,13 @@ class _Lowering:
 
     # ── bookkeeping ────────────────────────────────────────────────────────────────────────────
 
-    def _slices_alone(self) -> dict[str, int]:
-        """How many slices of each input are used one by one."""
-        operands = self._tree.operands
-        single = [side for unit in self._units if not unit.batched for side in unit.members[0][:2]]
-        sides = [side for side in single or range(len(operands)) if side < len(operands)]
-        tensors = [self._network.tensors[operands[side].tensor] for side in sides]
-        return Counter(t.source for t in tensors if t.role == "input" and t.position)
-
-    def _slices_used(self) -> dict[str, list[int]]:
-        """The slices of each input that go into the result as they are, each use by its number."""
-        used: dict[str, list[int]] = {}
-        for operand in self._tree.operands:
-            tensor = self._network.tensors[operand.tensor]
-            if tensor.role == "input" and not operand.indicator and not operand.lookups:
-                number = self._network.slice_number(tensor) if tensor.position else 0
-                used.setdefault(tensor.source, []).append(number)
-        return used
-
     def _note(self, unit: EqualStepGroup) -> str:
-        left, right, step = unit.members[0]
-        what = f"{self._name(left)} · {self._name(right)} -> {', '.join(step.legs)}"
-        what += ", looked up" if step.lookups else ""
+        operands, step = self._tree.operands, unit.members[0][2]
+        left, right = (
+            self._network.tensors[operands[side].tensor].name
+            if side < len(operands)
+            else f"({side - len(operands) + 1})"
+            for side in unit.members[0][:2]
+        )
+        what = f"{left} · {right} -> {', '.join(step.legs)}{', looked up' if step.lookups else ''}"
         return f"{what} and {len(unit.members) - 1} equal ones" if unit.batched else what
-
-    def _name(self, side: int) -> str:
-        count = len(self._tree.operands)
-        if side < count:
-            return self._network.tensors[self._tree.operands[side].tensor].name
-        return f"({side - count + 1})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 from tncompile.lowering.builder import ProgramBuilder
@@ -112,26 +113,19 @@ def _best_layout(
     left_indices, right_indices = _indices(left), _indices(right)
     runs = builder.runs(left), builder.runs(right)
     counts = builder.count(left_indices), builder.count(right_indices)
-    fits: dict[tuple[bool, Order, Order, Order], bool] = {}
 
-    def copied(layout: MatmulLayout) -> int:
-        """Elements that must be copied before the product can run."""
-        total = 0
-        for second, rows, columns in (
-            (False, layout.rows, layout.summed),
-            (True, layout.summed, layout.columns),
-        ):
-            operand = second is not layout.swapped
-            key = operand, layout.batch, rows, columns
-            if key not in fits:
-                fits[key] = as_matrix(runs[operand], key[1:], ONE) is not None
-            total += 0 if fits[key] else counts[operand]
-        return total
+    @cache
+    def copied(operand: int, batch: Order, rows: Order, columns: Order) -> int:
+        """Elements of an operand that must be copied before the product can run."""
+        fits = as_matrix(runs[operand], (batch, rows, columns), ONE) is not None
+        return 0 if fits else counts[operand]
 
-    return min(
-        _layouts(left_indices, right_indices, result_legs, consumer),
-        key=lambda layout: copied(layout) + _misfit(builder, layout, consumer),
-    )
+    def cost(layout: MatmulLayout) -> int:
+        first = copied(layout.swapped, layout.batch, layout.rows, layout.summed)
+        second = copied(not layout.swapped, layout.batch, layout.summed, layout.columns)
+        return first + second + _misfit(builder, layout, consumer)
+
+    return min(_layouts(left_indices, right_indices, result_legs, consumer), key=cost)
 
 
 def _misfit(builder: ProgramBuilder, layout: MatmulLayout, consumer: Consumer) -> int:

@@ -48,14 +48,26 @@ def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
 
 
 def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
-    """The bias added: on flattened axes where it covers them whole, else on split ones."""
+    """The bias added: in the last product where it covers the axes of that whole.
+
+    Else on flattened axes of the output where it covers these, or on split ones.
+    """
     parameter = builder.network.parameter[bias.parameter]
     loaded = builder.value(parameter.family, bias.axes, parametric=True)
     builder.add(LoadParameter(loaded.name, parameter.key), loaded)
     indices = {index for axis in bias.axes for index in axis}
     matmul = builder.product_of(value)
     if matmul is not None and _covers_whole(indices, matmul.axes):
-        return _within_product(builder, matmul, builder.split(loaded), grouped)
+        # A sum of its own would read and write the output once more, and take memory for a second.
+        split_bias = builder.split(loaded)
+        indices = {index for axis in split_bias.axes for index in axis}
+        covered = tuple(axis if indices.issuperset(axis) else () for axis in matmul.axes)
+        while covered and not covered[0]:
+            covered = covered[1:]  # broadcasts by itself
+        total = builder.with_bias(matmul, _covering(builder, split_bias, covered))
+        carried = {index for axis in matmul.axes for index in axis}
+        axes = tuple(tuple(index for index in axis if index in carried) for axis in grouped)
+        return replace(builder.view(total, axes), axes=grouped)
     whole = _covers_whole(indices, grouped)
     axes = grouped if whole else tuple((index,) for axis in grouped for index in axis)
     covered = tuple(axis if set(axis) <= indices else () for axis in axes)
@@ -69,21 +81,6 @@ def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) ->
 def _covers_whole(indices: set[str], axes: Axes) -> bool:
     """Whether each of these axes runs over these indices alone, or over none of them."""
     return all(indices.issuperset(axis) or indices.isdisjoint(axis) for axis in axes)
-
-
-def _within_product(builder: ProgramBuilder, matmul: Value, bias: Value, grouped: Axes) -> Value:
-    """The last product with a bias (split) added in the same call, as the output groups it.
-
-    A sum of its own would read and write the output once more, and take memory for a second one.
-    """
-    indices = {index for axis in bias.axes for index in axis}
-    covered = tuple(axis if indices.issuperset(axis) else () for axis in matmul.axes)
-    while covered and not covered[0]:
-        covered = covered[1:]  # broadcasts by itself
-    total = builder.with_bias(matmul, _covering(builder, bias, covered))
-    carried = {index for axis in matmul.axes for index in axis}
-    axes = tuple(tuple(index for index in axis if index in carried) for axis in grouped)
-    return replace(builder.view(total, axes), axes=grouped)
 
 
 def _covering(builder: ProgramBuilder, flat: Value, covered: Axes) -> Value:

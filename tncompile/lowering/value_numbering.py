@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from tncompile.network.contraction import Contraction, ContractionTree
+from tncompile.network.contraction import Contraction, ContractionTree, Lookup
 from tncompile.network.model import TensorNetwork
 
 Key = tuple[object, ...]
@@ -26,15 +27,7 @@ class ValueNumbering:
         self._first: dict[int, int] = {}
         for operand in tree.operands:
             tensor = network.tensors[operand.tensor]
-            looked_up = tuple(
-                (
-                    tensor.legs.index(one.index) if one.index in tensor.legs else -1,
-                    one.ids,
-                    one.divisor,
-                    one.size,
-                )
-                for one in operand.lookups
-            )
+            looked_up = _digits(operand.lookups, {leg: k for k, leg in enumerate(tensor.legs)})
             origin = (tensor.role, tensor.source, tensor.position, tensor.conjugate)
             self._give((*origin, operand.indicator, looked_up, self._pattern(operand.legs)))
         for step in tree.steps:
@@ -57,16 +50,13 @@ class ValueNumbering:
     def _key(self, step: Contraction) -> Key:
         ours, theirs = self._legs[step.left], self._legs[step.right]
         place: dict[str, int | str] = {leg: k for k, leg in enumerate((*ours, *theirs))}
-        looked_up = tuple(
-            (place[one.index], one.ids, one.divisor, one.size) for one in step.lookups
-        )
         return (
             self._number[step.left],
             self._number[step.right],
             tuple(place[leg] for leg in (*ours, *theirs)),
             tuple(place.get(leg, leg) for leg in step.legs),  # run-time legs come with ids
             self._pattern(step.legs),
-            looked_up,
+            _digits(step.lookups, place),
         )
 
     def _give(self, key: Key) -> None:
@@ -78,3 +68,7 @@ class ValueNumbering:
     def _pattern(self, legs: tuple[str, ...]) -> tuple[object, ...]:
         """Sizes of legs; run-time ones by name, since a batch axis is the same one everywhere."""
         return tuple(leg if leg in self._runtime else self._sizes[leg] for leg in legs)
+
+
+def _digits(lookups: Sequence[Lookup], place: Mapping[str, object]) -> Key:
+    return tuple((place.get(k.index, -1), k.ids, k.divisor, k.size) for k in lookups)

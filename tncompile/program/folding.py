@@ -62,7 +62,8 @@ def fold(
     precomputed = _PrecomputedProgram()
     buffers: dict[int, Buffer] = {}
     for k, (split, name, row_major) in _choose_buffers(splits).items():
-        keys = tuple(sorted(split.keys(name), key=order.__getitem__))
+        read = {key for step in split.upstream(name) for key in parameter_keys(step.operation)}
+        keys = tuple(sorted(read, key=order.__getitem__))
         logarithm = name in split.logarithms
         value, shared = precomputed.add(split, name, row_major=row_major)
         buffers[k] = Buffer(buffer_name(keys, logarithm), value, keys, shared, logarithm)
@@ -101,9 +102,8 @@ class _SplitProgram:
             self.position.update(dict.fromkeys(names, k))
             values = [program.values[name] for name in names]
             operands = sources(step.operation)
-            if any(value.varying or _has_runtime_size(value) for value in values):
-                continue
-            if not self.identity.keys() >= set(operands):
+            runtime = any(value.varying or any(k.names for k in value.shape) for value in values)
+            if runtime or not self.identity.keys() >= set(operands):
                 continue
             if identities is None:  # a lowered program computes nothing twice
                 self.identity |= {name: len(self.identity) + j for j, name in enumerate(names)}
@@ -146,10 +146,6 @@ class _SplitProgram:
                 positions.add(position)
                 waiting += sources(self.program.steps[position].operation)
         return [self.program.steps[position] for position in sorted(positions)]
-
-    def keys(self, name: str) -> set[str]:
-        """The parameters that a value depends on."""
-        return {key for step in self.upstream(name) for key in parameter_keys(step.operation)}
 
     def remainder(self, loads: Mapping[int, tuple[str, tuple[Extent, ...]]]) -> TensorProgram:
         """What runs per call; `loads` are key and strides of the buffers by identity."""
@@ -195,9 +191,7 @@ class _SplitProgram:
         return finished(replace(program, values=values, loop=loop, returns=returns), steps)
 
 
-def _choose_buffers(
-    splits: Iterable[_SplitProgram],
-) -> dict[int, tuple[_SplitProgram, str, bool]]:
+def _choose_buffers(splits: Iterable[_SplitProgram]) -> dict[int, tuple[_SplitProgram, str, bool]]:
     """The values that become buffers, by identity, and whether they are made contiguous.
 
     A buffer is what calls read, made contiguous, where nothing else is read of its memory: no view
@@ -260,10 +254,6 @@ class _PrecomputedProgram:
     def program(self) -> TensorProgram:
         """The finished program; it returns the buffers."""
         return finished(TensorProgram(self._values, (), tuple(self._returned), ()), self._steps)
-
-
-def _has_runtime_size(value: Value) -> bool:
-    return any(extent.names for extent in value.shape)
 
 
 def _repeats(value: Value) -> bool:

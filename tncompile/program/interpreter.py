@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
-from typing import TypeVar, cast
+from typing import TypeVar, assert_never, cast, get_args
 
 import torch
 from torch import Tensor
@@ -50,38 +50,30 @@ def run_program(
     Raises:
         ValueError: a value does not have the shape that the program says.
     """
-    sizes, dots = _bind_sizes(network, inputs)
-    flat: dict[str, Tensor] = {}
-    for declared in network.inputs:
-        value = inputs[declared.name]
-        if any(axis.kind == "dots" for axis in declared.axes):
-            own = sum(axis.kind in ("legs", "slices") for axis in declared.axes)
-            rest = value.shape[value.dim() - own :]
-            value = value.expand(*dots, *rest).reshape(math.prod(dots), *rest)
-        flat[declared.name] = value
-    values = (*parameters.values(), *(x for x in inputs.values() if x.is_floating_point()))
-    dtype = values[0].dtype if values else torch.get_default_dtype()
-    returned = Interpreter(program, flat, parameters, sizes, dtype, check=check).run()
-    return returned if len(returned) > 1 else returned[0]
-
-
-def _bind_sizes(network: TensorNetwork, inputs: Tensors) -> tuple[dict[str, int], tuple[int, ...]]:
-    """The run-time sizes of these inputs, and the broadcast shape of `...`."""
     sizes: dict[str, int] = {}
     leading: list[tuple[int, ...]] = []
+    trailing: dict[str, tuple[int, ...]] = {}  # the shapes of inputs with `...`, without it
     for declared in network.inputs:
         shape = tuple(inputs[declared.name].shape)
         own = [axis for axis in declared.axes if axis.kind in ("legs", "slices")]
+        split = len(shape) - len(own)
         if any(axis.kind == "dots" for axis in declared.axes):
-            leading.append(shape[: len(shape) - len(own)])
-        for axis, length in zip(own, shape[len(shape) - len(own) :], strict=True):
+            leading.append(shape[:split])
+            trailing[declared.name] = shape[split:]
+        for axis, length in zip(own, shape[split:], strict=True):
             if axis.kind == "legs" and axis.size is None:
                 sizes[axis.indices[0]] = length
     broadcast = cast(Callable[..., torch.Size], torch.broadcast_shapes)  # torch does not type it
     dots = tuple(broadcast(*leading))
     if DOTS in network.index:
         sizes[DOTS] = math.prod(dots)
-    return sizes, dots
+    flat = dict(inputs)
+    for name, rest in trailing.items():
+        flat[name] = inputs[name].expand(*dots, *rest).reshape(math.prod(dots), *rest)
+    values = (*parameters.values(), *(x for x in inputs.values() if x.is_floating_point()))
+    dtype = values[0].dtype if values else torch.get_default_dtype()
+    returned = Interpreter(program, flat, parameters, sizes, dtype, check=check).run()
+    return returned if len(returned) > 1 else returned[0]
 
 
 @dataclass
@@ -101,13 +93,12 @@ class Interpreter:
 
     def run(self) -> tuple[Tensor, ...]:
         """What the program returns."""
-        loop, end = self.program.loop, len(self.program.steps)
-        if loop is None:
-            self._run_steps(range(end))
-        else:
-            self._run_steps(range(loop.start))
+        loop, steps = self.program.loop, range(len(self.program.steps))
+        if loop is not None:
+            self._run_steps(steps[: loop.start])
             self._run_loop(loop)
-            self._run_steps(range(loop.stop - 1, end))
+            steps = steps[loop.stop - 1 :]
+        self._run_steps(steps)
         return tuple(self.names[name] for name in self.program.returns)
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -152,65 +143,37 @@ EVALUATED: Registry[Tensor | Sequence[Tensor]] = Registry()
 evaluates = EVALUATED.register
 
 
-@evaluates(op.Argument)
-def _argument(state: Interpreter, operation: op.Argument) -> Tensor:
-    return state.inputs[operation.input].reshape(state.shape(operation.result))
+Leaf = op.Argument | op.LoadParameter | op.StackParameters | op.Mask | op.Ones | op.Arange
 
 
-@evaluates(op.LoadParameter)
-def _load(state: Interpreter, operation: op.LoadParameter) -> Tensor:
-    parameter = state.parameters[operation.key]
-    return parameter.conj().resolve_conj() if operation.conjugate else parameter
-
-
-@evaluates(op.StackParameters)
-def _stack_parameters(state: Interpreter, operation: op.StackParameters) -> Tensor:
-    stack = torch.stack([state.parameters[key] for key in operation.keys])
-    return stack.conj().resolve_conj() if operation.conjugate else stack
-
-
-@evaluates(op.Chunk)
-def _chunk(state: Interpreter, operation: op.Chunk) -> Tensor:
-    length = state.shape(operation.result)[operation.axis]
-    return state.names[operation.source].narrow(operation.axis, state.start, length)
-
-
-@evaluates(op.ConcatChunks)
-def _concat_chunks(state: Interpreter, operation: op.ConcatChunks) -> Tensor:
-    return torch.cat(state.chunks, operation.axis)
+@evaluates(*get_args(Leaf))
+def _leaf(state: Interpreter, operation: Leaf) -> Tensor:
+    """What is read from outside of the program, or constant."""
+    shape = state.shape(operation.result)
+    match operation:
+        case op.Argument(_, name):
+            return state.inputs[name].reshape(shape)
+        case op.LoadParameter(_, key, conjugate):
+            parameter = state.parameters[key]
+            return parameter.conj().resolve_conj() if conjugate else parameter
+        case op.StackParameters(_, keys, conjugate):
+            stack = torch.stack([state.parameters[key] for key in keys])
+            return stack.conj().resolve_conj() if conjugate else stack
+        case op.Mask(_, width):
+            flags = torch.arange(math.prod(shape), device=state.device) < width
+            return flags.to(state.dtype).reshape(shape)
+        case op.Ones():
+            return torch.ones(shape, dtype=state.dtype, device=state.device)
+        case op.Arange(_, length):
+            return torch.arange(length, device=state.device).reshape(shape)
+        case _:
+            assert_never(operation)
 
 
 @evaluates(op.Stack, op.Cat)
 def _listed(state: Interpreter, operation: op.Stack | op.Cat) -> Tensor:
     tensors = [state.names[name] for name in operation.sources]
     return torch.stack(tensors) if isinstance(operation, op.Stack) else torch.cat(tensors)
-
-
-@evaluates(op.View, op.Copy)
-def _reshape(state: Interpreter, operation: op.View | op.Copy) -> Tensor:
-    return state.names[operation.source].reshape(state.shape(operation.result))
-
-
-@evaluates(
-    op.Contiguous, op.Permute, op.Expand, op.Slice, op.Select, op.Sum, op.Times
-)  # fmt: skip
-def _unary(state: Interpreter, operation: op.Unary) -> Tensor:
-    source = state.names[operation.source]
-    match operation:
-        case op.Permute(order=order):
-            return source.permute(order)
-        case op.Expand(result=result):
-            return source.expand(state.shape(result))
-        case op.Slice(axis=axis, start=start, stop=stop, step=step):
-            return source[(*[slice(None)] * axis, slice(start, stop, step))]
-        case op.Select(axis=axis, position=position):
-            return source.select(axis, position)
-        case op.Sum(axes=axes):
-            return source.sum(axes)
-        case op.Times(count=count):
-            return source * count
-        case _:
-            return source.contiguous()
 
 
 class RowMajorGradient(torch.autograd.Function):
@@ -227,20 +190,49 @@ class RowMajorGradient(torch.autograd.Function):
 
 _with_row_major_gradient: Callable[[Tensor], object] = RowMajorGradient.apply
 
-
-@evaluates(op.ContiguousGrad)
-def _contiguous_grad(state: Interpreter, operation: op.ContiguousGrad) -> Tensor:
-    return cast(Tensor, _with_row_major_gradient(state.names[operation.source]))
-
-
-@evaluates(op.Unbind)
-def _unbind(state: Interpreter, operation: op.Unbind) -> Sequence[Tensor]:
-    return state.names[operation.source].unbind(operation.axis)
+Layout = (
+    op.View | op.Copy | op.Contiguous | op.Permute | op.Expand | op.ContiguousGrad
+    | op.Slice | op.Select | op.Unbind | op.Split | op.Pad | op.IndexSelect | op.Chunk
+)  # fmt: skip
 
 
-@evaluates(op.Split)
-def _split(state: Interpreter, operation: op.Split) -> Sequence[Tensor]:
-    return torch.split(state.names[operation.source], list(operation.lengths), operation.axis)
+@evaluates(*get_args(Layout))
+def _layout(state: Interpreter, operation: Layout) -> Tensor | Sequence[Tensor]:
+    """What takes, repeats or moves entries of one tensor."""
+    source = state.names[operation.source]
+    match operation:
+        case op.View(result) | op.Copy(result):
+            return source.reshape(state.shape(result))
+        case op.Contiguous():
+            return source.contiguous()
+        case op.Permute(_, _, order):
+            return source.permute(order)
+        case op.Expand(result):
+            return source.expand(state.shape(result))
+        case op.ContiguousGrad():
+            return cast(Tensor, _with_row_major_gradient(source))
+        case op.Slice(_, _, axis, start, stop, step):
+            return source[(*[slice(None)] * axis, slice(start, stop, step))]
+        case op.Select(_, _, axis, position):
+            return source.select(axis, position)
+        case op.Unbind(_, _, axis):
+            return source.unbind(axis)
+        case op.Split(_, _, axis, lengths):
+            return torch.split(source, list(lengths), axis)
+        case op.Pad(result, _, axis):  # `pad` counts the axes from the last
+            missing = state.shape(result)[axis] - source.shape[axis]
+            return functional.pad(source, [0, 0] * (source.dim() - 1 - axis) + [0, missing])
+        case op.IndexSelect(_, _, positions):
+            return source.index_select(0, torch.tensor(positions, device=state.device))
+        case op.Chunk(result, _, axis):
+            return source.narrow(axis, state.start, state.shape(result)[axis])
+        case _:
+            assert_never(operation)
+
+
+@evaluates(op.ConcatChunks)
+def _concat_chunks(state: Interpreter, operation: op.ConcatChunks) -> Tensor:
+    return torch.cat(state.chunks, operation.axis)
 
 
 @evaluates(op.MatMul)
@@ -252,90 +244,59 @@ def _matmul(state: Interpreter, operation: op.MatMul) -> Tensor:
     return torch.bmm(left, right) if left.dim() == 3 else torch.mm(left, right)
 
 
-@evaluates(op.Multiply, op.Add)
-def _binary(state: Interpreter, operation: op.Multiply | op.Add) -> Tensor:
-    left, right = state.names[operation.left], state.names[operation.right]
-    return left * right if isinstance(operation, op.Multiply) else left + right
+Arithmetic = (
+    op.Multiply | op.Add | op.Sum | op.Times | op.Magnitude | op.Divide | op.Log
+    | op.UnravelIndex | op.RavelIndex
+)  # fmt: skip
 
 
-@evaluates(op.Magnitude)
-def _magnitude(state: Interpreter, operation: op.Magnitude) -> Tensor:
-    size = state.names[operation.source].detach().abs()
-    size = size.amax(operation.axes, keepdim=True) if operation.axes else size
-    return size.clamp(min=torch.finfo(size.dtype).tiny)
+@evaluates(*get_args(Arithmetic))
+def _arithmetic(state: Interpreter, operation: Arithmetic) -> Tensor:
+    values = state.names
+    match operation:
+        case op.Multiply(_, left, right):
+            return values[left] * values[right]
+        case op.Add(_, left, right):
+            return values[left] + values[right]
+        case op.Sum(_, source, axes):
+            return values[source].sum(axes)
+        case op.Times(_, source, count):
+            return values[source] * count
+        case op.Magnitude(_, source, axes):
+            size = values[source].detach().abs()
+            size = size.amax(axes, keepdim=True) if axes else size
+            return size.clamp(min=torch.finfo(size.dtype).tiny)
+        case op.Divide(_, source, scale):
+            return values[source] / values[scale]
+        case op.Log(_, source, axes):
+            scales = values[source]
+            log = scales.to(torch.promote_types(scales.dtype, torch.float32)).log()
+            if any(scales.shape[k] != 1 for k in axes):
+                return log.sum(axes)
+            return log.squeeze(axes) if axes else log
+        case op.UnravelIndex(_, source, divisor, size, last):
+            digit = values[source] // divisor
+            return digit if last else digit % size
+        case op.RavelIndex(_, major, minor, size):
+            return values[major] * size + values[minor]
+        case _:
+            assert_never(operation)
 
 
-@evaluates(op.Divide)
-def _divide(state: Interpreter, operation: op.Divide) -> Tensor:
-    return state.names[operation.source] / state.names[operation.scale]
-
-
-@evaluates(op.Log)
-def _log(state: Interpreter, operation: op.Log) -> Tensor:
-    scale, axes = state.names[operation.source], operation.axes
-    log = scale.to(torch.promote_types(scale.dtype, torch.float32)).log()
-    if any(scale.shape[k] != 1 for k in axes):
-        return log.sum(axes)
-    return log.squeeze(axes) if axes else log
-
-
-@evaluates(op.IndexSelect)
-def _index_select(state: Interpreter, operation: op.IndexSelect) -> Tensor:
-    positions = torch.tensor(operation.positions, device=state.device)
-    return state.names[operation.source].index_select(0, positions)
-
-
-@evaluates(op.Pad)
-def _pad(state: Interpreter, operation: op.Pad) -> Tensor:
-    source, shape = state.names[operation.source], state.shape(operation.result)
-    missing = shape[operation.axis] - source.shape[operation.axis]
-    return functional.pad(source, [0, 0] * (len(shape) - 1 - operation.axis) + [0, missing])
-
-
-@evaluates(op.Mask)
-def _mask(state: Interpreter, operation: op.Mask) -> Tensor:
-    shape = state.shape(operation.result)
-    flags = torch.arange(math.prod(shape), device=state.device) < operation.width
-    return flags.to(state.dtype).reshape(shape)
-
-
-@evaluates(op.Ones)
-def _ones(state: Interpreter, operation: op.Ones) -> Tensor:
-    return torch.ones(state.shape(operation.result), dtype=state.dtype, device=state.device)
-
-
-@evaluates(op.Arange)
-def _arange(state: Interpreter, operation: op.Arange) -> Tensor:
-    ids = torch.arange(operation.length, device=state.device)
-    return ids.reshape(state.shape(operation.result))
-
-
-@evaluates(op.UnravelIndex)
-def _unravel_index(state: Interpreter, operation: op.UnravelIndex) -> Tensor:
-    digit = state.names[operation.source] // operation.divisor
-    return digit if operation.last else digit % operation.size
-
-
-@evaluates(op.RavelIndex)
-def _ravel_index(state: Interpreter, operation: op.RavelIndex) -> Tensor:
-    return state.names[operation.major] * operation.size + state.names[operation.minor]
-
-
-@evaluates(op.Embedding)
-def _embedding(state: Interpreter, operation: op.Embedding) -> Tensor:
-    rows = state.names[operation.table].index_select(0, state.names[operation.ids].reshape(-1))
-    return rows.reshape(state.shape(operation.result))
-
-
-@evaluates(op.Gather)
-def _gather(state: Interpreter, operation: op.Gather) -> Tensor:
-    return state.names[operation.table].take_along_dim(state.names[operation.ids], -1).squeeze(-1)
-
-
-@evaluates(op.OneHot)
-def _one_hot(state: Interpreter, operation: op.OneHot) -> Tensor:
-    classes = torch.arange(operation.size, device=state.device)
-    return (state.names[operation.ids].unsqueeze(-1) == classes).to(state.dtype)
+@evaluates(op.Embedding, op.Gather, op.OneHot)
+def _looked_up(state: Interpreter, operation: op.Embedding | op.Gather | op.OneHot) -> Tensor:
+    ids = state.names[operation.ids]
+    match operation:
+        case op.Embedding(result, table):
+            rows = state.names[table].index_select(0, ids.reshape(-1))
+            return rows.reshape(state.shape(result))
+        case op.Gather(_, table):
+            return state.names[table].take_along_dim(ids, -1).squeeze(-1)
+        case op.OneHot(_, _, size):
+            classes = torch.arange(size, device=state.device)
+            return (ids.unsqueeze(-1) == classes).to(state.dtype)
+        case _:
+            assert_never(operation)
 
 
 # ── times ───────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,8 @@
 An operation names the values that it reads (`Use`), the values that it makes (`Def`) and the
 parameters that it reads (`Key`); shapes and strides stand with the values. To add an operation,
 define its class here and register a rule for it with `evaluates` (`program/interpreter.py`),
-`simulates` (`simulation/rules.py`) and `writes` (`emission/steps/expressions.py`).
+`simulates` (`simulation/rules.py`) and `writes` (`emission/steps/expressions.py`). Unless it is
+elementwise or of any shape, `program/verifying.py` says which shape its result has.
 """
 
 from __future__ import annotations
@@ -34,12 +35,17 @@ def _roles(hint: object) -> set[str]:
 class Operation:
     """An operation by the names of its operands and results; each class is a frozen dataclass.
 
+    What is said of a class stands behind its base: `class View(Unary, is_view=True)`.
+
     is_view         its results lie in the memory of its only operand, and cost no work
     may_alias       its result has memory of its own only where strides or gradients demand it
     is_borrowed     its result lies in memory of the caller or the module
     is_contraction  a product, in which multiply-adds are counted
     autocasts       runs in the lower precision under autocast
     is_detached     no gradient flows back through it
+    is_elementwise  its result is dense, in the order of axes of its operands, and of the shape that
+                    these broadcast to, but for axes that it reduces
+    has_free_shape  the shape of its result does not follow from those of its operands
     """
 
     is_view: ClassVar[bool] = False
@@ -48,13 +54,19 @@ class Operation:
     is_contraction: ClassVar[bool] = False
     autocasts: ClassVar[bool] = False
     is_detached: ClassVar[bool] = False
+    is_elementwise: ClassVar[bool] = False
+    has_free_shape: ClassVar[bool] = False
 
     use_fields: ClassVar[tuple[str, ...]] = ()  # the fields annotated so
     def_fields: ClassVar[tuple[str, ...]] = ()
     key_fields: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **flags: bool) -> None:
         dataclass(frozen=True)(cls)
+        for name, flag in flags.items():
+            if getattr(Operation, name, None) is not False:
+                raise TypeError(f"{cls.__name__}: `{name}` is not a flag of operations")
+            setattr(cls, name, flag)
         roles = {
             name: _roles(hint) for name, hint in get_type_hints(cls, include_extras=True).items()
         }
@@ -82,18 +94,14 @@ class Binary(SingleResult):
     right: Use
 
 
-class Argument(SingleResult):
+class Argument(SingleResult, is_borrowed=True, has_free_shape=True):
     """One input, checked, its leading axes broadcast and flattened: a view for one input."""
-
-    is_borrowed = True
 
     input: str
 
 
-class LoadParameter(SingleResult):
+class LoadParameter(SingleResult, is_borrowed=True, has_free_shape=True):
     """A parameter in its declared shape, conjugated where `conjugate` (then a copy)."""
-
-    is_borrowed = True
 
     key: Key
     conjugate: bool = False
@@ -117,7 +125,7 @@ class ConcatChunks(Unary):
     axis: int
 
 
-class Mask(SingleResult):
+class Mask(SingleResult, has_free_shape=True):
     """A constant: 1 for the first `width` entries of a row-major axis, else 0."""
 
     width: int
@@ -129,7 +137,7 @@ class Stack(SingleResult):
     sources: tuple[Use, ...]
 
 
-class StackParameters(SingleResult):
+class StackParameters(SingleResult, has_free_shape=True):
     """`torch.stack` of equally shaped parameters, by key, along a new first axis: a copy.
 
     The keys are mostly runs of one family, sometimes runs of several families one after the other.
@@ -145,51 +153,37 @@ class Cat(SingleResult):
     sources: tuple[Use, ...]
 
 
-class View(Unary):
+class View(Unary, is_view=True, has_free_shape=True):
     """`reshape` to the shape of the result where strides allow it without a copy."""
 
-    is_view = True
 
-
-class Copy(Unary):
+class Copy(Unary, may_alias=True, has_free_shape=True):
     """`reshape` to the shape of the result where strides demand a copy; contiguous."""
 
-    may_alias = True
 
-
-class Contiguous(Unary):
+class Contiguous(Unary, may_alias=True):
     """`contiguous()` where strides fit no product: a copy."""
 
-    may_alias = True
 
-
-class Permute(Unary):
+class Permute(Unary, is_view=True):
     """`permute`: no copy."""
-
-    is_view = True
 
     order: tuple[int, ...]
 
 
-class Expand(Unary):
+class Expand(Unary, is_view=True):
     """`expand` to the shape of the result: no copy.
 
     Axes of length 1 are repeated, and new axes may come in front, all with stride 0.
     """
 
-    is_view = True
 
-
-class ContiguousGrad(Unary):
+class ContiguousGrad(Unary, may_alias=True):
     """The same tensor, whose gradient is made row major in backward: no copy in forward."""
 
-    may_alias = True
 
-
-class Slice(Unary):
+class Slice(Unary, is_view=True):
     """`source[..., start:stop:step, ...]` along an axis: no copy."""
-
-    is_view = True
 
     axis: int
     start: int
@@ -197,33 +191,27 @@ class Slice(Unary):
     step: int = 1
 
 
-class Select(Unary):
+class Select(Unary, is_view=True):
     """`source.select(axis, position)`: no copy."""
-
-    is_view = True
 
     axis: int
     position: int
 
 
-class Unbind(Operation):
+class Unbind(Operation, is_view=True):
     """`source.unbind(axis)`: every slice along an axis at once, no copy."""
-
-    is_view = True
 
     results: tuple[Def, ...]
     source: Use
     axis: int
 
 
-class Split(Operation):
+class Split(Operation, is_view=True):
     """`torch.split(source, lengths, axis)`: parts of an axis that make up all of it, no copy.
 
     Their gradients are joined by one copy. The gradient of a slice would be as large as all of the
     source, zero outside of the slice, and those of several slices would be added up.
     """
-
-    is_view = True
 
     results: tuple[Def, ...]
     source: Use
@@ -231,11 +219,11 @@ class Split(Operation):
     lengths: tuple[int, ...]
 
 
-class Ones(SingleResult):
+class Ones(SingleResult, has_free_shape=True):
     """`ones` of the shape of the result: the product of nothing."""
 
 
-class MatMul(Binary):
+class MatMul(Binary, is_contraction=True, autocasts=True):
     """`left @ right`: `mm` of two matrices, or `bmm` of two equally long stacks of matrices.
 
     With a `bias`, which broadcasts to the result, `bias + left @ right`: `addmm` or `baddbmm`. The
@@ -243,19 +231,14 @@ class MatMul(Binary):
     the other is at least the length across; else the call copies it first.
     """
 
-    is_contraction = True
-    autocasts = True
-
     bias: Use | None = None
 
 
-class Multiply(Binary):
+class Multiply(Binary, is_contraction=True, is_elementwise=True):
     """Elementwise product of two values of equal rank, axes of length 1 broadcast."""
 
-    is_contraction = True
 
-
-class Add(Binary):
+class Add(Binary, is_elementwise=True):
     """Elementwise sum of two values of equal rank, axes of length 1 broadcast."""
 
 
@@ -271,7 +254,7 @@ class IndexSelect(Unary):
     positions: tuple[int, ...]
 
 
-class UnravelIndex(Unary):
+class UnravelIndex(Unary, is_elementwise=True):
     """`ids // divisor % size`, elementwise on integers."""
 
     divisor: int
@@ -279,13 +262,13 @@ class UnravelIndex(Unary):
     last: bool = False  # the most significant digit needs no remainder
 
 
-class Arange(SingleResult):
+class Arange(SingleResult, has_free_shape=True):
     """`arange(length)` along the first axis of the result, all others of length 1."""
 
     length: int
 
 
-class RavelIndex(SingleResult):
+class RavelIndex(SingleResult, is_elementwise=True):
     """`major * size + minor`: ids of a flattened axis; equal rank, axes of length 1 broadcast."""
 
     major: Use
@@ -317,39 +300,35 @@ class OneHot(SingleResult):
     size: int
 
 
-class Pad(Unary):
+class Pad(Unary, has_free_shape=True):
     """Zeros appended along one axis up to the length of the result: a copy."""
 
     axis: int
 
 
-class Times(Unary):
+class Times(Unary, is_elementwise=True):
     """A value times an integer: the logarithm of the scale of several equal factors."""
 
     count: int
 
 
-class Magnitude(Unary):
+class Magnitude(Unary, is_detached=True, is_elementwise=True):
     """The largest magnitude over `axes`, which keep the length 1; a constant for autograd.
 
     That of zeros is the smallest normal number; that of infinities is infinity.
     """
 
-    is_detached = True
-
     axes: tuple[int, ...]
 
 
-class Divide(Unary):
+class Divide(Unary, is_elementwise=True):
     """`source / scale`, axes of `scale` of length 1 broadcast; no gradient flows to `scale`."""
 
     scale: Use
 
 
-class Log(Unary):
+class Log(Unary, is_detached=True, is_elementwise=True):
     """The logarithm of a magnitude, summed over `axes`; in float32 at least."""
-
-    is_detached = True
 
     axes: tuple[int, ...]
 
@@ -378,12 +357,9 @@ def parameter_keys(operation: Operation) -> tuple[str, ...]:
 
 def attributes(operation: Operation) -> tuple[tuple[str, object], ...]:
     """The fields of an operation that name no value, with what they hold."""
-    names = [field.name for field in fields(operation)]
-    return tuple(
-        (name, getattr(operation, name))
-        for name in names
-        if name not in operation.use_fields and name not in operation.def_fields
-    )
+    values = {*operation.use_fields, *operation.def_fields}
+    names = [field.name for field in fields(operation) if field.name not in values]
+    return tuple((name, getattr(operation, name)) for name in names)
 
 
 def renamed(operation: Operation, names: Mapping[str, str]) -> Operation:

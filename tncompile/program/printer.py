@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tncompile.program.operations import Operation, attributes, results, sources
 from tncompile.program.program import Extent, TensorProgram, Value
-from tncompile.program.variants import Branches
+from tncompile.program.variants import Branch, Branches
 
 
 def describe_program(program: TensorProgram) -> str:
@@ -34,20 +34,15 @@ def describe_program(program: TensorProgram) -> str:
 
 def describe_branches(branches: Branches) -> str:
     """Every program once, under the modes and sizes that it is for."""
-    titles: dict[int, list[str]] = {id(branches.whole): ["whole"]}
-    programs = {id(branches.whole): branches.whole}
-    for mode, cases in (
-        ("training", branches.training),
-        ("inference", branches.inference),
-        ("folded", branches.folded),
-    ):
-        for branch in cases:
-            programs.setdefault(id(branch.program), branch.program)
-            end = "" if branch.up_to is None else f" up to {branch.up_to:,}"
-            titles.setdefault(id(branch.program), []).append(f"{mode}{end}")
+    sections = {id(branches.whole): (branches.whole, ["whole"])}
+    for mode in ("training", "inference", "folded"):
+        branch: Branch
+        for branch in getattr(branches, mode):
+            _, titles = sections.setdefault(id(branch.program), (branch.program, []))
+            titles.append(mode if branch.up_to is None else f"{mode} up to {branch.up_to:,}")
     return "\n".join(
-        f"{', '.join(titles[key])}:\n{describe_program(program)}"
-        for key, program in programs.items()
+        f"{', '.join(titles)}:\n{describe_program(program)}"
+        for program, titles in sections.values()
     )
 
 

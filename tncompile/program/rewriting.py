@@ -45,9 +45,7 @@ def straightened(program: TensorProgram) -> TensorProgram:
         return program
     values = {
         name: replace(
-            value,
-            shape=undivided(value.shape, loop),
-            strides=undivided(value.strides, loop),
+            value, shape=undivided(value.shape, loop), strides=undivided(value.strides, loop)
         )
         for name, value in program.values.items()
     }

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator
+from itertools import chain, zip_longest
 
 from tncompile.program import operations as op
 from tncompile.program.layout import Shape, contiguous, equal_strides, view_strides
 from tncompile.program.operations import Operation, results, sources
-from tncompile.program.program import ONE, Extent, Loop, TensorProgram, Value
+from tncompile.program.program import ONE, Extent, Loop, Step, TensorProgram, Value
 
 DEBUG = bool(os.environ.get("TNCOMPILE_VERIFY"))
 """Whether every program is verified once it is lowered or rewritten, as in the tests."""
-
-ELEMENTWISE = (
-    op.Multiply, op.Divide, op.Add, op.Times, op.Magnitude, op.Log, op.UnravelIndex, op.RavelIndex
-)  # fmt: skip
-"""Operations whose results are dense, in the order of axes of their operands."""
 
 
 class ProgramError(ValueError):
@@ -50,14 +45,11 @@ def verify_program(program: TensorProgram) -> None:
     for number, step in enumerate(program.steps):
         if loop is not None and number == loop.start:
             before = set(alive)
-        problems = (
-            *_name_problems(program, step.operation, alive, defined),
-            *_drop_problems(step.operation, step.drops, alive),
-            *_loop_problems(loop, number, step.operation, step.drops, before),
-        )
-        if not problems:
-            problems = tuple(_layout_problems(program, step.operation))
-        for problem in problems:
+        for problem in chain(
+            _name_problems(program, step, alive, defined),
+            _loop_problems(loop, number, step, before),
+            _layout_problems(program, step.operation),
+        ):
             raise ProgramError(f"step {number}, {_text(step.operation)}: {problem}")
         made = set(results(step.operation))
         defined |= made
@@ -76,31 +68,24 @@ def _text(operation: Operation) -> str:
 
 
 def _name_problems(
-    program: TensorProgram, operation: Operation, alive: set[str], defined: set[str]
+    program: TensorProgram, step: Step, alive: set[str], defined: set[str]
 ) -> Iterator[str]:
-    for name in sources(operation):
+    for name in sources(step.operation):
         if name not in alive:
             yield f"`{name}` is read {'after it was dropped' if name in defined else 'undefined'}"
-    for name in results(operation):
+    for name in results(step.operation):
         if name in defined:
             yield f"`{name}` is defined a second time"
         if name not in program.values or program.values[name].name != name:
             yield f"`{name}` has no entry of this name in `values`"
-
-
-def _drop_problems(
-    operation: Operation, drops: Sequence[str], alive: Collection[str]
-) -> Iterator[str]:
-    for k, name in enumerate(drops):
-        if name in drops[:k] or name not in {*alive, *results(operation)}:
+    for k, name in enumerate(step.drops):
+        if name in step.drops[:k] or name not in {*alive, *results(step.operation)}:
             yield f"`{name}` is dropped, but not alive"
 
 
-def _loop_problems(
-    loop: Loop | None, number: int, operation: Operation, drops: Sequence[str], before: set[str]
-) -> Iterator[str]:
+def _loop_problems(loop: Loop | None, number: int, step: Step, before: set[str]) -> Iterator[str]:
     """What is wrong with a step by its place inside or outside of the loop."""
-    chunk, concat = (isinstance(operation, kind) for kind in (op.Chunk, op.ConcatChunks))
+    chunk, concat = (isinstance(step.operation, kind) for kind in (op.Chunk, op.ConcatChunks))
     if loop is None or not loop.start <= number < loop.stop:
         if chunk or concat:
             yield "stands outside of a loop"
@@ -110,7 +95,7 @@ def _loop_problems(
     if concat != (number == loop.stop - 1):
         yield "stands where the loop ends" if not concat else "ends the loop before its last step"
     if number < loop.stop - 1:
-        for name in sorted(before.intersection(drops)):
+        for name in sorted(before.intersection(step.drops)):
             yield f"`{name}` is dropped, but the next iteration reads it"
 
 
@@ -126,7 +111,7 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
             return
     operands = [values[name].shape for name in sources(operation)]
     try:
-        shapes = tuple(_shapes(operation, operands, defined[0].shape, program.loop))
+        shapes = tuple(derived_shapes(operation, operands, defined[0].shape, program.loop))
     except (IndexError, ValueError) as error:
         yield f"the operands do not fit: {error}"
         return
@@ -145,17 +130,21 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
             elif not _same(value, due):
                 yield f"`{value.name}` has strides {value.strides}, which should be {due}"
     elif not operation.is_borrowed and not isinstance(operation, op.Chunk | op.ContiguousGrad):
-        elementwise = isinstance(operation, ELEMENTWISE)
+        elementwise = operation.is_elementwise
         for value in defined:
             fits = _dense(value) if elementwise else _same(value, contiguous(value.shape))
             if not fits or value.storage != value.name:
                 yield f"`{value.name}` has strides {value.strides}, which no fresh result has"
 
 
-def _shapes(
+def derived_shapes(
     operation: Operation, shapes: list[Shape], result: Shape, loop: Loop | None
 ) -> Iterator[Shape]:
-    """The shapes of the results as far as they follow from the operands; `result` is the first."""
+    """The shapes of the results as far as they follow from the operands; `result` is the first.
+
+    Raises:
+        TypeError: nothing is known of the shape of such an operation.
+    """
     match operation:
         case op.Expand():
             yield _broadcast(shapes[0], result)
@@ -163,7 +152,7 @@ def _shapes(
             if sorted(order) != list(range(len(shapes[0]))):
                 raise ValueError(f"{order} permutes no {len(shapes[0])} axes")
             yield tuple(shapes[0][k] for k in order)
-        case op.ContiguousGrad() | op.Contiguous() | op.Times() | op.UnravelIndex():
+        case op.ContiguousGrad() | op.Contiguous():
             yield shapes[0]
         case op.Chunk(_, _, axis) if loop is not None:
             yield _with_axis(shapes[0], axis, Extent(1, (loop.part,)))
@@ -192,8 +181,6 @@ def _shapes(
             yield (*left[:-1], right[-1])
             if bias is not None:
                 _broadcast(shapes[2], (*left[:-1], right[-1]))
-        case op.Multiply() | op.Divide() | op.Add() | op.RavelIndex():
-            yield _broadcast(*shapes)
         case op.Sum(_, _, axes) | op.Log(_, _, axes):
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
         case op.Magnitude(_, _, axes):
@@ -214,6 +201,10 @@ def _shapes(
             yield _broadcast(shapes[0][:-1], shapes[1][:-1])
         case op.OneHot(_, _, size):
             yield (*shapes[0], Extent(size))
+        case _ if operation.is_elementwise:
+            yield _broadcast(*shapes)
+        case _ if not operation.has_free_shape:
+            raise TypeError(f"no rule says the shape of {type(operation).__name__}")
 
 
 def _with_axis(shape: Shape, axis: int, *lengths: Extent) -> Shape:
@@ -241,12 +232,9 @@ def _same(value: Value, strides: tuple[Extent, ...]) -> bool:
 
 def _dense(value: Value) -> bool:
     """Whether its entries fill its memory, in any order of axes."""
-    axes = [(s, n) for n, s in zip(value.shape, value.strides, strict=True) if n != ONE]
+    pairs = zip(value.shape, value.strides, strict=True)
+    lengths = {stride: length for length, stride in pairs if length != ONE}
     step = ONE
-    while axes:
-        following = next((axis for axis in axes if axis[0] == step), None)
-        if following is None:
-            return False
-        axes.remove(following)
-        step = step * following[1]
-    return True
+    while step in lengths:
+        step = step * lengths.pop(step)
+    return step == value.size

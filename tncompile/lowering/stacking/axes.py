@@ -17,35 +17,17 @@ def select(builder: ProgramBuilder, source: Value, axis: int, position: int) -> 
 
 def unbind(builder: ProgramBuilder, source: Value, axis: int) -> tuple[Value, ...]:
     """All entries along an axis of known length: views."""
-    entry = replace(
-        source,
-        axes=source.axes[:axis] + source.axes[axis + 1 :],
-        shape=source.shape[:axis] + source.shape[axis + 1 :],
-        strides=source.strides[:axis] + source.strides[axis + 1 :],
-    )
-    count = source.shape[axis].factor
-    entries = tuple(replace(entry, name=builder.fresh(source.name)) for _ in range(count))
-    builder.add(op.Unbind(tuple(value.name for value in entries), source.name, axis), *entries)
-    return entries
+    axes = source.axes[:axis] + source.axes[axis + 1 :]
+    return builder.derive_all(op.Unbind, source, [axes] * source.shape[axis].factor, axis)
 
 
 def divide(builder: ProgramBuilder, source: Value, axis: int, parts: Axes) -> tuple[Value, ...]:
     """Parts of an axis that make up all of it, each over indices of its own: views."""
-    before, after = slice(0, axis), slice(axis + 1, None)
-    pieces = tuple(
-        replace(
-            source,
-            name=builder.fresh(source.name) if len(parts) > 1 else source.name,
-            axes=(*source.axes[before], part, *source.axes[after]),
-            shape=(*source.shape[before], builder.length(part), *source.shape[after]),
-        )
-        for part in parts
-    )
-    if len(pieces) > 1:
-        names = tuple(value.name for value in pieces)
-        lengths = tuple(value.shape[axis].factor for value in pieces)
-        builder.add(op.Split(names, source.name, axis, lengths), *pieces)
-    return pieces
+    axes = [(*source.axes[:axis], part, *source.axes[axis + 1 :]) for part in parts]
+    if len(axes) == 1:
+        return (replace(source, axes=axes[0]),)
+    lengths = tuple(builder.length(part).factor for part in parts)
+    return builder.derive_all(op.Split, source, axes, axis, lengths)
 
 
 def cut(builder: ProgramBuilder, source: Value, axis: int, positions: range, index: str) -> Value:

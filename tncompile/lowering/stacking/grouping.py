@@ -1,4 +1,7 @@
-"""Which contractions of a tree run together: equal steps of long families become one product."""
+"""Which contractions of a tree run together: equal steps of long families become one product.
+
+The members of a stack are put in such an order that those that one product reads lie side by side.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup
 from tncompile.network.model import TensorNetwork
@@ -47,6 +51,54 @@ def units(
         return tuple(EqualStepGroup(((step.left, step.right, step),)) for step in tree.steps)
     fewest = 1 if grouped else LONG
     return _ordered(_Grouping(network, tree, fewest).units(), len(tree.operands))
+
+
+def order_members(
+    network: TensorNetwork, tree: ContractionTree, units: Sequence[EqualStepGroup]
+) -> tuple[EqualStepGroup, ...]:
+    """The units, each after those that it reads, their members in the order of their readers.
+
+    That is done where readers multiply two stacks row by row of the batch: there a stack and the
+    batch become one axis, which takes a copy unless members lie side by side. Slices of an input,
+    and what is made of inputs alone, keep their order; whoever wants another one gathers it.
+    """
+    if not any(unit.batched for unit in units):
+        return tuple(units)
+    legs = tree.legs
+    runtime = {index.name for index in network.indices if index.size is None}
+    parametric = [network.tensors[each.tensor].role == "parameter" for each in tree.operands]
+    for step in tree.steps:
+        parametric.append(parametric[step.left] or parametric[step.right])
+
+    def row_by_row(unit: EqualStepGroup) -> bool:
+        """Whether it multiplies matrices of which each row of the batch has its own.
+
+        Vectors are not worth it: what is copied of them is less than what is gathered.
+        """
+        left, right, step = unit.members[0]
+        both = set(legs[left]) & set(legs[right])
+        matrices = all(set(legs[side]) - both - runtime for side in (left, right))
+        return unit.batched and matrices and bool(both & runtime) and bool(both - set(step.legs))
+
+    readings: dict[int, tuple[int, int, int]] = {}  # of a result: unit, side, position in it
+
+    def place(member: Member) -> tuple[bool, int, int, int]:
+        """Where a member is read; those that are read by themselves come last."""
+        reader, side, position = readings[member[2].result]
+        return not ordered[reader].batched, reader, side, position
+
+    ordered = list(units)
+    moved: set[int] = set()
+    for number, unit in reversed(list(enumerate(ordered))):
+        read = {readings[step.result][0] for _, _, step in unit.members if step.result in readings}
+        wanted = any(reader in moved or row_by_row(ordered[reader]) for reader in read)
+        if unit.batched and wanted and parametric[unit.members[0][2].result]:
+            ordered[number] = EqualStepGroup(tuple(sorted(unit.members, key=place)))
+            moved.add(number)
+        for position, (left, right, _) in enumerate(ordered[number].members):
+            readings[left] = number, 0, position
+            readings[right] = number, 1, position
+    return tuple(ordered)
 
 
 def made_by(units: Sequence[EqualStepGroup], program: TensorProgram) -> dict[int, int]:
@@ -125,11 +177,8 @@ class _Grouping:
             return "result"
         operand = self._tree.operands[side]
         tensor = self._network.tensors[operand.tensor]
-        if (
-            operand.indicator
-            or tensor.role == "mask"
-            or (tensor.role == "input" and operand.lookups)
-        ):
+        picked = tensor.role == "input" and operand.lookups
+        if operand.indicator or tensor.role == "mask" or picked:
             return f"single {side}"
         if tensor.role == "input":
             return f"input {self._network.input[tensor.source].family}"
@@ -216,23 +265,20 @@ def _stride(last: Sequence[Origin], here: Sequence[Origin]) -> tuple[int, ...] |
 
 def _ordered(groups: list[EqualStepGroup], operands: int) -> tuple[EqualStepGroup, ...]:
     """Units in the order of the plan, but each after those whose results it reads."""
-    made_by = {step.result: k for k, unit in enumerate(groups) for _, _, step in unit.members}
-    waits = [
-        {made_by[side] for member in unit.members for side in member[:2] if side >= operands}
-        for unit in groups
-    ]
-    readers: dict[int, list[int]] = {}
-    for k, needed in enumerate(waits):
-        for maker in needed:
-            readers.setdefault(maker, []).append(k)
-    ready = [(unit.members[0][2].result, k) for k, unit in enumerate(groups) if not waits[k]]
-    heapq.heapify(ready)
+    unit_of = {step.result: k for k, unit in enumerate(groups) for _, _, step in unit.members}
+    waits = TopologicalSorter(
+        {
+            k: [unit_of[side] for member in unit.members for side in member[:2] if side >= operands]
+            for k, unit in enumerate(groups)
+        }
+    )
+    waits.prepare()
+    ready: list[tuple[int, int]] = []
     order: list[EqualStepGroup] = []
-    while ready:
+    while waits.is_active():
+        for k in waits.get_ready():
+            heapq.heappush(ready, (groups[k].members[0][2].result, k))
         _, k = heapq.heappop(ready)
         order.append(groups[k])
-        for reader in readers.get(k, ()):
-            waits[reader].discard(k)
-            if not waits[reader]:
-                heapq.heappush(ready, (groups[reader].members[0][2].result, reader))
+        waits.done(k)
     return tuple(order)

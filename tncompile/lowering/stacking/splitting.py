@@ -43,16 +43,18 @@ class Segment:
 def split_stack(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segment, ...] | None:
     """The segments that make up a stack; None where a reader's members lie in several of them.
 
-    None also where they are more than `MOST`.
-
-    `single` says of each member whether its reader reads no other.
+    None also where they are more than `MOST`. `single` says of each member whether its reader reads
+    no other.
     """
     segments: list[Segment] = []
     start = 0
     while start < len(readers):
-        segment = _alone(single, start) if single[start] else _turns(readers, single, start)
-        segments.append(segment)
-        start = segment.stop
+        if single[start]:
+            together = (k for k in range(start, len(single)) if not single[k])
+            segments.append(Segment(start, next(together, len(single)), 0))
+        else:
+            segments.append(_turns(readers, single, start))
+        start = segments[-1].stop
     counts = Counter(
         reader
         for one in segments
@@ -61,13 +63,6 @@ def split_stack(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segm
     )
     several = any(count > 1 for count in counts.values())
     return None if several or len(segments) > MOST else tuple(segments)
-
-
-def _alone(single: Sequence[bool], start: int) -> Segment:
-    stop = start
-    while stop < len(single) and single[stop]:
-        stop += 1
-    return Segment(start, stop, 0)
 
 
 def _turns(readers: Sequence[Reader], single: Sequence[bool], start: int) -> Segment:

@@ -57,7 +57,7 @@ class LayoutSearch:
         self._broadcasting, self._chunks = broadcasting, chunks
         self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
         builder = ProgramBuilder(network, sizes)
-        leaves = LeafLoader(builder, {})
+        leaves = LeafLoader(builder, ())
         self._operands: dict[int, OperandLayouts] = {}
         for number, operand in enumerate(tree.operands):
             value = leaves.load(operand)
