@@ -222,8 +222,8 @@ class BlockNames:
                     for part in inner:
                         self._leg(part, statement)
                     self._values(width)
-                case tree.SlicesLeg(subscript):
-                    self._parts((subscript,))
+                case tree.Subscript():
+                    self._parts((leg,))
                 case _:
                     pass
 

@@ -11,12 +11,7 @@ from tncompile.language.diagnostics.collector import Problems, Suggestions, list
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
-from tncompile.language.linking.importing import (
-    ImportedFile,
-    Location,
-    find_import,
-    named_in_library,
-)
+from tncompile.language.linking import importing
 from tncompile.language.linking.instances import File, link_instance, resolve_instances
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
@@ -36,9 +31,9 @@ def link(
     folder); without either, only the library can be imported. Raises `CompileError`.
     """
     here = folder if folder is not None else root
-    source = named_in_library(source)
+    source = importing.named_in_library(source)
     program = parse(source)
-    location = Location(here, root if root is not None else folder)
+    location = importing.Location(here, root if root is not None else folder)
     stack = () if here is None else ((here / Path(source.name).name).resolve(),)
     linker = Linker()
     file = linker.file(program, location, stack)
@@ -57,7 +52,9 @@ class Linker:
         self.suggestions = Suggestions()
         self._files: dict[Path, File | None] = {}
 
-    def file(self, program: tree.Program, location: Location, stack: tuple[Path, ...]) -> File:
+    def file(
+        self, program: tree.Program, location: importing.Location, stack: tuple[Path, ...]
+    ) -> File:
         """Everything that the file declares; `stack` are the files whose imports led here."""
         own = (d for d in program.declarations if not isinstance(d, tree.Import))
         file = File(own={declaration.name.text: declaration for declaration in own})
@@ -96,12 +93,12 @@ class Linker:
         self,
         declaration: tree.Import,
         importer: SourceFile,
-        location: Location,
+        location: importing.Location,
         stack: tuple[Path, ...],
         file: File,
     ) -> None:
         try:
-            target = find_import(declaration.path, importer, location)
+            target = importing.find_import(declaration.path, importer, location)
             imported = self._follow(declaration, target, stack)
         except CompileError as error:
             self.problems.extend(error.diagnostics)
@@ -141,7 +138,7 @@ class Linker:
         self.problems.add(problem(code, message, name.span, label, note, hint, path))
 
     def _follow(
-        self, declaration: tree.Import, target: ImportedFile, stack: tuple[Path, ...]
+        self, declaration: tree.Import, target: importing.ImportedFile, stack: tuple[Path, ...]
     ) -> File | None:
         """The imported file, linked; None where it failed before, and is reported."""
         written = declaration.path

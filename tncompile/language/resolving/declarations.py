@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from tncompile.language.diagnostics.collector import Failed, failure, problem
-from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import COMPARISONS, int_hint, wrong_type
 from tncompile.language.evaluating.compiled import (
     CompiledExpression,
@@ -18,7 +18,6 @@ from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import IndexKind, ResolvedIndex, member_name, value_text
 from tncompile.language.resolving.resolution import IndexFamily, Resolution
 from tncompile.language.syntax import tree
-from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import walk
 
 LARGEST_SIZE = 2**40
@@ -142,11 +141,3 @@ def _size(formula: CompiledExpression, name: str, frame: Frame, scope: Scope) ->
     if isinstance(value, float):
         hint = int_hint(node, value)
     raise failure(Code.BAD_SIZE, message, node.span, label, notes, hint, origin)
-
-
-def no_such_member(
-    family: tree.Name, span: Span, label: str, message: str, note: str, hint: str
-) -> Failed:
-    """TN205 at `span`, where a member is used that the family does not have."""
-    declared = Label(family.span, f"`{family.text}` is declared here")
-    return failure(Code.NO_SUCH_MEMBER, message, span, label, note, hint, declared)

@@ -51,7 +51,7 @@ def _unroll(statement: tree.InputStatement, state: Resolution) -> list[ResolvedI
     if not members.keys:
         return []
     _check_onehot(statement.legs, state)
-    slices = tuple(leg.subscript for leg in statement.legs if isinstance(leg, tree.SlicesLeg))
+    slices = tuple(leg for leg in statement.legs if isinstance(leg, tree.Subscript))
     family_variables = [subscript.name.text for subscript in subscripts]
     ranges = compile_ranges(slices, state.scope, family_variables)
     variables = frozenset((*family_variables, *(bounds.name for bounds in ranges)))
@@ -99,7 +99,7 @@ def _member(
         if not slices:
             remaining = iter(lengths.values())
             for leg, group in zip(statement.legs, groups, strict=True):
-                if isinstance(leg, tree.SlicesLeg):
+                if isinstance(leg, tree.Subscript):
                     group = (ResolvedAxis("slices", (), next(remaining), leg.span),)
                 outer.extend(group)
         elif _extents(axes) != _extents(slices[0].axes):
@@ -120,7 +120,7 @@ def _slices_differ(
     first: tuple[ResolvedAxis, ...],
 ) -> Failed:
     """TN306 at the `p in` axis along which the slice at `position` is not the first."""
-    slice_legs = [leg for leg in statement.legs if isinstance(leg, tree.SlicesLeg)]
+    slice_legs = [leg for leg in statement.legs if isinstance(leg, tree.Subscript)]
     span = next(leg.span for leg, k in zip(slice_legs, position, strict=True) if k)
     here, there = (
         [axis.width or axis.size for axis in shape if axis.size] for shape in (axes, first)
@@ -153,7 +153,7 @@ def _check_onehot(legs: tuple[tree.Leg, ...], state: Resolution) -> None:
     if onehot is None:
         return
     for leg in legs:
-        allowed = leg is onehot or isinstance(leg, tree.DotsLeg | tree.SlicesLeg)
+        allowed = leg is onehot or isinstance(leg, tree.Dots | tree.Subscript)
         if isinstance(leg, tree.IndexLeg):
             allowed = state.families[leg.name.text].kind == "batch"
         if not allowed:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
+from tncompile.language.checking.leg_rules import no_such_member
 from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating.arithmetic import is_number, wrong_type
@@ -20,7 +21,6 @@ from tncompile.language.resolved import (
     SchemeName,
     member_name,
 )
-from tncompile.language.resolving.declarations import no_such_member
 from tncompile.language.resolving.legs import compile_legs
 from tncompile.language.resolving.resolution import Key, Resolution, widest_span
 from tncompile.language.syntax import tree
@@ -210,7 +210,8 @@ class TensorResolver:
                 existing = member_name(tie.name.text, next(iter(other.members)))
                 hint = f"tie to a member that exists: `tie {existing}`"
             message, label = f"`{target}` does not exist", "there is no such tensor"
-            raise no_such_member(other.statement.name, tie.name.span, label, message, note, hint)
+            family, span = other.statement.name, tie.name.span
+            raise Failed(no_such_member(family, span, label, message, note, hint))
         parameter, conjugate = other.members[key]
         if parameter is None:
             return None

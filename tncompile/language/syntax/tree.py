@@ -170,7 +170,7 @@ class TupleOf(Node):
 
 
 class Dots(Node):
-    """`...` in the legs given to `reshape`."""
+    """`...` among legs, and in those given to `reshape`."""
 
 
 Leaf = Number | String | Boolean | Reference | Dots
@@ -209,23 +209,9 @@ class GroupLeg(Node):
     width: Expression | None = None
 
 
-class DotsLeg(Node):
-    """`...`: any number of leading batch axes."""
-
-
-class SlicesLeg(Node):
-    """`p in a..b`: one axis whose slice `p` carries the legs that use `p`."""
-
-    subscript: Subscript
-
-
-class ExpressionLeg(Node):
-    """An axis of a model's input given by an expression that is not a plain name (`2 * d`)."""
-
-    size: Expression
-
-
-Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
+Leg = IndexLeg | GroupLeg | Subscript | Expression
+"""A `Subscript` is one axis whose slices carry the legs that use it, and `Dots` are any number of
+leading batch axes; other expressions (`2 * d`) are axes of a model's input."""
 
 
 # ── statements of a network ────────────────────────────────────────────────────────────────────
@@ -246,10 +232,7 @@ class Require(Node):
 
 
 class IndexDeclaration(Node):
-    """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement.
-
-    `index a = p, b = q` is two of these in a `Declarations`.
-    """
+    """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement."""
 
     name: Name
     subscripts: tuple[Subscript, ...]
@@ -319,10 +302,7 @@ class If(Node):
 
 
 class UnknownAttribute(Node):
-    """A word after the legs on the same line that is no attribute (TN207).
-
-    `rest` holds the words that follow it: one mistake, and nothing of the text is lost.
-    """
+    """A word after the legs that is no attribute (TN207); `rest` are the words that follow it."""
 
     name: Name
     arguments: tuple[Argument, ...] | None = None
