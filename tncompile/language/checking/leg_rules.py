@@ -77,7 +77,7 @@ def face_of_no_window(names: BlockNames) -> Iterator[Diagnostic]:
     for use in names.legs:
         if use.declared is None or use.declared.kind not in LEG_KINDS:
             continue
-        if message := _face_message(use.leg, use.declared, use.where):
+        if message := _face_message(use.leg, use.declared, use.statement.where):
             note = "a window has `.in` on an input, `.kernel` on tensors, `.out` on the output"
             hint = "write the face that belongs here"
             place = Label(use.declared.name.span, "declared here")

@@ -242,9 +242,9 @@ def no_output(names: BlockNames) -> Iterator[Diagnostic]:
 def _for_all_members(use: LegUse, subscript: str) -> str:
     """What to write for `b[k]` on something that has no subscript `k`."""
     hint = f"write `{use.leg.name.text}[*]` for all members"
-    if use.where == "tensor":
+    if use.statement.where == "tensor":
         return f"{hint}, or make a family: `tensor A[{subscript} in 0..n](…)`"
-    if use.where == "input":
+    if use.statement.where == "input":
         return f"{hint}; for vectors that are stacked, write `{subscript} in 0..n` before it"
     return hint
 
@@ -265,7 +265,7 @@ def _arity(uses: list[LegUse]) -> int:
 
 def _other_end(uses: list[LegUse]) -> str:
     """What a leg has to be on, too, where this is its only end."""
-    places = [use.where for use in uses if use.where != "bias"]
+    places = [use.statement.where for use in uses if use.statement.where != "bias"]
     if len(places) > 1 or (places == ["tensor"] and uses[0].on_family):
         return ""
     return "an input or the output" if places == ["tensor"] else "a tensor"
@@ -273,7 +273,7 @@ def _other_end(uses: list[LegUse]) -> str:
 
 def _leg_kind(uses: list[LegUse]) -> str:
     """What a leg has to be, told from where it is."""
-    places = {use.where for use in uses}
+    places = {use.statement.where for use in uses}
     arity = _arity(uses)
     if places == {"input", "output"} and not arity:
         return "batch"

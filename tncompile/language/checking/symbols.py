@@ -75,11 +75,6 @@ class LegUse(NamedTuple):
     statement: LegList
     on_family: bool
 
-    @property
-    def where(self) -> str:
-        """What kind of statement it is on."""
-        return self.statement.where
-
 
 class TieUse(NamedTuple):
     """A `tie` of the tensor `tensor`."""

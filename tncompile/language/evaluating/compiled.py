@@ -149,7 +149,14 @@ class _Compiler:
         right = self._inner(link.right)
         run = right.run
         if link.operator in ("and", "or"):
-            return _short_circuit(link, right), right.steps
+            decisive = link.operator == "or"
+
+            def short_circuit(value: Value, frame: Frame) -> Value:
+                """The right side is looked at only where it decides."""
+                truth = arithmetic.truth(link.left, value)
+                return decisive if truth is decisive else right.truth(frame)
+
+            return short_circuit, right.steps
         charge = self.scope.budget.charge
 
         def apply(value: Value, frame: Frame) -> Value:
@@ -241,15 +248,3 @@ def _linked(first: Run, steps: list[Step]) -> Run:
         return value
 
     return run
-
-
-def _short_circuit(link: tree.Binary, right: CompiledExpression) -> Step:
-    """`and`, `or`: the right side is looked at only where it decides."""
-    decisive = link.operator == "or"
-
-    def apply(value: Value, frame: Frame) -> Value:
-        if arithmetic.truth(link.left, value) is decisive:
-            return decisive
-        return right.truth(frame)
-
-    return apply

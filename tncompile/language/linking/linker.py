@@ -97,12 +97,24 @@ class Linker:
         stack: tuple[Path, ...],
         file: File,
     ) -> None:
+        written, imported = declaration.path, None
         try:
-            target = importing.find_import(declaration.path, importer, location)
-            imported = self._follow(declaration, target, stack)
+            target = importing.find_import(written, importer, location)
+            if target.path in stack or len(stack) > _DEEPEST_IMPORT:
+                message, label = f'"{written.value}" imports this file in turn', "a cycle"
+                if target.path not in stack:
+                    message = f'importing "{written.value}" nests imports too deep'
+                    label = f"more than {_DEEPEST_IMPORT} files deep"
+                note = "every block is declared before it is used, in other files too"
+                code, hint = Code.IMPORT_FAILED, "move what both files need to a third one"
+                raise CompileError((problem(code, message, written.span, label, note, hint),))
+            if target.path not in self._files:
+                self._files[target.path] = None  # where it fails, it is reported once
+                program, inner = parse(target.source), (*stack, target.path)
+                self._files[target.path] = self.file(program, target.location, inner)
+            imported = self._files[target.path]
         except CompileError as error:
             self.problems.extend(error.diagnostics)
-            imported = None
         if imported is None:
             file.lost.update(name.text for name in declaration.names or ())
             file.open = file.open or declaration.names is None
@@ -136,27 +148,6 @@ class Linker:
         code, label = Code.UNKNOWN_NAME, "not in that file"
         path = Label(declaration.path.span, "imported from here")
         self.problems.add(problem(code, message, name.span, label, note, hint, path))
-
-    def _follow(
-        self, declaration: tree.Import, target: importing.ImportedFile, stack: tuple[Path, ...]
-    ) -> File | None:
-        """The imported file, linked; None where it failed before, and is reported."""
-        written = declaration.path
-        if target.path in stack or len(stack) > _DEEPEST_IMPORT:
-            message, label = f'"{written.value}" imports this file in turn', "a cycle"
-            if target.path not in stack:
-                message = f'importing "{written.value}" nests imports too deep'
-                label = f"more than {_DEEPEST_IMPORT} files deep"
-            note = "every block is declared before it is used, in other files too"
-            hint = "move what both files need to a third one"
-            raise CompileError(
-                (problem(Code.IMPORT_FAILED, message, written.span, label, note, hint),)
-            )
-        if target.path not in self._files:
-            self._files[target.path] = None
-            program = parse(target.source)
-            self._files[target.path] = self.file(program, target.location, (*stack, target.path))
-        return self._files[target.path]
 
 
 def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:

@@ -7,14 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from tncompile.language.checking.name_rules import foreign_constant
 from tncompile.language.checking.usage_rules import expression_problems
-from tncompile.language.diagnostics.collector import (
-    Failed,
-    Problems,
-    Suggestions,
-    counted,
-    listed,
-    problem,
-)
+from tncompile.language.diagnostics import collector
+from tncompile.language.diagnostics.collector import Failed, Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.spelling import longer_name
 from tncompile.language.evaluating.compiled import evaluate
@@ -118,7 +112,7 @@ def match_call(matched: Matched, arguments: Sequence[tree.Argument]) -> None:
             matched.wrong(message, span, "after a named one", hint)
             continue
         elif k >= len(parameters):
-            takes = counted(len(parameters), "argument") if parameters else "no arguments"
+            takes = collector.counted(len(parameters), "argument") if parameters else "no arguments"
             message = f"`{matched.block.name.text}` takes {takes}"
             matched.wrong(message, span, "one too many", "remove it")
             continue

@@ -107,7 +107,19 @@ def _conform_list(
         case tuple() if len(value) == wanted:
             return _items_in_bounds(value, argument)
         case tuple():
-            raise _length_differs(parameter, length, wanted, argument, scope)
+            bound = [
+                Label(scope.places[used.name.text], f"this makes it {wanted}")
+                for used in values_used(length)
+                if used.name.text in scope.places
+            ]
+            text, items = one_line(length.span), counted(wanted, "item")
+            written = "" if text == str(wanted) else f" (`{text}`)"
+            needed = f"{items}{written} {'is' if wanted == 1 else 'are'} needed"
+            name, label = parameter.name.text, f"{len(value)} here"
+            message = f"`{name}` has {counted(len(value), 'item')} where {needed}"
+            span, note, hint = argument.span, _declared_as(parameter), f"give `{name}` {items}"
+            origin = tuple(bound[:1]) or Label(length.span, f"{wanted} here")
+            raise failure(Code.LENGTH_MISMATCH, message, span, label, note, hint, origin)
         case int() if not isinstance(value, bool):
             if wanted > arithmetic.LARGEST_LIST:
                 raise arithmetic.too_long(argument.span, wanted)
@@ -137,21 +149,3 @@ def _no_length(parameter: Parameter, argument: ArgumentValue, length: Reference)
     message = f"`{name}` takes a list here: nothing else says how long it is"
     note = f"one int stands for a whole list only once a list before it has bound `{n}`"
     return failure(Code.WRONG_TYPE, message, argument.span, "this is one int", note, hint)
-
-
-def _length_differs(
-    parameter: Parameter, length: Expression, wanted: int, argument: ArgumentValue, scope: Scope
-) -> Failed:
-    count = len(argument.value) if isinstance(argument.value, tuple) else 1
-    bound = [
-        Label(scope.places[used.name.text], f"this makes it {wanted}")
-        for used in values_used(length)
-        if used.name.text in scope.places
-    ]
-    name, text, items = parameter.name.text, one_line(length.span), counted(wanted, "item")
-    written = "" if text == str(wanted) else f" (`{text}`)"
-    needed = f"{items}{written} {'is' if wanted == 1 else 'are'} needed"
-    message = f"`{name}` has {counted(count, 'item')} where {needed}"
-    label, note, hint = f"{count} here", _declared_as(parameter), f"give `{name}` {items}"
-    origin = tuple(bound[:1]) or Label(length.span, f"{wanted} here")
-    return failure(Code.LENGTH_MISMATCH, message, argument.span, label, note, hint, origin)

@@ -66,6 +66,12 @@ class Name(Node):
     text: str
 
 
+class Named(Node):
+    """A part of the tree whose first field is its name."""
+
+    name: Name
+
+
 class String(Node):
     """A string literal; `value` has its escapes resolved, the span includes the quotes."""
 
@@ -180,10 +186,9 @@ Expression = Leaf | ListOf | TupleOf | Unary | Binary | Conditional | Call | Ite
 # ── legs ───────────────────────────────────────────────────────────────────────────────────────
 
 
-class Subscript(Node):
+class Subscript(Named):
     """`k in start..stop`, a half-open range that declares `k`."""
 
-    name: Name
     start: Expression
     stop: Expression
 
@@ -192,10 +197,9 @@ class Star(Node):
     """`*` as the last subscript of a leg: all members."""
 
 
-class IndexLeg(Node):
+class IndexLeg(Named):
     """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
 
-    name: Name
     subscripts: tuple[Expression | Star, ...] = ()
     face: Name | None = None
     optional: bool = False
@@ -231,10 +235,9 @@ class Require(Node):
     reason: String | None
 
 
-class IndexDeclaration(Node):
+class IndexDeclaration(Named):
     """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement."""
 
-    name: Name
     subscripts: tuple[Subscript, ...]
     size: Expression
     condition: Expression | None = None
@@ -253,27 +256,24 @@ class BatchStatement(Node):
     names: tuple[Name, ...]
 
 
-class WindowStatement(Node):
+class WindowStatement(Named):
     """`window h = conv(size = 3, …)`."""
 
-    name: Name
     function: Name
     arguments: tuple[Argument, ...]
 
 
-class InputStatement(Node):
+class InputStatement(Named):
     """`input x[subscripts](legs) if condition`."""
 
-    name: Name
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     condition: Expression | None = None
 
 
-class Scheme(Node):
+class Scheme(Named):
     """`init name(arguments)`."""
 
-    name: Name
     arguments: tuple[Argument, ...]
 
 
@@ -287,10 +287,9 @@ class Share(Node):
     names: tuple[Name, ...]
 
 
-class Tie(Node):
+class Tie(Named):
     """`tie OTHER`, `tie G[0]`, `tie OTHER conj`."""
 
-    name: Name
     subscripts: tuple[Expression, ...]
     conjugate: bool
 
@@ -301,10 +300,9 @@ class If(Node):
     condition: Expression
 
 
-class UnknownAttribute(Node):
+class UnknownAttribute(Named):
     """A word after the legs that is no attribute (TN207); `rest` are the words that follow it."""
 
-    name: Name
     arguments: tuple[Argument, ...] | None = None
     rest: tuple[UnknownAttribute, ...] = ()
 
@@ -312,27 +310,24 @@ class UnknownAttribute(Node):
 Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
 
 
-class TensorStatement(Node):
+class TensorStatement(Named):
     """`tensor A[subscripts](legs) attributes`, in the order written."""
 
-    name: Name
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
 
 
-class BiasStatement(Node):
+class BiasStatement(Named):
     """`bias c(legs) init SCHEME if condition`."""
 
-    name: Name
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
 
 
-class OutputStatement(Node):
+class OutputStatement(Named):
     """`output y(legs) log`; `log` holds the word where it stands."""
 
-    name: Name
     legs: tuple[Leg, ...]
     log: Name | None = None
     attributes: tuple[Attribute, ...] = ()
@@ -349,10 +344,9 @@ class Extern(Node):
     shape: tuple[Leg, ...] | None
 
 
-class PartStatement(Node):
+class PartStatement(Named):
     """`part p[subscripts] = N(args) tie q frozen if cond`."""
 
-    name: Name
     subscripts: tuple[Subscript, ...]
     value: Call | Extern
     attributes: tuple[Attribute, ...]
@@ -381,17 +375,15 @@ Statement = SharedStatement | NetworkStatement | OutputStatement | ModelStatemen
 # ── blocks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-class Type(Node):
+class Type(Named):
     """`int`, `int[n]`, `bool` or `float`; `length` is what stands in the brackets."""
 
-    name: Name
     length: Expression | None = None
 
 
-class Parameter(Node):
+class Parameter(Named):
     """`name: type = default`."""
 
-    name: Name
     type: Type
     default: Expression | None = None
 
@@ -422,10 +414,9 @@ class Instance(Node):
     doc: str | None = None
 
 
-class Rewrite(Node):
+class Rewrite(Named):
     """`rewrite R { rules }`."""
 
-    name: Name
     rules: tuple[RewriteRule, ...]
     doc: str | None = None
 
