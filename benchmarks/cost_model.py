@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -35,16 +36,17 @@ from tncompile.machine.registry import find_profile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
-from tncompile.planning.layouts.schedules import schedules
+from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.request import runtime_sizes
 from tncompile.program.printer import describe_program
 from tncompile.program.variants import Branches
+from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import Trace, passed_on, trace
 
-MODES = ("inference", "training")
+MODES: tuple[Mode, ...] = ("inference", "training")
 
 TREES = 5
 """Contraction trees of a network and batch that are measured, the quickest by prediction first."""
@@ -176,9 +178,8 @@ def cases(
     kept = straight[: TREES - 1] + straight[TREES - 1 :][-1:]  # the worst one as well
     for _, one in kept[:ARRANGED]:
         for mode in MODES:
-            for number, schedule in enumerate(
-                schedules(network, one.tree, sizes, profile, mode)[:2]
-            ):
+            cheapest = islice(proposals(network, one.tree, sizes, profile, mode), 2)
+            for number, schedule in enumerate(cheapest):
                 rows = f", {schedule.rows} rows at a time" if schedule.rows else ""
                 add(f"{one.names[0]}, {mode} {number + 1}{rows}", one.tree, schedule)
     dropped = {id(case) for case, _ in straight} - {id(case) for case, _ in kept}

@@ -44,9 +44,9 @@ from tncompile.language.syntax.tree import (
     Rewrite,
     Scheme,
     Share,
-    SlicesLeg,
     Star,
     String,
+    Subscript,
     TensorStatement,
     Tie,
     TupleOf,
@@ -221,7 +221,7 @@ def test_legs() -> None:
     assert not isinstance(found, str)
     dots, slices, group, cut, star, optional, face = found.legs
     assert dots.span.text == "..."
-    assert isinstance(slices, SlicesLeg)
+    assert isinstance(slices, Subscript)
     assert isinstance(group, GroupLeg)
     assert [leg.name.text for leg in group.legs] == ["a", "b"]
     assert isinstance(cut.width, Binary)

@@ -36,17 +36,16 @@ from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.lock import fingerprint
 from tncompile.planning.paths import lookup_tables as merging
-from tncompile.planning.paths.lookup_tables import table_candidates
+from tncompile.planning.paths.lookup_tables import TableSearch
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.serialization import read
 from tncompile.planning.verifying import verify_plan
 from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import Embedding as Rows
-from tncompile.simulation.modes import Mode
+from tncompile.simulation.modes import MODES, Mode
 from tncompile.simulation.trace import trace
 
-MODES = ("training", "inference", "folded")
 SIZES = {**RUNTIME, DOTS: 1000}
 
 
@@ -232,7 +231,7 @@ def every_candidate(
     if monkeypatch is not None:
         monkeypatch.setattr(merging, "CHEAPEST", 10**6)
     sizes = {index.name: SIZES[index.name] for index in net.indices if index.size is None}
-    found = table_candidates(net, operands(net), sizes, EFFORTS["normal"])
+    found = tuple(TableSearch(net, operands(net), sizes).candidates(EFFORTS["normal"]))
     return [one.tree for one in found]
 
 
@@ -280,8 +279,8 @@ def test_proposals_for_random_tables_compute_and_trace(seed: int) -> None:
     for tree in every_candidate(net)[:4]:
         assert not list(verify_tree(net, tree))
         for mode in MODES:
-            for one in proposals(net, tree, SIZES, BUILTIN, mode):
-                program = lower(net, tree, one.schedule, sizes=SIZES)
+            for schedule in proposals(net, tree, SIZES, BUILTIN, mode):
+                program = lower(net, tree, schedule, sizes=SIZES)
                 value = run(net, program, parameters, inputs)
                 assert isinstance(value, Tensor)
                 close(value, due)
@@ -304,7 +303,8 @@ def test_every_grouping_equals_the_reference(name: str, monkeypatch: pytest.Monk
     assert len({tree.operands for tree in trees}) > (1 if len(sketch.weights) > 2 else 0)
     for tree in trees:
         assert not list(verify_tree(net, tree))
-        program = lower(net, tree, proposals(net, tree, SIZES, BUILTIN, "training")[0].schedule)
+        schedule = next(iter(proposals(net, tree, SIZES, BUILTIN, "training")))
+        program = lower(net, tree, schedule)
         value = run(net, program, held, inputs)
         assert isinstance(value, Tensor)
         close(value, due)
@@ -383,7 +383,7 @@ def test_long_chains_are_merged_level_by_level(sites: int) -> None:
 def test_tables_take_the_memory_that_is_predicted() -> None:
     """Every grouping of an embedding, in a forward pass and in a training step."""
     net, sizes = embedding().network, {DOTS: 512}
-    for one in table_candidates(net, operands(net), sizes, EFFORTS["fast"]):
+    for one in TableSearch(net, operands(net), sizes).candidates(EFFORTS["fast"]):
         program = lower(net, one.tree, sizes=sizes)
         parameters = {p.key: torch.randn(p.shape, requires_grad=True) for p in net.parameters}
         inputs = {"ids": torch.randint(1920, (512,))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,7 @@ from tncompile.machine.grid import Grid
 from tncompile.machine.profile import MachineProfile, profile_text, read_profile, write_profile
 from tncompile.machine.registry import find_profile, measured_path
 from tncompile.planning import BUILTIN, plan
-from tncompile.simulation.strides import common_run, shared_run
-from tncompile.simulation.tensors import Allocator
+from tncompile.simulation.tensors import Allocator, common_run, shared_run
 from tncompile.simulation.trace import trace
 
 SIZES = st.integers(1, 100_000)
@@ -29,9 +29,9 @@ SIZES = st.integers(1, 100_000)
 
 def test_a_grid_holds_its_figures() -> None:
     grid = Grid(((1, 8, 64), (2, 4)), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
-    found = [grid.at(*point) for point in grid.points()]
+    found = [grid.at(*point) for point in product(*grid.axes)]
     assert found == pytest.approx(grid.figures)
-    assert grid.shape == (3, 2)
+    assert [*map(len, grid.axes)] == [3, 2]
 
 
 def test_between_points_a_grid_is_a_power_law() -> None:

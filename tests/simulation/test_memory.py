@@ -19,7 +19,7 @@ from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.request import runtime_sizes
 from tncompile.program.interpreter import run_program as run
-from tncompile.simulation.strides import viewed_strides
+from tncompile.simulation.tensors import viewed_strides
 from tncompile.simulation.trace import passed_on, trace
 
 TARGETS = (

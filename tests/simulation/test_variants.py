@@ -22,7 +22,7 @@ from tncompile.planning.evaluation import ScheduledTree
 from tncompile.program.folding import remainder
 from tncompile.program.operations import results
 from tncompile.program.printer import describe_branches
-from tncompile.simulation.modes import MODES, Mode, folded_trace, trace_in
+from tncompile.simulation.modes import MODES, Mode, trace_in
 from tncompile.simulation.trace import trace
 from tncompile.tuning.timing import folded
 
@@ -245,7 +245,7 @@ def test_what_is_folded_takes_no_time(name: str) -> None:
     planned = plan(network, batch=16, search="fast")
     for variant in planned.variants:
         program = lower(network, variant.tree, variant.schedule, sizes=planned.sizes)
-        twin = folded_trace(network, program, planned.sizes, BUILTIN)
+        twin = trace_in(network, program, planned.sizes, BUILTIN, "folded")
         forward = trace(network, program, planned.sizes, BUILTIN, training=False)
         called = {name for step in remainder(program).steps for name in results(step.operation)}
         for step, ours, theirs in zip(program.steps, twin.forward, forward.forward, strict=True):
@@ -265,7 +265,7 @@ def test_buffers_take_the_place_of_parameters() -> None:
     planned = plan(MPO, batch=16, search="fast")
     dense = next(one for one in planned.alternatives if one.name == "materialize dense")
     program = lower(MPO, dense.tree, dense.schedule, sizes=planned.sizes)
-    twin = folded_trace(MPO, program, planned.sizes, BUILTIN)
+    twin = trace_in(MPO, program, planned.sizes, BUILTIN, "folded")
     assert twin.resident == 4 * (768 * 3072 + 16 * 768)
 
 

@@ -16,7 +16,6 @@ from tncompile.emission.module.fold import folded, write_fold, write_folded_clas
 from tncompile.emission.module.forward import needs_like, write_forward
 from tncompile.emission.module.properties import MakeProgram, Properties
 from tncompile.emission.module.reset_parameters import write_functions, write_reset_parameters
-from tncompile.emission.sharding import functions as shared
 from tncompile.emission.sharding import source as sharding
 from tncompile.emission.sharding.split import Sharded
 from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
@@ -145,10 +144,10 @@ def emit_class(
     else:
         split, option = sharded.sharding, Option(sharded.program, sharded.program)
         chosen = dispatch(network, option, (option,), (option,))
-        local, whole = shared.local_members(split, members), shared.whole_members(members)
-        forward = write_forward(split.opened, chosen, local, shared.bound_size(split, local))
+        local, whole = sharding.local_members(split, members), sharding.whole_members(members)
+        forward = write_forward(split.opened, chosen, local, sharding.bound_size(split, local))
         style, attribute = [sharding.write_style(split)], sharding.write_attribute(split)
-        local_functions = shared.write_local_functions(split)
+        local_functions = sharding.write_local_functions(split)
     layer = features(network)
     properties = None if layer is None else _properties(network, layer, weigh)
     twin = folded(network, name, branches.folded, plan.batch, layer, weigh)
@@ -206,7 +205,7 @@ def write_file(classes: Sequence[ClassSource]) -> GeneratedModule:
         imports.append("from operator import index as _index")
         imports.append("from typing import SupportsIndex, overload")
     imports += [""] * bool(imports) + ["import torch", "from torch import Tensor, nn"]
-    imports += sharding.IMPORTS if shared.LOCAL.rstrip("\n") in blocks else ()
+    imports += sharding.IMPORTS if sharding.LOCAL.rstrip("\n") in blocks else ()
     imports += [RERUN_IMPORT] * recomputes
     lines = [*(line for source in classes for line in source.header), "", *imports]
     text = "\n\n\n".join(["\n".join(lines), *blocks]) + "\n"

@@ -17,7 +17,7 @@ from itertools import takewhile
 
 from tncompile.initialization.chains import Chain, identity_legs, long_chains
 from tncompile.initialization.norm import LinearMap, linear_map, norm_network
-from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.network.model import TensorNetwork
 from tncompile.program.program import TensorProgram
 
 LINEAR = 1 / 3  # mean square of an output of `nn.Linear` without its bias, at unit variance
@@ -167,19 +167,32 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
         aim = "Start the parameters as declared."
     draws: dict[str, Draw] = {}
     for parameter in network.parameters:
-        key = parameter.key
-        if key in bonds:
-            sizes = tuple(_size(network, leg) for axis in parameter.axes for leg in axis)
-            draws[key] = NearIdentity(sizes, bonds[key], scale, scale * noise[key])
-        elif scheme[key] not in ("auto", "linear"):
-            draws[key] = _declared(parameter)
-        elif key in biases:
-            draws[key] = Uniform(1 / math.sqrt(_fan_in(network)))
-        else:
-            draws[key] = Normal(scale * math.exp(spread.get(key, 0.0)))
+        key, argument = parameter.key, parameter.init.argument or 0.0
+        match parameter.init.scheme:
+            case "auto" if key in bonds:
+                sizes = tuple(_size(network, leg) for axis in parameter.axes for leg in axis)
+                draws[key] = NearIdentity(sizes, bonds[key], scale, scale * noise[key])
+            case "auto" | "linear" if key in biases:
+                draws[key] = Uniform(1 / math.sqrt(_fan_in(network)))
+            case "auto" | "linear":
+                draws[key] = Normal(scale * math.exp(spread.get(key, 0.0)))
+            case "normal":
+                draws[key] = Normal(argument)
+            case "uniform":
+                draws[key] = Uniform(argument)
+            case "ones" | "zeros" as ones:
+                draws[key] = Constant(int(ones == "ones"))
+            case "orthogonal" | "eye" as kind:
+                draws[key] = Matrix(kind == "orthogonal", *_matrix(parameter.shape))
     rescaling = None
     if any(key not in bonds for key in drawn):
-        rescaling = _rescaling(network, linear, drawn, log_target, make_program)
+        keys, count = tuple(dict.fromkeys(drawn)), len(drawn)
+        program = make_program(norm_network(linear)) if len(linear.tensors) <= MOST else None
+        if program is not None:
+            rescaling = Rescaling(keys, count, log_target, program)
+        elif "zeros" not in scheme.values():  # else no input gets through: the draws stand
+            log_wanted = log_target - linear.log_divisor
+            rescaling = Rescaling(keys, count, log_wanted, _estimate(network))
     return Initialization(draws, biases, rescaling, aim)
 
 
@@ -192,22 +205,6 @@ def _aim(network: TensorNetwork, linear: LinearMap) -> tuple[float, str]:
     sliced = any(axis.kind == "slices" for x in network.inputs for axis in x.axes)
     inputs = "features of norm 1" if sliced else "inputs of unit variance"
     return linear.log_divisor + math.log(LINEAR), f"outputs of mean square 1/3 on {inputs}"
-
-
-def _declared(parameter: Parameter) -> Draw:
-    """The draw of an explicit scheme."""
-    scheme, argument = parameter.init.scheme, parameter.init.argument or 0.0
-    match scheme:
-        case "normal":
-            return Normal(argument)
-        case "uniform":
-            return Uniform(argument)
-        case "ones" | "zeros":
-            return Constant(int(scheme == "ones"))
-        case "orthogonal" | "eye":
-            return Matrix(scheme == "orthogonal", *_matrix(parameter.shape))
-        case "auto" | "linear":
-            raise AssertionError("drawn by the caller")
 
 
 def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -242,7 +239,7 @@ def _spread(linear: LinearMap) -> dict[str, float]:
     ends = Counter(leg for tensor in linear.tensors for leg in tensor.legs)
     spread: dict[str, float] = {}
     for tensor in linear.tensors:
-        inner = [leg for leg in tensor.legs if leg not in linear.outside]
+        inner = (leg for leg in tensor.legs if leg not in linear.outside)
         logs = (math.log(_size(linear.network, leg)) / ends[leg] for leg in inner)
         spread.setdefault(tensor.source, -sum(logs) / 2)
     return spread
@@ -272,8 +269,6 @@ def _log_expected(
                 total += 2 * math.log(parameter.init.argument or 1.0) - math.log(3)
             case "orthogonal" | "eye":
                 total -= math.log(max(_matrix(parameter.shape)))
-            case "ones" | "zeros":
-                pass
     for chain in chains:
         length, widest = len(chain.tensors), chain.widest
         identities = 2 * chain.traced + (chain.open == 2)
@@ -282,23 +277,6 @@ def _log_expected(
             grown = (1 + NOISE / (length * widest)) ** length
             total += math.log1p((grown - 1) / widest)
     return total
-
-
-def _rescaling(
-    network: TensorNetwork,
-    linear: LinearMap,
-    drawn: list[str],
-    log_target: float,
-    make_program: MakeProgram,
-) -> Rescaling | None:
-    """The common factor of all `drawn` parameters, each as often as a tensor has it."""
-    keys = tuple(dict.fromkeys(drawn))
-    program = make_program(norm_network(linear)) if len(linear.tensors) <= MOST else None
-    if program is not None:
-        return Rescaling(keys, len(drawn), log_target, program)
-    if any(parameter.init.scheme == "zeros" for parameter in network.parameters):
-        return None  # no input gets through, so nothing can be estimated: the draws stand
-    return Rescaling(keys, len(drawn), log_target - linear.log_divisor, _estimate(network))
 
 
 def _estimate(network: TensorNetwork) -> Estimate:

@@ -83,14 +83,10 @@ def norm_network(linear: LinearMap) -> TensorNetwork:
         index.name: index.name if index.name in linear.outside else f"{index.name}'"
         for index in linear.carried
     }
-    copies = [
-        copy
-        for tensor in linear.tensors
-        for copy in (
-            tensor,
-            edited(renamed(tensor, f"{tensor.name}'", primed), conjugate=not tensor.conjugate),
-        )
-    ]
+    copies: list[Tensor] = []
+    for tensor in linear.tensors:
+        second = renamed(tensor, f"{tensor.name}'", primed)
+        copies += [tensor, edited(second, conjugate=not tensor.conjugate)]
     indices = {
         each.name: each for index in linear.carried for each in (index, prime(index, primed))
     }

@@ -11,14 +11,8 @@ from functools import cached_property
 from typing import Literal
 
 from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.syntax.tree import (
-    BiasStatement,
-    Block,
-    InputStatement,
-    OutputStatement,
-    TensorStatement,
-)
 
 Value = int | float | bool | tuple[int, ...]
 """What an expression can be; lists are tuples."""
@@ -106,7 +100,7 @@ class ResolvedParameter:
     shape: tuple[int, ...]
     init: ResolvedInit
     frozen: bool
-    statement: TensorStatement | BiasStatement = field(compare=False, repr=False)
+    statement: tree.TensorStatement | tree.BiasStatement = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +115,7 @@ class ResolvedTensor:
     subscripts: tuple[int, ...]
     key: str
     axes: tuple[ResolvedAxis, ...]
-    statement: TensorStatement = field(compare=False, repr=False)
+    statement: tree.TensorStatement = field(compare=False, repr=False)
     conjugate: bool = False
     alone: bool = False
 
@@ -143,7 +137,7 @@ class ResolvedInput:
     subscripts: tuple[int, ...]
     axes: tuple[ResolvedAxis, ...]
     slices: tuple[ResolvedSlice, ...]
-    statement: InputStatement = field(compare=False, repr=False)
+    statement: tree.InputStatement = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +147,7 @@ class ResolvedBias:
     name: str
     key: str
     axes: tuple[ResolvedAxis, ...]
-    statement: BiasStatement = field(compare=False, repr=False)
+    statement: tree.BiasStatement = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +157,7 @@ class ResolvedOutput:
     name: str
     axes: tuple[ResolvedAxis, ...]
     log: bool
-    statement: OutputStatement = field(compare=False, repr=False)
+    statement: tree.OutputStatement = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -184,7 +178,7 @@ class ResolvedNetwork:
     tensors: tuple[ResolvedTensor, ...]
     biases: tuple[ResolvedBias, ...]
     output: ResolvedOutput
-    block: Block = field(compare=False, repr=False)
+    block: tree.Block = field(compare=False, repr=False)
     warnings: tuple[Diagnostic, ...] = ()
 
     @cached_property

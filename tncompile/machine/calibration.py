@@ -139,18 +139,18 @@ def replay_seconds(stream: Any, action: Callable[[], object]) -> float:
 def summary(profile: MachineProfile) -> str:
     """A few figures of a profile, as a table."""
 
-    def rate(rows: int, inner: int, columns: int) -> str:
-        seconds = profile.product_seconds(1, rows, inner, columns)
-        return f"{2e-9 * rows * inner * columns / seconds:,.0f} GFLOP/s"
+    def product(rows: int, inner: int, columns: int) -> tuple[str, str]:
+        rate = 2e-9 * rows * inner * columns / profile.product_seconds(1, rows, inner, columns)
+        return f"product {rows} x {inner} x {columns}", f"{rate:,.0f} GFLOP/s"
 
     def copied(run: int) -> str:
         return f"{profile.copies.at(2**20, run):,.0f} GB/s"
 
     rows = (
-        ("product 1024 x 1024 x 1024", rate(1024, 1024, 1024)),
-        ("product 4096 x 64 x 64", rate(4096, 64, 64)),
-        ("product 4096 x 64 x 8", rate(4096, 64, 8)),
-        ("product 1 x 1024 x 1024", rate(1, 1024, 1024)),
+        product(1024, 1024, 1024),
+        product(4096, 64, 64),
+        product(4096, 64, 8),
+        product(1, 1024, 1024),
         ("elementwise pass in the cache", f"{max(profile.passes.figures):,.0f} GB/s"),
         ("elementwise pass beyond it", f"{profile.passes.figures[-1]:,.0f} GB/s"),
         ("copy of a transpose, 1 MiB", copied(4)),

@@ -10,7 +10,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-Key = tuple[str, tuple[int, ...]]
+Point = tuple[int, ...]
+Key = tuple[str, Point]
 
 TINY = 4
 """Side of the matrices of probes that time the call and not the work."""
@@ -53,9 +54,6 @@ def matrix(rows: int, columns: int, transposed: bool, count: int = 0) -> Tensor:
 
 class _Module(nn.Module):
     """What an emitted module does around its products: it checks, flattens and branches."""
-
-    weight: nn.Parameter
-    fixed: bool
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,28 +168,20 @@ def _reads() -> Callable[[], object]:
 
 def overhead_probes() -> Iterator[Probe]:
     """Probes of calls, modules and parameters."""
-
-    def probe(
-        name: str,
-        make: Callable[[], Callable[[], object]],
-        *sizes: int,
-        calls: int = 1,
-        gradients: bool = False,
-    ) -> Probe:
-        return Probe(name, sizes, make, calls, gradients, overhead=True)
-
-    yield probe("reads", _reads, calls=4)
-    yield probe("module", lambda: partial(_Module(), _small()))
-    yield probe("product alone", partial(_alternating, True, False))
-    yield probe("calls alone", partial(_alternating, False, True))
-    yield probe("by turns", partial(_alternating, True, True))
+    untrained = partial(Probe, overhead=True)
+    trained = partial(Probe, overhead=True, gradients=True)
+    yield untrained("reads", (), _reads, calls=4)
+    yield untrained("module", (), lambda: partial(_Module(), _small()))
+    yield untrained("product alone", (), partial(_alternating, True, False))
+    yield untrained("calls alone", (), partial(_alternating, False, True))
+    yield untrained("by turns", (), partial(_alternating, True, True))
     links: dict[str, Link] = {"linked": _link_of_calls, "viewed": _link_of_calls_and_views}
     for n in (SHORT, LONG):
         for name, link in links.items():
-            yield probe(name, partial(_forward, link, n, False), n)
-            yield probe(f"{name} recorded", partial(_forward, link, n, True), n, gradients=True)
-            yield probe(f"{name} step", partial(_step, link, n), n, gradients=True)
-        yield probe("fixed", partial(_step, torch.mm, n), n, gradients=True)
-        yield probe("weights", partial(_step, torch.mm, n, True), n, gradients=True)
-        yield probe("stack", partial(_stacked, n, False), n)
-        yield probe("stack step", partial(_stacked, n, True), n, gradients=True)
+            yield untrained(name, (n,), partial(_forward, link, n, False))
+            yield trained(f"{name} recorded", (n,), partial(_forward, link, n, True))
+            yield trained(f"{name} step", (n,), partial(_step, link, n))
+        yield trained("fixed", (n,), partial(_step, torch.mm, n))
+        yield trained("weights", (n,), partial(_step, torch.mm, n, True))
+        yield untrained("stack", (n,), partial(_stacked, n, False))
+        yield trained("stack step", (n,), partial(_stacked, n, True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 
 from tncompile.machine.grid import Grid
@@ -63,7 +63,7 @@ def nominal_cuda() -> MachineProfile:
         fitted_on="figures of an NVIDIA H100's data sheet, not measured",
         device=CUDA,
         products=_grid(_product_rate, SIZES, SIZES, SIZES),
-        batched=_grid(_batched_rate, BATCHED, BATCHED, BATCHED),
+        batched=_grid(partial(_product_rate, batched=True), *(BATCHED,) * 3),
         left_turned=ONES,
         right_turned=ONES,
         batched_left_turned=ONES,
@@ -90,22 +90,15 @@ def _grid(rate: Callable[..., float], *axes: tuple[int, ...]) -> Grid:
     return Grid(axes, tuple(rate(*point) / 1e9 for point in product(*axes)))
 
 
-def _product_rate(rows: int, inner: int, columns: int) -> float:
-    """Operations a second of one product that has the device to itself."""
-    tiles = math.ceil(rows / TILE) * math.ceil(columns / TILE)
-    busy = min(1.0, tiles * max(1, inner // DEPTH) / PROCESSORS)
-    compute = 2 * tiles * TILE**2 * inner / (REACHED * FLOPS * busy)
-    traffic = 4 * (rows * inner + inner * columns + rows * columns) / (REACHED * BANDWIDTH)
-    return 2 * rows * inner * columns / (KERNEL + max(compute, traffic))
-
-
-def _batched_rate(rows: int, inner: int, columns: int) -> float:
-    """Operations a second of one of many products that together keep the device busy."""
-    side = TILE if min(rows, columns) >= TILE else SMALL_TILE
+def _product_rate(rows: int, inner: int, columns: int, *, batched: bool = False) -> float:
+    """Operations a second of one product, alone on the device or one of many that keep it busy."""
+    side = SMALL_TILE if batched and min(rows, columns) < TILE else TILE
     tiles = math.ceil(rows / side) * math.ceil(columns / side)
-    compute = 2 * tiles * side**2 * max(inner, 8) / (REACHED * FLOPS)
+    busy = 1.0 if batched else min(1.0, tiles * max(1, inner // DEPTH) / PROCESSORS)
+    depth = max(inner, 8) if batched else inner
+    compute = 2 * tiles * side**2 * depth / (REACHED * FLOPS * busy)
     traffic = 4 * (rows * inner + inner * columns + rows * columns) / (REACHED * BANDWIDTH)
-    return 2 * rows * inner * columns / max(compute, traffic)
+    return 2 * rows * inner * columns / ((0.0 if batched else KERNEL) + max(compute, traffic))
 
 
 def _stream_seconds(size: float) -> float:

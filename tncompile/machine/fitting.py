@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tncompile.machine import call_probes, probes
-from tncompile.machine.call_probes import Key
+from tncompile.machine.call_probes import Key, Point
 from tncompile.machine.grid import Grid
 from tncompile.machine.profile import CPU, ENDLESS, GIGA, SMALL_PRODUCT, MachineProfile
 
@@ -51,13 +51,13 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         time = seconds[kind, point]
         return max(max(time - call, LEAST, SHARE * time) - view, SHARE * time)
 
-    def rates(kind: str, axis: tuple[int, ...], size: int | None = None) -> Grid:
+    def rates(kind: str, axis: Point, size: int | None = None) -> Grid:
         """10⁹ bytes a second along an axis, of `size` bytes or of as many as the axis says."""
         return Grid((axis,), tuple((size or n) / work(kind, n) / GIGA for n in axis))
 
     passes = rates("pass", sizes.passes)
 
-    def product_work(kind: str, point: tuple[int, ...]) -> float:
+    def product_work(kind: str, point: Point) -> float:
         """Seconds of one product, alone or in a batch."""
         batched = kind.startswith("batched")
         count = probes.batch_count(point, sizes) if batched else 1
@@ -68,16 +68,20 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         cache_misses = max(0.0, size / passes.at(size) - size / max(passes.figures)) / GIGA
         return max(time - cache_misses, 0.4 * time) / count
 
-    def products(kind: str, *axes: tuple[int, ...]) -> Grid:
-        def rate(point: tuple[int, ...]) -> float:
-            measured = _measured(seconds, kind, point, axes)
-            return 2e-9 * math.prod(measured) / product_work(kind, measured)
+    def products(kind: str, *axes: Point) -> Grid:
+        def rate(point: Point) -> float:
+            measured = list(point)  # or one nearby that was not too large to be measured
+            while (kind, tuple(measured)) not in seconds:
+                longest = measured.index(max(measured))
+                smaller = axes[longest].index(measured[longest]) - 1
+                measured[longest] = axes[longest][smaller]
+            return 2e-9 * math.prod(measured) / product_work(kind, tuple(measured))
 
         by_point = {point: rate(point) for point in product(*axes)}
         most = max(rate for point, rate in by_point.items() if min(point) >= 64)
         return Grid(axes, tuple(min(rate, most) for rate in by_point.values()))
 
-    def factors(kind: str, side: str, *axes: tuple[int, ...]) -> Grid:
+    def factors(kind: str, side: str, *axes: Point) -> Grid:
         plain, transposed = f"{kind} plain", f"{kind} {side} turned"
         ratios = {p: product_work(transposed, p) / product_work(plain, p) for p in product(*axes)}
         # Where a product is not narrow, a ratio below one is noise that plans would follow.
@@ -124,21 +128,6 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         kept=KEPT if on_cpu else ENDLESS,
         **overheads,
     )
-
-
-def _measured(
-    seconds: Mapping[Key, float],
-    kind: str,
-    point: tuple[int, ...],
-    axes: tuple[tuple[int, ...], ...],
-) -> tuple[int, ...]:
-    """The point of a grid itself, or one nearby that was not too large to be measured."""
-    near = list(point)
-    while (kind, tuple(near)) not in seconds:
-        longest = near.index(max(near))
-        axis = axes[longest]
-        near[longest] = axis[axis.index(near[longest]) - 1]
-    return tuple(near)
 
 
 def _overheads(seconds: Mapping[Key, float], on_cpu: bool, start: float) -> dict[str, Any]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any, ClassVar
 
 STRICT: dict[str, Any] = {"strict": True, "extra": "forbid"}
@@ -39,23 +38,15 @@ class Grid:
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     def __post_init__(self) -> None:
-        if not self.axes or math.prod(map(len, self.axes)) != len(self.figures):
-            raise ValueError(f"{len(self.figures)} figures do not fill a grid of {self.shape}")
+        shape = tuple(map(len, self.axes))
+        if not shape or math.prod(shape) != len(self.figures):
+            raise ValueError(f"{len(self.figures)} figures do not fill a grid of {shape}")
         for axis in self.axes:
             ascends = all(low < high for low, high in pairwise(axis))
             if not axis or not ascends or axis[0] < 1 or axis[-1] > LARGEST:
                 raise ValueError(f"sizes of a grid ascend from 1 on, unlike {axis}")
         if not all(LEAST <= figure <= LARGEST for figure in self.figures):
             raise ValueError("every figure of a grid must be a positive number")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The number of sizes on each axis."""
-        return tuple(map(len, self.axes))
-
-    def points(self) -> Iterator[tuple[int, ...]]:
-        """Every point, in the order of the figures."""
-        return product(*self.axes)
 
     def at(self, *sizes: float) -> float:
         """The figure at these sizes, one per axis."""
@@ -82,18 +73,14 @@ class Grid:
     def _interpolate(self, sizes: tuple[float, ...]) -> float:
         corners = [(0, 1.0)]  # offsets into the figures, with their weights
         for axis, logs, size in zip(self.axes, self._log_axes, sizes, strict=True):
-            last = len(axis) - 1
-            low = bisect_right(axis, size) - 1
+            low = max(bisect_right(axis, size) - 1, 0)
             share = 0.0
-            if 0 <= low < last:
+            if axis[low] < size < axis[-1]:
                 share = (math.log(size) - logs[low]) / (logs[low + 1] - logs[low])
-            low = min(max(low, 0), last)
-            if share == 0.0:
-                corners = [(offset * (last + 1) + low, weight) for offset, weight in corners]
-            else:
-                corners = [
-                    (offset * (last + 1) + low + step, weight * part)
-                    for offset, weight in corners
-                    for step, part in ((0, 1.0 - share), (1, share))
-                ]
+            corners = [
+                (offset * len(axis) + step, weight * part)
+                for offset, weight in corners
+                for step, part in ((low, 1.0 - share), (low + 1, share))
+                if part
+            ]
         return math.exp(sum(self._log_figures[offset] * weight for offset, weight in corners))

@@ -173,11 +173,9 @@ def _alternating(
 
 
 def _pass(size: int, beyond: int) -> Callable[[], object]:
-    def make() -> tuple[Tensor, ...]:
-        return torch.full((size // 12,), 0.5), torch.full((size // 12,), 0.5)
-
-    sources = _alternating(size, beyond, make)
-    return lambda: torch.mul(*next(sources))
+    full = partial(torch.full, (size // 12,), 0.5)
+    pairs = _alternating(size, beyond, lambda: (full(), full()))
+    return lambda: torch.mul(*next(pairs))
 
 
 def _broadcast() -> Callable[[], object]:
@@ -188,10 +186,7 @@ def _broadcast() -> Callable[[], object]:
 
 def _side(limit: int) -> int:
     """The least power of two whose square is at least `limit`."""
-    side = 1
-    while side * side < limit:
-        side *= 2
-    return side
+    return 1 << ((limit - 1).bit_length() + 1) // 2
 
 
 def _copy(size: int, run: int, beyond: int) -> Callable[[], object]:
@@ -244,23 +239,14 @@ def _streams(sizes: Sizes, device: str) -> Iterator[Probe]:
 # ── rows by id ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _table_and_ids(row: int, picked: int) -> tuple[Tensor, Tensor]:
-    """A table and ids of its rows, spread over it."""
-    return torch.full((1024, row // 4), 0.5), torch.arange(picked // row) * 389 % 1024
-
-
-def _gather(row: int, picked: int) -> Callable[[], object]:
-    table, ids = _table_and_ids(row, picked)
-    return lambda: table.index_select(0, ids)
-
-
-def _scatter(row: int, picked: int) -> Callable[[], object]:
-    table, ids = _table_and_ids(row, picked)
+def _by_id(row: int, picked: int, scattered: bool) -> Callable[[], object]:
+    """Rows of a table selected, or added to it, by ids that are spread over it."""
+    table, ids = torch.full((1024, row // 4), 0.5), torch.arange(picked // row) * 389 % 1024
     rows = torch.full((len(ids), row // 4), 0.5)
-    return lambda: table.index_add_(0, ids, rows)
+    return lambda: table.index_add_(0, ids, rows) if scattered else table.index_select(0, ids)
 
 
 def _rows(sizes: Sizes) -> Iterator[Probe]:
     for row in PICKED:
-        yield Probe("gather", (row,), partial(_gather, row, sizes.picked))
-        yield Probe("scatter", (row,), partial(_scatter, row, sizes.picked))
+        yield Probe("gather", (row,), partial(_by_id, row, sizes.picked, False))
+        yield Probe("scatter", (row,), partial(_by_id, row, sizes.picked, True))

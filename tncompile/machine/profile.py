@@ -34,20 +34,8 @@ CPU, CUDA = "cpu", "cuda"
 ENDLESS = 2**62
 """Bytes: more than any program takes."""
 
-AXES = {
-    "products": 3,
-    "left_turned": 3,
-    "right_turned": 3,
-    "batched": 3,
-    "batched_left_turned": 3,
-    "batched_right_turned": 3,
-    "passes": 1,
-    "reductions": 1,
-    "copies": 2,
-    "gathers": 1,
-    "scatters": 1,
-}
-"""The number of axes of each grid."""
+AXES = {"copies": 2, **dict.fromkeys(("passes", "reductions", "gathers", "scatters"), 1)}
+"""The number of axes of each grid; those of products have three."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +88,8 @@ class MachineProfile:
         for name, value in vars(self).items():
             if isinstance(value, str) and any(category(letter) in UNSEEN for letter in value):
                 raise ValueError(f"`{name}` is no line of text: {shown(value)}")
-            if isinstance(value, Grid) and len(value.axes) != AXES[name]:
-                raise ValueError(f"`{name}` has {len(value.axes)} axes instead of {AXES[name]}")
+            if isinstance(value, Grid) and len(value.axes) != (due := AXES.get(name, 3)):
+                raise ValueError(f"`{name}` has {len(value.axes)} axes instead of {due}")
             if isinstance(value, int | float) and not LEAST <= value <= LARGEST:
                 raise ValueError(f"`{name}` must be a positive number, not {shown(value)}")
         if self.device not in (CPU, CUDA):
@@ -147,20 +135,16 @@ class MachineProfile:
             if transposed[1]:
                 rate /= (self.batched_right_turned if batched else self.right_turned).at(*sizes)
         work = 2.0 * matrices * multiply_adds * max(1.0, width / 4)
-        return start + work / (rate * GIGA) + self._cache_miss_seconds(numbers * width)
+        seconds = start + work / (rate * GIGA)
+        if self.overlaps:  # measured at sizes beyond any cache
+            return seconds
+        size = numbers * width  # of which some is waited for beyond the cache
+        misses = size / self.passes.at(size) - size / max(self.passes.figures)
+        return seconds + max(0.0, misses) / GIGA
 
     def _threads_for(self, numbers: float) -> float:
         """The number of threads that torch gives to so many elements."""
         return max(1.0, min(self.threads, numbers / GRAIN))
-
-    def _cache_miss_seconds(self, size: float) -> float:
-        """Seconds that a product of `size` bytes waits for memory beyond the cache.
-
-        0 on other devices, whose products are measured at sizes beyond any cache.
-        """
-        if self.overlaps:
-            return 0.0
-        return max(0.0, size / self.passes.at(size) - size / max(self.passes.figures)) / GIGA
 
     def pass_seconds(self, size: float) -> float:
         """Seconds of an elementwise pass that reads and writes `size` bytes in all."""
@@ -172,8 +156,7 @@ class MachineProfile:
 
     def reduction_seconds(self, size: float, row_bytes: float) -> float:
         """Seconds to sum `size` bytes in rows of `row_bytes` each."""
-        rate = min(self.reductions.at(row_bytes), self.passes.at(size))
-        return size / (rate * GIGA)
+        return size / (min(self.reductions.at(row_bytes), self.passes.at(size)) * GIGA)
 
     def copy_seconds(self, size: float, run_bytes: float) -> float:
         """Seconds of a copy of `size` bytes in contiguous runs of `run_bytes`."""

@@ -34,22 +34,17 @@ def find_profile(name: str) -> MachineProfile:
         return read_profile(path)
     except FileNotFoundError:
         if device is None:
-            raise ValueError(
-                f"there is no machine profile {path_text(name)}; `builtin`, `cuda`, `measured`,"
-                " `measured-cuda` and files that `tncompile calibrate -o FILE` has written are"
-                " profiles"
-            ) from None
+            names = "`builtin`, `cuda`, `measured`, `measured-cuda`"
+            hint = f"{names} and files that `tncompile calibrate -o FILE` has written are profiles"
+            raise ValueError(f"there is no machine profile {path_text(name)}; {hint}") from None
         what, option = "machine", ""
         if device != CPU:
             what, option = f"machine's {device.upper()} device", f" --{device}"
-        raise ValueError(
-            f"this {what} has not been measured yet; `tncompile calibrate{option}` does that in"
-            " less than a minute"
-        ) from None
+        hint = f"`tncompile calibrate{option}` does that in less than a minute"
+        raise ValueError(f"this {what} has not been measured yet; {hint}") from None
     except OSError as error:
-        raise ValueError(
-            f"cannot read the machine profile {path_text(path)}: {error.strerror}"
-        ) from error
+        message = f"cannot read the machine profile {path_text(path)}: {error.strerror}"
+        raise ValueError(message) from error
 
 
 def builtin_for(device: str) -> str:

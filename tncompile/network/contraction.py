@@ -174,10 +174,9 @@ def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
     """Why the tree does not contract the network; nothing where it does."""
     due = operands(network)
     count = len(tree.operands)
-    if count != len(due) or any(
-        operand != other and operand != opened(network, other)
-        for operand, other in zip(tree.operands, due, strict=True)
-    ):
+    pairs = zip(tree.operands, due, strict=False)
+    known = (operand in (other, opened(network, other)) for operand, other in pairs)
+    if count != len(due) or not all(known):
         yield "its operands are not those of the network"
         return
     if count and len(tree.steps) != count - 1:
@@ -198,8 +197,8 @@ def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
         yield problem
         return
     tables = {step.result: step.lookups for step in tree.steps if step.lookups}
-    pairs = tuple((step.left, step.right) for step in tree.steps)
-    again = build_tree(network, tree.operands, pairs, tables)
+    sides = tuple((step.left, step.right) for step in tree.steps)
+    again = build_tree(network, tree.operands, sides, tables)
     for rebuilt, step in zip(again.steps, tree.steps, strict=True):
         if sorted(rebuilt.legs) != sorted(step.legs):
             yield f"result {step.result} keeps {step.legs} where {rebuilt.legs} are needed"

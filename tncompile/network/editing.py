@@ -13,18 +13,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tncompile.network.model import (
-    RUN_TIME,
-    Axis,
-    Index,
-    Input,
-    Kind,
-    Output,
-    Parameter,
-    Tensor,
-    TensorNetwork,
-    axis_size,
-)
+from tncompile.network import model
+from tncompile.network.model import RUN_TIME, Axis, Index, Output, Tensor, TensorNetwork, axis_size
 from tncompile.network.verifying import verify_network
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -94,10 +84,8 @@ def join(
     ]
     inputs = [*first.inputs]
     for declared in second.inputs:
-        renamed_axes = (
-            edited(axis, indices=tuple(legs[leg] for leg in axis.indices)) for axis in declared.axes
-        )
-        inputs.append(edited(declared, axes=tuple(renamed_axes)))
+        renames = [part for axis in declared.axes for part in _without(indices, axis, (), legs)]
+        inputs.append(edited(declared, axes=tuple(renames)))
     return assemble(
         first,
         (*first.tensors, *(renamed(t, names[t.name], legs) for t in second.tensors)),
@@ -125,9 +113,8 @@ def open_index(network: TensorNetwork, name: str) -> TensorNetwork:
     index = _index(network, name)
     if name in network.output.legs:
         raise ValueError(f"`{name}` is on the output already")
-    return assemble(
-        network, network.tensors, _output(network, (*network.output.axes, _axis(index)))
-    )
+    output = _output(network, (*network.output.axes, _axis(index)))
+    return assemble(network, network.tensors, output)
 
 
 def close_index(network: TensorNetwork, name: str) -> TensorNetwork:
@@ -142,9 +129,8 @@ def close_index(network: TensorNetwork, name: str) -> TensorNetwork:
     if sum(name in tensor.legs for tensor in tensors) == 1:  # a sum takes a second end: ones
         ones = Tensor(name=f"ones[{name}]", role="mask", source=str(size), axes=((name,),))
         tensors = (*tensors, ones)
-    axes = [
-        part for axis in network.output.axes for part in _without(network.indices, axis, [name])
-    ]
+    indices, outside = network.indices, network.output.axes
+    axes = [part for axis in outside for part in _without(indices, axis, [name])]
     return assemble(network, tensors, _output(network, axes))
 
 
@@ -169,7 +155,7 @@ def resize(network: TensorNetwork, name: str, size: int | None) -> TensorNetwork
             raise ValueError(f"`{name}` is on an axis that `as` cuts off")
         return edited(old, size=axis_size(sizes[leg] for leg in old.indices), width=None)
 
-    def shape(parameter: Parameter) -> tuple[int, ...]:
+    def shape(parameter: model.Parameter) -> tuple[int, ...]:
         lengths = (axis_size(sizes[leg] for leg in legs) for legs in parameter.axes)
         return tuple(n or old for n, old in zip(lengths, parameter.shape, strict=True))
 
@@ -191,8 +177,8 @@ def assemble(
     output: Output,
     *,
     indices: Iterable[Index] | None = None,
-    inputs: Iterable[Input] | None = None,
-    parameters: Iterable[Parameter] | None = None,
+    inputs: Iterable[model.Input] | None = None,
+    parameters: Iterable[model.Parameter] | None = None,
 ) -> TensorNetwork:
     """The product of `tensors`; whatever else it is made of is taken from `network`.
 
@@ -207,7 +193,7 @@ def assemble(
     carried: list[Index] = []
     for index in network.indices if indices is None else indices:
         count = ends[index.name]
-        kind: Kind = "index" if index.name in seen else "bond" if count == 2 else "hyper"
+        kind: model.Kind = "index" if index.name in seen else "bond" if count == 2 else "hyper"
         if count:
             carried.append(index if index.kind in RUN_TIME else edited(index, kind=kind))
     inputs = network.inputs if inputs is None else inputs
@@ -240,10 +226,10 @@ def prime(index: Index, legs: Mapping[str, str]) -> Index:
     return index if name == index.name else edited(index, name=name, family=f"{index.family}'")
 
 
-def edited(model: Model, **fields: Any) -> Model:
+def edited(part: Model, **fields: Any) -> Model:
     """A copy with other fields; not `model_copy`, which keeps what the old one has cached."""
-    old = {name: getattr(model, name) for name in type(model).model_fields}
-    return model if old | fields == old else type(model).model_validate(old | fields)
+    old = {name: getattr(part, name) for name in type(part).model_fields}
+    return part if old | fields == old else type(part).model_validate(old | fields)
 
 
 def _output(network: TensorNetwork, axes: Iterable[Axis]) -> Output:

@@ -34,16 +34,11 @@ class Features:
     @property
     def sizes(self) -> dict[str, int]:
         """The attributes that such a layer has, in the order in which it says them."""
-        match self.kind:
-            case "linear":
-                out, size = self.shape
-                return {"in_features": size, "out_features": out}
-            case "bilinear":
-                out, left, right = self.shape
-                return {"in1_features": left, "in2_features": right, "out_features": out}
-            case "embedding":
-                ids, out = self.shape
-                return {"num_embeddings": ids, "embedding_dim": out}
+        if self.kind == "embedding":
+            return dict(zip(("num_embeddings", "embedding_dim"), self.shape, strict=True))
+        out, *inputs = self.shape
+        names = ["in_features"] if self.kind == "linear" else ["in1_features", "in2_features"]
+        return dict(zip([*names, "out_features"], [*inputs, out], strict=True))
 
 
 def features(network: TensorNetwork) -> Features | None:
@@ -108,9 +103,11 @@ def weight_network(
     diagonal = len(set(legs)) < len(legs) or not carried.issuperset(legs)
     axes = layer.axes
     if diagonal:
-        of_output = [leg for leg in dict.fromkeys(legs) if leg in carried]
-        sizes = {leg: network.index[leg].size for leg in of_output}
-        axes = tuple(Axis(kind="legs", indices=(leg,), size=sizes[leg]) for leg in of_output)
+        axes = tuple(
+            Axis(kind="legs", indices=(leg,), size=network.index[leg].size)
+            for leg in dict.fromkeys(legs)
+            if leg in carried
+        )
     axes = tuple(edited(axis, kind="legs") for axis in axes)
     output = Output(name="weight", axes=axes, written="weight")
     try:

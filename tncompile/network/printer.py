@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tncompile.network.model import Input, Parameter, Tensor, TensorNetwork
+from tncompile.network.model import Input, Output, Parameter, Tensor, TensorNetwork
 
 
 def describe_network(network: TensorNetwork) -> str:
@@ -14,7 +14,7 @@ def describe_network(network: TensorNetwork) -> str:
         ("indices", _indices(network)),
         ("inputs", ((each.written, _lengths(each)) for each in network.inputs)),
         ("parameters", map(_parameter, network.parameters)),
-        ("tensors", map(_tensor, network.tensors)),
+        ("tensors", ((t.name, _legs(t.axes), _source(t)) for t in network.tensors)),
         ("biases", ((bias.parameter, _legs(bias.axes)) for bias in network.biases)),
         ("output", [(network.output.written,)]),
     )
@@ -30,10 +30,10 @@ def describe_network(network: TensorNetwork) -> str:
 
 def _indices(network: TensorNetwork) -> Iterator[tuple[str, ...]]:
     ends: dict[str, list[str]] = {index.name: [] for index in network.indices}
-    named = [*((tensor.name, tensor.legs) for tensor in network.tensors)]
-    for name, legs in [*named, (network.output.name, network.output.legs)]:
-        for leg in legs:
-            ends[leg].append(name)
+    carriers: list[Tensor | Output] = [*network.tensors, network.output]
+    for each in carriers:
+        for leg in each.legs:
+            ends[leg].append(each.name)
     for index in network.indices:
         size = "run time" if index.size is None else str(index.size)
         yield index.kind, index.name, size, " ".join(ends[index.name])
@@ -44,13 +44,10 @@ def _lengths(declared: Input) -> str:
     lengths: list[str] = []
     ids = ""
     for axis in declared.axes:
-        match axis.kind:
-            case "dots":
-                lengths.append("...")
-            case "onehot":
-                ids = f" of ids below {axis.length}"
-            case "legs" | "slices":
-                lengths.append(axis.indices[0] if axis.length is None else str(axis.length))
+        if axis.kind == "onehot":
+            ids = f" of ids below {axis.length}"
+        else:  # `...` is the name of its index
+            lengths.append(axis.indices[0] if axis.length is None else str(axis.length))
     return f"[{', '.join(lengths)}]{ids}"
 
 
@@ -62,9 +59,8 @@ def _parameter(parameter: Parameter) -> tuple[str, ...]:
     return parameter.key, shape, f"init {init.scheme}{argument}", frozen
 
 
-def _tensor(tensor: Tensor) -> tuple[str, ...]:
-    source = f"{tensor.role} {tensor.source}" + (" conjugated" if tensor.conjugate else "")
-    return tensor.name, _legs(tensor.axes), source
+def _source(tensor: Tensor) -> str:
+    return f"{tensor.role} {tensor.source}" + (" conjugated" if tensor.conjugate else "")
 
 
 def _legs(axes: tuple[tuple[str, ...], ...]) -> str:

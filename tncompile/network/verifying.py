@@ -20,7 +20,7 @@ def verify_network(network: TensorNetwork) -> Iterator[str]:
         yield from problems
         if problems:
             return
-    for rule in (_sizes, _shapes, _legs, _axes, _inputs, _masks, _ends, _used):
+    for rule in (_sizes, _shapes, _legs, _axes, _inputs, _ends, _used):
         yield from rule(network)
 
 
@@ -56,13 +56,8 @@ def _references(network: TensorNetwork) -> Iterator[str]:
             if leg not in network.index:
                 yield f"{place} has the leg `{leg}`, which is no index"
     for tensor in network.tensors:
-        match tensor.role:
-            case "parameter":
-                known = tensor.source in network.parameter
-            case "input":
-                known = tensor.source in network.input
-            case "mask":
-                known = tensor.source.isdigit()
+        sources = network.input if tensor.role == "input" else network.parameter
+        known = tensor.source.isdigit() if tensor.role == "mask" else tensor.source in sources
         if not known:
             yield f"tensor `{tensor.name}` has the {tensor.role} `{tensor.source}`, which is none"
     for bias in network.biases:
@@ -81,17 +76,22 @@ def _sizes(network: TensorNetwork) -> Iterator[str]:
 
 
 def _shapes(network: TensorNetwork) -> Iterator[str]:
-    """A parameter's shape is its axes'; each use has that shape too."""
+    """A parameter's shape is its axes' and that of each use; a mask is one axis, long enough."""
     for parameter in network.parameters:
         if network.shape(parameter.axes) != parameter.shape:
             yield f"parameter `{parameter.key}` has the shape {parameter.shape}, not its axes'"
     for tensor in network.tensors:
+        own = network.shape(tensor.axes)
         if tensor.role == "parameter":
             shape = network.parameter[tensor.source].shape
-            if network.shape(tensor.axes) != shape:
+            if own != shape:
                 yield f"tensor `{tensor.name}` does not fit `{tensor.source}` of shape {shape}"
         elif tensor.conjugate:
             yield f"tensor `{tensor.name}` is conjugated but no parameter"
+        if tensor.role == "mask":
+            size = own[0] if len(own) == 1 else None
+            if size is None or not 1 <= int(tensor.source) <= size:
+                yield f"mask `{tensor.name}` keeps {tensor.source} of {size} entries"
     for bias in network.biases:
         shape = network.parameter[bias.parameter].shape
         if network.shape(bias.axes) != shape:
@@ -169,15 +169,6 @@ def _inputs(network: TensorNetwork) -> Iterator[str]:
                 yield f"tensor `{tensor.name}` does not have the axes of input `{name}`"
             elif not any(tensor.position) and tensor.axes != tuple(axis.indices for axis in axes):
                 yield f"tensor `{tensor.name}` has other legs than input `{name}`"
-
-
-def _masks(network: TensorNetwork) -> Iterator[str]:
-    """A mask has one axis, not shorter than what it keeps."""
-    for tensor in network.tensors:
-        if tensor.role == "mask":
-            size = network.shape(tensor.axes)[0] if len(tensor.axes) == 1 else None
-            if size is None or not 1 <= int(tensor.source) <= size:
-                yield f"mask `{tensor.name}` keeps {tensor.source} of {size} entries"
 
 
 def _ends(network: TensorNetwork) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.tolerances import CLEARLY, SLIGHT
@@ -63,14 +64,11 @@ def batch_ranges(
 
 def _merged(ranges: Sequence[BatchRange]) -> list[BatchRange]:
     """Neighbors that run the same scheduled tree become one range."""
-    merged: list[BatchRange] = []
-    for following in ranges:
-        if merged and merged[-1].option.key == following.option.key:
-            batches = (*merged[-1].batches, *following.batches)
-            merged[-1] = replace(merged[-1], batches=batches)
-        else:
-            merged.append(following)
-    return merged
+    alike = [list(group) for _, group in groupby(ranges, key=lambda each: each.option.key)]
+    return [
+        BatchRange(group[0].option, tuple(size for each in group for size in each.batches))
+        for group in alike
+    ]
 
 
 def _threshold(left: BatchRange, right: BatchRange, price: Price) -> int:

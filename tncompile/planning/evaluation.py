@@ -59,9 +59,7 @@ class Evaluator:
     def __init__(
         self, network: TensorNetwork, sizes: Mapping[str, int], profile: MachineProfile
     ) -> None:
-        self.network = network
-        self.sizes = sizes
-        self.profile = profile
+        self.network, self.sizes, self.profile = network, sizes, profile
         self.leading = leading_size(sizes)
         self._programs: dict[tuple[int, Schedule], TensorProgram] = {}
         self._evaluations: dict[tuple[int, Schedule, int, Mode], Evaluation] = {}

@@ -120,10 +120,8 @@ class Lock:
         for entry in self.entries.values():
             limit = entry.key.memory_limit
             if limit != key.memory_limit and entry.key == replace(key, memory_limit=limit):
-                yield (
-                    f"the plan of `{network.target}` tuned with {_limit(limit)} is not used with"
-                    f" {_limit(key.memory_limit)}"
-                )
+                tuned = f"the plan of `{network.target}` tuned with {_limit(limit)}"
+                yield f"{tuned} is not used with {_limit(key.memory_limit)}"
 
     def with_plan(
         self, network: TensorNetwork, request: PlanRequest, plan: ContractionPlan
@@ -157,13 +155,9 @@ def fingerprint(network: TensorNetwork) -> str:
 
 def _without(stored: object, fields: frozenset[str]) -> object:
     """A JSON value without some fields, at any depth."""
-    match stored:
-        case dict():
-            return {k: _without(v, fields) for k, v in stored.items() if k not in fields}
-        case list():
-            return [_without(item, fields) for item in stored]
-        case _:
-            return stored
+    if isinstance(stored, dict):
+        return {name: _without(v, fields) for name, v in stored.items() if name not in fields}
+    return [_without(item, fields) for item in stored] if isinstance(stored, list) else stored
 
 
 def read_lock(path: str | os.PathLike[str]) -> Lock:
@@ -217,12 +211,8 @@ def _corrupt(file: Path, problem: object) -> LockError:
 def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
     """Write the lock to a temporary file and move it into place."""
     plans = [
-        {
-            "request": asdict(entry.key),
-            "fingerprint": entry.fingerprint,
-            "plan": entry.plan.to_dict(),
-        }
-        for _, entry in sorted(lock.entries.items())
+        {"request": asdict(each.key), "fingerprint": each.fingerprint, "plan": each.plan.to_dict()}
+        for _, each in sorted(lock.entries.items())
     ]
     written = json.dumps({"version": VERSION, "plans": plans}, indent=1, ensure_ascii=False)
     replace_file(Path(path).resolve(), f"{written}\n")

@@ -89,7 +89,23 @@ class ContractionPlan:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
-        return _table(self)
+        """A line a variant: where it runs, what it is, what it takes at a size of its range."""
+        at = " at {:,}" if self.sizes else ""
+        rows = [
+            (
+                variant.mode if variant is self.of(variant.mode)[0] else "",
+                sizes or "any",
+                wording.plan_text(variant.found_by, variant.schedule),
+                wording.seconds_text(variant.cost.seconds) + at.format(variant.batch),
+                wording.bytes_text(variant.cost.peak_bytes),
+            )
+            for variant, sizes in _with_sizes(self)
+        ]
+        head = ("mode", "batch", "contraction", "predicted time", "peak memory")
+        planned = f"planned for a batch of {self.batch:,}, " if self.sizes else ""
+        by = f"{planned}least {self.minimize}, {self.decided_by}, search {self.search}"
+        title = f"plan of {wording.shortened(self.target)}\n{textwrap.fill(by, wording.WIDTH)}"
+        return f"{title}\n\n{wording.columns_text(head, rows, wording.WIDTH, 3)}"
 
     def _repr_html_(self) -> str:
         return as_html(repr(self))
@@ -172,7 +188,27 @@ class ContractionPlan:
 
     def describe(self) -> str:
         """What `--emit=plan` prints: every variant, a line a contraction."""
-        return _description(self)
+        lines = [
+            f"plan of {self.target}",
+            f"least {self.minimize}, {self.decided_by}, search {self.search}",
+        ]
+        for variant, sizes in _with_sizes(self):
+            at = f", batch {sizes}" if sizes else ""
+            lines += ["", f"{variant.mode}{at}: {_all_names(variant)}"]
+            planned = ", ".join(f"{name} = {size}" for name, size in variant.sizes.items())
+            lines += [f"  planned for {planned}"] if planned else []
+            lines += textwrap.wrap(f"  {variant.reason}", wording.WIDTH, subsequent_indent="    ")
+            steps = variant.cost.steps
+            shown = wording.largest_rows([step.multiply_adds for step in steps])
+            for step in (steps[k] for k in shown):
+                result = ", ".join(step.indices) or "a scalar"
+                count = f"   × {step.count}" if step.count > 1 else ""
+                work = f"{step.multiply_adds:,} multiply-adds{count}"
+                lines.append(f"  {step.result} = {step.contraction} -> {result}   {work}")
+            hidden = len(steps) - len(shown)
+            lines += [f"  and {hidden} smaller ones"] if hidden else []
+        lines += ["", f"without branches on the batch size: {_all_names(self.whole)}"]
+        return "\n".join(lines) + "\n"
 
 
 def _read(stored: object) -> ContractionPlan:
@@ -203,55 +239,6 @@ def _read(stored: object) -> ContractionPlan:
     }
     del parts["trees"], parts["schedules"]
     return ContractionPlan(**parts)
-
-
-# ── text ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _description(plan: ContractionPlan) -> str:
-    """Every variant with its reason and its contractions, the `SHOWN` largest of many."""
-    lines = [
-        f"plan of {plan.target}",
-        f"least {plan.minimize}, {plan.decided_by}, search {plan.search}",
-    ]
-    for variant, sizes in _with_sizes(plan):
-        at = f", batch {sizes}" if sizes else ""
-        lines += ["", f"{variant.mode}{at}: {_all_names(variant)}"]
-        planned = ", ".join(f"{name} = {size}" for name, size in variant.sizes.items())
-        lines += [f"  planned for {planned}"] if planned else []
-        lines += textwrap.wrap(f"  {variant.reason}", wording.WIDTH, subsequent_indent="    ")
-        steps = variant.cost.steps
-        shown = wording.largest_rows([step.multiply_adds for step in steps])
-        for step in (steps[k] for k in shown):
-            count = f"   × {step.count}" if step.count > 1 else ""
-            lines.append(
-                f"  {step.result} = {step.contraction} -> {', '.join(step.indices) or 'a scalar'}"
-                f"   {step.multiply_adds:,} multiply-adds{count}"
-            )
-        hidden = len(steps) - len(shown)
-        lines += [f"  and {hidden} smaller ones"] if hidden else []
-    lines += ["", f"without branches on the batch size: {_all_names(plan.whole)}"]
-    return "\n".join(lines) + "\n"
-
-
-def _table(plan: ContractionPlan) -> str:
-    """A line a variant: where it runs, what it is, what it takes at a size of its range."""
-    at = " at {:,}" if plan.sizes else ""
-    rows = [
-        (
-            variant.mode if variant is plan.of(variant.mode)[0] else "",
-            sizes or "any",
-            wording.plan_text(variant.found_by, variant.schedule),
-            wording.seconds_text(variant.cost.seconds) + at.format(variant.batch),
-            wording.bytes_text(variant.cost.peak_bytes),
-        )
-        for variant, sizes in _with_sizes(plan)
-    ]
-    head = ("mode", "batch", "contraction", "predicted time", "peak memory")
-    planned = f"planned for a batch of {plan.batch:,}, " if plan.sizes else ""
-    by = f"{planned}least {plan.minimize}, {plan.decided_by}, search {plan.search}"
-    title = f"plan of {wording.shortened(plan.target)}\n{textwrap.fill(by, wording.WIDTH)}"
-    return f"{title}\n\n{wording.columns_text(head, rows, wording.WIDTH, 3)}"
 
 
 def _with_sizes(plan: ContractionPlan) -> Iterator[tuple[Variant, str]]:

@@ -91,9 +91,8 @@ def plan_request(
         memory_limit = whole("the memory limit", memory_limit)
         if memory_limit < 1:
             raise ValueError(f"the memory limit is a positive number of bytes, not {memory_limit}")
-    named = {
-        name: whole(f"the size of `{name}`", size) for name, size in sorted((sizes or {}).items())
-    }
+    by_name = sorted((sizes or {}).items())
+    named = {name: whole(f"the size of `{name}`", size) for name, size in by_name}
     asked = _batch_sizes(batch)
     at_batches = [runtime_sizes(network, size, named) for size in asked]
     at_middle = at_batches[len(asked) // 2]

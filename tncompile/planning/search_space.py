@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, islice, product
 
 from tncompile.lowering.lower import loop_index
 from tncompile.lowering.stacking.grouping import LONG
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.evaluation import Evaluation, Evaluator, ScheduledTree
-from tncompile.planning.layouts.schedules import schedules
+from tncompile.planning.layouts.schedules import proposals
 from tncompile.planning.paths.candidates import Candidate, candidates
-from tncompile.planning.paths.lookup_tables import table_candidates
+from tncompile.planning.paths.lookup_tables import TableSearch
 from tncompile.planning.paths.optimizers import EFFORTS, Progress
 from tncompile.planning.paths.problem import contraction_problem
 from tncompile.planning.paths.reordering import parameters_late
@@ -86,26 +87,20 @@ def _searched(
         most = PROMISING - 1 if count > SMALL and easier is None else PROMISING
     tried: dict[Mode, list[ScheduledTree]] = {}
     for mode in request.modes:
-        known = {} if easier is None else easier.options
-        before = (option for (of, _), options in known.items() if of == mode for option in options)
+        before = [easier.options[mode, size] for size in easier.grid] if easier else []
         more = _scheduled(evaluator, request, defaults, searched, mode, most)
-        tried[mode] = list(dict.fromkeys([*before, *more]))
+        tried[mode] = list(dict.fromkeys([*chain.from_iterable(before), *more]))
     if count <= SMALL:  # what is proposed for one mode may be the best for another
         everything = dict.fromkeys(option for options in tried.values() for option in options)
         tried = {mode: list(dict.fromkeys([*tried[mode], *everything])) for mode in request.modes}
-    options = {
-        (mode, size): tuple(
-            dict.fromkeys([*(defaults if size in request.batches else ()), *tried[mode]])
-        )
-        for mode in request.modes
-        for size in grid
-    }
-    limit = request.memory_limit
-    for (mode, size), known_options in options.items():
-        if limit is not None and size in request.batches and mode != "folded":
-            leaner = _leaner_options(evaluator, known_options, size, mode, limit)
-            options[mode, size] = known_options + leaner
-    return SearchSpace(request, evaluator, grid, options, easier)
+    compared: dict[tuple[Mode, int], tuple[ScheduledTree, ...]] = {}
+    for mode, size in product(request.modes, grid):
+        requested, limit = size in request.batches, request.memory_limit
+        options = tuple(dict.fromkeys([*(defaults if requested else ()), *tried[mode]]))
+        if limit is not None and requested and mode != "folded":
+            options += _leaner_options(evaluator, options, size, mode, limit)
+        compared[mode, size] = options
+    return SearchSpace(request, evaluator, grid, compared, easier)
 
 
 def _scheduled(
@@ -142,7 +137,7 @@ def _scheduled(
             scheduled.setdefault(option)
             if mode != "folded" or network.inputs:  # else nothing is left to run
                 here = evaluator.at(size), evaluator.profile, mode
-                for schedule in schedules(network, option.tree, *here)[:SCHEDULES]:
+                for schedule in islice(proposals(network, option.tree, *here), SCHEDULES):
                     scheduled.setdefault(replace(option, schedule=schedule))
     return list(scheduled)
 
@@ -175,7 +170,7 @@ def _trees(
         problem = contraction_problem(network, leaves, evaluator.at(size))
         for candidate in (
             *candidates(network, leaves, problem, effort, report),
-            *table_candidates(network, leaves, evaluator.at(size), effort),
+            *TableSearch(network, leaves, evaluator.at(size)).candidates(effort),
         ):
             tree = candidate.tree
             if len(tree.steps) <= LONG:  # longer ones run level by level
@@ -205,13 +200,13 @@ def _leaner_options(
         return ()
     leaner: dict[ScheduledTree, None] = {}
     fastest = math.inf
-    for base in _bases(evaluations):
-        for recompute in (False, True) if mode == "training" else (False,):
-            option = replace(base, schedule=replace(base.schedule, recompute=recompute))
-            for evaluation in _halved(evaluator, option, size, mode, fastest):
-                leaner.setdefault(evaluation.option)
-                if evaluation.peak <= limit:
-                    fastest = min(fastest, evaluation.seconds)
+    modes = (False, True) if mode == "training" else (False,)
+    for base, recompute in product(_bases(evaluations), modes):
+        option = replace(base, schedule=replace(base.schedule, recompute=recompute))
+        for evaluation in _halved(evaluator, option, size, mode, fastest):
+            leaner.setdefault(evaluation.option)
+            if evaluation.peak <= limit:
+                fastest = min(fastest, evaluation.seconds)
     return tuple(leaner)
 
 
@@ -220,9 +215,9 @@ def _bases(evaluations: list[Evaluation]) -> list[ScheduledTree]:
     by_time = sorted(evaluations, key=lambda e: e.seconds)
     by_peak = sorted(evaluations, key=lambda e: (e.peak, e.seconds))
     numbers: set[int] = set()
-    bases: dict[tuple[int, str], ScheduledTree] = {}
     for order in (by_time, by_peak):
         numbers.update(list(dict.fromkeys(e.option.number for e in order))[: HALVED // 2])
+    bases: dict[tuple[int, str], ScheduledTree] = {}
     for kind, order in (("time", by_time), ("peak", by_peak)):
         for option in (e.option for e in order if e.option.number in numbers):
             chunked = option.schedule.rows and kind == "time"
@@ -239,10 +234,8 @@ def _halved(
     time; at first it may take less, since the intermediates of a smaller one stay in the cache.
     """
     before = math.inf
-    rows = 1 << (size - 1).bit_length()
-    while rows > 1:
-        rows //= 2
-        option = replace(base, schedule=replace(base.schedule, rows=rows))
+    for power in reversed(range((size - 1).bit_length())):
+        option = replace(base, schedule=replace(base.schedule, rows=2**power))
         evaluation = evaluator.evaluate(option, size, mode)
         yield evaluation
         if evaluation.seconds > before and evaluation.seconds > fastest:

@@ -81,7 +81,14 @@ def select(space: SearchSpace) -> ContractionPlan:
         most = CLEARLY * space.price(whole, request.middle, main)
         if space.price(other, request.middle, main) <= most and (limit is None or peak <= limit):
             whole = other
-    return assemble(space, ranges, whole, partial(_reason, space))
+
+    def reason(mode: Mode, batches: BatchRange, other: BatchRange | None) -> str:
+        """What is minimized and how far, by prediction."""
+        if request.minimize == "time":
+            return explained(space, batches, other, partial(space.price, mode=mode))
+        return f"{batches.option}: the least {request.minimize}"
+
+    return assemble(space, ranges, whole, reason)
 
 
 def _decided(space: SearchSpace) -> dict[Mode, Ranges]:
@@ -117,6 +124,13 @@ def assemble(
     request, evaluator = space.request, space.evaluator
     # Hooks on gradients have no place in a graph that is compiled or exported.
     bare = replace(whole, schedule=replace(whole.schedule, settled=()))
+    everywhere = BatchRange(bare, (request.middle,))
+    variants: list[Variant] = []
+    for mode, of_mode in ranges.items():
+        split = _without_loops_of_one(of_mode, bare)
+        following: list[BatchRange | None] = [*split[1:], *split[-2:-1]]  # at last the one before
+        for batches, other in zip(split, following or [None], strict=True):
+            variants.append(_variant(space, mode, batches, reason(mode, batches, other)))
     return ContractionPlan(
         target=evaluator.network.target,
         machine=evaluator.profile.name,
@@ -125,14 +139,8 @@ def assemble(
         search=request.search,
         batch=request.middle,
         sizes=dict(evaluator.sizes),
-        variants=tuple(
-            _variant(space, mode, batches, reason(mode, batches, other))
-            for mode, of_mode in ranges.items()
-            for batches, other in _neighbors(_without_loops_of_one(of_mode, bare))
-        ),
-        whole=_variant(
-            space, request.modes[0], BatchRange(bare, (request.middle,)), "the whole batch at once"
-        ),
+        variants=tuple(variants),
+        whole=_variant(space, request.modes[0], everywhere, "the whole batch at once"),
         tuned=tuned,
         alternatives=tuple(
             alternative
@@ -158,11 +166,6 @@ def _without_loops_of_one(ranges: Ranges, bare: ScheduledTree) -> Ranges:
         split.append(batches)
         above = batches.up_to or 0
     return tuple(split)
-
-
-def _neighbors(ranges: Ranges) -> list[tuple[BatchRange, BatchRange | None]]:
-    """Each range with the following one, the last with the one before it, if any."""
-    return list(zip(ranges, [*ranges[1:], ranges[-2] if len(ranges) > 1 else None], strict=True))
 
 
 def predicted_ranges(
@@ -231,30 +234,17 @@ def within_limit(space: SearchSpace, size: int, mode: Mode) -> tuple[ScheduledTr
 def _variant(space: SearchSpace, mode: Mode, batches: BatchRange, reason: str) -> Variant:
     evaluator, option = space.evaluator, batches.option
     batch = _cost_size(space.request, batches.batches)
-    sizes, program = evaluator.at(batch), evaluator.program(option)
-    cost = mode_cost(
-        evaluator.network, option.tree, option.schedule, program, sizes, evaluator.profile, mode
-    )
-    how = option.tree, option.schedule, option.names
-    return Variant(mode, batches.up_to, batches.batches, batch, sizes, *how, cost, reason)
+    sizes, how = evaluator.at(batch), (option.tree, option.schedule)
+    program, profile = evaluator.program(option), evaluator.profile
+    cost = mode_cost(evaluator.network, *how, program, sizes, profile, mode)
+    here = batches.up_to, batches.batches, batch, sizes
+    return Variant(mode, *here, *how, option.names, cost, reason)
 
 
 def _cost_size(request: PlanRequest, batches: tuple[int, ...]) -> int:
     """The size of a range that its cost is given for: the middle one, or else a requested one."""
     requested = [size for size in batches if size in request.batches]
     return request.middle if request.middle in batches else (requested or batches)[0]
-
-
-def _reason(space: SearchSpace, mode: Mode, batches: BatchRange, other: BatchRange | None) -> str:
-    """What is minimized and how far, by prediction."""
-    request, evaluator = space.request, space.evaluator
-    if request.minimize != "time":
-        return f"{batches.option}: the least {request.minimize}"
-
-    def price(option: ScheduledTree, size: int) -> float:
-        return evaluator.evaluate(option, size, mode).seconds
-
-    return explained(space, batches, other, price)
 
 
 def explained(
@@ -293,15 +283,13 @@ def _extremes(space: SearchSpace, mode: Mode, size: int) -> list[Alternative]:
         dense = roles == [False, True] and not any(leaf.lookups for leaf in leaves)
         return MATERIALIZE in option.names or dense
 
-    best = {
-        name: space.evaluator.best(among, size, mode, minimize).option
-        for name, among, minimize in (
-            (MATERIALIZE, list(filter(is_dense, options)), "time"),
-            (FLOP_OPTIMAL, options, "flops"),
-            (MEMORY_OPTIMAL, options, "memory"),
-        )
-        if among
-    }
-    return [
-        Alternative(name, mode, size, option.tree, option.schedule) for name, option in best.items()
-    ]
+    extremes: list[Alternative] = []
+    for name, among, minimize in (
+        (MATERIALIZE, tuple(filter(is_dense, options)), "time"),
+        (FLOP_OPTIMAL, options, "flops"),
+        (MEMORY_OPTIMAL, options, "memory"),
+    ):
+        if among:
+            best = space.evaluator.best(among, size, mode, minimize).option
+            extremes.append(Alternative(name, mode, size, best.tree, best.schedule))
+    return extremes

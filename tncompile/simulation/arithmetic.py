@@ -8,8 +8,7 @@ from tncompile.program import operations as op
 from tncompile.program.registry import Registry
 from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.rules import Call, Gradients, OpResult
-from tncompile.simulation.strides import blas_takes
-from tncompile.simulation.tensors import Shape, SymbolicTensor
+from tncompile.simulation.tensors import Shape, SymbolicTensor, blas_takes
 
 WORTH_CONTIGUOUS = 2**14
 """Elements from which a gradient is worth a call that makes it contiguous."""

@@ -14,7 +14,6 @@ from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.simulation.dense_layer import dense_parameters, dense_run, dense_twin
-from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.modes import Mode, trace_in
 from tncompile.simulation.trace import Trace
 
@@ -142,18 +141,16 @@ def mode_cost(
     for k, work in enumerate(traced.backward):  # of a training step
         spent[k] += work.seconds
     rows = units(network, tree, grouped=schedule.grouped)
-    works, seconds = [OpCost() for _ in rows], [0.0 for _ in rows]
-    for number, work, step_seconds in zip(
-        row_numbers(rows, program), traced.forward, spent, strict=True
-    ):
+    multiply_adds, seconds = [0] * len(rows), [0.0] * len(rows)
+    for step, number in enumerate(row_numbers(rows, program)):
         if number is not None:
-            works[number].add(work)
-            seconds[number] += step_seconds
+            multiply_adds[number] += traced.forward[step].multiply_adds
+            seconds[number] += spent[step]
     labels = [network.tensors[operand.tensor].name for operand in tree.operands]
     labels += [""] * len(tree.steps)
     for k, row in enumerate(rows):
-        for _, _, step in row.members:
-            labels[step.result] = f"t{k + 1}"
+        for _, _, contraction in row.members:
+            labels[contraction.result] = f"t{k + 1}"
     producers = made_by(rows, program)
     length = {index.name: index.size or sizes[index.name] for index in network.indices}
     total = sum(spent) or 1.0
@@ -163,7 +160,7 @@ def mode_cost(
             left=_label(labels[left] for left, _, _ in row.members),
             right=_label(labels[right] for _, right, _ in row.members),
             indices=row.members[0][2].legs,
-            multiply_adds=works[k].multiply_adds,
+            multiply_adds=multiply_adds[k],
             bytes=4
             * sum(step.result in producers for _, _, step in row.members)
             * math.prod(length[leg] for leg in row.members[0][2].legs),

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from typing import Literal
 
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.features import DENSE_LIMIT
-from tncompile.network.model import Axis, Input, TensorNetwork
+from tncompile.network.model import Axis, Input, Output, TensorNetwork
 from tncompile.program.operations import IndexSelect, MatMul, Operation
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel
 from tncompile.simulation.rules import Call
@@ -58,21 +58,17 @@ class Twin:
 
         A training step computes the gradients of the inputs, as it does in the middle of a model.
         """
-        match self.kind:
-            case "nn.Embedding":
-                return 0
-            case "nn.Linear":
-                return 2 * self.samples * self.weight * (3 if training else 1)
-            case "nn.Bilinear":
-                # Each output o forms x · W[o] and multiplies its rows by those of z. In backward, W
-                # meets x once and z once, and is itself repeated over the batch.
-                first, second = self.in_features
-                flops = 2 * first * second + 2 * second
-                if training:
-                    flops += 7 * first * second + first + second
-                return self.samples * self.out_features * flops
-            case _:
-                assert_never(self.kind)
+        if self.kind == "nn.Embedding":
+            return 0
+        if self.kind == "nn.Linear":
+            return 2 * self.samples * self.weight * (3 if training else 1)
+        # Each output o forms x · W[o] and multiplies its rows by those of z. In backward, W meets x
+        # once and z once, and is itself repeated over the batch.
+        first, second = self.in_features
+        flops = 2 * first * second + 2 * second
+        if training:
+            flops += 7 * first * second + first + second
+        return self.samples * self.out_features * flops
 
 
 def dense_parameters(network: TensorNetwork) -> int:
@@ -82,7 +78,7 @@ def dense_parameters(network: TensorNetwork) -> int:
     where there is one, of a multilinear map for more inputs or slices, of the tensor without any.
     """
     inputs = math.prod(_features(network, each) ** _slices(each) for each in network.inputs)
-    outputs = _outputs(network)
+    outputs = _features(network, network.output)
     return int(inputs) * outputs + (outputs if network.biases else 0)
 
 
@@ -99,10 +95,8 @@ def dense_twin(network: TensorNetwork, sizes: Mapping[str, int]) -> Twin | str:
         return "no layer of torch returns the logarithm of a product"
     for each in inputs:
         if (slices := _slices(each)) > 1:
-            return (
-                f"a dense map of the {slices:,} slices of `{each.name}` would be multilinear, and"
-                " torch has no such layer"
-            )
+            dense = f"a dense map of the {slices:,} slices of `{each.name}`"
+            return f"{dense} would be multilinear, and torch has no such layer"
     ids = [each for each in inputs if each.integer]
     if len(inputs) > 2:
         return f"torch has no layer of {len(inputs)} inputs"
@@ -116,7 +110,7 @@ def dense_twin(network: TensorNetwork, sizes: Mapping[str, int]) -> Twin | str:
     return Twin(
         kind if len(inputs) == 1 else "nn.Bilinear",
         tuple(_features(network, each) for each in inputs),
-        _outputs(network),
+        _features(network, network.output),
         bool(network.biases) and kind != "nn.Embedding",
         math.prod(sizes.values()),
     )
@@ -125,11 +119,10 @@ def dense_twin(network: TensorNetwork, sizes: Mapping[str, int]) -> Twin | str:
 # ── sizes ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _features(network: TensorNetwork, source: Input) -> int:
-    """The features of an input, of one slice if it has some, or the number of its ids."""
-    return math.prod(
-        _length(network, axis) for axis in source.axes if axis.kind in ("legs", "onehot")
-    )
+def _features(network: TensorNetwork, place: Input | Output) -> int:
+    """The features of an input or the output, of one slice if it has some; or the number of ids."""
+    axes = [axis for axis in place.axes if axis.kind in ("legs", "onehot")]
+    return math.prod(_length(network, axis) for axis in axes)
 
 
 def _slices(source: Input) -> int:
@@ -140,10 +133,6 @@ def _leading(network: TensorNetwork, source: Input) -> tuple[str, ...]:
     """The run-time indices of an input."""
     indices = (name for axis in source.axes for name in axis.indices)
     return tuple(name for name in indices if network.index[name].size is None)
-
-
-def _outputs(network: TensorNetwork) -> int:
-    return math.prod(_length(network, axis) for axis in network.output.axes if axis.kind == "legs")
 
 
 def _length(network: TensorNetwork, axis: Axis) -> int:
@@ -177,16 +166,16 @@ def _run_rule(kernels: KernelModel, twin: Twin, training: bool) -> None:
     """`nn.Linear` and `nn.Embedding`, which are one operation of a program."""
     (inputs,), outputs, samples = twin.in_features, twin.out_features, twin.samples
     new = kernels.memory.new
-    operation: Operation = IndexSelect("rows", "table", ())
-    requires_grad: tuple[bool, ...] = (training,)
+    operation: Operation
     if twin.kind == "nn.Linear":
-        operation, requires_grad = MatMul("y", "x", "weight"), (training, training)
+        operation = MatMul("y", "x", "weight")
         operands = [new((samples, inputs), 4), new((inputs, outputs), 4, (1, inputs))]
     else:
+        operation = IndexSelect("rows", "table", ())
         operands = [new((inputs, outputs), 4), new((samples,), ID_WIDTH)]
     kernels.begin_forward()
     kernels.recording = training
-    call = Call(kernels, operands, requires_grad, (samples, outputs))
+    call = Call(kernels, operands, (training, training), (samples, outputs))
     outcome = SIMULATED[type(operation)](call, operation)
     if training:
         kernels.begin_backward()

@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tncompile.machine.profile import SMALL_PRODUCT, MachineProfile
-from tncompile.simulation.strides import (
-    blas_takes,
-    broadcast_strides,
-    column_major,
-    common_run,
-    elementwise_strides,
-    shared_run,
-    viewed_strides,
-)
-from tncompile.simulation.tensors import Allocator, Shape, SymbolicTensor, contiguous_strides
+from tncompile.simulation import tensors
+from tncompile.simulation.tensors import Allocator, Shape, SymbolicTensor, blas_takes
 
 ID_WIDTH = 8
 """Bytes of an integer id."""
 
 CHECKPOINT_FORWARD, CHECKPOINT_BACKWARD = 30, 60
 """Cost of `torch.utils.checkpoint` in each pass, in calls of a module."""
+
+
+_COUNTED = ("multiply_adds", "flops", "moved", "copied", "seconds", "calls")
 
 
 @dataclass(slots=True)
@@ -37,13 +32,9 @@ class OpCost:
 
     def add(self, other: OpCost) -> None:
         """Add another cost."""
-        self.multiply_adds += other.multiply_adds
-        self.flops += other.flops
-        self.moved += other.moved
-        self.copied += other.copied
         self.largest = max(self.largest, other.largest)
-        self.seconds += other.seconds
-        self.calls += other.calls
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def spend(self, seconds: float) -> None:
         """Add seconds of the host."""
@@ -56,7 +47,7 @@ class OpCost:
 
     def repeat(self, before: OpCost, times: int) -> None:
         """Count what was added since `before` as often as `times`."""
-        for name in ("multiply_adds", "flops", "moved", "copied", "seconds", "calls"):
+        for name in _COUNTED:
             count = getattr(self, name)
             setattr(self, name, count + (count - getattr(before, name)) * (times - 1))
 
@@ -106,9 +97,9 @@ class KernelModel:
         self.backward = True
         self.overhead += self.profile.backward_start
 
-    def stream(self, *tensors: SymbolicTensor, flops: int = 0) -> None:
+    def stream(self, *streamed: SymbolicTensor, flops: int = 0) -> None:
         """Count one pass over these tensors."""
-        moved = sum(tensor.bytes for tensor in tensors)
+        moved = sum(tensor.bytes for tensor in streamed)
         self.work.moved += moved
         self.work.flops += flops
         if moved:
@@ -146,7 +137,7 @@ class KernelModel:
     def clone(self, source: SymbolicTensor) -> SymbolicTensor:
         """A row-major copy."""
         copy = self.new(source.shape, source.width)
-        self.copied(copy, shared_run(source, copy.strides))
+        self.copied(copy, tensors.shared_run(source, copy.strides))
         return copy
 
     def contiguous(self, source: SymbolicTensor) -> SymbolicTensor:
@@ -178,10 +169,7 @@ class KernelModel:
             for operand in (left, right) if one_by_one or not batch else ():
                 if not blas_takes(operand, "mm"):  # each matrix is copied before its product
                     self.memory.free(self.memory.new(operand.shape[-2:], operand.width))
-                    size = operand.count * operand.width
-                    work.copied += size
-                    work.moved += 2 * size
-                    work.seconds += self.profile.copy_seconds(size, operand.width)
+                    self.copied(operand, 1)
                     work.spend(matrices * self.profile.call)
         work.multiply_adds += multiply_adds
         work.flops += 2 * multiply_adds
@@ -194,18 +182,18 @@ class KernelModel:
             inner,
             columns,
             shared=(bool(batch) and left.strides[0] == 0, bool(batch) and right.strides[0] == 0),
-            transposed=(column_major(left), column_major(right)),
+            transposed=(tensors.column_major(left), tensors.column_major(right)),
             width=self.width,
         )
         return result
 
     def reshape(self, source: SymbolicTensor, shape: Shape) -> SymbolicTensor:
         """The same elements in another shape: a view where the strides allow it, else a copy."""
-        strides = viewed_strides(source.shape, source.strides, shape)
+        strides = tensors.viewed_strides(source.shape, source.strides, shape)
         if strides is not None:
             return self.view(source, shape, strides)
         copy = self.new(shape, source.width)
-        self.copied(copy, shared_run(source, contiguous_strides(source.shape)))
+        self.copied(copy, tensors.shared_run(source, tensors.contiguous_strides(source.shape)))
         return copy
 
     def elementwise(
@@ -213,10 +201,10 @@ class KernelModel:
     ) -> SymbolicTensor:
         """A sum or product of two tensors of equal rank, axes of length 1 broadcast."""
         shape = tuple(map(max, left.shape, right.shape))
-        result = self.new(shape, left.width, elementwise_strides(shape, (left, right)))
+        result = self.new(shape, left.width, tensors.elementwise_strides(shape, (left, right)))
         self.stream(left, right, result, flops=flops * result.count)
-        strides = [broadcast_strides(operand, shape) for operand in (left, right)]
-        run = common_run(shape, result.strides, strides)
+        strides = [tensors.broadcast_strides(operand, shape) for operand in (left, right)]
+        run = tensors.common_run(shape, result.strides, strides)
         if run < result.count:
             self.work.seconds += self.profile.run_seconds(result.count, run)
         return result
@@ -247,8 +235,7 @@ class KernelModel:
                 break
             row *= source.shape[k]
         if row > 1:
-            seconds = self.profile.reduction_seconds(source.bytes, row * source.width)
+            self.work.seconds += self.profile.reduction_seconds(source.bytes, row * source.width)
         else:
-            seconds = self.profile.pass_seconds(moved)
-        self.work.seconds += seconds
+            self.work.seconds += self.profile.pass_seconds(moved)
         return result

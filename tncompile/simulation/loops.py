@@ -93,11 +93,7 @@ def _record_chunks(tape: Tape, program: TensorProgram, loop: Loop, count: int) -
 
 @on_tape(ConcatChunks)
 def _join(
-    tape: Tape,
-    program: TensorProgram,
-    number: int,
-    join: ConcatChunks,
-    parts: list[SymbolicTensor],
+    tape: Tape, program: TensorProgram, number: int, join: ConcatChunks, parts: list[SymbolicTensor]
 ) -> None:
     """Concatenate the results of all iterations."""
     requires_grad = (join.source in tape.differentiable,) * len(parts)

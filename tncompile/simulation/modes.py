@@ -27,44 +27,25 @@ def trace_in(
     profile: MachineProfile,
     mode: Mode,
 ) -> Trace:
-    """The cost of a program in a mode at these run-time sizes."""
-    if mode == "folded":
-        return folded_trace(network, program, sizes, profile)
-    return trace(network, program, sizes, profile, training=mode == "training")
+    """The cost of a program in a mode at these run-time sizes.
 
-
-def folded_trace(
-    network: TensorNetwork,
-    program: TensorProgram,
-    sizes: Mapping[str, int],
-    profile: MachineProfile,
-) -> Trace:
-    """Trace what is left of a program when the module is folded.
-
-    The costs are those of the steps of `program`: zero for what is precomputed. Loading a buffer
-    is a cost of the first step that reads it.
+    When the module is folded, the costs are still those of the steps of `program`: zero for what is
+    precomputed. Loading a buffer is a cost of the first step that reads it.
     """
+    if mode != "folded":
+        return trace(network, program, sizes, profile, training=mode == "training")
     rest = remainder(program)
     parameters: list[Parameter] = []
     strides: dict[str, tuple[int, ...]] = {}
     for load in (step.operation for step in rest.steps):
         if not isinstance(load, LoadParameter):
             continue
-        value = rest.values[load.result]
-        shape, strides[load.key] = (
-            tuple(extent.at(sizes) for extent in extents)
-            for extents in (value.shape, value.strides)
-        )
+        key, value = load.key, rest.values[load.result]
+        shape = tuple(extent.at(sizes) for extent in value.shape)
+        strides[key] = tuple(extent.at(sizes) for extent in value.strides)
+        axes, zeros = ((),) * len(shape), Init(scheme="zeros")
         parameters.append(
-            Parameter(
-                key=load.key,
-                family=load.key,
-                axes=((),) * len(shape),
-                shape=shape,
-                init=Init(scheme="zeros"),
-                frozen=True,
-                written=load.key,
-            )
+            Parameter(key=key, family=key, axes=axes, shape=shape, init=zeros, written=key)
         )
     folded = network.model_copy(update={"parameters": tuple(parameters)})
     traced = trace(folded, rest, sizes, profile, training=False, strides=strides)

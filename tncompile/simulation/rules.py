@@ -13,13 +13,9 @@ from dataclasses import dataclass
 
 from tncompile.program import operations as op
 from tncompile.program.registry import Registry
+from tncompile.simulation import tensors
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel
-from tncompile.simulation.strides import (
-    broadcast_strides,
-    elementwise_strides,
-    iterated_strides,
-)
-from tncompile.simulation.tensors import Shape, SymbolicTensor
+from tncompile.simulation.tensors import Shape, SymbolicTensor, elementwise_strides
 
 Gradients = list[SymbolicTensor | None]
 
@@ -118,7 +114,7 @@ def _expand(call: Call, _: op.Expand) -> OpResult:
         gradient = kernels.sum_to(gradient, wide.shape, added)
         return [gradient.as_strided(source.shape, gradient.strides[added:])]
 
-    return OpResult(kernels.view(wide, shape, broadcast_strides(wide, shape)), backward)
+    return OpResult(kernels.view(wide, shape, tensors.broadcast_strides(wide, shape)), backward)
 
 
 @simulates(op.Slice, op.Select)
@@ -214,9 +210,8 @@ def _divided(call: Call, operation: op.Unbind | op.Split) -> OpResult:
 
     def backward(*gradients: SymbolicTensor | None) -> Gradients:
         kernels.call()
-        absent = [
-            shape for shape, gradient in zip(shapes, gradients, strict=True) if gradient is None
-        ]
+        pairs = zip(shapes, gradients, strict=True)
+        absent = [shape for shape, gradient in pairs if gradient is None]
         zeros = [kernels.zeros(shape) for shape in (absent[:1] if unbound else absent)]
         result = kernels.new(source.shape)
         kernels.copied(result, min(math.prod(shape[axis:]) for shape in shapes))
@@ -232,26 +227,16 @@ def _divided(call: Call, operation: op.Unbind | op.Split) -> OpResult:
 # ── tables, ids and constants ───────────────────────────────────────────────────────────────────
 
 
-@simulates(op.IndexSelect, op.Gather)
-def _select_rows(call: Call, _: op.IndexSelect | op.Gather) -> OpResult:
-    """Rows of a table by ids, which come second."""
-    return _looked_up(call, None)
-
-
-@simulates(op.Embedding)
-def _embedding(call: Call, _: op.Embedding) -> OpResult:
-    table, ids = call.operands
-    strides: Shape | None = None
-    if len(ids.shape) > 1:  # leading axes lie in the order of those of the ids
-        rows = (0,) * len(ids.shape) + table.strides[1:]
-        by_id = ids.strides + (0,) * (len(table.shape) - 1)
-        strides = iterated_strides(call.shape, [rows, by_id])
-    return _looked_up(call, strides)
-
-
-def _looked_up(call: Call, strides: Shape | None) -> OpResult:
-    """Rows of a table in a tensor of these strides; the table's gradient begins as zeros."""
+@simulates(op.IndexSelect, op.Gather, op.Embedding)
+def _rows(call: Call, operation: op.IndexSelect | op.Gather | op.Embedding) -> OpResult:
+    """Rows of a table by ids, which come second; the table's gradient begins as zeros."""
     kernels, (table, *ids) = call.kernels, call.operands
+    strides: Shape | None = None
+    if isinstance(operation, op.Embedding) and len(ids[0].shape) > 1:
+        # Leading axes lie in the order of those of the ids.
+        by_row = (0,) * len(ids[0].shape) + table.strides[1:]
+        by_id = ids[0].strides + (0,) * (len(table.shape) - 1)
+        strides = tensors.iterated_strides(call.shape, [by_row, by_id])
     result = kernels.new(call.shape, table.width, strides)
     kernels.call()
     size, row_bytes = result.count * result.width, table.width * math.prod(table.shape[1:])

@@ -140,8 +140,12 @@ def _step(tape: Tape, program: TensorProgram, number: int, operation: Operation)
         not operation.is_detached and source in tape.differentiable for source in read
     )
     operands = [values[name] for name in read]
-    if isinstance(operation, op.IndexSelect):
-        operands.append(_positions(tape, operation))
+    if isinstance(operation, op.IndexSelect):  # its positions take the place of those before
+        before = tape.positions
+        tape.positions = kernels.memory.new((len(operation.positions),), ID_WIDTH)
+        if before is not None:
+            kernels.memory.free(before)
+        operands.append(tape.positions)
     if len(targets) == 1:  # calls of several results are priced as the one before them
         kernels.recording = any(requires_grad)
     shape = tape.shape(program.values[targets[0]].shape)
@@ -188,12 +192,3 @@ def _stack(tape: Tape, _: TensorProgram, number: int, operation: op.StackParamet
     outcome = stack(call, operation)
     tape.values[result] = outcome.result
     tape.record(number, (result,), tuple(PARAMETER + key for key in keys), requires_grad, outcome)
-
-
-def _positions(tape: Tape, operation: op.IndexSelect) -> SymbolicTensor:
-    """The positions as a tensor, which takes the place of those of the `IndexSelect` before."""
-    positions = tape.kernels.memory.new((len(operation.positions),), ID_WIDTH)
-    if tape.positions is not None:
-        tape.kernels.memory.free(tape.positions)
-    tape.positions = positions
-    return positions

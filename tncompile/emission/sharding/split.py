@@ -72,9 +72,8 @@ class Sharding:
     @cached_property
     def once(self) -> tuple[str, ...]:
         """The biases that must be added on one rank only, by key."""
-        if self.output is not None:
-            return ()
-        return tuple(dict.fromkeys(bias.parameter for bias in self.network.biases))
+        biases = self.network.biases if self.output is None else ()
+        return tuple(dict.fromkeys(bias.parameter for bias in biases))
 
     @cached_property
     def whole(self) -> tuple[Parameter, ...]:
@@ -106,9 +105,8 @@ def split_leg(network: TensorNetwork, leg: str) -> Sharding:
             hint = f"legs that can be split: {', '.join(some)}"
         else:
             hint = OTHER_LEG
-        raise ShardingError(
-            f"{network.target} has no leg `{leg}` to split", "of this network", hint
-        )
+        message = f"{network.target} has no leg `{leg}` to split"
+        raise ShardingError(message, "of this network", hint)
     if problem := next(_problems(network, leg), None):
         raise problem
     inside = _inside(network, leg)
@@ -141,42 +139,31 @@ def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
     """Why ranks cannot share a leg, the most telling reason first."""
     size = network.index[leg].size
     if size is None:
-        yield ShardingError(
-            f"`{leg}` is known at run time only and on no tensor: it cannot be split",
-            "a batch axis",
-            "ranks share a batch by DistributedDataParallel or fully_shard; split an `index` or a "
-            "`bond`",
-        )
+        message = f"`{leg}` is known at run time only and on no tensor: it cannot be split"
+        hint = "ranks share a batch by DistributedDataParallel or fully_shard"
+        yield ShardingError(message, "a batch axis", f"{hint}; split an `index` or a `bond`")
     if size == 1:
         message = f"`{leg}` has size 1: there is nothing to split"
         yield ShardingError(message, "one entry", OTHER_LEG)
     if network.name in RESERVED:
-        yield ShardingError(
-            f"the class `{network.name}` would hide torch's, which a split needs",
-            f"in a network called `{network.name}`",
-            "give the network another name",
-        )
+        message = f"the class `{network.name}` would hide torch's, which a split needs"
+        label = f"in a network called `{network.name}`"
+        yield ShardingError(message, label, "give the network another name")
     if network.output.log:
-        yield ShardingError(
-            f"the output of {network.target} is a sign and a logarithm, which ranks cannot share",
-            "every rank would rescale by a magnitude of its own",
-            "leave `log` out of the output",
-        )
+        output = f"the output of {network.target}"
+        message = f"{output} is a sign and a logarithm, which ranks cannot share"
+        label = "every rank would rescale by a magnitude of its own"
+        yield ShardingError(message, label, "leave `log` out of the output")
     for source in network.inputs:
         uses = [t for t in network.tensors if t.role == "input" and t.source == source.name]
         slices = any(axis.kind == "slices" for axis in source.axes)
         if slices and any(leg in tensor.legs for tensor in uses):
-            yield ShardingError(
-                f"`{leg}` is a leg of slices of {source.written}, which cannot be split",
-                "on slices of an input",
-                f"{OTHER_LEG}, like a bond",
-            )
+            message = f"`{leg}` is a leg of slices of {source.written}, which cannot be split"
+            yield ShardingError(message, "on slices of an input", f"{OTHER_LEG}, like a bond")
         if any(leg in axis.indices and axis.kind == "onehot" for axis in source.axes):
-            yield ShardingError(
-                f"ids of {source.written} run over `{leg}`: a lookup cannot be split",
-                "ids run over it",
-                f"{OTHER_LEG}, like one of the output or a bond",
-            )
+            message = f"ids of {source.written} run over `{leg}`: a lookup cannot be split"
+            hint = f"{OTHER_LEG}, like one of the output or a bond"
+            yield ShardingError(message, "ids run over it", hint)
         yield from _problems_of_axes(network, leg, source.axes, source.written)
     yield from _problems_of_parameters(network, leg)
     yield from _problems_of_axes(network, leg, network.output.axes, network.output.written)
@@ -190,17 +177,14 @@ def _problems_of_axes(
         if leg not in axis.indices:
             continue
         if axis.width is not None and axis.width != axis.size:
-            yield ShardingError(
-                f"`{leg}` is on an axis of {written} that `as` cuts off: its parts would differ",
-                "on an axis that is cut off",
-                f"{OTHER_LEG}, or choose sizes whose product is the width",
-            )
+            where = f"on an axis of {written} that `as` cuts off"
+            message = f"`{leg}` is {where}: its parts would differ"
+            hint = f"{OTHER_LEG}, or choose sizes whose product is the width"
+            yield ShardingError(message, "on an axis that is cut off", hint)
         if any(network.index[name].size is None for name in axis.indices):
-            yield ShardingError(
-                f"`{leg}` shares an axis of {written} with a leg of run-time size",
-                "flattened with a batch axis",
-                f"{OTHER_LEG}, or give `{leg}` an axis of its own",
-            )
+            message = f"`{leg}` shares an axis of {written} with a leg of run-time size"
+            hint = f"{OTHER_LEG}, or give `{leg}` an axis of its own"
+            yield ShardingError(message, "flattened with a batch axis", hint)
 
 
 def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
@@ -214,22 +198,19 @@ def _problems_of_parameters(network: TensorNetwork, leg: str) -> Iterator[Shardi
         places.setdefault(key, set()).add(axis)
         group = (leg,) if axis is None else axes[axis]
         if any((network.index[name].size or 0) > 1 for name in group[: group.index(leg)]):
-            yield ShardingError(
-                f"`{leg}` is not the first leg of the axis ({', '.join(group)}) of `{key}`: its "
-                "entries are not one piece of the parameter",
-                "inside a flattened axis",
-                f"split `{group[0]}`, or give `{leg}` an axis of its own",
-            )
+            message = f"`{leg}` is not the first leg of the axis ({', '.join(group)}) of `{key}`"
+            message += ": its entries are not one piece of the parameter"
+            hint = f"split `{group[0]}`, or give `{leg}` an axis of its own"
+            yield ShardingError(message, "inside a flattened axis", hint)
     if all(positions == {None} for positions in places.values()):
         message = f"no parameter carries `{leg}`: there is nothing to split"
         yield ShardingError(message, "on no parameter", "split a leg that a `tensor` has")
     for key, positions in places.items():
         if len(positions) > 1:
-            yield ShardingError(
-                f"`{key}` is used several times, and `{leg}` is not on the same axis each time",
-                "on some uses of a shared tensor",
-                f"{OTHER_LEG}, or do not share the tensor",
-            )
+            several = f"`{key}` is used several times"
+            message = f"{several}, and `{leg}` is not on the same axis each time"
+            hint = f"{OTHER_LEG}, or do not share the tensor"
+            yield ShardingError(message, "on some uses of a shared tensor", hint)
 
 
 # ── where the leg is ───────────────────────────────────────────────────────────────────────────

@@ -50,8 +50,23 @@ def oversized_bonds(network: ResolvedNetwork, origin: Origin) -> Iterator[Diagno
         if not wrong or not (wasteful or len(members) == 1):
             continue
         labels = origin(members[0].family)
-        if labels is not None:
-            yield _oversized(wrong, useful, network, labels)
+        if labels is None:
+            continue
+        first, room = wrong[0], useful[wrong[0].name]
+        notes = [_narrow_end(first.name, useful, network)]
+        message = f"the bond `{first.name}` is larger than what it can carry"
+        hint = f"give it the size {room}, or cap it: `min(…, {room})`"
+        if len(wrong) > 1:
+            shown = [f"`{index.name}` {useful[index.name]}" for index in wrong[:_MOST_NAMED]]
+            if (more := len(wrong) - _MOST_NAMED) > 0:
+                shown.append(f"{more} more")
+            message = f"{len(wrong)} bonds of `{first.family}` are larger than what they can carry"
+            notes.insert(0, f"the largest useful sizes: {', '.join(shown)}")
+            hint = "give them these sizes, or cap each: `min(…, …)`, where `cumprod` may help"
+        used = f"{room} {'is' if room == 1 else 'are'} of use"
+        label = f"`{first.name}` has size {first.size}, of which {used}"
+        place = first.declared or network.block.name.span
+        yield problem(Code.OVERSIZED_BOND, message, place, label, tuple(notes), hint, labels)
 
 
 def _sizes(network: ResolvedNetwork) -> dict[str, int]:
@@ -66,30 +81,6 @@ def _parameters(network: ResolvedNetwork, sizes: Mapping[str, int]) -> int:
         for tensor in network.tensors
     }
     return sum(map(math.prod, shapes.values()))
-
-
-def _oversized(
-    indices: list[ResolvedIndex],
-    useful: Mapping[str, int],
-    network: ResolvedNetwork,
-    origin: tuple[Label, ...],
-) -> Diagnostic:
-    first = indices[0]
-    room = useful[first.name]
-    notes = [_narrow_end(first.name, useful, network)]
-    message = f"the bond `{first.name}` is larger than what it can carry"
-    hint = f"give it the size {room}, or cap it: `min(…, {room})`"
-    if len(indices) > 1:
-        shown = [f"`{index.name}` {useful[index.name]}" for index in indices[:_MOST_NAMED]]
-        if (more := len(indices) - _MOST_NAMED) > 0:
-            shown.append(f"{more} more")
-        message = f"{len(indices)} bonds of `{first.family}` are larger than what they can carry"
-        notes.insert(0, f"the largest useful sizes: {', '.join(shown)}")
-        hint = "give them these sizes, or cap each: `min(…, …)`, where `cumprod` may help"
-    used = f"{room} {'is' if room == 1 else 'are'} of use"
-    label = f"`{first.name}` has size {first.size}, of which {used}"
-    place = first.declared or network.block.name.span
-    return problem(Code.OVERSIZED_BOND, message, place, label, tuple(notes), hint, origin)
 
 
 def _narrow_end(name: str, useful: Mapping[str, int], network: ResolvedNetwork) -> str:

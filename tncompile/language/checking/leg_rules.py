@@ -16,11 +16,12 @@ from tncompile.language.syntax.source import Span
 _FACES = {"in": "input", "kernel": "tensor", "out": "output"}
 
 
-def _no_such_member(
-    declared: Declared, span: Span, label: str, message: str, note: str, hint: str
+def no_such_member(
+    family: tree.Name, span: Span, label: str, message: str, note: str, hint: str
 ) -> Diagnostic:
-    place = Label(declared.name.span, f"`{declared.name.text}` is declared here")
-    return problem(Code.NO_SUCH_MEMBER, message, span, label, note, hint, place)
+    """TN205 at `span`, where a member is used that the family does not have."""
+    declared = Label(family.span, f"`{family.text}` is declared here")
+    return problem(Code.NO_SUCH_MEMBER, message, span, label, note, hint, declared)
 
 
 def wrong_subscripts(names: BlockNames) -> Iterator[Diagnostic]:
@@ -48,7 +49,7 @@ def wrong_subscripts(names: BlockNames) -> Iterator[Diagnostic]:
             hint = f"write {_subscripts(declared.arity)}"
         else:
             continue
-        yield _no_such_member(declared, use.leg.span, "this leg", message, note, hint)
+        yield no_such_member(declared.name, use.leg.span, "this leg", message, note, hint)
 
 
 def wrong_tie_subscripts(names: BlockNames) -> Iterator[Diagnostic]:
@@ -64,7 +65,7 @@ def wrong_tie_subscripts(names: BlockNames) -> Iterator[Diagnostic]:
         label = "the subscripts do not fit"
         note = "families are tied by equal subscripts; a single tensor to one member"
         hint = f"name the member: `tie {name}[…]`" if arity else f"write `tie {name}`"
-        yield _no_such_member(declared, use.tie.name.span, label, message, note, hint)
+        yield no_such_member(declared.name, use.tie.name.span, label, message, note, hint)
 
 
 def _subscripts(count: int) -> str:
@@ -76,7 +77,7 @@ def face_of_no_window(names: BlockNames) -> Iterator[Diagnostic]:
     for use in names.legs:
         if use.declared is None or use.declared.kind not in LEG_KINDS:
             continue
-        if message := _face_message(use.leg, use.declared, use.where):
+        if message := _face_message(use.leg, use.declared, use.statement.where):
             note = "a window has `.in` on an input, `.kernel` on tensors, `.out` on the output"
             hint = "write the face that belongs here"
             place = Label(use.declared.name.span, "declared here")
@@ -104,7 +105,7 @@ def repeated_legs(names: BlockNames) -> Iterator[Diagnostic]:
         written = [
             (one_line(leg.span).replace(" ", "").rstrip("?"), leg.span) for leg in legs.indices()
         ]
-        written += [("...", leg.span) for leg in legs.legs if isinstance(leg, tree.DotsLeg)]
+        written += [("...", leg.span) for leg in legs.legs if isinstance(leg, tree.Dots)]
         for text, span in written:
             if text in seen:
                 yield repeated_leg(text, legs.owner, span, seen[text])
@@ -132,7 +133,7 @@ def misplaced_leg(names: BlockNames) -> Iterator[Diagnostic]:
                 message, span = "`as` is for inputs and the output", width.span
                 note = "inputs are padded and outputs are cut; a parameter has the size of its legs"
                 hint = "remove the width"
-            case tree.SlicesLeg() if where != "input":
+            case tree.Subscript() if where != "input":
                 message, hint = "`p in a..b` is for inputs", "write all members: `f[*]`"
                 note = "an axis of slices is an axis of an input"
             case _:

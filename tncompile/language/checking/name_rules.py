@@ -1,24 +1,22 @@
-"""The rules on names in a network block: unknown, repeated, of the wrong kind, never used."""
+"""The rules on names in a network block: unknown, repeated, of the wrong kind, never used.
+
+A hint says what to write in the place of a wrong name, so that it is not refused again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
-from tncompile.language.checking import declaration_hints
-from tncompile.language.checking.symbols import (
-    LEG_KINDS,
-    VALUE_KINDS,
-    BlockNames,
-    Declared,
-    LegUse,
-    Rule,
-    Use,
-)
+from tncompile.language.checking import symbols
+from tncompile.language.checking.symbols import BlockNames, Declared, LegUse, Rule, Use
 from tncompile.language.diagnostics.collector import listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS
-from tncompile.language.syntax.tree import Name, OutputStatement, Reference
+from tncompile.language.parsing.lexer import one_line
+from tncompile.language.syntax import tree
 
+_FREE = ("i", "j", "o", "p", "q", "r", "s")
+_LONGEST_SIZE = 40
 _READABLE = {"length": "length of a list", "let": "value"}
 
 
@@ -46,18 +44,18 @@ def _of_kinds(names: BlockNames, kinds: tuple[str, ...]) -> list[str]:
 
 def unknown_value(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: an expression uses parameters, lengths, `let` values and subscripts."""
-    values = _of_kinds(names, VALUE_KINDS)
+    values = _of_kinds(names, symbols.VALUE_KINDS)
     subscripts = {
         node.name.span: leg_use
         for leg_use in names.legs
         for node in leg_use.leg.subscripts
-        if isinstance(node, Reference) and not leg_use.on_family
+        if isinstance(node, tree.Reference) and not leg_use.on_family
     }
-    for use, others in _wrong_uses(names, names.values, VALUE_KINDS):
+    for use, others in _wrong_uses(names, names.values, symbols.VALUE_KINDS):
         name = use.name.text
         if use.declared is not None:
             note = "expressions use parameters and `let`s"
-            hint = declaration_hints.size_of(use.declared) or "use a value here"
+            hint = _size_of(use.declared) or "use a value here"
             yield _wrong_kind(use.name, use.declared, "a value", note, hint, others)
         elif name in FUNCTIONS and name not in names.scope:
             message, label = f"`{name}` is a function", "a function is no value"
@@ -69,8 +67,8 @@ def unknown_value(names: BlockNames) -> Iterator[Diagnostic]:
             if (constant := foreign_constant(name)) is not None:
                 hint = constant
             elif (leg := subscripts.get(use.name.span)) is not None:
-                hint = declaration_hints.for_all_members(leg, name)
-            elif (family := declaration_hints.range_for(use, names)) is not None:
+                hint = _for_all_members(leg, name)
+            elif (family := _range_for(use, names)) is not None:
                 hint = family
             yield _unknown(use.name, names, [*use.local, *values], "value", hint, others)
 
@@ -91,16 +89,16 @@ def unknown_leg(names: BlockNames) -> Iterator[Diagnostic]:
     leg_uses: dict[str, list[LegUse]] = {}
     for leg_use in names.legs:
         leg_uses.setdefault(leg_use.leg.name.text, []).append(leg_use)
-    candidates = _of_kinds(names, LEG_KINDS)
+    candidates = _of_kinds(names, symbols.LEG_KINDS)
     written = (Use(use.leg.name, use.declared) for use in names.legs)
-    for use, others in _wrong_uses(names, written, LEG_KINDS):
+    for use, others in _wrong_uses(names, written, symbols.LEG_KINDS):
         uses = leg_uses[use.name.text]
         if use.declared is not None:
             note = "legs are indices, bonds, hypers and batch axes"
-            hint = declaration_hints.sized_leg(use.declared, uses, names.scope) or "use a leg here"
+            hint = _sized_leg(use.declared, uses, names.scope) or "use a leg here"
             yield _wrong_kind(use.name, use.declared, "a leg", note, hint, others)
         else:
-            hint = declaration_hints.missing_leg(uses)
+            hint = _missing_leg(uses)
             beside = frozenset[str]().union(*(leg_use.statement.single for leg_use in uses))
             yield _unknown(use.name, names, candidates, "index", hint, others, beside)
 
@@ -176,7 +174,7 @@ def never_used(names: BlockNames) -> Iterator[Diagnostic]:
 
 
 def _wrong_kind(
-    name: Name,
+    name: tree.Name,
     declared: Declared,
     wanted: str,
     note: str,
@@ -190,7 +188,7 @@ def _wrong_kind(
 
 
 def _unknown(
-    name: Name,
+    name: tree.Name,
     names: BlockNames,
     candidates: list[str],
     what: str,
@@ -205,29 +203,21 @@ def _unknown(
         return problem(Code.UNKNOWN_NAME, message, name.span, label, note, hint, labels)
     close = names.suggestions.closest(name.text, candidates)
     if close is not None and close not in excluded:
-        if not _is_later(close, name, names):
-            hint = f"did you mean `{close}`?"
-        elif names.scope[close].name.span.start >= name.span.start:
+        start, declared = name.span.start, names.scope.get(close)
+        if declared is not None and declared.name.span.start > start:
             hint = f"did you mean `{close}`? Its declaration has to stand before"
+        elif not any(
+            parameter.name.text == close and parameter.span.start <= start < parameter.span.end
+            for parameter in names.block.parameters
+        ):  # the name does not help to declare it
+            hint = f"did you mean `{close}`?"
     message, label = f"there is no {what} `{name.text}`", "unknown name"
     note = f"known here: {listed(candidates)}" if candidates else f"no {what} is declared here"
     return problem(Code.UNKNOWN_NAME, message, name.span, label, note, hint, others)
 
 
-def _is_later(candidate: str, name: Name, names: BlockNames) -> bool:
-    """Whether a candidate is declared behind the place of the name, or by what the name is in."""
-    declared = names.scope.get(candidate)
-    if declared is None:
-        return False
-    start = name.span.start
-    return declared.name.span.start > start or any(
-        parameter.name.text == candidate and parameter.span.start <= start < parameter.span.end
-        for parameter in names.block.parameters
-    )
-
-
-def _outputs(names: BlockNames) -> list[OutputStatement]:
-    return [s for s in names.block.statements if isinstance(s, OutputStatement)]
+def _outputs(names: BlockNames) -> list[tree.OutputStatement]:
+    return [s for s in names.block.statements if isinstance(s, tree.OutputStatement)]
 
 
 def no_output(names: BlockNames) -> Iterator[Diagnostic]:
@@ -244,6 +234,98 @@ def no_output(names: BlockNames) -> Iterator[Diagnostic]:
         hint = "remove one of them, or write a network for each"
         first = Label(outputs[0].name.span, "the first output")
         yield problem(Code.ONE_OUTPUT, message, later.name.span, label, note, hint, first)
+
+
+# ── hints ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _for_all_members(use: LegUse, subscript: str) -> str:
+    """What to write for `b[k]` on something that has no subscript `k`."""
+    hint = f"write `{use.leg.name.text}[*]` for all members"
+    if use.statement.where == "tensor":
+        return f"{hint}, or make a family: `tensor A[{subscript} in 0..n](…)`"
+    if use.statement.where == "input":
+        return f"{hint}; for vectors that are stacked, write `{subscript} in 0..n` before it"
+    return hint
+
+
+def _missing_leg(uses: list[LegUse]) -> str:
+    """What to declare for a name that is a leg; with one end alone it would be refused again."""
+    name, kind, other = uses[0].leg.name.text, _leg_kind(uses), _other_end(uses)
+    also = f", and put it on {other}, too" if other else ""
+    if kind == "batch":
+        return f"declare it before: `batch {name}`{also}"
+    ranges = ("", "[k in 0..n]", "[j in 0..m, k in 0..n]")[min(_arity(uses), 2)]
+    return f"declare it before: `{kind} {name}{ranges} = …`{also}"
+
+
+def _arity(uses: list[LegUse]) -> int:
+    return max(len(use.leg.subscripts) for use in uses)
+
+
+def _other_end(uses: list[LegUse]) -> str:
+    """What a leg has to be on, too, where this is its only end."""
+    places = [use.statement.where for use in uses if use.statement.where != "bias"]
+    if len(places) > 1 or (places == ["tensor"] and uses[0].on_family):
+        return ""
+    return "an input or the output" if places == ["tensor"] else "a tensor"
+
+
+def _leg_kind(uses: list[LegUse]) -> str:
+    """What a leg has to be, told from where it is."""
+    places = {use.statement.where for use in uses}
+    arity = _arity(uses)
+    if places == {"input", "output"} and not arity:
+        return "batch"
+    if places != {"tensor"}:
+        return "index"
+    if not arity and (len(uses) > 2 or any(use.on_family for use in uses)):
+        return "hyper"
+    return "bond" if len(uses) > 1 else "index"
+
+
+def _range_for(use: Use, names: BlockNames) -> str | None:
+    """What to write for `index o = 3 if k == 2` where `k` is a subscript elsewhere."""
+    if use.size_of is None or use.name.text not in names.subscripts:
+        return None
+    kind, declaration = use.size_of
+    if declaration.subscripts:
+        return None
+    written = f"{kind} {declaration.name.text}[{use.name.text} in 0..n] = …"
+    return f"make it a family: `{written}`"
+
+
+def _size_of(declared: Declared) -> str | None:
+    """What to write for the size of an index: what its declaration says."""
+    if not isinstance(declared.by, tree.IndexDeclaration) or declared.arity:
+        return None
+    size = one_line(declared.by.size.span)
+    short = len(size) <= _LONGEST_SIZE and "#" not in size
+    return f"write its size, `{size}`" if short else None
+
+
+def _sized_leg(declared: Declared, uses: list[LegUse], scope: Container[str]) -> str | None:
+    """An index whose size is the parameter or the value that is written as a leg."""
+    value = declared.name.text
+    parameter = declared.by if isinstance(declared.by, tree.Parameter) else None
+    if declared.kind not in ("length", "let", "parameter"):
+        return None
+    if any(use.leg.subscripts or use.leg.face for use in uses):
+        return None  # meant as something else
+    if parameter is not None and parameter.type.name.text != "int":
+        return None
+    kind = _leg_kind(uses)
+    kind = "index" if kind == "batch" else kind
+    leg = next((name for name in _FREE if name not in scope), f"{value}_")
+    other = _other_end(uses)
+    here = f"here and on {other}" if other else "here"
+    length = None if parameter is None else parameter.type.length
+    if length is None:
+        written = f"{kind} {leg} = {value}"
+        return f"declare one of that size, `{written}`, and write `{leg}` {here}"
+    count = one_line(length.span)
+    written = f"{kind} {leg}[k in 0..{count}] = {value}[k]"
+    return f"declare them with these sizes, `{written}`, and write `{leg}[*]` {here}"
 
 
 RULES: tuple[Rule, ...] = (

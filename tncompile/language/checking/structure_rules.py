@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -123,13 +123,6 @@ def _index_spans(axes: tuple[ResolvedAxis, ...]) -> Iterator[tuple[str, Span]]:
     for axis in axes:
         if axis.kind != "dots":
             yield from zip(axis.indices, axis.spans, strict=True)
-
-
-def check_structure(network: ResolvedNetwork) -> Iterator[Diagnostic]:
-    """Everything that is wrong with the network, rule by rule."""
-    structure = Structure(network)
-    for rule in RULES:
-        yield from rule(structure)
 
 
 def _ends_text(count: int) -> str:
@@ -323,11 +316,12 @@ def _factors(network: ResolvedNetwork) -> Iterator[tuple[str, Span, tuple[Resolv
         yield tensor.name, tensor.statement.name.span, tensor.axes
 
 
-RULES: tuple[Callable[[Structure], Iterator[Diagnostic]], ...] = (
-    inner_ends,
-    dangling_index,
-    output_not_carried,
-    batch_missing,
-    dots_without_partner,
-    unconnected,
-)
+def check_structure(network: ResolvedNetwork) -> Iterator[Diagnostic]:
+    """Everything that is wrong with the network, rule by rule."""
+    structure = Structure(network)
+    yield from inner_ends(structure)
+    yield from dangling_index(structure)
+    yield from output_not_carried(structure)
+    yield from batch_missing(structure)
+    yield from dots_without_partner(structure)
+    yield from unconnected(structure)

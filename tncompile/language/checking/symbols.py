@@ -75,11 +75,6 @@ class LegUse(NamedTuple):
     statement: LegList
     on_family: bool
 
-    @property
-    def where(self) -> str:
-        """What kind of statement it is on."""
-        return self.statement.where
-
 
 class TieUse(NamedTuple):
     """A `tie` of the tensor `tensor`."""
@@ -222,8 +217,8 @@ class BlockNames:
                     for part in inner:
                         self._leg(part, statement)
                     self._values(width)
-                case tree.SlicesLeg(subscript):
-                    self._parts((subscript,))
+                case tree.Subscript():
+                    self._parts((leg,))
                 case _:
                     pass
 

@@ -35,8 +35,9 @@ COMPARISONS = frozenset({*_ORDERED, "==", "!="})
 
 
 def kind_of(value: Value | str) -> str:
-    """What the language calls the type of a value."""
-    return value if isinstance(value, str) else type(value).__name__.replace("tuple", "list")
+    """What the language calls the type of a value, with its article."""
+    kind = value if isinstance(value, str) else type(value).__name__.replace("tuple", "list")
+    return with_article(kind)
 
 
 def is_number(value: Value) -> TypeGuard[int | float]:
@@ -46,7 +47,7 @@ def is_number(value: Value) -> TypeGuard[int | float]:
 
 def wrong_type(span: Span, value: Value | str, wanted: str, *, hint: str | None = None) -> Failed:
     """TN305: `value` where `wanted` (with its article) belongs."""
-    kind = with_article(kind_of(value))
+    kind = kind_of(value)
     message = f"{wanted} is needed here, not {kind}"
     label = f"this is {kind}"
     if not isinstance(value, str):
@@ -155,7 +156,7 @@ def _compare(node: Binary, left: Value, right: Value) -> bool:
         return (left == right) is (symbol == "==")
     if symbol in ("==", "!="):
         if kind_of(left) != kind_of(right):
-            raise wrong_type(node.right.span, right, with_article(kind_of(left)))
+            raise wrong_type(node.right.span, right, kind_of(left))
         return (left == right) is (symbol == "==")
     chained = isinstance(node.left, Binary) and node.left.operator in COMPARISONS
     hint = "comparisons do not chain: write `a < b and b < c`" if chained else None

@@ -13,15 +13,7 @@ from dataclasses import dataclass
 from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.diagnostics.errors import InternalError
-from tncompile.language.evaluating.arithmetic import (
-    LARGEST_VALUE,
-    combine,
-    integer,
-    negate,
-    too_large,
-    truth,
-    wrong_type,
-)
+from tncompile.language.evaluating import arithmetic
 from tncompile.language.evaluating.functions import FUNCTIONS
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.resolved import Value
@@ -45,11 +37,11 @@ class CompiledExpression:
     def integer(self, frame: Frame) -> int:
         """Its value, TN305 for anything but an integer."""
         value = self.run(frame)
-        return value if type(value) is int else integer(self.node, value)
+        return value if type(value) is int else arithmetic.integer(self.node, value)
 
     def truth(self, frame: Frame) -> bool:
         """Its value, TN305 for anything but a bool."""
-        return truth(self.node, self.run(frame))
+        return arithmetic.truth(self.node, self.run(frame))
 
 
 _NO_VARIABLES: Set[str] = frozenset()
@@ -89,8 +81,10 @@ class _Compiler:
         match node:
             case tree.Number():
                 number = node.value
-                if (isinstance(number, int) and number > LARGEST_VALUE) or math.isinf(number):
-                    raise too_large(node.span, "number")
+                if (isinstance(number, int) and number > arithmetic.LARGEST_VALUE) or math.isinf(
+                    number
+                ):
+                    raise arithmetic.too_large(node.span, "number")
                 return CompiledExpression(node, lambda frame: number, 0)
             case tree.Boolean(truth_value):
                 return CompiledExpression(node, lambda frame: truth_value, 0)
@@ -110,14 +104,20 @@ class _Compiler:
                 inner = self.formula(operand)
                 run = inner.run
                 return CompiledExpression(
-                    node, lambda frame: negate(node, run(frame)), _more(inner)
+                    node, lambda frame: arithmetic.negate(node, run(frame)), _more(inner)
                 )
             case tree.Conditional():
-                return self._conditional(node)
+                parts = map(self._inner, (node.condition, node.chosen, node.otherwise))
+                condition, chosen, otherwise = parts
+                return CompiledExpression(
+                    node,
+                    lambda frame: (chosen if condition.truth(frame) else otherwise).run(frame),
+                    _more(condition, chosen, otherwise),
+                )
             case tree.Call():
                 return self._call(node)
             case tree.String():
-                raise wrong_type(node.span, "string", "a number")
+                raise arithmetic.wrong_type(node.span, "string", "a number")
             case _:
                 raise InternalError(f"{type(node).__name__} passed the check of names")
 
@@ -149,11 +149,18 @@ class _Compiler:
         right = self._inner(link.right)
         run = right.run
         if link.operator in ("and", "or"):
-            return _short_circuit(link, right), right.steps
+            decisive = link.operator == "or"
+
+            def short_circuit(value: Value, frame: Frame) -> Value:
+                """The right side is looked at only where it decides."""
+                truth = arithmetic.truth(link.left, value)
+                return decisive if truth is decisive else right.truth(frame)
+
+            return short_circuit, right.steps
         charge = self.scope.budget.charge
 
         def apply(value: Value, frame: Frame) -> Value:
-            result = combine(link, value, run(frame))
+            result = arithmetic.combine(link, value, run(frame))
             if isinstance(result, tuple):
                 charge(len(result), link.span)
             return result
@@ -170,7 +177,9 @@ class _Compiler:
         self, node: tree.Item, value: Value, subscript: CompiledExpression, frame: Frame
     ) -> Value:
         if not isinstance(value, tuple):
-            raise wrong_type(node.value.span, value, "a list", hint="only lists have items")
+            raise arithmetic.wrong_type(
+                node.value.span, value, "a list", hint="only lists have items"
+            )
         position = subscript.integer(frame)
         if 0 <= position < len(value):
             return value[position]
@@ -195,15 +204,6 @@ class _Compiler:
             return tuple(item.integer(frame) for item in items)
 
         return CompiledExpression(node, run, _more(*items))
-
-    def _conditional(self, node: tree.Conditional) -> CompiledExpression:
-        condition = self._inner(node.condition)
-        chosen, otherwise = self._inner(node.chosen), self._inner(node.otherwise)
-
-        def run(frame: Frame) -> Value:
-            return (chosen if condition.truth(frame) else otherwise).run(frame)
-
-        return CompiledExpression(node, run, _more(condition, chosen, otherwise))
 
     def _call(self, node: tree.Call) -> CompiledExpression:
         if not isinstance(node.function, tree.Reference):
@@ -248,15 +248,3 @@ def _linked(first: Run, steps: list[Step]) -> Run:
         return value
 
     return run
-
-
-def _short_circuit(link: tree.Binary, right: CompiledExpression) -> Step:
-    """`and`, `or`: the right side is looked at only where it decides."""
-    decisive = link.operator == "or"
-
-    def apply(value: Value, frame: Frame) -> Value:
-        if truth(link.left, value) is decisive:
-            return decisive
-        return right.truth(frame)
-
-    return apply

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
 from functools import cache, lru_cache
+from itertools import accumulate, chain, cycle
 from math import isqrt, prod
 
 LARGEST = 2**40
@@ -74,7 +74,8 @@ def _largest_factor(n: int, parts: int) -> int:
 def _primes(n: int, bound: int) -> tuple[int, ...] | None:
     """The prime factors of `n`, ascending; None as soon as one is known to be above `bound`."""
     primes: list[int] = []
-    for divisor in _candidates():
+    # 2, 3, 5 and the numbers that none of them divides
+    for divisor in chain((2, 3, 5), accumulate(cycle(_WHEEL), initial=7)):
         if divisor * divisor > n:
             break
         if divisor > bound:
@@ -85,16 +86,6 @@ def _primes(n: int, bound: int) -> tuple[int, ...] | None:
     if n > bound:
         return None
     return (*primes, n) if n > 1 else tuple(primes)
-
-
-def _candidates() -> Iterator[int]:
-    """2, 3, 5 and the numbers that none of them divides."""
-    yield from (2, 3, 5)
-    divisor = 7
-    while True:
-        for step in _WHEEL:
-            yield divisor
-            divisor += step
 
 
 @lru_cache(maxsize=1024)

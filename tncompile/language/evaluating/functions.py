@@ -8,23 +8,7 @@ from dataclasses import dataclass
 
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
-from tncompile.language.evaluating.arithmetic import (
-    LARGEST_LIST,
-    bounded,
-    divides_by_zero,
-    integer,
-    is_number,
-    too_large,
-    too_long,
-    wrong_type,
-)
-from tncompile.language.evaluating.factorization import (
-    LARGEST,
-    SPREAD,
-    TooHardError,
-    factorize,
-    next_factorable,
-)
+from tncompile.language.evaluating import arithmetic, factorization
 from tncompile.language.resolved import Value, value_text
 from tncompile.language.syntax.tree import Call, Expression, Pipe, Reference, Repeat, TupleOf
 
@@ -42,7 +26,11 @@ def _trials(arguments: Arguments) -> int:
     n, parts = (value for _, value in arguments)
     if not (isinstance(n, int) and isinstance(parts, int)):
         return 1
-    return math.isqrt(min(abs(n), LARGEST)) // 4 + min(abs(parts), LARGEST_LIST) + 100
+    return (
+        math.isqrt(min(abs(n), factorization.LARGEST)) // 4
+        + min(abs(parts), arithmetic.LARGEST_LIST)
+        + 100
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +52,7 @@ class Function:
 def _list(node: Expression, value: Value) -> tuple[int, ...]:
     if isinstance(value, tuple):
         return value
-    raise wrong_type(node.span, value, "a list", hint="write a list: `[4, 8]`")
+    raise arithmetic.wrong_type(node.span, value, "a list", hint="write a list: `[4, 8]`")
 
 
 def _impossible(call: Call, message: str, note: str, hint: str) -> Failed:
@@ -76,7 +64,7 @@ def _len(call: Call, arguments: Arguments) -> Value:
 
 
 def _sum(call: Call, arguments: Arguments) -> Value:
-    return bounded(sum(_list(*arguments[0])), call.span, "sum")
+    return arithmetic.bounded(sum(_list(*arguments[0])), call.span, "sum")
 
 
 def _prod(call: Call, arguments: Arguments) -> Value:
@@ -89,7 +77,7 @@ def _cumprod(call: Call, arguments: Arguments) -> tuple[int, ...]:
     running: list[int] = []
     for item in _list(*arguments[0]):
         product = item * running[-1] if running else item
-        running.append(bounded(product, call.span, "product"))
+        running.append(arithmetic.bounded(product, call.span, "product"))
     return tuple(running)
 
 
@@ -104,9 +92,9 @@ def _numbers(call: Call, arguments: Arguments) -> tuple[int | float, ...]:
             raise _impossible(call, f"`{name}` of an empty list", note, hint)
         return items
     for node, value in arguments:
-        if not is_number(value):
-            raise wrong_type(node.span, value, "a number")
-    return tuple(value for _, value in arguments if is_number(value))
+        if not arithmetic.is_number(value):
+            raise arithmetic.wrong_type(node.span, value, "a number")
+    return tuple(value for _, value in arguments if arithmetic.is_number(value))
 
 
 def _min(call: Call, arguments: Arguments) -> Value:
@@ -119,8 +107,8 @@ def _max(call: Call, arguments: Arguments) -> Value:
 
 def _log2(call: Call, arguments: Arguments) -> Value:
     node, value = arguments[0]
-    if not is_number(value):
-        raise wrong_type(node.span, value, "a number")
+    if not arithmetic.is_number(value):
+        raise arithmetic.wrong_type(node.span, value, "a number")
     if value <= 0:
         note = "only positive numbers have a logarithm"
         hint = "rule it out with `require … > 0`"
@@ -131,41 +119,41 @@ def _log2(call: Call, arguments: Arguments) -> Value:
 def _gcd(call: Call, arguments: Arguments) -> Value:
     if len(arguments) == 1:
         return math.gcd(*_list(*arguments[0]))
-    return math.gcd(*(integer(node, value) for node, value in arguments))
+    return math.gcd(*(arithmetic.integer(node, value) for node, value in arguments))
 
 
 def _ceil_div(call: Call, arguments: Arguments) -> Value:
     (above, numerator), (below, denominator) = arguments
-    whole, by = integer(above, numerator), integer(below, denominator)
+    whole, by = arithmetic.integer(above, numerator), arithmetic.integer(below, denominator)
     if by == 0:
-        raise divides_by_zero(below.span)
+        raise arithmetic.divides_by_zero(below.span)
     return -(-whole // by)
 
 
 def _factor(call: Call, arguments: Arguments) -> Value:
-    n, parts = (integer(node, value) for node, value in arguments)
+    n, parts = (arithmetic.integer(node, value) for node, value in arguments)
     if n < 1 or parts < 1:
         message = f"`factor({n}, {parts})` does not exist"
         note = "a factorization needs a positive integer and at least one part"
         raise _impossible(call, message, note, "make both positive")
-    if n > LARGEST:
-        raise too_large(call.span, "size")
-    if parts > LARGEST_LIST:
-        raise too_long(call.span, parts)
+    if n > factorization.LARGEST:
+        raise arithmetic.too_large(call.span, "size")
+    if parts > arithmetic.LARGEST_LIST:
+        raise arithmetic.too_long(call.span, parts)
     try:
-        factors = factorize(n, parts)
-    except TooHardError:
+        factors = factorization.factorize(n, parts)
+    except factorization.TooHardError:
         message = f"no factorization of {n} in {parts} was found in reasonable time"
         note = "the search tries the most even factorizations first"
         hint = "write the list of factors yourself"
         raise _impossible(call, message, note, hint) from None
     if factors is not None:
         return factors
-    size = next_factorable(n, parts)
-    factors = factorize(size, parts)
+    size = factorization.next_factorable(n, parts)
+    factors = factorization.factorize(size, parts)
     padded = f"{size} = {' * '.join(map(str, factors))}" if factors and parts <= 8 else str(size)
     message = f"{n} has no good factorization in {parts}"
-    label = f"one factor would be more than {SPREAD} times the smallest"
+    label = f"one factor would be more than {factorization.SPREAD} times the smallest"
     note = "a network is as small as its largest factor, and a large prime cannot be split"
     cut = f"cut the axis to its width with `(i[*]) as {n}`"
     hint = f"pad to {padded}: `factor({size}, {parts})`, and {cut}"

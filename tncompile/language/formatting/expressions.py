@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from tncompile.language.formatting.comments import Comments
-from tncompile.language.formatting.layout import (
-    COMMA_SOFT,
-    HARD,
-    LINE,
-    SOFT,
-    Doc,
-    concat,
-    group,
-    nest,
-)
+from tncompile.language.formatting.layout import HARD, LINE, SOFT, Break, Doc, concat, group, nest
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
 
@@ -69,7 +60,7 @@ class ExpressionPrinter:
             return concat(opening, nest(2, *commented), HARD, closing)
         if not items:
             return brackets
-        pad, ending = (LINE, LINE) if opening == "{" else (SOFT, COMMA_SOFT)
+        pad, ending = (LINE, LINE) if opening == "{" else (SOFT, Break("", ","))
         following = [part for doc in docs[1:] for part in (",", nest(0, LINE, doc, grouped=filled))]
         return group(opening, nest(2, pad, docs[0], *following), ending, closing)
 
@@ -111,12 +102,8 @@ class ExpressionPrinter:
                 return text
             case tree.Star():
                 return "*"
-            case tree.DotsLeg():
-                return "..."
             case tree.Argument(name, value):
                 return concat(f"{name.text} = " if name else "", self.expression(value))
-            case tree.SlicesLeg(subscript):
-                return self.part(subscript)
             case tree.Subscript(name, start, stop):
                 head, limit = f"{name.text} in ", self.expression(stop)
                 return concat(head, self.expression(start), "..", limit)
@@ -137,8 +124,6 @@ class ExpressionPrinter:
                     axis = self.listed("()", legs, node.span.start)
                 cut = concat(" as ", self.expression(width)) if width else ""
                 return concat("onehot" if onehot else "", axis, cut)
-            case tree.ExpressionLeg(size):
-                return self.expression(size)
             case _:
                 assert isinstance(node, tree.Expression)
                 return self.expression(node)

@@ -40,7 +40,6 @@ Doc = str | Break | Concat
 LINE = Break()
 SOFT = Break("")
 HARD = Break(always=True)
-COMMA_SOFT = Break("", ",")
 
 
 def nest(indent: int, *pieces: Doc, grouped: bool = False) -> Concat:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tncompile.language.diagnostics.collector import (
-    Problems,
-    Suggestions,
-    listed,
-    problem,
-    with_article,
-)
+from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.scope import Scope
@@ -118,9 +112,9 @@ def _no_target(
     file: File,
     suggestions: Suggestions,
 ) -> Diagnostic:
-    kind, a_kind = instance.kind, with_article(instance.kind)
+    kind, a_kind = instance.kind, f"a {instance.kind}"
     if target is not None:
-        label = with_article(target.kind)
+        label = f"a {target.kind}"
         message = f"`{name}` is {label}, not {a_kind}"
         note = f"an instance that is {a_kind} is made from {a_kind}"
         hint = f"write `{target.kind} {instance.name.text} = {name}(…)`"

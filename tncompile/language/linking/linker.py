@@ -11,12 +11,7 @@ from tncompile.language.diagnostics.collector import Problems, Suggestions, list
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
-from tncompile.language.linking.importing import (
-    ImportedFile,
-    Location,
-    find_import,
-    named_in_library,
-)
+from tncompile.language.linking import importing
 from tncompile.language.linking.instances import File, link_instance, resolve_instances
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
@@ -36,9 +31,9 @@ def link(
     folder); without either, only the library can be imported. Raises `CompileError`.
     """
     here = folder if folder is not None else root
-    source = named_in_library(source)
+    source = importing.named_in_library(source)
     program = parse(source)
-    location = Location(here, root if root is not None else folder)
+    location = importing.Location(here, root if root is not None else folder)
     stack = () if here is None else ((here / Path(source.name).name).resolve(),)
     linker = Linker()
     file = linker.file(program, location, stack)
@@ -57,7 +52,9 @@ class Linker:
         self.suggestions = Suggestions()
         self._files: dict[Path, File | None] = {}
 
-    def file(self, program: tree.Program, location: Location, stack: tuple[Path, ...]) -> File:
+    def file(
+        self, program: tree.Program, location: importing.Location, stack: tuple[Path, ...]
+    ) -> File:
         """Everything that the file declares; `stack` are the files whose imports led here."""
         own = (d for d in program.declarations if not isinstance(d, tree.Import))
         file = File(own={declaration.name.text: declaration for declaration in own})
@@ -96,16 +93,28 @@ class Linker:
         self,
         declaration: tree.Import,
         importer: SourceFile,
-        location: Location,
+        location: importing.Location,
         stack: tuple[Path, ...],
         file: File,
     ) -> None:
+        written, imported = declaration.path, None
         try:
-            target = find_import(declaration.path, importer, location)
-            imported = self._follow(declaration, target, stack)
+            target = importing.find_import(written, importer, location)
+            if target.path in stack or len(stack) > _DEEPEST_IMPORT:
+                message, label = f'"{written.value}" imports this file in turn', "a cycle"
+                if target.path not in stack:
+                    message = f'importing "{written.value}" nests imports too deep'
+                    label = f"more than {_DEEPEST_IMPORT} files deep"
+                note = "every block is declared before it is used, in other files too"
+                code, hint = Code.IMPORT_FAILED, "move what both files need to a third one"
+                raise CompileError((problem(code, message, written.span, label, note, hint),))
+            if target.path not in self._files:
+                self._files[target.path] = None  # where it fails, it is reported once
+                program, inner = parse(target.source), (*stack, target.path)
+                self._files[target.path] = self.file(program, target.location, inner)
+            imported = self._files[target.path]
         except CompileError as error:
             self.problems.extend(error.diagnostics)
-            imported = None
         if imported is None:
             file.lost.update(name.text for name in declaration.names or ())
             file.open = file.open or declaration.names is None
@@ -139,27 +148,6 @@ class Linker:
         code, label = Code.UNKNOWN_NAME, "not in that file"
         path = Label(declaration.path.span, "imported from here")
         self.problems.add(problem(code, message, name.span, label, note, hint, path))
-
-    def _follow(
-        self, declaration: tree.Import, target: ImportedFile, stack: tuple[Path, ...]
-    ) -> File | None:
-        """The imported file, linked; None where it failed before, and is reported."""
-        written = declaration.path
-        if target.path in stack or len(stack) > _DEEPEST_IMPORT:
-            message, label = f'"{written.value}" imports this file in turn', "a cycle"
-            if target.path not in stack:
-                message = f'importing "{written.value}" nests imports too deep'
-                label = f"more than {_DEEPEST_IMPORT} files deep"
-            note = "every block is declared before it is used, in other files too"
-            hint = "move what both files need to a third one"
-            raise CompileError(
-                (problem(Code.IMPORT_FAILED, message, written.span, label, note, hint),)
-            )
-        if target.path not in self._files:
-            self._files[target.path] = None
-            program = parse(target.source)
-            self._files[target.path] = self.file(program, target.location, (*stack, target.path))
-        return self._files[target.path]
 
 
 def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:

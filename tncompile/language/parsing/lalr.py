@@ -80,7 +80,12 @@ class Automaton:
                 self.states[-1] = self.tables.gotos[self.states[-2]][rule.origin]
                 self.symbols[-1] = rule.origin
             else:
-                self._reduce(rule)
+                height = len(self.pieces) - rule.length
+                piece = self._build(rule, self.pieces[height:])
+                if piece.depth > self.deepest.depth:
+                    self.deepest = piece
+                del self.states[height + 1 :], self.symbols[height:], self.pieces[height:]
+                self._push(self.tables.gotos[self.states[-1]][rule.origin], rule.origin, piece)
             if terminal == END and self.states[-1] == self._end:
                 return True
 
@@ -114,14 +119,6 @@ class Automaton:
             states.append(self.tables.gotos[states[-1]][rule.origin])
             if terminal == END and states[-1] == self._end:
                 return True
-
-    def _reduce(self, rule: GrammarRule) -> None:
-        height = len(self.pieces) - rule.length
-        piece = self._build(rule, self.pieces[height:])
-        if piece.depth > self.deepest.depth:
-            self.deepest = piece
-        del self.states[height + 1 :], self.symbols[height:], self.pieces[height:]
-        self._push(self.tables.gotos[self.states[-1]][rule.origin], rule.origin, piece)
 
     def _push(self, state: int, symbol: str, piece: Piece) -> None:
         self.states.append(state)

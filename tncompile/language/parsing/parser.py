@@ -80,7 +80,11 @@ class _Parsing:
             self.unknown.add(token.text)
             return self._resume(position)
         if token.kind == "NUMBER":
-            self._check_digits(token)
+            digits = sum(c.isdigit() for c in token.text)
+            if digits > MOST_DIGITS:
+                message = f"a number has at most {MOST_DIGITS} digits"
+                hint = "write a smaller number"
+                self.problems.append(limit_error(token.span, message, f"{digits} digits", hint))
         terminal = automaton.terminal(token)
         opens = token.kind in ("LPAR", "LSQB")
         if terminal == "NAME" and token.first and "FROZEN" in automaton.actions:
@@ -132,13 +136,6 @@ class _Parsing:
         sign = {"LBRACE": 1, "RBRACE": -1}
         balance = list(accumulate((sign.get(token.kind, 0) for token in self.tokens), initial=0))
         return balance, list(accumulate(reversed(balance), min))[::-1]
-
-    def _check_digits(self, token: Token) -> None:
-        digits = sum(c.isdigit() for c in token.text)
-        if digits > MOST_DIGITS:
-            message = f"a number has at most {MOST_DIGITS} digits"
-            hint = "write a smaller number"
-            self.problems.append(limit_error(token.span, message, f"{digits} digits", hint))
 
     def _report_depth(self, token: Token) -> int:
         message = f"more than {MOST_NESTED} levels of nesting"

@@ -68,12 +68,6 @@ def _attributes(span: Span, *attributes: tree.Attribute) -> tuple[tree.Attribute
     return tuple(merged)
 
 
-def _model_leg(span: Span, size: tree.Expression) -> tree.IndexLeg | tree.ExpressionLeg:
-    if isinstance(size, tree.Reference):
-        return tree.IndexLeg(size.name, span=span)
-    return tree.ExpressionLeg(size, span=span)
-
-
 BUILDERS: Mapping[str, Builder] = {
     "items": lambda span, *items: items,
     # expressions
@@ -129,16 +123,18 @@ BUILDERS: Mapping[str, Builder] = {
     "if_attribute": _node(tree.If),
     "unknown_attribute": _node(tree.UnknownAttribute),
     # legs
-    "dots_leg": _node(tree.DotsLeg),
+    "dots_leg": _node(tree.Dots),
     "index_leg": lambda span, name, subscripts, face, optional: tree.IndexLeg(
         name, subscripts or (), face, optional is not None, span=span
     ),
-    "slices_leg": lambda span, *parts: tree.SlicesLeg(tree.Subscript(*parts, span=span), span=span),
+    "slices_leg": _node(tree.Subscript),
     "group_leg": lambda span, onehot, legs, width: tree.GroupLeg(
         legs, onehot is not None, width, span=span
     ),
     "star": _node(tree.Star),
-    "model_leg": _model_leg,
+    "model_leg": lambda span, size: (
+        tree.IndexLeg(size.name, span=span) if isinstance(size, tree.Reference) else size
+    ),
     # models and rewrites
     "extern": _node(tree.Extern),
     "part": _node(tree.PartStatement, 1),

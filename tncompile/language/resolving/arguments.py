@@ -7,14 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from tncompile.language.checking.name_rules import foreign_constant
 from tncompile.language.checking.usage_rules import expression_problems
-from tncompile.language.diagnostics.collector import (
-    Failed,
-    Problems,
-    Suggestions,
-    counted,
-    listed,
-    problem,
-)
+from tncompile.language.diagnostics import collector
+from tncompile.language.diagnostics.collector import Failed, Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.spelling import longer_name
 from tncompile.language.evaluating.compiled import evaluate
@@ -23,12 +17,7 @@ from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import ArgumentValue
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value
-from tncompile.language.resolving.python_values import (
-    language_value,
-    quoted,
-    shortened,
-    suggested_item,
-)
+from tncompile.language.resolving import python_values
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import values_used
@@ -123,7 +112,7 @@ def match_call(matched: Matched, arguments: Sequence[tree.Argument]) -> None:
             matched.wrong(message, span, "after a named one", hint)
             continue
         elif k >= len(parameters):
-            takes = counted(len(parameters), "argument") if parameters else "no arguments"
+            takes = collector.counted(len(parameters), "argument") if parameters else "no arguments"
             message = f"`{matched.block.name.text}` takes {takes}"
             matched.wrong(message, span, "one too many", "remove it")
             continue
@@ -149,7 +138,7 @@ def _evaluate(matched: Matched, parameter: tree.Parameter, argument: tree.Argume
             problems = [failed.diagnostic] if failed.diagnostic else []
     text, span = None, argument.value.span
     if matched.called is None:
-        text, span = shortened(one_line(argument.span)), parameter.name.span
+        text, span = python_values.shortened(one_line(argument.span)), parameter.name.span
     for diagnostic in problems:
         if text is not None:  # the argument has no place in the file
             notes = (f"the argument is `{text}`", *diagnostic.notes)
@@ -170,7 +159,7 @@ def _problems(expression: tree.Expression, suggestions: Suggestions) -> Iterator
         hint = foreign_constant(name)
         match expression:
             case tree.Binary("==", tree.Reference(left), right) if left.text == name and not hint:
-                written = f"{name} = {shortened(one_line(right.span))}"
+                written = f"{name} = {python_values.shortened(one_line(right.span))}"
                 hint = f"an argument is given with one sign: `{written}`"
             case _:
                 hint = hint or "write the value"
@@ -190,9 +179,9 @@ def match_values(matched: Matched, arguments: Mapping[str, object]) -> None:
             hint = "give it in the target or in Python, not in both"
             matched.wrong(f"`{name}` is given twice", None, "given twice", hint, parameter)
             continue
-        value = language_value(python_value)
-        text = f"{name} = {quoted(python_value, value)}"
-        advice = suggested_item(python_value) if isinstance(value, str) else None
+        value = python_values.language_value(python_value)
+        text = f"{name} = {python_values.quoted(python_value, value)}"
+        advice = python_values.suggested_item(python_value) if isinstance(value, str) else None
         matched.arguments[name] = ArgumentValue(value, parameter.name.span, text, advice)
 
 

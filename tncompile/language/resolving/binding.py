@@ -6,22 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tncompile.language.diagnostics.collector import (
-    Failed,
-    Problems,
-    counted,
-    failure,
-    with_article,
-)
+from tncompile.language.diagnostics.collector import Failed, Problems, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.evaluating.arithmetic import (
-    LARGEST_LIST,
-    bounded,
-    integer,
-    is_whole,
-    kind_of,
-    too_long,
-)
+from tncompile.language.evaluating import arithmetic
 from tncompile.language.evaluating.compiled import evaluate
 from tncompile.language.evaluating.factorization import factorize
 from tncompile.language.evaluating.scope import Scope
@@ -76,26 +63,26 @@ def _conform(parameter: Parameter, argument: ArgumentValue, scope: Scope) -> Val
         case "bool", bool():
             return value
         case "int", int() if not isinstance(value, bool):
-            return bounded(value, argument.span, "number")
+            return arithmetic.bounded(value, argument.span, "number")
         case "float", int() | float() if not isinstance(value, bool):
             if isinstance(value, int):
-                return float(bounded(value, argument.span, "number"))
+                return float(arithmetic.bounded(value, argument.span, "number"))
             if not math.isfinite(value):
                 raise _wrong(parameter, argument, "a finite number", actual=value_text(value))
             return value
         case wanted, _:
-            raise _wrong(parameter, argument, with_article(wanted))
+            raise _wrong(parameter, argument, "an int" if wanted == "int" else f"a {wanted}")
 
 
 def _wrong(
     parameter: Parameter, argument: ArgumentValue, wanted: str, *, actual: str = ""
 ) -> Failed:
     name, value = parameter.name.text, argument.value
-    actual = actual or with_article(kind_of(value))
+    actual = actual or arithmetic.kind_of(value)
     takes = f"`{name}` takes {wanted}"
     label = f"this is {actual}" if argument.quoted is None else takes
     hint = f"give `{name}` {wanted}"
-    if wanted in ("an int", _LIST_OR_INT) and is_whole(value):
+    if wanted in ("an int", _LIST_OR_INT) and arithmetic.is_whole(value):
         hint = f"write `{int(value)}`"
     message, note = f"{takes}, not {actual}", _declared_as(parameter)
     return failure(Code.WRONG_TYPE, message, argument.span, label, note, argument.advice or hint)
@@ -109,38 +96,49 @@ def _conform_list(
     parameter: Parameter, length: Expression, argument: ArgumentValue, scope: Scope
 ) -> tuple[int, ...]:
     value = argument.value
-    binds = isinstance(length, Reference) and length.name.text not in scope.values
-    if binds and isinstance(length, Reference):
+    if isinstance(length, Reference) and length.name.text not in scope.values:
         if not isinstance(value, tuple):
             raise _no_length(parameter, argument, length)
         scope.values[length.name.text] = len(value)
         scope.places[length.name.text] = argument.span
         return _items_in_bounds(value, argument)
-    wanted = max(0, integer(length, evaluate(length, scope)))
+    wanted = max(0, arithmetic.integer(length, evaluate(length, scope)))
     match value:
         case tuple() if len(value) == wanted:
             return _items_in_bounds(value, argument)
         case tuple():
-            raise _length_differs(parameter, length, wanted, argument, scope)
+            bound = [
+                Label(scope.places[used.name.text], f"this makes it {wanted}")
+                for used in values_used(length)
+                if used.name.text in scope.places
+            ]
+            text, items = one_line(length.span), counted(wanted, "item")
+            written = "" if text == str(wanted) else f" (`{text}`)"
+            needed = f"{items}{written} {'is' if wanted == 1 else 'are'} needed"
+            name, label = parameter.name.text, f"{len(value)} here"
+            message = f"`{name}` has {counted(len(value), 'item')} where {needed}"
+            span, note, hint = argument.span, _declared_as(parameter), f"give `{name}` {items}"
+            origin = tuple(bound[:1]) or Label(length.span, f"{wanted} here")
+            raise failure(Code.LENGTH_MISMATCH, message, span, label, note, hint, origin)
         case int() if not isinstance(value, bool):
-            if wanted > LARGEST_LIST:
-                raise too_long(argument.span, wanted)
-            return (bounded(value, argument.span, "number"),) * wanted
+            if wanted > arithmetic.LARGEST_LIST:
+                raise arithmetic.too_long(argument.span, wanted)
+            return (arithmetic.bounded(value, argument.span, "number"),) * wanted
         case _:
             raise _wrong(parameter, argument, _LIST_OR_INT)
 
 
 def _items_in_bounds(items: tuple[int, ...], argument: ArgumentValue) -> tuple[int, ...]:
-    if len(items) > LARGEST_LIST:
-        raise too_long(argument.span, len(items))
+    if len(items) > arithmetic.LARGEST_LIST:
+        raise arithmetic.too_long(argument.span, len(items))
     for item in items:
-        bounded(item, argument.span, "number")
+        arithmetic.bounded(item, argument.span, "number")
     return items
 
 
 def _no_length(parameter: Parameter, argument: ArgumentValue, length: Reference) -> Failed:
     name, n = parameter.name.text, length.name.text
-    if kind_of(argument.value) != "int":
+    if arithmetic.kind_of(argument.value) != "an int":
         return _wrong(parameter, argument, "a list of int")
     size = argument.value if isinstance(argument.value, int) else 1
     factors = factorize(size, 2) if 4 <= size <= _LARGEST_FACTORED else None
@@ -151,21 +149,3 @@ def _no_length(parameter: Parameter, argument: ArgumentValue, length: Reference)
     message = f"`{name}` takes a list here: nothing else says how long it is"
     note = f"one int stands for a whole list only once a list before it has bound `{n}`"
     return failure(Code.WRONG_TYPE, message, argument.span, "this is one int", note, hint)
-
-
-def _length_differs(
-    parameter: Parameter, length: Expression, wanted: int, argument: ArgumentValue, scope: Scope
-) -> Failed:
-    count = len(argument.value) if isinstance(argument.value, tuple) else 1
-    bound = [
-        Label(scope.places[used.name.text], f"this makes it {wanted}")
-        for used in values_used(length)
-        if used.name.text in scope.places
-    ]
-    name, text, items = parameter.name.text, one_line(length.span), counted(wanted, "item")
-    written = "" if text == str(wanted) else f" (`{text}`)"
-    needed = f"{items}{written} {'is' if wanted == 1 else 'are'} needed"
-    message = f"`{name}` has {counted(count, 'item')} where {needed}"
-    label, note, hint = f"{count} here", _declared_as(parameter), f"give `{name}` {items}"
-    origin = tuple(bound[:1]) or Label(length.span, f"{wanted} here")
-    return failure(Code.LENGTH_MISMATCH, message, argument.span, label, note, hint, origin)

@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import cast
 
 from tncompile.language.diagnostics.collector import Failed, failure, problem
-from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.diagnostics.diagnostic import Code
+from tncompile.language.evaluating import compiled
 from tncompile.language.evaluating.arithmetic import COMPARISONS, int_hint, wrong_type
-from tncompile.language.evaluating.compiled import (
-    CompiledExpression,
-    Frame,
-    compile_expression,
-    evaluate,
-)
+from tncompile.language.evaluating.compiled import Frame, compile_expression, evaluate
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import IndexKind, ResolvedIndex, member_name, value_text
 from tncompile.language.resolving.resolution import IndexFamily, Resolution
 from tncompile.language.syntax import tree
-from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import walk
 
 LARGEST_SIZE = 2**40
@@ -101,7 +96,7 @@ def _declare_members(
         return
     family.prefixes.update((prefix, []) for prefix in members.prefixes)
     variables = frozenset(subscript.name.text for subscript in subscripts)
-    formula: CompiledExpression | None = None
+    formula: compiled.CompiledExpression | None = None
     try:
         formula = compile_expression(declaration.size, state.scope, variables)
         state.scope.budget.charge(formula.steps * len(members.keys), name.span)
@@ -122,7 +117,7 @@ def _declare_members(
         state.indices.append(ResolvedIndex(full, family.kind, size, name.text, key, name.span))
 
 
-def _size(formula: CompiledExpression, name: str, frame: Frame, scope: Scope) -> int:
+def _size(formula: compiled.CompiledExpression, name: str, frame: Frame, scope: Scope) -> int:
     """The size of one member; raises `Failed`."""
     value, node = formula.run(frame), formula.node
     if type(value) is int and 1 <= value <= LARGEST_SIZE:
@@ -142,11 +137,3 @@ def _size(formula: CompiledExpression, name: str, frame: Frame, scope: Scope) ->
     if isinstance(value, float):
         hint = int_hint(node, value)
     raise failure(Code.BAD_SIZE, message, node.span, label, notes, hint, origin)
-
-
-def no_such_member(
-    family: tree.Name, span: Span, label: str, message: str, note: str, hint: str
-) -> Failed:
-    """TN205 at `span`, where a member is used that the family does not have."""
-    declared = Label(family.span, f"`{family.text}` is declared here")
-    return failure(Code.NO_SUCH_MEMBER, message, span, label, note, hint, declared)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from itertools import product
 
+from tncompile.language import resolved
 from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating.compiled import Frame
-from tncompile.language.resolved import (
-    ResolvedAxis,
-    ResolvedInput,
-    ResolvedOutput,
-    ResolvedSlice,
-    member_name,
-)
+from tncompile.language.resolved import ResolvedAxis, ResolvedInput, ResolvedOutput, member_name
 from tncompile.language.resolving.legs import Legs, compile_legs
 from tncompile.language.resolving.resolution import (
     Key,
@@ -51,7 +46,7 @@ def _unroll(statement: tree.InputStatement, state: Resolution) -> list[ResolvedI
     if not members.keys:
         return []
     _check_onehot(statement.legs, state)
-    slices = tuple(leg.subscript for leg in statement.legs if isinstance(leg, tree.SlicesLeg))
+    slices = tuple(leg for leg in statement.legs if isinstance(leg, tree.Subscript))
     family_variables = [subscript.name.text for subscript in subscripts]
     ranges = compile_ranges(slices, state.scope, family_variables)
     variables = frozenset((*family_variables, *(bounds.name for bounds in ranges)))
@@ -80,15 +75,21 @@ def _member(
             hint = "make the range longer, or leave the input out with `if`"
             origin = state.scope.origin(bounds.stop.node, bounds.start.node)
             raise failure(Code.BAD_SIZE, message, bounds.span, label, note, hint, origin)
-        if lengths.setdefault(bounds.name, len(numbers)) != len(numbers):
-            raise _numbers_differ(bounds, lengths[bounds.name], len(numbers))
+        before, now = lengths.setdefault(bounds.name, len(numbers)), len(numbers)
+        if before != now:
+            message = f"this axis would have {counted(before, 'slice')} here and {now} there"
+            label = f"its length depends on the axis before it: {before}, then {now}"
+            note = "the axes of a tensor form a box: each has one length"
+            hint, span = "use a range that is the same for all slices", bounds.subscript.span
+            there = Label(bounds.span, f"{now} here")
+            raise failure(Code.LENGTH_MISMATCH, message, span, label, note, hint, there)
 
     slice_members = state.unroll("slice", ranges, frame, check)
     if ranges:
         state.counts["slice"] += len(slice_members.keys)
     state.scope.budget.charge(len(slice_members.keys) * legs.steps, legs.span)
     name = member_name(family, key)
-    slices: list[ResolvedSlice] = []
+    slices: list[resolved.ResolvedSlice] = []
     outer: list[ResolvedAxis] = []
     positions = product(*map(range, lengths.values()))
     for position, (_, numbers) in zip(positions, slice_members.frames(), strict=True):
@@ -99,13 +100,13 @@ def _member(
         if not slices:
             remaining = iter(lengths.values())
             for leg, group in zip(statement.legs, groups, strict=True):
-                if isinstance(leg, tree.SlicesLeg):
+                if isinstance(leg, tree.Subscript):
                     group = (ResolvedAxis("slices", (), next(remaining), leg.span),)
                 outer.extend(group)
         elif _extents(axes) != _extents(slices[0].axes):
             state.report(_slices_differ(statement, position, axes, slices[0].axes))
             return None
-        slices.append(ResolvedSlice(position, axes))
+        slices.append(resolved.ResolvedSlice(position, axes))
     return ResolvedInput(name, family, key, tuple(outer), tuple(slices), statement)
 
 
@@ -120,7 +121,7 @@ def _slices_differ(
     first: tuple[ResolvedAxis, ...],
 ) -> Failed:
     """TN306 at the `p in` axis along which the slice at `position` is not the first."""
-    slice_legs = [leg for leg in statement.legs if isinstance(leg, tree.SlicesLeg)]
+    slice_legs = [leg for leg in statement.legs if isinstance(leg, tree.Subscript)]
     span = next(leg.span for leg, k in zip(slice_legs, position, strict=True) if k)
     here, there = (
         [axis.width or axis.size for axis in shape if axis.size] for shape in (axes, first)
@@ -138,22 +139,13 @@ def _slices_differ(
     return failure(Code.SHAPES_DIFFER, message, span, label, note, hint, other_slice)
 
 
-def _numbers_differ(bounds: Range, before: int, now: int) -> Failed:
-    message = f"this axis would have {counted(before, 'slice')} here and {now} there"
-    label = f"its length depends on the axis before it: {before}, then {now}"
-    note = "the axes of a tensor form a box: each has one length"
-    hint, there = "use a range that is the same for all slices", Label(bounds.span, f"{now} here")
-    span = bounds.subscript.span
-    return failure(Code.LENGTH_MISMATCH, message, span, label, note, hint, there)
-
-
 def _check_onehot(legs: tuple[tree.Leg, ...], state: Resolution) -> None:
     """TN305 for a leg that stands beside a `onehot`."""
     onehot = next((leg for leg in legs if isinstance(leg, tree.GroupLeg) and leg.onehot), None)
     if onehot is None:
         return
     for leg in legs:
-        allowed = leg is onehot or isinstance(leg, tree.DotsLeg | tree.SlicesLeg)
+        allowed = leg is onehot or isinstance(leg, tree.Dots | tree.Subscript)
         if isinstance(leg, tree.IndexLeg):
             allowed = state.families[leg.name.text].kind == "batch"
         if not allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tncompile.language.checking.leg_rules import repeated_leg
+from tncompile.language.checking.leg_rules import no_such_member, repeated_leg
 from tncompile.language.diagnostics.collector import Failed, failure, problem
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.diagnostics.errors import InternalError
@@ -13,7 +13,7 @@ from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
-from tncompile.language.resolving.declarations import LARGEST_SIZE, no_such_member
+from tncompile.language.resolving.declarations import LARGEST_SIZE
 from tncompile.language.resolving.resolution import IndexFamily, Key, Resolution
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
@@ -82,7 +82,8 @@ class _Indices:
             hint = "make its range longer: `2..3` holds 2 alone, for the end is left out"
         elif self.star:
             hint = "use a subscript that the family has"
-        return no_such_member(family.name, span, "there is no such member", message, note, hint)
+        label = "there is no such member"
+        return Failed(no_such_member(family.name, span, label, message, note, hint))
 
 
 def _extent(family: IndexFamily) -> str:
@@ -109,10 +110,10 @@ class _CompiledLeg:
 def _compile_leg(leg: tree.Leg, state: Resolution, variables: frozenset[str]) -> _CompiledLeg:
     """The leg as a function of the subscripts; raises `Failed`."""
     match leg:
-        case tree.DotsLeg():
+        case tree.Dots():
             axis = ResolvedAxis("dots", (DOTS,), None, leg.span, (leg.span,))
             return _CompiledLeg(lambda frame: [axis])
-        case tree.SlicesLeg():
+        case tree.Subscript():
             return _CompiledLeg(lambda frame: [])  # its axis is that of all slices together
         case tree.IndexLeg():
             return _compile_index(leg, state, variables)
@@ -300,7 +301,7 @@ def compile_legs(
     """
     compiled = Legs(owner, span, state)
     for leg in legs:
-        batch = isinstance(leg, tree.DotsLeg) or (
+        batch = isinstance(leg, tree.Dots) or (
             isinstance(leg, tree.IndexLeg) and state.families[leg.name.text].kind == "batch"
         )
         try:

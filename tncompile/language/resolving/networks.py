@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NoReturn
 
+from tncompile.language import resolved
 from tncompile.language.checking.capacity_rules import oversized_bonds
 from tncompile.language.checking.structure_rules import check_structure
 from tncompile.language.diagnostics.collector import Problems, problem
@@ -13,14 +14,7 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError, InternalError
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import ArgumentValue
-from tncompile.language.resolved import (
-    DOTS,
-    ResolvedIndex,
-    ResolvedInput,
-    ResolvedNetwork,
-    ResolvedOutput,
-    value_text,
-)
+from tncompile.language.resolved import ResolvedNetwork, value_text
 from tncompile.language.resolving import declarations
 from tncompile.language.resolving.binding import bind
 from tncompile.language.resolving.inputs import resolve_input, resolve_output
@@ -55,21 +49,45 @@ def resolve_network(
     bind(block, arguments, state.scope, problems)
     problems.raise_errors()
     values = {p.name.text: state.scope.values[p.name.text] for p in block.parameters}
-    _resolve_values(block, state)
-    tensors, inputs, output = _resolve_statements(block, state)
+    for statement in block.statements:
+        if isinstance(statement, tree.Let):
+            declarations.resolve_let(statement, state)
+        elif isinstance(statement, tree.Require):
+            declarations.resolve_require(statement, state)
+    if any(error.code is Code.REQUIREMENT_FAILED for error in problems.errors):
+        problems.raise_errors()  # what it would have ruled out is not looked at
+    tensors = TensorResolver(state)
+    inputs: list[resolved.ResolvedInput] = []
+    output: resolved.ResolvedOutput | None = None
+    for statement in block.statements:
+        match statement:
+            case tree.IndexStatement(kind, indices):
+                for declaration in indices:
+                    declarations.resolve_index(declaration, kind, state)
+            case tree.BatchStatement():
+                declarations.resolve_batch(statement, state)
+            case tree.InputStatement():
+                inputs.extend(resolve_input(statement, state))
+            case tree.TensorStatement():
+                tensors.tensor(statement)
+            case tree.BiasStatement():
+                tensors.bias(statement)
+            case tree.OutputStatement():
+                output = resolve_output(statement, state)
+            case _:
+                pass
     problems.raise_errors()
     if output is None:
         raise InternalError(f"the output of `{name}` failed without a diagnostic")
-    indices = tuple(state.indices)
-    if any(axis.kind == "dots" for axis in output.axes):
-        indices = (ResolvedIndex(DOTS, "dots", None, DOTS), *indices)
+    leading = any(axis.kind == "dots" for axis in output.axes)
+    dots = resolved.ResolvedIndex(resolved.DOTS, "dots", None, resolved.DOTS)
     written = ", ".join(f"{key} = {value_text(values[key])}" for key in values if key in arguments)
     network = ResolvedNetwork(
         name=name,
         target=name if instance or not written else f"{name}({written})",
         doc=doc,
         values=values,
-        indices=indices,
+        indices=(dots, *state.indices) if leading else tuple(state.indices),
         inputs=tuple(inputs),
         parameters=tuple(tensors.parameters.values()),
         tensors=tuple(tensors.tensors),
@@ -97,41 +115,3 @@ def resolve_network(
 def raise_one(diagnostic: Diagnostic) -> NoReturn:
     """End the stage with this one diagnostic."""
     raise CompileError((diagnostic,))
-
-
-def _resolve_values(block: tree.Block, state: Resolution) -> None:
-    """`let` and `require`; what a failed requirement would have ruled out is not looked at."""
-    for statement in block.statements:
-        if isinstance(statement, tree.Let):
-            declarations.resolve_let(statement, state)
-        elif isinstance(statement, tree.Require):
-            declarations.resolve_require(statement, state)
-    if any(error.code is Code.REQUIREMENT_FAILED for error in state.problems.errors):
-        state.problems.raise_errors()
-
-
-def _resolve_statements(
-    block: tree.Block, state: Resolution
-) -> tuple[TensorResolver, list[ResolvedInput], ResolvedOutput | None]:
-    """Everything that declares indices or has legs, in order."""
-    tensors = TensorResolver(state)
-    inputs: list[ResolvedInput] = []
-    output: ResolvedOutput | None = None
-    for statement in block.statements:
-        match statement:
-            case tree.IndexStatement(kind, indices):
-                for declaration in indices:
-                    declarations.resolve_index(declaration, kind, state)
-            case tree.BatchStatement():
-                declarations.resolve_batch(statement, state)
-            case tree.InputStatement():
-                inputs.extend(resolve_input(statement, state))
-            case tree.TensorStatement():
-                tensors.tensor(statement)
-            case tree.BiasStatement():
-                tensors.bias(statement)
-            case tree.OutputStatement():
-                output = resolve_output(statement, state)
-            case _:
-                pass
-    return tensors, inputs, output

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tncompile.language.diagnostics.collector import (
-    Problems,
-    Suggestions,
-    listed,
-    problem,
-    with_article,
-)
+from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.errors import CompileError, InternalError
-from tncompile.language.linked import (
-    ArgumentValue,
-    LinkedBlock,
-    LinkedProgram,
-    called_from,
-    can_be_compiled,
-)
+from tncompile.language.linked import LinkedBlock, LinkedProgram, called_from, can_be_compiled
 from tncompile.language.parsing import parse_target
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving.arguments import Matched, called_name, match_call, match_values
@@ -41,7 +29,13 @@ def resolve(
     """
     call = parse_target(target) if target.strip() else None
     block = _only_block(linked) if call is None else _named_block(linked, call)
-    _require_network(block, linked)
+    if block.kind != "network":
+        ready = [name for name, other in linked.blocks.items() if can_be_compiled(other)]
+        message = f"`{block.name}` is a {block.kind}; {block.kind}s cannot be compiled yet"
+        note = f"this version parses and formats {block.kind} blocks, and compiles networks"
+        hint = f"compile a network: {listed(ready)}" if ready else _DECLARE
+        label = f"this is a {block.kind}"
+        raise_one(problem(Code.UNKNOWN_NAME, message, block.declared, label, note, hint))
     written = call.arguments if call is not None else ()
     if block.name in linked.instances and not written and not arguments:
         return linked.instances[block.name]
@@ -58,7 +52,8 @@ def resolve(
                 block.definition, block.arguments, block.name, block.doc, instance=True
             )
         except CompileError as error:
-            raise _labelled(error, block.declared, block.arguments) from None
+            diagnostics = called_from(block.declared, block.arguments, error.diagnostics)
+            raise CompileError(tuple(diagnostics)) from None
     problems = Problems()
     matched = Matched(block.definition, None, problems, Suggestions())
     try:
@@ -70,14 +65,8 @@ def resolve(
     except CompileError as error:
         if call is None or not block.imported:
             raise
-        raise _labelled(error, call.span, matched.arguments) from None
-
-
-def _labelled(
-    error: CompileError, caller: Span, arguments: Mapping[str, ArgumentValue]
-) -> CompileError:
-    """The error with labels where the block is called."""
-    return CompileError(tuple(called_from(caller, arguments, error.diagnostics)))
+        diagnostics = called_from(call.span, matched.arguments, error.diagnostics)
+        raise CompileError(tuple(diagnostics)) from None
 
 
 def _only_block(linked: LinkedProgram) -> LinkedBlock:
@@ -99,11 +88,7 @@ def _only_block(linked: LinkedProgram) -> LinkedBlock:
 
 def _suggested(blocks: Sequence[LinkedBlock]) -> str:
     """A target to begin with: what needs no arguments before what does."""
-
-    def order(block: LinkedBlock) -> tuple[bool, bool]:
-        return bool(_needed(block)), block.arguments is None
-
-    first = min(blocks, key=order)
+    first = min(blocks, key=lambda block: (bool(_needed(block)), block.arguments is None))
     needed = ", ".join(f"{name} = …" for name in _needed(first))
     return f"{first.name}({needed})" if needed else first.name
 
@@ -126,15 +111,3 @@ def _named_block(linked: LinkedProgram, call: Call) -> LinkedBlock:
         hint = f"did you mean `{close}`?" if close else "name one of these"
     message, span = f"there is no block `{text}` in `{linked.source.name}`", call.function.span
     raise_one(problem(Code.UNKNOWN_NAME, message, span, "unknown name", note, hint))
-
-
-def _require_network(block: LinkedBlock, linked: LinkedProgram) -> None:
-    if block.kind == "network":
-        return
-    ready = [name for name, other in linked.blocks.items() if can_be_compiled(other)]
-    kind = with_article(block.kind)
-    message = f"`{block.name}` is {kind}; {block.kind}s cannot be compiled yet"
-    note = f"this version parses and formats {block.kind} blocks, and compiles networks"
-    hint = f"compile a network: {listed(ready)}" if ready else _DECLARE
-    label = f"this is {kind}"
-    raise_one(problem(Code.UNKNOWN_NAME, message, block.declared, label, note, hint))

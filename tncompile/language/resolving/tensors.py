@@ -6,21 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
+from tncompile.language import resolved
+from tncompile.language.checking.leg_rules import no_such_member
 from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating.arithmetic import is_number, wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.resolved import (
-    ResolvedAxis,
-    ResolvedBias,
-    ResolvedInit,
-    ResolvedParameter,
-    ResolvedTensor,
-    SchemeName,
-    member_name,
-)
-from tncompile.language.resolving.declarations import no_such_member
+from tncompile.language.resolved import ResolvedAxis, ResolvedParameter, member_name
 from tncompile.language.resolving.legs import compile_legs
 from tncompile.language.resolving.resolution import Key, Resolution, widest_span
 from tncompile.language.syntax import tree
@@ -36,13 +29,13 @@ def _attribute(attributes: Sequence[tree.Attribute], kind: type[Kind]) -> Kind |
 class _Init:
     """A compiled `init SCHEME(argument)`, or the default."""
 
-    scheme: SchemeName
+    scheme: resolved.SchemeName
     argument: CompiledExpression | None = None
 
-    def of(self, frame: Frame) -> ResolvedInit:
+    def of(self, frame: Frame) -> resolved.ResolvedInit:
         """How a member starts; raises `Failed`."""
         if self.argument is None:
-            return ResolvedInit(self.scheme)
+            return resolved.ResolvedInit(self.scheme)
         value, span = self.argument.run(frame), self.argument.node.span
         if not is_number(value):
             raise wrong_type(span, value, "a number")
@@ -51,19 +44,19 @@ class _Init:
             note = "`normal` takes a standard deviation, `uniform` the bound of its range"
             label, hint = f"this is {value}", "give the magnitude"
             raise failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
-        return ResolvedInit(self.scheme, float(value))
+        return resolved.ResolvedInit(self.scheme, float(value))
 
 
 def _compile_init(
     attributes: Sequence[tree.Attribute],
-    default: SchemeName,
+    default: resolved.SchemeName,
     scope: Scope,
     variables: frozenset[str] = frozenset(),
 ) -> _Init:
     written = _attribute(attributes, tree.Scheme)
     if written is None:
         return _Init(default)
-    scheme = cast(SchemeName, written.name.text)
+    scheme = cast(resolved.SchemeName, written.name.text)
     if not written.arguments:
         return _Init(scheme)
     return _Init(scheme, compile_expression(written.arguments[0].value, scope, variables))
@@ -96,8 +89,8 @@ class TensorResolver:
         self._state = state
         self._families: dict[str, _Family | None] = {}  # None where it failed
         self.parameters: dict[str, ResolvedParameter] = {}
-        self.tensors: list[ResolvedTensor] = []
-        self.biases: list[ResolvedBias] = []
+        self.tensors: list[resolved.ResolvedTensor] = []
+        self.biases: list[resolved.ResolvedBias] = []
 
     def tensor(self, statement: tree.TensorStatement) -> None:
         """Unroll one `tensor` statement."""
@@ -145,7 +138,7 @@ class TensorResolver:
             if use is not None:
                 family.members[key] = parameter, conjugate = use
                 self.tensors.append(
-                    ResolvedTensor(
+                    resolved.ResolvedTensor(
                         full, name, key, parameter.key, axes, statement, conjugate, alone
                     )
                 )
@@ -210,7 +203,8 @@ class TensorResolver:
                 existing = member_name(tie.name.text, next(iter(other.members)))
                 hint = f"tie to a member that exists: `tie {existing}`"
             message, label = f"`{target}` does not exist", "there is no such tensor"
-            raise no_such_member(other.statement.name, tie.name.span, label, message, note, hint)
+            family, span = other.statement.name, tie.name.span
+            raise Failed(no_such_member(family, span, label, message, note, hint))
         parameter, conjugate = other.members[key]
         if parameter is None:
             return None
@@ -247,7 +241,7 @@ class TensorResolver:
         self.parameters[name] = ResolvedParameter(
             name, name, (), axes, shape, start, False, statement
         )
-        self.biases.append(ResolvedBias(name, name, axes, statement))
+        self.biases.append(resolved.ResolvedBias(name, name, axes, statement))
 
 
 def _shape(axes: tuple[ResolvedAxis, ...]) -> tuple[int, ...] | None:

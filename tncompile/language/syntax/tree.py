@@ -66,6 +66,12 @@ class Name(Node):
     text: str
 
 
+class Named(Node):
+    """A part of the tree whose first field is its name."""
+
+    name: Name
+
+
 class String(Node):
     """A string literal; `value` has its escapes resolved, the span includes the quotes."""
 
@@ -170,7 +176,7 @@ class TupleOf(Node):
 
 
 class Dots(Node):
-    """`...` in the legs given to `reshape`."""
+    """`...` among legs, and in those given to `reshape`."""
 
 
 Leaf = Number | String | Boolean | Reference | Dots
@@ -180,10 +186,9 @@ Expression = Leaf | ListOf | TupleOf | Unary | Binary | Conditional | Call | Ite
 # ── legs ───────────────────────────────────────────────────────────────────────────────────────
 
 
-class Subscript(Node):
+class Subscript(Named):
     """`k in start..stop`, a half-open range that declares `k`."""
 
-    name: Name
     start: Expression
     stop: Expression
 
@@ -192,10 +197,9 @@ class Star(Node):
     """`*` as the last subscript of a leg: all members."""
 
 
-class IndexLeg(Node):
+class IndexLeg(Named):
     """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
 
-    name: Name
     subscripts: tuple[Expression | Star, ...] = ()
     face: Name | None = None
     optional: bool = False
@@ -209,23 +213,9 @@ class GroupLeg(Node):
     width: Expression | None = None
 
 
-class DotsLeg(Node):
-    """`...`: any number of leading batch axes."""
-
-
-class SlicesLeg(Node):
-    """`p in a..b`: one axis whose slice `p` carries the legs that use `p`."""
-
-    subscript: Subscript
-
-
-class ExpressionLeg(Node):
-    """An axis of a model's input given by an expression that is not a plain name (`2 * d`)."""
-
-    size: Expression
-
-
-Leg = IndexLeg | GroupLeg | DotsLeg | SlicesLeg | ExpressionLeg
+Leg = IndexLeg | GroupLeg | Subscript | Expression
+"""A `Subscript` is one axis whose slices carry the legs that use it, and `Dots` are any number of
+leading batch axes; other expressions (`2 * d`) are axes of a model's input."""
 
 
 # ── statements of a network ────────────────────────────────────────────────────────────────────
@@ -245,13 +235,9 @@ class Require(Node):
     reason: String | None
 
 
-class IndexDeclaration(Node):
-    """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement.
+class IndexDeclaration(Named):
+    """One `name[subscripts] = size if condition` of an `index`, `bond` or `hyper` statement."""
 
-    `index a = p, b = q` is two of these in a `Declarations`.
-    """
-
-    name: Name
     subscripts: tuple[Subscript, ...]
     size: Expression
     condition: Expression | None = None
@@ -270,27 +256,24 @@ class BatchStatement(Node):
     names: tuple[Name, ...]
 
 
-class WindowStatement(Node):
+class WindowStatement(Named):
     """`window h = conv(size = 3, …)`."""
 
-    name: Name
     function: Name
     arguments: tuple[Argument, ...]
 
 
-class InputStatement(Node):
+class InputStatement(Named):
     """`input x[subscripts](legs) if condition`."""
 
-    name: Name
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     condition: Expression | None = None
 
 
-class Scheme(Node):
+class Scheme(Named):
     """`init name(arguments)`."""
 
-    name: Name
     arguments: tuple[Argument, ...]
 
 
@@ -304,10 +287,9 @@ class Share(Node):
     names: tuple[Name, ...]
 
 
-class Tie(Node):
+class Tie(Named):
     """`tie OTHER`, `tie G[0]`, `tie OTHER conj`."""
 
-    name: Name
     subscripts: tuple[Expression, ...]
     conjugate: bool
 
@@ -318,13 +300,9 @@ class If(Node):
     condition: Expression
 
 
-class UnknownAttribute(Node):
-    """A word after the legs on the same line that is no attribute (TN207).
+class UnknownAttribute(Named):
+    """A word after the legs that is no attribute (TN207); `rest` are the words that follow it."""
 
-    `rest` holds the words that follow it: one mistake, and nothing of the text is lost.
-    """
-
-    name: Name
     arguments: tuple[Argument, ...] | None = None
     rest: tuple[UnknownAttribute, ...] = ()
 
@@ -332,27 +310,24 @@ class UnknownAttribute(Node):
 Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
 
 
-class TensorStatement(Node):
+class TensorStatement(Named):
     """`tensor A[subscripts](legs) attributes`, in the order written."""
 
-    name: Name
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
 
 
-class BiasStatement(Node):
+class BiasStatement(Named):
     """`bias c(legs) init SCHEME if condition`."""
 
-    name: Name
     legs: tuple[Leg, ...]
     attributes: tuple[Attribute, ...]
 
 
-class OutputStatement(Node):
+class OutputStatement(Named):
     """`output y(legs) log`; `log` holds the word where it stands."""
 
-    name: Name
     legs: tuple[Leg, ...]
     log: Name | None = None
     attributes: tuple[Attribute, ...] = ()
@@ -369,10 +344,9 @@ class Extern(Node):
     shape: tuple[Leg, ...] | None
 
 
-class PartStatement(Node):
+class PartStatement(Named):
     """`part p[subscripts] = N(args) tie q frozen if cond`."""
 
-    name: Name
     subscripts: tuple[Subscript, ...]
     value: Call | Extern
     attributes: tuple[Attribute, ...]
@@ -401,17 +375,15 @@ Statement = SharedStatement | NetworkStatement | OutputStatement | ModelStatemen
 # ── blocks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-class Type(Node):
+class Type(Named):
     """`int`, `int[n]`, `bool` or `float`; `length` is what stands in the brackets."""
 
-    name: Name
     length: Expression | None = None
 
 
-class Parameter(Node):
+class Parameter(Named):
     """`name: type = default`."""
 
-    name: Name
     type: Type
     default: Expression | None = None
 
@@ -442,10 +414,9 @@ class Instance(Node):
     doc: str | None = None
 
 
-class Rewrite(Node):
+class Rewrite(Named):
     """`rewrite R { rules }`."""
 
-    name: Name
     rules: tuple[RewriteRule, ...]
     doc: str | None = None
 

@@ -41,8 +41,6 @@ def from_einsum(
     parsed = with_sizes(*read(equation, shapes))
     count = operator.index(inputs)
     if not 0 <= count <= len(parsed.operands):
-        raise ValueError(
-            f"inputs = {count}, but {parsed.title!r} has {len(parsed.operands)} operands: the first"
-            " `inputs` of them are arguments, the rest are trained"
-        )
+        message = f"inputs = {count}, but {parsed.title!r} has {len(parsed.operands)} operands: the"
+        raise ValueError(f"{message} first `inputs` of them are arguments, the rest are trained")
     return write(align(parsed, count), count, name, parsed.title)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from tncompile.network.einsum.equation import DOTS, DotsAxis, Equation, Label, Term, named
+from tncompile.network.einsum.reading import DOTS, DotsAxis, Equation, Label, Term, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,9 @@ def _common_sizes(equation: Equation) -> dict[Label, int | None]:
         own: dict[Label, int | None] = {}
         for label, size, place in zip(term.labels, term.sizes, term.places, strict=True):
             if own.setdefault(label, size) != size:
-                raise equation.error(
-                    f"{named(label)} is {own[label]} and {size} on operand {number}:"
-                    " both places of a diagonal have one size",
-                    place,
-                )
+                both = f"is {own[label]} and {size} on operand {number}"
+                message = f"{named(label)} {both}: both places of a diagonal have one size"
+                raise equation.error(message, place)
             before, where = common.setdefault(label, (size, number))
             if before == 1:
                 common[label] = size, number
@@ -135,15 +133,11 @@ def _check_batch(equation: Equation, sizes: dict[Label, int | None], inputs: int
             if number > inputs:
                 what = f"has no size on operand {number}, which is trained: give its size"
             elif label not in on_output:
-                what = (
-                    "has no size, so it is a batch axis, and is missing on the output: give its"
-                    " size to sum over it"
-                )
+                what = "has no size, so it is a batch axis, and is missing on the output"
+                what += ": give its size to sum over it"
             elif term.labels.count(label) > 1:
-                what = (
-                    f"has no size and stands twice on operand {number}: give its size to take a"
-                    " diagonal"
-                )
+                what = f"has no size and stands twice on operand {number}"
+                what += ": give its size to take a diagonal"
             else:
                 continue
             raise equation.error(f"{named(label)} {what}", place)

@@ -1,4 +1,4 @@
-"""Equations as people write them: `"ij,jk->ik"`, or shapes, each followed by its indices."""
+"""Einsum equations as values, and how people write them: `"ij,jk->ik"`, or lists of indices."""
 
 from __future__ import annotations
 
@@ -7,11 +7,101 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from numbers import Number
 from types import EllipsisType
 
-from tncompile.network.einsum.equation import DOTS, Equation, Label, Term, counted, mistake
+from tncompile.language.diagnostics.excerpt import Line
+
+DOTS = "..."
+"""`...` among the indices of an operand."""
+
+_INDENT = "    "
+_WIDEST = 96
+"""Characters of an equation that an error shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class DotsAxis:
+    """One of the axes that `...` covers; the last one is number 0, as they align on the right."""
+
+    number: int
+
+
+Label = str | int | DotsAxis
+"""An index: a letter of an equation, a word or a number of the form with lists, `DOTS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One operand, or the output: its indices in order, and where each stands in the text.
+
+    `sizes` are those of its axes, those that `...` covers among them; None is a batch axis.
+    """
+
+    labels: tuple[Label, ...]
+    places: tuple[int, ...]
+    start: int
+    sizes: tuple[int | None, ...] = ()
+
+    @property
+    def legs(self) -> int:
+        """How many axes it has beside those of `...`."""
+        return len(self.labels) - self.labels.count(DOTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """An equation that was read: `text` is what errors show, and what places count in."""
+
+    text: str
+    operands: tuple[Term, ...]
+    output: Term
+
+    @property
+    def title(self) -> str:
+        """The equation on one line without spaces of its own, cut where it is long."""
+        text = self.text if self.text.startswith("[") else "".join(self.text.split())
+        text = Line(text, cut=False).shown
+        return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+    def error(self, message: str, place: int) -> ValueError:
+        """The message with the equation, or what is around `place`, and a caret below it."""
+        return mistake(self.text, message, place)
+
+
+def mistake(text: str, message: str, place: int) -> ValueError:
+    """The message with a text, or what is around `place` in it, and a caret below that place."""
+    first = max(0, min(place - _WIDEST // 2, len(text) - _WIDEST))
+    shown, caret = text[first : first + _WIDEST], place - first
+    if first > 0:
+        shown, caret = f"…{shown}", caret + 1
+    if first + _WIDEST < len(text):
+        shown += "…"
+    line = Line(shown, cut=False)
+    column, _ = line.columns(caret, caret + 1)
+    return ValueError(f"{message}\n{_INDENT}{line.shown}\n{_INDENT}{' ' * column}^")
+
+
+def named(label: Label) -> str:
+    """How a message calls an index."""
+    if isinstance(label, DotsAxis):
+        axis = f"axis -{label.number + 1}" if label.number else "the last axis"
+        return f"{axis} of `...`"
+    return f"`{label}`"
+
+
+def counted(number: int, word: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "leg"), counted(3, "leg")
+    ('1 leg', '3 legs')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+# ── either form ──────────────────────────────────────────────────────────────────────────────────
 
 Indices = Iterable[object]
 """The indices of an operand in the form with lists: whole numbers, letters, words, `...`."""
@@ -33,7 +123,7 @@ _MEANT = {
 }
 """Characters that editors put in the place of those of an equation."""
 
-_ATOM = re.compile("[A-Za-z]")
+_TOKEN = re.compile(r"\.\.\.|.", re.DOTALL)
 
 
 def read(first: object, rest: tuple[object, ...]) -> tuple[Equation, tuple[object, ...]]:
@@ -78,26 +168,19 @@ def _read_text(text: str) -> Equation:
 def _term(text: str, start: int, end: int) -> Term:
     labels: list[Label] = []
     places: list[int] = []
-    place = start
-    while place < end:
-        character = text[place]
-        if text.startswith(DOTS, place) and place + len(DOTS) <= end:
-            if DOTS in labels:
-                raise mistake(text, "`...` stands twice on one operand", place)
-            labels.append(DOTS)
+    for match in _TOKEN.finditer(text, start, end):
+        token, place = match[0], match.start()
+        if token == DOTS and DOTS in labels:
+            raise mistake(text, "`...` stands twice on one operand", place)
+        if token == DOTS or _is_index(token):
+            labels.append(token)
             places.append(place)
-            place += len(DOTS)
-            continue
-        if _is_index(character):
-            labels.append(character)
-            places.append(place)
-        elif character == ",":
+        elif token == ",":
             raise mistake(text, "an equation has one output, without commas", place)
-        elif not character.isspace():
-            meant = _MEANT.get(character)
+        elif not token.isspace():
+            meant = _MEANT.get(token)
             wanted = f"write `{meant}`" if meant else "a letter, or `...` for any axes"
-            raise mistake(text, f"{character!r} is no index: {wanted}", place)
-        place += 1
+            raise mistake(text, f"{token!r} is no index: {wanted}", place)
     return Term(tuple(labels), tuple(places), start)
 
 
@@ -108,7 +191,7 @@ def _is_index(character: str) -> bool:
     unassigned ones included.
     """
     if character.isascii():
-        return _ATOM.fullmatch(character) is not None
+        return character.isalpha()
     category = unicodedata.category(character)
     return character not in _MEANT and category[0] != "Z" and category not in ("Cc", "Cf", "Cs")
 
@@ -116,15 +199,12 @@ def _is_index(character: str) -> bool:
 def _implicit(operands: list[Term], end: int) -> Term:
     """As einsum has it without `->`: `...`, then what occurs once, in order of the alphabet."""
     count = Counter(label for operand in operands for label in operand.labels)
-    dots: list[Label] = [DOTS] if count.pop(DOTS, 0) else []
-    once = sorted((label for label, times in count.items() if times == 1), key=_order)
-    labels = (*dots, *once)
+    dots = (DOTS,) if count.pop(DOTS, 0) else ()
+    once = [label for label, times in count.items() if times == 1]
+    numbers = sorted(label for label in once if isinstance(label, int))
+    letters = sorted(str(label) for label in once if not isinstance(label, int))
+    labels = (*dots, *numbers, *letters)
     return Term(labels, (end,) * len(labels), end)
-
-
-def _order(label: Label) -> tuple[int, str]:
-    """Numbers in their order, then words and letters in that of the alphabet."""
-    return (label, "") if isinstance(label, int) else (LARGEST_NUMBER + 1, str(label))
 
 
 # ── the form with lists ──────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from itertools import islice
 from numbers import Number
 from typing import Protocol, SupportsIndex
 
-from tncompile.network.einsum.equation import DOTS, Equation, Term, counted
+from tncompile.network.einsum.reading import DOTS, Equation, Term, counted
 
 
 class HasShape(Protocol):
@@ -36,15 +36,10 @@ def with_sizes(equation: Equation, shapes: tuple[object, ...]) -> Equation:
     count = len(equation.operands)
     if len(shapes) != count:
         place = equation.operands[min(len(shapes), count - 1)].start
-        raise equation.error(
-            f"{counted(count, 'operand')}, but {counted(len(shapes), 'shape')}", place
-        )
-    operands = [
-        replace(operand, sizes=_sizes(equation, number, operand, shape))
-        for number, (operand, shape) in enumerate(
-            zip(equation.operands, shapes, strict=True), start=1
-        )
-    ]
+        message = f"{counted(count, 'operand')}, but {counted(len(shapes), 'shape')}"
+        raise equation.error(message, place)
+    triples = zip(range(1, count + 1), equation.operands, shapes, strict=True)
+    operands = [replace(term, sizes=_sizes(equation, k, term, shape)) for k, term, shape in triples]
     return replace(equation, operands=tuple(operands))
 
 
@@ -53,16 +48,13 @@ def _sizes(equation: Equation, number: int, operand: Term, shape: object) -> tup
     items, hint = _items(equation, number, operand, shape)
     listed = list(islice(items, MOST_AXES + 1))
     if len(listed) > MOST_AXES:
-        raise equation.error(
-            f"the shape of operand {number} has more than {MOST_AXES:,} sizes{hint}", operand.start
-        )
+        message = f"the shape of operand {number} has more than {MOST_AXES:,} sizes{hint}"
+        raise equation.error(message, operand.start)
     dotted = DOTS in operand.labels
     if len(listed) < operand.legs or (len(listed) > operand.legs and not dotted):
-        raise equation.error(
-            f"operand {number} has {counted(operand.legs, 'leg')}{' and `...`' * dotted}, its shape"
-            f" {_shown(listed)} has {counted(len(listed), 'size')}{hint}",
-            operand.start,
-        )
+        message = f"operand {number} has {counted(operand.legs, 'leg')}{' and `...`' * dotted}, its"
+        message += f" shape {_shown(listed)} has {counted(len(listed), 'size')}{hint}"
+        raise equation.error(message, operand.start)
     places = [*operand.places]
     if dotted:  # `...` stands for several axes, or for none
         dots = operand.labels.index(DOTS)
@@ -85,11 +77,8 @@ def _items(
     if isinstance(shape, Number) and not isinstance(shape, bool) and not operand.legs:
         return (), ""
     if isinstance(shape, str | bytes | set | frozenset | dict) or not isinstance(shape, Iterable):
-        raise equation.error(
-            f"the shape of operand {number} is a tuple of sizes such as (2, 3), or a tensor that"
-            f" has it, not {_quoted(shape)}",
-            operand.start,
-        )
+        message = f"the shape of operand {number} is a tuple of sizes such as (2, 3), or a tensor"
+        raise equation.error(f"{message} that has it, not {_quoted(shape)}", operand.start)
     return shape, ""
 
 
@@ -118,8 +107,7 @@ def _whole(item: object) -> int | None:
 def _shown(items: list[object]) -> str:
     """A shape in a message: its first sizes, never all of a long one."""
     shown = [_quoted(item) for item in items[:_MOST_SHOWN]]
-    if len(items) > _MOST_SHOWN:
-        shown.append("…")
+    shown += ["…"] * (len(items) > _MOST_SHOWN)
     return f"({', '.join(shown)}{',' * (len(items) == 1)})"
 
 
@@ -128,8 +116,6 @@ def _quoted(item: object) -> str:
     whole = _whole(item)
     if whole is not None:
         return str(whole) if abs(whole) <= 10**18 else "a huge integer"
-    if item is None or isinstance(item, bool | float):
-        return repr(item)
-    if isinstance(item, str) and len(item) <= 40:
-        return repr(item)
-    return f"<{type(item).__name__}>"
+    short = isinstance(item, str) and len(item) <= 40
+    plain = short or item is None or isinstance(item, bool | float)
+    return repr(item) if plain else f"<{type(item).__name__}>"

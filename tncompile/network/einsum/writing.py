@@ -10,7 +10,7 @@ from tncompile.language.formatting import format_program
 from tncompile.language.parsing import parse, parse_target
 from tncompile.language.syntax.source import SourceFile
 from tncompile.network.einsum.aligning import Aligned, Axis, Copy, Single
-from tncompile.network.einsum.equation import DOTS, DotsAxis
+from tncompile.network.einsum.reading import DOTS, DotsAxis
 
 _LONGEST_NAME = 60
 
@@ -69,10 +69,9 @@ def _constants(aligned: Aligned, names: _Names, alone: list[Axis]) -> list[str]:
         index, other = names.of[copy.label], names.of[copy]
         lines.append(f"  tensor {stem}({index}, {other}) {start}  # a diagonal: {other} is {index}")
     for axis in alone:
-        stem = names.fresh(f"sum_{names.of[axis]}")
-        lines.append(
-            f"  tensor {stem}({names.of[axis]}) init ones frozen  # nothing else carries it"
-        )
+        index = names.of[axis]
+        stem = names.fresh(f"sum_{index}")
+        lines.append(f"  tensor {stem}({index}) init ones frozen  # nothing else carries it")
     return lines
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 from tncompile.lowering.builder import ProgramBuilder
@@ -18,60 +19,39 @@ from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.schedule import MatmulLayout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.estimates import LayoutCostModel, run_length
-from tncompile.planning.layouts.operands import (
+from tncompile.planning.layouts.estimates import (
     IndexGroups,
+    LayoutCostModel,
     LayoutOption,
     MatrixView,
     OperandLayouts,
     Runs,
     orders_of,
     prefixes,
+    run_length,
 )
 from tncompile.program.layout import as_matrix
 
-BEAM = 6
-"""Orders kept of every intermediate: the cheapest with the copies that they ask for."""
-
-CHEAPEST = 3
-"""Orders kept besides: the cheapest without the copies of the next contraction."""
+BEAM = 6  # orders kept of every intermediate: the cheapest with the copies that they ask for
+CHEAPEST = 3  # orders kept besides: the cheapest without the copies of the next contraction
 
 
-@dataclass(frozen=True, slots=True)
-class Arrangement:
-    """The layouts of all contractions, and their estimated seconds."""
-
-    layouts: tuple[MatmulLayout | None, ...]
-    seconds: float
-
-
-def arrange(
-    network: TensorNetwork,
-    tree: ContractionTree,
-    sizes: Mapping[str, int],
-    costs: LayoutCostModel,
-    *,
-    broadcasting: bool = True,
-    chunks: float = 1.0,
-) -> Arrangement:
-    """The cheapest layouts of a tree at these run-time sizes.
+class LayoutSearch:
+    """Searches the cheapest layouts of a tree at these run-time sizes.
 
     With `broadcasting` a product may be batched over indices of one operand alone, along which the
     other is expanded. `sizes` are those of one of the `chunks` of the batch: a chunk is charged its
     share of what depends on no input, which is computed once for all.
     """
-    return _Search(network, tree, sizes, costs, broadcasting, chunks).arrangement()
 
-
-class _Search:
     def __init__(
         self,
         network: TensorNetwork,
         tree: ContractionTree,
         sizes: Mapping[str, int],
         costs: LayoutCostModel,
-        broadcasting: bool,
-        chunks: float,
+        broadcasting: bool = True,
+        chunks: float = 1.0,
     ) -> None:
         self._network, self._tree, self._costs = network, tree, costs
         self._broadcasting, self._chunks = broadcasting, chunks
@@ -81,13 +61,14 @@ class _Search:
         self._operands: dict[int, OperandLayouts] = {}
         for number, operand in enumerate(tree.operands):
             value = leaves.load(operand)
+            symbolic = builder.runs(value).items()
             runs = {
-                index: (length.at(sizes), stride.at(sizes))
-                for index, (length, stride) in builder.runs(value).items()
+                index: (length.at(sizes), stride.at(sizes)) for index, (length, stride) in symbolic
             }
             order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
+            options = (LayoutOption(order, runs, 0.0),)
             self._operands[number] = OperandLayouts(
-                (LayoutOption(order, runs, 0.0),), not value.varying, value.parametric, False
+                options, not value.varying, value.parametric, False
             )
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
@@ -96,24 +77,23 @@ class _Search:
             self._next[step.left] = (step, step.right)
             self._next[step.right] = (step, step.left)
 
-    def arrangement(self) -> Arrangement:
+    def cheapest(self) -> tuple[tuple[MatmulLayout | None, ...], float]:
+        """The layouts of all contractions, and their estimated seconds."""
         steps = self._tree.steps
         for step in steps:
             self._operands[step.result] = self._contract(step)
         if not steps:
-            return Arrangement((), 0.0)
+            return (), 0.0
         last = self._operands[steps[-1].result]
-        totals = [
-            (option.seconds + self._output_copy(option, last), option) for option in last.options
-        ]
-        seconds, best = min(totals, key=lambda pair: pair[0])
+        totals = [option.seconds + self._output_copy(option, last) for option in last.options]
+        best = last.options[totals.index(min(totals))]
         options, layouts = {steps[-1].result: best}, list[MatmulLayout | None]()
         for step in reversed(steps):
             option = options[step.result]
             layouts.append(option.layout)
             if option.left is not None and option.right is not None:
                 options |= {step.left: option.left, step.right: option.right}
-        return Arrangement(tuple(reversed(layouts)), seconds)
+        return tuple(reversed(layouts)), min(totals)
 
     # ── copies ─────────────────────────────────────────────────────────────────────────────────
 
@@ -164,19 +144,15 @@ class _Search:
             table = OperandLayouts((), True, requires_grad, True)
             options = [self._look_up(option, table, contraction) for option in options]
         result = OperandLayouts(tuple(options), input_independent, requires_grad, True)
-        return replace(result, options=self._pruned(contraction, result))
-
-    def _pruned(self, contraction: Contraction, result: OperandLayouts) -> tuple[LayoutOption, ...]:
-        """The options of a result that are worth following."""
-        if len(result.options) == 1:
-            return result.options
+        if len(options) == 1:
+            return result
         next_copy = self._next_copy(contraction, result)
-        cheapest = sorted(result.options, key=lambda option: option.seconds)
+        cheapest = sorted(options, key=lambda option: option.seconds)
         ready = sorted(cheapest, key=lambda option: option.seconds + next_copy(option))
-        by_order: dict[Order, LayoutOption] = {}
+        worth_following: dict[Order, LayoutOption] = {}
         for option in (*ready[:BEAM], *cheapest[:CHEAPEST]):
-            by_order.setdefault(option.order, option)
-        return tuple(by_order.values())
+            worth_following.setdefault(option.order, option)
+        return replace(result, options=tuple(worth_following.values()))
 
     def _private_summed(
         self, number: int, other: int, result_legs: frozenset[str]
@@ -308,16 +284,9 @@ class _Search:
         columns: tuple[Order, ...],
     ) -> Iterator[tuple[bool, tuple[Order, Order], MatrixView, MatrixView]]:
         """Both sides as matrices, in all orders of rows and columns: either may come first."""
-
-        def views(side: int, outer: Order) -> tuple[Order, MatrixView, MatrixView]:
-            """One side as a matrix (outer, inner) and as its transpose."""
-            return (
-                outer,
-                self._matrix_view(groups, side, batch, outer, inner),
-                self._matrix_view(groups, side, batch, inner, outer),
-            )
-
-        left, right = [views(0, row) for row in rows], [views(1, column) for column in columns]
+        view = partial(self._matrix_view, groups)  # of each side (outer, inner), and its transpose
+        left = [(row, view(0, batch, row, inner), view(0, batch, inner, row)) for row in rows]
+        right = [(one, view(1, batch, one, inner), view(1, batch, inner, one)) for one in columns]
         for row, row_first, row_last in left:
             for column, column_first, column_last in right:
                 yield False, (row, column), row_first, column_last

@@ -1,4 +1,4 @@
-"""Estimated seconds of single products and copies, to choose among layouts before lowering.
+"""Layouts of the operands of a contraction, and estimated seconds of single products and copies.
 
 A rough sum, quick enough for thousands of alternatives; `simulation.trace` runs the whole program
 for the few that are promising.
@@ -7,25 +7,96 @@ for the few that are promising.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from tncompile.lowering.schedule import MatmulLayout, Order
 from tncompile.machine.profile import MachineProfile
-from tncompile.planning.layouts.operands import OperandLayouts
+from tncompile.simulation.modes import Mode
 
+WIDTH = 4  # bytes of a number
+ORDERS = 4  # tried of every group of indices
+CHEAPEST = 4  # options of an operand whose orders are among them
+LONGEST_PREFIX = 3  # outer indices that a product may be batched over, at most
+
+Runs = Mapping[str, tuple[int, int]]  # length and stride of every index
 Pair = tuple[bool, bool]
 
 
-class LayoutCostModel:
-    """Seconds of products and copies on a machine, forward and, in training, backward."""
+@dataclass(frozen=True, slots=True)
+class LayoutOption:
+    """An operand in one order of memory, the seconds it takes, and how it is computed."""
 
-    def __init__(
-        self, profile: MachineProfile, mode: str, width: int = 4, caution: float = 1.0
-    ) -> None:
-        """`width` is the bytes of a number; copies cost `caution` times the prediction."""
-        self.profile = profile
-        self.caution = caution
-        self.training = mode == "training"
-        self.folded = mode == "folded"
-        self.width = width
+    order: Order
+    runs: Runs
+    seconds: float
+    layout: MatmulLayout | None = None
+    left: LayoutOption | None = None
+    right: LayoutOption | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperandLayouts:
+    """One side of a contraction: its layouts, the cheapest first, and what it depends on."""
+
+    options: tuple[LayoutOption, ...]
+    input_independent: bool
+    requires_grad: bool
+    is_intermediate: bool
+
+
+@dataclass(slots=True)
+class MatrixView:
+    """The cheapest option of an operand as a matrix of certain groups of indices."""
+
+    option: LayoutOption
+    seconds: float
+    transposed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexGroups:
+    """A contraction whose indices are sorted into groups."""
+
+    operands: tuple[OperandLayouts, OperandLayouts]
+    summed: frozenset[str]
+    batch: frozenset[str]  # of both operands and of the result
+    hints: tuple[Order, ...]
+    next_use_groups: tuple[frozenset[str], ...]  # summed and kept by the next contraction
+    views: dict[tuple[int, Order, Order, Order], MatrixView] = field(default_factory=dict)
+
+
+def prefixes(order: Order, free: frozenset[str]) -> Iterator[Order]:
+    """Outer indices of an operand, all free, that a product may be batched over."""
+    for length in range(1, min(LONGEST_PREFIX, len(order)) + 1):
+        if order[length - 1] not in free:
+            return
+        yield order[:length]
+
+
+def orders_of(
+    group: frozenset[str], sides: tuple[tuple[LayoutOption, ...], ...], hints: tuple[Order, ...]
+) -> tuple[Order, ...]:
+    """Orders of a group of indices: those of the operands' options and those of the hints."""
+    if not group:
+        return ((),)
+    best = [option.order for options in sides for option in options[:1]]
+    others = [option.order for options in sides for option in options[1:CHEAPEST]]
+    orders = dict.fromkeys(
+        tuple(index for index in order if index in group) for order in (*best, *hints, *others)
+    )
+    return tuple(order for order in orders if len(order) == len(group))[:ORDERS]
+
+
+class LayoutCostModel:
+    """Seconds of products and copies on a machine, forward and, in training, backward.
+
+    Copies cost `caution` times the prediction.
+    """
+
+    def __init__(self, profile: MachineProfile, mode: Mode, caution: float = 1.0) -> None:
+        self.profile, self.caution = profile, caution
+        self.training, self.folded = mode == "training", mode == "folded"
 
     def product(
         self,
@@ -86,8 +157,8 @@ class LayoutCostModel:
         return self.profile.view_call + (self.profile.backward_view_call if both else 0.0)
 
     def _copy(self, count: int, run: int) -> float:
-        size = self.width * count
-        seconds = self.profile.copy_seconds(size, self.width * run) + self._allocate(size)
+        size = WIDTH * count
+        seconds = self.profile.copy_seconds(size, WIDTH * run) + self._allocate(size)
         return self.caution * seconds
 
     def _allocate(self, size: int) -> float:
@@ -96,7 +167,7 @@ class LayoutCostModel:
 
     def _sum_over_matrices(self, matrices: int, count: int) -> float:
         """The gradient of a broadcast operand: one for each matrix, then their sum."""
-        size = self.width * count * matrices
+        size = WIDTH * count * matrices
         return self.profile.call + self.profile.pass_seconds(size) + self._allocate(size)
 
     def _matmul(
@@ -104,12 +175,9 @@ class LayoutCostModel:
     ) -> float:
         """One `mm` or `bmm`, without the call."""
         seconds = self.profile.product_seconds(
-            *(matrices, rows, summed, columns),
-            shared=shared,
-            transposed=transposed,
-            width=self.width,
+            matrices, rows, summed, columns, shared=shared, transposed=transposed, width=WIDTH
         )
-        return seconds + self._allocate(self.width * matrices * rows * columns)
+        return seconds + self._allocate(WIDTH * matrices * rows * columns)
 
 
 def run_length(lengths: tuple[int, ...], order: tuple[str, ...], target: tuple[str, ...]) -> int:

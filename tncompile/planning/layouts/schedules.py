@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from tncompile.lowering.lower import loop_index, lower
@@ -13,8 +13,9 @@ from tncompile.lowering.stacking.grouping import LONG, units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.assignment import arrange
-from tncompile.planning.layouts.estimates import LayoutCostModel
+from tncompile.planning.layouts.assignment import LayoutSearch
+from tncompile.planning.layouts.estimates import WIDTH, LayoutCostModel
+from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import trace
 
 CHUNK_BYTES = 2 * 2**20
@@ -22,27 +23,15 @@ CHUNK_BYTES = 2 * 2**20
 
 Temporaries of 33 MB cost 7.3 ms where those of 31 MB cost 0.6; chunks of 2 MB were the best."""
 
-LONGER = 2048
-"""Contractions up to which batching equal steps is tried; longer trees batch nearly all anyway."""
+LONGER = 2048  # contractions up to which batching equal steps is tried; longer trees mostly do
 
 CAUTIONS = (1.0, 3.0)
 """Factors on the price of copies: as predicted, and so high that few are made.
 
 The time of a copy depends on what is in the cache by then and on strides; products vary less."""
 
-ROUNDS = 3
-"""How often a program is traced for gradients to make contiguous."""
-
-WORTHWHILE = 4
-"""Chunks that the batch must have for a loop to be proposed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A way to lower a tree, and its estimated seconds."""
-
-    schedule: Schedule
-    seconds: float
+ROUNDS = 3  # how often a program is traced for gradients to make contiguous
+WORTHWHILE = 4  # chunks that the batch must have for a loop to be proposed
 
 
 def proposals(
@@ -50,73 +39,45 @@ def proposals(
     tree: ContractionTree,
     sizes: Mapping[str, int],
     profile: MachineProfile,
-    mode: str,
-    *,
-    width: int = 4,
-) -> tuple[Proposal, ...]:
-    """Distinct schedules for `tree` at these run-time sizes in a mode, the cheapest first.
+    mode: Mode,
+) -> dict[Schedule, float]:
+    """Schedules for `tree` at these run-time sizes and their estimated seconds, by ascending time.
 
-    `mode` is `training`, `inference` or `folded`; `width` the bytes of a number. For long trees the
-    lowering chooses the layouts, and only whether all equal steps are batched is proposed.
+    For long trees the lowering chooses the layouts, and only whether all equal steps are batched is
+    proposed.
     """
     if not tree.steps or len(tree.steps) > LONG:
         options = [STRAIGHT]
         if LONG < len(tree.steps) <= LONGER and _batched_count(network, tree) is not None:
             options.append(Schedule(grouped=True))
-        return tuple(Proposal(schedule, math.inf) for schedule in options)
-    models = [LayoutCostModel(profile, mode, width, caution) for caution in CAUTIONS]
+        return dict.fromkeys(options, math.inf)
+    models = [LayoutCostModel(profile, mode, caution) for caution in CAUTIONS]
     seconds: dict[Schedule, float] = {}
-    for rows, chunks, chunk_sizes in _chunkings(network, tree, sizes, width):
+    for rows, chunks, chunk_sizes in _chunkings(network, tree, sizes):
         for model, broadcasting in product(models, (False, True)):
-            arrangement = arrange(
-                network, tree, chunk_sizes, model, broadcasting=broadcasting, chunks=chunks
-            )
-            seconds.setdefault(Schedule(rows, arrangement.layouts), arrangement.seconds * chunks)
+            search = LayoutSearch(network, tree, chunk_sizes, model, broadcasting, chunks)
+            layouts, price = search.cheapest()
+            seconds.setdefault(Schedule(rows, layouts), price * chunks)
     if (fewer := _batched_count(network, tree)) is not None:
         call = profile.call + 2 * profile.view_call  # saved by every contraction that joins another
         best = min(price for schedule, price in seconds.items() if not schedule.rows)
         seconds[Schedule(grouped=True)] = best - call * (len(tree.steps) - fewer)
+
+    def with_contiguous_grads(schedule: Schedule) -> Schedule:
+        """The schedule with every gradient made contiguous that a product would have to copy."""
+        contractions: tuple[int, ...] = ()
+        for _ in range(ROUNDS):  # a contiguous gradient may change the layout of another one
+            program = lower(network, tree, replace(schedule, settled=contractions), sizes=sizes)
+            traced = trace(network, program, sizes, profile, training=True)
+            more = tuple(sorted({*contractions, *traced.noncontiguous_gradients}))
+            if more == contractions:
+                break
+            contractions = more
+        return replace(schedule, settled=contractions)
+
     if mode == "training":
-        seconds = {
-            _with_contiguous_grads(network, tree, schedule, sizes, profile, width): price
-            for schedule, price in seconds.items()
-        }
-    ordered = sorted(seconds.items(), key=lambda item: item[1])
-    return tuple(Proposal(schedule, price) for schedule, price in ordered)
-
-
-def schedules(
-    network: TensorNetwork,
-    tree: ContractionTree,
-    sizes: Mapping[str, int],
-    profile: MachineProfile,
-    mode: str,
-) -> tuple[Schedule, ...]:
-    """The schedules of `proposals`, the cheapest first."""
-    return tuple(each.schedule for each in proposals(network, tree, sizes, profile, mode))
-
-
-def _with_contiguous_grads(
-    network: TensorNetwork,
-    tree: ContractionTree,
-    schedule: Schedule,
-    sizes: Mapping[str, int],
-    profile: MachineProfile,
-    width: int,
-) -> Schedule:
-    """The schedule with every gradient made contiguous that a product would have to copy.
-
-    A contiguous gradient may change the layout of another one, hence a few rounds.
-    """
-    contractions: tuple[int, ...] = ()
-    for _ in range(ROUNDS):
-        program = lower(network, tree, replace(schedule, settled=contractions), sizes=sizes)
-        traced = trace(network, program, sizes, profile, training=True, width=width)
-        more = tuple(sorted({*contractions, *traced.noncontiguous_gradients}))
-        if more == contractions:
-            break
-        contractions = more
-    return replace(schedule, settled=contractions)
+        seconds = {with_contiguous_grads(schedule): price for schedule, price in seconds.items()}
+    return dict(sorted(seconds.items(), key=lambda item: item[1]))
 
 
 def _batched_count(network: TensorNetwork, tree: ContractionTree) -> int | None:
@@ -126,7 +87,7 @@ def _batched_count(network: TensorNetwork, tree: ContractionTree) -> int | None:
 
 
 def _chunkings(
-    network: TensorNetwork, tree: ContractionTree, sizes: Mapping[str, int], width: int
+    network: TensorNetwork, tree: ContractionTree, sizes: Mapping[str, int]
 ) -> list[tuple[int, float, Mapping[str, int]]]:
     """The rows of a chunk, the number of chunks, the sizes of one; 0 rows are all at once."""
     options: list[tuple[int, float, Mapping[str, int]]] = [(0, 1.0, sizes)]
@@ -138,7 +99,7 @@ def _chunkings(
         (math.prod(size[leg] for leg in step.legs) for step in tree.steps if index in step.legs),
         default=0,
     )
-    row_bytes = width * largest / sizes[index]
+    row_bytes = WIDTH * largest / sizes[index]
     rows = 2 ** math.floor(math.log2(max(1.0, CHUNK_BYTES / max(row_bytes, 1.0))))
     if rows * WORTHWHILE <= sizes[index]:
         options.append((rows, sizes[index] / rows, {**sizes, index: rows}))

@@ -14,11 +14,8 @@ from random import Random
 from tncompile.planning.paths.problem import Problem
 
 TRIES = 2  # halves that are grown at random and improved, of which the better ones stay
-
 PASSES = 8
-
 UNEVEN = (0.1, 0.35)  # how far from one half the smaller side may be; drawn anew for each bisection
-
 LEAST_GAIN = 1e-9
 
 
@@ -80,27 +77,20 @@ def _halves(count: int, nets: Sequence[_Net], rng: Random) -> tuple[float, list[
         for term in net.terms:
             of[term].append(number)
     least = max(1, int(count * (0.5 - rng.uniform(*UNEVEN))))
-    sides = _grown(count, nets, of, rng)
+    # Half of the terms around a random one: always the neighbor that shares most.
+    sides, pulls = [True] * count, [0.0] * count
+    for _ in range(count // 2):
+        most = max(pull for pull, side in zip(pulls, sides, strict=True) if side)
+        grown = rng.choice([k for k in range(count) if sides[k] and pulls[k] >= most])
+        sides[grown] = False
+        for net in (nets[number] for number in of[grown]):
+            for term in net.terms:
+                pulls[term] += net.weight / (len(net.terms) - 1)
     for _ in range(PASSES):
         gained, sides = _moved(nets, of, sides, least)
         if gained <= LEAST_GAIN:
             break
     return sum(net.weight for net in nets if len({sides[k] for k in net.terms}) > 1), sides
-
-
-def _grown(count: int, nets: Sequence[_Net], of: list[list[int]], rng: Random) -> list[bool]:
-    """Half of the terms around a random one: always the neighbor that shares most."""
-    sides = [True] * count
-    pulls = [0.0] * count
-    for _ in range(count // 2):
-        most = max(pull for pull, side in zip(pulls, sides, strict=True) if side)
-        term = rng.choice([k for k in range(count) if sides[k] and pulls[k] >= most])
-        sides[term] = False
-        for number in of[term]:
-            net = nets[number]
-            for other in net.terms:
-                pulls[other] += net.weight / (len(net.terms) - 1)
-    return sides
 
 
 def _moved(

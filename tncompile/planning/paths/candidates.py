@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import islice
 
 from tncompile.network.contraction import ContractionTree, Operand, build_tree
@@ -58,10 +60,11 @@ def candidates(
             names.setdefault(shape, []).append(named.name)
             if shape not in chosen or named.level < chosen[shape].level:
                 chosen[shape] = named
-    limits = [
-        _limit(problem, [path.multiply_adds for path in chosen.values() if path.level <= level])
-        for level in range(effort.level + 1)
-    ]
+    limits: list[int] = []  # the most multiply-adds of a tree that is worth lowering, by level
+    for level in range(effort.level + 1):
+        prices = sorted(each.multiply_adds for each in chosen.values() if each.level <= level)
+        searched = len(problem.terms) <= LARGEST
+        limits.append(TOO_COSTLY * prices[0] if searched else prices[:FEW][-1])
     return tuple(
         Candidate(
             tuple(dict.fromkeys(names[shape])),
@@ -74,20 +77,18 @@ def candidates(
     )
 
 
-def _limit(problem: Problem, prices: list[int]) -> int:
-    """The most multiply-adds of a tree that is worth lowering beside others of these prices."""
-    if not prices:
-        return 0
-    return sorted(prices)[:FEW][-1] if len(problem.terms) > LARGEST else TOO_COSTLY * min(prices)
-
-
 def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Iterator[NamedPath]:
     """All paths by name, the promising ones first."""
     count = len(problem.terms)
     if count < 2:
         yield NamedPath(0, "nothing to contract", 0, ())
         return
-    family = levels.longest_family(problem)
+    shapes = Counter(  # of the terms, with their sizes in order: how many are alike
+        (term in problem.inputs, tuple(problem.sizes[leg] for leg in legs))
+        for term, legs in enumerate(problem.terms)
+        if legs
+    )
+    family = max(shapes.values(), default=0)
     swept = list(islice(sweeps(problem), 1 if count > LARGEST else None))
     if family > SHORTEST:
         batched = list(_by_levels(problem))
@@ -103,8 +104,7 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
     yield from (*swept, *_splits(problem), *_materialize(problem))
     if not swept and count > LARGEST:
         builder = PathBuilder(problem)
-        for term in range(1, count):
-            builder.join(count + term - 2 if term > 1 else 0, term)
+        reduce(builder.join, range(count))
         yield builder.named("in order")
 
 

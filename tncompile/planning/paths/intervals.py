@@ -56,7 +56,20 @@ def interval_path(problem: Problem, order: Sequence[int], written: float = 0.0) 
         splits[:firsts, length] = places + 1
         cost[:firsts, length] = cost_up[length:, length] = least
         close[:firsts, length] = close_up[length:, length] = [2.0 ** (-root * x) for x in within]
-    return _pairs(order, splits.tolist())
+    pairs: list[Pair] = []
+    split: list[list[int]] = splits.tolist()
+
+    def contract(first: int, last: int) -> int:
+        """Adds the pairs of an interval, the left part's first; the number of its result."""
+        if last - first == 1:
+            return order[first]
+        middle = first + split[first][last - first]
+        left, right = contract(first, middle), contract(middle, last)
+        pairs.append((min(left, right), max(left, right)))
+        return count + len(pairs) - 1
+
+    contract(0, count)
+    return tuple(pairs)
 
 
 def leaf_order(count: int, pairs: Sequence[Pair]) -> tuple[int, ...]:
@@ -106,22 +119,3 @@ def _tables(problem: Problem, order: Sequence[int]) -> tuple[Table, Table]:
         inside.append(within)
         crossing.append(results)
     return inside, crossing
-
-
-def _pairs(order: Sequence[int], splits: list[list[int]]) -> tuple[Pair, ...]:
-    """The path of the tree that these splits make."""
-    pairs: list[Pair] = []
-    results: list[int] = []
-    waiting = [(0, len(order), False)]
-    while waiting:
-        first, last, divided = waiting.pop()
-        if last - first == 1:
-            results.append(order[first])
-        elif divided:
-            right, left = results.pop(), results.pop()
-            pairs.append((min(left, right), max(left, right)))
-            results.append(len(order) + len(pairs) - 1)
-        else:
-            middle = first + splits[first][last - first]
-            waiting += [(first, last, True), (middle, last, False), (first, middle, False)]
-    return tuple(pairs)

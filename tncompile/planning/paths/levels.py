@@ -9,10 +9,9 @@ level halves a family: n members take about log2(n) products (rake and compress,
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 
-from tncompile.planning.paths.problem import Pair, PathBuilder, Problem
+from tncompile.planning.paths.problem import Pair, PathBuilder
 
 Inputs = dict[int, list[int]]
 """The inputs that wait at each parameter: terms whose only neighbor it is."""
@@ -207,13 +206,3 @@ def _simplifies(neighbors: dict[int, dict[int, None]], matching: list[Pair]) -> 
             return False
         fewer += degree <= 2 or degree < before
     return 2 * fewer > len(matching)
-
-
-def longest_family(problem: Problem) -> int:
-    """How many terms have equal sizes in equal order: the largest family as it has to be run."""
-    families = Counter(
-        (term in problem.inputs, tuple(problem.sizes[leg] for leg in legs))
-        for term, legs in enumerate(problem.terms)
-        if len(legs) > 0
-    )
-    return max(families.values(), default=0)

@@ -17,7 +17,7 @@ from itertools import combinations
 from tncompile.network.contraction import Lookup, Operand, build_tree, looked_up, opened
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import MATERIALIZE, Candidate, candidates
-from tncompile.planning.paths.optimizers import Effort, ladder, quick_path
+from tncompile.planning.paths.optimizers import Effort, quick_path
 from tncompile.planning.paths.problem import Pair, Problem, contraction_problem, price_path
 
 LARGEST_TABLE = 2**27  # elements of a table worth considering: half a gigabyte of float32
@@ -42,38 +42,20 @@ class _Table:
     row: Operand
 
 
-def table_candidates(
-    network: TensorNetwork,
-    operands: tuple[Operand, ...],
-    runtime: Mapping[str, int],
-    effort: Effort,
-) -> tuple[Candidate, ...]:
-    """Trees that merge some parameters before ids select rows of them, at these run-time sizes.
-
-    Their multiply-adds are those of inference, tables included. Easier efforts' trees are included.
-    """
-    return tuple(_TableSearch(network, operands, runtime, effort).candidates())
-
-
-class _TableSearch:
+class TableSearch:
     """Groupings of parameters into blocks of neighbors whose tables are small enough."""
 
     def __init__(
-        self,
-        network: TensorNetwork,
-        operands: tuple[Operand, ...],
-        runtime: Mapping[str, int],
-        effort: Effort,
+        self, network: TensorNetwork, operands: tuple[Operand, ...], runtime: Mapping[str, int]
     ) -> None:
-        self._network, self._operands = network, operands
-        self._runtime, self._effort = runtime, effort
+        self._network, self._operands, self._runtime = network, operands, runtime
         self._size = {index.name: index.size or runtime[index.name] for index in network.indices}
-        self._fixed = tuple(
-            k
+        self._open = {
+            k: opened(network, operand)
             for k, operand in enumerate(operands)
             if network.tensors[operand.tensor].role != "input" and not operand.indicator
-        )
-        self._open = {k: opened(network, operands[k]) for k in self._fixed}
+        }
+        self._fixed = tuple(self._open)
         self._ends = Counter(leg for operand in operands for leg in set(operand.legs))
         self._ends.update(set(network.output.legs))
         carriers: dict[str, set[int]] = {}
@@ -86,7 +68,11 @@ class _TableSearch:
         }
         self._tables: dict[Block, _Table] = {}
 
-    def candidates(self) -> Iterator[Candidate]:
+    def candidates(self, effort: Effort) -> Iterator[Candidate]:
+        """Trees that merge some parameters before ids select rows, those of easier efforts, too.
+
+        Their multiply-adds are those of inference at these run-time sizes, tables included.
+        """
         fixed = self._fixed
         if not any(self._operands[k].lookups for k in fixed) or len(fixed) > LONGEST:
             return
@@ -98,11 +84,11 @@ class _TableSearch:
         cheapest = (known[place] for _, _, place in with_tables + sorted(priced)[:CHEAPEST])
         for grouping in dict.fromkeys([*cheapest, *everything]):
             problem, reduced = self._reduced(grouping)
-            orders = candidates(self._network, reduced, problem, self._effort)
-            for effort in ladder(self._effort):
-                easy = [order for order in orders if order.level <= effort.level]
+            orders = candidates(self._network, reduced, problem, effort)
+            for level in range(effort.level + 1):
+                easy = [order for order in orders if order.level <= level]
                 for order in sorted(easy, key=lambda order: order.multiply_adds)[:ORDERS]:
-                    yield replace(self._expanded(grouping, order), level=effort.level)
+                    yield replace(self._expanded(grouping, order), level=level)
 
     # ── groupings ──────────────────────────────────────────────────────────────────────────────
 
@@ -121,21 +107,23 @@ class _TableSearch:
                 if self._allowed((*left, *right)):
                     heapq.heappush(waiting, (self._elements((*left, *right)), left, right))
 
+        def grouping() -> Grouping:
+            return tuple(sorted({block for block in owner.values() if len(block) > 1}))
+
         for k in self._fixed:
             offer((k,))
-        largest, merged = 0, False
+        largest = 0
         while waiting:
             size, left, right = heapq.heappop(waiting)
             if owner[left[0]] != left or owner[right[0]] != right:
                 continue  # merged with something smaller since
-            if merged and size > largest:
-                yield tuple(sorted({block for block in owner.values() if len(block) > 1}))
-            largest, merged = max(size, largest), True
+            if size > largest:
+                yield grouping()
+            largest = max(size, largest)
             block = tuple(sorted((*left, *right)))
             owner.update(dict.fromkeys(block, block))
             offer(block)
-        if merged:
-            yield tuple(sorted({block for block in owner.values() if len(block) > 1}))
+        yield grouping()
 
     def _partitions(self, terms: Block) -> Iterator[Grouping]:
         """Every way to part terms into blocks that are allowed."""
@@ -175,11 +163,9 @@ class _TableSearch:
 
     def _prices(self, grouping: Grouping) -> tuple[int, int]:
         """Multiply-adds of what is left to do for the samples, without those of tables and with."""
-        problem, reduced = self._reduced(grouping)
+        problem, _ = self._reduced(grouping)
         outer, _, _ = price_path(problem, quick_path(problem, trials=1))
-        for legs, operand in zip(problem.terms, reduced, strict=True):
-            if operand.lookups:
-                outer += GATHERED * problem.count(legs)
+        outer += GATHERED * sum(problem.count(problem.terms[k]) for k in problem.looked_up)
         return outer, outer + sum(self._table(block).multiply_adds for block in grouping)
 
     def _table(self, block: Block) -> _Table:
@@ -192,10 +178,9 @@ class _TableSearch:
             problem = replace(problem, output=tuple(map(all_legs.index, legs)))
             pairs = quick_path(problem)
             multiply_adds, _, _ = price_path(problem, pairs)
-            lookups = tuple(
-                dict.fromkeys(lookup for k in block for lookup in self._operands[k].lookups)
-            )
-            row = Operand(members[0].tensor, looked_up(self._network, legs, lookups), lookups)
+            lookups = dict.fromkeys(lookup for k in block for lookup in self._operands[k].lookups)
+            row_legs = looked_up(self._network, legs, tuple(lookups))
+            row = Operand(members[0].tensor, row_legs, tuple(lookups))
             self._tables[block] = _Table(block, pairs, multiply_adds, row)
         return self._tables[block]
 

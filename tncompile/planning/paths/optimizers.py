@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from random import Random
 from typing import Literal
 
@@ -66,11 +67,6 @@ PATIENCE = 4  # flips without gain after which a path counts as the best of its 
 REMEMBERED = 512  # paths of subproblems that are cached: several candidates end in the same one
 
 
-def ladder(effort: Effort) -> list[Effort]:
-    """This effort and all easier ones, the easiest first."""
-    return [easier for easier in EFFORTS.values() if easier.level <= effort.level]
-
-
 def search(
     problem: Problem, effort: Effort, progress: Progress | None = None
 ) -> tuple[NamedPath, ...]:
@@ -78,7 +74,7 @@ def search(
     if len(problem.terms) > LARGEST:
         return ()
     report = progress or (lambda done, total: None)
-    efforts = ladder(effort)
+    efforts = [easier for easier in EFFORTS.values() if easier.level <= effort.level]
     searching = _Searching(problem)
     total = sum(
         len(easier.objectives) if _is_small(searching.problem, easier) else 1 + len(IMPROVED)
@@ -174,6 +170,8 @@ class _Searching:
         self, paths: Sequence[Path], effort: Effort, objective: Objective, rng: Random
     ) -> tuple[int, Path]:
         """What the cheapest of some paths comes to, and its price."""
+        from cotengra import ContractionTree, OptimalOptimizer
+
         problem, count = self.problem, len(self.problem.terms)
         written = COMBO_FACTOR if objective == "combo" else 0
 
@@ -193,7 +191,15 @@ class _Searching:
                 best = min(best, other)
                 if failed == PATIENCE:
                     break
-        return min(best, priced(_reconfigured(problem, best[1], objective, effort)))
+        # The most expensive subtrees of some leaves are replaced by the best ones.
+        tree = ContractionTree.from_path(*_as_lists(problem), ssa_path=best[1], autocomplete=False)
+        tree = tree.subtree_reconfigure(
+            subtree_size=effort.leaves,
+            maxiter=effort.subtrees,
+            minimize=objective,
+            optimize=OptimalOptimizer(minimize=objective, accel=False),
+        )
+        return min(best, priced(pairwise(count, tree.get_ssa_path())))
 
 
 def _is_small(problem: Problem, effort: Effort) -> bool:
@@ -207,17 +213,11 @@ def _is_small(problem: Problem, effort: Effort) -> bool:
     for term, legs in enumerate(problem.terms):
         for leg in legs:
             carriers[leg] = carriers.get(leg, 0) | 1 << term
-    neighbors = [0] * count
-    for term, legs in enumerate(problem.terms):
-        for leg in legs:
-            neighbors[term] |= carriers[leg]
+    neighbors = [reduce(or_, (carriers[leg] for leg in legs), 0) for legs in problem.terms]
     seen = {1 << term for term in range(count)}
     queue = sorted(seen)
     for subset in queue:  # grows while it is read
-        around = 0
-        for term in range(count):
-            if subset >> term & 1:
-                around |= neighbors[term]
+        around = reduce(or_, (neighbors[term] for term in range(count) if subset >> term & 1))
         for term in range(count):
             larger = subset | 1 << term
             if around >> term & 1 and larger not in seen:
@@ -252,20 +252,6 @@ def _greedy_once(problem: Problem) -> Path:
 
     optimizer = GreedyOptimizer(temperature=0.0, accel=False)
     return pairwise(len(problem.terms), optimizer.ssa_path(*_as_lists(problem)))
-
-
-def _reconfigured(problem: Problem, path: Path, objective: str, effort: Effort) -> Path:
-    """The path with its most expensive subtrees of some leaves replaced by the best ones."""
-    from cotengra import ContractionTree, OptimalOptimizer
-
-    tree = ContractionTree.from_path(*_as_lists(problem), ssa_path=path, autocomplete=False)
-    tree = tree.subtree_reconfigure(
-        subtree_size=effort.leaves,
-        maxiter=effort.subtrees,
-        minimize=objective,
-        optimize=OptimalOptimizer(minimize=objective, accel=False),
-    )
-    return pairwise(len(problem.terms), tree.get_ssa_path())
 
 
 def pairwise(count: int, path: object) -> Path:

@@ -85,10 +85,19 @@ def _sweep_along(problem: Problem) -> Iterator[NamedPath]:
             if leg not in problem.runtime:
                 carriers.setdefault(leg, {})[term] = None
     result: int | None = None
+
+    def growth(term: int) -> tuple[int, int, int]:
+        assert result is not None
+        legs = builder.result_legs(result, term)
+        return len(legs), problem.count(legs), term
+
     while left:
-        term = next(iter(left))
-        if result is not None:
-            term = _nearest(builder, carriers, result, term)
+        near: dict[int, None] = {}  # the first few terms that share an index with the result
+        for leg in builder.legs[result] if result is not None else ():
+            near.update(dict.fromkeys(islice(carriers.get(leg, {}), FRONTIER)))
+            if len(near) >= FRONTIER:
+                break
+        term = min(near, key=growth, default=next(iter(left)))
         del left[term]
         for leg in problem.terms[term]:
             carriers.get(leg, {}).pop(term, None)
@@ -96,20 +105,3 @@ def _sweep_along(problem: Problem) -> Iterator[NamedPath]:
         if (result := join_in_order(builder, order, inputs)) is None:
             return
     yield builder.named("sweep along the network")
-
-
-def _nearest(
-    builder: PathBuilder, carriers: dict[int, dict[int, None]], result: int, otherwise: int
-) -> int:
-    """Of the first few terms that share an index with the result the one that it grows least by."""
-    near: dict[int, None] = {}
-    for leg in builder.legs[result]:
-        near.update(dict.fromkeys(islice(carriers.get(leg, {}), FRONTIER)))
-        if len(near) >= FRONTIER:
-            break
-
-    def growth(term: int) -> tuple[int, int, int]:
-        legs = builder.result_legs(result, term)
-        return len(legs), builder.problem.count(legs), term
-
-    return min(near, key=growth, default=otherwise)

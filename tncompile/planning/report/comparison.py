@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
@@ -123,17 +124,17 @@ class _Comparison:
                 time = traced.total.seconds
             return known.setdefault((id(program), size), time)
 
-        def overtaken(program: TensorProgram | None) -> Crossing:
-            def faster(size: int) -> bool:
-                module = self._program(self.planned.variant(size, mode))
-                return CLEARLY * seconds(program, size) < seconds(module, size)
-
-            return crossing(faster, here)
+        def faster(program: TensorProgram | None, size: int) -> bool:
+            module = self._program(self.planned.variant(size, mode))
+            return CLEARLY * seconds(program, size) < seconds(module, size)
 
         here = self.runtime[leading]
-        crossings = {other.name: overtaken(self._program(other)) for other in others}
-        if seconds(None, here) < math.inf:
-            crossings[DENSE] = overtaken(None)
+        programs = {other.name: self._program(other) for other in others}
+        dense = {DENSE: None} if seconds(None, here) < math.inf else {}
+        crossings = {
+            name: crossing(partial(faster, program), here)
+            for name, program in {**programs, **dense}.items()
+        }
         return {name: at for name, at in crossings.items() if at != Crossing()}
 
     def _reasons(self, alternatives: Mapping[Mode, list[Alternative]]) -> Iterable[tuple[str, str]]:

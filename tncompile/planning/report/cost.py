@@ -171,7 +171,7 @@ class Cost:
             _totals(cost),
             _compression(cost),
             _alternatives(cost),
-            "\n".join((*_crossings(cost), *_reasons(cost))),
+            "\n".join(_remarks(cost)),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -254,8 +254,7 @@ def _totals(cost: Cost) -> str:
     for label, (name, text) in TOTALS.items():
         figures = (cost.inference, cost.folded, cost.training)
         rows.append((label, *(_cell(text, getattr(of, name)) for of in figures)))
-    lines = _aligned(rows, 24, 16, 16, 18)
-    return "\n".join([lines[0], "─" * len(lines[0]), *lines[1:]])
+    return _headed(rows, 24, 16, 16, 18)
 
 
 def _cell(text: Callable[[Any], str], value: float | None) -> str:
@@ -270,6 +269,12 @@ def _aligned(rows: Iterable[tuple[str, ...]], *widths: int) -> list[str]:
         columns = zip(row, sides, widths, strict=True)
         lines.append("".join(f"{cell:{side}{size}}" for cell, side, size in columns).rstrip())
     return lines
+
+
+def _headed(rows: Iterable[tuple[str, ...]], *widths: int) -> str:
+    """The same as text with a line below the first row."""
+    head, *lines = _aligned(rows, *widths)
+    return "\n".join([head, "─" * len(head), *lines])
 
 
 def _compression(cost: Cost) -> str:
@@ -290,15 +295,17 @@ def _compression(cost: Cost) -> str:
 def _alternatives(cost: Cost) -> str:
     """The plan beside its alternatives and beside the dense layer."""
     plan = cost.figures
-    rows: list[tuple[str, ...]] = []
+    head = (wording.MODE_TEXT[cost.mode], "FLOPs", "time", "peak", "against the plan")
+    rows: list[tuple[str, ...]] = [head]
 
     def row(name: str, flops: int | None, seconds: float | None, peak: int | None) -> None:
-        cells = [
-            _cell(wording.count_text, flops),
-            _cell(wording.seconds_text, seconds),
-            _cell(wording.bytes_text, peak),
-        ]
-        rows.append((name, *cells, _times(seconds, plan.seconds)))
+        times = "—"
+        if seconds is not None and plan.seconds:
+            slower = seconds / plan.seconds
+            factor = wording.digits_text(slower) if slower < 1000 else f"{slower:.0e}"
+            times = f"{factor} × the time"
+        time, size = _cell(wording.seconds_text, seconds), _cell(wording.bytes_text, peak)
+        rows.append((name, _cell(wording.count_text, flops), time, size, times))
 
     for name, figures in {"this plan": plan, **cost.alternatives}.items():
         row(name, figures.flops, figures.seconds, figures.peak_bytes)
@@ -307,34 +314,20 @@ def _alternatives(cost: Cost) -> str:
     if plan.dense_seconds is not None:
         name = f"dense layer, like {cost.dense_layer}"
         row(name, plan.dense_flops, plan.dense_seconds, plan.dense_peak_bytes)
-    head = (wording.MODE_TEXT[cost.mode], "FLOPs", "time", "peak", "against the plan")
-    lines = _aligned([head, *rows], 32, 12, 12, 12, 20)
-    return "\n".join([lines[0], "─" * len(lines[0]), *lines[1:]]) if len(rows) > 1 else ""
+    return _headed(rows, 32, 12, 12, 12, 20) if len(rows) > 2 else ""
 
 
-def _times(seconds: float | None, plan: float | None) -> str:
-    if seconds is None or not plan:
-        return "—"
-    slower = seconds / plan
-    factor = wording.digits_text(slower) if slower < 1000 else f"{slower:.0e}"
-    return f"{factor} × the time"
-
-
-def _crossings(cost: Cost) -> list[str]:
-    """Where an alternative is faster; the names of equal crossings together."""
-    lines = []
+def _remarks(cost: Cost) -> list[str]:
+    """Where an alternative is faster, and why others are not compared; equal remarks together."""
+    lines: list[str] = []
     for crossing, names in _together(cost.crossings.items()).items():
         subject = _listed(["a dense layer" if name == "dense layer" else name for name in names])
         verb = "is" if len(names) == 1 else "are"
         lines.append(f"{subject[:1].upper()}{subject[1:]} {verb} faster {crossing}.")
+    for reason, names in _together(cost.reasons.items()).items():
+        remark = f"Not compared: {_listed(names)}; {reason}."
+        lines.append(textwrap.fill(remark, wording.WIDTH))
     return lines
-
-
-def _reasons(cost: Cost) -> list[str]:
-    return [
-        textwrap.fill(f"Not compared: {_listed(names)}; {reason}.", wording.WIDTH)
-        for reason, names in _together(cost.reasons.items()).items()
-    ]
 
 
 def _together(items: Iterable[tuple[str, Hashable]]) -> dict[Hashable, list[str]]:

@@ -6,12 +6,7 @@ from unicodedata import category, combining, digit, name
 
 from tncompile.language.diagnostics.collector import problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
-from tncompile.language.parsing.lexer import (
-    BAD_ESCAPE,
-    UNTERMINATED_DOC,
-    UNTERMINATED_STRING,
-    Token,
-)
+from tncompile.language.parsing import lexer
 from tncompile.language.syntax.source import Span
 
 _LOOKALIKES = {
@@ -54,20 +49,20 @@ _CONTROLS = {
 """What Unicode gives no name."""
 
 
-def character_error(token: Token) -> Diagnostic:
+def character_error(token: lexer.Token) -> Diagnostic:
     """TN103 for a character that no program may hold, TN104 for quotes that are not closed."""
     code, span = Code.UNKNOWN_CHARACTER, token.span
-    if token.kind == UNTERMINATED_STRING:
+    if token.kind == lexer.UNTERMINATED_STRING:
         code = Code.UNTERMINATED_STRING
         message, label = "unterminated string", 'the closing `"` is missing'
         note = "a string ends on the line on which it begins"
         hint = 'put a `"` where the string ends'
-    elif token.kind == UNTERMINATED_DOC:
+    elif token.kind == lexer.UNTERMINATED_DOC:
         code, span = Code.UNTERMINATED_STRING, Span(span.source, span.start, span.start + 3)
         message, label = "unterminated doc", 'the closing `"""` is missing'
         note = "a doc runs over lines, up to three double quotes"
         hint = 'put a `"""` where the doc ends'
-    elif token.kind == BAD_ESCAPE:
+    elif token.kind == lexer.BAD_ESCAPE:
         span = Span(span.source, span.start, span.start + 2)
         message, label = f"unknown escape `{token.text[:2]}`", "not an escape"
         note = 'a string knows two escapes, `\\"` and `\\\\`'

@@ -14,7 +14,6 @@ from tncompile.language.parsing.lexer import CLOSING
 
 _OPENING = {closing: opening for opening, closing in CLOSING.items()}
 
-
 Construct = tuple[str, str]
 """A part of the language: what to type (the hint) and why the rule exists (the note)."""
 
