@@ -146,11 +146,10 @@ def unknown_window_function(names: BlockNames) -> Iterator[Diagnostic]:
 def unknown_scheme(names: BlockNames) -> Iterator[Diagnostic]:
     """TN207 for a scheme that there is not; TN208 for its arguments."""
     for statement in names.block.statements:
-        if not isinstance(statement, tree.TensorStatement | tree.BiasStatement):
-            continue
-        for attribute in statement.attributes:
-            if isinstance(attribute, tree.Scheme):
-                yield from _scheme_problems(attribute, names.suggestions)
+        if isinstance(statement, tree.TensorStatement | tree.BiasStatement):
+            for attribute in statement.attributes:
+                if isinstance(attribute, tree.Scheme):
+                    yield from _scheme_problems(attribute, names.suggestions)
 
 
 def _scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[Diagnostic]:

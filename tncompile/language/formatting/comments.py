@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from tncompile.language.parsing.lexer import CLOSING, tokenize
-from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Comment, Program
 
 
@@ -55,7 +54,3 @@ class Comments:
     def line(self, offset: int) -> int:
         """The line of an offset."""
         return self.source.position(offset)[0]
-
-    def blank_between(self, before: Span, after: Span) -> bool:
-        """Whether an empty line separates two things."""
-        return self.line(after.start) - self.line(max(before.start, before.end - 1)) > 1

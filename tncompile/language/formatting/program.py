@@ -11,7 +11,6 @@ from tncompile.language.formatting.expressions import quoted
 from tncompile.language.formatting.layout import concat, lay_out
 from tncompile.language.formatting.statements import StatementPrinter
 from tncompile.language.syntax import tree
-from tncompile.language.syntax.source import Span
 
 _INDENT = 2
 _WIDEST_ALIGNED = 72
@@ -65,14 +64,14 @@ class _Formatter:
     def _units(self, nodes: Sequence[_Node], start: int, end: int) -> list[_Unit]:
         """The statements between two offsets, each with its comments."""
         units: list[_Unit] = []
-        place: Span | None = None  # the last comment or node
+        line: int | None = None  # where the last comment or node ends
         limits = [*(node.span.start for node in nodes), end]
         for k, node in enumerate([*nodes, None]):
             for item in (*self.comments.take(start, limits[k]), node):
                 if item is None:
                     break
-                blank = place is not None and self.comments.blank_between(place, item.span)
-                place = item.span
+                blank = line is not None and self.comments.line(item.span.start) - line > 1
+                line = self.comments.line(max(item.span.start, item.span.end - 1))
                 if blank or not units or units[-1].node is not None:
                     units.append(_Unit(blank))
                 if isinstance(item, tree.Comment):

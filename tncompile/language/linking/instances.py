@@ -73,15 +73,8 @@ def link_instance(
             place = (argument.name or argument).span
             code, label = Code.WRONG_ARGUMENT, "unknown argument"
             problems.add(problem(code, message, place, label, note, hint, declared))
-    return LinkedBlock(
-        instance.name.text,
-        instance.kind,
-        (),
-        instance.doc if instance.doc is not None else target.doc,
-        instance.name.span,
-        target.definition,
-        arguments,
-    )
+    own, doc = instance.name, target.doc if instance.doc is None else instance.doc
+    return LinkedBlock(own.text, instance.kind, (), doc, own.span, target.definition, arguments)
 
 
 def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNetwork]:
@@ -89,17 +82,15 @@ def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNe
     problems = Problems()
     resolved: dict[str, ResolvedNetwork] = {}
     for name, block in blocks.items():
-        definition = block.definition
-        if block.imported or block.arguments is None or not can_be_compiled(block):
+        definition, arguments = block.definition, block.arguments
+        if block.imported or arguments is None or not can_be_compiled(block):
             continue
         if not isinstance(definition, Block):
             continue
         try:
-            resolved[name] = resolve_network(
-                definition, block.arguments, name, block.doc, instance=True
-            )
+            resolved[name] = resolve_network(definition, arguments, name, block.doc, instance=True)
         except CompileError as error:
-            problems.extend(called_from(block.declared, block.arguments, error.diagnostics))
+            problems.extend(called_from(block.declared, arguments, error.diagnostics))
     problems.raise_errors()
     return resolved
 

@@ -41,11 +41,8 @@ def resolve_require(statement: tree.Require, state: Resolution) -> None:
         state.report(failed)
         return
     reason = "a requirement does not hold" if statement.reason is None else statement.reason.value
-    comparisons = [
-        node
-        for node in walk(condition)
-        if isinstance(node, tree.Binary) and node.operator in COMPARISONS
-    ]
+    operations = (node for node in walk(condition) if isinstance(node, tree.Binary))
+    comparisons = [node for node in operations if node.operator in COMPARISONS]
     sides = [_both_sides(node, scope) for node in comparisons[:_MOST_COMPARISONS]]
     message, label = f"requirement failed: {reason}", "this is false"
     notes = (*filter(None, sides), *scope.known(condition))

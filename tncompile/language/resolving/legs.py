@@ -116,7 +116,15 @@ def _compile_leg(leg: tree.Leg, state: Resolution, variables: frozenset[str]) ->
         case tree.Subscript():
             return _CompiledLeg(lambda frame: [])  # its axis is that of all slices together
         case tree.IndexLeg():
-            return _compile_index(leg, state, variables)
+            part, spans = _indices(leg, state, variables), (leg.span,)
+
+            def axes(frame: Frame) -> list[ResolvedAxis]:
+                return [
+                    ResolvedAxis("legs", (name,), state.sizes[name], leg.span, spans)
+                    for name in part.names(frame)
+                ]
+
+            return _CompiledLeg(axes, (part,), 1 + part.steps)
         case tree.GroupLeg():
             return _compile_group(leg, state, variables)
         case _:
@@ -133,21 +141,6 @@ def _indices(leg: tree.IndexLeg, state: Resolution, variables: frozenset[str]) -
     single = formulas[0] if len(formulas) == 1 and not star else None
     steps = sum(formula.steps for formula in formulas)
     return _Indices(leg, family, formulas, star, single, steps)
-
-
-def _compile_index(
-    leg: tree.IndexLeg, state: Resolution, variables: frozenset[str]
-) -> _CompiledLeg:
-    part = _indices(leg, state, variables)
-    spans = (leg.span,)
-
-    def axes(frame: Frame) -> list[ResolvedAxis]:
-        return [
-            ResolvedAxis("legs", (name,), state.sizes[name], leg.span, spans)
-            for name in part.names(frame)
-        ]
-
-    return _CompiledLeg(axes, (part,), 1 + part.steps)
 
 
 def _compile_group(

@@ -109,15 +109,10 @@ def syntax_error(context: ParseContext, suggestion: Suggestion | None) -> Diagno
         hint = hint or f"close it with {english(CLOSING[symbol])}"
         note = note or "newlines mean nothing: what a bracket opens goes on until it is closed"
     usual_hint, usual_note = construct_at(context)
-    return problem(
-        Code.UNEXPECTED_END if end else Code.UNEXPECTED_TOKEN,
-        message,
-        place,
-        label or expectation(context.expected),
-        secondary=secondary,
-        notes=note or usual_note,
-        hint=hint or usual_hint,
-    )
+    code = Code.UNEXPECTED_END if end else Code.UNEXPECTED_TOKEN
+    label = label or expectation(context.expected)
+    note, hint = note or usual_note, hint or usual_hint
+    return problem(code, message, place, label, note, hint, secondary)
 
 
 def limit_error(span: Span, message: str, label: str, hint: str) -> Diagnostic:
