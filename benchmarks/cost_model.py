@@ -180,7 +180,7 @@ def cases(
         for mode in MODES:
             cheapest = islice(proposals(network, one.tree, sizes, profile, mode), 2)
             for number, schedule in enumerate(cheapest):
-                rows = f", {schedule.rows} rows at a time" if schedule.rows else ""
+                rows = f", {schedule.chunk_rows} rows at a time" if schedule.chunk_rows else ""
                 add(f"{one.names[0]}, {mode} {number + 1}{rows}", one.tree, schedule)
     dropped = {id(case) for case, _ in straight} - {id(case) for case, _ in kept}
     return [case for case in made.values() if id(case) not in dropped]

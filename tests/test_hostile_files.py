@@ -191,9 +191,9 @@ def test_forms_divide_the_indices_of_their_product(tmp_path: Path) -> None:
     schedules = stored["plans"][0]["plan"]["schedules"]
     seen = 0
     for s, schedule in enumerate(schedules):
-        for f, form in enumerate(schedule["forms"] or []):
+        for f, form in enumerate(schedule["layouts"] or []):
             for group in ("batch", "rows", "summed", "columns") if form else ():
-                place = ("plans", 0, "plan", "schedules", s, "forms", f, group)
+                place = ("plans", 0, "plan", "schedules", s, "layouts", f, group)
                 names = form[group]
                 wrong = [names + names, names[1:], [], [*names, "i[0]"], [*names, "g"]]
                 for new in (one for one in wrong if one != names):
@@ -347,7 +347,7 @@ def test_a_file_that_cannot_be_locked_is_said(
 
 def test_what_is_no_lock_stays_an_error(tmp_path: Path) -> None:
     file = tmp_path / "a.tnlock"
-    for content in ("", "[", "[]", "3", '"x"', '{"version": 3}', "[" * 100_000, "\ud800"):
+    for content in ("", "[", "[]", "3", '"x"', '{"version": 4}', "[" * 100_000, "\ud800"):
         file.write_bytes(content.encode("utf-8", "surrogatepass"))
         with pytest.raises(LockError, match="is corrupt"):
             tncompile.loads(SIZED).instantiate("A").locked(file).plan(8)

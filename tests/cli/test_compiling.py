@@ -140,7 +140,7 @@ def test_a_lock_is_kept_used_and_said_to_be_stale(
     ("content", "message"),
     [
         ('{"version": 99}', "is of version 99, written by a later tncompile"),
-        ("[]", "is corrupt (version 3 is expected); move it away"),
+        ("[]", "is corrupt (version 4 is expected); move it away"),
         (None, "cannot use the lock file map.tnlock: is a directory"),
     ],
 )

@@ -263,7 +263,7 @@ def test_any_tables_of_any_network_give_the_sum_of_products(seed: int) -> None:
     tree = random_late_tree(net, seed)
     assert not list(verify_tree(net, tree))
     assert read(ContractionTree, json.loads(json.dumps(asdict(tree)))) == tree
-    for schedule in (Schedule(), Schedule(rows=4), Schedule(grouped=True)):
+    for schedule in (Schedule(), Schedule(chunk_rows=4), Schedule(batch_equal_steps=True)):
         value = run(net, lower(net, tree, schedule), parameters, inputs)
         assert isinstance(value, Tensor)
         close(value, due)
@@ -339,8 +339,14 @@ def test_equal_tables_of_a_family_run_together() -> None:
     rest = ((10, 11), (12, 13), (14, 15), (0, 16), (17, 9))
     tree = build_tree(net, opening, (*pairs, *rest), late)
     assert not list(verify_tree(net, tree))
-    assert [len(unit.members) for unit in units(net, tree, grouped=True)] == [4, 2, 1, 1, 1]
-    program = lower(net, tree, Schedule(grouped=True))
+    assert [len(unit.members) for unit in units(net, tree, batch_equal_steps=True)] == [
+        4,
+        2,
+        1,
+        1,
+        1,
+    ]
+    program = lower(net, tree, Schedule(batch_equal_steps=True))
     tables = [
         step
         for step in program.steps

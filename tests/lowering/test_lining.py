@@ -59,7 +59,7 @@ def test_every_tree_gives_the_same_with_equal_steps_together(name: str) -> None:
     due = None
     found = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["fast"])
     for one in found:
-        program = lower(net, one.tree, Schedule(grouped=True), sizes=sizes)
+        program = lower(net, one.tree, Schedule(batch_equal_steps=True), sizes=sizes)
 
         def check(made: str, value: Tensor) -> None:
             held = program.values[made]  # noqa: B023
@@ -80,7 +80,7 @@ def test_stacks_of_matrices_are_read_without_copies() -> None:
     sizes = {index.name: 64 for index in net.indices if index.size is None}
     found = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["fast"])
     one = next(held for held in found if "levels of 4+ pairs" in held.names)
-    program = lower(net, one.tree, Schedule(grouped=True), sizes=sizes)
+    program = lower(net, one.tree, Schedule(batch_equal_steps=True), sizes=sizes)
     kinds = [type(step.operation) for step in program.steps]
     assert Split in kinds
     last = max(k for k, kind in enumerate(kinds) if kind is IndexSelect)

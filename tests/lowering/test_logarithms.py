@@ -119,7 +119,7 @@ def test_shared_members_count_as_often_as_they_stand_in_the_product(seed: int) -
     found = candidates(network, given, contraction_problem(network, given, sizes), EFFORTS["fast"])
     trees = [random_tree(network, seed), *(one.tree for one in found)]
     for tree in (tree for tree in trees if largest(network, tree) < 2**12):
-        for schedule in (Schedule(), Schedule(grouped=True)):
+        for schedule in (Schedule(), Schedule(batch_equal_steps=True)):
             program = lower(network, tree, schedule, sizes=sizes)
             check(run(network, program, parameters, inputs), due)
 

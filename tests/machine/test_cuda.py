@@ -145,8 +145,8 @@ def test_operands_that_cublas_does_not_take_are_copied_at_once() -> None:
 def test_a_device_may_choose_otherwise() -> None:
     network = small.mpo([8, 8, 8, 8], [8, 8, 8, 8], 8)
     chosen = plan(network, batch=256, machine=nominal_cuda())
-    assert all(not one.schedule.rows for one in chosen.variants), "no cache to keep parts in"
-    assert any(one.schedule.rows for one in plan(network, batch=256).variants)
+    assert all(not one.schedule.chunk_rows for one in chosen.variants), "no cache to keep parts in"
+    assert any(one.schedule.chunk_rows for one in plan(network, batch=256).variants)
 
 
 def test_what_was_measured_elsewhere_is_not_followed() -> None:

@@ -147,7 +147,7 @@ def test_parts_of_the_batch_keep_the_peak_low() -> None:
     for schedule in proposals(net, one.tree, sizes, BUILTIN, "inference"):
         program = lower(net, one.tree, schedule, sizes=sizes)
         peak = trace(net, program, sizes, BUILTIN, training=False).peak
-        looped = schedule.rows > 0
+        looped = schedule.chunk_rows > 0
         peaks[looped] = min(peak, peaks.get(looped, peak))
         assert looped == any(isinstance(step.operation, Chunk) for step in program.steps)
     assert peaks[True] < peaks[False] / 2

@@ -67,8 +67,8 @@ def test_lines_and_docs_do_not_matter() -> None:
         b"",
         b"\xff\xfe",
         b"[]",
-        b'{"version": 3}',
-        b'{"version": 3, "plans": 3}',
+        b'{"version": 4}',
+        b'{"version": 4, "plans": 3}',
         b'{"version": true, "plans": []}',
         b"[" * 100_000,
     ],
@@ -119,16 +119,16 @@ def test_a_damaged_strategy_is_noticed(tmp_path: Path, damage: str) -> None:
     write_lock(Lock().with_plan(network, REQUEST, plan(network)), path)
     stored = json.loads(path.read_text())
     schedules = stored["plans"][0]["plan"]["schedules"]
-    forms = next(one["forms"] for one in schedules if one["forms"])
+    layouts = next(one["layouts"] for one in schedules if one["layouts"])
     match damage:
         case "rows":
-            forms[0]["rows"] = ["nothing"]
+            layouts[0]["rows"] = ["nothing"]
         case "summed":
-            forms[0]["summed"] = ["nothing"]
+            layouts[0]["summed"] = ["nothing"]
         case "length":
-            forms.pop()
+            layouts.pop()
         case _:
-            forms[0] = 3
+            layouts[0] = 3
     path.write_text(json.dumps(stored))
     assert "damaged" in why_not(read_lock(path), network)
 

@@ -32,7 +32,7 @@ network Layer() {
 
 def program(rows: int = 0) -> TensorProgram:
     network = tncompile.loads(TEXT).instantiate().network
-    return lower(network, random_tree(network, 0), Schedule(rows=rows))
+    return lower(network, random_tree(network, 0), Schedule(chunk_rows=rows))
 
 
 def with_step(program: TensorProgram, number: int, operation: Operation) -> TensorProgram:

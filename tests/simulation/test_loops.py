@@ -56,7 +56,7 @@ def test_a_loop_computes_what_is_computed_at_once(
 ) -> None:
     subject = LOOPED[index]
     net = subject.network
-    program = lower(net, random_tree(net, tree), Schedule(rows=rows))
+    program = lower(net, random_tree(net, tree), Schedule(chunk_rows=rows))
     parameters = dict(subject.module(torch.float64).state_dict())
     given = subject.inputs(batch, dtype=torch.float64, sizes={"n": batch, "s": 2, "t": 3})
     inputs = dict(zip((held.name for held in net.inputs), given, strict=True))
@@ -69,7 +69,7 @@ def test_a_loop_computes_what_is_computed_at_once(
 @pytest.mark.parametrize("subject", LOOPED, ids=str)
 def test_the_source_of_a_loop_is_its_meaning(subject: Subject) -> None:
     net = subject.network
-    program = lower(net, random_tree(net, 4), Schedule(rows=3))
+    program = lower(net, random_tree(net, 4), Schedule(chunk_rows=3))
     module = instantiate(generated(subject, program), dtype=torch.float64, seed=0)
     parameters = {key: value.detach() for key, value in module.state_dict(keep_vars=True).items()}
     for batch in (0, 1, 3, 7):
@@ -91,7 +91,7 @@ def test_the_source_of_a_loop_is_its_meaning(subject: Subject) -> None:
 def test_an_axis_that_is_not_the_first_is_split_along_it() -> None:
     text = "network N() {\n batch n\n index i = 2, o = 3\n input x(i, n)\n tensor A(i, o)\n"
     arch = tncompile.loads(text + " output y(o, n)\n}\n").instantiate()
-    program = lower(arch.network, random_tree(arch.network, 0), Schedule(rows=4))
+    program = lower(arch.network, random_tree(arch.network, 0), Schedule(chunk_rows=4))
     assert program.loop is not None
     only = (Branch(program, None, ""),)
     branches = Branches(straightened(program), only, only, only)
@@ -107,7 +107,7 @@ def test_an_axis_that_is_not_the_first_is_split_along_it() -> None:
 
 def test_parameters_are_laid_out_before_the_loop() -> None:
     subject = next(subject for subject in LOOPED if str(subject) == "MPO")
-    program = lower(subject.network, random_tree(subject.network, 4), Schedule(rows=3))
+    program = lower(subject.network, random_tree(subject.network, 4), Schedule(chunk_rows=3))
     source = generated(subject, program).source
     for loop in source.split("        for x")[1:]:
         turn = loop.split("torch.cat(parts)")[0]

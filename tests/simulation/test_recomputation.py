@@ -67,7 +67,7 @@ def planned(limit: int | None = None) -> ContractionPlan:
 
 def again(network: TensorNetwork, tree: int, rows: int) -> TensorProgram:
     """A program of some tree whose parts are made again."""
-    return lower(network, random_tree(network, tree), Schedule(rows=rows, recompute=True))
+    return lower(network, random_tree(network, tree), Schedule(chunk_rows=rows, recompute=True))
 
 
 def emitted(subject: Subject, rows: int = 3) -> tuple[nn.Module, TensorProgram]:
@@ -233,8 +233,8 @@ def test_predicted_peaks_are_measured(target: str) -> None:
     network, plan = arch.network, arch.plan(67, search="fast")
     sizes, main = plan.sizes, plan.main
     for schedule in (
-        replace(main.schedule, rows=16),
-        replace(main.schedule, rows=16, recompute=True),
+        replace(main.schedule, chunk_rows=16),
+        replace(main.schedule, chunk_rows=16, recompute=True),
     ):
         program = lower(network, main.tree, schedule, sizes=sizes)
         module = running(arch, program)
@@ -243,7 +243,7 @@ def test_predicted_peaks_are_measured(target: str) -> None:
             inputs = drawn if through else [x.detach() for x in drawn]
             traced = trace(network, program, sizes, BUILTIN, training=True, through=through)
             measured = step_peak(module, inputs)
-            assert abs(traced.peak - measured) <= 0.15 * measured, (schedule.rows, through)
+            assert abs(traced.peak - measured) <= 0.15 * measured, (schedule.chunk_rows, through)
 
 
 def running(arch: tncompile.Architecture, program: TensorProgram) -> nn.Module:
@@ -259,7 +259,7 @@ def test_parts_made_again_take_less_memory_and_more_time() -> None:
     main, network = planned().main, architecture().network
     found = []
     for recompute in (False, True):
-        schedule = replace(main.schedule, rows=64, recompute=recompute)
+        schedule = replace(main.schedule, chunk_rows=64, recompute=recompute)
         program = lower(network, main.tree, schedule, sizes=planned().sizes)
         found.append(trace(network, program, planned().sizes, BUILTIN, training=True))
     plain, lean = found
@@ -306,7 +306,7 @@ def test_the_least_there_is_falls() -> None:
     assert found is not None
     least = int(found[1].replace(",", ""))
     main = planned().main
-    rows = [replace(main.schedule, rows=k) for k in (1, 4, 16, 64)]
+    rows = [replace(main.schedule, chunk_rows=k) for k in (1, 4, 16, 64)]
     for schedule in (main.schedule.at_once, *rows):
         program = lower(network, main.tree, schedule, sizes=planned().sizes)
         traced = trace(network, program, planned().sizes, BUILTIN, training=True)
@@ -323,7 +323,7 @@ def test_the_plan_says_so_everywhere() -> None:
     plan = planned(limit)
     schedule = plan.main.schedule
     assert schedule.recompute
-    assert schedule_text(schedule) == f"chunks of {schedule.rows}, recomputed in backward"
+    assert schedule_text(schedule) == f"chunks of {schedule.chunk_rows}, recomputed in backward"
     assert ContractionPlan.from_json(plan.to_json()).main.schedule == schedule
     damaged = json.loads(plan.to_json())
     damaged["schedules"][0]["recompute"] = 1

@@ -167,7 +167,7 @@ def test_variants_are_nearly_the_best_of_all_that_is_known(planned: ContractionP
 
 
 def test_one_straight_program_for_everything(planned: ContractionPlan) -> None:
-    assert planned.whole.schedule.rows == 0
+    assert planned.whole.schedule.chunk_rows == 0
     branches = lower_network(MPO, planned)
     assert branches.whole.loop is None
     assert [branch.up_to for branch in branches.training] == [
@@ -209,8 +209,8 @@ def test_a_fast_search_looks_at_the_asked_sizes_only() -> None:
 def test_the_reason_says_what_is_run(planned: ContractionPlan) -> None:
     for variant in planned.variants:
         assert "predicted" in variant.reason
-        if variant.schedule.rows:
-            assert f"chunks of {variant.schedule.rows:,}" in variant.reason
+        if variant.schedule.chunk_rows:
+            assert f"chunks of {variant.schedule.chunk_rows:,}" in variant.reason
 
 
 # ── the memory limit ────────────────────────────────────────────────────────────────────────────
@@ -335,5 +335,5 @@ def test_strategies_are_stored(planned: ContractionPlan) -> None:
     again = ContractionPlan.from_json(planned.to_json())
     assert [one.schedule for one in again.variants] == [one.schedule for one in planned.variants]
     assert any(one.schedule != STRAIGHT for one in again.variants)
-    moved = replace(planned.whole, schedule=Schedule(rows=16))
+    moved = replace(planned.whole, schedule=Schedule(chunk_rows=16))
     assert moved != planned.whole

@@ -52,13 +52,15 @@ def programs(subject: Subject) -> tuple[TensorProgram, ...]:
     """
     net = subject.network
     trees = [random_tree(net, seed) for seed in (1, 2, 3)]
-    settled = [Schedule(settled=tuple(step.result for step in tree.steps)) for tree in trees[:2]]
+    settled = [
+        Schedule(contiguous_grads=tuple(step.result for step in tree.steps)) for tree in trees[:2]
+    ]
     return (
         lower(net, trees[0], settled[0]),
         lower(net, trees[1], settled[1]),
-        lower(net, trees[2], Schedule(rows=3)),
+        lower(net, trees[2], Schedule(chunk_rows=3)),
         lower(net, trees[2]),
-        lower(net, trees[0], Schedule(rows=4)),
+        lower(net, trees[0], Schedule(chunk_rows=4)),
     )
 
 

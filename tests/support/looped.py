@@ -18,7 +18,8 @@ LOOPED = [
     subject
     for subject in ALL
     if len(subject.network.tensors) < 20  # any tree over many of them is out of bounds
-    and lower(subject.network, random_tree(subject.network, 0), Schedule(rows=3)).loop is not None
+    and lower(subject.network, random_tree(subject.network, 0), Schedule(chunk_rows=3)).loop
+    is not None
 ]
 
 

@@ -78,13 +78,15 @@ def test_a_gradient_that_is_settled_is_the_same_row_major() -> None:
 def _settling(planned: ContractionPlan) -> tuple[ContractionTree, Schedule]:
     """What is run in training steps, its first contraction settled whether it needs it or not."""
     variant = planned.variant(256, "training")
-    return variant.tree, replace(variant.schedule, settled=variant.schedule.settled or (0,))
+    return variant.tree, replace(
+        variant.schedule, contiguous_grads=variant.schedule.contiguous_grads or (0,)
+    )
 
 
 def test_a_loop_is_timed_as_a_whole() -> None:
     network = small.mpo([8, 8], [8, 8], 4)
     planned = plan(network, batch=64, search="fast")
-    schedule = type(planned.main.schedule)(rows=16)
+    schedule = type(planned.main.schedule)(chunk_rows=16)
     program = lower(network, planned.main.tree, schedule, sizes=planned.sizes)
     assert program.loop is not None
     weights = {p.key: torch.randn(p.shape) for p in network.parameters}

@@ -53,9 +53,10 @@ def lower(
 ) -> TensorProgram:
     """The program that contracts `network` along `tree` as `schedule` says.
 
-    `schedule.rows` is ignored where the batch cannot be divided (`loop_index`). With `logarithm`,
-    by default that of the network's output, every intermediate is rescaled and the program returns
-    (value, logarithm of its scale). `sizes` are the run-time sizes at which layouts are compared.
+    `schedule.chunk_rows` is ignored where the batch cannot be divided (`loop_index`). With
+    `logarithm`, by default that of the network's output, every intermediate is rescaled and the
+    program returns (value, logarithm of its scale). `sizes` are the run-time sizes at which layouts
+    are compared.
     """
     logarithm = network.output.log if logarithm is None else logarithm
     return _Lowering(network, tree, schedule, logarithm, sizes or {}).program()
@@ -86,15 +87,17 @@ class _Lowering:
         sizes: Mapping[str, int],
     ) -> None:
         self._network, self._tree, self._legs = network, tree, tree.legs
-        index = loop_index(network) if schedule.rows and not logarithm else None
+        index = loop_index(network) if schedule.chunk_rows and not logarithm else None
         loop = None
         if index is not None:  # no index has the name of the length of a chunk
-            loop = Loop(index, f"{index}'", schedule.rows, 0, 0, schedule.recompute)
+            loop = Loop(index, f"{index}'", schedule.chunk_rows, 0, 0, schedule.recompute)
         self._builder = ProgramBuilder(network, sizes, loop)
-        self._forms = None if schedule.grouped else schedule.forms
+        self._layouts = None if schedule.batch_equal_steps else schedule.layouts
         self._rescaling = Logarithm(self._builder) if logarithm else None
-        self._settled = frozenset(schedule.settled)
-        self._units = order_members(network, tree, units(network, tree, grouped=schedule.grouped))
+        self._contiguous_grads = frozenset(schedule.contiguous_grads)
+        self._units = order_members(
+            network, tree, units(network, tree, batch_equal_steps=schedule.batch_equal_steps)
+        )
         operands = tree.operands
         single = [side for unit in self._units if not unit.batched for side in unit.members[0][:2]]
         alone = [operands[side] for side in single or range(len(operands)) if side < len(operands)]
@@ -145,11 +148,11 @@ class _Lowering:
         else:
             left, right = self._operand(lefts[0]), self._operand(rights[0])
         result_legs = frozenset((*first.legs, *(lookup.index for lookup in first.lookups), stack))
-        form = None
-        if self._forms is not None and not unit.batched:
-            form = self._forms[first.result - len(self._tree.operands)]
-        result = contract(builder, left, right, result_legs, self._consumer(first, stack), form)
-        if builder.contraction in self._settled:
+        layout = None
+        if self._layouts is not None and not unit.batched:
+            layout = self._layouts[first.result - len(self._tree.operands)]
+        result = contract(builder, left, right, result_legs, self._consumer(first, stack), layout)
+        if builder.contraction in self._contiguous_grads:
             result = builder.derive(ContiguousGrad, result, result.axes)
         if first.lookups:
             result = self._leaves.pick(result, tuple(step.lookups for step in steps), stack)

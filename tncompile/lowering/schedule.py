@@ -32,28 +32,28 @@ class MatmulLayout:
 class Schedule:
     """How a tree is lowered.
 
-    rows       how many entries of the leading run-time index are contracted at a time, so that
-               intermediates stay in the cache; 0 for all at once
-    forms      the layout of each contraction, None for one that sums nothing; without them the
-               lowering chooses each by the copies that it saves
-    grouped    whether equal contractions run as one batched product, however few they are (long
-               trees do so in any case), in layouts that the lowering chooses
-    settled    the contractions (`Contraction.result`) whose gradient arrives in an order that no
-               product takes as it is: it is copied once, not in each product that reads it
-    recompute  whether backward computes the intermediates of each chunk again instead of having
-               them saved
+    chunk_rows         how many entries of the leading run-time index are contracted at a time, so
+                       that intermediates stay in the cache; 0 for all at once
+    layouts            the layout of each contraction, None for one that sums nothing; without them
+                       the lowering chooses each by the copies that it saves
+    batch_equal_steps  whether equal contractions run as one batched product, however few they are
+                       (long trees do so in any case), in layouts that the lowering chooses
+    contiguous_grads   the contractions (`Contraction.result`) whose gradient arrives in an order
+                       that no product takes as it is: it is copied once, not in each product
+    recompute          whether backward computes the intermediates of each chunk again instead of
+                       having them saved
     """
 
-    rows: int = 0
-    forms: tuple[MatmulLayout | None, ...] | None = None
-    grouped: bool = False
-    settled: tuple[int, ...] = ()
+    chunk_rows: int = 0
+    layouts: tuple[MatmulLayout | None, ...] | None = None
+    batch_equal_steps: bool = False
+    contiguous_grads: tuple[int, ...] = ()
     recompute: bool = False
 
     @property
     def at_once(self) -> Schedule:
         """The same for all of the batch at once, without recomputation."""
-        return replace(self, rows=0, recompute=False)
+        return replace(self, chunk_rows=0, recompute=False)
 
 
 STRAIGHT = Schedule()

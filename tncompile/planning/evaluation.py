@@ -114,7 +114,7 @@ class Evaluator:
         memory decides between near times, then the bytes copied, then roundings.
         """
         options = tuple(options)
-        small = [it for it in options if self.leading is None or it.schedule.rows < batch]
+        small = [it for it in options if self.leading is None or it.schedule.chunk_rows < batch]
         evaluations = [self.evaluate(option, batch, mode) for option in small or options]
         match minimize:
             case "flops":

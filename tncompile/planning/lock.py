@@ -20,7 +20,7 @@ from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import PlanRequest
 from tncompile.planning.verifying import verify_plan
 
-VERSION = 3  # of the file; plans of older ones are made anew, newer ones are refused
+VERSION = 4  # of the file; plans of older ones are made anew, newer ones are refused
 
 
 class LockError(ValueError):

@@ -220,7 +220,7 @@ def _bases(evaluations: list[Evaluation]) -> list[ScheduledTree]:
     bases: dict[tuple[int, str], ScheduledTree] = {}
     for kind, order in (("time", by_time), ("peak", by_peak)):
         for option in (e.option for e in order if e.option.number in numbers):
-            chunked = option.schedule.rows and kind == "time"
+            chunked = option.schedule.chunk_rows and kind == "time"
             bases.setdefault((option.number, "chunks" if chunked else kind), option)
     return list(dict.fromkeys(bases.values()))
 
@@ -235,7 +235,7 @@ def _halved(
     """
     before = math.inf
     for power in reversed(range((size - 1).bit_length())):
-        option = replace(base, schedule=replace(base.schedule, rows=2**power))
+        option = replace(base, schedule=replace(base.schedule, chunk_rows=2**power))
         evaluation = evaluator.evaluate(option, size, mode)
         yield evaluation
         if evaluation.seconds > before and evaluation.seconds > fastest:

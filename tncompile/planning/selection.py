@@ -67,9 +67,9 @@ def select(space: SearchSpace) -> ContractionPlan:
     request, evaluator = space.request, space.evaluator
     main = request.modes[0]
 
-    fitting = [it for it in within_limit(space, request.middle, main) if not it.schedule.rows]
+    fitting = [it for it in within_limit(space, request.middle, main) if not it.schedule.chunk_rows]
     # Where only a loop keeps to the memory limit, the leanest program stands in for it.
-    options = [it for it in space.options[main, request.middle] if not it.schedule.rows]
+    options = [it for it in space.options[main, request.middle] if not it.schedule.chunk_rows]
     minimize = request.minimize if fitting else "memory"
     whole = evaluator.best(fitting or options, request.middle, main, minimize).option
     ranges = _decided(space)
@@ -123,7 +123,7 @@ def assemble(
     """The plan of ranges that are decided, with their costs and reasons."""
     request, evaluator = space.request, space.evaluator
     # Hooks on gradients have no place in a graph that is compiled or exported.
-    bare = replace(whole, schedule=replace(whole.schedule, settled=()))
+    bare = replace(whole, schedule=replace(whole.schedule, contiguous_grads=()))
     everywhere = BatchRange(bare, (request.middle,))
     variants: list[Variant] = []
     for mode, of_mode in ranges.items():
@@ -156,7 +156,7 @@ def _without_loops_of_one(ranges: Ranges, bare: ScheduledTree) -> Ranges:
     split: list[BatchRange] = []
     above = 0
     for batches in ranges:
-        rows = batches.option.schedule.rows
+        rows = batches.option.schedule.chunk_rows
         small = tuple(size for size in batches.batches if size <= rows)
         large = tuple(size for size in batches.batches if size > rows)
         at_once = replace(batches.option, schedule=batches.option.schedule.at_once)

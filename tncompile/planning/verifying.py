@@ -24,47 +24,47 @@ def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
     for tree, schedule in dict.fromkeys((part.tree, part.schedule) for part in parts):
         damage = next(verify_tree(network, tree), None)
         yield from _verify_schedule(tree, schedule) if damage is None else (damage,)
-    if plan.whole.schedule.rows:
+    if plan.whole.schedule.chunk_rows:
         yield "the program for every size runs in chunks"
 
 
 def _verify_schedule(tree: ContractionTree, schedule: Schedule) -> Iterator[str]:
     """Why the matrix products of a schedule are not those of a tree of the network."""
     results = {step.result for step in tree.steps}
-    if not set(schedule.settled) <= results or _repeats(schedule.settled):
+    if not set(schedule.contiguous_grads) <= results or _repeats(schedule.contiguous_grads):
         yield "gradients are made contiguous of what it does not compute"
-    if schedule.forms is None:
+    if schedule.layouts is None:
         return
-    if len(schedule.forms) != len(tree.steps):
-        yield f"it has {len(schedule.forms)} products for {len(tree.steps)} contractions"
+    if len(schedule.layouts) != len(tree.steps):
+        yield f"it has {len(schedule.layouts)} products for {len(tree.steps)} contractions"
         return
     legs = [frozenset(operand.legs) for operand in tree.operands]
-    for step, form in zip(tree.steps, schedule.forms, strict=True):
+    for step, layout in zip(tree.steps, schedule.layouts, strict=True):
         left, right = legs[step.left], legs[step.right]
         result = frozenset(step.product(left, right))
         legs.append(frozenset(step.legs))
-        if form is not None and not _fits(form, left, right, result):
+        if layout is not None and not _fits(layout, left, right, result):
             yield f"the product that makes number {step.result} has other indices than its operands"
 
 
 def _fits(
-    form: MatmulLayout, left: frozenset[str], right: frozenset[str], result: frozenset[str]
+    layout: MatmulLayout, left: frozenset[str], right: frozenset[str], result: frozenset[str]
 ) -> bool:
     """Whether a layout is one of a product of two operands: each index in the group it belongs to.
 
     An index of one operand that the result lacks is summed before. An operand carries all batch
     indices or none; with none it is repeated.
     """
-    first, second = (right, left) if form.swapped else (left, right)
-    batch, both = frozenset(form.batch), first & second
+    first, second = (right, left) if layout.swapped else (left, right)
+    batch, both = frozenset(layout.batch), first & second
     return (
-        not _repeats(form.result + form.summed)
-        and frozenset(form.result) == result
-        and frozenset(form.summed) == both - result
+        not _repeats(layout.result + layout.summed)
+        and frozenset(layout.result) == result
+        and frozenset(layout.summed) == both - result
         and batch >= both & result
         and all(not batch & side or batch <= side for side in (first, second))
-        and first >= frozenset(form.rows)
-        and second >= frozenset(form.columns)
+        and first >= frozenset(layout.rows)
+        and second >= frozenset(layout.columns)
     )
 
 

@@ -22,7 +22,7 @@ SHOWN = 20  # the most rows that a list of contractions or parameters has
 def plan_text(names: tuple[str, ...], schedule: Schedule) -> str:
     """The name of a tree and how it is run.
 
-    >>> plan_text(("search (flops)", "sweep forward"), Schedule(rows=16))
+    >>> plan_text(("search (flops)", "sweep forward"), Schedule(chunk_rows=16))
     'sweep forward, chunks of 16'
     """
     # That of a search only where nothing else found the tree.
@@ -33,9 +33,9 @@ def plan_text(names: tuple[str, ...], schedule: Schedule) -> str:
 
 def schedule_text(schedule: Schedule) -> str:
     """How a tree is run; nothing where the whole batch runs at once, step by step."""
-    parts = [f"chunks of {schedule.rows:,}"] if schedule.rows else []
+    parts = [f"chunks of {schedule.chunk_rows:,}"] if schedule.chunk_rows else []
     parts += ["recomputed in backward"] if schedule.recompute else []
-    return ", ".join([*parts, *(["equal steps batched"] if schedule.grouped else [])])
+    return ", ".join([*parts, *(["equal steps batched"] if schedule.batch_equal_steps else [])])
 
 
 def largest_rows(weights: Sequence[float]) -> list[int]:

@@ -53,8 +53,8 @@ def straightened(program: TensorProgram) -> TensorProgram:
 
 
 def without_hooks(program: TensorProgram) -> TensorProgram:
-    """The same program for where no gradient of a parameter is wanted: none is settled, no part
-    is run again."""
+    """The same program for where no gradient of a parameter is wanted: none is copied, no chunk
+    is computed again."""
     loop = None if program.loop is None else replace(program.loop, recompute=False)
     return _without(replace(program, loop=loop), (op.ContiguousGrad,))
 

@@ -140,7 +140,7 @@ def mode_cost(
     spent = [work.seconds for work in traced.forward]
     for k, work in enumerate(traced.backward):  # of a training step
         spent[k] += work.seconds
-    rows = units(network, tree, grouped=schedule.grouped)
+    rows = units(network, tree, batch_equal_steps=schedule.batch_equal_steps)
     multiply_adds, seconds = [0] * len(rows), [0.0] * len(rows)
     for step, number in enumerate(row_numbers(rows, program)):
         if number is not None:

@@ -111,7 +111,7 @@ def _measure(
     for done, option in enumerate(contenders):
         report(done, 2 * len(contenders))
         contending.append(module_of(option))
-    rows = max(option.schedule.rows for option in contenders)
+    rows = max(option.schedule.chunk_rows for option in contenders)
     few = evaluator.at(min(size, rows + 1 if rows else FEW))
     wrong = disagreeing(contending, random_inputs(network, few, device), mode)
     if wrong is not None:
@@ -144,7 +144,7 @@ def _contenders(space: SearchSpace, mode: Mode, size: int) -> list[ScheduledTree
     chosen: list[ScheduledTree] = []
     for prediction in predicted:
         option = prediction.option
-        several_chunks = size > option.schedule.rows or evaluator.leading is None
+        several_chunks = size > option.schedule.chunk_rows or evaluator.leading is None
         of_tree = sum(option.number == other.number for other in chosen)
         near = prediction.seconds <= SLOWEST * predicted[0].seconds
         if near and several_chunks and of_tree < PER_TREE:
@@ -224,7 +224,7 @@ def _decide(space: SearchSpace, modes: Sequence[Mode], trials: Sequence[Trial]) 
         return explained(space, here, neighbor, clocks[mode].price, clocks[mode].source)
 
     main, middle = request.modes[0], request.middle
-    unchunked = [option for option in space.options[main, middle] if not option.schedule.rows]
+    unchunked = [option for option in space.options[main, middle] if not option.schedule.chunk_rows]
     if main in clocks:
         whole = min(unchunked, key=lambda option: clocks[main].price(option, middle))
     else:

@@ -65,7 +65,7 @@ def profile_steps(
         count = f"{row.count} × " if row.count > 1 else ""
         labels[number] = row.result, f"{count}{row.contraction}"
     labels[None] = "", "preparing inputs, weights and output"
-    rows = row_numbers(units(network, tree, grouped=schedule.grouped), program)
+    rows = row_numbers(units(network, tree, batch_equal_steps=schedule.batch_equal_steps), program)
     steps = []
     for wanted, (result, label) in labels.items():
         ours = [k for k, number in enumerate(rows) if number == wanted]

@@ -41,15 +41,15 @@ class EqualStepGroup:
 
 
 def units(
-    network: TensorNetwork, tree: ContractionTree, *, grouped: bool = False
+    network: TensorNetwork, tree: ContractionTree, *, batch_equal_steps: bool = False
 ) -> tuple[EqualStepGroup, ...]:
     """The units of a tree in an order that can be executed.
 
-    Trees of up to `LONG` contractions are run one by one, unless they are to be `grouped`.
+    Trees of up to `LONG` contractions are run one by one, unless with `batch_equal_steps`.
     """
-    if len(tree.steps) <= LONG and not grouped:
+    if len(tree.steps) <= LONG and not batch_equal_steps:
         return tuple(EqualStepGroup(((step.left, step.right, step),)) for step in tree.steps)
-    fewest = 1 if grouped else LONG
+    fewest = 1 if batch_equal_steps else LONG
     return _ordered(_Grouping(network, tree, fewest).units(), len(tree.operands))
 
 

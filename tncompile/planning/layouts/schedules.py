@@ -49,7 +49,7 @@ def proposals(
     if not tree.steps or len(tree.steps) > LONG:
         options = [STRAIGHT]
         if LONG < len(tree.steps) <= LONGER and _batched_count(network, tree) is not None:
-            options.append(Schedule(grouped=True))
+            options.append(Schedule(batch_equal_steps=True))
         return dict.fromkeys(options, math.inf)
     models = [LayoutCostModel(profile, mode, caution) for caution in CAUTIONS]
     seconds: dict[Schedule, float] = {}
@@ -60,20 +60,22 @@ def proposals(
             seconds.setdefault(Schedule(rows, layouts), price * chunks)
     if (fewer := _batched_count(network, tree)) is not None:
         call = profile.call + 2 * profile.view_call  # saved by every contraction that joins another
-        best = min(price for schedule, price in seconds.items() if not schedule.rows)
-        seconds[Schedule(grouped=True)] = best - call * (len(tree.steps) - fewer)
+        best = min(price for schedule, price in seconds.items() if not schedule.chunk_rows)
+        seconds[Schedule(batch_equal_steps=True)] = best - call * (len(tree.steps) - fewer)
 
     def with_contiguous_grads(schedule: Schedule) -> Schedule:
         """The schedule with every gradient made contiguous that a product would have to copy."""
         contractions: tuple[int, ...] = ()
         for _ in range(ROUNDS):  # a contiguous gradient may change the layout of another one
-            program = lower(network, tree, replace(schedule, settled=contractions), sizes=sizes)
+            program = lower(
+                network, tree, replace(schedule, contiguous_grads=contractions), sizes=sizes
+            )
             traced = trace(network, program, sizes, profile, training=True)
             more = tuple(sorted({*contractions, *traced.noncontiguous_gradients}))
             if more == contractions:
                 break
             contractions = more
-        return replace(schedule, settled=contractions)
+        return replace(schedule, contiguous_grads=contractions)
 
     if mode == "training":
         seconds = {with_contiguous_grads(schedule): price for schedule, price in seconds.items()}
@@ -82,7 +84,7 @@ def proposals(
 
 def _batched_count(network: TensorNetwork, tree: ContractionTree) -> int | None:
     """The number of products with equal contractions batched; None where all differ."""
-    count = len(units(network, tree, grouped=True))
+    count = len(units(network, tree, batch_equal_steps=True))
     return count if count < len(tree.steps) else None
 
 
