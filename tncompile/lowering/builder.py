@@ -263,8 +263,10 @@ class ProgramBuilder:
     def product_of(self, source: Value) -> Value | None:
         """The matrix product, without bias, that a value is or is a reshaped view of."""
         base = self._viewed.get(source.name, source.name)
-        made = next(s.operation for s in reversed(self._steps) if base in results(s.operation))
-        return self.values[base] if isinstance(made, op.MatMul) and made.bias is None else None
+        producer = next(s.operation for s in reversed(self._steps) if base in results(s.operation))
+        return (
+            self.values[base] if isinstance(producer, op.MatMul) and producer.bias is None else None
+        )
 
     def with_bias(self, matmul: Value, bias: Value) -> Value:
         """Another matrix product of the same operands with a bias that broadcasts to it."""

@@ -206,32 +206,32 @@ class LeafLoader:
             self._digits[key] = value
         return value
 
-    def pick(self, table: Value, given: tuple[tuple[Digits, ...], ...], index: str = "") -> Value:
+    def pick(self, table: Value, lookups: tuple[tuple[Digits, ...], ...], index: str = "") -> Value:
         """Rows of a table by the digits of ids: a parameter, or parameters merged.
 
-        `given` are the lookups of the table, or those of all members of a stack along `index`: then
-        a table that carries it has a row for each member and digit, one that lacks it is the same
-        for all.
+        `lookups` are those of the table, or those of all members of a stack along `index`: then a
+        table that carries it has a row for each member and digit, one that lacks it is the same for
+        all.
         """
-        order = _order(given[0])
+        order = _order(lookups[0])
         if not order:
             return table
         builder = self._builder
         stacked = (index,) in table.axes
         digits: list[tuple[Value, int]] = []
         runtime: dict[str, None] = dict.fromkeys([index] if stacked else [])
-        for run in _neighbors(given, order):
-            ids = tuple(self._network.tensors[lookups[run[-1]].ids] for lookups in given)
-            size = math.prod(given[0][k].size for k in run)
-            value = self._digit(ids, given[0][run[-1]].divisor, size, index)
+        for run in _neighbors(lookups, order):
+            ids = tuple(self._network.tensors[member[run[-1]].ids] for member in lookups)
+            size = math.prod(lookups[0][k].size for k in run)
+            value = self._digit(ids, lookups[0][run[-1]].divisor, size, index)
             digits.append((value, size))
             runtime.update((name, None) for axis in value.axes for name in axis)
         axes = tuple((name,) for name in runtime)
-        rows = tuple(given[0][k].index for k in order)
+        rows = tuple(lookups[0][k].index for k in order)
         if stacked:
             rows = (index, *rows)
             member = builder.value("member", ((index,), *((),) * (len(axes) - 1)), integer=True)
-            digits.insert(0, (builder.add(op.Arange(member.name, len(given)), member), 0))
+            digits.insert(0, (builder.add(op.Arange(member.name, len(lookups)), member), 0))
         ids_value = self._mixed(digits, axes)
         rest = tuple(axis for axis in table.axes if axis[0] not in rows)
         arranged = builder.arrange(table, (rows, *rest))

@@ -42,8 +42,8 @@ def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
         value = _biased(builder, value, bias, grouped)
     for position, axis in enumerate(output.axes):
         if axis.width is not None and axis.width != axis.size:
-            kept = builder.pseudo("|", axis.width)
-            value = cut(builder, value, position, range(axis.width), kept)
+            cut_index = builder.pseudo("|", axis.width)
+            value = cut(builder, value, position, range(axis.width), cut_index)
     return builder.contiguous(value)
 
 

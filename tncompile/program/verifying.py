@@ -51,11 +51,11 @@ def verify_program(program: TensorProgram) -> None:
             _layout_problems(program, step.operation),
         ):
             raise ProgramError(f"step {number}, {_text(step.operation)}: {problem}")
-        made = set(results(step.operation))
-        defined |= made
-        alive = (alive | made).difference(step.drops)
-        if loop is not None and number == loop.stop - 1 and alive - before - made:
-            left = ", ".join(sorted(alive - before - made))
+        defs = set(results(step.operation))
+        defined |= defs
+        alive = (alive | defs).difference(step.drops)
+        if loop is not None and number == loop.stop - 1 and alive - before - defs:
+            left = ", ".join(sorted(alive - before - defs))
             raise ProgramError(f"step {number}, {_text(step.operation)}: {left} outlives the loop")
     for name in sorted(expected ^ alive):
         problem = "is never dropped" if name in alive else "is returned, but not there"

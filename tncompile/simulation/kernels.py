@@ -164,8 +164,8 @@ class KernelModel:
                     work.spend(self.profile.call)
         else:
             small = rows * inner * columns < SMALL_PRODUCT
-            taken = small or (blas_takes(left, "bmm") and blas_takes(right, "bmm"))
-            one_by_one = bool(batch) and not taken
+            uncopied = small or (blas_takes(left, "bmm") and blas_takes(right, "bmm"))
+            one_by_one = bool(batch) and not uncopied
             for operand in (left, right) if one_by_one or not batch else ():
                 if not blas_takes(operand, "mm"):  # each matrix is copied before its product
                     self.memory.free(self.memory.new(operand.shape[-2:], operand.width))

@@ -220,7 +220,11 @@ def family_class(depth: int) -> str:
 
 def write_accessors(members: ParameterAccess) -> list[list[str]]:
     """The methods that reach tensors with names that cannot be attributes."""
-    names = {(one.family, not one.subscripts) for one in members.parameters if hidden(one.family)}
+    names = {
+        (parameter.family, not parameter.subscripts)
+        for parameter in members.parameters
+        if hidden(parameter.family)
+    }
     needed = {
         TRAINING: any(parameter.family == "training" for parameter in members.parameters),
         HIDDEN: any(single for _, single in names),
@@ -231,7 +235,11 @@ def write_accessors(members: ParameterAccess) -> list[list[str]]:
 
 def write_annotations(members: ParameterAccess) -> list[str]:
     """Annotations of buffers, which type checkers cannot see in `register_buffer`."""
-    buffers = (one.family for one in members.parameters if one.frozen and not one.subscripts)
+    buffers = (
+        parameter.family
+        for parameter in members.parameters
+        if parameter.frozen and not parameter.subscripts
+    )
     return [f"{family}: Tensor" for family in dict.fromkeys(buffers) if not hidden(family)]
 
 

@@ -28,8 +28,8 @@ def write_header(network: TensorNetwork, plan: ContractionPlan) -> list[str]:
     batch = f"a batch of {sizes}" if sizes else "no batch axes"
     run = "a training step" if plan.training else "inference"
     planned = f"Planned for the least {plan.minimize} of {run} with {batch}, {plan.decided_by}."
-    made = f"Made by tncompile from {network.target}."
-    return [*writer.comment_lines(made), *writer.comment_lines(planned)]
+    origin = f"Made by tncompile from {network.target}."
+    return [*writer.comment_lines(origin), *writer.comment_lines(planned)]
 
 
 def write_docstring(

@@ -160,7 +160,8 @@ def _weight(
     if max(uses.values(), default=0) != 1:
         return None
     tensors = tuple(
-        Tensor(name=one.key, role="parameter", source=one.key, axes=one.axes) for one in factors
+        Tensor(name=factor.key, role="parameter", source=factor.key, axes=factor.axes)
+        for factor in factors
     )
     whole = weight_network(network, layer)
     part = weight_network(network, layer, factors, tensors)

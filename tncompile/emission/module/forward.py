@@ -32,7 +32,9 @@ def write_forward(
     `logarithms` are keys of members that do not have the dtype of the module.
     """
     names = Names(["self"])
-    converted = tuple(one for one in members.parameters if one.key not in logarithms)
+    converted = tuple(
+        parameter for parameter in members.parameters if parameter.key not in logarithms
+    )
     holder = replace(members, parameters=converted).holder
     arguments = write_arguments(network, names, bound=bound, holder=holder)
     output = f"{network.output.written}."

@@ -127,7 +127,9 @@ def _joined(y: Tensor, mesh: DeviceMesh, axis: int, before: int, after: int) -> 
 def local_members(sharding: Sharding, members: ParameterAccess) -> ParameterAccess:
     """The parameters as `forward` reads them: this rank's part of each."""
     special = dict.fromkeys(sharding.once, "_once") | {key: own(key) for key in sharding.inside}
-    around = {one.key: special.get(one.key, "_local") for one in members.parameters}
+    around = {
+        parameter.key: special.get(parameter.key, "_local") for parameter in members.parameters
+    }
     return replace(members, around=around)
 
 
@@ -138,7 +140,7 @@ def own(key: str) -> str:
 
 def whole_members(members: ParameterAccess) -> ParameterAccess:
     """The parameters as `fold` reads them: put together."""
-    return replace(members, around={one.key: "_whole" for one in members.parameters})
+    return replace(members, around={parameter.key: "_whole" for parameter in members.parameters})
 
 
 def bound_size(sharding: Sharding, members: ParameterAccess) -> dict[str, tuple[str, str]]:
@@ -331,7 +333,9 @@ def _docstring(sharding: Sharding) -> list[str]:
     """What is split, what is sent, what layouts mean."""
     network = sharding.network
     split = [f"{key} (axis {axis})" for key, axis in sharding.split.items()]
-    whole = [one.key for one in network.parameters if one.key not in sharding.split]
+    whole = [
+        parameter.key for parameter in network.parameters if parameter.key not in sharding.split
+    ]
     tensors = f"Split: {_some(split)}."
     tensors += f" Whole on every rank: {_some(whole)}." if whole else ""
     layouts = "`output_layouts` how the output is to be laid out (`Replicate()`)"
@@ -372,7 +376,9 @@ def _sent(sharding: Sharding) -> str:
         if not source.integer:
             back.append(f"that of {source.name} is {kind}, {_bytes(network, source.axes)}{free}")
     text += f"; backward, where it has a gradient, {'; '.join(back)}" if back else ""
-    if whole := sum(math.prod(one.shape) for one in sharding.whole if not one.frozen):
+    if whole := sum(
+        math.prod(parameter.shape) for parameter in sharding.whole if not parameter.frozen
+    ):
         text += f". A backward pass sums the gradients of what is whole, {4 * whole:,} bytes"
         text += ", whatever the batch"
     return f"{text}."

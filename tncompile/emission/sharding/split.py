@@ -79,7 +79,9 @@ class Sharding:
     def whole(self) -> tuple[Parameter, ...]:
         """The parameters that every rank holds whole, and whose gradients the ranks add up."""
         others = {*self.split, *self.once}
-        return tuple(one for one in self.network.parameters if one.key not in others)
+        return tuple(
+            parameter for parameter in self.network.parameters if parameter.key not in others
+        )
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,11 @@ def split_leg(network: TensorNetwork, leg: str) -> Sharding:
         raise problem
     inside = _inside(network, leg)
     axes = {key: _axis_of(leg, uses) for key, uses in _uses(network) if key not in inside}
-    split = {one.key: axis for one in network.parameters if (axis := axes.get(one.key)) is not None}
+    split = {
+        parameter.key: axis
+        for parameter in network.parameters
+        if (axis := axes.get(parameter.key)) is not None
+    }
     inputs = {source.name: _place(network, leg, source.axes) for source in network.inputs}
     output = _place(network, leg, network.output.axes)
     return Sharding(network, leg, resize(network, leg, None), split, inputs, output, inside)

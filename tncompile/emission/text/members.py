@@ -50,7 +50,9 @@ class ParameterAccess:
         """The expression of a family, or of a tensor that is none."""
         if not hidden(family):
             return f"self.{family}"
-        single = any(one.family == family and not one.subscripts for one in self.parameters)
+        single = any(
+            parameter.family == family and not parameter.subscripts for parameter in self.parameters
+        )
         return f"self._hidden{'' if single else '_family'}({string(family)})"
 
     def stack(self, keys: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
@@ -67,7 +69,9 @@ class ParameterAccess:
         """
         items: list[str] = []
         parameters = (self.by_key[key] for key in keys)
-        for _, group in groupby(parameters, lambda one: (one.family, one.subscripts[:-1])):
+        for _, group in groupby(
+            parameters, lambda parameter: (parameter.family, parameter.subscripts[:-1])
+        ):
             first, *others = group
             if len(others) < 2 or not first.subscripts:
                 items += [self._uncast(parameter) for parameter in (first, *others)]
@@ -75,7 +79,7 @@ class ParameterAccess:
             outer = ", ".join(map(str, first.subscripts[:-1]))
             family = self.whole(first.family) + (f".of({outer})" if outer else "")
             around = self.around.get(first.key)
-            for texts in listings([one.subscripts[-1] for one in (first, *others)]):
+            for texts in listings([parameter.subscripts[-1] for parameter in (first, *others)]):
                 alone = len(texts) == 1 and texts[0].startswith("*")
                 numbers = texts[0][1:] if alone else f"[{', '.join(texts)}]"
                 several = f"{family}.at({numbers})"

@@ -115,10 +115,10 @@ def made_by(units: Sequence[EqualStepGroup], program: TensorProgram) -> dict[int
             stacked[step.contraction] = stacked.get(step.contraction, False) or batched
     producers: dict[int, int] = {}
     for unit in units:
-        made = [step.result for _, _, step in unit.members]
-        number = min(made)
+        contractions = [step.result for _, _, step in unit.members]
+        number = min(contractions)
         if number in stacked:
-            producers |= dict.fromkeys(made if stacked[number] else [number], number)
+            producers |= dict.fromkeys(contractions if stacked[number] else [number], number)
     return producers
 
 
@@ -144,12 +144,12 @@ class _Grouping:
             left, right, signature = self._aligned(step)
             level = levels.setdefault(height[step.result], {})
             level.setdefault(signature, []).append((left, right, step))
-        found: list[EqualStepGroup] = []
+        groups: list[EqualStepGroup] = []
         for level in levels.values():
             for group in level.values():
                 group.sort(key=lambda member: (self._first[member[0]], self._first[member[1]]))
-                found.extend(self._split(group))
-        return found
+                groups.extend(self._split(group))
+        return groups
 
     def _aligned(self, step: Contraction) -> tuple[int, int, Signature]:
         """The two sides in a canonical order, and all that must be equal to run together.
@@ -200,8 +200,13 @@ class _Grouping:
     ) -> tuple[tuple[object, ...], ...]:
         """Which indices are looked up, by which digits of which input."""
         return tuple(
-            (place[one.index], one.divisor, one.size, self._network.tensors[one.ids].source)
-            for one in lookups
+            (
+                place[lookup.index],
+                lookup.divisor,
+                lookup.size,
+                self._network.tensors[lookup.ids].source,
+            )
+            for lookup in lookups
         )
 
     def _where(self, side: int) -> Origin:

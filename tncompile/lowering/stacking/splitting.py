@@ -57,9 +57,9 @@ def split_stack(readers: Sequence[Reader], single: Sequence[bool]) -> tuple[Segm
         start = segments[-1].stop
     counts = Counter(
         reader
-        for one in segments
-        for reader in set(readers[one.start : one.stop])
-        if not single[one.start]
+        for segment in segments
+        for reader in set(readers[segment.start : segment.stop])
+        if not single[segment.start]
     )
     several = any(count > 1 for count in counts.values())
     return None if several or len(segments) > MOST else tuple(segments)
@@ -69,11 +69,11 @@ def _turns(readers: Sequence[Reader], single: Sequence[bool], start: int) -> Seg
     """The longest segment from here in which readers take turns, or one member."""
     ahead = range(1, min(AT_MOST, len(readers) - start - 1) + 1)
     period = next((k for k in ahead if readers[start + k] == readers[start]), 1)
-    turn = list(readers[start : start + period])
-    if len(set(turn)) < period or any(single[start : start + period]):
+    cycle = list(readers[start : start + period])
+    if len(set(cycle)) < period or any(single[start : start + period]):
         return Segment(start, start + 1, 1)
     stop = start + period
-    while list(readers[stop : stop + period]) == turn:
+    while list(readers[stop : stop + period]) == cycle:
         stop += period
     if stop == start + period > start + 1:
         return Segment(start, start + 1, 1)

@@ -213,8 +213,8 @@ class LayoutSearch:
         if contraction.result not in self._next:
             return ()
         following, _ = self._next[contraction.result]
-        legs, kept = frozenset(contraction.legs), frozenset(following.legs)
-        return legs - kept, legs & kept
+        legs, remaining = frozenset(contraction.legs), frozenset(following.legs)
+        return legs - remaining, legs & remaining
 
     def _next_copy(
         self, contraction: Contraction, result: OperandLayouts
@@ -223,8 +223,14 @@ class LayoutSearch:
         if contraction.result not in self._next:
             return lambda option: self._output_copy(option, result)
         following, other = self._next[contraction.result]
-        legs, theirs, kept = map(frozenset, (contraction.legs, self._legs[other], following.legs))
-        batch, free, summed = legs & theirs & kept, legs & kept - theirs, legs & theirs - kept
+        legs, theirs, remaining = map(
+            frozenset, (contraction.legs, self._legs[other], following.legs)
+        )
+        batch, free, summed = (
+            legs & theirs & remaining,
+            legs & remaining - theirs,
+            legs & theirs - remaining,
+        )
         broadcast = self._broadcasting and not batch  # free indices may be the batch then
         later = self._next_use_groups(following) if broadcast else ()
         count = self._count(contraction.legs)
