@@ -49,20 +49,24 @@ def runs(value: Value, lengths: Mapping[str, Extent]) -> dict[str, Axis[Extent]]
 def merged(axes: Iterable[Axis[Length]], one: Length) -> Axis[Length] | None:
     """The axis that these form together; None where it takes a copy. `one` is the length 1."""
     long = [axis for axis in axes if axis[0] != one]
+    if len(long) < 2:  # most groups: a search asks for them often
+        return long[0] if long else (one, one)
     for (_, outer), (length, stride) in pairwise(long):
         if outer != stride * length:
             return None
-    return math.prod((length for length, _ in long), start=one), long[-1][1] if long else one
+    return math.prod([length for length, _ in long], start=one), long[-1][1]
 
 
 def as_matrix(
     runs: Mapping[str, Axis[Length]], groups: Iterable[Iterable[str]], one: Length
 ) -> bool | None:
     """Whether BLAS takes indices grouped as batch, rows and columns transposed; None: a copy."""
-    batch, rows, columns = (merged([runs[index] for index in group], one) for group in groups)
-    if batch is None or rows is None or columns is None:
-        return None
-    return is_transposed(rows, columns, one)
+    axes: list[Axis[Length]] = []
+    for group in groups:
+        if (axis := merged([runs[index] for index in group], one)) is None:
+            return None
+        axes.append(axis)
+    return is_transposed(axes[1], axes[2], one)
 
 
 def is_transposed(

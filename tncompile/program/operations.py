@@ -375,9 +375,11 @@ def renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
 
 
 def _names(operation: Operation, field_names: tuple[str, ...]) -> tuple[str, ...]:
+    values = [getattr(operation, name) for name in field_names]
+    if len(values) == 1 and type(values[0]) is str:  # most are: a search asks for them often
+        return (values[0],)
     names: list[str] = []
-    for name in field_names:
-        value: str | tuple[str, ...] | None = getattr(operation, name)
+    for value in values:
         if isinstance(value, str):
             names.append(value)
         elif value is not None:
