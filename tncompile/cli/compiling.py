@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+import tncompile.cli.options as opt
+import tncompile.cli.reading as reading
 from tncompile.architecture import STAGES
-from tncompile.cli import options as opt
-from tncompile.cli import reading
 from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, columns, show, waiting, write_file
 from tncompile.language.diagnostics.spelling import closest

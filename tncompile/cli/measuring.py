@@ -9,8 +9,8 @@ from pathlib import Path
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 
-from tncompile.cli import options as opt
-from tncompile.cli import reading
+import tncompile.cli.options as opt
+import tncompile.cli.reading as reading
 from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, refused, say, show, waiting
 

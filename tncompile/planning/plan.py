@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import tncompile.planning.wording as wording
 from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import ContractionTree
 from tncompile.notebook import as_html
-from tncompile.planning import wording
 from tncompile.simulation.costs import ModeCost
 from tncompile.simulation.modes import MODES, Mode
 

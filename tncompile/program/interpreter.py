@@ -244,14 +244,8 @@ def _matmul(state: Interpreter, operation: op.MatMul) -> Tensor:
     return torch.bmm(left, right) if left.dim() == 3 else torch.mm(left, right)
 
 
-Arithmetic = (
-    op.Multiply | op.Add | op.Sum | op.Times | op.Magnitude | op.Divide | op.Log
-    | op.UnravelIndex | op.RavelIndex
-)  # fmt: skip
-
-
-@evaluates(*get_args(Arithmetic))
-def _arithmetic(state: Interpreter, operation: Arithmetic) -> Tensor:
+@evaluates(*get_args(op.Arithmetic))
+def _arithmetic(state: Interpreter, operation: op.Arithmetic) -> Tensor:
     values = state.names
     match operation:
         case op.Multiply(_, left, right):

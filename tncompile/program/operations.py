@@ -333,6 +333,10 @@ class Log(Unary, is_detached=True, is_elementwise=True):
     axes: tuple[int, ...]
 
 
+Arithmetic = Multiply | Add | Sum | Times | Magnitude | Divide | Log | UnravelIndex | RavelIndex
+"""Operations on numbers that are one expression of torch."""
+
+
 OPERATIONS: tuple[type[Operation], ...] = tuple(
     kind for kind in globals().values()
     if isinstance(kind, type) and issubclass(kind, Operation) and not kind.__subclasses__()

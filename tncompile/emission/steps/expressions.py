@@ -173,14 +173,8 @@ def _layout(operation: Layout, site: Site) -> Text:
             assert_never(operation)
 
 
-Arithmetic = (
-    op.Multiply | op.Add | op.Sum | op.Times | op.Magnitude | op.Divide | op.Log
-    | op.UnravelIndex | op.RavelIndex
-)  # fmt: skip
-
-
-@writes(*get_args(Arithmetic))
-def _arithmetic(operation: Arithmetic, site: Site) -> Text:
+@writes(*get_args(op.Arithmetic))
+def _arithmetic(operation: op.Arithmetic, site: Site) -> Text:
     match operation:
         case op.Multiply(_, left, right):
             return Text(f"{site.read(left)} * {site.read(right)}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 
-from tncompile.language.checking import symbols
+import tncompile.language.checking.symbols as symbols
 from tncompile.language.checking.symbols import BlockNames, Declared, LegUse, Rule, Use
 from tncompile.language.diagnostics.collector import listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label

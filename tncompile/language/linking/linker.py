@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import tncompile.language.linking.importing as importing
 from tncompile.language.checking import check_block
 from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
-from tncompile.language.linking import importing
 from tncompile.language.linking.instances import File, link_instance, resolve_instances
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import tncompile.language.resolving.python_values as python_values
 from tncompile.language.checking.name_rules import foreign_constant
 from tncompile.language.checking.usage_rules import expression_problems
 from tncompile.language.diagnostics import collector
@@ -17,7 +18,6 @@ from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import ArgumentValue
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value
-from tncompile.language.resolving import python_values
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import values_used

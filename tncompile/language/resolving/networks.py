@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NoReturn
 
+import tncompile.language.resolving.declarations as declarations
 from tncompile.language import resolved
 from tncompile.language.checking.capacity_rules import oversized_bonds
 from tncompile.language.checking.structure_rules import check_structure
@@ -15,7 +16,6 @@ from tncompile.language.diagnostics.errors import CompileError, InternalError
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import ArgumentValue
 from tncompile.language.resolved import ResolvedNetwork, value_text
-from tncompile.language.resolving import declarations
 from tncompile.language.resolving.binding import bind
 from tncompile.language.resolving.inputs import resolve_input, resolve_output
 from tncompile.language.resolving.resolution import Resolution

@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import tncompile.planning.wording as wording
 from tncompile.network.model import DOTS
 from tncompile.notebook import as_html
-from tncompile.planning import wording
 from tncompile.planning.plan import Variant
 from tncompile.simulation.costs import CostStep, Figures
 from tncompile.simulation.dense_layer import Kind

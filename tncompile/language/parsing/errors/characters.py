@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from unicodedata import category, combining, digit, name
 
+import tncompile.language.parsing.lexer as lexer
 from tncompile.language.diagnostics.collector import problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
-from tncompile.language.parsing import lexer
 from tncompile.language.syntax.source import Span
 
 _LOOKALIKES = {
