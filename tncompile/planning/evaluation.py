@@ -82,7 +82,8 @@ class Evaluator:
         if key not in self._evaluations:
             program = self.program(option)
             trace = trace_in(self.network, program, self.at(batch), self.profile, mode)
-            spent = trace.total.seconds, trace.total.flops, trace.peak, trace.total.copied
+            total = trace.total
+            spent = total.seconds, total.flops, trace.peak, total.copied
             self._evaluations[key] = Evaluation(option, *spent)
         return self._evaluations[key]
 

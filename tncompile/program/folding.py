@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from tncompile.program import operations as op
 from tncompile.program.layout import contiguous, view_strides
@@ -94,7 +95,6 @@ class _SplitProgram:
         self, program: TensorProgram, identities: dict[Hashable, int] | None = None
     ) -> None:
         self.program = program
-        self.logarithms = logarithms_of_scales(program)
         self.position: dict[str, int] = {}  # the step that computes a value
         self.identity: dict[str, int] = {}
         for k, step in enumerate(program.steps):
@@ -112,6 +112,11 @@ class _SplitProgram:
             for j, value in enumerate(values):
                 number = identities.setdefault((key, value.shape, j), len(identities))
                 self.identity[value.name] = number
+
+    @cached_property
+    def logarithms(self) -> set[str]:
+        """Values that are logarithms of scales."""
+        return logarithms_of_scales(self.program)
 
     def frontier(self) -> list[str]:
         """The precomputed values that calls read; calls compute constant ids anew."""

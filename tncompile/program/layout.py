@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Literal, TypeVar
 
 from tncompile.program import operations as op
@@ -48,13 +46,13 @@ def runs(value: Value, lengths: Mapping[str, Extent]) -> dict[str, Axis[Extent]]
 
 def merged(axes: Iterable[Axis[Length]], one: Length) -> Axis[Length] | None:
     """The axis that these form together; None where it takes a copy. `one` is the length 1."""
-    long = [axis for axis in axes if axis[0] != one]
-    if len(long) < 2:  # most groups: a search asks for them often
-        return long[0] if long else (one, one)
-    for (_, outer), (length, stride) in pairwise(long):
-        if outer != stride * length:
-            return None
-    return math.prod([length for length, _ in long], start=one), long[-1][1]
+    whole, step = one, one
+    for length, stride in axes:
+        if length != one:
+            if whole != one and step != stride * length:
+                return None
+            whole, step = whole * length, stride
+    return whole, step
 
 
 def as_matrix(

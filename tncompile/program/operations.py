@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Annotated, ClassVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 Use = Annotated[str, "use"]
@@ -73,6 +74,16 @@ class Operation:
         cls.use_fields, cls.def_fields, cls.key_fields = (
             tuple(name for name in roles if role in roles[name]) for role in ("use", "def", "key")
         )
+
+    # A search asks for these names more often than for anything else, so each operation keeps them.
+
+    @cached_property
+    def _sources(self) -> tuple[str, ...]:
+        return _names(self, self.use_fields)
+
+    @cached_property
+    def _results(self) -> tuple[str, ...]:
+        return _names(self, self.def_fields)
 
 
 class SingleResult(Operation):
@@ -346,12 +357,12 @@ OPERATIONS: tuple[type[Operation], ...] = tuple(
 
 def sources(operation: Operation) -> tuple[str, ...]:
     """The values that an operation reads."""
-    return _names(operation, operation.use_fields)
+    return operation._sources
 
 
 def results(operation: Operation) -> tuple[str, ...]:
     """The values that an operation makes."""
-    return _names(operation, operation.def_fields)
+    return operation._results
 
 
 def parameter_keys(operation: Operation) -> tuple[str, ...]:
@@ -379,11 +390,8 @@ def renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
 
 
 def _names(operation: Operation, field_names: tuple[str, ...]) -> tuple[str, ...]:
-    values = [getattr(operation, name) for name in field_names]
-    if len(values) == 1 and type(values[0]) is str:  # most are: a search asks for them often
-        return (values[0],)
     names: list[str] = []
-    for value in values:
+    for value in (getattr(operation, name) for name in field_names):
         if isinstance(value, str):
             names.append(value)
         elif value is not None:

@@ -115,6 +115,6 @@ def finished(program: TensorProgram, steps: Sequence[Step]) -> TensorProgram:
     for k, step in enumerate(steps):
         unread = [name for name in results(step.operation) if name not in last]
         drops = tuple(name for name in (*dying.get(k, ()), *unread) if name not in program.returns)
-        dropping.append(replace(step, drops=drops))
+        dropping.append(step if step.drops == drops else replace(step, drops=drops))
     values = {name: program.values[name] for step in steps for name in results(step.operation)}
     return checked(replace(program, values=values, steps=tuple(dropping)))

@@ -103,7 +103,7 @@ class LayoutSearch:
 
     def _copy_to(self, target: Order, order: Order, operand: OperandLayouts) -> float:
         """The copy from one order of indices to another."""
-        lengths = tuple(self._size[index] for index in target)
+        lengths = [self._size[index] for index in target]
         return self._copy(math.prod(lengths), run_length(lengths, order, target), operand)
 
     def _output_copy(self, option: LayoutOption, result: OperandLayouts) -> float:
@@ -239,10 +239,10 @@ class LayoutSearch:
             order = option.order
             prefixed = map(frozenset, prefixes(order, free) if broadcast else ())
             for outer in chain((batch,), prefixed, (group & free for group in later)):
-                groups = (
-                    tuple(index for index in order if index in group)
+                groups = [
+                    [index for index in order if index in group]
                     for group in (outer, free - outer, summed)
-                )
+                ]
                 if as_matrix(option.runs, groups, 1) is not None:
                     return 0.0
             return self._copy(count, self._size[order[-1]], result)

@@ -7,7 +7,7 @@ for the few that are promising.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tncompile.lowering.schedule import MatmulLayout, Order
@@ -180,7 +180,7 @@ class LayoutCostModel:
         return seconds + self._allocate(WIDTH * matrices * rows * columns)
 
 
-def run_length(lengths: tuple[int, ...], order: tuple[str, ...], target: tuple[str, ...]) -> int:
+def run_length(lengths: Sequence[int], order: tuple[str, ...], target: tuple[str, ...]) -> int:
     """The elements that stay contiguous when indices in memory `order` are copied to `target`.
 
     `lengths` are those of the indices of `target`.
