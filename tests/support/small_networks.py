@@ -16,6 +16,7 @@ from tncompile.network.model import (
     Parameter,
     Tensor,
     TensorNetwork,
+    Window,
 )
 
 
@@ -29,12 +30,20 @@ def make_network(
     shared: Mapping[str, str] | None = None,
     conjugate: bool = False,
     first: str = "inputs",
+    windows: Sequence[Window] = (),
 ) -> TensorNetwork:
     """A network of plain axes. `slices` are inputs with one bound axis: the legs of each slice.
 
     `shared` maps the name of a tensor to the one whose parameter it uses. Indices of size None are
-    run-time ones. With `conjugate` the second uses are conjugated.
+    run-time ones. With `conjugate` the second uses are conjugated. Legs of `windows` have no entry
+    in `sizes`.
     """
+    kinds: dict[str, Kind] = {}
+    sizes = dict(sizes)
+    for window in windows:
+        kinds |= dict.fromkeys((window.input_leg, window.output_leg), "window")
+        kinds[window.kernel_leg] = "kernel"
+        sizes |= {window.input_leg: None, window.kernel_leg: window.size, window.output_leg: None}
     runtime = {name for name, size in sizes.items() if size is None}
     given = [_input(name, tuple(legs), sizes) for name, legs in inputs.items()]
     factors = [
@@ -86,7 +95,8 @@ def make_network(
     return TensorNetwork(
         name="Test",
         target="Test()",
-        indices=tuple(_index(name, size) for name, size in sizes.items()),
+        indices=tuple(_index(name, size, kinds.get(name)) for name, size in sizes.items()),
+        windows=tuple(windows),
         inputs=tuple(given),
         parameters=tuple(parameters),
         tensors=tuple(factors + uses if first == "inputs" else uses + factors),
@@ -99,8 +109,8 @@ def _key(name: str) -> str:
     return name.replace("[", ".").replace(",", ".").rstrip("]")
 
 
-def _index(name: str, size: int | None) -> Index:
-    kind: Kind = "dots" if name == DOTS else "batch" if size is None else "index"
+def _index(name: str, size: int | None, kind: Kind | None = None) -> Index:
+    kind = kind or ("dots" if name == DOTS else "batch" if size is None else "index")
     return Index(name=name, kind=kind, size=size, family=name)
 
 

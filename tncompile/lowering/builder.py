@@ -40,8 +40,11 @@ class ProgramBuilder:
             index.name: Extent(1, (index.name,)) if index.size is None else Extent(index.size)
             for index in network.indices
         }
+        self.lengths |= {w.padded_leg: Extent(1, (w.padded_leg,)) for w in network.windows}
         self.runtime = tuple(index.name for index in network.indices if index.size is None)
-        self.sizes = {name: sizes.get(name, NOMINAL) for name in self.runtime}
+        self.sizes = network.with_window_sizes(
+            {name: sizes.get(name, NOMINAL) for name in self.runtime}
+        )
         self.loop = loop
         if loop is not None:
             self.lengths[loop.index] = Extent(1, (loop.part,))

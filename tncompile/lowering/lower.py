@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.builder import ProgramBuilder
+from tncompile.lowering.convolution import convolve
 from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.matmul import Consumer, contract
 from tncompile.lowering.output import finalize_output
 from tncompile.lowering.rescaling import Logarithm
-from tncompile.lowering.schedule import STRAIGHT, Schedule
+from tncompile.lowering.schedule import STRAIGHT, ConvolutionLayout, MatmulLayout, Schedule
 from tncompile.lowering.stacking.axes import concatenate, divide, members, select, unbind
 from tncompile.lowering.stacking.grouping import EqualStepGroup, order_members, units
 from tncompile.lowering.stacking.splitting import Reader, split_stack
 from tncompile.lowering.value_numbering import ValueNumbering
 from tncompile.network.contraction import Contraction, ContractionTree
-from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.network.model import TensorNetwork
 from tncompile.program.operations import ContiguousGrad, Ones
 from tncompile.program.program import Loop, TensorProgram, Value
 
@@ -67,8 +68,7 @@ def loop_index(network: TensorNetwork) -> str | None:
 
     An input must have it, the output must have it as an axis of its own and return no logarithm.
     """
-    names = [index.name for index in network.indices if index.size is None]
-    leading = DOTS if DOTS in names else next(iter(names), None)
+    leading = network.leading
     inputs = [axis.indices for declared in network.inputs for axis in declared.axes]
     output = [axis.indices for axis in network.output.axes]
     if (leading,) not in inputs or (leading,) not in output or network.output.log:
@@ -151,7 +151,13 @@ class _Lowering:
         layout = None
         if self._layouts is not None and not unit.batched:
             layout = self._layouts[first.result - len(self._tree.operands)]
-        result = contract(builder, left, right, result_legs, self._consumer(first, stack), layout)
+        if first.windows:
+            assert not isinstance(layout, MatmulLayout)
+            result = convolve(builder, left, right, result_legs, first.windows, layout)
+        else:
+            assert not isinstance(layout, ConvolutionLayout)
+            consumer = self._consumer(first, stack)
+            result = contract(builder, left, right, result_legs, consumer, layout)
         if builder.contraction in self._contiguous_grads:
             result = builder.derive(ContiguousGrad, result, result.axes)
         if first.lookups:

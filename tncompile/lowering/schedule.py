@@ -29,6 +29,19 @@ class MatmulLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvolutionLayout:
+    """A contraction along windows: the memory format of the image and of the result.
+
+    Row major is (N, channels, lengths…); with `channels_last` the channels lie innermost.
+    """
+
+    channels_last: bool
+
+
+Layout = MatmulLayout | ConvolutionLayout
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """How a tree is lowered.
 
@@ -45,7 +58,7 @@ class Schedule:
     """
 
     chunk_rows: int = 0
-    layouts: tuple[MatmulLayout | None, ...] | None = None
+    layouts: tuple[Layout | None, ...] | None = None
     batch_equal_steps: bool = False
     contiguous_grads: tuple[int, ...] = ()
     recompute: bool = False

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from tncompile.network.model import TensorNetwork
+from tncompile.network.model import TensorNetwork, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ class Contraction:
 
     Numbers are positions in single-assignment order: the operands first, then the results. Where
     parameters have been merged to a table, `lookups` pick its rows when it is there: `legs` are
-    those of the rows, after the run-time legs that the ids bring along.
+    those of the rows, after the run-time legs that the ids bring along. Where the input leg of a
+    window meets all that has its kernel leg, the contraction is a convolution along it: `windows`
+    names these, and the result has the output legs in their place.
     """
 
     left: int
@@ -51,6 +53,7 @@ class Contraction:
     result: int
     legs: tuple[str, ...]
     lookups: tuple[Lookup, ...] = ()
+    windows: tuple[str, ...] = ()
 
     def product(self, left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
         """The legs of the product itself, given those of its operands: all that is not summed."""
@@ -108,8 +111,8 @@ def operands(network: TensorNetwork) -> tuple[Operand, ...]:
 
 
 def _contracted(network: TensorNetwork, legs: Iterable[str]) -> tuple[str, ...]:
-    """The legs that are longer than 1."""
-    return tuple(leg for leg in legs if network.index[leg].size != 1)
+    """The legs that are longer than 1, and those of windows, which ask for a convolution."""
+    return tuple(leg for leg in legs if network.index[leg].size != 1 or leg in network.window)
 
 
 def _kinds(network: TensorNetwork, position: int) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -151,23 +154,49 @@ def build_tree(
     `late` says which results are tables, and what is looked up in each.
     """
     tables = late or {}
-    # For each index, the ends outside of what is being multiplied (the output too).
+    # For each index, the ends outside of what is being multiplied (the output too). A window is an
+    # end of its input leg and its kernel leg until the convolution.
     remaining = Counter(leg for operand in operands for leg in operand.legs)
     remaining.update(set(network.output.legs))
+    for window in network.windows:
+        remaining.update((window.input_leg, window.kernel_leg))
     remaining.update(lookup.index for lookups in tables.values() for lookup in lookups)
     legs = [operand.legs for operand in operands]
     steps: list[Contraction] = []
     for left, right in pairs:
         remaining.subtract((*legs[left], *legs[right]))
         product = dict.fromkeys((*legs[left], *legs[right]))
+        windows = convolved(network, legs[left], legs[right])
+        for window in windows:
+            remaining.subtract((window.input_leg, window.kernel_leg))
+            if remaining[window.kernel_leg]:
+                raise ValueError(f"`{window.kernel_leg}` is on tensors that are not merged yet")
+            place = {window.input_leg: window.output_leg}
+            product = dict.fromkeys(place.get(leg, leg) for leg in product)
         needed = tuple(leg for leg in product if remaining[leg] > 0)
         if lookups := tables.get(len(legs), ()):
             remaining.subtract(lookup.index for lookup in lookups)
             needed = looked_up(network, needed, lookups)
         remaining.update(needed)
-        steps.append(Contraction(left, right, len(legs), needed, lookups))
+        names = tuple(window.name for window in windows)
+        steps.append(Contraction(left, right, len(legs), needed, lookups, names))
         legs.append(needed)
     return ContractionTree(operands, tuple(steps))
+
+
+def convolved(
+    network: TensorNetwork, left: Iterable[str], right: Iterable[str]
+) -> tuple[Window, ...]:
+    """The windows along which the contraction of operands with these legs is a convolution."""
+    if not network.windows:
+        return ()
+    first, second = set(left), set(right)
+    return tuple(
+        window
+        for window in network.windows
+        for image, kernel in ((first, second), (second, first))
+        if window.input_leg in image and window.kernel_leg in kernel
+    )
 
 
 def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
@@ -198,10 +227,16 @@ def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:
         return
     tables = {step.result: step.lookups for step in tree.steps if step.lookups}
     sides = tuple((step.left, step.right) for step in tree.steps)
-    again = build_tree(network, tree.operands, sides, tables)
+    try:
+        again = build_tree(network, tree.operands, sides, tables)
+    except ValueError as error:
+        yield str(error)
+        return
     for rebuilt, step in zip(again.steps, tree.steps, strict=True):
         if sorted(rebuilt.legs) != sorted(step.legs):
             yield f"result {step.result} keeps {step.legs} where {rebuilt.legs} are needed"
+        if rebuilt.windows != step.windows:
+            yield f"result {step.result} convolves {step.windows} in place of {rebuilt.windows}"
 
 
 def _verify_lookups(
@@ -228,8 +263,3 @@ def _verify_lookups(
         varying.append(varies or bool(step.lookups))
     if waiting and waiting[-1]:
         yield "ids are not looked up"
-
-
-def multiply_adds(sizes: dict[str, int], left: tuple[str, ...], right: tuple[str, ...]) -> int:
-    """The multiply-adds of one contraction: the product of all sizes on either side."""
-    return math.prod(sizes[leg] for leg in {*left, *right})

@@ -8,7 +8,7 @@ as JSON. Order is the order of declaration.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 DOTS = "..."
 """The name of the index that stands for any number of leading batch axes, flattened."""
 
-RUN_TIME = ("batch", "dots")
-"""The kinds of index that inputs bring along, of a size known at run time."""
+RUN_TIME = ("batch", "dots", "window")
+"""The kinds of index whose size is known at run time; no tensor but inputs carries them."""
 
-Kind = Literal["index", "bond", "hyper", "batch", "dots"]
+Kind = Literal["index", "bond", "hyper", "batch", "dots", "window", "kernel"]
+
+PaddingMode = Literal["zeros", "circular", "reflect", "replicate"]
 
 
 def axis_size(sizes: Iterable[int | None]) -> int | None:
@@ -46,9 +48,98 @@ class Index(_Model):
     name: str  # `i`, `i[0]`, `v[2, 5]`, or `...`
     kind: Kind
     size: int | None
+    usual: int | None = None  # what a `batch` axis is planned for where nobody says another size
     family: str  # `v` of `v[2, 5]`
     subscripts: tuple[int, ...] = ()
     line: int | None = None
+
+
+class Window(_Model):
+    """A convolution axis, which ties three indices as a hyperedge does.
+
+    The entry of the output at q is the sum over k of (input at q · stride + k · dilation − left) ·
+    (tensors at k), as of `torch.nn.Conv2d`; of a transposed one the input at p adds to the entry
+    p · stride + k · dilation − left. `h.kernel` is of kind `kernel`, the other two are of kind
+    `window`: `h.in` is on one input and `h.out` on the output, or the other way round.
+    """
+
+    name: str  # `h`, `h[0]`
+    family: str
+    subscripts: tuple[int, ...] = ()
+    size: int  # of the kernel
+    stride: int = 1
+    dilation: int = 1
+    left: int = 0  # entries of padding before the first one
+    right: int = 0
+    mode: PaddingMode = "zeros"
+    transposed: bool = False
+    extra: int = 0  # entries that a transposed one has more at the end
+    line: int | None = None
+
+    @property
+    def input_leg(self) -> str:
+        """The index of the input."""
+        return f"{self.name}.{'out' if self.transposed else 'in'}"
+
+    @property
+    def output_leg(self) -> str:
+        """The index of the output."""
+        return f"{self.name}.{'in' if self.transposed else 'out'}"
+
+    @property
+    def kernel_leg(self) -> str:
+        """The index of the tensors."""
+        return f"{self.name}.kernel"
+
+    @property
+    def padded_leg(self) -> str:
+        """The name of the length of the input with its padding, where that takes a copy.
+
+        Of a transposed one it is that of the output before anything is cut off.
+        """
+        return f"{self.name}.padded"
+
+    @property
+    def padding(self) -> int | None:
+        """The padding of the call of `torch.nn.functional`; None where it must be added before.
+
+        That of a transposed one cuts entries off, those of `crop` are cut off after the call.
+        """
+        if not self.transposed:
+            return self.left if self.mode == "zeros" and self.left == self.right else None
+        if self.output_padding >= 0:
+            return self.left
+        return max(0, min(self.left, self.right - self.extra))
+
+    @property
+    def output_padding(self) -> int:
+        """That of a transposed one; negative where the call cannot give as many entries."""
+        missing = self.left - self.right + self.extra
+        return missing if 0 <= missing < max(self.stride, self.dilation) else -1
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """What is left to cut off a transposed one at both ends; zeros to append if negative."""
+        if not self.transposed or self.output_padding >= 0:
+            return 0, 0
+        padding = self.padding or 0
+        return self.left - padding, self.right - self.extra - padding
+
+    @property
+    def reach(self) -> int:
+        """How far the last entry of the kernel is from the first one, in entries of the input."""
+        return self.dilation * (self.size - 1)
+
+    def output_length(self, length: int) -> int:
+        """How many entries come out of `length`; fewer than one where the input is too short.
+
+        >>> Window(name="h", family="h", size=3, stride=2, left=1, right=1).output_length(56)
+        28
+        """
+        outside = self.left + self.right
+        if self.transposed:
+            return (length - 1) * self.stride - outside + self.reach + 1 + self.extra
+        return (length + outside - self.reach - 1) // self.stride + 1
 
 
 class Axis(_Model):
@@ -94,8 +185,10 @@ class Input(_Model):
 class Init(_Model):
     """How a parameter starts: a scheme of the language, or `linear` for a bias without one."""
 
-    scheme: Literal["auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "linear"]
-    argument: float | None = None  # the std of `normal`, the bound of `uniform`
+    scheme: Literal[
+        "auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "constant", "linear"
+    ]
+    argument: float | None = None  # the std of `normal`, the bound of `uniform`, the `constant`
 
 
 class Parameter(_Model):
@@ -108,6 +201,7 @@ class Parameter(_Model):
     shape: tuple[int, ...]
     init: Init
     frozen: bool = False
+    complex: bool = False
     written: str
     line: int | None = None
 
@@ -166,6 +260,7 @@ class TensorNetwork(_Model):
     parameters: tuple[Parameter, ...]
     tensors: tuple[Tensor, ...]
     biases: tuple[Bias, ...] = ()
+    windows: tuple[Window, ...] = ()
     output: Output
 
     def __repr__(self) -> str:
@@ -191,6 +286,41 @@ class TensorNetwork(_Model):
     def input(self) -> dict[str, Input]:
         """The inputs by name."""
         return {each.name: each for each in self.inputs}
+
+    @cached_property
+    def window(self) -> dict[str, Window]:
+        """The windows by each of their three indices."""
+        return {
+            leg: window
+            for window in self.windows
+            for leg in (window.input_leg, window.kernel_leg, window.output_leg)
+        }
+
+    @cached_property
+    def leading(self) -> str | None:
+        """The run-time index that decides between variants: `...`, else the first `batch` axis."""
+        kinds = {index.name: index.kind for index in self.indices}
+        return DOTS if DOTS in kinds else next((n for n, k in kinds.items() if k == "batch"), None)
+
+    @property
+    def complex(self) -> bool:
+        """Whether a parameter is complex; then so is the result."""
+        return any(parameter.complex for parameter in self.parameters)
+
+    def with_window_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """The run-time sizes with those that follow from the input legs of windows.
+
+        Raises ValueError for an input that is too short for a window.
+        """
+        complete = dict(sizes)
+        for window in self.windows:
+            length = sizes[window.input_leg]
+            complete[window.output_leg] = out = window.output_length(length)
+            borders = window.crop if window.transposed else (window.left, window.right)
+            complete[window.padded_leg] = sum(borders, out if window.transposed else length)
+            if out < 1:
+                raise ValueError(f"window `{window.name}`: an input of {length} is too short")
+        return complete
 
     def slice_number(self, tensor: Tensor) -> int:
         """Which of all slices of its input a tensor is, row major over several `slices` axes."""

@@ -20,7 +20,7 @@ def verify_network(network: TensorNetwork) -> Iterator[str]:
         yield from problems
         if problems:
             return
-    for rule in (_sizes, _shapes, _legs, _axes, _inputs, _ends, _used):
+    for rule in (_sizes, _shapes, _legs, _axes, _inputs, _windows, _ends, _used):
         yield from rule(network)
 
 
@@ -28,6 +28,7 @@ def _names(network: TensorNetwork) -> Iterator[str]:
     """Names are unique within their kind; `...` is the one index of kind `dots`."""
     named: tuple[tuple[str, Iterable[str]], ...] = (
         ("index", (index.name for index in network.indices)),
+        ("window", (window.name for window in network.windows)),
         ("input", (each.name for each in network.inputs)),
         ("parameter", (parameter.key for parameter in network.parameters)),
         ("tensor", (tensor.name for tensor in network.tensors)),
@@ -66,7 +67,7 @@ def _references(network: TensorNetwork) -> Iterator[str]:
 
 
 def _sizes(network: TensorNetwork) -> Iterator[str]:
-    """Sizes are positive; only batch axes have theirs at run time."""
+    """Sizes are positive; batch axes and those of windows have theirs at run time."""
     for index in network.indices:
         if index.kind in RUN_TIME:
             if index.size is not None:
@@ -171,6 +172,37 @@ def _inputs(network: TensorNetwork) -> Iterator[str]:
                 yield f"tensor `{tensor.name}` has other legs than input `{name}`"
 
 
+def _windows(network: TensorNetwork) -> Iterator[str]:
+    """A window has its three indices, one on an input, one on tensors, one on the output."""
+    for window in network.windows:
+        legs = {
+            window.input_leg: "window",
+            window.output_leg: "window",
+            window.kernel_leg: "kernel",
+        }
+        if any(name not in network.index or network.index[name].kind != kind
+               for name, kind in legs.items()):  # fmt: skip
+            yield f"window `{window.name}` lacks one of its indices {', '.join(legs)}"
+            continue
+        if network.index[window.kernel_leg].size != window.size:
+            yield f"the kernel of window `{window.name}` does not have its size {window.size}"
+        if min(window.stride, window.dilation, window.size, window.extra + 1) < 1:
+            yield f"window `{window.name}` has a number that is too small: {window!r}"
+        if window.transposed and window.mode != "zeros":
+            yield f"window `{window.name}` is transposed and pads with other than zeros"
+        carriers = [t for t in network.tensors if window.input_leg in t.legs]
+        if len(carriers) != 1 or carriers[0].role != "input" or carriers[0].position:
+            yield f"`{window.input_leg}` is not on one input alone"
+        if (window.output_leg,) not in [axis.indices for axis in network.output.axes]:
+            yield f"`{window.output_leg}` is no axis of the output"
+        if not any(window.kernel_leg in t.legs for t in network.tensors if t.role != "input"):
+            yield f"`{window.kernel_leg}` is on no tensor"
+    known = set(network.window)
+    for index in network.indices:
+        if index.kind in ("window", "kernel") and index.name not in known:
+            yield f"index `{index.name}` of kind {index.kind} belongs to no window"
+
+
 def _ends(network: TensorNetwork) -> Iterator[str]:
     """Bonds have two ends on tensors, others two or more, run-time axes an input and the output."""
     on_tensors: Counter[str] = Counter()
@@ -180,6 +212,8 @@ def _ends(network: TensorNetwork) -> Iterator[str]:
     outside = set(network.output.legs)
     for index in network.indices:
         name, kind = index.name, index.kind
+        if kind in ("window", "kernel"):
+            continue
         ends = on_tensors[name] + on_inputs[name] + (name in outside)
         seen = on_inputs[name] > 0 or name in outside
         passes = on_inputs[name] > 0 and name in outside
@@ -205,5 +239,5 @@ def _used(network: TensorNetwork) -> Iterator[str]:
         uses = (key in factors) + added.count(key)
         if uses != 1:
             yield f"parameter `{key}` is {'unused' if not uses else 'factor and bias'}"
-        if (init.scheme in ("normal", "uniform")) != (init.argument is not None):
+        if (init.scheme in ("normal", "uniform", "constant")) != (init.argument is not None):
             yield f"parameter `{key}` has a scheme without its number, or one too many"

@@ -11,7 +11,6 @@ from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.request import leading_size
 from tncompile.planning.tolerances import NEAR
 from tncompile.planning.wording import plan_text
 from tncompile.simulation.modes import Mode, trace_in
@@ -60,7 +59,7 @@ class Evaluator:
         self, network: TensorNetwork, sizes: Mapping[str, int], profile: MachineProfile
     ) -> None:
         self.network, self.sizes, self.profile = network, sizes, profile
-        self.leading = leading_size(sizes)
+        self.leading = network.leading
         self._programs: dict[tuple[int, Schedule], TensorProgram] = {}
         self._evaluations: dict[tuple[int, Schedule, int, Mode], Evaluation] = {}
         self._roundings: dict[int, tuple[int, int]] = {}

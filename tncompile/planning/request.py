@@ -22,6 +22,8 @@ SEARCHES: tuple[Search, ...] = get_args(Search)
 
 DEFAULT_BATCH = 64
 
+DEFAULT_WINDOW = 32  # the length of the input along a window where nothing is said
+
 DEFAULT_LENGTH = 64  # what other named run-time axes are planned for where nothing is said
 
 
@@ -96,7 +98,7 @@ def plan_request(
     asked = _batch_sizes(batch)
     at_batches = [runtime_sizes(network, size, named) for size in asked]
     at_middle = at_batches[len(asked) // 2]
-    leading = leading_size(at_middle)
+    leading = network.leading
     batches = {asked[len(asked) // 2]} if leading is None else {at[leading] for at in at_batches}
     return PlanRequest(
         asked,
@@ -115,9 +117,13 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
     """The planned size of every run-time index: what `sizes` names, `batch` for the leading one.
 
     Raises ValueError for a name that is no run-time index of the network, or a size below 1, and
-    TypeError for a size that is no integer.
+    TypeError for a size that is no integer. The name of a window is the size of its input leg.
     """
-    names = [index.name for index in network.indices if index.size is None]
+    usual = {
+        index.name: index.usual for index in network.indices if index.kind in ("batch", "dots")
+    }
+    windows = {window.name: window.input_leg for window in network.windows}
+    names = [*usual, *windows]
     for name, size in {"batch": batch, **sizes}.items():
         if name != "batch" and name not in names:
             known = ", ".join(f"`{known}`" for known in names) or "none"
@@ -125,14 +131,13 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
             raise ValueError(f"`{unknown}` is no run-time size of this network (it has {known})")
         if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
-    free = [name for name in names if name not in sizes]
+    free = [name for name in usual if name not in sizes]
     leading = DOTS if DOTS in free else next(iter(free), None)
-    return {name: sizes.get(name, batch if name == leading else DEFAULT_LENGTH) for name in names}
-
-
-def leading_size(runtime: Mapping[str, int]) -> str | None:
-    """The run-time size that decides between variants: `...`, else the first; None without any."""
-    return DOTS if DOTS in runtime else next(iter(runtime), None)
+    chosen = {name: sizes.get(name, size or DEFAULT_LENGTH) for name, size in usual.items()}
+    if leading is not None:
+        chosen[leading] = batch
+    chosen |= {leg: sizes.get(name, DEFAULT_WINDOW) for name, leg in windows.items()}
+    return network.with_window_sizes(chosen)
 
 
 def whole(what: str, size: object) -> int:

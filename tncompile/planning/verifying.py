@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tncompile.lowering.schedule import MatmulLayout, Schedule
+from tncompile.lowering.schedule import ConvolutionLayout, MatmulLayout, Schedule
 from tncompile.network.contraction import ContractionTree, verify_tree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
@@ -43,7 +43,11 @@ def _verify_schedule(tree: ContractionTree, schedule: Schedule) -> Iterator[str]
         left, right = legs[step.left], legs[step.right]
         result = frozenset(step.product(left, right))
         legs.append(frozenset(step.legs))
-        if layout is not None and not _fits(layout, left, right, result):
+        if isinstance(layout, ConvolutionLayout) or step.windows:
+            if step.windows and (layout is None or isinstance(layout, ConvolutionLayout)):
+                continue
+            yield f"the format that makes number {step.result} fits convolutions alone, or products"
+        elif layout is not None and not _fits(layout, left, right, result):
             yield f"the product that makes number {step.result} has other indices than its operands"
 
 

@@ -63,6 +63,7 @@ def run_program(
         for axis, length in zip(own, shape[split:], strict=True):
             if axis.kind == "legs" and axis.size is None:
                 sizes[axis.indices[0]] = length
+    sizes = network.with_window_sizes(sizes)
     broadcast = cast(Callable[..., torch.Size], torch.broadcast_shapes)  # torch does not type it
     dots = tuple(broadcast(*leading))
     if DOTS in network.index:
@@ -192,7 +193,7 @@ _with_row_major_gradient: Callable[[Tensor], object] = RowMajorGradient.apply
 
 Layout = (
     op.View | op.Copy | op.Contiguous | op.Permute | op.Expand | op.ContiguousGrad
-    | op.Slice | op.Select | op.Unbind | op.Split | op.Pad | op.IndexSelect | op.Chunk
+    | op.Slice | op.Crop | op.Select | op.Unbind | op.Split | op.Pad | op.IndexSelect | op.Chunk
 )  # fmt: skip
 
 
@@ -213,6 +214,8 @@ def _layout(state: Interpreter, operation: Layout) -> Tensor | Sequence[Tensor]:
             return cast(Tensor, _with_row_major_gradient(source))
         case op.Slice(_, _, axis, start, stop, step):
             return source[(*[slice(None)] * axis, slice(start, stop, step))]
+        case op.Crop(_, _, axis, before, after):
+            return source.narrow(axis, before, source.shape[axis] - before - after)
         case op.Select(_, _, axis, position):
             return source.select(axis, position)
         case op.Unbind(_, _, axis):
@@ -242,6 +245,41 @@ def _matmul(state: Interpreter, operation: op.MatMul) -> Tensor:
         added = torch.baddbmm if left.dim() == 3 else torch.addmm
         return added(state.names[operation.bias], left, right)
     return torch.bmm(left, right) if left.dim() == 3 else torch.mm(left, right)
+
+
+_CONVOLUTIONS: dict[tuple[int, bool], Callable[..., Tensor]] = {
+    (1, False): functional.conv1d,
+    (2, False): functional.conv2d,
+    (3, False): functional.conv3d,
+    (1, True): functional.conv_transpose1d,
+    (2, True): functional.conv_transpose2d,
+    (3, True): functional.conv_transpose3d,
+}
+
+
+@evaluates(op.Convolve)
+def _convolve(state: Interpreter, operation: op.Convolve) -> Tensor:
+    source, weight = state.names[operation.source], state.names[operation.weight]
+    bias = None if operation.bias is None else state.names[operation.bias]
+    call = _CONVOLUTIONS[len(operation.stride), operation.transposed]
+    numbers: dict[str, object] = {
+        "stride": operation.stride,
+        "padding": operation.padding,
+        "dilation": operation.dilation,
+    }
+    if operation.transposed:
+        numbers["output_padding"] = operation.output_padding
+        groups = state.shape(operation.result)[1] // weight.shape[1]
+    else:
+        groups = source.shape[1] // weight.shape[1]
+    return call(source, weight, bias, groups=groups, **numbers)
+
+
+@evaluates(op.PadBorders)
+def _pad_borders(state: Interpreter, operation: op.PadBorders) -> Tensor:
+    borders = zip(reversed(operation.before), reversed(operation.after), strict=True)
+    pads = [entries for pair in borders for entries in pair]  # `pad` counts from the last axis
+    return functional.pad(state.names[operation.source], pads, operation.mode)
 
 
 @evaluates(*get_args(op.Arithmetic))

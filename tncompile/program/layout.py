@@ -33,6 +33,16 @@ def contiguous(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
     return tuple(reversed(strides))
 
 
+def channels_last(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
+    """The strides of (N, channels, lengths…) with the channels innermost.
+
+    >>> [stride.factor for stride in channels_last((Extent(2), Extent(3), Extent(4)))]
+    [12, 1, 3]
+    """
+    rows, inner, *lengths = contiguous((shape[0], *shape[2:], shape[1]))
+    return (rows, lengths[-1], inner, *lengths[:-1])
+
+
 def runs(value: Value, lengths: Mapping[str, Extent]) -> dict[str, Axis[Extent]]:
     """Every index of a value with its own length and stride, flattened axes split."""
     runs_of: dict[str, Axis[Extent]] = {}

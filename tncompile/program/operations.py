@@ -12,7 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, ClassVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    ClassVar,
+    Literal,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 Use = Annotated[str, "use"]
 """The name of a value that an operation reads."""
@@ -22,6 +30,8 @@ Def = Annotated[str, "def"]
 
 Key = Annotated[str, "key"]
 """The key of a parameter that an operation reads."""
+
+PadMode = Literal["constant", "circular", "reflect", "replicate"]
 
 
 def _roles(hint: object) -> set[str]:
@@ -315,6 +325,46 @@ class Pad(Unary, has_free_shape=True):
     """Zeros appended along one axis up to the length of the result: a copy."""
 
     axis: int
+
+
+class Convolve(SingleResult, is_contraction=True, autocasts=True, has_free_shape=True):
+    """`conv1d`, `conv2d` or `conv3d` of a `source` (N, channels, lengths…) and a `weight`.
+
+    The numbers are one for each of the axes convolved along, which may be of kernel length 1. There
+    are as many groups as the channels of the source are a multiple of `weight.shape[1]`. That of a
+    `transposed` one, `conv_transpose1d` and so on, is (channels, out channels of a group, kernel…).
+    The result is row major where the source is; else its channels lie innermost.
+    """
+
+    source: Use
+    weight: Use
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()  # of a transposed one
+    bias: Use | None = None  # a vector along the channels
+
+
+class PadBorders(Unary, has_free_shape=True):
+    """`pad` of the last axes by entries `before` and `after` each, cut off if negative: a copy.
+
+    `mode` is that of `torch.nn.functional.pad`; all but `constant` (zeros) take a source (N,
+    channels, lengths…) and pad its lengths. The result is in the format of the source; a `circular`
+    one is row major.
+    """
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    mode: PadMode
+
+
+class Crop(Unary, is_view=True, has_free_shape=True):
+    """`source` without the first entries `before` and the last ones `after` along an axis."""
+
+    axis: int
+    before: int
+    after: int
 
 
 class Times(Unary, is_elementwise=True):

@@ -79,12 +79,11 @@ def dispatch(
 ) -> Dispatch:
     """The methods that these options make; programs that differ in names alone are one.
 
-    The first run-time index decides, the leading axes before any other. Without run-time sizes only
-    the last option of each mode can ever be.
+    The leading run-time index decides. Without one only the last option of each mode can ever be.
     """
-    runtime = [index.name for index in network.indices if index.size is None]
-    size = batch_name(network) if DOTS in runtime or not runtime else runtime[0]
-    if not runtime:
+    leading = network.leading
+    size = batch_name(network) if leading in (DOTS, None) else leading
+    if leading is None:
         training, inference = training[-1:], inference[-1:]
     distinct: dict[Hashable, Option] = {fingerprint(whole.program): whole}
     modes = _cases(training, distinct), _cases(inference, distinct)

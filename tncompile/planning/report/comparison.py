@@ -17,7 +17,7 @@ from tncompile.planning.paths.candidates import MATERIALIZE, STRAIGHT
 from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 from tncompile.planning.report.cost import Cost, Crossing
-from tncompile.planning.request import leading_size, runtime_sizes
+from tncompile.planning.request import runtime_sizes
 from tncompile.planning.tolerances import CLEARLY
 from tncompile.planning.wording import count_text
 from tncompile.simulation.costs import Figures, figures_of, mode_cost
@@ -44,7 +44,7 @@ def cost(
     sizes that the plan was requested for.
     """
     runtime = runtime_sizes(network, batch, sizes or {})
-    leading = leading_size(runtime)
+    leading = network.leading
     batch = planned.batch if leading is None else runtime[leading]
     return _Comparison(network, planned, batch, runtime, profile).cost(mode or planned.mode)
 
@@ -105,7 +105,7 @@ class _Comparison:
 
     def _crossings(self, mode: Mode, others: Iterable[Alternative]) -> dict[str, Crossing]:
         """Where along the batch size each alternative overtakes what the module runs there."""
-        leading = leading_size(self.runtime)
+        leading = self.network.leading
         many = len(self.network.tensors) > CROSSING_TENSORS
         if leading is None or many or self.planned.search == "fast":
             return {}
