@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tncompile.program.operations import Chunk, Log, MatMul, Operation, results, sources
-from tncompile.program.program import Extent, Step, TensorProgram
+from tncompile.program.operations import (
+    Chunk,
+    Convolve,
+    Log,
+    MatMul,
+    Operation,
+    results,
+    sources,
+)
+from tncompile.program.program import Extent, Step, TensorProgram, product
 
 
 def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:
@@ -40,6 +48,9 @@ def multiply_adds(operation: Operation, program: TensorProgram) -> Extent:
     size = program.values[results(operation)[0]].size
     if isinstance(operation, MatMul):
         return size * program.values[operation.left].shape[-1]
+    if isinstance(operation, Convolve):  # each entry meets a part of the weight
+        each = operation.source if operation.transposed else operation.result
+        return program.values[each].size * product(program.values[operation.weight].shape[1:])
     return size
 
 
