@@ -267,6 +267,7 @@ def _log_expected(
                 total += 2 * math.log(parameter.init.argument or 1.0)
             case "uniform":
                 total += 2 * math.log(parameter.init.argument or 1.0) - math.log(3)
+                total += math.log(2) if parameter.complex else 0.0  # each part is drawn so
             case "orthogonal" | "eye":
                 total -= math.log(max(_matrix(parameter.shape)))
     for chain in chains:
