@@ -2,7 +2,7 @@
 
 Every function returns a new network that `verify_network` accepts (`resize` to run time excepted)
 and leaves its arguments as they are. Kinds of indices follow from their ends, and what nothing
-carries any more is gone. So is a window without its input: its kernel leg is an ordinary index then.
+carries any more is gone. So is a window without its input: its kernel leg is an ordinary one then.
 `ValueError` says what cannot be edited so.
 """
 
