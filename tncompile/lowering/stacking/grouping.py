@@ -170,7 +170,7 @@ class _Grouping:
         )
         order = tuple(number[leg] for leg in step.legs)
         picked = self._picked(step.lookups, number)
-        return left, right, (kinds[left], kinds[right], pattern, order, picked)
+        return left, right, (kinds[left], kinds[right], pattern, order, picked, step.windows)
 
     def _kind(self, side: int) -> str:
         if side >= len(self._tree.operands):
