@@ -296,6 +296,7 @@ def _log_expected(
                 total += 2 * math.log(parameter.init.argument or 1.0)
             case "uniform":
                 total += 2 * math.log(parameter.init.argument or 1.0) - math.log(3)
+                total += math.log(2) if parameter.complex else 0.0  # each part is drawn so
             case "constant":
                 total += 2 * math.log(abs(parameter.init.argument or 1.0))
             case "orthogonal":

@@ -12,7 +12,16 @@ from tncompile.network.model import TensorNetwork
 from tncompile.program import layout
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation, results, sources
-from tncompile.program.program import ONE, Extent, Loop, Step, TensorProgram, Value, product
+from tncompile.program.program import (
+    ONE,
+    Extent,
+    Loop,
+    Step,
+    TensorProgram,
+    Value,
+    joined_complex,
+    product,
+)
 from tncompile.program.rewriting import finished, straightened, undivided
 
 Axes = tuple[tuple[str, ...], ...]
@@ -36,6 +45,7 @@ class ProgramBuilder:
         self, network: TensorNetwork, sizes: Mapping[str, int], loop: Loop | None = None
     ) -> None:
         self.network = network
+        self.mixed = network.complex
         self.lengths: dict[str, Extent] = {
             index.name: Extent(1, (index.name,)) if index.size is None else Extent(index.size)
             for index in network.indices
@@ -110,10 +120,12 @@ class ProgramBuilder:
         varying: bool = False,
         integer: bool = False,
         elementwise: bool = False,
+        complex: bool | None = False,
     ) -> Value:
         """A new value over these axes; it depends on what the operands depend on.
 
-        It is contiguous or, where it is computed `elementwise`, in the order of its operands.
+        It is contiguous or, where it is computed `elementwise`, in the order of its operands. It is
+        complex where one of these is; without operands `complex` says so.
         """
         name = self.fresh(stem)
         shape = tuple(self.length(axis) for axis in axes)
@@ -122,7 +134,9 @@ class ProgramBuilder:
             strides = layout.elementwise_strides(shape, tuple(operands), self.sizes)
         parametric = parametric or any(value.parametric for value in operands)
         varying = varying or any(value.varying for value in operands)
-        return Value(name, axes, shape, strides, name, parametric, varying, integer)
+        if self.mixed and operands:
+            complex = joined_complex(operands)
+        return Value(name, axes, shape, strides, name, parametric, varying, integer, complex)
 
     def derive(self, kind: type[op.Unary], source: Value, axes: Axes, *attributes: object) -> Value:
         """A view of the source: the result of an operation of this kind with these attributes."""
@@ -150,7 +164,8 @@ class ProgramBuilder:
 
     def argument(self, stem: str, key: str, axes: Axes, *, integer: bool) -> Value:
         """An input: the chunk of an iteration where there is a loop along one of its axes."""
-        part = self.value(stem, axes, varying=True, integer=integer)
+        kind = None if self.mixed and not integer else False
+        part = self.value(stem, axes, varying=True, integer=integer, complex=kind)
         whole = self._undivided(part)
         self.add(op.Argument(whole.name, key), whole)
         if self.loop is None or (self.loop.index,) not in axes:
@@ -264,8 +279,13 @@ class ProgramBuilder:
         return self.add(op.MatMul(result.name, left.name, right.name), result)
 
     def product_of(self, source: Value) -> Value | None:
-        """The matrix product, without bias, that a value is or is a reshaped view of."""
+        """The matrix product, without bias, that a value is or is a reshaped view of.
+
+        None for one of complex numbers: no call adds numbers of another kind to it.
+        """
         base = self._viewed.get(source.name, source.name)
+        if self.values[base].complex is not False:
+            return None
         producer = next(s.operation for s in reversed(self._steps) if base in results(s.operation))
         return (
             self.values[base] if isinstance(producer, op.MatMul) and producer.bias is None else None
@@ -308,7 +328,7 @@ class ProgramBuilder:
         axes = tuple(k for k, axis in enumerate(source.axes) if not legs & set(axis))
         apart = tuple(() if k in axes else axis for k, axis in enumerate(source.axes))
         scale = self.value("scale", apart, (source,), elementwise=not axes)
-        scale = replace(scale, parametric=False)
+        scale = replace(scale, parametric=False, complex=False)
         self.add(op.Magnitude(scale.name, source.name, axes), scale)
         scaled = self.elementwise(op.Divide, source, scale)
         dropped = tuple(k for k, axis in enumerate(apart) if not axis or axis[0] in stacks)

@@ -53,7 +53,8 @@ def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) ->
     Else on flattened axes of the output where it covers these, or on split ones.
     """
     parameter = builder.network.parameter[bias.parameter]
-    loaded = builder.value(parameter.family, bias.axes, parametric=True)
+    kind = parameter.complex
+    loaded = builder.value(parameter.family, bias.axes, parametric=True, complex=kind)
     builder.add(LoadParameter(loaded.name, parameter.key), loaded)
     indices = {index for axis in bias.axes for index in axis}
     matmul = builder.product_of(value)

@@ -302,7 +302,7 @@ class TensorNetwork(_Model):
         kinds = {index.name: index.kind for index in self.indices}
         return DOTS if DOTS in kinds else next((n for n, k in kinds.items() if k == "batch"), None)
 
-    @property
+    @cached_property
     def complex(self) -> bool:
         """Whether a parameter is complex; then so is the result."""
         return any(parameter.complex for parameter in self.parameters)

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tncompile.program.operations import Chunk, Log, MatMul, Operation, results, sources
+from tncompile.program.operations import (
+    Chunk,
+    Convolve,
+    Log,
+    MatMul,
+    Operation,
+    results,
+    sources,
+)
 from tncompile.program.program import Extent, Step, TensorProgram
+
+WORTH_PARTS = 128
+"""Rows and columns of a real matrix from which the parts of a complex one are multiplied by it:
+1024 × 256 times 256 × 256 took 10 ms in place of 20, 1024 × 64 times 64 × 64 0.25 in place of 0.20.
+"""
 
 
 def contraction_numbers(program: TensorProgram, origin: TensorProgram) -> dict[str, int]:
@@ -31,6 +44,29 @@ def _contractions(program: TensorProgram) -> Iterator[tuple[Step, int]]:
     for step in program.steps:
         if step.operation.is_contraction and step.contraction is not None:
             yield step, step.contraction
+
+
+def is_mixed(program: TensorProgram, operation: Operation) -> bool:
+    """Whether one factor of a product may be real where the other one is complex.
+
+    `torch.mm` and convolutions refuse that; elementwise products take it as it is.
+    """
+    if not isinstance(operation, MatMul | Convolve):
+        return False
+    left, right = (program.values[name].complex for name in sources(operation)[:2])
+    return left != right or left is None
+
+
+def multiplies_parts(program: TensorProgram, product: MatMul) -> bool:
+    """Whether a real right factor is multiplied by the parts of a complex left one.
+
+    That takes half of the arithmetic of complex factors, but copies the left one and the result.
+    The parts of a right one lie side by side: they take no copy, and are always multiplied.
+    """
+    right = program.values[product.right]
+    lengths = right.shape[-2:]
+    long = all(length.names or length.factor >= WORTH_PARTS for length in lengths)
+    return right.complex is not True and long
 
 
 def multiply_adds(operation: Operation, program: TensorProgram) -> Extent:

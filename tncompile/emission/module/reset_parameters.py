@@ -62,7 +62,7 @@ def write_reset_parameters(
     body = _draws({k: draw for k, draw in initialization.draws.items() if k not in biases}, members)
     if rescaling is not None:
         if isinstance(rescaling.measure, Estimate):
-            measure = _estimate(rescaling.measure, members.read(rescaling.keys[0]))
+            measure = _estimate(rescaling.measure, _real(members, rescaling.keys[0]))
             body += [f"{members.read(key)}.zero_()" for key in biases]
             body += _rescale(rescaling, members, "log_mean_square")
         else:
@@ -80,20 +80,28 @@ def write_reset_parameters(
 
 def _norm(program: TensorProgram, members: ParameterAccess) -> list[str]:
     """The method that contracts the network with itself, in float32 at least."""
-    complex_ones = (held for held in members.parameters if held.complex)
-    like = members.read(next(complex_ones, members.parameters[0]).key)
-    cast = replace(members, cast=".to(dtype)")
-    scope = Scope(Names(["self", "dtype"]), cast, {}, {}, "dtype", f"{like}.device")
+    like = members.real
+    dtype = [f"dtype = torch.promote_types({like}.dtype, torch.float32)"]
+    scope = Scope(Names(["self", "dtype"]), members, {}, {}, f"{like}.dtype", f"{like}.device")
+    if members.complex:  # never of half precision
+        dtype = []
+    else:
+        scope = replace(scope, members=replace(members, cast=".to(dtype)"), dtype="dtype")
     written = write_steps(program, scope, owned=False)
     result, *logarithms = written.results
     added = "".join(f" + {logarithm}" for logarithm in logarithms)
     body = [
         '"""The logarithm of the squared norm of the whole map, by contracting it with itself."""',
-        f"dtype = torch.promote_types({like}.dtype, torch.float32)",
+        *dtype,
         *written.lines,
         f"return {result}.abs().log(){added}",
     ]
     return function("_log_square_norm", ["self"], "Tensor", body)
+
+
+def _real(members: ParameterAccess, key: str) -> str:
+    """A tensor with the dtype and device of inputs: a parameter, or its real parts."""
+    return members.read(key) + ".real" * members.by_key[key].complex
 
 
 def _estimate(estimate: Estimate, like: str) -> list[str]:

@@ -13,6 +13,7 @@ from tncompile.emission.text.writer import TAB, WIDTH, call, indented, listings
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation
 from tncompile.program.program import Extent, TensorProgram, Value
+from tncompile.program.queries import is_mixed, multiplies_parts
 from tncompile.program.registry import Registry
 
 
@@ -100,7 +101,16 @@ writes = WRITTEN.register
 
 def expression(operation: Operation, site: Site) -> Text:
     """The operation as Python."""
-    return WRITTEN[type(operation)](operation, site)
+    text = WRITTEN[type(operation)](operation, site)
+    return _of_parts(operation, site, text) if is_mixed(site.program, operation) else text
+
+
+def _of_parts(operation: Operation, site: Site, text: Text) -> Text:
+    """A product whose factors may be real and complex."""
+    if isinstance(operation, op.MatMul):
+        parts = ("parts=True",) if multiplies_parts(site.program, operation) else ()
+        return Text("_product(", (*text.items, *parts), text.tail)
+    return Text("_by_parts(", (text.head.removesuffix("("), *text.items), text.tail)
 
 
 @writes(op.Argument, op.LoadParameter, op.StackParameters)
