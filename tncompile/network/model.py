@@ -130,6 +130,19 @@ class Window(_Model):
         """How far the last entry of the kernel is from the first one, in entries of the input."""
         return self.dilation * (self.size - 1)
 
+    @property
+    def least_length(self) -> int:
+        """The shortest input: one that something comes out of, and that can be padded.
+
+        Torch reflects all but the first and the last entry, and wraps around once at most.
+        """
+        if self.transposed:
+            missing = self.left + self.right - self.reach - self.extra
+            return max(1, 1 - -missing // self.stride)
+        longest = max(self.left, self.right)
+        padded = {"reflect": longest + 1, "circular": longest}.get(self.mode, 0)
+        return max(1, padded, self.reach + 1 - self.left - self.right)
+
     def output_length(self, length: int) -> int:
         """How many entries come out of `length`; fewer than one where the input is too short.
 
