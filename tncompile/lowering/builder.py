@@ -305,11 +305,9 @@ class ProgramBuilder:
         None for one of complex numbers: no call adds numbers of another kind to it.
         """
         base = self._viewed.get(source.name, source.name)
-        if self.values[base].complex is not False:
-            return None
         producer = self._producer(base).operation
         unbiased = isinstance(producer, op.MatMul | op.Convolve) and producer.bias is None
-        return self.values[base] if unbiased else None
+        return self.values[base] if unbiased and self.values[base].complex is False else None
 
     def is_convolution(self, value: Value) -> bool:
         """Whether a convolution made the value."""
