@@ -114,16 +114,12 @@ def plan_request(
 
 
 def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The planned size of every run-time index: what `sizes` names, `batch` for the leading one.
+    """The planned run-time sizes by name: what `sizes` names, `batch` for the leading one.
 
-    Raises ValueError for a name that is no run-time index of the network, or a size below 1, and
-    TypeError for a size that is no integer. The name of a window is the size of its input leg.
+    Raises ValueError for a name that is none of the network, a size below 1 or too short for a
+    window, and TypeError for a size that is no integer.
     """
-    usual = {
-        index.name: index.usual for index in network.indices if index.kind in ("batch", "dots")
-    }
-    windows = {window.name: window.input_leg for window in network.windows}
-    names = [*usual, *windows]
+    names = network.size_names
     for name, size in {"batch": batch, **sizes}.items():
         if name != "batch" and name not in names:
             known = ", ".join(f"`{known}`" for known in names) or "none"
@@ -131,13 +127,15 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
             raise ValueError(f"`{unknown}` is no run-time size of this network (it has {known})")
         if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
-    free = [name for name in usual if name not in sizes]
+    chosen: dict[str, int] = {}
+    free = [name for name in names if name not in sizes and name in network.index]
     leading = DOTS if DOTS in free else next(iter(free), None)
-    chosen = {name: sizes.get(name, size or DEFAULT_LENGTH) for name, size in usual.items()}
-    if leading is not None:
-        chosen[leading] = batch
-    chosen |= {leg: sizes.get(name, DEFAULT_WINDOW) for name, leg in windows.items()}
-    return network.with_window_sizes(chosen)
+    for name in names:
+        index = network.index.get(name)
+        usual = DEFAULT_WINDOW if index is None else index.usual or DEFAULT_LENGTH
+        chosen[name] = batch if name == leading else sizes.get(name, usual)
+    network.with_window_sizes(chosen)  # refuses what is too short
+    return chosen
 
 
 def whole(what: str, size: object) -> int:
