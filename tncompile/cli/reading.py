@@ -79,14 +79,10 @@ def same_file(first: str, second: str) -> bool:
 
 def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
     """`UsageError` where `--size` names what is neither a `batch` axis nor a window."""
-    if not sizes:
-        return
-
-    from tncompile.planning.request import window_names
+    from tncompile.network.model import DOTS  # pydantic, which no other reading needs
 
     network = architecture.network
-    axes = [index.name for index in network.indices if index.kind == "batch"]
-    axes += window_names(network)
+    axes = [name for name in network.size_names if name != DOTS]
     if unknown := [name for name in sizes if name not in axes]:
         known = f"declares {', '.join(axes)}" if axes else "declares none"
         what = "`batch` axis" + " and no window" * bool(network.windows)

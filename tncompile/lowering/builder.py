@@ -53,7 +53,7 @@ class ProgramBuilder:
         self.lengths |= {w.padded_leg: Extent(1, (w.padded_leg,)) for w in network.windows}
         self.runtime = tuple(index.name for index in network.indices if index.size is None)
         self.sizes = network.with_window_sizes(
-            {name: sizes.get(name, NOMINAL) for name in self.runtime}
+            dict.fromkeys(network.size_names, NOMINAL) | dict(sizes)
         )
         self.loop = loop
         if loop is not None:
