@@ -92,6 +92,11 @@ class Window(_Model):
         return f"{self.name}.kernel"
 
     @property
+    def size_name(self) -> str:
+        """What the size of the input leg is asked for by: `h`, `h.0` in a family."""
+        return ".".join([self.family, *map(str, self.subscripts)])
+
+    @property
     def padded_leg(self) -> str:
         """The name of the length of the input with its padding, where that takes a copy.
 
@@ -335,10 +340,10 @@ class TensorNetwork(_Model):
 
         Raises ValueError for an input that is too short for a window.
         """
-        names = {window.name for window in self.windows}
+        names = {window.size_name for window in self.windows}
         complete = {name: size for name, size in sizes.items() if name not in names}
         for window in self.windows:
-            length = sizes.get(window.input_leg, sizes.get(window.name))
+            length = sizes.get(window.input_leg, sizes.get(window.size_name))
             if length is None:
                 raise ValueError(f"window `{window.name}` has no size")
             complete[window.input_leg] = length
@@ -353,7 +358,7 @@ class TensorNetwork(_Model):
     def size_names(self) -> tuple[str, ...]:
         """The names of run-time sizes: of batch axes by index, then of windows."""
         batches = (index.name for index in self.indices if index.kind in ("batch", "dots"))
-        return (*batches, *(window.name for window in self.windows))
+        return (*batches, *(window.size_name for window in self.windows))
 
     def slice_number(self, tensor: Tensor) -> int:
         """Which of all slices of its input a tensor is, row major over several `slices` axes."""
@@ -372,7 +377,9 @@ class TensorNetwork(_Model):
         """A bipartite networkx graph: tensors on one side, indices on the other, an edge a leg.
 
         Nodes are `("tensor", name)`, the output among them, and `("index", name)`, so that
-        hyperedges are exact. They carry `bipartite` (0 for tensors, 1 for indices, as networkx has
+        hyperedges are exact. A window is a node `("window", name)` beside the tensors, for it joins
+        its three indices as a tensor of zeros and ones does; it carries `role` and the numbers of
+        the convolution. Others carry `bipartite` (0 for tensors, 1 for indices, as networkx has
         it); tensors, inputs and the output carry `role`, `source` and `shape`, indices `kind` and
         `size`; an edge carries `axis`, the axis of the tensor that the index runs over.
         """
@@ -390,6 +397,13 @@ class TensorNetwork(_Model):
             graph.add_node(node, bipartite=0, role=role, source=source, shape=shape)
             for position, axis in enumerate(axes):
                 graph.add_edges_from(((node, ("index", leg)) for leg in axis), axis=position)
+        for window in self.windows:
+            node = ("window", window.name)
+            numbers = window.model_dump(exclude={"name", "family", "subscripts", "line"})
+            graph.add_node(node, bipartite=0, role="window", **numbers)
+            faces = window.input_leg, window.kernel_leg, window.output_leg
+            for position, leg in enumerate(faces):
+                graph.add_edge(node, ("index", leg), axis=position)
         return graph
 
     def to_json(self) -> str:
