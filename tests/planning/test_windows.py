@@ -23,9 +23,14 @@ Pairs = tuple[tuple[int, int], ...]
 
 def window(name: str, size: int = 3, stride: int = 1, *, transposed: bool = False) -> Window:
     """A window that is padded so that nothing but the stride changes the length."""
-    padding = {"left": (size - 1) // 2, "right": size // 2}
     return Window(
-        name=name, family=name, size=size, stride=stride, transposed=transposed, **padding
+        name=name,
+        family=name,
+        size=size,
+        stride=stride,
+        left=(size - 1) // 2,
+        right=size // 2,
+        transposed=transposed,
     )
 
 
