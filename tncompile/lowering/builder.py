@@ -167,6 +167,7 @@ class ProgramBuilder:
         kind = None if self.mixed and not integer else False
         part = self.value(stem, axes, varying=True, integer=integer, complex=kind)
         whole = self._undivided(part)
+        whole = replace(whole, strides=self._interface_strides(whole))
         self.add(op.Argument(whole.name, key), whole)
         if self.loop is None or (self.loop.index,) not in axes:
             return whole
@@ -176,10 +177,30 @@ class ProgramBuilder:
         """The end of the loop: the chunks of all iterations as one value."""
         if self.loop is None:
             return source
-        source = self.contiguous(source)  # `torch.cat` hands on some orders of axes, but not all
+        # `torch.cat` hands on some orders of axes, but not all.
+        source = self.in_format_of_caller(source)
         whole = self._undivided(self.value(source.name, source.axes, (source,)))
+        whole = replace(whole, strides=self._interface_strides(whole))
         axis = source.axes.index((self.loop.index,))
         return self.add(op.ConcatChunks(whole.name, source.name, axis), whole)
+
+    def in_format_of_caller(self, source: Value) -> Value:
+        """The value as the caller's images lie in memory: row major or channels-last."""
+        if source.strides == self._interface_strides(source):
+            return source
+        channels = self.network.channel_axis(source.axes) if self.network.channels_last else None
+        if channels is None:
+            return self.contiguous(source)
+        order = (*(k for k in range(len(source.axes)) if k != channels), channels)
+        moved = self.contiguous(self.permute(source, order))
+        return self.permute(moved, tuple(order.index(k) for k in range(len(order))))
+
+    def _interface_strides(self, value: Value) -> tuple[Extent, ...]:
+        """The strides of an input or the output, as the caller's images lie in memory."""
+        channels = self.network.channel_axis(value.axes) if self.network.channels_last else None
+        if channels is None:
+            return layout.contiguous(value.shape)
+        return layout.channels_last(value.shape, channels)
 
     def _undivided(self, part: Value) -> Value:
         """A contiguous value over all of the batch in place of a chunk."""

@@ -8,7 +8,7 @@ as JSON. Order is the order of declaration.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -275,6 +275,7 @@ class TensorNetwork(_Model):
     biases: tuple[Bias, ...] = ()
     windows: tuple[Window, ...] = ()
     output: Output
+    channels_last: bool = False  # whether images come and go with their channels innermost
 
     def __repr__(self) -> str:
         return f"TensorNetwork({self.target})"
@@ -319,6 +320,15 @@ class TensorNetwork(_Model):
     def complex(self) -> bool:
         """Whether a parameter is complex; then so is the result."""
         return any(parameter.complex for parameter in self.parameters)
+
+    def channel_axis(self, axes: Sequence[tuple[str, ...]]) -> int | None:
+        """The axis of channels of an image (…, channels, lengths…); None where there is none."""
+        lengths = [any(leg in self.window for leg in axis) for axis in axes]
+        first = lengths.index(True) if True in lengths else 0
+        if not first or not all(lengths[first:]):
+            return None
+        known = all(self.index[leg].size is not None for leg in axes[first - 1])
+        return first - 1 if known else None
 
     def with_window_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """The run-time sizes with those that follow from the input legs of windows.

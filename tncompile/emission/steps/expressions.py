@@ -262,7 +262,10 @@ def _pad_borders(operation: op.PadBorders, site: Site) -> Text:
     sides = list(zip(reversed(operation.before), reversed(operation.after), strict=True))
     while operation.mode == "constant" and not any(sides[-1]):
         sides.pop()
-    items = [site.read(operation.source), _tuple(tuple(entries for pair in sides for entries in pair))]
+    items = [
+        site.read(operation.source),
+        _tuple(tuple(entries for pair in sides for entries in pair)),
+    ]
     if operation.mode != "constant":
         items.append(f'mode="{operation.mode}"')
     return Text("nn.functional.pad(", tuple(items), ")")
