@@ -28,7 +28,8 @@ from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
 from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import class_
-from tncompile.initialization.draws import Estimate, Initialization
+from tncompile.initialization.draws import Initialization
+from tncompile.initialization.estimates import Estimate
 from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan

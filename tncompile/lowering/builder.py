@@ -167,6 +167,7 @@ class ProgramBuilder:
         kind = None if self.mixed and not integer else False
         part = self.value(stem, axes, varying=True, integer=integer, complex=kind)
         whole = self._undivided(part)
+        whole = replace(whole, strides=self._interface_strides(whole))
         self.add(op.Argument(whole.name, key), whole)
         if self.loop is None or (self.loop.index,) not in axes:
             return whole
@@ -176,10 +177,30 @@ class ProgramBuilder:
         """The end of the loop: the chunks of all iterations as one value."""
         if self.loop is None:
             return source
-        source = self.contiguous(source)  # `torch.cat` hands on some orders of axes, but not all
+        # `torch.cat` hands on some orders of axes, but not all.
+        source = self.in_format_of_caller(source)
         whole = self._undivided(self.value(source.name, source.axes, (source,)))
+        whole = replace(whole, strides=self._interface_strides(whole))
         axis = source.axes.index((self.loop.index,))
         return self.add(op.ConcatChunks(whole.name, source.name, axis), whole)
+
+    def in_format_of_caller(self, source: Value) -> Value:
+        """The value as the caller's images lie in memory: row major or channels-last."""
+        if source.strides == self._interface_strides(source):
+            return source
+        channels = self.network.channel_axis(source.axes) if self.network.channels_last else None
+        if channels is None:
+            return self.contiguous(source)
+        order = (*(k for k in range(len(source.axes)) if k != channels), channels)
+        moved = self.contiguous(self.permute(source, order))
+        return self.permute(moved, tuple(order.index(k) for k in range(len(order))))
+
+    def _interface_strides(self, value: Value) -> tuple[Extent, ...]:
+        """The strides of an input or the output, as the caller's images lie in memory."""
+        channels = self.network.channel_axis(value.axes) if self.network.channels_last else None
+        if channels is None:
+            return layout.contiguous(value.shape)
+        return layout.channels_last(value.shape, channels)
 
     def _undivided(self, part: Value) -> Value:
         """A contiguous value over all of the batch in place of a chunk."""
@@ -279,27 +300,32 @@ class ProgramBuilder:
         return self.add(op.MatMul(result.name, left.name, right.name), result)
 
     def product_of(self, source: Value) -> Value | None:
-        """The matrix product, without bias, that a value is or is a reshaped view of.
+        """The product or convolution, without bias, that a value is or is a reshaped view of.
 
         None for one of complex numbers: no call adds numbers of another kind to it.
         """
         base = self._viewed.get(source.name, source.name)
-        if self.values[base].complex is not False:
-            return None
-        producer = next(s.operation for s in reversed(self._steps) if base in results(s.operation))
-        return (
-            self.values[base] if isinstance(producer, op.MatMul) and producer.bias is None else None
-        )
+        producer = self._producer(base).operation
+        unbiased = isinstance(producer, op.MatMul | op.Convolve) and producer.bias is None
+        return self.values[base] if unbiased and self.values[base].complex is False else None
 
-    def with_bias(self, matmul: Value, bias: Value) -> Value:
-        """Another matrix product of the same operands with a bias that broadcasts to it."""
-        step = next(s for s in reversed(self._steps) if matmul.name in results(s.operation))
+    def is_convolution(self, value: Value) -> bool:
+        """Whether a convolution made the value."""
+        return isinstance(self._producer(value.name).operation, op.Convolve)
+
+    def with_bias(self, product: Value, bias: Value) -> Value:
+        """The same product once more, with a bias: one that broadcasts, a vector along channels."""
+        step = self._producer(product.name)
+        assert isinstance(step.operation, op.MatMul | op.Convolve)
         operands = [*(self.values[name] for name in sources(step.operation)), bias]
-        result = self.value("t", matmul.axes, operands)
-        biased = op.MatMul(result.name, *(operand.name for operand in operands))
+        result = replace(self.value("t", product.axes, operands), strides=product.strides)
+        biased = replace(step.operation, result=result.name, bias=bias.name)
         self._steps.append(replace(step, operation=biased))
         self.values[result.name] = result
         return result
+
+    def _producer(self, name: str) -> Step:
+        return next(step for step in reversed(self._steps) if name in results(step.operation))
 
     def elementwise(
         self, kind: type[op.Multiply | op.Divide | op.Add], left: Value, right: Value

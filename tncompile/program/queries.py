@@ -14,7 +14,7 @@ from tncompile.program.operations import (
     results,
     sources,
 )
-from tncompile.program.program import Extent, Step, TensorProgram
+from tncompile.program.program import Extent, Step, TensorProgram, product
 
 WORTH_PARTS = 128
 """Rows and columns of a real matrix from which the parts of a complex one are multiplied by it:
@@ -76,6 +76,9 @@ def multiply_adds(operation: Operation, program: TensorProgram) -> Extent:
     size = program.values[results(operation)[0]].size
     if isinstance(operation, MatMul):
         return size * program.values[operation.left].shape[-1]
+    if isinstance(operation, Convolve):  # each entry meets a part of the weight
+        each = operation.source if operation.transposed else operation.result
+        return program.values[each].size * product(program.values[operation.weight].shape[1:])
     return size
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain, zip_longest
 
 from tncompile.program import operations as op
-from tncompile.program.layout import Shape, contiguous, equal_strides, view_strides
+from tncompile.program.layout import Shape, channels_last, contiguous, equal_strides, view_strides
 from tncompile.program.operations import Operation, results, sources
 from tncompile.program.program import (
     ONE,
@@ -142,6 +142,8 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
         elementwise = operation.is_elementwise
         for value in defined:
             fits = _dense(value) if elementwise else _same(value, contiguous(value.shape))
+            if isinstance(operation, op.Convolve | op.PadBorders):
+                fits = fits or _same(value, channels_last(value.shape))
             if not fits or value.storage != value.name:
                 yield f"`{value.name}` has strides {value.strides}, which no fresh result has"
 

@@ -16,6 +16,7 @@ from itertools import chain
 
 from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.leaves import LeafLoader, table_rows
+from tncompile.lowering.output import output_order
 from tncompile.lowering.schedule import Layout, MatmulLayout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
@@ -57,6 +58,7 @@ class LayoutSearch:
         self._network, self._tree, self._costs = network, tree, costs
         self._broadcasting, self._chunks = broadcasting, chunks
         self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
+        self._output_order = output_order(network)
         builder = ProgramBuilder(network, sizes)
         leaves = LeafLoader(builder, ())
         self._operands: dict[int, OperandLayouts] = {}
@@ -109,7 +111,7 @@ class LayoutSearch:
 
     def _output_copy(self, option: LayoutOption, result: OperandLayouts) -> float:
         """The copy of a result whose axes are not in the order of the output."""
-        target = tuple(index for index in self._network.output.legs if index in option.runs)
+        target = tuple(index for index in self._output_order if index in option.runs)
         return 0.0 if target == option.order else self._copy_to(target, option.order, result)
 
     def _row_major(self, order: Order) -> Runs:
@@ -224,7 +226,7 @@ class LayoutSearch:
         """Orders in which the next contraction would take the result without a copy."""
         legs, rows = contraction.legs, table_rows(contraction.lookups)
         if contraction.result not in self._next:
-            return (rows + self._network.output.legs,)
+            return (rows + self._output_order,)
         following, other = self._next[contraction.result]
         operand = self._operands.get(other)
         theirs = self._legs[other] if operand is None else operand.options[0].order
@@ -234,7 +236,7 @@ class LayoutSearch:
         batch = tuple(index for index in theirs if index in legs and index in result_legs)
         summed = tuple(index for index in theirs if index in legs and index not in result_legs)
         free = tuple(index for index in legs if index not in theirs)
-        returned = tuple(index for index in self._network.output.legs if index in free)
+        returned = tuple(index for index in self._output_order if index in free)
         free_last = (*returned, *(index for index in free if index not in returned))
         orders = (free_last + summed, summed + free_last, free + summed, summed + free)
         return tuple(dict.fromkeys(rows + batch + order for order in orders))
