@@ -52,6 +52,7 @@ class Architecture:
     _file: Path | None = None  # a lock may stand beside it
     _lock: Path | None = None  # the lock that was asked for
     _unlocked: bool = False  # whether no lock is followed
+    _channels_last: bool = False
     keeps_lock: bool = False
     """Whether plans that are searched are stored in the lock file."""
 
@@ -105,7 +106,26 @@ class Architecture:
         """
         from tncompile.compiler import build_network
 
-        return build_network(self._resolved)
+        network = build_network(self._resolved)
+        return network.model_copy(update={"channels_last": self._channels_last})
+
+    def channels_last(self) -> Architecture:
+        """The same architecture for images that come and go channels-last, as torch calls it.
+
+        That is for models in `torch.channels_last`; of other images the module makes copies, and
+        what it returns lies channels-last in any case. Raises ValueError unless an input and the
+        output are images: an axis of channels, then those of windows.
+
+        >>> conv = tncompile.load("std/convolution.tn").instantiate("CPConv", ins=8, outs=8, rank=2)
+        >>> conv.channels_last().network.channels_last
+        True
+        """
+        network = self.network
+        output = network.channel_axis([axis.indices for axis in network.output.axes])
+        inputs = (network.channel_axis([axis.indices for axis in i.axes]) for i in network.inputs)
+        if output is None or all(axis is None for axis in inputs):
+            raise ValueError(f"{network.target} maps no images (…, channels, lengths of windows)")
+        return replace(self, _channels_last=True)
 
     def text(self) -> str:
         """The `.tn` source that the architecture comes from.

@@ -8,7 +8,7 @@ as JSON. Order is the order of declaration.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -129,6 +129,19 @@ class Window(_Model):
     def reach(self) -> int:
         """How far the last entry of the kernel is from the first one, in entries of the input."""
         return self.dilation * (self.size - 1)
+
+    @property
+    def least_length(self) -> int:
+        """The shortest input: one that something comes out of, and that can be padded.
+
+        Torch reflects all but the first and the last entry, and wraps around once at most.
+        """
+        if self.transposed:
+            missing = self.left + self.right - self.reach - self.extra
+            return max(1, 1 - -missing // self.stride)
+        longest = max(self.left, self.right)
+        padded = {"reflect": longest + 1, "circular": longest}.get(self.mode, 0)
+        return max(1, padded, self.reach + 1 - self.left - self.right)
 
     def output_length(self, length: int) -> int:
         """How many entries come out of `length`; fewer than one where the input is too short.
@@ -262,6 +275,7 @@ class TensorNetwork(_Model):
     biases: tuple[Bias, ...] = ()
     windows: tuple[Window, ...] = ()
     output: Output
+    channels_last: bool = False  # whether images come and go with their channels innermost
 
     def __repr__(self) -> str:
         return f"TensorNetwork({self.target})"
@@ -302,10 +316,19 @@ class TensorNetwork(_Model):
         kinds = {index.name: index.kind for index in self.indices}
         return DOTS if DOTS in kinds else next((n for n, k in kinds.items() if k == "batch"), None)
 
-    @property
+    @cached_property
     def complex(self) -> bool:
         """Whether a parameter is complex; then so is the result."""
         return any(parameter.complex for parameter in self.parameters)
+
+    def channel_axis(self, axes: Sequence[tuple[str, ...]]) -> int | None:
+        """The axis of channels of an image (…, channels, lengths…); None where there is none."""
+        lengths = [any(leg in self.window for leg in axis) for axis in axes]
+        first = lengths.index(True) if True in lengths else 0
+        if not first or not all(lengths[first:]):
+            return None
+        known = all(self.index[leg].size is not None for leg in axes[first - 1])
+        return first - 1 if known else None
 
     def with_window_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """The run-time sizes with those that follow from the input legs of windows.

@@ -117,14 +117,16 @@ def _expand(call: Call, _: op.Expand) -> OpResult:
     return OpResult(kernels.view(wide, shape, tensors.broadcast_strides(wide, shape)), backward)
 
 
-@simulates(op.Slice, op.Select)
-def _part(call: Call, operation: op.Slice | op.Select) -> OpResult:
+@simulates(op.Slice, op.Select, op.Crop)
+def _part(call: Call, operation: op.Slice | op.Select | op.Crop) -> OpResult:
     """A view of a part, whose gradient is as large as all of its source."""
     kernels, (source,), axis = call.kernels, call.operands, operation.axis
     kernels.call(view=True)
     *outer, step = source.strides[: axis + 1]
     if isinstance(operation, op.Slice):
         outer.append(step * operation.step)
+    elif isinstance(operation, op.Crop):
+        outer.append(step)
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         kernels.call()
