@@ -362,7 +362,9 @@ class TensorNetwork(_Model):
         """A bipartite networkx graph: tensors on one side, indices on the other, an edge a leg.
 
         Nodes are `("tensor", name)`, the output among them, and `("index", name)`, so that
-        hyperedges are exact. They carry `bipartite` (0 for tensors, 1 for indices, as networkx has
+        hyperedges are exact. A window is a node `("window", name)` beside the tensors, for it joins
+        its three indices as a tensor of zeros and ones does; it carries `role` and the numbers of
+        the convolution. Others carry `bipartite` (0 for tensors, 1 for indices, as networkx has
         it); tensors, inputs and the output carry `role`, `source` and `shape`, indices `kind` and
         `size`; an edge carries `axis`, the axis of the tensor that the index runs over.
         """
@@ -380,6 +382,13 @@ class TensorNetwork(_Model):
             graph.add_node(node, bipartite=0, role=role, source=source, shape=shape)
             for position, axis in enumerate(axes):
                 graph.add_edges_from(((node, ("index", leg)) for leg in axis), axis=position)
+        for window in self.windows:
+            node = ("window", window.name)
+            numbers = window.model_dump(exclude={"name", "family", "subscripts", "line"})
+            graph.add_node(node, bipartite=0, role="window", **numbers)
+            faces = window.input_leg, window.kernel_leg, window.output_leg
+            for position, leg in enumerate(faces):
+                graph.add_edge(node, ("index", leg), axis=position)
         return graph
 
     def to_json(self) -> str:
