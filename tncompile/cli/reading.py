@@ -79,7 +79,10 @@ def same_file(first: str, second: str) -> bool:
 
 def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
     """`UsageError` where `--size` names what is neither a `batch` axis nor a window."""
-    from tncompile.network.model import DOTS  # pydantic, which no other reading needs
+    if not sizes:
+        return
+
+    from tncompile.network.model import DOTS
 
     network = architecture.network
     axes = [name for name in network.size_names if name != DOTS]

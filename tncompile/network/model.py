@@ -97,6 +97,11 @@ class Window(_Model):
         return f"{self.name}.kernel"
 
     @property
+    def size_name(self) -> str:
+        """What the size of the input leg is asked for by: `h`, `h.0` in a family."""
+        return ".".join([self.family, *map(str, self.subscripts)])
+
+    @property
     def padded_leg(self) -> str:
         """The name of the length of the input with its padding, where that takes a copy.
 
