@@ -77,11 +77,6 @@ class Window(_Model):
     line: int | None = None
 
     @property
-    def size_name(self) -> str:
-        """What the length of the input is called where sizes are given: `h`, `h.0` in a family."""
-        return ".".join([self.family, *map(str, self.subscripts)])
-
-    @property
     def input_leg(self) -> str:
         """The index of the input."""
         return f"{self.name}.{'out' if self.transposed else 'in'}"
