@@ -1,7 +1,7 @@
 """The end of a program: axes in the order of the output, biases added, groups flattened and cut.
 
-What is returned is row major, as of any other layer: a view in another order would leave the copy
-to whoever reads it next.
+What is returned is row major, as of any other layer, or channels-last where images are: a view in
+another order would leave the copy to whoever reads it next.
 """
 
 from __future__ import annotations
@@ -10,9 +10,18 @@ from dataclasses import replace
 
 from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.stacking.axes import cut
-from tncompile.network.model import Bias
+from tncompile.network.model import Bias, TensorNetwork
 from tncompile.program.operations import Add, LoadParameter
 from tncompile.program.program import Value
+
+
+def output_order(network: TensorNetwork) -> tuple[str, ...]:
+    """The legs of the output in the order of its memory."""
+    axes = [axis.indices for axis in network.output.axes]
+    channels = network.channel_axis(axes) if network.channels_last else None
+    if channels is not None:
+        axes.append(axes.pop(channels))
+    return tuple(leg for axis in axes for leg in axis)
 
 
 def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
@@ -44,28 +53,33 @@ def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
         if axis.width is not None and axis.width != axis.size:
             cut_index = builder.pseudo("|", axis.width)
             value = cut(builder, value, position, range(axis.width), cut_index)
-    return builder.contiguous(value)
+    return builder.in_format_of_caller(value)
 
 
 def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
     """The bias added: in the last product where it covers the axes of that whole.
 
-    Else on flattened axes of the output where it covers these, or on split ones.
+    In a convolution it must run along the channels alone. Else it is added on flattened axes of the
+    output where it covers these, or on split ones.
     """
     parameter = builder.network.parameter[bias.parameter]
-    loaded = builder.value(parameter.family, bias.axes, parametric=True)
+    kind = parameter.complex
+    loaded = builder.value(parameter.family, bias.axes, parametric=True, complex=kind)
     builder.add(LoadParameter(loaded.name, parameter.key), loaded)
     indices = {index for axis in bias.axes for index in axis}
-    matmul = builder.product_of(value)
-    if matmul is not None and _covers_whole(indices, matmul.axes):
+    product = builder.product_of(value)
+    if product is not None and _fits(builder, product, indices):
         # A sum of its own would read and write the output once more, and take memory for a second.
         split_bias = builder.split(loaded)
         indices = {index for axis in split_bias.axes for index in axis}
-        covered = tuple(axis if indices.issuperset(axis) else () for axis in matmul.axes)
-        while covered and not covered[0]:
-            covered = covered[1:]  # broadcasts by itself
-        total = builder.with_bias(matmul, _covering(builder, split_bias, covered))
-        carried = {index for axis in matmul.axes for index in axis}
+        covered = tuple(axis if indices.issuperset(axis) else () for axis in product.axes)
+        if builder.is_convolution(product):
+            covered = covered[1:2]  # a vector along the channels
+        else:
+            while covered and not covered[0]:
+                covered = covered[1:]  # broadcasts by itself
+        total = builder.with_bias(product, _covering(builder, split_bias, covered))
+        carried = {index for axis in product.axes for index in axis}
         axes = tuple(tuple(index for index in axis if index in carried) for axis in grouped)
         return replace(builder.view(total, axes), axes=grouped)
     whole = _covers_whole(indices, grouped)
@@ -76,6 +90,14 @@ def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) ->
     shaped = _covering(builder, flat, covered)
     total = builder.elementwise(Add, builder.view(value, axes), shaped)
     return builder.view(total, grouped)
+
+
+def _fits(builder: ProgramBuilder, product: Value, indices: set[str]) -> bool:
+    """Whether the product itself can add a bias of these indices."""
+    if builder.is_convolution(product):
+        others = (index for k, axis in enumerate(product.axes) for index in axis if k != 1)
+        return indices.issuperset(product.axes[1]) and indices.isdisjoint(others)
+    return _covers_whole(indices, product.axes)
 
 
 def _covers_whole(indices: set[str], axes: Axes) -> bool:

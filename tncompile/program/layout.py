@@ -33,14 +33,15 @@ def contiguous(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
     return tuple(reversed(strides))
 
 
-def channels_last(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
+def channels_last(shape: tuple[Extent, ...], channels: int = 1) -> tuple[Extent, ...]:
     """The strides of (N, channels, lengths…) with the channels innermost.
 
     >>> [stride.factor for stride in channels_last((Extent(2), Extent(3), Extent(4)))]
     [12, 1, 3]
     """
-    rows, inner, *lengths = contiguous((shape[0], *shape[2:], shape[1]))
-    return (rows, lengths[-1], inner, *lengths[:-1])
+    order = [*(k for k in range(len(shape)) if k != channels), channels]
+    strides = contiguous(tuple(shape[k] for k in order))
+    return tuple(strides[order.index(k)] for k in range(len(shape)))
 
 
 def lies_channels_last(shape: Sequence[int], strides: Sequence[int]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, batch_name
 from tncompile.emission.text.writer import INDENT, TAB, WIDTH, call, indented
-from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
+from tncompile.network.model import DOTS, Axis, Input, TensorNetwork, Window
 
 CHECKED_IDS = '''\
 def _under_vmap(ids: Tensor) -> bool:
@@ -54,6 +54,32 @@ def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -
     if x.is_complex() or (floating and not own.is_complex()):
         fix += f" or module.to({x.dtype})"
     raise TypeError(f"{declared}: expected {own.dtype} as the module has, got {x.dtype}: {fix}")
+'''
+
+CHECKED_PRECISION = '''\
+def _check_precision(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """Raise TypeError unless `x`, real or complex, has the precision of the module.
+
+    Autocast may convert floats.
+    """
+    own: Tensor | None = None if module is None else module._parameters.get(key)
+    if own is not None and x.dtype is own.dtype:
+        return
+    if own is None and module is not None:
+        own = module._buffers.get(key)
+    if own is None:
+        return  # a parametrization computes the tensor of this key at each call
+    real = own.real.dtype
+    if x.dtype is real or x.dtype is _COMPLEX[real]:
+        return
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({_COMPLEX[real] if x.is_complex() else real})"
+    if (floating or x.is_complex()) and x.real.dtype in _COMPLEX:
+        fix += f" or module.to({x.real.dtype})"
+    expected = f"{real} or {_COMPLEX[real]}"
+    raise TypeError(f"{declared}: expected {expected} as the module has, got {x.dtype}: {fix}")
 '''
 
 BROADCAST = '''\
@@ -116,6 +142,8 @@ def write_arguments(
     for index in network.indices:
         if index.kind == "batch":
             arguments.sizes[index.name] = names.fresh(index.name)
+    for window in network.windows:
+        arguments.sizes[window.input_leg] = names.fresh(window.name)
     dotted = [source for source in network.inputs if _dotted(source)]
     if dotted:
         arguments.lead = names.exactly("lead")
@@ -130,8 +158,11 @@ def write_arguments(
         if holder is not None and not source.integer:
             items = [name, holder[0], writer.string(holder[1])]
             items += writer.string_lines(declared(source), indent=INDENT + 4)
-            arguments.lines += call("_check_dtype(", items)
+            check = "_check_precision(" if network.complex else "_check_dtype("
+            arguments.lines += call(check, items)
         arguments.lines += _sizes(network, source, arguments, known)
+    for window in network.windows:
+        arguments.lines += _lengths(window, names, arguments.sizes)
     if dotted:
         leads: dict[str, str] = {}
         for source in dotted:
@@ -181,6 +212,8 @@ def _check(network: TensorNetwork, source: Input, name: str) -> list[str]:
             length, (known, _) = f"{name}.shape[{position - count}]", _factors(network, axis)
             if axis.length is not None:
                 wrong.append(f"{length} != {axis.length}")
+            elif (window := network.window.get(axis.indices[0])) is not None:
+                wrong.append(f"{length} < {window.least_length}")
             elif known != 1:
                 wrong.append(f"{length} % {known} != 0")
     if not wrong:
@@ -229,6 +262,8 @@ def _entries(network: TensorNetwork, axis: Axis) -> tuple[str, str]:
     if axis.kind == "slices":
         return str(axis.length), "slices"
     legs = ", ".join(axis.indices if len(axis.indices) <= 4 else writer.compact(axis.indices))
+    if (window := network.window.get(legs)) is not None:
+        return f"at least {window.least_length}", f"window {window.name}"
     if axis.length is None:
         return "", f"{legs}: any size"
     sizes = [str(network.index[name].size) for name in axis.indices]
@@ -267,6 +302,38 @@ def _sizes(
         lines.append(f"{arguments.sizes[new[0]]} = {length}{by}")
         known[new[0]] = declared(source)
     return lines
+
+
+def _lengths(window: Window, names: Names, sizes: dict[str, str]) -> list[str]:
+    """The sizes that follow from the length of what a window is slid over, named where they differ.
+
+    That is the length of the result, and of what has borders added or not yet cut off.
+    """
+    length, outside = sizes[window.input_leg], window.left + window.right
+    if window.transposed:
+        shift = window.reach + 1 + window.extra - outside - window.stride
+        scaled = f"{length} * {window.stride}" if window.stride > 1 else length
+        result = _shifted(scaled, shift)
+        padded = _shifted(scaled, shift + sum(window.crop))
+    else:
+        shift = outside - window.reach - 1
+        result = _shifted(length, shift + 1)
+        if window.stride > 1:
+            whole = f"({_shifted(length, shift)})" if shift else length
+            result = f"{whole} // {window.stride} + 1"
+        padded = _shifted(length, outside)
+    lines: list[str] = []
+    for leg, name, text in (
+        (window.output_leg, f"{window.name}_out", result),
+        (window.padded_leg, f"{window.name}_padded", padded),
+    ):
+        sizes[leg] = length if text == length else names.fresh(name)
+        lines += [f"{sizes[leg]} = {text}"] if text != length else []
+    return lines
+
+
+def _shifted(length: str, shift: int) -> str:
+    return f"{length} {'+' if shift > 0 else '-'} {abs(shift)}" if shift else length
 
 
 def _flatten(

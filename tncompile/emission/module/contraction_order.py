@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from tncompile.emission.module.dispatch import Method
-from tncompile.emission.text.identifiers import batch_name
+from tncompile.emission.text.identifiers import batch_name, window_lengths
 from tncompile.emission.text.writer import compact, filled
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.wording import largest_rows
@@ -20,7 +20,12 @@ Polynomial = Counter[tuple[str, ...]]
 
 def size_names(network: TensorNetwork) -> dict[str, str]:
     """What docstrings call run-time sizes, by index."""
-    return {index.name: index.name for index in network.indices} | {DOTS: batch_name(network)}
+    names = {index.name: index.name for index in network.indices} | {DOTS: batch_name(network)}
+    for window in network.windows:
+        length, result = window_lengths(window)
+        names |= {window.input_leg: length, window.output_leg: result}
+        names[window.padded_leg] = f"{length}_padded"
+    return names
 
 
 def write_order(method: Method, sizes: Mapping[str, str], room: int) -> list[str]:
@@ -81,6 +86,8 @@ def _rows(program: TensorProgram) -> dict[int, tuple[str, Polynomial]]:
 
 
 def _text(cost: Polynomial, sizes: Mapping[str, str]) -> str:
-    """`1,536 B + 4,096`, the terms with most sizes first."""
-    terms = sorted(cost.items(), key=lambda term: (-len(term[0]), term[0]))
-    return " + ".join(" ".join([f"{k:,}", *(sizes[name] for name in names)]) for names, k in terms)
+    """`1,536 B + 4,096`, the terms with most sizes first; equal lengths have one name."""
+    terms = Polynomial()
+    for names, factor in sorted(cost.items(), key=lambda term: (-len(term[0]), term[0])):
+        terms[tuple(sizes[name] for name in names)] += factor
+    return " + ".join(" ".join([f"{factor:,}", *names]) for names, factor in terms.items())

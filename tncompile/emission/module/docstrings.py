@@ -8,10 +8,10 @@ from itertools import groupby
 from tncompile.emission.module.contraction_order import size_names, write_order
 from tncompile.emission.module.dispatch import Dispatch
 from tncompile.emission.text import writer
-from tncompile.emission.text.identifiers import batch_name
+from tncompile.emission.text.identifiers import batch_name, window_lengths
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import WIDTH, compact, filled
-from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.network.model import DOTS, TensorNetwork, Window
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.wording import SHOWN
 from tncompile.program.program import TensorProgram
@@ -75,6 +75,8 @@ def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -
         parts.append(f"`{batch_name(network)}` is the product of all leading axes")
     if any(program.loop is not None for program in programs):
         parts.append("`n` is as much of it as one iteration of a loop takes")
+    if network.windows:
+        parts.append(_lengths_text(network.windows[0]))
     parts.append("names without a comma between them are one axis")
     families = Counter(index.family for index in network.indices)
     if many := next((family for family, count in families.items() if count > 2), None):
@@ -83,6 +85,15 @@ def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -
         parts.append("`#0` runs over equal products that are batched")
     text = f"{parts[0]}: {', '.join(parts[1:])}"
     return f"{text}. `[1]` is the contraction {where} that a product belongs to."
+
+
+def _lengths_text(window: Window) -> str:
+    """What the names of lengths along a window stand for."""
+    length, result = window_lengths(window)
+    text = f"`{length}` is the length of {window.input_leg}"
+    if result == length:
+        return f"{text} and of {window.output_leg}"
+    return f"{text}, `{result}` that of {window.output_leg}"
 
 
 def _doc(network: TensorNetwork) -> list[str]:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from tncompile.emission.module import properties as layers
+from tncompile.emission.module.constructor import write_conversion
 from tncompile.emission.module.contraction_order import size_names, write_order
 from tncompile.emission.module.dispatch import Dispatch, Option, dispatch, planned
 from tncompile.emission.module.docstrings import ROOM, shape_text, table
@@ -72,6 +73,7 @@ def folded(
             shape=tuple(extent.factor for extent in buffer.value.shape),
             init=Init(scheme="zeros"),
             frozen=True,
+            complex=bool(buffer.value.complex),
             written=buffer.name,
         )
         for buffer in folding.buffers
@@ -125,7 +127,8 @@ def _properties(
     biases = _biases(network, summands, members)
     weight = None if biases is None else _weight(network, layer, tuple(factors), make_program)
     dotted = any(index.name == DOTS for index in network.indices)
-    return Properties(network, layer, reserved, weight, biases, probed=dotted and bool(factors))
+    probed = dotted and bool(factors) and not layer.windows
+    return Properties(network, layer, reserved, weight, biases, probed=probed)
 
 
 def _biases(
@@ -165,7 +168,13 @@ def _weight(
     )
     whole = weight_network(network, layer)
     part = weight_network(network, layer, factors, tensors)
-    if whole is None or part is None or whole.network.output != part.network.output:
+    if whole is None or part is None:
+        return None
+    legs, others = (
+        [leg for leg in each.network.output.legs if network.index[leg].size != 1]
+        for each in (whole, part)
+    )  # buffers have no indices of size 1
+    if legs != others:
         return None
     program = make_program(part.network)
     return None if program is None else (part, program)
@@ -212,6 +221,7 @@ def write_folded_class(network: TensorNetwork, twin: Folded, name: str) -> list[
     logarithms = [buffer.name for buffer in buffers if buffer.logarithm]
     methods = [
         _init(twin),
+        *write_conversion(twin.members),
         *layers.write_properties(twin.properties, twin.members),
         layers.write_repr(network, twin.properties, ending),
         *write_forward(network, twin.chosen, twin.members, logarithms=logarithms),

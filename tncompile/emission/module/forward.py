@@ -60,7 +60,7 @@ def like(
 ) -> str:
     """A tensor that constants take their dtype and device from; `self._like` where none has it."""
     if members.parameters:
-        return replace(members, around={}).read(members.parameters[0].key)
+        return replace(members, around={}).real
     floats = [source.name for source in network.inputs if not source.integer]
     return arguments.expressions[floats[0]] if floats and arguments is not None else "self._like"
 
@@ -210,9 +210,13 @@ def _laid_out(head: str, written: Written, shape: tuple[str, ...]) -> list[str]:
 
 def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:
     """The lines without those that name a run-time size which no other line uses."""
-    used = Counter(word for line in lines for word in _words(line))
-    unused = tuple(f"{size} = " for size in sizes if used[size] == 1)
-    return [line for line in lines if not (unused and line.startswith(unused))]
+    while True:  # a size may be there for another one alone
+        used = Counter(word for line in lines for word in _words(line))
+        unused = tuple(f"{size} = " for size in sizes if used[size] == 1)
+        kept = [line for line in lines if not (unused and line.startswith(unused))]
+        if len(kept) == len(lines):
+            return lines
+        lines = kept
 
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ from tncompile.emission.text.writer import TAB, WIDTH, call, indented, listings
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation
 from tncompile.program.program import Extent, TensorProgram, Value
+from tncompile.program.queries import is_mixed, multiplies_parts
 from tncompile.program.registry import Registry
 
 
@@ -59,7 +61,7 @@ class Text:
 
 def is_chained(operation: Operation) -> bool:
     """Whether it is written around its source, `x.reshape(…)`, and so fits inside another call."""
-    views = op.View | op.Permute | op.Expand | op.Slice | op.Select
+    views = op.View | op.Permute | op.Expand | op.Slice | op.Crop | op.Select
     return isinstance(operation, op.LoadParameter | op.Copy | op.Contiguous | op.Log | views)
 
 
@@ -100,7 +102,16 @@ writes = WRITTEN.register
 
 def expression(operation: Operation, site: Site) -> Text:
     """The operation as Python."""
-    return WRITTEN[type(operation)](operation, site)
+    text = WRITTEN[type(operation)](operation, site)
+    return _of_parts(operation, site, text) if is_mixed(site.program, operation) else text
+
+
+def _of_parts(operation: Operation, site: Site, text: Text) -> Text:
+    """A product whose factors may be real and complex."""
+    if isinstance(operation, op.MatMul):
+        parts = ("parts=True",) if multiplies_parts(site.program, operation) else ()
+        return Text("_product(", (*text.items, *parts), text.tail)
+    return Text("_by_parts(", (text.head.removesuffix("("), *text.items), text.tail)
 
 
 @writes(op.Argument, op.LoadParameter, op.StackParameters)
@@ -123,7 +134,7 @@ def _listed(operation: op.Stack | op.Cat, site: Site) -> Text:
 
 Layout = (
     op.View | op.Copy | op.Contiguous | op.Permute | op.Expand | op.ContiguousGrad
-    | op.Slice | op.Select | op.Unbind | op.Split | op.Pad | op.IndexSelect | op.Chunk
+    | op.Slice | op.Crop | op.Select | op.Unbind | op.Split | op.Pad | op.IndexSelect | op.Chunk
     | op.ConcatChunks
 )  # fmt: skip
 
@@ -147,6 +158,9 @@ def _layout(operation: Layout, site: Site) -> Text:
             return Text(f"_contiguous_grad({source})")
         case op.Slice(_, _, axis, start, stop, step):
             span = f"{start or ''}:{stop}" + (f":{step}" if step != 1 else "")
+            return Text(f"{source}[{':, ' * axis}{span}]")
+        case op.Crop(_, _, axis, before, after):
+            span = f"{before or ''}:{-after if after else ''}"
             return Text(f"{source}[{':, ' * axis}{span}]")
         case op.Select(_, _, axis, position):
             return Text(f"{source}[{':, ' * axis}{position}]")
@@ -210,6 +224,51 @@ def _matmul(operation: op.MatMul, site: Site) -> Text:
         return Text(f"torch.{'mm' if matrices else 'bmm'}(", factors, ")")
     kind = "addmm" if matrices else "baddbmm"
     return Text(f"torch.{kind}(", (site.read(operation.bias), *factors), ")")
+
+
+@writes(op.Convolve)
+def _convolve(operation: op.Convolve, site: Site) -> Text:
+    """The call; numbers that torch assumes by itself are left out."""
+    values = site.program.values
+    grouped = values[operation.result if operation.transposed else operation.source]
+    groups = _ratio(grouped.shape[1], values[operation.weight].shape[1])
+    operands = [operation.source, operation.weight]
+    operands += [] if operation.bias is None else [operation.bias]
+    items = [site.read(name) for name in operands]
+    items += _number("stride", operation.stride, 1) + _number("padding", operation.padding, 0)
+    items += _number("output_padding", operation.output_padding, 0)
+    items += [f"groups={site.scope.extent(groups)}"] * (groups != Extent())
+    items += _number("dilation", operation.dilation, 1)
+    kind = "conv_transpose" if operation.transposed else "conv"
+    return Text(f"nn.functional.{kind}{len(operation.stride)}d(", tuple(items), ")")
+
+
+def _number(name: str, numbers: tuple[int, ...], default: int) -> list[str]:
+    """A keyword argument with a number for each axis, one where they are equal."""
+    if set(numbers) <= {default}:
+        return []
+    return [f"{name}={numbers[0] if len(set(numbers)) == 1 else _tuple(numbers)}"]
+
+
+def _ratio(whole: Extent, part: Extent) -> Extent:
+    """How often a part goes into the whole."""
+    names = Counter(whole.names) - Counter(part.names)
+    return Extent(whole.factor // part.factor, tuple(sorted(names.elements())))
+
+
+@writes(op.PadBorders)
+def _pad_borders(operation: op.PadBorders, site: Site) -> Text:
+    """`pad` counts the axes from the last; only zeros may leave out the first of the lengths."""
+    sides = list(zip(reversed(operation.before), reversed(operation.after), strict=True))
+    while operation.mode == "constant" and not any(sides[-1]):
+        sides.pop()
+    items = [
+        site.read(operation.source),
+        _tuple(tuple(entries for pair in sides for entries in pair)),
+    ]
+    if operation.mode != "constant":
+        items.append(f'mode="{operation.mode}"')
+    return Text("nn.functional.pad(", tuple(items), ")")
 
 
 @writes(op.Mask, op.Ones, op.Arange)

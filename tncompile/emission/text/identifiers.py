@@ -7,7 +7,7 @@ import keyword
 import re
 from collections.abc import Iterable
 
-from tncompile.network.model import TensorNetwork
+from tncompile.network.model import TensorNetwork, Window
 
 _MODULE_ATTRIBUTES = """
     T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
@@ -90,6 +90,16 @@ def batch_name(network: TensorNetwork) -> str:
     used |= {parameter.family for parameter in network.parameters}
     used |= {index.family for index in network.indices}
     return next((name for name in ("B", "N", "batch") if name not in used), "B")
+
+
+def window_lengths(window: Window) -> tuple[str, str]:
+    """What the lengths of the input and of the output of a window are called: `h`, `h_out`.
+
+    They are one where they are equal for every input.
+    """
+    name = identifier(window.name)
+    equal = window.output_length(1) == 1 and window.stride == 1
+    return name, name if equal else f"{name}_out"
 
 
 def hidden(name: str) -> bool:
