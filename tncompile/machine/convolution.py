@@ -16,16 +16,24 @@ from tncompile.machine.grid import LARGEST, STRICT
 ConvolutionPass = Literal["forward", "input", "weight"]
 """A convolution, the gradient of its input or that of its weight."""
 
-ConvolutionKernel = Literal["dense", "depthwise", "other depthwise", "columns"]
+ConvolutionKernel = Literal["dense", "grouped", "depthwise", "other depthwise", "columns"]
 """How a convolution is computed.
 
-dense            in groups of several channels
+dense            all channels at once, or in groups of whole blocks of channels
+grouped          in groups of other numbers of channels
 depthwise        each channel by itself
 other depthwise  the same where oneDNN has no kernel of its own for it
 columns          as a product of matrices, on an image that is copied for each entry of the kernel
 """
 
 PASSES: tuple[ConvolutionPass, ...] = get_args(ConvolutionPass)
+
+MIRRORED: dict[ConvolutionPass, ConvolutionPass] = {
+    "forward": "input",
+    "input": "forward",
+    "weight": "weight",
+}
+"""Which pass of the convolution that it mirrors computes each pass of a transposed one."""
 
 BLOCK = 16
 """Channels that oneDNN computes at a time, and that lie together in its blocked format."""
@@ -66,6 +74,16 @@ class Convolution:
         if self.transposed:
             return self.columns * math.prod((*self.kernel, *self.lengths_in))
         return self.summed * math.prod((*self.kernel, *self.lengths_out))
+
+    @property
+    def numbers(self) -> int:
+        """Those of the image and of the result."""
+        image = self.groups * self.summed * math.prod(self.lengths_in)
+        return self.rows * (image + self.groups * self.columns * math.prod(self.lengths_out))
+
+    def streamed(self, channels_last: bool, width: int) -> float:
+        """Bytes of image and result that a call goes through; it copies row-major ones."""
+        return self.numbers * width * (1.0 if channels_last else 2.0)
 
     @property
     def depthwise(self) -> bool:
@@ -130,9 +148,19 @@ class ConvolutionCost:
 
     def seconds(self, amounts: tuple[float, ...]) -> float:
         """The seconds of a convolution of these amounts."""
-        return sum(
-            figure * amount for figure, amount in zip(self.figures, amounts, strict=True)
-        )
+        return sum(figure * amount for figure, amount in zip(self.figures, amounts, strict=True))
+
+
+def expected_costs(*, columns: bool) -> set[tuple[ConvolutionKernel, bool, ConvolutionPass]]:
+    """Kernel, format and pass of each cost that a profile has; `columns` are those of CPUs."""
+    kernels: tuple[ConvolutionKernel, ...] = get_args(ConvolutionKernel)
+    return {
+        (kernel, last, which)
+        for kernel in kernels
+        for last in (False, True)
+        for which in PASSES
+        if (columns or kernel != "columns") and (kernel != "other depthwise" or which != "forward")
+    }
 
 
 def kernel_for(sizes: Convolution, which: ConvolutionPass, onednn: bool) -> ConvolutionKernel:
@@ -140,7 +168,8 @@ def kernel_for(sizes: Convolution, which: ConvolutionPass, onednn: bool) -> Conv
     if not onednn:
         return "columns"
     if not sizes.depthwise:
-        return "dense"
+        whole = sizes.summed % BLOCK == sizes.columns % BLOCK == 0
+        return "dense" if sizes.groups == 1 or whole else "grouped"
     wide = which == "weight" and sizes.kernel[-1] > WIDEST
     three = which != "forward" and len(sizes.kernel) > 2
     return "other depthwise" if wide or three else "depthwise"
@@ -152,25 +181,23 @@ def amounts(
     """What a pass of a convolution that is not transposed consists of.
 
     One call; multiply-adds, with channels of the result in whole blocks; sums over the channels of
-    a group alone; numbers of the image and the result; numbers of the weight.
+    a group alone, but for `dense` entries of the copied image; numbers of image and result; those of
+    the weight.
     """
     positions = sizes.rows * math.prod(sizes.lengths_out)
-    area = math.prod(sizes.kernel)
-    image = sizes.rows * sizes.groups * sizes.summed * math.prod(sizes.lengths_in)
-    result = positions * sizes.groups * sizes.columns
+    area, numbers = math.prod(sizes.kernel), sizes.numbers
     weight = sizes.groups * sizes.summed * sizes.columns * area
     if kernel in ("depthwise", "other depthwise"):
         wide = in_blocks(sizes.groups) / sizes.groups
-        return 1, wide * positions * sizes.groups * area, 0, wide * (image + result), 0
+        return 1, wide * positions * sizes.groups * area, 0, wide * numbers, 0
+    entries = positions * sizes.groups * sizes.summed * area
     if kernel == "columns":
-        return 1, sizes.multiply_adds, positions * sizes.groups * sizes.summed * area, (
-            image + result
-        ), weight
+        return 1, sizes.multiply_adds, entries, numbers, weight
     summed, columns = sizes.summed, sizes.columns
     if which == "input":
         summed, columns = columns, summed
     sums = positions * area * sizes.groups * in_blocks(columns)
-    return 1, sums * summed, sums, image + result, weight
+    return 1, sums * summed, sums if kernel == "dense" else entries, numbers, weight
 
 
 def in_blocks(channels: int) -> int:
