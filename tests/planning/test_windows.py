@@ -15,7 +15,7 @@ from tncompile.network.contraction import build_tree, operands, verify_tree
 from tncompile.network.model import DOTS, TensorNetwork, Window
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.optimizers import EFFORTS
-from tncompile.planning.paths.problem import contraction_problem
+from tncompile.planning.paths.problem import NoOrderError, contraction_problem
 from tncompile.planning.request import runtime_sizes
 
 Pairs = tuple[tuple[int, int], ...]
@@ -34,12 +34,17 @@ def window(name: str, size: int = 3, stride: int = 1, *, transposed: bool = Fals
     )
 
 
+def lengths_of(network: TensorNetwork, sizes: Mapping[str, int], batch: int = 4) -> dict[str, int]:
+    """The run-time sizes of all indices."""
+    return network.with_window_sizes(runtime_sizes(network, batch, sizes))
+
+
 def found(
     network: TensorNetwork, sizes: Mapping[str, int], batch: int = 4, effort: str = "fast"
 ) -> tuple[Candidate, ...]:
     """The candidates for a network."""
     terms = operands(network)
-    problem = contraction_problem(network, terms, runtime_sizes(network, batch, sizes))
+    problem = contraction_problem(network, terms, lengths_of(network, sizes, batch))
     return candidates(network, terms, problem, EFFORTS[effort])
 
 
@@ -129,7 +134,7 @@ def networks(draw: st.DrawFn) -> TensorNetwork:
 def test_the_best_of_all_trees_is_found(network: TensorNetwork, effort: str) -> None:
     given_sizes = {each.name: 7 + k for k, each in enumerate(network.windows)}
     terms = operands(network)
-    lengths = runtime_sizes(network, 4, given_sizes)
+    lengths = lengths_of(network, given_sizes)
     prices: dict[Pairs, int] = {}
     for pairs in every_path(tuple(range(len(terms))), len(terms)):
         price = counted(network, pairs, lengths)
@@ -139,7 +144,7 @@ def test_the_best_of_all_trees_is_found(network: TensorNetwork, effort: str) -> 
         with pytest.raises(ValueError, match=r"window|image|merged|transposed"):
             build_tree(network, terms, pairs)
     if not prices:
-        with pytest.raises(ValueError, match="no order of contraction"):
+        with pytest.raises(NoOrderError, match="no order of contraction"):
             found(network, given_sizes, effort=effort)
         return
     held = found(network, given_sizes, effort=effort)
