@@ -18,13 +18,13 @@ from tncompile.emission import emit
 from tncompile.emission.loading import instantiate
 from tncompile.initialization.chains import long_chains
 from tncompile.initialization.draws import (
-    Estimate,
     Initialization,
     Matrix,
     NearIdentity,
     Normal,
     initialize,
 )
+from tncompile.initialization.estimates import Estimate
 from tncompile.initialization.norm import linear_map, norm_network
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network

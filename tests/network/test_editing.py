@@ -24,7 +24,7 @@ from tncompile.network.editing import (
     remove,
     resize,
 )
-from tncompile.network.model import TensorNetwork
+from tncompile.network.model import TensorNetwork, Window
 from tncompile.network.verifying import verify_network
 
 Values = Mapping[str, Tensor]
@@ -181,6 +181,59 @@ def test_slices_go_together_and_biases_are_left_out() -> None:
     with pytest.raises(ValueError, match="is one slice of `x`: remove all of it"):
         remove(sliced(), slices[0])
     assert not remove(padded_train(), "A").biases
+
+
+def tucker_convolution() -> TensorNetwork:
+    """Channels reduced, convolved along two axes, and expanded again."""
+    windows = [Window(name=name, family=name, size=3, left=1, right=1) for name in ("h", "w")]
+    return small.make_network(
+        {"...": None, "i": 4, "o": 6, "a": 2, "b": 5},
+        {"x": ["...", "i", "h.in", "w.in"]},
+        {"U": ["i", "a"], "K": ["a", "b", "h.kernel", "w.kernel"], "V": ["b", "o"]},
+        ["...", "o", "h.out", "w.out"],
+        windows=windows,
+    )
+
+
+def test_a_window_stays_as_long_as_its_input_does() -> None:
+    net = tucker_convolution()
+    given = values(net, 0)
+    environment = remove(net, "U")
+    assert environment.windows == net.windows
+    assert environment.output.legs == (*net.output.legs, "i", "a")
+    again = join(environment, remove(net, "x", "K", "V"), keep=net.output.legs)
+    assert (again.windows, again.output.legs) == (net.windows, (*net.output.legs,))
+    opened = open_index(net, "a")
+    assert opened.windows == net.windows
+    assert close_index(opened, "a").index.keys() == net.index.keys()
+    kernel = remove(net, "x")
+    assert not kernel.windows
+    assert set(kernel.output.legs) == {"i", "o", "h.kernel", "w.kernel"}
+    due = torch.einsum("ia,abhw,bo->iohw", given["U"], given["K"], given["V"])
+    torch.testing.assert_close(value(kernel, given, ("i", "o", "h.kernel", "w.kernel")), due)
+    assert resize(net, "a", 7).windows == net.windows
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda net: remove(net, "K"), "`h` is convolved along: remove its input, too"),
+        (lambda net: open_index(net, "w.kernel"), "`w.kernel` is convolved along"),
+        (lambda net: close_index(net, "h.out"), "`h.out` has no size before run time"),
+        (lambda net: resize(net, "h.kernel", 5), "`h.kernel` has the size of its window"),
+        (lambda net: join(net, remove(net, "U")), "both networks have an input `x`"),
+        (lambda net: join(net, renamed_input(net)), "both networks have a window `h`"),
+    ],
+)
+def test_what_windows_tie_is_not_taken_apart(edit: object, message: str) -> None:
+    assert callable(edit)
+    with pytest.raises(ValueError, match=message):
+        edit(tucker_convolution())
+
+
+def renamed_input(net: TensorNetwork) -> TensorNetwork:
+    """The same network with an input of another name."""
+    return TensorNetwork.from_json(net.to_json().replace('"x"', '"z"'))
 
 
 @pytest.mark.parametrize(

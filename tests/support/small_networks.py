@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tncompile.network.model import (
     DOTS,
@@ -31,12 +31,13 @@ def make_network(
     conjugate: bool = False,
     first: str = "inputs",
     windows: Sequence[Window] = (),
+    complex_tensors: Collection[str] = (),
 ) -> TensorNetwork:
     """A network of plain axes. `slices` are inputs with one bound axis: the legs of each slice.
 
     `shared` maps the name of a tensor to the one whose parameter it uses. Indices of size None are
     run-time ones. With `conjugate` the second uses are conjugated. Legs of `windows` have no entry
-    in `sizes`.
+    in `sizes`. `complex_tensors` are names of tensors, or of families of them.
     """
     kinds: dict[str, Kind] = {}
     sizes = dict(sizes)
@@ -87,6 +88,7 @@ def make_network(
             axes=tuple((leg,) for leg in legs),
             shape=tuple(sizes[leg] or 0 for leg in legs),
             init=Init(scheme="auto"),
+            complex=name in complex_tensors or name.split("[")[0] in complex_tensors,
             written=f"{name}(…)",
         )
         for name, legs in tensors.items()

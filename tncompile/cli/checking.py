@@ -93,10 +93,7 @@ def _problems(linked: LinkedProgram, calls: Sequence[str]) -> list[Diagnostic]:
 
 def _not_yet(file: str, blocks: Sequence[LinkedBlock]) -> str:
     """What is said of blocks that are read and no more."""
-    names = [
-        f"the {block.kind} `{block.name}`" + " (it has windows)" * (block.kind == "network")
-        for block in blocks[:MOST_NAMED]
-    ]
+    names = [f"the {block.kind} `{block.name}`" for block in blocks[:MOST_NAMED]]
     if more := len(blocks) - len(names):
         names.append(f"{more} more")
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 from tncompile.emission.module import constructor
 from tncompile.emission.module import properties as layers
-from tncompile.emission.module.arguments import BROADCAST, CHECKED_DTYPE, CHECKED_IDS
+from tncompile.emission.module.arguments import (
+    BROADCAST,
+    CHECKED_DTYPE,
+    CHECKED_IDS,
+    CHECKED_PRECISION,
+)
 from tncompile.emission.module.dispatch import Option, dispatch, planned
 from tncompile.emission.module.docstrings import write_docstring, write_header
 from tncompile.emission.module.fold import folded, write_fold, write_folded_class
@@ -18,24 +23,28 @@ from tncompile.emission.module.properties import MakeProgram, Properties
 from tncompile.emission.module.reset_parameters import write_functions, write_reset_parameters
 from tncompile.emission.sharding import source as sharding
 from tncompile.emission.sharding.split import Sharded
+from tncompile.emission.steps.complex_numbers import BY_PARTS, COMPLEX, ON_PARTS, PRODUCT
 from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
 from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import class_
-from tncompile.initialization.draws import Estimate, Initialization
+from tncompile.initialization.draws import Initialization
+from tncompile.initialization.estimates import Estimate
 from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
 from tncompile.program import operations as op
+from tncompile.program import queries
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branches
 
 MAGNITUDE = '''\
 def _magnitude(t: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The largest magnitude of `t` over `axes`; no gradient flows through it."""
+    """A power of two near the largest magnitude of `t` over `axes`, without a gradient."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    return size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
+    size = size.clamp(min=2 * torch.finfo(size.dtype).tiny)  # zeros stay zeros
+    return size.log2().sub(0.5).floor().exp2()  # without the half, large numbers round up to inf
 '''
 
 LOG_SCALE = '''\
@@ -160,6 +169,7 @@ def emit_class(
     branching = chosen.branching or twin.chosen.branching
     methods = [
         constructor.write_init(members, like=bare, branching=branching),
+        *constructor.write_conversion(members),
         *write_reset_parameters(initialization, members),
         *constructor.write_accessors(members),
         *layers.write_properties(properties, whole),
@@ -199,7 +209,8 @@ def write_file(classes: Sequence[ClassSource]) -> GeneratedModule:
         raise ValueError(f"two networks of one file define `{twice[0]}`: rename one of them")
     recomputes = RERUN.rstrip("\n") in blocks
     imports = ["import math"] if any("math." in block for block in blocks) else []
-    if abstract := ["Callable"] * recomputes + ["Iterator"] * bool(depth):
+    calls = recomputes or any("Callable[" in block for block in blocks)
+    if abstract := ["Callable"] * calls + ["Iterator"] * bool(depth):
         imports.append(f"from collections.abc import {', '.join(abstract)}")
     if depth:
         imports.append("from operator import index as _index")
@@ -220,11 +231,19 @@ def _functions(
 ) -> list[str]:
     """The functions that methods call, as far as these programs need them."""
     used = {type(step.operation) for program in programs for step in program.steps}
+    products = [
+        step.operation for program in programs for step in program.steps
+        if queries.is_mixed(program, step.operation)
+    ]  # fmt: skip
+    checked = members.holder is not None and not all(source.integer for source in network.inputs)
     ids = [source.integer for source in network.inputs]
     dotted = [axis for source in network.inputs for axis in source.axes if axis.kind == "dots"]
     needed = {
         CHECKED_IDS: any(ids),
-        CHECKED_DTYPE: members.holder is not None and not all(ids),
+        COMPLEX: network.complex,
+        ON_PARTS: network.complex,
+        CHECKED_DTYPE: checked and not network.complex,
+        CHECKED_PRECISION: checked and network.complex,
         BROADCAST: len(dotted) > 1,
         MAGNITUDE: op.Magnitude in used,
         LOG_SCALE: op.Log in used,
@@ -232,6 +251,8 @@ def _functions(
         CONTIGUOUS_GRAD: op.ContiguousGrad in used,
         RERUN: any(program.loop and program.loop.recompute for program in programs),
         LOG: network.output.log,
+        PRODUCT: any(isinstance(product, op.MatMul) for product in products),
+        BY_PARTS: any(isinstance(product, op.Convolve) for product in products),
     }
     return [text for text, need in needed.items() if need]
 

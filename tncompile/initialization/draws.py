@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 
 from tncompile.initialization.chains import Chain, identity_legs, long_chains
+from tncompile.initialization.estimates import Estimate, estimate_of
 from tncompile.initialization.norm import LinearMap, linear_map, norm_network
-from tncompile.network.model import TensorNetwork
+from tncompile.network.model import Parameter, TensorNetwork, Window
 from tncompile.program.program import TensorProgram
 
 LINEAR = 1 / 3  # mean square of an output of `nn.Linear` without its bias, at unit variance
@@ -27,8 +27,6 @@ NOISE = 0.25
 handed through, and enough to tell the directions of the bonds apart."""
 
 MOST = 256  # a product of more factors is not contracted with itself: the source would be long
-SAMPLES = 1024  # random inputs for an estimate of the mean square; `CHUNK` of them at a time
-CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,9 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Ones or zeros."""
+    """Every entry is this number."""
 
-    value: int
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,20 @@ class Matrix:
     """
 
     orthogonal: bool
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityKernel:
+    """The identity at the middle entry of a kernel and zeros elsewhere, as of `nn.init.dirac_`.
+
+    `middle` has that entry for each axis of the tensor that is a window's, None for the others.
+    These have the sizes `legs`, 1 for those that the identity is repeated along.
+    """
+
+    middle: tuple[int | None, ...]
+    legs: tuple[int, ...]
     rows: int
     columns: int
 
@@ -79,30 +91,7 @@ class NearIdentity:
     std: float
 
 
-Draw = Normal | Uniform | Constant | Matrix | NearIdentity
-
-
-@dataclass(frozen=True, slots=True)
-class RandomInput:
-    """What stands in for an input in an estimate: `forward` gets a tensor of this shape.
-
-    `unit` are the trailing axes of which each vector has norm one (none: unit variance); ids are
-    below `classes`.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    unit: int = 0
-    classes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """The mean square from random inputs: `chunks` calls of `forward`; `log` as in the output."""
-
-    inputs: tuple[RandomInput, ...]
-    chunks: int
-    log: bool
+Draw = Normal | Uniform | Constant | Matrix | IdentityKernel | NearIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +169,25 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
                 draws[key] = Normal(argument)
             case "uniform":
                 draws[key] = Uniform(argument)
-            case "ones" | "zeros" as ones:
-                draws[key] = Constant(int(ones == "ones"))
-            case "orthogonal" | "eye" as kind:
-                draws[key] = Matrix(kind == "orthogonal", *_matrix(parameter.shape))
+            case "ones":
+                draws[key] = Constant(1)
+            case "zeros":
+                draws[key] = Constant(0)
+            case "constant":
+                draws[key] = Constant(argument)
+            case "orthogonal":
+                draws[key] = Matrix(True, *_matrix(network, parameter))
+            case "eye":
+                draws[key] = _identity(network, parameter)
     rescaling = None
     if any(key not in bonds for key in drawn):
         keys, count = tuple(dict.fromkeys(drawn)), len(drawn)
         program = make_program(norm_network(linear)) if len(linear.tensors) <= MOST else None
         if program is not None:
             rescaling = Rescaling(keys, count, log_target, program)
-        elif "zeros" not in scheme.values():  # else no input gets through: the draws stand
+        elif linear.complete:  # else no input gets through: the draws stand
             log_wanted = log_target - linear.log_divisor
-            rescaling = Rescaling(keys, count, log_wanted, _estimate(network))
+            rescaling = Rescaling(keys, count, log_wanted, estimate_of(network))
     return Initialization(draws, biases, rescaling, aim)
 
 
@@ -204,25 +199,75 @@ def _aim(network: TensorNetwork, linear: LinearMap) -> tuple[float, str]:
         return linear.log_divisor, "outputs of mean square 1, as nn.Embedding's"
     sliced = any(axis.kind == "slices" for x in network.inputs for axis in x.axes)
     inputs = "features of norm 1" if sliced else "inputs of unit variance"
-    return linear.log_divisor + math.log(LINEAR), f"outputs of mean square 1/3 on {inputs}"
+    inside = ", away from the borders" if network.windows else ""
+    return linear.log_divisor + math.log(LINEAR), f"outputs of mean square 1/3 on {inputs}{inside}"
 
 
-def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns at the split where they are nearest in size, the later one in a tie."""
-    if not shape:
-        return 1, 1
-    splits = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(1, len(shape) + 1)]
-    inner = splits[:-1] or splits
-    return min(reversed(inner), key=lambda split: max(split) / min(split))
+def _matrix(network: TensorNetwork, parameter: Parameter) -> tuple[int, int]:
+    """The rows and columns that a parameter has as a matrix.
+
+    The kernel legs of windows stay on one side, with another leg where there is one on each.
+    """
+    kernels = [_window(network, axis) is not None for axis in parameter.axes]
+
+    def divides_kernels(place: int) -> tuple[bool, bool]:
+        sides = kernels[:place], kernels[place:]
+        return all(map(any, sides)), any(map(all, sides))
+
+    places = list(range(1, len(kernels)))
+    if any(kernels):
+        best = min(map(divides_kernels, places), default=None)
+        places = [place for place in places if divides_kernels(place) == best]
+    return _split(parameter.shape, places)
+
+
+def _split(shape: tuple[int, ...], places: Iterable[int]) -> tuple[int, int]:
+    """Rows and columns at the place where they are nearest in size, the later one in a tie."""
+    splits = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in places]
+    splits = splits or [(math.prod(shape), 1)]
+    return min(reversed(splits), key=lambda split: max(split) / min(split))
+
+
+def _window(network: TensorNetwork, axis: tuple[str, ...]) -> Window | None:
+    """The window whose leg an axis is."""
+    return network.window.get(axis[0]) if len(axis) == 1 else None
+
+
+def _identity(network: TensorNetwork, parameter: Parameter) -> Matrix | IdentityKernel:
+    """What `eye` is: of a kernel, the identity between its other legs at the middle entry.
+
+    Legs that an input shares with the output are groups: each has an identity of its own. So has
+    each entry of a leg that is the only one.
+    """
+    windows = [_window(network, axis) for axis in parameter.axes]
+    if not any(windows):
+        return Matrix(False, *_matrix(network, parameter))
+    middle = tuple(window.size // 2 if window else None for window in windows)
+    on_inputs = {leg for tensor in network.tensors if tensor.role == "input" for leg in tensor.legs}
+    groups = on_inputs.intersection(network.output.legs)
+    sides = [
+        (size, groups.issuperset(axis))
+        for size, axis, entry in zip(parameter.shape, parameter.axes, middle, strict=True)
+        if entry is None
+    ]
+    alone = sum(not is_group for _, is_group in sides) == 1
+    legs = tuple(1 if is_group or alone else size for size, is_group in sides)
+    return IdentityKernel(middle, legs, *_split(legs, range(1, len(legs))))
 
 
 def _fan_in(network: TensorNetwork) -> float:
-    """The features that one output sums over: of the widest input, groups left out."""
+    """The features that one output sums over: of the widest input, groups left out.
+
+    Along a window they are those under its kernel; the entries that a transposed one makes share
+    them.
+    """
     shared = set(network.output.legs)
     widest = 1.0
     for source in network.inputs:
         features = 1.0
         for axis in source.axes:
+            if window := _window(network, axis.indices):
+                features *= window.size / (window.stride if window.transposed else 1)
             if axis.kind in ("legs", "slices") and axis.length is not None:
                 groups = math.prod(_size(network, leg) for leg in axis.indices if leg in shared)
                 features *= axis.length / groups
@@ -267,8 +312,17 @@ def _log_expected(
                 total += 2 * math.log(parameter.init.argument or 1.0)
             case "uniform":
                 total += 2 * math.log(parameter.init.argument or 1.0) - math.log(3)
-            case "orthogonal" | "eye":
-                total -= math.log(max(_matrix(parameter.shape)))
+                total += math.log(2) if parameter.complex else 0.0  # each part is drawn so
+            case "constant":
+                total += 2 * math.log(abs(parameter.init.argument or 1.0))
+            case "orthogonal":
+                total -= math.log(max(_matrix(network, parameter)))
+            case "eye":
+                identity = _identity(network, parameter)
+                total -= math.log(max(identity.rows, identity.columns))
+                if isinstance(identity, IdentityKernel):
+                    held = zip(parameter.shape, identity.middle, strict=True)
+                    total -= sum(math.log(size) for size, entry in held if entry is not None)
     for chain in chains:
         length, widest = len(chain.tensors), chain.widest
         identities = 2 * chain.traced + (chain.open == 2)
@@ -277,22 +331,6 @@ def _log_expected(
             grown = (1 + NOISE / (length * widest)) ** length
             total += math.log1p((grown - 1) / widest)
     return total
-
-
-def _estimate(network: TensorNetwork) -> Estimate:
-    """Random inputs of the shapes that `forward` takes, `CHUNK` at a time along a batch axis."""
-    batch = next((i.name for i in network.indices if i.kind in ("dots", "batch")), None)
-    inputs: list[RandomInput] = []
-    for source in network.inputs:
-        axes = [axis for axis in source.axes if axis.kind != "onehot"]
-        shape = tuple(axis.length or (CHUNK if axis.indices == (batch,) else 1) for axis in axes)
-        kinds = [axis.kind for axis in axes if axis.length is not None]
-        features = sum(1 for _ in takewhile(lambda kind: kind == "legs", reversed(kinds)))
-        classes = next((a.length for a in source.axes if a.kind == "onehot"), None)
-        unit = features if "slices" in kinds and classes is None else 0
-        inputs.append(RandomInput(source.name, shape, unit, classes))
-    chunks = SAMPLES // CHUNK if inputs else 1
-    return Estimate(tuple(inputs), chunks, network.output.log)
 
 
 def _size(network: TensorNetwork, name: str) -> int:

@@ -8,6 +8,11 @@ and of its output. For inputs whose entries are independent, of mean zero and va
 whatever the topology. Unit vectors (feature maps: slices of an axis) and ids divide it by the size
 of each, and a width after `as` takes the entries beyond it out of the sum. The sum is a network of
 its own, W times its conjugate: `norm_network`.
+
+A convolution is the same map at every place away from the borders, from the entries of the input
+under the kernel: of a window W has the kernel leg, as an index of its input. The entries that a
+transposed one makes share those of the kernel, `stride` of them in a row one set each: their mean
+is the sum divided by the stride.
 """
 
 from __future__ import annotations
@@ -18,7 +23,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tncompile.network.editing import assemble, edited, prime, renamed
-from tncompile.network.model import RUN_TIME, Axis, Index, Output, Tensor, TensorNetwork
+from tncompile.network.model import (
+    RUN_TIME,
+    Axis,
+    Index,
+    Output,
+    Parameter,
+    Tensor,
+    TensorNetwork,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,12 @@ class LinearMap:
     outside: frozenset[str]
     log_divisor: float
 
+    @property
+    def complete(self) -> bool:
+        """Whether no parameter was left out."""
+        factors = sum(tensor.role == "parameter" for tensor in self.network.tensors)
+        return len(self.tensors) == factors
+
     @cached_property
     def carried(self) -> tuple[Index, ...]:
         """The indices that are on a tensor or a mask, in order."""
@@ -45,13 +64,15 @@ class LinearMap:
 
 def linear_map(network: TensorNetwork) -> LinearMap:
     """The map that the network is in its inputs."""
-    zero = {parameter.key for parameter in network.parameters if parameter.init.scheme == "zeros"}
+    zero = {parameter.key for parameter in network.parameters if starts_at_zero(parameter)}
     factors = [tensor for tensor in network.tensors if tensor.role == "parameter"]
     tensors = tuple(tensor for tensor in factors if tensor.source not in zero)
     carried = {leg for tensor in tensors for leg in tensor.legs}
     removed = {leg for tensor in factors if tensor.source in zero for leg in tensor.legs}
     sizes = {index.name: index.size or 1 for index in network.indices}
-    on_inputs = [leg for tensor in network.tensors if tensor.role == "input" for leg in tensor.legs]
+    under = {window.input_leg: window.kernel_leg for window in network.windows}
+    every = (tensor.legs for tensor in network.tensors if tensor.role == "input")
+    on_inputs = [under.get(leg, leg) for legs in every for leg in legs]
     inputs, outputs = (
         [leg for leg in dict.fromkeys(legs) if network.index[leg].kind not in RUN_TIME]
         for legs in (on_inputs, network.output.legs)
@@ -62,6 +83,8 @@ def linear_map(network: TensorNetwork) -> LinearMap:
     for tensor, axis, _ in _input_axes(network):
         lengths += [axis.length] if tensor.position or axis.kind == "onehot" else []
     divisor = sum(math.log(length) for length in lengths if length is not None)
+    strides = (w.stride for w in network.windows if w.transposed and w.kernel_leg in carried)
+    divisor += sum(map(math.log, strides))
     # An index that nothing carries any more is summed over ones; one that only vanishing tensors
     # carried is no matter of this map.
     masked = {leg for mask in masks for leg in mask.legs}
@@ -72,6 +95,12 @@ def linear_map(network: TensorNetwork) -> LinearMap:
     reached = _reached(tensors, inputs)
     divisor += sum(math.log(sizes[leg]) for leg in sorted(cut & reached))
     return LinearMap(network, tensors, masks, frozenset({*outputs, *inputs, *cut}), divisor)
+
+
+def starts_at_zero(parameter: Parameter) -> bool:
+    """Whether every entry of a parameter starts at zero."""
+    init = parameter.init
+    return init.scheme == "zeros" or (init.scheme == "constant" and init.argument == 0)
 
 
 def norm_network(linear: LinearMap) -> TensorNetwork:

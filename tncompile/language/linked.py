@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from tncompile.language.diagnostics.diagnostic import Diagnostic, Label
 from tncompile.language.resolved import ResolvedNetwork, Value
 from tncompile.language.syntax.source import SourceFile, Span
-from tncompile.language.syntax.tree import Block, Program, Rewrite, WindowStatement
+from tncompile.language.syntax.tree import Block, Program, Rewrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,8 @@ class LinkedBlock:
 
 
 def can_be_compiled(block: LinkedBlock) -> bool:
-    """Whether this version compiles a block: networks without windows."""
-    definition = block.definition
-    windows = isinstance(definition, Block) and any(
-        isinstance(statement, WindowStatement) for statement in definition.statements
-    )
-    return block.kind == "network" and not windows
+    """Whether this version compiles a block: networks."""
+    return block.kind == "network"
 
 
 @dataclass(frozen=True, slots=True)

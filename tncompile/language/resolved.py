@@ -17,9 +17,12 @@ from tncompile.language.syntax.source import Span
 Value = int | float | bool | tuple[int, ...]
 """What an expression can be; lists are tuples."""
 
-IndexKind = Literal["index", "bond", "hyper", "batch", "dots"]
+IndexKind = Literal["index", "bond", "hyper", "batch", "dots", "window", "kernel"]
 AxisKind = Literal["legs", "onehot", "slices", "dots"]
-SchemeName = Literal["auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "linear"]
+PaddingMode = Literal["zeros", "circular", "reflect", "replicate"]
+SchemeName = Literal[
+    "auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "constant", "linear"
+]
 
 DOTS = "..."
 
@@ -54,14 +57,40 @@ def value_text(value: Value, *, most: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedIndex:
-    """A dimension; `size` is None where it is known at run time (`batch`, `...`)."""
+    """A dimension; `size` is None where it is known at run time (`batch`, `...`, `h.in`).
+
+    `usual` is what a `batch` axis is planned for where nobody says another size.
+    """
 
     name: str
     kind: IndexKind
     size: int | None
     family: str
     subscripts: tuple[int, ...] = ()
+    usual: int | None = None
     declared: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedWindow:
+    """A convolution axis: it ties the indices `NAME.in`, `NAME.kernel` and `NAME.out`.
+
+    `left` and `right` are entries of padding. `transposed` says that `NAME.out` is on the input and
+    `NAME.in` on the output; `extra` entries more come out then.
+    """
+
+    name: str
+    family: str
+    subscripts: tuple[int, ...]
+    size: int
+    stride: int
+    dilation: int
+    left: int
+    right: int
+    mode: PaddingMode
+    extra: int
+    declaration: tree.WindowDeclaration = field(compare=False, repr=False)
+    transposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +129,7 @@ class ResolvedParameter:
     shape: tuple[int, ...]
     init: ResolvedInit
     frozen: bool
+    complex: bool
     statement: tree.TensorStatement | tree.BiasStatement = field(compare=False, repr=False)
 
 
@@ -173,6 +203,7 @@ class ResolvedNetwork:
     doc: str | None
     values: Mapping[str, Value]
     indices: tuple[ResolvedIndex, ...]
+    windows: tuple[ResolvedWindow, ...]
     inputs: tuple[ResolvedInput, ...]
     parameters: tuple[ResolvedParameter, ...]
     tensors: tuple[ResolvedTensor, ...]

@@ -12,7 +12,16 @@ from tncompile.network.model import TensorNetwork
 from tncompile.program import layout
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation, results, sources
-from tncompile.program.program import ONE, Extent, Loop, Step, TensorProgram, Value, product
+from tncompile.program.program import (
+    ONE,
+    Extent,
+    Loop,
+    Step,
+    TensorProgram,
+    Value,
+    joined_complex,
+    product,
+)
 from tncompile.program.rewriting import finished, straightened, undivided
 
 Axes = tuple[tuple[str, ...], ...]
@@ -36,6 +45,7 @@ class ProgramBuilder:
         self, network: TensorNetwork, sizes: Mapping[str, int], loop: Loop | None = None
     ) -> None:
         self.network = network
+        self.mixed = network.complex
         self.lengths: dict[str, Extent] = {
             index.name: Extent(1, (index.name,)) if index.size is None else Extent(index.size)
             for index in network.indices
@@ -43,7 +53,7 @@ class ProgramBuilder:
         self.lengths |= {w.padded_leg: Extent(1, (w.padded_leg,)) for w in network.windows}
         self.runtime = tuple(index.name for index in network.indices if index.size is None)
         self.sizes = network.with_window_sizes(
-            {name: sizes.get(name, NOMINAL) for name in self.runtime}
+            dict.fromkeys(network.size_names, NOMINAL) | dict(sizes)
         )
         self.loop = loop
         if loop is not None:
@@ -111,10 +121,12 @@ class ProgramBuilder:
         varying: bool = False,
         integer: bool = False,
         elementwise: bool = False,
+        complex: bool | None = False,
     ) -> Value:
         """A new value over these axes; it depends on what the operands depend on.
 
-        It is contiguous or, where it is computed `elementwise`, in the order of its operands.
+        It is contiguous or, where it is computed `elementwise`, in the order of its operands. It is
+        complex where one of these is; without operands `complex` says so.
         """
         name = self.fresh(stem)
         shape = tuple(self.length(axis) for axis in axes)
@@ -123,7 +135,9 @@ class ProgramBuilder:
             strides = layout.elementwise_strides(shape, tuple(operands), self.sizes)
         parametric = parametric or any(value.parametric for value in operands)
         varying = varying or any(value.varying for value in operands)
-        return Value(name, axes, shape, strides, name, parametric, varying, integer)
+        if self.mixed and operands:
+            complex = joined_complex(operands)
+        return Value(name, axes, shape, strides, name, parametric, varying, integer, complex)
 
     def derive(self, kind: type[op.Unary], source: Value, axes: Axes, *attributes: object) -> Value:
         """A view of the source: the result of an operation of this kind with these attributes."""
@@ -151,8 +165,10 @@ class ProgramBuilder:
 
     def argument(self, stem: str, key: str, axes: Axes, *, integer: bool) -> Value:
         """An input: the chunk of an iteration where there is a loop along one of its axes."""
-        part = self.value(stem, axes, varying=True, integer=integer)
+        kind = None if self.mixed and not integer else False
+        part = self.value(stem, axes, varying=True, integer=integer, complex=kind)
         whole = self._undivided(part)
+        whole = replace(whole, strides=self._interface_strides(whole))
         self.add(op.Argument(whole.name, key), whole)
         if self.loop is None or (self.loop.index,) not in axes:
             return whole
@@ -162,10 +178,30 @@ class ProgramBuilder:
         """The end of the loop: the chunks of all iterations as one value."""
         if self.loop is None:
             return source
-        source = self.contiguous(source)  # `torch.cat` hands on some orders of axes, but not all
+        # `torch.cat` hands on some orders of axes, but not all.
+        source = self.in_format_of_caller(source)
         whole = self._undivided(self.value(source.name, source.axes, (source,)))
+        whole = replace(whole, strides=self._interface_strides(whole))
         axis = source.axes.index((self.loop.index,))
         return self.add(op.ConcatChunks(whole.name, source.name, axis), whole)
+
+    def in_format_of_caller(self, source: Value) -> Value:
+        """The value as the caller's images lie in memory: row major or channels-last."""
+        if source.strides == self._interface_strides(source):
+            return source
+        channels = self.network.channel_axis(source.axes) if self.network.channels_last else None
+        if channels is None:
+            return self.contiguous(source)
+        order = (*(k for k in range(len(source.axes)) if k != channels), channels)
+        moved = self.contiguous(self.permute(source, order))
+        return self.permute(moved, tuple(order.index(k) for k in range(len(order))))
+
+    def _interface_strides(self, value: Value) -> tuple[Extent, ...]:
+        """The strides of an input or the output, as the caller's images lie in memory."""
+        channels = self.network.channel_axis(value.axes) if self.network.channels_last else None
+        if channels is None:
+            return layout.contiguous(value.shape)
+        return layout.channels_last(value.shape, channels)
 
     def _undivided(self, part: Value) -> Value:
         """A contiguous value over all of the batch in place of a chunk."""
@@ -271,11 +307,14 @@ class ProgramBuilder:
         return self.add(op.MatMul(result.name, left.name, right.name), result)
 
     def product_of(self, source: Value) -> Value | None:
-        """The product or convolution, without bias, that a value is or is a reshaped view of."""
+        """The product or convolution, without bias, that a value is or is a reshaped view of.
+
+        None for one of complex numbers: no call adds numbers of another kind to it.
+        """
         base = self._viewed.get(source.name, source.name)
         producer = self._producer(base).operation
         unbiased = isinstance(producer, op.MatMul | op.Convolve) and producer.bias is None
-        return self.values[base] if unbiased else None
+        return self.values[base] if unbiased and self.values[base].complex is False else None
 
     def is_convolution(self, value: Value) -> bool:
         """Whether a convolution made the value."""
@@ -322,7 +361,7 @@ class ProgramBuilder:
         axes = tuple(k for k, axis in enumerate(source.axes) if not legs & set(axis))
         apart = tuple(() if k in axes else axis for k, axis in enumerate(source.axes))
         scale = self.value("scale", apart, (source,), elementwise=not axes)
-        scale = replace(scale, parametric=False)
+        scale = replace(scale, parametric=False, complex=False)
         self.add(op.Magnitude(scale.name, source.name, axes), scale)
         scaled = self.elementwise(op.Divide, source, scale)
         dropped = tuple(k for k, axis in enumerate(apart) if not axis or axis[0] in stacks)

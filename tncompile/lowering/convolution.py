@@ -95,7 +95,7 @@ def convolve(
 ) -> Value:
     """The convolution of two split values along `windows`; a split value again.
 
-    Without a `layout` it runs in the format that the image has.
+    Without a `layout` it runs in the format that the image has, indices in the order of memory.
     """
     network = builder.network
     along = [window for window in network.windows if window.name in windows]
@@ -105,10 +105,18 @@ def convolve(
     image_legs, kernel_legs = _indices(left), _indices(right)
     image = builder.sum(left, set(image_legs) - set(kernel_legs) - kept)
     kernel = builder.sum(right, set(kernel_legs) - set(image_legs) - kept)
-    legs = _indices(image), _indices(kernel)
+    legs = _by_stride(builder, image), _by_stride(builder, kernel)
     axes = convolution_axes(network, *legs, result_legs, windows)
-    last = layout.channels_last if layout else _lies_channels_last(builder, image, axes)
+    if layout is None:
+        last = _lies_channels_last(builder, image, axes)
+    else:
+        last = layout.channels_last
+        orders = layout.rows, layout.groups, layout.summed, layout.columns
+        axes = ConvolutionAxes(*orders, axes.lengths)
     image = _formatted(builder, image, axes.image, channels_last=last)
+    kernel = _formatted(
+        builder, kernel, axes.weight(transposed=along[0].transposed), channels_last=last
+    )
     for window in along:
         image = _with_borders(builder, image, axes, window)
     result = _call(builder, image, kernel, axes)
@@ -121,6 +129,12 @@ def _indices(value: Value) -> Order:
     return tuple(index for axis in value.axes for index in axis)
 
 
+def _by_stride(builder: ProgramBuilder, value: Value) -> Order:
+    """The indices of a value in the order of its memory, the outermost first."""
+    runs = builder.runs(value)
+    return tuple(sorted(runs, key=lambda index: -runs[index][1].at(builder.sizes)))
+
+
 def _lies_channels_last(builder: ProgramBuilder, image: Value, axes: ConvolutionAxes) -> bool:
     """Whether the image has its channels innermost already."""
     runs = builder.runs(image)
@@ -130,12 +144,12 @@ def _lies_channels_last(builder: ProgramBuilder, image: Value, axes: Convolution
     return bool(channels) and inner < min(lengths)
 
 
-def _formatted(builder: ProgramBuilder, image: Value, axes: Axes, *, channels_last: bool) -> Value:
-    """The image in one of the two formats, copied unless it has it."""
+def _formatted(builder: ProgramBuilder, source: Value, axes: Axes, *, channels_last: bool) -> Value:
+    """An operand in one of the two formats, copied unless it has it."""
     if not channels_last:
-        return builder.contiguous(builder.arrange(image, axes))
+        return builder.contiguous(builder.arrange(source, axes))
     count = len(axes)
-    inner = builder.contiguous(builder.arrange(image, (axes[0], *axes[2:], axes[1])))
+    inner = builder.contiguous(builder.arrange(source, (axes[0], *axes[2:], axes[1])))
     return builder.permute(inner, (0, count - 1, *range(1, count - 1)))
 
 
@@ -170,11 +184,10 @@ def _padded(
     return builder.add(op.PadBorders(result.name, source.name, before, after, mode), result)
 
 
-def _call(builder: ProgramBuilder, image: Value, kernel: Value, axes: ConvolutionAxes) -> Value:
+def _call(builder: ProgramBuilder, image: Value, weight: Value, axes: ConvolutionAxes) -> Value:
     """The call itself: its result has the lengths that it gives, before any are cut off."""
     windows = [window for _, window in axes.lengths]
     transposed = any(window is not None and window.transposed for window in windows)
-    weight = builder.arrange(kernel, axes.weight(transposed=transposed))
     lengths: list[tuple[str, ...]] = []
     for leg, window in axes.lengths:
         if window is None:

@@ -54,6 +54,8 @@ class LeafLoader:
             (lookup, *_), builder = operand.lookups, self._builder
             ids = self._digit((self._network.tensors[lookup.ids],), lookup.divisor, lookup.size, "")
             onehot = builder.value("onehot", (*ids.axes, (lookup.index,)), (ids,))
+            if builder.mixed:  # its dtype is that of a parameter which `Module.to` may change
+                onehot = replace(onehot, complex=None)
             return builder.add(op.OneHot(onehot.name, ids.name, lookup.size), onehot)
         if tensor.role == "mask":
             mask = self._builder.value("mask", tensor.axes)
@@ -91,10 +93,12 @@ class LeafLoader:
         parameter = self._network.parameter[first.source]
         if len(tensors) == 1:
             stem = "_".join((parameter.family, *map(str, parameter.subscripts)))
-            value = builder.value(stem, first.axes, parametric=True)
+            value = builder.value(stem, first.axes, parametric=True, complex=parameter.complex)
             builder.add(op.LoadParameter(value.name, first.source, first.conjugate), value)
         else:
-            value = builder.value(parameter.family, ((index,), *first.axes), parametric=True)
+            axes = ((index,), *first.axes)
+            kind = parameter.complex
+            value = builder.value(parameter.family, axes, parametric=True, complex=kind)
             keys = tuple(tensor.source for tensor in tensors)
             builder.add(op.StackParameters(value.name, keys, first.conjugate), value)
         return builder.split(value)

@@ -9,7 +9,7 @@ from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.convolution import convolve
 from tncompile.lowering.leaves import LeafLoader, table_rows
 from tncompile.lowering.matmul import Consumer, contract
-from tncompile.lowering.output import finalize_output
+from tncompile.lowering.output import finalize_output, output_order
 from tncompile.lowering.rescaling import Logarithm
 from tncompile.lowering.schedule import STRAIGHT, ConvolutionLayout, MatmulLayout, Schedule
 from tncompile.lowering.stacking.axes import concatenate, divide, members, select, unbind
@@ -218,7 +218,7 @@ class _Lowering:
         following = self._partner.get(step.result)
         rows = table_rows(step.lookups)
         if following is None:
-            return Consumer(order=rows + self._network.output.legs)
+            return Consumer(order=rows + output_order(self._network))
         other = following.right if following.left == step.result else following.left
         shared = set(step.legs) & set(self._legs[other])
         batch = frozenset(rows or shared & set(following.legs))

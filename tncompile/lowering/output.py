@@ -1,7 +1,7 @@
 """The end of a program: axes in the order of the output, biases added, groups flattened and cut.
 
-What is returned is row major, as of any other layer: a view in another order would leave the copy
-to whoever reads it next.
+What is returned is row major, as of any other layer, or channels-last where images are: a view in
+another order would leave the copy to whoever reads it next.
 """
 
 from __future__ import annotations
@@ -10,9 +10,18 @@ from dataclasses import replace
 
 from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.stacking.axes import cut
-from tncompile.network.model import Bias
+from tncompile.network.model import Bias, TensorNetwork
 from tncompile.program.operations import Add, LoadParameter
 from tncompile.program.program import Value
+
+
+def output_order(network: TensorNetwork) -> tuple[str, ...]:
+    """The legs of the output in the order of its memory."""
+    axes = [axis.indices for axis in network.output.axes]
+    channels = network.channel_axis(axes) if network.channels_last else None
+    if channels is not None:
+        axes.append(axes.pop(channels))
+    return tuple(leg for axis in axes for leg in axis)
 
 
 def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
@@ -44,7 +53,7 @@ def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
         if axis.width is not None and axis.width != axis.size:
             cut_index = builder.pseudo("|", axis.width)
             value = cut(builder, value, position, range(axis.width), cut_index)
-    return builder.contiguous(value)
+    return builder.in_format_of_caller(value)
 
 
 def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
@@ -54,7 +63,8 @@ def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) ->
     output where it covers these, or on split ones.
     """
     parameter = builder.network.parameter[bias.parameter]
-    loaded = builder.value(parameter.family, bias.axes, parametric=True)
+    kind = parameter.complex
+    loaded = builder.value(parameter.family, bias.axes, parametric=True, complex=kind)
     builder.add(LoadParameter(loaded.name, parameter.key), loaded)
     indices = {index for axis in bias.axes for index in axis}
     product = builder.product_of(value)

@@ -30,12 +30,18 @@ class MatmulLayout:
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionLayout:
-    """A contraction along windows: the memory format of the image and of the result.
+    """A contraction along windows as one convolution, all orders of indices fixed.
 
-    Row major is (N, channels, lengths…); with `channels_last` the channels lie innermost.
+    The image, which has the input legs, is (`rows`, `groups` and `summed`, lengths…) and the other
+    operand is the weight (`groups` and `columns`, `summed`, kernel lengths…). They are row major,
+    or with `channels_last` their second axis is innermost; so it is in the result.
     """
 
     channels_last: bool
+    rows: Order
+    groups: Order
+    summed: Order
+    columns: Order
 
 
 Layout = MatmulLayout | ConvolutionLayout

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from reprlib import repr as shown
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from unicodedata import category
 
 from tncompile.files import replace_file
@@ -33,6 +34,9 @@ CPU, CUDA = "cpu", "cuda"
 
 ENDLESS = 2**62
 """Bytes: more than any program takes."""
+
+ConvolutionPass = Literal["forward", "input", "weight"]
+"""A convolution, the gradient of its input or that of its weight."""
 
 AXES = {"copies": 2, **dict.fromkeys(("passes", "reductions", "gathers", "scatters"), 1)}
 """The number of axes of each grid; those of products have three."""
@@ -141,6 +145,30 @@ class MachineProfile:
         size = numbers * width  # of which some is waited for beyond the cache
         misses = size / self.passes.at(size) - size / max(self.passes.figures)
         return seconds + max(0.0, misses) / GIGA
+
+    def convolution_seconds(
+        self,
+        which: ConvolutionPass,
+        *,
+        rows: int,
+        groups: int,
+        summed: int,
+        columns: int,
+        kernel: tuple[int, ...],
+        lengths_in: tuple[int, ...],
+        lengths_out: tuple[int, ...],
+        channels_last: bool,
+        transposed: bool = False,
+        width: int = 4,
+    ) -> float:
+        """Seconds of a convolution or of one of its gradients, without the call.
+
+        It takes a source (`rows`, `groups` · `summed`, `lengths_in`…) to a result (`rows`, `groups`
+        · `columns`, `lengths_out`…), both in one format. `width` is the bytes of a number.
+        """
+        positions = math.prod(lengths_in if transposed else lengths_out)
+        multiply_adds = rows * groups * summed * columns * math.prod(kernel) * positions
+        return 2.0 * multiply_adds * max(1.0, width / 4) / (self.products.figures[-1] * GIGA)
 
     def _threads_for(self, numbers: float) -> float:
         """The number of threads that torch gives to so many elements."""

@@ -43,6 +43,7 @@ def build(resolved: ResolvedNetwork) -> model.TensorNetwork:
                 size=index.size,
                 family=index.family,
                 subscripts=index.subscripts,
+                usual=index.usual,
                 line=None if index.declared is None else index.declared.line,
             )
             for index in resolved.indices
@@ -67,6 +68,7 @@ def build(resolved: ResolvedNetwork) -> model.TensorNetwork:
                 shape=parameter.shape,
                 init=model.Init(scheme=parameter.init.scheme, argument=parameter.init.argument),
                 frozen=parameter.frozen,
+                complex=parameter.complex,
                 written=written(parameter.statement.span),
                 line=parameter.statement.name.span.line,
             )
@@ -75,6 +77,23 @@ def build(resolved: ResolvedNetwork) -> model.TensorNetwork:
         tensors=tuple(tensors),
         biases=tuple(
             model.Bias(parameter=bias.key, axes=_names(bias.axes)) for bias in resolved.biases
+        ),
+        windows=tuple(
+            model.Window(
+                name=window.name,
+                family=window.family,
+                subscripts=window.subscripts,
+                size=window.size,
+                stride=window.stride,
+                dilation=window.dilation,
+                left=window.left,
+                right=window.right,
+                mode=window.mode,
+                transposed=window.transposed,
+                extra=window.extra,
+                line=window.declaration.name.span.line,
+            )
+            for window in resolved.windows
         ),
         output=model.Output(
             name=resolved.output.name,

@@ -2,7 +2,8 @@
 
 Every function returns a new network that `verify_network` accepts (`resize` to run time excepted)
 and leaves its arguments as they are. Kinds of indices follow from their ends, and what nothing
-carries any more is gone. `ValueError` says what cannot be edited so.
+carries any more is gone. So is a window without its input: its kernel leg is an ordinary one then.
+`ValueError` says what cannot be edited so.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def remove(network: TensorNetwork, *names: str) -> TensorNetwork:
     The output keeps its axes, less the indices that nothing carries any more, and gains one axis
     for each leg of the removed tensors that another tensor carries, in order of declaration: joined
     with the removed tensors again, it is the network. Of an input all slices go, or none. Biases
-    are left out, since they are added to the product and not part of it.
+    are left out, since they are added to the product and not part of it. Without the input of a
+    window its kernel leg takes the place of the other two: what is left is the kernel itself.
     """
     by_name = {tensor.name: tensor for tensor in network.tensors}
     for name in names:
@@ -38,12 +40,20 @@ def remove(network: TensorNetwork, *names: str) -> TensorNetwork:
         if tensor.role == "input" and any(t.source == tensor.source for t in others):
             raise ValueError(f"`{tensor.name}` is one slice of `{tensor.source}`: remove all of it")
     carried = {leg for tensor in others for leg in tensor.legs}
+    gone = {leg for tensor in removed for leg in tensor.legs}
+    for window in network.windows:
+        if window.input_leg in gone:
+            gone.add(window.kernel_leg)
+        elif window.kernel_leg in gone:
+            raise ValueError(f"`{window.name}` is convolved along: remove its input, too")
+        else:
+            carried.add(window.output_leg)
     axes: list[Axis] = []
     for axis in network.output.axes:
         whole = carried.issuperset(axis.indices)
         left = (_axis(network.index[leg]) for leg in axis.indices if leg in carried)
         axes += [axis] if whole else left
-    cut = {leg for tensor in removed for leg in tensor.legs} & carried - {*network.output.legs}
+    cut = gone & carried - {*network.output.legs}
     axes += [_axis(index) for index in network.indices if index.name in cut]
     return assemble(network, others, _output(network, axes))
 
@@ -57,12 +67,15 @@ def join(
     index and must be of one size; parameters of one key are one parameter and must be of one shape.
     Run-time axes stay on the output. Whatever else of the second network has a name of the first
     gets a prime. The output has the axes of the first, then those of the second. Neither may have
-    biases or `log`, and not both an input of one name.
+    biases or `log`, and not both an input or a window of one name.
     """
     for network in (first, second):
         _require_product(network)
     for name in first.input.keys() & second.input.keys():
         raise ValueError(f"both networks have an input `{name}`: remove that of one of them")
+    for window in second.windows:
+        if any(window.name == other.name for other in first.windows):
+            raise ValueError(f"both networks have a window `{window.name}`")
     shared = [leg for leg in first.output.legs if leg in second.output.legs]
     for leg in shared:
         size, other_size = first.index[leg].size, second.index[leg].size
@@ -93,6 +106,7 @@ def join(
         indices=indices,
         inputs=inputs,
         parameters={**second.parameter, **first.parameter}.values(),
+        windows=(*first.windows, *second.windows),
     )
 
 
@@ -111,6 +125,8 @@ def open_index(network: TensorNetwork, name: str) -> TensorNetwork:
     """The network with an index that it sums over as the last axis of its output."""
     _require_product(network)
     index = _index(network, name)
+    if name in network.window:
+        raise ValueError(f"`{name}` is convolved along")
     if name in network.output.legs:
         raise ValueError(f"`{name}` is on the output already")
     output = _output(network, (*network.output.axes, _axis(index)))
@@ -143,6 +159,8 @@ def resize(network: TensorNetwork, name: str, size: int | None) -> TensorNetwork
     if size is not None and size < 1:
         raise ValueError(f"a size is at least 1, not {size}")
     _index(network, name)
+    if name in network.window:
+        raise ValueError(f"`{name}` has the size of its window")
     sizes = _sizes(network.indices) | {name: size}
     for tensor in network.tensors:
         if tensor.role == "mask" and name in tensor.legs:
@@ -179,22 +197,32 @@ def assemble(
     indices: Iterable[Index] | None = None,
     inputs: Iterable[model.Input] | None = None,
     parameters: Iterable[model.Parameter] | None = None,
+    windows: Iterable[model.Window] | None = None,
 ) -> TensorNetwork:
     """The product of `tensors`; whatever else it is made of is taken from `network`.
 
-    What no tensor uses is left out, and indices are of the kind that their ends make them.
-    `ValueError` where that is no network.
+    What no tensor uses is left out, windows among it that lack one of their legs, and indices are
+    of the kind that their ends make them. `ValueError` where that is no network.
     """
     ends = Counter(leg for tensor in tensors for leg in tensor.legs)
     seen = {*output.legs, *(leg for t in tensors if t.role == "input" for leg in t.legs)}
     first_use: dict[str, tuple[tuple[str, ...], ...]] = {}
     for tensor in tensors:
         first_use.setdefault(tensor.source, tensor.axes)
+    legs = {*ends, *output.legs}
+    whole = tuple(
+        window
+        for window in (network.windows if windows is None else windows)
+        if legs.issuperset((window.input_leg, window.kernel_leg, window.output_leg))
+    )
+    tied = {leg for w in whole for leg in (w.input_leg, w.kernel_leg, w.output_leg)}
     carried: list[Index] = []
     for index in network.indices if indices is None else indices:
         count = ends[index.name]
         kind: model.Kind = "index" if index.name in seen else "bond" if count == 2 else "hyper"
-        if count:
+        if index.name in tied:
+            carried.append(index)
+        elif count:
             carried.append(index if index.kind in RUN_TIME else edited(index, kind=kind))
     inputs = network.inputs if inputs is None else inputs
     parameters = network.parameters if parameters is None else parameters
@@ -207,6 +235,7 @@ def assemble(
             edited(p, axes=first_use[p.key]) for p in parameters if p.key in first_use
         ),
         tensors=tuple(tensors),
+        windows=whole,
         output=output,
     )
     if problem := next(verify_network(result), None):

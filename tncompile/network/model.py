@@ -8,7 +8,7 @@ as JSON. Order is the order of declaration.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -90,6 +90,11 @@ class Window(_Model):
     def kernel_leg(self) -> str:
         """The index of the tensors."""
         return f"{self.name}.kernel"
+
+    @property
+    def size_name(self) -> str:
+        """What the size of the input leg is asked for by: `h`, `h.0` in a family."""
+        return ".".join([self.family, *map(str, self.subscripts)])
 
     @property
     def padded_leg(self) -> str:
@@ -275,6 +280,7 @@ class TensorNetwork(_Model):
     biases: tuple[Bias, ...] = ()
     windows: tuple[Window, ...] = ()
     output: Output
+    channels_last: bool = False  # whether images come and go with their channels innermost
 
     def __repr__(self) -> str:
         return f"TensorNetwork({self.target})"
@@ -315,25 +321,44 @@ class TensorNetwork(_Model):
         kinds = {index.name: index.kind for index in self.indices}
         return DOTS if DOTS in kinds else next((n for n, k in kinds.items() if k == "batch"), None)
 
-    @property
+    @cached_property
     def complex(self) -> bool:
         """Whether a parameter is complex; then so is the result."""
         return any(parameter.complex for parameter in self.parameters)
 
+    def channel_axis(self, axes: Sequence[tuple[str, ...]]) -> int | None:
+        """The axis of channels of an image (…, channels, lengths…); None where there is none."""
+        lengths = [any(leg in self.window for leg in axis) for axis in axes]
+        first = lengths.index(True) if True in lengths else 0
+        if not first or not all(lengths[first:]):
+            return None
+        known = all(self.index[leg].size is not None for leg in axes[first - 1])
+        return first - 1 if known else None
+
     def with_window_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """The run-time sizes with those that follow from the input legs of windows.
+        """Run-time sizes by index: the size of a window is that of its input leg, others follow.
 
         Raises ValueError for an input that is too short for a window.
         """
-        complete = dict(sizes)
+        names = {window.size_name for window in self.windows}
+        complete = {name: size for name, size in sizes.items() if name not in names}
         for window in self.windows:
-            length = sizes[window.input_leg]
+            length = sizes.get(window.input_leg, sizes.get(window.size_name))
+            if length is None:
+                raise ValueError(f"window `{window.name}` has no size")
+            complete[window.input_leg] = length
             complete[window.output_leg] = out = window.output_length(length)
             borders = window.crop if window.transposed else (window.left, window.right)
             complete[window.padded_leg] = sum(borders, out if window.transposed else length)
             if out < 1:
                 raise ValueError(f"window `{window.name}`: an input of {length} is too short")
         return complete
+
+    @cached_property
+    def size_names(self) -> tuple[str, ...]:
+        """The names of run-time sizes: of batch axes by index, then of windows."""
+        batches = (index.name for index in self.indices if index.kind in ("batch", "dots"))
+        return (*batches, *(window.size_name for window in self.windows))
 
     def slice_number(self, tensor: Tensor) -> int:
         """Which of all slices of its input a tensor is, row major over several `slices` axes."""
@@ -352,7 +377,9 @@ class TensorNetwork(_Model):
         """A bipartite networkx graph: tensors on one side, indices on the other, an edge a leg.
 
         Nodes are `("tensor", name)`, the output among them, and `("index", name)`, so that
-        hyperedges are exact. They carry `bipartite` (0 for tensors, 1 for indices, as networkx has
+        hyperedges are exact. A window is a node `("window", name)` beside the tensors, for it joins
+        its three indices as a tensor of zeros and ones does; it carries `role` and the numbers of
+        the convolution. Others carry `bipartite` (0 for tensors, 1 for indices, as networkx has
         it); tensors, inputs and the output carry `role`, `source` and `shape`, indices `kind` and
         `size`; an edge carries `axis`, the axis of the tensor that the index runs over.
         """
@@ -370,6 +397,13 @@ class TensorNetwork(_Model):
             graph.add_node(node, bipartite=0, role=role, source=source, shape=shape)
             for position, axis in enumerate(axes):
                 graph.add_edges_from(((node, ("index", leg)) for leg in axis), axis=position)
+        for window in self.windows:
+            node = ("window", window.name)
+            numbers = window.model_dump(exclude={"name", "family", "subscripts", "line"})
+            graph.add_node(node, bipartite=0, role="window", **numbers)
+            faces = window.input_leg, window.kernel_leg, window.output_leg
+            for position, leg in enumerate(faces):
+                graph.add_edge(node, ("index", leg), axis=position)
         return graph
 
     def to_json(self) -> str:

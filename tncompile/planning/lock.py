@@ -40,6 +40,7 @@ class Key:
     memory_limit: int | None
     machine: str
     tuned: bool
+    channels_last: bool = False
 
     @property
     def line(self) -> str:
@@ -63,6 +64,7 @@ def lock_key(network: TensorNetwork, request: PlanRequest, *, tuned: bool) -> Ke
         memory_limit=request.memory_limit,
         machine=request.profile.name if not tuned else "" if device == CPU else device,
         tuned=tuned,
+        channels_last=network.channels_last,
     )
 
 

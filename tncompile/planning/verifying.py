@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 
 from tncompile.lowering.schedule import ConvolutionLayout, MatmulLayout, Schedule
-from tncompile.network.contraction import ContractionTree, verify_tree
+from tncompile.network.contraction import Contraction, ContractionTree, verify_tree
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.layouts.convolutions import Convolution
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 
 
@@ -15,21 +16,34 @@ def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
 
     A plan without a complaint can be lowered, and computes what the network says.
     """
-    runtime = {index.name for index in network.indices if index.size is None}
+    runtime = set(network.size_names)
     variants = (*plan.variants, plan.whole)
     if any(sizes.keys() != runtime for sizes in (plan.sizes, *(v.sizes for v in variants))):
         yield "its run-time sizes are not those of the network"
         return
+    if any(_too_short(network, sizes) for sizes in (plan.sizes, *(v.sizes for v in variants))):
+        yield "its sizes are too short for the windows of the network"
+        return
     parts: tuple[Variant | Alternative, ...] = (*variants, *plan.alternatives)
     for tree, schedule in dict.fromkeys((part.tree, part.schedule) for part in parts):
         damage = next(verify_tree(network, tree), None)
-        yield from _verify_schedule(tree, schedule) if damage is None else (damage,)
+        yield from _verify_schedule(network, tree, schedule) if damage is None else (damage,)
     if plan.whole.schedule.chunk_rows:
         yield "the program for every size runs in chunks"
 
 
-def _verify_schedule(tree: ContractionTree, schedule: Schedule) -> Iterator[str]:
-    """Why the matrix products of a schedule are not those of a tree of the network."""
+def _too_short(network: TensorNetwork, sizes: Mapping[str, int]) -> bool:
+    try:
+        network.with_window_sizes(sizes)
+    except ValueError:
+        return True
+    return False
+
+
+def _verify_schedule(
+    network: TensorNetwork, tree: ContractionTree, schedule: Schedule
+) -> Iterator[str]:
+    """Why the products and convolutions of a schedule are not those of a tree of the network."""
     results = {step.result for step in tree.steps}
     if not set(schedule.contiguous_grads) <= results or _repeats(schedule.contiguous_grads):
         yield "gradients are made contiguous of what it does not compute"
@@ -38,29 +52,56 @@ def _verify_schedule(tree: ContractionTree, schedule: Schedule) -> Iterator[str]
     if len(schedule.layouts) != len(tree.steps):
         yield f"it has {len(schedule.layouts)} products for {len(tree.steps)} contractions"
         return
-    legs = [frozenset(operand.legs) for operand in tree.operands]
+    long = {index.name for index in network.indices if index.size != 1}  # a kernel may be of size 1
+    legs = [long.intersection(operand.legs) for operand in tree.operands]
     for step, layout in zip(tree.steps, schedule.layouts, strict=True):
         left, right = legs[step.left], legs[step.right]
-        result = frozenset(step.product(left, right))
-        legs.append(frozenset(step.legs))
-        if isinstance(layout, ConvolutionLayout) or step.windows:
-            if step.windows and (layout is None or isinstance(layout, ConvolutionLayout)):
-                continue
-            yield f"the format that makes number {step.result} fits convolutions alone, or products"
-        elif layout is not None and not _fits(layout, left, right, result):
+        legs.append(long.intersection(step.legs))
+        if layout is None:
+            continue
+        if step.windows:
+            fits = isinstance(layout, ConvolutionLayout) and _convolves(
+                network, step, layout, left, right
+            )
+        else:
+            product = frozenset(step.product(left, right))
+            fits = isinstance(layout, MatmulLayout) and _fits(layout, left, right, product)
+        if not fits:
             yield f"the product that makes number {step.result} has other indices than its operands"
 
 
-def _fits(
-    layout: MatmulLayout, left: frozenset[str], right: frozenset[str], result: frozenset[str]
+def _convolves(
+    network: TensorNetwork,
+    step: Contraction,
+    layout: ConvolutionLayout,
+    left: Set[str],
+    right: Set[str],
 ) -> bool:
+    """Whether a layout is one of a convolution of two operands."""
+    convolution = Convolution.of(network, step, left)
+    assert convolution is not None
+    image, kernel = (right, left) if convolution.swapped else (left, right)
+    stays = convolution.private.union(step.legs)
+    axes = convolution.axes(
+        tuple(sorted(image & (kernel | stays))), tuple(sorted(kernel & (image | stays)))
+    )
+    pairs = (
+        (layout.rows, axes.rows),
+        (layout.groups, axes.groups),
+        (layout.summed, axes.summed),
+        (layout.columns, axes.columns),
+    )
+    return all(tuple(sorted(order)) == tuple(sorted(due)) for order, due in pairs)
+
+
+def _fits(layout: MatmulLayout, left: Set[str], right: Set[str], result: frozenset[str]) -> bool:
     """Whether a layout is one of a product of two operands: each index in the group it belongs to.
 
     An index of one operand that the result lacks is summed before. An operand carries all batch
     indices or none; with none it is repeated.
     """
     first, second = (right, left) if layout.swapped else (left, right)
-    batch, both = frozenset(layout.batch), first & second
+    batch, both = frozenset(layout.batch), frozenset(first & second)
     return (
         not _repeats(layout.result + layout.summed)
         and frozenset(layout.result) == result

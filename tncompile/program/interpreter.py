@@ -71,8 +71,11 @@ def run_program(
     flat = dict(inputs)
     for name, rest in trailing.items():
         flat[name] = inputs[name].expand(*dots, *rest).reshape(math.prod(dots), *rest)
-    values = (*parameters.values(), *(x for x in inputs.values() if x.is_floating_point()))
+    numbers = (x for x in inputs.values() if x.is_floating_point() or x.is_complex())
+    values = (*parameters.values(), *numbers)
     dtype = values[0].dtype if values else torch.get_default_dtype()
+    if network.complex:  # constants are real
+        dtype = values[0].real.dtype
     returned = Interpreter(program, flat, parameters, sizes, dtype, check=check).run()
     return returned if len(returned) > 1 else returned[0]
 
@@ -238,9 +241,15 @@ def _concat_chunks(state: Interpreter, operation: op.ConcatChunks) -> Tensor:
     return torch.cat(state.chunks, operation.axis)
 
 
+def _alike(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Two factors in one dtype: where one is complex, so is the other."""
+    common = torch.promote_types(left.dtype, right.dtype)
+    return (left.to(common), right.to(common)) if common.is_complex else (left, right)
+
+
 @evaluates(op.MatMul)
 def _matmul(state: Interpreter, operation: op.MatMul) -> Tensor:
-    left, right = state.names[operation.left], state.names[operation.right]
+    left, right = _alike(state.names[operation.left], state.names[operation.right])
     if operation.bias is not None:
         added = torch.baddbmm if left.dim() == 3 else torch.addmm
         return added(state.names[operation.bias], left, right)
@@ -259,7 +268,7 @@ _CONVOLUTIONS: dict[tuple[int, bool], Callable[..., Tensor]] = {
 
 @evaluates(op.Convolve)
 def _convolve(state: Interpreter, operation: op.Convolve) -> Tensor:
-    source, weight = state.names[operation.source], state.names[operation.weight]
+    source, weight = _alike(state.names[operation.source], state.names[operation.weight])
     bias = None if operation.bias is None else state.names[operation.bias]
     call = _CONVOLUTIONS[len(operation.stride), operation.transposed]
     numbers: dict[str, object] = {
@@ -297,7 +306,8 @@ def _arithmetic(state: Interpreter, operation: op.Arithmetic) -> Tensor:
         case op.Magnitude(_, source, axes):
             size = values[source].detach().abs()
             size = size.amax(axes, keepdim=True) if axes else size
-            return size.clamp(min=torch.finfo(size.dtype).tiny)
+            least = 2 * torch.finfo(size.dtype).tiny
+            return size.clamp(min=least).log2().sub(0.5).floor().exp2()
         case op.Divide(_, source, scale):
             return values[source] / values[scale]
         case op.Log(_, source, axes):
@@ -381,7 +391,8 @@ class _Timer(Interpreter):
         if self.training:
             for name in dict.fromkeys(sources(operation)):
                 value = self.names[name]
-                if self.program.values[name].parametric and value.is_floating_point():
+                differentiable = value.is_floating_point() or value.is_complex()
+                if self.program.values[name].parametric and differentiable:
                     leaves.append(value.detach().requires_grad_())
                     self.names[name] = leaves[-1]
             if isinstance(operation, op.StackParameters):

@@ -33,14 +33,45 @@ def contiguous(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
     return tuple(reversed(strides))
 
 
-def channels_last(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
+def channels_last(shape: tuple[Extent, ...], channels: int = 1) -> tuple[Extent, ...]:
     """The strides of (N, channels, lengths…) with the channels innermost.
 
     >>> [stride.factor for stride in channels_last((Extent(2), Extent(3), Extent(4)))]
     [12, 1, 3]
     """
-    rows, inner, *lengths = contiguous((shape[0], *shape[2:], shape[1]))
-    return (rows, lengths[-1], inner, *lengths[:-1])
+    order = [*(k for k in range(len(shape)) if k != channels), channels]
+    strides = contiguous(tuple(shape[k] for k in order))
+    return tuple(strides[order.index(k)] for k in range(len(shape)))
+
+
+def lies_channels_last(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether torch takes (N, channels, lengths…) of two or three lengths for channels-last.
+
+    Its own rule (`c10/core/MemoryFormat.h`), in which the strides of axes of length 1 count, too.
+    """
+    if len(shape) not in (4, 5) or strides[1] == 0:
+        return False
+    least = 0
+    for axis in (1, *range(len(shape) - 1, 1, -1), 0):
+        if shape[axis] == 0 or strides[axis] < least or (axis == 0 and least == strides[1]):
+            return False
+        least = strides[axis] * max(shape[axis], 1)
+    return True
+
+
+def convolves_channels_last(
+    source: Sequence[int], strides: Sequence[int], weight: Sequence[int], steps: Sequence[int]
+) -> bool:
+    """Whether torch convolves with the channels innermost, from the shapes and strides of both.
+
+    Either operand can ask for it, so a weight that lies so makes the result channels-last whatever
+    the source is. Along one axis the source is made row major first, and only the weight can.
+    """
+    if len(source) == 3:
+        first, second, length = weight
+        wide = (steps[0], steps[1], length * steps[2], steps[2])
+        return lies_channels_last((first, second, 1, length), wide)
+    return lies_channels_last(source, strides) or lies_channels_last(weight, steps)
 
 
 def runs(value: Value, lengths: Mapping[str, Extent]) -> dict[str, Axis[Extent]]:

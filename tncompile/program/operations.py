@@ -247,6 +247,8 @@ class Ones(SingleResult, has_free_shape=True):
 class MatMul(Binary, is_contraction=True, autocasts=True):
     """`left @ right`: `mm` of two matrices, or `bmm` of two equally long stacks of matrices.
 
+    Where one is real and the other complex, the parts of one are multiplied by the real one.
+
     With a `bias`, which broadcasts to the result, `bias + left @ right`: `addmm` or `baddbmm`. The
     result is contiguous. BLAS takes an operand as it is when one of its last two strides is 1 and
     the other is at least the length across; else the call copies it first.
@@ -330,6 +332,8 @@ class Pad(Unary, has_free_shape=True):
 class Convolve(SingleResult, is_contraction=True, autocasts=True, has_free_shape=True):
     """`conv1d`, `conv2d` or `conv3d` of a `source` (N, channels, lengths…) and a `weight`.
 
+    Where one is real and the other complex, the parts of one are convolved with the real one.
+
     The numbers are one for each of the axes convolved along, which may be of kernel length 1. There
     are as many groups as the channels of the source are a multiple of `weight.shape[1]`. That of a
     `transposed` one, `conv_transpose1d` and so on, is (channels, out channels of a group, kernel…).
@@ -374,16 +378,20 @@ class Times(Unary, is_elementwise=True):
 
 
 class Magnitude(Unary, is_detached=True, is_elementwise=True):
-    """The largest magnitude over `axes`, which keep the length 1; a constant for autograd.
+    """A power of two near the largest magnitude over `axes`, which keep the length 1.
 
-    That of zeros is the smallest normal number; that of infinities is infinity.
+    It is a constant for autograd, and a division by it is exact. That of zeros is the smallest
+    normal number; that of infinities is infinity.
     """
 
     axes: tuple[int, ...]
 
 
 class Divide(Unary, is_elementwise=True):
-    """`source / scale`, axes of `scale` of length 1 broadcast; no gradient flows to `scale`."""
+    """`source / scale`, axes of `scale` of length 1 broadcast; no gradient flows to `scale`.
+
+    The scale is real, also where the source is complex.
+    """
 
     scale: Use
 

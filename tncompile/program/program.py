@@ -8,7 +8,7 @@ anything runs, and the emitter has no decision left.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tncompile.program.operations import Operation
@@ -49,7 +49,8 @@ class Value:
     leaves of an axis); an axis of length 1 may run over nothing. `strides` are in elements;
     `storage` is the name of the value that owns the memory (its own for a fresh one).
     `parametric`: its gradient flows to parameters; `varying`: depends on inputs. An `integer` value
-    holds ids.
+    holds ids. A `complex` one holds complex numbers; None where inputs decide, which may be real or
+    complex as soon as a parameter of the network is complex.
     """
 
     name: str
@@ -60,11 +61,18 @@ class Value:
     parametric: bool
     varying: bool
     integer: bool = False
+    complex: bool | None = False
 
     @property
     def size(self) -> Extent:
         """The number of elements."""
         return product(self.shape)
+
+
+def joined_complex(operands: Iterable[Value]) -> bool | None:
+    """Whether what is computed from several values is complex: `Value.complex` of the result."""
+    kinds = {value.complex for value in operands}
+    return True if True in kinds else None if None in kinds else False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,15 @@ from itertools import chain, zip_longest
 from tncompile.program import operations as op
 from tncompile.program.layout import Shape, channels_last, contiguous, equal_strides, view_strides
 from tncompile.program.operations import Operation, results, sources
-from tncompile.program.program import ONE, Extent, Loop, Step, TensorProgram, Value
+from tncompile.program.program import (
+    ONE,
+    Extent,
+    Loop,
+    Step,
+    TensorProgram,
+    Value,
+    joined_complex,
+)
 
 DEBUG = bool(os.environ.get("TNCOMPILE_VERIFY"))
 """Whether every program is verified once it is lowered or rewritten, as in the tests."""
@@ -49,6 +57,7 @@ def verify_program(program: TensorProgram) -> None:
             _name_problems(program, step, alive, defined),
             _loop_problems(loop, number, step, before),
             _layout_problems(program, step.operation),
+            _number_problems(program, step.operation),
         ):
             raise ProgramError(f"step {number}, {_text(step.operation)}: {problem}")
         defs = set(results(step.operation))
@@ -137,6 +146,17 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
                 fits = fits or _same(value, channels_last(value.shape))
             if not fits or value.storage != value.name:
                 yield f"`{value.name}` has strides {value.strides}, which no fresh result has"
+
+
+def _number_problems(program: TensorProgram, operation: Operation) -> Iterator[str]:
+    """What is wrong with which results are complex."""
+    operands = [program.values[name] for name in sources(operation)]
+    if not operands or isinstance(operation, op.OneHot):
+        return
+    due = not isinstance(operation, op.Magnitude | op.Log) and joined_complex(operands)
+    for value in (program.values[name] for name in results(operation)):
+        if value.complex is not due:
+            yield f"`{value.name}` has complex={value.complex}, which should be {due}"
 
 
 def derived_shapes(

@@ -14,6 +14,7 @@ from tncompile.program.operations import Operation, results, sources
 from tncompile.program.program import Extent, TensorProgram
 from tncompile.program.registry import Registry
 from tncompile.simulation.arithmetic import ARITHMETIC
+from tncompile.simulation.convolution import CONVOLUTIONS
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
 from tncompile.simulation.rules import MOVES, Call, Gradients, OpResult, stack
 from tncompile.simulation.tensors import Shape, SymbolicTensor
@@ -120,7 +121,7 @@ def run_steps(
             tape.kernels.memory.free(tape.values.pop(name))
 
 
-SIMULATED: Registry[OpResult] = Registry(MOVES | ARITHMETIC)
+SIMULATED: Registry[OpResult] = Registry(MOVES | ARITHMETIC | CONVOLUTIONS)
 """The rule of every operation but those in `TAPED`."""
 
 TAPED: Registry[None] = Registry()

@@ -56,6 +56,32 @@ def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -
     raise TypeError(f"{declared}: expected {own.dtype} as the module has, got {x.dtype}: {fix}")
 '''
 
+CHECKED_PRECISION = '''\
+def _check_precision(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
+    """Raise TypeError unless `x`, real or complex, has the precision of the module.
+
+    Autocast may convert floats.
+    """
+    own: Tensor | None = None if module is None else module._parameters.get(key)
+    if own is not None and x.dtype is own.dtype:
+        return
+    if own is None and module is not None:
+        own = module._buffers.get(key)
+    if own is None:
+        return  # a parametrization computes the tensor of this key at each call
+    real = own.real.dtype
+    if x.dtype is real or x.dtype is _COMPLEX[real]:
+        return
+    floating, kind = x.is_floating_point(), x.device.type
+    if floating and kind != "meta" and torch.is_autocast_enabled(kind):
+        return
+    fix = f"x.to({_COMPLEX[real] if x.is_complex() else real})"
+    if (floating or x.is_complex()) and x.real.dtype in _COMPLEX:
+        fix += f" or module.to({x.real.dtype})"
+    expected = f"{real} or {_COMPLEX[real]}"
+    raise TypeError(f"{declared}: expected {expected} as the module has, got {x.dtype}: {fix}")
+'''
+
 BROADCAST = '''\
 def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
     """Broadcast the leading axes of several inputs."""
@@ -132,7 +158,8 @@ def write_arguments(
         if holder is not None and not source.integer:
             items = [name, holder[0], writer.string(holder[1])]
             items += writer.string_lines(declared(source), indent=INDENT + 4)
-            arguments.lines += call("_check_dtype(", items)
+            check = "_check_precision(" if network.complex else "_check_dtype("
+            arguments.lines += call(check, items)
         arguments.lines += _sizes(network, source, arguments, known)
     for window in network.windows:
         arguments.lines += _lengths(window, names, arguments.sizes)

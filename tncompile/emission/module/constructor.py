@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from tncompile.emission.steps.complex_numbers import APPLY
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, hidden
 from tncompile.emission.text.members import ParameterAccess
@@ -260,14 +261,26 @@ def write_init(
             "    return torch.empty(shape, device=device, dtype=dtype)",
             "",
         ]
+    if members.complex:
+        body += [
+            "def empty_complex(*shape: int) -> Tensor:",
+            "    return torch.empty(shape, device=device, dtype=_complex(dtype))",
+            "",
+        ]
     if like:
         empty = "torch.empty(0, device=device, dtype=dtype)"
         body.append(f'self.register_buffer("_like", {empty}, persistent=False)')
     names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
+    names.exactly("empty_complex")
     for _, group in groupby(members.parameters, lambda parameter: parameter.family):
         body += _declare(list(group), names)
     body.append("self.reset_parameters()")
     return writer.function("__init__", ["self", "*", *parameters], "None", body)
+
+
+def write_conversion(members: ParameterAccess) -> list[list[str]]:
+    """The method behind `to`, `double` and so on, where tensors are complex."""
+    return [APPLY.splitlines()] if members.complex else []
 
 
 Member = tuple[tuple[int, ...], tuple[int, ...]]
@@ -277,7 +290,7 @@ Member = tuple[tuple[int, ...], tuple[int, ...]]
 def _declare(members: list[Parameter], names: Names) -> list[str]:
     """A tensor, or a family as `self.G.add(…, k)` in loops over equal shapes."""
     first = members[0]
-    name = first.family
+    name, empty = first.family, "empty_complex" if first.complex else "empty"
     if first.subscripts:
         lines = comment_lines(first.written, indent=INDENT)
         holder = f"self.{name}"
@@ -287,16 +300,16 @@ def _declare(members: list[Parameter], names: Names) -> list[str]:
         else:
             lines.append(f"{holder} = _Family()")
         shapes = [(parameter.subscripts, parameter.shape) for parameter in members]
-        return lines + _additions(shapes, holder, (), first.frozen)
+        return lines + _additions(shapes, holder, (), first.frozen, empty)
     match hidden(name), first.frozen:
         case True, True:
-            head, tail = f"self._buffers[{string(name)}] = empty(", ")"
+            head, tail = f"self._buffers[{string(name)}] = {empty}(", ")"
         case True, False:
-            head, tail = f"self._parameters[{string(name)}] = nn.Parameter(empty(", "))"
+            head, tail = f"self._parameters[{string(name)}] = nn.Parameter({empty}(", "))"
         case False, True:
-            head, tail = f"self.register_buffer({string(name)}, empty(", "))"
+            head, tail = f"self.register_buffer({string(name)}, {empty}(", "))"
         case _:
-            head, tail = f"self.{name} = nn.Parameter(empty(", "))"
+            head, tail = f"self.{name} = nn.Parameter({empty}(", "))"
     legs = ", ".join(" ".join(axis) for axis in first.axes)
     return writer.assignment(head, [str(size) for size in first.shape], tail, legs)
 
@@ -306,6 +319,7 @@ def _additions(
     holder: str,
     outer: tuple[str, ...],
     frozen: bool,
+    empty: str,
     indent: int = INDENT,
 ) -> list[str]:
     """A call for each member, in nested loops over subscripts of which the rest is alike."""
@@ -325,9 +339,9 @@ def _additions(
         inside = indent if single else indent + len(TAB)
         subscripts = (*outer, variable)
         if inner[0][0]:
-            body = _additions(inner, holder, subscripts, frozen, inside)
+            body = _additions(inner, holder, subscripts, frozen, empty, inside)
         else:
-            tensor = f"empty({', '.join(map(str, inner[0][1]))})"
+            tensor = f"{empty}({', '.join(map(str, inner[0][1]))})"
             value = tensor if frozen else f"nn.Parameter({tensor})"
             body = writer.call(f"{holder}.add(", [value, *subscripts], indent=inside)
         head = f"for {variable} in {writer.range_text(numbers)}:"

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from tncompile.emission.module import properties as layers
+from tncompile.emission.module.constructor import write_conversion
 from tncompile.emission.module.contraction_order import size_names, write_order
 from tncompile.emission.module.dispatch import Dispatch, Option, dispatch, planned
 from tncompile.emission.module.docstrings import ROOM, shape_text, table
@@ -72,6 +73,7 @@ def folded(
             shape=tuple(extent.factor for extent in buffer.value.shape),
             init=Init(scheme="zeros"),
             frozen=True,
+            complex=bool(buffer.value.complex),
             written=buffer.name,
         )
         for buffer in folding.buffers
@@ -219,6 +221,7 @@ def write_folded_class(network: TensorNetwork, twin: Folded, name: str) -> list[
     logarithms = [buffer.name for buffer in buffers if buffer.logarithm]
     methods = [
         _init(twin),
+        *write_conversion(twin.members),
         *layers.write_properties(twin.properties, twin.members),
         layers.write_repr(network, twin.properties, ending),
         *write_forward(network, twin.chosen, twin.members, logarithms=logarithms),

@@ -60,7 +60,7 @@ def like(
 ) -> str:
     """A tensor that constants take their dtype and device from; `self._like` where none has it."""
     if members.parameters:
-        return replace(members, around={}).read(members.parameters[0].key)
+        return replace(members, around={}).real
     floats = [source.name for source in network.inputs if not source.integer]
     return arguments.expressions[floats[0]] if floats and arguments is not None else "self._like"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
@@ -20,7 +21,8 @@ from tncompile.emission.text.writer import (
     indented,
 )
 from tncompile.initialization import draws as drawn
-from tncompile.initialization.draws import Draw, Estimate, Initialization, Rescaling
+from tncompile.initialization.draws import Draw, Initialization, Rescaling
+from tncompile.initialization.estimates import Estimate
 from tncompile.program.program import TensorProgram
 
 ORTHOGONAL = '''\
@@ -60,7 +62,7 @@ def write_reset_parameters(
     body = _draws({k: draw for k, draw in initialization.draws.items() if k not in biases}, members)
     if rescaling is not None:
         if isinstance(rescaling.measure, Estimate):
-            measure = _estimate(rescaling.measure, members.read(rescaling.keys[0]))
+            measure = _estimate(rescaling.measure, _real(members, rescaling.keys[0]))
             body += [f"{members.read(key)}.zero_()" for key in biases]
             body += _rescale(rescaling, members, "log_mean_square")
         else:
@@ -78,19 +80,28 @@ def write_reset_parameters(
 
 def _norm(program: TensorProgram, members: ParameterAccess) -> list[str]:
     """The method that contracts the network with itself, in float32 at least."""
-    like = members.read(members.parameters[0].key)
-    cast = replace(members, cast=".to(dtype)")
-    scope = Scope(Names(["self", "dtype"]), cast, {}, {}, "dtype", f"{like}.device")
+    like = members.real
+    dtype = [f"dtype = torch.promote_types({like}.dtype, torch.float32)"]
+    scope = Scope(Names(["self", "dtype"]), members, {}, {}, f"{like}.dtype", f"{like}.device")
+    if members.complex:  # never of half precision
+        dtype = []
+    else:
+        scope = replace(scope, members=replace(members, cast=".to(dtype)"), dtype="dtype")
     written = write_steps(program, scope, owned=False)
     result, *logarithms = written.results
     added = "".join(f" + {logarithm}" for logarithm in logarithms)
     body = [
         '"""The logarithm of the squared norm of the whole map, by contracting it with itself."""',
-        f"dtype = torch.promote_types({like}.dtype, torch.float32)",
+        *dtype,
         *written.lines,
         f"return {result}.abs().log(){added}",
     ]
     return function("_log_square_norm", ["self"], "Tensor", body)
+
+
+def _real(members: ParameterAccess, key: str) -> str:
+    """A tensor with the dtype and device of inputs: a parameter, or its real parts."""
+    return members.read(key) + ".real" * members.by_key[key].complex
 
 
 def _estimate(estimate: Estimate, like: str) -> list[str]:
@@ -110,10 +121,12 @@ def _estimate(estimate: Estimate, like: str) -> list[str]:
             across = f"({axes})" if source.unit > 1 else axes
             loop.append(f"{name} = {name} / {name}.norm(dim={across}, keepdim=True)")
     output = f"self.forward({', '.join(arguments)})"
+    spans = [":" if span is None else f"{span[0]}:{span[1]}" for span in estimate.inside]
+    inside = f"[{', '.join(['...', *spans])}]" if spans else ""
     if estimate.log:
-        loop += [f"_, log = {output}", "logs.append(2 * log.flatten())"]
+        loop += [f"_, log = {output}", f"logs.append(2 * log{inside}.flatten())"]
     else:
-        loop += [f"y = {output}", "logs.append(2 * y.abs().float().log().flatten())"]
+        loop += [f"y = {output}{inside}", "logs.append(2 * y.abs().float().log().flatten())"]
     body = [
         '"""The logarithm of the mean square of the output on random inputs, an estimate.',
         "",
@@ -132,6 +145,11 @@ def _estimate(estimate: Estimate, like: str) -> list[str]:
 def number(value: float) -> str:
     """A constant of the source: digits enough, and the same ones on every machine."""
     return repr(float(f"{value:.10g}"))
+
+
+def _constant(value: float) -> str:
+    """A number of the source as it was written: all of its digits, `1` for 1.0."""
+    return repr(int(value) if value.is_integer() and abs(value) < 2**53 else value)
 
 
 def _draws(draws: dict[str, Draw], members: ParameterAccess) -> list[str]:
@@ -167,12 +185,20 @@ def _start(tensor: str, draw: Draw, split: bool) -> list[str]:
         case drawn.Uniform(bound):
             return [f"{tensor}.uniform_(-{number(bound)}, {number(bound)})"]
         case drawn.Constant(value):
-            return [f"{tensor}.fill_({value})" if value else f"{tensor}.zero_()"]
+            return [f"{tensor}.fill_({_constant(value)})" if value else f"{tensor}.zero_()"]
         case drawn.Matrix(orthogonal, rows, columns):
             if orthogonal:
                 return [f"{tensor}.copy_(_orthogonal({tensor}, {rows}, {columns}))"]
             ones = f"{tensor}.view({rows}, {columns}).diagonal().fill_(1)"
             return [f"{tensor}.zero_()", ones]
+        case drawn.IdentityKernel(middle, legs, rows, columns):
+            place = ", ".join(":" if entry is None else str(entry) for entry in middle)
+            identity = f"torch.eye({rows}, {columns}, device={tensor}.device)"
+            if math.prod(legs) == 1:
+                identity = "1"
+            elif legs != (rows, columns):
+                identity += f".view({', '.join(map(str, legs))})"
+            return [f"{tensor}.zero_()", f"{tensor}[{place}] = {identity}"]
         case drawn.NearIdentity(legs, bonds, scale, std):
             seen = f"{tensor}.view({', '.join(map(str, legs))})" if split else tensor
             if len(bonds) == 2:

@@ -14,6 +14,7 @@ from tncompile.emission.text.writer import TAB, WIDTH, call, indented, listings
 from tncompile.program import operations as op
 from tncompile.program.operations import Operation
 from tncompile.program.program import Extent, TensorProgram, Value
+from tncompile.program.queries import is_mixed, multiplies_parts
 from tncompile.program.registry import Registry
 
 
@@ -101,7 +102,16 @@ writes = WRITTEN.register
 
 def expression(operation: Operation, site: Site) -> Text:
     """The operation as Python."""
-    return WRITTEN[type(operation)](operation, site)
+    text = WRITTEN[type(operation)](operation, site)
+    return _of_parts(operation, site, text) if is_mixed(site.program, operation) else text
+
+
+def _of_parts(operation: Operation, site: Site, text: Text) -> Text:
+    """A product whose factors may be real and complex."""
+    if isinstance(operation, op.MatMul):
+        parts = ("parts=True",) if multiplies_parts(site.program, operation) else ()
+        return Text("_product(", (*text.items, *parts), text.tail)
+    return Text("_by_parts(", (text.head.removesuffix("("), *text.items), text.tail)
 
 
 @writes(op.Argument, op.LoadParameter, op.StackParameters)
@@ -252,7 +262,10 @@ def _pad_borders(operation: op.PadBorders, site: Site) -> Text:
     sides = list(zip(reversed(operation.before), reversed(operation.after), strict=True))
     while operation.mode == "constant" and not any(sides[-1]):
         sides.pop()
-    items = [site.read(operation.source), _tuple(tuple(entries for pair in sides for entries in pair))]
+    items = [
+        site.read(operation.source),
+        _tuple(tuple(entries for pair in sides for entries in pair)),
+    ]
     if operation.mode != "constant":
         items.append(f'mode="{operation.mode}"')
     return Text("nn.functional.pad(", tuple(items), ")")

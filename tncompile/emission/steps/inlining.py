@@ -22,7 +22,8 @@ def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
             last = k
         read = () if isinstance(operation, op.Log) else sources(operation)
         if operation.autocasts or low.intersection(read):
-            low.update(results(operation))
+            values = program.values
+            low.update(name for name in results(operation) if values[name].complex is not True)
     return low, last
 
 

@@ -247,7 +247,10 @@ class _Printer:
         weights = {
             name: other
             for name, other in ((left, right), (right, left))
-            if other in self.low and name not in self.low and not values[name].varying
+            if other in self.low
+            and name not in self.low
+            and not values[name].varying
+            and not values[name].complex
         }
         if self.position < self.last_product or len(weights) != 1:
             return self.read

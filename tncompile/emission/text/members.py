@@ -42,6 +42,17 @@ class ParameterAccess:
             return f"{self.whole(first.family)}.of({', '.join(outer)})", last
         return f"self._modules[{string(first.family)}]", last
 
+    @property
+    def real(self) -> str:
+        """A tensor with the dtype of real ones: the first, or the real parts of a complex one."""
+        first = next((each for each in self.parameters if not each.complex), None)
+        return self.read(first.key) if first else f"{self.read(self.parameters[0].key)}.real"
+
+    @property
+    def complex(self) -> bool:
+        """Whether one of them is complex."""
+        return any(parameter.complex for parameter in self.parameters)
+
     def read(self, key: str) -> str:
         """The expression of one parameter."""
         return self._uncast(self.by_key[key]) + self.cast

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tncompile.language.checking.name_rules import kind_text
-from tncompile.language.checking.symbols import LEG_KINDS, BlockNames, Declared, Rule
+from tncompile.language.checking.symbols import LEG_KINDS, BlockNames, Rule
 from tncompile.language.checking.usage_rules import misplaced
-from tncompile.language.diagnostics.collector import problem, with_article
+from tncompile.language.diagnostics.collector import problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-
-_FACES = {"in": "input", "kernel": "tensor", "out": "output"}
 
 
 def no_such_member(
@@ -72,31 +70,6 @@ def _subscripts(count: int) -> str:
     return "one subscript" if count == 1 else f"{count} subscripts"
 
 
-def face_of_no_window(names: BlockNames) -> Iterator[Diagnostic]:
-    """TN408: `h.in`, `h.kernel` and `h.out` are the legs of a window, and of nothing else."""
-    for use in names.legs:
-        if use.declared is None or use.declared.kind not in LEG_KINDS:
-            continue
-        if message := _face_message(use.leg, use.declared, use.statement.where):
-            note = "a window has `.in` on an input, `.kernel` on tensors, `.out` on the output"
-            hint = "write the face that belongs here"
-            place = Label(use.declared.name.span, "declared here")
-            yield problem(Code.WINDOW_FACE, message, use.leg.span, "this leg", note, hint, place)
-
-
-def _face_message(leg: tree.IndexLeg, declared: Declared, where: str) -> str | None:
-    name = leg.name.text
-    if declared.kind != "window":
-        return f"`{name}` is {kind_text(declared)}, it has no faces" if leg.face else None
-    if leg.face is None:
-        return f"the window `{name}` needs a face here"
-    if leg.face.text not in _FACES:
-        return f"a window has no face `{leg.face.text}`"
-    if where != _FACES[leg.face.text]:
-        return f"`{name}.{leg.face.text}` cannot be on {with_article(where)}"
-    return None
-
-
 def repeated_legs(names: BlockNames) -> Iterator[Diagnostic]:
     """TN203: the same leg written twice on one tensor."""
     for legs in names.leg_lists:
@@ -144,7 +117,6 @@ def misplaced_leg(names: BlockNames) -> Iterator[Diagnostic]:
 RULES: tuple[Rule, ...] = (
     wrong_subscripts,
     wrong_tie_subscripts,
-    face_of_no_window,
     repeated_legs,
     misplaced_leg,
 )

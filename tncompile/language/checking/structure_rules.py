@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -273,7 +273,10 @@ def unconnected(structure: Structure) -> Iterator[Diagnostic]:
 
     Batch axes join nothing: the product is then an outer product for every entry of the batch.
     """
-    sized = {name for name, index in structure.network.index.items() if index.size is not None}
+    joining = {name: name for name, i in structure.network.index.items() if i.size is not None}
+    for window in structure.network.windows:
+        faces = (f"{window.name}.{face}" for face in ("in", "kernel", "out"))
+        joining |= dict.fromkeys(faces, window.name)  # a window joins what has its faces
     first_factor: dict[str, int] = {}
     above: list[int] = []
     places: list[tuple[str, Span]] = []
@@ -285,7 +288,7 @@ def unconnected(structure: Structure) -> Iterator[Diagnostic]:
         return factor
 
     for name, span, axes in _factors(structure.network):
-        legs = [leg for axis in axes for leg in axis.indices if leg in sized]
+        legs = [joining[leg] for axis in axes for leg in axis.indices if leg in joining]
         if not legs:
             continue  # a number: it scales the others
         factor = len(above)
@@ -316,12 +319,11 @@ def _factors(network: ResolvedNetwork) -> Iterator[tuple[str, Span, tuple[Resolv
         yield tensor.name, tensor.statement.name.span, tensor.axes
 
 
-def check_structure(network: ResolvedNetwork) -> Iterator[Diagnostic]:
-    """Everything that is wrong with the network, rule by rule."""
-    structure = Structure(network)
-    yield from inner_ends(structure)
-    yield from dangling_index(structure)
-    yield from output_not_carried(structure)
-    yield from batch_missing(structure)
-    yield from dots_without_partner(structure)
-    yield from unconnected(structure)
+RULES: tuple[Callable[[Structure], Iterator[Diagnostic]], ...] = (
+    inner_ends,
+    dangling_index,
+    output_not_carried,
+    batch_missing,
+    dots_without_partner,
+    unconnected,
+)

@@ -14,7 +14,7 @@ from tncompile.language.diagnostics.collector import Suggestions
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.evaluating.functions import readable
 from tncompile.language.syntax import tree
-from tncompile.language.syntax.walk import values_used
+from tncompile.language.syntax.walk import choices, conditions, values_used
 
 VALUE_KINDS = ("parameter", "length", "let", "subscript")
 LEG_KINDS = ("index", "bond", "hyper", "batch", "window")
@@ -155,12 +155,16 @@ class BlockNames:
                     arity = len(declaration.subscripts)
                     self._declare(Declared(declaration.name, kind, arity, declaration))
                 self.size_of = None
-            case tree.BatchStatement(names):
-                for name in names:
-                    self._declare(Declared(name, "batch"))
-            case tree.WindowStatement(name, _, arguments):
-                self._values(*(argument.value for argument in arguments))
-                self._declare(Declared(name, "window"))
+            case tree.BatchStatement(batches):
+                for batch in batches:
+                    self._values(batch.usual)
+                    self._declare(Declared(batch.name, "batch"))
+            case tree.WindowStatement(windows):
+                for window in windows:
+                    self.local = {}
+                    self._parts(window.subscripts)
+                    self._window_values(window.arguments)
+                    self._declare(Declared(window.name, "window", len(window.subscripts)))
             case tree.InputStatement(name, subscripts, legs, condition):
                 self._parts(subscripts)
                 self._values(condition)
@@ -191,6 +195,12 @@ class BlockNames:
             declared = self._find(used.name.text)
             local = () if declared is not None else tuple(self.local)
             self.values.append(Use(used.name, declared, local, self.size_of))
+
+    def _window_values(self, arguments: Iterable[tree.Argument]) -> None:
+        """The arguments of a window but for the words among them (`"same"`)."""
+        for value in (argument.value for argument in arguments):
+            numbers = [node for node in choices(value) if not isinstance(node, tree.String)]
+            self._values(*conditions(value), *numbers)
 
     def _parts(self, parts: Iterable[tree.Subscript | tree.Attribute]) -> None:
         for part in parts:

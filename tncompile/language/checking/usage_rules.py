@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from tncompile.language.checking.symbols import BlockNames, Rule
 from tncompile.language.diagnostics.collector import Suggestions, listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.evaluating.functions import FUNCTIONS, Function, readable
+from tncompile.language.evaluating.functions import FUNCTIONS, readable
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import walk
 
-_ARGUMENTS = {"normal": "std", "uniform": "bound"}
+_ARGUMENTS = {"normal": "std", "uniform": "bound", "constant": "c"}
 SCHEMES = {
     name: f"{name}({_ARGUMENTS[name]})" if name in _ARGUMENTS else name
-    for name in ("auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros")
+    for name in ("auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "constant")
 }
 """How each scheme is written."""
 
-ATTRIBUTES = ("init", "frozen", "share", "tie", "if")
+ATTRIBUTES = ("init", "frozen", "complex", "share", "tie", "if")
 _LONGEST_QUOTE = 60
 _DTYPES = ("complex", "float", "bfloat", "double", "half", "int", "uint", "real")
 MODULE_DTYPE = "the type is that of the whole module: `module(dtype=torch.complex64)`"
@@ -86,7 +87,7 @@ def _function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Di
     """TN207 where the function is unknown, TN208 where its arguments do not fit."""
     name = node.function.name.text if isinstance(node.function, tree.Reference) else None
     if name is not None and name in FUNCTIONS:
-        yield from _argument_problems(node, name, FUNCTIONS[name])
+        yield from argument_problems(node.arguments, node.function.span, name, FUNCTIONS[name])
         return
     message = f"there is no function `{name}`" if name else "only functions can be called"
     note = f"the functions of expressions: {listed(FUNCTIONS, most=20)}"
@@ -96,15 +97,42 @@ def _function_problems(node: tree.Call, suggestions: Suggestions) -> Iterator[Di
     yield misplaced(message, node.function.span, "unknown function", note, hint)
 
 
-def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterator[Diagnostic]:
-    def wrong(message: str, span: Span, label: str) -> Diagnostic:
+class Signature(Protocol):
+    """What a call is checked against; see `Function`."""
+
+    @property
+    def signature(self) -> str: ...
+
+    @property
+    def least(self) -> int: ...
+
+    @property
+    def most(self) -> int | None: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+
+def argument_problems(
+    arguments: Sequence[tree.Argument],
+    called: Span,
+    name: str,
+    function: Signature,
+    advice: Callable[[str], str | None] = lambda _: None,
+) -> Iterator[Diagnostic]:
+    """TN208 for the first argument of a call of `name` that does not fit.
+
+    `called` is where the name stands; `advice` is what to write in place of an unknown argument.
+    """
+
+    def wrong(message: str, span: Span, label: str, hint: str | None = None) -> Diagnostic:
         note = f"it is called as `{function.signature}`"
-        hint = f"call it as `{function.signature}`"
+        hint = hint or f"call it as `{function.signature}`"
         return problem(Code.WRONG_ARGUMENT, message, span, label, note, hint)
 
     filled: list[str] = []
     named = False
-    for k, argument in enumerate(node.arguments):
+    for k, argument in enumerate(arguments):
         if argument.name is None:
             if named:
                 yield wrong("arguments by position come first", argument.span, "after a named one")
@@ -118,7 +146,8 @@ def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterat
         named = True
         if argument.name.text not in function.names:
             message = f"`{name}` has no argument `{argument.name.text}`"
-            yield wrong(message, argument.name.span, "unknown argument")
+            hint = advice(argument.name.text)
+            yield wrong(message, argument.name.span, "unknown argument", hint)
             return
         if argument.name.text in filled:
             message = f"`{argument.name.text}` is given twice"
@@ -127,17 +156,7 @@ def _argument_problems(node: tree.Call, name: str, function: Function) -> Iterat
         filled.append(argument.name.text)
     if len(filled) < function.least:
         count = "an argument" if function.least == 1 else f"{function.least} arguments"
-        yield wrong(f"`{name}` needs {count}", node.function.span, "too few arguments")
-
-
-def unknown_window_function(names: BlockNames) -> Iterator[Diagnostic]:
-    """TN207: a window is a `conv`."""
-    for statement in names.block.statements:
-        if isinstance(statement, tree.WindowStatement) and statement.function.text != "conv":
-            message = f"there is no window `{statement.function.text}`"
-            note = "a window is a convolution axis"
-            hint = "write `conv(size = 3, stride = 1, padding = 1)`"
-            yield misplaced(message, statement.function.span, "unknown function", note, hint)
+        yield wrong(f"`{name}` needs {count}", called, "too few arguments")
 
 
 # ── attributes ─────────────────────────────────────────────────────────────────────────────────
@@ -242,7 +261,7 @@ def _against_tie(attributes: Sequence[tree.Attribute], tensor: str) -> Iterator[
     """A tied tensor is another's parameter: it cannot start, be shared or be frozen by itself."""
     tie = next((attribute for attribute in attributes if isinstance(attribute, tree.Tie)), None)
     for attribute in attributes if tie is not None else ():
-        if isinstance(attribute, tree.Scheme | tree.Frozen | tree.Share):
+        if isinstance(attribute, tree.Scheme | tree.Frozen | tree.Complex | tree.Share):
             word = _word(attribute)
             message, label = f"`{word}` cannot go with `tie`", "decided by the other tensor"
             note = f"`{tensor}` has no parameter of its own"
@@ -264,7 +283,6 @@ def log_with_bias(names: BlockNames) -> Iterator[Diagnostic]:
 
 RULES: tuple[Rule, ...] = (
     misused_expression,
-    unknown_window_function,
     unknown_scheme,
     misplaced_attribute,
     log_with_bias,

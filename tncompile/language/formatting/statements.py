@@ -32,11 +32,10 @@ class StatementPrinter(ExpressionPrinter):
                 return group(nest(_INDENT, required, ",", LINE, quoted(reason.value)))
             case tree.IndexStatement(kind, declarations):
                 return self._list(kind, declarations)
-            case tree.BatchStatement(names):
-                return self._list("batch", names)
-            case tree.WindowStatement(name, function, arguments):
-                written = self.arguments(arguments, function.span.end, statement.span.end)
-                return concat(_keyword("window"), f"{name.text} = {function.text}", written)
+            case tree.BatchStatement(declarations):
+                return self._list("batch", declarations)
+            case tree.WindowStatement(declarations):
+                return self._list("window", declarations)
             case tree.InputStatement(name, subscripts, legs, condition):
                 return concat(self._shape("input", name, legs, subscripts), self._if(condition))
             case tree.TensorStatement(name, subscripts, legs, attributes):
@@ -93,10 +92,17 @@ class StatementPrinter(ExpressionPrinter):
             case tree.IndexDeclaration(name, subscripts, size, condition):
                 head, sized = self._family(name, subscripts), self.expression(size)
                 return concat(head, " = ", sized, self._if(condition))
-            case tree.Extern(path, arguments, shape):
+            case tree.BatchDeclaration(name, usual, causal):
+                sized = concat(" = ", self.expression(usual)) if usual else ""
+                return concat(name.text, sized, " causal" if causal else "")
+            case tree.WindowDeclaration(name, subscripts, function, arguments):
+                written = self.arguments(arguments, function.span.end, end)
+                return concat(self._family(name, subscripts), f" = {function.text}", written)
+            case tree.Extern(function, path, arguments, shape):
                 offset = path.span.end
                 written = self.arguments(arguments, offset, end)
-                head = concat(f"extern {quoted(path.value)}", written)
+                word = "function " if function else ""
+                head = concat(f"extern {word}{quoted(path.value)}", written)
                 if shape is None:
                     return head
                 return concat(
@@ -107,6 +113,8 @@ class StatementPrinter(ExpressionPrinter):
                 return concat(f"init {name.text}", written)
             case tree.Frozen():
                 return "frozen"
+            case tree.Complex():
+                return "complex"
             case tree.Share(names):
                 return "share " + ", ".join(name.text for name in names)
             case tree.Tie(name, subscripts, conjugate):

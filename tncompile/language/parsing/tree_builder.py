@@ -106,7 +106,9 @@ BUILDERS: Mapping[str, Builder] = {
     ),
     "index_declaration": _node(tree.IndexDeclaration, 1),
     "batch": _node_of_all(tree.BatchStatement),
-    "window": _node(tree.WindowStatement),
+    "batch_declaration": _node(tree.BatchDeclaration),
+    "window": _node_of_all(tree.WindowStatement),
+    "window_declaration": _node(tree.WindowDeclaration, 1),
     "input_statement": _node(tree.InputStatement, 1),
     "tensor": _node(tree.TensorStatement, 1),
     "bias": _node(tree.BiasStatement),
@@ -120,6 +122,7 @@ BUILDERS: Mapping[str, Builder] = {
     "tie": lambda span, name, members, conj: tree.Tie(
         name, members or (), conj is not None, span=span
     ),
+    "complex_attribute": lambda span, word: tree.Complex(span=span),
     "if_attribute": _node(tree.If),
     "unknown_attribute": _node(tree.UnknownAttribute),
     # legs

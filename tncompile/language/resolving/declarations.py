@@ -64,10 +64,19 @@ def _both_sides(node: tree.Binary, scope: Scope) -> str | None:
 
 
 def resolve_batch(statement: tree.BatchStatement, state: Resolution) -> None:
-    """Declare axes that are sized at run time."""
-    for name in statement.names:
+    """Declare axes that are sized at run time, and the sizes that they usually have."""
+    for declaration in statement.declarations:
+        name, usual = declaration.name, None
+        if declaration.usual is not None:
+            try:
+                formula = compile_expression(declaration.usual, state.scope)
+                usual = positive(formula, f"the usual size of `{name.text}`", {}, state.scope)
+            except Failed as failed:
+                state.report(failed)
         state.families[name.text] = IndexFamily(name, "batch", members={(): name.text})
-        state.indices.append(ResolvedIndex(name.text, "batch", None, name.text, declared=name.span))
+        state.indices.append(
+            ResolvedIndex(name.text, "batch", None, name.text, usual=usual, declared=name.span)
+        )
         state.sizes[name.text] = None
 
 
@@ -106,31 +115,40 @@ def _declare_members(
             family.prefixes[key[:depth]].append(full)
         size = None
         try:
-            size = None if formula is None else _size(formula, full, frame, state.scope)
+            if formula is not None:
+                size = positive(formula, f"the size of `{full}`", frame, state.scope)
         except Failed as failed:
             formula = None
             state.report(failed)
         state.sizes[full] = size
-        state.indices.append(ResolvedIndex(full, family.kind, size, name.text, key, name.span))
+        state.indices.append(
+            ResolvedIndex(full, family.kind, size, name.text, key, declared=name.span)
+        )
 
 
-def _size(formula: compiled.CompiledExpression, name: str, frame: Frame, scope: Scope) -> int:
-    """The size of one member; raises `Failed`."""
+def positive(
+    formula: compiled.CompiledExpression,
+    what: str,
+    frame: Frame,
+    scope: Scope,
+    note: str = "every index needs at least one entry",
+    hint: str = "give it a size of at least 1, or leave it out with `if`",
+) -> int:
+    """A size, or another number of entries, of one member; `what` names it. Raises `Failed`."""
     value, node = formula.run(frame), formula.node
     if type(value) is int and 1 <= value <= LARGEST_SIZE:
         return value
     if isinstance(value, bool | tuple):
-        raise wrong_type(node.span, value, "an int", hint="the size of an index is one int")
+        raise wrong_type(node.span, value, "an int", hint=f"{what} is one int")
     origin = scope.origin(node)
     if isinstance(value, int) and value > LARGEST_SIZE:
-        message, label = f"`{name}` has {value} entries", "larger than 2**40"
+        message, label = f"{what} is {value}", "larger than 2**40"
         note, hint = "sizes reach 2**40", "make it smaller"
         raise failure(Code.TOO_MANY, message, node.span, label, note, hint, origin)
     at = ", ".join(f"{variable} = {number}" for variable, number in frame.items())
-    message = f"the size of `{name}` is not a positive integer"
+    message = f"{what} is not a positive integer"
     label = f"this is {value_text(value)}" + (f" for {at}" if at else "")
-    notes = ("every index needs at least one entry", *scope.known(node))
-    hint = "give it a size of at least 1, or leave it out with `if`"
+    notes = (note, *scope.known(node))
     if isinstance(value, float):
         hint = int_hint(node, value)
     raise failure(Code.BAD_SIZE, message, node.span, label, notes, hint, origin)

@@ -43,6 +43,8 @@ class _Indices:
             return ()
         try:
             names = self._names(frame)
+            if self.leg.face is not None:
+                names = tuple([f"{name}.{self.leg.face.text}" for name in names])
         except Failed:
             self.failed = True
             raise

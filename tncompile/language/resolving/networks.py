@@ -8,9 +8,9 @@ from typing import NoReturn
 
 import tncompile.language.resolving.declarations as declarations
 from tncompile.language import resolved
+from tncompile.language.checking import check_network
 from tncompile.language.checking.capacity_rules import oversized_bonds
-from tncompile.language.checking.structure_rules import check_structure
-from tncompile.language.diagnostics.collector import Problems, problem
+from tncompile.language.diagnostics.collector import Problems
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError, InternalError
 from tncompile.language.evaluating.scope import Scope
@@ -20,6 +20,7 @@ from tncompile.language.resolving.binding import bind
 from tncompile.language.resolving.inputs import resolve_input, resolve_output
 from tncompile.language.resolving.resolution import Resolution
 from tncompile.language.resolving.tensors import TensorResolver
+from tncompile.language.resolving.windows import directed, resolve_window
 from tncompile.language.syntax import tree
 
 
@@ -38,12 +39,6 @@ def resolve_network(
     Raises `CompileError` with everything that is wrong in the first stage that fails: arguments,
     `let` and `require`; sizes and families; structure.
     """
-    for statement in block.statements:
-        if isinstance(statement, tree.WindowStatement):
-            message, label = "windows cannot be compiled yet", "not supported yet"
-            note = "this version parses and formats convolution windows, no more"
-            hint, span = "compile another network, one without `window`", statement.function.span
-            raise_one(problem(Code.MISPLACED, message, span, label, note, hint))
     problems = Problems()
     state = Resolution(problems, Scope())
     bind(block, arguments, state.scope, problems)
@@ -66,6 +61,9 @@ def resolve_network(
                     declarations.resolve_index(declaration, kind, state)
             case tree.BatchStatement():
                 declarations.resolve_batch(statement, state)
+            case tree.WindowStatement(windows):
+                for window in windows:
+                    resolve_window(window, state)
             case tree.InputStatement():
                 inputs.extend(resolve_input(statement, state))
             case tree.TensorStatement():
@@ -88,6 +86,7 @@ def resolve_network(
         doc=doc,
         values=values,
         indices=(dots, *state.indices) if leading else tuple(state.indices),
+        windows=directed(state.windows, inputs, output),
         inputs=tuple(inputs),
         parameters=tuple(tensors.parameters.values()),
         tensors=tuple(tensors.tensors),
@@ -95,7 +94,7 @@ def resolve_network(
         output=output,
         block=block,
     )
-    problems.extend(check_structure(network))
+    problems.extend(check_network(network))
     problems.raise_errors()
     defaults = values.keys() - arguments.keys() if arguments else set[str]()
 

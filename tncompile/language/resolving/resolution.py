@@ -11,7 +11,7 @@ from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating.arithmetic import LARGEST_VALUE
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
-from tncompile.language.resolved import IndexKind, ResolvedIndex
+from tncompile.language.resolved import IndexKind, ResolvedIndex, ResolvedWindow
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 
@@ -87,6 +87,7 @@ class Resolution:
     scope: Scope
     families: dict[str, IndexFamily] = field(default_factory=dict)
     indices: list[ResolvedIndex] = field(default_factory=list)
+    windows: list[ResolvedWindow] = field(default_factory=list)
     sizes: dict[str, int | None] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 

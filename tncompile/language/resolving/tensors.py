@@ -39,7 +39,7 @@ class _Init:
         value, span = self.argument.run(frame), self.argument.node.span
         if not is_number(value):
             raise wrong_type(span, value, "a number")
-        if value < 0:
+        if value < 0 and self.scheme != "constant":
             message = "the argument of a scheme cannot be negative"
             note = "`normal` takes a standard deviation, `uniform` the bound of its range"
             label, hint = f"this is {value}", "give the magnitude"
@@ -74,6 +74,7 @@ class _Family:
     statement: tree.TensorStatement
     init: _Init
     frozen: bool
+    complex: bool
     share: tree.Share | None
     tie: tree.Tie | None
     tie_subscripts: tuple[CompiledExpression, ...]
@@ -111,7 +112,8 @@ class TensorResolver:
         tied = tuple(compile_expression(node, state.scope, variables) for node in written)
         frozen = _attribute(attributes, tree.Frozen) is not None
         share = _attribute(attributes, tree.Share)
-        family = _Family(statement, init, frozen, share, tie, tied)
+        is_complex = _attribute(attributes, tree.Complex) is not None
+        family = _Family(statement, init, frozen, is_complex, share, tie, tied)
         test = None if condition is None else condition.condition
         members = state.members("tensor", subscripts, test, span)
         if not members.keys:
@@ -167,9 +169,17 @@ class TensorResolver:
         stored = ".".join([statement.name.text, *map(str, own)])
         parameter = self.parameters.get(stored)
         if parameter is None:
-            init, frozen = family.init.of(frame), family.frozen
+            init = family.init.of(frame)
             parameter = ResolvedParameter(
-                stored, statement.name.text, own, axes, shape, init, frozen, statement
+                stored,
+                statement.name.text,
+                own,
+                axes,
+                shape,
+                init,
+                family.frozen,
+                family.complex,
+                statement,
             )
             self.parameters[stored] = parameter
             family.first[stored] = key
@@ -239,7 +249,7 @@ class TensorResolver:
             state.report(failed)
             return
         self.parameters[name] = ResolvedParameter(
-            name, name, (), axes, shape, start, False, statement
+            name, name, (), axes, shape, start, False, False, statement
         )
         self.biases.append(resolved.ResolvedBias(name, name, axes, statement))
 

@@ -250,17 +250,31 @@ class IndexStatement(Node):
     declarations: tuple[IndexDeclaration, ...]
 
 
+class BatchDeclaration(Named):
+    """One `name = usual causal` of a `batch` statement; `causal` holds the word."""
+
+    usual: Expression | None = None
+    causal: Name | None = None
+
+
 class BatchStatement(Node):
-    """`batch s, t`."""
+    """`batch s, t = 128`."""
 
-    names: tuple[Name, ...]
+    declarations: tuple[BatchDeclaration, ...]
 
 
-class WindowStatement(Named):
-    """`window h = conv(size = 3, …)`."""
+class WindowDeclaration(Named):
+    """One `name[subscripts] = function(arguments)` of a `window` statement."""
 
+    subscripts: tuple[Subscript, ...]
     function: Name
     arguments: tuple[Argument, ...]
+
+
+class WindowStatement(Node):
+    """`window h = conv(size = 3, …), w = conv(size = 3)`."""
+
+    declarations: tuple[WindowDeclaration, ...]
 
 
 class InputStatement(Named):
@@ -279,6 +293,10 @@ class Scheme(Named):
 
 class Frozen(Node):
     """`frozen`."""
+
+
+class Complex(Node):
+    """`complex`."""
 
 
 class Share(Node):
@@ -307,7 +325,7 @@ class UnknownAttribute(Named):
     rest: tuple[UnknownAttribute, ...] = ()
 
 
-Attribute = Scheme | Frozen | Share | Tie | If | UnknownAttribute
+Attribute = Scheme | Frozen | Complex | Share | Tie | If | UnknownAttribute
 
 
 class TensorStatement(Named):
@@ -337,8 +355,9 @@ class OutputStatement(Named):
 
 
 class Extern(Node):
-    """`extern "package.module.Class"(arguments) -> (legs)`."""
+    """`extern "package.module.Class"(arguments) -> (legs)`; `function` holds the word."""
 
+    function: Name | None
     path: String
     arguments: tuple[Argument, ...]
     shape: tuple[Leg, ...] | None

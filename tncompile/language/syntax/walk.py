@@ -31,6 +31,27 @@ def walk(
             todo.extend(reversed([*children(node)]))
 
 
+def choices(expression: tree.Expression) -> Iterator[tree.Expression]:
+    """What the value of an expression is chosen from: both sides of each `if`, in order."""
+    todo = [expression]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, tree.Conditional):
+            todo += [node.otherwise, node.chosen]
+        else:
+            yield node
+
+
+def conditions(expression: tree.Expression) -> Iterator[tree.Expression]:
+    """The conditions that decide between `choices`, in order."""
+    todo = [expression]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, tree.Conditional):
+            yield node.condition
+            todo += [node.otherwise, node.chosen]
+
+
 def values_used(
     *expressions: tree.Expression, into: Callable[[tree.Expression], bool] = lambda _: True
 ) -> Iterator[tree.Reference]:

@@ -170,7 +170,7 @@ class _Grouping:
         )
         order = tuple(number[leg] for leg in step.legs)
         picked = self._picked(step.lookups, number)
-        return left, right, (kinds[left], kinds[right], pattern, order, picked)
+        return left, right, (kinds[left], kinds[right], pattern, order, picked, step.windows)
 
     def _kind(self, side: int) -> str:
         if side >= len(self._tree.operands):
@@ -185,8 +185,8 @@ class _Grouping:
         # A shared parameter is not stacked; so it keeps company with its own uses only. Two uses
         # are no sharing: a network contracted with itself has them.
         uses = tensor.source if self._uses[tensor.source, tensor.conjugate] > 2 else ""
-        shape = self._network.parameter[tensor.source].shape
-        return f"weight {shape} {tensor.conjugate} {uses}"
+        parameter = self._network.parameter[tensor.source]
+        return f"weight {parameter.shape} {parameter.complex} {tensor.conjugate} {uses}"
 
     def _lookups(self, side: int) -> tuple[object, ...]:
         if side >= len(self._tree.operands):

@@ -16,9 +16,11 @@ from itertools import chain
 
 from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.leaves import LeafLoader, table_rows
-from tncompile.lowering.schedule import MatmulLayout, Order
+from tncompile.lowering.output import output_order
+from tncompile.lowering.schedule import Layout, MatmulLayout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.layouts.convolutions import Convolution, ConvolutionLayouts, takes
 from tncompile.planning.layouts.estimates import (
     IndexGroups,
     LayoutCostModel,
@@ -56,6 +58,7 @@ class LayoutSearch:
         self._network, self._tree, self._costs = network, tree, costs
         self._broadcasting, self._chunks = broadcasting, chunks
         self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
+        self._output_order = output_order(network)
         builder = ProgramBuilder(network, sizes)
         leaves = LeafLoader(builder, ())
         self._operands: dict[int, OperandLayouts] = {}
@@ -77,7 +80,7 @@ class LayoutSearch:
             self._next[step.left] = (step, step.right)
             self._next[step.right] = (step, step.left)
 
-    def cheapest(self) -> tuple[tuple[MatmulLayout | None, ...], float]:
+    def cheapest(self) -> tuple[tuple[Layout | None, ...], float]:
         """The layouts of all contractions, and their estimated seconds."""
         steps = self._tree.steps
         for step in steps:
@@ -87,7 +90,7 @@ class LayoutSearch:
         last = self._operands[steps[-1].result]
         totals = [option.seconds + self._output_copy(option, last) for option in last.options]
         best = last.options[totals.index(min(totals))]
-        options, layouts = {steps[-1].result: best}, list[MatmulLayout | None]()
+        options, layouts = {steps[-1].result: best}, list[Layout | None]()
         for step in reversed(steps):
             option = options[step.result]
             layouts.append(option.layout)
@@ -108,7 +111,7 @@ class LayoutSearch:
 
     def _output_copy(self, option: LayoutOption, result: OperandLayouts) -> float:
         """The copy of a result whose axes are not in the order of the output."""
-        target = tuple(index for index in self._network.output.legs if index in option.runs)
+        target = tuple(index for index in self._output_order if index in option.runs)
         return 0.0 if target == option.order else self._copy_to(target, option.order, result)
 
     def _row_major(self, order: Order) -> Runs:
@@ -126,6 +129,9 @@ class LayoutSearch:
 
     def _contract(self, contraction: Contraction) -> OperandLayouts:
         result_legs = frozenset((*contraction.legs, *table_rows(contraction.lookups)))
+        convolution = self._convolution(contraction)
+        if convolution is not None:
+            result_legs |= convolution.private
         left = self._private_summed(contraction.left, contraction.right, result_legs)
         right = self._private_summed(contraction.right, contraction.left, result_legs)
         shared = frozenset(left.options[0].runs) & frozenset(right.options[0].runs)
@@ -136,7 +142,12 @@ class LayoutSearch:
             self._hints(contraction),
             self._next_use_groups(contraction),
         )
-        options = self._products(groups) if groups.summed else self._elementwise(left, right)
+        if convolution is not None:
+            options = self._convolutions(convolution, groups)
+        elif groups.summed:
+            options = self._products(groups)
+        else:
+            options = self._elementwise(left, right)
         requires_grad = left.requires_grad or right.requires_grad
         input_independent = left.input_independent and right.input_independent
         if contraction.lookups:
@@ -153,6 +164,26 @@ class LayoutSearch:
         for option in (*ready[:BEAM], *cheapest[:CHEAPEST]):
             worth_following.setdefault(option.order, option)
         return replace(result, options=tuple(worth_following.values()))
+
+    def _convolution(self, contraction: Contraction) -> Convolution | None:
+        return Convolution.of(self._network, contraction, self._legs[contraction.left])
+
+    def _convolutions(self, convolution: Convolution, groups: IndexGroups) -> list[LayoutOption]:
+        """The cheapest convolution for each order of the result."""
+        best: dict[Order, LayoutOption] = {}
+        image, weight = groups.operands[:: -1 if convolution.swapped else 1]
+        pricing = ConvolutionLayouts(self._size, self._costs, self._copy_to)
+        share = image.input_independent and weight.input_independent
+        for one, two, order, layout, price in pricing.options(
+            convolution, image, weight, groups.hints
+        ):
+            seconds = price / self._chunks if share else price
+            known = best.get(order)
+            if known is None or seconds < known.seconds:
+                sides = (two, one) if convolution.swapped else (one, two)
+                runs = self._row_major(order) if known is None else known.runs
+                best[order] = LayoutOption(order, runs, seconds, layout, *sides)
+        return list(best.values())
 
     def _private_summed(
         self, number: int, other: int, result_legs: frozenset[str]
@@ -195,15 +226,17 @@ class LayoutSearch:
         """Orders in which the next contraction would take the result without a copy."""
         legs, rows = contraction.legs, table_rows(contraction.lookups)
         if contraction.result not in self._next:
-            return (rows + self._network.output.legs,)
+            return (rows + self._output_order,)
         following, other = self._next[contraction.result]
         operand = self._operands.get(other)
         theirs = self._legs[other] if operand is None else operand.options[0].order
+        if (convolution := self._convolution(following)) is not None:
+            return tuple(convolution.hints(legs, theirs))
         result_legs = set(following.legs)
         batch = tuple(index for index in theirs if index in legs and index in result_legs)
         summed = tuple(index for index in theirs if index in legs and index not in result_legs)
         free = tuple(index for index in legs if index not in theirs)
-        returned = tuple(index for index in self._network.output.legs if index in free)
+        returned = tuple(index for index in self._output_order if index in free)
         free_last = (*returned, *(index for index in free if index not in returned))
         orders = (free_last + summed, summed + free_last, free + summed, summed + free)
         return tuple(dict.fromkeys(rows + batch + order for order in orders))
@@ -223,6 +256,14 @@ class LayoutSearch:
         if contraction.result not in self._next:
             return lambda option: self._output_copy(option, result)
         following, other = self._next[contraction.result]
+        count = self._count(contraction.legs)
+        if (convolution := self._convolution(following)) is not None:
+            partner = self._legs[other]
+            return lambda option: (
+                0.0
+                if takes(convolution, option, partner)
+                else self._copy(count, self._size[option.order[-1]], result)
+            )
         legs, theirs, remaining = map(
             frozenset, (contraction.legs, self._legs[other], following.legs)
         )
@@ -233,7 +274,6 @@ class LayoutSearch:
         )
         broadcast = self._broadcasting and not batch  # free indices may be the batch then
         later = self._next_use_groups(following) if broadcast else ()
-        count = self._count(contraction.legs)
 
         def seconds(option: LayoutOption) -> float:
             order = option.order

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tncompile.lowering.schedule import MatmulLayout, Order
-from tncompile.machine.profile import MachineProfile
+from tncompile.lowering.schedule import Layout, Order
+from tncompile.machine.profile import ConvolutionPass, MachineProfile
 from tncompile.simulation.modes import Mode
 
 WIDTH = 4  # bytes of a number
@@ -30,7 +30,7 @@ class LayoutOption:
     order: Order
     runs: Runs
     seconds: float
-    layout: MatmulLayout | None = None
+    layout: Layout | None = None
     left: LayoutOption | None = None
     right: LayoutOption | None = None
 
@@ -137,6 +137,50 @@ class LayoutCostModel:
                 intermediate = requires_grad[k] and operands[k].is_intermediate
                 if transposed[k] and intermediate and not broadcast[k]:
                     seconds += self._copy(matrices * count, 1)
+        return seconds
+
+    def convolution(
+        self,
+        operands: tuple[OperandLayouts, OperandLayouts],
+        *,
+        rows: int,
+        groups: int,
+        summed: int,
+        columns: int,
+        kernel: tuple[int, ...],
+        lengths_in: tuple[int, ...],
+        lengths_out: tuple[int, ...],
+        channels_last: bool,
+        transposed: bool,
+    ) -> float:
+        """One convolution of an image and a weight, in training its gradients, too.
+
+        For the numbers see `MachineProfile.convolution_seconds`.
+        """
+        if self.folded and all(operand.input_independent for operand in operands):
+            return 0.0
+
+        def one(which: ConvolutionPass) -> float:
+            return self.profile.convolution_seconds(
+                which,
+                rows=rows,
+                groups=groups,
+                summed=summed,
+                columns=columns,
+                kernel=kernel,
+                lengths_in=lengths_in,
+                lengths_out=lengths_out,
+                channels_last=channels_last,
+                transposed=transposed,
+                width=WIDTH,
+            )
+
+        seconds = self.profile.call + one("forward")
+        seconds += self._allocate(WIDTH * rows * groups * columns * math.prod(lengths_out))
+        image, weight = (operand.requires_grad for operand in operands)
+        if self.training and (image or weight):
+            seconds += self.profile.recording + self.profile.backward_call
+            seconds += (one("input") if image else 0.0) + (one("weight") if weight else 0.0)
         return seconds
 
     def copy(self, count: int, run: int, operand: OperandLayouts) -> float:

@@ -1,0 +1,169 @@
+"""Layouts of a contraction along windows: the format of the convolution, orders of indices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from tncompile.lowering.convolution import ConvolutionAxes, convolution_axes
+from tncompile.lowering.schedule import ConvolutionLayout, Order
+from tncompile.network.contraction import Contraction
+from tncompile.network.model import TensorNetwork, Window
+from tncompile.planning.layouts.estimates import (
+    LayoutCostModel,
+    LayoutOption,
+    OperandLayouts,
+    orders_of,
+)
+
+CopyTo = Callable[[Order, Order, OperandLayouts], float]
+"""The seconds of a copy from one order of indices (the second) to another (the first)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A contraction along windows at some sizes; `swapped` where the image is the right operand."""
+
+    network: TensorNetwork
+    windows: tuple[Window, ...]
+    result_legs: frozenset[str]
+    swapped: bool
+
+    @classmethod
+    def of(
+        cls, network: TensorNetwork, step: Contraction, left: Iterable[str]
+    ) -> Convolution | None:
+        """The convolution that a contraction is, if it is one; `left` are legs of its operand."""
+        if not step.windows:
+            return None
+        windows = tuple(window for window in network.windows if window.name in step.windows)
+        legs = frozenset(step.legs)
+        return cls(network, windows, legs, windows[0].input_leg not in set(left))
+
+    @property
+    def private(self) -> frozenset[str]:
+        """Legs that stand on one operand and are not summed before: those of the windows."""
+        return frozenset(leg for w in self.windows for leg in (w.input_leg, w.kernel_leg))
+
+    def axes(self, image: Order, kernel: Order) -> ConvolutionAxes:
+        """The axes of the call, indices in the order of these operands."""
+        names = tuple(window.name for window in self.windows)
+        return convolution_axes(self.network, image, kernel, self.result_legs, names)
+
+    def image_orders(self, axes: ConvolutionAxes) -> tuple[Order, Order]:
+        """The orders of memory in which the image is row major, and channels-last."""
+        lengths = tuple(leg for leg, _ in axes.lengths)
+        channels = axes.groups + axes.summed
+        return axes.rows + channels + lengths, axes.rows + lengths + channels
+
+    def weight_orders(self, axes: ConvolutionAxes) -> tuple[Order, Order]:
+        """The same of the weight."""
+        outer, inner, *kernel = axes.weight(transposed=self.windows[0].transposed)
+        lengths = tuple(leg for axis in kernel for leg in axis)
+        return outer + inner + lengths, outer + lengths + inner
+
+    def result_orders(self, axes: ConvolutionAxes) -> tuple[Order, Order]:
+        """The same of the result."""
+        rows, channels, *outs = axes.result
+        lengths = tuple(leg for axis in outs for leg in axis)
+        return rows + channels + lengths, rows + lengths + channels
+
+    def hints(self, legs: tuple[str, ...], other: Order) -> Iterator[Order]:
+        """Orders in which one operand, which has these legs, is taken without a copy."""
+        image = self.windows[0].input_leg in legs
+        axes = self.axes(legs, other) if image else self.axes(other, legs)
+        yield from self.image_orders(axes) if image else self.weight_orders(axes)
+
+
+class ConvolutionLayouts:
+    """Prices the layouts of convolutions at these sizes."""
+
+    def __init__(self, size: Mapping[str, int], costs: LayoutCostModel, copy_to: CopyTo) -> None:
+        self._size, self._costs, self._copy_to = size, costs, copy_to
+
+    def options(
+        self,
+        convolution: Convolution,
+        image: OperandLayouts,
+        weight: OperandLayouts,
+        hints: tuple[Order, ...],
+    ) -> Iterator[tuple[LayoutOption, LayoutOption, Order, ConvolutionLayout, float]]:
+        """Each layout: the operands' options, the order of the result, and seconds with copies."""
+        prices: dict[bool, float] = {}
+        columns: dict[frozenset[str], tuple[Order, ...]] = {}
+        for one, two, last in product(image.options, weight.options, (False, True)):
+            axes = convolution.axes(one.order, two.order)
+            if last not in prices:
+                prices[last] = self._price(convolution, axes, image, weight, channels_last=last)
+            group = frozenset(axes.columns)
+            if group not in columns:
+                columns[group] = orders_of(group, (weight.options,), hints)
+            for order in columns[group]:
+                ordered = ConvolutionAxes(axes.rows, axes.groups, axes.summed, order, axes.lengths)
+                seconds = one.seconds + two.seconds + prices[last]
+                seconds += self._copy(convolution.image_orders(ordered)[last], one, image)
+                seconds += self._copy(convolution.weight_orders(ordered)[last], two, weight)
+                layout = ConvolutionLayout(last, axes.rows, axes.groups, axes.summed, order)
+                result = convolution.result_orders(ordered)[last]
+                yield one, two, result, layout, seconds
+
+    def _copy(self, target: Order, option: LayoutOption, operand: OperandLayouts) -> float:
+        if _is_laid_out(option, target):
+            return self._costs.view(operand)
+        return self._copy_to(tuple(k for k in target if k in option.runs), option.order, operand)
+
+    def _price(
+        self,
+        convolution: Convolution,
+        axes: ConvolutionAxes,
+        image: OperandLayouts,
+        weight: OperandLayouts,
+        *,
+        channels_last: bool,
+    ) -> float:
+        """The call, with the copy that adds borders which it cannot add itself."""
+
+        def count(legs: Iterable[str]) -> int:
+            return math.prod(self._size[leg] for leg in legs)
+
+        seconds = 0.0
+        lengths_in: list[int] = []
+        for leg, window in axes.lengths:
+            lengths_in.append(self._size[leg])
+            if window is not None and window.padding is None:
+                lengths_in[-1] += window.left + window.right
+                padded = count(axes.rows + axes.groups + axes.summed) * math.prod(lengths_in)
+                seconds += self._costs.copy(padded, lengths_in[-1], image)
+        seconds += self._costs.convolution(
+            (image, weight),
+            rows=count(axes.rows),
+            groups=count(axes.groups),
+            summed=count(axes.summed),
+            columns=count(axes.columns),
+            kernel=tuple(window.size if window else 1 for _, window in axes.lengths),
+            lengths_in=tuple(lengths_in),
+            lengths_out=tuple(
+                self._size[window.output_leg if window else leg] for leg, window in axes.lengths
+            ),
+            channels_last=channels_last,
+            transposed=convolution.windows[0].transposed,
+        )
+        return seconds
+
+
+def _is_laid_out(option: LayoutOption, order: Order) -> bool:
+    """Whether an operand lies row major in this order of its indices."""
+    stride = 1
+    for index in reversed(order):
+        length, own = option.runs.get(index, (1, 1))  # a kernel of length 1 has no index
+        if length != 1 and own != stride:
+            return False
+        stride *= length
+    return True
+
+
+def takes(convolution: Convolution, option: LayoutOption, other: Order) -> bool:
+    """Whether the convolution takes an operand in this layout as it is."""
+    return any(_is_laid_out(option, order) for order in convolution.hints(option.order, other))
