@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.emission.test_windows import WINDOWS, close, image, module_of
-from tests.support.emitted import ruff
+from tests.support.emitted import mypy, ruff, write_rules
 from tests.support.windows import (
     Convolution,
     cp,
@@ -256,7 +256,8 @@ def loaded(made: Convolution, program: TensorProgram) -> nn.Module:
 def test_an_input_that_is_too_short_names_the_window(
     options: dict[str, object], least: int
 ) -> None:
-    made = depthwise([window("h", **options), window("w", 1)])
+    transposed = bool(options.get("transposed"))
+    made = depthwise([window("h", **options), window("w", 1, transposed=transposed)])
     module = module_of(made)
     for held in (module, module.fold()):
         assert min(held(torch.zeros(2, 4, least, 1, dtype=torch.float64)).shape) >= 1
@@ -276,12 +277,11 @@ def test_a_shape_of_other_channels_names_the_legs() -> None:
 # ── how it reads ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_source_is_clean(tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path))
+def test_the_source_is_clean(tmp_path: Path) -> None:
     for name, (made, order) in SUBJECTS.items():
         text = generated(made.network, made.programs()[order]).source
-        (folder / f"{name.replace('-', '_')}.py").write_text(text, encoding="utf-8")
-    assert not ruff(folder, "format", "--diff", "--line-length=100")
-    assert not ruff(folder, "check", "--output-format=concise", "--line-length=100")
+        (tmp_path / f"{name.replace('-', '_')}.py").write_text(text, encoding="utf-8")
+    write_rules(tmp_path)
+    assert not ruff(tmp_path, "format", "--diff")
+    assert not ruff(tmp_path, "check", "--output-format=concise")
+    assert not mypy(tmp_path)
