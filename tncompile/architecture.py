@@ -165,7 +165,7 @@ class Architecture:
 
     def plan(
         self,
-        batch: int | Sequence[int] = 64,
+        batch: int | Sequence[int] | None = None,
         minimize: Minimize = "time",
         *,
         sizes: Mapping[str, int] | None = None,
@@ -177,9 +177,11 @@ class Architecture:
         """What runs in training, at inference and folded, for one or several batch sizes.
 
         `batch` are products of the leading axes, in any order: the middle one in size counts where
-        one has to be chosen, and other sizes are planned for around them.
+        one has to be chosen, and other sizes are planned for around them. Without it the size is
+        the usual one of the leading axis (`batch t = 128`), else 64.
         `minimize` is `"time"` (predicted), `"flops"` or `"memory"`; `sizes` are those of `batch`
-        axes by name, in elements; `search` is `"fast"`, `"normal"` or `"thorough"`; `memory_limit`
+        axes by name, in elements, and by the names of windows (`h`, or `h.0` in a family) those of
+        the input along them; `search` is `"fast"`, `"normal"` or `"thorough"`; `memory_limit`
         is in bytes, of a training step; `machine` is the profile that predicts: `"builtin"`,
         `"cuda"`, `"measured"`, `"measured-cuda"` or a file.
         Raises `CompileError` (TN502) where no plan keeps to the limit, and ValueError where there
@@ -204,7 +206,7 @@ class Architecture:
 
     def tune(
         self,
-        batch: int | Sequence[int] = 64,
+        batch: int | Sequence[int] | None = None,
         *,
         training: bool = False,
         seconds: float = 60.0,
@@ -240,14 +242,14 @@ class Architecture:
 
     def cost(
         self,
-        batch: int = 64,
+        batch: int | None = None,
         *,
         minimize: Minimize = "time",
         training: bool = False,
         progress: Progress | None = None,
         **options: Unpack[SearchOptions],
     ) -> Cost:
-        """What the module costs at this batch, and what the alternatives do.
+        """What the module costs at this batch, or at the usual one, and what the alternatives do.
 
         It has the figures of every mode, in seconds and bytes; steps and alternatives are shown of
         a forward pass, with `training` of a training step. Raises what `plan` raises.
@@ -262,7 +264,8 @@ class Architecture:
         plan = self._planned(request, progress)
         mode: Mode = "training" if training else "inference"
         sizes, profile = dict(request.named), request.profile
-        return cost(self.network, plan, batch=batch, sizes=sizes, profile=profile, mode=mode)
+        at = request.asked[0]
+        return cost(self.network, plan, batch=at, sizes=sizes, profile=profile, mode=mode)
 
     def source(
         self,

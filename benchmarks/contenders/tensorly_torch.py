@@ -49,7 +49,8 @@ def _linear(
     )
 
 
-def _set_factors(weight: Any, held: Sequence[Tensor]) -> None:
+def set_factors(weight: Any, held: Sequence[Tensor]) -> None:
+    """Put tensors in the place of the factors that a factorized weight was made with."""
     weight.factors = package("tltorch.utils").FactorList(list(held))
 
 
@@ -61,7 +62,7 @@ def block_train(ins: Sequence[int], outs: Sequence[int], ranks: Sequence[int]) -
         full = [first.unsqueeze(0), *middle, last.unsqueeze(-1)]
         return [core.transpose(1, 2) for core in full]
 
-    return _linear(ins, outs, "blocktt", (1, *ranks, 1), leaves, _set_factors)
+    return _linear(ins, outs, "blocktt", (1, *ranks, 1), leaves, set_factors)
 
 
 def cp(ins: Sequence[int], outs: Sequence[int], rank: int) -> tuple[Any, ...]:
@@ -74,7 +75,7 @@ def cp(ins: Sequence[int], outs: Sequence[int], rank: int) -> tuple[Any, ...]:
 
     def assign(weight: Any, held: Sequence[Tensor]) -> None:
         weight.weights = held[0]
-        _set_factors(weight, held[1:])
+        set_factors(weight, held[1:])
 
     return _linear(ins, outs, "cp", rank, leaves, assign)
 
@@ -91,7 +92,7 @@ def tucker(ins: Sequence[int], outs: Sequence[int], ranks: Sequence[int]) -> tup
 
     def assign(weight: Any, held: Sequence[Tensor]) -> None:
         weight.core = held[0]
-        _set_factors(weight, held[1:])
+        set_factors(weight, held[1:])
 
     return _linear(ins, outs, "tucker", (*ranks[n:], *ranks[:n]), leaves, assign)
 
@@ -120,7 +121,7 @@ def table(
             rank=(1, *ranks, 1),
             dtype=held[0].dtype,
         )
-        _set_factors(layer.weight, held)
+        set_factors(layer.weight, held)
         run: Run = layer
         return run
 

@@ -3,6 +3,10 @@
 from benchmarks.contract import Workload
 from benchmarks.workloads import (
     block_tensor_train,
+    conv_cp,
+    conv_separable,
+    conv_tt,
+    conv_tucker2,
     cp,
     embedding,
     feed_forward,
@@ -44,6 +48,10 @@ ALL: tuple[Workload, ...] = (
     *peps.WORKLOADS,
     *embedding.WORKLOADS,
     *feed_forward.WORKLOADS,
+    *conv_tucker2.WORKLOADS,
+    *conv_cp.WORKLOADS,
+    *conv_tt.WORKLOADS,
+    *conv_separable.WORKLOADS,
     *tensorly_torch_35.WORKLOADS,
     *fly_11.WORKLOADS,
     *lokr.WORKLOADS,

@@ -89,7 +89,7 @@ def test_each_draw_has_the_size_of_a_layer(
 
 @pytest.mark.parametrize(
     ("size", "stride", "dilation", "transposed"),
-    itertools.product([1, 3, 4], [1, 2, 5], [1, 2], [False, True]),
+    list(itertools.product([1, 3, 4], [1, 2, 5], [1, 2], [False, True])),
 )
 def test_the_squared_norm_is_that_of_one_place(
     size: int, stride: int, dilation: int, transposed: bool

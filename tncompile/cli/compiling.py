@@ -40,12 +40,12 @@ def _stage(name: str) -> str:
         option("-o --output OUT", "the file to write (stdout)", default=reading.STANDARD_INPUT),
         option(
             "--batch 1,64,4096",
-            "the batch sizes that matter most, separated by commas (64); the source takes any "
-            "batch and chooses by its size, except under torch.compile: there it is planned for "
-            "the middle one",
+            "the batch sizes that matter most, separated by commas (the usual size, else 64); the "
+            "source takes any batch and chooses by its size, except under torch.compile: there it "
+            "is planned for the middle one",
             opt.batch_sizes,
-            default="64",
         ),
+        opt.SIZE,
         option("--emit STAGE", f"one of {', '.join(STAGES)} (torch)", _stage, default=STAGES[-1]),
         option(
             "--shard LEG",
@@ -64,8 +64,10 @@ def compile(arguments: Namespace) -> None:
         raise UsageError(f"-o {arguments.output} is the file that is compiled; name another one")
     spec = reading.load_spec(arguments.file, arguments.root)
     architecture = reading.instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
+    reading.check_sizes(architecture, dict(arguments.size))
     options: PlanOptions = {
         "batch": arguments.batch,
+        "sizes": dict(arguments.size),
         "search": arguments.search,
         "memory_limit": arguments.memory_limit,
         "machine": arguments.machine,

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
         opt.TARGET,
         option(
             "--batch 1,64,1024",
-            "the batch sizes to measure, separated by commas (64)",
+            "the batch sizes to measure, separated by commas (the usual size, else 64)",
             opt.batch_sizes,
-            default="64",
         ),
+        opt.SIZE,
         option("--training", "measure training steps, too: forward and backward"),
         option("--lock LOCK", "the lock file that keeps the winners (mpo.tnlock beside mpo.tn)"),
         opt.THREADS,
@@ -56,12 +56,14 @@ def tune(arguments: Namespace) -> None:
     lock = _lock(arguments.lock, arguments.file)
     spec = reading.load_spec(arguments.file, arguments.root)
     architecture = reading.instantiate(spec, arguments.file, arguments.target).locked(lock)
+    reading.check_sizes(architecture, dict(arguments.size))
 
     from tncompile.machine.host import threads
 
     with threads(arguments.threads), waiting("measuring") as progress, reading.lock_problems():
         tuning = architecture.tune(
             arguments.batch,
+            sizes=dict(arguments.size),
             training=arguments.training,
             search=arguments.search,
             memory_limit=arguments.memory_limit,

@@ -113,13 +113,13 @@ TARGET = option(
 )
 BATCH = option(
     "--batch B",
-    "the product of the leading batch axes (64)",
+    "the product of the leading batch axes (their usual size, else 64)",
     partial(positive, "--batch"),
-    default="64",
 )
 SIZE = option(
     "--size NAME=N",
-    "the size of an axis declared with `batch`; may be given several times",
+    "the size of an axis declared with `batch`, or of the input along a `window` (h=56, or h.0=56 "
+    "in a family); may be given several times",
     named_size,
     action="append",
     default=[],

@@ -78,11 +78,18 @@ def same_file(first: str, second: str) -> bool:
 
 
 def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
-    """`UsageError` where `--size` names what is no `batch` axis."""
-    axes = [index.name for index in architecture.network.indices if index.kind == "batch"]
+    """`UsageError` where `--size` names what is neither a `batch` axis nor a window."""
+    if not sizes:
+        return
+
+    from tncompile.network.model import DOTS
+
+    network = architecture.network
+    axes = [name for name in network.size_names if name != DOTS]
     if unknown := [name for name in sizes if name not in axes]:
         known = f"declares {', '.join(axes)}" if axes else "declares none"
-        raise UsageError(f"--size names no `batch` axis {unknown[0]!r}; the block {known}")
+        what = "`batch` axis" + " and no window" * bool(network.windows)
+        raise UsageError(f"--size names no {what} {unknown[0]!r}; the block {known}")
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tncompile.initialization.chains import Chain, identity_legs, long_chains
 from tncompile.initialization.estimates import Estimate, estimate_of
-from tncompile.initialization.norm import LinearMap, linear_map, norm_network, starts_at_zero
-from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.initialization.norm import LinearMap, linear_map, norm_network
+from tncompile.network.model import Parameter, TensorNetwork, Window
 from tncompile.program.program import TensorProgram
 
 LINEAR = 1 / 3  # mean square of an output of `nn.Linear` without its bias, at unit variance
@@ -176,7 +176,7 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
             case "constant":
                 draws[key] = Constant(argument)
             case "orthogonal":
-                draws[key] = Matrix(True, *_matrix(parameter.shape))
+                draws[key] = Matrix(True, *_matrix(network, parameter))
             case "eye":
                 draws[key] = _identity(network, parameter)
     rescaling = None
@@ -185,9 +185,7 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
         program = make_program(norm_network(linear)) if len(linear.tensors) <= MOST else None
         if program is not None:
             rescaling = Rescaling(keys, count, log_target, program)
-        elif not any(
-            map(starts_at_zero, network.parameters)
-        ):  # else no input gets through: the draws stand
+        elif linear.complete:  # else no input gets through: the draws stand
             log_wanted = log_target - linear.log_divisor
             rescaling = Rescaling(keys, count, log_wanted, estimate_of(network))
     return Initialization(draws, biases, rescaling, aim)
@@ -205,13 +203,34 @@ def _aim(network: TensorNetwork, linear: LinearMap) -> tuple[float, str]:
     return linear.log_divisor + math.log(LINEAR), f"outputs of mean square 1/3 on {inputs}{inside}"
 
 
-def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns at the split where they are nearest in size, the later one in a tie."""
-    if not shape:
-        return 1, 1
-    splits = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(1, len(shape) + 1)]
-    inner = splits[:-1] or splits
-    return min(reversed(inner), key=lambda split: max(split) / min(split))
+def _matrix(network: TensorNetwork, parameter: Parameter) -> tuple[int, int]:
+    """The rows and columns that a parameter has as a matrix.
+
+    The kernel legs of windows stay on one side, with another leg where there is one on each.
+    """
+    kernels = [_window(network, axis) is not None for axis in parameter.axes]
+
+    def divides_kernels(place: int) -> tuple[bool, bool]:
+        sides = kernels[:place], kernels[place:]
+        return all(map(any, sides)), any(map(all, sides))
+
+    places = list(range(1, len(kernels)))
+    if any(kernels):
+        best = min(map(divides_kernels, places), default=None)
+        places = [place for place in places if divides_kernels(place) == best]
+    return _split(parameter.shape, places)
+
+
+def _split(shape: tuple[int, ...], places: Iterable[int]) -> tuple[int, int]:
+    """Rows and columns at the place where they are nearest in size, the later one in a tie."""
+    splits = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in places]
+    splits = splits or [(math.prod(shape), 1)]
+    return min(reversed(splits), key=lambda split: max(split) / min(split))
+
+
+def _window(network: TensorNetwork, axis: tuple[str, ...]) -> Window | None:
+    """The window whose leg an axis is."""
+    return network.window.get(axis[0]) if len(axis) == 1 else None
 
 
 def _identity(network: TensorNetwork, parameter: Parameter) -> Matrix | IdentityKernel:
@@ -220,12 +239,10 @@ def _identity(network: TensorNetwork, parameter: Parameter) -> Matrix | Identity
     Legs that an input shares with the output are groups: each has an identity of its own. So has
     each entry of a leg that is the only one.
     """
-    middle = tuple(
-        network.window[axis[0]].size // 2 if len(axis) == 1 and axis[0] in network.window else None
-        for axis in parameter.axes
-    )
-    if set(middle) <= {None}:
-        return Matrix(False, *_matrix(parameter.shape))
+    windows = [_window(network, axis) for axis in parameter.axes]
+    if not any(windows):
+        return Matrix(False, *_matrix(network, parameter))
+    middle = tuple(window.size // 2 if window else None for window in windows)
     on_inputs = {leg for tensor in network.tensors if tensor.role == "input" for leg in tensor.legs}
     groups = on_inputs.intersection(network.output.legs)
     sides = [
@@ -235,7 +252,7 @@ def _identity(network: TensorNetwork, parameter: Parameter) -> Matrix | Identity
     ]
     alone = sum(not is_group for _, is_group in sides) == 1
     legs = tuple(1 if is_group or alone else size for size, is_group in sides)
-    return IdentityKernel(middle, legs, *_matrix(legs))
+    return IdentityKernel(middle, legs, *_split(legs, range(1, len(legs))))
 
 
 def _fan_in(network: TensorNetwork) -> float:
@@ -249,8 +266,7 @@ def _fan_in(network: TensorNetwork) -> float:
     for source in network.inputs:
         features = 1.0
         for axis in source.axes:
-            window = network.window.get(axis.indices[0]) if len(axis.indices) == 1 else None
-            if window is not None:
+            if window := _window(network, axis.indices):
                 features *= window.size / (window.stride if window.transposed else 1)
             if axis.kind in ("legs", "slices") and axis.length is not None:
                 groups = math.prod(_size(network, leg) for leg in axis.indices if leg in shared)
@@ -300,7 +316,7 @@ def _log_expected(
             case "constant":
                 total += 2 * math.log(abs(parameter.init.argument or 1.0))
             case "orthogonal":
-                total -= math.log(max(_matrix(parameter.shape)))
+                total -= math.log(max(_matrix(network, parameter)))
             case "eye":
                 identity = _identity(network, parameter)
                 total -= math.log(max(identity.rows, identity.columns))

@@ -49,6 +49,12 @@ class LinearMap:
     outside: frozenset[str]
     log_divisor: float
 
+    @property
+    def complete(self) -> bool:
+        """Whether no parameter was left out."""
+        factors = sum(tensor.role == "parameter" for tensor in self.network.tensors)
+        return len(self.tensors) == factors
+
     @cached_property
     def carried(self) -> tuple[Index, ...]:
         """The indices that are on a tensor or a mask, in order."""

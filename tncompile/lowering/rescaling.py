@@ -13,16 +13,17 @@ from tncompile.program.program import Value
 
 
 class Logarithm:
-    """The running sum of the logarithms of all scales, over the run-time axes of the network.
+    """The running sum of the logarithms of all scales, over the batch axes of the network.
 
     Every operand and every contraction of the tree goes into the result exactly once, so its scale
     counts once: the logarithms of the members of a stack add up, and a value that stands for
     several equal ones counts as often. What parameters alone decide has a sum of its own, which a
-    folded module holds ready.
+    folded module holds ready. Along a window entries are summed, so they have one scale.
     """
 
     def __init__(self, builder: ProgramBuilder) -> None:
         self._builder = builder
+        self._batch = tuple(leg for leg in builder.runtime if leg not in builder.network.window)
         self._sums: dict[bool, Value] = {}  # by whether it depends on inputs
 
     def take(self, value: Value, times: int = 1) -> Value:
@@ -32,7 +33,7 @@ class Logarithm:
         """
         builder = self._builder
         stacks = {axis[0] for axis in value.axes if axis and axis[0].startswith("#")}
-        scaled, scale = builder.rescale(value, stacks.union(builder.runtime), stacks)
+        scaled, scale = builder.rescale(value, stacks.union(self._batch), stacks)
         self._add(builder.times(scale, times))
         return scaled
 
@@ -43,7 +44,7 @@ class Logarithm:
         """
         builder = self._builder
         slices = () if axis is None else value.axes[axis]
-        scaled, scale = builder.rescale(value, set(builder.runtime) | set(slices))
+        scaled, scale = builder.rescale(value, {*self._batch, *slices})
         counts = Counter(used)
         times = counts[used[0]]
         if axis is not None:
@@ -59,7 +60,7 @@ class Logarithm:
 
     def _add(self, scale: Value) -> None:
         builder = self._builder
-        wide = builder.arrange(scale, tuple((name,) for name in builder.runtime))
+        wide = builder.arrange(scale, tuple((name,) for name in self._batch))
         if scale.varying in self._sums:
             wide = builder.elementwise(Add, self._sums[scale.varying], wide)
         self._sums[scale.varying] = wide
@@ -74,7 +75,7 @@ class Logarithm:
         carried = tuple(axis for axis in total.axes if axis)
         axes = tuple(
             tuple(index for index in axis.indices if (index,) in carried)
-            if set(axis.indices) <= set(builder.runtime)
+            if set(axis.indices) <= set(self._batch)
             else ()
             for axis in output.axes
         )

@@ -10,6 +10,9 @@ from itertools import chain
 
 from tncompile.network.model import TensorNetwork, Window
 
+MOST_WINDOWS = 3
+"""Windows of one contraction: torch convolves along so many axes at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -151,7 +154,8 @@ def build_tree(
 ) -> ContractionTree:
     """The tree of a single-assignment path: pair k makes operand `len(operands) + k`.
 
-    `late` says which results are tables, and what is looked up in each.
+    `late` says which results are tables, and what is looked up in each. Raises ValueError where a
+    contraction along windows is no single convolution.
     """
     tables = late or {}
     # For each index, the ends outside of what is being multiplied (the output too). A window is an
@@ -167,6 +171,8 @@ def build_tree(
         remaining.subtract((*legs[left], *legs[right]))
         product = dict.fromkeys((*legs[left], *legs[right]))
         windows = convolved(network, legs[left], legs[right])
+        if windows and (problem := _not_at_once(windows, legs[left])):
+            raise ValueError(problem)
         for window in windows:
             remaining.subtract((window.input_leg, window.kernel_leg))
             if remaining[window.kernel_leg]:
@@ -197,6 +203,18 @@ def convolved(
         for image, kernel in ((first, second), (second, first))
         if window.input_leg in image and window.kernel_leg in kernel
     )
+
+
+def _not_at_once(windows: tuple[Window, ...], left: tuple[str, ...]) -> str | None:
+    """Why no single convolution runs along these windows of a contraction; None where one does."""
+    names = ", ".join(f"`{window.name}`" for window in windows)
+    if len({window.input_leg in left for window in windows}) > 1:
+        return f"a contraction along {names} has an image on either side"
+    if len({window.transposed for window in windows}) > 1:
+        return f"a contraction along {names} is transposed along some of them alone"
+    if len(windows) > MOST_WINDOWS:
+        return f"a contraction along {names} has more than {MOST_WINDOWS} windows"
+    return None
 
 
 def verify_tree(network: TensorNetwork, tree: ContractionTree) -> Iterator[str]:

@@ -92,6 +92,11 @@ class Window(_Model):
         return f"{self.name}.kernel"
 
     @property
+    def size_name(self) -> str:
+        """What the size of the input leg is asked for by: `h`, `h.0` in a family."""
+        return ".".join([self.family, *map(str, self.subscripts)])
+
+    @property
     def padded_leg(self) -> str:
         """The name of the length of the input with its padding, where that takes a copy.
 
@@ -331,19 +336,29 @@ class TensorNetwork(_Model):
         return first - 1 if known else None
 
     def with_window_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """The run-time sizes with those that follow from the input legs of windows.
+        """Run-time sizes by index: the size of a window is that of its input leg, others follow.
 
         Raises ValueError for an input that is too short for a window.
         """
-        complete = dict(sizes)
+        names = {window.size_name for window in self.windows}
+        complete = {name: size for name, size in sizes.items() if name not in names}
         for window in self.windows:
-            length = sizes[window.input_leg]
+            length = sizes.get(window.input_leg, sizes.get(window.size_name))
+            if length is None:
+                raise ValueError(f"window `{window.name}` has no size")
+            complete[window.input_leg] = length
             complete[window.output_leg] = out = window.output_length(length)
             borders = window.crop if window.transposed else (window.left, window.right)
             complete[window.padded_leg] = sum(borders, out if window.transposed else length)
             if out < 1:
                 raise ValueError(f"window `{window.name}`: an input of {length} is too short")
         return complete
+
+    @cached_property
+    def size_names(self) -> tuple[str, ...]:
+        """The names of run-time sizes: of batch axes by index, then of windows."""
+        batches = (index.name for index in self.indices if index.kind in ("batch", "dots"))
+        return (*batches, *(window.size_name for window in self.windows))
 
     def slice_number(self, tensor: Tensor) -> int:
         """Which of all slices of its input a tensor is, row major over several `slices` axes."""
@@ -362,7 +377,9 @@ class TensorNetwork(_Model):
         """A bipartite networkx graph: tensors on one side, indices on the other, an edge a leg.
 
         Nodes are `("tensor", name)`, the output among them, and `("index", name)`, so that
-        hyperedges are exact. They carry `bipartite` (0 for tensors, 1 for indices, as networkx has
+        hyperedges are exact. A window is a node `("window", name)` beside the tensors, for it joins
+        its three indices as a tensor of zeros and ones does; it carries `role` and the numbers of
+        the convolution. Others carry `bipartite` (0 for tensors, 1 for indices, as networkx has
         it); tensors, inputs and the output carry `role`, `source` and `shape`, indices `kind` and
         `size`; an edge carries `axis`, the axis of the tensor that the index runs over.
         """
@@ -380,6 +397,13 @@ class TensorNetwork(_Model):
             graph.add_node(node, bipartite=0, role=role, source=source, shape=shape)
             for position, axis in enumerate(axes):
                 graph.add_edges_from(((node, ("index", leg)) for leg in axis), axis=position)
+        for window in self.windows:
+            node = ("window", window.name)
+            numbers = window.model_dump(exclude={"name", "family", "subscripts", "line"})
+            graph.add_node(node, bipartite=0, role="window", **numbers)
+            faces = window.input_leg, window.kernel_leg, window.output_leg
+            for position, leg in enumerate(faces):
+                graph.add_edge(node, ("index", leg), axis=position)
         return graph
 
     def to_json(self) -> str:

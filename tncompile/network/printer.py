@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tncompile.network.model import Input, Output, Parameter, Tensor, TensorNetwork
+from tncompile.network.model import Input, Output, Parameter, Tensor, TensorNetwork, Window
 
 
 def describe_network(network: TensorNetwork) -> str:
@@ -12,6 +12,7 @@ def describe_network(network: TensorNetwork) -> str:
     lines = [f"network {network.target}"]
     tables: tuple[tuple[str, Iterable[tuple[str, ...]]], ...] = (
         ("indices", _indices(network)),
+        ("windows", map(_window, network.windows)),
         ("inputs", ((each.written, _lengths(each)) for each in network.inputs)),
         ("parameters", map(_parameter, network.parameters)),
         ("tensors", ((t.name, _legs(t.axes), _source(t)) for t in network.tensors)),
@@ -36,7 +37,19 @@ def _indices(network: TensorNetwork) -> Iterator[tuple[str, ...]]:
             ends[leg].append(each.name)
     for index in network.indices:
         size = "run time" if index.size is None else str(index.size)
+        if index.usual is not None:
+            size += f", usually {index.usual}"
         yield index.kind, index.name, size, " ".join(ends[index.name])
+
+
+def _window(window: Window) -> tuple[str, ...]:
+    """All its numbers, as `conv` takes them."""
+    padding = f"[{window.left}, {window.right}]"
+    numbers = f"size = {window.size}, stride = {window.stride}, padding = {padding}"
+    rest = f"dilation = {window.dilation}, mode = {window.mode}"
+    if window.transposed:
+        rest += f", extra = {window.extra}"
+    return window.name, f"conv({numbers}, {rest})", "transposed" if window.transposed else ""
 
 
 def _lengths(declared: Input) -> str:
@@ -55,8 +68,8 @@ def _parameter(parameter: Parameter) -> tuple[str, ...]:
     shape = " x ".join(map(str, parameter.shape)) or "scalar"
     init = parameter.init
     argument = "" if init.argument is None else f"({init.argument:g})"
-    frozen = "frozen" if parameter.frozen else ""
-    return parameter.key, shape, f"init {init.scheme}{argument}", frozen
+    attributes = ["frozen"] * parameter.frozen + ["complex"] * parameter.complex
+    return parameter.key, shape, f"init {init.scheme}{argument}", " ".join(attributes)
 
 
 def _source(tensor: Tensor) -> str:

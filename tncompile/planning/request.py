@@ -71,7 +71,7 @@ class PlanRequest:
 def plan_request(
     network: TensorNetwork,
     *,
-    batch: int | Sequence[int] = DEFAULT_BATCH,
+    batch: int | Sequence[int] | None = None,
     sizes: Mapping[str, int] | None = None,
     minimize: Minimize = "time",
     search: Search = "normal",
@@ -81,9 +81,9 @@ def plan_request(
 ) -> PlanRequest:
     """The request that a user's arguments make of a network.
 
-    `batch` are sizes of `...` (or of the first `batch` axis), one or several in any order; `sizes`
-    are those of other run-time axes by name. Raises TypeError or ValueError for what is no size, no
-    such choice, or no machine profile.
+    `batch` are sizes of `...` (or of the first `batch` axis), one or several in any order; without
+    it that axis has its usual size, or 64. `sizes` are those of other run-time axes by name. Raises
+    TypeError or ValueError for what is no size, no such choice, or no machine profile.
     """
     if not isinstance(machine, str | MachineProfile):
         raise TypeError(f"machine is a str, not {type(machine).__name__}")
@@ -95,7 +95,7 @@ def plan_request(
             raise ValueError(f"the memory limit is a positive number of bytes, not {memory_limit}")
     by_name = sorted((sizes or {}).items())
     named = {name: whole(f"the size of `{name}`", size) for name, size in by_name}
-    asked = _batch_sizes(batch)
+    asked = _batch_sizes(usual_batch(network, named) if batch is None else batch)
     at_batches = [runtime_sizes(network, size, named) for size in asked]
     at_middle = at_batches[len(asked) // 2]
     leading = network.leading
@@ -114,16 +114,13 @@ def plan_request(
 
 
 def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The planned size of every run-time index: what `sizes` names, `batch` for the leading one.
+    """The planned run-time sizes by name: what `sizes` names, `batch` for the leading one.
 
-    Raises ValueError for a name that is no run-time index of the network, or a size below 1, and
-    TypeError for a size that is no integer. The name of a window is the size of its input leg.
+    Others have their usual size. The name of a window, `h` or `h.0` in a family, is the size of its
+    input leg. Raises ValueError for a name that is none of the network, a size below 1 or too short
+    for a window, and TypeError for a size that is no integer.
     """
-    usual = {
-        index.name: index.usual for index in network.indices if index.kind in ("batch", "dots")
-    }
-    windows = {window.name: window.input_leg for window in network.windows}
-    names = [*usual, *windows]
+    names = network.size_names
     for name, size in {"batch": batch, **sizes}.items():
         if name != "batch" and name not in names:
             known = ", ".join(f"`{known}`" for known in names) or "none"
@@ -131,13 +128,33 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
             raise ValueError(f"`{unknown}` is no run-time size of this network (it has {known})")
         if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
-    free = [name for name in usual if name not in sizes]
-    leading = DOTS if DOTS in free else next(iter(free), None)
-    chosen = {name: sizes.get(name, size or DEFAULT_LENGTH) for name, size in usual.items()}
-    if leading is not None:
-        chosen[leading] = batch
-    chosen |= {leg: sizes.get(name, DEFAULT_WINDOW) for name, leg in windows.items()}
-    return network.with_window_sizes(chosen)
+    usual = _usual_sizes(network)
+    leading = _leading(usual, sizes)
+    chosen = {
+        name: batch
+        if name == leading
+        else sizes.get(name, usual.get(name, DEFAULT_WINDOW) or DEFAULT_LENGTH)
+        for name in names
+    }
+    network.with_window_sizes(chosen)  # refuses what is too short
+    return chosen
+
+
+def usual_batch(network: TensorNetwork, sizes: Mapping[str, int]) -> int:
+    """What the leading run-time axis, beside others of these sizes, is planned for unless asked."""
+    usual = _usual_sizes(network)
+    leading = _leading(usual, sizes)
+    return (usual[leading] if leading else None) or DEFAULT_BATCH
+
+
+def _usual_sizes(network: TensorNetwork) -> dict[str, int | None]:
+    return {index.name: index.usual for index in network.indices if index.kind in ("batch", "dots")}
+
+
+def _leading(names: Iterable[str], sizes: Mapping[str, int]) -> str | None:
+    """The axis that `batch` is the size of: `...`, else the first one that `sizes` leaves open."""
+    free = [name for name in names if name not in sizes]
+    return DOTS if DOTS in free else next(iter(free), None)
 
 
 def whole(what: str, size: object) -> int:

@@ -15,12 +15,19 @@ from tncompile.machine.profile import MachineProfile
 from tncompile.network.features import DENSE_LIMIT
 from tncompile.network.model import Axis, Input, Output, TensorNetwork
 from tncompile.program.operations import IndexSelect, MatMul, Operation
+from tncompile.simulation.dense_convolution import (
+    ConvolutionKind,
+    ConvolutionTwin,
+    convolution_twin,
+    run_convolution,
+    shared_features,
+)
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel
 from tncompile.simulation.rules import Call
 from tncompile.simulation.tape import SIMULATED
 from tncompile.simulation.tensors import SymbolicTensor
 
-Kind = Literal["nn.Linear", "nn.Bilinear", "nn.Embedding"]
+Kind = Literal["nn.Linear", "nn.Bilinear", "nn.Embedding"] | ConvolutionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +78,32 @@ class Twin:
         return self.samples * self.out_features * flops
 
 
+DenseTwin = Twin | ConvolutionTwin
+
+
 def dense_parameters(network: TensorNetwork) -> int:
     """The number of elements of the dense map that a network stands for, weight and bias.
 
     The weight has the product of the features of all inputs and of the output: that of the twin
     where there is one, of a multilinear map for more inputs or slices, of the tensor without any.
+    With windows it is the kernel of a convolution, in as many groups as the input and the output
+    share indices for.
     """
     inputs = math.prod(_features(network, each) ** _slices(each) for each in network.inputs)
     outputs = _features(network, network.output)
-    return int(inputs) * outputs + (outputs if network.biases else 0)
+    weight = int(inputs) * outputs
+    if network.windows:
+        kernel = math.prod(window.size for window in network.windows)
+        weight = weight // shared_features(network) * kernel
+    return weight + (outputs if network.biases else 0)
 
 
-def dense_twin(network: TensorNetwork, sizes: Mapping[str, int]) -> Twin | str:
+def dense_twin(network: TensorNetwork, sizes: Mapping[str, int]) -> DenseTwin | str:
     """The layer of torch that is like the network, or why there is none.
 
     One input of ids is that of `nn.Embedding`, one of numbers that of `nn.Linear`, two of numbers
-    with the same leading axes those of `nn.Bilinear`.
+    with the same leading axes those of `nn.Bilinear`; one with windows is that of `nn.Conv2d` and
+    its like.
     """
     inputs = network.inputs
     if not inputs:
@@ -106,6 +123,11 @@ def dense_twin(network: TensorNetwork, sizes: Mapping[str, int]) -> Twin | str:
         left, right = (_leading(network, each) for each in inputs)
         if left != right:
             return "its inputs have different leading axes, and those of nn.Bilinear share them"
+    if network.windows:
+        if len(inputs) > 1 or ids:
+            return f"torch has no convolution of {'ids' if ids else f'{len(inputs)} inputs'}"
+        channels = _features(network, inputs[0]), _features(network, network.output)
+        return convolution_twin(network, sizes, channels, bool(network.biases))
     kind: Kind = "nn.Embedding" if ids else "nn.Linear"
     return Twin(
         kind if len(inputs) == 1 else "nn.Bilinear",
@@ -151,11 +173,13 @@ def dense_run(
     if isinstance(twin, str) or twin.largest(training=training) > DENSE_LIMIT:
         return None
     kernels = KernelModel(profile, width=4)
-    if twin.kind == "nn.Bilinear":
+    if isinstance(twin, ConvolutionTwin):
+        run_convolution(kernels, twin, training)
+    elif twin.kind == "nn.Bilinear":
         _run_bilinear(kernels, twin, training)
     else:
         _run_rule(kernels, twin, training)
-    if twin.bias:  # nn.Linear adds it in the product; its gradient is a sum
+    if isinstance(twin, Twin) and twin.bias:  # added in the product; its gradient is a sum
         kernels.stream(kernels.new((twin.out_features,)), flops=twin.out_features * twin.samples)
     work = kernels.work
     work.spend(kernels.overhead)

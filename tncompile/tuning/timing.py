@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tncompile.machine.host import cores, synchronize, thread_total
 from tncompile.machine.profile import CPU, CUDA
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.wording import percent_text
-from tncompile.simulation.dense_layer import Twin
+from tncompile.simulation.dense_convolution import ConvolutionTwin
+from tncompile.simulation.dense_layer import DenseTwin
 from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import passed_on
 
@@ -283,8 +285,12 @@ def product_rate(device: str = CPU) -> float:
     return 2 * side**3 / timing.seconds
 
 
-def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
+def dense_layer(twin: DenseTwin, mode: Mode, device: str = CPU) -> Action:
     """A run of the layer of torch that a network is like."""
+    if isinstance(twin, ConvolutionTwin):
+        shape = (twin.samples, twin.in_channels, *twin.lengths)
+        image = torch.randn(shape, device=device, requires_grad=True)
+        return running(_Convolution(twin, device), (image,), mode)
     samples, outputs = twin.samples, twin.out_features
     if twin.kind == "nn.Embedding":
         (rows,) = twin.in_features
@@ -297,3 +303,33 @@ def dense_layer(twin: Twin, mode: Mode, device: str = CPU) -> Action:
     )
     module = layer(*twin.in_features, outputs, bias=twin.bias, device=device)
     return running(module, inputs, mode)
+
+
+class _Convolution(nn.Module):
+    """`nn.ConvNd` or `nn.ConvTransposeNd`, with the borders that it does not pad or cut itself."""
+
+    def __init__(self, twin: ConvolutionTwin, device: str) -> None:
+        super().__init__()
+        self.twin = twin
+        self.layer = getattr(nn, twin.kind.removeprefix("nn."))(
+            twin.in_channels,
+            twin.out_channels,
+            twin.kernel,
+            stride=tuple(window.stride for window in twin.windows),
+            padding=twin.padding,
+            dilation=tuple(window.dilation for window in twin.windows),
+            groups=twin.groups,
+            bias=twin.bias,
+            device=device,
+            **({"output_padding": twin.output_padding} if twin.transposed else {}),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The output for row-major images (N, channels, lengths…)."""
+        if self.twin.before is not None:
+            pads, mode = self.twin.before
+            ends = [pads[2 * k : 2 * k + 2] for k in range(len(self.twin.windows))]
+            image = functional.pad(image, [n for pair in reversed(ends) for n in pair], mode)
+        result = cast(Tensor, self.layer(image))
+        cut = [-n for window in reversed(self.twin.windows) for n in window.crop]
+        return functional.pad(result, cut) if any(cut) else result

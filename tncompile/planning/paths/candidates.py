@@ -11,12 +11,13 @@ from itertools import islice
 from tncompile.network.contraction import ContractionTree, Operand, build_tree
 from tncompile.network.features import DENSE_LIMIT
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.paths import levels
+from tncompile.planning.paths import convolving, levels
 from tncompile.planning.paths.intervals import LONGEST
 from tncompile.planning.paths.optimizers import LARGEST, Effort, Progress, quick_path, search
 from tncompile.planning.paths.problem import NamedPath, Pair, PathBuilder, Problem
 from tncompile.planning.paths.reordering import inputs_first
 from tncompile.planning.paths.sweeps import TOO_LARGE, join_in_order, parts, sweeps
+from tncompile.planning.paths.windows import carriers_merged, remainder, replayed
 
 STRAIGHT = 64  # larger families are contracted by levels: else the code has a line a member
 SHORTEST = 4  # a family of this many members or fewer is not worth building by levels
@@ -49,7 +50,8 @@ def candidates(
     """Distinct contraction trees worth lowering, at least one; the dense weight wherever it fits.
 
     A tree that is found several times has all its names, in the order they were found. All that an
-    easier effort finds is here, too: what is worth lowering is measured by what it knows.
+    easier effort finds is here, too: what is worth lowering is measured by what it knows. Raises
+    ValueError where no order contracts the windows of the network.
     """
     known: dict[Pair, int] = {}
     names: dict[int, list[str]] = {}
@@ -60,20 +62,26 @@ def candidates(
             names.setdefault(shape, []).append(named.name)
             if shape not in chosen or named.level < chosen[shape].level:
                 chosen[shape] = named
+    if not chosen:
+        raise ValueError("no order of contraction convolves along all windows of the network")
     limits: list[int] = []  # the most multiply-adds of a tree that is worth lowering, by level
     for level in range(effort.level + 1):
         prices = sorted(each.multiply_adds for each in chosen.values() if each.level <= level)
         searched = len(problem.terms) <= LARGEST
         limits.append(TOO_COSTLY * prices[0] if searched else prices[:FEW][-1])
-    return tuple(
-        Candidate(
-            tuple(dict.fromkeys(names[shape])),
-            build_tree(network, operands, path.pairs),
-            path.multiply_adds,
-            path.level,
-        )
+    trees = {
+        shape: build_tree(network, operands, path.pairs)
         for shape, path in chosen.items()
         if path.multiply_adds <= limits[path.level] or MATERIALIZE in names[shape]
+    }
+    return tuple(
+        Candidate(
+            tuple(dict.fromkeys((*convolving.described(network, tree), *names[shape]))),
+            tree,
+            chosen[shape].multiply_adds,
+            chosen[shape].level,
+        )
+        for shape, tree in trees.items()
     )
 
 
@@ -82,6 +90,15 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
     count = len(problem.terms)
     if count < 2:
         yield NamedPath(0, "nothing to contract", 0, ())
+        return
+    begun = carriers_merged(problem, quick_path)
+    if begun.pairs:  # whatever knows no windows goes on from there
+        yield from _searched(problem, effort, progress)
+        left_over, alive = remainder(begun)
+        for path in _paths(left_over, effort, None):
+            builder = replayed(problem, begun.pairs)
+            builder.follow(alive, path.pairs)
+            yield builder.named(path.name, path.level)
         return
     shapes = Counter(  # of the terms, with their sizes in order: how many are alike
         (term in problem.inputs, tuple(problem.sizes[leg] for leg in legs))
@@ -99,13 +116,18 @@ def _paths(problem: Problem, effort: Effort, progress: Progress | None) -> Itera
         # Levels pay for many samples at once; a state or a norm is often cheaper from end to end.
         if family > STRAIGHT and within and (problem.inputs or count > LONGEST):
             return
-    for path in search(problem, effort, progress):
-        yield replace(path, name=f"search ({path.name})")
+    yield from _searched(problem, effort, progress)
+    yield from convolving.paths(problem)
     yield from (*swept, *_splits(problem), *_materialize(problem))
-    if not swept and count > LARGEST:
+    if not swept and count > LARGEST and not problem.windows:
         builder = PathBuilder(problem)
         reduce(builder.join, range(count))
         yield builder.named("in order")
+
+
+def _searched(problem: Problem, effort: Effort, progress: Progress | None) -> Iterator[NamedPath]:
+    for path in search(problem, effort, progress):
+        yield replace(path, name=f"search ({path.name})")
 
 
 def _shape(count: int, pairs: Iterable[Pair], known: dict[Pair, int]) -> int:
@@ -152,9 +174,10 @@ def _splits(problem: Problem) -> Iterator[NamedPath]:
             builder = PathBuilder(problem)
             left = join_in_order(builder, units[:split], inputs)
             right = join_in_order(builder, units[split:], inputs)
-            if left is not None and right is not None:
-                near, far = (left, right) if side == "first" else (right, left)
-                builder.join(builder.join(starts[0], near), far)
+            if left is None or right is None:
+                continue
+            near, far = (left, right) if side == "first" else (right, left)
+            if join_in_order(builder, (starts[0], near, far)) is not None:
                 yield builder.named(f"split after core {split}, {side} half first")
 
 
@@ -170,6 +193,8 @@ def _materialize(problem: Problem) -> Iterator[NamedPath]:
         return
     weight = builder.follow(units, quick_path(part))
     for term in inputs:
+        if not builder.joins(term, weight):
+            return
         weight = builder.join(term, weight)
         if builder.size(weight) > TOO_LARGE:
             return

@@ -28,7 +28,9 @@ def attach(builder: PathBuilder) -> Inputs:
         legs = [leg for leg in builder.legs[term] if leg not in problem.runtime]
         near = {other for leg in legs for other in carriers[leg]} - {term}
         if len(near) == 1 and not near & problem.inputs:
-            attached.setdefault(near.pop(), []).append(term)
+            (parameter,) = near
+            if builder.joins(parameter, term):
+                attached.setdefault(parameter, []).append(term)
     return attached
 
 
@@ -91,7 +93,7 @@ def best_matching(
     classes: dict[tuple[object, ...], list[Pair]] = {}
     for left, near in neighbors.items():
         for right in near:
-            if left < right:
+            if left < right and builder.joins(left, right):
                 classes.setdefault(_signature(builder, left, right), []).append((left, right))
     best: list[Pair] = []
     best_size = 0

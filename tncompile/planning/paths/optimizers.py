@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from operator import or_
 from random import Random
-from typing import Literal
 
+from tncompile.planning.paths import exhaustive
 from tncompile.planning.paths.bisection import bisected_order
+from tncompile.planning.paths.exhaustive import COMBO_FACTOR, REMEMBERED, Objective
 from tncompile.planning.paths.intervals import LONGEST, interval_path, leaf_order
 from tncompile.planning.paths.problem import NamedPath, Pair, Path, Problem, price_path
+from tncompile.planning.paths.windows import encodings
 
-Objective = Literal["flops", "size", "write", "combo"]
 Progress = Callable[[int, int], None]
 
 
@@ -52,7 +53,6 @@ QUICK = Effort(0, ("flops",), 14, 700, 32, 0, 0, 0, 0)
 
 IMPROVED: tuple[Objective, ...] = ("flops", "combo")  # what larger networks are searched for
 LARGEST = 2000  # the most terms that are searched; above, our own candidates stand alone
-COMBO_FACTOR = 64  # multiply-adds that an element written counts as
 TRIALS_AT_ONCE = 8
 
 WIDE, NARROW = ((0.1, 4.0), (0.001, 1.0)), ((0.8, 1.5), (0.001, 0.3))
@@ -64,7 +64,6 @@ NARROW_FROM = 100
 GREEDY_TERMS = 16_000  # terms that all greedy trials may walk through: large networks get fewer
 STARTS = 2  # greedy paths whose leaves are put in order and contracted anew, of every effort
 PATIENCE = 4  # flips without gain after which a path counts as the best of its orders
-REMEMBERED = 512  # paths of subproblems that are cached: several candidates end in the same one
 
 
 def search(
@@ -74,6 +73,8 @@ def search(
     if len(problem.terms) > LARGEST:
         return ()
     report = progress or (lambda done, total: None)
+    if problem.windows:
+        return _with_windows(problem, effort, report)
     efforts = [easier for easier in EFFORTS.values() if easier.level <= effort.level]
     searching = _Searching(problem)
     total = sum(
@@ -91,9 +92,41 @@ def search(
     return tuple(distinct.values())
 
 
+def _with_windows(problem: Problem, effort: Effort, report: Progress) -> tuple[NamedPath, ...]:
+    """Distinct paths of a problem with windows; the best one where it is small.
+
+    Others are found as those of problems without windows: see `windows.encodings`.
+    """
+    efforts = [easier for easier in EFFORTS.values() if easier.level <= effort.level]
+    named: list[tuple[int, str, Path]] = []
+    report(0, 1)
+    if all(exhaustive.is_small(problem, e.optimal_terms, e.optimal_subsets) for e in efforts):
+        best = exhaustive.best_paths(problem)
+        named += [(e.level, o, best[o]) for e in efforts for o in e.objectives if o in best]
+    else:
+        for encoding in encodings(problem, quick_path):
+            for plain in search(encoding.problem, effort):
+                if (pairs := encoding.decoded(plain.pairs)) is not None:
+                    named.append((plain.level, f"{plain.name}, {encoding.name}", pairs))
+    report(1, 1)
+    distinct: dict[Path, NamedPath] = {}
+    for level, name, path in sorted(named, key=lambda each: each[0]):
+        if path not in distinct:
+            distinct[path] = NamedPath(level, name, price_path(problem, path)[0], path)
+    return tuple(distinct.values())
+
+
 @lru_cache(maxsize=REMEMBERED)
 def quick_path(problem: Problem, trials: int = QUICK.trials) -> Path:
-    """One path of few multiply-adds, whatever the effort: exhaustive where that is cheap."""
+    """One path of few multiply-adds, whatever the effort: exhaustive where that is cheap.
+
+    Raises ValueError where no order contracts the windows of the problem.
+    """
+    if problem.windows:
+        found = _with_windows(problem, QUICK, lambda done, total: None)
+        if not found:
+            raise ValueError("no order of contraction convolves along the windows")
+        return min(found, key=lambda path: path.multiply_adds).pairs
     return next(_Searching(problem).widened(replace(QUICK, trials=trials)))[1]
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tncompile.network.contraction import Operand
+from tncompile.network.contraction import MOST_WINDOWS, Operand
 from tncompile.network.model import TensorNetwork
 
 Pair = tuple[int, int]
@@ -16,12 +16,33 @@ Legs = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class WindowLegs:
+    """A window in numbers: its legs on an image, on tensors (the carriers) and on the result.
+
+    The contraction of the image with the last carrier convolves. It takes the product of all
+    legs, where `positions` stands for that of the image: that of the result, or the image's own
+    where the window is transposed, since each entry of the image then adds to several others.
+    """
+
+    image: int
+    kernel: int
+    result: int
+    positions: int
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the convolution is a transposed one."""
+        return self.positions == self.image
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What to contract: the legs of each term, the legs of the output, the size of each index.
 
     Indices are numbered by first appearance, so that names change nothing. `runtime` are those
     whose sizes are only planned; `inputs` are the terms that are arguments of `forward`,
-    `looked_up` the parameters that depend on inputs since ids select their rows.
+    `looked_up` the parameters that depend on inputs since ids select their rows. Both ends of each
+    of the `windows` are among the terms.
     """
 
     terms: tuple[Legs, ...]
@@ -30,6 +51,7 @@ class Problem:
     runtime: frozenset[int] = frozenset()
     inputs: frozenset[int] = frozenset()
     looked_up: frozenset[int] = frozenset()
+    windows: tuple[WindowLegs, ...] = ()
 
     def count(self, legs: Iterable[int]) -> int:
         """The number of elements of a tensor with these legs."""
@@ -41,6 +63,8 @@ def contraction_problem(
 ) -> Problem:
     """The problem that these operands of the network pose at these run-time sizes."""
     names = dict.fromkeys(leg for operand in operands for leg in operand.legs)
+    tied = [w for w in network.windows if w.input_leg in names and w.kernel_leg in names]
+    names.update(dict.fromkeys(window.output_leg for window in tied))
     number = {leg: k for k, leg in enumerate(names)}
     fixed = {index.name: index.size for index in network.indices}
     roles = [network.tensors[operand.tensor].role for operand in operands]
@@ -51,6 +75,15 @@ def contraction_problem(
         runtime=frozenset(k for name, k in number.items() if fixed[name] is None),
         inputs=frozenset(k for k, role in enumerate(roles) if role == "input"),
         looked_up=frozenset(k for k, operand in enumerate(operands) if operand.lookups),
+        windows=tuple(
+            WindowLegs(
+                number[window.input_leg],
+                number[window.kernel_leg],
+                number[window.output_leg],
+                number[window.input_leg if window.transposed else window.output_leg],
+            )
+            for window in tied
+        ),
     )
 
 
@@ -69,6 +102,7 @@ class PathBuilder:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.windows = problem.windows
         self.legs: list[Legs] = list(problem.terms)
         self.height: list[int] = [0] * len(problem.terms)
         self.alive: dict[int, None] = dict.fromkeys(range(len(problem.terms)))
@@ -76,6 +110,8 @@ class PathBuilder:
         self.multiply_adds = 0
         self.ends = Counter(leg for legs in problem.terms for leg in legs)
         self.ends.update(set(problem.output))
+        for window in self.windows:  # an end of both until the convolution
+            self.ends.update((window.image, window.kernel))
 
     def named(self, name: str, level: int = 0) -> NamedPath:
         """The path so far."""
@@ -89,23 +125,63 @@ class PathBuilder:
         """All legs of two terms, in order of appearance."""
         return tuple(dict.fromkeys(self.legs[left] + self.legs[right]))
 
+    def convolved(self, left: int, right: int) -> tuple[WindowLegs, ...]:
+        """The windows along which the contraction of two terms is a convolution."""
+        if not self.windows:
+            return ()
+        ours, theirs = self.legs[left], self.legs[right]
+        return tuple(
+            window
+            for window in self.windows
+            if (window.image in ours and window.kernel in theirs)
+            or (window.image in theirs and window.kernel in ours)
+        )
+
+    def joins(self, left: int, right: int) -> bool:
+        """Whether two living terms can be contracted: not where that is no single convolution."""
+        windows = self.convolved(left, right)
+        ours = self.legs[left]
+        return not windows or (
+            len(windows) <= MOST_WINDOWS
+            and len({window.image in ours for window in windows}) == 1
+            and len({window.transposed for window in windows}) == 1
+            and all(self.ends[window.kernel] == 2 for window in windows)  # one carrier is left
+        )
+
     def result_legs(self, left: int, right: int) -> Legs:
         """The legs of the product of two living terms."""
         ours, theirs = set(self.legs[left]), set(self.legs[right])
-        return tuple(
+        kept = tuple(
             leg
             for leg in self.union(left, right)
             if self.ends[leg] > (leg in ours) + (leg in theirs)
         )
+        if self.windows and (windows := self.convolved(left, right)):
+            results = {window.image: window.result for window in windows}
+            kernels = {window.kernel for window in windows}
+            kept = tuple(results.get(leg, leg) for leg in kept if leg not in kernels)
+        return kept
 
     def price(self, left: int, right: int) -> int:
         """The multiply-adds of joining two living terms."""
-        return self.problem.count(self.union(left, right))
+        legs = self.union(left, right)
+        if self.windows and (windows := self.convolved(left, right)):
+            positions = {window.image: window.positions for window in windows}
+            legs = tuple(positions.get(leg, leg) for leg in legs)
+        return self.problem.count(legs)
 
     def join(self, left: int, right: int) -> int:
-        """Contract two living terms; the number of the result."""
+        """Contract two living terms; the number of the result.
+
+        Raises ValueError where that is no single convolution.
+        """
         self.multiply_adds += self.price(left, right)
         legs = self.result_legs(left, right)
+        if self.windows and (windows := self.convolved(left, right)):
+            if not self.joins(left, right):
+                raise ValueError(f"terms {left} and {right} make no single convolution")
+            for window in windows:
+                self.ends.subtract((window.image, window.kernel))
         self.ends.subtract(self.legs[left])
         self.ends.subtract(self.legs[right])
         self.ends.update(legs)
@@ -117,11 +193,22 @@ class PathBuilder:
         return len(self.legs) - 1
 
     def part(self, terms: tuple[int, ...]) -> Problem:
-        """The problem of joining some living terms among themselves."""
+        """The problem of joining some living terms among themselves.
+
+        Of a window they have the image, or carriers, or all of both.
+        """
         inside = Counter(leg for term in terms for leg in self.legs[term])
-        output = tuple(leg for leg, count in inside.items() if self.ends[leg] > count)
+        windows = tuple(w for w in self.windows if w.image in inside and w.kernel in inside)
+        closed = {window.kernel for window in windows}
+        results = {window.image: window.result for window in windows}
+        output = tuple(
+            results.get(leg, leg)
+            for leg, count in inside.items()
+            if self.ends[leg] > count and leg not in closed
+        )
         legs = tuple(self.legs[term] for term in terms)
-        return Problem(legs, output, self.problem.sizes, self.problem.runtime)
+        sizes, runtime = self.problem.sizes, self.problem.runtime
+        return Problem(legs, output, sizes, runtime, windows=windows)
 
     def follow(self, terms: tuple[int, ...], path: Iterable[Pair]) -> int:
         """Join living terms along a path found for `part(terms)`; the number of the last result."""

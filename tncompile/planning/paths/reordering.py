@@ -12,7 +12,8 @@ def inputs_first(problem: Problem, path: NamedPath) -> NamedPath | None:
 
     It takes as many multiply-adds where x · y is no larger than x · W, but runs as one product of
     the whole batch with W, where the other order ends in one matrix for every sample. A node of a
-    tree that merges two features is such a step. None where nothing changes.
+    tree that merges two features is such a step. None where nothing changes. Convolutions stay
+    where they are: they change how large what follows is.
     """
     count = len(problem.terms)
     before = PathBuilder(problem)
@@ -29,7 +30,7 @@ def inputs_first(problem: Problem, path: NamedPath) -> NamedPath | None:
         x, w = (left, right) if varying[left] else (right, left)
         if varying[x] and not varying[w] and number in reader:
             other = sum(reader[number]) - number
-            if varying[other] and other not in waiting:
+            if varying[other] and other not in waiting and not before.convolved(x, w):
                 waiting[number] = x, w
                 continue
         if left not in waiting and right not in waiting:
@@ -37,7 +38,7 @@ def inputs_first(problem: Problem, path: NamedPath) -> NamedPath | None:
             continue
         delayed, y = (left, now[right]) if left in waiting else (right, now[left])
         x, w = (now[side] for side in waiting.pop(delayed))
-        if problem.count(builder.result_legs(x, y)) <= before.size(delayed):
+        if builder.joins(x, y) and problem.count(builder.result_legs(x, y)) <= before.size(delayed):
             now[number] = builder.join(builder.join(x, y), w)
             changed = True
         else:

@@ -28,8 +28,13 @@ def sweeps(problem: Problem) -> Iterator[NamedPath]:
     if not starts and len(units) > 2:
         builder = PathBuilder(problem)
         halves = [join_in_order(builder, half, inputs) for half in (left, right)]
-        if halves[0] is not None and halves[1] is not None:
-            builder.join(halves[0], halves[1])
+        left_half, right_half = halves
+        if (
+            left_half is not None
+            and right_half is not None
+            and builder.joins(left_half, right_half)
+        ):
+            builder.join(left_half, right_half)
             yield builder.named("sweep from both ends")
     yield from _sweep_along(problem)
 
@@ -45,7 +50,10 @@ def parts(builder: PathBuilder) -> tuple[Inputs, list[int], list[int]]:
 def join_in_order(
     builder: PathBuilder, order: Sequence[int], inputs: Inputs | None = None
 ) -> int | None:
-    """Join terms one after the other; None where an intermediate becomes absurdly large."""
+    """Join terms one after the other.
+
+    None where an intermediate becomes absurdly large, or where a step is no single convolution.
+    """
     result: int | None = None
     for term in order:
         waiting = list((inputs or {}).get(term, ()))
@@ -54,10 +62,16 @@ def join_in_order(
         else:
             if waiting and _absorb_first(builder, result, term, waiting[0]):
                 while waiting:
+                    if not builder.joins(waiting[0], term):
+                        return None
                     term = builder.join(waiting.pop(0), term)
+            if not builder.joins(result, term):
+                return None
             result = builder.join(result, term)
         for input_ in waiting:
             left, right = (input_, result) if result == term else (result, input_)
+            if not builder.joins(left, right):
+                return None
             result = builder.join(left, right)
         if builder.size(result) > TOO_LARGE:
             return None

@@ -1,0 +1,127 @@
+"""Convolutions of one kind each: their sizes, their reference, their contenders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from benchmarks.byhand import convolutions
+from benchmarks.byhand.convolutions import AFTER_A_CONVOLUTION, LAYOUTS, Factors, Layout
+from benchmarks.contenders.dense import dense_convolutions
+from benchmarks.contract import Contender, Kind, Network, Parameters, Workload, in_order
+from benchmarks.workloads.linear import by_hand
+
+IMAGES = {64: 56, 128: 28, 256: 14, 512: 7}
+"""Channels and the height and width of the image, as in the four stages of a ResNet-18."""
+BATCHES = (1, 16, 64)
+SIZE = 3
+"""Height and width of every kernel; images are padded to their own size."""
+NO_CONVOLUTION = "it has linear maps only, no convolution"
+NO_EQUATION = "an einsum equation has no window"
+OMITTED = {
+    "TensorKrowch": NO_CONVOLUTION,
+    "opt_einsum": NO_EQUATION,
+    "cotengra": NO_EQUATION,
+    "torch.einsum": NO_EQUATION,
+}
+"""Whom the linear maps are measured beside, and why not here."""
+
+Shape = tuple[int, int, int, int]
+"""Of a dense kernel: outputs, inputs, height, width."""
+
+
+def kernel_shape(channels: int) -> Shape:
+    """The dense kernel of a block of a ResNet."""
+    return (channels, channels, SIZE, SIZE)
+
+
+def images(channels: int) -> Callable[[int, torch.Generator], tuple[Tensor, ...]]:
+    """Row-major images of standard normal numbers."""
+    length = IMAGES[channels]
+    return lambda batch, generator: (
+        torch.randn(batch, channels, length, length, generator=generator),
+    )
+
+
+def versions(
+    formats: Sequence[tuple[str, Factors]],
+    weight: Callable[[Sequence[Tensor]], Tensor],
+    stride: int,
+    first_step: bool = True,
+) -> list[Contender]:
+    """Each format in every layout, and the dense kernel made at every call or once."""
+    layouts: dict[str, Layout] = LAYOUTS if first_step else AFTER_A_CONVOLUTION
+    made = [
+        by_hand(
+            f"{format_name}{name}",
+            partial(convolutions.in_steps, factors=factors, layout=layout),
+            partial(convolutions.folded_steps, factors=factors, layout=layout),
+        )
+        for format_name, factors in formats
+        for name, layout in layouts.items()
+    ]
+    whole = partial(convolutions.materialized, weight=weight, stride=stride)
+    once = partial(whole, folded=True)
+    once_channels_last = partial(once, channels_last=True)
+    return [
+        *made,
+        by_hand("kernel materialized", whole),
+        Contender("by hand: kernel", Kind.HAND, in_order, once, once, only_folded=True),
+        Contender(
+            "by hand: kernel, channels-last",
+            Kind.HAND,
+            in_order,
+            once_channels_last,
+            once_channels_last,
+            only_folded=True,
+        ),
+    ]
+
+
+def convolution(
+    name: str,
+    title: str,
+    spec: str,
+    target: str,
+    channels: int,
+    stride: int,
+    equation: str,
+    formats: Sequence[tuple[str, Factors]],
+    *,
+    peers: Sequence[Contender] = (),
+    omitted: dict[str, str] | None = None,
+    quick: tuple[int, ...] = (),
+    first_step: bool = True,
+) -> Workload:
+    """A convolution given by an einsum equation from its tensors to the dense kernel, (o, i, h, w).
+
+    `formats` are ways to write its steps by hand, with what their names begin with.
+    """
+
+    def weight(held: Sequence[Tensor]) -> Tensor:
+        return torch.einsum(equation, *held)
+
+    def kernel(parameters: Parameters) -> Tensor:
+        return weight(tuple(parameters.values()))
+
+    length = IMAGES[channels]
+    strided = f", stride {stride}" if stride > 1 else ""
+    return Workload(
+        name=name,
+        title=f"{title}, {channels} channels at {length}²{strided}",
+        networks=(Network(spec, target),),
+        batches=BATCHES,
+        inputs=images(channels),
+        reference=lambda parameters, x: conv2d(x, kernel(parameters), None, stride, SIZE // 2),
+        contenders=(
+            *dense_convolutions(kernel, stride, SIZE // 2),
+            *peers,
+            *versions(formats, weight, stride, first_step),
+        ),
+        omitted={**OMITTED, **(omitted or {})},
+        quick=quick,
+    )
