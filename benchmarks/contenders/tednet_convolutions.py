@@ -60,7 +60,7 @@ def cp(shape: tuple[int, int, int, int], stride: int, rank: int) -> Contender:
 
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         A, B, C, D = parameters.values()
-        return [leg[k] for k in range(rank) for leg in (A.t(), B.t(), C.t(), D)]
+        return [leg[k] for k in range(rank) for leg in (A.t(), B.t(), C.t(), D.t())]
 
     def assign(layer: Any, held: Sequence[Tensor]) -> None:
         for name, leaf in zip(names, held, strict=True):

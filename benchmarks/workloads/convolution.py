@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -15,6 +16,7 @@ from benchmarks.contenders.dense import dense_convolutions
 from benchmarks.contract import Contender, Kind, Network, Parameters, Workload, in_order
 from benchmarks.workloads.linear import by_hand
 
+LIBRARY = "std/convolution.tn"
 IMAGES = {64: 56, 128: 28, 256: 14, 512: 7}
 """Channels and the height and width of the image, as in the four stages of a ResNet-18."""
 BATCHES = (1, 16, 64)
@@ -37,6 +39,14 @@ Shape = tuple[int, int, int, int]
 def kernel_shape(channels: int) -> Shape:
     """The dense kernel of a block of a ResNet."""
     return (channels, channels, SIZE, SIZE)
+
+
+def same(channels: int, stride: int) -> str:
+    """Arguments of the library's blocks that all of them have here: as many channels out as in."""
+    return (
+        f"in_channels = {channels}, out_channels = {channels}, padding = {SIZE // 2}, "
+        f"stride = {stride}, with_bias = false"
+    )
 
 
 def images(channels: int) -> Callable[[int, torch.Generator], tuple[Tensor, ...]]:
@@ -85,8 +95,7 @@ def versions(
 def convolution(
     name: str,
     title: str,
-    spec: str,
-    target: str,
+    network: Network,
     channels: int,
     stride: int,
     equation: str,
@@ -95,11 +104,14 @@ def convolution(
     peers: Sequence[Contender] = (),
     omitted: dict[str, str] | None = None,
     quick: tuple[int, ...] = (),
+    axes: tuple[str, str] = ("h.0", "h.1"),
+    order: tuple[str, ...] = (),
     first_step: bool = True,
 ) -> Workload:
     """A convolution given by an einsum equation from its tensors to the dense kernel, (o, i, h, w).
 
-    `formats` are ways to write its steps by hand, with what their names begin with.
+    `formats` are ways to write its steps by hand, with what their names begin with; `axes` are the
+    windows of the network.
     """
 
     def weight(held: Sequence[Tensor]) -> Tensor:
@@ -113,7 +125,7 @@ def convolution(
     return Workload(
         name=name,
         title=f"{title}, {channels} channels at {length}²{strided}",
-        networks=(Network(spec, target),),
+        networks=(replace(network, sizes=tuple((name, length) for name in axes)),),
         batches=BATCHES,
         inputs=images(channels),
         reference=lambda parameters, x: conv2d(x, kernel(parameters), None, stride, SIZE // 2),
@@ -124,4 +136,5 @@ def convolution(
         ),
         omitted={**OMITTED, **(omitted or {})},
         quick=quick,
+        order=order,
     )

@@ -4,11 +4,11 @@ from functools import partial
 
 from benchmarks.byhand import convolutions
 from benchmarks.contenders import tensorly_torch_convolutions
-from benchmarks.contract import Workload
+from benchmarks.contract import Network, Workload
 from benchmarks.workloads.convolution import convolution, kernel_shape
 
 SPEC = """
-network TTConv(channels: int, rank: int, step: int = 1) {
+network Chain(channels: int, rank: int, step: int = 1) {
   window h = conv(size = 3, stride = step, padding = 1)
   window w = conv(size = 3, stride = step, padding = 1)
   index  i = channels, o = channels
@@ -27,10 +27,9 @@ OTHER_TRAIN = "its trains split the channels into digits, the kernel's axes stay
 def train(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = ()) -> Workload:
     """As many channels out as in, all bonds alike."""
     return convolution(
-        f"conv-tt-{channels}-r{rank}" + (f"-s{stride}" if stride > 1 else ""),
+        f"conv-chain-{channels}-r{rank}" + (f"-s{stride}" if stride > 1 else ""),
         f"TT convolution, rank {rank}",
-        SPEC,
-        f"TTConv(channels = {channels}, rank = {rank}, step = {stride})",
+        Network(SPEC, f"Chain(channels = {channels}, rank = {rank}, step = {stride})"),
         channels,
         stride,
         "ia,ahb,bwc,co->oihw",
@@ -41,6 +40,7 @@ def train(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = ()
         peers=tensorly_torch_convolutions.train(kernel_shape(channels), stride, rank),
         omitted={"tednet": OTHER_TRAIN},
         quick=quick,
+        axes=("h", "w"),
     )
 
 
