@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from tests.support.emitted import run_alone
 from tests.support.windows import (
     Convolution,
+    biased,
     cp,
     dense,
     depthwise,
@@ -78,8 +80,9 @@ def close(made: Tensor, due: Tensor) -> None:
 
 @pytest.mark.parametrize("windows", WINDOWS.values(), ids=WINDOWS)
 @pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS)
-def test_every_order_means_the_network(maker: object, windows: Sequence[Window]) -> None:
-    assert callable(maker)
+def test_every_order_means_the_network(
+    maker: Callable[[Sequence[Window]], Convolution], windows: Sequence[Window]
+) -> None:
     made = maker(windows)
     for order in range(len(made.orders)):
         module = module_of(made, order)
@@ -97,3 +100,66 @@ def test_every_order_means_the_network(maker: object, windows: Sequence[Window])
             torch.autograd.grad((y * weights).sum(), [*parameters.values(), x]), wanted, strict=True
         ):
             close(one, other)
+
+
+# ── in place of torch's layers ─────────────────────────────────────────────────────────────────
+
+LAYERS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+STANDING = {
+    "1d": WINDOWS["1d"],
+    "2d": WINDOWS["2d"],
+    "2d-valid": WINDOWS["2d-valid"],
+    "2d-dilated": [window("h", 3, dilation=2, padding=2), window("w", 2, dilation=3)],
+    "3d": [window("d", 2), window("h", 3, padding=1), window("w", 3, stride=2)],
+    "1d-circular": [window("h", 3, padding=1, mode="circular")],
+    "2d-reflect": [window("h", 3, padding=1, mode="reflect"), window("w", 1, mode="reflect")],
+    "1d-transposed": WINDOWS["1d-transposed"],
+    "2d-transposed": [
+        window("h", 4, stride=2, padding=1, transposed=True),
+        window("w", 3, stride=2, padding=1, extra=1, dilation=2, transposed=True),
+    ],
+}
+
+
+def layer_of(module: nn.Module) -> nn.Module:
+    """The layer of torch with the attributes of a module."""
+    kinds = TRANSPOSED if hasattr(module, "output_padding") else LAYERS
+    names = ["in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation",
+             "groups", "padding_mode", *["output_padding"] * (kinds is TRANSPOSED)]  # fmt: skip
+    given = {name: getattr(module, name) for name in names}
+    return kinds[len(module.kernel_size)](**given, bias=module.bias is not None)
+
+
+@pytest.mark.parametrize("windows", STANDING.values(), ids=STANDING)
+@pytest.mark.parametrize("maker", [dense, tucker2, cp, train, depthwise])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_it_stands_for_a_layer_of_torch(
+    maker: Callable[[Sequence[Window]], Convolution], windows: Sequence[Window], with_bias: bool
+) -> None:
+    made = maker(windows)
+    if with_bias:
+        made = replace(made, network=biased(made.network, made.network.output.legs[1]))
+    for order in range(len(made.orders)):
+        module = module_of(made, order)
+        x = image(made, 3)
+        for held in (module, module.fold()):
+            layer = layer_of(held)
+            assert held.weight.shape == layer.weight.shape
+            given = {"weight": held.weight} | ({"bias": held.bias} if with_bias else {})
+            due = torch.func.functional_call(layer, given, (x,))
+            close(held(x), due)
+            shown, like = repr(held), layer.extra_repr()
+            for text in like.split(", ")[2:]:
+                assert text in shown
+        total = module.weight.square().sum()
+        assert all(
+            grad is None or grad.isfinite().all()
+            for grad in torch.autograd.grad(total, module.parameters(), allow_unused=True)
+        )
+
+
+@pytest.mark.parametrize("windows", ["1d-causal", "2d-modes", "2d-mixed", "1d-longer"])
+def test_what_no_layer_of_torch_does_has_no_attributes_of_one(windows: str) -> None:
+    module = module_of(tucker2(WINDOWS[windows]))
+    assert not {"weight", "bias", "kernel_size", "in_channels"}.intersection(dir(module))

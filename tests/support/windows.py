@@ -15,6 +15,7 @@ from tncompile.emission import GeneratedModule, emit
 from tncompile.initialization.draws import Initialization, Normal
 from tncompile.lowering import lower
 from tncompile.network.contraction import ContractionTree, build_tree, operands
+from tncompile.network.editing import edited
 from tncompile.network.model import DOTS, Bias, Init, Parameter, TensorNetwork, Window
 from tncompile.planning.request import plan_request
 from tncompile.program.program import TensorProgram
@@ -53,8 +54,8 @@ def biased(network: TensorNetwork, *legs: str) -> TensorNetwork:
     shape = tuple(network.index[leg].size or 0 for leg in legs)
     init = Init(scheme="linear")
     c = Parameter(key="c", family="c", axes=axes, shape=shape, init=init, written="c(…)")
-    changes = {"parameters": (*network.parameters, c), "biases": (Bias(parameter="c", axes=axes),)}
-    return TensorNetwork.model_validate({**dict(network), **changes})
+    biases = (Bias(parameter="c", axes=axes),)
+    return edited(network, parameters=(*network.parameters, c), biases=biases)
 
 
 # ── the usual ones ──────────────────────────────────────────────────────────────────────────────

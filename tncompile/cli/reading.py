@@ -82,11 +82,10 @@ def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
     if not sizes:
         return
 
-    from tncompile.planning.request import window_names
+    from tncompile.network.model import DOTS
 
     network = architecture.network
-    axes = [index.name for index in network.indices if index.kind == "batch"]
-    axes += window_names(network)
+    axes = [name for name in network.size_names if name != DOTS]
     if unknown := [name for name in sizes if name not in axes]:
         known = f"declares {', '.join(axes)}" if axes else "declares none"
         what = "`batch` axis" + " and no window" * bool(network.windows)

@@ -76,7 +76,8 @@ class Case:
 
     def sizes(self, network: TensorNetwork, larger: int = 1) -> dict[str, int]:
         """All run-time sizes of a network at the batch size, or one so many times larger."""
-        return runtime_sizes(network, larger * self.request.asked[0], dict(self.request.named))
+        named = runtime_sizes(network, larger * self.request.asked[0], dict(self.request.named))
+        return network.with_window_sizes(named)
 
     def planned(self, architecture: Architecture) -> tuple[Variant, TensorProgram]:
         """What an architecture runs in this case."""

@@ -40,11 +40,11 @@ from tncompile.program.variants import Branches
 
 MAGNITUDE = '''\
 def _magnitude(t: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The power of two below the largest magnitude of `t` over `axes`, without a gradient."""
+    """A power of two near the largest magnitude of `t` over `axes`, without a gradient."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    limits = torch.finfo(size.dtype)
-    return size.clamp(limits.tiny, limits.max / 2).log2().floor().exp2()  # zeros stay zeros
+    size = size.clamp(min=2 * torch.finfo(size.dtype).tiny)  # zeros stay zeros
+    return size.log2().sub(0.5).floor().exp2()  # without the half, large numbers round up to inf
 '''
 
 LOG_SCALE = '''\

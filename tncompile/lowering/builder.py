@@ -53,7 +53,7 @@ class ProgramBuilder:
         self.lengths |= {w.padded_leg: Extent(1, (w.padded_leg,)) for w in network.windows}
         self.runtime = tuple(index.name for index in network.indices if index.size is None)
         self.sizes = network.with_window_sizes(
-            {name: sizes.get(name, NOMINAL) for name in self.runtime}
+            dict.fromkeys(network.size_names, NOMINAL) | dict(sizes)
         )
         self.loop = loop
         if loop is not None:
@@ -66,6 +66,7 @@ class ProgramBuilder:
         self._taken: Counter[str] = Counter()
         self._stem: dict[str, str] = {}
         self._viewed: dict[str, str] = {}
+        self._permuted: dict[str, tuple[str, tuple[int, ...]]] = {}  # from what, and how
 
     # ── names and sizes ────────────────────────────────────────────────────────────────────────
 
@@ -273,9 +274,15 @@ class ProgramBuilder:
 
     def permute(self, source: Value, order: tuple[int, ...]) -> Value:
         """The axes in another order: a view."""
+        axes = tuple(source.axes[k] for k in order)
+        if source.name in self._permuted:  # from there in one step
+            base, before = self._permuted[source.name]
+            source, order = self.values[base], tuple(before[k] for k in order)
         if order == tuple(range(len(order))):
-            return source
-        return self.derive(op.Permute, source, tuple(source.axes[k] for k in order), order)
+            return replace(source, axes=axes)
+        result = self.derive(op.Permute, source, axes, order)
+        self._permuted[result.name] = source.name, order
+        return result
 
     def arrange(self, source: Value, axes: Axes) -> Value:
         """A split value with its indices permuted and grouped as `axes` says, copied if it must be.

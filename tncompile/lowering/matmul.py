@@ -114,6 +114,10 @@ def _best_layout(
     runs = builder.runs(left), builder.runs(right)
     counts = builder.count(left_indices), builder.count(right_indices)
 
+    mixed = None  # which operand is the complex one of a product of a real and a complex one
+    if (left.complex is True) != (right.complex is True):
+        mixed = right.complex is True
+
     @cache
     def copied(operand: int, batch: Order, rows: Order, columns: Order) -> int:
         """Elements of an operand that must be copied before the product can run."""
@@ -123,6 +127,8 @@ def _best_layout(
     def cost(layout: MatmulLayout) -> int:
         first = copied(layout.swapped, layout.batch, layout.rows, layout.summed)
         second = copied(not layout.swapped, layout.batch, layout.summed, layout.columns)
+        if mixed == layout.swapped:  # a real right factor of a complex one is made complex
+            second += counts[not layout.swapped]
         return first + second + _misfit(builder, layout, consumer)
 
     return min(_layouts(left_indices, right_indices, result_legs, consumer), key=cost)

@@ -92,6 +92,11 @@ class Window(_Model):
         return f"{self.name}.kernel"
 
     @property
+    def size_name(self) -> str:
+        """What the size of the input leg is asked for by: `h`, `h.0` in a family."""
+        return ".".join([self.family, *map(str, self.subscripts)])
+
+    @property
     def padded_leg(self) -> str:
         """The name of the length of the input with its padding, where that takes a copy.
 
@@ -331,19 +336,29 @@ class TensorNetwork(_Model):
         return first - 1 if known else None
 
     def with_window_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """The run-time sizes with those that follow from the input legs of windows.
+        """Run-time sizes by index: the size of a window is that of its input leg, others follow.
 
         Raises ValueError for an input that is too short for a window.
         """
-        complete = dict(sizes)
+        names = {window.size_name for window in self.windows}
+        complete = {name: size for name, size in sizes.items() if name not in names}
         for window in self.windows:
-            length = sizes[window.input_leg]
+            length = sizes.get(window.input_leg, sizes.get(window.size_name))
+            if length is None:
+                raise ValueError(f"window `{window.name}` has no size")
+            complete[window.input_leg] = length
             complete[window.output_leg] = out = window.output_length(length)
             borders = window.crop if window.transposed else (window.left, window.right)
             complete[window.padded_leg] = sum(borders, out if window.transposed else length)
             if out < 1:
                 raise ValueError(f"window `{window.name}`: an input of {length} is too short")
         return complete
+
+    @cached_property
+    def size_names(self) -> tuple[str, ...]:
+        """The names of run-time sizes: of batch axes by index, then of windows."""
+        batches = (index.name for index in self.indices if index.kind in ("batch", "dots"))
+        return (*batches, *(window.size_name for window in self.windows))
 
     def slice_number(self, tensor: Tensor) -> int:
         """Which of all slices of its input a tensor is, row major over several `slices` axes."""

@@ -64,9 +64,13 @@ class Evaluator:
         self._evaluations: dict[tuple[int, Schedule, int, Mode], Evaluation] = {}
         self._roundings: dict[int, tuple[int, int]] = {}
 
-    def at(self, batch: int) -> dict[str, int]:
+    def named(self, batch: int) -> dict[str, int]:
         """The run-time sizes with another leading one."""
         return dict(self.sizes) if self.leading is None else {**self.sizes, self.leading: batch}
+
+    def at(self, batch: int) -> dict[str, int]:
+        """The same by index."""
+        return self.network.with_window_sizes(self.named(batch))
 
     def program(self, option: ScheduledTree) -> TensorProgram:
         """The lowered program of a scheduled tree."""

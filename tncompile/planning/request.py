@@ -114,15 +114,13 @@ def plan_request(
 
 
 def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The planned size of every run-time index: what `sizes` names, `batch` for the leading one.
+    """The planned run-time sizes by name: what `sizes` names, `batch` for the leading one.
 
     Others have their usual size. The name of a window, `h` or `h.0` in a family, is the size of its
-    input leg. Raises ValueError for a name that is no run-time index of the network, or a size
-    below 1, and TypeError for a size that is no integer.
+    input leg. Raises ValueError for a name that is none of the network, a size below 1 or too short
+    for a window, and TypeError for a size that is no integer.
     """
-    usual = _usual_sizes(network)
-    windows = window_names(network)
-    names = [*usual, *windows]
+    names = network.size_names
     for name, size in {"batch": batch, **sizes}.items():
         if name != "batch" and name not in names:
             known = ", ".join(f"`{known}`" for known in names) or "none"
@@ -130,12 +128,16 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
             raise ValueError(f"`{unknown}` is no run-time size of this network (it has {known})")
         if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
+    usual = _usual_sizes(network)
     leading = _leading(usual, sizes)
-    chosen = {name: sizes.get(name, size or DEFAULT_LENGTH) for name, size in usual.items()}
-    if leading is not None:
-        chosen[leading] = batch
-    chosen |= {leg: sizes.get(name, DEFAULT_WINDOW) for name, leg in windows.items()}
-    return network.with_window_sizes(chosen)
+    chosen = {
+        name: batch
+        if name == leading
+        else sizes.get(name, usual.get(name, DEFAULT_WINDOW) or DEFAULT_LENGTH)
+        for name in names
+    }
+    network.with_window_sizes(chosen)  # refuses what is too short
+    return chosen
 
 
 def usual_batch(network: TensorNetwork, sizes: Mapping[str, int]) -> int:
@@ -143,14 +145,6 @@ def usual_batch(network: TensorNetwork, sizes: Mapping[str, int]) -> int:
     usual = _usual_sizes(network)
     leading = _leading(usual, sizes)
     return (usual[leading] if leading else None) or DEFAULT_BATCH
-
-
-def window_names(network: TensorNetwork) -> dict[str, str]:
-    """The input legs of the windows by the names that sizes are given by: `h`, `h.0`."""
-    return {
-        ".".join([window.family, *map(str, window.subscripts)]): window.input_leg
-        for window in network.windows
-    }
 
 
 def _usual_sizes(network: TensorNetwork) -> dict[str, int | None]:

@@ -237,7 +237,7 @@ def _variant(space: SearchSpace, mode: Mode, batches: BatchRange, reason: str) -
     sizes, how = evaluator.at(batch), (option.tree, option.schedule)
     program, profile = evaluator.program(option), evaluator.profile
     cost = mode_cost(evaluator.network, *how, program, sizes, profile, mode)
-    here = batches.up_to, batches.batches, batch, sizes
+    here = batches.up_to, batches.batches, batch, evaluator.named(batch)
     return Variant(mode, *here, *how, option.names, cost, reason)
 
 

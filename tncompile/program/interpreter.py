@@ -306,8 +306,8 @@ def _arithmetic(state: Interpreter, operation: op.Arithmetic) -> Tensor:
         case op.Magnitude(_, source, axes):
             size = values[source].detach().abs()
             size = size.amax(axes, keepdim=True) if axes else size
-            limits = torch.finfo(size.dtype)
-            return size.clamp(limits.tiny, limits.max / 2).log2().floor().exp2()
+            least = 2 * torch.finfo(size.dtype).tiny
+            return size.clamp(min=least).log2().sub(0.5).floor().exp2()
         case op.Divide(_, source, scale):
             return values[source] / values[scale]
         case op.Log(_, source, axes):

@@ -378,10 +378,10 @@ class Times(Unary, is_elementwise=True):
 
 
 class Magnitude(Unary, is_detached=True, is_elementwise=True):
-    """The power of two just below the largest magnitude over `axes`, which keep the length 1.
+    """A power of two near the largest magnitude over `axes`, which keep the length 1.
 
-    It is a constant for autograd, and what is divided by it is exact. That of zeros is the smallest
-    normal number; it is never infinite.
+    It is a constant for autograd, and a division by it is exact. That of zeros is the smallest
+    normal number; that of infinities is infinity.
     """
 
     axes: tuple[int, ...]

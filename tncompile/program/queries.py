@@ -10,6 +10,7 @@ from tncompile.program.operations import (
     Convolve,
     Log,
     MatMul,
+    Multiply,
     Operation,
     results,
     sources,
@@ -70,16 +71,30 @@ def multiplies_parts(program: TensorProgram, product: MatMul) -> bool:
 
 
 def multiply_adds(operation: Operation, program: TensorProgram) -> Extent:
-    """How many products an operation adds up; none unless it is a contraction."""
+    """How many products of real numbers an operation adds up; none unless it is a contraction."""
     if not operation.is_contraction:
         return Extent(0)
-    size = program.values[results(operation)[0]].size
+    size = program.values[results(operation)[0]].size * Extent(_real_products(operation, program))
     if isinstance(operation, MatMul):
         return size * program.values[operation.left].shape[-1]
     if isinstance(operation, Convolve):  # each entry meets a part of the weight
         each = operation.source if operation.transposed else operation.result
-        return program.values[each].size * product(program.values[operation.weight].shape[1:])
+        entries = program.values[each].size * Extent(_real_products(operation, program))
+        return entries * product(program.values[operation.weight].shape[1:])
     return size
+
+
+def _real_products(operation: Operation, program: TensorProgram) -> int:
+    """Products of real numbers that one product of the factors of a contraction takes."""
+    left, right = (bool(program.values[name].complex) for name in sources(operation)[:2])
+    match operation:
+        case MatMul() if left and not right and not multiplies_parts(program, operation):
+            return 4  # the right one is made complex
+        case Convolve():
+            return 1 + left + right  # torch adds parts up to save one of four
+        case Multiply():
+            return 4 if left or right else 1
+    return (1 + left) * (1 + right)
 
 
 def logarithms_of_scales(program: TensorProgram) -> set[str]:

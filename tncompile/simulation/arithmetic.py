@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from tncompile.program import operations as op
+from tncompile.program.queries import WORTH_PARTS
 from tncompile.program.registry import Registry
 from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.rules import Call, Gradients, OpResult
@@ -35,14 +37,23 @@ def _matmul(call: Call, operation: op.MatMul) -> OpResult:
     kernels, (left, right) = call.kernels, call.operands[:2]
     left_needed, right_needed = call.requires_grad[:2]
     kernels.call()
+    converted = None
+    if kernels.is_complex(left) != kernels.is_complex(right):
+        for _view in range(4):
+            kernels.call(view=True)
+        if kernels.is_complex(left) and min(right.shape[-2:]) >= WORTH_PARTS:
+            kernels.copied(left)  # its parts, which lie apart
+        elif kernels.is_complex(left):
+            right = converted = kernels.widened(right)
 
     def gradient_of(
         operand: SymbolicTensor, first: SymbolicTensor, second: SymbolicTensor
     ) -> SymbolicTensor:
         """`first @ second`; autograd gives a column-major matrix a column-major gradient."""
         if operand.strides == (1, operand.shape[0]):  # never a stack of matrices
-            return _transposed(kernels.matmul(_transposed(second), _transposed(first)))
-        return kernels.matmul(first, second)
+            product = kernels.matmul(_transposed(second), _transposed(first), operand.width)
+            return _transposed(product)
+        return kernels.matmul(first, second, operand.width)
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         kernels.noncontiguous_gradient = gradient.count >= WORTH_CONTIGUOUS and not blas_takes(
@@ -51,12 +62,22 @@ def _matmul(call: Call, operation: op.MatMul) -> OpResult:
         kernels.call()
         if left_needed and right_needed:
             kernels.inner_call()
-        return [
+        sent: Gradients = [
             gradient_of(left, gradient, _transposed(right)) if left_needed else None,
             gradient_of(right, _transposed(left), gradient) if right_needed else None,
         ]
+        if converted is not None:
+            if (wide := sent[1]) is not None:
+                sent[1] = real = kernels.new(wide.shape, strides=wide.strides)
+                kernels.stream(wide, real)
+                kernels.memory.free(wide)
+            if left_needed:
+                kernels.memory.free(converted)
+        return sent
 
     result = OpResult(kernels.matmul(left, right), backward, _saved_factors(call))
+    if converted is not None and not left_needed:  # else autograd holds it
+        kernels.memory.free(converted)
     return result if operation.bias is None else _biased(call, result)
 
 
@@ -82,8 +103,13 @@ def _multiply(call: Call, _: op.Multiply) -> OpResult:
     kernels, (left, right) = call.kernels, call.operands
 
     def product(one: SymbolicTensor, other: SymbolicTensor) -> SymbolicTensor:
+        converted = [
+            kernels.widened(k) for k in (one, other) if k.width < max(one.width, other.width)
+        ]
         result = kernels.elementwise(one, other)
-        kernels.work.multiply_adds += result.count
+        for copy in converted:
+            kernels.memory.free(copy)
+        kernels.work.multiply_adds += result.count * (4 if kernels.is_complex(result) else 1)
         return result
 
     kernels.call()
@@ -96,7 +122,9 @@ def _multiply(call: Call, _: op.Multiply) -> OpResult:
                 kernels.inner_call()
             wide.append(product(gradient, other) if needed else None)
         return [
-            None if tensor is None else _unbroadcast(kernels, tensor, source.shape)
+            None
+            if tensor is None
+            else replace(_unbroadcast(kernels, tensor, source.shape), width=source.width)
             for tensor, source in zip(wide, (left, right), strict=True)
         ]
 
@@ -156,9 +184,9 @@ def _times(call: Call, _: op.Times) -> OpResult:
 
 @simulates(op.Magnitude)
 def _magnitude(call: Call, _: op.Magnitude) -> OpResult:
-    """`abs`, `amax` and `clamp`."""
+    """`abs`, `amax`, and five calls that round the result to a power of two."""
     kernels, (source,) = call.kernels, call.operands
-    for _call in range(3):
+    for _call in range(7):
         kernels.call()
     absolute = kernels.new(source.shape)
     kernels.stream(source, absolute, flops=source.count)

@@ -9,7 +9,8 @@ a channel (`im2col`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from tncompile.machine.profile import ConvolutionPass
 from tncompile.program import operations as op
@@ -239,6 +240,52 @@ def _strides(shape: Shape, *, last: bool) -> Shape:
 
 @simulates(op.Convolve)
 def _convolve(call: Call, operation: op.Convolve) -> OpResult:
+    if any(map(call.kernels.is_complex, call.operands)):
+        return _of_parts(call, operation)
+    return _real(call, operation)
+
+
+def _of_parts(call: Call, operation: op.Convolve) -> OpResult:
+    """A convolution of complex numbers: three of their parts, or two where one operand is real."""
+    kernels, width = call.kernels, call.kernels.width
+    wide = [kernels.is_complex(operand) for operand in call.operands]
+    times = 3 if all(wide[:2]) else 2
+    parts = [replace(operand, width=width) for operand in call.operands]
+
+    def repeated(convolve: Callable[[], OpResult | Gradients]) -> OpResult | Gradients:
+        before = replace(kernels.work)
+        copies = [kernels.new(part.shape) for part, each in zip(parts, wide, strict=True) if each]
+        for copy in copies:
+            kernels.copied(copy, 1)
+        result = convolve()
+        kernels.work.repeat(before, times)
+        for copy in copies:
+            kernels.memory.free(copy)
+        return result
+
+    def joined(part: SymbolicTensor) -> SymbolicTensor:
+        other = kernels.new(part.shape, strides=part.strides)
+        result = kernels.new(part.shape, 2 * width, part.strides)
+        kernels.stream(part, other, result)
+        for tensor in (part, other):
+            kernels.memory.free(tensor)
+        return result
+
+    real = Call(kernels, parts, call.requires_grad, call.shape)
+    outcome = repeated(lambda: _real(real, operation))
+    assert isinstance(outcome, OpResult)
+
+    def backward(gradient: SymbolicTensor) -> Gradients:
+        part = replace(gradient, width=width)
+        sent = repeated(lambda: outcome.backward(part))
+        assert isinstance(sent, list)
+        pairs = zip(sent, wide, strict=True)
+        return [joined(k) if k is not None and each else k for k, each in pairs]
+
+    return OpResult(joined(outcome.result), backward, tuple(call.operands[:2]))
+
+
+def _real(call: Call, operation: op.Convolve) -> OpResult:
     kernels, shape = call.kernels, call.shape
     source, weight, *bias = call.operands
     sizes = _sizes(source, weight, shape, operation)

@@ -13,6 +13,7 @@ from tncompile.lowering.stacking.grouping import EqualStepGroup, made_by, units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
+from tncompile.program.operations import results
 from tncompile.simulation.dense_layer import dense_parameters, dense_run, dense_twin
 from tncompile.simulation.modes import Mode, trace_in
 from tncompile.simulation.trace import Trace
@@ -152,6 +153,10 @@ def mode_cost(
         for _, _, contraction in row.members:
             labels[contraction.result] = f"t{k + 1}"
     producers = made_by(rows, program)
+    wide = {
+        step.contraction for step in program.steps
+        if step.operation.is_contraction and program.values[results(step.operation)[0]].complex
+    }  # fmt: skip
     length = {index.name: index.size or sizes[index.name] for index in network.indices}
     total = sum(spent) or 1.0
     steps = tuple(
@@ -161,7 +166,7 @@ def mode_cost(
             right=_label(labels[right] for _, right, _ in row.members),
             indices=row.members[0][2].legs,
             multiply_adds=multiply_adds[k],
-            bytes=4
+            bytes=(8 if row.members[0][2].result in wide else 4)
             * sum(step.result in producers for _, _, step in row.members)
             * math.prod(length[leg] for leg in row.members[0][2].legs),
             share=seconds[k] / total,

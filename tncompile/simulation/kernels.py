@@ -148,18 +148,42 @@ class KernelModel:
         """The tensor itself where it is row-major, else a copy."""
         return self.memory.keep(source) if source.contiguous else self.clone(source)
 
-    def zeros(self, shape: Shape) -> SymbolicTensor:
+    def is_complex(self, tensor: SymbolicTensor) -> bool:
+        """Whether a tensor, not of ids, holds complex numbers: two real ones an element."""
+        return tensor.width > self.width
+
+    def arithmetic(self, *tensors: SymbolicTensor) -> int:
+        """Real multiply-adds of one of a product of some factors, gradients among them.
+
+        Four where two of them are complex and the third one, their product or gradient, is too; two
+        where one of the three is real, and nothing is spent on an imaginary part that is not there.
+        """
+        return (1, 1, 2, 4)[sum(self.is_complex(tensor) for tensor in tensors)]
+
+    def widened(self, tensor: SymbolicTensor) -> SymbolicTensor:
+        """A real tensor as a complex one, a copy."""
+        copy = self.new(tensor.shape, 2 * self.width, tensor.strides if tensor.dense else None)
+        self.stream(tensor, copy)
+        return copy
+
+    def zeros(self, shape: Shape, width: int | None = None) -> SymbolicTensor:
         """A new tensor filled with a constant."""
-        tensor = self.new(shape)
+        tensor = self.new(shape, width)
         self.stream(tensor)
         return tensor
 
-    def matmul(self, left: SymbolicTensor, right: SymbolicTensor) -> SymbolicTensor:
-        """`mm` or `bmm`, with the copies of operands that BLAS does not take as they are."""
+    def matmul(
+        self, left: SymbolicTensor, right: SymbolicTensor, width: int | None = None
+    ) -> SymbolicTensor:
+        """`mm` or `bmm`, with the copies of operands that BLAS does not take as they are.
+
+        The result has elements of `width`, by default as wide as those of the wider operand.
+        """
         batch, (rows, inner), columns = left.shape[:-2], left.shape[-2:], right.shape[-1]
         matrices = batch[0] if batch else 1
-        result = self.new((*batch, rows, columns))
-        work, multiply_adds = self.work, matrices * rows * inner * columns
+        result = self.new((*batch, rows, columns), width or max(left.width, right.width))
+        work, arithmetic = self.work, self.arithmetic(left, right, result)
+        multiply_adds = arithmetic * matrices * rows * inner * columns
         one_by_one = False  # whether torch multiplies the matrices of a batch one by one
         if self.profile.overlaps:  # cuBLAS: all matrices of an operand are copied at once
             for operand in (left, right):
@@ -180,14 +204,21 @@ class KernelModel:
         work.moved += left.bytes + right.bytes + result.bytes
         if one_by_one:
             work.spend(matrices * (self.profile.call + 2 * self.profile.view_call))
-        work.seconds += (matrices if one_by_one else 1) * self.profile.product_seconds(
-            1 if one_by_one else matrices,
-            rows,
-            inner,
-            columns,
-            shared=(bool(batch) and left.strides[0] == 0, bool(batch) and right.strides[0] == 0),
-            transposed=(tensors.column_major(left), tensors.column_major(right)),
-            width=self.width,
+        work.seconds += (
+            (matrices if one_by_one else 1)
+            * arithmetic
+            * self.profile.product_seconds(
+                1 if one_by_one else matrices,
+                rows,
+                inner,
+                columns,
+                shared=(
+                    bool(batch) and left.strides[0] == 0,
+                    bool(batch) and right.strides[0] == 0,
+                ),
+                transposed=(tensors.column_major(left), tensors.column_major(right)),
+                width=self.width,
+            )
         )
         return result
 
@@ -205,10 +236,11 @@ class KernelModel:
     ) -> SymbolicTensor:
         """A sum or product of two tensors of equal rank, axes of length 1 broadcast."""
         shape = tuple(map(max, left.shape, right.shape))
-        result = self.new(shape, left.width, tensors.elementwise_strides(shape, (left, right)))
+        strides = tensors.elementwise_strides(shape, (left, right))
+        result = self.new(shape, max(left.width, right.width), strides)
         self.stream(left, right, result, flops=flops * result.count)
-        strides = [tensors.broadcast_strides(operand, shape) for operand in (left, right)]
-        run = tensors.common_run(shape, result.strides, strides)
+        wide = [tensors.broadcast_strides(operand, shape) for operand in (left, right)]
+        run = tensors.common_run(shape, result.strides, wide)
         if run < result.count:
             self.work.seconds += self.profile.run_seconds(result.count, run)
         return result

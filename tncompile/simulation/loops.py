@@ -82,7 +82,7 @@ def _record_chunks(tape: Tape, program: TensorProgram, loop: Loop, count: int) -
 
         def backward(*_: SymbolicTensor | None, whole: SymbolicTensor = whole) -> Gradients:
             kernels.call()
-            result = kernels.new(whole.shape)
+            result = kernels.new(whole.shape, whole.width)
             kernels.copied(result)
             return [result]
 

@@ -130,7 +130,7 @@ def _part(call: Call, operation: op.Slice | op.Select | op.Crop) -> OpResult:
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         kernels.call()
-        result = kernels.zeros(source.shape)
+        result = kernels.zeros(source.shape, source.width)
         kernels.stream(gradient, gradient)
         return [result]
 
@@ -214,8 +214,10 @@ def _divided(call: Call, operation: op.Unbind | op.Split) -> OpResult:
         kernels.call()
         pairs = zip(shapes, gradients, strict=True)
         absent = [shape for shape, gradient in pairs if gradient is None]
-        zeros = [kernels.zeros(shape) for shape in (absent[:1] if unbound else absent)]
-        result = kernels.new(source.shape)
+        zeros = [
+            kernels.zeros(shape, source.width) for shape in (absent[:1] if unbound else absent)
+        ]
+        result = kernels.new(source.shape, source.width)
         kernels.copied(result, min(math.prod(shape[axis:]) for shape in shapes))
         kernels.work.spend(kernels.profile.backward_member * len(shapes))
         for tensor in zeros:
@@ -248,7 +250,7 @@ def _rows(call: Call, operation: op.IndexSelect | op.Gather | op.Embedding) -> O
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         kernels.call()
-        to_table = kernels.zeros(table.shape)
+        to_table = kernels.zeros(table.shape, table.width)
         kernels.work.flops += gradient.count
         kernels.work.moved += gradient.bytes
         if gradient.bytes:

@@ -75,15 +75,18 @@ def trace(
 ) -> Trace:
     """Run the program on symbolic tensors at these run-time sizes.
 
-    `width` is the bytes of a number, `strides` are those of parameters that are not row-major, by
-    key. With `through` a training step computes the gradients of inputs (`passed_on`), too, as that
-    of a layer inside a model does; otherwise plans are preferred that expand an input, whose
-    gradient sums over all repetitions.
+    `width` is the bytes of a real number, `strides` are those of parameters that are not row-major,
+    by key. With `through` a training step computes the gradients of inputs (`passed_on`), too, as
+    that of a layer inside a model does; otherwise plans are preferred that expand an input, whose
+    gradient sums over all repetitions. Inputs are taken to be real.
     """
     kernels = KernelModel(profile, width)
     memory = kernels.memory
     layouts = strides or {}
-    parameters = {p.key: memory.new(p.shape, width, layouts.get(p.key)) for p in network.parameters}
+    parameters = {
+        p.key: memory.new(p.shape, width * (1 + p.complex), layouts.get(p.key))
+        for p in network.parameters
+    }
     trainable = frozenset(p.key for p in network.parameters if training and not p.frozen)
     inputs = passed_on(network) if training and through else frozenset()
     tape = Tape(kernels, dict(sizes), parameters, trainable, inputs)
@@ -140,7 +143,7 @@ def _run_backward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
         if needed and source.startswith(PARAMETER)
     )
     gradients = {  # torch has made them
-        tape.slot(name): memory.keep(memory.new(tape.values[name].shape, kernels.width))
+        tape.slot(name): memory.keep(memory.new(tape.values[name].shape, tape.values[name].width))
         for name in program.returns
         if name in tape.differentiable
     }

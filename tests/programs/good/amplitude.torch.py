@@ -109,10 +109,11 @@ def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -
 
 
 def _magnitude(t: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The largest magnitude of `t` over `axes`; no gradient flows through it."""
+    """The power of two below the largest magnitude of `t` over `axes`, without a gradient."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    return size.clamp(min=torch.finfo(size.dtype).tiny)  # zeros stay zeros
+    limits = torch.finfo(size.dtype)
+    return size.clamp(limits.tiny, limits.max / 2).log2().floor().exp2()  # zeros stay zeros
 
 
 def _log_scale(scale: Tensor) -> Tensor:

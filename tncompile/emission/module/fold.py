@@ -127,7 +127,8 @@ def _properties(
     biases = _biases(network, summands, members)
     weight = None if biases is None else _weight(network, layer, tuple(factors), make_program)
     dotted = any(index.name == DOTS for index in network.indices)
-    return Properties(network, layer, reserved, weight, biases, probed=dotted and bool(factors))
+    probed = dotted and bool(factors) and not layer.windows
+    return Properties(network, layer, reserved, weight, biases, probed=probed)
 
 
 def _biases(
@@ -167,7 +168,13 @@ def _weight(
     )
     whole = weight_network(network, layer)
     part = weight_network(network, layer, factors, tensors)
-    if whole is None or part is None or whole.network.output != part.network.output:
+    if whole is None or part is None:
+        return None
+    legs, others = (
+        [leg for leg in each.network.output.legs if network.index[leg].size != 1]
+        for each in (whole, part)
+    )  # buffers have no indices of size 1
+    if legs != others:
         return None
     program = make_program(part.network)
     return None if program is None else (part, program)

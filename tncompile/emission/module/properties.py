@@ -11,15 +11,38 @@ from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import INDENT, call, docstring, function, indented, string_lines
-from tncompile.network.features import Features, WeightNetwork
+from tncompile.emission.text.writer import (
+    INDENT,
+    call,
+    docstring,
+    function,
+    indented,
+    string,
+    string_lines,
+)
+from tncompile.network.features import Features, Setting, WeightNetwork
 from tncompile.network.model import Bias, TensorNetwork
 from tncompile.program.program import TensorProgram
 
 LONGEST = 60
 """Characters of a bias that is made along one line."""
 
-LAYERS = {"linear": "nn.Linear", "bilinear": "nn.Bilinear", "embedding": "nn.Embedding"}
+LAYERS = {
+    "linear": "nn.Linear",
+    "bilinear": "nn.Bilinear",
+    "embedding": "nn.Embedding",
+    "conv": "nn.Conv{}d",
+    "conv_transpose": "nn.ConvTranspose{}d",
+}
+
+DEFAULTS: dict[str, Setting] = {
+    "padding": 0,
+    "dilation": 1,
+    "output_padding": 0,
+    "groups": 1,
+    "padding_mode": "zeros",
+}
+"""What `print` leaves out, as torch does; such a number for each window."""
 
 MakeProgram = Callable[[TensorNetwork], TensorProgram | None]
 """Plans and lowers a network without inputs."""
@@ -47,7 +70,25 @@ def write_sizes(properties: Properties | None) -> list[str]:
     """The numbers of features, as attributes of the class."""
     sizes = {} if properties is None else properties.layer.sizes
     reserved = frozenset() if properties is None else properties.reserved
-    return [f"{name}: int = {size}" for name, size in sizes.items() if name not in reserved]
+    return [
+        f"{name}: {_type(size)} = {_text(size)}"
+        for name, size in sizes.items()
+        if name not in reserved
+    ]
+
+
+def _type(size: Setting) -> str:
+    return "tuple[int, ...]" if isinstance(size, tuple) else type(size).__name__
+
+
+def _text(size: Setting) -> str:
+    return string(size) if isinstance(size, str) else str(size)
+
+
+def _unusual(name: str, size: Setting) -> bool:
+    """Whether `print` shows it."""
+    default = DEFAULTS.get(name)
+    return any(each != default for each in (size if isinstance(size, tuple) else (size,)))
 
 
 def write_repr(network: TensorNetwork, properties: Properties | None, ending: str) -> list[str]:
@@ -55,7 +96,8 @@ def write_repr(network: TensorNetwork, properties: Properties | None, ending: st
     if properties is None:
         parts = [shapes_text(network)]
     else:
-        parts = [f"{name}={size}" for name, size in properties.layer.sizes.items()]
+        sizes = properties.layer.sizes.items()
+        parts = [f"{name}={size}" for name, size in sizes if _unusual(name, size)]
         if properties.layer.kind != "embedding":
             parts.append(f"bias={bool(network.biases)}")
     arrow = f"{given_text(network)} -> " if network.inputs else ""
@@ -108,7 +150,7 @@ def _property(name: str, body: list[str]) -> list[str]:
 
 def _weight_doc(properties: Properties, origin: str) -> str:
     shape = "x".join(map(str, properties.layer.shape))
-    layer = LAYERS[properties.layer.kind]
+    layer = LAYERS[properties.layer.kind].format(len(properties.layer.windows))
     (line,) = docstring([f"The dense map, {shape} as in {layer}: {origin}."])
     return line
 
@@ -157,7 +199,7 @@ def _bias(properties: Properties, biases: tuple[Bias, ...], members: ParameterAc
     if not biases:
         body = ['"""There is none."""', "return None"]
         return ["@property", *function("bias", ["self"], "None", body)]
-    axis = properties.layer.axes[0]
+    axis = properties.layer.output
     names = Names(["self"])
     lines: list[str] = []
     terms: list[str] = []
@@ -186,7 +228,7 @@ def _along(
 ) -> list[tuple[str, list[str]]]:
     """The views and copies that turn one bias into a vector, as method and arguments."""
     sizes = {index.name: index.size or 0 for index in properties.network.indices}
-    out = properties.layer.axes[0].indices
+    out = properties.layer.output.indices
     legs = [leg for axis in bias.axes for leg in axis]
     order = [legs.index(leg) for leg in out if leg in legs]
     shape = members.by_key[bias.parameter].shape

@@ -43,10 +43,11 @@ def cost(
     `mode` is the one that is shown, by default the plan's own. Alternatives are compared at the
     sizes that the plan was requested for.
     """
-    runtime = runtime_sizes(network, batch, sizes or {})
+    named = runtime_sizes(network, batch, sizes or {})
+    runtime = network.with_window_sizes(named)
     leading = network.leading
     batch = planned.batch if leading is None else runtime[leading]
-    return _Comparison(network, planned, batch, runtime, profile).cost(mode or planned.mode)
+    return _Comparison(network, planned, batch, named, runtime, profile).cost(mode or planned.mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class _Comparison:
     network: TensorNetwork
     planned: ContractionPlan
     batch: int
+    named: Mapping[str, int]
     runtime: Mapping[str, int]
     profile: MachineProfile
     programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class _Comparison:
         twin = dense_twin(self.network, self.runtime)
         return Cost(
             name=self.network.target,
-            sizes=dict(self.runtime),
+            sizes=dict(self.named),
             machine=self.profile.name,
             mode=mode,
             chosen={each: self._chosen(each) for each in MODES},
@@ -86,7 +88,7 @@ class _Comparison:
     def _chosen(self, mode: Mode) -> Variant:
         """What runs in a mode, and what it costs here."""
         variant, sizes, profile = self.planned.variant(self.batch, mode), self.runtime, self.profile
-        same = variant.mode == mode and dict(variant.sizes) == dict(sizes)
+        same = variant.mode == mode and dict(variant.sizes) == dict(self.named)
         if same and profile.name == self.planned.machine:
             return variant
         how = variant.tree, variant.schedule, self._program(variant)
