@@ -73,7 +73,8 @@ def write_reset_parameters(
         body.insert(0, "tensor: Tensor")  # else type checkers take what the first loop runs over
     reasons = [CHAINED] * initialization.chained + [RESCALED] * (rescaling is not None)
     text = ["", *filled(" ".join(reasons), WIDTH - INDENT)] if reasons else []
-    body = [*docstring([initialization.aim, *text]), *body]
+    aim = filled(initialization.aim, WIDTH - INDENT, before=3)
+    body = [*docstring([*aim, *text]), *body]
     method = ["@torch.no_grad()", *function("reset_parameters", ["self"], "None", body)]
     return [method, measure] if measure else [method]
 

@@ -14,7 +14,13 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths import convolving, levels
 from tncompile.planning.paths.intervals import LONGEST
 from tncompile.planning.paths.optimizers import LARGEST, Effort, Progress, quick_path, search
-from tncompile.planning.paths.problem import NamedPath, Pair, PathBuilder, Problem
+from tncompile.planning.paths.problem import (
+    NamedPath,
+    NoOrderError,
+    Pair,
+    PathBuilder,
+    Problem,
+)
 from tncompile.planning.paths.reordering import inputs_first
 from tncompile.planning.paths.sweeps import TOO_LARGE, join_in_order, parts, sweeps
 from tncompile.planning.paths.windows import carriers_merged, remainder, replayed
@@ -51,7 +57,7 @@ def candidates(
 
     A tree that is found several times has all its names, in the order they were found. All that an
     easier effort finds is here, too: what is worth lowering is measured by what it knows. Raises
-    ValueError where no order contracts the windows of the network.
+    `NoOrderError` where no order contracts the windows of the network.
     """
     known: dict[Pair, int] = {}
     names: dict[int, list[str]] = {}
@@ -63,7 +69,7 @@ def candidates(
             if shape not in chosen or named.level < chosen[shape].level:
                 chosen[shape] = named
     if not chosen:
-        raise ValueError("no order of contraction convolves along all windows of the network")
+        raise NoOrderError
     limits: list[int] = []  # the most multiply-adds of a tree that is worth lowering, by level
     for level in range(effort.level + 1):
         prices = sorted(each.multiply_adds for each in chosen.values() if each.level <= level)

@@ -87,6 +87,16 @@ def contraction_problem(
     )
 
 
+class NoOrderError(Exception):
+    """No order of contraction runs as convolutions of torch."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"no order of contraction runs as convolutions along at most {MOST_WINDOWS} windows"
+            " each, all of them transposed or none"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class NamedPath:
     """A path, what found it, and the level of the easiest effort that does."""
