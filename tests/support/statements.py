@@ -28,6 +28,8 @@ STATEMENTS = [
     ("  batch n 3", "the size it usually has, too: `batch n = 128`"),
     ("  window h = 3", "write `window h = conv(size = 3)`"),
     ("  window h = conv(3) if d > 3", "a window takes no condition"),
+    ("  window h: conv(3)", "write `=`, as in `h = conv(size = 3)`"),
+    ("  batch t: 128", "follows `=`: `t = 128`"),
     ("  window h(3)", "write `window h = conv(size = 3)`"),
     ("  window h[2] = conv(3)", "`[k in 2..3]`"),
     ("  window h = conv(3) w = conv(3)", "put a `,` before it if it is one more window"),

@@ -66,11 +66,20 @@ def unknown_value(names: BlockNames) -> Iterator[Diagnostic]:
             hint = "declare it with `let`, or as a parameter"
             if (constant := foreign_constant(name)) is not None:
                 hint = constant
+            elif _in_a_window(use.name, names.block):
+                hint = f'write it in quotes: `"{name}"`'
             elif (leg := subscripts.get(use.name.span)) is not None:
                 hint = _for_all_members(leg, name)
             elif (family := _range_for(use, names)) is not None:
                 hint = family
             yield _unknown(use.name, names, [*use.local, *values], "value", hint, others)
+
+
+def _in_a_window(name: tree.Name, block: tree.Block) -> bool:
+    """Whether a name is meant as a word that a window takes: `padding = same`."""
+    windows = (each for each in block.statements if isinstance(each, tree.WindowStatement))
+    inside = any(each.span.start < name.span.start < each.span.end for each in windows)
+    return inside and any(name.text in words for words in symbols.WINDOW_WORDS.values())
 
 
 def foreign_constant(name: str) -> str | None:

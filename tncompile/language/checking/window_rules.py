@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tncompile.language.checking.name_rules import kind_text
 from tncompile.language.checking.structure_rules import End, Structure
-from tncompile.language.checking.symbols import LEG_KINDS, BlockNames, LegUse, Rule
+from tncompile.language.checking.symbols import LEG_KINDS, WINDOW_WORDS, BlockNames, LegUse, Rule
 from tncompile.language.checking.usage_rules import argument_problems, misplaced
 from tncompile.language.diagnostics.collector import listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
@@ -36,12 +36,6 @@ WINDOW = WindowFunction(
     1,
     ("size", "stride", "padding", "dilation", "mode", "extra"),
 )
-
-WORDS: Mapping[str, tuple[str, ...]] = {
-    "padding": ("valid", "same", "causal"),
-    "mode": ("zeros", "circular", "reflect", "replicate"),
-}
-"""The words that an argument may be."""
 
 _TORCH_NAMES = {
     "kernel_size": "size",
@@ -103,7 +97,7 @@ def _wrong_words(window: tree.WindowDeclaration, names: BlockNames) -> Iterator[
     for name in WINDOW.names:
         written = argument(window, name)
         for value in choices(written.value) if written is not None else ():
-            known = WORDS.get(name, ())
+            known = WINDOW_WORDS.get(name, ())
             text = value.value if isinstance(value, tree.String) else None
             if text in known or (text is None and name != "mode"):
                 continue

@@ -143,6 +143,12 @@ def _colon(context: ParseContext) -> Iterator[Suggestion]:
             "delete it; a module is made in one type: `module(dtype=torch.complex64)`",
             "numbers have the type that the module is made in, or moved to",
         )
+    if context.expects("ASSIGN") and context.statement == "BATCH":
+        hint = f"the size that it usually has follows `=`: `{context.word_at(-1) or 't'} = 128`"
+        yield Suggestion(hint=hint)
+    if context.expects("ASSIGN") and context.statement == "WINDOW":
+        hint = f"write `=`, as in `{context.word_at(-1) or 'h'} = conv(size = 3)`"
+        yield Suggestion(hint=hint)
     if context.expects("LBRACE") or context.expects("LET"):
         hint = "write `{` here and `}` at the end"
         yield Suggestion("`:` opens no block", "blocks stand in braces", hint)
