@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.schedule import ConvolutionLayout, Order
+from tncompile.network.contraction import MOST_WINDOWS
 from tncompile.network.model import TensorNetwork, Window
 from tncompile.program import operations as op
 from tncompile.program.layout import channels_last as channels_last_strides
 from tncompile.program.program import Value
 
-MOST_AXES = 3
+MOST_AXES = MOST_WINDOWS
 """Axes along which torch convolves at once."""
 
 
