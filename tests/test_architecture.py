@@ -49,6 +49,7 @@ THIRD_PARTIES = {
         "tuning/timing.py",
         "program/interpreter.py",
         "machine/call_probes.py",
+        "machine/convolution_probes.py",
         "machine/probe.py",
         "machine/probes.py",
         "machine/calibration.py",

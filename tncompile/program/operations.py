@@ -329,7 +329,7 @@ class Pad(Unary, has_free_shape=True):
     axis: int
 
 
-class Convolve(SingleResult, is_contraction=True, autocasts=True, has_free_shape=True):
+class Convolve(SingleResult, is_contraction=True, autocasts=True):
     """`conv1d`, `conv2d` or `conv3d` of a `source` (N, channels, lengths…) and a `weight`.
 
     Where one is real and the other complex, the parts of one are convolved with the real one.
@@ -337,7 +337,7 @@ class Convolve(SingleResult, is_contraction=True, autocasts=True, has_free_shape
     The numbers are one for each of the axes convolved along, which may be of kernel length 1. There
     are as many groups as the channels of the source are a multiple of `weight.shape[1]`. That of a
     `transposed` one, `conv_transpose1d` and so on, is (channels, out channels of a group, kernel…).
-    The result is row major where the source is; else its channels lie innermost.
+    The result is row major, or its channels lie innermost: `layout.convolves_channels_last`.
     """
 
     source: Use
@@ -350,7 +350,7 @@ class Convolve(SingleResult, is_contraction=True, autocasts=True, has_free_shape
     bias: Use | None = None  # a vector along the channels
 
 
-class PadBorders(Unary, has_free_shape=True):
+class PadBorders(Unary):
     """`pad` of the last axes by entries `before` and `after` each, cut off if negative: a copy.
 
     `mode` is that of `torch.nn.functional.pad`; all but `constant` (zeros) take a source (N,
@@ -363,7 +363,7 @@ class PadBorders(Unary, has_free_shape=True):
     mode: PadMode
 
 
-class Crop(Unary, is_view=True, has_free_shape=True):
+class Crop(Unary, is_view=True):
     """`source` without the first entries `before` and the last ones `after` along an axis."""
 
     axis: int
