@@ -99,8 +99,9 @@ def unknown_leg(names: BlockNames) -> Iterator[Diagnostic]:
             yield _wrong_kind(use.name, use.declared, "a leg", note, hint, others)
         else:
             hint = _missing_leg(uses)
+            what = "window" if uses[0].leg.face else "index"
             beside = frozenset[str]().union(*(leg_use.statement.single for leg_use in uses))
-            yield _unknown(use.name, names, candidates, "index", hint, others, beside)
+            yield _unknown(use.name, names, candidates, what, hint, others, beside)
 
 
 def unknown_tie(names: BlockNames) -> Iterator[Diagnostic]:
@@ -252,6 +253,9 @@ def _for_all_members(use: LegUse, subscript: str) -> str:
 def _missing_leg(uses: list[LegUse]) -> str:
     """What to declare for a name that is a leg; with one end alone it would be refused again."""
     name, kind, other = uses[0].leg.name.text, _leg_kind(uses), _other_end(uses)
+    if uses[0].leg.face:
+        written = f"{name}[a in 0..n]" if _arity(uses) else name
+        return f"declare it before: `window {written} = conv(size = 3)`"
     also = f", and put it on {other}, too" if other else ""
     if kind == "batch":
         return f"declare it before: `batch {name}`{also}"
