@@ -219,6 +219,14 @@ STANDARD = {
         "PEPSClassifier(rows = 2, columns = 3, classes = 3)",
         "MERAClassifier(sites = 4, rank = 2, classes = 3)",
     ),
+    "convolution": (
+        "Tucker2Conv(4, 6, in_rank = 2, out_rank = 3)",
+        "CPConv(4, 6, rank = 3, padding = 1)",
+        "TTConv(ins = [2, 2], outs = [2, 3], ranks = 2, stride = 2, padding = 1)",
+        "TRConv(ins = [2, 2], outs = [2, 3], ranks = 2, padding = 1, circular = true)",
+        "DepthwiseSeparable(4, 6, padding = 1)",
+        "GroupedConv(4, 6, groups = 2, padding = 1)",
+    ),
 }
 """One small instance of every block of the standard library."""
 
@@ -254,6 +262,11 @@ class Subject:
         """Whether it takes leading axes."""
         return any(axis.kind == "dots" for given in self.network.inputs for axis in given.axes)
 
+    @property
+    def images(self) -> bool:
+        """Whether its input has axes of windows."""
+        return bool(self.network.windows)
+
     def module(
         self, dtype: torch.dtype = torch.float32, seed: int | None = 0, device: str | None = None
     ) -> torch.nn.Module:
@@ -267,7 +280,10 @@ class Subject:
         seed: int = 0,
         sizes: dict[str, int] | None = None,
     ) -> list[Tensor]:
-        """Random inputs with these leading axes; `batch` axes are 5 long unless `sizes` says."""
+        """Random inputs with these leading axes.
+
+        `batch` axes and those of windows are 5 long unless `sizes` says otherwise.
+        """
         rng = torch.Generator().manual_seed(seed)
         made: list[Tensor] = []
         for given in self.network.inputs:

@@ -29,6 +29,14 @@ _TARGETS = {
         "PEPSClassifier(rows = 5, columns = 5)",
         "MERAClassifier()",
     ),
+    "convolution": (
+        "Tucker2Conv(64, 64, padding = 1)",
+        "CPConv(64, 64, padding = 1)",
+        "TTConv(ins = [8, 8], outs = [8, 8], padding = 1)",
+        "TRConv(ins = [8, 8], outs = [8, 8], padding = 1)",
+        "DepthwiseSeparable(64, 64, padding = 1)",
+        "GroupedConv(64, 64, groups = 4, padding = 1)",
+    ),
     "stacked": (
         "Ring()", "Ring(n = 80)", "Chain()", "Star()", "SharedStar()", "SharedChain()",
         "ByTurns()", "Frozen()", "LogChain()",

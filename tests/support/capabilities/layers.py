@@ -94,9 +94,15 @@ def basis(subject: Subject) -> tuple[list[Tensor], int]:
 @capability("Parameters", "mean square at the start")
 def start(subject: Subject) -> str:
     """Mean square of the outputs of each single draw, biases apart: 1/3 as `nn.Linear` has on
-    inputs of mean square 1 (and classifiers on vectors of norm 1), 1 as `nn.Embedding` has."""
+    inputs of mean square 1 (convolutions away from the borders, classifiers on vectors of norm 1),
+    1 as `nn.Embedding` has."""
     if subject.file == "oddities":
         return "not promised"
+    if subject.images:  # each entry away from the borders is such a sum of entries of the weight
+        for draw in range(3):
+            weight = subject.module(seed=draw).weight
+            assert weight.square().sum().item() / len(weight) == pytest.approx(1 / 3, rel=1e-3)
+        return "1/3"
     inputs, averaged = basis(subject)
     due = 1.0 if any(given.integer for given in subject.network.inputs) else 1 / 3
     for draw in range(3):
@@ -131,9 +137,11 @@ def leading_axes(subject: Subject) -> str:
 
 @capability("Inputs", "strides", batched=True)
 def strides(subject: Subject) -> str:
-    """Inputs need not be contiguous."""
+    """Inputs need not be contiguous, images may have their channels last."""
     module = subject.module()
     inputs = subject.inputs(5)
+    if subject.images:
+        close(module(*(x.to(memory_format=torch.channels_last) for x in inputs)), module(*inputs))
     close(module(*(x.repeat_interleave(2, 0)[::2] for x in inputs)), module(*inputs))
     close(module(*(x.movedim(0, -1).contiguous().movedim(-1, 0) for x in inputs)), module(*inputs))
     return "any"
@@ -142,7 +150,8 @@ def strides(subject: Subject) -> str:
 @capability("Inputs", "wrong input")
 def wrong_input(subject: Subject) -> str:
     """A wrong shape is a ValueError that names the input as declared, its legs, the size they have
-    and the shape that came, a wrong dtype a TypeError; an id out of range is an IndexError, ids
+    and the shape that came, too short an image one that names the window, a wrong dtype a
+    TypeError; an id out of range is an IndexError, ids
     that are no integers are a TypeError."""
     module = subject.module()
     inputs = subject.inputs(3)
@@ -171,6 +180,12 @@ def wrong_input(subject: Subject) -> str:
                 parts = (given.written, str(axis.length), *axis.indices, str(tuple(shape)))
                 assert all(part in message for part in parts), message
             raised.append("ValueError")
+        for window in subject.network.windows:
+            place = 1 + [axis.indices for axis in reversed(given.axes)].index((window.input_leg,))
+            shape = list(inputs[k].shape)
+            shape[-place] = window.least_length - 1
+            with pytest.raises(ValueError, match=re.escape(f"(window {window.name})")):
+                module(torch.zeros(shape))
         with pytest.raises(TypeError, match=re.escape(given.written)) as refused:
             module(*inputs[:k], inputs[k].double(), *inputs[k + 1 :])
         assert "expected torch.float32" in str(refused.value)
@@ -278,7 +293,7 @@ def stands_for(subject: Subject) -> str:
         assert weight.shape == like.weight.shape
         assert {"weight", "bias"}.isdisjoint(held.state_dict())
         given = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-        inputs = subject.inputs(2, 3)
+        inputs = subject.inputs(2, *[3] * (not subject.images))  # convolutions have one such axis
         close(held(*inputs), torch.func.functional_call(like, given, tuple(inputs)), 1e-4)
         with pytest.raises(AttributeError):
             held.weight = weight
@@ -292,6 +307,11 @@ def stands_for(subject: Subject) -> str:
 
 def _layer(module: nn.Module) -> nn.Module | None:
     """The layer of torch that has the numbers of features which a module says it has."""
+    if hasattr(module, "kernel_size"):
+        names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation",
+                 "groups", "padding_mode")  # fmt: skip
+        conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(module.kernel_size) - 1]
+        return conv(**{k: getattr(module, k) for k in names}, bias=module.bias is not None)
     kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Bilinear, nn.Embedding)
     for kind in kinds:
         names = {
