@@ -211,6 +211,16 @@ STANDARD = {
         "HierarchicalTucker(ins = [2, 3], outs = [3, 2], rank = 2)",
         "TreeLinear(ins = [2, 3], outs = [3, 2], rank = 2)",
         "BilinearTN(4, 3, 5, rank = 2)",
+        "TensorContraction(ins = [2, 3], outs = [3, 2])",
+        "TensorRegression(ins = [2, 3], out_features = 5, in_ranks = 2, out_rank = 2)",
+    ),
+    "convolution": (
+        "Tucker2Conv(4, 6, padding = 1)",
+        "CPConv(4, 6, rank = 3, stride = 2)",
+        "TTConv(ins = [2, 3], outs = [3, 2], ranks = 2, padding = 1)",
+        "TRConv(ins = [2, 3], outs = [3, 2], kernel_size = [3], ranks = 2)",
+        "DepthwiseSeparable(4, 6, kernel_size = [3], padding = 2, dilation = 2)",
+        "GroupedConv(4, 6, kernel_size = [3, 2, 1], groups = 2, circular = true)",
     ),
     "embedding": ("TTEmbedding(rows = [3, 4], columns = [2, 3], ranks = 2)",),
     "classifier": (
@@ -218,14 +228,6 @@ STANDARD = {
         "TreeClassifier(sites = 4, rank = 3, classes = 3)",
         "PEPSClassifier(rows = 2, columns = 3, classes = 3)",
         "MERAClassifier(sites = 4, rank = 2, classes = 3)",
-    ),
-    "convolution": (
-        "Tucker2Conv(4, 6, in_rank = 2, out_rank = 3)",
-        "CPConv(4, 6, rank = 3, padding = 1)",
-        "TTConv(ins = [2, 2], outs = [2, 3], ranks = 2, stride = 2, padding = 1)",
-        "TRConv(ins = [2, 2], outs = [2, 3], ranks = 2, padding = 1, circular = true)",
-        "DepthwiseSeparable(4, 6, padding = 1)",
-        "GroupedConv(4, 6, groups = 2, padding = 1)",
     ),
 }
 """One small instance of every block of the standard library."""
@@ -280,10 +282,7 @@ class Subject:
         seed: int = 0,
         sizes: dict[str, int] | None = None,
     ) -> list[Tensor]:
-        """Random inputs with these leading axes.
-
-        `batch` axes and those of windows are 5 long unless `sizes` says otherwise.
-        """
+        """Random inputs with these leading axes; other run-time axes are 5 long, or as `sizes` say."""
         rng = torch.Generator().manual_seed(seed)
         made: list[Tensor] = []
         for given in self.network.inputs:
