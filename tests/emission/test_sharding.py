@@ -261,9 +261,7 @@ def test_ranks_share_channels_of_a_convolution(target: str, leg: str) -> None:
 @pytest.mark.parametrize("leg", ["h", "h.in", "h.out", "h.kernel"])
 def test_legs_of_windows_cannot_be_split(leg: str) -> None:
     made = tncompile.loads(WINDOWS).instantiate("Tucker2")
-    with pytest.raises(
-        ShardingError, match="legs of window `h` cannot be split: its sums run over"
-    ):
+    with pytest.raises(ShardingError, match="legs of window `h` cannot be split: its sums"):
         split_leg(made.network, leg)
     with pytest.raises(tncompile.CompileError, match="split a leg of channels, or a bond"):
         made.source(shard=leg)

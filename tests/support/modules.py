@@ -282,7 +282,7 @@ class Subject:
         seed: int = 0,
         sizes: dict[str, int] | None = None,
     ) -> list[Tensor]:
-        """Random inputs with these leading axes; other run-time axes are 5 long, or as `sizes` say."""
+        """Random inputs with these leading axes; run-time ones are 5 long, or as `sizes` say."""
         rng = torch.Generator().manual_seed(seed)
         made: list[Tensor] = []
         for given in self.network.inputs:

@@ -55,13 +55,13 @@ evaluation mode, and `nn.MultiheadAttention(…).out_proj = layer` does; both re
 
 One whose input and output have one axis of channels and then those of its windows has the same of
 `nn.Conv1d`, `nn.Conv2d`, `nn.Conv3d` or their transposes: `in_channels`, `out_channels`,
-`kernel_size`, `stride`, `padding`, `dilation`, `groups`, `padding_mode` (`output_padding`), `weight`
-and `bias`. Torch pads both ends alike and all axes in one mode; a network that does otherwise
-stands for no layer. Groups are what the axes of channels both begin with. A folded module of
-tensors that are used more than once has no `weight`.
+`kernel_size`, `stride`, `padding`, `dilation`, `groups`, `padding_mode`, `weight` and `bias`. Torch
+pads both ends alike and all axes in one mode; a network that does otherwise stands for no layer.
+Groups are what the axes of channels both begin with. A folded module of tensors that are used more
+than once has no `weight`.
 
 - Any number of leading axes comes before the channels, none among them.
-- Images in `torch.channels_last` give equal values; whichever format the plan chose is made of them.
+- Images in `torch.channels_last` give equal values, whichever format the plan chose.
 - Height and width are dynamic under `torch.compile` and in exports. Torch itself tells lengths of 1
   apart, and batches below 16 in float32: such a module is compiled once more.
 

@@ -74,7 +74,7 @@ def lengths(subject: Subject, x: Tensor) -> dict[int, object]:
     """
     windows = subject.network.windows
     first = x.dim() - len(windows)
-    return {first + k: torch.export.Dim(f"length_{k}", min=4) for k in range(len(windows))}
+    return {first + k: torch.export.Dim(f"length_{k}", min=5) for k in range(len(windows))}
 
 
 def other_batches(subject: Subject, inputs: list[Tensor]) -> Iterator[list[Tensor]]:
@@ -83,13 +83,14 @@ def other_batches(subject: Subject, inputs: list[Tensor]) -> Iterator[list[Tenso
         yield inputs
         return
     for size in (7, 64, 1):
-        images = {w.input_leg: 4 + size % 3 + k for k, w in enumerate(subject.network.windows)}
+        images = {w.input_leg: 5 + size % 3 + k for k, w in enumerate(subject.network.windows)}
         yield subject.inputs(size, sizes={"n": size} | images)
 
 
 @capability("Compilers", "torch.export", plain_names=True)
 def exported(subject: Subject) -> str:
-    """Exported with a dynamic batch (and height and width), saved, loaded and run at other batch sizes, 1 among them."""
+    """Exported with a dynamic batch (and height and width), saved, loaded and run at
+    other batch sizes, 1 among them."""
     module = subject.module()
     inputs = subject.inputs(19, sizes={"n": 19})
     shapes = dynamic(subject, inputs)
