@@ -277,7 +277,7 @@ class Subject:
         seed: int = 0,
         sizes: dict[str, int] | None = None,
     ) -> list[Tensor]:
-        """Random inputs with these leading axes; other run-time axes are 5 long, or as `sizes` say."""
+        """Random inputs with these leading axes; other open ones are 5 long unless `sizes` says."""
         rng = torch.Generator().manual_seed(seed)
         made: list[Tensor] = []
         for given in self.network.inputs:

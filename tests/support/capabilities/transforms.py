@@ -30,7 +30,8 @@ from tests.support.modules import Subject, tensors
 @capability("Compilers", "torch.compile")
 def compiled(subject: Subject) -> str:
     """`fullgraph=True, dynamic=True`, forward and backward (`aot_eager`): the graphs for batches of
-    19, 4, 8, 16, 17, 31, 64, 100 and 1; two at most."""
+    19, 4, 8, 16, 17, 31, 64, 100 and 1; two at most, of convolutions three, as of `nn.Conv2d`
+    (torch calls another one from 16 rows)."""
     torch._dynamo.reset()
     lower = lookup_backend("aot_eager")
     graphs = 0
@@ -50,7 +51,7 @@ def compiled(subject: Subject) -> str:
             gradients(module, made, inputs), gradients(module, module, inputs), strict=True
         ):
             near(one, other, 1e-4)
-    assert 1 <= graphs <= 2
+    assert 1 <= graphs <= (3 if subject.network.windows else 2)
     return f"{graphs} graphs" if graphs > 1 else "1 graph"
 
 
