@@ -73,10 +73,14 @@ class Contender:
 
 @dataclass(frozen=True)
 class Network:
-    """A block with its arguments: `spec` is a file of the library or a text in the language."""
+    """A block with its arguments: `spec` is a file of the library or a text in the language.
+
+    `sizes` are run-time sizes besides the batch, by name: what plans are made for.
+    """
 
     spec: str
     target: str
+    sizes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import tncompile
 from benchmarks.contract import Network, Workload
 
-PRODUCTS = ("aten.mm", "aten.bmm", "aten.addmm", "aten.baddbmm", "aten.mv", "aten.addmv")
+PRODUCTS: dict[str, Callable[..., object]] = {
+    "aten.mm": torch.mm,
+    "aten.bmm": torch.bmm,
+    "aten.addmm": torch.addmm,
+    "aten.baddbmm": torch.baddbmm,
+    "aten.mv": torch.mv,
+    "aten.addmv": torch.addmv,
+    "aten.convolution": torch.convolution,
+}
+"""The products of tensors, convolutions among them, and who calls them with the same operands."""
 
 
 class Between(nn.Module):
@@ -60,7 +69,7 @@ def architecture(network: Network) -> Any:
 def tuned_architecture(network: Network, batch: int, seconds: float) -> Any:
     """The same, its plan for a batch size chosen by so many seconds of measuring."""
     held = architecture.__wrapped__(network)
-    held.tune(batch, training=True, seconds=seconds, anyway=True)
+    held.tune(batch, training=True, seconds=seconds, anyway=True, sizes=dict(network.sizes))
     return held
 
 
@@ -76,7 +85,7 @@ def module(workload: Workload, batch: int, tuning: float = 0.0) -> nn.Module:
             if tuning
             else architecture(network)
         )
-        parts.append(held.module(batch=batch, seed=2026 + k))
+        parts.append(held.module(batch=batch, seed=2026 + k, sizes=dict(network.sizes)))
     return parts[0] if len(parts) == 1 else InSequence(parts, workload.between)
 
 
@@ -122,16 +131,11 @@ def bare_products(run: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Cal
     """The matrix products of a forward pass and nothing else, on the operands they had."""
     with torch.no_grad(), Recorder() as recorder:
         run(*inputs)
-    functions = {
-        "aten.mm": torch.mm,
-        "aten.bmm": torch.bmm,
-        "aten.addmm": torch.addmm,
-        "aten.baddbmm": torch.baddbmm,
-        "aten.mv": torch.mv,
-        "aten.addmv": torch.addmv,
-    }
     calls = [
-        (functions[str(func).rsplit(".", 1)[0]], tuple(a.detach() for a in args[:3]))
+        (
+            PRODUCTS[str(func).rsplit(".", 1)[0]],
+            tuple(a.detach() if isinstance(a, Tensor) else a for a in args),
+        )
         for func, args in recorder.calls
     ]
 

@@ -409,8 +409,8 @@ class Architecture:
 
     @contextmanager
     def _limits_named(self) -> Iterator[None]:
-        """Turn "no plan keeps to the memory limit" into the diagnostic of it."""
-        from tncompile.planning import NoPlanError
+        """Turn "no plan keeps to the memory limit" and "no order" into the diagnostics of them."""
+        from tncompile.planning import NoOrderError, NoPlanError
 
         try:
             yield
@@ -419,4 +419,10 @@ class Architecture:
             notes = ("peak memory counts inputs, parameters and every value alive at once",)
             hint = "raise the memory limit, or lower the batch size or the ranks"
             wrong = problem(Code.NO_PLAN, str(error), span, label, notes=notes, hint=hint)
+            raise CompileError((wrong,)) from None
+        except NoOrderError as error:
+            place = self._resolved.windows[0].declaration.name.span
+            label = "one of the windows of a kernel that is too large"
+            hint = "give the windows tensors of their own, joined by a bond"
+            wrong = problem(Code.WINDOW_FACE, str(error), place, label, hint=hint)
             raise CompileError((wrong,)) from None

@@ -159,18 +159,18 @@ def tucker(leaves: Sequence[Tensor], stride: int) -> Steps:
 
 
 def cp(leaves: Sequence[Tensor], stride: int) -> Steps:
-    """CP: (i, r), (height, r), (width, r), (r, o); one depthwise convolution an axis."""
+    """CP: (i, r), (height, r), (width, r), (o, r); one depthwise convolution an axis."""
     A, B, C, D = leaves
     vertical = Kernel(B.t()[:, None, :, None], (stride, 1), B.shape[1])
     horizontal = Kernel(C.t()[:, None, None, :], (1, stride), C.shape[1])
-    return Steps(A, (vertical, horizontal), D)
+    return Steps(A, (vertical, horizontal), D.t())
 
 
 def cp_in_one(leaves: Sequence[Tensor], stride: int) -> Steps:
     """CP with one depthwise convolution for both axes."""
     A, B, C, D = leaves
     weight = (B[:, None] * C).permute(2, 0, 1)[:, None]
-    return Steps(A, (Kernel(weight, (stride, stride), B.shape[1]),), D)
+    return Steps(A, (Kernel(weight, (stride, stride), B.shape[1]),), D.t())
 
 
 def train(leaves: Sequence[Tensor], stride: int) -> Steps:
@@ -189,9 +189,9 @@ def train_in_one(leaves: Sequence[Tensor], stride: int) -> Steps:
 
 
 def separable(leaves: Sequence[Tensor], stride: int) -> Steps:
-    """A depthwise convolution (i, height, width), then (i, o)."""
+    """A depthwise convolution (i, 1, height, width), then (i, 1, o)."""
     K, P = leaves
-    return Steps(None, (Kernel(K[:, None], (stride, stride), len(K)),), P)
+    return Steps(None, (Kernel(K, (stride, stride), len(K)),), P.squeeze(1))
 
 
 def materialized(

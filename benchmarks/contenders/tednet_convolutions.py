@@ -1,4 +1,4 @@
-"""tednet: convolutions as Tucker-2 and CP."""
+"""tednet: convolutions as Tucker-2, CP and tensor trains."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def cp(shape: tuple[int, int, int, int], stride: int, rank: int) -> Contender:
 
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         A, B, C, D = parameters.values()
-        return [leg[k] for k in range(rank) for leg in (A.t(), B.t(), C.t(), D)]
+        return [leg[k] for k in range(rank) for leg in (A.t(), B.t(), C.t(), D.t())]
 
     def assign(layer: Any, held: Sequence[Tensor]) -> None:
         for name, leaf in zip(names, held, strict=True):
@@ -77,4 +77,24 @@ def cp(shape: tuple[int, int, int, int], stride: int, rank: int) -> Contender:
         tuple(size),
         stride=stride,
         padding=size[0] // 2,
+    )
+
+
+def train(digits: Sequence[int], rank: int) -> Contender:
+    """A tensor train over the digits of the channels, kernels of 3 x 3 with a border of one."""
+
+    def leaves(parameters: Parameters) -> Sequence[Tensor]:
+        kernel, *cores, last = parameters.values()
+        inner = [core.permute(1, 2, 0, 3) for core in cores]
+        return [kernel.permute(2, 0, 1)[:, None], *inner, last.permute(1, 2, 0)]
+
+    def assign(layer: Any, held: Sequence[Tensor]) -> None:
+        layer.kernel.weight = held[0]
+        for k, leaf in enumerate(held[1:]):
+            layer.register_parameter(f"node{k}", leaf)
+
+    sides = list(digits)
+    ranks = [rank] * len(sides)
+    return _layer(
+        "tednet.tnn.tensor_train", "TTConv2D", leaves, assign, sides, sides, ranks, 3, padding=1
     )

@@ -73,7 +73,7 @@ def cp(shape: tuple[int, int, int, int], stride: int, rank: int) -> tuple[Conten
 
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         A, B, C, D = parameters.values()
-        return [A.new_ones(rank), D.t(), A, B, C]
+        return [A.new_ones(rank), D, A, B, C]
 
     def assign(weight: Any, held: Sequence[Tensor]) -> None:
         weight.weights = held[0]

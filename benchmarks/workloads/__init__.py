@@ -3,6 +3,7 @@
 from benchmarks.contract import Workload
 from benchmarks.workloads import (
     block_tensor_train,
+    conv_chain,
     conv_cp,
     conv_separable,
     conv_tt,
@@ -51,6 +52,7 @@ ALL: tuple[Workload, ...] = (
     *conv_tucker2.WORKLOADS,
     *conv_cp.WORKLOADS,
     *conv_tt.WORKLOADS,
+    *conv_chain.WORKLOADS,
     *conv_separable.WORKLOADS,
     *tensorly_torch_35.WORKLOADS,
     *fly_11.WORKLOADS,

@@ -4,23 +4,8 @@ from functools import partial
 
 from benchmarks.byhand import convolutions
 from benchmarks.contenders import tednet_convolutions, tensorly_torch_convolutions
-from benchmarks.contract import Workload
-from benchmarks.workloads.convolution import convolution, kernel_shape
-
-SPEC = """
-network CPConv(channels: int, rank: int, step: int = 1) {
-  window h = conv(size = 3, stride = step, padding = 1)
-  window w = conv(size = 3, stride = step, padding = 1)
-  index  i = channels, o = channels
-  hyper  r = rank
-  input  x(..., i, h.in, w.in)
-  tensor A(i, r)
-  tensor B(h.kernel, r)
-  tensor C(w.kernel, r)
-  tensor D(r, o)
-  output y(..., o, h.out, w.out)
-}
-"""
+from benchmarks.contract import Network, Workload
+from benchmarks.workloads.convolution import LIBRARY, convolution, kernel_shape, same
 
 
 def cp(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = ()) -> Workload:
@@ -29,11 +14,10 @@ def cp(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = ()) -
     return convolution(
         f"conv-cp-{channels}-r{rank}" + (f"-s{stride}" if stride > 1 else ""),
         f"CP convolution, rank {rank}",
-        SPEC,
-        f"CPConv(channels = {channels}, rank = {rank}, step = {stride})",
+        Network(LIBRARY, f"CPConv({same(channels, stride)}, rank = {rank})"),
         channels,
         stride,
-        "ir,hr,wr,ro->oihw",
+        "ir,hr,wr,or->oihw",
         [
             ("", partial(convolutions.cp, stride=stride)),
             ("axes merged, ", partial(convolutions.cp_in_one, stride=stride)),
@@ -43,6 +27,7 @@ def cp(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = ()) -
             tednet_convolutions.cp(shape, stride, rank),
         ),
         quick=quick,
+        order=("U", "K", "V"),
     )
 
 

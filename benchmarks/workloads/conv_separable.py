@@ -3,20 +3,9 @@
 from functools import partial
 
 from benchmarks.byhand import convolutions
-from benchmarks.contract import Workload
-from benchmarks.workloads.convolution import convolution
+from benchmarks.contract import Network, Workload
+from benchmarks.workloads.convolution import LIBRARY, convolution, same
 
-SPEC = """
-network Separable(channels: int, step: int = 1) {
-  window h = conv(size = 3, stride = step, padding = 1)
-  window w = conv(size = 3, stride = step, padding = 1)
-  index  i = channels, o = channels
-  input  x(..., i, h.in, w.in)
-  tensor K(i, h.kernel, w.kernel)
-  tensor P(i, o)
-  output y(..., o, h.out, w.out)
-}
-"""
 NONE = "it has no depthwise convolution"
 
 
@@ -25,11 +14,10 @@ def separable(channels: int, stride: int = 1, quick: tuple[int, ...] = ()) -> Wo
     return convolution(
         f"conv-separable-{channels}" + (f"-s{stride}" if stride > 1 else ""),
         "depthwise-separable convolution",
-        SPEC,
-        f"Separable(channels = {channels}, step = {stride})",
+        Network(LIBRARY, f"DepthwiseSeparable({same(channels, stride)})"),
         channels,
         stride,
-        "ihw,io->oihw",
+        "imhw,imo->oihw",
         [("", partial(convolutions.separable, stride=stride))],
         omitted={"tensorly-torch": NONE, "tednet": NONE},
         quick=quick,

@@ -1,57 +1,49 @@
-"""Convolutions as tensor trains: inputs, height, width, outputs, one convolution an axis."""
+"""Convolutions as tensor trains of the kernel and the digits of the channels."""
 
 from functools import partial
 
-from benchmarks.byhand import convolutions
-from benchmarks.contenders import tensorly_torch_convolutions
-from benchmarks.contract import Workload
-from benchmarks.workloads.convolution import convolution, kernel_shape
+from benchmarks.byhand import train_convolutions
+from benchmarks.contenders import tednet_convolutions
+from benchmarks.contract import Network, Workload
+from benchmarks.workloads.convolution import LIBRARY, SIZE, convolution, versions
+from benchmarks.workloads.linear import by_hand, written
 
-SPEC = """
-network TTConv(channels: int, rank: int, step: int = 1) {
-  window h = conv(size = 3, stride = step, padding = 1)
-  window w = conv(size = 3, stride = step, padding = 1)
-  index  i = channels, o = channels
-  bond   a = rank, b = rank, c = rank
-  input  x(..., i, h.in, w.in)
-  tensor U(i, a)
-  tensor K(a, h.kernel, b)
-  tensor L(b, w.kernel, c)
-  tensor V(c, o)
-  output y(..., o, h.out, w.out)
-}
-"""
-OTHER_TRAIN = "its trains split the channels into digits, the kernel's axes stay together"
+OTHER_TRAIN = "its trains leave the channels whole"
 
 
-def train(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = ()) -> Workload:
+def train(
+    channels: int, digits: tuple[int, int], rank: int, quick: tuple[int, ...] = ()
+) -> Workload:
     """As many channels out as in, all bonds alike."""
+    target = (
+        f"TTConv(ins = {written(digits)}, outs = {written(digits)}, ranks = {rank}, "
+        f"padding = {SIZE // 2}, with_bias = false)"
+    )
     return convolution(
-        f"conv-tt-{channels}-r{rank}" + (f"-s{stride}" if stride > 1 else ""),
-        f"TT convolution, rank {rank}",
-        SPEC,
-        f"TTConv(channels = {channels}, rank = {rank}, step = {stride})",
+        f"conv-tt-{channels}-r{rank}",
+        f"TT convolution, {written(digits)}, rank {rank}",
+        Network(LIBRARY, target),
         channels,
-        stride,
-        "ia,ahb,bwc,co->oihw",
-        [
-            ("", partial(convolutions.train, stride=stride)),
-            ("axes merged, ", partial(convolutions.train_in_one, stride=stride)),
-        ],
-        peers=tensorly_torch_convolutions.train(kernel_shape(channels), stride, rank),
-        omitted={"tednet": OTHER_TRAIN},
+        1,
+        "hwa,aipb,bjq->pqijhw",
+        [("matrix first, ", partial(train_convolutions.kernel_last, stride=1))],
+        peers=(tednet_convolutions.train(digits, rank),),
+        more=(
+            *versions([("", partial(train_convolutions.kernel_first, stride=1))], first_step=False),
+            by_hand("core by core", partial(train_convolutions.core_by_core, stride=1)),
+            by_hand(
+                "core by core, kernel last",
+                partial(train_convolutions.core_by_core_backward, stride=1),
+            ),
+        ),
+        omitted={"tensorly-torch": OTHER_TRAIN},
         quick=quick,
     )
 
 
 WORKLOADS = (
-    train(64, 32),
-    train(64, 8),
-    train(128, 64),
-    train(128, 16, quick=(16,)),
-    train(128, 64, stride=2),
-    train(256, 128),
-    train(256, 32),
-    train(512, 256),
-    train(512, 64),
+    train(64, (8, 8), 4),
+    train(128, (8, 16), 4, quick=(16,)),
+    train(256, (16, 16), 4),
+    train(512, (16, 32), 4),
 )

@@ -4,22 +4,8 @@ from functools import partial
 
 from benchmarks.byhand import convolutions
 from benchmarks.contenders import tednet_convolutions, tensorly_torch_convolutions
-from benchmarks.contract import Workload
-from benchmarks.workloads.convolution import convolution, kernel_shape
-
-SPEC = """
-network Tucker2(channels: int, rank: int, step: int = 1) {
-  window h = conv(size = 3, stride = step, padding = 1)
-  window w = conv(size = 3, stride = step, padding = 1)
-  index  i = channels, o = channels
-  bond   a = rank, b = rank
-  input  x(..., i, h.in, w.in)
-  tensor U(i, a)
-  tensor K(a, b, h.kernel, w.kernel)
-  tensor V(b, o)
-  output y(..., o, h.out, w.out)
-}
-"""
+from benchmarks.contract import Network, Workload
+from benchmarks.workloads.convolution import LIBRARY, convolution, kernel_shape, same
 
 
 def tucker2(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = ()) -> Workload:
@@ -28,8 +14,10 @@ def tucker2(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = 
     return convolution(
         f"conv-tucker2-{channels}-r{rank}" + (f"-s{stride}" if stride > 1 else ""),
         f"Tucker-2 convolution, rank {rank}",
-        SPEC,
-        f"Tucker2(channels = {channels}, rank = {rank}, step = {stride})",
+        Network(
+            LIBRARY,
+            f"Tucker2Conv({same(channels, stride)}, in_rank = {rank}, out_rank = {rank})",
+        ),
         channels,
         stride,
         "ia,abhw,bo->oihw",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -15,6 +16,7 @@ from benchmarks.contenders.dense import dense_convolutions
 from benchmarks.contract import Contender, Kind, Network, Parameters, Workload, in_order
 from benchmarks.workloads.linear import by_hand
 
+LIBRARY = "std/convolution.tn"
 IMAGES = {64: 56, 128: 28, 256: 14, 512: 7}
 """Channels and the height and width of the image, as in the four stages of a ResNet-18."""
 BATCHES = (1, 16, 64)
@@ -39,6 +41,14 @@ def kernel_shape(channels: int) -> Shape:
     return (channels, channels, SIZE, SIZE)
 
 
+def same(channels: int, stride: int) -> str:
+    """Arguments of the library's blocks that all of them have here: as many channels out as in."""
+    return (
+        f"in_channels = {channels}, out_channels = {channels}, padding = {SIZE // 2}, "
+        f"stride = {stride}, with_bias = false"
+    )
+
+
 def images(channels: int) -> Callable[[int, torch.Generator], tuple[Tensor, ...]]:
     """Row-major images of standard normal numbers."""
     length = IMAGES[channels]
@@ -47,15 +57,10 @@ def images(channels: int) -> Callable[[int, torch.Generator], tuple[Tensor, ...]
     )
 
 
-def versions(
-    formats: Sequence[tuple[str, Factors]],
-    weight: Callable[[Sequence[Tensor]], Tensor],
-    stride: int,
-    first_step: bool = True,
-) -> list[Contender]:
-    """Each format in every layout, and the dense kernel made at every call or once."""
+def versions(formats: Sequence[tuple[str, Factors]], first_step: bool = True) -> list[Contender]:
+    """Each format by hand in every layout, with what its name begins with."""
     layouts: dict[str, Layout] = LAYOUTS if first_step else AFTER_A_CONVOLUTION
-    made = [
+    return [
         by_hand(
             f"{format_name}{name}",
             partial(convolutions.in_steps, factors=factors, layout=layout),
@@ -64,20 +69,19 @@ def versions(
         for format_name, factors in formats
         for name, layout in layouts.items()
     ]
+
+
+def whole_kernel(weight: Callable[[Sequence[Tensor]], Tensor], stride: int) -> list[Contender]:
+    """The dense kernel made by hand, at every call or once."""
     whole = partial(convolutions.materialized, weight=weight, stride=stride)
     once = partial(whole, folded=True)
-    once_channels_last = partial(once, channels_last=True)
+    turned = partial(once, channels_last=True)
+    names = {"by hand: kernel": once, "by hand: kernel, channels-last": turned}
     return [
-        *made,
         by_hand("kernel materialized", whole),
-        Contender("by hand: kernel", Kind.HAND, in_order, once, once, only_folded=True),
-        Contender(
-            "by hand: kernel, channels-last",
-            Kind.HAND,
-            in_order,
-            once_channels_last,
-            once_channels_last,
-            only_folded=True,
+        *(
+            Contender(name, Kind.HAND, in_order, build, build, only_folded=True)
+            for name, build in names.items()
         ),
     ]
 
@@ -85,25 +89,28 @@ def versions(
 def convolution(
     name: str,
     title: str,
-    spec: str,
-    target: str,
+    network: Network,
     channels: int,
     stride: int,
     equation: str,
     formats: Sequence[tuple[str, Factors]],
     *,
     peers: Sequence[Contender] = (),
+    more: Sequence[Contender] = (),
     omitted: dict[str, str] | None = None,
     quick: tuple[int, ...] = (),
+    axes: tuple[str, str] = ("h.0", "h.1"),
+    order: tuple[str, ...] = (),
     first_step: bool = True,
 ) -> Workload:
     """A convolution given by an einsum equation from its tensors to the dense kernel, (o, i, h, w).
 
-    `formats` are ways to write its steps by hand, with what their names begin with.
+    `formats` are ways to write its steps by hand, with what their names begin with, and `more` are
+    other versions; `axes` are the windows of the network.
     """
 
     def weight(held: Sequence[Tensor]) -> Tensor:
-        return torch.einsum(equation, *held)
+        return torch.einsum(equation, *held).reshape(kernel_shape(channels))
 
     def kernel(parameters: Parameters) -> Tensor:
         return weight(tuple(parameters.values()))
@@ -113,15 +120,18 @@ def convolution(
     return Workload(
         name=name,
         title=f"{title}, {channels} channels at {length}²{strided}",
-        networks=(Network(spec, target),),
+        networks=(replace(network, sizes=tuple((name, length) for name in axes)),),
         batches=BATCHES,
         inputs=images(channels),
         reference=lambda parameters, x: conv2d(x, kernel(parameters), None, stride, SIZE // 2),
         contenders=(
             *dense_convolutions(kernel, stride, SIZE // 2),
             *peers,
-            *versions(formats, weight, stride, first_step),
+            *versions(formats, first_step),
+            *more,
+            *whole_kernel(weight, stride),
         ),
         omitted={**OMITTED, **(omitted or {})},
         quick=quick,
+        order=order,
     )

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tncompile.machine.profile import ConvolutionPass
+from tncompile.machine.convolution import Convolution, ConvolutionPass, in_blocks
 from tncompile.program import operations as op
 from tncompile.program.layout import convolves_channels_last, lies_channels_last
 from tncompile.program.registry import Registry
@@ -21,59 +21,9 @@ from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.rules import Call, Gradients, OpResult
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
-BLOCK = 16
-"""Channels that lie together in the blocked format of oneDNN."""
-
-SMALL_IMAGE = 20480
-"""Numbers of a single image up to which torch multiplies matrices instead of calling oneDNN."""
-
 CONVOLUTIONS: Registry[OpResult] = Registry()
 
 simulates = CONVOLUTIONS.register
-
-
-@dataclass(frozen=True, slots=True)
-class Convolution:
-    """The sizes of a convolution, in whatever format its operands are."""
-
-    rows: int
-    groups: int
-    summed: int  # channels of the source of a group
-    columns: int  # channels of the result of a group
-    kernel: Shape
-    lengths_in: Shape
-    lengths_out: Shape
-    strided: bool
-    dilated: bool
-    padded: bool
-    transposed: bool
-    long_ends: bool  # a transposed one with more output padding than torch's kernels take
-
-    @property
-    def multiply_adds(self) -> int:
-        """The products that are added up."""
-        positions = math.prod(self.lengths_in if self.transposed else self.lengths_out)
-        channels = self.groups * self.summed * self.columns
-        return self.rows * channels * math.prod(self.kernel) * positions
-
-    @property
-    def column_entries(self) -> int:
-        """The entries of one image copied for a product of matrices, a group at a time."""
-        if self.transposed:
-            return self.columns * math.prod((*self.kernel, *self.lengths_in))
-        return self.summed * math.prod((*self.kernel, *self.lengths_out))
-
-    def in_onednn(self, width: int, threads: int) -> bool:
-        """Whether torch calls oneDNN (`ConvParams::use_mkldnn` of its `Convolution.cpp`)."""
-        if width != 4 or self.long_ends:
-            return False
-        kernel = (1, *self.kernel)[-2:]
-        numbers = self.rows * self.groups * self.summed * math.prod((1, *self.lengths_in)[-2:][:2])
-        if len(self.kernel) == 3:
-            numbers = self.rows * self.groups * self.summed * math.prod(self.lengths_in[:2])
-        large = self.groups > 1 or min(kernel) > 3 or self.rows > 1 or numbers > SMALL_IMAGE
-        several = self.strided or self.dilated or self.rows >= 16 or kernel != (1, 1) or threads > 1
-        return large and several
 
 
 def _sizes(
@@ -81,21 +31,8 @@ def _sizes(
 ) -> Convolution:
     transposed, channels = operation.transposed, source.shape[1]
     groups = shape[1] // weight.shape[1] if transposed else channels // weight.shape[1]
-    pairs = zip(operation.output_padding, operation.stride, strict=bool(operation.output_padding))
-    return Convolution(
-        source.shape[0],
-        groups,
-        channels // groups,
-        shape[1] // groups,
-        weight.shape[2:],
-        source.shape[2:],
-        shape[2:],
-        strided=max(operation.stride) > 1,
-        dilated=max(operation.dilation) > 1,
-        padded=max(operation.padding) > 0,
-        transposed=transposed,
-        long_ends=any(end >= stride for end, stride in pairs),
-    )
+    each = source.shape[0], groups, channels // groups, shape[1] // groups
+    return Convolution(*each, weight.shape[2:], source.shape[2:], shape[2:], transposed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +43,7 @@ class _Kernels:
     sizes: Convolution
     last: bool  # runs with the channels innermost
     onednn: bool
+    operation: op.Convolve
 
     def formatted(self, tensor: SymbolicTensor) -> SymbolicTensor:
         """The tensor in the format of the call: itself, or a copy."""
@@ -149,11 +87,11 @@ class _Kernels:
         padded = math.prod(lengths)
         if weight and groups > 1:
             depthwise = tensor.shape[0] == groups and other == 1
-            padded *= _whole(one) if depthwise else one * other
+            padded *= in_blocks(one) if depthwise else one * other
         elif weight:
-            padded *= _whole(one) * _whole(other)
+            padded *= in_blocks(one) * in_blocks(other)
         else:
-            padded *= one * (_whole(other) if groups == 1 or other == groups else other)
+            padded *= one * (in_blocks(other) if groups == 1 or other == groups else other)
         return self.kernels.memory.new((padded,), width)
 
     def dense(self, blocked: SymbolicTensor, shape: Shape) -> SymbolicTensor:
@@ -169,7 +107,8 @@ class _Kernels:
         self.count("forward", source.bytes + weight.bytes + math.prod(shape) * source.width)
         if not self.onednn:
             result = self.new(shape)
-            images = 1 if self.sizes.dilated or self.sizes.transposed else self.sizes.rows
+            dilated = max(self.operation.dilation) > 1
+            images = 1 if dilated or self.sizes.transposed else self.sizes.rows
             self._columns(images)
             return result
         if self.last:
@@ -182,8 +121,9 @@ class _Kernels:
         return self.dense(made, shape)
 
     def _columns(self, images: int) -> None:
-        plain = math.prod(self.sizes.kernel) == 1
-        if not plain or self.sizes.strided or self.sizes.padded or self.sizes.transposed:
+        operation = self.operation
+        moved = max(operation.stride) > 1 or max(operation.padding) > 0 or operation.transposed
+        if moved or math.prod(self.sizes.kernel) > 1:
             columns = self.kernels.new((images * self.sizes.column_entries,))
             self.kernels.memory.free(columns)
 
@@ -223,11 +163,6 @@ class _Kernels:
     def _free(self, temporary: list[SymbolicTensor]) -> None:
         for tensor in temporary:
             self.kernels.memory.free(tensor)
-
-
-def _whole(channels: int) -> int:
-    """As many channels as whole blocks hold."""
-    return -(-channels // BLOCK) * BLOCK
 
 
 def _strides(shape: Shape, *, last: bool) -> Shape:
@@ -289,10 +224,12 @@ def _real(call: Call, operation: op.Convolve) -> OpResult:
     kernels, shape = call.kernels, call.shape
     source, weight, *bias = call.operands
     sizes = _sizes(source, weight, shape, operation)
-    onednn = sizes.in_onednn(kernels.width, kernels.profile.threads)
+    pairs = zip(operation.output_padding, operation.stride, strict=bool(operation.output_padding))
+    long_ends = any(end >= step for end, step in pairs)  # oneDNN takes no such output padding
+    onednn = not long_ends and sizes.in_onednn(kernels.width, kernels.profile.threads)
     last = convolves_channels_last(source.shape, source.strides, weight.shape, weight.strides)
     last = last and (onednn or len(sizes.kernel) < 3)
-    convolution = _Kernels(kernels, sizes, last, onednn)
+    convolution = _Kernels(kernels, sizes, last, onednn, operation)
     kernels.call()
     image, factor = convolution.formatted(source), convolution.formatted(weight)
     result = convolution.forward(image, factor, shape)

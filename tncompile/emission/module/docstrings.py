@@ -78,7 +78,7 @@ def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -
     if network.windows:
         parts.append(_lengths_text(network.windows[0]))
     parts.append("names without a comma between them are one axis")
-    families = Counter(index.family for index in network.indices)
+    families = Counter(index.family for index in network.indices if index.subscripts)
     if many := next((family for family, count in families.items() if count > 2), None):
         parts.append(f"ranges are half open (`{many}[0..3]` is {many}[0] to {many}[2])")
     if any(name.startswith("#") for name in names):

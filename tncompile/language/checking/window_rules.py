@@ -88,13 +88,12 @@ def wrong_arguments(names: BlockNames) -> Iterator[Diagnostic]:
         return f"did you mean `{meant}`?" if meant else None
 
     for window in _windows(names):
+        called = window.function.span
         if window.function.text != "conv":
             message = f"there is no window `{window.function.text}`"
-            note = "a window is a convolution axis"
-            hint = "write `conv(size = 3, stride = 1, padding = 1)`"
-            yield misplaced(message, window.function.span, "unknown function", note, hint)
+            note = "a window is a convolution axis: `conv(size = 3, stride = 1, padding = 1)`"
+            yield misplaced(message, called, "unknown function", note, "write `conv`")
             continue
-        called = window.function.span
         wrong = [*argument_problems(window.arguments, called, "conv", WINDOW, advice)]
         yield from wrong or _wrong_words(window, names)
 

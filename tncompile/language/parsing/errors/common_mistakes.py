@@ -45,7 +45,7 @@ def condition_of_a_runtime_axis(context: ParseContext) -> Iterator[Suggestion]:
         return
     label = "expected the next statement"
     if context.statement == "WINDOW":
-        hint = "declare a family, of no members where there is none: `window h[a in 0..n] = …`"
+        hint = "declare a family, of no members where there is none: `h[a in 0..n]`"
         note = "`h[*].in`, `h[*].kernel` and `h[*].out` are no legs then"
         yield Suggestion("a window takes no condition", label, hint, note)
     if context.statement == "BATCH":
