@@ -170,9 +170,9 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
             case "uniform":
                 draws[key] = Uniform(argument)
             case "ones":
-                draws[key] = Constant(1)
+                draws[key] = Constant(1.0)
             case "zeros":
-                draws[key] = Constant(0)
+                draws[key] = Constant(0.0)
             case "constant":
                 draws[key] = Constant(argument)
             case "orthogonal":
