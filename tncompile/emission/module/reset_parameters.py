@@ -149,7 +149,7 @@ def number(value: float) -> str:
 
 def _constant(value: float) -> str:
     """A number of the source as it was written: all of its digits, `1` for 1.0."""
-    return repr(int(value) if value.is_integer() and abs(value) < 2**53 else value)
+    return repr(int(value) if float(value).is_integer() and abs(value) < 2**53 else value)
 
 
 def _draws(draws: dict[str, Draw], members: ParameterAccess) -> list[str]:
