@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import Tensor
@@ -52,6 +54,35 @@ def test_modules_allocate_what_is_predicted(target: str) -> None:
     module.zero_grad()
     for x in given:
         x.grad = None
+    assert close(cost.training.peak_bytes or 0, held + peak_allocated(training_step))
+
+
+@pytest.mark.parametrize("families", [("K",), ("U",), ("U", "K"), ("V",)], ids=str)
+def test_convolutions_allocate_what_is_predicted(families: tuple[str, ...]) -> None:
+    torch.set_num_threads(1)
+    text = TEXT.replace(") complex", ")").replace("i = 4, o = 6", "i = 32, o = 32")
+    for name in families:
+        text = re.sub(rf"(tensor {name}\(.*\))", r"\1 complex", text)
+    made = tncompile.loads(text).instantiate("Image(r = 32)")
+    cost = made.cost(batch=16, sizes={"h": 28, "w": 28}, search="fast")
+    module = made.module(seed=0, batch=16, search="fast")
+    x = torch.randn(16, 32, 28, 28, requires_grad=True)
+    held = held_bytes([*module.parameters(), x])
+
+    def forward() -> object:
+        with torch.no_grad():
+            return module(x)
+
+    def training_step() -> object:
+        result: Tensor = module(x)
+        result.backward(torch.ones_like(result))  # type: ignore[no-untyped-call]
+        return result
+
+    forward()
+    assert close(cost.inference.peak_bytes or 0, held + peak_allocated(forward))
+    training_step()
+    module.zero_grad()
+    x.grad = None
     assert close(cost.training.peak_bytes or 0, held + peak_allocated(training_step))
 
 
