@@ -269,8 +269,15 @@ def _of_parts(call: Call, operation: op.Convolve) -> OpResult:
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         part = replace(gradient, width=width)
+        held = [kernels.new(gradient.shape)]  # a part of it, which lies apart
+        kernels.copied(held[0], 1)
+        # The gradient of a real operand is the sum of those that the parts of the other one give.
+        single = zip(call.operands, wide, call.requires_grad, strict=True)
+        held += [kernels.new(k.shape) for k, each, needed in single if needed and not each]
         sent = repeated(lambda: outcome.backward(part))
         assert isinstance(sent, list)
+        for tensor in held:
+            kernels.memory.free(tensor)
         pairs = zip(sent, wide, strict=True)
         return [joined(k) if k is not None and each else k for k, each in pairs]
 
