@@ -143,7 +143,8 @@ class Window(_Model):
         """
         if self.transposed:
             missing = self.left + self.right - self.reach - self.extra
-            return max(1, 1 - -missing // self.stride)
+            cut = self.crop[0] + 2 * (self.padding or 0) - self.reach - 1  # there must be so many
+            return max(1, 1 - -max(missing, cut) // self.stride)
         longest = max(self.left, self.right)
         padded = {"reflect": longest + 1, "circular": longest}.get(self.mode, 0)
         return max(1, padded, self.reach + 1 - self.left - self.right)
