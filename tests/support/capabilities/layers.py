@@ -315,10 +315,11 @@ def stands_for(subject: Subject) -> str:
 def _layer(module: nn.Module) -> nn.Module | None:
     """The layer of torch that has the sizes which a module says it has."""
     if hasattr(module, "kernel_size"):
-        names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
-        sizes = {name: getattr(module, name) for name in (*names, "groups", "padding_mode")}
-        convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(module.kernel_size) - 1]
-        return convolution(**sizes, bias=module.bias is not None)
+        given = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
+        held = {name: getattr(module, name) for name in (*given, "groups", "padding_mode")}
+        convolutions: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+        kind = convolutions[len(held["kernel_size"]) - 1]
+        return kind(**held, bias=module.bias is not None)
     kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Bilinear, nn.Embedding)
     for kind in kinds:
         names = {
