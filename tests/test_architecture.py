@@ -48,6 +48,7 @@ THIRD_PARTIES = {
         "emission/loading.py",
         "tuning/timing.py",
         "program/interpreter.py",
+        "tuning/step_timer.py",
         "machine/call_probes.py",
         "machine/convolution_probes.py",
         "machine/probe.py",

@@ -18,8 +18,9 @@ from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import Constant, IdentityKernel, NearIdentity, Uniform
 from tncompile.initialization.estimates import Estimate, clear_of_borders
 from tncompile.initialization.norm import linear_map, norm_network
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
+from tncompile.network.windows import Window
 
 
 def network(text: str, **arguments: object) -> TensorNetwork:

@@ -18,7 +18,7 @@ from tests.support.windows import (
     window,
 )
 from tncompile.lowering import lower
-from tncompile.network.model import Window
+from tncompile.network.windows import Window
 from tncompile.program.interpreter import run_program
 from tncompile.program.operations import Add, Convolve, MatMul
 

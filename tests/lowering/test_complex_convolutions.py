@@ -24,7 +24,7 @@ from tests.support.windows import (
     window,
 )
 from tncompile.emission.loading import instantiate
-from tncompile.network.model import Window
+from tncompile.network.windows import Window
 from tncompile.program.interpreter import run_program
 from tncompile.program.verifying import verify_program
 

@@ -15,7 +15,7 @@ from tncompile.lowering.schedule import Schedule
 from tncompile.program import operations as op
 from tncompile.program.folding import fold, remainder
 from tncompile.program.layout import contiguous
-from tncompile.program.operations import Operation, results
+from tncompile.program.operation import Operation, results
 from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
 from tncompile.program.verifying import ProgramError, verify_program
 

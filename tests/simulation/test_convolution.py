@@ -18,7 +18,8 @@ from tncompile.lowering.schedule import ConvolutionLayout, Schedule
 from tncompile.machine.convolution import Convolution
 from tncompile.machine.profile import BUILTIN
 from tncompile.network.contraction import build_tree, operands
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.program.interpreter import run_program
 from tncompile.program.layout import convolves_channels_last
 from tncompile.program.operations import Convolve

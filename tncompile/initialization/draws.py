@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from tncompile.initialization.chains import Chain, identity_legs, long_chains
 from tncompile.initialization.estimates import Estimate, estimate_of
 from tncompile.initialization.norm import LinearMap, linear_map, norm_network
-from tncompile.network.model import Parameter, TensorNetwork, Window
+from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.program.program import TensorProgram
 
 LINEAR = 1 / 3  # mean square of an output of `nn.Linear` without its bias, at unit variance

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.schedule import ConvolutionLayout, Order
 from tncompile.network.contraction import MOST_WINDOWS
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.program import operations as op
 from tncompile.program.layout import channels_last as channels_last_strides
 from tncompile.program.layout import results_channels_last

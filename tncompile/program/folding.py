@@ -13,7 +13,7 @@ from functools import cached_property
 
 from tncompile.program import operations as op
 from tncompile.program.layout import contiguous, view_strides
-from tncompile.program.operations import Operation, parameter_keys, renamed, results, sources
+from tncompile.program.operation import Operation, parameter_keys, renamed, results, sources
 from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
 from tncompile.program.queries import logarithms_of_scales
 from tncompile.program.rewriting import computation, finished, free, without_hooks

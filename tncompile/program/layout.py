@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from tncompile.program import operations as op
+from tncompile.program.operation import Operation
 from tncompile.program.program import ONE, Extent, Value
 
 Shape = tuple[Extent, ...]
@@ -217,7 +218,7 @@ def equal_strides(stride: Extent, other: Extent) -> bool:
     return stride == other or stride.factor == other.factor == 0
 
 
-def view_strides(operation: op.Operation, source: Value, shape: Shape) -> Shape | None:
+def view_strides(operation: Operation, source: Value, shape: Shape) -> Shape | None:
     """The strides of a view of this shape; None where it would take a copy."""
     strides = source.strides
     match operation:

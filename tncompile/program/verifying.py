@@ -15,7 +15,7 @@ from tncompile.program.layout import (
     results_channels_last,
     view_strides,
 )
-from tncompile.program.operations import Operation, results, sources
+from tncompile.program.operation import Operation, results, sources
 from tncompile.program.program import (
     ONE,
     Extent,

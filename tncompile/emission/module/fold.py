@@ -22,7 +22,7 @@ from tncompile.emission.text.writer import INDENT, WIDTH, docstring, string
 from tncompile.network.features import Features, WeightNetwork, weight_network
 from tncompile.network.model import DOTS, Bias, Init, Parameter, Tensor, TensorNetwork
 from tncompile.program.folding import Buffer, Folding, fold
-from tncompile.program.operations import parameter_keys
+from tncompile.program.operation import parameter_keys
 from tncompile.program.program import TensorProgram
 from tncompile.program.rewriting import straightened, without_hooks
 from tncompile.program.variants import Branch

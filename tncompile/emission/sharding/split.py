@@ -16,7 +16,8 @@ from itertools import islice
 
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.network.editing import resize
-from tncompile.network.model import Axis, Parameter, TensorNetwork, Window
+from tncompile.network.model import Axis, Parameter, TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.program.program import TensorProgram
 
 
