@@ -116,8 +116,9 @@ class Architecture:
         what it returns lies channels-last in any case. Raises ValueError unless an input and the
         output are images: an axis of channels, then those of windows.
 
-        >>> conv = tncompile.load("std/convolution.tn").instantiate("CPConv", ins=8, outs=8, rank=2)
-        >>> conv.channels_last().network.channels_last
+        >>> tncompile.load("std/convolution.tn").instantiate(
+        ...     "CPConv(8, 8, rank = 2)"
+        ... ).channels_last().network.channels_last
         True
         """
         network = self.network

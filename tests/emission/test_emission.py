@@ -33,15 +33,8 @@ from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.request import plan_request
-from tncompile.program.operations import (
-    Argument,
-    Cat,
-    IndexSelect,
-    Operation,
-    Stack,
-    Unbind,
-    sources,
-)
+from tncompile.program.operation import Operation, sources
+from tncompile.program.operations import Argument, Cat, IndexSelect, Stack, Unbind
 from tncompile.program.program import Extent, Step, TensorProgram, Value
 from tncompile.program.variants import Branches
 

@@ -6,12 +6,13 @@ import copy
 import io
 import pickle
 import warnings
-from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import tncompile
 from tests.emission.test_windows import WINDOWS, close, image, module_of
 from tests.support.emitted import mypy, ruff, write_rules
 from tests.support.windows import (
@@ -285,3 +286,18 @@ def test_the_source_is_clean(tmp_path: Path) -> None:
     assert not ruff(tmp_path, "format", "--diff")
     assert not ruff(tmp_path, "check", "--output-format=concise")
     assert not mypy(tmp_path)
+
+
+def test_a_layer_of_a_residual_network() -> None:
+    """64 channels at 56², as planned, against the dense convolution of its own weight."""
+    arch = tncompile.load("std/convolution.tn").instantiate("Tucker2Conv(64, 64, padding = 1)")
+    module = arch.module(search="fast", seed=0)
+    x = torch.randn(2, 64, 56, 56, generator=torch.Generator().manual_seed(0))
+    due = nn.functional.conv2d(x, module.weight, module.bias, padding=1)
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, dynamic=True, backend="eager")
+    for held in (module, module.fold(), compiled):
+        with torch.no_grad():
+            torch.testing.assert_close(held(x), due, rtol=1e-4, atol=1e-4)
+            last = held(x.to(memory_format=torch.channels_last))
+            torch.testing.assert_close(last, due, rtol=1e-4, atol=1e-4)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 import tncompile
 from tests.support.mutating import mutated_programs
 from tests.support.window_programs import network_of, random_program
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
 from tncompile.network.printer import describe_network
 from tncompile.network.verifying import verify_network
+from tncompile.network.windows import Window
 from tncompile.planning.request import plan_request
 
 

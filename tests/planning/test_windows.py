@@ -19,7 +19,8 @@ from tests.support.oracle import contract
 from tests.support.small_networks import make_network
 from tncompile.lowering import lower
 from tncompile.network.contraction import build_tree, operands, verify_tree
-from tncompile.network.model import DOTS, TensorNetwork, Window
+from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.planning import ContractionPlan, plan
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.lookup_tables import TableSearch

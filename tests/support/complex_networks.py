@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import tncompile
 from tests.support.brute_force import brute_force
 from tests.support.strategies import Sketch, network
 from tncompile.network.editing import edited
 from tncompile.network.model import TensorNetwork
+
+if TYPE_CHECKING:
+    from tncompile.typed import TensorNetworkModule
 
 TEXT = """
 network Mixed(d: int = 6, r: int = 3) {
@@ -98,7 +102,7 @@ def architecture(name: str) -> tncompile.Architecture:
     return tncompile.loads(TEXT).instantiate(name)
 
 
-def made(name: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Module:
+def made(name: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> TensorNetworkModule:
     """A module of its own."""
     return architecture(name).module(dtype=dtype, seed=seed, search="fast")
 

@@ -264,6 +264,11 @@ class Subject:
         """Whether it takes leading axes."""
         return any(axis.kind == "dots" for given in self.network.inputs for axis in given.axes)
 
+    @property
+    def images(self) -> bool:
+        """Whether its input has axes of windows."""
+        return bool(self.network.windows)
+
     def module(
         self, dtype: torch.dtype = torch.float32, seed: int | None = 0, device: str | None = None
     ) -> torch.nn.Module:
@@ -277,7 +282,7 @@ class Subject:
         seed: int = 0,
         sizes: dict[str, int] | None = None,
     ) -> list[Tensor]:
-        """Random inputs with these leading axes; other run-time axes are 5 long, or as `sizes` say."""
+        """Random inputs with these leading axes; run-time ones are 5 long, or as `sizes` say."""
         rng = torch.Generator().manual_seed(seed)
         made: list[Tensor] = []
         for given in self.network.inputs:

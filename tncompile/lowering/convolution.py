@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 
 from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.schedule import ConvolutionLayout, Order
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.contraction import MOST_WINDOWS
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.program import operations as op
 from tncompile.program.layout import channels_last as channels_last_strides
+from tncompile.program.layout import results_channels_last
 from tncompile.program.program import Value
 
-MOST_AXES = 3
+MOST_AXES = MOST_WINDOWS
 """Axes along which torch convolves at once."""
 
 
@@ -209,7 +212,8 @@ def _call(builder: ProgramBuilder, image: Value, weight: Value, axes: Convolutio
             lengths.append((window.padded_leg if cropped else window.output_leg,))
     result_axes = (axes.rows, axes.groups + axes.columns, *lengths)
     result = builder.value("t", result_axes, (image, weight))
-    result = _in_format(result, image)
+    if results_channels_last(image, weight):
+        result = replace(result, strides=channels_last_strides(result.shape))
     operation = op.Convolve(
         result.name,
         image.name,

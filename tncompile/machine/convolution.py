@@ -181,8 +181,8 @@ def amounts(
     """What a pass of a convolution that is not transposed consists of.
 
     One call; multiply-adds, with channels of the result in whole blocks; sums over the channels of
-    a group alone, but for `dense` entries of the copied image; numbers of image and result; those of
-    the weight.
+    a group alone, but for `dense` entries of the copied image; numbers of image and result; those
+    of the weight.
     """
     positions = sizes.rows * math.prod(sizes.lengths_out)
     area, numbers = math.prod(sizes.kernel), sizes.numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -213,7 +214,13 @@ def convolution_costs(
                     rows = [amounts(sizes_of(point), which, kernel) for point in held]
                     times = [work(name, p, sizes_of(p).streamed(last, 4)) for p in held]
                     costs.append(ConvolutionCost(kernel, last, which, *_explained(rows, times)))
-    return tuple(costs)
+    fastest = {(cost.channels_last, cost.which): cost.product for cost in costs[: 2 * len(PASSES)]}
+    return tuple(
+        replace(cost, product=max(cost.product, fastest[cost.channels_last, cost.which]))
+        if cost.kernel == "grouped"  # few and small probes say little of large ones
+        else cost
+        for cost in costs
+    )
 
 
 def _explained(rows: list[tuple[float, ...]], times: list[float]) -> list[float]:

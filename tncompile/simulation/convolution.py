@@ -21,6 +21,12 @@ from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.rules import Call, Gradients, OpResult
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
+QUARTER = 4
+"""The narrowest blocks of channels in groups."""
+
+SCRATCH = 3100
+"""Numbers that oneDNN's kernels for channels-last images keep beside their operands."""
+
 CONVOLUTIONS: Registry[OpResult] = Registry()
 
 simulates = CONVOLUTIONS.register
@@ -55,6 +61,15 @@ class _Kernels:
         self.kernels.copied(copy, tensors.shared_run(tensor, due))
         self.kernels.inner_call()
         return copy
+
+    def image(self, source: SymbolicTensor) -> SymbolicTensor:
+        """The source in the format of the call; along one axis it is made row major in any case."""
+        if len(source.shape) > 3:
+            return self.formatted(source)
+        row_major = self.kernels.contiguous(source)
+        image = self.formatted(row_major)
+        self.kernels.memory.free(row_major)
+        return image
 
     def new(self, shape: Shape) -> SymbolicTensor:
         """A result in the format of the call."""
@@ -94,11 +109,32 @@ class _Kernels:
             padded *= one * (in_blocks(other) if groups == 1 or other == groups else other)
         return self.kernels.memory.new((padded,), width)
 
-    def dense(self, blocked: SymbolicTensor, shape: Shape) -> SymbolicTensor:
-        """A blocked result in row-major order."""
+    def dense(
+        self, blocked: SymbolicTensor, shape: Shape, *, twice: bool = False
+    ) -> SymbolicTensor:
+        """A blocked result in row-major order, for some kernels by way of another copy."""
+        if twice:
+            self.kernels.memory.free(self.kernels.memory.new(shape, blocked.width))
         result = self.kernels.new(shape)
+        if twice:
+            self.scratch(result.count)
         self.kernels.memory.free(blocked)
         return result
+
+    def scratch(self, numbers: int) -> None:
+        """Memory that a kernel uses for itself."""
+        self.kernels.memory.free(self.kernels.memory.new((numbers,), self.kernels.width))
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether oneDNN multiplies matrices itself: row-major images in groups of odd channels."""
+        odd = self.sizes.summed % QUARTER or self.sizes.columns % QUARTER
+        return self.sizes.groups > 1 and not self.sizes.depthwise and bool(odd) and not self.last
+
+    @property
+    def thread_columns(self) -> int:
+        """Entries of the images that all threads copy at a time for their products."""
+        return self.kernels.profile.threads * self.sizes.column_entries
 
     def forward(
         self, source: SymbolicTensor, weight: SymbolicTensor, shape: Shape
@@ -107,18 +143,30 @@ class _Kernels:
         self.count("forward", source.bytes + weight.bytes + math.prod(shape) * source.width)
         if not self.onednn:
             result = self.new(shape)
-            dilated = max(self.operation.dilation) > 1
-            images = 1 if dilated or self.sizes.transposed else self.sizes.rows
-            self._columns(images)
+            self._columns(self._images)
             return result
         if self.last:
             result = self.new(shape)
-            self.kernels.memory.free(self.blocked(weight, weight=True))
+            copy = self.blocked(weight, weight=True)
+            self.scratch(0 if self.sizes.depthwise else SCRATCH)
+            self.kernels.memory.free(copy)
             return result
+        if self.by_columns:
+            made = self.kernels.memory.new(shape, source.width)
+            self.scratch(self.thread_columns)
+            return self.dense(made, shape)
         temporary = [self.blocked(source), self.blocked(weight, weight=True)]
         made = self.blocked(source.as_strided(shape, _strides(shape, last=False)))
         self._free(temporary)
-        return self.dense(made, shape)
+        strided = self.sizes.transposed and max(self.operation.stride) > 1
+        deep = self.sizes.depthwise and len(self.sizes.kernel) > 2
+        return self.dense(made, shape, twice=strided or deep)
+
+    @property
+    def _images(self) -> int:
+        """How many images torch copies at a time for a product of matrices."""
+        one_by_one = max(self.operation.dilation) > 1 or self.sizes.transposed
+        return 1 if one_by_one else self.sizes.rows
 
     def _columns(self, images: int) -> None:
         operation = self.operation
@@ -138,6 +186,10 @@ class _Kernels:
             result = self.new(source.shape)
             self.kernels.memory.free(self.blocked(weight, weight=True))
             return result
+        if self.by_columns or (self.sizes.depthwise and len(self.sizes.kernel) > 2):
+            made = self.kernels.memory.new(source.shape, source.width)
+            self.scratch(self.thread_columns)
+            return self.dense(made, source.shape)
         temporary = [self.blocked(gradient), self.blocked(weight, weight=True)]
         made = self.blocked(source)
         self._free(temporary)
@@ -150,10 +202,15 @@ class _Kernels:
         self.count("weight", gradient.bytes + source.bytes + weight.bytes)
         if not self.onednn:
             result = self.new(weight.shape)
-            self._columns(1)
+            self._columns(self._images)
             return result
-        temporary = [] if self.last else [self.blocked(gradient), self.blocked(source)]
+        plain = self.by_columns or (self.sizes.depthwise and len(self.sizes.kernel) > 2)
+        temporary = [] if self.last or plain else [self.blocked(gradient), self.blocked(source)]
         made = self.blocked(weight, weight=True)
+        if plain:
+            self.scratch(self.thread_columns)
+        elif self.sizes.groups == 1:  # each thread but the first sums up in memory of its own
+            self.scratch(made.count * (self.kernels.profile.threads - 1) + SCRATCH)
         self._free(temporary)
         dense = self.dense(made, weight.shape)
         result = self.formatted(dense)
@@ -212,8 +269,15 @@ def _of_parts(call: Call, operation: op.Convolve) -> OpResult:
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         part = replace(gradient, width=width)
+        held = [kernels.new(gradient.shape)]  # a part of it, which lies apart
+        kernels.copied(held[0], 1)
+        # The gradient of a real operand is the sum of those that the parts of the other one give.
+        single = zip(call.operands, wide, call.requires_grad, strict=True)
+        held += [kernels.new(k.shape) for k, each, needed in single if needed and not each]
         sent = repeated(lambda: outcome.backward(part))
         assert isinstance(sent, list)
+        for tensor in held:
+            kernels.memory.free(tensor)
         pairs = zip(sent, wide, strict=True)
         return [joined(k) if k is not None and each else k for k, each in pairs]
 
@@ -231,7 +295,7 @@ def _real(call: Call, operation: op.Convolve) -> OpResult:
     last = last and (onednn or len(sizes.kernel) < 3)
     convolution = _Kernels(kernels, sizes, last, onednn, operation)
     kernels.call()
-    image, factor = convolution.formatted(source), convolution.formatted(weight)
+    image, factor = convolution.image(source), convolution.formatted(weight)
     result = convolution.forward(image, factor, shape)
     for tensor in (image, factor):
         kernels.memory.free(tensor)
@@ -240,7 +304,7 @@ def _real(call: Call, operation: op.Convolve) -> OpResult:
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         kernels.call()
-        image, factor = convolution.formatted(source), convolution.formatted(weight)
+        image, factor = convolution.image(source), convolution.formatted(weight)
         arrived = convolution.formatted(gradient)
         kernels.noncontiguous_gradient = not last and arrived.allocation is not gradient.allocation
         sent: Gradients = [None] * len(call.operands)
@@ -290,7 +354,8 @@ def _pad_borders(call: Call, operation: op.PadBorders) -> OpResult:
             kernels.stream(to_source, flops=gradient.count)
         return [to_source]
 
-    return OpResult(result, backward)
+    kept = () if circular or constant else (source,)
+    return OpResult(result, backward, kept)
 
 
 def _unwrapped(kernels: KernelModel, gradient: SymbolicTensor, shape: Shape) -> SymbolicTensor:

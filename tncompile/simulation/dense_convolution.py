@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tncompile.network.model import TensorNetwork, Window
-from tncompile.program.operations import Convolve, Operation, PadBorders, PadMode
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
+from tncompile.program.operation import Operation
+from tncompile.program.operations import Convolve, PadBorders, PadMode
 from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.rules import Call, OpResult
 from tncompile.simulation.tape import SIMULATED

@@ -143,9 +143,12 @@ def leading_axes(subject: Subject) -> str:
 
 @capability("Inputs", "strides", batched=True)
 def strides(subject: Subject) -> str:
-    """Inputs need not be contiguous."""
+    """Inputs need not be contiguous, images may have their channels last."""
     module = subject.module()
     inputs = subject.inputs(5)
+    if subject.images:
+        last = (x.movedim(1, -1).contiguous().movedim(-1, 1) for x in inputs)
+        close(module(*last), module(*inputs))
     close(module(*(x.repeat_interleave(2, 0)[::2] for x in inputs)), module(*inputs))
     close(module(*(x.movedim(0, -1).contiguous().movedim(-1, 0) for x in inputs)), module(*inputs))
     return "any"
@@ -154,7 +157,8 @@ def strides(subject: Subject) -> str:
 @capability("Inputs", "wrong input")
 def wrong_input(subject: Subject) -> str:
     """A wrong shape is a ValueError that names the input as declared, its legs, the size they have
-    and the shape that came, a wrong dtype a TypeError; an id out of range is an IndexError, ids
+    and the shape that came, too short an image one that names the window, a wrong dtype a
+    TypeError; an id out of range is an IndexError, ids
     that are no integers are a TypeError."""
     module = subject.module()
     inputs = subject.inputs(3)
@@ -183,6 +187,12 @@ def wrong_input(subject: Subject) -> str:
                 parts = (given.written, str(axis.length), *axis.indices, str(tuple(shape)))
                 assert all(part in message for part in parts), message
             raised.append("ValueError")
+        for window in subject.network.windows:
+            place = 1 + [axis.indices for axis in reversed(given.axes)].index((window.input_leg,))
+            shape = list(inputs[k].shape)
+            shape[-place] = window.least_length - 1
+            with pytest.raises(ValueError, match=re.escape(f"(window {window.name})")):
+                module(torch.zeros(shape))
         with pytest.raises(TypeError, match=re.escape(given.written)) as refused:
             module(*inputs[:k], inputs[k].double(), *inputs[k + 1 :])
         assert "expected torch.float32" in str(refused.value)
@@ -305,10 +315,11 @@ def stands_for(subject: Subject) -> str:
 def _layer(module: nn.Module) -> nn.Module | None:
     """The layer of torch that has the sizes which a module says it has."""
     if hasattr(module, "kernel_size"):
-        names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
-        sizes = {name: getattr(module, name) for name in (*names, "groups", "padding_mode")}
-        convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(module.kernel_size) - 1]
-        return convolution(**sizes, bias=module.bias is not None)
+        given = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
+        held = {name: getattr(module, name) for name in (*given, "groups", "padding_mode")}
+        convolutions: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+        kind = convolutions[len(held["kernel_size"]) - 1]
+        return kind(**held, bias=module.bias is not None)
     kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Bilinear, nn.Embedding)
     for kind in kinds:
         names = {

@@ -11,7 +11,8 @@ from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import batch_name, window_lengths
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import WIDTH, compact, filled
-from tncompile.network.model import DOTS, TensorNetwork, Window
+from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.wording import SHOWN
 from tncompile.program.program import TensorProgram

@@ -15,7 +15,8 @@ from tncompile.lowering.convolution import (
 )
 from tncompile.lowering.schedule import ConvolutionLayout, Order
 from tncompile.network.contraction import Contraction
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.planning.layouts.estimates import (
     LayoutCostModel,
     LayoutOption,

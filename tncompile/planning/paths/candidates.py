@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import islice
@@ -150,21 +151,29 @@ def _by_levels(problem: Problem) -> Iterator[NamedPath]:
     large = len(problem.terms) > LARGEST
     for merged in (0, 1, 2):
         for least in (4,) if large else (4, 24, 64, 128):
-            builder = PathBuilder(problem)
-            attached = levels.merge_parameters(builder, levels.attach(builder), merged)
-            levels.absorb(builder, attached)
-            while matching := levels.best_matching(builder, least):
-                for left, right in matching:
-                    builder.join(left, right)
-            if not builder.pairs:
-                continue
-            rest = tuple(builder.alive)
-            if len(rest) <= LARGEST:
-                builder.follow(rest, quick_path(builder.part(rest)))
-            elif join_in_order(builder, rest) is None:
-                continue
-            note = f", parameters merged {merged}×" if merged else ""
-            yield builder.named(f"levels of {least}+ pairs{note}")
+            with suppress(NoOrderError):  # images whose kernels are merged to ones too large
+                builder = _leveled(problem, merged, least)
+                if builder is not None:
+                    note = f", parameters merged {merged}×" if merged else ""
+                    yield builder.named(f"levels of {least}+ pairs{note}")
+
+
+def _leveled(problem: Problem, merged: int, least: int) -> PathBuilder | None:
+    """A path with levels of so many pairs or more, after so many rounds among parameters."""
+    builder = PathBuilder(problem)
+    attached = levels.merge_parameters(builder, levels.attach(builder), merged)
+    levels.absorb(builder, attached)
+    while matching := levels.best_matching(builder, least):
+        for left, right in matching:
+            builder.join(left, right)
+    if not builder.pairs:
+        return None
+    rest = tuple(builder.alive)
+    if len(rest) <= LARGEST:
+        builder.follow(rest, quick_path(builder.part(rest)))
+    elif join_in_order(builder, rest) is None:
+        return None
+    return builder
 
 
 def _splits(problem: Problem) -> Iterator[NamedPath]:

@@ -183,13 +183,13 @@ class PathBuilder:
     def join(self, left: int, right: int) -> int:
         """Contract two living terms; the number of the result.
 
-        Raises ValueError where that is no single convolution.
+        Raises `NoOrderError` where that is no single convolution.
         """
         self.multiply_adds += self.price(left, right)
         legs = self.result_legs(left, right)
         if self.windows and (windows := self.convolved(left, right)):
             if not self.joins(left, right):
-                raise ValueError(f"terms {left} and {right} make no single convolution")
+                raise NoOrderError
             for window in windows:
                 self.ends.subtract((window.image, window.kernel))
         self.ends.subtract(self.legs[left])
