@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -28,8 +28,14 @@ from tncompile.network.windows import Window
 from tncompile.program.interpreter import run_program
 from tncompile.program.verifying import verify_program
 
-FORMS = {"tucker2": tucker2, "cp": cp, "depthwise": depthwise, "grouped": grouped,
-         "dense": dense, "train": train}  # fmt: skip
+FORMS: dict[str, Callable[[Sequence[Window]], Convolution]] = {
+    "tucker2": tucker2,
+    "cp": cp,
+    "depthwise": depthwise,
+    "grouped": grouped,
+    "dense": dense,
+    "train": train,
+}
 
 WINDOWS: dict[str, tuple[Window, ...]] = {
     "one": (window("h", 3, padding=1, stride=2),),
@@ -51,7 +57,7 @@ WINDOWS: dict[str, tuple[Window, ...]] = {
     st.booleans(),
 )
 def test_values_and_gradients(form: str, windows: str, seed: int, complex_image: bool) -> None:
-    made = cast(Convolution, FORMS[form](WINDOWS[windows]))
+    made = FORMS[form](WINDOWS[windows])
     rng = torch.Generator().manual_seed(seed)
     families = [p.family for p in made.network.parameters]
     chosen = [name for name in families if torch.rand(1, generator=rng) < 0.5] or families[:1]
