@@ -207,8 +207,8 @@ def _choose_buffers(splits: Iterable[_SplitProgram]) -> dict[int, tuple[_SplitPr
 
     A buffer is what calls read, made contiguous, where nothing else is read of its memory: no view
     is left to the calls, and products of few rows run faster on contiguous matrices. Else it is all
-    of the memory, and calls take views of it; so it is of weights of convolutions, whose strides
-    say in which format these run.
+    of the memory, and calls take views of it. Strides of the weight of a convolution say in which
+    format that runs: its buffer is what lies contiguous already, and calls take a view of it.
     """
     reads: dict[int, list[tuple[_SplitProgram, str]]] = {}  # by the memory that is read
     for split in splits:
@@ -219,9 +219,14 @@ def _choose_buffers(splits: Iterable[_SplitProgram]) -> dict[int, tuple[_SplitPr
         split, name = readers[0]
         viewed = split.viewed(name)
         alone = len({other.identity[read] for other, read in readers}) == 1
-        alone &= not any(read in other.weights for other, read in readers)
         values = split.program.values
-        buffer = next(k for k in viewed if not _repeats(values[k])) if alone else viewed[-1]
+        if alone and any(read in other.weights for other, read in readers):
+            dense = (k for k in viewed if values[k].strides == contiguous(values[k].shape))
+            buffer = next(dense, viewed[-1])
+        elif alone:
+            buffer = next(k for k in viewed if not _repeats(values[k]))
+        else:
+            buffer = viewed[-1]
         chosen[split.identity[buffer]] = split, buffer, alone
     return chosen
 

@@ -213,7 +213,7 @@ class CPConv(nn.Module):
         return CPConvFolded(
             A=self.A.clone(),
             A1=self.A.t().reshape(32, 64, 1, 1).contiguous(),
-            B_C=t1.permute(0, 3, 1, 2),
+            B_C=t1,
             B_C1=t,
             D=D.contiguous(),
             D1=D.reshape(128, 32, 1, 1).contiguous(),
@@ -227,7 +227,7 @@ class CPConvFolded(nn.Module):
     Buffers, by key in the state dict, and what they are made of:
         A     64x32       A
         A1    32x64x1x1   A
-        B_C   32x1x3x3    B, C
+        B_C   32x3x3x1    B, C
         B_C1  32x1x3x3    B, C
         D     128x32      D
         D1    128x32x1x1  D
@@ -263,7 +263,7 @@ class CPConvFolded(nn.Module):
         self.batch_invariant = batch_invariant
         self.register_buffer("A", A)  # i, r
         self.register_buffer("A1", A1)  # r, i, 1, 1
-        self.register_buffer("B_C", B_C)  # r, 1, h.kernel, w.kernel
+        self.register_buffer("B_C", B_C)  # r, h.kernel, w.kernel, 1
         self.register_buffer("B_C1", B_C1)  # r, 1, h.kernel, w.kernel
         self.register_buffer("D", D)  # o, r
         self.register_buffer("D1", D1)  # o, r, 1, 1
@@ -288,7 +288,7 @@ class CPConvFolded(nn.Module):
         return (
             "in_channels=64, out_channels=128, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), "
             "bias=False, x(..., i, h.in, w.in) -> y(..., o, h.out, w.out), folded: A 64x32, A1 "
-            "32x64x1x1, B_C 32x1x3x3, B_C1 32x1x3x3 and 2 more"
+            "32x64x1x1, B_C 32x3x3x1, B_C1 32x1x3x3 and 2 more"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -307,7 +307,7 @@ class CPConvFolded(nn.Module):
             x = x.reshape(N, 64, h, w)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, h, w, N)
-        # A, convolution with B C along h and w, D: predicted 167 µs at B = 1 (another layout: 212
+        # A, convolution with B C along h and w, D: predicted 167 µs at B = 1 (another layout: 214
         # µs)
         if N <= 1:
             return self._contract_to_1(x, lead, h, w)
@@ -327,7 +327,8 @@ class CPConvFolded(nn.Module):
         # [1] (N, h w, r)
         t = torch.bmm(x.permute(0, 2, 3, 1).reshape(N, h * w, 64), self.A.expand(N, 64, 32))
         t1 = t.reshape(N, h, w, 32).permute(0, 3, 1, 2)  # (N, r, h, w)
-        t = nn.functional.conv2d(t1, self.B_C, padding=1, groups=32)  # [3] (N, r, h, w)
+        # [3] (N, r, h, w)
+        t = nn.functional.conv2d(t1, self.B_C.permute(0, 3, 1, 2), padding=1, groups=32)
         del t1
         t = torch.bmm(self.D.expand(N, 128, 32), t.reshape(N, 32, h * w))  # [4] (N, o, h w)
         return t.reshape(*lead, 128, h, w)
