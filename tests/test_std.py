@@ -99,6 +99,25 @@ CASES = (
     Case("linear", "TreeLinear(ins = [4], outs = [5])", ((4,),), "za,ap,pq,qd->zd"),
     Case("linear", "BilinearTN(4, 5, 3, rank = 2)", ((4,), (5,)), "zi,zj,ip,jq,pqr,ro->zo"),
     Case(
+        "linear",
+        "TensorContraction(ins = [4, 5, 3], outs = [2, 3, 4])",
+        ((4, 5, 3),),
+        "zabc,ad,be,cf->zdef",
+    ),
+    Case("linear", "TensorContraction(ins = [4], outs = [3])", ((4,),), "za,ad->zd"),
+    Case(
+        "linear",
+        "TensorRegression(ins = [4, 5, 3], out_features = 6, in_ranks = [2, 3, 2], out_rank = 4)",
+        ((4, 5, 3),),
+        "zabc,ap,bq,cr,pqrs,so->zo",
+    ),
+    Case(
+        "linear",
+        "TensorRegression(ins = [3, 2], out_features = 4)",
+        ((3, 2),),
+        "zab,ap,bq,pqs,so->zo",
+    ),
+    Case(
         "classifier",
         "MPSClassifier(sites = 4, rank = 3, classes = 3)",
         ((4, 2),),
@@ -173,6 +192,7 @@ def test_block_is_its_sum_of_products(case: Case) -> None:
     expected = opt_einsum.contract(case.equation, *given, *weights).reshape(6, -1)
     if "c" in state:
         expected = expected + state["c"].reshape(-1)
+    expected = expected.reshape(result.shape)
     torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
 
 
@@ -194,7 +214,7 @@ def test_every_block_is_tested_and_names_its_paper() -> None:
         assert "arXiv:" in doc, block
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [path.stem for path in sorted(STD.glob("*.tn"))])
 def test_files_are_formatted_and_without_warnings(file: str) -> None:
     path = STD / f"{file}.tn"
     spec = tncompile.load(path)
@@ -316,6 +336,23 @@ def test_every_draw_of_a_bilinear_block_has_the_same_size() -> None:
         left, right = torch.eye(12).repeat_interleave(10, 0), torch.eye(10).repeat(12, 1)
         weight = made.module(search="fast", seed=seed)(left, right)
         assert weight.square().sum().item() / 8 == pytest.approx(1 / 3, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "TensorContraction(ins = [8, 5, 4], outs = [4, 4, 2], with_bias = false)",
+        "TensorRegression(ins = [16, 5, 4], out_features = 100, with_bias = false)",
+    ],
+    ids=name,
+)
+def test_every_draw_of_a_block_of_many_axes_is_as_large_as_a_linear_layer(target: str) -> None:
+    made = architecture("linear", target)
+    shape = shape_of_inputs(made.network)[0]
+    for seed in range(3):
+        held = made.module(search="fast", seed=seed)
+        weight = held(torch.eye(math.prod(shape)).reshape(-1, *shape)).flatten(1)
+        assert weight.square().sum().item() / weight.shape[1] == pytest.approx(1 / 3, rel=1e-3)
 
 
 def test_every_draw_of_an_embedding_is_as_large_as_an_embedding() -> None:

@@ -268,27 +268,47 @@ def test_a_bias_starts_as_that_of_torch(target: str, features: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "code", "told"),
+    ("target", "code", "place", "told"),
     [
-        ("Tucker2Conv(6)", "TN208", "`Tucker2Conv` needs `out_channels`"),
-        ("Tucker2Conv(6, 8, size = 3)", "TN208", "`size`"),
-        ("Tucker2Conv(6, 8, 3)", "TN305", "`kernel_size`"),
-        ("Tucker2Conv(6, 8, [3, 0])", "TN301", "not a positive integer"),
-        ("Tucker2Conv(6, 8, stride = 0)", "TN301", "not a positive integer"),
-        ("Tucker2Conv(6, 8, dilation = [1, 0])", "TN301", "not a positive integer"),
-        ("Tucker2Conv(6, 8, stride = [1, 2, 3])", "TN303", "`stride` has 3 items"),
-        ("Tucker2Conv(6, 8, circular = true, reflect = true)", "TN302", "there is one mode"),
-        ("CPConv(6, 8, rank = 0)", "TN301", "not a positive integer"),
-        ("TTConv([2, 3], [4, 2], ranks = [1])", "TN303", "`ranks` has 1 item"),
-        ("TTConv([2, 3], [4, 2], inputs = 7)", "TN301", "7"),
-        ("GroupedConv(6, 8, groups = 3)", "TN302", "groups are equal in size"),
+        ("Tucker2Conv(6)", "TN208", "out_channels", "`Tucker2Conv` needs `out_channels`"),
+        ("Tucker2Conv(6, 8, size = 3)", "TN208", "Tucker2Conv", "has no parameter `size`"),
+        ("Tucker2Conv(6, 8, 3)", "TN305", "kernel_size", "`kernel_size` takes a list here"),
+        ("Tucker2Conv(6, 8, [3, 0])", "TN301", "kernel_size[a]", "the size of `h[1]`"),
+        ("Tucker2Conv(6, 8, stride = 0)", "TN301", "stride[a]", "the stride of `h[0]`"),
+        ("Tucker2Conv(6, 8, dilation = [1, 0])", "TN301", "dilation[a]", "dilation of `h[1]`"),
+        ("Tucker2Conv(6, 8, padding = 0 - 1)", "TN301", "padding[a]", "padding of `h[0]`"),
+        ("Tucker2Conv(6, 8, stride = [1, 2, 3])", "TN303", "stride", "`stride` has 3 items"),
+        ("TRConv([6], [8], [1, 1, 1, 1])", "TN302", "axes <= 3", "up to three axes"),
+        ("CPConv(6, 8, rank = 0)", "TN301", "rank", "not a positive integer"),
+        ("TTConv([2, 3], [4, 2], ranks = [1])", "TN303", "ranks", "`ranks` has 1 item"),
+        ("TTConv([2, 3], [4, 2], inputs = 7)", "TN301", "inputs", "the width 7"),
+        ("DepthwiseSeparable(6, 8, multiplier = 0)", "TN301", "multiplier", "positive integer"),
     ],
 )
-def test_wrong_arguments(target: str, code: str, told: str) -> None:
+def test_wrong_arguments(target: str, code: str, place: str, told: str) -> None:
     with pytest.raises(tncompile.CompileError) as caught:
         architecture(target)
     (problem,) = caught.value.diagnostics
     assert str(problem.code) == code
+    assert told in problem.message
+    assert problem.primary.span.text == place
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("Tucker2Conv(6, 8, circular = true, reflect = true)", "there is one mode"),
+        ("CPConv(6, 8, reflect = true, replicate = true)", "there is one mode"),
+        ("GroupedConv(6, 8, circular = true, replicate = true)", "there is one mode"),
+        ("GroupedConv(6, 8, groups = 3)", "groups are equal in size"),
+        ("GroupedConv(8, 6, groups = 4)", "groups are equal in size"),
+    ],
+)
+def test_what_does_not_go_together(target: str, told: str) -> None:
+    with pytest.raises(tncompile.CompileError) as caught:
+        architecture(target)
+    (problem,) = caught.value.diagnostics
+    assert str(problem.code) == "TN302"
     assert told in problem.message
 
 

@@ -116,8 +116,9 @@ class Architecture:
         what it returns lies channels-last in any case. Raises ValueError unless an input and the
         output are images: an axis of channels, then those of windows.
 
-        >>> conv = tncompile.load("std/convolution.tn").instantiate("CPConv", ins=8, outs=8, rank=2)
-        >>> conv.channels_last().network.channels_last
+        >>> tncompile.load("std/convolution.tn").instantiate(
+        ...     "CPConv(8, 8, rank = 2)"
+        ... ).channels_last().network.channels_last
         True
         """
         network = self.network
@@ -409,8 +410,8 @@ class Architecture:
 
     @contextmanager
     def _limits_named(self) -> Iterator[None]:
-        """Turn "no plan keeps to the memory limit" into the diagnostic of it."""
-        from tncompile.planning import NoPlanError
+        """Turn "no plan keeps to the memory limit" and "no order" into the diagnostics of them."""
+        from tncompile.planning import NoOrderError, NoPlanError
 
         try:
             yield
@@ -419,4 +420,10 @@ class Architecture:
             notes = ("peak memory counts inputs, parameters and every value alive at once",)
             hint = "raise the memory limit, or lower the batch size or the ranks"
             wrong = problem(Code.NO_PLAN, str(error), span, label, notes=notes, hint=hint)
+            raise CompileError((wrong,)) from None
+        except NoOrderError as error:
+            place = self._resolved.windows[0].declaration.name.span
+            label = "one of the windows of a kernel that is too large"
+            hint = "give the windows tensors of their own, joined by a bond"
+            wrong = problem(Code.WINDOW_FACE, str(error), place, label, hint=hint)
             raise CompileError((wrong,)) from None

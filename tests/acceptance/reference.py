@@ -13,6 +13,7 @@ A case is one object of a `NAME.json` beside `NAME.tn`:
                              `forward` returns
     uncut_shape              the shape before flattened axes are cut to their width, where they are
     bias                     null or {key: labels}
+    windows                  see below (left out: none)
 
 An input has
 
@@ -23,6 +24,13 @@ An input has
                              the size of the one-hot axis, where that is more
     view                     its shape with every flattened axis split
     legs                     a label an axis of the view; a bound axis has the label "@"
+
+A window has
+
+    legs                     the labels of the input, of the kernel and of the output
+    length, size             entries of the input and of the kernel
+    stride, dilation, left, right, mode, transposed, extra
+                             left out: 1, 1, 0, 0, "zeros", false, 0
 """
 
 from __future__ import annotations
@@ -99,6 +107,8 @@ def reference(case: Case, parameters: dict[str, Tensor], inputs: dict[str, Tenso
     interleaved: list[Any] = []
     for key, labels in case["operands"]:
         interleaved += [tensors[key], labels]
+    for window in case.get("windows", ()):
+        interleaved += [_delta(**{k: v for k, v in window.items() if k != "legs"}), window["legs"]]
     result = opt_einsum.contract(*interleaved, case["result"], optimize="greedy")
     for key, labels in (case["bias"] or {}).items():
         sizes = zip(result.shape, case["result"], strict=True)
@@ -109,3 +119,39 @@ def reference(case: Case, parameters: dict[str, Tensor], inputs: dict[str, Tenso
         kept = tuple(slice(width) for width in case["output_shape"])
         result = result.reshape(case["uncut_shape"])[kept]
     return result.reshape(case["output_shape"])
+
+
+def _delta(
+    length: int,
+    size: int,
+    stride: int = 1,
+    dilation: int = 1,
+    left: int = 0,
+    right: int = 0,
+    mode: str = "zeros",
+    transposed: bool = False,
+    extra: int = 0,
+) -> Tensor:
+    """A window as zeros and ones over the entries of the input, the kernel and the output."""
+    reach = dilation * (size - 1)
+    if transposed:
+        out = (length - 1) * stride - left - right + reach + 1 + extra
+    else:
+        out = (length + left + right - reach - 1) // stride + 1
+    # The entry of the padded input that holds each entry of the input, before it is padded.
+    source = {
+        "zeros": list(range(length)),
+        "circular": [p % length for p in range(-left, length + right)],
+        "replicate": [min(max(p, 0), length - 1) for p in range(-left, length + right)],
+        "reflect": [length - 1 - abs(length - 1 - abs(p)) for p in range(-left, length + right)],
+    }[mode]
+    shift = left if mode == "zeros" else 0
+    made = torch.zeros(length, size, out, dtype=torch.float64)
+    for q in range(out):
+        for k in range(size):
+            for place, p in enumerate(source):
+                if transposed:
+                    made[p, k, q] += p * stride + k * dilation - left == q
+                else:
+                    made[p, k, q] += q * stride + k * dilation - shift == place
+    return made

@@ -24,18 +24,8 @@ TWO = MAP + MAP.replace("Map", "Other")
 
 WARNED = MAP.replace("o: int = 3", "o: int = 3, spare: int = 1")
 
-UNCOMPILED = """network C(a: int = 4) {
-  window h = conv(size = 3)
-  index  i = a, o = a
-  input  x(..., i, h.in)
-  tensor W(i, o, h.kernel)
-  output y(..., o, h.out)
-}
-
-network Wide = C(a = 8)
-
-model M() {
-  part p = C()
+UNCOMPILED = """model M() {
+  part p = Linear(4, 4)
   output p
 }
 

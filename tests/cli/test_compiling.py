@@ -21,7 +21,6 @@ from tncompile.cli.options import memory_limit
         (["M"], "compile a network: `Map`"),
         (["Mp"], "did you mean `Map`?"),
         (["R"], "compile a network: `Map`"),
-        (["C"], "compile another network, one without `window`"),
     ],
 )
 def test_targets_that_are_proposed_can_be_compiled(

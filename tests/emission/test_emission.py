@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import tncompile
 from tests.support.brute_force import random_tensors
-from tests.support.emitted import evaluated, ruff, run_alone
+from tests.support.emitted import evaluated, ruff, run_alone, write_rules
 from tests.support.modules import ALL, Subject, tensors
 from tests.support.oracle import contract
 from tests.support.seeds import another_seed
@@ -33,15 +33,8 @@ from tncompile.initialization.draws import initialize
 from tncompile.lowering import lower
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.request import plan_request
-from tncompile.program.operations import (
-    Argument,
-    Cat,
-    IndexSelect,
-    Operation,
-    Stack,
-    Unbind,
-    sources,
-)
+from tncompile.program.operation import Operation, sources
+from tncompile.program.operations import Argument, Cat, IndexSelect, Stack, Unbind
 from tncompile.program.program import Extent, Step, TensorProgram, Value
 from tncompile.program.variants import Branches
 
@@ -135,12 +128,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         net = network(random_sketch(seed), log=seed % 2 == 0 and not random_sketch(seed).bias)
         text = generated(net, seed).source
         (folder / f"random{seed}.py").write_text(text, encoding="utf-8")
-    (folder / "ruff.toml").write_text(
-        'line-length = 100\ntarget-version = "py311"\n[lint]\n'
-        'select = ["E", "F", "I", "B", "UP", "C4", "SIM", "RUF", "N", "W"]\n'
-        'ignore = ["E741", "N803", "N806", "N815", "RUF001", "RUF002", "RUF003"]\n',
-        encoding="utf-8",
-    )
+    write_rules(folder)
     return folder
 
 

@@ -19,7 +19,8 @@ from tests.support.modules import ALL, Subject, tensors
 from tncompile.emission.text.identifiers import MODULE_ATTRIBUTES, Names
 from tncompile.lowering import lower
 from tncompile.program.folding import BufferName, fold, remainder
-from tncompile.program.operations import LoadParameter, StackParameters, renamed, results
+from tncompile.program.operation import renamed, results
+from tncompile.program.operations import LoadParameter, StackParameters
 from tncompile.program.program import Extent, TensorProgram
 
 SUBJECTS = [pytest.param(held, id=str(held)) for held in ALL] + [

@@ -192,6 +192,81 @@ def test_a_sharded_source_runs_in_one_process_like_any_other(leg: str) -> None:
         module(x[:, :7])
 
 
+WINDOWS = """
+network Tucker2() {
+  window h = conv(size = 3, stride = 2, padding = 1)
+  window w = conv(size = 3, padding = [1, 2], mode = "circular")
+  index  i = 4, o = 6
+  bond   a = 2, b = 4
+  input  x(..., i, h.in, w.in)
+  tensor U(i, a)
+  tensor K(a, b, h.kernel, w.kernel)
+  tensor V(b, o)
+  bias   c(o)
+  output y(..., o, h.out, w.out)
+}
+network CP() {
+  window h[a in 0..2] = conv(size = 3, padding = 1)
+  index  i = 4, o = 6
+  hyper  r = 4
+  input  x(..., i, h[*].in)
+  tensor A(i, r)
+  tensor K[a in 0..2](h[a].kernel, r)
+  tensor D(o, r)
+  output y(..., o, h[*].out)
+}
+network Grouped() {
+  window h = conv(size = 3, padding = 1)
+  index  g = 2, i = 3, o = 2
+  input  x(..., (g i), h.in)
+  tensor K(g, o, i, h.kernel)
+  bias   c(g, o)
+  output y(..., (g o), h.out)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "leg"),
+    [("Tucker2", leg) for leg in "ioab"] + [("CP", leg) for leg in "ior"] + [("Grouped", "g")],
+)
+def test_ranks_share_channels_of_a_convolution(target: str, leg: str) -> None:
+    """Both parts of the leg, one after the other in one process, make up the whole."""
+    made = tncompile.loads(WINDOWS).instantiate(target)
+    sharding = split_leg(made.network, leg)
+    alone = made.module(dtype=torch.float64, seed=0, search="fast")
+    module = made.module(dtype=torch.float64, seed=0, search="fast", shard=leg)
+    axes = [axis.length or 5 for axis in made.network.inputs[0].axes if axis.kind == "legs"]
+    x = torch.randn(3, *axes, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(module(x), alone(x), rtol=1e-10, atol=1e-10)
+    parts: list[torch.Tensor] = []
+    for rank in (0, 1):
+        part = copy.deepcopy(module)
+        for key, parameter in module.named_parameters():
+            owner, _, last = key.rpartition(".")
+            held = parameter.detach()
+            if key in sharding.split:
+                held = held.chunk(2, sharding.split[key])[rank]
+            elif key in sharding.once and rank:
+                held = torch.zeros_like(held)
+            part.get_submodule(owner)._parameters[last] = torch.nn.Parameter(held)
+        place = sharding.inputs["x"]
+        parts.append(part(x if place is None else x.chunk(2, place.axis)[rank]))
+    due = alone(x)
+    place = sharding.output
+    whole = parts[0] + parts[1] if place is None else torch.cat(parts, place.axis)
+    torch.testing.assert_close(whole, due, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("leg", ["h", "h.in", "h.out", "h.kernel"])
+def test_legs_of_windows_cannot_be_split(leg: str) -> None:
+    made = tncompile.loads(WINDOWS).instantiate("Tucker2")
+    with pytest.raises(ShardingError, match="legs of window `h` cannot be split: its sums"):
+        split_leg(made.network, leg)
+    with pytest.raises(tncompile.CompileError, match="split a leg of channels, or a bond"):
+        made.source(shard=leg)
+
+
 def test_a_tensor_may_be_called_like_the_attribute_of_the_style() -> None:
     text = """network N() {
       index  i = 4, o = 4

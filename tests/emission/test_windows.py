@@ -23,7 +23,7 @@ from tests.support.windows import (
     tucker2,
     window,
 )
-from tncompile.network.model import Window
+from tncompile.network.windows import Window
 
 MAKERS = {
     "dense": dense,

@@ -535,3 +535,15 @@ def test_the_source_is_the_same_under_any_hash_seed() -> None:
         for seed in ("0", "1")
     }
     assert len(digests) == 1
+
+
+def test_a_width_over_an_index_that_no_tensor_carries() -> None:
+    text = """network N() {
+  index i = 2, g = 3, f = 2
+  input x(..., g, f, i)
+  tensor A(i)
+  output y(..., (g f) as 5)
+}"""
+    module = tncompile.loads(text).instantiate("N").module(search="fast", seed=0)
+    a = module.get_parameter("A").detach()
+    assert float(a.square().sum()) == pytest.approx(1 / 3, rel=1e-4)  # each of 5 entries is x · A

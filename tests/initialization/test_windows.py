@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -18,8 +18,9 @@ from tncompile.emission.loading import instantiate
 from tncompile.initialization.draws import Constant, IdentityKernel, NearIdentity, Uniform
 from tncompile.initialization.estimates import Estimate, clear_of_borders
 from tncompile.initialization.norm import linear_map, norm_network
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
+from tncompile.network.windows import Window
 
 
 def network(text: str, **arguments: object) -> TensorNetwork:
@@ -262,10 +263,11 @@ def test_a_bias_starts_as_that_of_a_convolution(
     drawn = initialization(made).draws["c"]
     assert drawn == Uniform(1 / math.sqrt(features))
     if face == "in":
-        kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(sizes) - 1]
-        layer = kind(20, 800, tuple(sizes), groups=2)
-        assert layer.bias is not None
-        assert layer.bias.abs().max().item() == pytest.approx(drawn.bound, rel=0.02)
+        kinds: tuple[Callable[..., nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+        layer = kinds[len(sizes) - 1](20, 800, tuple(sizes), groups=2)
+        assert layer.get_parameter("bias").abs().max().item() == pytest.approx(
+            drawn.bound, rel=0.02
+        )
 
 
 # ── schemes ────────────────────────────────────────────────────────────────────────────────────

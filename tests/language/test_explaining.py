@@ -16,7 +16,7 @@ from tncompile.language.resolving import resolve
 from tncompile.language.syntax.source import SourceFile
 from tncompile.language.syntax.tree import Argument, ListOf, Number, Reference, Unary
 
-LATER = {Code.WINDOW_FACE, Code.NO_PLAN, Code.CANNOT_SPLIT, Code.MODEL_SHAPES, Code.UNKNOWN_LAYER}
+LATER = {Code.NO_PLAN, Code.CANNOT_SPLIT, Code.MODEL_SHAPES, Code.UNKNOWN_LAYER}
 LATER |= {Code.NO_MATCH, Code.WEIGHT_MISFIT, Code.INTERNAL}
 """Codes that no program can produce yet; their pages say so."""
 

@@ -53,7 +53,7 @@ def test_programs_keep_their_meaning(text: str) -> None:
     formatted(text)
 
 
-@pytest.mark.parametrize("path", sorted((SAMPLE.parents[1] / "tncompile" / "std").glob("*.tn")))
+@pytest.mark.parametrize("path", sorted((SAMPLE.parents[2] / "tncompile" / "std").glob("*.tn")))
 def test_the_standard_library_is_canonical(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert formatted(text) == text

@@ -44,6 +44,12 @@ WRITTEN = {
     "a type as an attribute": network(
         "  index i = n, o = n\n  input x(..., i)\n  tensor W(i, o) complex64\n  output y(..., o)"
     ),
+    "a type that is not complex after the legs": network(
+        "  index i = n, o = n\n  input x(..., i)\n  tensor W(i, o): float32\n  output y(..., o)"
+    ),
+    "a type that is not complex": network(
+        "  index i = n, o = n\n  input x(..., i)\n  tensor W(i, o) float32\n  output y(..., o)"
+    ),
     "one member of two subscripts": network(
         "  index out[r in 1..2, c in 1..2] = 3\n"
         "  bond b[r in 0..3, c in 0..2] = 2\n  bond d[r in 0..2] = 2\n"
@@ -213,7 +219,11 @@ def _removed(text: str, problem: Diagnostic, hint: re.Match[str]) -> str:
 
 
 def _without_type(text: str, problem: Diagnostic, hint: re.Match[str]) -> str:
-    return re.sub(r":? complex64", "", text)
+    return re.sub(r":? float32", "", text)
+
+
+def _complex(text: str, problem: Diagnostic, hint: re.Match[str]) -> str:
+    return text.replace(": complex64", " complex")
 
 
 def _unquoted(text: str, problem: Diagnostic, hint: re.Match[str]) -> str:
@@ -310,6 +320,7 @@ MECHANICAL: tuple[tuple[str, Edit], ...] = (
     (r"did you mean `(\w+)`\? Its declaration has to stand before", _with_its_declaration),
     (r"did you mean `([^`]+)`\?", _everywhere),
     (r"delete it; a module is made in one type", _without_type),
+    (r"write `complex` after the legs, without the colon", _complex),
     (r"delete it$", _without),
     (r"remove it; the type is that of the whole module", _without_type),
     (r"remove it$", _removed),
@@ -320,7 +331,7 @@ MECHANICAL: tuple[tuple[str, Edit], ...] = (
     (r"write `(init \w+)`", _instead),
     (r"write `([^`…]+)` for all members$", _all_members),
     (r"write `([^`…]+)`(?: if the leg is to be left out.*)?$", _instead),
-    (r"declare it before: `((?:index|bond|hyper|batch) \w+(?: = …)?)`"
+    (r"declare it before: `((?:index|bond|hyper|batch) \w+(?: = …)?|window \w+ = conv\(size = 3\))`"
      r"(?:, and put it on (.*), too)?", _declared),
     (r"declare (?:one of that size|them with these sizes), `([^`]+)`, and write `([^`]+)` here"
      r"(?: and on (.*))?", _sized),

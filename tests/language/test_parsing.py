@@ -1,32 +1,21 @@
-"""Text to tree: the grammar, the mistakes that are recognized, the limits, any text at all."""
+"""Text to tree: the language, the mistakes that are recognized."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
-import lark
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.acceptance import ACCEPTANCE
-from tests.support.limits import processor_seconds
-from tests.support.mutating import SAMPLE, good_texts, mutated_programs
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tests.support.mutating import SAMPLE, good_texts
+from tests.support.parsing import block, problems, program
+from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.errors import CompileError
-from tncompile.language.diagnostics.rendering import render, to_json
-from tncompile.language.parsing import parse, parse_target
-from tncompile.language.parsing import table_generator as grammar
-from tncompile.language.parsing.errors.messages import english
-from tncompile.language.parsing.tables import END, STORED, load_tables, tables_from
-from tncompile.language.parsing.tree_builder import BUILDERS
-from tncompile.language.syntax.source import SourceFile
+from tncompile.language.diagnostics.rendering import render
+from tncompile.language.parsing import parse_target
+from tncompile.language.parsing.tables import load_tables
 from tncompile.language.syntax.tree import (
     Binary,
-    Block,
     Call,
     GroupLeg,
     IndexLeg,
@@ -38,7 +27,6 @@ from tncompile.language.syntax.tree import (
     OutputStatement,
     PartStatement,
     Pipe,
-    Program,
     Reference,
     Repeat,
     Rewrite,
@@ -63,16 +51,6 @@ BODY = """network N(d: int = 4) {
 """
 
 
-def program(text: str) -> Program:
-    return parse(SourceFile("a.tn", text))
-
-
-def block(text: str) -> Block:
-    found = program(text).declarations[0]
-    assert isinstance(found, Block)
-    return found
-
-
 def statement(text: str) -> Any:
     """The one statement of a network (of a model, where a network has none such)."""
     kind = "model" if text.startswith("part") or "|>" in text or "let (" in text else "network"
@@ -86,71 +64,9 @@ def value(text: str) -> Any:
     return found.value
 
 
-def problems(text: str) -> tuple[Diagnostic, ...]:
-    with pytest.raises(CompileError) as caught:
-        program(text)
-    return caught.value.diagnostics
-
-
 def places(text: str) -> list[tuple[str, int, int]]:
     found = problems(text)
     return [(p.code, *p.primary.span.source.position(p.primary.span.start)) for p in found]
-
-
-# ── the tables ───────────────────────────────────────────────────────────────────────────────────
-
-
-def test_tables_are_those_of_the_grammar() -> None:
-    current = grammar.render_tables(grammar.compile_grammar(grammar.grammar_text(), strict=True))
-    assert STORED.read_text(encoding="utf-8") == current, (
-        "python -m tncompile.language.parsing.table_generator"
-    )
-
-
-def test_tables_do_not_depend_on_the_hash_seed() -> None:
-    script = (
-        "from tncompile.language.parsing import table_generator as grammar; import sys;"
-        "text = grammar.render_tables(grammar.compile_grammar(grammar.grammar_text()));"
-        "sys.exit(grammar.STORED.read_text(encoding='utf-8') != text)"
-    )
-    subprocess.run([sys.executable, "-c", script], env={"PYTHONHASHSEED": "7"}, check=True)
-
-
-def test_parsing_needs_no_lark() -> None:
-    script = (
-        "import sys; from tncompile.language.parsing import parse_target;"
-        "parse_target('N(d = 4)'); sys.exit('lark' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_an_edited_grammar_makes_new_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    edited = grammar.grammar_text().replace('"frozen"', '"fixed"')
-    tables = tables_from(grammar.compile_grammar(edited))
-    assert "fixed" in tables.words
-    data = json.loads(STORED.read_text(encoding="utf-8"))
-    assert len(tables.actions) == len(data["states"])
-
-
-def test_lark_itself_accepts_the_same_programs() -> None:
-    parser = lark.Lark(grammar.grammar_text(), parser="lalr", lexer="contextual", start="program")
-    for text in good_texts():
-        parser.parse(text)
-
-
-def test_every_terminal_has_an_english_name() -> None:
-    tables = load_tables()
-    kinds = set(tables.patterns) - {"COMMENT", "SPACE"}
-    terminals = {"NAME", *tables.words.values(), *tables.symbols.values(), *kinds, END}
-    for terminal in terminals:
-        assert english(terminal)
-    for row in tables.actions:
-        assert set(row) <= terminals
-
-
-def test_every_rule_has_a_builder() -> None:
-    named = {rule.builder for rule in load_tables().rules if rule.builder}
-    assert named == set(BUILDERS)
 
 
 # ── the language ─────────────────────────────────────────────────────────────────────────────────
@@ -446,108 +362,6 @@ def test_carriage_returns_and_marks() -> None:
     assert places("network N() {\n# a \0 in a comment\n}") == [("TN103", 2, 5)]
     assert places('"""a \ud800"""\nnetwork N() {}') == [("TN103", 1, 6)]
     assert problems("let\u00a0a")[0].code in (Code.UNEXPECTED_TOKEN, Code.UNKNOWN_CHARACTER)
-
-
-# ── limits ───────────────────────────────────────────────────────────────────────────────────────
-
-LET = "network N() { let a = %s }"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        LET % ("(" * 200 + "1" + ")" * 200),
-        LET % ("[" * 200 + "]" * 200),
-        LET % ("-" * 200 + "1"),
-        LET % "**".join(["2"] * 201),
-        LET % ("if a then b else " * 200 + "c"),
-        LET % "+".join(["1"] * 20_000),
-        LET % ("f" + "[0](1)" * 10_000),
-        LET % "|>".join(["f"] * 20_000),
-        LET % ("9" * 18),
-    ],
-    ids=lambda text: text[:50],
-)
-def test_inside_the_limits(text: str) -> None:
-    assert program(text) == program(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        LET % ("(" * 201 + "1" + ")" * 201),
-        LET % ("(" * 10_000),
-        LET % ("[" * 201 + "]" * 201),
-        LET % ("-" * 201 + "1"),
-        LET % ("not " * 30_000 + "a"),
-        LET % "**".join(["2"] * 50_000),
-        LET % ("if a then b else " * 5_000 + "c"),
-        LET % ("1 + f(" * 101 + "1" + ")" * 101),
-        LET % ("9" * 19),
-        LET % ("0." + "3" * 18),
-        "#" * 200_001,
-    ],
-    ids=lambda text: text[:50],
-)
-def test_past_the_limits(text: str) -> None:
-    with processor_seconds(10):
-        (problem,) = problems(text)
-        assert problem.code == Code.UNEXPECTED_TOKEN
-        assert render([problem])
-
-
-def test_a_long_file_parses() -> None:
-    lines = "".join(f"  index i{k} = d\n" for k in range(9_990))
-    assert len(block(f"network N(d: int = 4) {{\n{lines}}}\n").statements) == 9_990
-
-
-# ── any text at all ──────────────────────────────────────────────────────────────────────────────
-
-
-def check_any(text: str) -> None:
-    """A program, or mistakes whose places lie in the text and which can be shown."""
-    try:
-        program(text)
-    except CompileError as error:
-        check_problems(error, text)
-
-
-def check_problems(error: CompileError, text: str) -> None:
-    """Every place lies in the text, and what is shown can be printed."""
-    assert error.diagnostics
-    for problem in error.diagnostics:
-        assert problem.code.startswith("TN10")
-        for label in (problem.primary, *problem.secondary):
-            assert 0 <= label.span.start <= label.span.end <= len(text)
-    str(error).encode()
-    json.dumps(to_json(error.diagnostics))
-
-
-@given(st.text(max_size=200))
-def test_any_text(text: str) -> None:
-    check_any(text)
-
-
-_PIECES = [*load_tables().words, *load_tables().symbols, "x", "3", '"s"', '"""d"""', "\n", "# c\n"]
-
-
-@given(st.lists(st.sampled_from(_PIECES), max_size=40))
-def test_any_tokens(pieces: list[str]) -> None:
-    check_any(" ".join(pieces))
-
-
-@settings(max_examples=300)
-@given(mutated_programs())
-def test_mutated_programs(text: str) -> None:
-    check_any(text)
-
-
-@given(st.text(max_size=60))
-def test_any_target(text: str) -> None:
-    try:
-        parse_target(text)
-    except CompileError as error:
-        check_problems(error, text)
 
 
 def test_the_sample_has_every_kind_of_node() -> None:

@@ -24,8 +24,9 @@ from tncompile.network.editing import (
     remove,
     resize,
 )
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
+from tncompile.network.windows import Window
 
 Values = Mapping[str, Tensor]
 

@@ -10,7 +10,16 @@ import pytest
 from tncompile.emission.steps.expressions import WRITTEN
 from tncompile.program import operations as op
 from tncompile.program.interpreter import EVALUATED
-from tncompile.program.operations import OPERATIONS, Operation
+from tncompile.program.operation import (
+    Operation,
+    Unary,
+    attributes,
+    parameter_keys,
+    renamed,
+    results,
+    sources,
+)
+from tncompile.program.operations import OPERATIONS
 from tncompile.program.program import ONE, Extent, Loop
 from tncompile.program.verifying import derived_shapes
 from tncompile.simulation.tape import SIMULATED, TAPED
@@ -53,10 +62,10 @@ def test_the_shape_of_every_operation_is_known_or_free(kind: type[Operation]) ->
 
 
 def test_an_operation_of_which_no_shape_is_known_is_no_program() -> None:
-    class Softsign(op.Unary):
+    class Softsign(Unary):
         """One that says nothing of its shape."""
 
-    class Rectified(op.Unary, is_elementwise=True):
+    class Rectified(Unary, is_elementwise=True):
         """One that says what it is."""
 
     shape = (Extent(4), Extent(5))
@@ -64,15 +73,15 @@ def test_an_operation_of_which_no_shape_is_known_is_no_program() -> None:
         list(derived_shapes(Softsign("t1", "a"), [shape], shape, None))
     assert list(derived_shapes(Rectified("t1", "a"), [shape], shape, None)) == [shape]
     with pytest.raises(TypeError, match="`is_pointwise` is not a flag"):
-        type("Other", (op.Unary,), {}, is_pointwise=True)
+        type("Other", (Unary,), {}, is_pointwise=True)
 
 
 def test_names_are_derived_from_annotations() -> None:
     product = op.MatMul("t1", "a", "b")
-    assert op.sources(product) == ("a", "b")
-    assert op.sources(op.MatMul("t1", "a", "b", "bias")) == ("a", "b", "bias")
-    assert op.results(op.Unbind(("t1", "t2"), "a", 0)) == ("t1", "t2")
-    assert op.renamed(op.Stack("s", ("a", "b")), {"a": "c", "s": "t"}) == op.Stack("t", ("c", "b"))
-    assert op.renamed(product, {"b": "d"}) == op.MatMul("t1", "a", "d")
-    assert op.parameter_keys(op.StackParameters("s", ("G.0", "G.1"))) == ("G.0", "G.1")
-    assert op.attributes(op.Sum("t1", "a", (0, 2))) == (("axes", (0, 2)),)
+    assert sources(product) == ("a", "b")
+    assert sources(op.MatMul("t1", "a", "b", "bias")) == ("a", "b", "bias")
+    assert results(op.Unbind(("t1", "t2"), "a", 0)) == ("t1", "t2")
+    assert renamed(op.Stack("s", ("a", "b")), {"a": "c", "s": "t"}) == op.Stack("t", ("c", "b"))
+    assert renamed(product, {"b": "d"}) == op.MatMul("t1", "a", "d")
+    assert parameter_keys(op.StackParameters("s", ("G.0", "G.1"))) == ("G.0", "G.1")
+    assert attributes(op.Sum("t1", "a", (0, 2))) == (("axes", (0, 2)),)

@@ -14,8 +14,9 @@ from tncompile.lowering.builder import ProgramBuilder
 from tncompile.lowering.schedule import Schedule
 from tncompile.program import operations as op
 from tncompile.program.folding import fold, remainder
-from tncompile.program.operations import Operation, results
-from tncompile.program.program import ONE, Extent, TensorProgram
+from tncompile.program.layout import contiguous
+from tncompile.program.operation import Operation, results
+from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
 from tncompile.program.verifying import ProgramError, verify_program
 
 TEXT = """
@@ -173,3 +174,41 @@ def test_views_of_a_buffer_that_was_made_contiguous_have_its_strides() -> None:
     rest = remainder(whole)
     verify_program(rest)
     assert rest.values[wide.name].strides == (Extent(0), Extent(5), ONE)
+
+
+def convolved(columns: int = 6, groups: int = 1, stride: tuple[int, ...] = (1,)) -> TensorProgram:
+    """A convolution along one axis of 4 channels, from a weight of `columns` channels."""
+
+    def value(name: str, *shape: Extent) -> Value:
+        axes = tuple((f"{name}{k}",) for k in range(len(shape)))
+        return Value(
+            name, axes, shape, contiguous(shape), name, parametric=name == "K", varying=name != "K"
+        )
+
+    rows, length = Extent(1, ("n",)), Extent(1, ("h.in",))
+    values = [
+        value("x", rows, Extent(4), length),
+        value("K", Extent(columns), Extent(4 // groups), Extent(3)),
+        value("y", rows, Extent(6), Extent(1, ("h.out",))),
+    ]
+    ones = (1,) * len(stride)
+    steps = (
+        Step(op.Argument("x", "x")),
+        Step(op.LoadParameter("K", "K")),
+        Step(op.Convolve("y", "x", "K", stride, ones, ones), drops=("x", "K")),
+    )
+    return TensorProgram({one.name: one for one in values}, steps, ("y",), ("n",))
+
+
+def test_convolutions_fit_their_operands() -> None:
+    verify_program(convolved())
+    verify_program(convolved(groups=2))
+    with pytest.raises(ProgramError, match=r"Convolve.*which should be"):
+        verify_program(convolved(columns=8))
+    with pytest.raises(ProgramError, match=r"Convolve.*along 2 axes"):
+        verify_program(convolved(stride=(1, 1)))
+    whole = convolved()
+    weight = whole.values["K"]
+    last = replace(weight, strides=(Extent(12), ONE, Extent(4)))
+    with pytest.raises(ProgramError, match="no fresh result has"):  # it makes the result so, too
+        verify_program(replace(whole, values={**whole.values, "K": last}))

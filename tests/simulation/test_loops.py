@@ -28,6 +28,7 @@ from tncompile.lowering import lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.program.interpreter import run_program as run
 from tncompile.program.layout import contiguous
+from tncompile.program.operation import Operation, results
 from tncompile.program.operations import (
     Add,
     Argument,
@@ -35,9 +36,7 @@ from tncompile.program.operations import (
     ConcatChunks,
     MatMul,
     Multiply,
-    Operation,
     Permute,
-    results,
 )
 from tncompile.program.program import ONE, Extent, Loop, Step, TensorProgram, Value
 from tncompile.program.rewriting import fingerprint, straightened

@@ -20,7 +20,7 @@ from tncompile.planning import BUILTIN, ContractionPlan, NoPlanError, cost, plan
 from tncompile.planning.batch_ranges import BRANCHES, batch_ranges
 from tncompile.planning.evaluation import ScheduledTree
 from tncompile.program.folding import remainder
-from tncompile.program.operations import results
+from tncompile.program.operation import results
 from tncompile.program.printer import describe_branches
 from tncompile.simulation.modes import MODES, Mode, trace_in
 from tncompile.simulation.trace import trace

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from tncompile.emission import GeneratedModule
 
+ROOT = Path(__file__).parents[2]
+
 
 def run_alone(made: GeneratedModule) -> type[nn.Module]:
     """The class, from nothing but the text."""
@@ -25,6 +27,28 @@ def ruff(folder: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
     )
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def write_rules(folder: Path) -> None:
+    """The rules that emitted files keep, for `ruff`; names are those of the declarations."""
+    (folder / "ruff.toml").write_text(
+        'line-length = 100\ntarget-version = "py311"\n[lint]\n'
+        'select = ["E", "F", "I", "B", "UP", "C4", "SIM", "RUF", "N", "W"]\n'
+        'ignore = ["E741", "N803", "N806", "N815", "RUF001", "RUF002", "RUF003"]\n',
+        encoding="utf-8",
+    )
+
+
+def mypy(folder: Path, pattern: str = "*.py") -> str:
+    """What a strict check of these files says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={ROOT / '.mypy_cache'}",
+         *map(str, sorted(folder.glob(pattern)))],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )  # fmt: skip
     return done.stdout + done.stderr if done.returncode else ""
 
 

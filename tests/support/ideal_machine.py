@@ -5,9 +5,26 @@ from __future__ import annotations
 import math
 
 from tncompile.machine.call_probes import Probe
+from tncompile.machine.convolution import (
+    PASSES,
+    ConvolutionCost,
+    ConvolutionKernel,
+    ConvolutionPass,
+    amounts,
+    kernel_for,
+)
+from tncompile.machine.convolution_probes import sizes_of
 from tncompile.machine.probes import SIZES, Sizes, batch_count, small_count
 
 RATE, CALL = 100e9, 1e-6
+
+
+def convolution_cost(
+    kernel: ConvolutionKernel, channels_last: bool, which: ConvolutionPass
+) -> ConvolutionCost:
+    """What convolutions take on it: channels-last ones start sooner and read faster."""
+    start, number = (1e-5, 4 / RATE) if channels_last else (2e-5, 12 / RATE)
+    return ConvolutionCost(kernel, channels_last, which, start, 2 / RATE, 0.0, number, 4 / RATE)
 
 
 def ideal(probe: Probe, held: Sizes = SIZES["cpu"]) -> float:
@@ -25,6 +42,14 @@ def ideal(probe: Probe, held: Sizes = SIZES["cpu"]) -> float:
             return CALL + held.summed / RATE
         case "gather" | "scatter", _:
             return CALL + held.picked / RATE
+        case "convolution", point:
+            form = probe.name.split()[2]
+            which = next(each for each in PASSES if each == probe.name.split()[1])
+            sizes, last = sizes_of(point), form == "channels-last"
+            kernel = kernel_for(sizes, which, sizes.in_onednn(4, threads=2))
+            return CALL + convolution_cost(kernel, last, which).seconds(
+                amounts(sizes, which, kernel)
+            )
         case _, (length,):
             return 5e-6 * length
     return 2e-6

@@ -211,6 +211,16 @@ STANDARD = {
         "HierarchicalTucker(ins = [2, 3], outs = [3, 2], rank = 2)",
         "TreeLinear(ins = [2, 3], outs = [3, 2], rank = 2)",
         "BilinearTN(4, 3, 5, rank = 2)",
+        "TensorContraction(ins = [2, 3], outs = [3, 2])",
+        "TensorRegression(ins = [2, 3], out_features = 5, in_ranks = 2, out_rank = 2)",
+    ),
+    "convolution": (
+        "Tucker2Conv(4, 6, padding = 1)",
+        "CPConv(4, 6, rank = 3, stride = 2)",
+        "TTConv(ins = [2, 3], outs = [3, 2], ranks = 2, padding = 1)",
+        "TRConv(ins = [2, 3], outs = [3, 2], kernel_size = [3], ranks = 2)",
+        "DepthwiseSeparable(4, 6, kernel_size = [3], padding = 2, dilation = 2)",
+        "GroupedConv(4, 6, kernel_size = [3, 2, 1], groups = 2, circular = true)",
     ),
     "embedding": ("TTEmbedding(rows = [3, 4], columns = [2, 3], ranks = 2)",),
     "classifier": (
@@ -254,6 +264,11 @@ class Subject:
         """Whether it takes leading axes."""
         return any(axis.kind == "dots" for given in self.network.inputs for axis in given.axes)
 
+    @property
+    def images(self) -> bool:
+        """Whether its input has axes of windows."""
+        return bool(self.network.windows)
+
     def module(
         self, dtype: torch.dtype = torch.float32, seed: int | None = 0, device: str | None = None
     ) -> torch.nn.Module:
@@ -267,7 +282,7 @@ class Subject:
         seed: int = 0,
         sizes: dict[str, int] | None = None,
     ) -> list[Tensor]:
-        """Random inputs with these leading axes; `batch` axes are 5 long unless `sizes` says."""
+        """Random inputs with these leading axes; run-time ones are 5 long, or as `sizes` say."""
         rng = torch.Generator().manual_seed(seed)
         made: list[Tensor] = []
         for given in self.network.inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -19,15 +20,15 @@ def good_texts() -> list[str]:
     return [path.read_text(encoding="utf-8") for path in paths]
 
 
-_TEXTS = good_texts()
+_TEXTS = tuple(good_texts())
 _STRANGE = (";", "$", '"', '"""', "(", ")", "[", "]", "{", "}", "->", ":", "=", "==", "\n", "\0")
 _WORDS = ("if", "tensor", "as", "init", "for", "net", "x", "log", "onehot", "repeat", "in", "12")
 
 
 @st.composite
-def mutated_programs(draw: st.DrawFn) -> str:
+def mutated_programs(draw: st.DrawFn, texts: Sequence[str] = _TEXTS) -> str:
     """A good program with one to three changes."""
-    text = draw(st.sampled_from(_TEXTS))
+    text = draw(st.sampled_from(texts))
     for _ in range(draw(st.integers(1, 3))):
         text = _change(draw, text)
     return text

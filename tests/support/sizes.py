@@ -18,6 +18,16 @@ _TARGETS = {
         "HierarchicalTucker(ins = [4, 4, 4, 4], outs = [4, 4, 4, 4])",
         "TreeLinear(ins = [4, 4, 4, 4, 4], outs = [4, 4, 4, 4, 4])",
         "BilinearTN(64, 48, 32)",
+        "TensorContraction(ins = [64, 7, 7], outs = [32, 5, 5])",
+        "TensorRegression(ins = [64, 7, 7], out_features = 100)",
+    ),
+    "convolution": (
+        "Tucker2Conv(64, 64, padding = 1)",
+        "CPConv(64, 64, padding = 1)",
+        "TTConv(ins = [8, 8], outs = [8, 8], padding = 1)",
+        "TRConv(ins = [8, 8], outs = [8, 8], padding = 1)",
+        "DepthwiseSeparable(64, 128, padding = 1)",
+        "GroupedConv(64, 64, groups = 4, padding = 1)",
     ),
     "embedding": ("TTEmbedding(rows = [10, 10, 10, 10], columns = [4, 4, 4, 4])",),
     "classifier": (

@@ -16,8 +16,8 @@ from tncompile.network.model import (
     Parameter,
     Tensor,
     TensorNetwork,
-    Window,
 )
+from tncompile.network.windows import Window
 
 
 def make_network(

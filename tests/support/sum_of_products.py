@@ -14,7 +14,8 @@ import opt_einsum
 import torch
 from torch import Tensor
 
-from tncompile.network.model import DOTS, Axis, TensorNetwork, Window
+from tncompile.network.model import DOTS, Axis, TensorNetwork
+from tncompile.network.windows import Window
 
 
 def place(window: Window, position: int, length: int) -> int | None:

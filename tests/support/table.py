@@ -53,6 +53,18 @@ evaluation mode, and `nn.MultiheadAttention(…).out_proj = layer` does; both re
 - The folded module has them, made of its buffers; of tensors that are used more than once, `weight`
   is what unit vectors become, less the bias, equal up to rounding.
 
+One whose input and output have one axis of channels and then those of its windows has the same of
+`nn.Conv1d`, `nn.Conv2d`, `nn.Conv3d` or their transposes: `in_channels`, `out_channels`,
+`kernel_size`, `stride`, `padding`, `dilation`, `groups`, `padding_mode`, `weight` and `bias`. Torch
+pads both ends alike and all axes in one mode; a network that does otherwise stands for no layer.
+Groups are what the axes of channels both begin with. A folded module of tensors that are used more
+than once has no `weight`.
+
+- Any number of leading axes comes before the channels, none among them.
+- Images in `torch.channels_last` give equal values, whichever format the plan chose.
+- Height and width are dynamic under `torch.compile` and in exports. Torch itself tells lengths of 1
+  apart, and batches below 16 in float32: such a module is compiled once more.
+
 Inputs have the dtype of the parameters, or a TypeError says what came and what was expected; under
 autocast floating-point inputs of any dtype are taken. The check takes about 0.2 µs.
 

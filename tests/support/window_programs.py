@@ -231,6 +231,18 @@ def random_valid_tree(network: TensorNetwork, seed: int) -> ContractionTree:
     raise AssertionError("no valid tree in a hundred tries")
 
 
+def _complete(
+    network: TensorNetwork, alive: list[set[str]], left: set[str], right: set[str]
+) -> bool:
+    """Whether all of the kernels is on one side, and on the other side are all the images."""
+    windows = convolved(network, left, right)
+    rest = [legs for legs in alive if legs is not left and legs is not right]
+    return not any(window.kernel_leg in legs for window in windows for legs in rest) and (
+        all(window.input_leg in left for window in windows)
+        or all(window.input_leg in right for window in windows)
+    )
+
+
 def _random_path(
     network: TensorNetwork, legs: list[tuple[str, ...]], rng: random.Random
 ) -> list[tuple[int, int]]:
@@ -243,12 +255,8 @@ def _random_path(
             (left, right)
             for k, left in enumerate(alive)
             for right in alive[k + 1 :]
-            if all(
-                not any(window.kernel_leg in held[other] for other in alive
-                        if other not in (left, right))
-                for window in convolved(network, held[left], held[right])
-            )
-        ]  # fmt: skip
+            if _complete(network, [held[other] for other in alive], held[left], held[right])
+        ]
         if not choices:
             return []
         left, right = rng.choice(choices)

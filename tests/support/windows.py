@@ -16,7 +16,8 @@ from tncompile.initialization.draws import Initialization, Normal
 from tncompile.lowering import lower
 from tncompile.network.contraction import ContractionTree, build_tree, operands
 from tncompile.network.editing import edited
-from tncompile.network.model import DOTS, Bias, Init, Parameter, TensorNetwork, Window
+from tncompile.network.model import DOTS, Bias, Init, Parameter, TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.planning.request import plan_request
 from tncompile.program.program import TensorProgram
 from tncompile.program.variants import Branches

@@ -14,10 +14,11 @@ from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import ContractionTree
 from tncompile.planning import BUILTIN, plan
 from tncompile.planning.plan import ContractionPlan
-from tncompile.program.interpreter import RowMajorGradient, time_steps
+from tncompile.program.interpreter import RowMajorGradient
 from tncompile.program.interpreter import run_program as interpret
 from tncompile.program.operations import ContiguousGrad
 from tncompile.tuning.profiler import profile_steps
+from tncompile.tuning.step_timer import time_steps
 from tncompile.tuning.timing import random_inputs
 
 NETWORKS = {

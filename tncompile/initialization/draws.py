@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from tncompile.initialization.chains import Chain, identity_legs, long_chains
 from tncompile.initialization.estimates import Estimate, estimate_of
 from tncompile.initialization.norm import LinearMap, linear_map, norm_network
-from tncompile.network.model import Parameter, TensorNetwork, Window
+from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.program.program import TensorProgram
 
 LINEAR = 1 / 3  # mean square of an output of `nn.Linear` without its bias, at unit variance
@@ -170,9 +171,9 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
             case "uniform":
                 draws[key] = Uniform(argument)
             case "ones":
-                draws[key] = Constant(1)
+                draws[key] = Constant(1.0)
             case "zeros":
-                draws[key] = Constant(0)
+                draws[key] = Constant(0.0)
             case "constant":
                 draws[key] = Constant(argument)
             case "orthogonal":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import takewhile
 
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 
 SAMPLES = 1024  # random inputs for an estimate of the mean square; `CHUNK` of them at a time
 CHUNK = 64

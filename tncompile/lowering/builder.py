@@ -11,7 +11,7 @@ from itertools import pairwise
 from tncompile.network.model import TensorNetwork
 from tncompile.program import layout
 from tncompile.program import operations as op
-from tncompile.program.operations import Operation, results, sources
+from tncompile.program.operation import Operation, Unary, results, sources
 from tncompile.program.program import (
     ONE,
     Extent,
@@ -139,13 +139,13 @@ class ProgramBuilder:
             complex = joined_complex(operands)
         return Value(name, axes, shape, strides, name, parametric, varying, integer, complex)
 
-    def derive(self, kind: type[op.Unary], source: Value, axes: Axes, *attributes: object) -> Value:
+    def derive(self, kind: type[Unary], source: Value, axes: Axes, *attributes: object) -> Value:
         """A view of the source: the result of an operation of this kind with these attributes."""
         return self.derive_all(kind, source, (axes,), *attributes)[0]
 
     def derive_all(
         self,
-        kind: type[op.Unary | op.Unbind | op.Split],
+        kind: type[Unary | op.Unbind | op.Split],
         source: Value,
         views: Sequence[Axes],
         *attributes: object,
@@ -153,7 +153,7 @@ class ProgramBuilder:
         """The same where the operation makes several views, each over axes of its own."""
         names = tuple(self.fresh(source.name) for _ in views)
         make: Callable[..., Operation] = kind
-        target = names[0] if issubclass(kind, op.Unary) else names
+        target = names[0] if issubclass(kind, Unary) else names
         operation, values = make(target, source.name, *attributes), []
         for name, axes in zip(names, views, strict=True):
             shape = tuple(self.length(axis) for axis in axes)

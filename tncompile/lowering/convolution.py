@@ -7,17 +7,20 @@ groups of channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.schedule import ConvolutionLayout, Order
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.contraction import MOST_WINDOWS
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.program import operations as op
 from tncompile.program.layout import channels_last as channels_last_strides
+from tncompile.program.layout import results_channels_last
 from tncompile.program.program import Value
 
-MOST_AXES = 3
+MOST_AXES = MOST_WINDOWS
 """Axes along which torch convolves at once."""
 
 
@@ -85,6 +88,16 @@ def convolution_axes(
     )
 
 
+def image_is_right(network: TensorNetwork, windows: Collection[str], left: Iterable[str]) -> bool:
+    """Whether the image is the right operand, where these are the legs of the left one.
+
+    Without windows it is what has legs of windows at all.
+    """
+    along = [window.input_leg for window in network.windows if window.name in windows]
+    legs = along or [index.name for index in network.indices if index.kind == "window"]
+    return set(legs).isdisjoint(left)
+
+
 def convolve(
     builder: ProgramBuilder,
     left: Value,
@@ -95,11 +108,14 @@ def convolve(
 ) -> Value:
     """The convolution of two split values along `windows`; a split value again.
 
+    Without windows it is one of a kernel of length 1 along all lengths of the image, which is how
+    torch multiplies channels fastest where images are small or channels-last.
+
     Without a `layout` it runs in the format that the image has, indices in the order of memory.
     """
     network = builder.network
     along = [window for window in network.windows if window.name in windows]
-    if any((along[0].input_leg,) == axis for axis in right.axes):
+    if image_is_right(network, windows, _indices(left)):
         left, right = right, left
     kept = result_legs.union(*((w.input_leg, w.kernel_leg) for w in along))
     image_legs, kernel_legs = _indices(left), _indices(right)
@@ -114,9 +130,8 @@ def convolve(
         orders = layout.rows, layout.groups, layout.summed, layout.columns
         axes = ConvolutionAxes(*orders, axes.lengths)
     image = _formatted(builder, image, axes.image, channels_last=last)
-    kernel = _formatted(
-        builder, kernel, axes.weight(transposed=along[0].transposed), channels_last=last
-    )
+    transposed = any(window.transposed for window in along)
+    kernel = _formatted(builder, kernel, axes.weight(transposed=transposed), channels_last=last)
     for window in along:
         image = _with_borders(builder, image, axes, window)
     result = _call(builder, image, kernel, axes)
@@ -197,7 +212,8 @@ def _call(builder: ProgramBuilder, image: Value, weight: Value, axes: Convolutio
             lengths.append((window.padded_leg if cropped else window.output_leg,))
     result_axes = (axes.rows, axes.groups + axes.columns, *lengths)
     result = builder.value("t", result_axes, (image, weight))
-    result = _in_format(result, image)
+    if results_channels_last(image, weight):
+        result = replace(result, strides=channels_last_strides(result.shape))
     operation = op.Convolve(
         result.name,
         image.name,

@@ -151,11 +151,10 @@ class _Lowering:
         layout = None
         if self._layouts is not None and not unit.batched:
             layout = self._layouts[first.result - len(self._tree.operands)]
-        if first.windows:
+        if first.windows or isinstance(layout, ConvolutionLayout):
             assert not isinstance(layout, MatmulLayout)
             result = convolve(builder, left, right, result_legs, first.windows, layout)
         else:
-            assert not isinstance(layout, ConvolutionLayout)
             consumer = self._consumer(first, stack)
             result = contract(builder, left, right, result_legs, consumer, layout)
         if builder.contraction in self._contiguous_grads:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache, partial
 from itertools import product
 
+from tncompile.machine.convolution import ConvolutionCost, expected_costs
 from tncompile.machine.grid import Grid
 from tncompile.machine.profile import BUILTIN, CUDA, ENDLESS, MachineProfile
 
@@ -35,6 +36,9 @@ DEPTH = 256
 
 KERNEL = 2.5e-6
 """Seconds of the shortest kernel."""
+
+DEPTHWISE = 8
+"""How much longer a multiply-add takes in a depthwise convolution, which no product computes."""
 
 LAUNCH = 4e-6
 """Seconds to launch a kernel, beyond a call on the processor."""
@@ -68,6 +72,7 @@ def nominal_cuda() -> MachineProfile:
         right_turned=ONES,
         batched_left_turned=ONES,
         batched_right_turned=ONES,
+        convolutions=_convolutions(),
         small_products=FLOPS / 1e9,
         threads=1,
         passes=_grid(lambda size: size / _stream_seconds(size), BYTES),
@@ -99,6 +104,27 @@ def _product_rate(rows: int, inner: int, columns: int, *, batched: bool = False)
     compute = 2 * tiles * side**2 * depth / (REACHED * FLOPS * busy)
     traffic = 4 * (rows * inner + inner * columns + rows * columns) / (REACHED * BANDWIDTH)
     return 2 * rows * inner * columns / ((0.0 if batched else KERNEL) + max(compute, traffic))
+
+
+def _convolutions() -> tuple[ConvolutionCost, ...]:
+    """Arithmetic and traffic of every kernel of cuDNN, which copies channels-last operands.
+
+    Depthwise ones compute little for each number that they read.
+    """
+    product, number = 2 / (REACHED * FLOPS), 4 / (REACHED * BANDWIDTH)
+    return tuple(
+        ConvolutionCost(
+            kernel,
+            last,
+            which,
+            start=KERNEL,
+            product=product * (1 if kernel == "dense" else DEPTHWISE),
+            short_sum=0.0,
+            number=number * (2 if last else 1),
+            weight=number,
+        )
+        for kernel, last, which in sorted(expected_costs(columns=False))
+    )
 
 
 def _stream_seconds(size: float) -> float:

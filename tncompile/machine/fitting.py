@@ -12,8 +12,16 @@ import torch
 
 from tncompile.machine import call_probes, probes
 from tncompile.machine.call_probes import Key, Point
+from tncompile.machine.convolution_probes import convolution_costs
 from tncompile.machine.grid import Grid
-from tncompile.machine.profile import CPU, ENDLESS, GIGA, SMALL_PRODUCT, MachineProfile
+from tncompile.machine.profile import (
+    CPU,
+    ENDLESS,
+    GIGA,
+    SMALL_PRODUCT,
+    MachineProfile,
+    miss_seconds,
+)
 
 LEAST = 2e-8
 """Lower bound in seconds for a measured time after the call overhead is subtracted."""
@@ -57,6 +65,10 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
 
     passes = rates("pass", sizes.passes)
 
+    def without_misses(time: float, size: float) -> float:
+        """The seconds of work on `size` bytes as if they lay in the cache."""
+        return max(time - miss_seconds(passes, size), 0.4 * time)
+
     def product_work(kind: str, point: Point) -> float:
         """Seconds of one product, alone or in a batch."""
         batched = kind.startswith("batched")
@@ -65,8 +77,7 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         if batched and (math.prod(point) >= SMALL_PRODUCT or not on_cpu):
             time = max(time - start, 0.2 * time)
         size = 4.0 * count * probes.numbers_of(point) if on_cpu else 0.0
-        cache_misses = max(0.0, size / passes.at(size) - size / max(passes.figures)) / GIGA
-        return max(time - cache_misses, 0.4 * time) / count
+        return without_misses(time, size) / count
 
     def products(kind: str, *axes: Point) -> Grid:
         def rate(point: Point) -> float:
@@ -87,6 +98,10 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         # Where a product is not narrow, a ratio below one is noise that plans would follow.
         least = {p: 0.1 if min(p[0], p[2]) < NARROW else 1.0 for p in ratios}
         return Grid(axes, tuple(min(10.0, max(least[p], ratio)) for p, ratio in ratios.items()))
+
+    def convolution_work(kind: str, point: Point, streamed: float) -> float:
+        """Seconds of a convolution that goes through so many bytes."""
+        return without_misses(work(kind, *point), streamed if on_cpu else 0.0)
 
     axes = (probes.TURNED_ROWS, probes.TURNED_INNER, probes.TURNED_COLUMNS)
     batched_axes = (probes.BATCHED_TURNED,) * 3
@@ -116,6 +131,7 @@ def fit(seconds: Mapping[Key, float], name: str, machine: str, device: str = CPU
         batched_left_turned=factors("batched", "left", *batched_axes),
         batched_right_turned=factors("batched", "right", *batched_axes),
         small_products=statistics.geometric_mean(small),
+        convolutions=convolution_costs(seconds, device, convolution_work),
         row=max(row / (count * side), 1e-10 if on_cpu else 1e-13),
         threads=torch.get_num_threads() if on_cpu else 1,
         passes=passes,

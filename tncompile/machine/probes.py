@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tncompile.machine.call_probes import Probe, matrix, overhead_probes
+from tncompile.machine.convolution_probes import convolution_probes
 from tncompile.machine.profile import CPU, CUDA
 
 
@@ -105,7 +106,13 @@ SIDES = {"plain": (False, False), "left turned": (True, False), "right turned": 
 def probes(device: str = CPU) -> list[Probe]:
     """Every probe that a profile needs."""
     sizes = SIZES[device]
-    work = (_products(sizes), _batched(sizes), _streams(sizes, device), _rows(sizes))
+    work = (
+        _products(sizes),
+        _batched(sizes),
+        _streams(sizes, device),
+        _rows(sizes),
+        convolution_probes(device),
+    )
     return [*(probe for group in work for probe in group), *overhead_probes()]
 
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from reprlib import repr as shown
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from unicodedata import category
 
 from tncompile.files import replace_file
 from tncompile.language.diagnostics.excerpt import UNSEEN, Line
+from tncompile.machine.convolution import (
+    MIRRORED,
+    Convolution,
+    ConvolutionCost,
+    ConvolutionKernel,
+    ConvolutionPass,
+    amounts,
+    expected_costs,
+    kernel_for,
+)
 from tncompile.machine.grid import LARGEST, LEAST, STRICT, Grid
 
-VERSION = 3
+VERSION = 4
 """Version of the stored JSON; a file of another version is refused."""
 
 SMALL_PRODUCT = 400
@@ -34,9 +44,6 @@ CPU, CUDA = "cpu", "cuda"
 
 ENDLESS = 2**62
 """Bytes: more than any program takes."""
-
-ConvolutionPass = Literal["forward", "input", "weight"]
-"""A convolution, the gradient of its input or that of its weight."""
 
 AXES = {"copies": 2, **dict.fromkeys(("passes", "reductions", "gathers", "scatters"), 1)}
 """The number of axes of each grid; those of products have three."""
@@ -69,6 +76,7 @@ class MachineProfile:
     copies: Grid  # bytes written; bytes contiguous in source and copy: bytes written
     gathers: Grid  # bytes of a row selected by id: bytes written
     scatters: Grid  # bytes of a row added by id: bytes read
+    convolutions: tuple[ConvolutionCost, ...]  # seconds, by kernel, format and pass
     row: float  # seconds of each inner run of an elementwise call on one thread
     faults: float  # bytes of memory newly handed out by the operating system
     fresh: int  # bytes from which an allocation is always such memory
@@ -96,6 +104,9 @@ class MachineProfile:
                 raise ValueError(f"`{name}` has {len(value.axes)} axes instead of {due}")
             if isinstance(value, int | float) and not LEAST <= value <= LARGEST:
                 raise ValueError(f"`{name}` must be a positive number, not {shown(value)}")
+        missing = expected_costs(columns=self.device == CPU).difference(self._convolutions)
+        if missing:
+            raise ValueError(f"`convolutions` lacks {' '.join(map(str, min(missing)))}")
         if self.device not in (CPU, CUDA):
             raise ValueError(f"`device` is {CPU!r} or {CUDA!r}, not {self.device!r}")
 
@@ -142,9 +153,7 @@ class MachineProfile:
         seconds = start + work / (rate * GIGA)
         if self.overlaps:  # measured at sizes beyond any cache
             return seconds
-        size = numbers * width  # of which some is waited for beyond the cache
-        misses = size / self.passes.at(size) - size / max(self.passes.figures)
-        return seconds + max(0.0, misses) / GIGA
+        return seconds + miss_seconds(self.passes, numbers * width)
 
     def convolution_seconds(
         self,
@@ -166,9 +175,27 @@ class MachineProfile:
         It takes a source (`rows`, `groups` · `summed`, `lengths_in`…) to a result (`rows`, `groups`
         · `columns`, `lengths_out`…), both in one format. `width` is the bytes of a number.
         """
-        positions = math.prod(lengths_in if transposed else lengths_out)
-        multiply_adds = rows * groups * summed * columns * math.prod(kernel) * positions
-        return 2.0 * multiply_adds * max(1.0, width / 4) / (self.products.figures[-1] * GIGA)
+        lengths = lengths_in, lengths_out
+        sizes = Convolution(rows, groups, summed, columns, kernel, *lengths, transposed)
+        if sizes.multiply_adds == 0:
+            return 0.0
+        onednn = self.overlaps or sizes.in_onednn(width, self.threads)
+        if transposed:
+            sizes = sizes.mirrored
+            which = MIRRORED[which]
+        computed_by = kernel_for(sizes, which, onednn)
+        numbers = amounts(sizes, which, computed_by)
+        seconds = self._convolutions[computed_by, channels_last, which].seconds(numbers)
+        seconds *= max(1.0, width / 4)
+        if self.overlaps:
+            return seconds
+        return seconds + miss_seconds(self.passes, sizes.streamed(channels_last, width))
+
+    @cached_property
+    def _convolutions(
+        self,
+    ) -> dict[tuple[ConvolutionKernel, bool, ConvolutionPass], ConvolutionCost]:
+        return {(cost.kernel, cost.channels_last, cost.which): cost for cost in self.convolutions}
 
     def _threads_for(self, numbers: float) -> float:
         """The number of threads that torch gives to so many elements."""
@@ -203,6 +230,12 @@ class MachineProfile:
         return size / (self.faults * GIGA)
 
 
+def miss_seconds(passes: Grid, size: float) -> float:
+    """The seconds that work on `size` bytes waits for memory beyond the cache."""
+    misses = size / passes.at(size) - size / max(passes.figures)
+    return max(0.0, misses) / GIGA
+
+
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -216,10 +249,21 @@ def profile_text(profile: MachineProfile) -> str:
             rows = [value.figures[k : k + width] for k in range(0, len(value.figures), width)]
             figures = ",\n".join(f"      {', '.join(f'{x:.3g}' for x in row)}" for row in rows)
             text = f'{{\n    "axes": {axes},\n    "figures": [\n{figures}\n    ]\n  }}'
+        elif isinstance(value, tuple):
+            rows_of = ",\n".join(f"    {json.dumps(_rounded(asdict(each)))}" for each in value)
+            text = f"[\n{rows_of}\n  ]"
         else:
             text = json.dumps(value)
         lines.append(f'  "{name}": {text}')
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _rounded(stored: dict[str, Any]) -> dict[str, Any]:
+    """The same with three digits of each figure."""
+    return {
+        name: float(f"{value:.3g}") if isinstance(value, float) else value
+        for name, value in stored.items()
+    }
 
 
 def write_profile(profile: MachineProfile, path: str | os.PathLike[str]) -> None:

@@ -10,6 +10,7 @@ from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import ResolvedAxis, ResolvedInput, ResolvedNetwork
 from tncompile.language.syntax.source import Span
 from tncompile.network import model
+from tncompile.network.windows import Window
 
 
 def build(resolved: ResolvedNetwork) -> model.TensorNetwork:
@@ -79,7 +80,7 @@ def build(resolved: ResolvedNetwork) -> model.TensorNetwork:
             model.Bias(parameter=bias.key, axes=_names(bias.axes)) for bias in resolved.biases
         ),
         windows=tuple(
-            model.Window(
+            Window(
                 name=window.name,
                 family=window.family,
                 subscripts=window.subscripts,

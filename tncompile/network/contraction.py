@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 
 MOST_WINDOWS = 3
 """Windows of one contraction: torch convolves along so many axes at once."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from tncompile.network import model
 from tncompile.network.model import RUN_TIME, Axis, Index, Output, Tensor, TensorNetwork, axis_size
 from tncompile.network.verifying import verify_network
+from tncompile.network.windows import Window
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -197,7 +198,7 @@ def assemble(
     indices: Iterable[Index] | None = None,
     inputs: Iterable[model.Input] | None = None,
     parameters: Iterable[model.Parameter] | None = None,
-    windows: Iterable[model.Window] | None = None,
+    windows: Iterable[Window] | None = None,
 ) -> TensorNetwork:
     """The product of `tensors`; whatever else it is made of is taken from `network`.
 

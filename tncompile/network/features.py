@@ -8,15 +8,8 @@ from itertools import takewhile
 from typing import Literal
 
 from tncompile.network.editing import assemble, edited
-from tncompile.network.model import (
-    Axis,
-    Output,
-    Parameter,
-    Tensor,
-    TensorNetwork,
-    Window,
-    axis_size,
-)
+from tncompile.network.model import Axis, Output, Parameter, Tensor, TensorNetwork, axis_size
+from tncompile.network.windows import Window
 
 DENSE_LIMIT = 2**31
 """Entries of the largest dense weight that is made or considered."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from tncompile.network.windows import FrozenModel, Window
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -25,8 +25,6 @@ RUN_TIME = ("batch", "dots", "window")
 
 Kind = Literal["index", "bond", "hyper", "batch", "dots", "window", "kernel"]
 
-PaddingMode = Literal["zeros", "circular", "reflect", "replicate"]
-
 
 def axis_size(sizes: Iterable[int | None]) -> int | None:
     """The size of an axis over indices of these sizes; None where one is known at run time only."""
@@ -38,11 +36,7 @@ def axis_size(sizes: Iterable[int | None]) -> int | None:
     return size
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Index(_Model):
+class Index(FrozenModel):
     """A dimension; its size is the same wherever it occurs, None where it is known at run time."""
 
     name: str  # `i`, `i[0]`, `v[2, 5]`, or `...`
@@ -54,113 +48,7 @@ class Index(_Model):
     line: int | None = None
 
 
-class Window(_Model):
-    """A convolution axis, which ties three indices as a hyperedge does.
-
-    The entry of the output at q is the sum over k of (input at q · stride + k · dilation − left) ·
-    (tensors at k), as of `torch.nn.Conv2d`; of a transposed one the input at p adds to the entry
-    p · stride + k · dilation − left. `h.kernel` is of kind `kernel`, the other two are of kind
-    `window`: `h.in` is on one input and `h.out` on the output, or the other way round.
-    """
-
-    name: str  # `h`, `h[0]`
-    family: str
-    subscripts: tuple[int, ...] = ()
-    size: int  # of the kernel
-    stride: int = 1
-    dilation: int = 1
-    left: int = 0  # entries of padding before the first one
-    right: int = 0
-    mode: PaddingMode = "zeros"
-    transposed: bool = False
-    extra: int = 0  # entries that a transposed one has more at the end
-    line: int | None = None
-
-    @property
-    def input_leg(self) -> str:
-        """The index of the input."""
-        return f"{self.name}.{'out' if self.transposed else 'in'}"
-
-    @property
-    def output_leg(self) -> str:
-        """The index of the output."""
-        return f"{self.name}.{'in' if self.transposed else 'out'}"
-
-    @property
-    def kernel_leg(self) -> str:
-        """The index of the tensors."""
-        return f"{self.name}.kernel"
-
-    @property
-    def size_name(self) -> str:
-        """What the size of the input leg is asked for by: `h`, `h.0` in a family."""
-        return ".".join([self.family, *map(str, self.subscripts)])
-
-    @property
-    def padded_leg(self) -> str:
-        """The name of the length of the input with its padding, where that takes a copy.
-
-        Of a transposed one it is that of the output before anything is cut off.
-        """
-        return f"{self.name}.padded"
-
-    @property
-    def padding(self) -> int | None:
-        """The padding of the call of `torch.nn.functional`; None where it must be added before.
-
-        That of a transposed one cuts entries off, those of `crop` are cut off after the call.
-        """
-        if not self.transposed:
-            return self.left if self.mode == "zeros" and self.left == self.right else None
-        if self.output_padding >= 0:
-            return self.left
-        return max(0, min(self.left, self.right - self.extra))
-
-    @property
-    def output_padding(self) -> int:
-        """That of a transposed one; negative where the call cannot give as many entries."""
-        missing = self.left - self.right + self.extra
-        return missing if 0 <= missing < max(self.stride, self.dilation) else -1
-
-    @property
-    def crop(self) -> tuple[int, int]:
-        """What is left to cut off a transposed one at both ends; zeros to append if negative."""
-        if not self.transposed or self.output_padding >= 0:
-            return 0, 0
-        padding = self.padding or 0
-        return self.left - padding, self.right - self.extra - padding
-
-    @property
-    def reach(self) -> int:
-        """How far the last entry of the kernel is from the first one, in entries of the input."""
-        return self.dilation * (self.size - 1)
-
-    @property
-    def least_length(self) -> int:
-        """The shortest input: one that something comes out of, and that can be padded.
-
-        Torch reflects all but the first and the last entry, and wraps around once at most.
-        """
-        if self.transposed:
-            missing = self.left + self.right - self.reach - self.extra
-            return max(1, 1 - -missing // self.stride)
-        longest = max(self.left, self.right)
-        padded = {"reflect": longest + 1, "circular": longest}.get(self.mode, 0)
-        return max(1, padded, self.reach + 1 - self.left - self.right)
-
-    def output_length(self, length: int) -> int:
-        """How many entries come out of `length`; fewer than one where the input is too short.
-
-        >>> Window(name="h", family="h", size=3, stride=2, left=1, right=1).output_length(56)
-        28
-        """
-        outside = self.left + self.right
-        if self.transposed:
-            return (length - 1) * self.stride - outside + self.reach + 1 + self.extra
-        return (length + outside - self.reach - 1) // self.stride + 1
-
-
-class Axis(_Model):
+class Axis(FrozenModel):
     """One axis of an input or the output, as `forward` sees it.
 
     kind     shape it takes                          indices
@@ -184,7 +72,7 @@ class Axis(_Model):
         return self.size if self.width is None else self.width
 
 
-class Input(_Model):
+class Input(FrozenModel):
     """An argument of `forward`; `x[0]`, `x[1]` are members of an input family."""
 
     name: str
@@ -200,7 +88,7 @@ class Input(_Model):
         return any(axis.kind == "onehot" for axis in self.axes)
 
 
-class Init(_Model):
+class Init(FrozenModel):
     """How a parameter starts: a scheme of the language, or `linear` for a bias without one."""
 
     scheme: Literal[
@@ -209,7 +97,7 @@ class Init(_Model):
     argument: float | None = None  # the std of `normal`, the bound of `uniform`, the `constant`
 
 
-class Parameter(_Model):
+class Parameter(FrozenModel):
     """A stored tensor under its state-dict key (`A`, `G.0`, `V.2.5`); a buffer if frozen."""
 
     key: str
@@ -224,7 +112,7 @@ class Parameter(_Model):
     line: int | None = None
 
 
-class Tensor(_Model):
+class Tensor(FrozenModel):
     """One factor of the product: a use of a parameter, or (one slice of) an input.
 
     A `mask` is a constant (only in networks that the compiler makes itself): 1 for the first
@@ -245,14 +133,14 @@ class Tensor(_Model):
         return tuple(index for axis in self.axes for index in axis)
 
 
-class Bias(_Model):
+class Bias(FrozenModel):
     """A parameter that is added to the output along some of its indices."""
 
     parameter: str
     axes: tuple[tuple[str, ...], ...]
 
 
-class Output(_Model):
+class Output(FrozenModel):
     """The result of `forward`; with `log`, its sign and the logarithm of its magnitude."""
 
     name: str
@@ -267,7 +155,7 @@ class Output(_Model):
         return tuple(index for axis in self.axes for index in axis.indices)
 
 
-class TensorNetwork(_Model):
+class TensorNetwork(FrozenModel):
     """A whole network, ready to be planned."""
 
     name: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tncompile.network.model import Input, Output, Parameter, Tensor, TensorNetwork, Window
+from tncompile.network.model import Input, Output, Parameter, Tensor, TensorNetwork
+from tncompile.network.windows import Window
 
 
 def describe_network(network: TensorNetwork) -> str:

@@ -204,12 +204,15 @@ def _windows(network: TensorNetwork) -> Iterator[str]:
 
 
 def _ends(network: TensorNetwork) -> Iterator[str]:
-    """Bonds have two ends on tensors, others two or more, run-time axes an input and the output."""
+    """Bonds have two ends on tensors (one will do on a mask), others two or more; run-time axes an
+    input and the output.
+    """
     on_tensors: Counter[str] = Counter()
     on_inputs: Counter[str] = Counter()
     for tensor in network.tensors:
         (on_inputs if tensor.role == "input" else on_tensors).update(tensor.legs)
     outside = set(network.output.legs)
+    masked = {leg for tensor in network.tensors if tensor.role == "mask" for leg in tensor.legs}
     for index in network.indices:
         name, kind = index.name, index.kind
         if kind in ("window", "kernel"):
@@ -220,7 +223,7 @@ def _ends(network: TensorNetwork) -> Iterator[str]:
         if kind == "dots":
             if not passes:
                 yield f"index `{name}` is not on the output and an input"
-        elif ends < 2 or (kind == "bond" and ends > 2):
+        elif (ends < 2 and name not in masked) or (kind == "bond" and ends > 2):
             yield f"{kind} `{name}` has {ends} ends"
         elif kind in ("bond", "hyper") and seen:
             yield f"{kind} `{name}` is on an input or the output"

@@ -1,6 +1,7 @@
 """TensorNetwork to ContractionPlan: search, candidates, costs, choice, lock."""
 
 from tncompile.machine.profile import BUILTIN, MachineProfile
+from tncompile.planning.paths.problem import NoOrderError
 from tncompile.planning.plan import ContractionPlan, Variant
 from tncompile.planning.report.comparison import cost
 from tncompile.planning.report.cost import Cost
@@ -13,6 +14,7 @@ __all__ = [
     "Cost",
     "Figures",
     "MachineProfile",
+    "NoOrderError",
     "NoPlanError",
     "Variant",
     "cost",

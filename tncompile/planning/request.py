@@ -116,9 +116,9 @@ def plan_request(
 def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:
     """The planned run-time sizes by name: what `sizes` names, `batch` for the leading one.
 
-    Others have their usual size. The name of a window, `h` or `h.0` in a family, is the size of its
-    input leg. Raises ValueError for a name that is none of the network, a size below 1 or too short
-    for a window, and TypeError for a size that is no integer.
+    Others have their usual size. The name of a window is `h`, or `h.0` in a family. Raises
+    ValueError for a name that is none of the network, a size below 1 or too short for a window, and
+    TypeError for a size that is no integer.
     """
     names = network.size_names
     for name, size in {"batch": batch, **sizes}.items():
@@ -128,32 +128,26 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
             raise ValueError(f"`{unknown}` is no run-time size of this network (it has {known})")
         if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
-    usual = _usual_sizes(network)
-    leading = _leading(usual, sizes)
-    chosen = {
-        name: batch
-        if name == leading
-        else sizes.get(name, usual.get(name, DEFAULT_WINDOW) or DEFAULT_LENGTH)
-        for name in names
-    }
+    leading = _leading(network, sizes)
+    chosen: dict[str, int] = {}
+    for name in names:
+        index = network.index.get(name)
+        usual = DEFAULT_WINDOW if index is None else index.usual or DEFAULT_LENGTH
+        chosen[name] = batch if name == leading else sizes.get(name, usual)
     network.with_window_sizes(chosen)  # refuses what is too short
     return chosen
 
 
 def usual_batch(network: TensorNetwork, sizes: Mapping[str, int]) -> int:
     """What the leading run-time axis, beside others of these sizes, is planned for unless asked."""
-    usual = _usual_sizes(network)
-    leading = _leading(usual, sizes)
-    return (usual[leading] if leading else None) or DEFAULT_BATCH
+    leading = _leading(network, sizes)
+    usual = None if leading is None else network.index[leading].usual
+    return usual or DEFAULT_BATCH
 
 
-def _usual_sizes(network: TensorNetwork) -> dict[str, int | None]:
-    return {index.name: index.usual for index in network.indices if index.kind in ("batch", "dots")}
-
-
-def _leading(names: Iterable[str], sizes: Mapping[str, int]) -> str | None:
+def _leading(network: TensorNetwork, sizes: Mapping[str, int]) -> str | None:
     """The axis that `batch` is the size of: `...`, else the first one that `sizes` leaves open."""
-    free = [name for name in names if name not in sizes]
+    free = [name for name in network.size_names if name not in sizes and name in network.index]
     return DOTS if DOTS in free else next(iter(free), None)
 
 

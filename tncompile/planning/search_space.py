@@ -12,7 +12,7 @@ from tncompile.lowering.stacking.grouping import LONG
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.evaluation import Evaluation, Evaluator, ScheduledTree
-from tncompile.planning.layouts.schedules import proposals
+from tncompile.planning.layouts.schedules import arranged, proposals
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.lookup_tables import TableSearch
 from tncompile.planning.paths.optimizers import EFFORTS, Progress
@@ -119,8 +119,15 @@ def _scheduled(
     chunked = loop_index(network) is not None
 
     def price(option: ScheduledTree, size: int, minimize: str) -> float:
-        """At once, or chunk by chunk: large intermediates alone say nothing against a tree."""
+        """At once, or chunk by chunk: large intermediates alone say nothing against a tree.
+
+        With windows it is that of the best layouts: images cost more to copy than to convolve.
+        """
         whole = evaluator.evaluate(option, size, mode).minimized(minimize)
+        if network.windows and option.tree.steps:
+            here = evaluator.at(size), evaluator.profile, mode
+            best = replace(option, schedule=arranged(network, option.tree, *here))
+            whole = min(whole, evaluator.evaluate(best, size, mode).minimized(minimize))
         if minimize != "time" or size <= CHUNK or not chunked:
             return whole
         return min(whole, evaluator.evaluate(option, CHUNK, mode).seconds * size / CHUNK)

@@ -51,7 +51,8 @@ def plan_for(
 ) -> ContractionPlan:
     """The best trees and schedules for each mode and batch size.
 
-    Raises `NoPlanError` where nothing keeps to the memory limit.
+    Raises `NoPlanError` where nothing keeps to the memory limit, `NoOrderError` where no order of
+    contraction runs as convolutions.
     """
     return select(build_search_space(network, request, progress))
 

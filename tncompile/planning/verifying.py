@@ -59,13 +59,11 @@ def _verify_schedule(
         legs.append(long.intersection(step.legs))
         if layout is None:
             continue
-        if step.windows:
-            fits = isinstance(layout, ConvolutionLayout) and _convolves(
-                network, step, layout, left, right
-            )
+        if isinstance(layout, ConvolutionLayout):
+            fits = _convolves(network, step, layout, left, right)
         else:
             product = frozenset(step.product(left, right))
-            fits = isinstance(layout, MatmulLayout) and _fits(layout, left, right, product)
+            fits = not step.windows and _fits(layout, left, right, product)
         if not fits:
             yield f"the product that makes number {step.result} has other indices than its operands"
 
@@ -79,7 +77,9 @@ def _convolves(
 ) -> bool:
     """Whether a layout is one of a convolution of two operands."""
     convolution = Convolution.of(network, step, left)
-    assert convolution is not None
+    convolution = convolution or Convolution.pointwise(network, step, left, right)
+    if convolution is None:
+        return False
     image, kernel = (right, left) if convolution.swapped else (left, right)
     stays = convolution.private.union(step.legs)
     axes = convolution.axes(

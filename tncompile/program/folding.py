@@ -13,7 +13,7 @@ from functools import cached_property
 
 from tncompile.program import operations as op
 from tncompile.program.layout import contiguous, view_strides
-from tncompile.program.operations import Operation, parameter_keys, renamed, results, sources
+from tncompile.program.operation import Operation, parameter_keys, renamed, results, sources
 from tncompile.program.program import ONE, Extent, Step, TensorProgram, Value
 from tncompile.program.queries import logarithms_of_scales
 from tncompile.program.rewriting import computation, finished, free, without_hooks
@@ -114,6 +114,12 @@ class _SplitProgram:
                 self.identity[value.name] = number
 
     @cached_property
+    def weights(self) -> set[str]:
+        """The weights of convolutions."""
+        operations = (step.operation for step in self.program.steps)
+        return {each.weight for each in operations if isinstance(each, op.Convolve)}
+
+    @cached_property
     def logarithms(self) -> set[str]:
         """Values that are logarithms of scales."""
         return logarithms_of_scales(self.program)
@@ -201,7 +207,8 @@ def _choose_buffers(splits: Iterable[_SplitProgram]) -> dict[int, tuple[_SplitPr
 
     A buffer is what calls read, made contiguous, where nothing else is read of its memory: no view
     is left to the calls, and products of few rows run faster on contiguous matrices. Else it is all
-    of the memory, and calls take views of it.
+    of the memory, and calls take views of it; so it is of weights of convolutions, whose strides
+    say in which format these run.
     """
     reads: dict[int, list[tuple[_SplitProgram, str]]] = {}  # by the memory that is read
     for split in splits:
@@ -212,6 +219,7 @@ def _choose_buffers(splits: Iterable[_SplitProgram]) -> dict[int, tuple[_SplitPr
         split, name = readers[0]
         viewed = split.viewed(name)
         alone = len({other.identity[read] for other, read in readers}) == 1
+        alone &= not any(read in other.weights for other, read in readers)
         values = split.program.values
         buffer = next(k for k in viewed if not _repeats(values[k])) if alone else viewed[-1]
         chosen[split.identity[buffer]] = split, buffer, alone

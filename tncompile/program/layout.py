@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from tncompile.program import operations as op
+from tncompile.program.operation import Operation
 from tncompile.program.program import ONE, Extent, Value
 
 Shape = tuple[Extent, ...]
@@ -17,6 +19,10 @@ Axis = tuple[Length, Length]
 
 Product = Literal["mm", "bmm"]
 """The functions of torch that multiply matrices."""
+
+
+LONG = 8
+"""The size that every run-time axis has where only its being longer than 1 counts."""
 
 
 def contiguous(shape: tuple[Extent, ...]) -> tuple[Extent, ...]:
@@ -72,6 +78,13 @@ def convolves_channels_last(
         wide = (steps[0], steps[1], length * steps[2], steps[2])
         return lies_channels_last((first, second, 1, length), wide)
     return lies_channels_last(source, strides) or lies_channels_last(weight, steps)
+
+
+def results_channels_last(source: Value, weight: Value) -> bool:
+    """Whether a convolution of two values is channels-last, where run-time axes are long."""
+    sizes = defaultdict[str, int](lambda: LONG)
+    extents = source.shape, source.strides, weight.shape, weight.strides
+    return convolves_channels_last(*([each.at(sizes) for each in four] for four in extents))
 
 
 def runs(value: Value, lengths: Mapping[str, Extent]) -> dict[str, Axis[Extent]]:
@@ -205,7 +218,7 @@ def equal_strides(stride: Extent, other: Extent) -> bool:
     return stride == other or stride.factor == other.factor == 0
 
 
-def view_strides(operation: op.Operation, source: Value, shape: Shape) -> Shape | None:
+def view_strides(operation: Operation, source: Value, shape: Shape) -> Shape | None:
     """The strides of a view of this shape; None where it would take a copy."""
     strides = source.strides
     match operation:

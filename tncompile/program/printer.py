@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tncompile.program.operations import Operation, attributes, results, sources
+from tncompile.program.operation import Operation, attributes, results, sources
 from tncompile.program.program import Extent, TensorProgram, Value
 from tncompile.program.variants import Branch, Branches
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tncompile.program.operations import Operation
+from tncompile.program.operation import Operation
 
 
 @dataclass(frozen=True, slots=True)

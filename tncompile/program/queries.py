@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tncompile.program.operations import (
-    Chunk,
-    Convolve,
-    Log,
-    MatMul,
-    Multiply,
-    Operation,
-    results,
-    sources,
-)
+from tncompile.program.operation import Operation, results, sources
+from tncompile.program.operations import Chunk, Convolve, Log, MatMul, Multiply
 from tncompile.program.program import Extent, Step, TensorProgram, product
 
 WORTH_PARTS = 128

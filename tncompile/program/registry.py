@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from tncompile.program.operations import Operation
+from tncompile.program.operation import Operation
 
 P = ParamSpec("P")
 R = TypeVar("R")

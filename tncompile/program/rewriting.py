@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain, count
 
 from tncompile.program import operations as op
-from tncompile.program.operations import Operation, attributes, renamed, results, sources
+from tncompile.program.operation import Operation, attributes, renamed, results, sources
 from tncompile.program.program import Extent, Loop, Step, TensorProgram
 from tncompile.program.verifying import checked
 

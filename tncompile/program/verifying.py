@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from itertools import chain, zip_longest
 
 from tncompile.program import operations as op
-from tncompile.program.layout import Shape, channels_last, contiguous, equal_strides, view_strides
-from tncompile.program.operations import Operation, results, sources
+from tncompile.program.layout import (
+    Shape,
+    channels_last,
+    contiguous,
+    equal_strides,
+    results_channels_last,
+    view_strides,
+)
+from tncompile.program.operation import Operation, results, sources
 from tncompile.program.program import (
     ONE,
     Extent,
@@ -142,8 +149,12 @@ def _layout_problems(program: TensorProgram, operation: Operation) -> Iterator[s
         elementwise = operation.is_elementwise
         for value in defined:
             fits = _dense(value) if elementwise else _same(value, contiguous(value.shape))
-            if isinstance(operation, op.Convolve | op.PadBorders):
+            if isinstance(operation, op.PadBorders) or value.complex:
                 fits = fits or _same(value, channels_last(value.shape))
+            elif isinstance(operation, op.Convolve):
+                source, weight = (values[name] for name in sources(operation)[:2])
+                if results_channels_last(source, weight):
+                    fits = _same(value, channels_last(value.shape))
             if not fits or value.storage != value.name:
                 yield f"`{value.name}` has strides {value.strides}, which no fresh result has"
 
@@ -203,6 +214,17 @@ def derived_shapes(
             yield (*left[:-1], right[-1])
             if bias is not None:
                 _broadcast(shapes[2], (*left[:-1], right[-1]))
+        case op.Convolve():
+            yield _convolved(operation, shapes, result)
+        case op.PadBorders(_, _, before, after, _):
+            axes = len(shapes[0]) - len(before)
+            if len(before) != len(after) or axes < 0:
+                raise ValueError(f"{len(before)} and {len(after)} borders of {shapes[0]}")
+            yield (*shapes[0][:axes], *result[axes:])
+        case op.Crop(_, _, axis, before, after):
+            if min(before, after) < 0:
+                raise ValueError(f"a part that begins {before} before an axis ends {after} behind")
+            yield _with_axis(shapes[0], axis, result[axis])
         case op.Sum(_, _, axes) | op.Log(_, _, axes):
             yield tuple(length for k, length in enumerate(shapes[0]) if k not in axes)
         case op.Magnitude(_, _, axes):
@@ -227,6 +249,29 @@ def derived_shapes(
             yield _broadcast(*shapes)
         case _ if not operation.has_free_shape:
             raise TypeError(f"no rule says the shape of {type(operation).__name__}")
+
+
+def _convolved(operation: op.Convolve, shapes: list[Shape], result: Shape) -> Shape:
+    """The shape of a convolution, whose lengths do not follow from those of the image."""
+    source, weight, *bias = shapes
+    axes = len(operation.stride)
+    numbers = (operation.padding, operation.dilation, operation.output_padding)
+    if any(len(each) not in (0, axes) for each in numbers) or not 1 <= axes <= 3:
+        raise ValueError(f"numbers for {axes} axes and others")
+    if not len(source) == len(weight) == len(result) == axes + 2:
+        raise ValueError(f"a convolution of {source} and {weight} along {axes} axes")
+    channels = result[1]
+    if operation.transposed:
+        if weight[0] != source[1]:
+            raise ValueError(f"{source[1]} channels meet a weight for {weight[0]}")
+    else:
+        channels = weight[0]
+    part, whole = (channels, weight[1]) if operation.transposed else (source[1], weight[1])
+    if part.factor % whole.factor or not set(whole.names) <= set(part.names):
+        raise ValueError(f"{part} channels are no groups of {whole}")
+    if any(length != channels for shape in bias for length in shape) or len(bias and bias[0]) > 1:
+        raise ValueError(f"a bias of {bias[0]} for {channels} channels")
+    return (source[0], channels, *result[2:])
 
 
 def _with_axis(shape: Shape, axis: int, *lengths: Extent) -> Shape:

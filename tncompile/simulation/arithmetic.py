@@ -49,11 +49,22 @@ def _matmul(call: Call, operation: op.MatMul) -> OpResult:
     def gradient_of(
         operand: SymbolicTensor, first: SymbolicTensor, second: SymbolicTensor
     ) -> SymbolicTensor:
-        """`first @ second`; autograd gives a column-major matrix a column-major gradient."""
+        """`first @ second`; autograd gives a column-major matrix a column-major gradient.
+
+        The other factor is conjugated, which takes a copy of it for the time of the product.
+        """
+        other = right if operand is left else left
+        held = []
+        if kernels.is_complex(operand) and kernels.is_complex(other):
+            held = [kernels.clone(other)]
         if operand.strides == (1, operand.shape[0]):  # never a stack of matrices
             product = kernels.matmul(_transposed(second), _transposed(first), operand.width)
-            return _transposed(product)
-        return kernels.matmul(first, second, operand.width)
+            product = _transposed(product)
+        else:
+            product = kernels.matmul(first, second, operand.width)
+        for tensor in held:
+            kernels.memory.free(tensor)
+        return product
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         kernels.noncontiguous_gradient = gradient.count >= WORTH_CONTIGUOUS and not blas_takes(

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tncompile.machine.profile import ConvolutionPass
+from tncompile.machine.convolution import Convolution, ConvolutionPass, in_blocks
 from tncompile.program import operations as op
 from tncompile.program.layout import convolves_channels_last, lies_channels_last
 from tncompile.program.registry import Registry
@@ -21,59 +21,15 @@ from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.rules import Call, Gradients, OpResult
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
-BLOCK = 16
-"""Channels that lie together in the blocked format of oneDNN."""
+QUARTER = 4
+"""The narrowest blocks of channels in groups."""
 
-SMALL_IMAGE = 20480
-"""Numbers of a single image up to which torch multiplies matrices instead of calling oneDNN."""
+SCRATCH = 3100
+"""Numbers that oneDNN's kernels for channels-last images keep beside their operands."""
 
 CONVOLUTIONS: Registry[OpResult] = Registry()
 
 simulates = CONVOLUTIONS.register
-
-
-@dataclass(frozen=True, slots=True)
-class Convolution:
-    """The sizes of a convolution, in whatever format its operands are."""
-
-    rows: int
-    groups: int
-    summed: int  # channels of the source of a group
-    columns: int  # channels of the result of a group
-    kernel: Shape
-    lengths_in: Shape
-    lengths_out: Shape
-    strided: bool
-    dilated: bool
-    padded: bool
-    transposed: bool
-    long_ends: bool  # a transposed one with more output padding than torch's kernels take
-
-    @property
-    def multiply_adds(self) -> int:
-        """The products that are added up."""
-        positions = math.prod(self.lengths_in if self.transposed else self.lengths_out)
-        channels = self.groups * self.summed * self.columns
-        return self.rows * channels * math.prod(self.kernel) * positions
-
-    @property
-    def column_entries(self) -> int:
-        """The entries of one image copied for a product of matrices, a group at a time."""
-        if self.transposed:
-            return self.columns * math.prod((*self.kernel, *self.lengths_in))
-        return self.summed * math.prod((*self.kernel, *self.lengths_out))
-
-    def in_onednn(self, width: int, threads: int) -> bool:
-        """Whether torch calls oneDNN (`ConvParams::use_mkldnn` of its `Convolution.cpp`)."""
-        if width != 4 or self.long_ends:
-            return False
-        kernel = (1, *self.kernel)[-2:]
-        numbers = self.rows * self.groups * self.summed * math.prod((1, *self.lengths_in)[-2:][:2])
-        if len(self.kernel) == 3:
-            numbers = self.rows * self.groups * self.summed * math.prod(self.lengths_in[:2])
-        large = self.groups > 1 or min(kernel) > 3 or self.rows > 1 or numbers > SMALL_IMAGE
-        several = self.strided or self.dilated or self.rows >= 16 or kernel != (1, 1) or threads > 1
-        return large and several
 
 
 def _sizes(
@@ -81,21 +37,8 @@ def _sizes(
 ) -> Convolution:
     transposed, channels = operation.transposed, source.shape[1]
     groups = shape[1] // weight.shape[1] if transposed else channels // weight.shape[1]
-    pairs = zip(operation.output_padding, operation.stride, strict=bool(operation.output_padding))
-    return Convolution(
-        source.shape[0],
-        groups,
-        channels // groups,
-        shape[1] // groups,
-        weight.shape[2:],
-        source.shape[2:],
-        shape[2:],
-        strided=max(operation.stride) > 1,
-        dilated=max(operation.dilation) > 1,
-        padded=max(operation.padding) > 0,
-        transposed=transposed,
-        long_ends=any(end >= stride for end, stride in pairs),
-    )
+    each = source.shape[0], groups, channels // groups, shape[1] // groups
+    return Convolution(*each, weight.shape[2:], source.shape[2:], shape[2:], transposed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +49,7 @@ class _Kernels:
     sizes: Convolution
     last: bool  # runs with the channels innermost
     onednn: bool
+    operation: op.Convolve
 
     def formatted(self, tensor: SymbolicTensor) -> SymbolicTensor:
         """The tensor in the format of the call: itself, or a copy."""
@@ -117,6 +61,15 @@ class _Kernels:
         self.kernels.copied(copy, tensors.shared_run(tensor, due))
         self.kernels.inner_call()
         return copy
+
+    def image(self, source: SymbolicTensor) -> SymbolicTensor:
+        """The source in the format of the call; along one axis it is made row major in any case."""
+        if len(source.shape) > 3:
+            return self.formatted(source)
+        row_major = self.kernels.contiguous(source)
+        image = self.formatted(row_major)
+        self.kernels.memory.free(row_major)
+        return image
 
     def new(self, shape: Shape) -> SymbolicTensor:
         """A result in the format of the call."""
@@ -149,18 +102,39 @@ class _Kernels:
         padded = math.prod(lengths)
         if weight and groups > 1:
             depthwise = tensor.shape[0] == groups and other == 1
-            padded *= _whole(one) if depthwise else one * other
+            padded *= in_blocks(one) if depthwise else one * other
         elif weight:
-            padded *= _whole(one) * _whole(other)
+            padded *= in_blocks(one) * in_blocks(other)
         else:
-            padded *= one * (_whole(other) if groups == 1 or other == groups else other)
+            padded *= one * (in_blocks(other) if groups == 1 or other == groups else other)
         return self.kernels.memory.new((padded,), width)
 
-    def dense(self, blocked: SymbolicTensor, shape: Shape) -> SymbolicTensor:
-        """A blocked result in row-major order."""
+    def dense(
+        self, blocked: SymbolicTensor, shape: Shape, *, twice: bool = False
+    ) -> SymbolicTensor:
+        """A blocked result in row-major order, for some kernels by way of another copy."""
+        if twice:
+            self.kernels.memory.free(self.kernels.memory.new(shape, blocked.width))
         result = self.kernels.new(shape)
+        if twice:
+            self.scratch(result.count)
         self.kernels.memory.free(blocked)
         return result
+
+    def scratch(self, numbers: int) -> None:
+        """Memory that a kernel uses for itself."""
+        self.kernels.memory.free(self.kernels.memory.new((numbers,), self.kernels.width))
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether oneDNN multiplies matrices itself: row-major images in groups of odd channels."""
+        odd = self.sizes.summed % QUARTER or self.sizes.columns % QUARTER
+        return self.sizes.groups > 1 and not self.sizes.depthwise and bool(odd) and not self.last
+
+    @property
+    def thread_columns(self) -> int:
+        """Entries of the images that all threads copy at a time for their products."""
+        return self.kernels.profile.threads * self.sizes.column_entries
 
     def forward(
         self, source: SymbolicTensor, weight: SymbolicTensor, shape: Shape
@@ -169,21 +143,35 @@ class _Kernels:
         self.count("forward", source.bytes + weight.bytes + math.prod(shape) * source.width)
         if not self.onednn:
             result = self.new(shape)
-            images = 1 if self.sizes.dilated or self.sizes.transposed else self.sizes.rows
-            self._columns(images)
+            self._columns(self._images)
             return result
         if self.last:
             result = self.new(shape)
-            self.kernels.memory.free(self.blocked(weight, weight=True))
+            copy = self.blocked(weight, weight=True)
+            self.scratch(0 if self.sizes.depthwise else SCRATCH)
+            self.kernels.memory.free(copy)
             return result
+        if self.by_columns:
+            made = self.kernels.memory.new(shape, source.width)
+            self.scratch(self.thread_columns)
+            return self.dense(made, shape)
         temporary = [self.blocked(source), self.blocked(weight, weight=True)]
         made = self.blocked(source.as_strided(shape, _strides(shape, last=False)))
         self._free(temporary)
-        return self.dense(made, shape)
+        strided = self.sizes.transposed and max(self.operation.stride) > 1
+        deep = self.sizes.depthwise and len(self.sizes.kernel) > 2
+        return self.dense(made, shape, twice=strided or deep)
+
+    @property
+    def _images(self) -> int:
+        """How many images torch copies at a time for a product of matrices."""
+        one_by_one = max(self.operation.dilation) > 1 or self.sizes.transposed
+        return 1 if one_by_one else self.sizes.rows
 
     def _columns(self, images: int) -> None:
-        plain = math.prod(self.sizes.kernel) == 1
-        if not plain or self.sizes.strided or self.sizes.padded or self.sizes.transposed:
+        operation = self.operation
+        moved = max(operation.stride) > 1 or max(operation.padding) > 0 or operation.transposed
+        if moved or math.prod(self.sizes.kernel) > 1:
             columns = self.kernels.new((images * self.sizes.column_entries,))
             self.kernels.memory.free(columns)
 
@@ -198,6 +186,10 @@ class _Kernels:
             result = self.new(source.shape)
             self.kernels.memory.free(self.blocked(weight, weight=True))
             return result
+        if self.by_columns or (self.sizes.depthwise and len(self.sizes.kernel) > 2):
+            made = self.kernels.memory.new(source.shape, source.width)
+            self.scratch(self.thread_columns)
+            return self.dense(made, source.shape)
         temporary = [self.blocked(gradient), self.blocked(weight, weight=True)]
         made = self.blocked(source)
         self._free(temporary)
@@ -210,10 +202,15 @@ class _Kernels:
         self.count("weight", gradient.bytes + source.bytes + weight.bytes)
         if not self.onednn:
             result = self.new(weight.shape)
-            self._columns(1)
+            self._columns(self._images)
             return result
-        temporary = [] if self.last else [self.blocked(gradient), self.blocked(source)]
+        plain = self.by_columns or (self.sizes.depthwise and len(self.sizes.kernel) > 2)
+        temporary = [] if self.last or plain else [self.blocked(gradient), self.blocked(source)]
         made = self.blocked(weight, weight=True)
+        if plain:
+            self.scratch(self.thread_columns)
+        elif self.sizes.groups == 1:  # each thread but the first sums up in memory of its own
+            self.scratch(made.count * (self.kernels.profile.threads - 1) + SCRATCH)
         self._free(temporary)
         dense = self.dense(made, weight.shape)
         result = self.formatted(dense)
@@ -223,11 +220,6 @@ class _Kernels:
     def _free(self, temporary: list[SymbolicTensor]) -> None:
         for tensor in temporary:
             self.kernels.memory.free(tensor)
-
-
-def _whole(channels: int) -> int:
-    """As many channels as whole blocks hold."""
-    return -(-channels // BLOCK) * BLOCK
 
 
 def _strides(shape: Shape, *, last: bool) -> Shape:
@@ -277,8 +269,15 @@ def _of_parts(call: Call, operation: op.Convolve) -> OpResult:
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         part = replace(gradient, width=width)
+        held = [kernels.new(gradient.shape)]  # a part of it, which lies apart
+        kernels.copied(held[0], 1)
+        # The gradient of a real operand is the sum of those that the parts of the other one give.
+        single = zip(call.operands, wide, call.requires_grad, strict=True)
+        held += [kernels.new(k.shape) for k, each, needed in single if needed and not each]
         sent = repeated(lambda: outcome.backward(part))
         assert isinstance(sent, list)
+        for tensor in held:
+            kernels.memory.free(tensor)
         pairs = zip(sent, wide, strict=True)
         return [joined(k) if k is not None and each else k for k, each in pairs]
 
@@ -289,12 +288,14 @@ def _real(call: Call, operation: op.Convolve) -> OpResult:
     kernels, shape = call.kernels, call.shape
     source, weight, *bias = call.operands
     sizes = _sizes(source, weight, shape, operation)
-    onednn = sizes.in_onednn(kernels.width, kernels.profile.threads)
+    pairs = zip(operation.output_padding, operation.stride, strict=bool(operation.output_padding))
+    long_ends = any(end >= step for end, step in pairs)  # oneDNN takes no such output padding
+    onednn = not long_ends and sizes.in_onednn(kernels.width, kernels.profile.threads)
     last = convolves_channels_last(source.shape, source.strides, weight.shape, weight.strides)
     last = last and (onednn or len(sizes.kernel) < 3)
-    convolution = _Kernels(kernels, sizes, last, onednn)
+    convolution = _Kernels(kernels, sizes, last, onednn, operation)
     kernels.call()
-    image, factor = convolution.formatted(source), convolution.formatted(weight)
+    image, factor = convolution.image(source), convolution.formatted(weight)
     result = convolution.forward(image, factor, shape)
     for tensor in (image, factor):
         kernels.memory.free(tensor)
@@ -303,7 +304,7 @@ def _real(call: Call, operation: op.Convolve) -> OpResult:
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         kernels.call()
-        image, factor = convolution.formatted(source), convolution.formatted(weight)
+        image, factor = convolution.image(source), convolution.formatted(weight)
         arrived = convolution.formatted(gradient)
         kernels.noncontiguous_gradient = not last and arrived.allocation is not gradient.allocation
         sent: Gradients = [None] * len(call.operands)
@@ -353,7 +354,8 @@ def _pad_borders(call: Call, operation: op.PadBorders) -> OpResult:
             kernels.stream(to_source, flops=gradient.count)
         return [to_source]
 
-    return OpResult(result, backward)
+    kept = () if circular or constant else (source,)
+    return OpResult(result, backward, kept)
 
 
 def _unwrapped(kernels: KernelModel, gradient: SymbolicTensor, shape: Shape) -> SymbolicTensor:

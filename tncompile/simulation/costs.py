@@ -13,7 +13,7 @@ from tncompile.lowering.stacking.grouping import EqualStepGroup, made_by, units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.program.operations import results
+from tncompile.program.operation import results
 from tncompile.simulation.dense_layer import dense_parameters, dense_run, dense_twin
 from tncompile.simulation.modes import Mode, trace_in
 from tncompile.simulation.trace import Trace

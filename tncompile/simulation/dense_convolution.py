@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tncompile.network.model import TensorNetwork, Window
-from tncompile.program.operations import Convolve, Operation, PadBorders, PadMode
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
+from tncompile.program.operation import Operation
+from tncompile.program.operations import Convolve, PadBorders, PadMode
 from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.rules import Call, OpResult
 from tncompile.simulation.tape import SIMULATED
@@ -138,10 +140,13 @@ def convolution_twin(
         return "some of its windows are transposed, and others are not"
     if len({window.mode for window in windows if window.padding is None}) > 1:
         return "its windows pad in several modes"
+    groups = shared_features(network)
+    if any(channels % groups for channels in features):  # `as` cuts a group
+        groups = 1
     return ConvolutionTwin(
         windows,
         *features,
-        shared_features(network),
+        groups,
         bias,
         math.prod(size for name, size in sizes.items() if _leads(network, name)),
         tuple(sizes[window.input_leg] for window in windows),

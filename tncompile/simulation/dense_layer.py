@@ -14,7 +14,8 @@ from typing import Literal
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.features import DENSE_LIMIT
 from tncompile.network.model import Axis, Input, Output, TensorNetwork
-from tncompile.program.operations import IndexSelect, MatMul, Operation
+from tncompile.program.operation import Operation
+from tncompile.program.operations import IndexSelect, MatMul
 from tncompile.simulation.dense_convolution import (
     ConvolutionKind,
     ConvolutionTwin,

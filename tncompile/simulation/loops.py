@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tncompile.program.operations import Chunk, ConcatChunks, results, sources
+from tncompile.program.operation import results, sources
+from tncompile.program.operations import Chunk, ConcatChunks
 from tncompile.program.program import Loop, TensorProgram
 from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.rules import Call, Gradients, OpResult, concatenate

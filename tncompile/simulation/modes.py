@@ -9,7 +9,8 @@ from typing import Literal
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import Init, Parameter, TensorNetwork
 from tncompile.program.folding import remainder
-from tncompile.program.operations import LoadParameter, results, sources
+from tncompile.program.operation import results, sources
+from tncompile.program.operations import LoadParameter
 from tncompile.program.program import TensorProgram
 from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.trace import Trace, trace

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tncompile.program import operations as op
-from tncompile.program.operations import Operation, results, sources
+from tncompile.program.operation import Operation, results, sources
 from tncompile.program.program import Extent, TensorProgram
 from tncompile.program.registry import Registry
 from tncompile.simulation.arithmetic import ARITHMETIC

@@ -11,9 +11,9 @@ from tncompile.lowering.stacking.grouping import units
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import Variant
-from tncompile.program.interpreter import time_steps
 from tncompile.simulation.costs import mode_cost, row_numbers
 from tncompile.simulation.modes import Mode, trace_in
+from tncompile.tuning.step_timer import time_steps
 
 if TYPE_CHECKING:
     from torch import Tensor

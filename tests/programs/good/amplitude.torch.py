@@ -109,11 +109,11 @@ def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -
 
 
 def _magnitude(t: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The power of two below the largest magnitude of `t` over `axes`, without a gradient."""
+    """A power of two near the largest magnitude of `t` over `axes`, without a gradient."""
     size = t.detach().abs()
     size = size.amax(axes, keepdim=True) if axes else size
-    limits = torch.finfo(size.dtype)
-    return size.clamp(limits.tiny, limits.max / 2).log2().floor().exp2()  # zeros stay zeros
+    size = size.clamp(min=2 * torch.finfo(size.dtype).tiny)  # zeros stay zeros
+    return size.log2().sub(0.5).floor().exp2()  # without the half, large numbers round up to inf
 
 
 def _log_scale(scale: Tensor) -> Tensor:
@@ -139,25 +139,24 @@ class Amplitude(nn.Module):
         A.1 … A.2  3x2x3  b[0], s[1], b[1] …
         A.3        3x2    b[2], s[3]
 
-    `forward` runs `_contract` or `_infer`, depending on whether gradients are enabled;
-    `torch.compile` and exports run `_contract`.
+    7 contractions, 26 B + 120 multiply-adds:
+        [1] x@0 · x@1     4 B  -> ..., s[0], s[1]
+        [2] A[0] · A[1]    36  -> s[0], s[1], b[1]
+        [3] A[2] · A[3]    36  -> b[1], s[2], s[3]
+        [4] [2] · [3]      48  -> s[0..4]
+        [5] [1] · [4]    16 B  -> ..., s[2], s[3]
+        [6] x@2 · [5]     4 B  -> ..., s[3]
+        [7] x@3 · [6]     2 B  -> ...
 
-    With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
-
-    Comments in methods give the axes of each result: `B` is the product of all leading axes, names
-    without a comma between them are one axis, ranges are half open (`s[0..3]` is s[0] to s[2]).
-    `[1]` is the contraction in its docstring that a product belongs to.
+    Comments in `forward` give the axes of each result: `B` is the product of all leading axes,
+    names without a comma between them are one axis, ranges are half open (`s[0..3]` is s[0] to
+    s[2]). `[1]` is the contraction above that a product belongs to.
     """
 
     def __init__(
-        self,
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        batch_invariant: bool = False,
+        self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> None:
         super().__init__()
-        self.batch_invariant = batch_invariant
 
         def empty(*shape: int) -> Tensor:
             return torch.empty(shape, device=device, dtype=dtype)
@@ -225,25 +224,6 @@ class Amplitude(nn.Module):
         B = math.prod(lead)
         if x.dim() != 3:
             x = x.reshape(B, 4, 2)
-        if self.batch_invariant or torch.compiler.is_compiling():
-            return self._contract(x, lead, B)
-        if torch.is_grad_enabled():
-            # materialize dense, inputs first: predicted 371 µs at B = 64
-            return self._contract(x, lead, B)
-        return self._infer(x, lead, B)  # materialize dense: predicted 192 µs at B = 64
-
-    def _contract(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
-        """Runs with gradients; under `torch.compile` and in exports.
-
-        7 contractions, 26 B + 120 multiply-adds:
-            [1] x@0 · x@1     4 B  -> ..., s[0], s[1]
-            [2] A[0] · A[1]    36  -> s[0], s[1], b[1]
-            [3] A[2] · A[3]    36  -> b[1], s[2], s[3]
-            [4] [2] · [3]      48  -> s[0..4]
-            [5] [1] · [4]    16 B  -> ..., s[2], s[3]
-            [6] x@2 · [5]     4 B  -> ..., s[3]
-            [7] x@3 · [6]     2 B  -> ...
-        """
         scale = _magnitude(x, (2,))  # (B, 4, 1)
         t = x / scale  # (B, 4, s[0])
         log = _log_scale(scale).squeeze(2).sum(1)  # (B)
@@ -303,78 +283,6 @@ class Amplitude(nn.Module):
         sign = sign.reshape(lead)
         log = log.reshape(lead)
         return sign, log
-
-    def _infer(self, x: Tensor, lead: tuple[int, ...], B: int) -> tuple[Tensor, Tensor]:
-        """Runs without gradients.
-
-        7 contractions, 30 B + 120 multiply-adds:
-            [1] A[0] · A[1]    36  -> s[0], s[1], b[1]
-            [2] A[2] · A[3]    36  -> b[1], s[2], s[3]
-            [3] [1] · [2]      48  -> s[0..4]
-            [4] x@0 · [3]    16 B  -> ..., s[1..4]
-            [5] x@1 · [4]     8 B  -> ..., s[2], s[3]
-            [6] x@2 · [5]     4 B  -> ..., s[3]
-            [7] x@3 · [6]     2 B  -> ...
-        """
-        scale = _magnitude(self.A[0], (0, 1))  # (1, 1)
-        t = self.A[0] / scale  # (s[0], b[0])
-        log = _log_scale(scale).squeeze((0, 1))  # ()
-        scale = _magnitude(self.A[1], (0, 1, 2))  # (1, 1, 1)
-        t1 = self.A[1] / scale  # (b[0], s[1], b[1])
-        log = log.reshape(1) + _log_scale(scale).squeeze((0, 1, 2)).reshape(1)  # (1)
-        t = torch.mm(t, t1.reshape(3, 6))  # [1] (s[0], s[1] b[1])
-        del t1
-        t = t.reshape(2, 2, 3)  # (s[0], s[1], b[1])
-        scale = _magnitude(t, (0, 1, 2))  # (1, 1, 1)
-        t = t / scale  # (s[0], s[1], b[1])
-        log = log + _log_scale(scale).squeeze((0, 1, 2)).reshape(1)  # (1)
-        scale = _magnitude(self.A[2], (0, 1, 2))  # (1, 1, 1)
-        t1 = self.A[2] / scale  # (b[1], s[2], b[2])
-        log = log + _log_scale(scale).squeeze((0, 1, 2)).reshape(1)  # (1)
-        scale = _magnitude(self.A[3], (0, 1))  # (1, 1)
-        t2 = self.A[3] / scale  # (b[2], s[3])
-        log = log + _log_scale(scale).squeeze((0, 1)).reshape(1)  # (1)
-        t1 = torch.mm(t1.reshape(6, 3), t2)  # [2] (b[1] s[2], s[3])
-        del t2
-        t1 = t1.reshape(3, 2, 2)  # (b[1], s[2], s[3])
-        scale = _magnitude(t1, (0, 1, 2))  # (1, 1, 1)
-        t1 = t1 / scale  # (b[1], s[2], s[3])
-        log = log + _log_scale(scale).squeeze((0, 1, 2)).reshape(1)  # (1)
-        t = torch.mm(t.reshape(4, 3), t1.reshape(3, 4))  # [3] (s[0] s[1], s[2] s[3])
-        del t1
-        t = t.reshape(2, 2, 2, 2)  # (s[0], s[1], s[2], s[3])
-        scale = _magnitude(t, (0, 1, 2, 3))  # (1, 1, 1, 1)
-        t = t / scale  # (s[0], s[1], s[2], s[3])
-        log = log + _log_scale(scale).squeeze((0, 1, 2, 3)).reshape(1)  # (1)
-        scale = _magnitude(x, (2,))  # (B, 4, 1)
-        t1 = x / scale  # (B, 4, s[0])
-        log1 = _log_scale(scale).squeeze(2).sum(1)  # (B)
-        t_slices = t1.unbind(1)  # 4 × (B, s[0])
-        del t1
-        t = torch.mm(t_slices[0], t.reshape(2, 8))  # [4] (B, s[1..4])
-        t = t.reshape(B, 2, 2, 2)  # (B, s[1], s[2], s[3])
-        scale = _magnitude(t, (1, 2, 3))  # (B, 1, 1, 1)
-        t = t / scale  # (B, s[1], s[2], s[3])
-        log1 = log1 + _log_scale(scale).squeeze((1, 2, 3))  # (B)
-        t = torch.bmm(t_slices[1].reshape(B, 1, 2), t.reshape(B, 2, 4))  # [5] (B, 1, s[2] s[3])
-        t = t.reshape(B, 2, 2)  # (B, s[2], s[3])
-        scale = _magnitude(t, (1, 2))  # (B, 1, 1)
-        t = t / scale  # (B, s[2], s[3])
-        log1 = log1 + _log_scale(scale).squeeze((1, 2))  # (B)
-        t = torch.bmm(t_slices[2].reshape(B, 1, 2), t)  # [6] (B, 1, s[3])
-        t = t.reshape(B, 2)  # (B, s[3])
-        scale = _magnitude(t, (1,))  # (B, 1)
-        t = t / scale  # (B, s[3])
-        log1 = log1 + _log_scale(scale).squeeze(1)  # (B)
-        t = torch.bmm(t_slices[3].reshape(B, 1, 2), t.reshape(B, 2, 1))  # [7] (B, 1, 1)
-        del t_slices
-        log = log + log1  # (B)
-        t1 = t.reshape(B)
-        sign = t1.sgn() if t1.is_complex() else t1.sign()
-        log1 = _log(t1) + log
-        sign = sign.reshape(lead)
-        log1 = log1.reshape(lead)
-        return sign, log1
 
     @torch.inference_mode(False)
     @torch.no_grad()

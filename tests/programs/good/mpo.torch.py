@@ -187,8 +187,7 @@ class MPO(nn.Module):
             # (i[0] o[0], i[1] o[1])
             t = torch.mm(self.G[0].reshape(448, 8), self.G[1].reshape(8, 448))
             # (o[0], i[0], i[1], o[1])
-            t = t.reshape(28, 16, 28, 16).permute(1, 3, 0, 2).permute(0, 2, 3, 1)
-            t = t.contiguous()  # (o[0], i[0], i[1], o[1])
+            t = t.reshape(28, 16, 28, 16).permute(1, 0, 2, 3).contiguous()
             t = t.permute(0, 3, 1, 2).reshape(256, 784)  # (o[0] o[1], i[0] i[1])
         return t
 

@@ -189,8 +189,7 @@ class Vocabulary(nn.Module):
         t1 = torch.mm(mask.reshape(960, 32), t1.reshape(32, 64))  # (v[0] v[1], b[1] b[1]')
         del mask
         # (v[1], b[1], b[0], b[0]', b[1]')
-        t = t.reshape(32, 8, 8, 8, 8).permute(0, 2, 4, 1, 3).permute(0, 1, 3, 4, 2)
-        t = t.contiguous()  # (v[1], b[1], b[0], b[0]', b[1]')
+        t = t.reshape(32, 8, 8, 8, 8).permute(0, 2, 1, 3, 4).contiguous()
         t = t.permute(0, 1, 4, 2, 3).reshape(2048, 64)  # (v[1] b[1] b[1]', b[0] b[0]')
         t1 = torch.mm(t1.reshape(30, 2048), t)  # (v[0], b[0] b[0]')
         del t
@@ -210,11 +209,8 @@ class Vocabulary(nn.Module):
             t = t.reshape(30, 8, 32, 8, 8).permute(4, 0, 1, 2, 3).reshape(8, 61440)
             # (v[2] e[2], v[0] e[0] v[1] e[1])
             t = torch.mm(self.G[2].permute(1, 2, 0).reshape(384, 8), t)
-            # (v[0], v[1], v[2], e[0], e[1], e[2])
-            t1 = t.reshape(32, 12, 30, 8, 32, 8).permute(2, 4, 0, 3, 5, 1)
-            t = t1.permute(0, 1, 2, 3, 5, 4)  # (v[0], v[1], v[2], e[0], e[2], e[1])
-            del t1
-            t = t.contiguous()  # (v[0], v[1], v[2], e[0], e[2], e[1])
+            # (v[0], v[1], v[2], e[0], e[2], e[1])
+            t = t.reshape(32, 12, 30, 8, 32, 8).permute(2, 4, 0, 3, 1, 5).contiguous()
             t = t.permute(0, 1, 2, 3, 5, 4).reshape(30720, 768)  # (v[0..3], e[0..3])
         return t[:30522]
 

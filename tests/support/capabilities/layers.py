@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import itertools
+import math
 import re
 
 import pytest
@@ -22,6 +23,7 @@ from tests.support.capabilities.registry import (
     near,
 )
 from tests.support.modules import Subject, tensors
+from tncompile.initialization.estimates import clear_of_borders
 
 # ── parameters ─────────────────────────────────────────────────────────────────────────────────
 
@@ -70,13 +72,20 @@ def basis(subject: Subject) -> tuple[list[Tensor], int]:
     """Every choice of one unit vector an input (one a slice), and how many of them are averaged.
 
     A linear layer starts as one on inputs of mean square 1, so its unit vectors are summed; vectors
-    of slices have norm 1, and an id is one word, so they are averaged.
+    of slices have norm 1, and an id is one word, so they are averaged. Images have one place, of
+    all that borders do not reach.
     """
+    clear = {window.input_leg: clear_of_borders(window)[0] for window in subject.network.windows}
     choices: list[list[Tensor]] = []
     averaged = 1
     for given in subject.network.inputs:
         slices = [axis.length or 1 for axis in given.axes if axis.kind == "slices"]
-        (width,) = (axis.length or 1 for axis in given.axes if axis.kind in ("legs", "onehot"))
+        lengths = [
+            axis.length or clear[axis.indices[0]]
+            for axis in given.axes
+            if axis.kind in ("legs", "onehot")
+        ]
+        width = math.prod(lengths)
         if given.integer:
             choices.append(list(torch.arange(width)))
             averaged *= width
@@ -86,7 +95,7 @@ def basis(subject: Subject) -> tuple[list[Tensor], int]:
             choices.append([torch.stack(held).reshape(*slices, width) for held in each])
             averaged *= width**sites
         else:
-            choices.append(list(torch.eye(width)))
+            choices.append(list(torch.eye(width).reshape(-1, *lengths)))
     columns = zip(*itertools.product(*choices), strict=True)
     return [torch.stack(column) for column in columns], averaged
 
@@ -94,7 +103,8 @@ def basis(subject: Subject) -> tuple[list[Tensor], int]:
 @capability("Parameters", "mean square at the start")
 def start(subject: Subject) -> str:
     """Mean square of the outputs of each single draw, biases apart: 1/3 as `nn.Linear` has on
-    inputs of mean square 1 (and classifiers on vectors of norm 1), 1 as `nn.Embedding` has."""
+    inputs of mean square 1 (and classifiers on vectors of norm 1, convolutions away from the
+    borders), 1 as `nn.Embedding` has."""
     if subject.file == "oddities":
         return "not promised"
     inputs, averaged = basis(subject)
@@ -104,7 +114,9 @@ def start(subject: Subject) -> str:
         made = module(*inputs)
         if due != 1.0:
             made = made - module(*(torch.zeros_like(x[:1]) for x in inputs))
-        mean_square = made.square().sum().item() / made.shape[-1] / averaged
+        spans = (clear_of_borders(window)[1:] for window in subject.network.windows)
+        made = made[(..., *(slice(*span) for span in spans))]
+        mean_square = made.square().sum().item() / made[0].numel() / averaged
         assert mean_square == pytest.approx(due, rel=1e-3)
     return "1" if due == 1.0 else "1/3"
 
@@ -131,9 +143,12 @@ def leading_axes(subject: Subject) -> str:
 
 @capability("Inputs", "strides", batched=True)
 def strides(subject: Subject) -> str:
-    """Inputs need not be contiguous."""
+    """Inputs need not be contiguous, images may have their channels last."""
     module = subject.module()
     inputs = subject.inputs(5)
+    if subject.images:
+        last = (x.movedim(1, -1).contiguous().movedim(-1, 1) for x in inputs)
+        close(module(*last), module(*inputs))
     close(module(*(x.repeat_interleave(2, 0)[::2] for x in inputs)), module(*inputs))
     close(module(*(x.movedim(0, -1).contiguous().movedim(-1, 0) for x in inputs)), module(*inputs))
     return "any"
@@ -142,7 +157,8 @@ def strides(subject: Subject) -> str:
 @capability("Inputs", "wrong input")
 def wrong_input(subject: Subject) -> str:
     """A wrong shape is a ValueError that names the input as declared, its legs, the size they have
-    and the shape that came, a wrong dtype a TypeError; an id out of range is an IndexError, ids
+    and the shape that came, too short an image one that names the window, a wrong dtype a
+    TypeError; an id out of range is an IndexError, ids
     that are no integers are a TypeError."""
     module = subject.module()
     inputs = subject.inputs(3)
@@ -171,6 +187,12 @@ def wrong_input(subject: Subject) -> str:
                 parts = (given.written, str(axis.length), *axis.indices, str(tuple(shape)))
                 assert all(part in message for part in parts), message
             raised.append("ValueError")
+        for window in subject.network.windows:
+            place = 1 + [axis.indices for axis in reversed(given.axes)].index((window.input_leg,))
+            shape = list(inputs[k].shape)
+            shape[-place] = window.least_length - 1
+            with pytest.raises(ValueError, match=re.escape(f"(window {window.name})")):
+                module(torch.zeros(shape))
         with pytest.raises(TypeError, match=re.escape(given.written)) as refused:
             module(*inputs[:k], inputs[k].double(), *inputs[k + 1 :])
         assert "expected torch.float32" in str(refused.value)
@@ -266,7 +288,7 @@ STANDING = "In place of torch's layers"
 def stands_for(subject: Subject) -> str:
     """The layer with whose `weight` and `bias` it computes the same: both are read-only properties,
     made of the parameters by each read and no part of the state dict. The sizes that such a layer
-    has (`in_features`, …) are there, too, and the folded module has all of it."""
+    has (`in_features`, `kernel_size`, …) are there, too, and the folded module has all of it."""
     module = subject.module()
     layer = _layer(module)
     if layer is None:
@@ -278,7 +300,7 @@ def stands_for(subject: Subject) -> str:
         assert weight.shape == like.weight.shape
         assert {"weight", "bias"}.isdisjoint(held.state_dict())
         given = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-        inputs = subject.inputs(2, 3)
+        inputs = subject.inputs(2) if subject.network.windows else subject.inputs(2, 3)
         close(held(*inputs), torch.func.functional_call(like, given, tuple(inputs)), 1e-4)
         with pytest.raises(AttributeError):
             held.weight = weight
@@ -291,7 +313,13 @@ def stands_for(subject: Subject) -> str:
 
 
 def _layer(module: nn.Module) -> nn.Module | None:
-    """The layer of torch that has the numbers of features which a module says it has."""
+    """The layer of torch that has the sizes which a module says it has."""
+    if hasattr(module, "kernel_size"):
+        given = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
+        held = {name: getattr(module, name) for name in (*given, "groups", "padding_mode")}
+        convolutions: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+        kind = convolutions[len(held["kernel_size"]) - 1]
+        return kind(**held, bias=module.bias is not None)
     kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Bilinear, nn.Embedding)
     for kind in kinds:
         names = {

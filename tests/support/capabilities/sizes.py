@@ -14,6 +14,7 @@ from tests.support.modules import Subject, tensors
 
 CHAPTER = "At the sizes that people use"
 BATCHES = (19, 4, 1)
+IMAGE = 14
 EXACT = 1e-8
 """Of float64, relative to the largest entry: other orders of summation, nothing else."""
 
@@ -21,8 +22,12 @@ EXACT = 1e-8
 def inputs_of(
     subject: Subject, batch: int, dtype: torch.dtype = torch.float64, seed: int = 0
 ) -> list[Tensor]:
-    """Random inputs; vectors of slices are positive and of norm 1, as features of pixels are."""
-    made = subject.inputs(batch, dtype=dtype, seed=seed)
+    """Random inputs; vectors of slices are positive and of norm 1, as features of pixels are.
+
+    Images have `IMAGE` entries along each axis.
+    """
+    images = {window.input_leg: IMAGE for window in subject.network.windows}
+    made = subject.inputs(batch, dtype=dtype, seed=seed, sizes=images)
     for k, given in enumerate(subject.network.inputs):
         if any(axis.kind == "slices" for axis in given.axes):
             made[k] = made[k].abs() / made[k].norm(dim=-1, keepdim=True)

@@ -30,7 +30,8 @@ from tests.support.modules import Subject, tensors
 @capability("Compilers", "torch.compile")
 def compiled(subject: Subject) -> str:
     """`fullgraph=True, dynamic=True`, forward and backward (`aot_eager`): the graphs for batches of
-    19, 4, 8, 16, 17, 31, 64, 100 and 1; two at most."""
+    19, 4, 8, 16, 17, 31, 64, 100 and 1, images of several sizes; two at most, one more where torch
+    tells batches below 16 apart to choose a convolution."""
     torch._dynamo.reset()
     lower = lookup_backend("aot_eager")
     graphs = 0
@@ -44,22 +45,36 @@ def compiled(subject: Subject) -> str:
     made = torch.compile(module, fullgraph=True, dynamic=True, backend=backend)
     sizes = (19, 4, 8, 16, 17, 31, 64, 100, 1) if subject.network.inputs else (1,)
     for size in sizes:
-        inputs = subject.inputs(size, sizes={"n": size})
+        images = {w.input_leg: 4 + size % 3 for w in subject.network.windows}
+        inputs = subject.inputs(size, sizes={"n": size} | images)
         close(made(*inputs), module(*inputs))
         for one, other in zip(
             gradients(module, made, inputs), gradients(module, module, inputs), strict=True
         ):
             near(one, other, 1e-4)
-    assert 1 <= graphs <= 2
+    assert 1 <= graphs <= 2 + subject.images
     return f"{graphs} graphs" if graphs > 1 else "1 graph"
 
 
 def dynamic(subject: Subject, inputs: list[Tensor]) -> tuple[dict[int, object], ...] | None:
-    """The first axis of every input has any length; None where there is no such axis."""
+    """The first axis of every input has any length, and so have those of windows.
+
+    None where there is no such axis.
+    """
     if not subject.batched and str(subject) != "Member":
         return None
     batch = torch.export.Dim("batch")
-    return tuple({0: batch} for _ in inputs)
+    return tuple({0: batch} | lengths(subject, x) for x in inputs)
+
+
+def lengths(subject: Subject, x: Tensor) -> dict[int, object]:
+    """The axes of windows, which end the only input: any length that is not the shortest.
+
+    Torch's convolutions tell results of length 1 apart.
+    """
+    windows = subject.network.windows
+    first = x.dim() - len(windows)
+    return {first + k: torch.export.Dim(f"length_{k}", min=5) for k in range(len(windows))}
 
 
 def other_batches(subject: Subject, inputs: list[Tensor]) -> Iterator[list[Tensor]]:
@@ -68,12 +83,14 @@ def other_batches(subject: Subject, inputs: list[Tensor]) -> Iterator[list[Tenso
         yield inputs
         return
     for size in (7, 64, 1):
-        yield subject.inputs(size, sizes={"n": size})
+        images = {w.input_leg: 5 + size % 3 + k for k, w in enumerate(subject.network.windows)}
+        yield subject.inputs(size, sizes={"n": size} | images)
 
 
 @capability("Compilers", "torch.export", plain_names=True)
 def exported(subject: Subject) -> str:
-    """Exported with a dynamic batch, saved, loaded and run at other batch sizes, 1 among them."""
+    """Exported with a dynamic batch (and height and width), saved, loaded and run at
+    other batch sizes, 1 among them."""
     module = subject.module()
     inputs = subject.inputs(19, sizes={"n": 19})
     shapes = dynamic(subject, inputs)

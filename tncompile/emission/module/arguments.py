@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, batch_name
 from tncompile.emission.text.writer import INDENT, TAB, WIDTH, call, indented
-from tncompile.network.model import DOTS, Axis, Input, TensorNetwork, Window
+from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
+from tncompile.network.windows import Window
 
 CHECKED_IDS = '''\
 def _under_vmap(ids: Tensor) -> bool:

@@ -11,7 +11,8 @@ from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import batch_name, window_lengths
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import WIDTH, compact, filled
-from tncompile.network.model import DOTS, TensorNetwork, Window
+from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.wording import SHOWN
 from tncompile.program.program import TensorProgram
@@ -78,7 +79,7 @@ def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -
     if network.windows:
         parts.append(_lengths_text(network.windows[0]))
     parts.append("names without a comma between them are one axis")
-    families = Counter(index.family for index in network.indices)
+    families = Counter(index.family for index in network.indices if index.subscripts)
     if many := next((family for family, count in families.items() if count > 2), None):
         parts.append(f"ranges are half open (`{many}[0..3]` is {many}[0] to {many}[2])")
     if any(name.startswith("#") for name in names):

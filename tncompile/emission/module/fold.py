@@ -22,7 +22,7 @@ from tncompile.emission.text.writer import INDENT, WIDTH, docstring, string
 from tncompile.network.features import Features, WeightNetwork, weight_network
 from tncompile.network.model import DOTS, Bias, Init, Parameter, Tensor, TensorNetwork
 from tncompile.program.folding import Buffer, Folding, fold
-from tncompile.program.operations import parameter_keys
+from tncompile.program.operation import parameter_keys
 from tncompile.program.program import TensorProgram
 from tncompile.program.rewriting import straightened, without_hooks
 from tncompile.program.variants import Branch
@@ -162,8 +162,20 @@ def _weight(
     uses = Counter(tensor.source for tensor in network.tensors if tensor.role == "parameter")
     if max(uses.values(), default=0) != 1:
         return None
+    outer = {leg for axis in layer.axes for leg in axis.indices}
+    ends = Counter(leg for factor in factors for axis in factor.axes for leg in axis)
+
+    def left(axis: tuple[str, ...]) -> tuple[str, ...]:
+        """Its indices; one of size 1 may have lost its other end."""
+        return tuple(k for k in axis if k in outer or ends[k] > 1 or network.index[k].size != 1)
+
     tensors = tuple(
-        Tensor(name=factor.key, role="parameter", source=factor.key, axes=factor.axes)
+        Tensor(
+            name=factor.key,
+            role="parameter",
+            source=factor.key,
+            axes=tuple(map(left, factor.axes)),
+        )
         for factor in factors
     )
     whole = weight_network(network, layer)

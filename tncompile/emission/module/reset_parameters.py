@@ -73,7 +73,8 @@ def write_reset_parameters(
         body.insert(0, "tensor: Tensor")  # else type checkers take what the first loop runs over
     reasons = [CHAINED] * initialization.chained + [RESCALED] * (rescaling is not None)
     text = ["", *filled(" ".join(reasons), WIDTH - INDENT)] if reasons else []
-    body = [*docstring([initialization.aim, *text]), *body]
+    aim = filled(initialization.aim, WIDTH - INDENT, before=3)
+    body = [*docstring([*aim, *text]), *body]
     method = ["@torch.no_grad()", *function("reset_parameters", ["self"], "None", body)]
     return [method, measure] if measure else [method]
 
@@ -149,7 +150,7 @@ def number(value: float) -> str:
 
 def _constant(value: float) -> str:
     """A number of the source as it was written: all of its digits, `1` for 1.0."""
-    return repr(int(value) if value.is_integer() and abs(value) < 2**53 else value)
+    return repr(int(value) if float(value).is_integer() and abs(value) < 2**53 else value)
 
 
 def _draws(draws: dict[str, Draw], members: ParameterAccess) -> list[str]:

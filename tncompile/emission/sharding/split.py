@@ -17,6 +17,7 @@ from itertools import islice
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.network.editing import resize
 from tncompile.network.model import Axis, Parameter, TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.program.program import TensorProgram
 
 
@@ -97,6 +98,9 @@ def split_leg(network: TensorNetwork, leg: str) -> Sharding:
 
     Raises `ShardingError` where they cannot.
     """
+    for window in network.windows:
+        if leg in (window.name, window.family):
+            raise _of_window(window)
     if leg not in network.index:
         names = [index.name for index in network.indices if index.size is not None]
         members = [index.name for index in network.indices if index.family == leg]
@@ -144,7 +148,9 @@ def _splittable(network: TensorNetwork, names: Sequence[str]) -> Iterator[str]:
 def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
     """Why ranks cannot share a leg, the most telling reason first."""
     size = network.index[leg].size
-    if size is None:
+    if leg in network.window:
+        yield _of_window(network.window[leg])
+    elif size is None:
         message = f"`{leg}` is known at run time only and on no tensor: it cannot be split"
         hint = "ranks share a batch by DistributedDataParallel or fully_shard"
         yield ShardingError(message, "a batch axis", f"{hint}; split an `index` or a `bond`")
@@ -173,6 +179,13 @@ def _problems(network: TensorNetwork, leg: str) -> Iterator[ShardingError]:
         yield from _problems_of_axes(network, leg, source.axes, source.written)
     yield from _problems_of_parameters(network, leg)
     yield from _problems_of_axes(network, leg, network.output.axes, network.output.written)
+
+
+def _of_window(window: Window) -> ShardingError:
+    """Why no leg of a window can be shared."""
+    message = f"the legs of window `{window.name}` cannot be split: its sums run over neighbors,"
+    message += " which other ranks would hold"
+    return ShardingError(message, "a leg of a window", "split a leg of channels, or a bond")
 
 
 def _problems_of_axes(

@@ -28,8 +28,13 @@ def _on_parts(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         if not tensor.is_complex():
             return change(tensor)
         # Memory formats are for four and five axes; here are more.
-        parts = change(torch.view_as_real(tensor.resolve_conj())[(None,) * 5])
-        return change(tensor) if parts.is_complex() else torch.view_as_complex(parts[(0,) * 5])
+        before = torch.view_as_real(tensor.resolve_conj())[(None,) * 5]
+        parts = change(before)
+        if parts is before:
+            return tensor
+        if parts.is_complex():
+            return change(tensor)
+        return torch.view_as_complex(parts[(0,) * 5])
 
     return changed
 '''

@@ -12,7 +12,7 @@ from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import TAB, WIDTH, call, indented, listings
 from tncompile.program import operations as op
-from tncompile.program.operations import Operation
+from tncompile.program.operation import Operation
 from tncompile.program.program import Extent, TensorProgram, Value
 from tncompile.program.queries import is_mixed, multiplies_parts
 from tncompile.program.registry import Registry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tncompile.emission.steps.expressions import is_chained, is_copy
 from tncompile.program import operations as op
-from tncompile.program.operations import results, sources
+from tncompile.program.operation import results, sources
 from tncompile.program.program import TensorProgram
 from tncompile.program.queries import count_reads, logarithms_of_scales, loop_body
 

@@ -19,7 +19,7 @@ from tncompile.emission.steps.loops import ChunkText, LoopText
 from tncompile.emission.text.writer import TAB, assignment, legs
 from tncompile.program import operations as op
 from tncompile.program import queries
-from tncompile.program.operations import results, sources
+from tncompile.program.operation import results, sources
 from tncompile.program.program import Step, TensorProgram
 
 CLONE, LAID_OUT = ".clone(", "memory_format=torch.contiguous_format"

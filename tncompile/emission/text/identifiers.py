@@ -7,7 +7,8 @@ import keyword
 import re
 from collections.abc import Iterable
 
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 
 _MODULE_ATTRIBUTES = """
     T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double

@@ -29,18 +29,20 @@ def wrong_subscripts(names: BlockNames) -> Iterator[Diagnostic]:
         if declared is None or declared.kind not in LEG_KINDS or names.ambiguous(use.leg.name):
             continue
         name, count = declared.name.text, len(use.leg.subscripts)
+        face = f".{use.leg.face.text}" if use.leg.face else ""
         star = bool(count) and isinstance(use.leg.subscripts[-1], tree.Star)
         if declared.arity == 0 and count:
             message = f"`{name}` is no family"
-            note = f"{kind_text(declared)} without subscripts is one index"
-            hint = f"write `{name}`"
+            one = "window" if declared.kind == "window" else "index"
+            note = f"{kind_text(declared)} without subscripts is one {one}"
+            hint = f"write `{name}{face}`"
             if use.leg.optional and use.on_family and not star:
                 alone = f"{declared.kind} {name}[{', '.join(['k in 2..3'] * count)}] = …"
                 hint = f"{hint}; what one member alone has is a family of one: `{alone}`"
         elif declared.arity and not count:
             message = f"`{name}` is a family, one of its members is needed"
             note = "a family is not a leg by itself"
-            hint = f"write `{name}[…]` for one member, `{name}[*]` for all of them"
+            hint = f"write `{name}[…]{face}` for one member, `{name}[*]{face}` for all of them"
         elif count > declared.arity or (count < declared.arity and not star):
             message = f"`{name}` takes {_subscripts(declared.arity)}, not {count}"
             note = "a leg has the subscripts of its declaration"
@@ -90,6 +92,9 @@ def repeated_leg(name: str, owner: str, later: Span, earlier: Span) -> Diagnosti
     message = f"`{name}` is twice on `{owner}`"
     note = "a trace or a diagonal of one tensor is not a network: a leg joins two things"
     hint = "use another index; for a diagonal, keep the leg once"
+    if "." in name.replace("...", ""):
+        note = "a face of a window is one leg of what it is on"
+        hint = "keep it once, or use another window"
     first = Label(earlier, "first here")
     return problem(Code.REPEATED_LEG, message, later, "again here", note, hint, first)
 

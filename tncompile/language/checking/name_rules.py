@@ -66,11 +66,20 @@ def unknown_value(names: BlockNames) -> Iterator[Diagnostic]:
             hint = "declare it with `let`, or as a parameter"
             if (constant := foreign_constant(name)) is not None:
                 hint = constant
+            elif _in_a_window(use.name, names.block):
+                hint = f'write it in quotes: `"{name}"`'
             elif (leg := subscripts.get(use.name.span)) is not None:
                 hint = _for_all_members(leg, name)
             elif (family := _range_for(use, names)) is not None:
                 hint = family
             yield _unknown(use.name, names, [*use.local, *values], "value", hint, others)
+
+
+def _in_a_window(name: tree.Name, block: tree.Block) -> bool:
+    """Whether a name is meant as a word that a window takes: `padding = same`."""
+    windows = (each for each in block.statements if isinstance(each, tree.WindowStatement))
+    inside = any(each.span.start < name.span.start < each.span.end for each in windows)
+    return inside and any(name.text in words for words in symbols.WINDOW_WORDS.values())
 
 
 def foreign_constant(name: str) -> str | None:
@@ -99,8 +108,9 @@ def unknown_leg(names: BlockNames) -> Iterator[Diagnostic]:
             yield _wrong_kind(use.name, use.declared, "a leg", note, hint, others)
         else:
             hint = _missing_leg(uses)
+            what = "window" if uses[0].leg.face else "index"
             beside = frozenset[str]().union(*(leg_use.statement.single for leg_use in uses))
-            yield _unknown(use.name, names, candidates, "index", hint, others, beside)
+            yield _unknown(use.name, names, candidates, what, hint, others, beside)
 
 
 def unknown_tie(names: BlockNames) -> Iterator[Diagnostic]:
@@ -252,6 +262,9 @@ def _for_all_members(use: LegUse, subscript: str) -> str:
 def _missing_leg(uses: list[LegUse]) -> str:
     """What to declare for a name that is a leg; with one end alone it would be refused again."""
     name, kind, other = uses[0].leg.name.text, _leg_kind(uses), _other_end(uses)
+    if uses[0].leg.face:
+        written = f"{name}[a in 0..n]" if _arity(uses) else name
+        return f"declare it before: `window {written} = conv(size = 3)`"
     also = f", and put it on {other}, too" if other else ""
     if kind == "batch":
         return f"declare it before: `batch {name}`{also}"

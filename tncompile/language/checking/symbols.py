@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -18,6 +18,13 @@ from tncompile.language.syntax.walk import choices, conditions, values_used
 
 VALUE_KINDS = ("parameter", "length", "let", "subscript")
 LEG_KINDS = ("index", "bond", "hyper", "batch", "window")
+
+
+WINDOW_WORDS: Mapping[str, tuple[str, ...]] = {
+    "padding": ("valid", "same", "causal"),
+    "mode": ("zeros", "circular", "reflect", "replicate"),
+}
+"""The words that an argument of a window may be."""
 
 
 class Declared(NamedTuple):

@@ -154,8 +154,11 @@ def argument_problems(
             yield wrong(message, argument.name.span, "again here")
             return
         filled.append(argument.name.text)
-    if len(filled) < function.least:
+    missing = [name for name in function.names[: function.least] if name not in filled]
+    if missing or len(filled) < function.least:
         count = "an argument" if function.least == 1 else f"{function.least} arguments"
+        if missing and len(function.names) > function.least:
+            count = f"its {listed(missing)}"
         yield wrong(f"`{name}` needs {count}", called, "too few arguments")
 
 
@@ -207,8 +210,16 @@ def misplaced_attribute(names: BlockNames) -> Iterator[Diagnostic]:
                 yield from _attributes(attributes, "bias", ("init", "if"), names.suggestions)
             case tree.OutputStatement(_, _, _, attributes):
                 yield from _attributes(attributes, "output", (), names.suggestions)
+            case tree.BatchStatement(declarations):
+                yield from map(_causal, filter(None, (each.causal for each in declarations)))
             case _:
                 pass
+
+
+def _causal(word: tree.Name) -> Diagnostic:
+    message, label = "`causal` is for the run-time sizes of models", "not here"
+    note = "each entry along a batch axis of a network depends on its own entry of the inputs alone"
+    return misplaced(message, word.span, label, note, "remove it")
 
 
 def _word(attribute: tree.Attribute) -> str:
@@ -235,6 +246,8 @@ def _attributes(
                 hint = "remove it; `log` is for the output: `output y(…) log`"
             if word.rstrip("0123456789") in _DTYPES:
                 hint = f"remove it; {MODULE_DTYPE}"
+            if word.startswith("complex") and "complex" in allowed:
+                hint = "did you mean `complex`?"
             if word in SCHEMES and "init" in allowed and "init" not in seen:
                 argument = "(0.1)" if word in _ARGUMENTS else ""
                 hint = f"write `init {word}{argument}`"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tncompile.language.checking.name_rules import kind_text
 from tncompile.language.checking.structure_rules import End, Structure
-from tncompile.language.checking.symbols import LEG_KINDS, BlockNames, LegUse, Rule
+from tncompile.language.checking.symbols import LEG_KINDS, WINDOW_WORDS, BlockNames, LegUse, Rule
 from tncompile.language.checking.usage_rules import argument_problems, misplaced
 from tncompile.language.diagnostics.collector import listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
@@ -37,12 +37,6 @@ WINDOW = WindowFunction(
     ("size", "stride", "padding", "dilation", "mode", "extra"),
 )
 
-WORDS: Mapping[str, tuple[str, ...]] = {
-    "padding": ("valid", "same", "causal"),
-    "mode": ("zeros", "circular", "reflect", "replicate"),
-}
-"""The words that an argument may be."""
-
 _TORCH_NAMES = {
     "kernel_size": "size",
     "kernel": "size",
@@ -57,7 +51,7 @@ _PLACES = {"in": ("input", "output"), "kernel": ("tensor",), "out": ("output", "
 """Where a face may be; the second is for transposed convolutions."""
 
 _FACES = "a window has `.in` on one input, `.kernel` on tensors, `.out` on the output"
-_TRANSPOSED = "; of a transposed one `.out` is on the input and `.in` on the output"
+_TRANSPOSED = "of a transposed convolution `.out` is on the input and `.in` on the output"
 
 
 def argument(window: tree.WindowDeclaration, name: str) -> tree.Argument | None:
@@ -88,13 +82,12 @@ def wrong_arguments(names: BlockNames) -> Iterator[Diagnostic]:
         return f"did you mean `{meant}`?" if meant else None
 
     for window in _windows(names):
+        called = window.function.span
         if window.function.text != "conv":
             message = f"there is no window `{window.function.text}`"
-            note = "a window is a convolution axis"
-            hint = "write `conv(size = 3, stride = 1, padding = 1)`"
-            yield misplaced(message, window.function.span, "unknown function", note, hint)
+            note = "a window is a convolution axis: `conv(size = 3, stride = 1, padding = 1)`"
+            yield misplaced(message, called, "unknown function", note, "write `conv`")
             continue
-        called = window.function.span
         wrong = [*argument_problems(window.arguments, called, "conv", WINDOW, advice)]
         yield from wrong or _wrong_words(window, names)
 
@@ -104,18 +97,18 @@ def _wrong_words(window: tree.WindowDeclaration, names: BlockNames) -> Iterator[
     for name in WINDOW.names:
         written = argument(window, name)
         for value in choices(written.value) if written is not None else ():
-            known = WORDS.get(name, ())
+            known = WINDOW_WORDS.get(name, ())
             text = value.value if isinstance(value, tree.String) else None
             if text in known or (text is None and name != "mode"):
                 continue
-            quoted = [f'"{word}"' for word in known]
+            quoted = ", ".join(f'`"{word}"`' for word in known)
             message = f"`{name}` cannot be `{_shown(value)}`"
             label = "not a mode" if name == "mode" else "this is text"
             if not known:
                 note, hint = f"the {name} of a window is an int", "write a number here"
             else:
-                others = "an int, `[left, right]`, " if name == "padding" else ""
-                note = f"`{name}` is {others}{', '.join(f'`{each}`' for each in quoted)}"
+                others = "an int, `[left, right]`, or " if name == "padding" else ""
+                note = f"`{name}` is {others}one of {quoted}"
                 close = names.suggestions.closest(text or "", known)
                 hint = f'did you mean `"{close}"`?' if close else "write one of these"
             yield problem(Code.WRONG_TYPE, message, value.span, label, note, hint)
@@ -140,10 +133,9 @@ def misplaced_face(names: BlockNames) -> Iterator[Diagnostic]:
             continue
         if found := _face_problem(use):
             message, hint = found
-            note = _FACES + (_TRANSPOSED if use.statement.where in ("input", "output") else "")
             place = Label(use.declared.name.span, "declared here")
             span, label = use.leg.span, "this leg"
-            yield problem(Code.WINDOW_FACE, message, span, label, note, hint, place)
+            yield problem(Code.WINDOW_FACE, message, span, label, _FACES, hint, place)
 
 
 def _face_problem(use: LegUse) -> tuple[str, str] | None:
@@ -176,7 +168,7 @@ def _face_problem(use: LegUse) -> tuple[str, str] | None:
             hint = "put the ids on an input of their own"
             return f"`{written}` cannot stand beside a `onehot`", hint
         if isinstance(other, tree.Subscript):
-            hint = "put the window on another input, or make an input family"
+            hint = "put it on an input of its own"
             return f"`{written}` cannot stand beside a `{other.name.text} in` axis", hint
     return None
 
@@ -210,8 +202,8 @@ def _wrong_faces(window: ResolvedWindow, structure: Structure) -> Iterator[Diagn
         labels: tuple[Label, ...] = (declared,)
         if other is not None and other.span != end.span:
             labels = (declared, Label(other.span, f"on `{other.owner}`"))
-        note = _FACES + _TRANSPOSED
-        return problem(Code.WINDOW_FACE, message, end.span, "this face", note, hint, labels)
+        notes = (_FACES, _TRANSPOSED)
+        return problem(Code.WINDOW_FACE, message, end.span, "this face", notes, hint, labels)
 
     inputs = list({end.owner: end for end in entering.inputs}.values())
     for end in inputs[1:2]:
@@ -221,11 +213,13 @@ def _wrong_faces(window: ResolvedWindow, structure: Structure) -> Iterator[Diagn
     for end in entering.output:
         other = inputs[0] if inputs else None
         message = f"`{name}.{first}` is on the output `{end.owner}`, and on an input, too"
-        yield wrong(end, message, f"write `{name}.{last}` here", other)
+        hint = "remove it" if leaving.output else f"write `{name}.{last}`"
+        yield wrong(end, message, hint, other)
     for end in leaving.inputs[:1]:
         other = leaving.output[0] if leaving.output else None
         message = f"`{name}.{last}` is on the input `{end.owner}`, and on the output, too"
-        yield wrong(end, message, f"write `{name}.{first}` here", other)
+        hint = "remove it" if inputs else f"write `{name}.{first}`"
+        yield wrong(end, message, hint, other)
     missing = []
     if not inputs and not leaving.inputs:
         missing.append((first, "an input"))
@@ -234,7 +228,7 @@ def _wrong_faces(window: ResolvedWindow, structure: Structure) -> Iterator[Diagn
     if not leaving.output and not entering.output:
         missing.append((last, "the output"))
     if missing:
-        message = f"the window `{name}` has no {listed(face for face, _ in missing)}"
+        message = f"the window `{name}` has no {listed(f'{name}.{face}' for face, _ in missing)}"
         label = "a face is missing" if len(missing) == 1 else "faces are missing"
         if len(missing) == 3:
             message, label = f"the window `{name}` is never used", "never used"

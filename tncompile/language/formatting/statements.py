@@ -34,6 +34,8 @@ class StatementPrinter(ExpressionPrinter):
                 return self._list(kind, declarations)
             case tree.BatchStatement(declarations):
                 return self._list("batch", declarations)
+            case tree.WindowStatement((window,)):
+                return concat(_keyword("window"), self.part(window))
             case tree.WindowStatement(declarations):
                 return self._list("window", declarations)
             case tree.InputStatement(name, subscripts, legs, condition):

@@ -70,7 +70,10 @@ def resolve_batch(statement: tree.BatchStatement, state: Resolution) -> None:
         if declaration.usual is not None:
             try:
                 formula = compile_expression(declaration.usual, state.scope)
-                usual = positive(formula, f"the usual size of `{name.text}`", {}, state.scope)
+                what = f"the usual size of `{name.text}`"
+                note = "it is what is planned for where nobody says another size"
+                hint = f"give it a size of at least 1, or none: `batch {name.text}`"
+                usual = positive(formula, what, {}, state.scope, note, hint)
             except Failed as failed:
                 state.report(failed)
         state.families[name.text] = IndexFamily(name, "batch", members={(): name.text})

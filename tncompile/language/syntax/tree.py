@@ -5,56 +5,13 @@ Spans take no part in equality, so two trees are equal when they mean the same t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, dataclass_transform
+from dataclasses import field
 
 from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.structure import Structure
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
-class _Structure:
-    """Makes its subclasses frozen dataclasses: with methods of their own they would load slowly.
-
-    What is `kw_only` is no part of equality.
-    """
-
-    __match_args__: ClassVar[tuple[str, ...]]
-
-    def __init_subclass__(cls) -> None:
-        dataclass(frozen=True, eq=False, repr=False)(cls)
-
-    def parts(self) -> tuple[object, ...]:
-        """The fields in order, without what is `kw_only`."""
-        return tuple([getattr(self, name) for name in self.__match_args__])
-
-    def __eq__(self, other: object) -> bool:
-        """Equality without recursion: a sum may have thousands of terms."""
-        pairs: list[tuple[object, object]] = [(self, other)]
-        while pairs:
-            left, right = pairs.pop()
-            if left is right:
-                continue
-            if type(left) is not type(right):
-                return False
-            if isinstance(left, _Structure) and isinstance(right, _Structure):
-                left, right = left.parts(), right.parts()
-            if isinstance(left, tuple) and isinstance(right, tuple):
-                if len(left) != len(right):
-                    return False
-                pairs.extend(zip(left, right, strict=True))
-            elif left != right:
-                return False
-        return True
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.parts()))
-
-    def __repr__(self) -> str:
-        parts = [f"{name}={getattr(self, name)!r}" for name in self.__match_args__]
-        return f"{type(self).__name__}({', '.join(parts)})"
-
-
-class Node(_Structure):
+class Node(Structure):
     """A part of the tree and its place in the text."""
 
     span: Span = field(kw_only=True)
@@ -449,7 +406,7 @@ class Comment(Node):
     text: str
 
 
-class Program(_Structure):
+class Program(Structure):
     """A whole file in order; `comments` are for the formatter."""
 
     declarations: tuple[Declaration, ...]

@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 
 from tncompile.network.contraction import Contraction, ContractionTree, Lookup
 from tncompile.network.model import TensorNetwork
-from tncompile.program.operations import results
+from tncompile.program.operation import results
 from tncompile.program.program import TensorProgram
 
 LONG = 64

@@ -38,6 +38,15 @@ BEAM = 6  # orders kept of every intermediate: the cheapest with the copies that
 CHEAPEST = 3  # orders kept besides: the cheapest without the copies of the next contraction
 
 
+def _cheapest(options: list[LayoutOption]) -> list[LayoutOption]:
+    """The cheapest option of each order."""
+    best: dict[Order, LayoutOption] = {}
+    for option in options:
+        if option.order not in best or option.seconds < best[option.order].seconds:
+            best[option.order] = option
+    return list(best.values())
+
+
 class LayoutSearch:
     """Searches the cheapest layouts of a tree at these run-time sizes.
 
@@ -146,6 +155,10 @@ class LayoutSearch:
             options = self._convolutions(convolution, groups)
         elif groups.summed:
             options = self._products(groups)
+            legs = self._legs[contraction.left], self._legs[contraction.right]
+            pointwise = Convolution.pointwise(self._network, contraction, *legs)
+            if pointwise is not None:
+                options = _cheapest([*options, *self._convolutions(pointwise, groups)])
         else:
             options = self._elementwise(left, right)
         requires_grad = left.requires_grad or right.requires_grad

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from tncompile.lowering.convolution import ConvolutionAxes, convolution_axes
+from tncompile.lowering.convolution import (
+    MOST_AXES,
+    ConvolutionAxes,
+    convolution_axes,
+    image_is_right,
+)
 from tncompile.lowering.schedule import ConvolutionLayout, Order
 from tncompile.network.contraction import Contraction
-from tncompile.network.model import TensorNetwork, Window
+from tncompile.network.model import TensorNetwork
+from tncompile.network.windows import Window
 from tncompile.planning.layouts.estimates import (
     LayoutCostModel,
     LayoutOption,
@@ -24,7 +30,10 @@ CopyTo = Callable[[Order, Order, OperandLayouts], float]
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """A contraction along windows at some sizes; `swapped` where the image is the right operand."""
+    """A contraction as one convolution; `swapped` where the image is the right operand.
+
+    Without windows it is one of a kernel of length 1: a product along the channels.
+    """
 
     network: TensorNetwork
     windows: tuple[Window, ...]
@@ -39,8 +48,36 @@ class Convolution:
         if not step.windows:
             return None
         windows = tuple(window for window in network.windows if window.name in step.windows)
-        legs = frozenset(step.legs)
-        return cls(network, windows, legs, windows[0].input_leg not in set(left))
+        swapped = image_is_right(network, step.windows, left)
+        return cls(network, windows, frozenset(step.legs), swapped)
+
+    @classmethod
+    def pointwise(
+        cls,
+        network: TensorNetwork,
+        step: Contraction,
+        left: Collection[str],
+        right: Collection[str],
+    ) -> Convolution | None:
+        """A contraction without windows as a convolution; None unless it sums channels of an image.
+
+        The other operand must have no run-time leg.
+        """
+        if not network.windows or step.windows or step.lookups:
+            return None
+        swapped = image_is_right(network, (), left)
+        image, other = (right, left) if swapped else (left, right)
+        runtime = any(network.index[leg].size is None for leg in other)
+        lengths = [leg for leg in image if network.index[leg].kind == "window"]
+        summed = set(image).intersection(other).difference(step.legs)
+        if runtime or not 1 <= len(lengths) <= MOST_AXES or not summed:
+            return None
+        return cls(network, (), frozenset(step.legs), swapped)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether it is a transposed one."""
+        return any(window.transposed for window in self.windows)
 
     @property
     def private(self) -> frozenset[str]:
@@ -60,7 +97,7 @@ class Convolution:
 
     def weight_orders(self, axes: ConvolutionAxes) -> tuple[Order, Order]:
         """The same of the weight."""
-        outer, inner, *kernel = axes.weight(transposed=self.windows[0].transposed)
+        outer, inner, *kernel = axes.weight(transposed=self.transposed)
         lengths = tuple(leg for axis in kernel for leg in axis)
         return outer + inner + lengths, outer + lengths + inner
 
@@ -72,7 +109,7 @@ class Convolution:
 
     def hints(self, legs: tuple[str, ...], other: Order) -> Iterator[Order]:
         """Orders in which one operand, which has these legs, is taken without a copy."""
-        image = self.windows[0].input_leg in legs
+        image = not image_is_right(self.network, [window.name for window in self.windows], legs)
         axes = self.axes(legs, other) if image else self.axes(other, legs)
         yield from self.image_orders(axes) if image else self.weight_orders(axes)
 
@@ -148,7 +185,7 @@ class ConvolutionLayouts:
                 self._size[window.output_leg if window else leg] for leg, window in axes.lengths
             ),
             channels_last=channels_last,
-            transposed=convolution.windows[0].transposed,
+            transposed=convolution.transposed,
         )
         return seconds
 

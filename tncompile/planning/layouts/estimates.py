@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tncompile.lowering.schedule import Layout, Order
-from tncompile.machine.profile import ConvolutionPass, MachineProfile
+from tncompile.machine.convolution import ConvolutionPass
+from tncompile.machine.profile import MachineProfile
 from tncompile.simulation.modes import Mode
 
 WIDTH = 4  # bytes of a number

@@ -82,6 +82,18 @@ def proposals(
     return dict(sorted(seconds.items(), key=lambda item: item[1]))
 
 
+def arranged(
+    network: TensorNetwork,
+    tree: ContractionTree,
+    sizes: Mapping[str, int],
+    profile: MachineProfile,
+    mode: Mode,
+) -> Schedule:
+    """The whole batch at once in the layouts that are estimated to be the cheapest."""
+    search = LayoutSearch(network, tree, sizes, LayoutCostModel(profile, mode))
+    return Schedule(layouts=search.cheapest()[0])
+
+
 def _batched_count(network: TensorNetwork, tree: ContractionTree) -> int | None:
     """The number of products with equal contractions batched; None where all differ."""
     count = len(units(network, tree, batch_equal_steps=True))

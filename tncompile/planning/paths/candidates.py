@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import islice
@@ -14,7 +15,13 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths import convolving, levels
 from tncompile.planning.paths.intervals import LONGEST
 from tncompile.planning.paths.optimizers import LARGEST, Effort, Progress, quick_path, search
-from tncompile.planning.paths.problem import NamedPath, Pair, PathBuilder, Problem
+from tncompile.planning.paths.problem import (
+    NamedPath,
+    NoOrderError,
+    Pair,
+    PathBuilder,
+    Problem,
+)
 from tncompile.planning.paths.reordering import inputs_first
 from tncompile.planning.paths.sweeps import TOO_LARGE, join_in_order, parts, sweeps
 from tncompile.planning.paths.windows import carriers_merged, remainder, replayed
@@ -51,7 +58,7 @@ def candidates(
 
     A tree that is found several times has all its names, in the order they were found. All that an
     easier effort finds is here, too: what is worth lowering is measured by what it knows. Raises
-    ValueError where no order contracts the windows of the network.
+    `NoOrderError` where no order contracts the windows of the network.
     """
     known: dict[Pair, int] = {}
     names: dict[int, list[str]] = {}
@@ -63,7 +70,7 @@ def candidates(
             if shape not in chosen or named.level < chosen[shape].level:
                 chosen[shape] = named
     if not chosen:
-        raise ValueError("no order of contraction convolves along all windows of the network")
+        raise NoOrderError
     limits: list[int] = []  # the most multiply-adds of a tree that is worth lowering, by level
     for level in range(effort.level + 1):
         prices = sorted(each.multiply_adds for each in chosen.values() if each.level <= level)
@@ -144,21 +151,29 @@ def _by_levels(problem: Problem) -> Iterator[NamedPath]:
     large = len(problem.terms) > LARGEST
     for merged in (0, 1, 2):
         for least in (4,) if large else (4, 24, 64, 128):
-            builder = PathBuilder(problem)
-            attached = levels.merge_parameters(builder, levels.attach(builder), merged)
-            levels.absorb(builder, attached)
-            while matching := levels.best_matching(builder, least):
-                for left, right in matching:
-                    builder.join(left, right)
-            if not builder.pairs:
-                continue
-            rest = tuple(builder.alive)
-            if len(rest) <= LARGEST:
-                builder.follow(rest, quick_path(builder.part(rest)))
-            elif join_in_order(builder, rest) is None:
-                continue
-            note = f", parameters merged {merged}×" if merged else ""
-            yield builder.named(f"levels of {least}+ pairs{note}")
+            with suppress(NoOrderError):  # images whose kernels are merged to ones too large
+                builder = _leveled(problem, merged, least)
+                if builder is not None:
+                    note = f", parameters merged {merged}×" if merged else ""
+                    yield builder.named(f"levels of {least}+ pairs{note}")
+
+
+def _leveled(problem: Problem, merged: int, least: int) -> PathBuilder | None:
+    """A path with levels of so many pairs or more, after so many rounds among parameters."""
+    builder = PathBuilder(problem)
+    attached = levels.merge_parameters(builder, levels.attach(builder), merged)
+    levels.absorb(builder, attached)
+    while matching := levels.best_matching(builder, least):
+        for left, right in matching:
+            builder.join(left, right)
+    if not builder.pairs:
+        return None
+    rest = tuple(builder.alive)
+    if len(rest) <= LARGEST:
+        builder.follow(rest, quick_path(builder.part(rest)))
+    elif join_in_order(builder, rest) is None:
+        return None
+    return builder
 
 
 def _splits(problem: Problem) -> Iterator[NamedPath]:

@@ -8,7 +8,7 @@ from itertools import product
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.exhaustive import EVERY_SUBSET, convolution_paths
-from tncompile.planning.paths.optimizers import quick_path
+from tncompile.planning.paths.optimizers import LARGEST, quick_path
 from tncompile.planning.paths.problem import NamedPath, PathBuilder, Problem, WindowLegs, price_path
 
 NAMED = 8  # the most tensors that the name of a tree lists
@@ -16,7 +16,7 @@ NAMED = 8  # the most tensors that the name of a tree lists
 
 def paths(problem: Problem) -> Iterator[NamedPath]:
     """Paths that convolve in different ways; all carriers of a kernel are merged already."""
-    if not problem.windows:
+    if not problem.windows or len(problem.terms) > LARGEST:
         return
     if len(problem.terms) <= EVERY_SUBSET:
         for path in convolution_paths(problem):

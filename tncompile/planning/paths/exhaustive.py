@@ -18,11 +18,12 @@ from tncompile.network.contraction import MOST_WINDOWS
 from tncompile.planning.paths.problem import Pair, Path, Problem
 
 Objective = Literal["flops", "size", "write", "combo"]
-OBJECTIVES: tuple[Objective, ...] = ("flops", "size", "write", "combo")
 
 COMBO_FACTOR = 64  # multiply-adds that an element written counts as
 EVERY_SUBSET = 8  # of so many terms all subsets are tried, of more only those that hang together
-REMEMBERED = 512
+LARGEST = 2100  # subsets that are searched in about a third of a second …
+MOST_TERMS = 40  # … of so many terms at most: chains
+REMEMBERED = 512  # paths of problems that are cached: several candidates end in the same one
 SEQUENCES = 6  # ways to convolve kept of each subset of terms, the cheapest, beside …
 CLOSE = 4.0  # … the cheapest for each order of windows; none that takes so many times the best
 
@@ -157,23 +158,22 @@ class _Subsets:
             if (legs := self.masks.result(subset)) is not None:
                 self.legs[subset] = legs
         self._ordered = list(self.legs)
+        # Every subset of two terms or more, with its last steps: sides, windows, multiply-adds.
+        self.steps = tuple(
+            (subset, self._steps(subset)) for subset in self._ordered if subset & (subset - 1)
+        )
 
-    def steps(self) -> Iterator[tuple[Mask, list[tuple[Mask, Mask, Mask, int]]]]:
-        """Every subset of two terms or more, with its last steps: sides, windows, multiply-adds."""
+    def _steps(self, subset: Mask) -> list[tuple[Mask, Mask, Mask, int]]:
         masks, legs = self.masks, self.legs
-        for subset in self._ordered:
-            if not subset & (subset - 1):
-                continue
-            steps = []
-            for side in self._sides(subset):
-                if (left := legs.get(side)) is None:
-                    continue
-                if (right := legs.get(subset ^ side)) is None:
-                    continue
-                if (windows := masks.convolved(left, right)) is not None:
-                    price = masks.price(left, right, windows)
-                    steps.append((side, subset ^ side, windows, price))
-            yield subset, steps
+        steps = []
+        for side in self._sides(subset):
+            other = subset ^ side
+            if side in legs and other in legs:
+                left, right = legs[side], legs[other]
+                windows = masks.convolved(left, right)
+                if windows is not None:
+                    steps.append((side, other, windows, masks.price(left, right, windows)))
+        return steps
 
     def _sides(self, subset: Mask) -> Iterator[Mask]:
         """The sides that hold the first term of a subset."""
@@ -205,50 +205,50 @@ def _connected(masks: _Masks, most: int | None = None) -> list[Mask]:
     return queue
 
 
-@lru_cache(maxsize=REMEMBERED)
-def best_paths(problem: Problem) -> dict[Objective, Path]:
-    """The best path by each objective; none where no order contracts the windows.
+@lru_cache(maxsize=8)
+def _subsets(problem: Problem) -> _Subsets:
+    return _Subsets(problem)
 
-    The measures are multiply-adds, the elements of the largest result, those of all results, and
-    multiply-adds with `COMBO_FACTOR` for each element written.
+
+@lru_cache(maxsize=REMEMBERED)
+def best_path(problem: Problem, objective: Objective) -> Path | None:
+    """The best path by an objective; None where no order contracts the windows.
+
+    Objectives are multiply-adds, the elements of the largest result, those of all results, and
+    multiply-adds with `COMBO_FACTOR` for each element written. The fewest multiply-adds count among
+    equals.
     """
-    subsets = _Subsets(problem)
-    # Of each subset and objective: the price, its multiply-adds, and the first side.
-    best: dict[Mask, tuple[tuple[int, int, Mask], ...]] = {}
-    for term in range(len(problem.terms)):
-        best[1 << term] = ((0, 0, 0),) * len(OBJECTIVES)
-    for subset, steps in subsets.steps():
-        written = subsets.masks.elements(subsets.legs[subset])
-        least: list[tuple[int, int, Mask] | None] = [None] * len(OBJECTIVES)
+    subsets = _subsets(problem)
+    masks = subsets.masks
+    # Of each subset: what counts, and its multiply-adds.
+    best: dict[Mask, tuple[int, int]] = dict.fromkeys(
+        (1 << t for t in range(len(problem.terms))), (0, 0)
+    )
+    sides: dict[Mask, tuple[Mask, Mask]] = {}
+    for subset, steps in subsets.steps:
+        written = masks.elements(subsets.legs[subset])
+        least: tuple[int, int] | None = None
         for left, right, _, price in steps:
             if left not in best or right not in best:
                 continue
-            own = (price, written, written, price + COMBO_FACTOR * written)
-            for k, (first, second) in enumerate(zip(best[left], best[right], strict=True)):
-                flops = first[1] + second[1] + price
-                value = (
-                    max(first[0], second[0], written) if k == 1 else first[0] + second[0] + own[k]
-                )
-                held = least[k]
-                if held is None or (value, flops) < held[:2]:
-                    least[k] = value, flops, left
-        chosen = tuple(each for each in least if each is not None)
-        if chosen:
-            best[subset] = chosen
+            (first, flops), (second, more) = best[left], best[right]
+            flops += more + price
+            match objective:
+                case "flops":
+                    value = flops
+                case "size":
+                    value = max(first, second, written)
+                case "write":
+                    value = first + second + written
+                case "combo":
+                    value = first + second + price + COMBO_FACTOR * written
+            if least is None or (value, flops) < least:
+                least = value, flops
+                sides[subset] = left, right
+        if least is not None:
+            best[subset] = least
     whole = (1 << len(problem.terms)) - 1
-    if whole not in best:
-        return {}
-
-    def along(k: int) -> Path:
-        """The path of an objective."""
-
-        def sides(subset: Mask) -> tuple[Mask, Mask]:
-            left = best[subset][k][2]
-            return left, subset ^ left
-
-        return _path(len(problem.terms), sides)
-
-    return {objective: along(k) for k, objective in enumerate(OBJECTIVES)}
+    return _path(len(problem.terms), sides.__getitem__) if whole in best else None
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -258,12 +258,12 @@ def convolution_paths(problem: Problem) -> tuple[Path, ...]:
     Which windows are convolved along at once, which one after the other and what is contracted
     before a convolution decides how fast a tree is, beside its multiply-adds. The cheapest first.
     """
-    subsets = _Subsets(problem)
+    subsets = _subsets(problem)
     images = subsets.masks.windows
     ways: dict[Mask, dict[Sequence, _Way]] = {}
     for term in range(len(problem.terms)):
         ways[1 << term] = {(): _Way(0, (0, 0), ((), ()))}
-    for subset, steps in subsets.steps():
+    for subset, steps in subsets.steps:
         found: dict[Sequence, _Way] = {}
         for left, right, windows, price in steps:
             swapped = bool(windows & ~subsets.legs[left] & images)
@@ -328,9 +328,10 @@ def _path(count: int, sides: Callable[[Mask], tuple[Mask, Mask]]) -> Path:
     return tuple(pairs)
 
 
-def is_small(problem: Problem, terms: int, subsets: int) -> bool:
-    """Whether the search takes little time: the square of the subsets, or all of few terms."""
+def is_small(problem: Problem) -> bool:
+    """Whether the search takes little time: of eleven terms, and of more that form a chain."""
+    most = LARGEST.bit_length() - 1
     count = len(problem.terms)
-    return count <= terms and (
-        count <= EVERY_SUBSET or len(_connected(_Masks(problem), subsets)) <= subsets
-    )
+    if count <= most or count > MOST_TERMS:
+        return count <= most
+    return len(_connected(_Masks(problem), LARGEST)) <= LARGEST

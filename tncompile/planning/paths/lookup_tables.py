@@ -11,6 +11,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -18,7 +19,13 @@ from tncompile.network.contraction import Lookup, Operand, build_tree, looked_up
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.paths.candidates import MATERIALIZE, Candidate, candidates
 from tncompile.planning.paths.optimizers import Effort, quick_path
-from tncompile.planning.paths.problem import Pair, Problem, contraction_problem, price_path
+from tncompile.planning.paths.problem import (
+    NoOrderError,
+    Pair,
+    Problem,
+    contraction_problem,
+    price_path,
+)
 
 LARGEST_TABLE = 2**27  # elements of a table worth considering: half a gigabyte of float32
 EVERYTHING = 6  # up to this many parameters are grouped in every possible way
@@ -58,6 +65,8 @@ class TableSearch:
         self._fixed = tuple(self._open)
         self._ends = Counter(leg for operand in operands for leg in set(operand.legs))
         self._ends.update(set(network.output.legs))
+        # A table keeps the kernel legs of windows: it is convolved with later.
+        self._ends.update(window.kernel_leg for window in network.windows)
         carriers: dict[str, set[int]] = {}
         for k, operand in self._open.items():
             for leg in operand.legs:
@@ -79,12 +88,18 @@ class TableSearch:
         groupings = self._partitions(fixed) if len(fixed) <= EVERYTHING else self._levels()
         known = [grouping for grouping in groupings if grouping]
         everything = [grouping for grouping in known if grouping == (fixed,)]
-        priced = [(*self._prices(grouping), place) for place, grouping in enumerate(known)]
+        priced = []
+        for place, grouping in enumerate(known):
+            with suppress(NoOrderError):  # too many kernels in one table
+                priced.append((*self._prices(grouping), place))
         with_tables = sorted(priced, key=lambda prices: prices[1])[:CHEAPEST]
         cheapest = (known[place] for _, _, place in with_tables + sorted(priced)[:CHEAPEST])
         for grouping in dict.fromkeys([*cheapest, *everything]):
             problem, reduced = self._reduced(grouping)
-            orders = candidates(self._network, reduced, problem, effort)
+            try:
+                orders = candidates(self._network, reduced, problem, effort)
+            except NoOrderError:
+                continue
             for level in range(effort.level + 1):
                 easy = [order for order in orders if order.level <= level]
                 for order in sorted(easy, key=lambda order: order.multiply_adds)[:ORDERS]:

@@ -17,8 +17,16 @@ from random import Random
 from tncompile.planning.paths import exhaustive
 from tncompile.planning.paths.bisection import bisected_order
 from tncompile.planning.paths.exhaustive import COMBO_FACTOR, REMEMBERED, Objective
+from tncompile.planning.paths.improving import improved
 from tncompile.planning.paths.intervals import LONGEST, interval_path, leaf_order
-from tncompile.planning.paths.problem import NamedPath, Pair, Path, Problem, price_path
+from tncompile.planning.paths.problem import (
+    NamedPath,
+    NoOrderError,
+    Pair,
+    Path,
+    Problem,
+    price_path,
+)
 from tncompile.planning.paths.windows import encodings
 
 Progress = Callable[[int, int], None]
@@ -95,19 +103,27 @@ def search(
 def _with_windows(problem: Problem, effort: Effort, report: Progress) -> tuple[NamedPath, ...]:
     """Distinct paths of a problem with windows; the best one where it is small.
 
-    Others are found as those of problems without windows: see `windows.encodings`.
+    Others are found as those of problems without windows, see `windows.encodings`; what those that
+    count kernels as one add is found by the easiest effort.
     """
     efforts = [easier for easier in EFFORTS.values() if easier.level <= effort.level]
     named: list[tuple[int, str, Path]] = []
     report(0, 1)
-    if all(exhaustive.is_small(problem, e.optimal_terms, e.optimal_subsets) for e in efforts):
-        best = exhaustive.best_paths(problem)
-        named += [(e.level, o, best[o]) for e in efforts for o in e.objectives if o in best]
+    if exhaustive.is_small(problem):
+        for level, objective in ((e.level, o) for e in efforts for o in e.objectives):
+            if (best := exhaustive.best_path(problem, objective)) is not None:
+                named.append((level, objective, best))
     else:
-        for encoding in encodings(problem, quick_path):
-            for plain in search(encoding.problem, effort):
+        for place, encoding in enumerate(encodings(problem, quick_path)):
+            for plain in search(encoding.problem, EFFORTS["fast"] if place else effort):
                 if (pairs := encoding.decoded(plain.pairs)) is not None:
                     named.append((plain.level, f"{plain.name}, {encoding.name}", pairs))
+        for easier in efforts:
+            known = [path for level, _, path in named if level <= easier.level]
+            if known:
+                best = min(known, key=lambda path: (price_path(problem, path)[0], path))
+                better = improved(problem, best, easier.leaves, easier.subtrees)
+                named.append((easier.level, "improved", better))
     report(1, 1)
     distinct: dict[Path, NamedPath] = {}
     for level, name, path in sorted(named, key=lambda each: each[0]):
@@ -120,12 +136,12 @@ def _with_windows(problem: Problem, effort: Effort, report: Progress) -> tuple[N
 def quick_path(problem: Problem, trials: int = QUICK.trials) -> Path:
     """One path of few multiply-adds, whatever the effort: exhaustive where that is cheap.
 
-    Raises ValueError where no order contracts the windows of the problem.
+    Raises `NoOrderError` where no order contracts the windows of the problem.
     """
     if problem.windows:
         found = _with_windows(problem, QUICK, lambda done, total: None)
         if not found:
-            raise ValueError("no order of contraction convolves along the windows")
+            raise NoOrderError
         return min(found, key=lambda path: path.multiply_adds).pairs
     return next(_Searching(problem).widened(replace(QUICK, trials=trials)))[1]
 

@@ -87,6 +87,16 @@ def contraction_problem(
     )
 
 
+class NoOrderError(Exception):
+    """No order of contraction runs as convolutions of torch."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"no order of contraction runs as convolutions along at most {MOST_WINDOWS} windows"
+            " each, all of them transposed or none"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class NamedPath:
     """A path, what found it, and the level of the easiest effort that does."""
@@ -173,13 +183,13 @@ class PathBuilder:
     def join(self, left: int, right: int) -> int:
         """Contract two living terms; the number of the result.
 
-        Raises ValueError where that is no single convolution.
+        Raises `NoOrderError` where that is no single convolution.
         """
         self.multiply_adds += self.price(left, right)
         legs = self.result_legs(left, right)
         if self.windows and (windows := self.convolved(left, right)):
             if not self.joins(left, right):
-                raise ValueError(f"terms {left} and {right} make no single convolution")
+                raise NoOrderError
             for window in windows:
                 self.ends.subtract((window.image, window.kernel))
         self.ends.subtract(self.legs[left])

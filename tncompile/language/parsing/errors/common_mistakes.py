@@ -25,7 +25,7 @@ _LONGEST_HEAD = 1_000
 
 def member_of_a_declaration(context: ParseContext) -> Iterator[Suggestion]:
     """`index o[2] = 3` and `index o[k in 2] = 3`."""
-    if context.statement not in ("INDEX", "BOND", "HYPER", "TENSOR", "INPUT"):
+    if context.statement not in ("INDEX", "BOND", "HYPER", "WINDOW", "TENSOR", "INPUT"):
         return
     if context.terminal == "NUMBER" and context.symbols[-2:] == ("NAME", "LSQB"):
         member, variable = context.text, "k"
@@ -37,6 +37,20 @@ def member_of_a_declaration(context: ParseContext) -> Iterator[Suggestion]:
         hint = f"write the range that holds it alone: `[{variable} in {member}..{int(member) + 1}]`"
         note = "a range is half open: its end is left out"
         yield Suggestion("", "expected a range", hint, note)
+
+
+def condition_of_a_runtime_axis(context: ParseContext) -> Iterator[Suggestion]:
+    """`window h = conv(size = 3) if d > 3` and `batch t if d > 3`."""
+    if context.terminal != "IF" or not context.at_statement:
+        return
+    label = "expected the next statement"
+    if context.statement == "WINDOW":
+        hint = "declare a family, of no members where there is none: `h[a in 0..n]`"
+        note = "`h[*].in`, `h[*].kernel` and `h[*].out` are no legs then"
+        yield Suggestion("a window takes no condition", label, hint, note)
+    if context.statement == "BATCH":
+        hint = "remove it; the number of leading axes is open where `...` stands for them"
+        yield Suggestion("a batch axis takes no condition", label, hint)
 
 
 def square_brackets(context: ParseContext) -> Iterator[Suggestion]:

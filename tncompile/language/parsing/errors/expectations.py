@@ -63,7 +63,7 @@ _CONSTRUCTS: dict[str, Construct] = {
         "write one member, `b[k + 1]`, or all of them, `b[*]`",
         "a leg is one member of a family or, with `*`, all of them in order",
     ),
-    "(?:INDEX|BOND|HYPER|TENSOR|INPUT|PART|COMMA) NAME LSQB": (
+    "(?:INDEX|BOND|HYPER|WINDOW|TENSOR|INPUT|PART|COMMA) NAME LSQB": (
         "write a range for every subscript: `name[k in 0..n]`",
         "a family declares all its members at once: a half-open range for every subscript",
     ),
@@ -105,9 +105,12 @@ _CONSTRUCTS: dict[str, Construct] = {
     "INDEX": ("write `index i = 4`, or a family: `index i[k in 0..n] = 4`", _SIZED),
     "BOND": ("write `bond b = 4`, or a family: `bond b[k in 0..n] = 4`", _SIZED),
     "HYPER": ("write `hyper h = 4`, or a family: `hyper h[k in 0..n] = 4`", _SIZED),
-    "BATCH": ("write names only: `batch n, m`", "a batch axis has its size at run time"),
+    "BATCH": (
+        "write `batch n, m`, or the size it usually has, too: `batch n = 128`",
+        "a batch axis has its size at run time",
+    ),
     "WINDOW": (
-        "write `window h = conv(size = 3)`",
+        "write `window h = conv(size = 3)`, or a family: `window h[a in 0..2] = conv(size = 3)`",
         "a window is sized at run time; its kernel is not",
     ),
     "INPUT": ("write `input x(..., i)`", "an input is an argument of `forward`: its axes"),

@@ -16,10 +16,10 @@ from tncompile.language.parsing.errors.messages import Suggestion, one_of, shown
 from tncompile.language.parsing.lexer import SEMICOLON, WORD
 from tncompile.language.parsing.tables import END
 
-_ATTRIBUTES = ("init", "share", "tie", "frozen", "conj", "log")
+_ATTRIBUTES = ("init", "share", "tie", "frozen", "complex", "conj", "log")
 _KEYWORDS = frozenset(
     {"as", "conj", "else", "frozen", "if", "in", "init", "keep", "log", "share", "then", "tie"}
-    | {"and", "or", "not", "network", "model"}
+    | {"and", "or", "not", "network", "model", "complex"}
 )
 _TYPES = {"list": "int[n]", "integer": "int", "str": "int", "tuple": "int[n]"}
 _EINSUM = re.compile(r'"[A-Za-z.,\s]*->[A-Za-z.\s]*"')
@@ -130,12 +130,25 @@ def _colon(context: ParseContext) -> Iterator[Suggestion]:
         return
     after_legs = context.at_statement or context.expects("FROZEN")
     if after_legs and context.block == "network" and context.statement in mistakes.LEGS:
+        if context.statement == "TENSOR" and context.at(1).text.startswith("complex"):
+            yield Suggestion(
+                "a `tensor` has no type of its own",
+                "its legs say its shape",
+                "write `complex` after the legs, without the colon",
+                "a complex tensor has the complex type that goes with the module's",
+            )
         yield Suggestion(
             f"a `{context.statement.lower()}` has no type of its own",
             "its legs say its shape",
             "delete it; a module is made in one type: `module(dtype=torch.complex64)`",
             "numbers have the type that the module is made in, or moved to",
         )
+    if context.expects("ASSIGN") and context.statement == "BATCH":
+        hint = f"the size that it usually has follows `=`: `{context.word_at(-1) or 't'} = 128`"
+        yield Suggestion(hint=hint)
+    if context.expects("ASSIGN") and context.statement == "WINDOW":
+        hint = f"write `=`, as in `{context.word_at(-1) or 'h'} = conv(size = 3)`"
+        yield Suggestion(hint=hint)
     if context.expects("LBRACE") or context.expects("LET"):
         hint = "write `{` here and `}` at the end"
         yield Suggestion("`:` opens no block", "blocks stand in braces", hint)
@@ -226,6 +239,9 @@ def _foreign_word(context: ParseContext) -> Iterator[Suggestion]:
     meant = similar or foreign.get(text.lower())
     if meant is not None:
         hint = f"did you mean `{meant}`, as in `{_EXAMPLES[meant]}`?"
+    elif context.block and context.at(1).kind == "ASSIGN" and context.expects("COMMA"):
+        word = context.statement.lower()
+        hint = f"put a `,` before it if it is one more {word}; a value is named by `let {text} = …`"
     elif context.block and context.at(1).kind == "ASSIGN":
         hint = f"a value is named by `let {text} = …`"
     else:
@@ -274,6 +290,7 @@ _RECOGNIZERS = (
     _unknown_type,
     mistakes.what_a_leg_takes,
     mistakes.member_of_a_declaration,
+    mistakes.condition_of_a_runtime_axis,
     mistakes.square_brackets,
     mistakes.no_legs,
     mistakes.not_a_leg,
