@@ -14,7 +14,7 @@ help:
 	@echo "make test    ruff, mypy and pytest, as CI runs them"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make fmt     put the code into canonical layout"
-	@echo "make bench   a part of the benchmarks, about five minutes: build/benchmarks.md"
+	@echo "make bench   a part of the benchmarks, about seven minutes: build/benchmarks.md"
 	@echo "make bench-full  all of them, hours: docs/benchmarks.md"
 	@echo "make clean   remove all environments and all caches"
 

@@ -33,18 +33,27 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """What the user asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     effort = parser.add_mutually_exclusive_group()
-    effort.add_argument("--quick", action="store_true", help="a part of it, about five minutes")
+    effort.add_argument(
+        "--quick",
+        action="store_true",
+        help="a part of it, about seven minutes; all of a workload that is named without a pattern",
+    )
     effort.add_argument("--full", action="store_true", help="everything, torch.compile included")
     parser.add_argument(
         "--only",
         action="append",
         metavar="NAME",
-        help=f"a workload, or a pattern such as 'mpo-*'; also {TOOL!r} and {ORDERS!r}",
+        help=f"a workload, or a pattern such as 'conv-*'; also {TOOL!r} and {ORDERS!r}",
     )
     modes = [mode.value for mode in Mode]
     parser.add_argument("--modes", default=",".join(modes), help=f"from {', '.join(modes)}")
     parser.add_argument("--no-peers", action="store_true", help="leave other libraries out")
     parser.add_argument("--compiled", action="store_true", help="everybody also compiled")
+    parser.add_argument(
+        "--one-thread",
+        action="store_true",
+        help="one thread, and the time that it had: for machines that others use, too",
+    )
     parser.add_argument(
         "--patience",
         type=float,
@@ -75,7 +84,8 @@ def selected(asked: argparse.Namespace) -> Iterator[tuple[Workload, int]]:
     """The workloads and batch sizes asked for."""
     for workload in ALL:
         if chosen(asked, workload.name):
-            batches = workload.quick if asked.quick and not asked.only else workload.batches
+            named = workload.name in (asked.only or ())
+            batches = workload.quick if asked.quick and not named else workload.batches
             yield from ((workload, batch) for batch in batches)
 
 
@@ -112,6 +122,8 @@ def main(given: Sequence[str] | None = None) -> None:
         print("\n".join(workload.name for workload in ALL))
         return
     warnings.filterwarnings("ignore")  # of other libraries, on their own behalf
+    if asked.one_thread:
+        torch.set_num_threads(1)
     store = asked.output.with_suffix(".json")
     held = read(store)
     if not asked.render:

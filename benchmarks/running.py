@@ -81,6 +81,10 @@ class Entrant:
     tuned: bool = False
 
 
+Ready = tuple[Entrant, Callable[[], object]]
+"""Somebody with what there is to time."""
+
+
 @dataclass(frozen=True)
 class Exact:
     """The answer in float64: output, gradients of parameters and inputs."""
@@ -134,8 +138,7 @@ def load(contender: Contender, exact: Exact, dtype: torch.dtype, fold: bool) -> 
             run = contender.fold(leaves)
     else:
         run = contender.build(leaves)
-    name = f"{contender.name}, folded" if fold else contender.name
-    return Entrant(name, contender.kind, fold, run, leaves, 0.0)
+    return Entrant(entered_name(contender, fold), contender.kind, fold, run, leaves, 0.0)
 
 
 def checked_output(entrant: Entrant, exact: Exact, inputs: Sequence[Tensor]) -> float:
@@ -247,22 +250,24 @@ def candidates(
     return made
 
 
-def shortlist(
-    entrants: Sequence[tuple[Entrant, Callable[[], object]]],
-) -> list[tuple[Entrant, Callable[[], object]]]:
-    """Everybody, but of the versions by hand only those that may turn out the fastest."""
+def shortlist(entrants: Sequence[Ready]) -> list[Ready]:
+    """Everybody, but of the versions by hand only those that may turn out the fastest.
+
+    Those are at the end, the fastest of a first look first.
+    """
     quick = {
         entrant.name: repeats_for(call)[1]
         for entrant, call in entrants
         if entrant.kind is Kind.HAND
     }
-    kept = []
+    kept: list[Ready] = []
     for folded in (False, True):
-        group = [e.name for e, _ in entrants if e.name in quick and e.folded is folded]
-        best = min((quick[name] for name in group), default=0.0)
-        near = sorted((n for n in group if quick[n] < CLOSE * best), key=lambda n: quick[n])
-        kept += near[:FINALISTS]
-    return [(e, call) for e, call in entrants if e.kind is not Kind.HAND or e.name in kept]
+        group = [(e, call) for e, call in entrants if e.name in quick and e.folded is folded]
+        group.sort(key=lambda ready: quick[ready[0].name])
+        best = min((quick[e.name] for e, _ in group), default=0.0)
+        kept += [ready for ready in group if quick[ready[0].name] < CLOSE * best][:FINALISTS]
+    kept.sort(key=lambda ready: quick[ready[0].name])
+    return [*(ready for ready in entrants if ready[0].kind is not Kind.HAND), *kept]
 
 
 def run_case(
@@ -285,26 +290,39 @@ def run_case(
         own.append(our_contender(workload, batch, held, effort.tuning))
     if mode is Mode.TRAINING and workload.input_gradients:
         inputs = tuple(x.requires_grad_() if x.is_floating_point() else x for x in inputs)
-    entrants: list[tuple[Entrant, Callable[[], object]]] = []
+    entrants: list[Ready] = []
     omissions: list[Omission] = []
-    for contender, fold in candidates(workload, batch, mode, kinds, *own):
+
+    def enter(contender: Contender, fold: bool, how: str | None) -> Iterator[Ready]:
+        try:
+            yield prepare(contender, fold, how, exact, inputs, mode, effort)
+        except (UnavailableError, WrongAnswerError) as error:
+            omissions.append(Omission(workload.name, contender.name, str(error)))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+            label = f"{contender.name}, {how}" if how else contender.name
+            omissions.append(Omission(workload.name, label, reason))
+
+    everybody = candidates(workload, batch, mode, kinds, *own)
+    for contender, fold in everybody:
         for how in ways(contender, effort):
-            try:
-                ready = prepare(contender, fold, how, exact, inputs, mode, effort)
-            except (UnavailableError, WrongAnswerError) as error:
-                omissions.append(Omission(workload.name, contender.name, str(error)))
-            except Exception as error:
-                reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
-                label = f"{contender.name}, {how}" if how else contender.name
-                omissions.append(Omission(workload.name, label, reason))
-            else:
-                entrants.append(ready)
+            entrants += enter(contender, fold, how)
     finalists = shortlist(entrants)
+    if effort.compiled:
+        fastest = next((e.name for e, _ in finalists if e.kind is Kind.HAND), None)
+        for contender, fold in everybody:
+            if entered_name(contender, fold) == fastest:
+                finalists += enter(contender, fold, "compiled")
     return measured(workload, batch, mode, effort, finalists, inputs), omissions
 
 
+def entered_name(contender: Contender, fold: bool) -> str:
+    """How somebody is called who runs as it is or folded."""
+    return f"{contender.name}, folded" if fold else contender.name
+
+
 def ways(contender: Contender, effort: Effort) -> Iterator[str | None]:
-    """As it is, and compiled where that is wanted: we in both modes, by hand in none."""
+    """As it is, and compiled where that is wanted: we in both modes, by hand only the fastest."""
     yield None
     if not effort.compiled or contender.kind is Kind.HAND or contender.name == TUNED:
         return
@@ -321,7 +339,7 @@ def prepare(
     inputs: Sequence[Tensor],
     mode: Mode,
     effort: Effort,
-) -> tuple[Entrant, Callable[[], object]]:
+) -> Ready:
     """Somebody loaded, checked, and what there is to time."""
     entrant = load(contender, exact, torch.float32, fold)
     if how is not None:
@@ -386,7 +404,7 @@ def measured(
     batch: int,
     mode: Mode,
     effort: Effort,
-    entrants: Sequence[tuple[Entrant, Callable[[], object]]],
+    entrants: Sequence[Ready],
     inputs: Sequence[Tensor],
 ) -> list[Measurement]:
     """Times in shuffled rounds, then what a round must not disturb: memory and FLOPs."""
