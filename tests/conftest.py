@@ -58,13 +58,14 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What `Architecture` plans is searched once a run, not once a file and worker."""
+    """What the compiler plans is searched once a run, not once a file and worker."""
     own = tmp_path_factory.getbasetemp()
     run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     folder = run / "plans"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiler, "_remembered_plan", shared(compiler.plan_for, folder))
+        patch.setattr(compiler, "plan", shared(compiler.plan, folder))  # of norms and weights
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import opt_einsum
@@ -148,9 +149,16 @@ CASES = (
 )
 
 
+@cache
+def library(file: str) -> tncompile.Spec:
+    """A file of the library, as seen by one that imports it; read once for all tests."""
+    return tncompile.loads(f'import "std/{file}.tn"')
+
+
+@cache
 def architecture(file: str, target: str) -> tncompile.Architecture:
-    """A block of the library with its arguments."""
-    return tncompile.loads(f'import "std/{file}.tn"').instantiate(target)
+    """A block of the library with its arguments, planned once for all tests."""
+    return library(file).instantiate(target)
 
 
 def name(target: str) -> str:
@@ -159,11 +167,7 @@ def name(target: str) -> str:
 
 def blocks() -> list[tuple[str, str]]:
     """File and name of every block."""
-    return [
-        (file, block)
-        for file in FILES
-        for block in tncompile.loads(f'import "std/{file}.tn"').blocks
-    ]
+    return [(file, block) for file in FILES for block in library(file).blocks]
 
 
 def shape_of_inputs(network: TensorNetwork) -> list[tuple[int, ...]]:
@@ -209,7 +213,7 @@ def test_every_block_is_tested_and_names_its_paper() -> None:
     tested = {name(case.target) for case in CASES} | {"TTEmbedding"}
     assert {block for _, block in offered} == tested
     for file, block in offered:
-        doc = tncompile.loads(f'import "std/{file}.tn"').blocks[block].doc
+        doc = library(file).blocks[block].doc
         assert doc is not None
         assert "arXiv:" in doc, block
 

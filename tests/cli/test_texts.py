@@ -53,3 +53,11 @@ def test_blocks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "network Map(d: int = 4, o: int = 3)\n    Four to three.\n" in out
     assert "network Five = Map(" in out
     assert re.search(r"network LowRank\(.*# imported", out)
+
+
+def test_a_file_without_blocks_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "none.tn").write_text("# nothing yet\n", encoding="utf-8")
+    assert run(["blocks", "none.tn"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "none.tn declares no blocks\n"

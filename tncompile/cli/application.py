@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -130,4 +131,5 @@ def _own_up(error: Exception) -> None:
 
 def main() -> NoReturn:
     """The `tncompile` command."""
+    gc.set_threshold(50_000, 20, 50)  # a plan is many small tuples, next to no cycles
     sys.exit(run(sys.argv[1:]))

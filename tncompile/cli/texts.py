@@ -66,7 +66,10 @@ def fmt(arguments: Namespace) -> int:
 )
 def blocks(arguments: Namespace) -> None:
     """List the blocks of a file."""
-    for block in link_file(arguments.file, arguments.root).blocks.values():
+    declared = link_file(arguments.file, arguments.root).blocks.values()
+    if not declared:
+        say(f"{arguments.file} declares no blocks")
+    for block in declared:
         show(_heading(block) + ("  # imported" if block.imported else ""))
         if block.doc:
             show(indent(block.doc.strip(), "    "))
