@@ -148,7 +148,7 @@ def test_ranges_and_single_sizes() -> None:
     assert [trial.batch for trial in tuning.trials] == [4, 16, 4, 16]
 
 
-@pytest.mark.parametrize("wrong", ["64", b"64", 6.5, [1, 2.5], [[1]], {"a": 1}, None, [True]])
+@pytest.mark.parametrize("wrong", ["64", b"64", 6.5, [1, 2.5], [[1]], {"a": 1}, [None], [True]])
 def test_what_is_no_batch_size(wrong: object) -> None:
     with pytest.raises(TypeError, match="a batch size is an int"):
         ARCH.plan(wrong)  # type: ignore[arg-type]

@@ -104,7 +104,7 @@ def test_unknown_options() -> None:
         plan(MPO, batch=())
 
 
-@pytest.mark.parametrize("batch", ["64", 64.0, True, None, (1, "2"), [1, 2.5]])
+@pytest.mark.parametrize("batch", ["64", 64.0, True, [None], (1, "2"), [1, 2.5]])
 def test_a_batch_size_is_an_integer(batch: object) -> None:
     with pytest.raises(TypeError, match="a batch size is an int, not"):
         plan(MPO, batch=batch)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from tncompile.lowering.builder import Axes, ProgramBuilder
 from tncompile.lowering.schedule import ConvolutionLayout, Order
 from tncompile.network.contraction import MOST_WINDOWS
 from tncompile.network.model import TensorNetwork
-from tncompile.network.windows import Window
+from tncompile.network.windows import PaddingMode, Window
 from tncompile.program import operations as op
 from tncompile.program.layout import channels_last as channels_last_strides
 from tncompile.program.layout import results_channels_last
@@ -132,8 +132,8 @@ def convolve(
     image = _formatted(builder, image, axes.image, channels_last=last)
     transposed = any(window.transposed for window in along)
     kernel = _formatted(builder, kernel, axes.weight(transposed=transposed), channels_last=last)
-    for window in along:
-        image = _with_borders(builder, image, axes, window)
+    for mode in dict.fromkeys(window.mode for window in along if window.padding is None):
+        image = _with_borders(builder, image, axes, mode)
     result = _call(builder, image, kernel, axes)
     for window in along:
         result = _without_borders(builder, result, axes, window)
@@ -169,20 +169,20 @@ def _formatted(builder: ProgramBuilder, source: Value, axes: Axes, *, channels_l
 
 
 def _with_borders(
-    builder: ProgramBuilder, image: Value, axes: ConvolutionAxes, window: Window
+    builder: ProgramBuilder, image: Value, axes: ConvolutionAxes, mode: PaddingMode
 ) -> Value:
-    """The image padded along a window, unless the call itself pads."""
-    if window.padding is not None:
-        return image
-    legs = [w and w.name for _, w in axes.lengths]
-    place = legs.index(window.name)
-    before, after = [0] * len(legs), [0] * len(legs)
-    before[place], after[place] = window.left, window.right
-    padded = tuple(
-        (window.padded_leg,) if k == place + 2 else axis for k, axis in enumerate(image.axes)
-    )
-    mode = "constant" if window.mode == "zeros" else window.mode
-    return _padded(builder, image, padded, tuple(before), tuple(after), mode)
+    """The image padded along the windows of a mode that the call itself cannot pad along."""
+    padded, borders = [*image.axes[:2]], list[tuple[int, int]]()
+    for axis, (_, window) in zip(image.axes[2:], axes.lengths, strict=True):
+        if window is not None and window.padding is None and window.mode == mode:
+            padded.append((window.padded_leg,))
+            borders.append((window.left, window.right))
+        else:
+            padded.append(axis)
+            borders.append((0, 0))
+    before, after = zip(*borders, strict=True)
+    call = "constant" if mode == "zeros" else mode
+    return _padded(builder, image, tuple(padded), before, after, call)
 
 
 def _padded(

@@ -72,7 +72,8 @@ class Window(FrozenModel):
         That of a transposed one cuts entries off, those of `crop` are cut off after the call.
         """
         if not self.transposed:
-            return self.left if self.mode == "zeros" and self.left == self.right else None
+            alike = self.left == self.right and (self.mode == "zeros" or not self.left)
+            return self.left if alike else None
         if self.output_padding >= 0:
             return self.left
         return max(0, min(self.left, self.right - self.extra))

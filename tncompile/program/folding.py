@@ -208,7 +208,8 @@ def _choose_buffers(splits: Iterable[_SplitProgram]) -> dict[int, tuple[_SplitPr
     A buffer is what calls read, made contiguous, where nothing else is read of its memory: no view
     is left to the calls, and products of few rows run faster on contiguous matrices. Else it is all
     of the memory, and calls take views of it. Strides of the weight of a convolution say in which
-    format that runs: its buffer is what lies contiguous already, and calls take a view of it.
+    format that runs: its buffer is what lies contiguous already, if anything does, and calls take a
+    view of it.
     """
     reads: dict[int, list[tuple[_SplitProgram, str]]] = {}  # by the memory that is read
     for split in splits:
@@ -222,7 +223,7 @@ def _choose_buffers(splits: Iterable[_SplitProgram]) -> dict[int, tuple[_SplitPr
         values = split.program.values
         if alone and any(read in other.weights for other, read in readers):
             dense = (k for k in viewed if values[k].strides == contiguous(values[k].shape))
-            buffer = next(dense, viewed[-1])
+            buffer, alone = next(dense, viewed[-1]), False
         elif alone:
             buffer = next(k for k in viewed if not _repeats(values[k]))
         else:

@@ -54,7 +54,8 @@ class LoopText:
 
     def lines(self, result: str, body: list[str], *, indent: int) -> list[str]:
         """The lines before and of the loop; `result` is what an iteration makes."""
-        if any(re.search(rf"\b{self.size}\b", text.split("  # ")[0]) for text in [*body, result]):
+        code = [text.split("  # ")[0] for text in body if not text.lstrip().startswith("#")]
+        if any(re.search(rf"\b{self.size}\b", text) for text in [*code, result]):
             body = [f"{self.size} = {self.chunks[0].length}", *body]
         names = [chunk.name for chunk in self.chunks]
         head = f"for {', '.join(names)} in "

@@ -160,19 +160,19 @@ class ConvolutionLayouts:
         *,
         channels_last: bool,
     ) -> float:
-        """The call, with the copy that adds borders which it cannot add itself."""
+        """The call, with the copies that add borders which it cannot add itself, one a mode."""
 
         def count(legs: Iterable[str]) -> int:
             return math.prod(self._size[leg] for leg in legs)
 
-        seconds = 0.0
-        lengths_in: list[int] = []
-        for leg, window in axes.lengths:
-            lengths_in.append(self._size[leg])
-            if window is not None and window.padding is None:
-                lengths_in[-1] += window.left + window.right
-                padded = count(axes.rows + axes.groups + axes.summed) * math.prod(lengths_in)
-                seconds += self._costs.copy(padded, lengths_in[-1], image)
+        padding = [window for _, window in axes.lengths if window and window.padding is None]
+        lengths_in = [
+            self._size[leg] + (window.left + window.right if window in padding and window else 0)
+            for leg, window in axes.lengths
+        ]
+        padded = count(axes.rows + axes.groups + axes.summed) * math.prod(lengths_in)
+        copies = len({window.mode for window in padding})
+        seconds = copies * self._costs.copy(padded, lengths_in[-1], image)
         seconds += self._costs.convolution(
             (image, weight),
             rows=count(axes.rows),
