@@ -107,14 +107,14 @@ class _Kernels:
             padded *= in_blocks(one) * in_blocks(other)
         else:
             padded *= one * (in_blocks(other) if groups == 1 or other == groups else other)
-        return self.kernels.memory.new((padded,), width)
+        return self.kernels.scratch((padded,), width)
 
     def dense(
         self, blocked: SymbolicTensor, shape: Shape, *, twice: bool = False
     ) -> SymbolicTensor:
         """A blocked result in row-major order, for some kernels by way of another copy."""
         if twice:
-            self.kernels.memory.free(self.kernels.memory.new(shape, blocked.width))
+            self.kernels.memory.free(self.kernels.scratch(shape, blocked.width))
         result = self.kernels.new(shape)
         if twice:
             self.scratch(result.count)
@@ -123,7 +123,7 @@ class _Kernels:
 
     def scratch(self, numbers: int) -> None:
         """Memory that a kernel uses for itself."""
-        self.kernels.memory.free(self.kernels.memory.new((numbers,), self.kernels.width))
+        self.kernels.memory.free(self.kernels.scratch((numbers,), self.kernels.width))
 
     @property
     def by_columns(self) -> bool:
@@ -152,7 +152,7 @@ class _Kernels:
             self.kernels.memory.free(copy)
             return result
         if self.by_columns:
-            made = self.kernels.memory.new(shape, source.width)
+            made = self.kernels.scratch(shape, source.width)
             self.scratch(self.thread_columns)
             return self.dense(made, shape)
         temporary = [self.blocked(source), self.blocked(weight, weight=True)]
@@ -187,7 +187,7 @@ class _Kernels:
             self.kernels.memory.free(self.blocked(weight, weight=True))
             return result
         if self.by_columns or (self.sizes.depthwise and len(self.sizes.kernel) > 2):
-            made = self.kernels.memory.new(source.shape, source.width)
+            made = self.kernels.scratch(source.shape, source.width)
             self.scratch(self.thread_columns)
             return self.dense(made, source.shape)
         temporary = [self.blocked(gradient), self.blocked(weight, weight=True)]

@@ -125,9 +125,14 @@ class KernelModel:
         self, shape: Shape, width: int | None = None, strides: Shape | None = None
     ) -> SymbolicTensor:
         """Allocate a tensor, row-major unless there are strides."""
-        before = self.memory.faulted
-        tensor = self.memory.new(shape, self.width if width is None else width, strides)
+        tensor = self.scratch(shape, self.width if width is None else width, strides)
         self.work.largest = max(self.work.largest, tensor.count)
+        return tensor
+
+    def scratch(self, shape: Shape, width: int, strides: Shape | None = None) -> SymbolicTensor:
+        """Allocate memory that is no result, of a call for itself."""
+        before = self.memory.faulted
+        tensor = self.memory.new(shape, width, strides)
         if self.memory.faulted > before:
             self.work.seconds += self.profile.fault_seconds(self.memory.faulted - before)
         return tensor

@@ -19,7 +19,7 @@ from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
 from tncompile.simulation.loops import recompute, run_loop
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tape import PARAMETER, RecomputedIteration, Tape, TapeNode, run_steps
-from tncompile.simulation.tensors import Shape, SymbolicTensor
+from tncompile.simulation.tensors import Shape, SymbolicTensor, shared_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,12 @@ def trace(
     resident = memory.live
     kernels.begin_forward()
     forward = _run_forward(tape, program)
-    backward = _run_backward(tape, program) if training else ()
+    backward: tuple[OpCost, ...] = ()
+    if training:
+        gradients: dict[str, SymbolicTensor] = {}
+        backward = _run_backward(tape, program, gradients)
+        if network.windows:
+            _hand_on_images(tape, program, gradients, backward)
     return Trace(
         forward,
         backward,
@@ -128,8 +133,13 @@ def _run_forward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
 # ── backward ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _run_backward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
-    """Go through the nodes in the order of autograd's engine: the last recorded first."""
+def _run_backward(
+    tape: Tape, program: TensorProgram, gradients: dict[str, SymbolicTensor]
+) -> tuple[OpCost, ...]:
+    """Go through the nodes in the order of autograd's engine: the last recorded first.
+
+    `gradients` are filled with those of what no node makes.
+    """
     kernels, memory = tape.kernels, tape.kernels.memory
     kernels.begin_backward()
     costs = tuple(OpCost() for _ in program.steps)
@@ -142,7 +152,7 @@ def _run_backward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
         for source, needed in zip(node.sources, node.requires_grad, strict=True)
         if needed and source.startswith(PARAMETER)
     )
-    gradients = {  # torch has made them
+    gradients |= {  # torch has made them
         tape.slot(name): memory.keep(memory.new(tape.values[name].shape, tape.values[name].width))
         for name in program.returns
         if name in tape.differentiable
@@ -164,6 +174,27 @@ def _run_backward(tape: Tape, program: TensorProgram) -> tuple[OpCost, ...]:
             kernels.work.repeat(earlier, times)
             others.send(node, gradients, times)
     return costs
+
+
+def _hand_on_images(
+    tape: Tape,
+    program: TensorProgram,
+    gradients: Mapping[str, SymbolicTensor],
+    costs: tuple[OpCost, ...],
+) -> None:
+    """Count the copies of gradients of images that do not lie in memory as the images do.
+
+    Whatever is before the module makes them: images are large, and convolutions, norms and sums of
+    gradients ask for one format.
+    """
+    for step, cost in zip(program.steps, costs, strict=True):
+        if not isinstance(step.operation, Argument):
+            continue
+        value = program.values[step.operation.result]
+        gradient, due = gradients.get(tape.slot(value.name)), tape.shape(value.strides)
+        if gradient is not None and (run := shared_run(gradient, due)) < gradient.count:
+            size = gradient.bytes
+            cost.seconds += tape.kernels.profile.copy_seconds(size, run * gradient.width)
 
 
 @dataclass(slots=True)
