@@ -105,9 +105,9 @@ class Architecture:
         ['x', 'G[0]', 'G[1]']
         """
         from tncompile.compiler import build_network
+        from tncompile.network.editing import edited
 
-        network = build_network(self._resolved)
-        return network.model_copy(update={"channels_last": self._channels_last})
+        return edited(build_network(self._resolved), channels_last=self._channels_last)
 
     def channels_last(self) -> Architecture:
         """The same architecture for images that come and go channels-last, as torch calls it.

@@ -220,8 +220,8 @@ class TensorNetwork(FrozenModel):
         first = lengths.index(True) if True in lengths else 0
         if not first or not all(lengths[first:]):
             return None
-        known = all(self.index[leg].size is not None for leg in axes[first - 1])
-        return first - 1 if known else None
+        batches = {index.name for index in self.indices if index.size is None}
+        return None if batches.intersection(axes[first - 1]) else first - 1
 
     def with_window_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """Run-time sizes by index: the size of a window is that of its input leg, others follow.
