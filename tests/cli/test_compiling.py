@@ -156,3 +156,29 @@ def test_what_is_no_lock_file_is_said(
 def test_a_device_is_no_lock_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tune", "map.tn", "--seconds", "1", "--lock", "/dev/full"]) == 2
     assert "/dev/full is no regular file" in capsys.readouterr().err
+
+
+CONV = ["std/convolution.tn", "Tucker2Conv(4, 4, in_rank = 2, out_rank = 2)", "--search", "fast"]
+
+
+def test_images_that_come_channels_last(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compile", *CONV, "--channels-last", "--size", "h.0=8", "--size", "h.1=8"]) == 0
+    assert "permute(0, 2, 3, 1)" in capsys.readouterr().out
+    assert run(["compile", "std/linear.tn", "LowRank(4, 4, rank = 2)", "--channels-last"]) == 2
+    assert "maps no images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["compile", "cost", "tune"])
+def test_a_size_that_is_too_short_for_a_window(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    lock = ["--lock", str(tmp_path / "conv.tnlock")] if command == "tune" else []
+    assert run([command, *CONV, *lock, "--size", "h.1=2"]) == 2
+    said = "--size: the input along window `h[1]` must be at least 3 long, not 2"
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_kernel_longer_than_images_usually_are(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "CPConv(2, 2, kernel_size = [99, 1], rank = 2)"
+    assert run(["cost", "std/convolution.tn", long, "--search", "fast"]) == 0
+    assert "h.0 = 99" in capsys.readouterr().out

@@ -285,7 +285,7 @@ def test_sizes_of_windows_by_name() -> None:
     assert dict(plan_request(made, sizes={"h.1": 9}).sizes) == {"t": 64, "h.0": 32, "h.1": 9}
     with pytest.raises(ValueError, match=r"`h` is no run-time size .*`t`, `h\.0`, `h\.1`"):
         plan_request(made, sizes={"h": 9})
-    with pytest.raises(ValueError, match=r"window `h\[1\]`: an input of 4 is too short"):
+    with pytest.raises(ValueError, match=r"window `h\[1\]` must be at least 5 long, not 4"):
         plan_request(made, sizes={"h.1": 4})
 
 

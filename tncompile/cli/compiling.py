@@ -15,7 +15,7 @@ from tncompile.language.diagnostics.spelling import closest
 if TYPE_CHECKING:
     from tncompile.planning.request import PlanOptions, SearchOptions
 
-PLANNING = (opt.SEARCH, opt.MACHINE, opt.MEMORY_LIMIT, opt.LOCK, opt.ROOT)
+PLANNING = (opt.SEARCH, opt.MACHINE, opt.MEMORY_LIMIT, opt.LOCK, opt.CHANNELS_LAST, opt.ROOT)
 
 
 def _stage(name: str) -> str:
@@ -63,7 +63,13 @@ def compile(arguments: Namespace) -> None:
     if reading.same_file(arguments.output, arguments.file):
         raise UsageError(f"-o {arguments.output} is the file that is compiled; name another one")
     spec = reading.load_spec(arguments.file, arguments.root)
-    architecture = reading.instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
+    architecture = reading.instantiate(
+        spec,
+        arguments.file,
+        arguments.target,
+        lock=arguments.lock,
+        channels_last=arguments.channels_last,
+    )
     reading.check_sizes(architecture, dict(arguments.size))
     options: PlanOptions = {
         "batch": arguments.batch,
@@ -104,7 +110,13 @@ def compile(arguments: Namespace) -> None:
 def cost(arguments: Namespace) -> None:
     """Show the cost of a block, as a table or as JSON."""
     spec = reading.load_spec(arguments.file, arguments.root)
-    architecture = reading.instantiate(spec, arguments.file, arguments.target, lock=arguments.lock)
+    architecture = reading.instantiate(
+        spec,
+        arguments.file,
+        arguments.target,
+        lock=arguments.lock,
+        channels_last=arguments.channels_last,
+    )
     reading.check_sizes(architecture, dict(arguments.size))
     options: SearchOptions = {
         "sizes": dict(arguments.size),

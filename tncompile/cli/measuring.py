@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         opt.SEARCH,
         opt.MACHINE_HERE,
         opt.MEMORY_LIMIT,
+        opt.CHANNELS_LAST,
         opt.ROOT,
     ],
 )
@@ -55,7 +56,9 @@ def tune(arguments: Namespace) -> None:
     """Measure plans, and keep the winners in a lock file."""
     lock = _lock(arguments.lock, arguments.file)
     spec = reading.load_spec(arguments.file, arguments.root)
-    architecture = reading.instantiate(spec, arguments.file, arguments.target).locked(lock)
+    architecture = reading.instantiate(
+        spec, arguments.file, arguments.target, channels_last=arguments.channels_last
+    ).locked(lock)
     reading.check_sizes(architecture, dict(arguments.size))
 
     from tncompile.machine.host import threads

@@ -152,6 +152,10 @@ LOCK = option(
     "keep the plan in FILE's lock (mpo.tnlock beside mpo.tn); one that is there is used with or "
     "without this",
 )
+CHANNELS_LAST = option(
+    "--channels-last",
+    "plan for images that come and go channels-last, as in models in torch.channels_last",
+)
 ROOT = option("--root FOLDER", "the folder that imports may not leave (the file's own)", _root)
 
 

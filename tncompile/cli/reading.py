@@ -48,15 +48,27 @@ def load_spec(name: str, root: Path | None) -> Spec:
     return Spec(link_file(name, root), None if name == STANDARD_INPUT else own_file(name))
 
 
-def instantiate(spec: Spec, name: str, target: str | None, *, lock: bool = False) -> Architecture:
+def instantiate(
+    spec: Spec,
+    name: str,
+    target: str | None,
+    *,
+    lock: bool = False,
+    channels_last: bool = False,
+) -> Architecture:
     """The TARGET of a FILE; without one, the only block that the file declares.
 
     Its plans come from the lock beside the file where there is one; with `lock` they are kept in
-    it. Raises `UsageError` where there can be none.
+    it. Raises `UsageError` where there can be none, and for `channels_last` without images.
     """
     report(spec.warnings)
     architecture = spec.instantiate(target or "")
     report(architecture.warnings)
+    if channels_last:
+        try:
+            architecture = architecture.channels_last()
+        except ValueError as problem:
+            raise UsageError(f"--channels-last: {problem}") from None
     beside = own_lock(name)  # as it was written, for messages
     if lock and beside is None:
         raise UsageError(f"--lock needs a file of your own, and {name} is none")
@@ -90,6 +102,10 @@ def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
         known = f"declares {', '.join(axes)}" if axes else "declares none"
         what = "`batch` axis" + " and no window" * bool(network.windows)
         raise UsageError(f"--size names no {what} {unknown[0]!r}; the block {known}")
+    try:
+        network.with_window_sizes(network.default_sizes(1, 1) | dict(sizes))
+    except ValueError as problem:
+        raise UsageError(f"--size: {problem}") from None
 
 
 @contextmanager

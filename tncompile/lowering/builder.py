@@ -53,7 +53,7 @@ class ProgramBuilder:
         self.lengths |= {w.padded_leg: Extent(1, (w.padded_leg,)) for w in network.windows}
         self.runtime = tuple(index.name for index in network.indices if index.size is None)
         self.sizes = network.with_window_sizes(
-            dict.fromkeys(network.size_names, NOMINAL) | dict(sizes)
+            network.default_sizes(NOMINAL, NOMINAL) | dict(sizes)
         )
         self.loop = loop
         if loop is not None:

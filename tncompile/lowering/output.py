@@ -34,6 +34,13 @@ def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
         index for axis in split for index in axis
         if index not in carried and builder.length((index,)).names
     ]  # fmt: skip
+    biases: list[Bias] = []
+    for bias in builder.network.biases:
+        biased = _in_product(builder, result, bias)
+        if biased is None:
+            biases.append(bias)
+        else:
+            result = biased
     value = builder.arrange(result, split if missing else grouped)
     if missing:
         # A run-time axis that no operand carries (ids over one row): all entries are the same.
@@ -47,7 +54,7 @@ def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
             wide, tuple(tuple(k for k in axis if k in indices) for axis in grouped)
         )
     value = replace(value, axes=grouped)  # lengths agree: size-1 indices are named again
-    for bias in builder.network.biases:
+    for bias in biases:
         value = _biased(builder, value, bias, grouped)
     for position, axis in enumerate(output.axes):
         if axis.width is not None and axis.width != axis.size:
@@ -56,32 +63,38 @@ def finalize_output(builder: ProgramBuilder, result: Value) -> Value:
     return builder.in_format_of_caller(value)
 
 
-def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
-    """The bias added: in the last product where it covers the axes of that whole.
+def _in_product(builder: ProgramBuilder, result: Value, bias: Bias) -> Value | None:
+    """The result with the bias added by the last product itself; None where that cannot add it.
 
-    In a convolution it must run along the channels alone. Else it is added on flattened axes of the
-    output where it covers these, or on split ones.
+    The bias must cover axes of the product whole, in a convolution the channels alone. A sum of its
+    own would read and write the output once more, and take memory for a second one.
     """
+    indices = {index for axis in bias.axes for index in axis}
+    product = builder.product_of(result)
+    if product is None or not _fits(builder, product, indices):
+        return None
+    split_bias = builder.split(_loaded(builder, bias))
+    indices = {index for axis in split_bias.axes for index in axis}
+    covered = tuple(axis if indices.issuperset(axis) else () for axis in product.axes)
+    if builder.is_convolution(product):
+        covered = covered[1:2]  # a vector along the channels
+    else:
+        while covered and not covered[0]:
+            covered = covered[1:]  # broadcasts by itself
+    return builder.split(builder.with_bias(product, _covering(builder, split_bias, covered)))
+
+
+def _loaded(builder: ProgramBuilder, bias: Bias) -> Value:
     parameter = builder.network.parameter[bias.parameter]
     kind = parameter.complex
     loaded = builder.value(parameter.family, bias.axes, parametric=True, complex=kind)
-    builder.add(LoadParameter(loaded.name, parameter.key), loaded)
+    return builder.add(LoadParameter(loaded.name, parameter.key), loaded)
+
+
+def _biased(builder: ProgramBuilder, value: Value, bias: Bias, grouped: Axes) -> Value:
+    """The bias added on flattened axes of the output where it covers these, or on split ones."""
+    loaded = _loaded(builder, bias)
     indices = {index for axis in bias.axes for index in axis}
-    product = builder.product_of(value)
-    if product is not None and _fits(builder, product, indices):
-        # A sum of its own would read and write the output once more, and take memory for a second.
-        split_bias = builder.split(loaded)
-        indices = {index for axis in split_bias.axes for index in axis}
-        covered = tuple(axis if indices.issuperset(axis) else () for axis in product.axes)
-        if builder.is_convolution(product):
-            covered = covered[1:2]  # a vector along the channels
-        else:
-            while covered and not covered[0]:
-                covered = covered[1:]  # broadcasts by itself
-        total = builder.with_bias(product, _covering(builder, split_bias, covered))
-        carried = {index for axis in product.axes for index in axis}
-        axes = tuple(tuple(index for index in axis if index in carried) for axis in grouped)
-        return replace(builder.view(total, axes), axes=grouped)
     whole = _covers_whole(indices, grouped)
     axes = grouped if whole else tuple((index,) for axis in grouped for index in axis)
     covered = tuple(axis if set(axis) <= indices else () for axis in axes)

@@ -234,13 +234,20 @@ class TensorNetwork(FrozenModel):
             length = sizes.get(window.input_leg, sizes.get(window.size_name))
             if length is None:
                 raise ValueError(f"window `{window.name}` has no size")
+            if length < (least := window.least_length):
+                along = f"the input along window `{window.name}`"
+                raise ValueError(f"{along} must be at least {least} long, not {length}")
             complete[window.input_leg] = length
             complete[window.output_leg] = out = window.output_length(length)
             borders = window.crop if window.transposed else (window.left, window.right)
             complete[window.padded_leg] = sum(borders, out if window.transposed else length)
-            if out < 1:
-                raise ValueError(f"window `{window.name}`: an input of {length} is too short")
         return complete
+
+    def default_sizes(self, batch: int, length: int) -> dict[str, int]:
+        """A size for each of `size_names`: `length` along windows, more where they need more."""
+        sizes = dict.fromkeys(self.size_names, batch)
+        sizes |= {w.size_name: max(length, w.least_length) for w in self.windows}
+        return sizes
 
     @cached_property
     def size_names(self) -> tuple[str, ...]:

@@ -129,11 +129,11 @@ def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) 
         if whole("a batch size" if name == "batch" else f"the size of `{name}`", size) < 1:
             raise ValueError(f"the planned size of `{name}` must be positive, it is {size}")
     leading = _leading(network, sizes)
-    chosen: dict[str, int] = {}
-    for name in names:
-        index = network.index.get(name)
-        usual = DEFAULT_WINDOW if index is None else index.usual or DEFAULT_LENGTH
-        chosen[name] = batch if name == leading else sizes.get(name, usual)
+    chosen = network.default_sizes(DEFAULT_LENGTH, DEFAULT_WINDOW)
+    chosen |= {index.name: index.usual for index in network.indices if index.usual is not None}
+    chosen |= sizes
+    if leading is not None:
+        chosen[leading] = batch
     network.with_window_sizes(chosen)  # refuses what is too short
     return chosen
 
