@@ -178,23 +178,30 @@ class ProgramBuilder:
         """The end of the loop: the chunks of all iterations as one value."""
         if self.loop is None:
             return source
-        # `torch.cat` hands on some orders of axes, but not all.
-        source = self.in_format_of_caller(source)
+        # `torch.cat` hands on some orders of axes, but not all: chunks are joined row major.
+        order = self._memory_order(source.axes)
+        source = self.contiguous(self.permute(source, order))
         whole = self._undivided(self.value(source.name, source.axes, (source,)))
-        whole = replace(whole, strides=self._interface_strides(whole))
         axis = source.axes.index((self.loop.index,))
-        return self.add(op.ConcatChunks(whole.name, source.name, axis), whole)
+        self.add(op.ConcatChunks(whole.name, source.name, axis), whole)
+        result = self.permute(whole, tuple(order.index(k) for k in range(len(order))))
+        result = replace(result, shape=undivided(result.shape, self.loop))
+        self.values[result.name] = result
+        return result
 
     def in_format_of_caller(self, source: Value) -> Value:
         """The value as the caller's images lie in memory: row major or channels-last."""
         if source.strides == self._interface_strides(source):
             return source
-        channels = self.network.channel_axis(source.axes) if self.network.channels_last else None
-        if channels is None:
-            return self.contiguous(source)
-        order = (*(k for k in range(len(source.axes)) if k != channels), channels)
+        order = self._memory_order(source.axes)
         moved = self.contiguous(self.permute(source, order))
         return self.permute(moved, tuple(order.index(k) for k in range(len(order))))
+
+    def _memory_order(self, axes: Axes) -> tuple[int, ...]:
+        """The axes of an input or the output as they lie in memory, the outermost first."""
+        channels = self.network.channel_axis(axes) if self.network.channels_last else None
+        order = [k for k in range(len(axes)) if k != channels]
+        return tuple(order) if channels is None else (*order, channels)
 
     def _interface_strides(self, value: Value) -> tuple[Extent, ...]:
         """The strides of an input or the output, as the caller's images lie in memory."""
