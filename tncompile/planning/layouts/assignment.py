@@ -33,6 +33,7 @@ from tncompile.planning.layouts.estimates import (
     run_length,
 )
 from tncompile.program.layout import as_matrix
+from tncompile.simulation.trace import passed_on
 
 BEAM = 6  # orders kept of every intermediate: the cheapest with the copies that they ask for
 CHEAPEST = 3  # orders kept besides: the cheapest without the copies of the next contraction
@@ -70,6 +71,7 @@ class LayoutSearch:
         self._output_order = output_order(network)
         builder = ProgramBuilder(network, sizes)
         leaves = LeafLoader(builder, ())
+        images = passed_on(network) if network.windows else frozenset()
         self._operands: dict[int, OperandLayouts] = {}
         for number, operand in enumerate(tree.operands):
             value = leaves.load(operand)
@@ -79,8 +81,9 @@ class LayoutSearch:
             }
             order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
             options = (LayoutOption(order, runs, 0.0),)
+            image = network.tensors[operand.tensor].name in images
             self._operands[number] = OperandLayouts(
-                options, not value.varying, value.parametric, False
+                options, not value.varying, value.parametric or image, image
             )
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
@@ -210,7 +213,7 @@ class LayoutSearch:
         for option in operand.options:
             order = tuple(index for index in option.order if index in stays)
             options.append(replace(option, order=order, runs=self._row_major(order)))
-        return replace(operand, options=tuple(options), is_intermediate=True)
+        return replace(operand, options=tuple(options), keeps_format=True)
 
     def _look_up(
         self, option: LayoutOption, table: OperandLayouts, contraction: Contraction

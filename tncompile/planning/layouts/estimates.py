@@ -43,7 +43,7 @@ class OperandLayouts:
     options: tuple[LayoutOption, ...]
     input_independent: bool
     requires_grad: bool
-    is_intermediate: bool
+    keeps_format: bool  # its gradient has to lie as it does: an intermediate or an image
 
 
 @dataclass(slots=True)
@@ -135,8 +135,8 @@ class LayoutCostModel:
         if matrices > 1:
             # `bmm` gives row-major gradients: that of a column-major operand is transposed later.
             for k, count in enumerate((rows * summed, summed * columns)):
-                intermediate = requires_grad[k] and operands[k].is_intermediate
-                if transposed[k] and intermediate and not broadcast[k]:
+                keeps_format = requires_grad[k] and operands[k].keeps_format
+                if transposed[k] and keeps_format and not broadcast[k]:
                     seconds += self._copy(matrices * count, 1)
         return seconds
 
