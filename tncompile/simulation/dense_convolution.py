@@ -215,7 +215,7 @@ def run_convolution(kernels: KernelModel, twin: ConvolutionTwin, training: bool)
     if not training:
         return
     kernels.begin_backward()
-    gradient = kernels.new(result.shape)
+    gradient = kernels.memory.received(result.shape, 4)
     for outcome in reversed(calls):
         gradient, *others = (sent for sent in outcome.backward(gradient) if sent is not None)
         for tensor in outcome.saved:

@@ -204,7 +204,7 @@ def _run_rule(kernels: KernelModel, twin: Twin, training: bool) -> None:
     outcome = SIMULATED[type(operation)](call, operation)
     if training:
         kernels.begin_backward()
-        outcome.backward(kernels.new(call.shape))
+        outcome.backward(kernels.memory.received(call.shape, 4))
         kernels.work.spend(kernels.profile.gradient)
 
 
@@ -238,7 +238,7 @@ def _run_bilinear(kernels: KernelModel, twin: Twin, training: bool) -> None:
         return
     kernels.begin_backward()
     kernels.call()
-    gradient = kernels.new((samples, 1))
+    gradient = memory.received((samples, 1), 4)
     kernels.zeros((samples, first))
     kernels.zeros((samples, second))
     kernels.zeros((outputs, first, second))

@@ -109,6 +109,11 @@ class Allocator:
             strides = contiguous_strides(shape)
         return SymbolicTensor(shape, strides, allocation, width)
 
+    def received(self, shape: Shape, width: int) -> SymbolicTensor:
+        """A tensor that another module made, in memory that was there before."""
+        self._resident += width * math.prod(shape)
+        return self.new(shape, width)
+
     def keep(self, tensor: SymbolicTensor) -> SymbolicTensor:
         """Add a holder."""
         tensor.allocation.holders += 1

@@ -152,10 +152,10 @@ def _run_backward(
         for source, needed in zip(node.sources, node.requires_grad, strict=True)
         if needed and source.startswith(PARAMETER)
     )
-    gradients |= {  # torch has made them
-        tape.slot(name): memory.keep(memory.new(tape.values[name].shape, tape.values[name].width))
-        for name in program.returns
-        if name in tape.differentiable
+    results = {name: tape.values[name] for name in program.returns if name in tape.differentiable}
+    gradients |= {
+        tape.slot(name): memory.keep(memory.received(result.shape, result.width))
+        for name, result in results.items()
     }
     others = _LikeIterations(tape)
     for recorded in reversed(tape.nodes):
