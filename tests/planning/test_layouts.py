@@ -20,7 +20,7 @@ from tncompile.network.contraction import operands
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.layouts.assignment import LayoutSearch
 from tncompile.planning.layouts.estimates import LayoutCostModel, run_length
-from tncompile.planning.layouts.schedules import proposals
+from tncompile.planning.layouts.schedules import Scheduler
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import contraction_problem
@@ -74,7 +74,7 @@ def test_every_proposal_can_be_lowered_and_traced(seed: int) -> None:
     straight = trace(net, lower(net, tree, sizes=sizes), sizes, BUILTIN, training=False)
     products = sum(work.multiply_adds for work in straight.forward)
     for mode in MODES:
-        for schedule in proposals(net, tree, sizes, BUILTIN, mode):
+        for schedule in Scheduler(net, BUILTIN).proposals(tree, sizes, mode):
             program = lower(net, tree, schedule, sizes=sizes)
             traced = trace(net, program, sizes, BUILTIN, training=mode == "training")
             assert sum(work.multiply_adds for work in traced.forward) == products
@@ -97,7 +97,7 @@ def best(net: TensorNetwork, sizes: dict[str, int], mode: Mode) -> TensorProgram
     programs = [
         lower(net, one.tree, schedule, sizes=sizes)
         for one in candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])
-        for schedule in proposals(net, one.tree, sizes, BUILTIN, mode)
+        for schedule in Scheduler(net, BUILTIN).proposals(one.tree, sizes, mode)
     ]
     return min(
         programs,
@@ -144,7 +144,7 @@ def test_parts_of_the_batch_keep_the_peak_low() -> None:
     given = operands(net)
     one = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])[0]
     peaks: dict[bool, int] = {}
-    for schedule in proposals(net, one.tree, sizes, BUILTIN, "inference"):
+    for schedule in Scheduler(net, BUILTIN).proposals(one.tree, sizes, "inference"):
         program = lower(net, one.tree, schedule, sizes=sizes)
         peak = trace(net, program, sizes, BUILTIN, training=False).peak
         looped = schedule.chunk_rows > 0
@@ -186,7 +186,7 @@ def test_layouts_are_the_same_every_time() -> None:
     net, sizes = mpo(64)
     given = operands(net)
     one = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])[0]
-    first = proposals(net, one.tree, sizes, BUILTIN, "training")
-    again = proposals(net, one.tree, sizes, BUILTIN, "training")
+    first = Scheduler(net, BUILTIN).proposals(one.tree, sizes, "training")
+    again = Scheduler(net, BUILTIN).proposals(one.tree, sizes, "training")
     assert list(first.items()) == list(again.items())
     assert torch.isfinite(torch.tensor(list(first.values()))).all()

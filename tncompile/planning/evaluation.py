@@ -63,6 +63,7 @@ class Evaluator:
         self._programs: dict[tuple[int, Schedule], TensorProgram] = {}
         self._evaluations: dict[tuple[int, Schedule, int, Mode], Evaluation] = {}
         self._roundings: dict[int, tuple[int, int]] = {}
+        self._sizes: dict[int, dict[str, int]] = {}
 
     def named(self, batch: int) -> dict[str, int]:
         """The run-time sizes with another leading one."""
@@ -70,7 +71,9 @@ class Evaluator:
 
     def at(self, batch: int) -> dict[str, int]:
         """The same by index."""
-        return self.network.with_window_sizes(self.named(batch))
+        if batch not in self._sizes:
+            self._sizes[batch] = self.network.with_window_sizes(self.named(batch))
+        return self._sizes[batch]
 
     def program(self, option: ScheduledTree) -> TensorProgram:
         """The lowered program of a scheduled tree."""

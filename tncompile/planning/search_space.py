@@ -12,7 +12,7 @@ from tncompile.lowering.stacking.grouping import LONG
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.evaluation import Evaluation, Evaluator, ScheduledTree
-from tncompile.planning.layouts.schedules import arranged, proposals
+from tncompile.planning.layouts.schedules import Scheduler
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.lookup_tables import TableSearch
 from tncompile.planning.paths.optimizers import EFFORTS, Progress
@@ -58,6 +58,7 @@ def build_search_space(
     evaluator = Evaluator(network, dict(request.sizes), request.profile)
     grid = _grid(request, evaluator, len(operands(network)))
     trees = _trees(evaluator, request, grid, progress)
+    scheduler = Scheduler(network, request.profile)
     space: SearchSpace | None = None
     for level, search in enumerate(SEARCHES[: EFFORTS[request.search].level + 1]):
         defaults = [
@@ -66,13 +67,15 @@ def build_search_space(
             if tree.level <= level
         ]
         if defaults:
-            space = _searched(evaluator, replace(request, search=search), defaults, space)
+            easier = replace(request, search=search)
+            space = _searched(evaluator, scheduler, easier, defaults, space)
     assert space is not None  # the easiest effort finds a tree
     return space
 
 
 def _searched(
     evaluator: Evaluator,
+    scheduler: Scheduler,
     request: PlanRequest,
     defaults: list[ScheduledTree],
     easier: SearchSpace | None,
@@ -88,7 +91,7 @@ def _searched(
     tried: dict[Mode, list[ScheduledTree]] = {}
     for mode in request.modes:
         before = [easier.options[mode, size] for size in easier.grid] if easier else []
-        more = _scheduled(evaluator, request, defaults, searched, mode, most)
+        more = _scheduled(evaluator, scheduler, request, defaults, searched, mode, most)
         tried[mode] = list(dict.fromkeys([*chain.from_iterable(before), *more]))
     if count <= SMALL:  # what is proposed for one mode may be the best for another
         everything = dict.fromkeys(option for options in tried.values() for option in options)
@@ -105,6 +108,7 @@ def _searched(
 
 def _scheduled(
     evaluator: Evaluator,
+    scheduler: Scheduler,
     request: PlanRequest,
     defaults: list[ScheduledTree],
     sizes: list[int],
@@ -125,8 +129,8 @@ def _scheduled(
         """
         whole = evaluator.evaluate(option, size, mode).minimized(minimize)
         if network.windows and option.tree.steps:
-            here = evaluator.at(size), evaluator.profile, mode
-            best = replace(option, schedule=arranged(network, option.tree, *here))
+            layouts = scheduler.arranged(option.tree, evaluator.at(size), mode)
+            best = replace(option, schedule=layouts)
             whole = min(whole, evaluator.evaluate(best, size, mode).minimized(minimize))
         if minimize != "time" or size <= CHUNK or not chunked:
             return whole
@@ -143,8 +147,8 @@ def _scheduled(
         for option in promising:
             scheduled.setdefault(option)
             if mode != "folded" or network.inputs:  # else nothing is left to run
-                here = evaluator.at(size), evaluator.profile, mode
-                for schedule in islice(proposals(network, option.tree, *here), SCHEDULES):
+                proposed = scheduler.proposals(option.tree, evaluator.at(size), mode)
+                for schedule in islice(proposed, SCHEDULES):
                     scheduled.setdefault(replace(option, schedule=schedule))
     return list(scheduled)
 
