@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from tncompile.lowering.convolution import (
     MOST_AXES,
@@ -17,15 +16,13 @@ from tncompile.lowering.schedule import ConvolutionLayout, Order
 from tncompile.network.contraction import Contraction
 from tncompile.network.model import TensorNetwork
 from tncompile.network.windows import Window
+from tncompile.planning.layouts.copies import Copies
 from tncompile.planning.layouts.estimates import (
     LayoutCostModel,
     LayoutOption,
     OperandLayouts,
     orders_of,
 )
-
-CopyTo = Callable[[Order, Order, OperandLayouts], float]
-"""The seconds of a copy from one order of indices (the second) to another (the first)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +112,10 @@ class Convolution:
 
 
 class ConvolutionLayouts:
-    """Prices the layouts of convolutions at these sizes."""
+    """Prices the layouts of convolutions."""
 
-    def __init__(self, size: Mapping[str, int], costs: LayoutCostModel, copy_to: CopyTo) -> None:
-        self._size, self._costs, self._copy_to = size, costs, copy_to
+    def __init__(self, costs: LayoutCostModel, copies: Copies) -> None:
+        self._costs, self._copies, self._lengths = costs, copies, copies.lengths
 
     def options(
         self,
@@ -126,30 +123,59 @@ class ConvolutionLayouts:
         image: OperandLayouts,
         weight: OperandLayouts,
         hints: tuple[Order, ...],
-    ) -> Iterator[tuple[LayoutOption, LayoutOption, Order, ConvolutionLayout, float]]:
-        """Each layout: the operands' options, the order of the result, and seconds with copies."""
-        prices: dict[bool, float] = {}
-        columns: dict[frozenset[str], tuple[Order, ...]] = {}
-        for one, two, last in product(image.options, weight.options, (False, True)):
-            axes = convolution.axes(one.order, two.order)
-            if last not in prices:
-                prices[last] = self._price(convolution, axes, image, weight, channels_last=last)
-            group = frozenset(axes.columns)
-            if group not in columns:
-                columns[group] = orders_of(group, (weight.options,), hints)
-            for order in columns[group]:
-                ordered = ConvolutionAxes(axes.rows, axes.groups, axes.summed, order, axes.lengths)
-                seconds = one.seconds + two.seconds + prices[last]
-                seconds += self._copy(convolution.image_orders(ordered)[last], one, image)
-                seconds += self._copy(convolution.weight_orders(ordered)[last], two, weight)
-                layout = ConvolutionLayout(last, axes.rows, axes.groups, axes.summed, order)
-                result = convolution.result_orders(ordered)[last]
-                yield one, two, result, layout, seconds
+    ) -> list[LayoutOption]:
+        """The cheapest convolution for each order of the result."""
+        best: dict[Order, tuple[float, bool, ConvolutionAxes, LayoutOption, LayoutOption]] = {}
+        first = convolution.axes(image.options[0].order, weight.options[0].order)
+        prices = [
+            self._price(convolution, first, image, weight, channels_last=last)
+            for last in (False, True)
+        ]
+        orders = orders_of(frozenset(first.columns), (weight.options,), hints)
+        taken: dict[tuple[int, Order], float] = {}  # copies of the weight
+        for one in image.options:
+            axes = convolution.axes(one.order, weight.options[0].order)
+            ways: list[tuple[bool, float, ConvolutionAxes, Order, Order]] = []
+            for last in (False, True):
+                made = self._copy(convolution.image_orders(axes)[last], one, image)
+                for order in orders:
+                    ordered = replace(axes, columns=order)
+                    result = convolution.result_orders(ordered)[last]
+                    due = convolution.weight_orders(ordered)[last]
+                    ways.append((last, made, ordered, result, due))
+            for number, two in enumerate(weight.options):
+                operands = one.seconds + two.seconds
+                for last, made, ordered, result, due in ways:
+                    known = best.get(result)
+                    if known is not None and operands + prices[last] + made >= known[0]:
+                        continue  # whatever a copy of the weight takes
+                    key = number, due
+                    if key not in taken:
+                        taken[key] = self._copy(due, two, weight)
+                    seconds = operands + prices[last] + made + taken[key]
+                    if known is None or seconds < known[0]:
+                        best[result] = seconds, last, ordered, one, two
+        return [self._option(convolution, order, *found) for order, found in best.items()]
+
+    def _option(
+        self,
+        convolution: Convolution,
+        order: Order,
+        seconds: float,
+        last: bool,
+        axes: ConvolutionAxes,
+        image: LayoutOption,
+        weight: LayoutOption,
+    ) -> LayoutOption:
+        layout = ConvolutionLayout(last, axes.rows, axes.groups, axes.summed, axes.columns)
+        sides = (weight, image) if convolution.swapped else (image, weight)
+        return LayoutOption(self._lengths.row_major(order), seconds, layout, *sides)
 
     def _copy(self, target: Order, option: LayoutOption, operand: OperandLayouts) -> float:
-        if _is_laid_out(option, target):
+        if option.memory.lies(target):
             return self._costs.view(operand)
-        return self._copy_to(tuple(k for k in target if k in option.runs), option.order, operand)
+        own = option.memory.indices
+        return self._copies.to(tuple(k for k in target if k in own), option.order, operand)
 
     def _price(
         self,
@@ -161,13 +187,11 @@ class ConvolutionLayouts:
         channels_last: bool,
     ) -> float:
         """The call, with the copies that add borders which it cannot add itself, one a mode."""
-
-        def count(legs: Iterable[str]) -> int:
-            return math.prod(self._size[leg] for leg in legs)
-
+        count, size = self._lengths.count, self._lengths.size
         padding = [window for _, window in axes.lengths if window and window.padding is None]
         lengths_in = [
-            self._size[leg] + (window.left + window.right if window in padding and window else 0)
+            self._lengths.size[leg]
+            + (window.left + window.right if window in padding and window else 0)
             for leg, window in axes.lengths
         ]
         padded = count(axes.rows + axes.groups + axes.summed) * math.prod(lengths_in)
@@ -182,7 +206,7 @@ class ConvolutionLayouts:
             kernel=tuple(window.size if window else 1 for _, window in axes.lengths),
             lengths_in=tuple(lengths_in),
             lengths_out=tuple(
-                self._size[window.output_leg if window else leg] for leg, window in axes.lengths
+                size[window.output_leg if window else leg] for leg, window in axes.lengths
             ),
             channels_last=channels_last,
             transposed=convolution.transposed,
@@ -190,17 +214,6 @@ class ConvolutionLayouts:
         return seconds
 
 
-def _is_laid_out(option: LayoutOption, order: Order) -> bool:
-    """Whether an operand lies row major in this order of its indices."""
-    stride = 1
-    for index in reversed(order):
-        length, own = option.runs.get(index, (1, 1))  # a kernel of length 1 has no index
-        if length != 1 and own != stride:
-            return False
-        stride *= length
-    return True
-
-
 def takes(convolution: Convolution, option: LayoutOption, other: Order) -> bool:
     """Whether the convolution takes an operand in this layout as it is."""
-    return any(_is_laid_out(option, order) for order in convolution.hints(option.order, other))
+    return any(map(option.memory.lies, convolution.hints(option.order, other)))

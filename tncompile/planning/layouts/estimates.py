@@ -7,12 +7,13 @@ for the few that are promising.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tncompile.lowering.schedule import Layout, Order
 from tncompile.machine.convolution import ConvolutionPass
 from tncompile.machine.profile import MachineProfile
+from tncompile.planning.layouts.memory import MemoryOrder
 from tncompile.simulation.modes import Mode
 
 WIDTH = 4  # bytes of a number
@@ -20,20 +21,23 @@ ORDERS = 4  # tried of every group of indices
 CHEAPEST = 4  # options of an operand whose orders are among them
 LONGEST_PREFIX = 3  # outer indices that a product may be batched over, at most
 
-Runs = Mapping[str, tuple[int, int]]  # length and stride of every index
 Pair = tuple[bool, bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class LayoutOption:
     """An operand in one order of memory, the seconds it takes, and how it is computed."""
 
-    order: Order
-    runs: Runs
+    memory: MemoryOrder
     seconds: float
     layout: Layout | None = None
     left: LayoutOption | None = None
     right: LayoutOption | None = None
+
+    @property
+    def order(self) -> Order:
+        """Its indices in order of memory."""
+        return self.memory.order
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,19 +227,3 @@ class LayoutCostModel:
             matrices, rows, summed, columns, shared=shared, transposed=transposed, width=WIDTH
         )
         return seconds + self._allocate(WIDTH * matrices * rows * columns)
-
-
-def run_length(lengths: Sequence[int], order: tuple[str, ...], target: tuple[str, ...]) -> int:
-    """The elements that stay contiguous when indices in memory `order` are copied to `target`.
-
-    `lengths` are those of the indices of `target`.
-
-    >>> run_length((2, 3, 4), ("b", "a", "c"), ("a", "b", "c"))
-    4
-    """
-    common = 0
-    for index, wanted in zip(reversed(order), reversed(target), strict=True):
-        if index != wanted:
-            break
-        common += 1
-    return math.prod(lengths[len(lengths) - common :])

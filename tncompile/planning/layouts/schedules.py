@@ -15,6 +15,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.layouts.assignment import LayoutSearch
 from tncompile.planning.layouts.estimates import WIDTH, LayoutCostModel
+from tncompile.planning.layouts.memory import Lengths
 from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import trace
 
@@ -40,6 +41,7 @@ class Scheduler:
     def __init__(self, network: TensorNetwork, profile: MachineProfile) -> None:
         self._network, self._profile = network, profile
         self._found: dict[tuple[Hashable, ...], tuple[tuple[Layout | None, ...], float]] = {}
+        self._lengths: dict[tuple[tuple[str, int], ...], Lengths] = {}
         self._proposed: dict[tuple[Hashable, ...], dict[Schedule, float]] = {}
 
     def proposals(
@@ -72,9 +74,15 @@ class Scheduler:
         key = tree, tuple(sizes.items()), mode, caution, broadcasting, chunks
         if key not in self._found:
             costs = LayoutCostModel(self._profile, mode, caution)
-            search = LayoutSearch(self._network, tree, sizes, costs, broadcasting, chunks)
-            self._found[key] = search.cheapest()
+            here = self._network, tree, self._lengths_at(sizes)
+            self._found[key] = LayoutSearch(*here, costs, broadcasting, chunks).cheapest()
         return self._found[key]
+
+    def _lengths_at(self, sizes: Mapping[str, int]) -> Lengths:
+        key = tuple(sizes.items())
+        if key not in self._lengths:
+            self._lengths[key] = Lengths(self._network, sizes)
+        return self._lengths[key]
 
     def _propose(
         self, tree: ContractionTree, sizes: Mapping[str, int], mode: Mode
