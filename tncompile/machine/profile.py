@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_left
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, ClassVar
@@ -154,6 +156,43 @@ class MachineProfile:
         if self.overlaps:  # measured at sizes beyond any cache
             return seconds
         return seconds + miss_seconds(self.passes, numbers * width)
+
+    def fastest_products(self, inner: int | None = None) -> float:
+        """The most operations a nanosecond of products that sum over `inner`, of any shape."""
+        if inner not in self._fastest:
+            points = sorted(self._rates)
+            if inner is None:
+                rate = max(map(max, self._rates.values()))
+            else:
+                high = min(bisect_left(points, inner), len(points) - 1)
+                low = high if points[high] <= inner else max(high - 1, 0)
+                rate = max(*self._rates[points[low]], *self._rates[points[high]])
+            self._fastest[inner] = max(rate, self.small_products * self.threads)
+        return self._fastest[inner]
+
+    @cached_property
+    def _fastest(self) -> dict[int | None, float]:
+        return {}
+
+    @cached_property
+    def _rates(self) -> dict[int, tuple[float, ...]]:
+        """Rates of products by `inner`, between which those of all other products are."""
+        kinds = (
+            (self.products, self.left_turned, self.right_turned),
+            (self.batched, self.batched_left_turned, self.batched_right_turned),
+        )
+        rates: dict[int, tuple[float, ...]] = {}
+        for inner in sorted({size for kind in kinds for grid in kind for size in grid.axes[1]}):
+            found: list[float] = []
+            for plain, left, right in kinds:
+                rows, _, columns = (
+                    sorted({*plain.axes[k], *left.axes[k], *right.axes[k]}) for k in range(3)
+                )
+                for sizes in product(rows, (inner,), columns):
+                    turned = min(1.0, left.at(*sizes)) * min(1.0, right.at(*sizes))
+                    found.append(plain.at(*sizes) / turned)
+            rates[inner] = tuple(found)
+        return rates
 
     def convolution_seconds(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice, product
@@ -136,14 +137,35 @@ def _scheduled(
             return whole
         return min(whole, evaluator.evaluate(option, CHUNK, mode).seconds * size / CHUNK)
 
+    def least(option: ScheduledTree, size: int, minimize: str) -> float:
+        """What the price is not below; it is looked up where layouts would be searched for it."""
+        if minimize != "time" or not network.windows:
+            return 0.0
+        whole = scheduler.least_seconds(option.tree, evaluator.at(size), mode)
+        if size <= CHUNK or not chunked:
+            return whole
+        chunk = scheduler.least_seconds(option.tree, evaluator.at(CHUNK), mode)
+        return min(whole, chunk * size / CHUNK)
+
+    def cheapest(size: int, minimize: str, count: int) -> list[tuple[float, int]]:
+        """The prices of the cheapest trees and their numbers, ascending."""
+        ranked: list[tuple[float, int]] = []
+        few = len(defaults) <= count
+        bounds = [0.0 if few else least(tree, size, minimize) for tree in defaults]
+        for k in sorted(range(len(defaults)), key=bounds.__getitem__):
+            if len(ranked) < count or bounds[k] <= ranked[-1][0]:
+                insort(ranked, (price(defaults[k], size, minimize), k))
+                del ranked[count:]
+        return ranked
+
     scheduled: dict[ScheduledTree, None] = {}
     for size in sizes:
         promising: dict[ScheduledTree, None] = {}
         count = most if size in request.batches else PROMISING - 1
         for minimize in (request.minimize, *(["memory"] if request.memory_limit else [])):
-            ranked = sorted((price(tree, size, minimize), k) for k, tree in enumerate(defaults))
+            ranked = cheapest(size, minimize, count)
             limit = SLOWEST * ranked[0][0]
-            promising.update((defaults[k], None) for tried, k in ranked[:count] if tried <= limit)
+            promising.update((defaults[k], None) for tried, k in ranked if tried <= limit)
         for option in promising:
             scheduled.setdefault(option)
             if mode != "folded" or network.inputs:  # else nothing is left to run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from tncompile.lowering.convolution import (
     MOST_AXES,
@@ -13,6 +14,7 @@ from tncompile.lowering.convolution import (
     image_is_right,
 )
 from tncompile.lowering.schedule import ConvolutionLayout, Order
+from tncompile.machine.convolution import Convolution as ConvolutionSizes
 from tncompile.network.contraction import Contraction
 from tncompile.network.model import TensorNetwork
 from tncompile.network.windows import Window
@@ -23,6 +25,7 @@ from tncompile.planning.layouts.estimates import (
     OperandLayouts,
     orders_of,
 )
+from tncompile.planning.layouts.memory import Lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,25 @@ class Convolution:
         """The axes of the call, indices in the order of these operands."""
         names = tuple(window.name for window in self.windows)
         return convolution_axes(self.network, image, kernel, self.result_legs, names)
+
+    def sizes(self, axes: ConvolutionAxes, lengths: Lengths) -> ConvolutionSizes:
+        """What the call takes and gives, borders that are added before included."""
+        count, size = lengths.count, lengths.size
+        return ConvolutionSizes(
+            rows=count(axes.rows),
+            groups=count(axes.groups),
+            summed=count(axes.summed),
+            columns=count(axes.columns),
+            kernel=tuple(window.size if window else 1 for _, window in axes.lengths),
+            lengths_in=tuple(
+                size[leg] + (window.left + window.right if _has_borders(window) else 0)
+                for leg, window in axes.lengths
+            ),
+            lengths_out=tuple(
+                size[window.output_leg if window else leg] for leg, window in axes.lengths
+            ),
+            transposed=self.transposed,
+        )
 
     def image_orders(self, axes: ConvolutionAxes) -> tuple[Order, Order]:
         """The orders of memory in which the image is row major, and channels-last."""
@@ -187,31 +209,18 @@ class ConvolutionLayouts:
         channels_last: bool,
     ) -> float:
         """The call, with the copies that add borders which it cannot add itself, one a mode."""
-        count, size = self._lengths.count, self._lengths.size
-        padding = [window for _, window in axes.lengths if window and window.padding is None]
-        lengths_in = [
-            self._lengths.size[leg]
-            + (window.left + window.right if window in padding and window else 0)
-            for leg, window in axes.lengths
-        ]
-        padded = count(axes.rows + axes.groups + axes.summed) * math.prod(lengths_in)
-        copies = len({window.mode for window in padding})
-        seconds = copies * self._costs.copy(padded, lengths_in[-1], image)
-        seconds += self._costs.convolution(
-            (image, weight),
-            rows=count(axes.rows),
-            groups=count(axes.groups),
-            summed=count(axes.summed),
-            columns=count(axes.columns),
-            kernel=tuple(window.size if window else 1 for _, window in axes.lengths),
-            lengths_in=tuple(lengths_in),
-            lengths_out=tuple(
-                size[window.output_leg if window else leg] for leg, window in axes.lengths
-            ),
-            channels_last=channels_last,
-            transposed=convolution.transposed,
+        sizes = convolution.sizes(axes, self._lengths)
+        padded = sizes.rows * sizes.groups * sizes.summed * math.prod(sizes.lengths_in)
+        copies = len({window.mode for _, window in axes.lengths if _has_borders(window)})
+        seconds = copies * self._costs.copy(padded, sizes.lengths_in[-1], image)
+        return seconds + self._costs.convolution(
+            (image, weight), sizes, channels_last=channels_last
         )
-        return seconds
+
+
+def _has_borders(window: Window | None) -> TypeGuard[Window]:
+    """Whether an image is padded along a window before the call."""
+    return window is not None and window.padding is None
 
 
 def takes(convolution: Convolution, option: LayoutOption, other: Order) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tncompile.lowering.schedule import Layout, Order
+from tncompile.machine.convolution import Convolution as ConvolutionSizes
 from tncompile.machine.convolution import ConvolutionPass
-from tncompile.machine.profile import MachineProfile
+from tncompile.machine.profile import GIGA, MachineProfile
 from tncompile.planning.layouts.memory import MemoryOrder
 from tncompile.simulation.modes import Mode
 
@@ -144,44 +145,50 @@ class LayoutCostModel:
                     seconds += self._copy(matrices * count, 1)
         return seconds
 
+    def least_product(
+        self,
+        operands: tuple[OperandLayouts, OperandLayouts],
+        multiply_adds: int,
+        summed: int,
+        written: int,
+    ) -> float:
+        """What no product, or products, of so many multiply-adds falls below."""
+        seconds = self.profile.call + self._allocate(WIDTH * written)
+        seconds += 2.0 * multiply_adds / (self.profile.fastest_products(summed) * GIGA)
+        for operand in operands:
+            if self.training and operand.requires_grad:
+                seconds += 2.0 * multiply_adds / (self.profile.fastest_products() * GIGA)
+        return seconds
+
     def convolution(
         self,
         operands: tuple[OperandLayouts, OperandLayouts],
+        sizes: ConvolutionSizes,
         *,
-        rows: int,
-        groups: int,
-        summed: int,
-        columns: int,
-        kernel: tuple[int, ...],
-        lengths_in: tuple[int, ...],
-        lengths_out: tuple[int, ...],
         channels_last: bool,
-        transposed: bool,
     ) -> float:
-        """One convolution of an image and a weight, in training its gradients, too.
-
-        For the numbers see `MachineProfile.convolution_seconds`.
-        """
+        """One convolution of an image and a weight, in training its gradients, too."""
         if self.folded and all(operand.input_independent for operand in operands):
             return 0.0
 
         def one(which: ConvolutionPass) -> float:
             return self.profile.convolution_seconds(
                 which,
-                rows=rows,
-                groups=groups,
-                summed=summed,
-                columns=columns,
-                kernel=kernel,
-                lengths_in=lengths_in,
-                lengths_out=lengths_out,
+                rows=sizes.rows,
+                groups=sizes.groups,
+                summed=sizes.summed,
+                columns=sizes.columns,
+                kernel=sizes.kernel,
+                lengths_in=sizes.lengths_in,
+                lengths_out=sizes.lengths_out,
                 channels_last=channels_last,
-                transposed=transposed,
+                transposed=sizes.transposed,
                 width=WIDTH,
             )
 
         seconds = self.profile.call + one("forward")
-        seconds += self._allocate(WIDTH * rows * groups * columns * math.prod(lengths_out))
+        written = sizes.rows * sizes.groups * sizes.columns * math.prod(sizes.lengths_out)
+        seconds += self._allocate(WIDTH * written)
         image, weight = (operand.requires_grad for operand in operands)
         if self.training and (image or weight):
             seconds += self.profile.recording + self.profile.backward_call

@@ -14,6 +14,7 @@ from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.layouts.assignment import LayoutSearch
+from tncompile.planning.layouts.bounds import least_seconds
 from tncompile.planning.layouts.estimates import WIDTH, LayoutCostModel
 from tncompile.planning.layouts.memory import Lengths
 from tncompile.simulation.modes import Mode
@@ -42,6 +43,7 @@ class Scheduler:
         self._network, self._profile = network, profile
         self._found: dict[tuple[Hashable, ...], tuple[tuple[Layout | None, ...], float]] = {}
         self._lengths: dict[tuple[tuple[str, int], ...], Lengths] = {}
+        self._least: dict[tuple[Hashable, ...], float] = {}
         self._proposed: dict[tuple[Hashable, ...], dict[Schedule, float]] = {}
 
     def proposals(
@@ -60,6 +62,15 @@ class Scheduler:
     def arranged(self, tree: ContractionTree, sizes: Mapping[str, int], mode: Mode) -> Schedule:
         """The whole batch at once in the layouts that are estimated to be the cheapest."""
         return Schedule(layouts=self._cheapest(tree, sizes, mode, 1.0, True, 1.0)[0])
+
+    def least_seconds(self, tree: ContractionTree, sizes: Mapping[str, int], mode: Mode) -> float:
+        """What no schedule that contracts all of the batch at once falls below, as predicted."""
+        key = tree, tuple(sizes.items()), mode
+        if key not in self._least:
+            costs = LayoutCostModel(self._profile, mode)
+            least = least_seconds(self._network, tree, self._lengths_at(sizes), costs)
+            self._least[key] = least
+        return self._least[key]
 
     def _cheapest(
         self,
