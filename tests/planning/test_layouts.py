@@ -20,6 +20,7 @@ from tncompile.machine.profile import BUILTIN
 from tncompile.network.contraction import build_tree, operands
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.layouts.assignment import LayoutSearch
+from tncompile.planning.layouts.copies import Copies
 from tncompile.planning.layouts.estimates import LayoutCostModel
 from tncompile.planning.layouts.memory import Lengths, run_length
 from tncompile.planning.layouts.schedules import Scheduler
@@ -49,7 +50,9 @@ def test_any_layouts_in_any_chunks_give_the_sum_of_products(
     tree = random_tree(net, seed)
     parameters, inputs = random_tensors(sketch, seed)
     model = LayoutCostModel(BUILTIN, mode)
-    layouts, _ = LayoutSearch(net, tree, Lengths(net, RUNTIME), model, broadcasting).cheapest()
+    layouts, _ = LayoutSearch(
+        net, tree, Copies(Lengths(net, RUNTIME), model, 1.0), broadcasting
+    ).cheapest()
     program = lower(net, tree, Schedule(rows, layouts, grouped), sizes=RUNTIME)
     sizes = dict(RUNTIME)
 

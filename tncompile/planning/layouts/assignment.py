@@ -8,6 +8,7 @@ result, the cheapest option in each of a few orders.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
@@ -17,17 +18,16 @@ from tncompile.lowering.output import output_order
 from tncompile.lowering.schedule import Layout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.convolutions import Convolution, ConvolutionLayouts, takes
+from tncompile.planning.layouts.convolutions import ConvolutionLayouts, takes
 from tncompile.planning.layouts.copies import Copies
 from tncompile.planning.layouts.estimates import (
     IndexGroups,
-    LayoutCostModel,
     LayoutOption,
     OperandLayouts,
     prefixes,
 )
-from tncompile.planning.layouts.memory import Lengths
 from tncompile.planning.layouts.products import ProductLayouts
+from tncompile.planning.layouts.structure import Convolution
 
 BEAM = 6  # orders kept of every intermediate: the cheapest with the copies that they ask for
 CHEAPEST = 3  # orders kept besides: the cheapest without the copies of the next contraction
@@ -54,15 +54,13 @@ class LayoutSearch:
         self,
         network: TensorNetwork,
         tree: ContractionTree,
-        lengths: Lengths,
-        costs: LayoutCostModel,
+        copies: Copies,
         broadcasting: bool = True,
-        chunks: float = 1.0,
     ) -> None:
-        self._network, self._tree, self._lengths = network, tree, lengths
-        self._copies = Copies(lengths, costs, chunks)
-        self._products = ProductLayouts(costs, self._copies, broadcasting, chunks)
-        self._convolutions = ConvolutionLayouts(costs, self._copies)
+        self._tree, self._copies = tree, copies
+        self._lengths = lengths = copies.lengths
+        self._products = ProductLayouts(copies, broadcasting)
+        self._convolutions = ConvolutionLayouts(copies)
         self._broadcasting = broadcasting
         self._output_order = output_order(network)
         self._operands: dict[int, OperandLayouts] = {}
@@ -124,7 +122,7 @@ class LayoutSearch:
         elif groups.summed:
             options = self._products.options(groups)
             legs = self._legs[contraction.left], self._legs[contraction.right]
-            pointwise = Convolution.pointwise(self._network, contraction, *legs)
+            pointwise = self._lengths.convolutions.of(contraction, *legs)
             if pointwise is not None:
                 options = _cheapest([*options, *self._convolved(pointwise, groups)])
         else:
@@ -140,14 +138,22 @@ class LayoutSearch:
             return result
         next_copy = self._next_copy(contraction, result)
         cheapest = sorted(options, key=lambda option: option.seconds)
-        ready = sorted(cheapest, key=lambda option: option.seconds + next_copy(option))
+        ready: list[tuple[float, int]] = []
+        for place, option in enumerate(cheapest):
+            if len(ready) == BEAM and option.seconds > ready[-1][0]:
+                break  # whatever its copy takes, and those of all that follow
+            insort(ready, (option.seconds + next_copy(option), place))
+            del ready[BEAM:]
         worth_following: dict[Order, LayoutOption] = {}
-        for option in (*ready[:BEAM], *cheapest[:CHEAPEST]):
+        for option in (*(cheapest[place] for _, place in ready), *cheapest[:CHEAPEST]):
             worth_following.setdefault(option.order, option)
         return replace(result, options=tuple(worth_following.values()))
 
     def _convolution(self, contraction: Contraction) -> Convolution | None:
-        return Convolution.of(self._network, contraction, self._legs[contraction.left])
+        if not contraction.windows:
+            return None
+        legs = self._legs[contraction.left], self._legs[contraction.right]
+        return self._lengths.convolutions.of(contraction, *legs)
 
     def _convolved(self, convolution: Convolution, groups: IndexGroups) -> list[LayoutOption]:
         image, weight = groups.operands[:: -1 if convolution.swapped else 1]
@@ -202,7 +208,7 @@ class LayoutSearch:
         operand = self._operands.get(other)
         theirs = self._legs[other] if operand is None else operand.options[0].order
         if (convolution := self._convolution(following)) is not None:
-            return tuple(convolution.hints(legs, theirs))
+            return convolution.hints(legs, theirs)
         result_legs = set(following.legs)
         batch = tuple(index for index in theirs if index in legs and index in result_legs)
         summed = tuple(index for index in theirs if index in legs and index not in result_legs)

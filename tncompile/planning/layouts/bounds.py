@@ -11,7 +11,7 @@ import math
 from tncompile.lowering.stacking.grouping import LONG
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.convolutions import Convolution
+from tncompile.planning.layouts.convolutions import convolution_sizes
 from tncompile.planning.layouts.estimates import LayoutCostModel, OperandLayouts
 from tncompile.planning.layouts.memory import Lengths
 
@@ -47,12 +47,11 @@ def least_seconds(
         held.append(OperandLayouts((), independent, requires_grad, True))
         if not (costs.folded and independent):
             sides = legs[step.left], legs[step.right]
-            seconds += _step_seconds(network, step, sides, operands, lengths, costs)
+            seconds += _step_seconds(step, sides, operands, lengths, costs)
     return ROUNDING * seconds
 
 
 def _step_seconds(
-    network: TensorNetwork,
     step: Contraction,
     legs: tuple[tuple[str, ...], tuple[str, ...]],
     operands: tuple[OperandLayouts, OperandLayouts],
@@ -60,11 +59,11 @@ def _step_seconds(
     costs: LayoutCostModel,
 ) -> float:
     """The least that one contraction takes."""
-    convolution = Convolution.of(network, step, legs[0])
+    convolution = lengths.convolutions.of(step, *legs)
     both, result = set(legs[0]).intersection(legs[1]), set(step.legs)
     summed = both - result
     least = 0.0
-    if convolution is None:
+    if not step.windows:
         if not summed:
             return 0.0
         everything = both.union(*(result.intersection(side) for side in legs))
@@ -72,9 +71,8 @@ def _step_seconds(
             math.prod(lengths.size[leg] for leg in group) for group in (everything, summed, result)
         )
         least = costs.least_product(operands, *counts)
-        convolution = Convolution.pointwise(network, step, *legs)
-        if convolution is None:
-            return least
+    if convolution is None:
+        return least
     stays = both | result | convolution.private
     image, weight = (
         tuple(leg for leg in side if leg in stays)
@@ -82,8 +80,6 @@ def _step_seconds(
     )
     axes = convolution.axes(image, weight)
     sides = operands[::-1] if convolution.swapped else operands
-    prices = [
-        costs.convolution(sides, convolution.sizes(axes, lengths), channels_last=last)
-        for last in (False, True)
-    ]
+    sizes = convolution_sizes(axes, lengths, transposed=convolution.transposed)
+    prices = [costs.convolution(sides, sizes, channels_last=last) for last in (False, True)]
     return min(prices) if step.windows else min(least, *prices)

@@ -1,4 +1,4 @@
-"""Seconds of copies between orders of memory, each computed once in a search."""
+"""Seconds of copies between orders of memory, each computed once for all trees."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class Copies:
     """Prices copies; a chunk of the batch is charged its share of what depends on no input."""
 
     def __init__(self, lengths: Lengths, costs: LayoutCostModel, chunks: float) -> None:
-        self.lengths, self._costs, self._chunks = lengths, costs, chunks
+        self.lengths, self.costs, self.chunks = lengths, costs, chunks
         self._known: dict[tuple[Order, Order, bool, bool], float] = {}
 
     def seconds(self, count: int, run: int, operand: OperandLayouts) -> float:
         """A copy of `count` elements in contiguous runs of `run`."""
-        seconds = self._costs.copy(count, run, operand)
-        return seconds / self._chunks if operand.input_independent else seconds
+        seconds = self.costs.copy(count, run, operand)
+        return seconds / self.chunks if operand.input_independent else seconds
 
     def to(self, target: Order, order: Order, operand: OperandLayouts) -> float:
         """The copy from one order of indices to another."""

@@ -10,6 +10,7 @@ from tncompile.lowering.leaves import LeafLoader
 from tncompile.lowering.schedule import Order
 from tncompile.network.contraction import Operand
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.layouts.structure import Convolutions
 from tncompile.program.layout import Axis, is_transposed, merged
 
 Groups = tuple[Order, Order, Order]
@@ -65,7 +66,13 @@ class MemoryOrder:
 class Lengths:
     """The lengths of all indices at some run-time sizes, and what follows from them."""
 
-    def __init__(self, network: TensorNetwork, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        network: TensorNetwork,
+        sizes: Mapping[str, int],
+        convolutions: Convolutions | None = None,
+    ) -> None:
+        self.convolutions = convolutions or Convolutions(network)
         self.size = {index.name: index.size or sizes[index.name] for index in network.indices}
         self._sizes = sizes
         self._builder = ProgramBuilder(network, sizes)

@@ -9,7 +9,6 @@ from tncompile.lowering.schedule import MatmulLayout, Order
 from tncompile.planning.layouts.copies import Copies
 from tncompile.planning.layouts.estimates import (
     IndexGroups,
-    LayoutCostModel,
     LayoutOption,
     MatrixView,
     orders_of,
@@ -27,11 +26,9 @@ class ProductLayouts:
     other is expanded. A chunk is charged its share of what depends on no input.
     """
 
-    def __init__(
-        self, costs: LayoutCostModel, copies: Copies, broadcasting: bool, chunks: float
-    ) -> None:
-        self._costs, self._copies = costs, copies
-        self._lengths, self._broadcasting, self._chunks = copies.lengths, broadcasting, chunks
+    def __init__(self, copies: Copies, broadcasting: bool) -> None:
+        self._costs, self._copies, self._lengths = copies.costs, copies, copies.lengths
+        self._broadcasting, self._chunks = broadcasting, copies.chunks
 
     def options(self, groups: IndexGroups) -> list[LayoutOption]:
         """The cheapest product for each order of the result.

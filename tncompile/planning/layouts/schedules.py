@@ -15,8 +15,10 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.layouts.assignment import LayoutSearch
 from tncompile.planning.layouts.bounds import least_seconds
+from tncompile.planning.layouts.copies import Copies
 from tncompile.planning.layouts.estimates import WIDTH, LayoutCostModel
 from tncompile.planning.layouts.memory import Lengths
+from tncompile.planning.layouts.structure import Convolutions
 from tncompile.simulation.modes import Mode
 from tncompile.simulation.trace import trace
 
@@ -43,6 +45,8 @@ class Scheduler:
         self._network, self._profile = network, profile
         self._found: dict[tuple[Hashable, ...], tuple[tuple[Layout | None, ...], float]] = {}
         self._lengths: dict[tuple[tuple[str, int], ...], Lengths] = {}
+        self._copies: dict[tuple[Hashable, ...], Copies] = {}
+        self._convolutions = Convolutions(network)
         self._least: dict[tuple[Hashable, ...], float] = {}
         self._proposed: dict[tuple[Hashable, ...], dict[Schedule, float]] = {}
 
@@ -84,15 +88,24 @@ class Scheduler:
         """The layouts of all contractions, and their estimated seconds."""
         key = tree, tuple(sizes.items()), mode, caution, broadcasting, chunks
         if key not in self._found:
-            costs = LayoutCostModel(self._profile, mode, caution)
-            here = self._network, tree, self._lengths_at(sizes)
-            self._found[key] = LayoutSearch(*here, costs, broadcasting, chunks).cheapest()
+            copies = self._copies_at(sizes, mode, caution, chunks)
+            search = LayoutSearch(self._network, tree, copies, broadcasting)
+            self._found[key] = search.cheapest()
         return self._found[key]
+
+    def _copies_at(
+        self, sizes: Mapping[str, int], mode: Mode, caution: float, chunks: float
+    ) -> Copies:
+        key = tuple(sizes.items()), mode, caution, chunks
+        if key not in self._copies:
+            costs = LayoutCostModel(self._profile, mode, caution)
+            self._copies[key] = Copies(self._lengths_at(sizes), costs, chunks)
+        return self._copies[key]
 
     def _lengths_at(self, sizes: Mapping[str, int]) -> Lengths:
         key = tuple(sizes.items())
         if key not in self._lengths:
-            self._lengths[key] = Lengths(self._network, sizes)
+            self._lengths[key] = Lengths(self._network, sizes, self._convolutions)
         return self._lengths[key]
 
     def _propose(
