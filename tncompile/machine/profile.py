@@ -7,7 +7,7 @@ import os
 from bisect import bisect_left
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, ClassVar
