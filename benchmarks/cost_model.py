@@ -36,7 +36,7 @@ from tncompile.machine.registry import find_profile
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning import ContractionPlan, plan
-from tncompile.planning.layouts.schedules import proposals
+from tncompile.planning.layouts.schedules import Scheduler
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import contraction_problem
@@ -178,7 +178,7 @@ def cases(
     kept = straight[: TREES - 1] + straight[TREES - 1 :][-1:]  # the worst one as well
     for _, one in kept[:ARRANGED]:
         for mode in MODES:
-            cheapest = islice(proposals(network, one.tree, sizes, profile, mode), 2)
+            cheapest = islice(Scheduler(network, profile).proposals(one.tree, sizes, mode), 2)
             for number, schedule in enumerate(cheapest):
                 rows = f", {schedule.chunk_rows} rows at a time" if schedule.chunk_rows else ""
                 add(f"{one.names[0]}, {mode} {number + 1}{rows}", one.tree, schedule)

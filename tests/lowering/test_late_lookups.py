@@ -39,7 +39,7 @@ from tncompile.network.contraction import (
     verify_tree,
 )
 from tncompile.network.model import DOTS
-from tncompile.planning.layouts.schedules import proposals
+from tncompile.planning.layouts.schedules import Scheduler
 from tncompile.planning.paths.lookup_tables import TableSearch
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.serialization import read
@@ -80,7 +80,7 @@ def test_proposals_for_random_tables_compute_and_trace(seed: int) -> None:
     for tree in every_candidate(net)[:4]:
         assert not list(verify_tree(net, tree))
         for mode in MODES:
-            for schedule in proposals(net, tree, SIZES, BUILTIN, mode):
+            for schedule in Scheduler(net, BUILTIN).proposals(tree, SIZES, mode):
                 program = lower(net, tree, schedule, sizes=SIZES)
                 value = run(net, program, parameters, inputs)
                 assert isinstance(value, Tensor)
@@ -104,7 +104,7 @@ def test_every_grouping_equals_the_reference(name: str, monkeypatch: pytest.Monk
     assert len({tree.operands for tree in trees}) > (1 if len(sketch.weights) > 2 else 0)
     for tree in trees:
         assert not list(verify_tree(net, tree))
-        schedule = next(iter(proposals(net, tree, SIZES, BUILTIN, "training")))
+        schedule = next(iter(Scheduler(net, BUILTIN).proposals(tree, SIZES, "training")))
         program = lower(net, tree, schedule)
         value = run(net, program, held, inputs)
         assert isinstance(value, Tensor)

@@ -13,21 +13,24 @@ from torch import Tensor
 import tncompile
 from tests.support.brute_force import RUNTIME, brute_force, close, random_tensors
 from tests.support.strategies import network, random_sketch, random_tree
+from tests.support.window_programs import random_program
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import BUILTIN
-from tncompile.network.contraction import operands
+from tncompile.network.contraction import build_tree, operands
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.planning.layouts.assignment import LayoutSearch
-from tncompile.planning.layouts.estimates import LayoutCostModel, run_length
-from tncompile.planning.layouts.schedules import proposals
+from tncompile.planning.layouts.copies import Copies
+from tncompile.planning.layouts.estimates import LayoutCostModel
+from tncompile.planning.layouts.memory import Lengths, run_length
+from tncompile.planning.layouts.schedules import Scheduler
 from tncompile.planning.paths.candidates import candidates
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import contraction_problem
 from tncompile.program.interpreter import run_program as run
 from tncompile.program.operations import Chunk, Copy, Expand, MatMul
 from tncompile.program.printer import describe_program
-from tncompile.simulation.modes import MODES, Mode
+from tncompile.simulation.modes import MODES, Mode, trace_in
 from tncompile.simulation.trace import trace
 
 
@@ -47,7 +50,9 @@ def test_any_layouts_in_any_chunks_give_the_sum_of_products(
     tree = random_tree(net, seed)
     parameters, inputs = random_tensors(sketch, seed)
     model = LayoutCostModel(BUILTIN, mode)
-    layouts, _ = LayoutSearch(net, tree, RUNTIME, model, broadcasting).cheapest()
+    layouts, _ = LayoutSearch(
+        net, tree, Copies(Lengths(net, RUNTIME), model, 1.0), broadcasting
+    ).cheapest()
     program = lower(net, tree, Schedule(rows, layouts, grouped), sizes=RUNTIME)
     sizes = dict(RUNTIME)
 
@@ -74,7 +79,7 @@ def test_every_proposal_can_be_lowered_and_traced(seed: int) -> None:
     straight = trace(net, lower(net, tree, sizes=sizes), sizes, BUILTIN, training=False)
     products = sum(work.multiply_adds for work in straight.forward)
     for mode in MODES:
-        for schedule in proposals(net, tree, sizes, BUILTIN, mode):
+        for schedule in Scheduler(net, BUILTIN).proposals(tree, sizes, mode):
             program = lower(net, tree, schedule, sizes=sizes)
             traced = trace(net, program, sizes, BUILTIN, training=mode == "training")
             assert sum(work.multiply_adds for work in traced.forward) == products
@@ -97,7 +102,7 @@ def best(net: TensorNetwork, sizes: dict[str, int], mode: Mode) -> TensorProgram
     programs = [
         lower(net, one.tree, schedule, sizes=sizes)
         for one in candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])
-        for schedule in proposals(net, one.tree, sizes, BUILTIN, mode)
+        for schedule in Scheduler(net, BUILTIN).proposals(one.tree, sizes, mode)
     ]
     return min(
         programs,
@@ -144,7 +149,7 @@ def test_parts_of_the_batch_keep_the_peak_low() -> None:
     given = operands(net)
     one = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])[0]
     peaks: dict[bool, int] = {}
-    for schedule in proposals(net, one.tree, sizes, BUILTIN, "inference"):
+    for schedule in Scheduler(net, BUILTIN).proposals(one.tree, sizes, "inference"):
         program = lower(net, one.tree, schedule, sizes=sizes)
         peak = trace(net, program, sizes, BUILTIN, training=False).peak
         looped = schedule.chunk_rows > 0
@@ -186,7 +191,38 @@ def test_layouts_are_the_same_every_time() -> None:
     net, sizes = mpo(64)
     given = operands(net)
     one = candidates(net, given, contraction_problem(net, given, sizes), EFFORTS["normal"])[0]
-    first = proposals(net, one.tree, sizes, BUILTIN, "training")
-    again = proposals(net, one.tree, sizes, BUILTIN, "training")
+    first = Scheduler(net, BUILTIN).proposals(one.tree, sizes, "training")
+    again = Scheduler(net, BUILTIN).proposals(one.tree, sizes, "training")
     assert list(first.items()) == list(again.items())
     assert torch.isfinite(torch.tensor(list(first.values()))).all()
+
+
+@given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES), windows=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_no_schedule_is_predicted_to_take_less_than_the_least(
+    seed: int, mode: Mode, windows: bool
+) -> None:
+    if windows:
+        net = tncompile.loads(random_program(seed)).instantiate("N").network
+        named = {name: 1 + seed % 5 for name in net.size_names if name in net.index}
+        sizes = net.with_window_sizes(net.default_sizes(64, 8) | named)
+        terms = operands(net)
+        problem = contraction_problem(net, terms, sizes)
+        tree = candidates(net, terms, problem, EFFORTS["fast"])[-1].tree
+    else:
+        net, sizes = network(random_sketch(seed)), {**RUNTIME, DOTS: 1000}
+        tree = random_tree(net, seed)
+    scheduler = Scheduler(net, BUILTIN)
+    least = scheduler.least_seconds(tree, sizes, mode)
+    for schedule in (Schedule(), scheduler.arranged(tree, sizes, mode)):
+        program = lower(net, tree, schedule, sizes=sizes)
+        assert trace_in(net, program, sizes, BUILTIN, mode).total.seconds >= least
+
+
+def test_the_least_of_a_large_product_is_close() -> None:
+    net, sizes = mpo(4096, "ins=[1024], outs=[1024], ranks=[]")
+    scheduler = Scheduler(net, BUILTIN)
+    tree = build_tree(net, operands(net), ((0, 1),))
+    program = lower(net, tree, scheduler.arranged(tree, sizes, "inference"), sizes=sizes)
+    taken = trace_in(net, program, sizes, BUILTIN, "inference").total.seconds
+    assert 0.5 * taken < scheduler.least_seconds(tree, sizes, "inference") <= taken

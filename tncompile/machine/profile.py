@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_left
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, ClassVar
@@ -23,7 +25,7 @@ from tncompile.machine.convolution import (
     expected_costs,
     kernel_for,
 )
-from tncompile.machine.grid import LARGEST, LEAST, STRICT, Grid
+from tncompile.machine.grid import CACHED, LARGEST, LEAST, STRICT, Grid
 
 VERSION = 4
 """Version of the stored JSON; a file of another version is refused."""
@@ -155,6 +157,48 @@ class MachineProfile:
             return seconds
         return seconds + miss_seconds(self.passes, numbers * width)
 
+    def fastest_products(self, inner: int | None = None) -> float:
+        """The most operations a nanosecond of products that sum over `inner`, of any shape."""
+        if inner not in self._fastest:
+            points = sorted(
+                {size for kind in self._kinds for grid in kind for size in grid.axes[1]}
+            )
+            if inner is not None:  # between two points is what the rates there are around
+                high = min(bisect_left(points, inner), len(points) - 1)
+                low = high if points[high] <= inner else max(high - 1, 0)
+                points = points[low : high + 1]
+            self._fastest[inner] = max(map(self._fastest_at, points))
+        return self._fastest[inner]
+
+    def _fastest_at(self, inner: int) -> float:
+        """The most of `fastest_products` at a point of the grids: at a point of the other axes."""
+        if inner not in self._fastest_at_points:
+            fastest = self.small_products * self.threads
+            for plain, left, right in self._kinds:
+                rows, _, columns = (
+                    sorted({*plain.axes[k], *left.axes[k], *right.axes[k]}) for k in range(3)
+                )
+                for sizes in product(rows, (inner,), columns):
+                    turned = min(1.0, left.at(*sizes)) * min(1.0, right.at(*sizes))
+                    fastest = max(fastest, plain.at(*sizes) / turned)
+            self._fastest_at_points[inner] = fastest
+        return self._fastest_at_points[inner]
+
+    @property
+    def _kinds(self) -> tuple[tuple[Grid, Grid, Grid], ...]:
+        return (
+            (self.products, self.left_turned, self.right_turned),
+            (self.batched, self.batched_left_turned, self.batched_right_turned),
+        )
+
+    @cached_property
+    def _fastest(self) -> dict[int | None, float]:
+        return {}
+
+    @cached_property
+    def _fastest_at_points(self) -> dict[int, float]:
+        return {}
+
     def convolution_seconds(
         self,
         which: ConvolutionPass,
@@ -177,10 +221,20 @@ class MachineProfile:
         """
         lengths = lengths_in, lengths_out
         sizes = Convolution(rows, groups, summed, columns, kernel, *lengths, transposed)
+        key = which, sizes, channels_last, width
+        if (seconds := self._convolved.get(key)) is None:
+            if len(self._convolved) >= CACHED:
+                self._convolved.clear()
+            seconds = self._convolved[key] = self._convolution_seconds(*key)
+        return seconds
+
+    def _convolution_seconds(
+        self, which: ConvolutionPass, sizes: Convolution, channels_last: bool, width: int
+    ) -> float:
         if sizes.multiply_adds == 0:
             return 0.0
         onednn = self.overlaps or sizes.in_onednn(width, self.threads)
-        if transposed:
+        if sizes.transposed:
             sizes = sizes.mirrored
             which = MIRRORED[which]
         computed_by = kernel_for(sizes, which, onednn)
@@ -190,6 +244,11 @@ class MachineProfile:
         if self.overlaps:
             return seconds
         return seconds + miss_seconds(self.passes, sizes.streamed(channels_last, width))
+
+    @cached_property
+    def _convolved(self) -> dict[tuple[ConvolutionPass, Convolution, bool, int], float]:
+        """Seconds of convolutions: a search asks for the same ones hundreds of times."""
+        return {}
 
     @cached_property
     def _convolutions(

@@ -13,6 +13,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.tolerances import NEAR
 from tncompile.planning.wording import plan_text
+from tncompile.program.folding import remainder
 from tncompile.simulation.modes import Mode, trace_in
 
 
@@ -61,8 +62,10 @@ class Evaluator:
         self.network, self.sizes, self.profile = network, sizes, profile
         self.leading = network.leading
         self._programs: dict[tuple[int, Schedule], TensorProgram] = {}
+        self._remainders: dict[tuple[int, Schedule], TensorProgram] = {}
         self._evaluations: dict[tuple[int, Schedule, int, Mode], Evaluation] = {}
         self._roundings: dict[int, tuple[int, int]] = {}
+        self._sizes: dict[int, dict[str, int]] = {}
 
     def named(self, batch: int) -> dict[str, int]:
         """The run-time sizes with another leading one."""
@@ -70,7 +73,9 @@ class Evaluator:
 
     def at(self, batch: int) -> dict[str, int]:
         """The same by index."""
-        return self.network.with_window_sizes(self.named(batch))
+        if batch not in self._sizes:
+            self._sizes[batch] = self.network.with_window_sizes(self.named(batch))
+        return self._sizes[batch]
 
     def program(self, option: ScheduledTree) -> TensorProgram:
         """The lowered program of a scheduled tree."""
@@ -83,8 +88,12 @@ class Evaluator:
         """What a scheduled tree takes at a batch size in a mode."""
         key = (*option.key, batch, mode)
         if key not in self._evaluations:
-            program = self.program(option)
-            trace = trace_in(self.network, program, self.at(batch), self.profile, mode)
+            program, rest = self.program(option), None
+            if mode == "folded":
+                if option.key not in self._remainders:
+                    self._remainders[option.key] = remainder(program)
+                rest = self._remainders[option.key]
+            trace = trace_in(self.network, program, self.at(batch), self.profile, mode, rest)
             total = trace.total
             spent = total.seconds, total.flops, trace.peak, total.copied
             self._evaluations[key] = Evaluation(option, *spent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice, product
@@ -12,7 +13,7 @@ from tncompile.lowering.stacking.grouping import LONG
 from tncompile.network.contraction import ContractionTree, operands
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.evaluation import Evaluation, Evaluator, ScheduledTree
-from tncompile.planning.layouts.schedules import arranged, proposals
+from tncompile.planning.layouts.schedules import Scheduler
 from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.lookup_tables import TableSearch
 from tncompile.planning.paths.optimizers import EFFORTS, Progress
@@ -58,6 +59,7 @@ def build_search_space(
     evaluator = Evaluator(network, dict(request.sizes), request.profile)
     grid = _grid(request, evaluator, len(operands(network)))
     trees = _trees(evaluator, request, grid, progress)
+    scheduler = Scheduler(network, request.profile)
     space: SearchSpace | None = None
     for level, search in enumerate(SEARCHES[: EFFORTS[request.search].level + 1]):
         defaults = [
@@ -66,13 +68,15 @@ def build_search_space(
             if tree.level <= level
         ]
         if defaults:
-            space = _searched(evaluator, replace(request, search=search), defaults, space)
+            easier = replace(request, search=search)
+            space = _searched(evaluator, scheduler, easier, defaults, space)
     assert space is not None  # the easiest effort finds a tree
     return space
 
 
 def _searched(
     evaluator: Evaluator,
+    scheduler: Scheduler,
     request: PlanRequest,
     defaults: list[ScheduledTree],
     easier: SearchSpace | None,
@@ -88,7 +92,7 @@ def _searched(
     tried: dict[Mode, list[ScheduledTree]] = {}
     for mode in request.modes:
         before = [easier.options[mode, size] for size in easier.grid] if easier else []
-        more = _scheduled(evaluator, request, defaults, searched, mode, most)
+        more = _scheduled(evaluator, scheduler, request, defaults, searched, mode, most)
         tried[mode] = list(dict.fromkeys([*chain.from_iterable(before), *more]))
     if count <= SMALL:  # what is proposed for one mode may be the best for another
         everything = dict.fromkeys(option for options in tried.values() for option in options)
@@ -105,6 +109,7 @@ def _searched(
 
 def _scheduled(
     evaluator: Evaluator,
+    scheduler: Scheduler,
     request: PlanRequest,
     defaults: list[ScheduledTree],
     sizes: list[int],
@@ -125,26 +130,47 @@ def _scheduled(
         """
         whole = evaluator.evaluate(option, size, mode).minimized(minimize)
         if network.windows and option.tree.steps:
-            here = evaluator.at(size), evaluator.profile, mode
-            best = replace(option, schedule=arranged(network, option.tree, *here))
+            layouts = scheduler.arranged(option.tree, evaluator.at(size), mode)
+            best = replace(option, schedule=layouts)
             whole = min(whole, evaluator.evaluate(best, size, mode).minimized(minimize))
         if minimize != "time" or size <= CHUNK or not chunked:
             return whole
         return min(whole, evaluator.evaluate(option, CHUNK, mode).seconds * size / CHUNK)
+
+    def least(option: ScheduledTree, size: int, minimize: str) -> float:
+        """What the price is not below; it is looked up where layouts would be searched for it."""
+        if minimize != "time" or not network.windows:
+            return 0.0
+        whole = scheduler.least_seconds(option.tree, evaluator.at(size), mode)
+        if size <= CHUNK or not chunked:
+            return whole
+        chunk = scheduler.least_seconds(option.tree, evaluator.at(CHUNK), mode)
+        return min(whole, chunk * size / CHUNK)
+
+    def cheapest(size: int, minimize: str, count: int) -> list[tuple[float, int]]:
+        """The prices of the cheapest trees and their numbers, ascending."""
+        ranked: list[tuple[float, int]] = []
+        few = len(defaults) <= count
+        bounds = [0.0 if few else least(tree, size, minimize) for tree in defaults]
+        for k in sorted(range(len(defaults)), key=bounds.__getitem__):
+            if len(ranked) < count or bounds[k] <= ranked[-1][0]:
+                insort(ranked, (price(defaults[k], size, minimize), k))
+                del ranked[count:]
+        return ranked
 
     scheduled: dict[ScheduledTree, None] = {}
     for size in sizes:
         promising: dict[ScheduledTree, None] = {}
         count = most if size in request.batches else PROMISING - 1
         for minimize in (request.minimize, *(["memory"] if request.memory_limit else [])):
-            ranked = sorted((price(tree, size, minimize), k) for k, tree in enumerate(defaults))
+            ranked = cheapest(size, minimize, count)
             limit = SLOWEST * ranked[0][0]
-            promising.update((defaults[k], None) for tried, k in ranked[:count] if tried <= limit)
+            promising.update((defaults[k], None) for tried, k in ranked if tried <= limit)
         for option in promising:
             scheduled.setdefault(option)
             if mode != "folded" or network.inputs:  # else nothing is left to run
-                here = evaluator.at(size), evaluator.profile, mode
-                for schedule in islice(proposals(network, option.tree, *here), SCHEDULES):
+                proposed = scheduler.proposals(option.tree, evaluator.at(size), mode)
+                for schedule in islice(proposed, SCHEDULES):
                     scheduled.setdefault(replace(option, schedule=schedule))
     return list(scheduled)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Set
 from tncompile.lowering.schedule import ConvolutionLayout, MatmulLayout, Schedule
 from tncompile.network.contraction import Contraction, ContractionTree, verify_tree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.convolutions import Convolution
+from tncompile.planning.layouts.structure import Convolution
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 
 

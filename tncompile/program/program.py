@@ -22,6 +22,10 @@ class Extent:
     names: tuple[str, ...] = ()  # sorted names of run-time indices: batch axes, `...`
 
     def __mul__(self, other: Extent) -> Extent:
+        if not other.names and other.factor == 1:
+            return self
+        if not self.names and self.factor == 1:
+            return other
         names = self.names + other.names
         return Extent(self.factor * other.factor, tuple(sorted(names)) if len(names) > 1 else names)
 

@@ -27,15 +27,17 @@ def trace_in(
     sizes: Mapping[str, int],
     profile: MachineProfile,
     mode: Mode,
+    rest: TensorProgram | None = None,
 ) -> Trace:
     """The cost of a program in a mode at these run-time sizes.
 
     When the module is folded, the costs are still those of the steps of `program`: zero for what is
-    precomputed. Loading a buffer is a cost of the first step that reads it.
+    precomputed. Loading a buffer is a cost of the first step that reads it. `rest` is what is
+    left to run then, where that is known.
     """
     if mode != "folded":
         return trace(network, program, sizes, profile, training=mode == "training")
-    rest = remainder(program)
+    rest = rest or remainder(program)
     parameters: list[Parameter] = []
     strides: dict[str, tuple[int, ...]] = {}
     for load in (step.operation for step in rest.steps):

@@ -8,31 +8,26 @@ result, the cheapest option in each of a few orders.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from bisect import insort
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 
-from tncompile.lowering.builder import ProgramBuilder
-from tncompile.lowering.leaves import LeafLoader, table_rows
+from tncompile.lowering.leaves import table_rows
 from tncompile.lowering.output import output_order
-from tncompile.lowering.schedule import Layout, MatmulLayout, Order
+from tncompile.lowering.schedule import Layout, Order
 from tncompile.network.contraction import Contraction, ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.layouts.convolutions import Convolution, ConvolutionLayouts, takes
+from tncompile.planning.layouts.convolutions import ConvolutionLayouts, takes
+from tncompile.planning.layouts.copies import Copies
 from tncompile.planning.layouts.estimates import (
     IndexGroups,
-    LayoutCostModel,
     LayoutOption,
-    MatrixView,
     OperandLayouts,
-    Runs,
-    orders_of,
     prefixes,
-    run_length,
 )
-from tncompile.program.layout import as_matrix
+from tncompile.planning.layouts.products import ProductLayouts
+from tncompile.planning.layouts.structure import Convolution
 from tncompile.simulation.trace import passed_on
 
 BEAM = 6  # orders kept of every intermediate: the cheapest with the copies that they ask for
@@ -60,30 +55,23 @@ class LayoutSearch:
         self,
         network: TensorNetwork,
         tree: ContractionTree,
-        sizes: Mapping[str, int],
-        costs: LayoutCostModel,
+        copies: Copies,
         broadcasting: bool = True,
-        chunks: float = 1.0,
     ) -> None:
-        self._network, self._tree, self._costs = network, tree, costs
-        self._broadcasting, self._chunks = broadcasting, chunks
-        self._size = {index.name: index.size or sizes[index.name] for index in network.indices}
+        self._tree, self._copies = tree, copies
+        self._lengths = lengths = copies.lengths
+        self._products = ProductLayouts(copies, broadcasting)
+        self._convolutions = ConvolutionLayouts(copies)
+        self._broadcasting = broadcasting
         self._output_order = output_order(network)
-        builder = ProgramBuilder(network, sizes)
-        leaves = LeafLoader(builder, ())
         images = passed_on(network) if network.windows else frozenset()
         self._operands: dict[int, OperandLayouts] = {}
         for number, operand in enumerate(tree.operands):
-            value = leaves.load(operand)
-            symbolic = builder.runs(value).items()
-            runs = {
-                index: (length.at(sizes), stride.at(sizes)) for index, (length, stride) in symbolic
-            }
-            order = tuple(sorted(runs, key=lambda index: -runs[index][1]))
-            options = (LayoutOption(order, runs, 0.0),)
+            memory, varying, parametric = lengths.leaf(operand)
             image = network.tensors[operand.tensor].name in images
+            options = (LayoutOption(memory, 0.0),)
             self._operands[number] = OperandLayouts(
-                options, not value.varying, value.parametric or image, image
+                options, not varying, parametric or image, image
             )
         self._legs = [operand.legs for operand in tree.operands]
         self._legs += [step.legs for step in tree.steps]
@@ -112,30 +100,10 @@ class LayoutSearch:
 
     # ── copies ─────────────────────────────────────────────────────────────────────────────────
 
-    def _copy(self, count: int, run: int, operand: OperandLayouts) -> float:
-        seconds = self._costs.copy(count, run, operand)
-        return seconds / self._chunks if operand.input_independent else seconds
-
-    def _copy_to(self, target: Order, order: Order, operand: OperandLayouts) -> float:
-        """The copy from one order of indices to another."""
-        lengths = [self._size[index] for index in target]
-        return self._copy(math.prod(lengths), run_length(lengths, order, target), operand)
-
     def _output_copy(self, option: LayoutOption, result: OperandLayouts) -> float:
         """The copy of a result whose axes are not in the order of the output."""
-        target = tuple(index for index in self._output_order if index in option.runs)
-        return 0.0 if target == option.order else self._copy_to(target, option.order, result)
-
-    def _row_major(self, order: Order) -> Runs:
-        runs: dict[str, tuple[int, int]] = {}
-        stride = 1
-        for index in reversed(order):
-            runs[index] = (self._size[index], stride)
-            stride *= self._size[index]
-        return runs
-
-    def _count(self, indices: Order) -> int:
-        return math.prod(self._size[index] for index in indices)
+        target = tuple(k for k in self._output_order if k in option.memory.indices)
+        return 0.0 if target == option.order else self._copies.to(target, option.order, result)
 
     # ── one contraction ────────────────────────────────────────────────────────────────────────
 
@@ -146,7 +114,7 @@ class LayoutSearch:
             result_legs |= convolution.private
         left = self._private_summed(contraction.left, contraction.right, result_legs)
         right = self._private_summed(contraction.right, contraction.left, result_legs)
-        shared = frozenset(left.options[0].runs) & frozenset(right.options[0].runs)
+        shared = left.options[0].memory.indices & right.options[0].memory.indices
         groups = IndexGroups(
             (left, right),
             shared - result_legs,
@@ -155,13 +123,13 @@ class LayoutSearch:
             self._next_use_groups(contraction),
         )
         if convolution is not None:
-            options = self._convolutions(convolution, groups)
+            options = self._convolved(convolution, groups)
         elif groups.summed:
-            options = self._products(groups)
+            options = self._products.options(groups)
             legs = self._legs[contraction.left], self._legs[contraction.right]
-            pointwise = Convolution.pointwise(self._network, contraction, *legs)
+            pointwise = self._lengths.convolutions.of(contraction, *legs)
             if pointwise is not None:
-                options = _cheapest([*options, *self._convolutions(pointwise, groups)])
+                options = _cheapest([*options, *self._convolved(pointwise, groups)])
         else:
             options = self._elementwise(left, right)
         requires_grad = left.requires_grad or right.requires_grad
@@ -175,44 +143,39 @@ class LayoutSearch:
             return result
         next_copy = self._next_copy(contraction, result)
         cheapest = sorted(options, key=lambda option: option.seconds)
-        ready = sorted(cheapest, key=lambda option: option.seconds + next_copy(option))
+        ready: list[tuple[float, int]] = []
+        for place, option in enumerate(cheapest):
+            if len(ready) == BEAM and option.seconds > ready[-1][0]:
+                break  # whatever its copy takes, and those of all that follow
+            insort(ready, (option.seconds + next_copy(option), place))
+            del ready[BEAM:]
         worth_following: dict[Order, LayoutOption] = {}
-        for option in (*ready[:BEAM], *cheapest[:CHEAPEST]):
+        for option in (*(cheapest[place] for _, place in ready), *cheapest[:CHEAPEST]):
             worth_following.setdefault(option.order, option)
         return replace(result, options=tuple(worth_following.values()))
 
     def _convolution(self, contraction: Contraction) -> Convolution | None:
-        return Convolution.of(self._network, contraction, self._legs[contraction.left])
+        if not contraction.windows:
+            return None
+        legs = self._legs[contraction.left], self._legs[contraction.right]
+        return self._lengths.convolutions.of(contraction, *legs)
 
-    def _convolutions(self, convolution: Convolution, groups: IndexGroups) -> list[LayoutOption]:
-        """The cheapest convolution for each order of the result."""
-        best: dict[Order, LayoutOption] = {}
+    def _convolved(self, convolution: Convolution, groups: IndexGroups) -> list[LayoutOption]:
         image, weight = groups.operands[:: -1 if convolution.swapped else 1]
-        pricing = ConvolutionLayouts(self._size, self._costs, self._copy_to)
-        share = image.input_independent and weight.input_independent
-        for one, two, order, layout, price in pricing.options(
-            convolution, image, weight, groups.hints
-        ):
-            seconds = price / self._chunks if share else price
-            known = best.get(order)
-            if known is None or seconds < known.seconds:
-                sides = (two, one) if convolution.swapped else (one, two)
-                runs = self._row_major(order) if known is None else known.runs
-                best[order] = LayoutOption(order, runs, seconds, layout, *sides)
-        return list(best.values())
+        return self._convolutions.options(convolution, image, weight, groups.hints)
 
     def _private_summed(
         self, number: int, other: int, result_legs: frozenset[str]
     ) -> OperandLayouts:
         """An operand, summed over the indices that it alone has."""
         operand = self._operands[number]
-        stays = {*self._operands[other].options[0].runs, *result_legs}
-        if all(index in stays for index in operand.options[0].order):
+        stays = self._operands[other].options[0].memory.indices | result_legs
+        if operand.options[0].memory.indices <= stays:
             return operand
         options: list[LayoutOption] = []
         for option in operand.options:
             order = tuple(index for index in option.order if index in stays)
-            options.append(replace(option, order=order, runs=self._row_major(order)))
+            options.append(replace(option, memory=self._lengths.row_major(order)))
         return replace(operand, options=tuple(options), keeps_format=True)
 
     def _look_up(
@@ -223,18 +186,21 @@ class LayoutSearch:
         rest = tuple(index for index in option.order if index not in rows)
         seconds = option.seconds
         if option.order[: len(rows)] != rows:
-            seconds += self._copy_to(rows + rest, option.order, table)
+            seconds += self._copies.to(rows + rest, option.order, table)
         order = (*(index for index in contraction.legs if index not in rest), *rest)
-        return replace(option, order=order, runs=self._row_major(order), seconds=seconds)
+        return replace(option, memory=self._lengths.row_major(order), seconds=seconds)
 
     def _elementwise(self, *operands: OperandLayouts) -> list[LayoutOption]:
         """Nothing is summed: an elementwise product in the order of the larger operand."""
         left, right = (operand.options[0] for operand in operands)
-        swapped = self._count(left.order) < self._count(right.order)
+        swapped = self._lengths.count(left.order) < self._lengths.count(right.order)
         large, small = (right, left) if swapped else (left, right)
-        order = (*large.order, *(index for index in small.order if index not in large.runs))
+        order = (
+            *large.order,
+            *(index for index in small.order if index not in large.memory.indices),
+        )
         seconds = left.seconds + right.seconds
-        return [LayoutOption(order, self._row_major(order), seconds, None, left, right)]
+        return [LayoutOption(self._lengths.row_major(order), seconds, None, left, right)]
 
     # ── the next contraction ───────────────────────────────────────────────────────────────────
 
@@ -247,7 +213,7 @@ class LayoutSearch:
         operand = self._operands.get(other)
         theirs = self._legs[other] if operand is None else operand.options[0].order
         if (convolution := self._convolution(following)) is not None:
-            return tuple(convolution.hints(legs, theirs))
+            return convolution.hints(legs, theirs)
         result_legs = set(following.legs)
         batch = tuple(index for index in theirs if index in legs and index in result_legs)
         summed = tuple(index for index in theirs if index in legs and index not in result_legs)
@@ -272,13 +238,13 @@ class LayoutSearch:
         if contraction.result not in self._next:
             return lambda option: self._output_copy(option, result)
         following, other = self._next[contraction.result]
-        count = self._count(contraction.legs)
+        count = self._lengths.count(contraction.legs)
         if (convolution := self._convolution(following)) is not None:
             partner = self._legs[other]
             return lambda option: (
                 0.0
                 if takes(convolution, option, partner)
-                else self._copy(count, self._size[option.order[-1]], result)
+                else self._copies.seconds(count, self._lengths.size[option.order[-1]], result)
             )
         legs, theirs, remaining = map(
             frozenset, (contraction.legs, self._legs[other], following.legs)
@@ -295,131 +261,13 @@ class LayoutSearch:
             order = option.order
             prefixed = map(frozenset, prefixes(order, free) if broadcast else ())
             for outer in chain((batch,), prefixed, (group & free for group in later)):
-                groups = [
-                    [index for index in order if index in group]
-                    for group in (outer, free - outer, summed)
-                ]
-                if as_matrix(option.runs, groups, 1) is not None:
+                groups = (
+                    tuple(index for index in order if index in outer),
+                    tuple(index for index in order if index in free and index not in outer),
+                    tuple(index for index in order if index in summed),
+                )
+                if option.memory.as_matrix(groups) is not None:
                     return 0.0
-            return self._copy(count, self._size[order[-1]], result)
+            return self._copies.seconds(count, self._lengths.size[order[-1]], result)
 
         return seconds
-
-    # ── products ───────────────────────────────────────────────────────────────────────────────
-
-    def _products(self, groups: IndexGroups) -> list[LayoutOption]:
-        """The cheapest product for each order of the result.
-
-        Groups of indices are tried in the orders of operands and of the next contraction.
-        """
-        best: dict[Order, LayoutOption] = {}
-        left, right = (operand.options for operand in groups.operands)
-        left_free, right_free = (
-            frozenset(options[0].runs) - groups.summed - groups.batch for options in (left, right)
-        )
-        summed = orders_of(groups.summed, (left, right), ())
-        for batch in self._batches(groups, (left_free, right_free)):
-            rows = orders_of(left_free.difference(batch), (left,), groups.hints)
-            columns = orders_of(right_free.difference(batch), (right,), groups.hints)
-            price = self._pricing(groups, batch, rows[0], summed[0], columns[0])
-            for inner in summed:
-                for swapped, outer, one, two in self._sides(groups, batch, rows, inner, columns):
-                    order = batch + outer[0] + outer[1]
-                    known = best.get(order)
-                    operands = one.seconds + two.seconds
-                    if known is not None and operands >= known.seconds:
-                        continue  # whatever the product takes
-                    seconds = operands + price(swapped, one, two)
-                    if known is None or seconds < known.seconds:
-                        layout = MatmulLayout(swapped, batch, outer[0], inner, outer[1])
-                        sides = (two.option, one.option) if swapped else (one.option, two.option)
-                        runs = self._row_major(order) if known is None else known.runs
-                        best[order] = LayoutOption(order, runs, seconds, layout, *sides)
-        return list(best.values())
-
-    def _sides(
-        self,
-        groups: IndexGroups,
-        batch: Order,
-        rows: tuple[Order, ...],
-        inner: Order,
-        columns: tuple[Order, ...],
-    ) -> Iterator[tuple[bool, tuple[Order, Order], MatrixView, MatrixView]]:
-        """Both sides as matrices, in all orders of rows and columns: either may come first."""
-        view = partial(self._matrix_view, groups)  # of each side (outer, inner), and its transpose
-        left = [(row, view(0, batch, row, inner), view(0, batch, inner, row)) for row in rows]
-        right = [(one, view(1, batch, one, inner), view(1, batch, inner, one)) for one in columns]
-        for row, row_first, row_last in left:
-            for column, column_first, column_last in right:
-                yield False, (row, column), row_first, column_last
-                yield True, (column, row), column_first, row_last
-
-    def _batches(
-        self, groups: IndexGroups, free: tuple[frozenset[str], frozenset[str]]
-    ) -> Iterator[Order]:
-        """What a product may be batched over: shared indices, or outer ones of one operand."""
-        sides = tuple(operand.options for operand in groups.operands)
-        yield from orders_of(groups.batch, sides, groups.hints)
-        if groups.batch or not self._broadcasting:
-            return
-        for options, private in zip(sides, free, strict=True):
-            orders = {
-                prefix: None for option in options for prefix in prefixes(option.order, private)
-            }
-            # What the next contraction treats alike comes first, apart from the rest.
-            for group in groups.next_use_groups:
-                order = tuple(index for index in options[0].order if index in group & private)
-                if order and len(order) < len(private):
-                    orders[order] = None
-            yield from orders
-
-    def _pricing(
-        self, groups: IndexGroups, batch: Order, rows: Order, summed: Order, columns: Order
-    ) -> Callable[[bool, MatrixView, MatrixView], float]:
-        """The seconds of the product of two views; the order within groups does not matter."""
-        operands = groups.operands
-        input_independent = all(operand.input_independent for operand in operands)
-        matrices, inner = self._count(batch), self._count(summed)
-        outer = self._count(rows), self._count(columns)
-        broadcast = [bool(batch) and batch[0] not in each.options[0].runs for each in operands]
-        known: dict[tuple[bool, bool, bool], float] = {}
-
-        def price(swapped: bool, one: MatrixView, two: MatrixView) -> float:
-            key = swapped, one.transposed, two.transposed
-            if key not in known:
-                first, second = (1, 0) if swapped else (0, 1)
-                seconds = self._costs.product(
-                    *(matrices, outer[first], inner, outer[second]),
-                    (operands[first], operands[second]),
-                    (broadcast[first], broadcast[second]),
-                    (one.transposed, two.transposed),
-                )
-                known[key] = seconds / self._chunks if input_independent else seconds
-            return known[key]
-
-        return price
-
-    def _matrix_view(
-        self, groups: IndexGroups, side: int, batch: Order, rows: Order, columns: Order
-    ) -> MatrixView:
-        """The cheapest option of one side as matrices of these groups."""
-        operand = groups.operands[side]
-        own_batch = batch if batch and batch[0] in operand.options[0].runs else ()
-        key = side, own_batch, rows, columns
-        if (known := groups.views.get(key)) is not None:
-            return known
-        target = (*own_batch, *rows, *columns)
-        best: MatrixView | None = None
-        for option in operand.options:
-            if best is not None and option.seconds >= best.seconds:
-                continue  # whatever a copy takes
-            transposed = as_matrix(option.runs, key[1:], 1)
-            if transposed is None:
-                seconds = self._copy_to(target, option.order, operand)
-            else:
-                seconds = self._costs.view(operand)
-            if best is None or option.seconds + seconds < best.seconds:
-                best = MatrixView(option, option.seconds + seconds, bool(transposed))
-        assert best is not None
-        groups.views[key] = best
-        return best

@@ -3,122 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
+from typing import TypeGuard
 
 from tncompile.lowering.convolution import (
-    MOST_AXES,
     ConvolutionAxes,
-    convolution_axes,
-    image_is_right,
 )
 from tncompile.lowering.schedule import ConvolutionLayout, Order
-from tncompile.network.contraction import Contraction
-from tncompile.network.model import TensorNetwork
+from tncompile.machine.convolution import Convolution as ConvolutionSizes
 from tncompile.network.windows import Window
+from tncompile.planning.layouts.copies import Copies
 from tncompile.planning.layouts.estimates import (
-    LayoutCostModel,
     LayoutOption,
     OperandLayouts,
     orders_of,
 )
+from tncompile.planning.layouts.memory import Lengths
+from tncompile.planning.layouts.structure import Convolution
 
-CopyTo = Callable[[Order, Order, OperandLayouts], float]
-"""The seconds of a copy from one order of indices (the second) to another (the first)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Convolution:
-    """A contraction as one convolution; `swapped` where the image is the right operand.
-
-    Without windows it is one of a kernel of length 1: a product along the channels.
-    """
-
-    network: TensorNetwork
-    windows: tuple[Window, ...]
-    result_legs: frozenset[str]
-    swapped: bool
-
-    @classmethod
-    def of(
-        cls, network: TensorNetwork, step: Contraction, left: Iterable[str]
-    ) -> Convolution | None:
-        """The convolution that a contraction is, if it is one; `left` are legs of its operand."""
-        if not step.windows:
-            return None
-        windows = tuple(window for window in network.windows if window.name in step.windows)
-        swapped = image_is_right(network, step.windows, left)
-        return cls(network, windows, frozenset(step.legs), swapped)
-
-    @classmethod
-    def pointwise(
-        cls,
-        network: TensorNetwork,
-        step: Contraction,
-        left: Collection[str],
-        right: Collection[str],
-    ) -> Convolution | None:
-        """A contraction without windows as a convolution; None unless it sums channels of an image.
-
-        The other operand must have no run-time leg.
-        """
-        if not network.windows or step.windows or step.lookups:
-            return None
-        swapped = image_is_right(network, (), left)
-        image, other = (right, left) if swapped else (left, right)
-        runtime = any(network.index[leg].size is None for leg in other)
-        lengths = [leg for leg in image if network.index[leg].kind == "window"]
-        summed = set(image).intersection(other).difference(step.legs)
-        if runtime or not 1 <= len(lengths) <= MOST_AXES or not summed:
-            return None
-        return cls(network, (), frozenset(step.legs), swapped)
-
-    @property
-    def transposed(self) -> bool:
-        """Whether it is a transposed one."""
-        return any(window.transposed for window in self.windows)
-
-    @property
-    def private(self) -> frozenset[str]:
-        """Legs that stand on one operand and are not summed before: those of the windows."""
-        return frozenset(leg for w in self.windows for leg in (w.input_leg, w.kernel_leg))
-
-    def axes(self, image: Order, kernel: Order) -> ConvolutionAxes:
-        """The axes of the call, indices in the order of these operands."""
-        names = tuple(window.name for window in self.windows)
-        return convolution_axes(self.network, image, kernel, self.result_legs, names)
-
-    def image_orders(self, axes: ConvolutionAxes) -> tuple[Order, Order]:
-        """The orders of memory in which the image is row major, and channels-last."""
-        lengths = tuple(leg for leg, _ in axes.lengths)
-        channels = axes.groups + axes.summed
-        return axes.rows + channels + lengths, axes.rows + lengths + channels
-
-    def weight_orders(self, axes: ConvolutionAxes) -> tuple[Order, Order]:
-        """The same of the weight."""
-        outer, inner, *kernel = axes.weight(transposed=self.transposed)
-        lengths = tuple(leg for axis in kernel for leg in axis)
-        return outer + inner + lengths, outer + lengths + inner
-
-    def result_orders(self, axes: ConvolutionAxes) -> tuple[Order, Order]:
-        """The same of the result."""
-        rows, channels, *outs = axes.result
-        lengths = tuple(leg for axis in outs for leg in axis)
-        return rows + channels + lengths, rows + lengths + channels
-
-    def hints(self, legs: tuple[str, ...], other: Order) -> Iterator[Order]:
-        """Orders in which one operand, which has these legs, is taken without a copy."""
-        image = not image_is_right(self.network, [window.name for window in self.windows], legs)
-        axes = self.axes(legs, other) if image else self.axes(other, legs)
-        yield from self.image_orders(axes) if image else self.weight_orders(axes)
+def convolution_sizes(
+    axes: ConvolutionAxes, lengths: Lengths, *, transposed: bool
+) -> ConvolutionSizes:
+    """What a call takes and gives, borders that are added before included."""
+    count, size = lengths.count, lengths.size
+    return ConvolutionSizes(
+        rows=count(axes.rows),
+        groups=count(axes.groups),
+        summed=count(axes.summed),
+        columns=count(axes.columns),
+        kernel=tuple(window.size if window else 1 for _, window in axes.lengths),
+        lengths_in=tuple(
+            size[leg] + (window.left + window.right if _has_borders(window) else 0)
+            for leg, window in axes.lengths
+        ),
+        lengths_out=tuple(
+            size[window.output_leg if window else leg] for leg, window in axes.lengths
+        ),
+        transposed=transposed,
+    )
 
 
 class ConvolutionLayouts:
-    """Prices the layouts of convolutions at these sizes."""
+    """Prices the layouts of convolutions."""
 
-    def __init__(self, size: Mapping[str, int], costs: LayoutCostModel, copy_to: CopyTo) -> None:
-        self._size, self._costs, self._copy_to = size, costs, copy_to
+    def __init__(self, copies: Copies) -> None:
+        self._costs, self._copies, self._lengths = copies.costs, copies, copies.lengths
 
     def options(
         self,
@@ -126,30 +55,55 @@ class ConvolutionLayouts:
         image: OperandLayouts,
         weight: OperandLayouts,
         hints: tuple[Order, ...],
-    ) -> Iterator[tuple[LayoutOption, LayoutOption, Order, ConvolutionLayout, float]]:
-        """Each layout: the operands' options, the order of the result, and seconds with copies."""
-        prices: dict[bool, float] = {}
-        columns: dict[frozenset[str], tuple[Order, ...]] = {}
-        for one, two, last in product(image.options, weight.options, (False, True)):
-            axes = convolution.axes(one.order, two.order)
-            if last not in prices:
-                prices[last] = self._price(convolution, axes, image, weight, channels_last=last)
-            group = frozenset(axes.columns)
-            if group not in columns:
-                columns[group] = orders_of(group, (weight.options,), hints)
-            for order in columns[group]:
-                ordered = ConvolutionAxes(axes.rows, axes.groups, axes.summed, order, axes.lengths)
-                seconds = one.seconds + two.seconds + prices[last]
-                seconds += self._copy(convolution.image_orders(ordered)[last], one, image)
-                seconds += self._copy(convolution.weight_orders(ordered)[last], two, weight)
-                layout = ConvolutionLayout(last, axes.rows, axes.groups, axes.summed, order)
-                result = convolution.result_orders(ordered)[last]
-                yield one, two, result, layout, seconds
+    ) -> list[LayoutOption]:
+        """The cheapest convolution for each order of the result."""
+        best: dict[Order, tuple[float, bool, ConvolutionAxes, LayoutOption, LayoutOption]] = {}
+        legs = weight.options[0].order
+        first = convolution.axes(image.options[0].order, legs)
+        prices = [
+            self._price(convolution, first, image, weight, channels_last=last)
+            for last in (False, True)
+        ]
+        orders = orders_of(frozenset(first.columns), (weight.options,), hints)
+        taken: dict[tuple[int, Order], float] = {}  # copies of the weight
+        for one in image.options:
+            calls = [convolution.call(one.order, legs, order) for order in orders]
+            ways = [(last, self._copy(calls[0].image[last], one, image)) for last in (False, True)]
+            for number, two in enumerate(weight.options):
+                operands = one.seconds + two.seconds
+                for last, made in ways:
+                    for call in calls:
+                        known = best.get(call.result[last])
+                        seconds = operands + prices[last] + made
+                        if known is not None and seconds >= known[0]:
+                            continue  # whatever a copy of the weight takes
+                        key = number, call.weight[last]
+                        if key not in taken:
+                            taken[key] = self._copy(key[1], two, weight)
+                        seconds += taken[key]
+                        if known is None or seconds < known[0]:
+                            best[call.result[last]] = seconds, last, call.axes, one, two
+        return [self._option(convolution, order, *found) for order, found in best.items()]
+
+    def _option(
+        self,
+        convolution: Convolution,
+        order: Order,
+        seconds: float,
+        last: bool,
+        axes: ConvolutionAxes,
+        image: LayoutOption,
+        weight: LayoutOption,
+    ) -> LayoutOption:
+        layout = ConvolutionLayout(last, axes.rows, axes.groups, axes.summed, axes.columns)
+        sides = (weight, image) if convolution.swapped else (image, weight)
+        return LayoutOption(self._lengths.row_major(order), seconds, layout, *sides)
 
     def _copy(self, target: Order, option: LayoutOption, operand: OperandLayouts) -> float:
-        if _is_laid_out(option, target):
+        if option.memory.lies(target):
             return self._costs.view(operand)
-        return self._copy_to(tuple(k for k in target if k in option.runs), option.order, operand)
+        own = option.memory.indices
+        return self._copies.to(tuple(k for k in target if k in own), option.order, operand)
 
     def _price(
         self,
@@ -161,46 +115,20 @@ class ConvolutionLayouts:
         channels_last: bool,
     ) -> float:
         """The call, with the copies that add borders which it cannot add itself, one a mode."""
-
-        def count(legs: Iterable[str]) -> int:
-            return math.prod(self._size[leg] for leg in legs)
-
-        padding = [window for _, window in axes.lengths if window and window.padding is None]
-        lengths_in = [
-            self._size[leg] + (window.left + window.right if window in padding and window else 0)
-            for leg, window in axes.lengths
-        ]
-        padded = count(axes.rows + axes.groups + axes.summed) * math.prod(lengths_in)
-        copies = len({window.mode for window in padding})
-        seconds = copies * self._costs.copy(padded, lengths_in[-1], image)
-        seconds += self._costs.convolution(
-            (image, weight),
-            rows=count(axes.rows),
-            groups=count(axes.groups),
-            summed=count(axes.summed),
-            columns=count(axes.columns),
-            kernel=tuple(window.size if window else 1 for _, window in axes.lengths),
-            lengths_in=tuple(lengths_in),
-            lengths_out=tuple(
-                self._size[window.output_leg if window else leg] for leg, window in axes.lengths
-            ),
-            channels_last=channels_last,
-            transposed=convolution.transposed,
+        sizes = convolution_sizes(axes, self._lengths, transposed=convolution.transposed)
+        padded = sizes.rows * sizes.groups * sizes.summed * math.prod(sizes.lengths_in)
+        copies = len({window.mode for _, window in axes.lengths if _has_borders(window)})
+        seconds = copies * self._costs.copy(padded, sizes.lengths_in[-1], image)
+        return seconds + self._costs.convolution(
+            (image, weight), sizes, channels_last=channels_last
         )
-        return seconds
 
 
-def _is_laid_out(option: LayoutOption, order: Order) -> bool:
-    """Whether an operand lies row major in this order of its indices."""
-    stride = 1
-    for index in reversed(order):
-        length, own = option.runs.get(index, (1, 1))  # a kernel of length 1 has no index
-        if length != 1 and own != stride:
-            return False
-        stride *= length
-    return True
+def _has_borders(window: Window | None) -> TypeGuard[Window]:
+    """Whether an image is padded along a window before the call."""
+    return window is not None and window.padding is None
 
 
 def takes(convolution: Convolution, option: LayoutOption, other: Order) -> bool:
     """Whether the convolution takes an operand in this layout as it is."""
-    return any(_is_laid_out(option, order) for order in convolution.hints(option.order, other))
+    return any(map(option.memory.lies, convolution.hints(option.order, other)))

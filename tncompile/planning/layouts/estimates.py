@@ -7,12 +7,14 @@ for the few that are promising.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tncompile.lowering.schedule import Layout, Order
+from tncompile.machine.convolution import Convolution as ConvolutionSizes
 from tncompile.machine.convolution import ConvolutionPass
-from tncompile.machine.profile import MachineProfile
+from tncompile.machine.profile import GIGA, MachineProfile
+from tncompile.planning.layouts.memory import MemoryOrder
 from tncompile.simulation.modes import Mode
 
 WIDTH = 4  # bytes of a number
@@ -20,20 +22,23 @@ ORDERS = 4  # tried of every group of indices
 CHEAPEST = 4  # options of an operand whose orders are among them
 LONGEST_PREFIX = 3  # outer indices that a product may be batched over, at most
 
-Runs = Mapping[str, tuple[int, int]]  # length and stride of every index
 Pair = tuple[bool, bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class LayoutOption:
     """An operand in one order of memory, the seconds it takes, and how it is computed."""
 
-    order: Order
-    runs: Runs
+    memory: MemoryOrder
     seconds: float
     layout: Layout | None = None
     left: LayoutOption | None = None
     right: LayoutOption | None = None
+
+    @property
+    def order(self) -> Order:
+        """Its indices in order of memory."""
+        return self.memory.order
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,44 +145,50 @@ class LayoutCostModel:
                     seconds += self._copy(matrices * count, 1)
         return seconds
 
+    def least_product(
+        self,
+        operands: tuple[OperandLayouts, OperandLayouts],
+        multiply_adds: int,
+        summed: int,
+        written: int,
+    ) -> float:
+        """What no product, or products, of so many multiply-adds falls below."""
+        seconds = self.profile.call + self._allocate(WIDTH * written)
+        seconds += 2.0 * multiply_adds / (self.profile.fastest_products(summed) * GIGA)
+        for operand in operands:
+            if self.training and operand.requires_grad:
+                seconds += 2.0 * multiply_adds / (self.profile.fastest_products() * GIGA)
+        return seconds
+
     def convolution(
         self,
         operands: tuple[OperandLayouts, OperandLayouts],
+        sizes: ConvolutionSizes,
         *,
-        rows: int,
-        groups: int,
-        summed: int,
-        columns: int,
-        kernel: tuple[int, ...],
-        lengths_in: tuple[int, ...],
-        lengths_out: tuple[int, ...],
         channels_last: bool,
-        transposed: bool,
     ) -> float:
-        """One convolution of an image and a weight, in training its gradients, too.
-
-        For the numbers see `MachineProfile.convolution_seconds`.
-        """
+        """One convolution of an image and a weight, in training its gradients, too."""
         if self.folded and all(operand.input_independent for operand in operands):
             return 0.0
 
         def one(which: ConvolutionPass) -> float:
             return self.profile.convolution_seconds(
                 which,
-                rows=rows,
-                groups=groups,
-                summed=summed,
-                columns=columns,
-                kernel=kernel,
-                lengths_in=lengths_in,
-                lengths_out=lengths_out,
+                rows=sizes.rows,
+                groups=sizes.groups,
+                summed=sizes.summed,
+                columns=sizes.columns,
+                kernel=sizes.kernel,
+                lengths_in=sizes.lengths_in,
+                lengths_out=sizes.lengths_out,
                 channels_last=channels_last,
-                transposed=transposed,
+                transposed=sizes.transposed,
                 width=WIDTH,
             )
 
         seconds = self.profile.call + one("forward")
-        seconds += self._allocate(WIDTH * rows * groups * columns * math.prod(lengths_out))
+        written = sizes.rows * sizes.groups * sizes.columns * math.prod(sizes.lengths_out)
+        seconds += self._allocate(WIDTH * written)
         image, weight = (operand.requires_grad for operand in operands)
         if self.training and (image or weight):
             seconds += self.profile.recording + self.profile.backward_call
@@ -223,19 +234,3 @@ class LayoutCostModel:
             matrices, rows, summed, columns, shared=shared, transposed=transposed, width=WIDTH
         )
         return seconds + self._allocate(WIDTH * matrices * rows * columns)
-
-
-def run_length(lengths: Sequence[int], order: tuple[str, ...], target: tuple[str, ...]) -> int:
-    """The elements that stay contiguous when indices in memory `order` are copied to `target`.
-
-    `lengths` are those of the indices of `target`.
-
-    >>> run_length((2, 3, 4), ("b", "a", "c"), ("a", "b", "c"))
-    4
-    """
-    common = 0
-    for index, wanted in zip(reversed(order), reversed(target), strict=True):
-        if index != wanted:
-            break
-        common += 1
-    return math.prod(lengths[len(lengths) - common :])
