@@ -252,6 +252,8 @@ def loaded(made: Convolution, program: TensorProgram) -> nn.Module:
         ({"size": 9, "left": 1, "right": 2, "mode": "circular"}, 6),
         ({"size": 5, "padding": 2, "mode": "replicate"}, 1),
         ({"size": 3, "padding": 4, "stride": 2, "transposed": True}, 4),
+        ({"size": 3, "padding": 8, "stride": 3, "extra": 2, "transposed": True}, 5),
+        ({"size": 2, "left": 9, "extra": 6, "transposed": True}, 8),  # cut first, then extended
     ],
 )
 def test_an_input_that_is_too_short_names_the_window(
@@ -260,7 +262,9 @@ def test_an_input_that_is_too_short_names_the_window(
     transposed = bool(options.get("transposed"))
     made = depthwise([window("h", **options), window("w", 1, transposed=transposed)])
     module = module_of(made)
-    for held in (module, module.fold()):
+    torch._dynamo.reset()
+    compiled = torch.compile(module, backend="eager")
+    for held in (module, module.fold(), compiled):
         assert min(held(torch.zeros(2, 4, least, 1, dtype=torch.float64)).shape) >= 1
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             held(torch.zeros(2, 4, least - 1, 1, dtype=torch.float64))
