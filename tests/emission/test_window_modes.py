@@ -151,6 +151,36 @@ def test_transforms(made: Convolution, order: int) -> None:
 
 
 @subjects
+@pytest.mark.parametrize("fold", [False, True])
+def test_ensembles_are_the_modules_one_by_one(made: Convolution, order: int, fold: bool) -> None:
+    one = module_of(made, order)
+    several = [one, copy.deepcopy(one), copy.deepcopy(one)]
+    for k, module in enumerate(several):
+        with torch.no_grad():
+            for tensor in module.parameters():
+                tensor.mul_(1 + k)
+    several = [module.fold() for module in several] if fold else several
+    parameters, buffers = torch.func.stack_module_state(several)
+    x = image(made, 3, 2).requires_grad_()
+
+    def call(held: dict[str, Tensor], given: Tensor) -> Tensor:
+        return torch.func.functional_call(several[0], held, (given,))
+
+    y = torch.func.vmap(call)({**parameters, **buffers}, x)
+    due = torch.stack([module(each) for module, each in zip(several, x, strict=True)])
+    close(y, due)
+    close(torch.func.vmap(call, (0, None))({**parameters, **buffers}, x[0])[0], due[0])
+    names = list(parameters)
+    apart = [dict(module.named_parameters()) for module in several]
+    grads = torch.autograd.grad(y.sin().sum(), [*parameters.values(), x])
+    own = [held[name] for name in names for held in apart]
+    *wanted, last = torch.autograd.grad(due.sin().sum(), [*own, x])
+    close(grads[-1], last)
+    for k in range(len(names)):
+        close(grads[k], torch.stack(wanted[3 * k : 3 * k + 3]))
+
+
+@subjects
 def test_second_derivatives(made: Convolution, order: int) -> None:
     module = module_of(made, order)
     names = list(dict(module.named_parameters()))
