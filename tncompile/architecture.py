@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from tncompile.files import lock_path
-from tncompile.language.diagnostics.collector import problem
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
+from tncompile.refusals import no_plan, no_split, require_plan_of
 
 if TYPE_CHECKING:
     import torch
@@ -121,11 +121,9 @@ class Architecture:
         ... ).channels_last().network.channels_last
         True
         """
-        network = self.network
-        output = network.channel_axis([axis.indices for axis in network.output.axes])
-        inputs = (network.channel_axis([axis.indices for axis in i.axes]) for i in network.inputs)
-        if output is None or all(axis is None for axis in inputs):
-            raise ValueError(f"{network.target} maps no images (…, channels, lengths of windows)")
+        if not self.network.maps_images:
+            what = "no images (…, channels, lengths of windows)"
+            raise ValueError(f"{self.network.target} maps {what}")
         return replace(self, _channels_last=True)
 
     def text(self) -> str:
@@ -195,14 +193,9 @@ class Architecture:
         from tncompile.planning.request import plan_request
 
         request = plan_request(
-            self.network,
-            batch=batch,
-            minimize=minimize,
-            sizes=sizes,
-            search=search,
-            memory_limit=memory_limit,
-            machine=machine,
-        )
+            self.network, batch=batch, minimize=minimize, sizes=sizes, search=search,
+            memory_limit=memory_limit, machine=machine,
+        )  # fmt: skip
         return self._planned(request, progress)
 
     def tune(
@@ -265,8 +258,8 @@ class Architecture:
         plan = self._planned(request, progress)
         mode: Mode = "training" if training else "inference"
         sizes, profile = dict(request.named), request.profile
-        at = request.asked[0]
-        return cost(self.network, plan, batch=at, sizes=sizes, profile=profile, mode=mode)
+        batch = request.asked[0]
+        return cost(self.network, plan, batch=batch, sizes=sizes, profile=profile, mode=mode)
 
     def source(
         self,
@@ -362,21 +355,18 @@ class Architecture:
 
     def _planned(self, request: PlanRequest, progress: Progress | None) -> ContractionPlan:
         """The plan of a request: measured here, from the lock file, or searched."""
-        from tncompile.compiler import plan_from_lock, plan_network
+        from tncompile.compiler import plan_from_lock
         from tncompile.planning.lock import lock_key
 
-        if request in self._plans:
-            return self._plans[request]
-        tuned = self._measured.get(lock_key(self.network, request, tuned=True).line)
-        with self._limits_named():
-            if tuned is not None:
-                planned = tuned.with_batch(request.asked[len(request.asked) // 2])
-            elif (lock := self.lock) is not None:
-                planned = plan_from_lock(self.network, request, lock, self.keeps_lock, progress)
-            else:
-                planned = plan_network(self.network, request, progress)
-        self._plans[request] = planned
-        return planned
+        plans, given = self._plans, (self.lock, self.keeps_lock, progress)
+        if request not in plans:
+            tuned = self._measured.get(lock_key(self.network, request, tuned=True).line)
+            with self._limits_named():
+                if tuned is not None:
+                    plans[request] = tuned.with_batch(request.asked[len(request.asked) // 2])
+                else:
+                    plans[request] = plan_from_lock(self.network, request, *given)
+        return plans[request]
 
     def _compile(
         self,
@@ -387,21 +377,11 @@ class Architecture:
     ) -> GeneratedModule:
         """Everything that a plan becomes; it is searched unless it is handed in."""
         from tncompile.compiler import compile
-        from tncompile.emission.sharding.split import ShardingError, split_leg
-        from tncompile.planning.verifying import verify_plan
 
-        if shard is not None:
-            if not isinstance(shard, str):
-                raise TypeError(f"shard is a str, not {type(shard).__name__}")
-            try:
-                split_leg(self.network, shard)
-            except ShardingError as error:
-                index = self._resolved.index.get(shard)
-                span = (index and index.declared) or self._resolved.block.name.span
-                wrong = problem(Code.CANNOT_SPLIT, str(error), span, error.label, hint=error.hint)
-                raise CompileError((wrong,)) from None
-        if plan and (why := next(verify_plan(self.network, plan), None)):
-            raise ValueError(f"the plan is not one of {self._resolved.target}: {why}")
+        if shard is not None and (wrong := no_split(self.network, self._resolved, shard)):
+            raise CompileError((wrong,))
+        if plan is not None:
+            require_plan_of(self.network, plan)
         planned = plan or self.plan(progress=progress, **options)
         key = id(planned), shard
         if key not in self._compiled:
@@ -415,15 +395,5 @@ class Architecture:
 
         try:
             yield
-        except NoPlanError as error:
-            span, label = self._resolved.block.name.span, "no order of contraction fits"
-            notes = ("peak memory counts inputs, parameters and every value alive at once",)
-            hint = "raise the memory limit, or lower the batch size or the ranks"
-            wrong = problem(Code.NO_PLAN, str(error), span, label, notes=notes, hint=hint)
-            raise CompileError((wrong,)) from None
-        except NoOrderError as error:
-            place = self._resolved.windows[0].declaration.name.span
-            label = "one of the windows of a kernel that is too large"
-            hint = "give the windows tensors of their own, joined by a bond"
-            wrong = problem(Code.WINDOW_FACE, str(error), place, label, hint=hint)
-            raise CompileError((wrong,)) from None
+        except (NoOrderError, NoPlanError) as error:
+            raise CompileError((no_plan(self._resolved, error),)) from None

@@ -80,14 +80,16 @@ _remembered_plan = lru_cache(PLANS_KEPT)(plan_for)
 def plan_from_lock(
     network: TensorNetwork,
     request: PlanRequest,
-    path: Path,
+    path: Path | None,
     keep: bool,
     progress: Progress | None = None,
 ) -> ContractionPlan:
-    """The plan that a lock file stores, else a new one whose `notes` say why.
+    """The plan that a lock file stores, where there is one; else a new one whose `notes` say why.
 
     With `keep` a new plan is stored. Raises ValueError where the file is corrupt.
     """
+    if path is None:
+        return plan_network(network, request, progress)
     lock = read_lock(path)
     stored, problems = lock.find(network, request)
     if stored is not None:

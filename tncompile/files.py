@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and the JSON in them."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,19 @@ def replace_file(target: Path, text: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def json_value(text: str | bytes) -> object:
+    """What a JSON text holds. Raises ValueError where it holds nothing, or lists past all bounds.
+
+    >>> json_value('{"version": 4}')
+    {'version': 4}
+    """
+    try:
+        value: object = json.loads(text)
+    except RecursionError:
+        raise ValueError("values lie in each other too deep") from None
+    return value
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -17,6 +18,9 @@ from tncompile.language.syntax.source import SourceFile
 if TYPE_CHECKING:
     from tncompile.language.linked import LinkedProgram
     from tncompile.network.einsum import Indices, Shape
+
+MOST_NAMED = 8
+"""The most files of a folder that are named."""
 
 
 class Spec:
@@ -135,14 +139,18 @@ def read_file(path: str | os.PathLike[str]) -> SourceFile:
     """The text of a `.tn` file, or of one of the library.
 
     Raises `OSError` where it cannot be read, with the name that was probably meant where there is
-    no such file, and `CompileError` (TN103) where it is not UTF-8.
+    no such file, or those of a folder, and `CompileError` (TN103) where it is not UTF-8.
     """
-    from tncompile.language.linking.importing import closest_file, decode, locate
+    from tncompile.language.linking.importing import closest_file, decode, files_of, locate
 
     name = os.fspath(path)
     try:
         content = locate(path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        if files := files_of(name):
+            named = ", ".join(files[:MOST_NAMED]) + ", …" * (len(files) > MOST_NAMED)
+            words = f"is a directory; name one of its files: {named}"
+            raise OSError(errno.EISDIR, words, name) from None
         close = closest_file(name)
         meant = f"; did you mean {close}?" if close else ""
         raise OSError(error.errno, f"{error.strerror}{meant}", name) from None

@@ -26,6 +26,26 @@ def test_a_file_of_the_library_that_was_meant_is_named(
     )
 
 
+@pytest.mark.parametrize("command", ["check", "compile", "cost", "fmt", "blocks"])
+def test_the_files_of_a_folder_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    library = ", ".join(f"std/{name}.tn" for name in ("classifier", "convolution", "embedding"))
+    for written in ("std", "std/"):
+        assert run([command, written]) == 2
+        assert f"{written}: is a directory; name one of its files: {library}, std/linear.tn\n" in (
+            capsys.readouterr().err
+        )
+    (folder / "own").mkdir()
+    assert run([command, "own"]) == 2
+    assert "cannot read own: is a directory\n" in capsys.readouterr().err
+    for k in range(10):
+        (folder / "own" / f"n{k}.tn").write_text("", encoding="utf-8")
+    assert run([command, "own"]) == 2
+    assert "one of its files: own/n0.tn, own/n1.tn, " in (said := capsys.readouterr().err)
+    assert said.endswith("own/n7.tn, …\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -151,6 +151,36 @@ def test_transforms(made: Convolution, order: int) -> None:
 
 
 @subjects
+@pytest.mark.parametrize("fold", [False, True])
+def test_ensembles_are_the_modules_one_by_one(made: Convolution, order: int, fold: bool) -> None:
+    one = module_of(made, order)
+    several = [one, copy.deepcopy(one), copy.deepcopy(one)]
+    for k, module in enumerate(several):
+        with torch.no_grad():
+            for tensor in module.parameters():
+                tensor.mul_(1 + k)
+    several = [module.fold() for module in several] if fold else several
+    parameters, buffers = torch.func.stack_module_state(several)
+    x = image(made, 3, 2).requires_grad_()
+
+    def call(held: dict[str, Tensor], given: Tensor) -> Tensor:
+        return torch.func.functional_call(several[0], held, (given,))
+
+    y = torch.func.vmap(call)({**parameters, **buffers}, x)
+    due = torch.stack([module(each) for module, each in zip(several, x, strict=True)])
+    close(y, due)
+    close(torch.func.vmap(call, (0, None))({**parameters, **buffers}, x[0])[0], due[0])
+    names = list(parameters)
+    apart = [dict(module.named_parameters()) for module in several]
+    grads = torch.autograd.grad(y.sin().sum(), [*parameters.values(), x])
+    own = [held[name] for name in names for held in apart]
+    *wanted, last = torch.autograd.grad(due.sin().sum(), [*own, x])
+    close(grads[-1], last)
+    for k in range(len(names)):
+        close(grads[k], torch.stack(wanted[3 * k : 3 * k + 3]))
+
+
+@subjects
 def test_second_derivatives(made: Convolution, order: int) -> None:
     module = module_of(made, order)
     names = list(dict(module.named_parameters()))
@@ -252,6 +282,8 @@ def loaded(made: Convolution, program: TensorProgram) -> nn.Module:
         ({"size": 9, "left": 1, "right": 2, "mode": "circular"}, 6),
         ({"size": 5, "padding": 2, "mode": "replicate"}, 1),
         ({"size": 3, "padding": 4, "stride": 2, "transposed": True}, 4),
+        ({"size": 3, "padding": 8, "stride": 3, "extra": 2, "transposed": True}, 5),
+        ({"size": 2, "left": 9, "extra": 6, "transposed": True}, 8),  # cut first, then extended
     ],
 )
 def test_an_input_that_is_too_short_names_the_window(
@@ -260,7 +292,9 @@ def test_an_input_that_is_too_short_names_the_window(
     transposed = bool(options.get("transposed"))
     made = depthwise([window("h", **options), window("w", 1, transposed=transposed)])
     module = module_of(made)
-    for held in (module, module.fold()):
+    torch._dynamo.reset()
+    compiled = torch.compile(module, backend="eager")
+    for held in (module, module.fold(), compiled):
         assert min(held(torch.zeros(2, 4, least, 1, dtype=torch.float64)).shape) >= 1
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             held(torch.zeros(2, 4, least - 1, 1, dtype=torch.float64))

@@ -27,9 +27,10 @@ def network(
     leaving: str = "h.out",
     batch: str = "t",
     attributes: str = "",
+    other: str = "",
     **arguments: Any,
 ) -> TensorNetwork:
-    """A network with these windows, on one input, one tensor and the output."""
+    """A network with these windows, on one input, one tensor (or an `other`) and the output."""
     names = ", ".join(part.split(" =")[0].strip() for part in batch.split(", "))
     text = f"""network N(size: int = 3, wrap: bool = true, axes: int[n] = [3, 5]) {{
       window {window}
@@ -37,6 +38,7 @@ def network(
       index i = size, o = axes[0] + n + (if wrap then 1 else 0)
       input x({names}, i, {entering})
       tensor K(i, o, {kernel}) {attributes}
+      {other}
       output y({names}, o, {leaving})
     }}"""
     return tncompile.loads(text).instantiate("N", **arguments).network
@@ -143,7 +145,8 @@ def test_each_window_has_its_direction() -> None:
     made = network(
         "h = conv(3), w = conv(4, stride = 3, padding = 1, extra = 2)",
         entering="w.out, h.in",
-        kernel="h.kernel, w.kernel",
+        kernel="h.kernel",
+        other="tensor L(w.kernel)",
         leaving="h.out, w.in",
     )
     assert [(w.transposed, w.extra, w.input_leg) for w in made.windows] == [
@@ -314,7 +317,8 @@ def test_a_network_with_windows_is_described() -> None:
     made = network(
         'h = conv(3, padding = [1, 2], mode = "circular"), w = conv(2, extra = 1)',
         entering="h.in, w.out",
-        kernel="h.kernel, w.kernel",
+        kernel="h.kernel",
+        other="tensor L(w.kernel)",
         leaving="h.out, w.in",
         batch="t = 128",
         attributes="complex",

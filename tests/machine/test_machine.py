@@ -223,7 +223,7 @@ def _with(name: str, value: object) -> str:
         (_with("passes", {"axes": [[1, 2]], "figures": [1]}), "do not fill"),
         (_with("passes", {"figures": [1]}), "axes"),
         (_with("surplus", 3), "surplus"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "values lie in each other too deep"),
     ],
 )
 def test_damaged_profiles_are_refused(tmp_path: Path, text: str, reason: str) -> None:

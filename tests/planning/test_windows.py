@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 
 import pytest
 import torch
@@ -17,6 +15,7 @@ import tncompile
 from tests.support import windows as small
 from tests.support.oracle import contract
 from tests.support.small_networks import make_network
+from tests.support.window_paths import Pairs, counted, every_path, lengths_of, window
 from tncompile.lowering import lower
 from tncompile.network.contraction import build_tree, operands, verify_tree
 from tncompile.network.model import DOTS, TensorNetwork
@@ -26,29 +25,8 @@ from tncompile.planning.paths.candidates import Candidate, candidates
 from tncompile.planning.paths.lookup_tables import TableSearch
 from tncompile.planning.paths.optimizers import EFFORTS
 from tncompile.planning.paths.problem import NoOrderError, contraction_problem
-from tncompile.planning.request import runtime_sizes
 from tncompile.planning.verifying import verify_plan
 from tncompile.program.interpreter import run_program
-
-Pairs = tuple[tuple[int, int], ...]
-
-
-def window(name: str, size: int = 3, stride: int = 1, *, transposed: bool = False) -> Window:
-    """A window that is padded so that nothing but the stride changes the length."""
-    return Window(
-        name=name,
-        family=name,
-        size=size,
-        stride=stride,
-        left=(size - 1) // 2,
-        right=size // 2,
-        transposed=transposed,
-    )
-
-
-def lengths_of(network: TensorNetwork, sizes: Mapping[str, int], batch: int = 4) -> dict[str, int]:
-    """The run-time sizes of all indices."""
-    return network.with_window_sizes(runtime_sizes(network, batch, sizes))
 
 
 def found(
@@ -58,53 +36,6 @@ def found(
     terms = operands(network)
     problem = contraction_problem(network, terms, lengths_of(network, sizes, batch))
     return candidates(network, terms, problem, EFFORTS[effort])
-
-
-def counted(network: TensorNetwork, pairs: Pairs, lengths: Mapping[str, int]) -> int | None:
-    """The multiply-adds along a path; None where a step is no convolution that torch has."""
-    size = {index.name: index.size or lengths[index.name] for index in network.indices}
-    terms: dict[int, set[str]] = {k: set(o.legs) for k, o in enumerate(operands(network))}
-    total, number = 0, len(terms)
-    for left, right in pairs:
-        one, other = terms.pop(left), terms.pop(right)
-        both, done, sides = one | other, [], set()
-        for each in network.windows:
-            image, kernel = each.input_leg, each.kernel_leg
-            for side, (first, second) in enumerate(((one, other), (other, one))):
-                if image in first and kernel in second:
-                    done.append(each)
-                    sides.add(side)
-                    if any(kernel in legs for legs in terms.values()):
-                        return None
-        if len(done) > 3 or len(sides) > 1 or len({each.transposed for each in done}) > 1:
-            return None
-        entries = {leg: size[leg] for leg in both}
-        for each in done:
-            longer = each.input_leg if each.transposed else each.output_leg
-            entries[each.input_leg] = size[longer]
-            both = both - {each.input_leg, each.kernel_leg} | {each.output_leg}
-        total += math.prod(entries.values())
-        pending = {
-            leg
-            for each in network.windows
-            if each.output_leg not in both
-            and not any(each.output_leg in legs for legs in terms.values())
-            for leg in (each.input_leg, each.kernel_leg)
-        }
-        outside = {*network.output.legs, *pending}.union(*terms.values())
-        terms[number] = both & outside
-        number += 1
-    return total
-
-
-def every_path(terms: tuple[int, ...], fresh: int) -> Iterator[Pairs]:
-    """All orders in which pairs can be contracted."""
-    if len(terms) == 1:
-        yield ()
-    for left, right in combinations(terms, 2):
-        rest = tuple(term for term in terms if term not in (left, right))
-        for tail in every_path((*rest, fresh), fresh + 1):
-            yield ((left, right), *tail)
 
 
 @st.composite
@@ -443,33 +374,3 @@ def test_trees_that_do_not_convolve_are_noticed() -> None:
     ]
     (problem,) = verify_tree(network, replace(tree, steps=tuple(steps)))
     assert "not merged yet" in problem
-
-
-# ── networks that no order of contraction suits ─────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("legs", "why"),
-    [
-        (("a.in", "b.in", "c.in", "d.in"), "more than 3 windows"),
-        (("a.in", "b.out"), "is transposed along some of them alone"),
-    ],
-)
-def test_a_kernel_of_too_many_windows_has_a_place(legs: tuple[str, ...], why: str) -> None:
-    other = {"in": "out", "out": "in"}
-    windows = [leg.split(".") for leg in legs]
-    text = f"""
-network Large() {{
-  window {", ".join(f"{name} = conv(size = 2)" for name, _ in windows)}
-  index  i = 2, o = 3
-  input  x(..., i, {", ".join(legs)})
-  tensor K(i, o, {", ".join(f"{name}.kernel" for name, _ in windows)})
-  output y(..., o, {", ".join(f"{name}.{other[face]}" for name, face in windows)})
-}}
-"""
-    architecture = tncompile.loads(text).instantiate()
-    with pytest.raises(tncompile.CompileError, match="TN408"):
-        architecture.plan()
-    network = architecture.network
-    with pytest.raises(ValueError, match=why):
-        build_tree(network, operands(network), ((0, 1),))

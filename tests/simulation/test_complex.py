@@ -29,12 +29,61 @@ TARGETS = (
 )
 
 
+TIED = """
+network Frozen(d: int, r: int) {
+  index  i = d, o = d
+  bond   b = r, e = r
+  input  x(..., i)
+  tensor A(i, b) complex
+  tensor F(b, e) frozen
+  tensor B(o, e) tie A conj
+  output y(..., o)
+}
+network Norm(n: int = 8) {
+  bond   s[k in 0..n] = 4, a[k in 0..n - 1] = 12, b[k in 0..n - 1] = 12
+  index  o = 1
+  tensor A[k in 0..n](a[k - 1]?, s[k], a[k]?) complex
+  tensor B[k in 0..n](b[k - 1]?, s[k], b[k]?) tie A conj
+  tensor E(o)
+  output y(o)
+}
+network Overlap(n: int = 12) {
+  index  p[k in 0..n] = 2, q[k in 0..n] = 2
+  bond   a[k in 0..n - 1] = 8, b[k in 0..n - 1] = 8
+  input  x(..., k in 0..n, p[k])
+  input  z(..., k in 0..n, q[k])
+  tensor A[k in 0..n](a[k - 1]?, p[k], a[k]?) complex
+  tensor B[k in 0..n](b[k - 1]?, q[k], b[k]?) tie A conj
+  output y(...)
+}
+"""
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_modules_allocate_what_is_predicted(target: str) -> None:
+    assert_predicted(tncompile.loads(TEXT).instantiate(target), 64)
+
+
+@pytest.mark.parametrize(
+    ("target", "batch"),
+    [
+        ("Projector(d = 200, r = 200)", 1), ("Projector(d = 200, r = 8)", 16),
+        ("Projector(d = 64, r = 64)", 64), ("Projector(d = 16, r = 96)", 1),
+        ("Frozen(d = 200, r = 200)", 64), ("Frozen(d = 64, r = 64)", 16),
+        ("Frozen(d = 16, r = 96)", 1), ("Norm()", 1), ("Overlap()", 64),
+    ],
+)  # fmt: skip
+def test_tensors_beside_their_conjugates_allocate_what_is_predicted(
+    target: str, batch: int
+) -> None:
+    assert_predicted(tncompile.loads(TEXT + TIED).instantiate(target), batch)
+
+
+def assert_predicted(made: tncompile.Architecture, batch: int) -> None:
+    """Whether a module takes the memory that its plan predicts, forward and in training."""
     torch.set_num_threads(1)
-    made = tncompile.loads(TEXT).instantiate(target)
-    cost = made.cost(batch=64, search="fast")
-    module = made.module(seed=0, batch=64, search="fast")
+    cost = made.cost(batch=batch, search="fast")
+    module = made.module(seed=0, batch=batch, search="fast")
     given = random_inputs(made.network, cost)
     held = held_bytes([*module.parameters(), *module.buffers(), *given])
 

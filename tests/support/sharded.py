@@ -20,6 +20,7 @@ from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Sha
 from torch.distributed.tensor.parallel import parallelize_module
 
 import tncompile
+from tests.support import complex_networks
 
 SPEC = """
 import "std/linear.tn" { LowRank, MPO, TensorRing, Tucker, CP, Monarch, BilinearTN }
@@ -348,6 +349,26 @@ def with_data_parallelism(spec: tncompile.Spec, shape: tuple[int, int]) -> None:
     equal(held, {name: one.detach() for name, one in alone.named_parameters()})
 
 
+def of_one_dtype(mesh: DeviceMesh) -> None:
+    """Torch refuses to shard real and complex parameters together, as `docs/modules.md` says."""
+    x = torch.randn(4, 6, 4)
+    mixed = complex_networks.made("Mixed", dtype=torch.float32)
+    fully_shard(mixed, mesh=mesh)
+    page = (Path(__file__).parents[2] / "docs" / "modules.md").read_text(encoding="utf-8")
+    try:
+        mixed(x)
+    except AssertionError as error:
+        words, _, kinds = str(error).partition("{")
+    else:
+        raise AssertionError("torch takes them by now")
+    assert words in " ".join(page.split())
+    assert all(kind in kinds for kind in ("torch.float32", "torch.complex64"))
+    alone = complex_networks.made("Mixed", dtype=torch.complex64)
+    module = complex_networks.made("Mixed", dtype=torch.complex64)
+    fully_shard(module, mesh=mesh)
+    torch.testing.assert_close(module(x + 0j), alone(x + 0j))
+
+
 def compiled(spec: tncompile.Spec, mesh: DeviceMesh) -> None:
     """`torch.compile` sees through the style."""
     architecture = spec.instantiate(UP)
@@ -396,6 +417,7 @@ def main(rank: int, meeting: Path) -> None:
     refuse(spec, mesh)
     done("refusals")
     with_data_parallelism(spec, (1, 2))
+    of_one_dtype(mesh)
     done("fully_shard")
     compiled(spec, mesh)
     done("compile")

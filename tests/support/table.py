@@ -57,8 +57,7 @@ One whose input and output have one axis of channels and then those of its windo
 `nn.Conv1d`, `nn.Conv2d`, `nn.Conv3d` or their transposes: `in_channels`, `out_channels`,
 `kernel_size`, `stride`, `padding`, `dilation`, `groups`, `padding_mode`, `weight` and `bias`. Torch
 pads both ends alike and all axes in one mode; a network that does otherwise stands for no layer.
-Groups are what the axes of channels both begin with. A folded module of tensors that are used more
-than once has no `weight`.
+Groups are what the axes of channels both begin with.
 
 - Any number of leading axes comes before the channels, none among them.
 - Images in `torch.channels_last` give equal values, whichever format the plan chose.

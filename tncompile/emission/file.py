@@ -14,6 +14,8 @@ from tncompile.emission.module.arguments import (
     CHECKED_DTYPE,
     CHECKED_IDS,
     CHECKED_PRECISION,
+    COMMON_DTYPE,
+    differ_in_dtype,
 )
 from tncompile.emission.module.dispatch import Option, dispatch, planned
 from tncompile.emission.module.docstrings import write_docstring, write_header
@@ -244,6 +246,7 @@ def _functions(
         ON_PARTS: network.complex,
         CHECKED_DTYPE: checked and not network.complex,
         CHECKED_PRECISION: checked and network.complex,
+        COMMON_DTYPE: differ_in_dtype(network),
         BROADCAST: len(dotted) > 1,
         MAGNITUDE: op.Magnitude in used,
         LOG_SCALE: op.Log in used,

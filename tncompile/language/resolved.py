@@ -26,6 +26,9 @@ SchemeName = Literal[
 
 DOTS = "..."
 
+MOST_WINDOWS = 3
+"""Windows of one contraction, so of one kernel, too: torch convolves along so many axes at once."""
+
 
 def member_name(family: str, subscripts: tuple[int, ...]) -> str:
     """The name of one member of a family.

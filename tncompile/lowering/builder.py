@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import pairwise
 
+from tncompile.lowering.assembling import assembled
 from tncompile.network.model import TensorNetwork
 from tncompile.program import layout
 from tncompile.program import operations as op
@@ -22,7 +23,7 @@ from tncompile.program.program import (
     joined_complex,
     product,
 )
-from tncompile.program.rewriting import finished, straightened, undivided
+from tncompile.program.rewriting import undivided
 
 Axes = tuple[tuple[str, ...], ...]
 
@@ -388,52 +389,5 @@ class ProgramBuilder:
     # ── the end ────────────────────────────────────────────────────────────────────────────────
 
     def program(self, *returned: Value) -> TensorProgram:
-        """The program that returns these values.
-
-        Steps that nothing reads are left out, dead values are dropped. The loop is one piece; it is
-        undone where no step reads an input of several chunks.
-        """
-        returns = tuple(value.name for value in returned)
-        read = set(returns)
-        steps: list[Step] = []
-        for step in reversed(self._steps):
-            if read.intersection(results(step.operation)):
-                read.update(sources(step.operation))
-                steps.append(step)
-        steps.reverse()
-        program = TensorProgram(self.values, (), returns, self.runtime)
-        if self.loop is None:
-            return finished(program, steps)
-        before, chunks, body, after = self._around_loop(steps, self.loop)
-        start, stop = len(before), len(steps) - len(after)
-        steps = before + chunks + body + after
-        looped = replace(program, loop=replace(self.loop, start=start, stop=stop))
-        if not chunks:
-            return straightened(replace(looped, steps=tuple(steps)))
-        return finished(looped, steps)
-
-    def _around_loop(self, steps: list[Step], loop: Loop) -> tuple[list[Step], ...]:
-        """The steps before the loop, its chunks, its other steps, and those after it.
-
-        Each step that depends on no part comes before the loop. One that is repeated along the part
-        belongs to it as much as one that reads an input.
-        """
-        inside: set[str] = set()
-        sections: tuple[list[Step], ...] = [], [], [], []
-        before, chunks, body, after = sections
-        for step in steps:
-            targets = results(step.operation)
-            shapes = [self.values[name].shape for name in targets]
-            if body and isinstance(body[-1].operation, op.ConcatChunks):
-                after.append(step)
-            elif isinstance(step.operation, op.Chunk):
-                chunks.append(step)
-                inside.update(targets)
-            elif inside.intersection(sources(step.operation)) or any(
-                loop.part in length.names for shape in shapes for length in shape
-            ):
-                body.append(step)
-                inside.update(targets)
-            else:
-                before.append(step)
-        return sections
+        """The program that returns these values."""
+        return assembled(self.values, self._steps, returned, self.runtime, self.loop)

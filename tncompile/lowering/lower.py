@@ -151,6 +151,8 @@ class _Lowering:
         layout = None
         if self._layouts is not None and not unit.batched:
             layout = self._layouts[first.result - len(self._tree.operands)]
+            if lefts[0] != first.left:  # layouts name the sides as the tree does
+                left, right = right, left
         if first.windows or isinstance(layout, ConvolutionLayout):
             assert not isinstance(layout, MatmulLayout)
             result = convolve(builder, left, right, result_legs, first.windows, layout)

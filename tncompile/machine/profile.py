@@ -13,7 +13,7 @@ from reprlib import repr as shown
 from typing import Any, ClassVar
 from unicodedata import category
 
-from tncompile.files import replace_file
+from tncompile.files import json_value, replace_file
 from tncompile.language.diagnostics.excerpt import UNSEEN, Line
 from tncompile.machine.convolution import (
     MIRRORED,
@@ -339,7 +339,7 @@ def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
 
     text = Path(path).read_bytes()
     try:
-        stored = json.loads(text)
+        stored = json_value(text)
         if not isinstance(stored, dict):
             raise ValueError("it is no JSON object")
         if (version := stored.get("version")) != VERSION:
@@ -347,7 +347,7 @@ def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
         return TypeAdapter(MachineProfile).validate_json(text)
     except ValidationError as error:
         problem = _problem_text(error.errors()[0])
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         problem = str(error)
     raise ValueError(
         f"{path_text(path)} is no machine profile: {problem}; `tncompile calibrate` makes one"

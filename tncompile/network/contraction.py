@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from tncompile.language.resolved import MOST_WINDOWS as MOST_WINDOWS
 from tncompile.network.model import TensorNetwork
 from tncompile.network.windows import Window
-
-MOST_WINDOWS = 3
-"""Windows of one contraction: torch convolves along so many axes at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,13 @@ class TensorNetwork(FrozenModel):
         batches = {index.name for index in self.indices if index.size is None}
         return None if batches.intersection(axes[first - 1]) else first - 1
 
+    @property
+    def maps_images(self) -> bool:
+        """Whether the output and an input are images."""
+        inputs = (self.channel_axis([axis.indices for axis in each.axes]) for each in self.inputs)
+        output = self.channel_axis([axis.indices for axis in self.output.axes])
+        return output is not None and any(axis is not None for axis in inputs)
+
     def with_window_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """Run-time sizes by index: the size of a window is that of its input leg, others follow.
 

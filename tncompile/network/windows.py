@@ -105,8 +105,10 @@ class Window(FrozenModel):
         """
         if self.transposed:
             missing = self.left + self.right - self.reach - self.extra
-            cut = self.crop[0] + 2 * (self.padding or 0) - self.reach - 1  # there must be so many
-            return max(1, 1 - -max(missing, cut) // self.stride)
+            before, after = self.crop
+            if after < 0:  # zeros are appended to what is left, so so many must be there to be cut
+                missing = max(missing, before - self.reach - 1)
+            return max(1, 1 - -missing // self.stride)
         longest = max(self.left, self.right)
         padded = {"reflect": longest + 1, "circular": longest}.get(self.mode, 0)
         return max(1, padded, self.reach + 1 - self.left - self.right)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from tncompile.files import alone_with, replace_file
+from tncompile.files import alone_with, json_value, replace_file
 from tncompile.machine.profile import CPU
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
@@ -172,11 +172,11 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
     except FileNotFoundError:
         return Lock()
     try:
-        stored = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as problem:
+        stored = json_value(content.decode("utf-8"))
+    except ValueError as problem:
         raise _corrupt(file, problem) from problem
     version = stored.get("version") if isinstance(stored, dict) else None
-    if type(version) is not int or version < 1:  # True is no version
+    if not isinstance(stored, dict) or type(version) is not int or version < 1:  # True is none
         raise _corrupt(file, f"version {VERSION} is expected")
     if version < VERSION:
         return Lock(outdated=version)

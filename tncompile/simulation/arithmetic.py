@@ -35,36 +35,32 @@ def _transposed(matrix: SymbolicTensor) -> SymbolicTensor:
 @simulates(op.MatMul)
 def _matmul(call: Call, operation: op.MatMul) -> OpResult:
     kernels, (left, right) = call.kernels, call.operands[:2]
+    memory = kernels.memory
     left_needed, right_needed = call.requires_grad[:2]
     kernels.call()
-    converted = None
+    converted = resolved = None
+    parts = False  # whether both parts of `left` are multiplied, and joined then
     if kernels.is_complex(left) != kernels.is_complex(right):
         for _view in range(4):
             kernels.call(view=True)
         if kernels.is_complex(left) and min(right.shape[-2:]) >= WORTH_PARTS:
+            parts = True
             kernels.copied(left)  # its parts, which lie apart
         elif kernels.is_complex(left):
             right = converted = kernels.widened(right)
+        elif not kernels.is_complex(left) and (right.conjugate or right.strides[-1] != 1):
+            conjugated = kernels.resolved(right)  # its parts are read, side by side
+            right = resolved = kernels.contiguous(conjugated)
+            memory.free(conjugated)
 
     def gradient_of(
         operand: SymbolicTensor, first: SymbolicTensor, second: SymbolicTensor
     ) -> SymbolicTensor:
-        """`first @ second`; autograd gives a column-major matrix a column-major gradient.
-
-        The other factor is conjugated, which takes a copy of it for the time of the product.
-        """
-        other = right if operand is left else left
-        held = []
-        if kernels.is_complex(operand) and kernels.is_complex(other):
-            held = [kernels.clone(other)]
+        """`first @ second`; autograd gives a column-major matrix a column-major gradient."""
         if operand.strides == (1, operand.shape[0]):  # never a stack of matrices
             product = kernels.matmul(_transposed(second), _transposed(first), operand.width)
-            product = _transposed(product)
-        else:
-            product = kernels.matmul(first, second, operand.width)
-        for tensor in held:
-            kernels.memory.free(tensor)
-        return product
+            return _transposed(product)
+        return kernels.matmul(first, second, operand.width)
 
     def backward(gradient: SymbolicTensor) -> Gradients:
         kernels.noncontiguous_gradient = gradient.count >= WORTH_CONTIGUOUS and not blas_takes(
@@ -73,10 +69,19 @@ def _matmul(call: Call, operation: op.MatMul) -> OpResult:
         kernels.call()
         if left_needed and right_needed:
             kernels.inner_call()
-        sent: Gradients = [
-            gradient_of(left, gradient, _transposed(right)) if left_needed else None,
-            gradient_of(right, _transposed(left), gradient) if right_needed else None,
-        ]
+        both = kernels.is_complex(left) and kernels.is_complex(right)
+        factors = (left.conjugated(), right.conjugated()) if both else (left, right)
+        first, second = map(_transposed, factors)
+        pairs = zip((left, right), (left_needed, right_needed), strict=True)
+        others = [memory.new(k.shape, k.width) for k, needed in pairs if parts and needed]
+        # Autograd makes that of the right factor first.
+        of_right = gradient_of(right, first, gradient) if right_needed else None
+        of_left = gradient_of(left, gradient, second) if left_needed else None
+        sent: Gradients = [of_left, of_right]
+        for tensor in others:  # each part has gradients of both factors
+            memory.free(tensor)
+        if resolved is not None and left_needed:
+            memory.free(resolved)
         if converted is not None:
             if (wide := sent[1]) is not None:
                 sent[1] = real = kernels.new(wide.shape, strides=wide.strides)
@@ -86,9 +91,14 @@ def _matmul(call: Call, operation: op.MatMul) -> OpResult:
                 kernels.memory.free(converted)
         return sent
 
+    halves = [memory.new(call.shape, kernels.width) for _ in range(2 * parts)]
     result = OpResult(kernels.matmul(left, right), backward, _saved_factors(call))
+    for tensor in halves:
+        memory.free(tensor)
     if converted is not None and not left_needed:  # else autograd holds it
         kernels.memory.free(converted)
+    if resolved is not None and not left_needed:
+        memory.free(resolved)
     return result if operation.bias is None else _biased(call, result)
 
 
@@ -131,7 +141,8 @@ def _multiply(call: Call, _: op.Multiply) -> OpResult:
         for needed, other in zip(call.requires_grad, (right, left), strict=True):
             if needed:
                 kernels.inner_call()
-            wide.append(product(gradient, other) if needed else None)
+            factor = other.conjugated() if kernels.is_complex(other) else other
+            wide.append(product(gradient, factor) if needed else None)
         return [
             None
             if tensor is None

@@ -149,6 +149,14 @@ class KernelModel:
         self.copied(copy, tensors.shared_run(source, copy.strides))
         return copy
 
+    def resolved(self, source: SymbolicTensor) -> SymbolicTensor:
+        """The tensor itself, or where it is marked as conjugate, a copy without the mark."""
+        if not source.conjugate:
+            return self.memory.keep(source)
+        copy = self.new(source.shape, source.width, source.strides if source.dense else None)
+        self.copied(copy)
+        return copy
+
     def contiguous(self, source: SymbolicTensor) -> SymbolicTensor:
         """The tensor itself where it is row-major, else a copy."""
         return self.memory.keep(source) if source.contiguous else self.clone(source)
@@ -187,6 +195,11 @@ class KernelModel:
         batch, (rows, inner), columns = left.shape[:-2], left.shape[-2:], right.shape[-1]
         matrices = batch[0] if batch else 1
         result = self.new((*batch, rows, columns), width or max(left.width, right.width))
+        copies = []
+        if left.conjugate and (batch or not tensors.column_major(left)):
+            copies.append(left := self.resolved(left))  # else BLAS conjugates as it transposes
+        if right.conjugate and (batch or not tensors.column_major(right)):
+            copies.append(right := self.resolved(right))
         work, arithmetic = self.work, self.arithmetic(left, right, result)
         multiply_adds = arithmetic * matrices * rows * inner * columns
         one_by_one = False  # whether torch multiplies the matrices of a batch one by one
@@ -225,6 +238,8 @@ class KernelModel:
                 width=self.width,
             )
         )
+        for tensor in copies:
+            self.memory.free(tensor)
         return result
 
     def reshape(self, source: SymbolicTensor, shape: Shape) -> SymbolicTensor:
@@ -241,6 +256,9 @@ class KernelModel:
     ) -> SymbolicTensor:
         """A sum or product of two tensors of equal rank, axes of length 1 broadcast."""
         shape = tuple(map(max, left.shape, right.shape))
+        conjugate = left.conjugate or right.conjugate
+        resolved = [self.resolved(each) for each in (left, right)] if conjugate else []
+        left, right = resolved or (left, right)
         strides = tensors.elementwise_strides(shape, (left, right))
         result = self.new(shape, max(left.width, right.width), strides)
         self.stream(left, right, result, flops=flops * result.count)
@@ -248,6 +266,8 @@ class KernelModel:
         run = tensors.common_run(shape, result.strides, wide)
         if run < result.count:
             self.work.seconds += self.profile.run_seconds(result.count, run)
+        for tensor in resolved:
+            self.memory.free(tensor)
         return result
 
     def sum_to(self, source: SymbolicTensor, shape: Shape, added: int = 0) -> SymbolicTensor:

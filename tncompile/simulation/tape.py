@@ -174,14 +174,34 @@ def _chunk(tape: Tape, program: TensorProgram, _: int, operation: op.Chunk) -> N
 
 
 @on_tape(op.LoadParameter)
-def _load(tape: Tape, _: TensorProgram, __: int, operation: op.LoadParameter) -> None:
-    key, result = operation.key, operation.result
+def _load(tape: Tape, _: TensorProgram, number: int, operation: op.LoadParameter) -> None:
+    key, result, kernels = operation.key, operation.result, tape.kernels
     # A member of a family lies one module deeper.
-    tape.kernels.work.spend(tape.kernels.profile.parameter * (1 + min(1, key.count("."))))
-    tape.values[result] = tape.kernels.memory.keep(tape.parameters[key])
+    kernels.work.spend(kernels.profile.parameter * (1 + min(1, key.count("."))))
+    parameter = kernels.memory.keep(tape.parameters[key])
+    if operation.conjugate and kernels.is_complex(parameter):
+        outcome = _conjugated(
+            kernels, OpResult(parameter, lambda gradient: [kernels.memory.keep(gradient)])
+        )
+        tape.values[result] = outcome.result
+        requires_grad = (key in tape.trainable,)
+        tape.record(number, (result,), (PARAMETER + key,), requires_grad, outcome)
+        return
+    tape.values[result] = parameter
     tape.parameter_slots[result] = PARAMETER + key
     if key in tape.trainable:
         tape.differentiable.add(result)
+
+
+def _conjugated(kernels: KernelModel, outcome: OpResult) -> OpResult:
+    """The result marked as conjugate, and so its gradients: views."""
+
+    def backward(gradient: SymbolicTensor) -> Gradients:
+        kernels.call(view=True)
+        return outcome.backward(gradient.conjugated())
+
+    kernels.call(view=True)
+    return OpResult(outcome.result.conjugated(), backward)
 
 
 @on_tape(op.StackParameters)
@@ -191,5 +211,7 @@ def _stack(tape: Tape, _: TensorProgram, number: int, operation: op.StackParamet
     tape.kernels.work.spend(tape.kernels.profile.parameter * (1 + LISTED * len(keys)))
     call = Call(tape.kernels, [tape.parameters[key] for key in keys], requires_grad, ())
     outcome = stack(call, operation)
+    if operation.conjugate and tape.kernels.is_complex(outcome.result):
+        outcome = _conjugated(tape.kernels, outcome)
     tape.values[result] = outcome.result
     tape.record(number, (result,), tuple(PARAMETER + key for key in keys), requires_grad, outcome)

@@ -7,7 +7,7 @@ contiguous runs of copies.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tncompile.program.layout import Product, fastest_first, is_transposed
 
@@ -24,12 +24,16 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SymbolicTensor:
-    """A view of an allocation; `width` is the bytes of an element."""
+    """A view of an allocation; `width` is the bytes of an element.
+
+    Torch conjugates complex tensors by a mark, and computes it where an operation has to know.
+    """
 
     shape: Shape
     strides: Shape
     allocation: Allocation
     width: int
+    conjugate: bool = False
 
     @property
     def count(self) -> int:
@@ -64,7 +68,11 @@ class SymbolicTensor:
 
     def as_strided(self, shape: Shape, strides: Shape) -> SymbolicTensor:
         """The same memory with other axes, no further holder of it."""
-        return SymbolicTensor(shape, strides, self.allocation, self.width)
+        return SymbolicTensor(shape, strides, self.allocation, self.width, self.conjugate)
+
+    def conjugated(self) -> SymbolicTensor:
+        """The same memory with the other mark, no further holder of it."""
+        return replace(self, conjugate=not self.conjugate)
 
 
 class Allocator:

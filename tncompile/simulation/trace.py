@@ -270,14 +270,19 @@ def _run_node(
 def _accumulate(
     kernels: KernelModel, gradients: dict[str, SymbolicTensor], source: str, arrived: SymbolicTensor
 ) -> None:
-    """Add a gradient to what has arrived before: in place where that has no other holder."""
+    """Add a gradient to what has arrived before: in place where that has no other holder.
+
+    One that is marked as conjugate shares its memory with what it is the conjugate of.
+    """
     before = gradients.get(source)
     if before is None:
         gradients[source] = arrived
         return
     kernels.inner_call()
-    if before.dense and before.allocation.holders == 1:
-        kernels.stream(before, arrived, before, flops=before.count)
+    if before.dense and before.allocation.holders == 1 and not before.conjugate:
+        added = kernels.resolved(arrived)
+        kernels.stream(before, added, before, flops=before.count)
+        kernels.memory.free(added)
     else:
         gradients[source] = kernels.elementwise(before, arrived)
         kernels.memory.free(before)

@@ -236,6 +236,11 @@ CAPABILITIES += [
         "gradients and parameters after three steps are those of one process with all of it.",
     ),
     Capability(
-        "Several processes", "FSDP2", "The same with `fully_shard`, over shards of parameters."
+        "Several processes",
+        "FSDP2",
+        "The same with `fully_shard`, over shards of parameters. Torch shards parameters of one "
+        "dtype together: a module of real and complex ones is refused by the first `forward`, with "
+        "`FSDP expects uniform original parameter dtype but got {torch.float32, torch.complex64}`; "
+        "made with `dtype=torch.complex64` it has one.",
     ),
 ]

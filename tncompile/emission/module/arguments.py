@@ -83,6 +83,15 @@ def _check_precision(x: Tensor, module: nn.Module | None, key: str, declared: st
     raise TypeError(f"{declared}: expected {expected} as the module has, got {x.dtype}: {fix}")
 '''
 
+COMMON_DTYPE = '''\
+def _common_dtype(*inputs: Tensor) -> torch.dtype:
+    """What torch promotes the inputs to: complex where one is, since no tensor says otherwise."""
+    kind = inputs[0].dtype
+    for x in inputs[1:]:
+        kind = torch.promote_types(kind, x.dtype)
+    return kind
+'''
+
 BROADCAST = '''\
 def _broadcast(**leads: torch.Size) -> tuple[int, ...]:
     """Broadcast the leading axes of several inputs."""
@@ -162,6 +171,11 @@ def write_arguments(
             check = "_check_precision(" if network.complex else "_check_dtype("
             arguments.lines += call(check, items)
         arguments.lines += _sizes(network, source, arguments, known)
+    if differ_in_dtype(network):
+        given = [parameters[source.name] for source in network.inputs if not source.integer]
+        kind = names.fresh("kind")
+        arguments.lines += call(f"{kind} = _common_dtype(", given)
+        arguments.lines += [f"{name} = {name}.to({kind})" for name in given]
     for window in network.windows:
         arguments.lines += _lengths(window, names, arguments.sizes)
     if dotted:
@@ -178,6 +192,11 @@ def write_arguments(
     for source in network.inputs:
         arguments.lines += _flatten(network, source, arguments, several=len(dotted) > 1)
     return arguments
+
+
+def differ_in_dtype(network: TensorNetwork) -> bool:
+    """Whether inputs may, real beside complex: there are several, and no tensor has a dtype."""
+    return not network.parameters and sum(not source.integer for source in network.inputs) > 1
 
 
 def _axes(source: Input) -> list[Axis]:

@@ -19,8 +19,8 @@ from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, hidden
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import INDENT, WIDTH, docstring, string
-from tncompile.network.features import Features, WeightNetwork, weight_network
-from tncompile.network.model import DOTS, Bias, Init, Parameter, Tensor, TensorNetwork
+from tncompile.network.features import DENSE_LIMIT, Features, WeightNetwork, weight_network
+from tncompile.network.model import Bias, Init, Parameter, Tensor, TensorNetwork
 from tncompile.program.folding import Buffer, Folding, fold
 from tncompile.program.operation import parameter_keys
 from tncompile.program.program import TensorProgram
@@ -126,8 +126,7 @@ def _properties(
             summands.append(buffer)
     biases = _biases(network, summands, members)
     weight = None if biases is None else _weight(network, layer, tuple(factors), make_program)
-    dotted = any(index.name == DOTS for index in network.indices)
-    probed = dotted and bool(factors) and not layer.windows
+    probed = bool(factors) and math.prod(layer.shape) <= DENSE_LIMIT
     return Properties(network, layer, reserved, weight, biases, probed=probed)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tncompile.emission.module.forward import given_text, shapes_text
+from tncompile.emission.module.probing import Probe
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import write_steps
 from tncompile.emission.text.identifiers import Names
@@ -248,27 +249,21 @@ def _along(
 
 def _probed_weight(properties: Properties, members: ParameterAccess) -> list[str]:
     """The method that takes the weight out of what `forward` makes of all unit vectors."""
-    like = members.read(members.parameters[0].key)
-    options = f"dtype={like}.dtype, device={like}.device"
-    shape = properties.layer.shape
-    result = f"{'(y - self.bias)' if properties.network.biases else 'y'}.movedim(-1, 0)"
-    match properties.layer.kind:
-        case "linear":
-            inputs = [f"torch.eye({shape[1]}, {options})"]
-        case "bilinear":
-            inputs = [f"torch.eye({shape[1]}, {options}).unsqueeze(1)"]
-            inputs.append(f"torch.eye({shape[2]}, {options})")
-        case "embedding":
-            inputs, result = [f"torch.arange({shape[0]}, device={like}.device)"], "y"
-    lines = without_autocast(call("y = self.forward(", inputs, indent=INDENT + 4), like, True)
+    probe = _probe(properties, members)
+    asked, result = probe.weight("self.bias" if properties.network.biases else None)
+    lines = without_autocast(asked, probe.like, True)
     doc = _weight_doc(properties, "what unit vectors become")
     return _property("weight", [doc, *lines, f"return {result}"])
 
 
 def _probed_bias(properties: Properties, members: ParameterAccess) -> list[str]:
     """The method that takes the bias out of what `forward` makes of zeros."""
+    probe = _probe(properties, members)
+    asked, result = probe.bias()
+    lines = without_autocast(asked, probe.like, True)
+    return _property("bias", [BIAS, *lines, f"return {result}"])
+
+
+def _probe(properties: Properties, members: ParameterAccess) -> Probe:
     like = members.read(members.parameters[0].key)
-    options = f"dtype={like}.dtype, device={like}.device"
-    zeros = [f"torch.zeros({size}, {options})" for size in properties.layer.shape[1:]]
-    lines = without_autocast(call("y = self.forward(", zeros, indent=INDENT + 4), like, True)
-    return _property("bias", [BIAS, *lines, "return y"])
+    return Probe(properties.network, properties.layer, like)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tncompile.language.checking.name_rules import kind_text
@@ -12,7 +12,7 @@ from tncompile.language.checking.usage_rules import argument_problems, misplaced
 from tncompile.language.diagnostics.collector import listed, problem, with_article
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.parsing.lexer import one_line
-from tncompile.language.resolved import ResolvedWindow
+from tncompile.language.resolved import MOST_WINDOWS, ResolvedWindow
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import choices
 
@@ -181,15 +181,21 @@ RULES: tuple[Rule, ...] = (wrong_arguments, misplaced_face)
 
 
 def faces(structure: Structure) -> Iterator[Diagnostic]:
-    """TN408: a window has each face, on one input, on tensors and on the output.
+    """TN408: a window has each face, on one input, on tensors and on the output; so has a kernel.
 
     TN208, TN305: what only some windows take.
     """
+    fitting: dict[str, list[ResolvedWindow]] = {}  # by the input that each convolves
     for window in structure.network.windows:
         wrong = [*_wrong_faces(window, structure)]
         yield from wrong
         if not wrong:
             yield from _wrong_direction(window)
+            image = structure.ends[f"{window.name}.{'out' if window.transposed else 'in'}"]
+            fitting.setdefault(image.inputs[0].owner, []).append(window)
+    for convolved, windows in fitting.items():
+        for tensors, group in _kernels(windows, structure):
+            yield from _not_one_convolution(convolved, tensors, group, structure)
 
 
 def _wrong_faces(window: ResolvedWindow, structure: Structure) -> Iterator[Diagnostic]:
@@ -259,3 +265,65 @@ def _wrong_direction(window: ResolvedWindow) -> Iterator[Diagnostic]:
         note = "it reads nothing outside of its input: padding cuts its output"
         span, label = mode.value.span, "not here"
         yield problem(Code.WRONG_TYPE, message, span, label, note, "remove the mode")
+
+
+def _kernels(
+    windows: Sequence[ResolvedWindow], structure: Structure
+) -> Iterator[tuple[list[str], list[ResolvedWindow]]]:
+    """The kernels of an input: tensors that share kernel legs, and the windows that they have.
+
+    All carriers of a kernel leg are merged before the input meets them, so the input is convolved
+    along all windows of such a kernel at once.
+    """
+    above: dict[str, str] = {}
+
+    def root(tensor: str) -> str:
+        while (parent := above.setdefault(tensor, tensor)) != tensor:
+            above[tensor] = above[parent]
+            tensor = above[tensor]
+        return tensor
+
+    carriers = [
+        [end.owner for end in structure.ends[f"{window.name}.kernel"].tensors] for window in windows
+    ]
+    for names in carriers:
+        for name in names:
+            above[root(name)] = root(names[0])
+    kernels: dict[str, tuple[list[str], list[ResolvedWindow]]] = {}
+    for tensor in list(above):
+        kernels.setdefault(root(tensor), ([], []))[0].append(tensor)
+    for window, names in zip(windows, carriers, strict=True):
+        kernels[root(names[0])][1].append(window)
+    yield from kernels.values()
+
+
+def _not_one_convolution(
+    convolved: str, tensors: list[str], windows: list[ResolvedWindow], structure: Structure
+) -> Iterator[Diagnostic]:
+    """TN408: the windows of a kernel are too many, or some of them alone are transposed."""
+    first, names = windows[0], listed(tensors)
+    kernel = f"the kernel {names}"
+    notes: tuple[str, ...] = ()
+    if len(tensors) > 1:
+        kernel = f"the kernel of {names}"
+        notes = ("tensors that share a kernel leg are merged, and convolved with at once",)
+    other = next((each for each in windows if each.transposed != first.transposed), None)
+    if other is not None:
+        backward, forward = (other, first) if other.transposed else (first, other)
+        message = f"{kernel} is transposed along `{backward.name}`, not along `{forward.name}`"
+        label = "a window of another direction"
+        notes += ("a convolution is transposed along all of its windows, or along none",)
+    elif len(windows) > MOST_WINDOWS:
+        other = windows[MOST_WINDOWS]
+        message = f"{kernel} has {len(windows)} windows of the input `{convolved}`"
+        label = f"more than {MOST_WINDOWS} windows"
+        notes += (f"torch convolves along at most {MOST_WINDOWS} axes at once",)
+    else:
+        return
+    face = structure.ends[f"{other.name}.kernel"].tensors[0]
+    before = structure.ends[f"{first.name}.kernel"].tensors[0]
+    labels = [Label(other.declaration.name.span, f"`{other.family}` is declared here")]
+    if before.span != face.span:
+        labels.append(Label(before.span, f"on `{before.owner}`"))
+    hint = f"put `{other.name}.kernel` on a tensor of its own, joined to the others by a bond"
+    yield problem(Code.WINDOW_FACE, message, face.span, label, notes, hint, tuple(labels))

@@ -139,5 +139,13 @@ def closest_file(written: str) -> str | None:
     return closest(written, files) or (same[0] if same else None)
 
 
+def files_of(folder: str) -> tuple[str, ...]:
+    """The `.tn` files of a folder, which may be `std/`; none where it is no folder."""
+    path = Path(folder)
+    if path.parts == ("std",) and not path.exists():
+        path = LIBRARY
+    return tuple(f"{Path(folder).as_posix()}/{each.name}" for each in sorted(path.glob("*.tn")))
+
+
 def _failed(written: String, message: str, label: str, note: str, hint: str) -> CompileError:
     return CompileError((problem(Code.IMPORT_FAILED, message, written.span, label, note, hint),))

@@ -7,147 +7,73 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from tncompile.language.syntax.source import SourceFile, Span
+from tncompile.language.syntax.expressions import (
+    Argument as Argument,
+)
+from tncompile.language.syntax.expressions import (
+    Binary as Binary,
+)
+from tncompile.language.syntax.expressions import (
+    Boolean as Boolean,
+)
+from tncompile.language.syntax.expressions import (
+    Call as Call,
+)
+from tncompile.language.syntax.expressions import (
+    Conditional as Conditional,
+)
+from tncompile.language.syntax.expressions import (
+    Dots as Dots,
+)
+from tncompile.language.syntax.expressions import (
+    Expression as Expression,
+)
+from tncompile.language.syntax.expressions import (
+    Item as Item,
+)
+from tncompile.language.syntax.expressions import (
+    Leaf as Leaf,
+)
+from tncompile.language.syntax.expressions import (
+    ListOf as ListOf,
+)
+from tncompile.language.syntax.expressions import (
+    Name as Name,
+)
+from tncompile.language.syntax.expressions import (
+    Named as Named,
+)
+from tncompile.language.syntax.expressions import (
+    Node as Node,
+)
+from tncompile.language.syntax.expressions import (
+    Number as Number,
+)
+from tncompile.language.syntax.expressions import (
+    Pipe as Pipe,
+)
+from tncompile.language.syntax.expressions import (
+    Reference as Reference,
+)
+from tncompile.language.syntax.expressions import (
+    Repeat as Repeat,
+)
+from tncompile.language.syntax.expressions import (
+    String as String,
+)
+from tncompile.language.syntax.expressions import (
+    Subscript as Subscript,
+)
+from tncompile.language.syntax.expressions import (
+    TupleOf as TupleOf,
+)
+from tncompile.language.syntax.expressions import (
+    Unary as Unary,
+)
+from tncompile.language.syntax.source import SourceFile
 from tncompile.language.syntax.structure import Structure
 
-
-class Node(Structure):
-    """A part of the tree and its place in the text."""
-
-    span: Span = field(kw_only=True)
-
-
-class Name(Node):
-    """An identifier where it is declared or used."""
-
-    text: str
-
-
-class Named(Node):
-    """A part of the tree whose first field is its name."""
-
-    name: Name
-
-
-class String(Node):
-    """A string literal; `value` has its escapes resolved, the span includes the quotes."""
-
-    value: str
-
-
-# ── expressions ────────────────────────────────────────────────────────────────────────────────
-
-
-class Number(Node):
-    """An integer or a float literal; `text` is as written (`1e-3`)."""
-
-    text: str
-
-    @property
-    def value(self) -> int | float:
-        """The number: an `int` where only digits were written."""
-        return int(self.text) if self.text.isdigit() else float(self.text)
-
-
-class Boolean(Node):
-    """`true` or `false`."""
-
-    value: bool
-
-
-class Reference(Node):
-    """A name used as a value."""
-
-    name: Name
-
-
-class ListOf(Node):
-    """`[a, b, c]`."""
-
-    items: tuple[Expression, ...]
-
-
-class Unary(Node):
-    """`-a` or `not a`."""
-
-    operator: str
-    operand: Expression
-
-
-class Binary(Node):
-    """`left operator right`, with `operator` one of `+ - * / // % ** @ == != < <= > >= and or`."""
-
-    operator: str
-    left: Expression
-    right: Expression
-    operator_span: Span = field(kw_only=True)
-
-
-class Conditional(Node):
-    """`if condition then chosen else otherwise`."""
-
-    condition: Expression
-    chosen: Expression
-    otherwise: Expression
-
-
-class Argument(Node):
-    """`name = value`, or a positional `value` when `name` is None."""
-
-    name: Name | None
-    value: Expression
-
-
-class Call(Node):
-    """`function(arguments)`."""
-
-    function: Expression
-    arguments: tuple[Argument, ...]
-
-
-class Item(Node):
-    """`value[subscripts]`."""
-
-    value: Expression
-    subscripts: tuple[Expression, ...]
-
-
-class Pipe(Node):
-    """`value |> stage`; values of models only."""
-
-    value: Expression
-    stage: Expression
-
-
-class Repeat(Node):
-    """`repeat v in a..b { stage }`, a stage of a pipeline."""
-
-    subscript: Subscript
-    stage: Expression
-
-
-class TupleOf(Node):
-    """`(a, b)`: the values of an `output`, or the legs given to `reshape`."""
-
-    items: tuple[Expression, ...]
-
-
-class Dots(Node):
-    """`...` among legs, and in those given to `reshape`."""
-
-
-Leaf = Number | String | Boolean | Reference | Dots
-Expression = Leaf | ListOf | TupleOf | Unary | Binary | Conditional | Call | Item | Pipe | Repeat
-
-
 # ── legs ───────────────────────────────────────────────────────────────────────────────────────
-
-
-class Subscript(Named):
-    """`k in start..stop`, a half-open range that declares `k`."""
-
-    start: Expression
-    stop: Expression
 
 
 class Star(Node):
