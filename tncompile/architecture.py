@@ -423,7 +423,7 @@ class Architecture:
             raise CompileError((wrong,)) from None
         except NoOrderError as error:
             place = self._resolved.windows[0].declaration.name.span
-            label = "one of the windows of a kernel that is too large"
+            label = "one of the windows of a kernel that torch has no call for"
             hint = "give the windows tensors of their own, joined by a bond"
             wrong = problem(Code.WINDOW_FACE, str(error), place, label, hint=hint)
             raise CompileError((wrong,)) from None

@@ -19,8 +19,8 @@ sums the gradient of an axis that `expand` added even where it is of length 1, a
 
 
 LONG = 2**16
-"""Numbers from which two vectors are multiplied entry by entry and then added: in a product of one
-row and one column torch adds one by one, and in float32 10**7 squares lose a sixtieth of their sum."""
+"""Numbers from which two vectors are multiplied entry by entry and added: a product of a row and a
+column adds one by one, and 10**7 squares in float32 lose a sixtieth of their sum."""
 
 
 @dataclass(frozen=True, slots=True)
