@@ -278,7 +278,7 @@ def test_a_bias_starts_as_that_of_torch(target: str, features: int) -> None:
         ("Tucker2Conv(6, 8, dilation = [1, 0])", "TN301", "dilation[a]", "dilation of `h[1]`"),
         ("Tucker2Conv(6, 8, padding = 0 - 1)", "TN301", "padding[a]", "padding of `h[0]`"),
         ("Tucker2Conv(6, 8, stride = [1, 2, 3])", "TN303", "stride", "`stride` has 3 items"),
-        ("TRConv([6], [8], [1, 1, 1, 1])", "TN302", "axes <= 3", "up to three axes"),
+        ("Tucker2Conv(0, 8)", "TN301", "in_channels", "the size of `i`"),
         ("CPConv(6, 8, rank = 0)", "TN301", "rank", "not a positive integer"),
         ("TTConv([2, 3], [4, 2], ranks = [1])", "TN303", "ranks", "`ranks` has 1 item"),
         ("TTConv([2, 3], [4, 2], inputs = 7)", "TN301", "inputs", "the width 7"),
@@ -294,6 +294,14 @@ def test_wrong_arguments(target: str, code: str, place: str, told: str) -> None:
     assert problem.primary.span.text == place
 
 
+@pytest.mark.parametrize("size", [3, 4])
+def test_one_number_for_a_kernel_is_told_the_list(size: int) -> None:
+    with pytest.raises(tncompile.CompileError) as caught:
+        architecture(f"CPConv(6, 8, {size})")
+    (problem,) = caught.value.diagnostics
+    assert problem.hint == f"write a list: `kernel_size = [{size}, {size}]`"
+
+
 @pytest.mark.parametrize(
     ("target", "told"),
     [
@@ -302,6 +310,12 @@ def test_wrong_arguments(target: str, code: str, place: str, told: str) -> None:
         ("GroupedConv(6, 8, circular = true, replicate = true)", "there is one mode"),
         ("GroupedConv(6, 8, groups = 3)", "groups are equal in size"),
         ("GroupedConv(8, 6, groups = 4)", "groups are equal in size"),
+        ("GroupedConv(8, 6, groups = 0)", "groups are equal in size"),
+        ("TRConv([6], [8], [1, 1, 1, 1])", "one to three axes"),
+        ("GroupedConv(8, 6, [])", "one to three axes"),
+        ("CPConv(8, 6, [])", "one axis or more"),
+        ("TTConv([], [])", "a core of channels"),
+        ("TRConv([], [])", "a core of channels"),
     ],
 )
 def test_what_does_not_go_together(target: str, told: str) -> None:

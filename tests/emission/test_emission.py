@@ -325,6 +325,18 @@ def test_names_that_modules_use_themselves_are_known() -> None:
     assert all(map(hidden, ("train", "half", "None", "lambda", "forward", "reset_parameters")))
 
 
+@pytest.mark.parametrize("tensor", ["batch_invariant(i, o)", "batch_invariant[k in 0..1](i, o)"])
+@pytest.mark.parametrize("batch_invariant", [False, True])
+def test_a_tensor_called_batch_invariant(tensor: str, batch_invariant: bool) -> None:
+    text = f"network N() {{ index i = 3, o = 2 input x(..., i) tensor {tensor} output y(..., o) }}"
+    arch = tncompile.loads(text).instantiate()
+    module = arch.module(search="fast", batch_invariant=batch_invariant)
+    (held,) = module.parameters()
+    x = torch.randn(4, 3)
+    torch.testing.assert_close(module(x), x @ held)
+    torch.testing.assert_close(module.fold()(x), x @ held)
+
+
 def test_identifiers_are_distinct_and_given_back() -> None:
     names = Names(["self"])
     assert [names.fresh(text) for text in ("t", "t", "G[1]", "G_1", "self", "B")] == [

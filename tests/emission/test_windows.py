@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import tncompile
 from tests.support.emitted import run_alone
 from tests.support.windows import (
     Convolution,
@@ -163,3 +165,31 @@ def test_it_stands_for_a_layer_of_torch(
 def test_what_no_layer_of_torch_does_has_no_attributes_of_one(windows: str) -> None:
     module = module_of(tucker2(WINDOWS[windows]))
     assert not {"weight", "bias", "kernel_size", "in_channels"}.intersection(dir(module))
+
+
+# ── as many groups as the batch says ───────────────────────────────────────────────────────────
+
+PER_SAMPLE = """\
+network N() {{
+  window h = conv(3, stride = 2, padding = 1), w = conv(2)
+  index  i = 4, o = 3, c = 2
+  input  x(..., i, h.{first}, w.{first})
+  input  code(..., c)
+  tensor K(c, i, o, h.kernel, w.kernel){kind}
+  output y(..., o, h.{last}, w.{last})
+}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["", " complex"])
+@pytest.mark.parametrize(("first", "last"), [("in", "out"), ("out", "in")])
+def test_kernels_of_an_empty_batch(first: str, last: str, kind: str) -> None:
+    made = tncompile.loads(PER_SAMPLE.format(first=first, last=last, kind=kind)).instantiate()
+    for module in (made.module(search="fast"), made.module(search="fast").fold()):
+        assert "groups" in inspect.getsource(type(module))
+        one = module(torch.zeros(1, 4, 5, 6), torch.zeros(1, 2))
+        x, code = torch.zeros(0, 4, 5, 6, requires_grad=True), torch.zeros(0, 2)
+        y = module(x, code)
+        assert (y.shape, y.dtype) == ((0, *one.shape[1:]), one.dtype)
+        y.abs().sum().backward()
+        assert all(held.grad is not None for held in (x, *module.parameters()))

@@ -73,6 +73,19 @@ def test_half_precision_is_measured_in_single(dtype: torch.dtype) -> None:
     assert weight.square().sum().item() / 16 == pytest.approx(1 / 3, rel=2e-2)
 
 
+@pytest.mark.parametrize("kind", ["", "complex"])
+@pytest.mark.parametrize("log", ["", "log"])
+def test_sums_of_millions_of_squares_are_exact(kind: str, log: str) -> None:
+    text = f"""network N() {{
+      index  i = 1500, o = 1500
+      input  x(..., i)
+      tensor W(o, i) {kind}
+      output y(..., o) {log}
+    }}"""
+    weight = parameter(architecture(text).module(seed=0, search="fast"), "W").abs().double()
+    assert weight.square().sum().item() / 1500 == pytest.approx(1 / 3, rel=1e-6)
+
+
 def test_draws_depend_on_the_seed_alone() -> None:
     first, second, other = (module(TRAIN, seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[key], second[key]) for key in first)

@@ -56,6 +56,25 @@ def test_explain_slow_without_a_dense_equivalent(capsys: pytest.CaptureFixture[s
     assert "no dense layer to compare it with: a dense map of the 6 slices of `x`" in text
 
 
+@pytest.mark.parametrize(
+    ("lead", "sizes"), [("..., ", "at a batch of 2, h = 9, w = 32, m"), ("", "at h = 9, w = 32, m")]
+)
+def test_explain_slow_says_how_large_images_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lead: str, sizes: str
+) -> None:
+    path = tmp_path / "image.tn"
+    path.write_text(f"""network Image() {{
+      window h = conv(3), w = conv(3)
+      index  i = 2, o = 3
+      input  x({lead}i, h.in, w.in)
+      tensor K(i, o, h.kernel, w.kernel)
+      output y({lead}o, h.out, w.out)
+    }}""")
+    command = ["explain-slow", str(path), "--batch", "2", "--size", "h=9", "--seconds", "0.01"]
+    assert run(command) == 0
+    assert sizes in capsys.readouterr().out
+
+
 def test_explain_slow_of_a_bilinear_block(capsys: pytest.CaptureFixture[str]) -> None:
     target = "BilinearTN(12, 20, 6, rank = 3)"
     assert run(["explain-slow", "std/linear.tn", target, "--seconds", "0.01"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,8 +77,11 @@ class Case:
 
     def sizes(self, network: TensorNetwork, larger: int = 1) -> dict[str, int]:
         """All run-time sizes of a network at the batch size, or one so many times larger."""
-        named = runtime_sizes(network, larger * self.request.asked[0], dict(self.request.named))
-        return network.with_window_sizes(named)
+        return network.with_window_sizes(self.named(network, larger))
+
+    def named(self, network: TensorNetwork, larger: int = 1) -> dict[str, int]:
+        """The same, with that of the input along a window by the name of the window."""
+        return runtime_sizes(network, larger * self.request.asked[0], dict(self.request.named))
 
     def planned(self, architecture: Architecture) -> tuple[Variant, TensorProgram]:
         """What an architecture runs in this case."""
@@ -99,11 +103,16 @@ def slow_report(case: Case, progress: Callable[[int, int], None]) -> str:
     rate = product_rate(device)
     timings = _measured(case, module)
     progress(3, 4)
-    at = f" at a batch of {case.request.middle:,}" if sizes else ""
+    texts = [
+        f"a batch of {case.request.middle:,}" if name == network.leading else f"{name} = {size:,}"
+        for name, size in case.named(network).items()
+    ]
+    at = f" at {', '.join(texts)}" if texts else ""
     return "\n\n".join(
         [
-            f"{network.target}\n{MODE_TEXT[mode]}{at}, measured on {machine_text(device)}\n"
-            f"plan: {plan_text(variant.found_by, variant.schedule)}",
+            f"{network.target}\n"
+            + textwrap.fill(f"{MODE_TEXT[mode]}{at}, measured on {machine_text(device)}", WIDTH)
+            + f"\nplan: {plan_text(variant.found_by, variant.schedule)}",
             _steps_text(steps, mode),
             "\n".join(_totals(case, timings, steps, rate)),
             _changes_text(case, timings),

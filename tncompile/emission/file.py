@@ -26,6 +26,7 @@ from tncompile.emission.module.reset_parameters import write_functions, write_re
 from tncompile.emission.sharding import source as sharding
 from tncompile.emission.sharding.split import Sharded
 from tncompile.emission.steps.complex_numbers import BY_PARTS, COMPLEX, ON_PARTS, PRODUCT
+from tncompile.emission.steps.expressions import is_grouped
 from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
 from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.members import ParameterAccess
@@ -67,6 +68,23 @@ def _log(t: Tensor) -> Tensor:
     size = torch.where(t == 0, 1, t).abs()
     log = size.to(torch.promote_types(size.dtype, torch.float32)).log()
     return torch.where(t == 0, -math.inf, log)
+'''
+
+GROUPED = '''\
+def _grouped(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A convolution in as many groups as the batch says; torch refuses the none of an empty one."""
+
+    def grouped(
+        x: Tensor, weight: Tensor, groups: int, **options: int | tuple[int, ...]
+    ) -> Tensor:
+        if groups:
+            return call(x, weight, groups=groups, **options)
+        lengths = (0,) * (2 * x.dim() - 4)  # one group of zeros, of which nothing is kept
+        x = nn.functional.pad(x, (*lengths, 0, weight.shape[1]))
+        weight = nn.functional.pad(weight, (*lengths, 0, 0, 0, weight.shape[1]))
+        return call(x, weight, **options)[:, :0]
+
+    return grouped
 '''
 
 CONTIGUOUS_GRAD = '''\
@@ -255,6 +273,7 @@ def _functions(
         RERUN: any(program.loop and program.loop.recompute for program in programs),
         LOG: network.output.log,
         PRODUCT: any(isinstance(product, op.MatMul) for product in products),
+        GROUPED: any(is_grouped(p, step.operation) for p in programs for step in p.steps),
         BY_PARTS: any(isinstance(product, op.Convolve) for product in products),
     }
     return [text for text, need in needed.items() if need]

@@ -61,7 +61,7 @@ def instantiate(
         cls = _find(generated.source, generated.class_name)
         module = cast("TensorNetworkModule", cls(device=device, dtype=number, **options))
     if not generated.branching:
-        module.batch_invariant = True
+        vars(module)["batch_invariant"] = True  # a tensor may have that name, too
     return module
 
 

@@ -18,6 +18,11 @@ SUMMED = 2**14
 sums the gradient of an axis that `expand` added even where it is of length 1, at a batch of 1."""
 
 
+LONG = 2**16
+"""Numbers from which two vectors are multiplied entry by entry and added: a product of a row and a
+column adds one by one, and 10**7 squares in float32 lose a sixtieth of their sum."""
+
+
 @dataclass(frozen=True, slots=True)
 class Consumer:
     """What will be done with a result: the indices it then shares with its partner.
@@ -51,6 +56,8 @@ def contract(
     )
     if not summed:
         return _multiply(builder, left, right)
+    if len(summed) == len(left_indices) == len(right_indices) and builder.count(summed) >= LONG:
+        return builder.sum(_multiply(builder, left, right), set(summed))
     layout = layout or _best_layout(builder, left, right, result_legs, consumer)
     first, second = (right, left) if layout.swapped else (left, right)
     result = builder.matmul(

@@ -229,9 +229,7 @@ def _matmul(operation: op.MatMul, site: Site) -> Text:
 @writes(op.Convolve)
 def _convolve(operation: op.Convolve, site: Site) -> Text:
     """The call; numbers that torch assumes by itself are left out."""
-    values = site.program.values
-    grouped = values[operation.result if operation.transposed else operation.source]
-    groups = _ratio(grouped.shape[1], values[operation.weight].shape[1])
+    groups = _groups(site.program, operation)
     operands = [operation.source, operation.weight]
     operands += [] if operation.bias is None else [operation.bias]
     items = [site.read(name) for name in operands]
@@ -240,7 +238,8 @@ def _convolve(operation: op.Convolve, site: Site) -> Text:
     items += [f"groups={site.scope.extent(groups)}"] * (groups != Extent())
     items += _number("dilation", operation.dilation, 1)
     kind = "conv_transpose" if operation.transposed else "conv"
-    return Text(f"nn.functional.{kind}{len(operation.stride)}d(", tuple(items), ")")
+    call = f"nn.functional.{kind}{len(operation.stride)}d"
+    return Text(f"_grouped({call})(" if groups.names else f"{call}(", tuple(items), ")")
 
 
 def _number(name: str, numbers: tuple[int, ...], default: int) -> list[str]:
@@ -248,6 +247,17 @@ def _number(name: str, numbers: tuple[int, ...], default: int) -> list[str]:
     if set(numbers) <= {default}:
         return []
     return [f"{name}={numbers[0] if len(set(numbers)) == 1 else _tuple(numbers)}"]
+
+
+def is_grouped(program: TensorProgram, operation: Operation) -> bool:
+    """Whether the batch decides how many groups a convolution has."""
+    return isinstance(operation, op.Convolve) and bool(_groups(program, operation).names)
+
+
+def _groups(program: TensorProgram, operation: op.Convolve) -> Extent:
+    grouped = operation.result if operation.transposed else operation.source
+    channels = program.values[operation.weight].shape[1]
+    return _ratio(program.values[grouped].shape[1], channels)
 
 
 def _ratio(whole: Extent, part: Extent) -> Extent:

@@ -15,7 +15,7 @@ from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import ArgumentValue
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import Value, value_text
-from tncompile.language.syntax.tree import Block, Expression, Parameter, Reference
+from tncompile.language.syntax.tree import Block, Expression, ListOf, Parameter, Reference
 from tncompile.language.syntax.walk import values_used
 
 _LARGEST_FACTORED = 2**24
@@ -142,8 +142,10 @@ def _no_length(parameter: Parameter, argument: ArgumentValue, length: Reference)
         return _wrong(parameter, argument, "a list of int")
     size = argument.value if isinstance(argument.value, int) else 1
     factors = factorize(size, 2) if 4 <= size <= _LARGEST_FACTORED else None
-    hint = f"write a list: `{name} = [{size}]`"
-    if factors is not None and 1 not in factors:
+    like = parameter.default.items if isinstance(parameter.default, ListOf) else ()
+    items = ", ".join([str(size)] * max(len(like), 1))  # as long as the default, such as [3, 3]
+    hint = f"write a list: `{name} = [{items}]`"
+    if not like and factors is not None and 1 not in factors:
         first, second = factors
         hint = f"write a list: `{name} = [{first}, {second}]`, which is `factor({size}, 2)`"
     message = f"`{name}` takes a list here: nothing else says how long it is"

@@ -262,7 +262,15 @@ def _reserved(context: ParseContext) -> Iterator[Suggestion]:
     token = context.token
     if token.kind != WORD or context.terminal == "NAME" or not context.expects("NAME"):
         return
-    if not (token.first or context.expects("NUMBER") or context.expects("FROZEN")):
+    if context.at(-1).kind == "DOT":
+        face = {"input": "in", "output": "out"}.get(context.text)
+        yield Suggestion(
+            f"a window has no face `{context.text}`",
+            "`in`, `kernel` or `out`",
+            f"write `.{face}`" if face else "write one of these",
+            "a window has `.in` on one input, `.kernel` on tensors, `.out` on the output",
+        )
+    elif not (token.first or context.expects("NUMBER") or context.expects("FROZEN")):
         yield Suggestion(
             f"`{context.text}` cannot be a name",
             "a word of the language",
