@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import runpy
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -67,12 +66,9 @@ def test_perceptron_has_at_most_a_fifth_of_the_parameters(run: Run) -> None:
     assert int(line.split()[3].rstrip("%")) <= 20
 
 
-def test_digits_refuse_an_unknown_name() -> None:
-    done = subprocess.run(
-        [sys.executable, "digits/train.py", "nonsense"],
-        cwd=EXAMPLES,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert "no model 'nonsense'" in done.stderr
+@pytest.mark.filterwarnings("default")
+def test_digits_refuse_an_unknown_name(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("digits/train.py", "nonsense")
+    assert ended.value.code == 2
+    assert "no model 'nonsense'" in capsys.readouterr().err
