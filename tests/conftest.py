@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["TNCOMPILE_VERIFY"] = "1"  # read where programs are imported
+os.environ["PYTHONDONTWRITEBYTECODE"] = ""  # tests start processes: each file is compiled once
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from tncompile import compiler
 
 ROOT = Path(__file__).parents[1]
 
+sys.dont_write_bytecode = False
 torch.set_num_threads(1)
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
@@ -64,6 +67,9 @@ def _plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = run / "plans"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
+        if (guards := sys.modules.get("torch._dynamo.guards")) is not None:
+            # Torch times the guards of all that it compiles, caches of the processor emptied first.
+            patch.setattr(guards, "profile_guard_manager", lambda *_: 0.0, raising=False)
         patch.setattr(compiler, "_remembered_plan", shared(compiler.plan_for, folder))
         patch.setattr(compiler, "plan", shared(compiler.plan, folder))  # of norms and weights
         yield

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,21 +25,31 @@ def test_files_compile_and_are_formatted(path: Path) -> None:
             assert f"class {name}" in spec.instantiate(name).source()
 
 
-def run(*arguments: str) -> str:
-    """The standard output of an example."""
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=EXAMPLES, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+Run = Callable[..., str]
 
 
-def test_quickstart_learns() -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run(file, *arguments)` runs an example and returns its standard output."""
+
+    def run(file: str, *arguments: str) -> str:
+        monkeypatch.chdir(EXAMPLES)
+        monkeypatch.syspath_prepend(EXAMPLES / Path(file).parent)
+        monkeypatch.setattr(sys, "argv", [file, *arguments])
+        runpy.run_path(file, run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.filterwarnings("default")
+def test_quickstart_learns(run: Run) -> None:
     losses = [float(text) for text in re.findall(r"loss (\S+)", run("quickstart.py"))]
     assert losses[-1] < losses[0]
 
 
-def test_digits_train_for_an_epoch() -> None:
+@pytest.mark.filterwarnings("default")
+def test_digits_train_for_an_epoch(run: Run) -> None:
     lines = run("digits/train.py", "--epochs", "1").splitlines()
     assert [line[:18].strip() for line in lines] == [
         "",
@@ -49,17 +60,15 @@ def test_digits_train_for_an_epoch() -> None:
     ]
 
 
-def test_perceptron_has_at_most_a_fifth_of_the_parameters() -> None:
+@pytest.mark.filterwarnings("default")
+def test_perceptron_has_at_most_a_fifth_of_the_parameters(run: Run) -> None:
     line = run("digits/train.py", "--epochs", "0", "MPO perceptron").splitlines()[-1]
     assert int(line.split()[3].rstrip("%")) <= 20
 
 
-def test_digits_refuse_an_unknown_name() -> None:
-    done = subprocess.run(
-        [sys.executable, "digits/train.py", "nonsense"],
-        cwd=EXAMPLES,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert "no model 'nonsense'" in done.stderr
+@pytest.mark.filterwarnings("default")
+def test_digits_refuse_an_unknown_name(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("digits/train.py", "nonsense")
+    assert ended.value.code == 2
+    assert "no model 'nonsense'" in capsys.readouterr().err

@@ -99,10 +99,18 @@ def test_pickles_are_read_by_a_process_that_never_saw_the_class(tmp_path: Path, 
 
 def test_two_processes_train_as_one(tmp_path: Path, hold: Hold) -> None:
     command = [sys.executable, "-m", "tests.support.distributed"]
+    meeting, modules = tmp_path / "meeting", tmp_path / "modules"
+    batch = 8
+    sizes = {"n": batch, "s": 4, "t": 4}
+    held = [
+        (str(one), one.module(torch.float64), one.inputs(batch, dtype=torch.float64, sizes=sizes))
+        for one in ALL
+    ]
+    modules.write_bytes(pickle.dumps((batch, held)))
     with (tmp_path / "printed").open("w+") as printed, (tmp_path / "errors").open("w+") as errors:
         pair = [
             subprocess.Popen(
-                [*command, str(rank), str(tmp_path / "meeting")],
+                [*command, str(rank), str(meeting), str(modules)],
                 cwd=ROOT,
                 stdout=printed,
                 stderr=errors,

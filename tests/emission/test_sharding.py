@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import tncompile
-from tests.support.sharded import CASES
+from tests.support.sharded import CASES, write_cases
 from tncompile.cli.application import run
 from tncompile.emission.sharding.split import Place, ShardingError, split_leg
 from tncompile.network.model import TensorNetwork
@@ -301,9 +301,10 @@ SCENES = ("feed-forward", "layouts", "refusals", "fully_shard", "compile", "page
 def start(rank: int, folder: Path) -> subprocess.Popen[str]:
     """One of the two processes."""
     printed, errors = folder / f"printed{rank}", folder / f"errors{rank}"
+    files = str(folder / "meeting"), str(folder / "cases")
     with printed.open("w") as out, errors.open("w") as err:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.support.sharded", str(rank), str(folder / "meeting")],
+            [sys.executable, "-m", "tests.support.sharded", str(rank), *files],
             cwd=ROOT,
             stdout=out,
             stderr=err,
@@ -319,6 +320,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     for target, leg, name in re.findall(r"tn '(.*)' --shard '(.*)' -o (.*)\n", text):
         call = ["compile", "std/linear.tn", target, "--shard", leg, "-o", str(folder / name)]
         assert run(call) == 0
+    write_cases(folder / "cases")
     pair = [start(rank, folder) for rank in (0, 1)]
     try:
         codes = [each.wait(timeout=300) for each in pair]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import tncompile
 from tests.emission.test_windows import WINDOWS, close, image, module_of
+from tests.support.capabilities.transforms import translations_read_once
 from tests.support.emitted import mypy, ruff, write_rules
 from tests.support.windows import (
     Convolution,
@@ -117,7 +118,7 @@ def test_onnx(name: str) -> None:
     shapes: dict[int, object] = {0: torch.export.Dim("batch")}
     names = [torch.export.Dim(each.name, min=5) for each in made.network.windows]
     shapes |= {x.dim() - count + k: name for k, name in enumerate(names)}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), translations_read_once():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module, (x,), dynamo=True, dynamic_shapes=(shapes,), verbose=False

@@ -28,6 +28,7 @@ from tncompile.initialization.estimates import Estimate
 from tncompile.initialization.norm import linear_map, norm_network
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
+from tncompile.planning import ContractionPlan
 
 
 def architecture(text: str, target: str = "N") -> tncompile.Architecture:
@@ -277,6 +278,16 @@ def test_orthogonal_in_every_dtype(dtype: torch.dtype) -> None:
     torch.testing.assert_close(a.mH @ a, torch.eye(6).to(a.dtype), atol=2e-2, rtol=0)
 
 
+PLANS: dict[tuple[int, ...], ContractionPlan] = {}
+
+
+def plan_of(arch: tncompile.Architecture, sizes: tuple[int, ...]) -> ContractionPlan:
+    """The plan for these sizes of `A`; orders of contraction do not depend on the scheme."""
+    if sizes not in PLANS:
+        PLANS[sizes] = arch.plan()
+    return PLANS[sizes]
+
+
 @pytest.mark.parametrize(
     "scheme",
     ["auto", "normal(0.3)", "normal(0)", "uniform(0.3)", "ones", "zeros", "orthogonal", "eye"],
@@ -298,7 +309,9 @@ def test_every_scheme_on_tensors_of_every_order(scheme: str) -> None:
             """
             if not order:
                 text = text.replace("index  l[k in 0..1] = [1][k]", "")
-            a = parameter(module(text), "A").detach()
+            arch = architecture(text)
+            held = arch.module(seed=0, plan=plan_of(arch, sizes))
+            a = parameter(held, "A").detach()
             assert a.shape == sizes
             assert a.isfinite().all()
             splits = [(math.prod(sizes[:k]), math.prod(sizes[k:])) for k in range(1, order)]

@@ -1,12 +1,14 @@
 """Two gloo processes train every module and must do what one process does; run by `test_module`.
 
-`python -m tests.support.distributed RANK MEETING_FILE` prints a line `CAPABILITY<tab>MODULE` for
-each success.
+`python -m tests.support.distributed RANK MEETING_FILE MODULES_FILE` prints a line
+`CAPABILITY<tab>MODULE` for each success.
 """
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -18,10 +20,9 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.support.modules import ALL, Subject, tensors
+from tests.support.modules import tensors
 
 STEPS = 3
-BATCH = 8
 
 
 def train(module: nn.Module, inputs: list[Tensor], part: slice) -> Tensor:
@@ -44,18 +45,13 @@ def whole(value: Tensor | None) -> Tensor:
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def module_of(subject: Subject) -> nn.Module:
-    """A module of its own, whose plan is found quickly: what is shared does not depend on it."""
-    return subject.architecture.module(dtype=torch.float64, seed=0, search="fast")
-
-
-def compare(kind: str, subject: Subject, mesh: DeviceMesh) -> None:
+def compare(
+    kind: str, given: nn.Module, inputs: list[Tensor], batch: int, mesh: DeviceMesh
+) -> None:
     """Trains a module in both processes, and alone; all numbers must agree."""
-    inputs = subject.inputs(BATCH, dtype=torch.float64, sizes={"n": BATCH, "s": 4, "t": 4})
-    alone = module_of(subject)
+    alone, module = copy.deepcopy(given), copy.deepcopy(given)
     due = train(alone, inputs, slice(None))
-    module = module_of(subject)
-    half = BATCH // dist.get_world_size()
+    half = batch // dist.get_world_size()
     part = slice(half * dist.get_rank(), half * (dist.get_rank() + 1))
     if kind == "DDP":
         made = train(DistributedDataParallel(module), inputs, part)
@@ -70,18 +66,19 @@ def compare(kind: str, subject: Subject, mesh: DeviceMesh) -> None:
         torch.testing.assert_close(whole(held[key].grad), parameter.grad)
 
 
-def main(rank: int, meeting: Path) -> None:
+def main(rank: int, meeting: Path, modules: Path) -> None:
     """One of two processes."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     mesh = init_device_mesh("cpu", (2,))
-    for subject in ALL:
+    batch, held = pickle.loads(modules.read_bytes())  # compiled by the test, once for both
+    for name, module, inputs in held:
         for kind in ("DDP", "FSDP2"):
-            if kind == "FSDP2" and str(subject) == "Names":
+            if kind == "FSDP2" and name == "Names":
                 continue  # `fully_shard` reads parameters as attributes; `train` is a method
-            compare(kind, subject, mesh)
+            compare(kind, module, inputs, batch, mesh)
             if rank == 0:
-                print(kind, subject, sep="\t", flush=True)
+                print(kind, name, sep="\t", flush=True)
     dist.barrier()
     dist.destroy_process_group()
     # All is compared and printed. Threads of gloo may outlive the group, and the end of the
@@ -93,4 +90,4 @@ def main(rank: int, meeting: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -71,9 +70,11 @@ def kind(path: Path) -> Path:
 
 
 def changed(value: Any, path: Path, new: Any) -> Any:
-    """A copy with another value at a place."""
-    made = copy.deepcopy(value)
-    at(made, path[:-1])[path[-1]] = copy.deepcopy(new)
+    """A value with another one at a place, new on the way there; the rest is shared."""
+    if not path:
+        return new
+    made = value.copy()
+    made[path[0]] = changed(value[path[0]], path[1:], new)
     return made
 
 
@@ -95,8 +96,9 @@ VALUES: tuple[Any, ...] = (
 def mutants(value: Any, path: Path) -> Iterator[Any]:
     """Copies of a JSON value with something else at a place, without it, with it twice, swapped."""
     here = at(value, path)
+    written = json.dumps(here)
     for new in VALUES:
-        if json.dumps(new) != json.dumps(here):
+        if json.dumps(new) != written:
             yield changed(value, path, new)
     if isinstance(here, bool):
         yield changed(value, path, not here)
@@ -113,8 +115,8 @@ def mutants(value: Any, path: Path) -> Iterator[Any]:
     others = range(len(outer)) if isinstance(outer, list) else outer
     for other in [key for key in others if key != path[-1]][:3]:
         made = changed(value, path, outer[other])
-        at(made, path[:-1])[other] = copy.deepcopy(here)
+        at(made, path[:-1])[other] = here
         yield made
-    made = copy.deepcopy(value)
-    del at(made, path[:-1])[path[-1]]
-    yield made
+    without = outer.copy()
+    del without[path[-1]]
+    yield changed(value, path[:-1], without)

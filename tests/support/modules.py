@@ -301,9 +301,13 @@ class Subject:
 
 
 @cache
+def _spec(file: str) -> tncompile.Spec:
+    return tncompile.loads(OWN.get(file, f'import "std/{file}.tn"'))
+
+
+@cache
 def _architecture(file: str, target: str) -> tncompile.Architecture:
-    text = OWN.get(file, f'import "std/{file}.tn"')
-    return tncompile.loads(text).instantiate(target)
+    return _spec(file).instantiate(target)
 
 
 LIBRARY = tuple(Subject(file, target) for file, targets in STANDARD.items() for target in targets)

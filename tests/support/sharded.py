@@ -1,11 +1,13 @@
 """Two gloo processes share legs of networks and must do what one process does; for `test_sharding`.
 
-`python -m tests.support.sharded RANK MEETING_FILE`; prints a line for each success.
+`python -m tests.support.sharded RANK MEETING_FILE CASES_FILE`; prints a line for each success.
 """
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import re
 import sys
 from collections.abc import Callable
@@ -176,14 +178,28 @@ def parallel(module: nn.Module, mesh: DeviceMesh, **layouts: object) -> nn.Modul
     return parallelize_module(Model(module), mesh, {"layer": style})
 
 
-def share(architecture: tncompile.Architecture, leg: str, mesh: DeviceMesh) -> None:
+Case = tuple[str, str, nn.Module, nn.Module, dict[str, Tensor]]
+"""A network, a leg, the module without and with it, inputs."""
+
+
+def write_cases(file: Path) -> None:
+    """All cases: the two processes read their modules instead of compiling each."""
+    spec = tncompile.loads(SPEC)
+    held: list[Case] = []
+    for target, legs in CASES:
+        architecture = spec.instantiate(target)
+        alone, inputs = made_of(architecture), draw(architecture)
+        held += [(target, leg, alone, made_of(architecture, leg), inputs) for leg in legs]
+    file.write_bytes(pickle.dumps(held))
+
+
+def share(case: Case, mesh: DeviceMesh) -> None:
     """Both ranks share one leg, everything else as it comes."""
-    alone = Model(made_of(architecture))
-    unsplit = made_of(architecture, leg)
-    inputs = draw(architecture)
+    _, leg, plain, unsplit, inputs = case
+    alone, module = Model(copy.deepcopy(plain)), copy.deepcopy(unsplit)
     due = run(alone, inputs)
     equal(run(Model(unsplit), inputs), due)
-    module = parallel(made_of(architecture, leg), mesh)
+    module = parallel(module, mesh)
     equal(run(module, inputs), due)
     assert set(module.state_dict()) == set(alone.state_dict())
     split = 0
@@ -393,7 +409,7 @@ def page(folder: Path) -> None:
     assert torch.Size([4, 4, 8]) in shapes
 
 
-def main(rank: int, meeting: Path) -> None:
+def main(rank: int, meeting: Path, cases: Path) -> None:
     """One of two processes."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
@@ -403,12 +419,10 @@ def main(rank: int, meeting: Path) -> None:
         if rank == 0:
             print(*what, sep="\t", flush=True)
 
+    for case in pickle.loads(cases.read_bytes()):
+        share(case, mesh)
+        done(*case[:2])
     spec = tncompile.loads(SPEC)
-    for target, legs in CASES:
-        architecture = spec.instantiate(target)
-        for leg in legs:
-            share(architecture, leg, mesh)
-            done(target, leg)
     megatron(spec, mesh, ("o[0]", "i[0]"))
     megatron(spec, mesh, ("o[1]", "i[1]"))
     done("feed-forward")
@@ -432,4 +446,4 @@ def main(rank: int, meeting: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

@@ -113,7 +113,7 @@ def onnx_model(subject: Subject) -> str:
     pytest.importorskip("onnxscript")
     module = subject.module()
     inputs = subject.inputs(19, sizes={"n": 19})
-    with warnings.catch_warnings(), _translations_read_once():
+    with warnings.catch_warnings(), translations_read_once():
         warnings.simplefilter("ignore")  # torch's own, about its own tree specifications
         program = torch.onnx.export(
             module,
@@ -142,7 +142,7 @@ def _translations() -> Callable[..., object]:
 
 
 @contextmanager
-def _translations_read_once() -> Iterator[None]:
+def translations_read_once() -> Iterator[None]:
     """Exports to ONNX parse 500 functions that never change: most of the time of a small one."""
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
