@@ -37,15 +37,14 @@ class CPConv(nn.Module):
         C  3x32    w.kernel, r
         D  32x128  r, o
 
-    `forward` runs `_contract`, `_contract_to_62` or `_train_above_62`, depending on the batch size
-    `N` and on whether gradients are enabled; `torch.compile` and exports run `_contract`.
+    `forward` runs `_contract`, `_infer_to_1` or `_infer_above_1`, depending on the batch size `N`
+    and on whether gradients are enabled; `torch.compile` and exports run `_contract`.
 
     With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
-    Comments in methods give the axes of each result: `N` is the product of all leading axes, `n` is
-    as much of it as one iteration of a loop takes, `h` is the length of h.in and of h.out, names
-    without a comma between them are one axis. `[1]` is the contraction in its docstring that a
-    product belongs to.
+    Comments in methods give the axes of each result: `N` is the product of all leading axes, `h` is
+    the length of h.in and of h.out, names without a comma between them are one axis. `[1]` is the
+    contraction in its docstring that a product belongs to.
     """
 
     in_channels: int = 64
@@ -149,23 +148,55 @@ class CPConv(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, h, w, N)
         if torch.is_grad_enabled():
-            # A, convolution with B C along h and w, D: predicted 650 µs at B = 1 (chunks of 4: 705
-            # µs)
-            if N <= 62:
-                return self._contract_to_62(x, lead, h, w, N)
-            # A, convolution with B C along h and w, D, chunks of 4: predicted 33.7 ms at B = 64
-            # (all at once: 62.3 ms)
-            return self._train_above_62(x, lead, h, w)
-        # A, convolution with B C along h and w, D: predicted 198 µs at B = 1 (another layout: 230
+            # A, convolution with B C along h and w, D: predicted 45.5 ms at B = 64
+            return self._contract(x, lead, h, w, N)
+        # A, convolution with B C along h and w, D: predicted 201 µs at B = 1 (another layout: 230
         # µs)
         if N <= 1:
-            return self._contract_to_62(x, lead, h, w, N)
+            return self._infer_to_1(x, lead, h, w, N)
         # A, convolution with B C along h and w, D: predicted 15.5 ms at B = 64 (another layout:
-        # 27.5 ms)
-        return self._contract(x, lead, h, w, N)
+        # 30.1 ms)
+        return self._infer_above_1(x, lead, h, w, N)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
-        """Runs without gradients for N > 1; under `torch.compile` and in exports.
+        """Runs with gradients; under `torch.compile` and in exports.
+
+        4 contractions, 6,432 N h w + 288 multiply-adds:
+            [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
+            [2] B · C              288  -> h.kernel, r, w.kernel
+            [3] [1] · [2]    288 N h w  -> ..., h.out, w.out, r
+            [4] D · [3]    4,096 N h w  -> o, ..., h.out, w.out
+        """
+        t = torch.bmm(self.A.t().expand(N, 32, 64), x.reshape(N, 64, h * w))  # [1] (N, r, h w)
+        t1 = self.B.reshape(3, 32, 1) * self.C.t().reshape(1, 32, 3)  # [2] (h.kernel, r, w.kernel)
+        t1 = t1.permute(1, 0, 2).reshape(32, 1, 3, 3).contiguous()  # (r, 1, h.kernel, w.kernel)
+        # [3] (N, r, h, w)
+        t = nn.functional.conv2d(t.reshape(N, 32, h, w), t1, padding=1, groups=32)
+        del t1
+        t = torch.bmm(self.D.t().expand(N, 128, 32), t.reshape(N, 32, h * w))  # [4] (N, o, h w)
+        return t.reshape(*lead, 128, h, w)
+
+    def _infer_to_1(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
+        """Runs without gradients for N <= 1.
+
+        4 contractions, 6,432 N h w + 288 multiply-adds:
+            [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
+            [2] B · C              288  -> h.kernel, r, w.kernel
+            [3] [1] · [2]    288 N h w  -> ..., h.out, w.out, r
+            [4] D · [3]    4,096 N h w  -> o, ..., h.out, w.out
+        """
+        t = torch.mm(self.A.t(), x.permute(1, 0, 2, 3).reshape(64, N * h * w))  # [1] (r, N h w)
+        t1 = self.B.reshape(3, 32, 1) * self.C.t().reshape(1, 32, 3)  # [2] (h.kernel, r, w.kernel)
+        t = t.reshape(32, N, h, w).permute(1, 0, 2, 3).contiguous()  # (N, r, h, w)
+        t1 = t1.permute(1, 0, 2).reshape(32, 1, 3, 3).contiguous()  # (r, 1, h.kernel, w.kernel)
+        t = nn.functional.conv2d(t, t1, padding=1, groups=32)  # [3] (N, r, h, w)
+        del t1
+        # [4] (N, o, h, w)
+        t = nn.functional.conv2d(t, self.D.t().reshape(128, 32, 1, 1).contiguous())
+        return t if len(lead) == 1 else t.reshape(*lead, 128, h, w)
+
+    def _infer_above_1(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
+        """Runs without gradients for N > 1.
 
         4 contractions, 6,432 N h w + 288 multiply-adds:
             [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
@@ -183,52 +214,6 @@ class CPConv(nn.Module):
         del t2, t1
         t = torch.bmm(self.D.t().expand(N, 128, 32), t.reshape(N, 32, h * w))  # [4] (N, o, h w)
         return t.reshape(*lead, 128, h, w)
-
-    def _contract_to_62(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
-        """Runs with gradients for N <= 62; without gradients for N <= 1.
-
-        4 contractions, 6,432 N h w + 288 multiply-adds:
-            [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
-            [2] B · C              288  -> h.kernel, r, w.kernel
-            [3] [1] · [2]    288 N h w  -> ..., h.out, w.out, r
-            [4] D · [3]    4,096 N h w  -> o, ..., h.out, w.out
-        """
-        t = torch.bmm(self.A.t().expand(N, 32, 64), x.reshape(N, 64, h * w))  # [1] (N, r, h w)
-        t1 = self.B.reshape(3, 32, 1) * self.C.t().reshape(1, 32, 3)  # [2] (h.kernel, r, w.kernel)
-        t1 = t1.permute(1, 0, 2).reshape(32, 1, 3, 3).contiguous()  # (r, 1, h.kernel, w.kernel)
-        # [3] (N, r, h, w)
-        t = nn.functional.conv2d(t.reshape(N, 32, h, w), t1, padding=1, groups=32)
-        del t1
-        # [4] (N, o, h, w)
-        t = nn.functional.conv2d(t, self.D.t().reshape(128, 32, 1, 1).contiguous())
-        return t if len(lead) == 1 else t.reshape(*lead, 128, h, w)
-
-    def _train_above_62(self, x: Tensor, lead: tuple[int, ...], h: int, w: int) -> Tensor:
-        """Runs with gradients for N > 62.
-
-        4 contractions, 6,432 N h w + 288 multiply-adds, 4 of N at a time:
-            [2] B · C              288  -> h.kernel, r, w.kernel
-            [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
-            [3] [1] · [2]    288 N h w  -> ..., h.out, w.out, r
-            [4] D · [3]    4,096 N h w  -> o, ..., h.out, w.out
-        """
-        A = self.A  # (i, r)
-        t = self.B.reshape(3, 32, 1) * self.C.t().reshape(1, 32, 3)  # [2] (h.kernel, r, w.kernel)
-        t = t.permute(1, 0, 2).reshape(32, 3, 3, 1).contiguous()  # (r, h.kernel, w.kernel, 1)
-        t = t.permute(0, 3, 1, 2)  # (r, 1, h.kernel, w.kernel)
-        D = self.D.t()  # (o, r)
-        parts = []
-        for x1 in torch.split(x, 4):  # (n, i, h, w)
-            n = x1.shape[0]
-            # [1] (n, h w, r)
-            t1 = torch.bmm(x1.permute(0, 2, 3, 1).reshape(n, h * w, 64), A.expand(n, 64, 32))
-            t2 = t1.reshape(n, h, w, 32).permute(0, 3, 1, 2)  # (n, r, h, w)
-            t1 = nn.functional.conv2d(t2, t, padding=1, groups=32)  # [3] (n, r, h, w)
-            del t2
-            t1 = torch.bmm(D.expand(n, 128, 32), t1.reshape(n, 32, h * w))  # [4] (n, o, h w)
-            parts.append(t1.reshape(n, 128, h, w))
-        t1 = torch.cat(parts)  # (N, o, h, w)
-        return t1 if len(lead) == 1 else t1.reshape(*lead, 128, h, w)
 
     @torch.inference_mode(False)
     @torch.no_grad()

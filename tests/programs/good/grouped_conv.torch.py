@@ -131,8 +131,8 @@ class Grouped(nn.Module):
             # convolution with K along h and w: predicted 516 µs at B = 1 (chunks of 8: 534 µs)
             if B <= 62:
                 return self._contract(x, lead, h, w)
-            # convolution with K along h and w, chunks of 8: predicted 34.7 ms at B = 64 (all at
-            # once: 38.5 ms)
+            # convolution with K along h and w, chunks of 8: predicted 24.9 ms at B = 64 (all at
+            # once: 33.8 ms)
             return self._contract_above_62(x, lead, h, w)
         # convolution with K along h and w: predicted 7.35 ms at B = 64 (chunks of 8: 7.98 ms)
         if B <= 127:

@@ -37,15 +37,14 @@ class Tucker2(nn.Module):
         V  32x128     b, o
         c  128        o
 
-    `forward` runs `_contract`, `_contract_to_62` or `_train_above_62`, depending on the batch size
-    `B` and on whether gradients are enabled; `torch.compile` and exports run `_contract`.
+    `forward` runs `_contract` or `_contract_to_1`, depending on the batch size `B` and on whether
+    gradients are enabled; `torch.compile` and exports run `_contract`.
 
     With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
-    Comments in methods give the axes of each result: `B` is the product of all leading axes, `n` is
-    as much of it as one iteration of a loop takes, `h` is the length of h.in and of h.out, names
-    without a comma between them are one axis. `[1]` is the contraction in its docstring that a
-    product belongs to.
+    Comments in methods give the axes of each result: `B` is the product of all leading axes, `h` is
+    the length of h.in and of h.out, names without a comma between them are one axis. `[1]` is the
+    contraction in its docstring that a product belongs to.
     """
 
     in_channels: int = 64
@@ -147,42 +146,15 @@ class Tucker2(nn.Module):
             x = x.reshape(B, 64, h, w)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, h, w, B)
-        if torch.is_grad_enabled():
-            # U, convolution with K along h and w, V: predicted 652 µs at B = 1 (chunks of 4: 740
-            # µs)
-            if B <= 62:
-                return self._contract_to_62(x, lead, h, w, B)
-            # U, convolution with K along h and w, V, chunks of 4: predicted 39.2 ms at B = 64 (all
-            # at once: 66.6 ms)
-            return self._train_above_62(x, lead, h, w)
-        # U, convolution with K along h and w, V: predicted 201 µs at B = 1 (another layout: 251 µs)
+        # U, convolution with K along h and w, V: predicted 204 µs at B = 1 (another layout: 247 µs)
         if B <= 1:
-            return self._contract_to_62(x, lead, h, w, B)
-        # U, convolution with K along h and w, V: predicted 17.7 ms at B = 64 (another layout: 28.7
+            return self._contract_to_1(x, lead, h, w, B)
+        # U, convolution with K along h and w, V: predicted 17.9 ms at B = 64 (another layout: 31.1
         # ms)
         return self._contract(x, lead, h, w, B)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, B: int) -> Tensor:
-        """Runs without gradients for B > 1; under `torch.compile` and in exports.
-
-        3 contractions, 9,728 B h w multiply-adds:
-            [1] x · U    1,024 B h w  -> ..., h.in, w.in, a
-            [2] K · [1]  4,608 B h w  -> b, ..., h.out, w.out
-            [3] V · [2]  4,096 B h w  -> o, ..., h.out, w.out
-        """
-        # [1] (B, h w, a)
-        t = torch.bmm(x.permute(0, 2, 3, 1).reshape(B, h * w, 64), self.U.expand(B, 64, 16))
-        # (b, a, h.kernel, w.kernel)
-        K = self.K.permute(1, 2, 3, 0).contiguous().permute(0, 3, 1, 2)
-        # [2] (B, b, h, w)
-        t = nn.functional.conv2d(t.reshape(B, h, w, 16).permute(0, 3, 1, 2), K, padding=1)
-        del K
-        V = self.V.t().expand(B, 128, 32)  # (B, o, b)
-        t = torch.baddbmm(self.c.reshape(128, 1), V, t.reshape(B, 32, h * w))  # [3] (B, o, h w)
-        return t.reshape(*lead, 128, h, w)
-
-    def _contract_to_62(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, B: int) -> Tensor:
-        """Runs with gradients for B <= 62; without gradients for B <= 1.
+        """Runs for B > 1; under `torch.compile` and in exports.
 
         3 contractions, 9,728 B h w multiply-adds:
             [1] x · U    1,024 B h w  -> ..., h.in, w.in, a
@@ -193,34 +165,24 @@ class Tucker2(nn.Module):
         K = self.K.permute(1, 0, 2, 3).contiguous()  # (b, a, h.kernel, w.kernel)
         t = nn.functional.conv2d(t.reshape(B, 16, h, w), K, padding=1)  # [2] (B, b, h, w)
         del K
-        # [3] (B, o, h, w)
-        t = nn.functional.conv2d(t, self.V.t().reshape(128, 32, 1, 1).contiguous(), self.c)
-        return t if len(lead) == 1 else t.reshape(*lead, 128, h, w)
+        V = self.V.t().expand(B, 128, 32)  # (B, o, b)
+        t = torch.baddbmm(self.c.reshape(128, 1), V, t.reshape(B, 32, h * w))  # [3] (B, o, h w)
+        return t.reshape(*lead, 128, h, w)
 
-    def _train_above_62(self, x: Tensor, lead: tuple[int, ...], h: int, w: int) -> Tensor:
-        """Runs with gradients for B > 62.
+    def _contract_to_1(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, B: int) -> Tensor:
+        """Runs for B <= 1.
 
-        3 contractions, 9,728 B h w multiply-adds, 4 of B at a time:
+        3 contractions, 9,728 B h w multiply-adds:
             [1] x · U    1,024 B h w  -> ..., h.in, w.in, a
             [2] K · [1]  4,608 B h w  -> b, ..., h.out, w.out
             [3] V · [2]  4,096 B h w  -> o, ..., h.out, w.out
         """
-        U = self.U  # (i, a)
-        # (b, a, h.kernel, w.kernel)
-        K = self.K.permute(1, 2, 3, 0).contiguous().permute(0, 3, 1, 2)
-        V = self.V.t()  # (o, b)
-        c = self.c.reshape(128, 1)  # (o, 1)
-        parts = []
-        for x1 in torch.split(x, 4):  # (n, i, h, w)
-            n = x1.shape[0]
-            # [1] (n, h w, a)
-            t = torch.bmm(x1.permute(0, 2, 3, 1).reshape(n, h * w, 64), U.expand(n, 64, 16))
-            t1 = t.reshape(n, h, w, 16).permute(0, 3, 1, 2)  # (n, a, h, w)
-            t = nn.functional.conv2d(t1, K, padding=1)  # [2] (n, b, h, w)
-            del t1
-            t = torch.baddbmm(c, V.expand(n, 128, 32), t.reshape(n, 32, h * w))  # [3] (n, o, h w)
-            parts.append(t.reshape(n, 128, h, w))
-        t = torch.cat(parts)  # (B, o, h, w)
+        t = torch.mm(self.U.t(), x.permute(1, 0, 2, 3).reshape(64, B * h * w))  # [1] (a, B h w)
+        t = t.reshape(16, B, h, w).permute(1, 0, 2, 3).contiguous()  # (B, a, h, w)
+        # [2] (B, b, h, w)
+        t = nn.functional.conv2d(t, self.K.permute(1, 0, 2, 3).contiguous(), padding=1)
+        # [3] (B, o, h, w)
+        t = nn.functional.conv2d(t, self.V.t().reshape(128, 32, 1, 1).contiguous(), self.c)
         return t if len(lead) == 1 else t.reshape(*lead, 128, h, w)
 
     @torch.inference_mode(False)
