@@ -14,6 +14,7 @@ from tncompile.network.model import TensorNetwork
 from tncompile.planning.layouts.convolutions import convolution_sizes
 from tncompile.planning.layouts.estimates import LayoutCostModel, OperandLayouts
 from tncompile.planning.layouts.memory import Lengths
+from tncompile.simulation.trace import passed_on
 
 ROUNDING = 1 - 1e-9  # sums in another order differ in their last digits
 
@@ -33,9 +34,10 @@ def least_seconds(
     legs = tree.legs
     held: list[OperandLayouts] = []  # what each operand depends on; it may lie anyhow
     frozen = {parameter.key for parameter in network.parameters if parameter.frozen}
+    inputs = passed_on(network)
     for operand, leaf in zip(tree.operands, leaves, strict=True):
         _, varying, parametric = lengths.leaf(operand)
-        trained = parametric and leaf.source not in frozen
+        trained = leaf.name in inputs or (parametric and leaf.source not in frozen)
         held.append(OperandLayouts((), not varying, trained, False))
     seconds = 0.0
     for step in tree.steps:
