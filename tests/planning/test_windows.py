@@ -98,33 +98,6 @@ def test_the_best_of_all_trees_is_found(network: TensorNetwork, effort: str) -> 
         assert candidate.multiply_adds == counted(network, pairs, lengths)
 
 
-@pytest.mark.parametrize(
-    ("windows", "faces"),
-    [
-        ("h = conv(2), w = conv(2)", ("h.in, w.out", "h.out, w.in")),
-        ("h = conv(2), w = conv(2), d = conv(2), t = conv(2)", None),
-    ],
-)
-def test_a_kernel_that_torch_has_no_call_for(windows: str, faces: tuple[str, str] | None) -> None:
-    names = [each.split(" =")[0] for each in windows.split(", ")]
-    kernel, first, last = (", ".join(f"{name}.{face}" for name in names) for face in
-                           ("kernel", "in", "out"))  # fmt: skip
-    first, last = faces or (first, last)
-    arch = tncompile.loads(f"""network N() {{
-      window {windows}
-      index  i = 2, o = 3
-      input  x(..., i, {first})
-      tensor K(i, o, {kernel})
-      output y(..., o, {last})
-    }}""").instantiate()
-    with pytest.raises(tncompile.CompileError, match="at most 3 windows") as caught:
-        arch.module(search="fast")
-    (problem,) = caught.value.diagnostics
-    assert problem.code == "TN408"
-    assert problem.primary.span.text == "h"
-    assert problem.hint == "give the windows tensors of their own, joined by a bond"
-
-
 # ── what networks with windows are used for ─────────────────────────────────────────────────────
 
 

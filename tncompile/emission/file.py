@@ -75,10 +75,15 @@ def _grouped(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A convolution in as many groups as the batch says; torch refuses the none of an empty one."""
 
     def grouped(
-        x: Tensor, weight: Tensor, groups: int, **options: int | tuple[int, ...]
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        *,
+        groups: int,
+        **options: int | tuple[int, ...],
     ) -> Tensor:
         if groups:
-            return call(x, weight, groups=groups, **options)
+            return call(x, weight, bias, groups=groups, **options)
         lengths = (0,) * (2 * x.dim() - 4)  # one group of zeros, of which nothing is kept
         x = nn.functional.pad(x, (*lengths, 0, weight.shape[1]))
         weight = nn.functional.pad(weight, (*lengths, 0, 0, 0, weight.shape[1]))
