@@ -39,13 +39,13 @@ def draw(*shape: int) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=generator).requires_grad_()
 
 
-TUCKER = (draw(6, 2), draw(2, 3, 3, 3), draw(3, 8))
+TUCKER = (draw(6, 2), draw(3, 2, 3, 3), draw(3, 8))
 CP = (draw(6, 4), draw(3, 4), draw(3, 4), draw(8, 4))
 CHAIN = (draw(6, 2), draw(2, 3, 3), draw(3, 3, 4), draw(4, 8))
 TRAIN = (draw(3, 3, 2), draw(2, 2, 4, 3), draw(3, 3, 2))
 SEPARABLE = (draw(6, 1, 3, 3), draw(6, 1, 8))
 STEPS = [
-    (convolutions.tucker, TUCKER, "ia,abhw,bo->oihw", LAYOUTS),
+    (convolutions.tucker, TUCKER, "ia,bahw,bo->oihw", LAYOUTS),
     (convolutions.cp, CP, "ir,hr,wr,or->oihw", LAYOUTS),
     (convolutions.cp_in_one, CP, "ir,hr,wr,or->oihw", LAYOUTS),
     (convolutions.train, CHAIN, "ia,ahb,bwc,co->oihw", LAYOUTS),

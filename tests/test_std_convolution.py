@@ -48,7 +48,7 @@ class Case:
 
 
 CASES = (
-    Case("Tucker2Conv", "6, 8", ", in_rank = 2, out_rank = 3", lambda k: f"ip,pq{k},qo->oi{k}"),
+    Case("Tucker2Conv", "6, 8", ", in_rank = 2, out_rank = 3", lambda k: f"ip,qp{k},qo->oi{k}"),
     Case("CPConv", "6, 8", ", rank = 4", lambda k: f"ir,{','.join(x + 'r' for x in k)},or->oi{k}"),
     Case(
         "TTConv",

@@ -153,9 +153,9 @@ def folded_steps(leaves: Sequence[Tensor], factors: Factors, layout: Layout) -> 
 
 
 def tucker(leaves: Sequence[Tensor], stride: int) -> Steps:
-    """Tucker-2: (i, a), (a, b, height, width), (b, o)."""
+    """Tucker-2: (i, a), (b, a, height, width), (b, o)."""
     U, K, V = leaves
-    return Steps(U, (Kernel(K.transpose(0, 1), (stride, stride)),), V)
+    return Steps(U, (Kernel(K, (stride, stride)),), V)
 
 
 def cp(leaves: Sequence[Tensor], stride: int) -> Steps:

@@ -34,7 +34,7 @@ def tucker(shape: tuple[int, int, int, int], stride: int, rank: int) -> Contende
 
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         U, K, V = parameters.values()
-        return [U, K.transpose(0, 1), V]
+        return [U, K, V]
 
     def assign(layer: Any, held: Sequence[Tensor]) -> None:
         layer.node0, layer.kernel.weight, layer.node1 = held

@@ -59,7 +59,7 @@ def tucker(shape: tuple[int, int, int, int], stride: int, rank: int) -> tuple[Co
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         U, K, V = parameters.values()
         units = [torch.eye(length, dtype=U.dtype) for length in size]
-        return [K.transpose(0, 1), V.t(), U, *units]
+        return [K, V.t(), U, *units]
 
     def assign(weight: Any, held: Sequence[Tensor]) -> None:
         weight.core = held[0]

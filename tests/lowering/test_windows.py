@@ -10,9 +10,12 @@ from torch import Tensor
 from tests.support.sum_of_products import random_tensors, sum_of_products
 from tests.support.window_programs import network_of, random_program, random_valid_tree
 from tncompile.lowering import lower
+from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import verify_tree
 from tncompile.network.editing import edited
 from tncompile.program.interpreter import run_program
+from tncompile.program.rewriting import straightened
+from tncompile.program.verifying import verify_program
 
 
 def _close(made: Tensor, due: Tensor) -> None:
@@ -31,9 +34,12 @@ def test_any_tree_of_any_network_with_windows_gives_the_sum_of_products(seed: in
     leaves = [value.requires_grad_() for value in (*parameters.values(), *inputs.values())]
     due = sum_of_products(network, parameters, inputs)
     turned = edited(network, channels_last=True)
-    other = run_program(turned, lower(turned, tree), parameters, inputs)
-    assert isinstance(other, Tensor)
-    _close(other.reshape(due.shape), due)
+    chunked = lower(turned, tree, Schedule(chunk_rows=1))
+    for program in (lower(turned, tree), chunked, straightened(chunked)):
+        verify_program(program)
+        other = run_program(turned, program, parameters, inputs)
+        assert isinstance(other, Tensor)
+        _close(other.reshape(due.shape), due)
     made = run_program(network, lower(network, tree), parameters, inputs)
     assert isinstance(made, Tensor)
     _close(made.reshape(due.shape), due)

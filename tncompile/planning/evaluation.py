@@ -11,7 +11,7 @@ from tncompile.lowering.schedule import STRAIGHT, Schedule
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.tolerances import NEAR
+from tncompile.planning.tolerances import LEANER, NEAR
 from tncompile.planning.wording import plan_text
 from tncompile.program.folding import remainder
 from tncompile.simulation.modes import Mode, trace_in
@@ -124,7 +124,8 @@ class Evaluator:
         """The best scheduled tree by what is minimized; of times within `NEAR`, the leanest.
 
         Chunks that hold the whole batch are left out where anything else is open. In training peak
-        memory decides between near times, then the bytes copied, then roundings.
+        memory decides between near times, but for loops that save little of it, then the bytes
+        copied, then roundings.
         """
         options = tuple(options)
         small = [it for it in options if self.leading is None or it.schedule.chunk_rows < batch]
@@ -135,7 +136,23 @@ class Evaluator:
             case "memory":
                 return min(evaluations, key=lambda e: (e.peak, e.seconds, e.flops))
         criteria = ["seconds", *(["peak"] if mode == "training" else []), "copied"]
-        for price in map(attrgetter, criteria):
+        for criterion in criteria:
+            price = attrgetter(criterion)
             least = min(map(price, evaluations))
             evaluations = [e for e in evaluations if price(e) <= NEAR * least]
+            if criterion == "seconds" and mode == "training":
+                evaluations = _without_needless_loops(evaluations)
         return min(evaluations, key=lambda e: (self.roundings(e.option), e.seconds, e.flops))
+
+
+def _without_needless_loops(near: list[Evaluation]) -> list[Evaluation]:
+    """Evaluations of near times but those of loops that save neither time nor much memory."""
+    whole = [e for e in near if not e.option.schedule.chunk_rows]
+    if not whole:
+        return near
+    seconds, peak = (min(getattr(e, name) for e in whole) for name in ("seconds", "peak"))
+    return [
+        e
+        for e in near
+        if not e.option.schedule.chunk_rows or e.seconds < seconds or e.peak <= LEANER * peak
+    ]

@@ -77,8 +77,9 @@ def _without(
         if program.loop is not None:
             start += k < program.loop.start
             stop += k < program.loop.stop
+    memory = {name: program.values[source].storage for name, source in names.items()}
     values = {
-        name: replace(value, storage=names.get(value.storage, value.storage))
+        name: replace(value, storage=memory.get(value.storage, value.storage))
         for name, value in program.values.items()
         if name not in names
     }

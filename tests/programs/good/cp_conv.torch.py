@@ -37,8 +37,8 @@ class CPConv(nn.Module):
         C  3x32    w.kernel, r
         D  32x128  r, o
 
-    `forward` runs `_contract`, `_infer_to_1` or `_infer_above_1`, depending on the batch size `N`
-    and on whether gradients are enabled; `torch.compile` and exports run `_contract`.
+    `forward` runs `_contract` or `_infer`, depending on whether gradients are enabled;
+    `torch.compile` and exports run `_contract`.
 
     With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
@@ -148,15 +148,10 @@ class CPConv(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, h, w, N)
         if torch.is_grad_enabled():
-            # A, convolution with B C along h and w, D: predicted 45.5 ms at B = 64
+            # A, convolution with B C along h and w, D: predicted 45.4 ms at B = 64
             return self._contract(x, lead, h, w, N)
-        # A, convolution with B C along h and w, D: predicted 201 µs at B = 1 (another layout: 230
-        # µs)
-        if N <= 1:
-            return self._infer_to_1(x, lead, h, w, N)
-        # A, convolution with B C along h and w, D: predicted 15.5 ms at B = 64 (another layout:
-        # 30.1 ms)
-        return self._infer_above_1(x, lead, h, w, N)
+        # A, convolution with B C along h and w, D: predicted 15.6 ms at B = 64
+        return self._infer(x, lead, h, w, N)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
         """Runs with gradients; under `torch.compile` and in exports.
@@ -176,27 +171,8 @@ class CPConv(nn.Module):
         t = torch.bmm(self.D.t().expand(N, 128, 32), t.reshape(N, 32, h * w))  # [4] (N, o, h w)
         return t.reshape(*lead, 128, h, w)
 
-    def _infer_to_1(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
-        """Runs without gradients for N <= 1.
-
-        4 contractions, 6,432 N h w + 288 multiply-adds:
-            [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
-            [2] B · C              288  -> h.kernel, r, w.kernel
-            [3] [1] · [2]    288 N h w  -> ..., h.out, w.out, r
-            [4] D · [3]    4,096 N h w  -> o, ..., h.out, w.out
-        """
-        t = torch.mm(self.A.t(), x.permute(1, 0, 2, 3).reshape(64, N * h * w))  # [1] (r, N h w)
-        t1 = self.B.reshape(3, 32, 1) * self.C.t().reshape(1, 32, 3)  # [2] (h.kernel, r, w.kernel)
-        t = t.reshape(32, N, h, w).permute(1, 0, 2, 3).contiguous()  # (N, r, h, w)
-        t1 = t1.permute(1, 0, 2).reshape(32, 1, 3, 3).contiguous()  # (r, 1, h.kernel, w.kernel)
-        t = nn.functional.conv2d(t, t1, padding=1, groups=32)  # [3] (N, r, h, w)
-        del t1
-        # [4] (N, o, h, w)
-        t = nn.functional.conv2d(t, self.D.t().reshape(128, 32, 1, 1).contiguous())
-        return t if len(lead) == 1 else t.reshape(*lead, 128, h, w)
-
-    def _infer_above_1(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
-        """Runs without gradients for N > 1.
+    def _infer(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
+        """Runs without gradients.
 
         4 contractions, 6,432 N h w + 288 multiply-adds:
             [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
@@ -223,39 +199,28 @@ class CPConv(nn.Module):
         It holds copies: later changes of the parameters do not reach it.
         """
         t = self.B.reshape(3, 32, 1) * self.C.t().reshape(1, 32, 3)  # (h.kernel, r, w.kernel)
-        t = t.permute(1, 0, 2)  # (r, h.kernel, w.kernel)
-        t1 = t.reshape(32, 3, 3, 1).contiguous()  # (r, h.kernel, w.kernel, 1)
-        D = self.D.t()  # (o, r)
-        t = t.reshape(32, 1, 3, 3).contiguous()  # (r, 1, h.kernel, w.kernel)
-        return CPConvFolded(
-            A=self.A.clone(),
-            A1=self.A.t().reshape(32, 64, 1, 1).contiguous(),
-            B_C=t1,
-            B_C1=t,
-            D=D.contiguous(),
-            D1=D.reshape(128, 32, 1, 1).contiguous(),
-            batch_invariant=self.batch_invariant,
-        )
+        t = t.permute(1, 0, 2).reshape(32, 3, 3, 1).contiguous()  # (r, h.kernel, w.kernel, 1)
+        return CPConvFolded(A=self.A.clone(), B_C=t, D=self.D.t().contiguous())
 
 
 class CPConvFolded(nn.Module):
     """CPConv for inference, made by its method `fold`: parameters merged in advance.
 
     Buffers, by key in the state dict, and what they are made of:
-        A     64x32       A
-        A1    32x64x1x1   A
-        B_C   32x3x3x1    B, C
-        B_C1  32x1x3x3    B, C
-        D     128x32      D
-        D1    128x32x1x1  D
+        A    64x32     A
+        B_C  32x3x3x1  B, C
+        D    128x32    D
+
+    4 contractions, 1 done ahead, 6,432 N h w multiply-adds:
+        [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
+        [2] B · C            ahead  -> h.kernel, r, w.kernel
+        [3] [1] · [2]    288 N h w  -> ..., h.out, w.out, r
+        [4] D · [3]    4,096 N h w  -> o, ..., h.out, w.out
     """
 
     A: Tensor
-    A1: Tensor
     B_C: Tensor
-    B_C1: Tensor
     D: Tensor
-    D1: Tensor
     in_channels: int = 64
     out_channels: int = 128
     kernel_size: tuple[int, ...] = (3, 3)
@@ -265,25 +230,11 @@ class CPConvFolded(nn.Module):
     groups: int = 1
     padding_mode: str = "zeros"
 
-    def __init__(
-        self,
-        *,
-        A: Tensor,
-        A1: Tensor,
-        B_C: Tensor,
-        B_C1: Tensor,
-        D: Tensor,
-        D1: Tensor,
-        batch_invariant: bool = False,
-    ) -> None:
+    def __init__(self, *, A: Tensor, B_C: Tensor, D: Tensor) -> None:
         super().__init__()
-        self.batch_invariant = batch_invariant
         self.register_buffer("A", A)  # i, r
-        self.register_buffer("A1", A1)  # r, i, 1, 1
         self.register_buffer("B_C", B_C)  # r, h.kernel, w.kernel, 1
-        self.register_buffer("B_C1", B_C1)  # r, 1, h.kernel, w.kernel
         self.register_buffer("D", D)  # o, r
-        self.register_buffer("D1", D1)  # o, r, 1, 1
 
     @property
     def weight(self) -> Tensor:
@@ -304,8 +255,8 @@ class CPConvFolded(nn.Module):
     def extra_repr(self) -> str:
         return (
             "in_channels=64, out_channels=128, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), "
-            "bias=False, x(..., i, h.in, w.in) -> y(..., o, h.out, w.out), folded: A 64x32, A1 "
-            "32x64x1x1, B_C 32x3x3x1, B_C1 32x1x3x3 and 2 more"
+            "bias=False, x(..., i, h.in, w.in) -> y(..., o, h.out, w.out), folded: A 64x32, B_C "
+            "32x3x3x1, D 128x32"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -322,25 +273,6 @@ class CPConvFolded(nn.Module):
         N = math.prod(lead)
         if x.dim() != 4:
             x = x.reshape(N, 64, h, w)
-        if self.batch_invariant or torch.compiler.is_compiling():
-            return self._contract(x, lead, h, w, N)
-        # A, convolution with B C along h and w, D: predicted 167 µs at B = 1 (another layout: 214
-        # µs)
-        if N <= 1:
-            return self._contract_to_1(x, lead, h, w)
-        # A, convolution with B C along h and w, D: predicted 15.5 ms at B = 64 (another layout:
-        # 28.0 ms)
-        return self._contract(x, lead, h, w, N)
-
-    def _contract(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, N: int) -> Tensor:
-        """Runs for N > 1; under `torch.compile` and in exports.
-
-        4 contractions, 1 done ahead, 6,432 N h w multiply-adds:
-            [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
-            [2] B · C            ahead  -> h.kernel, r, w.kernel
-            [3] [1] · [2]    288 N h w  -> ..., h.out, w.out, r
-            [4] D · [3]    4,096 N h w  -> o, ..., h.out, w.out
-        """
         # [1] (N, h w, r)
         t = torch.bmm(x.permute(0, 2, 3, 1).reshape(N, h * w, 64), self.A.expand(N, 64, 32))
         t1 = t.reshape(N, h, w, 32).permute(0, 3, 1, 2)  # (N, r, h, w)
@@ -349,17 +281,3 @@ class CPConvFolded(nn.Module):
         del t1
         t = torch.bmm(self.D.expand(N, 128, 32), t.reshape(N, 32, h * w))  # [4] (N, o, h w)
         return t.reshape(*lead, 128, h, w)
-
-    def _contract_to_1(self, x: Tensor, lead: tuple[int, ...], h: int, w: int) -> Tensor:
-        """Runs for N <= 1.
-
-        4 contractions, 1 done ahead, 6,432 N h w multiply-adds:
-            [1] x · A      2,048 N h w  -> ..., h.in, w.in, r
-            [2] B · C            ahead  -> h.kernel, r, w.kernel
-            [3] [1] · [2]    288 N h w  -> ..., h.out, w.out, r
-            [4] D · [3]    4,096 N h w  -> o, ..., h.out, w.out
-        """
-        t = nn.functional.conv2d(x, self.A1)  # [1] (N, r, h, w)
-        t = nn.functional.conv2d(t, self.B_C1, padding=1, groups=32)  # [3] (N, r, h, w)
-        t = nn.functional.conv2d(t, self.D1)  # [4] (N, o, h, w)
-        return t if len(lead) == 1 else t.reshape(*lead, 128, h, w)

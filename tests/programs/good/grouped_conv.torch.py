@@ -128,17 +128,17 @@ class Grouped(nn.Module):
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, h, w)
         if torch.is_grad_enabled():
-            # convolution with K along h and w: predicted 516 µs at B = 1 (chunks of 8: 534 µs)
+            # convolution with K along h and w: predicted 599 µs at B = 1 (chunks of 8: 618 µs)
             if B <= 62:
                 return self._contract(x, lead, h, w)
-            # convolution with K along h and w, chunks of 8: predicted 24.9 ms at B = 64 (all at
-            # once: 33.8 ms)
+            # convolution with K along h and w, chunks of 8: predicted 27.5 ms at B = 64 (all at
+            # once: 36.0 ms)
             return self._contract_above_62(x, lead, h, w)
-        # convolution with K along h and w: predicted 7.35 ms at B = 64 (chunks of 8: 7.98 ms)
+        # convolution with K along h and w: predicted 7.97 ms at B = 64 (chunks of 8: 8.69 ms)
         if B <= 127:
             return self._contract(x, lead, h, w)
-        # convolution with K along h and w, chunks of 8: predicted 815 ms at B = 4,096 (all at once:
-        # 1.40 s)
+        # convolution with K along h and w, chunks of 8: predicted 860 ms at B = 4,096 (all at once:
+        # 1.44 s)
         return self._contract_above_62(x, lead, h, w)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], h: int, w: int) -> Tensor:
@@ -240,11 +240,11 @@ class GroupedFolded(nn.Module):
             x = x.reshape(B, 64, h, w)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, h, w)
-        # convolution with K along h and w: predicted 7.35 ms at B = 64 (chunks of 8: 7.97 ms)
+        # convolution with K along h and w: predicted 7.96 ms at B = 64 (chunks of 8: 8.68 ms)
         if B <= 127:
             return self._contract(x, lead, h, w)
-        # convolution with K along h and w, chunks of 8: predicted 815 ms at B = 4,096 (all at once:
-        # 1.40 s)
+        # convolution with K along h and w, chunks of 8: predicted 860 ms at B = 4,096 (all at once:
+        # 1.44 s)
         return self._contract_above_127(x, lead, h, w)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], h: int, w: int) -> Tensor:

@@ -37,8 +37,8 @@ class Tucker2(nn.Module):
         V  32x128     b, o
         c  128        o
 
-    `forward` runs `_contract` or `_contract_to_1`, depending on the batch size `B` and on whether
-    gradients are enabled; `torch.compile` and exports run `_contract`.
+    `forward` runs `_contract` or `_infer`, depending on whether gradients are enabled;
+    `torch.compile` and exports run `_contract`.
 
     With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
@@ -146,15 +146,14 @@ class Tucker2(nn.Module):
             x = x.reshape(B, 64, h, w)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(x, lead, h, w, B)
-        # U, convolution with K along h and w, V: predicted 204 µs at B = 1 (another layout: 247 µs)
-        if B <= 1:
-            return self._contract_to_1(x, lead, h, w, B)
-        # U, convolution with K along h and w, V: predicted 17.9 ms at B = 64 (another layout: 31.1
-        # ms)
-        return self._contract(x, lead, h, w, B)
+        if torch.is_grad_enabled():
+            # U, convolution with K along h and w, V: predicted 49.2 ms at B = 64
+            return self._contract(x, lead, h, w, B)
+        # U, convolution with K along h and w, V: predicted 18.0 ms at B = 64
+        return self._infer(x, lead, h, w, B)
 
     def _contract(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, B: int) -> Tensor:
-        """Runs for B > 1; under `torch.compile` and in exports.
+        """Runs with gradients; under `torch.compile` and in exports.
 
         3 contractions, 9,728 B h w multiply-adds:
             [1] x · U    1,024 B h w  -> ..., h.in, w.in, a
@@ -169,21 +168,24 @@ class Tucker2(nn.Module):
         t = torch.baddbmm(self.c.reshape(128, 1), V, t.reshape(B, 32, h * w))  # [3] (B, o, h w)
         return t.reshape(*lead, 128, h, w)
 
-    def _contract_to_1(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, B: int) -> Tensor:
-        """Runs for B <= 1.
+    def _infer(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, B: int) -> Tensor:
+        """Runs without gradients.
 
         3 contractions, 9,728 B h w multiply-adds:
             [1] x · U    1,024 B h w  -> ..., h.in, w.in, a
             [2] K · [1]  4,608 B h w  -> b, ..., h.out, w.out
             [3] V · [2]  4,096 B h w  -> o, ..., h.out, w.out
         """
-        t = torch.mm(self.U.t(), x.permute(1, 0, 2, 3).reshape(64, B * h * w))  # [1] (a, B h w)
-        t = t.reshape(16, B, h, w).permute(1, 0, 2, 3).contiguous()  # (B, a, h, w)
+        # [1] (B, h w, a)
+        t = torch.bmm(x.permute(0, 2, 3, 1).reshape(B, h * w, 64), self.U.expand(B, 64, 16))
+        # (b, a, h.kernel, w.kernel)
+        K = self.K.permute(1, 2, 3, 0).contiguous().permute(0, 3, 1, 2)
         # [2] (B, b, h, w)
-        t = nn.functional.conv2d(t, self.K.permute(1, 0, 2, 3).contiguous(), padding=1)
-        # [3] (B, o, h, w)
-        t = nn.functional.conv2d(t, self.V.t().reshape(128, 32, 1, 1).contiguous(), self.c)
-        return t if len(lead) == 1 else t.reshape(*lead, 128, h, w)
+        t = nn.functional.conv2d(t.reshape(B, h, w, 16).permute(0, 3, 1, 2), K, padding=1)
+        del K
+        V = self.V.t().expand(B, 128, 32)  # (B, o, b)
+        t = torch.baddbmm(self.c.reshape(128, 1), V, t.reshape(B, 32, h * w))  # [3] (B, o, h w)
+        return t.reshape(*lead, 128, h, w)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -192,16 +194,11 @@ class Tucker2(nn.Module):
 
         It holds copies: later changes of the parameters do not reach it.
         """
-        V = self.V.t()  # (o, b)
         return Tucker2Folded(
             U=self.U.clone(),
-            U1=self.U.t().reshape(16, 64, 1, 1).contiguous(),
             K=self.K.permute(1, 2, 3, 0).contiguous(),
-            K1=self.K.permute(1, 0, 2, 3).contiguous(),
-            V=V.contiguous(),
-            V1=V.reshape(128, 32, 1, 1).contiguous(),
-            c=self.c.clone(),
-            batch_invariant=self.batch_invariant,
+            V=self.V.t().contiguous(),
+            c=self.c.reshape(128, 1).clone(),
         )
 
 
@@ -209,21 +206,20 @@ class Tucker2Folded(nn.Module):
     """Tucker2 for inference, made by its method `fold`: parameters merged in advance.
 
     Buffers, by key in the state dict, and what they are made of:
-        U   64x16       U
-        U1  16x64x1x1   U
-        K   32x3x3x16   K
-        K1  32x16x3x3   K
-        V   128x32      V
-        V1  128x32x1x1  V
-        c   128         c
+        U  64x16      U
+        K  32x3x3x16  K
+        V  128x32     V
+        c  128x1      c
+
+    3 contractions, 9,728 B h w multiply-adds:
+        [1] x · U    1,024 B h w  -> ..., h.in, w.in, a
+        [2] K · [1]  4,608 B h w  -> b, ..., h.out, w.out
+        [3] V · [2]  4,096 B h w  -> o, ..., h.out, w.out
     """
 
     U: Tensor
-    U1: Tensor
     K: Tensor
-    K1: Tensor
     V: Tensor
-    V1: Tensor
     c: Tensor
     in_channels: int = 64
     out_channels: int = 128
@@ -234,27 +230,12 @@ class Tucker2Folded(nn.Module):
     groups: int = 1
     padding_mode: str = "zeros"
 
-    def __init__(
-        self,
-        *,
-        U: Tensor,
-        U1: Tensor,
-        K: Tensor,
-        K1: Tensor,
-        V: Tensor,
-        V1: Tensor,
-        c: Tensor,
-        batch_invariant: bool = False,
-    ) -> None:
+    def __init__(self, *, U: Tensor, K: Tensor, V: Tensor, c: Tensor) -> None:
         super().__init__()
-        self.batch_invariant = batch_invariant
         self.register_buffer("U", U)  # i, a
-        self.register_buffer("U1", U1)  # a, i, 1, 1
         self.register_buffer("K", K)  # b, h.kernel, w.kernel, a
-        self.register_buffer("K1", K1)  # b, a, h.kernel, w.kernel
         self.register_buffer("V", V)  # o, b
-        self.register_buffer("V1", V1)  # o, b, 1, 1
-        self.register_buffer("c", c)  # o
+        self.register_buffer("c", c)  # o, 1
 
     @property
     def weight(self) -> Tensor:
@@ -272,13 +253,13 @@ class Tucker2Folded(nn.Module):
     @property
     def bias(self) -> Tensor:
         """What is added to the output, as one axis."""
-        return self.c
+        return self.c.reshape(128)
 
     def extra_repr(self) -> str:
         return (
             "in_channels=64, out_channels=128, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), "
-            "bias=True, x(..., i, h.in, w.in) -> y(..., o, h.out, w.out), folded: U 64x16, U1 "
-            "16x64x1x1, K 32x3x3x16, K1 32x16x3x3 and 3 more"
+            "bias=True, x(..., i, h.in, w.in) -> y(..., o, h.out, w.out), folded: U 64x16, K "
+            "32x3x3x16, V 128x32, c 128x1"
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -295,41 +276,11 @@ class Tucker2Folded(nn.Module):
         B = math.prod(lead)
         if x.dim() != 4:
             x = x.reshape(B, 64, h, w)
-        if self.batch_invariant or torch.compiler.is_compiling():
-            return self._contract(x, lead, h, w, B)
-        # U, convolution with K along h and w, V: predicted 184 µs at B = 1 (another layout: 239 µs)
-        if B <= 1:
-            return self._contract_to_1(x, lead, h, w)
-        # U, convolution with K along h and w, V: predicted 17.7 ms at B = 64 (another layout: 29.3
-        # ms)
-        return self._contract(x, lead, h, w, B)
-
-    def _contract(self, x: Tensor, lead: tuple[int, ...], h: int, w: int, B: int) -> Tensor:
-        """Runs for B > 1; under `torch.compile` and in exports.
-
-        3 contractions, 9,728 B h w multiply-adds:
-            [1] x · U    1,024 B h w  -> ..., h.in, w.in, a
-            [2] K · [1]  4,608 B h w  -> b, ..., h.out, w.out
-            [3] V · [2]  4,096 B h w  -> o, ..., h.out, w.out
-        """
         # [1] (B, h w, a)
         t = torch.bmm(x.permute(0, 2, 3, 1).reshape(B, h * w, 64), self.U.expand(B, 64, 16))
         t1 = t.reshape(B, h, w, 16).permute(0, 3, 1, 2)  # (B, a, h, w)
         t = nn.functional.conv2d(t1, self.K.permute(0, 3, 1, 2), padding=1)  # [2] (B, b, h, w)
         del t1
-        V = self.V.expand(B, 128, 32)  # (B, o, b)
-        t = torch.baddbmm(self.c.reshape(128, 1), V, t.reshape(B, 32, h * w))  # [3] (B, o, h w)
+        # [3] (B, o, h w)
+        t = torch.baddbmm(self.c, self.V.expand(B, 128, 32), t.reshape(B, 32, h * w))
         return t.reshape(*lead, 128, h, w)
-
-    def _contract_to_1(self, x: Tensor, lead: tuple[int, ...], h: int, w: int) -> Tensor:
-        """Runs for B <= 1.
-
-        3 contractions, 9,728 B h w multiply-adds:
-            [1] x · U    1,024 B h w  -> ..., h.in, w.in, a
-            [2] K · [1]  4,608 B h w  -> b, ..., h.out, w.out
-            [3] V · [2]  4,096 B h w  -> o, ..., h.out, w.out
-        """
-        t = nn.functional.conv2d(x, self.U1)  # [1] (B, a, h, w)
-        t = nn.functional.conv2d(t, self.K1, padding=1)  # [2] (B, b, h, w)
-        t = nn.functional.conv2d(t, self.V1, self.c)  # [3] (B, o, h, w)
-        return t if len(lead) == 1 else t.reshape(*lead, 128, h, w)
