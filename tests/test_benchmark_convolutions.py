@@ -39,20 +39,20 @@ def draw(*shape: int) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=generator).requires_grad_()
 
 
-TUCKER = (draw(6, 2), draw(3, 2, 3, 3), draw(3, 8))
-CP = (draw(6, 4), draw(3, 4), draw(3, 4), draw(8, 4))
+TUCKER = (draw(2, 6), draw(3, 2, 3, 3), draw(8, 3))
+CP = (draw(4, 6), draw(4, 3), draw(4, 3), draw(8, 4))
 CHAIN = (draw(6, 2), draw(2, 3, 3), draw(3, 3, 4), draw(4, 8))
 TRAIN = (draw(3, 3, 2), draw(2, 2, 4, 3), draw(3, 3, 2))
-SEPARABLE = (draw(6, 1, 3, 3), draw(6, 1, 8))
+SEPARABLE = (draw(6, 1, 3, 3), draw(8, 6, 1))
 STEPS = [
-    (convolutions.tucker, TUCKER, "ia,bahw,bo->oihw", LAYOUTS),
-    (convolutions.cp, CP, "ir,hr,wr,or->oihw", LAYOUTS),
-    (convolutions.cp_in_one, CP, "ir,hr,wr,or->oihw", LAYOUTS),
+    (convolutions.tucker, TUCKER, "ai,bahw,ob->oihw", LAYOUTS),
+    (convolutions.cp, CP, "ri,rh,rw,or->oihw", LAYOUTS),
+    (convolutions.cp_in_one, CP, "ri,rh,rw,or->oihw", LAYOUTS),
     (convolutions.train, CHAIN, "ia,ahb,bwc,co->oihw", LAYOUTS),
     (convolutions.train_in_one, CHAIN, "ia,ahb,bwc,co->oihw", LAYOUTS),
     (train_convolutions.kernel_last, TRAIN, "hwa,aipb,bjq->pqijhw", LAYOUTS),
     (train_convolutions.kernel_first, TRAIN, "hwa,aipb,bjq->pqijhw", AFTER_A_CONVOLUTION),
-    (convolutions.separable, SEPARABLE, "imhw,imo->oihw", AFTER_A_CONVOLUTION),
+    (convolutions.separable, SEPARABLE, "imhw,oim->oihw", AFTER_A_CONVOLUTION),
 ]
 
 

@@ -48,8 +48,8 @@ class Case:
 
 
 CASES = (
-    Case("Tucker2Conv", "6, 8", ", in_rank = 2, out_rank = 3", lambda k: f"ip,qp{k},qo->oi{k}"),
-    Case("CPConv", "6, 8", ", rank = 4", lambda k: f"ir,{','.join(x + 'r' for x in k)},or->oi{k}"),
+    Case("Tucker2Conv", "6, 8", ", in_rank = 2, out_rank = 3", lambda k: f"pi,qp{k},oq->oi{k}"),
+    Case("CPConv", "6, 8", ", rank = 4", lambda k: f"ri,{','.join('r' + x for x in k)},or->oi{k}"),
     Case(
         "TTConv",
         "ins = [2, 3], outs = [4, 2]",
@@ -69,8 +69,8 @@ CASES = (
         lambda k: f"aib,bjc,c{k}d,doe,epa->opij{k}",
     ),
     Case("TRConv", "ins = [6], outs = [8]", ", ranks = 2", lambda k: f"aib,b{k}c,coa->oi{k}"),
-    Case("DepthwiseSeparable", "6, 8", "", lambda k: f"im{k},imo->oi{k}"),
-    Case("DepthwiseSeparable", "6, 8", ", multiplier = 3", lambda k: f"im{k},imo->oi{k}"),
+    Case("DepthwiseSeparable", "6, 8", "", lambda k: f"im{k},oim->oi{k}"),
+    Case("DepthwiseSeparable", "6, 8", ", multiplier = 3", lambda k: f"im{k},oim->oi{k}"),
     Case("GroupedConv", "6, 8", "", lambda k: f"oi{k}->oi{k}"),
     Case("GroupedConv", "6, 8", ", groups = 2", lambda k: f"oi{k}->oi{k}", groups=2),
 )

@@ -139,38 +139,45 @@ def folded_steps(leaves: Sequence[Tensor], factors: Factors, layout: Layout) -> 
     made = factors(leaves)
     form = torch.channels_last if layout.channels_last else torch.contiguous_format
     steps = Steps(
-        None if made.first is None else made.first.contiguous(),
+        _laid_out(made.first, layout.first),
         tuple(
             Kernel(k.weight.contiguous(memory_format=form), k.stride, k.groups)
             for k in made.kernels
         ),
-        None if made.last is None else made.last.contiguous(),
+        _laid_out(made.last, layout.last),
     )
     return lambda x: run_steps(x, steps, layout)
+
+
+def _laid_out(matrix: Tensor | None, step: Pointwise) -> Tensor | None:
+    """A matrix as its step reads it: as it is where points are rows, else transposed."""
+    if matrix is None:
+        return None
+    return matrix.contiguous() if step in (as_rows, to_rows) else matrix.t().contiguous().t()
 
 
 # ── formats ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def tucker(leaves: Sequence[Tensor], stride: int) -> Steps:
-    """Tucker-2: (i, a), (b, a, height, width), (b, o)."""
+    """Tucker-2: (a, i), (b, a, height, width), (o, b)."""
     U, K, V = leaves
-    return Steps(U, (Kernel(K, (stride, stride)),), V)
+    return Steps(U.t(), (Kernel(K, (stride, stride)),), V.t())
 
 
 def cp(leaves: Sequence[Tensor], stride: int) -> Steps:
-    """CP: (i, r), (height, r), (width, r), (o, r); one depthwise convolution an axis."""
+    """CP: (r, i), (r, height), (r, width), (o, r); one depthwise convolution an axis."""
     A, B, C, D = leaves
-    vertical = Kernel(B.t()[:, None, :, None], (stride, 1), B.shape[1])
-    horizontal = Kernel(C.t()[:, None, None, :], (1, stride), C.shape[1])
-    return Steps(A, (vertical, horizontal), D.t())
+    vertical = Kernel(B[:, None, :, None], (stride, 1), len(B))
+    horizontal = Kernel(C[:, None, None, :], (1, stride), len(C))
+    return Steps(A.t(), (vertical, horizontal), D.t())
 
 
 def cp_in_one(leaves: Sequence[Tensor], stride: int) -> Steps:
     """CP with one depthwise convolution for both axes."""
     A, B, C, D = leaves
-    weight = (B[:, None] * C).permute(2, 0, 1)[:, None]
-    return Steps(A, (Kernel(weight, (stride, stride), B.shape[1]),), D.t())
+    weight = (B[:, :, None] * C[:, None])[:, None]
+    return Steps(A.t(), (Kernel(weight, (stride, stride), len(B)),), D.t())
 
 
 def train(leaves: Sequence[Tensor], stride: int) -> Steps:
@@ -189,9 +196,9 @@ def train_in_one(leaves: Sequence[Tensor], stride: int) -> Steps:
 
 
 def separable(leaves: Sequence[Tensor], stride: int) -> Steps:
-    """A depthwise convolution (i, 1, height, width), then (i, 1, o)."""
+    """A depthwise convolution (i, 1, height, width), then (o, i, 1)."""
     K, P = leaves
-    return Steps(None, (Kernel(K, (stride, stride), len(K)),), P.squeeze(1))
+    return Steps(None, (Kernel(K, (stride, stride), len(K)),), P.squeeze(2).t())
 
 
 def materialized(

@@ -34,7 +34,7 @@ def tucker(shape: tuple[int, int, int, int], stride: int, rank: int) -> Contende
 
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         U, K, V = parameters.values()
-        return [U, K, V]
+        return [U.t(), K, V.t()]
 
     def assign(layer: Any, held: Sequence[Tensor]) -> None:
         layer.node0, layer.kernel.weight, layer.node1 = held
@@ -60,7 +60,7 @@ def cp(shape: tuple[int, int, int, int], stride: int, rank: int) -> Contender:
 
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         A, B, C, D = parameters.values()
-        return [leg[k] for k in range(rank) for leg in (A.t(), B.t(), C.t(), D.t())]
+        return [leg[k] for k in range(rank) for leg in (A, B, C, D.t())]
 
     def assign(layer: Any, held: Sequence[Tensor]) -> None:
         for name, leaf in zip(names, held, strict=True):

@@ -59,7 +59,7 @@ def tucker(shape: tuple[int, int, int, int], stride: int, rank: int) -> tuple[Co
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         U, K, V = parameters.values()
         units = [torch.eye(length, dtype=U.dtype) for length in size]
-        return [K, V.t(), U, *units]
+        return [K, V, U.t(), *units]
 
     def assign(weight: Any, held: Sequence[Tensor]) -> None:
         weight.core = held[0]
@@ -73,7 +73,7 @@ def cp(shape: tuple[int, int, int, int], stride: int, rank: int) -> tuple[Conten
 
     def leaves(parameters: Parameters) -> Sequence[Tensor]:
         A, B, C, D = parameters.values()
-        return [A.new_ones(rank), D, A, B, C]
+        return [A.new_ones(rank), D, A.t(), B.t(), C.t()]
 
     def assign(weight: Any, held: Sequence[Tensor]) -> None:
         weight.weights = held[0]

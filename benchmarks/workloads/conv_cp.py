@@ -17,7 +17,7 @@ def cp(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = ()) -
         Network(LIBRARY, f"CPConv({same(channels, stride)}, rank = {rank})"),
         channels,
         stride,
-        "ir,hr,wr,or->oihw",
+        "ri,rh,rw,or->oihw",
         [
             ("", partial(convolutions.cp, stride=stride)),
             ("axes merged, ", partial(convolutions.cp_in_one, stride=stride)),

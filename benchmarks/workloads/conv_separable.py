@@ -17,7 +17,7 @@ def separable(channels: int, stride: int = 1, quick: tuple[int, ...] = ()) -> Wo
         Network(LIBRARY, f"DepthwiseSeparable({same(channels, stride)})"),
         channels,
         stride,
-        "imhw,imo->oihw",
+        "imhw,oim->oihw",
         [("", partial(convolutions.separable, stride=stride))],
         omitted={"tensorly-torch": NONE, "tednet": NONE},
         quick=quick,

@@ -20,7 +20,7 @@ def tucker2(channels: int, rank: int, stride: int = 1, quick: tuple[int, ...] = 
         ),
         channels,
         stride,
-        "ia,bahw,bo->oihw",
+        "ai,bahw,ob->oihw",
         [("", partial(convolutions.tucker, stride=stride))],
         peers=(
             *tensorly_torch_convolutions.tucker(shape, stride, rank),
