@@ -6,11 +6,11 @@ import json
 import os
 from bisect import bisect_left
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 from reprlib import repr as shown
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from unicodedata import category
 
 from tncompile.files import json_value, replace_file
@@ -26,6 +26,9 @@ from tncompile.machine.convolution import (
     kernel_for,
 )
 from tncompile.machine.grid import CACHED, LARGEST, LEAST, STRICT, Grid
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 VERSION = 4
 """Version of the stored JSON; a file of another version is refused."""
@@ -330,12 +333,20 @@ def write_profile(profile: MachineProfile, path: str | os.PathLike[str]) -> None
     replace_file(Path(path), profile_text(profile))
 
 
+@cache
+def _adapter() -> TypeAdapter[MachineProfile]:
+    """What reads a profile: made once, in a tenth of a second."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(MachineProfile)
+
+
 def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
     """The profile stored in a file.
 
     Raises ValueError where the file holds none, and OSError where it cannot be read.
     """
-    from pydantic import TypeAdapter, ValidationError  # slow to import
+    from pydantic import ValidationError  # slow to import
 
     text = Path(path).read_bytes()
     try:
@@ -344,7 +355,7 @@ def read_profile(path: str | os.PathLike[str]) -> MachineProfile:
             raise ValueError("it is no JSON object")
         if (version := stored.get("version")) != VERSION:
             raise ValueError(f"its version is {shown(version)}, this tncompile reads {VERSION}")
-        return TypeAdapter(MachineProfile).validate_json(text)
+        return _adapter().validate_json(text)
     except ValidationError as error:
         problem = _problem_text(error.errors()[0])
     except ValueError as error:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from tncompile.files import alone_with, json_value, replace_file
@@ -45,7 +45,8 @@ class Key:
     @property
     def line(self) -> str:
         """The key as one line of text; equal keys have equal lines."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(", ", ": "))
+        named = {each.name: getattr(self, each.name) for each in fields(self)}
+        return json.dumps(named, ensure_ascii=False, separators=(", ", ": "))
 
 
 def lock_key(network: TensorNetwork, request: PlanRequest, *, tuned: bool) -> Key:

@@ -101,7 +101,7 @@ _adapter: Callable[[object], Any] = cache(TypeAdapter)
 def _refuse_odd(value: object, largest: int | None) -> None:
     """`NotStoredError` for texts and numbers that nothing stores, at any depth."""
     match value:
-        case str() if any(category(character) in UNSEEN for character in value):
+        case str() if not value.isprintable() and any(category(c) in UNSEEN for c in value):
             raise NotStoredError(f"{shown(value)} where a line of text is due")
         case int() if value < 0 or (largest is not None and value > largest):
             raise NotStoredError(f"{shown(value)} where an integer from 0 on is due")
