@@ -155,10 +155,18 @@ class Table:
 
     @classmethod
     def read(cls, path: Path) -> Table:
-        """The cells of a file, as it stands."""
+        """The cells of a file, as it stands; it waits for whoever writes it."""
+        if not path.exists():
+            return cls(path)
+        with path.open(encoding="utf-8") as held:
+            fcntl.flock(held, fcntl.LOCK_SH)
+            return cls._of(path, held.read())
+
+    @classmethod
+    def _of(cls, path: Path, text: str) -> Table:
         table = cls(path)
         titles: list[str] = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        for line in text.splitlines():
             if not line.startswith("| "):
                 continue
             first, *rest = (cell.strip() for cell in line.strip("|").split("|"))
@@ -175,7 +183,7 @@ class Table:
         """Writes a cell; several processes may do so at once."""
         with path.open("a", encoding="utf-8") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
-            table = cls.read(path)
+            table = cls._of(path, path.read_text(encoding="utf-8"))
             table.cells[block, title] = finding
             path.write_text(table.render(), encoding="utf-8", newline="\n")
 
