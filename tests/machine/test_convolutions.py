@@ -38,18 +38,9 @@ def seconds(
     transposed: bool = False,
 ) -> float:
     """Those of a convolution along two axes."""
-    return profile.convolution_seconds(
-        which,
-        rows=rows,
-        groups=groups,
-        summed=channels[0],
-        columns=channels[1],
-        kernel=(kernel, kernel),
-        lengths_in=(length, length),
-        lengths_out=(length, length),
-        channels_last=last,
-        transposed=transposed,
-    )
+    lengths = (length, length)
+    sizes = Convolution(rows, groups, *channels, (kernel, kernel), lengths, lengths, transposed)
+    return profile.convolution_seconds(which, sizes, channels_last=last)
 
 
 @pytest.mark.parametrize("profile", [BUILTIN, nominal_cuda()], ids=lambda held: held.name)

@@ -13,6 +13,7 @@ from tncompile.cli.writing import UsageError, columns, show, waiting, write_file
 from tncompile.language.diagnostics.spelling import closest
 
 if TYPE_CHECKING:
+    from tncompile.architecture import Architecture
     from tncompile.planning.request import PlanOptions, SearchOptions
 
 PLANNING = (opt.SEARCH, opt.MACHINE, opt.MEMORY_LIMIT, opt.LOCK, opt.CHANNELS_LAST, opt.ROOT)
@@ -62,15 +63,7 @@ def compile(arguments: Namespace) -> None:
         raise UsageError(f"--shard is about {STAGES[-1]}, not about --emit {arguments.emit}")
     if reading.same_file(arguments.output, arguments.file):
         raise UsageError(f"-o {arguments.output} is the file that is compiled; name another one")
-    spec = reading.load_spec(arguments.file, arguments.root)
-    architecture = reading.instantiate(
-        spec,
-        arguments.file,
-        arguments.target,
-        lock=arguments.lock,
-        channels_last=arguments.channels_last,
-    )
-    reading.check_sizes(architecture, dict(arguments.size))
+    architecture = _architecture(arguments)
     options: PlanOptions = {
         "batch": arguments.batch,
         "sizes": dict(arguments.size),
@@ -109,15 +102,7 @@ def compile(arguments: Namespace) -> None:
 )
 def cost(arguments: Namespace) -> None:
     """Show the cost of a block, as a table or as JSON."""
-    spec = reading.load_spec(arguments.file, arguments.root)
-    architecture = reading.instantiate(
-        spec,
-        arguments.file,
-        arguments.target,
-        lock=arguments.lock,
-        channels_last=arguments.channels_last,
-    )
-    reading.check_sizes(architecture, dict(arguments.size))
+    architecture = _architecture(arguments)
     options: SearchOptions = {
         "sizes": dict(arguments.size),
         "search": arguments.search,
@@ -135,3 +120,16 @@ def cost(arguments: Namespace) -> None:
         show(json.dumps(figures.to_dict(), indent=2))
     else:
         show(figures.table(width=columns()))
+
+
+def _architecture(arguments: Namespace) -> Architecture:
+    """The block that is compiled; the sizes given with it are its own."""
+    architecture = reading.instantiate(
+        reading.load_spec(arguments.file, arguments.root),
+        arguments.file,
+        arguments.target,
+        lock=arguments.lock,
+        channels_last=arguments.channels_last,
+    )
+    reading.check_sizes(architecture, dict(arguments.size))
+    return architecture

@@ -182,13 +182,11 @@ class ProgramBuilder:
         # `torch.cat` hands on some orders of axes, but not all: chunks are joined row major.
         order = self._memory_order(source.axes)
         source = self.contiguous(self.permute(source, order))
-        whole = self._undivided(self.value(source.name, source.axes, (source,)))
+        self.lengths[self.loop.index] = Extent(1, (self.loop.index,))  # of all chunks, from here on
+        whole = self.value(source.name, source.axes, (source,))
         axis = source.axes.index((self.loop.index,))
         self.add(op.ConcatChunks(whole.name, source.name, axis), whole)
-        result = self.permute(whole, tuple(order.index(k) for k in range(len(order))))
-        result = replace(result, shape=undivided(result.shape, self.loop))
-        self.values[result.name] = result
-        return result
+        return self.permute(whole, _inverse(order))
 
     def in_format_of_caller(self, source: Value) -> Value:
         """The value as the caller's images lie in memory: row major or channels-last."""
@@ -196,7 +194,7 @@ class ProgramBuilder:
             return source
         order = self._memory_order(source.axes)
         moved = self.contiguous(self.permute(source, order))
-        return self.permute(moved, tuple(order.index(k) for k in range(len(order))))
+        return self.permute(moved, _inverse(order))
 
     def _memory_order(self, axes: Axes) -> tuple[int, ...]:
         """The axes of an input or the output as they lie in memory, the outermost first."""
@@ -265,7 +263,7 @@ class ProgramBuilder:
         ):
             return source
         moved = self.contiguous(self.permute(source, order))
-        return self.permute(moved, tuple(order.index(axis) for axis in range(len(lengths))))
+        return self.permute(moved, _inverse(order))
 
     def contiguous(self, source: Value) -> Value:
         """The same value in row-major memory: a copy where it is not."""
@@ -391,3 +389,8 @@ class ProgramBuilder:
     def program(self, *returned: Value) -> TensorProgram:
         """The program that returns these values."""
         return assembled(self.values, self._steps, returned, self.runtime, self.loop)
+
+
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    """The order that undoes another one."""
+    return tuple(order.index(k) for k in range(len(order)))

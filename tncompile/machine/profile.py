@@ -205,25 +205,15 @@ class MachineProfile:
     def convolution_seconds(
         self,
         which: ConvolutionPass,
+        sizes: Convolution,
         *,
-        rows: int,
-        groups: int,
-        summed: int,
-        columns: int,
-        kernel: tuple[int, ...],
-        lengths_in: tuple[int, ...],
-        lengths_out: tuple[int, ...],
         channels_last: bool,
-        transposed: bool = False,
         width: int = 4,
     ) -> float:
         """Seconds of a convolution or of one of its gradients, without the call.
 
-        It takes a source (`rows`, `groups` · `summed`, `lengths_in`…) to a result (`rows`, `groups`
-        · `columns`, `lengths_out`…), both in one format. `width` is the bytes of a number.
+        Source and result are both in one format. `width` is the bytes of a number.
         """
-        lengths = lengths_in, lengths_out
-        sizes = Convolution(rows, groups, summed, columns, kernel, *lengths, transposed)
         key = which, sizes, channels_last, width
         if (seconds := self._convolved.get(key)) is None:
             if len(self._convolved) >= CACHED:

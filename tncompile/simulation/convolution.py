@@ -82,17 +82,7 @@ class _Kernels:
         work.flops += 2 * sizes.multiply_adds
         work.moved += moved
         work.seconds += self.kernels.profile.convolution_seconds(
-            which,
-            rows=sizes.rows,
-            groups=sizes.groups,
-            summed=sizes.summed,
-            columns=sizes.columns,
-            kernel=sizes.kernel,
-            lengths_in=sizes.lengths_in,
-            lengths_out=sizes.lengths_out,
-            channels_last=self.last,
-            transposed=sizes.transposed,
-            width=self.kernels.width,
+            which, sizes, channels_last=self.last, width=self.kernels.width
         )
 
     def blocked(self, tensor: SymbolicTensor, *, weight: bool = False) -> SymbolicTensor:

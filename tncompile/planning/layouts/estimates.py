@@ -173,17 +173,7 @@ class LayoutCostModel:
 
         def one(which: ConvolutionPass) -> float:
             return self.profile.convolution_seconds(
-                which,
-                rows=sizes.rows,
-                groups=sizes.groups,
-                summed=sizes.summed,
-                columns=sizes.columns,
-                kernel=sizes.kernel,
-                lengths_in=sizes.lengths_in,
-                lengths_out=sizes.lengths_out,
-                channels_last=channels_last,
-                transposed=sizes.transposed,
-                width=WIDTH,
+                which, sizes, channels_last=channels_last, width=WIDTH
             )
 
         seconds = self.profile.call + one("forward")
