@@ -11,7 +11,7 @@ from tncompile.lowering.schedule import Order
 from tncompile.network.contraction import Operand
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.layouts.structure import Convolutions
-from tncompile.program.layout import Axis, is_transposed, merged
+from tncompile.program.layout import Axis, as_matrix
 
 Groups = tuple[Order, Order, Order]
 """Indices as the axes of matrices: batch, rows, columns."""
@@ -23,30 +23,16 @@ class MemoryOrder:
     def __init__(self, order: Order, runs: Mapping[str, Axis[int]]) -> None:
         self.order, self.runs = order, runs
         self.indices = frozenset(order)
-        self._axes: dict[Order, Axis[int] | None] = {(): (1, 1)}
         self._matrices: dict[Groups, bool | None] = {}
         self._lies: dict[Order, bool] = {}
 
     def as_matrix(self, groups: Groups) -> bool | None:
-        """Whether BLAS takes indices grouped as batch, rows and columns transposed; None: a copy.
-
-        It is what `program.layout.as_matrix` says.
-        """
+        """Whether BLAS takes indices grouped so transposed; None where it takes a copy."""
         try:
             return self._matrices[groups]
         except KeyError:
-            known = self._matrices[groups] = self._as_matrix(groups)
+            known = self._matrices[groups] = as_matrix(self.runs, groups, 1)
             return known
-
-    def _as_matrix(self, groups: Groups) -> bool | None:
-        axes = self._axes
-        for group in groups:
-            if group not in axes:
-                axes[group] = merged([self.runs[index] for index in group], 1)
-        batch, rows, columns = (axes[group] for group in groups)
-        if batch is None or rows is None or columns is None:
-            return None
-        return is_transposed(rows, columns, 1)
 
     def lies(self, order: Order) -> bool:
         """Whether it is row major in this order of its indices."""
