@@ -1,0 +1,1 @@
+"""Models: what their parts take and give, and the kinds and shapes of their values."""
