@@ -1,4 +1,4 @@
-"""A model with its arguments bound: parts, tensors, inputs, and the values that `forward` computes."""
+"""A model with its arguments bound: parts, tensors, inputs, and the values of `forward`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tncompile.language.diagnostics.diagnostic import Diagnostic
-from tncompile.language.resolved import ResolvedInit, ResolvedNetwork, Value as Argument
-from tncompile.language.resolved import member_name
+from tncompile.language.resolved import ResolvedInit, ResolvedNetwork, member_name
+from tncompile.language.resolved import Value as Argument
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.operations import Operation
@@ -154,7 +154,7 @@ Condition = Comparison | Combined
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A `require` that is checked before anything else in `forward`; `text` is how it is written."""
+    """A `require` that `forward` checks before anything else; `text` is how it is written."""
 
     condition: Condition
     reason: str

@@ -1,4 +1,4 @@
-"""What an expression of a model can be: numbers, run-time sizes, values with kind and shape, tuples.
+"""What an expression of a model can be: a number, a run-time size, a value, a tuple.
 
 A value is a node of the graph that `forward` computes: it knows the operation that gives it, and an
 operation knows the values that it takes.
