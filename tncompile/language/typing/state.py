@@ -46,19 +46,20 @@ class Typed:
 class Call:
     """A call of a function or a part: `name` is where its name stands, `span` all of it.
 
-    A piped value is the first of the `arguments`; `piped` says so: what does not fit it is reported
-    at the stage, `place`.
+    The first `piped` of the `arguments` came through a pipe: what is wrong with them is reported at
+    the stage, which is what `place` says.
     """
 
     text: str
     name: Span
     span: Span
     arguments: tuple[Typed, ...]
-    piped: bool = False
+    piped: int = 0
 
     def place(self, argument: Typed) -> Span:
         """Where a mistake in this argument is reported."""
-        return self.name if self.piped and argument is self.arguments[0] else argument.span
+        piped = any(argument is each for each in self.arguments[: self.piped])
+        return self.name if piped else argument.span
 
 
 @dataclass(frozen=True, slots=True)
