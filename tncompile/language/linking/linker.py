@@ -18,6 +18,7 @@ from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import SourceFile, Span
 from tncompile.language.syntax.walk import children, walk
+from tncompile.language.typing.checking import check_model
 
 _DEEPEST_IMPORT = 50
 

@@ -22,7 +22,7 @@ _DECLARE = "declare a block: `network N(d: int = 4) { … }`"
 def resolve(
     linked: LinkedProgram, target: str, arguments: Mapping[str, object] | None = None
 ) -> Resolved:
-    """The network or model that `target` names: a name, or a call in the language (`MPO(ins = [4, 8])`).
+    """What `target` names: a name, or a call in the language (`MPO(ins = [4, 8])`).
 
     An empty target means the file's only block. `arguments` are Python values by parameter.
     Problems with arguments are reported at the parameters' declarations; a target that names
