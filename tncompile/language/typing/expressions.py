@@ -35,6 +35,7 @@ class Reader:
     typing: Typing
     names: dict[str, Entity]
     variables: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[str, Span] = field(default_factory=dict)  # where arguments come from
 
     def within(self, typing: Typing | None = None, **variables: int) -> Reader:
         """The same reader with more variables, in a turn of a `repeat`."""
