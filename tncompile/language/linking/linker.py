@@ -17,7 +17,7 @@ from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import SourceFile, Span
-from tncompile.language.syntax.walk import walk
+from tncompile.language.syntax.walk import children, walk
 
 _DEEPEST_IMPORT = 50
 
@@ -195,13 +195,7 @@ def _blocks_used(program: tree.Program) -> set[str]:
                 expressions += [rule.target for rule in rules if rule.target is not None]
             case tree.Block("model", _, _, statements):
                 for statement in statements:
-                    match statement:
-                        case tree.PartStatement(value=tree.Call() as call):
-                            expressions.append(call)
-                        case tree.Let(_, value) | tree.ModelOutput(value):
-                            expressions.append(value)
-                        case _:
-                            pass
+                    expressions.extend(children(statement))
             case _:
                 pass
     return {node.name.text for node in walk(*expressions) if isinstance(node, tree.Reference)}
