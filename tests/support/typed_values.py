@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.support.parsing import block
 from tncompile.language.diagnostics.collector import Failed, Problems
@@ -13,8 +13,8 @@ from tncompile.language.syntax.source import SourceFile, Span
 from tncompile.language.typing.model import ModelInput, Part, RunTimeSize
 from tncompile.language.typing.operations import Read
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.values import Kind, Shape, Term, Value
+from tncompile.language.typing.state import Call, Typed, Typing
+from tncompile.language.typing.values import Kind, Shape, Term, Tuple, Value
 
 HERE = Span(SourceFile("values.tn", "declared"), 0, 8)
 """Where everything that is made by hand is declared."""
@@ -69,38 +69,48 @@ class Names:
         return Typed(term, node.name.span)
 
     def typed(self, node: tree.Expression) -> Typed:
-        """A name, a number, or a sum or difference of them."""
-        return Typed(self._term(node), node.span)
+        """A name, a literal, or a sum, difference or quotient of sizes."""
+        term = self._term(node)
+        if isinstance(term, Size) and term.value is not None:
+            term = term.value
+        return Typed(term, node.span)
 
     def _term(self, node: tree.Expression) -> Term:
         match node:
-            case tree.Number():
+            case tree.Number() | tree.Boolean() | tree.String():
                 return node.value
-            case tree.Boolean(truth):
-                return truth
-            case tree.String(text):
-                return text
-            case tree.Unary("-", operand):
-                return -self._size(operand)
+            case tree.TupleOf(items):
+                terms = [self._term(item) for item in items]
+                return Tuple(tuple(term for term in terms if not isinstance(term, Tuple | Shape)))
             case tree.Reference(name):
                 term = self.terms[name.text]
                 assert not isinstance(term, Part)
                 return term
-            case tree.Binary(operator, left, right):
-                first, second = self._size(left), self._size(right)
-                match operator:
-                    case "+":
-                        return first + second
-                    case "-":
-                        return first - second
-                    case "//":
-                        return first // second
+            case tree.Unary("-", operand):
+                return -self._size(operand)
+            case tree.Binary("+", left, right):
+                return self._size(left) + self._size(right)
+            case tree.Binary("-", left, right):
+                return self._size(left) - self._size(right)
+            case tree.Binary("//", left, right):
+                return self._size(left) // self._size(right)
         raise AssertionError(node)
 
     def _size(self, node: tree.Expression) -> Size:
         term = self._term(node)
         assert isinstance(term, int | Size)
         return Size.number(term) if isinstance(term, int) else term
+
+
+def called(names: Names, text: str, *, without_first: bool = False) -> Call:
+    """A call as written; `without_first` leaves out its first argument, which is a part."""
+    node = expression(text)
+    assert isinstance(node, tree.Call)
+    arguments = tuple(
+        replace(names.typed(argument.value), name=argument.name)
+        for argument in node.arguments[without_first:]
+    )
+    return Call(node.function.span.text, node.function.span, node.span, arguments)
 
 
 def diagnostic(failed: Failed) -> Diagnostic:

@@ -385,5 +385,3 @@ def _inside(node: tree.Node) -> Iterator[tree.Node]:
                 yield each.value
             elif isinstance(each, tree.Node) and not isinstance(each, tree.Name):
                 yield each
-
-

@@ -329,7 +329,7 @@ class _Sizes:
                 note = "a leg has its size from the block, from an axis that it has alone, or "
                 note += "from a group in which it is the only one unknown"
                 hint = f"declare it: `let {name.text} = …`"
-                raise failure(Code.LEG_SIZE, message, name.span, "no size", note, hint)
+                raise failure(Code.UNKNOWN_LEG_SIZE, message, name.span, "no size", note, hint)
 
     def _set(self, name: tree.Name, size: Size) -> None:
         if name.text not in self.known:
@@ -377,6 +377,8 @@ class _Sizes:
                 ) or (operand.declared,)
                 label = f"this axis is {size}, `{axis.text}` is {expected}"
                 note = "a leg has one size wherever it is written"
-                self.typing.same(
-                    size, expected, Misfit(message, axis.span, label, places, note=note)
-                )
+                hint = None
+                if size.value is not None or expected.value is not None:
+                    hint = "take a name of its own for each size; a group `(a b)` splits an axis"
+                misfit = Misfit(message, axis.span, label, places, note, hint)
+                self.typing.same(size, expected, misfit)

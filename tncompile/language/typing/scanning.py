@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.binding import bound, flag
-from tncompile.language.typing.functions import dim_of
+from tncompile.language.typing.functions.arguments import flag
+from tncompile.language.typing.functions.axes import dim_of
+from tncompile.language.typing.functions.binding import (
+    Bound,
+    Function,
+    Parameter,
+    axis,
+    match,
+    option,
+    value,
+)
+from tncompile.language.typing.functions.kinds import ANY
 from tncompile.language.typing.model import Part
 from tncompile.language.typing.operations import CallPart, Entry, Operation, Scan
 from tncompile.language.typing.state import Call, Misfit, Typed, Typing
 from tncompile.language.typing.values import Shape, Term, Tuple, Value, flattened
-
-NAMES = ("xs", "state", "dim", "reverse")
-"""The arguments after the cell."""
 
 
 def apply_scan(
@@ -27,13 +34,13 @@ def apply_scan(
 
     The `call` has the arguments after the cell. `call_part` types the call of the cell in a step.
     """
-    arguments = bound(call, NAMES, 3)
+    arguments = _arguments(typing, call, cell)
     xs = _values(typing, arguments["xs"])
     state = _values(typing, arguments["state"])
     place = call.place(arguments["xs"])
-    axis = dim_of(arguments["dim"], xs[0], typing)
-    reverse = flag(typing, arguments, "reverse")
-    step = _Step(typing, call, cell, xs[0], len(xs[0].shape.sizes) + axis)
+    dim = dim_of(arguments["dim"], xs[0], typing)
+    reverse = "reverse" in arguments and flag(typing, arguments["reverse"])
+    step = _Step(typing, call, cell, xs[0], len(xs[0].shape.sizes) + dim)
     entries = [step.entry(x, place) for x in xs]
     entries += [step.member(value) for value in state]
     there = call.place(arguments["state"])
@@ -51,7 +58,7 @@ def apply_scan(
         (*xs, *state),
         part=cell,
         sequences=len(xs),
-        axis=axis,
+        axis=dim,
         reverse=reverse,
         outputs=count,
         step=_call_of(inner.operations, cell),
@@ -65,6 +72,16 @@ def apply_scan(
             for k, (kind, shape) in enumerate(stacked + last)
         )
     )
+
+
+def _arguments(typing: Typing, call: Call, cell: Part) -> Mapping[str, Typed]:
+    """The arguments by their names; the cell is the first of them."""
+    written = (Typed(cell.name, call.name), *call.arguments)
+    bound = Bound(
+        typing, SCAN, replace(call, arguments=written, piped=call.piped and call.piped + 1)
+    )
+    match(bound)
+    return bound.given
 
 
 def _values(typing: Typing, argument: Typed) -> list[Value]:
@@ -183,3 +200,17 @@ def _misfit(misfit: Misfit) -> Failed:
         misfit.hint,
         misfit.secondary,
     )
+
+
+SCAN = Function(
+    "scan",
+    (
+        Parameter("cell", "value"),
+        value("xs"),
+        value("state"),
+        axis(),
+        option("reverse", flag, False),
+    ),
+    ANY,
+    lambda bound: bound.x.shape,
+)
