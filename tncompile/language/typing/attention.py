@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.functions.arguments import flag, real, written_at, wrong_type
-from tncompile.language.typing.functions.binding import (
-    Bound,
-    Function,
-    Parameter,
-    bind,
-    option,
-    optional,
-    value,
-)
-from tncompile.language.typing.functions.kinds import REAL, Operand, wrong_kind
+from tncompile.language.typing.functions.arguments import written_at, wrong_type
+from tncompile.language.typing.functions.binding import Bound, bind
+from tncompile.language.typing.functions.kinds import Operand, wrong_kind
+from tncompile.language.typing.functions.table import ATTENTION
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.state import Call, Misfit, Typed, Typing
+from tncompile.language.typing.state import Call, Misfit, Typing
 from tncompile.language.typing.values import Shape, Value
 
 _NAMES = ("q", "k", "v")
@@ -35,32 +28,21 @@ def apply_attention(typing: Typing, call: Call) -> Value:
     """
     bound = bind(typing, ATTENTION, call)
     shape = _shape(bound)
+    _check_options(bound)
     operands = [operand.value for operand in bound.operands]
     return typing.apply("attention", operands, "float", shape, call.span, bound.options)
-
-
-def _reach(typing: Typing, argument: Typed) -> int:
-    number = typing.number(argument)
-    if type(number) is not int:
-        raise wrong_type(argument.span, argument.term, "an int")
-    if number < 1:
-        message, note = f"a reach of {number}", "a query looks at its own key at least"
-        hint = "write how many keys a query looks at: `reach = 128`"
-        raise failure(Code.BAD_SIZE, message, argument.span, f"this is {number}", note, hint)
-    return number
-
-
-def _probability(typing: Typing, argument: Typed) -> float:
-    number = real(typing, argument)
-    if not 0 <= number <= 1:
-        raise wrong_type(argument.span, argument.term, "a number from 0 to 1")
-    return float(number)
 
 
 def _shape(bound: Bound) -> Shape:
     """The shape of the result; TN601, TN603 and TN208 where the arguments do not fit."""
     typing = bound.typing
     q, k, v, *masks = bound.operands
+    for operand in (q, k, v):
+        if operand.value.kind != "float":
+            raise wrong_kind("attention", operand, ("float",))
+    for mask in masks:
+        if mask.value.kind not in ("bool", "float"):
+            raise wrong_kind("attention", mask, ("bool", "float"))
     _check_axes(bound.operands[:3])
     count = len(q.value.shape.sizes)
     _agree(typing, ("v", v, -2), ("k", k, -2), _PAIRS)
@@ -71,20 +53,31 @@ def _shape(bound: Bound) -> Shape:
         _agree(typing, ("k", k, axis), ("q", q, axis), _LEADING)
     queries, keys = q.value.shape.axis(-2), k.value.shape.axis(-2)
     for mask in masks:
-        if mask.value.kind == "int":
-            raise wrong_kind("attention", mask, ("bool", "float"))
         scores = Shape((*q.value.shape.sizes[:-1], keys), q.value.shape.dots)
         _check_mask(typing, mask, scores, q)
     bound.options["mask"] = bool(masks)
     bound.options["grouped"] = _grouped(typing, q, k)
     bound.options["aligned"] = typing.facts.compare(queries, keys) == "equal"
-    if bound.options["reach"] is not None and not bound.options["causal"]:
-        message = "`reach` is for causal attention"
-        note = "the keys that a query reaches end at its own"
-        hint = "write `causal = true` as well, or say with a `mask` what may look where"
-        span = written_at(bound.given["reach"])
-        raise failure(Code.WRONG_ARGUMENT, message, span, "without `causal`", note, hint)
     return q.value.shape.replaced(-1, v.value.shape.axis(-1))
+
+
+def _check_options(bound: Bound) -> None:
+    """TN606 for a reach in run-time sizes, TN208 for one without `causal`, TN305."""
+    given, options = bound.given, bound.options
+    if "reach" in given:
+        options["reach"] = bound.size("reach").value
+        if options["reach"] is None:
+            bound.typing.number(given["reach"])
+        if not options["causal"]:
+            message = "`reach` is for causal attention"
+            note = "the keys that a query reaches end at its own"
+            hint = "write `causal = true` as well, or say with a `mask` what may look where"
+            span, label = written_at(given["reach"]), "without `causal`"
+            raise failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
+    dropout = options["dropout"]
+    if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        argument = given["dropout"]
+        raise wrong_type(argument.span, argument.term, "a number from 0 to 1")
 
 
 def _check_axes(operands: list[Operand]) -> None:
@@ -150,18 +143,3 @@ def _check_mask(typing: Typing, mask: Operand, scores: Shape, q: Operand) -> Non
         if size.value != 1:
             text = f"{message}: axis {axis} is {size}, not {due}"
             typing.same(size, due, Misfit(text, mask.place, label, there, note, hint))
-
-
-ATTENTION = Function(
-    "attention",
-    (
-        *(value(name, "float") for name in _NAMES),
-        Parameter("mask", "value", needed=False),
-        option("causal", flag, False),
-        optional("reach", _reach),
-        optional("scale", real),
-        option("dropout", _probability, 0.0),
-    ),
-    REAL,
-    _shape,
-)

@@ -147,6 +147,7 @@ def _read(legs: Sequence[tree.Leg], owner: str, span: Span) -> _Written:
     axes: list[_Axis] = []
     seen: dict[str, Span] = {}
     for leg in legs:
+        names: tuple[tree.Name, ...]
         match leg:
             case tree.Dots():
                 dots = leg.span
@@ -274,8 +275,8 @@ class _Sizes:
                 self.known[text] = term
                 self.places[text] = self.typing.declared(term)
             case Part() | Value() | Tuple():
-                part = isinstance(term, Part)
-                message = f"`{text}` is {'a part' if part else term_text(term)}, not a leg"
+                what = "a part" if isinstance(term, Part) else term_text(term)
+                message = f"`{text}` is {what}, not a leg"
                 note = "legs are names of their own, or numbers and run-time sizes of the block"
                 hint = "take another name for the leg"
                 there = _declaration(term)

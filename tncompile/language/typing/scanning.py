@@ -11,16 +11,8 @@ from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.functions.arguments import flag
 from tncompile.language.typing.functions.axes import dim_of
-from tncompile.language.typing.functions.binding import (
-    Bound,
-    Function,
-    Parameter,
-    axis,
-    match,
-    option,
-    value,
-)
-from tncompile.language.typing.functions.kinds import ANY
+from tncompile.language.typing.functions.binding import Bound, match
+from tncompile.language.typing.functions.table import SCAN
 from tncompile.language.typing.model import Part
 from tncompile.language.typing.operations import CallPart, Entry, Operation, Scan
 from tncompile.language.typing.state import Call, Misfit, Typed, Typing
@@ -200,17 +192,3 @@ def _misfit(misfit: Misfit) -> Failed:
         misfit.hint,
         misfit.secondary,
     )
-
-
-SCAN = Function(
-    "scan",
-    (
-        Parameter("cell", "value"),
-        value("xs"),
-        value("state"),
-        axis(),
-        option("reverse", flag, False),
-    ),
-    ANY,
-    lambda bound: bound.x.shape,
-)
