@@ -17,7 +17,6 @@ from tncompile.language.diagnostics.collector import (
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
 from tncompile.language.syntax import tree
-from tncompile.language.syntax.source import Span
 from tncompile.language.typing.functions import FUNCTIONS
 from tncompile.language.typing.layers import LAYERS
 from tncompile.language.typing.names import CONSTANTS
@@ -42,6 +41,7 @@ class _Names:
 
     block: tree.Block
     blocks: Collection[str]
+    lost: bool
     suggestions: Suggestions
     later: Mapping[str, tree.Name]
     problems: Problems = field(default_factory=Problems)
@@ -244,7 +244,7 @@ class _Names:
                 self._choice(otherwise)
             case tree.Call(tree.Reference(name), arguments):
                 self.expressions(*(argument.value for argument in arguments))
-                if name.text in self.blocks or name.text in LAYERS:
+                if self.lost or name.text in self.blocks or name.text in LAYERS:
                     return
                 known = (*self.blocks, *LAYERS)
                 close = self.suggestions.closest(name.text, known)
@@ -317,10 +317,13 @@ class _Names:
 
 
 def check_model(
-    block: tree.Block, blocks: Collection[str], suggestions: Suggestions
+    block: tree.Block, blocks: Collection[str], lost: bool, suggestions: Suggestions
 ) -> Iterator[Diagnostic]:
-    """What is wrong with a model block; `blocks` are those that are declared above it."""
-    names = _Names(block, blocks, suggestions, {name.text: name for name in _declared(block)})
+    """What is wrong with a model block; `blocks` are those that are declared above it.
+
+    With `lost` any other may have been imported by an import that failed.
+    """
+    names = _Names(block, blocks, lost, suggestions, {name.text: name for name in _declared(block)})
     for parameter in block.parameters:
         names.expressions(parameter.default)
         length = parameter.type.length
@@ -385,5 +388,3 @@ def _inside(node: tree.Node) -> Iterator[tree.Node]:
                 yield each.value
             elif isinstance(each, tree.Node) and not isinstance(each, tree.Name):
                 yield each
-
-

@@ -202,5 +202,8 @@ class ResolvedModel:
     warnings: tuple[Diagnostic, ...] = ()
 
 
+Resolved = ResolvedNetwork | ResolvedModel
+"""A block with its arguments."""
+
 Callee = ResolvedNetwork | ResolvedModel | Layer | Extern
 """What a part is an instance of."""
