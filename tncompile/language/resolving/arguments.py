@@ -33,8 +33,8 @@ class Matched:
     `called` is the name in the file that calls the block; None for a call from outside, whose
     problems are reported at the declarations of the parameters. `named` are the parameters that the
     call gives by name, which no other argument can be meant for. `failed` arguments have no value;
-    where one is `misnamed`, the parameter it was meant for is not missing. A model `hands` parts on:
-    `handed` are the parameters that it gives one for.
+    where one is `misnamed`, the parameter it was meant for is not missing. A model `hands` parts
+    on: `handed` are the parameters that it gives one for.
     """
 
     block: tree.Block

@@ -11,9 +11,7 @@ from tncompile.language.typing.state import Call, Typing
 from tncompile.language.typing.values import Shape
 
 
-def call_extern(
-    typing: Typing, part: Part, extern: Extern, call: Call
-) -> tuple[CallPart, Types]:
+def call_extern(typing: Typing, part: Part, extern: Extern, call: Call) -> tuple[CallPart, Types]:
     """The call, and what `gives` says of its results; without it they are as the first argument."""
     takes = extern.takes
     if takes is None:  # one value of any kind and shape

@@ -63,7 +63,7 @@ class Bound:
     """What a call binds: the run-time sizes of the part, and the axes of its `...`."""
 
     sizes: dict[str, Size] = field(default_factory=dict)
-    lead: Shape = Shape()
+    lead: Shape = field(default_factory=Shape)
 
     def shape(self, shape: Shape) -> Shape:
         """A shape of the part, as the caller sees it."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedBlock
 from tncompile.language.resolved import member_name
 from tncompile.language.resolving.resolution import widest_span
@@ -58,11 +57,7 @@ def read_part(
                 raise _differs(statement, share, key, part, place)
             family.members[key] = part
             continue
-        try:
-            callee, handed = maker.callee(inner, recipe)
-        except CompileError as error:
-            typing.problems.extend(error.diagnostics)
-            raise Failed(None) from None
+        callee, handed = maker.callee(inner, recipe)
         other, keys = None, tuple[str, ...]()
         if tie is not None:
             other = tied_part(inner, tie, key)

@@ -7,26 +7,23 @@ from dataclasses import dataclass, field
 
 from tncompile.language.diagnostics.collector import Failed, Problems, Suggestions, failure, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
-from tncompile.language.linked import ArgumentValue, LinkedBlock
-from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.linked import ArgumentValue, LinkedBlock, called_from
 from tncompile.language.resolving.arguments import Matched, match_call
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.expressions import Reader
 from tncompile.language.typing.layers import make_layer
-from tncompile.language.typing.model import Callee, Part, ResolvedModel
+from tncompile.language.typing.model import Callee, Part, Resolved
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.parts.externs import make_extern
 from tncompile.language.typing.state import Typed, Typing
 from tncompile.language.typing.values import Number, Numbers, term_text
 
-Instantiate = Callable[
-    [LinkedBlock, Mapping[str, ArgumentValue], Mapping[str, Part], Span],
-    ResolvedNetwork | ResolvedModel,
-]
-"""The block for these arguments and these parts that are handed on, called at a place.
+Instantiate = Callable[[LinkedBlock, Mapping[str, ArgumentValue], Mapping[str, Part]], Resolved]
+"""Resolves a block with these arguments and the parts that are handed on to it.
 
-Raises `CompileError` or `Failed`.
+Raises `CompileError`, or `Failed` where the same was wrong before.
 """
 
 
@@ -144,7 +141,11 @@ class Maker:
             arguments = matched.arguments
         elif given:
             _raise(typing, Problems(_no_arguments(block, given)))
-        return self.instantiate(block, arguments, handed, name.span), handed
+        try:
+            return self.instantiate(block, arguments, handed), handed
+        except CompileError as error:
+            typing.problems.extend(called_from(name.span, arguments, error.diagnostics))
+            raise Failed(None) from None
 
 
 def _raise(typing: Typing, problems: Problems) -> None:

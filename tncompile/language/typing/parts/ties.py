@@ -39,9 +39,7 @@ def _stored(callee: Callee) -> dict[str, _Stored]:
         case Layer(parameters=shapes):
             return {key: _Stored(shape) for key, shape in shapes.items()}
         case ResolvedModel(parts=parts, tensors=tensors):
-            found = {
-                each.path: _Stored(each.shape, each.complex) for each in tensors if not each.tie
-            }
+            found = {each.path: _Stored(each.shape, each.complex) for each in tensors}
             inside: dict[int, dict[str, _Stored]] = {}
             for part in parts:
                 if id(part.callee) not in inside:
