@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from tncompile.language.diagnostics.collector import Failed, counted, failure, listed
 from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.syntax.source import Span
 from tncompile.language.typing.layers.entry import ANY, Bound, Entry, Input, Settings
 from tncompile.language.typing.layers.table import LAYERS
 from tncompile.language.typing.model import Layer, Part
 from tncompile.language.typing.operations import CallPart
-from tncompile.language.typing.sizes import Size
+from tncompile.language.typing.sizes import Size, SizeTooLarge
 from tncompile.language.typing.state import Call, Misfit, Typed, Typing
 from tncompile.language.typing.values import Shape, Term, Tuple, Value
 
@@ -24,13 +25,12 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
     assert isinstance(part.callee, Layer)
     entry = LAYERS[part.callee.name]
     settings = entry.settings(part.callee.arguments)
-    arguments = call.arguments
+    arguments, declared = call.arguments, _declared(part)
     named = next((each for each in arguments if each.name is not None), None)
     if named is not None and named.name is not None:
         message = f"`{call.text}` takes its inputs in order, not by name"
         note, hint = f"`{part.callee.name}` is a layer", "leave the name out"
         span = named.name.span.to(named.span)
-        declared = _declared(part)
         raise failure(Code.WRONG_ARGUMENT, message, span, "named here", note, hint, declared)
     most = entry.takes(settings, (0,) * max(entry.counts))
     if len(arguments) not in entry.counts:
@@ -38,18 +38,22 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
     values = tuple(map(typing.as_value, arguments))
     inputs = entry.takes(settings, tuple(len(value.shape.sizes) for value in values))
     calling = _Calling(typing, part, call)
-    sizes: dict[str, Size] = {}
     for argument, value, due in zip(arguments, values, inputs, strict=False):
         calling.check_kind(argument, value, due, entry.linear)
     for argument, value, due in zip(arguments, values, inputs, strict=False):
         calling.check_axes(argument, value, due, entry, settings)
-        calling.bind(argument, value, due, sizes)
+        calling.bind(argument, value, due)
     for name, least in entry.least(settings).items():
-        calling.check_least(arguments[0], inputs[0], sizes[name], name, least)
+        calling.check_least(arguments[0], inputs[0], calling.sizes[name], name, least)
     behind = len([axis for axis in inputs[0].axes if axis != ANY])
     first = values[0].shape
     leading = Shape(first.sizes[: len(first.sizes) - behind], first.dots)
-    shapes = entry.gives(settings, Bound(values, leading, sizes))
+    try:
+        shapes = entry.gives(settings, Bound(values, leading, calling.sizes))
+    except SizeTooLarge:
+        message, label = f"a size that `{call.text}` gives is too large", "it is given here"
+        note, hint = "sizes of values reach 2**64", "make the layer or the value smaller"
+        raise failure(Code.TOO_MANY, message, call.span, label, note, hint, declared) from None
     operation = CallPart(
         values,
         part=part,
@@ -74,6 +78,8 @@ class _Calling:
         self.typing, self.part, self.call = typing, part, call
         self.layer = part.callee.name
         self.declared = _declared(part)
+        self.sizes: dict[str, Size] = {}
+        self.origins: dict[str, Span] = {}
 
     def check_kind(self, argument: Typed, value: Value, due: Input, linear: bool) -> None:
         """TN603 where an operand is of another kind; nothing is converted."""
@@ -82,9 +88,9 @@ class _Calling:
         wanted = f"{due.kind} or complex" if linear else due.kind
         message = f"`{self.call.text}` takes {wanted} values here, not {value.kind}"
         note = f"`{due.name}` of `{self.layer}` is {wanted}; parts never convert"
-        hint = f"make it {wanted}"
-        if due.kind == "float" and value.kind in ("int", "bool"):
-            hint = "make it float before: `1.0 * x`"
+        hint = "make it float before: `1.0 * x`"
+        if due.kind != "float":
+            hint = f"give it a value of kind {due.kind}: `input x(…) {due.kind}`"
         elif value.kind == "complex":
             hint = "take a part of it: `real(x)`, `imag(x)` or `abs(x)`"
         span, label = self.call.place(argument), f"this is {value.kind}"
@@ -121,23 +127,27 @@ class _Calling:
             self.declared,
         )
 
-    def bind(self, argument: Typed, value: Value, due: Input, sizes: dict[str, Size]) -> None:
+    def bind(self, argument: Typed, value: Value, due: Input) -> None:
         """Compare the axes with what is due; names that are new are bound."""
         behind = [axis for axis in due.axes if axis != ANY]
         for k, axis in enumerate(behind):
             dim = k - len(behind)
             given = value.shape.sizes[dim]
-            if isinstance(axis, str) and axis not in sizes:
-                sizes[axis] = given
+            if isinstance(axis, int):
+                wanted, places = Size.number(axis), self.declared
+            elif axis in self.sizes:
+                wanted = self.sizes[axis]
+                places = (Label(self.origins[axis], f"`{axis}` is `{wanted}` here"), *self.declared)
+            else:
+                self.sizes[axis], self.origins[axis] = given, self.call.place(argument)
                 continue
-            wanted = Size.number(axis) if isinstance(axis, int) else sizes[axis]
             place = f"axis {dim}" if dim < -1 else "the last axis"
-            hint = None
-            if given.value is not None:
-                hint = f"make this axis {wanted}, or the layer one for {given}"
+            hint = f"make this axis {wanted}, or the layer one for {given}"
+            if given.value is None:
+                hint = f"`require {given} == {wanted}`, if they are the same"
             label = f"{place} is `{given}`, not `{wanted}`"
             message, span = self._misfits(value, due), self.call.place(argument)
-            misfit = Misfit(message, span, label, self.declared, hint=hint)
+            misfit = Misfit(message, span, label, places, hint=hint)
             self.typing.same(given, wanted, misfit)
 
     def check_least(self, argument: Typed, due: Input, given: Size, name: str, least: int) -> None:

@@ -215,5 +215,21 @@ def probability(name: str, default: float) -> Argument:
     return Argument(name, "float", default, least=0, most=1)
 
 
+AXES: Mapping[int, tuple[str, ...]] = {1: ("l",), 2: ("h", "w"), 3: ("d", "h", "w")}
+"""What the axes of windows are called in messages."""
+
+
+def spatial(
+    axes: int, channels: str | None = None
+) -> Callable[[Settings, tuple[int, ...]], tuple[Input, ...]]:
+    """One input, with channels before the axes of windows; `channels` says how many."""
+
+    def takes(settings: Settings, ranks: tuple[int, ...]) -> tuple[Input, ...]:
+        count = "c" if channels is None else settings.number(channels)
+        return (Input("input", (ANY, count, *AXES[axes])),)
+
+    return takes
+
+
 BIAS = flag("bias", True)
 IN_PLACE = flag("inplace", False, False, "values of a model never change")

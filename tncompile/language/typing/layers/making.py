@@ -20,6 +20,15 @@ _NOT_GIVEN = {
     "dtype": "the module is made with a dtype, and moved with `.to(…)`",
 }
 
+_ACTIVATIONS = {
+    name.replace("_", ""): name
+    for name in (
+        *("relu", "relu6", "gelu", "silu", "mish", "elu", "leaky_relu", "selu", "softplus"),
+        *("tanh", "sigmoid", "hardswish", "hardsigmoid", "softmax", "log_softmax"),
+    )
+}
+"""Layers of torch that are functions here, by their names in lower case."""
+
 
 def make_layer(typing: Typing, name: tree.Name, arguments: Sequence[Typed]) -> Layer:
     """The layer with this name and these arguments.
@@ -31,6 +40,8 @@ def make_layer(typing: Typing, name: tree.Name, arguments: Sequence[Typed]) -> L
     if entry is None:
         close = closest(name.text, LAYERS)
         hint = f"did you mean `{close}`?" if close else 'write `extern "torch.nn.…"` for others'
+        if function := _ACTIVATIONS.get(name.text.lower()):
+            hint = f"`{function}` is a function here: `x |> {function}`"
         message, note = f"there is no layer `{name.text}`", f"layers are {listed(LAYERS, most=40)}"
         label = "neither a layer nor a block of this file"
         raise failure(Code.UNKNOWN_LAYER, message, name.span, label, note, hint)

@@ -19,6 +19,7 @@ from tncompile.language.typing.layers.entry import (
     flag,
     probability,
     size,
+    spatial,
 )
 from tncompile.language.typing.sizes import Size, product
 from tncompile.language.typing.values import Shape
@@ -148,6 +149,12 @@ def _feature_arguments(affine: bool, track: bool) -> tuple[Argument, ...]:
     return size("num_features"), epsilon(), momentum, flag("affine", affine), statistics
 
 
+def _no_epsilon(s: Settings) -> Complaint | None:
+    if s.values["eps"] != 0:
+        return None
+    return Complaint("eps", "`eps` of a batch norm is more than 0", "write a small number: `1e-5`")
+
+
 def _lines(s: Settings, ranks: tuple[int, ...]) -> tuple[Input, ...]:
     axes = ("b", s.number("num_features"), "l")
     return (Input("input", axes[:2] if ranks[0] == 2 else axes),)
@@ -159,20 +166,19 @@ _BATCH_NORM_1D = Entry(
     takes=_lines,
     parameters=_feature_weights,
     buffers=_statistics,
+    wrong=_no_epsilon,
     training=True,
 )
-
-AXES: Mapping[int, tuple[str, ...]] = {1: ("l",), 2: ("h", "w"), 3: ("d", "h", "w")}
-"""What the axes of windows are called in messages."""
 
 
 def _batch_norm(axes: int) -> Entry:
     return Entry(
         _feature_arguments(True, True),
         mixes="all",
-        takes=lambda s, ranks: (Input("input", (ANY, s.number("num_features"), *AXES[axes])),),
+        takes=spatial(axes, "num_features"),
         parameters=_feature_weights,
         buffers=_statistics,
+        wrong=_no_epsilon,
         training=True,
         behind=axes + 1,
     )
@@ -181,7 +187,7 @@ def _batch_norm(axes: int) -> Entry:
 _INSTANCE_NORM = Entry(
     _feature_arguments(False, False),
     mixes=2,
-    takes=lambda s, ranks: (Input("input", (ANY, s.number("num_features"), "h", "w")),),
+    takes=spatial(2, "num_features"),
     parameters=_feature_weights,
     buffers=_statistics,
     training=True,
@@ -229,7 +235,7 @@ _DROPOUT = Entry((probability("p", 0.5), IN_PLACE), mixes=0, linear=True, traini
 _DROPOUT_2D = Entry(
     (probability("p", 0.5), IN_PLACE),
     mixes=0,
-    takes=lambda s, ranks: (Input("input", (ANY, "c", "h", "w")),),
+    takes=spatial(2),
     training=True,
     behind=3,
 )

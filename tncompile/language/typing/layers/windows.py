@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 
 from tncompile.language.typing.layers.entry import (
     ANY,
+    AXES,
     BIAS,
     LARGEST_SIZE,
     Argument,
     Bound,
     Complaint,
     Entry,
-    Input,
     Settings,
     Shapes,
     flag,
     size,
+    spatial,
 )
-from tncompile.language.typing.layers.rows import AXES
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape
 
@@ -124,7 +124,7 @@ def _convolution(axes: int) -> Entry:
     return Entry(
         arguments,
         mixes="window",
-        takes=lambda s, ranks: (Input("input", (ANY, s.number("in_channels"), *AXES[axes])),),
+        takes=spatial(axes, "in_channels"),
         gives=_convolved,
         parameters=weights,
         wrong=_convolution_misfit,
@@ -191,7 +191,7 @@ def _transposed(axes: int) -> Entry:
     return Entry(
         arguments,
         mixes="window",
-        takes=lambda s, ranks: (Input("input", (ANY, s.number("in_channels"), *AXES[axes])),),
+        takes=spatial(axes, "in_channels"),
         gives=_grown,
         parameters=weights,
         wrong=_transposed_misfit,
@@ -217,16 +217,14 @@ def _windows(s: Settings) -> tuple[tuple[int, int], ...]:
     With `ceil_mode` the last window may reach over the end, but begins inside or on the left
     padding: the lesser of two quotients, whose numerators differ by a number.
     """
-    stride, ceil = s.each("stride", "kernel_size"), s.flag("ceil_mode")
     dilation = s.each("dilation") if "dilation" in s.values else (1,) * s.axes
     found = []
-    for k, (window, padding) in enumerate(
-        zip(s.each("kernel_size"), s.each("padding"), strict=True)
-    ):
-        fixed = 2 * padding - dilation[k] * (window - 1) - 1
-        if ceil:
-            fixed = min(fixed + stride[k] - 1, padding - 1)
-        found.append((fixed, stride[k]))
+    for k, step in enumerate(s.each("stride", "kernel_size")):
+        padding = s.each("padding")[k]
+        fixed = 2 * padding - dilation[k] * (s.each("kernel_size")[k] - 1) - 1
+        if s.flag("ceil_mode"):
+            fixed = min(fixed + step - 1, padding - 1)
+        found.append((fixed, step))
     return tuple(found)
 
 
@@ -244,14 +242,21 @@ _CEIL = flag("ceil_mode", False)
 _INDICES = flag("return_indices", False, False, "a pool gives one value")
 
 
-def _pool(axes: int, arguments: tuple[Argument, ...]) -> Entry:
+def _pool(axes: int, arguments: tuple[Argument, ...], *, whole: bool = False) -> Entry:
+    """A pool; `whole`: torch wants room for a window without the padding, too."""
+
+    def least(s: Settings) -> Mapping[str, int]:
+        kernel = s.each("kernel_size") if whole else (1,) * axes
+        windows = zip(kernel, _windows(s), strict=True)
+        return _named(axes, tuple(max(room, -fixed) for room, (fixed, _) in windows))
+
     return Entry(
         (_KERNEL, _stride(None), _PADDING, *arguments),
         mixes="window",
-        takes=lambda s, ranks: (Input("input", (ANY, "c", *AXES[axes])),),
+        takes=spatial(axes),
         gives=_pooled,
         wrong=_pool_misfit,
-        least=lambda s: _named(axes, tuple(max(1, -fixed) for fixed, _ in _windows(s))),
+        least=least,
         axes=axes,
         behind=axes + 1,
     )
@@ -259,14 +264,14 @@ def _pool(axes: int, arguments: tuple[Argument, ...]) -> Entry:
 
 def _average(axes: int) -> Entry:
     divisor = () if axes == 1 else (Argument("divisor_override", "int", least=1),)
-    return _pool(axes, (_CEIL, flag("count_include_pad", True), *divisor))
+    return _pool(axes, (_CEIL, flag("count_include_pad", True), *divisor), whole=axes == 3)
 
 
 def _adaptive(axes: int, arguments: tuple[Argument, ...] = ()) -> Entry:
     return Entry(
         (Argument("output_size", "each", needed=True, least=1), *arguments),
         mixes=axes,
-        takes=lambda s, ranks: (Input("input", (ANY, "c", *AXES[axes])),),
+        takes=spatial(axes),
         gives=lambda s, bound: (bound.shape(ANY, "c", *s.each("output_size")),),
         axes=axes,
         behind=axes + 1,
