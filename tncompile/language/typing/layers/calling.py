@@ -45,7 +45,7 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
         calling.check_axes(argument, value, due, entry, settings)
         calling.bind(argument, value, due)
     for name, least in entry.least(settings).items():
-        calling.check_least(arguments[0], inputs[0], calling.sizes[name], name, least)
+        calling.check_least(arguments[0], values[0], inputs[0], name, least)
     behind = len([axis for axis in inputs[0].axes if axis != ANY])
     first = values[0].shape
     leading = Shape(first.sizes[: len(first.sizes) - behind], first.dots)
@@ -151,12 +151,12 @@ class _Calling:
             misfit = Misfit(message, span, label, places, hint=hint)
             self.typing.same(given, wanted, misfit)
 
-    def check_least(self, argument: Typed, due: Input, given: Size, name: str, least: int) -> None:
+    def check_least(self, argument: Typed, value: Value, due: Input, name: str, least: int) -> None:
         """TN601 where an axis is too short for the window; what is open `forward` checks."""
-        dim = due.axes.index(name) - len(due.axes)
+        dim, given = due.axes.index(name) - len(due.axes), self.sizes[name]
         message = f"`{self.call.text}` needs at least {least} entries along axis {dim}"
         if given.value is not None:
-            message += f", not {given}"
+            message += f" of {due}, not {value.shape}"
         note = "one window at least has to fit"
         hint = "make the value longer, or the window shorter; or `pad` the value before"
         label = f"axis {dim} is `{given}`"
