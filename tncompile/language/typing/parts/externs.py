@@ -31,7 +31,7 @@ def make_extern(reader: Reader, node: tree.Extern, arguments: Sequence[Typed]) -
         note = "the emitted file imports the module and reads the last name from it"
         hint = 'write it as in `extern "torch.nn.Hardtanh"()`'
         raise failure(Code.WRONG_TYPE, message, node.path.span, "no path", note, hint)
-    positional, named = _arguments(node, arguments)
+    positional, named = _arguments(reader, node, arguments)
     takes, names = None, frozenset[str]()
     if node.takes is not None:
         names = frozenset(_unknown(reader, node.takes))
@@ -45,13 +45,12 @@ def make_extern(reader: Reader, node: tree.Extern, arguments: Sequence[Typed]) -
 
 
 def _arguments(
-    node: tree.Extern, arguments: Sequence[Typed]
+    reader: Reader, node: tree.Extern, arguments: Sequence[Typed]
 ) -> tuple[tuple[Number, ...], dict[str, Number]]:
     positional: list[Number] = []
     named: dict[str, Number] = {}
     for argument in arguments:
-        number = argument.term
-        assert isinstance(number, Number)
+        number = reader.typing.number(argument)
         if argument.name is None:
             if node.function is not None:
                 message, label = "the arguments of a function are given by name", "without a name"
