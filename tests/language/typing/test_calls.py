@@ -10,8 +10,8 @@ import torch
 import tncompile
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.instantiating import resolve
 from tncompile.language.linking import link
-from tncompile.language.resolving import resolve
 from tncompile.language.syntax.source import SourceFile
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import CallPart

@@ -6,9 +6,9 @@ import pytest
 
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.instantiating import resolve
 from tncompile.language.linking import link
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.resolving import resolve
 from tncompile.language.syntax.source import SourceFile
 from tncompile.language.typing.model import Extern, Layer, ResolvedModel
 from tncompile.language.typing.parts import tensor_shapes
@@ -222,6 +222,7 @@ def test_parts_are_handed_on() -> None:
         ('part p = extern "a.B"(k = 1, 2)', "TN208", "2", []),
         ('part p = extern "a.B"(lambda = 1)', "TN208", "lambda", []),
         ('part p = extern "a.B"() -> (..., m)', "TN201", "m", []),
+        ('part p = extern "a.B"() ((m), (2 * k))', "TN201", "k", []),
         ('part p = extern "a.B"() ((m)) -> (..., m)', "TN405", "(..., m)", ['"a.B"']),
         ('part p = extern "a.B"() ()', "TN208", '"a.B"', []),
     ],

@@ -18,7 +18,6 @@ from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Call, Misfit, Typed, Typing
 from tncompile.language.typing.values import Kind, Shape, Tuple, Value
 
-_LONGEST_QUOTE = 30
 _LETTERS = "ijklmnpqrsuvwxyz"
 
 Types = list[tuple[Kind, Shape]]
@@ -196,7 +195,7 @@ def _other_kind(part: str, slot: Slot, value: Value, written: Span, place: Span)
     wanted = " or ".join(slot.kinds)
     message = f"`{part}` takes {wanted} as {slot.text}, not {value.kind}"
     text = one_line(written)
-    text = text if len(text) <= _LONGEST_QUOTE else "x"
+    text = text if text.isidentifier() or text.isdigit() else "x"
     hint = f"declare the value as {wanted}, or another kind for the input"
     match slot.kinds[0], value.kind:
         case "float", "bool" | "int":
