@@ -254,12 +254,12 @@ def resolve_model(
     statements.all(block)
     problems.extend(_unbound_sizes(reader.typing, statements.inputs))
     problems.raise_errors()
-    causal = next((size for size in reader.typing.sizes.values() if size.causal), None)
-    if causal is not None:
-        check_causal(reader.typing, causal)
-        problems.raise_errors()
     assert statements.output is not None
     output = tuple(v for v in flattened(statements.output) if isinstance(v, Value))
+    causal = next((size for size in reader.typing.sizes.values() if size.causal), None)
+    if causal is not None:
+        check_causal(reader.typing, causal, output)
+        problems.raise_errors()
     written = ", ".join(f"{key} = {value_text(values[key])}" for key in values if key in arguments)
     for part in statements.parts:
         if isinstance(part.callee, ResolvedNetwork | ResolvedModel):
