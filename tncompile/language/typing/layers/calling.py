@@ -194,8 +194,9 @@ def _wrong_count(part: Part, call: Call, counts: Sequence[int], names: Sequence[
         return failure(
             code, message, call.place(extra), "one too many", note, "remove it", declared
         )
-    missing = names[have : min(count for count in counts if count > have)]
+    wanted = min(count for count in counts if count > have)
+    missing = names[have:wanted]
     message = f"`{part.name}` needs {listed(missing)}"
     label = "missing input" if len(missing) == 1 else "missing inputs"
-    hint = f"write `{part.name}({', '.join(['…'] * have + list(missing))})`"
+    hint = f"write `{part.name}({', '.join('…' * wanted)})`"
     return failure(code, message, call.name, label, note, hint, declared)
