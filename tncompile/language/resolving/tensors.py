@@ -21,7 +21,7 @@ from tncompile.language.syntax import tree
 Kind = TypeVar("Kind", bound=tree.Node)
 
 
-def _attribute(attributes: Sequence[tree.Attribute], kind: type[Kind]) -> Kind | None:
+def attribute(attributes: Sequence[tree.Attribute], kind: type[Kind]) -> Kind | None:
     return next((attribute for attribute in attributes if isinstance(attribute, kind)), None)
 
 
@@ -53,7 +53,7 @@ def _compile_init(
     scope: Scope,
     variables: frozenset[str] = frozenset(),
 ) -> _Init:
-    written = _attribute(attributes, tree.Scheme)
+    written = attribute(attributes, tree.Scheme)
     if written is None:
         return _Init(default)
     scheme = cast(resolved.SchemeName, written.name.text)
@@ -104,15 +104,15 @@ class TensorResolver:
     def _unroll(self, statement: tree.TensorStatement) -> _Family:
         state = self._state
         subscripts, attributes = statement.subscripts, statement.attributes
-        condition, tie = _attribute(attributes, tree.If), _attribute(attributes, tree.Tie)
+        condition, tie = attribute(attributes, tree.If), attribute(attributes, tree.Tie)
         span = widest_span(subscripts, statement.name.span)
         variables = frozenset(subscript.name.text for subscript in subscripts)
         init = _compile_init(attributes, "auto", state.scope, variables)
         written = tie.subscripts if tie is not None else ()
         tied = tuple(compile_expression(node, state.scope, variables) for node in written)
-        frozen = _attribute(attributes, tree.Frozen) is not None
-        share = _attribute(attributes, tree.Share)
-        is_complex = _attribute(attributes, tree.Complex) is not None
+        frozen = attribute(attributes, tree.Frozen) is not None
+        share = attribute(attributes, tree.Share)
+        is_complex = attribute(attributes, tree.Complex) is not None
         family = _Family(statement, init, frozen, is_complex, share, tie, tied)
         test = None if condition is None else condition.condition
         members = state.members("tensor", subscripts, test, span)
@@ -233,7 +233,7 @@ class TensorResolver:
         state, name = self._state, statement.name.text
         try:
             init = _compile_init(statement.attributes, "linear", state.scope)
-            condition = _attribute(statement.attributes, tree.If)
+            condition = attribute(statement.attributes, tree.If)
             if condition is not None:
                 exists = compile_expression(condition.condition, state.scope)
                 if not exists.truth({}):

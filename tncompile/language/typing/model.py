@@ -87,7 +87,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlainTensor:
-    """A tensor of the model itself, under the key `path`, unless it is tied to another."""
+    """A tensor of the model itself, under the key `path`; those tied to it are it."""
 
     family: str
     subscripts: Key
@@ -96,7 +96,6 @@ class PlainTensor:
     init: ResolvedInit
     frozen: bool
     complex: bool
-    tie: PlainTensor | None = None
     declared: Span = field(kw_only=True)
 
     @property
@@ -197,6 +196,9 @@ class ResolvedModel:
     block: tree.Block = field(repr=False)
     warnings: tuple[Diagnostic, ...] = ()
 
+
+Resolved = ResolvedNetwork | ResolvedModel
+"""A block with its arguments."""
 
 Callee = ResolvedNetwork | ResolvedModel | Layer | Extern
 """What a part is an instance of."""

@@ -22,6 +22,7 @@ from tncompile.language.typing.operations import (
 from tncompile.language.typing.sizes import Facts, Size
 from tncompile.language.typing.values import (
     Kind,
+    Number,
     Numbers,
     Shape,
     Term,
@@ -46,19 +47,20 @@ class Typed:
 class Call:
     """A call of a function or a part: `name` is where its name stands, `span` all of it.
 
-    A piped value is the first of the `arguments`; `piped` says so: what does not fit it is reported
-    at the stage, `place`.
+    The first `piped` of the `arguments` came through a pipe: what is wrong with them is reported at
+    the stage, which is what `place` says.
     """
 
     text: str
     name: Span
     span: Span
     arguments: tuple[Typed, ...]
-    piped: bool = False
+    piped: int = 0
 
     def place(self, argument: Typed) -> Span:
         """Where a mistake in this argument is reported."""
-        return self.name if self.piped and argument is self.arguments[0] else argument.span
+        piped = any(argument is each for each in self.arguments[: self.piped])
+        return self.name if piped else argument.span
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,17 +235,17 @@ class Typing:
         """What `forward` checks before it computes anything."""
         self.checks.setdefault(comparison, Check(comparison, reason))
 
-    def declared(self, size: Size) -> tuple[Label, ...]:
-        """Where the run-time names of a size are declared."""
+    def declared(self, *sizes: Size) -> tuple[Label, ...]:
+        """Where the run-time names of sizes are declared."""
+        names = {name for size in sizes for name in size.names if name in self.sizes}
         return tuple(
             Label(self.sizes[name].declared, f"`{name}` is known at run time")
-            for name in sorted(size.names)
-            if name in self.sizes
+            for name in sorted(names)
         )
 
     # ── what is wanted of an argument ─────────────────────────────────────────────────────────
 
-    def number(self, argument: Typed) -> object:
+    def number(self, argument: Typed) -> Number:
         """A term that is known when the model is instantiated; TN606 for a size, TN607 a value."""
         term, span = argument.term, argument.span
         if isinstance(term, Size):
@@ -253,7 +255,7 @@ class Typing:
             raise failure(
                 Code.RUNTIME_SIZE, message, span, "a run-time size", note, hint, self.declared(term)
             )
-        if isinstance(term, Value | Tuple):
+        if isinstance(term, Value | Tuple | Shape):
             message = f"a number is needed here, not {term_text(term)}"
             note = "values are known when `forward` runs; numbers when the model is instantiated"
             hint = "use a parameter, or `where(…)` to choose between values"

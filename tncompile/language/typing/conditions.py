@@ -1,0 +1,178 @@
+"""`require` in a model: decided where it can be; the rest is assumed and checked in `forward`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tncompile.language.diagnostics.collector import failure
+from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.evaluating import arithmetic
+from tncompile.language.parsing.lexer import one_line
+from tncompile.language.resolved import value_text
+from tncompile.language.syntax import tree
+from tncompile.language.syntax.walk import values_used
+from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.model import Combined, Comparison, Condition, Requirement
+from tncompile.language.typing.sizes import Facts, Size
+from tncompile.language.typing.state import Typed
+from tncompile.language.typing.values import Numbers, Tuple, Value
+
+_MOST_COMPARISONS = 8
+_MOST_SHOWN = 40
+
+
+def require(reader: Reader, statement: tree.Require) -> Requirement | None:
+    """What `forward` has to check; TN302 where the condition does not hold whatever the sizes are.
+
+    What is required of sizes is assumed from then on.
+    """
+    condition = _condition(reader, statement.condition)
+    if condition is True:
+        return None
+    reason = "a requirement does not hold" if statement.reason is None else statement.reason.value
+    if condition is False:
+        message, span = f"requirement failed: {reason}", statement.condition.span
+        notes = (*_both_sides(reader, statement.condition), *_known(reader, statement.condition))
+        hint = "change the arguments so that it holds"
+        code = Code.REQUIREMENT_FAILED
+        raise failure(code, message, span, "this is false", notes, hint, _origin(reader, statement))
+    for each in _all(condition):
+        _assume(reader.typing.facts, each)
+    return Requirement(condition, reason, one_line(statement.condition.span))
+
+
+def _condition(reader: Reader, node: tree.Expression) -> bool | Condition:
+    """A condition; parts that are decided are gone."""
+    match node:
+        case tree.Binary("and" | "or" as word):
+            sides: list[tree.Expression] = []
+            while isinstance(node, tree.Binary) and node.operator == word:
+                sides.append(node.right)
+                node = node.left
+            sides.append(node)
+            left: list[Condition] = []
+            for side in reversed(sides):
+                found = _condition(reader, side)
+                if found is (word == "or"):
+                    return found
+                if not isinstance(found, bool):
+                    left.append(found)
+            if not left:
+                return word == "and"
+            return left[0] if len(left) == 1 else Combined("and" if word == "and" else "or",
+                                                           tuple(left))  # fmt: skip
+        case tree.Unary("not", operand):
+            found = _condition(reader, operand)
+            return not found if isinstance(found, bool) else Combined("not", (found,))
+        case tree.Conditional():
+            return _condition(reader, reader.chosen(node))
+        case tree.Binary(symbol) if symbol in arithmetic.COMPARISONS:
+            left_term, right_term = reader.term(node.left), reader.term(node.right)
+            if isinstance(left_term, Size) or isinstance(right_term, Size):
+                return _comparison(reader, node, Typed(left_term, node.left.span),
+                                   Typed(right_term, node.right.span))  # fmt: skip
+    return reader.truth(node)
+
+
+def _comparison(reader: Reader, node: tree.Binary, left: Typed, right: Typed) -> bool | Condition:
+    sizes: list[Size] = []
+    for side in (left, right):
+        term = side.term
+        if isinstance(term, Value | Tuple):
+            reader.typing.number(side)
+        if isinstance(term, int) and not isinstance(term, bool):
+            term = Size.number(term)
+        if not isinstance(term, Size):
+            message = "sizes are compared with integers and sizes"
+            note, hint = "a run-time size is an integer", "write an integer here"
+            label = "neither"
+            raise failure(Code.WRONG_TYPE, message, side.span, label, note, hint)
+        sizes.append(term)
+    first, second = sizes
+    facts = reader.typing.facts
+    decided: bool | None = None
+    match node.operator:
+        case "==" | "!=":
+            equal = {"equal": True}.get(facts.compare(first, second))
+            if equal is None and not (first - second).names:
+                equal = False
+            decided = equal if node.operator == "==" or equal is None else not equal
+        case "<=":
+            decided = facts.at_most(first, second)
+        case "<":
+            decided = facts.at_most(first + 1, second)
+        case ">=":
+            decided = facts.at_most(second, first)
+        case ">":
+            decided = facts.at_most(second + 1, first)
+    return Comparison(node.operator, first, second) if decided is None else decided
+
+
+def _all(condition: Condition) -> Iterator[Comparison]:
+    """The comparisons that all hold where the condition does."""
+    match condition:
+        case Comparison():
+            yield condition
+        case Combined("and", parts):
+            for part in parts:
+                yield from _all(part)
+
+
+def _assume(facts: Facts, condition: Comparison) -> None:
+    left, right = condition.left, condition.right
+    match condition.operator:
+        case "==":
+            facts.require_equal(left, right)
+        case "<=":
+            facts.require_at_most(left, right)
+        case "<":
+            facts.require_at_most(left + 1, right)
+        case ">=":
+            facts.require_at_most(right, left)
+        case ">":
+            facts.require_at_most(right + 1, left)
+
+
+def _both_sides(reader: Reader, node: tree.Expression) -> Iterator[str]:
+    """`` `d % 2 == 0` is `1 == 0` `` for each comparison of numbers."""
+    todo, shown = [node], 0
+    while todo and shown < _MOST_COMPARISONS:
+        each = todo.pop()
+        match each:
+            case tree.Binary(symbol, left, right) if symbol in arithmetic.COMPARISONS:
+                terms = reader.term(left), reader.term(right)
+                written = [
+                    value_text(term, most=8) if not isinstance(term, str) else f'"{term}"'
+                    for term in terms
+                    if not isinstance(term, Value | Tuple | Numbers)
+                    and isinstance(term, bool | int | float | tuple | str)
+                ]
+                text = one_line(each.span)
+                if len(written) == 2 and (sides := f"{written[0]} {symbol} {written[1]}") != text:
+                    yield f"`{text}` is `{sides}`"
+                    shown += 1
+            case tree.Binary("and" | "or", left, right):
+                todo += [right, left]
+            case tree.Unary(_, operand):
+                todo.append(operand)
+
+
+def _known(reader: Reader, node: tree.Expression) -> tuple[str, ...]:
+    """A note with the numbers that the condition uses."""
+    names = dict.fromkeys(used.name.text for used in values_used(node))
+    shown = [
+        f"{name} = {value_text(number, most=8)}"
+        for name in names
+        if isinstance(number := reader.names.get(name), bool | int | float | tuple)
+    ]
+    return (f"here {', '.join(shown[:_MOST_SHOWN])}",) if shown else ()
+
+
+def _origin(reader: Reader, statement: tree.Require) -> tuple[Label, ...]:
+    """Where the first parameter that it uses gets its value from."""
+    for used in values_used(statement.condition):
+        place = reader.places.get(used.name.text)
+        number = reader.names.get(used.name.text)
+        if place is not None and isinstance(number, bool | int | float | tuple):
+            return (Label(place, f"`{used.name.text}` is {value_text(number, most=6)}"),)
+    return ()

@@ -1,0 +1,74 @@
+"""What the names of a model stand for while its statements are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tncompile.language.diagnostics.collector import Failed, counted, failure
+from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.resolved import member_name
+from tncompile.language.syntax import tree
+from tncompile.language.syntax.source import Span
+from tncompile.language.typing.model import Key, Part
+from tncompile.language.typing.values import Number, Term
+
+CONSTANTS: Mapping[str, Number] = {"pi": math.pi, "inf": math.inf}
+"""Names of numbers that every model has, unless it declares them."""
+
+
+@dataclass(slots=True)
+class Family:
+    """What one statement declares; without subscripts there is the one member `()`.
+
+    A member that failed is None: what is wrong with it is reported. `failed` says that it is not
+    known which members there are. `condition` is the `if` that takes members away.
+    """
+
+    what: str  # `part`, `tensor`, `input` or `value`
+    name: tree.Name
+    arity: int = 0
+    members: dict[Key, Term | Part | None] = field(default_factory=dict)
+    condition: Span | None = None
+    failed: bool = False
+
+    def member(self, key: Key, span: Span) -> Term | Part:
+        """The member with these subscripts; TN205 at `span` where there is none."""
+        if len(key) == self.arity and key in self.members:
+            member = self.members[key]
+            if member is None:
+                raise Failed(None)
+            return member
+        if self.failed:
+            raise Failed(None)
+        raise self._missing(key, span)
+
+    def _missing(self, key: Key, span: Span) -> Failed:
+        name = self.name.text
+        declared = Label(self.name.span, f"`{name}` is declared here")
+        note = "members are counted from the beginning of their range; the end of it is left out"
+        if len(key) != self.arity:
+            takes = "no subscripts" if not self.arity else counted(self.arity, "subscript")
+            message, label = f"`{name}` takes {takes}, not {len(key)}", "the subscripts do not fit"
+            hint = f"write `{name}`" if not self.arity else f"name one member: `{name}[…]`"
+            if self.arity and not key:
+                message, label = f"`{name}` is a family", "one of its members is needed"
+                hint = f"write `{name}[…]` for one member, `{name}[*]` for all of them"
+            return failure(Code.NO_SUCH_MEMBER, message, span, label, note, hint, declared)
+        full = member_name(name, key)
+        message, label = f"there is no `{full}`", "no such member"
+        if self.condition is not None:
+            note = f"a {self.what} with an `if` is there where its condition holds"
+            hint = "use it in a branch of an `if` with the same condition"
+            there = Label(self.condition, f"this is false, so `{full}` is left out")
+            return failure(Code.NO_SUCH_MEMBER, message, span, label, note, hint, there)
+        hint = "the range of the family is empty here"
+        if self.members:
+            first, last = next(iter(self.members)), next(reversed(self.members))
+            hint = f"the members are `{member_name(name, first)}` to `{member_name(name, last)}`"
+        return failure(Code.NO_SUCH_MEMBER, message, span, label, note, hint, declared)
+
+
+Entity = Term | Family
+"""What a name of a block stands for."""

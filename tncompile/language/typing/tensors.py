@@ -1,0 +1,169 @@
+"""`tensor` in a model: plain trainable tensors, which expressions use as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from tncompile.language.diagnostics.collector import Failed, failure
+from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.resolved import ResolvedInit, SchemeName, member_name
+from tncompile.language.resolving.tensors import attribute
+from tncompile.language.syntax import tree
+from tncompile.language.syntax.source import Span
+from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.model import Key, PlainTensor
+from tncompile.language.typing.names import Family
+from tncompile.language.typing.operations import Stored
+from tncompile.language.typing.sizes import Size
+from tncompile.language.typing.values import Shape, Value
+
+LARGEST_SIZE = 2**40
+MOST_MEMBERS = 100_000
+
+
+def unroll(
+    reader: Reader,
+    subscripts: Sequence[tree.Subscript],
+    condition: tree.Expression | None,
+    span: Span,
+) -> Iterator[tuple[Key, Reader]]:
+    """The members that ranges declare and a condition leaves, each with a reader of its own."""
+    levels: list[tuple[Key, Reader]] = [((), reader)]
+    for subscript in subscripts:
+        longer: list[tuple[Key, Reader]] = []
+        for key, outer in levels:
+            start, stop = outer.integer(subscript.start), outer.integer(subscript.stop)
+            if stop - start + len(longer) > MOST_MEMBERS:
+                message, label = f"more than {MOST_MEMBERS} members", "this range is too long"
+                place = subscript.start.span.to(subscript.stop.span)
+                note, hint = f"a family has at most {MOST_MEMBERS}", "make the range smaller"
+                raise failure(Code.TOO_MANY, message, place, label, note, hint)
+            reader.typing.budget.charge(max(0, stop - start), span)
+            name = subscript.name.text
+            longer += [((*key, k), outer.within(**{name: k})) for k in range(start, stop)]
+        levels = longer
+    for key, inner in levels:
+        if condition is None or inner.truth(condition):
+            yield key, inner
+
+
+def shared_key(subscripts: Sequence[tree.Subscript], share: tree.Share | None, key: Key) -> Key:
+    """The subscripts without the shared ones."""
+    shared = {name.text for name in share.names} if share is not None else set[str]()
+    pairs = zip(subscripts, key, strict=True)
+    return tuple(k for subscript, k in pairs if subscript.name.text not in shared)
+
+
+def read_tensor(
+    reader: Reader, statement: tree.TensorStatement
+) -> tuple[Family, list[PlainTensor]]:
+    """The members of a `tensor` statement as values, and the tensors that are stored for them."""
+    name, attributes = statement.name, statement.attributes
+    condition = attribute(attributes, tree.If)
+    tie, share = attribute(attributes, tree.Tie), attribute(attributes, tree.Share)
+    scheme = attribute(attributes, tree.Scheme)
+    family = Family("tensor", name, len(statement.subscripts))
+    if condition is not None:
+        family.condition = condition.condition.span
+    if scheme is None and tie is None:
+        message = f"`{name.text}` does not say how it starts"
+        note = "plain tensors have no default: a scale starts elsewhere than a shift"
+        hint = "add `init zeros`, `init ones`, `init normal(0.02)`, …"
+        raise failure(Code.WRONG_ARGUMENT, message, name.span, "no `init`", note, hint)
+    stored: dict[Key, PlainTensor] = {}
+    test = None if condition is None else condition.condition
+    for key, inner in unroll(reader, statement.subscripts, test, name.span):
+        shape = tuple([_entries(inner, leg) for leg in statement.legs])
+        own = shared_key(statement.subscripts, share, key)
+        tensor = stored.get(own)
+        if tensor is None:
+            if tie is not None:
+                family.members[key] = _value(reader, _tied(inner, tie, key, name, shape))
+                continue
+            tensor = PlainTensor(
+                name.text,
+                key,
+                own,
+                shape,
+                ResolvedInit("zeros") if scheme is None else _init(inner, scheme),
+                attribute(attributes, tree.Frozen) is not None,
+                attribute(attributes, tree.Complex) is not None,
+                declared=name.span,
+            )
+            stored[own] = tensor
+        elif tensor.shape != shape:
+            assert share is not None
+            message = f"`{member_name(name.text, key)}` cannot share its tensor: the shapes differ"
+            label = f"this member has the shape {list(shape)}"
+            note = "members that share a tensor have one shape"
+            hint = "give them equal sizes, or do not share"
+            there = Label(name.span, f"the first one has {list(tensor.shape)}")
+            place = share.names[0].span
+            raise failure(Code.SHAPES_DIFFER, message, place, label, note, hint, there)
+        family.members[key] = _value(reader, tensor)
+    return family, list(stored.values())
+
+
+def _value(reader: Reader, tensor: PlainTensor) -> Value:
+    operation = Stored(tensor=tensor, span=tensor.declared)
+    shape = Shape(tuple(map(Size.number, tensor.shape)))
+    return reader.typing.value(operation, "complex" if tensor.complex else "float", shape)
+
+
+def _entries(reader: Reader, leg: tree.Leg) -> int:
+    """The size of a leg of a stored tensor: a number."""
+    if isinstance(leg, tree.Dots) or not isinstance(leg, tree.Expression):
+        message, label = "a stored tensor has no `...`", "not here"
+        note, hint = "its shape is known when the model is instantiated", "write its sizes"
+        raise failure(Code.BAD_SIZE, message, leg.span, label, note, hint)
+    size = reader.integer(leg)
+    if 1 <= size <= LARGEST_SIZE:
+        return size
+    message = f"a leg of size {size}"
+    note, hint = "sizes reach from 1 to 2**40", "give it a size of at least 1"
+    raise failure(Code.BAD_SIZE, message, leg.span, f"this is {size}", note, hint)
+
+
+def _init(reader: Reader, written: tree.Scheme) -> ResolvedInit:
+    scheme = cast(SchemeName, written.name.text)
+    if not written.arguments:
+        return ResolvedInit(scheme)
+    node = written.arguments[0].value
+    number = reader.number(node)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        message, note = "a scheme takes a number", "a deviation, a bound or a value"
+        hint = f"write a number: `{scheme}(0.02)`"
+        raise failure(Code.WRONG_TYPE, message, node.span, "no number", note, hint)
+    if number < 0 and scheme != "constant":
+        message = "the argument of a scheme cannot be negative"
+        note = "`normal` takes a standard deviation, `uniform` the bound of its range"
+        hint = "give the magnitude"
+        raise failure(Code.WRONG_ARGUMENT, message, node.span, f"this is {number}", note, hint)
+    return ResolvedInit(scheme, float(number))
+
+
+def _tied(
+    reader: Reader, tie: tree.Tie, key: Key, name: tree.Name, shape: tuple[int, ...]
+) -> PlainTensor:
+    """The tensor that a member is; TN306 where the shapes differ."""
+    other = reader.names.get(tie.name.text)
+    if other is None:
+        raise Failed(None)
+    if not isinstance(other, Family) or other.what != "tensor":
+        message = f"`{tie.name.text}` is no tensor"
+        note, hint = "a tensor is tied to a tensor that is declared above", "name a tensor here"
+        raise failure(Code.UNKNOWN_NAME, message, tie.name.span, "no tensor", note, hint)
+    wanted = reader.key(tie.subscripts) if tie.subscripts else key
+    member = other.member(wanted, tie.span)
+    assert isinstance(member, Value)
+    assert isinstance(member.operation, Stored)
+    target = member.operation.tensor
+    if target.shape == shape:
+        return target
+    full, there = member_name(name.text, key), member_name(tie.name.text, wanted)
+    message = f"`{full}` cannot be tied to `{there}`: the shapes differ"
+    note, hint = "tied tensors are one tensor", "give the legs equal sizes"
+    label = Label(other.name.span, f"`{there}` has the shape {list(target.shape)}")
+    here = f"`{full}` has the shape {list(shape)}"
+    raise failure(Code.SHAPES_DIFFER, message, tie.name.span, here, note, hint, label)
