@@ -57,6 +57,11 @@ def _segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     segment = torch.searchsorted(offsets, row, right=True) - 1
     return x.new_zeros(offsets.shape[0], *x.shape[1:]).index_add(0, segment, x)
 ''',
+    "_silu": '''\
+def _silu(x: Tensor) -> Tensor:
+    """`F.silu` of complex numbers."""
+    return x * x.sigmoid()
+''',
     "_take": '''\
 def _take(table: Tensor, ids: Tensor) -> Tensor:
     """The entries of a table at the ids; none is counted from the end."""
