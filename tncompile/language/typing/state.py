@@ -158,6 +158,13 @@ class Typing:
                 note = "only `|>` and the state of `scan` take tuples apart"
                 hint = "take it apart first: `let (a, b) = …`"
                 raise failure(Code.NUMBER_OF_VALUES, message, span, "a tuple", note, hint)
+            case Shape():
+                message, note = (
+                    f"a value is needed here, not {term_text(term)}",
+                    "legs give a shape",
+                )
+                hint = "legs are arguments of `reshape`, `expand`, `zeros`, `ones` and `full`"
+                raise failure(Code.NUMBER_OF_VALUES, message, span, "legs", note, hint)
             case str():
                 message, note = "a value is needed here, not a string", "strings name modes alone"
                 hint = "use a value or a number"
