@@ -21,6 +21,7 @@ from tncompile.language.syntax.tree import (
     IndexLeg,
     IndexStatement,
     Let,
+    LetTuple,
     ListOf,
     ModelOutput,
     Number,
@@ -187,8 +188,9 @@ def test_values_of_models() -> None:
     assert isinstance(part, PartStatement)
     assert len(part.attributes) == 3
     taken = statement("let (y, h) = scan(cell, x, h)")
-    assert isinstance(taken, Let)
+    assert isinstance(taken, LetTuple)
     assert [name.text for name in taken.names] == ["y", "h"]
+    assert taken.parenthesis.text == "(y, h)"
 
 
 def test_rewrites() -> None:
@@ -303,7 +305,7 @@ TOPS = [
     ("index i = 3", (1, 1), "outside of a block"),
     ('"""doc""" import "a.tn"', (1, 11), "an import has no doc"),
     ("}", (1, 1), "nothing is open"),
-    ("model M() { tensor A(i) }", (1, 13), "no statement of a model"),
+    ("model M() { index i = 4 }", (1, 13), "no statement of a model"),
     ('rewrite R { lnear "a" -> keep }', (1, 13), "did you mean `linear`"),
     ('x = einsum("ab,bc->ac", a, b)', (1, 1), "from_einsum"),
 ]

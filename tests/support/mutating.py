@@ -16,7 +16,7 @@ SAMPLE = Path(__file__).with_name("sample.tn")
 
 def good_texts() -> list[str]:
     """The texts of the acceptance programs, and a sample of the rest of the language."""
-    paths = [SAMPLE, *sorted(ACCEPTANCE.glob("good/*.tn"))]
+    paths = [SAMPLE, *sorted(ACCEPTANCE.glob("good/*.tn")), *sorted(ACCEPTANCE.glob("models/*.tn"))]
     return [path.read_text(encoding="utf-8") for path in paths]
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tncompile.language.diagnostics.diagnostic import Diagnostic, Label
-from tncompile.language.resolved import ResolvedNetwork, Value
+from tncompile.language.resolved import Value
 from tncompile.language.syntax.source import SourceFile, Span
 from tncompile.language.syntax.tree import Block, Program, Rewrite
+from tncompile.language.typing.model import Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class LinkedBlock:
     """A block that can be named: declared in the file or imported.
 
     `definition` is the block itself; of a named instance it is the block behind the instance, and
-    `arguments` are those of the instance.
+    `arguments` are those of the instance. `scope` are the blocks of the file that it stands in.
     """
 
     name: str
@@ -51,11 +52,12 @@ class LinkedBlock:
     definition: Block | Rewrite = field(repr=False)
     arguments: Mapping[str, ArgumentValue] | None = field(default=None, repr=False)
     imported: bool = False
+    scope: Mapping[str, LinkedBlock] = field(default_factory=dict, compare=False, repr=False)
 
 
 def can_be_compiled(block: LinkedBlock) -> bool:
-    """Whether this version compiles a block: networks."""
-    return block.kind == "network"
+    """Whether a block can be compiled by itself: networks, and models that take no parts."""
+    return block.kind != "rewrite" and all(each.type != "part" for each in block.parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class LinkedProgram:
     program: Program = field(repr=False)
     blocks: Mapping[str, LinkedBlock]
     warnings: tuple[Diagnostic, ...] = ()
-    instances: Mapping[str, ResolvedNetwork] = field(default_factory=dict, repr=False)
-    """The file's own named instances of networks: they were resolved to be checked."""
+    instances: Mapping[str, Resolved] = field(default_factory=dict, repr=False)
+    """The file's own named instances: they were resolved to be checked."""
 
 
 def called_from(

@@ -148,10 +148,9 @@ class BlockNames:
         """The names in a statement; it declares its own when all others are looked up."""
         self.local = {}
         match statement:
-            case tree.Let(names, value):
+            case tree.Let(name, value):
                 self._values(value)
-                for name in names:
-                    self._declare(Declared(name, "let"))
+                self._declare(Declared(name, "let"))
             case tree.Require(condition, _):
                 self._values(condition)
             case tree.IndexStatement(kind, declarations):

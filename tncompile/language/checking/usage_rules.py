@@ -171,10 +171,11 @@ def unknown_scheme(names: BlockNames) -> Iterator[Diagnostic]:
         if isinstance(statement, tree.TensorStatement | tree.BiasStatement):
             for attribute in statement.attributes:
                 if isinstance(attribute, tree.Scheme):
-                    yield from _scheme_problems(attribute, names.suggestions)
+                    yield from scheme_problems(attribute, names.suggestions)
 
 
-def _scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[Diagnostic]:
+def scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[Diagnostic]:
+    """TN207 for a scheme that there is not; TN208 for its arguments."""
     name = scheme.name.text
     if name not in SCHEMES:
         close = suggestions.closest(name, tuple(SCHEMES))
@@ -204,12 +205,12 @@ def misplaced_attribute(names: BlockNames) -> Iterator[Diagnostic]:
     for statement in names.block.statements:
         match statement:
             case tree.TensorStatement(name, _, _, attributes):
-                yield from _attributes(attributes, "tensor", ATTRIBUTES, names.suggestions)
-                yield from _against_tie(attributes, name.text)
+                yield from attribute_problems(attributes, "tensor", ATTRIBUTES, names.suggestions)
+                yield from against_tie(attributes, name.text)
             case tree.BiasStatement(_, _, attributes):
-                yield from _attributes(attributes, "bias", ("init", "if"), names.suggestions)
+                yield from attribute_problems(attributes, "bias", ("init", "if"), names.suggestions)
             case tree.OutputStatement(_, _, _, attributes):
-                yield from _attributes(attributes, "output", (), names.suggestions)
+                yield from attribute_problems(attributes, "output", (), names.suggestions)
             case tree.BatchStatement(declarations):
                 yield from map(_causal, filter(None, (each.causal for each in declarations)))
             case _:
@@ -228,12 +229,13 @@ def _word(attribute: tree.Attribute) -> str:
     return "init" if isinstance(attribute, tree.Scheme) else type(attribute).__name__.lower()
 
 
-def _attributes(
+def attribute_problems(
     attributes: Sequence[tree.Attribute],
     statement: str,
     allowed: tuple[str, ...],
     suggestions: Suggestions,
 ) -> Iterator[Diagnostic]:
+    """TN207 for attributes that are not `allowed` on this kind of statement, or there twice."""
     known = (*allowed, "log") if statement == "output" else allowed
     note = f"after the legs of {with_article(statement)}: {listed(known)}"
     seen: set[str] = set()
@@ -270,7 +272,7 @@ def _start(attribute: tree.Attribute, word: str) -> Span:
     return span
 
 
-def _against_tie(attributes: Sequence[tree.Attribute], tensor: str) -> Iterator[Diagnostic]:
+def against_tie(attributes: Sequence[tree.Attribute], tensor: str) -> Iterator[Diagnostic]:
     """A tied tensor is another's parameter: it cannot start, be shared or be frozen by itself."""
     tie = next((attribute for attribute in attributes if isinstance(attribute, tree.Tie)), None)
     for attribute in attributes if tie is not None else ():

@@ -144,7 +144,9 @@ class _Compiler:
     def _link(self, link: tree.Binary | tree.Item) -> tuple[Step, int]:
         """What one link does to the value on its left, and what that costs where it varies."""
         if isinstance(link, tree.Item):
-            subscript = self._inner(link.subscripts[0])
+            place = link.subscripts[0]
+            assert isinstance(place, tree.Expression), "slices and `*` are for models"
+            subscript = self._inner(place)
             return (lambda value, frame: self._item(link, value, subscript, frame)), subscript.steps
         right = self._inner(link.right)
         run = right.run

@@ -32,10 +32,12 @@ def quoted(text: str) -> str:
 class ExpressionPrinter:
     """Writes the inner parts of statements; a list with comments in it keeps an item a line."""
 
-    def __init__(self, comments: Comments) -> None:
+    def __init__(self, comments: Comments, *, model: bool = False) -> None:
         self.comments = comments
+        self.model = model
         self._docs: dict[int, Doc] = {}  # by the `id` of an expression, as the next
         self._chains: dict[int, Doc] = {}  # its operands and operators, not yet a group
+        self._choices: dict[int, Doc] = {}  # its cases, not yet a group
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────────
 
@@ -107,6 +109,8 @@ class ExpressionPrinter:
             case tree.Subscript(name, start, stop):
                 head, limit = f"{name.text} in ", self.expression(stop)
                 return concat(head, self.expression(start), "..", limit)
+            case tree.Slice(start, stop):
+                return concat(self.expression(start), "..", self.expression(stop))
             case tree.Parameter(name, tree.Type(word, length), default):
                 size = concat("[", self.expression(length), "]") if length else ""
                 preset = concat(" = ", self.expression(default)) if default else ""
@@ -124,6 +128,12 @@ class ExpressionPrinter:
                     axis = self.listed("()", legs, node.span.start)
                 cut = concat(" as ", self.expression(width)) if width else ""
                 return concat("onehot" if onehot else "", axis, cut)
+            case tree.Operand(name, subscripts, legs):
+                if name is None:
+                    return self.listed("()", legs, node.span.start)
+                end = subscripts[-1].span.end if subscripts else name.span.end
+                members = self.members(subscripts, name.span.end)
+                return concat(name.text, members, self.listed("()", legs, end))
             case _:
                 assert isinstance(node, tree.Expression)
                 return self.expression(node)
@@ -172,14 +182,26 @@ class ExpressionPrinter:
                 members = self.members(subscripts, value.span.end)
                 return concat(self.expression(value, POSTFIX), members)
             case tree.Conditional(condition, chosen, otherwise):
-                choice = concat("if ", self.expression(condition))
-                then = concat(LINE, "then ", self.expression(chosen))
-                return group(nest(2, choice, then, LINE, "else ", self.expression(otherwise)))
+                last = self._choices.get(id(otherwise)) if self.model else None
+                cases = self.choice(condition, chosen, last or self.expression(otherwise))
+                self._choices[id(expression)] = cases
+                return group(nest(2, cases))
             case tree.Repeat(subscript, stage):
                 head = concat("repeat ", self.part(subscript), " {")
                 return group(head, nest(2, LINE, self.expression(stage)), LINE, "}")
+            case tree.NetworkExpression(operands, output):
+                first, *rest = map(self.part, operands)
+                following = [doc for each in rest for doc in (",", group(LINE, each))]
+                legs = self.listed("()", output, operands[-1].span.end)
+                inner = nest(2, LINE, first, *following, LINE, "-> ", legs)
+                return group("network {", inner, LINE, "}")
             case _:
                 assert_never(expression)
+
+    def choice(self, condition: tree.Expression, chosen: tree.Node, otherwise: Doc) -> Doc:
+        """The cases of a choice, one a line where they do not fit on one; in models with `if`."""
+        then = nest(0, LINE, "then ", self.part(chosen), grouped=self.model)
+        return concat("if ", self.expression(condition), then, LINE, "else ", otherwise)
 
     def _chain(self, expression: tree.Binary | tree.Pipe) -> Doc:
         """Operators of one strength that group to the left.

@@ -117,9 +117,7 @@ class _Formatter:
         return node is None or not self.comments.exist(node.span.start, node.span.end)
 
     def _head_widths(self, node: _Node | None) -> tuple[int, int]:
-        """The columns that parts and rewrite rules share with their neighbors."""
-        if isinstance(node, tree.PartStatement):
-            return len(self.printer.part_head(node)), 0
+        """The columns that rewrite rules share with their neighbors."""
         if isinstance(node, tree.RewriteRule):
             return len(node.kind), len(quoted(node.pattern.value))
         return 0, 0
@@ -137,13 +135,15 @@ class _Formatter:
             case tree.RewriteRule():
                 doc = self.printer.rule(node, *widths)
             case _:
-                doc = self.printer.statement(node, widths[0])
+                doc = self.printer.statement(node)
         head, *rest = lay_out(doc, indent=indent)
         yield " " * indent + head
         yield from rest
 
     def _block(self, block: tree.Block | tree.Rewrite) -> Iterator[str]:
         """A block: its doc, its head, its statements, its brace."""
+        model = isinstance(block, tree.Block) and block.kind == "model"
+        self.printer = StatementPrinter(self.comments, model=model)
         nodes = block.rules if isinstance(block, tree.Rewrite) else block.statements
         *lines, head = lay_out(self.printer.head(block))
         opening, closing = block.span.start, block.span.end

@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from tncompile.language.formatting.expressions import OR, ExpressionPrinter, quoted
-from tncompile.language.formatting.layout import LINE, Doc, concat, group, joined, lay_out, nest
+from tncompile.language.formatting.layout import LINE, Doc, concat, group, joined, nest
 from tncompile.language.syntax import tree
 
 _INDENT = 2
-_UNBOUNDED = 1_000_000
 _KEYWORD = len("tensor")
-"""Declarations are set in columns: names begin after the longest keyword."""
+"""Declarations of networks are set in columns: names begin after the longest keyword."""
 
 
 class StatementPrinter(ExpressionPrinter):
     """Writes statements, one at a time."""
 
-    def statement(self, statement: tree.Statement, width: int = 0) -> Doc:
-        """A statement of a network or a model; the head of a `part` is padded to `width`."""
+    def statement(self, statement: tree.Statement) -> Doc:
+        """A statement of a network or a model."""
         match statement:
-            case tree.Let(names, value):
-                words = ", ".join(name.text for name in names)
-                head = words if len(names) == 1 else f"({words})"
-                return concat(f"let {head} = ", self.expression(value))
+            case tree.Let(name, value, subscripts):
+                return concat("let ", self._family(name, subscripts), " = ", self.expression(value))
+            case tree.LetTuple(names, value):
+                head = self.listed("()", names, statement.parenthesis.start)
+                return concat("let ", head, " = ", self.expression(value))
             case tree.Require(condition, reason):
                 required = concat("require ", self.expression(condition))
                 if reason is None:
@@ -35,11 +35,12 @@ class StatementPrinter(ExpressionPrinter):
             case tree.BatchStatement(declarations):
                 return self._list("batch", declarations)
             case tree.WindowStatement((window,)):
-                return concat(_keyword("window"), self.part(window))
+                return concat(self._keyword("window"), self.part(window))
             case tree.WindowStatement(declarations):
                 return self._list("window", declarations)
-            case tree.InputStatement(name, subscripts, legs, condition):
-                return concat(self._shape("input", name, legs, subscripts), self._if(condition))
+            case tree.InputStatement(name, subscripts, legs, condition, kind):
+                shape = self._shape("input", name, legs, subscripts)
+                return concat(shape, f" {kind.text}" if kind else "", self._if(condition))
             case tree.TensorStatement(name, subscripts, legs, attributes):
                 shape = self._shape("tensor", name, legs, subscripts)
                 return concat(shape, self._attributes(attributes))
@@ -49,11 +50,8 @@ class StatementPrinter(ExpressionPrinter):
                 shape = self._shape("output", name, legs)
                 return concat(shape, " log" if log else "", self._attributes(attributes))
             case tree.PartStatement(name, subscripts, value, attributes):
-                flat = self.part_head(statement)
-                family = flat.ljust(width) if flat else self._family(name, subscripts)
-                return concat(
-                    "part ", family, " = ", self.part(value), self._attributes(attributes)
-                )
+                head = concat("part ", self._family(name, subscripts), " = ")
+                return concat(head, self.part(value), self._attributes(attributes))
             case tree.ModelOutput(value):
                 return concat("output ", self.expression(value))
             case _:
@@ -79,14 +77,6 @@ class StatementPrinter(ExpressionPrinter):
         parameters = self.listed("()", block.parameters, block.name.span.end, filled=False)
         return concat(f"{block.kind} {block.name.text}", parameters, " {")
 
-    def part_head(self, part: tree.PartStatement) -> str:
-        """`p[k in 0..n]`, or nothing where comments stay in it: those inside its brackets."""
-        end = part.name.span.end
-        inside = part.subscripts and self.comments.exist(end, part.value.span.start)
-        if inside and self.comments.exist(*self.comments.bracket(end)):
-            return ""
-        return " ".join(lay_out(self._family(part.name, part.subscripts), width=_UNBOUNDED))
-
     def part(self, node: tree.Node) -> Doc:
         """A part of a statement: an attribute, a declaration, a layer, or an item of a list."""
         end = node.span.end
@@ -100,16 +90,15 @@ class StatementPrinter(ExpressionPrinter):
             case tree.WindowDeclaration(name, subscripts, function, arguments):
                 written = self.arguments(arguments, function.span.end, end)
                 return concat(self._family(name, subscripts), f" = {function.text}", written)
-            case tree.Extern(function, path, arguments, shape):
-                offset = path.span.end
-                written = self.arguments(arguments, offset, end)
+            case tree.Extern(function, path, arguments):
+                written = self.arguments(arguments, path.span.end, end)
                 word = "function " if function else ""
-                head = concat(f"extern {word}{quoted(path.value)}", written)
-                if shape is None:
-                    return head
-                return concat(
-                    head, " -> ", self.listed("()", shape, self.comments.after_bracket(offset))
-                )
+                return concat(f"extern {word}{quoted(path.value)}", written, self._shapes(node))
+            case tree.TypedShape(legs, kind):
+                shape = self.listed("()", legs, node.span.start)
+                return concat(shape, f" {kind.text}" if kind else "")
+            case tree.PartChoice():
+                return group(nest(_INDENT, self._part_choice(node)))
             case tree.Scheme(name, arguments):
                 written = self.arguments(arguments, name.span.end, end) if arguments else ""
                 return concat(f"init {name.text}", written)
@@ -145,7 +134,22 @@ class StatementPrinter(ExpressionPrinter):
     ) -> Doc:
         end = subscripts[-1].span.end if subscripts else name.span.end
         head = self._family(name, subscripts)
-        return concat(_keyword(keyword), head, self.listed("()", legs, end))
+        return concat(self._keyword(keyword), head, self.listed("()", legs, end))
+
+    def _shapes(self, extern: tree.Extern) -> Doc:
+        """What an `extern` takes and gives, on a line of its own where it does not fit."""
+        docs: list[Doc] = []
+        if extern.takes is not None:
+            offset = self.comments.after_bracket(extern.path.span.end)
+            docs += [LINE, self.listed("()", extern.takes, offset)]
+        if extern.gives is not None:
+            docs += [" -> ", joined(", ", map(self.part, extern.gives))]
+        return nest(_INDENT, *docs, grouped=True)
+
+    def _part_choice(self, choice: tree.PartChoice) -> Doc:
+        other = choice.otherwise
+        last = self._part_choice(other) if isinstance(other, tree.PartChoice) else self.part(other)
+        return self.choice(choice.condition, choice.chosen, last)
 
     def _attributes(self, attributes: Sequence[tree.Attribute]) -> Doc:
         """Attributes in the order written; an unknown word stays on its line, or it is TN101."""
@@ -158,8 +162,8 @@ class StatementPrinter(ExpressionPrinter):
     def _list(self, keyword: str, items: Sequence[tree.Node]) -> Doc:
         """A statement with a list; its lines are indented to the first item."""
         docs = [group(LINE if k else "", self.part(item)) for k, item in enumerate(items)]
-        return concat(_keyword(keyword), nest(_KEYWORD + 1, joined(",", docs)))
+        head = self._keyword(keyword)
+        return concat(head, nest(len(head), joined(",", docs)))
 
-
-def _keyword(word: str) -> str:
-    return word.ljust(_KEYWORD + 1)
+    def _keyword(self, word: str) -> str:
+        return f"{word} " if self.model else word.ljust(_KEYWORD + 1)

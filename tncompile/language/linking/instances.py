@@ -10,12 +10,12 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
-from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving.arguments import Matched, called_name, match_call
 from tncompile.language.resolving.binding import bind
-from tncompile.language.resolving.networks import resolve_network
+from tncompile.language.instantiating.instances import Instances
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Block, Instance, Rewrite
+from tncompile.language.typing.model import Resolved
 
 
 @dataclass(slots=True)
@@ -74,13 +74,15 @@ def link_instance(
             code, label = Code.WRONG_ARGUMENT, "unknown argument"
             problems.add(problem(code, message, place, label, note, hint, declared))
     own, doc = instance.name, target.doc if instance.doc is None else instance.doc
-    return LinkedBlock(own.text, instance.kind, (), doc, own.span, target.definition, arguments)
+    return LinkedBlock(
+        own.text, instance.kind, (), doc, own.span, target.definition, arguments, scope=target.scope
+    )
 
 
-def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNetwork]:
-    """The file's own instances of networks, resolved; each mistake in them is reported once."""
-    problems = Problems()
-    resolved: dict[str, ResolvedNetwork] = {}
+def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, Resolved]:
+    """The file's own named instances, resolved; each mistake in them is reported once."""
+    problems, instantiate = Problems(), Instances()
+    resolved: dict[str, Resolved] = {}
     for name, block in blocks.items():
         definition, arguments = block.definition, block.arguments
         if block.imported or arguments is None or not can_be_compiled(block):
@@ -88,7 +90,7 @@ def resolve_instances(blocks: Mapping[str, LinkedBlock]) -> dict[str, ResolvedNe
         if not isinstance(definition, Block):
             continue
         try:
-            resolved[name] = resolve_network(definition, arguments, name, block.doc, instance=True)
+            resolved[name] = instantiate(block, arguments, {})
         except CompileError as error:
             problems.extend(called_from(block.declared, arguments, error.diagnostics))
     problems.raise_errors()

@@ -17,7 +17,8 @@ from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import SourceFile, Span
-from tncompile.language.syntax.walk import walk
+from tncompile.language.syntax.walk import children, walk
+from tncompile.language.typing.checking import check_model
 
 _DEEPEST_IMPORT = 50
 
@@ -62,10 +63,15 @@ class Linker:
             match declaration:
                 case tree.Import():
                     self._import(declaration, program.source, location, stack, file)
-                case tree.Block() | tree.Rewrite():
-                    self._add_block(_linked(declaration), declaration.name.span, file)
-                    if isinstance(declaration, tree.Block) and declaration.kind == "network":
-                        self.problems.extend(check_block(declaration, self.suggestions))
+                case tree.Block(kind):
+                    check = check_block(declaration, self.suggestions)
+                    if kind == "model":
+                        above = {*file.blocks, *file.lost}
+                        check = check_model(declaration, above, file.open, self.suggestions)
+                    self.problems.extend(check)
+                    self._add_block(_linked(declaration, file), declaration.name.span, file)
+                case tree.Rewrite():
+                    self._add_block(_linked(declaration, file), declaration.name.span, file)
                 case tree.Instance():
                     block = link_instance(declaration, file, self.problems, self.suggestions)
                     if block is None:
@@ -150,7 +156,7 @@ class Linker:
         self.problems.add(problem(code, message, name.span, label, note, hint, path))
 
 
-def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:
+def _linked(definition: tree.Block | tree.Rewrite, file: File) -> LinkedBlock:
     name, doc = definition.name, definition.doc
     if isinstance(definition, tree.Rewrite):
         return LinkedBlock(name.text, "rewrite", (), doc, name.span, definition)
@@ -162,7 +168,9 @@ def _linked(definition: tree.Block | tree.Rewrite) -> LinkedBlock:
         )
         for parameter in definition.parameters
     )
-    return LinkedBlock(name.text, definition.kind, parameters, doc, name.span, definition)
+    return LinkedBlock(
+        name.text, definition.kind, parameters, doc, name.span, definition, scope=file.blocks
+    )
 
 
 def _unused_imports(program: tree.Program, file: File) -> Iterator[Diagnostic]:
@@ -195,13 +203,7 @@ def _blocks_used(program: tree.Program) -> set[str]:
                 expressions += [rule.target for rule in rules if rule.target is not None]
             case tree.Block("model", _, _, statements):
                 for statement in statements:
-                    match statement:
-                        case tree.PartStatement(value=tree.Call() as call):
-                            expressions.append(call)
-                        case tree.Let(_, value) | tree.ModelOutput(value):
-                            expressions.append(value)
-                        case _:
-                            pass
+                    expressions.extend(children(statement))
             case _:
                 pass
     return {node.name.text for node in walk(*expressions) if isinstance(node, tree.Reference)}

@@ -17,6 +17,7 @@ from tncompile.language.syntax.tree import Name
 
 NESTING = frozenset(
     {"binary", "unary", "conditional", "call", "item", "pipe", "repeat", "list_of", "tuple_of"}
+    | {"network_expression", "part_choice"}
 )
 """The functions whose nodes count as a level of nesting."""
 
@@ -80,11 +81,16 @@ BUILDERS: Mapping[str, Builder] = {
     "unary": lambda span, operator, operand: tree.Unary(operator.text, operand, span=span),
     "call": _node(tree.Call),
     "item": lambda span, value, *subscripts: tree.Item(value, subscripts, span=span),
+    "slice": _node(tree.Slice),
     "reference": lambda span, word: _reference(word),
     "boolean": lambda span, word: tree.Boolean(word.text == "true", span=span),
     "list_of": _node_of_all(tree.ListOf),
     "tuple_of": _node_of_all(tree.TupleOf),
     "dots": _node(tree.Dots),
+    "operand": _node(tree.Operand, 1),
+    "network_expression": lambda span, *parts: tree.NetworkExpression(
+        parts[:-1], parts[-1], span=span
+    ),
     "argument": _node(tree.Argument),
     # blocks
     "program": lambda span, *declarations: declarations,
@@ -98,8 +104,16 @@ BUILDERS: Mapping[str, Builder] = {
     "target": lambda span, name, arguments: tree.Call(_reference(name), arguments or (), span=span),
     "parameter": _node(tree.Parameter),
     "type": _node(tree.Type),
+    "part_type": lambda span: tree.Type(Name(span.text, span=span), span=span),
     # statements
-    "let": lambda span, *parts: tree.Let(parts[:-1], parts[-1], span=span),
+    "let": _node(tree.Let),
+    "let_value": lambda span, name, subscripts, value: tree.Let(
+        name, value, subscripts or (), span=span
+    ),
+    "names": lambda span, *names: (names, span),
+    "let_tuple": lambda span, names, value: tree.LetTuple(
+        names[0], value, parenthesis=names[1], span=span
+    ),
     "require": _node(tree.Require),
     "index_statement": lambda span, kind, *declarations: tree.IndexStatement(
         kind.text, declarations, span=span
@@ -135,12 +149,14 @@ BUILDERS: Mapping[str, Builder] = {
         legs, onehot is not None, width, span=span
     ),
     "star": _node(tree.Star),
-    "model_leg": lambda span, size: (
-        tree.IndexLeg(size.name, span=span) if isinstance(size, tree.Reference) else size
-    ),
     # models and rewrites
     "extern": _node(tree.Extern),
+    "typed_shape": _node(tree.TypedShape),
     "part": _node(tree.PartStatement, 1),
+    "part_choice": _node(tree.PartChoice),
+    "model_input": lambda span, name, subscripts, legs, kind, condition: tree.InputStatement(
+        name, subscripts or (), legs, condition, kind, span=span
+    ),
     "model_output": _node(tree.ModelOutput),
     "rewrite": lambda span, doc, name, rules: tree.Rewrite(name, rules, doc, span=span),
     "rewrite_rule": lambda span, kind, *parts: tree.RewriteRule(kind.text, *parts, span=span),

@@ -33,6 +33,8 @@ def bind(
     for parameter in block.parameters:
         name, length = parameter.name.text, parameter.type.length
         scope.declared[name] = parameter.name.span
+        if parameter.type.name.text == "part":
+            continue  # handed on, see `resolve_model`
         argument = arguments.get(name)
         lengths = {length.name.text} if isinstance(length, Reference) else set()
         try:

@@ -22,7 +22,7 @@ _MOST_COMPARISONS = 8
 
 def resolve_let(statement: tree.Let, state: Resolution) -> None:
     """Give the name its value; it stays poisoned where the expression fails."""
-    name = statement.names[0]
+    name = statement.name
     try:
         state.scope.values[name.text] = evaluate(statement.value, state.scope)
     except Failed as failed:

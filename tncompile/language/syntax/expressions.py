@@ -102,11 +102,22 @@ class Call(Node):
     arguments: tuple[Argument, ...]
 
 
+class Star(Node):
+    """`*` as the last subscript of a leg, or in an item of a model: all members, all entries."""
+
+
+class Slice(Node):
+    """`start..stop` in an item of a model: the entries from `start` to before `stop`."""
+
+    start: Expression
+    stop: Expression
+
+
 class Item(Node):
     """`value[subscripts]`."""
 
     value: Expression
-    subscripts: tuple[Expression, ...]
+    subscripts: tuple[Expression | Slice | Star, ...]
 
 
 class Pipe(Node):
@@ -137,8 +148,46 @@ class TupleOf(Node):
 
 
 class Dots(Node):
-    """`...` among legs, and in those given to `reshape`."""
+    """`...` among legs, in items, and in those given to `reshape`."""
+
+
+# ── legs, and networks without a name ──────────────────────────────────────────────────────────
+
+
+class IndexLeg(Named):
+    """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
+
+    subscripts: tuple[Expression | Star, ...] = ()
+    face: Name | None = None
+    optional: bool = False
+
+
+class GroupLeg(Node):
+    """`(a b)`, or `onehot(a, b)`, one flattened axis, cut to `width` entries where `as` says so."""
+
+    legs: tuple[IndexLeg, ...]
+    onehot: bool = False
+    width: Expression | None = None
+
+
+class Operand(Node):
+    """`q(..., t, e)` or `G[0](i, j)` of a network of values; the piped value has no name."""
+
+    name: Name | None
+    subscripts: tuple[Expression, ...]
+    legs: tuple[Leg, ...]
+
+
+class NetworkExpression(Node):
+    """`network { operands -> (output) }`; values of models only."""
+
+    operands: tuple[Operand, ...]
+    output: tuple[Leg, ...]
 
 
 Leaf = Number | String | Boolean | Reference | Dots
-Expression = Leaf | ListOf | TupleOf | Unary | Binary | Conditional | Call | Item | Pipe | Repeat
+Operation = Unary | Binary | Conditional | Call | Item | Pipe | Repeat | NetworkExpression
+Expression = Leaf | ListOf | TupleOf | Operation
+Leg = IndexLeg | GroupLeg | Subscript | Expression
+"""A `Subscript` is one axis whose slices carry the legs that use it, and `Dots` are any number of
+leading batch axes; other expressions (`2 * d`, `d`) are axes of a model's inputs and tensors."""

@@ -29,10 +29,19 @@ from tncompile.language.syntax.expressions import (
     Expression as Expression,
 )
 from tncompile.language.syntax.expressions import (
+    GroupLeg as GroupLeg,
+)
+from tncompile.language.syntax.expressions import (
+    IndexLeg as IndexLeg,
+)
+from tncompile.language.syntax.expressions import (
     Item as Item,
 )
 from tncompile.language.syntax.expressions import (
     Leaf as Leaf,
+)
+from tncompile.language.syntax.expressions import (
+    Leg as Leg,
 )
 from tncompile.language.syntax.expressions import (
     ListOf as ListOf,
@@ -44,10 +53,16 @@ from tncompile.language.syntax.expressions import (
     Named as Named,
 )
 from tncompile.language.syntax.expressions import (
+    NetworkExpression as NetworkExpression,
+)
+from tncompile.language.syntax.expressions import (
     Node as Node,
 )
 from tncompile.language.syntax.expressions import (
     Number as Number,
+)
+from tncompile.language.syntax.expressions import (
+    Operand as Operand,
 )
 from tncompile.language.syntax.expressions import (
     Pipe as Pipe,
@@ -57,6 +72,12 @@ from tncompile.language.syntax.expressions import (
 )
 from tncompile.language.syntax.expressions import (
     Repeat as Repeat,
+)
+from tncompile.language.syntax.expressions import (
+    Slice as Slice,
+)
+from tncompile.language.syntax.expressions import (
+    Star as Star,
 )
 from tncompile.language.syntax.expressions import (
     String as String,
@@ -70,45 +91,17 @@ from tncompile.language.syntax.expressions import (
 from tncompile.language.syntax.expressions import (
     Unary as Unary,
 )
-from tncompile.language.syntax.source import SourceFile
+from tncompile.language.syntax.source import SourceFile, Span
 from tncompile.language.syntax.structure import Structure
-
-# ── legs ───────────────────────────────────────────────────────────────────────────────────────
-
-
-class Star(Node):
-    """`*` as the last subscript of a leg: all members."""
-
-
-class IndexLeg(Named):
-    """`i`, `b[k - 1]?`, `v[l, *]` or a window's face `h.kernel`."""
-
-    subscripts: tuple[Expression | Star, ...] = ()
-    face: Name | None = None
-    optional: bool = False
-
-
-class GroupLeg(Node):
-    """`(a b)`, or `onehot(a, b)`, one flattened axis, cut to `width` entries where `as` says so."""
-
-    legs: tuple[IndexLeg, ...]
-    onehot: bool = False
-    width: Expression | None = None
-
-
-Leg = IndexLeg | GroupLeg | Subscript | Expression
-"""A `Subscript` is one axis whose slices carry the legs that use it, and `Dots` are any number of
-leading batch axes; other expressions (`2 * d`) are axes of a model's input."""
-
 
 # ── statements of a network ────────────────────────────────────────────────────────────────────
 
 
-class Let(Node):
-    """`let n = value` or, in a model, `let (y, h) = value`."""
+class Let(Named):
+    """`let n = value` or, in a model, `let h[k in 0..n] = value`."""
 
-    names: tuple[Name, ...]
     value: Expression
+    subscripts: tuple[Subscript, ...] = ()
 
 
 class Require(Node):
@@ -161,11 +154,12 @@ class WindowStatement(Node):
 
 
 class InputStatement(Named):
-    """`input x[subscripts](legs) if condition`."""
+    """`input x[subscripts](legs) if condition`, and in a model `kind` (`int`) before the `if`."""
 
     subscripts: tuple[Subscript, ...]
     legs: tuple[Leg, ...]
     condition: Expression | None = None
+    kind: Name | None = None
 
 
 class Scheme(Named):
@@ -237,20 +231,48 @@ class OutputStatement(Named):
 # ── statements of models and rewrites ──────────────────────────────────────────────────────────
 
 
+class LetTuple(Node):
+    """`let (y, h) = value`; `parenthesis` is where the names stand, brackets included."""
+
+    names: tuple[Name, ...]
+    value: Expression
+    parenthesis: Span = field(kw_only=True)
+
+
+class TypedShape(Node):
+    """`(..., s, d) bool`, a value that an `extern` takes or gives."""
+
+    legs: tuple[Expression, ...]
+    kind: Name | None = None
+
+
 class Extern(Node):
-    """`extern "package.module.Class"(arguments) -> (legs)`; `function` holds the word."""
+    """`extern "package.module.Class"(arguments) (takes) -> gives`; `function` holds the word."""
 
     function: Name | None
     path: String
     arguments: tuple[Argument, ...]
-    shape: tuple[Leg, ...] | None
+    takes: tuple[TypedShape, ...] | None = None
+    gives: tuple[TypedShape, ...] | None = None
+
+
+class PartChoice(Node):
+    """`if condition then N(args) else M(args)`."""
+
+    condition: Expression
+    chosen: Choice
+    otherwise: Choice
+
+
+Choice = PartChoice | Call | Extern
+"""What a part is made of."""
 
 
 class PartStatement(Named):
     """`part p[subscripts] = N(args) tie q frozen if cond`."""
 
     subscripts: tuple[Subscript, ...]
-    value: Call | Extern
+    value: Choice
     attributes: tuple[Attribute, ...]
 
 
@@ -268,9 +290,9 @@ class RewriteRule(Node):
     target: Call | None = None
 
 
-SharedStatement = Let | Require | BatchStatement | InputStatement
-NetworkStatement = IndexStatement | WindowStatement | TensorStatement | BiasStatement
-ModelStatement = PartStatement | ModelOutput
+SharedStatement = Let | Require | BatchStatement | InputStatement | TensorStatement
+NetworkStatement = IndexStatement | WindowStatement | BiasStatement
+ModelStatement = LetTuple | PartStatement | ModelOutput
 Statement = SharedStatement | NetworkStatement | OutputStatement | ModelStatement
 
 
@@ -278,7 +300,7 @@ Statement = SharedStatement | NetworkStatement | OutputStatement | ModelStatemen
 
 
 class Type(Named):
-    """`int`, `int[n]`, `bool` or `float`; `length` is what stands in the brackets."""
+    """`int`, `int[n]`, `bool`, `float` or `part`; `length` is what stands in the brackets."""
 
     length: Expression | None = None
 

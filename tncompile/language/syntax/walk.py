@@ -10,12 +10,12 @@ _LEAVES = (tree.Number, tree.Reference, tree.String, tree.Boolean)
 
 
 def children(node: tree.Node) -> Iterator[tree.Expression]:
-    """The expressions directly inside a node or its arguments, in the order written."""
+    """The expressions directly inside a node, its arguments or its legs, in the order written."""
     for part in node.parts():
         for each in part if isinstance(part, tuple) else (part,):
             if isinstance(each, tree.Expression):
                 yield each
-            elif isinstance(each, tree.Argument | tree.Subscript):
+            elif isinstance(each, tree.Node):
                 yield from children(each)
 
 

@@ -1,4 +1,4 @@
-"""`require` in a model: decided where it can be, assumed of sizes, checked in `forward` otherwise."""
+"""`require` in a model: decided where it can be; the rest is assumed and checked in `forward`."""
 
 from __future__ import annotations
 

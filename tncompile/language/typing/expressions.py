@@ -12,17 +12,15 @@ from tncompile.language.evaluating import arithmetic
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing import pipes
+from tncompile.language.typing import numbers, pipes
 from tncompile.language.typing.contractions import contract
 from tncompile.language.typing.functions import FUNCTIONS, apply_operator
 from tncompile.language.typing.items import select
 from tncompile.language.typing.model import Key, Part
 from tncompile.language.typing.names import CONSTANTS, Entity, Family
-from tncompile.language.typing.sizes import Size, SizeTooLarge
+from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
 from tncompile.language.typing.values import Number, Numbers, Shape, Term, Tuple, Value, term_text
-
-_SIZE_OPERATORS = ("+", "-", "*", "//", "%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Reader:
         number = self.number(node)
         if type(number) is int:
             return number
-        raise _wrong_number(node.span, number, "an int")
+        raise numbers.wrong(node.span, number, "an int")
 
     def truth(self, node: tree.Expression) -> bool:
         """A condition that is known at instantiation; TN607 for a value (hint: `where`)."""
@@ -75,7 +73,7 @@ class Reader:
         number = self.typing.number(Typed(term, node.span))
         if isinstance(number, bool):
             return number
-        raise _wrong_number(node.span, number, "a bool")
+        raise numbers.wrong(node.span, number, "a bool")
 
     def term(self, node: tree.Expression) -> Term:
         """What a node gives; raises `Failed`."""
@@ -161,13 +159,13 @@ class Reader:
                 hint = "use `stack(a, b, dim = 0)` or `concat(…)`"
                 raise failure(Code.VALUE_FOR_NUMBER, message, span, "a value", note, hint)
             if not isinstance(term, int | float | Size):
-                raise _wrong_number(span, term, "a number")
-        numbers = [term for term, _ in terms]
-        if any(isinstance(number, Size) for number in numbers):
-            return Tuple(tuple(n for n in numbers if isinstance(n, int | float | Size)))
-        if all(type(number) is int for number in numbers):
-            return tuple(n for n in numbers if type(n) is int)
-        return Numbers(tuple(n for n in numbers if isinstance(n, int | float)))
+                raise numbers.wrong(span, term, "a number")
+        listed = [term for term, _ in terms if isinstance(term, int | float | Size)]
+        if any(isinstance(item, Size) for item in listed):
+            return Tuple(tuple(listed))
+        if all(type(item) is int for item in listed):
+            return tuple(item for item in listed if type(item) is int)
+        return Numbers(tuple(item for item in listed if not isinstance(item, Size)))
 
     def _tuple(self, items: Sequence[tree.Expression]) -> Term:
         dots = bool(items) and isinstance(items[0], tree.Dots)
@@ -189,7 +187,7 @@ class Reader:
             return term
         number = self.typing.number(Typed(term, node.span))
         if type(number) is not int:
-            raise _wrong_number(node.span, number, "an int")
+            raise numbers.wrong(node.span, number, "an int")
         if number < 0:
             message, note = f"an axis of {number} entries", "every axis is written out"
             hint = "give its size: nothing is solved for"
@@ -205,7 +203,7 @@ class Reader:
         if isinstance(term, Value | Tuple | Size):
             operand = Typed(term, node.operand.span)
             return apply_operator(self.typing, node.operator, (operand,), node.span, node.span)
-        return arithmetic.negate(node, _plain(node.operand, term))
+        return arithmetic.negate(node, numbers.plain(node.operand, term))
 
     def _chain(self, node: tree.Expression) -> Term:
         """Left-grouped operators, items, calls and pipes, in a loop: they may be thousands."""
@@ -264,83 +262,21 @@ class Reader:
                     node.span,
                     node.operator_span,
                 )
-            return self.truth(node.right) if isinstance(right, Size) else _bool(node.right, right)
+            return (
+                self.truth(node.right)
+                if isinstance(right, Size)
+                else numbers.truth(node.right, right)
+            )
         right = self.term(node.right)
         values = isinstance(left, Value | Tuple) or isinstance(right, Value | Tuple)
         if not values and not isinstance(left, Size) and not isinstance(right, Size):
-            return self._number(node, left, right)
+            return numbers.combine(self.typing, node, left, right)
         if not values:
-            combined = self._sizes(node, left, right)
+            combined = numbers.combine_sizes(self.typing, node, left, right)
             if combined is not None:
                 return combined
         operands = (Typed(left, node.left.span), Typed(right, node.right.span))
         return apply_operator(self.typing, symbol, operands, node.span, node.operator_span)
-
-    def _number(self, node: tree.Binary, left: Term, right: Term) -> Term:
-        if node.operator in ("==", "!=") and isinstance(left, str) and isinstance(right, str):
-            return (left == right) is (node.operator == "==")
-        first, second = _plain(node.left, left), _plain(node.right, right)
-        if math.inf in (first, second) or -math.inf in (first, second):
-            return _infinite(node, first, second)
-        result = arithmetic.combine(node, first, second)
-        if isinstance(result, tuple):
-            self.typing.budget.charge(len(result), node.span)
-        return result
-
-    def _sizes(self, node: tree.Binary, left: Term, right: Term) -> Term | None:
-        """Arithmetic of sizes; None where the result is a scalar value."""
-        symbol = node.operator
-        if symbol in arithmetic.COMPARISONS or symbol in ("and", "or"):
-            size = left if isinstance(left, Size) else right
-            assert isinstance(size, Size)
-            message = "a run-time size cannot decide what a model computes"
-            note = "what a model computes is fixed when it is instantiated"
-            hint = "compare sizes in `require` alone"
-            raise failure(
-                Code.RUNTIME_SIZE,
-                message,
-                node.span,
-                "known at run time",
-                note,
-                hint,
-                self.typing.declared(size),
-            )
-        sides = [side if isinstance(side, Size) else side for side in (left, right)]
-        if symbol not in _SIZE_OPERATORS or any(
-            not isinstance(side, Size) and type(side) is not int for side in sides
-        ):
-            return None
-        first, second = (
-            side if isinstance(side, Size) else Size.number(side)
-            for side in sides
-            if isinstance(side, int | Size)
-        )
-        try:
-            match symbol:
-                case "+":
-                    return _simplest(first + second)
-                case "-":
-                    return _simplest(first - second)
-                case "*":
-                    return _simplest(first * second)
-            divisor = second.value
-            if divisor is None:
-                message = f"`{second}` is known at run time; sizes are divided by numbers"
-                note = "what a size is divided by decides shapes, so it is known from the start"
-                hint = "divide by a number, or make it a parameter of the model"
-                there = self.typing.declared(second)
-                span, label = node.right.span, "a run-time size"
-                raise failure(Code.RUNTIME_SIZE, message, span, label, note, hint, there)
-            if divisor < 1:
-                if divisor == 0:
-                    raise arithmetic.divides_by_zero(node.right.span)
-                return None
-            return _simplest(first // divisor if symbol == "//" else first % divisor)
-        except SizeTooLarge:
-            message, note = "this size grows without end", "sizes are polynomials of a few terms"
-            hint = "make the expression smaller"
-            label = "too many terms, or too large a number"
-            raise failure(Code.TOO_MANY, message, node.span, label, note, hint) from None
 
     def _item(self, node: tree.Item, term: Term) -> Term:
         place = node.value.span
@@ -354,7 +290,7 @@ class Reader:
         elif isinstance(term, Numbers):
             items, what = term.items, "item"
         else:
-            raise _wrong_number(place, term, "a list, a tuple or a value")
+            raise numbers.wrong(place, term, "a list, a tuple or a value")
         if len(node.subscripts) != 1 or not isinstance(node.subscripts[0], tree.Expression):
             message = f"one position is needed here: this is {term_text(term)}"
             note, hint = "lists and tuples have one position", "write one number: `[0]`"
@@ -437,42 +373,8 @@ def no_part(member: Term | Part, place: tree.Name | Span) -> Term:
     raise failure(Code.UNKNOWN_NAME, message, span, "a part", note, hint, there)
 
 
-def _plain(node: tree.Expression, term: Term) -> int | float | bool | tuple[int, ...]:
-    if isinstance(term, bool | int | float):
-        return term
-    if isinstance(term, tuple):
-        return term
-    raise _wrong_number(node.span, term, "a number")
-
-
-def _bool(node: tree.Expression, term: Term) -> bool:
-    if isinstance(term, bool):
-        return term
-    raise _wrong_number(node.span, term, "a bool")
-
-
-def _simplest(size: Size) -> Size | int:
-    return size if size.value is None else size.value
-
-
-def _infinite(node: tree.Binary, left: object, right: object) -> Term:
-    """`inf` is a number for comparisons alone."""
-    if node.operator in arithmetic.COMPARISONS and all(
-        isinstance(side, int | float) and not isinstance(side, bool) for side in (left, right)
-    ):
-        return arithmetic.combine(node, left, right)  # type: ignore[arg-type]
-    raise arithmetic.too_large(node.span, "value")
-
-
 def _no_subscript(node: tree.Node) -> int:
     message, label = "one member is needed here", "this stands for several"
     note = "`h[*]` is for the arguments of functions"
     hint = "name one member: `h[0]`"
     raise failure(Code.NO_SUCH_MEMBER, message, node.span, label, note, hint)
-
-
-def _wrong_number(span: Span, term: Term, wanted: str) -> Failed:
-    text = term_text(term)
-    message = f"{wanted} is needed here, not {text}"
-    note = "numbers are int, float, bool, strings and lists; none turns into another silently"
-    return failure(Code.WRONG_TYPE, message, span, f"this is {text}", note, f"write {wanted} here")

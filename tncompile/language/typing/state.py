@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,7 @@ from tncompile.language.typing.operations import (
 from tncompile.language.typing.sizes import Facts, Size
 from tncompile.language.typing.values import (
     Kind,
+    Number,
     Numbers,
     Shape,
     Term,
@@ -78,7 +80,8 @@ class Misfit:
 class Typing:
     """The state of one model: everything that typing adds to.
 
-    `turns` are the `repeat`s that are being unrolled. `place` is what operations count as written
+    `turns` are the `repeat`s that are being unrolled, `counts` the members of each kind so far.
+    `place` is what operations count as written
     at where they have no better span.
     """
 
@@ -88,6 +91,7 @@ class Typing:
     sizes: dict[str, RunTimeSize] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
     checks: dict[Comparison, Check] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     turns: tuple[Turn, ...] = ()
 
     # ── values ────────────────────────────────────────────────────────────────────────────────
@@ -234,17 +238,17 @@ class Typing:
         """What `forward` checks before it computes anything."""
         self.checks.setdefault(comparison, Check(comparison, reason))
 
-    def declared(self, size: Size) -> tuple[Label, ...]:
-        """Where the run-time names of a size are declared."""
+    def declared(self, *sizes: Size) -> tuple[Label, ...]:
+        """Where the run-time names of sizes are declared."""
+        names = {name for size in sizes for name in size.names if name in self.sizes}
         return tuple(
             Label(self.sizes[name].declared, f"`{name}` is known at run time")
-            for name in sorted(size.names)
-            if name in self.sizes
+            for name in sorted(names)
         )
 
     # ── what is wanted of an argument ─────────────────────────────────────────────────────────
 
-    def number(self, argument: Typed) -> object:
+    def number(self, argument: Typed) -> Number:
         """A term that is known when the model is instantiated; TN606 for a size, TN607 a value."""
         term, span = argument.term, argument.span
         if isinstance(term, Size):
@@ -254,7 +258,7 @@ class Typing:
             raise failure(
                 Code.RUNTIME_SIZE, message, span, "a run-time size", note, hint, self.declared(term)
             )
-        if isinstance(term, Value | Tuple):
+        if isinstance(term, Value | Tuple | Shape):
             message = f"a number is needed here, not {term_text(term)}"
             note = "values are known when `forward` runs; numbers when the model is instantiated"
             hint = "use a parameter, or `where(…)` to choose between values"

@@ -156,7 +156,8 @@ def _tied(
         raise failure(Code.UNKNOWN_NAME, message, tie.name.span, "no tensor", note, hint)
     wanted = reader.key(tie.subscripts) if tie.subscripts else key
     member = other.member(wanted, tie.span)
-    assert isinstance(member, Value) and isinstance(member.operation, Stored)
+    assert isinstance(member, Value)
+    assert isinstance(member.operation, Stored)
     target = member.operation.tensor
     if target.shape == shape:
         return target

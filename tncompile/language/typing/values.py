@@ -89,8 +89,8 @@ class Tuple:
     items: tuple[Number | Size | Value, ...]
 
 
-Term = Number | Size | Value | Tuple
-"""What an expression gives."""
+Term = Number | Size | Value | Tuple | Shape
+"""What an expression gives; `(..., t, 2)` is a shape."""
 
 
 def term_text(term: Term) -> str:
@@ -102,6 +102,8 @@ def term_text(term: Term) -> str:
             return f"a tuple of {len(term.items)}"
         case Size():
             return f"the size `{term}`"
+        case Shape():
+            return f"the legs {term}"
         case Numbers(items):
             return f"[{', '.join(map(value_text, items))}]"
         case str():
@@ -110,7 +112,7 @@ def term_text(term: Term) -> str:
             return value_text(term, most=6)
 
 
-def flattened(term: Term) -> Iterator[Number | Size | Value]:
+def flattened(term: Term) -> Iterator[Number | Size | Value | Shape]:
     """The items of a tuple, or the term itself."""
     if isinstance(term, Tuple):
         yield from term.items

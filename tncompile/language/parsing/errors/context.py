@@ -13,7 +13,7 @@ STATEMENT_WORDS = {
         *("index", "bond", "hyper", "batch", "window"),
         *("input", "tensor", "bias", "output", "let", "require"),
     ),
-    "model": ("part", "input", "let", "output", "batch", "require"),
+    "model": ("part", "tensor", "input", "let", "output", "batch", "require"),
     "rewrite": ("linear", "conv", "embedding", "any"),
 }
 STATEMENT_TERMINALS = frozenset(

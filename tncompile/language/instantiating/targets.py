@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
-from tncompile.language.diagnostics.diagnostic import Code
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
 from tncompile.language.diagnostics.errors import CompileError, InternalError
 from tncompile.language.linked import LinkedBlock, LinkedProgram, called_from, can_be_compiled
 from tncompile.language.parsing import parse_target
-from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.resolving.arguments import Matched, called_name, match_call, match_values
-from tncompile.language.resolving.networks import raise_one, resolve_network
+from tncompile.language.instantiating.instances import Instances
+from tncompile.language.resolving.networks import raise_one
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Block, Call
+from tncompile.language.typing.model import Resolved
 
 _DECLARE = "declare a block: `network N(d: int = 4) { … }`"
 
 
 def resolve(
     linked: LinkedProgram, target: str, arguments: Mapping[str, object] | None = None
-) -> ResolvedNetwork:
-    """The network that `target` names: a name, or a call in the language (`MPO(ins = [4, 8])`).
+) -> Resolved:
+    """What `target` names: a name, or a call in the language (`MPO(ins = [4, 8])`).
 
     An empty target means the file's only block. `arguments` are Python values by parameter.
     Problems with arguments are reported at the parameters' declarations; a target that names
@@ -29,18 +30,14 @@ def resolve(
     """
     call = parse_target(target) if target.strip() else None
     block = _only_block(linked) if call is None else _named_block(linked, call)
-    if block.kind != "network":
-        ready = [name for name, other in linked.blocks.items() if can_be_compiled(other)]
-        message = f"`{block.name}` is a {block.kind}; {block.kind}s cannot be compiled yet"
-        note = f"this version parses and formats {block.kind} blocks, and compiles networks"
-        hint = f"compile a network: {listed(ready)}" if ready else _DECLARE
-        label = f"this is a {block.kind}"
-        raise_one(problem(Code.UNKNOWN_NAME, message, block.declared, label, note, hint))
+    if not can_be_compiled(block):
+        raise_one(_refused(linked, block))
     written = call.arguments if call is not None else ()
     if block.name in linked.instances and not written and not arguments:
         return linked.instances[block.name]
     if not isinstance(block.definition, Block):
-        raise InternalError(f"`{block.name}` is a network without a definition")
+        raise InternalError(f"`{block.name}` is a {block.kind} without a definition")
+    instantiate = Instances()
     if block.arguments is not None:
         if written or arguments:
             message = f"`{block.name}` is a named instance and takes no arguments"
@@ -48,9 +45,7 @@ def resolve(
             note = "a named instance is itself without parameters"
             raise_one(problem(Code.WRONG_ARGUMENT, message, block.declared, label, note, hint))
         try:
-            return resolve_network(
-                block.definition, block.arguments, block.name, block.doc, instance=True
-            )
+            return instantiate(block, block.arguments, {})
         except CompileError as error:
             diagnostics = called_from(block.declared, block.arguments, error.diagnostics)
             raise CompileError(tuple(diagnostics)) from None
@@ -61,12 +56,26 @@ def resolve(
         match_values(matched, arguments or {})
         matched.check_missing()
         problems.raise_errors()
-        return resolve_network(block.definition, matched.arguments, block.name, block.doc)
+        return instantiate(block, matched.arguments, {})
     except CompileError as error:
         if call is None or not block.imported:
             raise
         diagnostics = called_from(call.span, matched.arguments, error.diagnostics)
         raise CompileError(tuple(diagnostics)) from None
+
+
+def _refused(linked: LinkedProgram, block: LinkedBlock) -> Diagnostic:
+    """What cannot be compiled by itself: rewrites (TN201), models that take parts (TN305)."""
+    ready = [name for name, other in linked.blocks.items() if can_be_compiled(other)]
+    hint = f"name one of {listed(ready)}" if ready else _DECLARE
+    if block.kind == "model":
+        message = f"`{block.name}` takes a part: it can only be a part itself"
+        note = "the parts that a model is handed belong to the model that it is a part of"
+        span, label = block.declared, "takes a part"
+        return problem(Code.WRONG_TYPE, message, span, label, note, hint)
+    message = f"`{block.name}` is a {block.kind}, which cannot be compiled"
+    note, label = "networks and models can be compiled", f"this is a {block.kind}"
+    return problem(Code.UNKNOWN_NAME, message, block.declared, label, note, hint)
 
 
 def _only_block(linked: LinkedProgram) -> LinkedBlock:

@@ -1,0 +1,119 @@
+"""All functions of values by name, and what a call of one gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from tncompile.language.diagnostics.collector import failure
+from tncompile.language.diagnostics.diagnostic import Code
+from tncompile.language.diagnostics.errors import InternalError
+from tncompile.language.typing.functions import (
+    constants,
+    elementwise,
+    fourier,
+    joining,
+    lookups,
+    reductions,
+    resizing,
+    shapes,
+)
+from tncompile.language.typing.functions.arguments import count, flag, real
+from tncompile.language.typing.functions.binding import (
+    Bound,
+    Function,
+    Parameter,
+    axis,
+    bind,
+    exact_kinds,
+    option,
+    optional,
+    value,
+)
+from tncompile.language.typing.functions.kinds import ANY
+from tncompile.language.typing.functions.operators import operator_kinds
+from tncompile.language.typing.operations import Apply
+from tncompile.language.typing.sizes import SizeTooLarge
+from tncompile.language.typing.state import Call, Typing
+from tncompile.language.typing.values import Kind, Shape, Term
+
+
+def _elsewhere(bound: Bound) -> NoReturn:
+    raise InternalError(f"`{bound.function.name}` is typed by a module of its own")
+
+
+ATTENTION = Function(
+    "attention",
+    (
+        *map(value, "qkv"),
+        Parameter("mask", "value", needed=False),
+        option("causal", flag, False),
+        optional("reach", count),
+        optional("scale", real),
+        option("dropout", real, 0.0),
+    ),
+    ANY,
+    _elsewhere,
+)
+SCAN = Function(
+    "scan",
+    (value("cell"), value("xs"), value("state"), axis(), option("reverse", flag, False)),
+    ANY,
+    _elsewhere,
+)
+"""Known here for their names and signatures."""
+
+FUNCTIONS: Mapping[str, Function] = {
+    function.name: function
+    for function in (
+        *elementwise.FUNCTIONS,
+        *reductions.FUNCTIONS,
+        *shapes.FUNCTIONS,
+        *joining.FUNCTIONS,
+        *resizing.FUNCTIONS,
+        *lookups.FUNCTIONS,
+        *constants.FUNCTIONS,
+        *fourier.FUNCTIONS,
+        ATTENTION,
+        SCAN,
+    )
+}
+
+
+def apply_function(typing: Typing, name: str, call: Call) -> Term:
+    """What a call of a function gives: a value, or a tuple of them."""
+    function = FUNCTIONS[name]
+    try:
+        bound = bind(typing, function, call)
+        result = function.result(bound)
+    except SizeTooLarge:
+        message, note = (
+            f"a size of `{name}` grows without end",
+            "sizes are polynomials of few terms",
+        )
+        hint, label = "use fewer axes or smaller numbers", "too large"
+        raise failure(Code.TOO_MANY, message, call.name, label, note, hint) from None
+    operands = tuple(operand.value for operand in bound.operands)
+    if isinstance(result, list):
+        operation = Apply(
+            operands, function=name, options=bound.options, span=call.span, turns=typing.turns
+        )
+        return typing.values(operation, result)
+    kind, shape = (bound.kind, result) if isinstance(result, Shape) else result
+    return typing.apply(name, operands, kind, shape, call.span, bound.options)
+
+
+def operand_kinds(operation: Apply) -> tuple[Kind, ...]:
+    """The kinds that the operands are converted to before the function is computed.
+
+    They differ from the operands' own where kinds are mixed, and where a function makes ints of
+    bools or floats of ints.
+    """
+    kinds = [operand.kind for operand in operation.operands]
+    rule = operator_kinds(operation.function)
+    exact: list[Kind | None] = [None] * len(kinds)
+    if rule is None:
+        function = FUNCTIONS[operation.function]
+        rule, exact = function.kinds, exact_kinds(function, len(kinds))
+    free = [kind for kind, fixed in zip(kinds, exact, strict=True) if fixed is None]
+    return tuple(fixed or rule.taken(free) for fixed in exact)

@@ -1,0 +1,13 @@
+"""All layers, by their names in `torch.nn`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tncompile.language.typing.layers.entry import Entry
+from tncompile.language.typing.layers.rows import ROWS
+from tncompile.language.typing.layers.sequences import SEQUENCES
+from tncompile.language.typing.layers.windows import WINDOWS
+
+LAYERS: Mapping[str, Entry] = {**ROWS, **WINDOWS, **SEQUENCES}
+"""What a model can have as a layer; everything else of `torch.nn` is `extern`."""
