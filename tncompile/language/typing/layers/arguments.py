@@ -37,9 +37,9 @@ def conform(typing: Typing, layer: str, argument: Argument, given: Typed, axes: 
         case "bool", bool():
             pass
         case "float", int() | float() if not isinstance(value, bool):
+            value = float(value)
             if not math.isfinite(value):
                 raise refused(layer, given, f"`{argument.name}` is a finite number")
-            value = float(value) if abs(value) <= LARGEST_SIZE else value
             _check_bounds(layer, argument, given, value)
         case "int" | "each" | "ints" | "padding", int() if not isinstance(value, bool):
             _check_bounds(layer, argument, given, value)
