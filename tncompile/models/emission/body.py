@@ -23,7 +23,7 @@ from tncompile.language.typing.operations import (
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access
 from tncompile.models.emission.calls import arguments, arity, call_text, claim
-from tncompile.models.emission.expressions import Text, write
+from tncompile.models.emission.expressions import Text, is_number, write
 from tncompile.models.emission.layout import fitted
 from tncompile.models.emission.scope import Scope
 
@@ -115,7 +115,7 @@ class Body:
                 self.known[results[0]] = Text(self.scope.inputs[source.name])
             case Stored(tensor=tensor):
                 self.known[results[0]] = Text(self.access.tensor(tensor))
-            case Literal() | SizeValue():
+            case Literal() | SizeValue() if is_number(results[0]):
                 self.known[results[0]] = write(operation, [], self.scope)
             case _:
                 self._compute(operation, results)
