@@ -26,15 +26,14 @@ def is_list(keys: Collection[Key], depth: int = 0) -> bool:
 
 @dataclass(frozen=True)
 class Access:
-    """The parts and tensors of a model by family; `outer` parts are arguments of `forward`.
+    """The parts and tensors of a model by family.
 
-    `functions` are the names of foreign functions by path, `outer` the parts that were handed on
-    by the names of their parameters; `replaced` are parts that a loop has other names for.
+    `functions` are the names of foreign functions by path; `replaced` are parts that a loop has
+    other names for.
     """
 
     model: ResolvedModel
     functions: Mapping[str, str] = field(default_factory=dict)
-    outer: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -49,19 +48,17 @@ class Access:
     @cached_property
     def tensors(self) -> ParameterAccess:
         """The tensors that have a key, as those of a network are known."""
-        stored = {tensor.path: tensor for tensor in self.model.tensors if tensor.tie is None}
+        stored = {tensor.path: tensor for tensor in self.model.tensors}
         return ParameterAccess(tuple(_parameter(tensor) for tensor in stored.values()))
 
     def tensor(self, tensor: PlainTensor) -> str:
-        """The expression of a tensor; a tied one is what it is tied to."""
-        while tensor.tie is not None:
-            tensor = tensor.tie
+        """The expression of a tensor."""
         return self.tensors.read(tensor.path)
 
     def part(self, part: Part) -> str:
         """The expression of a part: `self.h[2]`, `inner`."""
         if part.outer:
-            return self.outer[part.family]
+            return parameter_name(part.family)
         if isinstance(part.callee, Extern) and part.callee.function:
             return self.functions[part.callee.path]
         if part.path in self.replaced:

@@ -115,20 +115,22 @@ def _required(
 ) -> list[str]:
     compared = list(_comparisons(condition))
     sides = "; ".join(
-        f"{{{sizes.text(each.left)}}} {each.operator} {{{sizes.text(each.right)}}}"
+        f"{_field(each.left, sizes)} {each.operator} {_field(each.right, sizes)}"
         for each in compared
     )
     names = sorted({name for each in compared for name in each.left.names | each.right.names})
     bound = ", ".join(f"{name} = {{{sizes.names[name]}}}" for name in names)
     if isinstance(source, Requirement):
-        text = f"{source.reason}: `{source.text}` is wrong: " if source.reason else (
-            f"`{source.text}` is wrong: "
-        )
+        text = f"{source.reason}: `{source.text}` is false: "
     else:
         comparison = source.comparison
         left, operator, right = comparison.left, comparison.operator, comparison.right
-        text = f"{source.reason}: `{left} {operator} {right}` is wrong: "
+        text = f"{source.reason}: `{left} {operator} {right}` is false: "
     return _if(_negated(condition, sizes), text, f"{sides} ({bound})" if bound else sides)
+
+
+def _field(size: Size, sizes: Sizes) -> str:
+    return str(size) if size.value is not None else f"{{{sizes.text(size)}}}"
 
 
 def _comparisons(condition: Condition) -> list[Comparison]:

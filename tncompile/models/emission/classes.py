@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tncompile.emission import ClassSource, GeneratedModule, write_file
 from tncompile.emission.module.constructor import write_accessors, write_annotations
@@ -33,7 +33,9 @@ def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
     """
     classes = _Classes(networks)
     root = classes.of(model)
-    return write_file(classes.sources, loaded=root)
+    header = writer.comment_lines(f"Made by tncompile from {model.target}.")
+    sources = [each for each in classes.sources if each is not root]
+    return write_file([*sources, loaded := replace(root, header=tuple(header))], loaded=loaded)
 
 
 @dataclass
@@ -187,7 +189,7 @@ class _Written:
         )
         return ClassSource(
             name,
-            tuple(writer.comment_lines(f"Made by tncompile from {self.model.target}.")),
+            (),
             tuple(each.rstrip("\n") for each in [*helpers, *self.functions]),
             ("\n".join(text),),
             branching,

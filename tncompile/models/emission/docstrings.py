@@ -36,7 +36,7 @@ def parameters(model: ResolvedModel) -> dict[str, int]:
     counts = {
         tensor.path: math.prod(tensor.shape)
         for tensor in model.tensors
-        if tensor.tie is None and not tensor.frozen
+        if not tensor.frozen
     }
     for part in model.parts:
         if not part.outer:

@@ -250,11 +250,11 @@ def _write_loop(body: Body, turns: Turns, depth: int) -> bool:
 
 def _variables(
     body: Body, carried: _Carried, turn: Sequence[Operation]
-) -> tuple[list[str], list[tuple[Value, str]]]:
+) -> tuple[list[str], list[tuple[Value, str, bool]]]:
     """What the carried values are called, and those that get that name before the loop."""
     reads = Counter(value for each in turn for value in each.operands)
     variables: list[str] = []
-    openings: list[tuple[Value, str]] = []
+    openings: list[tuple[Value, str, bool]] = []
     for place, start in zip(carried.places, carried.starts, strict=True):
         end = carried.ends[-1].get(place)
         label = None if end is None else body.labels.get(end)
@@ -265,18 +265,18 @@ def _variables(
             variables.append(text)
             continue
         variables.append(wanted or body.names.fresh(label or "x"))
-        openings.append((start, variables[-1]))
+        openings.append((start, variables[-1], free))
     return variables, openings
 
 
-def _open(body: Body, start: Value, name: str) -> None:
+def _open(body: Body, start: Value, name: str, free: bool) -> None:
     """Give a value the name under which the loop goes on with it."""
     if start in body.pending:
         body.assign(start, name)
         return
     text = body.known[start].code
     last = body.lines[-1] if body.lines else None
-    if isinstance(last, Line) and last.code.startswith(f"{text} = ") and start in body.labels:
+    if free and isinstance(last, Line) and last.code.startswith(f"{text} = "):
         body.lines[-1] = Line(name + last.code.removeprefix(text), last.remark)
         body.known[start] = Text(name)
         return

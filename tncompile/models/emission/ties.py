@@ -20,8 +20,6 @@ def _holder(module: nn.Module, key: str) -> tuple[nn.Module, str]:
 def _tie(module: nn.Module, tied: dict[str, str]) -> None:
     """Let each tensor of a part be the one whose key stands beside its own."""
     for key, origin in tied.items():
-        if key.split(".")[0] not in module._modules:
-            continue  # a tensor of the module itself, which has no name of its own
         (holder, name), (owner, own) = _holder(module, key), _holder(module, origin)
         if own in owner._parameters:
             holder._parameters[name] = owner._parameters[own]
@@ -52,8 +50,7 @@ def _load_tied(
             errors.append(f"{prefix}{key} is the tensor {prefix}{origin}, and they differ.")
         if assign and isinstance(own, nn.Parameter) and not isinstance(first, nn.Parameter):
             first = state[prefix + origin] = nn.Parameter(first, own.requires_grad)
-        if key.split(".")[0] in module._modules:
-            state[prefix + key] = first
+        state[prefix + key] = first
 
 
 def _equal(first: Any, second: Any) -> bool:
@@ -106,18 +103,6 @@ def tied_keys(model: ResolvedModel) -> dict[str, str]:
     return keys
 
 
-def alias_keys(model: ResolvedModel) -> dict[str, str]:
-    """Keys that plain tensors of the model would have if they were not tied to others."""
-    keys: dict[str, str] = {}
-    for tensor in model.tensors:
-        origin = tensor
-        while origin.tie is not None:
-            origin = origin.tie
-        if origin is not tensor:
-            keys[tensor.path] = origin.path
-    return keys
-
-
 def _origin(part: Part, key: str) -> str:
     while part.tie is not None and key in part.tied:
         part = part.tie
@@ -126,14 +111,14 @@ def _origin(part: Part, key: str) -> str:
 
 def write_tied(model: ResolvedModel) -> list[str]:
     """The attribute that says which tensors are others."""
-    keys = tied_keys(model) | alias_keys(model)
+    keys = tied_keys(model)
     items = [f"{string(key)}: {string(origin)}" for key, origin in keys.items()]
     return writer.call("_tied: dict[str, str] = {", items, "}", indent=4) if items else []
 
 
 def write_methods(model: ResolvedModel) -> list[list[str]]:
     """The methods that keep one key for each tensor."""
-    if not tied_keys(model) and not alias_keys(model):
+    if not tied_keys(model):
         return []
     first, _, second = METHODS.partition("\n\n")
     return [first.splitlines(), second.splitlines()]
