@@ -180,6 +180,8 @@ def test_parts_are_handed_on() -> None:
             "k",
             ["Map(d)"],
         ),
+        ('part p[k in 0..n] = extern "a.B"() -> (..., d + k) share k', "TN306", "k",
+         ['extern "a.B"() -> (..., d + k)']),
         ("part p[k in 0..n] = Map(d)\n part q[k in 0..n] = Map(d) share k tie p", "TN306", "k",
          ["tie p"]),
         # ties
@@ -269,3 +271,23 @@ def test_nested_parts_are_limited_before_they_are_counted_out() -> None:
     with pytest.raises(CompileError) as caught:
         resolve(link(SourceFile("main.tn", "\n".join(blocks))), "A8()")
     assert {found.code for found in caught.value.diagnostics} == {"TN501"}
+
+
+def test_there_is_a_limit_to_parts_of_parts() -> None:
+    first = "model A0() {\n  input x(...)\n  output x\n}\n"
+    others = "".join(
+        f"model A{k}() {{\n  part p = A{k - 1}()\n  input x(...)\n  output p(x)\n}}\n"
+        for k in range(1, 2000)
+    )
+    linked = link(SourceFile("main.tn", first + others))
+    resolve(linked, "A39()")
+    with pytest.raises(CompileError) as caught:
+        resolve(linked, "A1999()")
+    assert [found.code for found in caught.value.diagnostics] == ["TN501"]
+
+
+def test_members_that_are_made_of_the_same_are_one_callee() -> None:
+    first, second, other = (part.callee for part in model(
+        "  part p[k in 0..n] = Linear(d, d, bias = k < 2)").parts)  # fmt: skip
+    assert first is second
+    assert other is not first

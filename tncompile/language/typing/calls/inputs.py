@@ -342,8 +342,8 @@ def _same_lead(typing: Typing, each: Taken, first: Taken) -> None:
         hint = "use `batch` names for inputs that differ"
         raise failure(Code.MODEL_SHAPES, message, each.place, label, note, hint, other)
     for size, wanted in zip(here.sizes, there.sizes, strict=True):
-        hint = _equal_axes(size, wanted)
-        typing.same(size, wanted, Misfit(message, each.place, label, (other,), note, hint))
+        equal = _equal_axes(size, wanted)
+        typing.same(size, wanted, Misfit(message, each.place, label, (other,), note, equal))
 
 
 def _stretched(typing: Typing, lead: Shape, each: Taken, first: Taken) -> Shape:
@@ -365,6 +365,6 @@ def _stretched(typing: Typing, lead: Shape, each: Taken, first: Taken) -> Shape:
         if left.value == 1:
             sizes[dim] = right
         elif right.value != 1:
-            hint = _equal_axes(right, left)
-            typing.same(right, left, Misfit(message, each.place, label, (other,), note, hint))
+            equal = _equal_axes(right, left)
+            typing.same(right, left, Misfit(message, each.place, label, (other,), note, equal))
     return Shape(tuple(sizes), lead.dots or here.dots)
