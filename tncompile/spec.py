@@ -99,7 +99,7 @@ class Spec:
         >>> spec.instantiate("MPO", ins=[4, 8], outs=[8, 4])
         Architecture(MPO(ins = [4, 8], outs = [8, 4]))
         """
-        from tncompile.language.resolving import resolve
+        from tncompile.language.instantiating import resolve
 
         _require_text("target", target)
         try:
@@ -218,7 +218,7 @@ def from_einsum(
     neither a shape nor indices, and `CompileError` beyond the limits of the language.
     """
     from tncompile.language.linking import link
-    from tncompile.language.resolving import resolve
+    from tncompile.language.instantiating import resolve
     from tncompile.network.einsum import from_einsum as write
 
     text = write(equation, *shapes, inputs=inputs, name=name)

@@ -12,7 +12,7 @@ from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render
 from tncompile.language.linking import link
-from tncompile.language.resolving import resolve
+from tncompile.language.instantiating import resolve
 from tncompile.language.syntax.source import SourceFile
 
 

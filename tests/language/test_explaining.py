@@ -12,7 +12,7 @@ from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.pages import explain, pages
 from tncompile.language.linking import link
 from tncompile.language.parsing import parse_target
-from tncompile.language.resolving import resolve
+from tncompile.language.instantiating import resolve
 from tncompile.language.syntax.source import SourceFile
 from tncompile.language.syntax.tree import Argument, ListOf, Number, Reference, Unary
 

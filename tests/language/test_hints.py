@@ -20,7 +20,7 @@ from tncompile.language.diagnostics.rendering import render
 from tncompile.language.linking import link
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.errors import expectations, foreign_syntax
-from tncompile.language.resolving import resolve
+from tncompile.language.instantiating import resolve
 from tncompile.language.syntax.source import SourceFile, Span
 
 NAME = "program.tn"

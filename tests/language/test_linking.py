@@ -11,7 +11,7 @@ from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedProgram
 from tncompile.language.linking import link
 from tncompile.language.linking.importing import LIBRARY, decode
-from tncompile.language.resolving import resolve
+from tncompile.language.instantiating import resolve
 from tncompile.language.syntax.source import SourceFile
 
 GOOD = Path(__file__).parents[1] / "programs" / "good"

@@ -15,7 +15,7 @@ from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.factorization import SPREAD, factorize, next_factorable
 from tncompile.language.linking import link
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.resolving import resolve
+from tncompile.language.instantiating import resolve
 from tncompile.language.syntax.source import SourceFile
 
 LISTS = """

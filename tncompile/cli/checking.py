@@ -78,7 +78,7 @@ def check(arguments: Namespace) -> int:
 
 def _problems(linked: LinkedProgram, calls: Sequence[str]) -> list[Diagnostic]:
     """What is wrong with a file and with calls of its blocks, in order, nothing twice."""
-    from tncompile.language.resolving import resolve
+    from tncompile.language.instantiating import resolve
 
     problems = [*linked.warnings]
     for instance in linked.instances.values():

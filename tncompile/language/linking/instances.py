@@ -12,7 +12,7 @@ from tncompile.language.evaluating.scope import Scope
 from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
 from tncompile.language.resolving.arguments import Matched, called_name, match_call
 from tncompile.language.resolving.binding import bind
-from tncompile.language.resolving.instances import Instances
+from tncompile.language.instantiating.instances import Instances
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Block, Instance, Rewrite
 from tncompile.language.typing.model import Resolved

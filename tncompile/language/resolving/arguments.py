@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import tncompile.language.resolving.python_values as python_values
@@ -22,6 +22,9 @@ from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import values_used
 
+Keep = Callable[["Matched", tree.Parameter, tree.Argument], None]
+"""Keeps the argument for a parameter, or reports what is wrong with it."""
+
 
 @dataclass(slots=True)
 class Matched:
@@ -30,7 +33,8 @@ class Matched:
     `called` is the name in the file that calls the block; None for a call from outside, whose
     problems are reported at the declarations of the parameters. `named` are the parameters that the
     call gives by name, which no other argument can be meant for. `failed` arguments have no value;
-    where one is `misnamed`, the parameter it was meant for is not missing.
+    where one is `misnamed`, the parameter it was meant for is not missing. A model `hands` parts
+    on: `handed` are the parameters that it gives one for.
     """
 
     block: tree.Block
@@ -41,6 +45,8 @@ class Matched:
     failed: set[str] = field(default_factory=set)
     named: frozenset[str] = frozenset()
     misnamed: bool = False
+    hands: bool = False
+    handed: set[str] = field(default_factory=set)
     parameters: Mapping[str, tree.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,7 +71,7 @@ class Matched:
 
     def unknown(self, name: str, span: Span | None) -> None:
         """TN208 for an argument that there is no parameter for."""
-        filled = {*self.arguments, *self.failed, *self.named}
+        filled = {*self.arguments, *self.failed, *self.named, *self.handed}
         names = [name for name in self.parameters if name not in filled]
         close = self.suggestions.closest(name, names) or longer_name(name, names)
         hint = f"did you mean `{close}`?" if close else "remove it"
@@ -75,12 +81,17 @@ class Matched:
 
     def check_missing(self) -> None:
         """TN208 for the parameters that have neither an argument nor a default."""
+        given = {*self.arguments, *self.failed, *self.handed}
         missing = {
             name: parameter.name.span
             for name, parameter in self.parameters.items()
-            if parameter.default is None and name not in self.arguments and name not in self.failed
+            if parameter.default is None and name not in given
         }
         if not missing or self.misnamed:
+            return
+        parts = (name for name in missing if self.parameters[name].type.name.text == "part")
+        if not self.hands and (part := next(parts, None)) is not None:
+            self.problems.add(self._only_a_part(self.parameters[part]))
             return
         first = self.called or next(iter(missing.values()))
         written = ", ".join(f"{name} = …" for name in missing)
@@ -93,9 +104,26 @@ class Matched:
         labels = tuple(Label(span, "declared here, without a default") for span in places)
         self.problems.add(problem(Code.WRONG_ARGUMENT, message, first, label, note, hint, labels))
 
+    def _only_a_part(self, parameter: tree.Parameter) -> Diagnostic:
+        """TN305 where a block that takes a part is called outside of any model."""
+        declared, called = parameter.name.span, self.block.name.text
+        place = self.called or declared
+        labels = (Label(declared, "declared here"),) if declared != place else ()
+        message = f"`{called}` takes a part as `{parameter.name.text}`: it cannot stand alone"
+        note = "a parameter of type `part` takes a part of the model that the block is a part of"
+        hint = f"make it a part of a model: `part p = {called}({parameter.name.text} = q, …)`"
+        label = "a part is needed"
+        return problem(Code.WRONG_TYPE, message, place, label, note, hint, labels)
 
-def match_call(matched: Matched, arguments: Sequence[tree.Argument]) -> None:
-    """Match the arguments of a call as written: by position first, then by name."""
+
+def match_call(
+    matched: Matched, arguments: Sequence[tree.Argument], keep: Keep | None = None
+) -> None:
+    """Match the arguments of a call as written: by position first, then by name.
+
+    Those of a call outside of any model are constants; for others, `keep` says what they are.
+    """
+    keep = keep or _evaluate
     matched.named |= {each.name.text for each in arguments if each.name is not None}
     parameters = matched.block.parameters
     named = False
@@ -118,11 +146,11 @@ def match_call(matched: Matched, arguments: Sequence[tree.Argument]) -> None:
             continue
         else:
             parameter = parameters[k]
-        if parameter.name.text in matched.arguments:
+        if parameter.name.text in (*matched.arguments, *matched.handed):
             message = f"`{parameter.name.text}` is given twice"
             matched.wrong(message, span, "again here", "remove one of the two", parameter)
             continue
-        _evaluate(matched, parameter, argument)
+        keep(matched, parameter, argument)
 
 
 def _evaluate(matched: Matched, parameter: tree.Parameter, argument: tree.Argument) -> None:

@@ -33,24 +33,29 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class TypedLegs:
-    """The legs of a shape in `takes` or `gives` of an `extern`, and its kind."""
+class TypedShape:
+    """A shape in `takes` or `gives` of an `extern`, and its kind; `spans` are those of its legs."""
 
-    legs: tuple[tree.Expression, ...]
-    kind: Kind | None
+    shape: Shape
+    kind: Kind
     span: Span = field(compare=False)
+    spans: tuple[Span, ...] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Extern:
-    """A class or a function of a Python package; `takes` and `gives` are None where not written."""
+    """A class or a function of a Python package; `takes` and `gives` are None where not written.
+
+    `bound` are the names in `takes` that the block does not declare: each call binds them.
+    """
 
     path: str
     function: bool
     positional: tuple[Number, ...]
     named: Mapping[str, Number]
-    takes: tuple[TypedLegs, ...] | None
-    gives: tuple[TypedLegs, ...] | None
+    takes: tuple[TypedShape, ...] | None
+    gives: tuple[TypedShape, ...] | None
+    bound: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -91,9 +91,13 @@ class Entries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Select(Operation):
-    """`x[..., 0..t, *, 3]`: a slot for each axis after `...`; a size takes that entry alone."""
+    """`x[..., 0..t, *, 3]`: a slot for each axis after `...`; a size takes that entry alone.
+
+    `places` are where the slots are written.
+    """
 
     slots: tuple[Entries | Size, ...] = field(kw_only=True)
+    places: tuple[Span, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +130,19 @@ class CallPart(Operation):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Entry(Operation):
+    """What a step of `scan` takes: an entry of a sequence, or a member of the state as it is then.
+
+    Its operand is the sequence, or the member of the first state; no list of operations has it.
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scan(Operation):
     """`scan(cell, xs, state, dim)`: operands are the sequences, then the state.
 
     `axis` is where each of the sequences has its steps, counted from the right of the first one;
-    `step` is the call of the cell, on values that stand for one entry each. Its results are the
+    `step` is the call of the cell, on the results of an `Entry` each. Its results are the
     outputs, stacked, then the last state; without outputs the first of the state is one.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -79,7 +80,8 @@ class Misfit:
 class Typing:
     """The state of one model: everything that typing adds to.
 
-    `turns` are the `repeat`s that are being unrolled. `place` is what operations count as written
+    `turns` are the `repeat`s that are being unrolled, `counts` the members of each kind so far.
+    `place` is what operations count as written
     at where they have no better span.
     """
 
@@ -89,6 +91,7 @@ class Typing:
     sizes: dict[str, RunTimeSize] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
     checks: dict[Comparison, Check] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     turns: tuple[Turn, ...] = ()
 
     # ── values ────────────────────────────────────────────────────────────────────────────────

@@ -195,7 +195,7 @@ def exact_kinds(function: Function, operands: int) -> list[Kind | None]:
 def bind(typing: Typing, function: Function, call: Call) -> Bound:
     """The call with its arguments matched, read and their kinds checked."""
     bound = Bound(typing, function, call)
-    several = _match(bound)
+    several = match(bound)
     for parameter in function.parameters:
         if parameter.role == "values":
             bound.operands += [_operand(bound, argument) for argument in several]
@@ -220,7 +220,7 @@ def bind(typing: Typing, function: Function, call: Call) -> Bound:
     return bound
 
 
-def _match(bound: Bound) -> list[Typed]:
+def match(bound: Bound) -> list[Typed]:
     """Fill `given`; what a parameter for several values gets is returned. TN208."""
     function, given = bound.function, bound.given
     several: list[Typed] = []

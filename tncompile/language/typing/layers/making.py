@@ -1,0 +1,124 @@
+"""A layer and its arguments, as written, to what it is and what it stores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tncompile.language.diagnostics.collector import Failed, counted, failure, listed
+from tncompile.language.diagnostics.diagnostic import Code
+from tncompile.language.diagnostics.spelling import closest, longer_name
+from tncompile.language.syntax import tree
+from tncompile.language.typing.layers.arguments import conform, place, refused
+from tncompile.language.typing.layers.entry import LARGEST_SIZE, Entry
+from tncompile.language.typing.layers.table import ACTIVATIONS, LAYERS
+from tncompile.language.typing.model import Layer
+from tncompile.language.typing.state import Typed, Typing
+
+_NOT_GIVEN = {
+    "device": "the module is moved with `.to(…)`",
+    "dtype": "the module is made with a dtype, and moved with `.to(…)`",
+}
+
+
+def make_layer(typing: Typing, name: tree.Name, arguments: Sequence[Typed]) -> Layer:
+    """The layer with this name and these arguments.
+
+    TN602 where there is no such layer or argument, or a value is not allowed; TN208 where arguments
+    are missing, too many or given twice; TN305, TN501, TN606 and TN607 for single arguments.
+    """
+    entry = LAYERS.get(name.text)
+    if entry is None:
+        close = closest(name.text, LAYERS)
+        hint = f"did you mean `{close}`?" if close else 'write `extern "torch.nn.…"` for others'
+        if function := ACTIVATIONS.get(name.text.lower()):
+            hint = f"`{function}` is a function here: `x |> {function}`"
+        message, note = f"there is no layer `{name.text}`", f"layers are {listed(LAYERS, most=40)}"
+        label = "neither a layer nor a block of this file"
+        raise failure(Code.UNKNOWN_LAYER, message, name.span, label, note, hint)
+    given = _matched(entry, name, arguments)
+    values = {
+        argument.name: conform(typing, name.text, argument, given[argument.name], entry.axes)
+        for argument in entry.arguments
+        if argument.name in given
+    }
+    settings = entry.settings(values)
+    if (first := entry.names.get("batch_first")) and not values.get(first.name):
+        message = f"`{name.text}` needs `batch_first = true`"
+        note = "torch's default has the steps in front of the batch; models have the batch in front"
+        span = place(given[first.name]) if first.name in given else name.span
+        hint, label = "add `batch_first = true`", "the default of torch is not used"
+        raise failure(Code.UNKNOWN_LAYER, message, span, label, note, hint)
+    if complaint := entry.wrong(settings):
+        raise refused(name.text, given[complaint.argument], complaint.message, complaint.hint)
+    layer = Layer(name.text, values, entry.parameters(settings), entry.buffers(settings))
+    shapes = [*layer.parameters.values(), *layer.buffers.values()]
+    if (entries := sum(map(math.prod, shapes))) > LARGEST_SIZE:
+        message, label = f"`{name.text}` has {entries:,} parameters", "more than 2**40"
+        note, hint = "a tensor has at most 2**40 entries", "make its arguments smaller"
+        raise failure(Code.TOO_MANY, message, name.span, label, note, hint)
+    return layer
+
+
+def _matched(entry: Entry, name: tree.Name, arguments: Sequence[Typed]) -> dict[str, Typed]:
+    """The arguments by their names, in the order written."""
+    given: dict[str, Typed] = {}
+    named = False
+    for k, argument in enumerate(arguments):
+        if argument.name is not None:
+            named, key = True, argument.name.text
+            if key not in entry.names:
+                raise _unknown(entry, name, argument.name, {*given})
+        elif named:
+            message, hint = "arguments by position come first", "name this argument, too"
+            raise _wrong(entry, name, argument, message, "after a named one", hint)
+        elif k >= len(entry.arguments):
+            most = counted(len(entry.arguments), "argument")
+            message = f"`{name.text}` takes {most}" if entry.arguments else _no_arguments(name)
+            raise _wrong(entry, name, argument, message, "one too many", "remove it")
+        else:
+            key = entry.arguments[k].name
+        if key in given:
+            message, hint = f"`{key}` is given twice", "remove one of the two"
+            raise _wrong(entry, name, argument, message, "again here", hint)
+        given[key] = argument
+    missing = [each.name for each in entry.arguments if each.needed and each.name not in given]
+    if missing:
+        message = f"`{name.text}` needs {listed(missing)}"
+        label = "missing argument" if len(missing) == 1 else "missing arguments"
+        hint = f"add `{', '.join(f'{each} = …' for each in missing)}`"
+        note = "an argument without a default has to be given"
+        raise failure(Code.WRONG_ARGUMENT, message, name.span, label, note, hint)
+    return given
+
+
+def _wrong(
+    entry: Entry, name: tree.Name, argument: Typed, message: str, label: str, hint: str
+) -> Failed:
+    """TN208 at an argument that has no place."""
+    takes = _takes(entry, name)
+    return failure(Code.WRONG_ARGUMENT, message, place(argument), label, takes, hint)
+
+
+def _unknown(entry: Entry, name: tree.Name, argument: tree.Name, given: set[str]) -> Failed:
+    text = argument.text
+    if text in _NOT_GIVEN:
+        message, hint = f"`{text}` of `{name.text}` is not given here", "remove it"
+        note = _NOT_GIVEN[text]
+        return failure(Code.UNKNOWN_LAYER, message, argument.span, "not here", note, hint)
+    names = [each for each in entry.names if each not in given]
+    close = closest(text, names) or longer_name(text, names)
+    hint = f"did you mean `{close}`?" if close else "remove it"
+    message, note = f"`{name.text}` has no argument `{text}`", _takes(entry, name)
+    label = "unknown argument"
+    return failure(Code.UNKNOWN_LAYER, message, argument.span, label, note, hint)
+
+
+def _takes(entry: Entry, name: tree.Name) -> str:
+    if not entry.arguments:
+        return _no_arguments(name)
+    return f"`{name.text}` takes {listed(entry.names, most=20)}"
+
+
+def _no_arguments(name: tree.Name) -> str:
+    return f"`{name.text}` takes no arguments"

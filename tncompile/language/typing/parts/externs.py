@@ -1,0 +1,132 @@
+"""`extern "package.module.Class"(arguments) (takes) -> gives`: what stays Python."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from tncompile.language.diagnostics.collector import Failed, failure
+from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.syntax import tree
+from tncompile.language.syntax.source import Span
+from tncompile.language.syntax.walk import values_used
+from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.model import Extern, TypedShape
+from tncompile.language.typing.names import CONSTANTS
+from tncompile.language.typing.sizes import Size
+from tncompile.language.typing.state import Typed
+from tncompile.language.typing.values import KINDS, Kind, Number, Shape
+
+_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
+
+
+def make_extern(reader: Reader, node: tree.Extern, arguments: Sequence[Typed]) -> Extern:
+    """The class or the function with its arguments, and the shapes that are claimed of it."""
+    path = node.path.value
+    words = path.split(".")
+    if not _PATH.fullmatch(path) or any(map(keyword.iskeyword, words)):
+        message = "this is no path of a Python class or function"
+        note = "the emitted file imports the module and reads the last name from it"
+        hint = 'write it as in `extern "torch.nn.Hardtanh"()`'
+        raise failure(Code.WRONG_TYPE, message, node.path.span, "no path", note, hint)
+    positional, named = _arguments(reader, node, arguments)
+    names = frozenset(_unknown(reader, node.takes or ()))
+    inner = replace(reader, names={**reader.names, **{name: Size.name(name) for name in names}})
+    _check_names(inner, (*(node.takes or ()), *(node.gives or ())))
+    takes = None if node.takes is None else tuple(_shape(inner, each) for each in node.takes)
+    gives = None if node.gives is None else tuple(_shape(inner, each) for each in node.gives)
+    _check_results(node, takes, gives)
+    return Extern(path, node.function is not None, positional, named, takes, gives, names)
+
+
+def _arguments(
+    reader: Reader, node: tree.Extern, arguments: Sequence[Typed]
+) -> tuple[tuple[Number, ...], dict[str, Number]]:
+    positional: list[Number] = []
+    named: dict[str, Number] = {}
+    for argument in arguments:
+        number = reader.typing.number(argument)
+        if argument.name is None:
+            if node.function is not None:
+                message, label = "the arguments of a function are given by name", "without a name"
+                note = "a function is called with the values first"
+                raise _wrong(message, argument.span, label, note, "name it: `dim = -1`")
+            if named:
+                message = "arguments by position come first"
+                note = "so they do in Python"
+                raise _wrong(message, argument.span, "after a named one", note, "name it, too")
+            positional.append(number)
+            continue
+        name = argument.name
+        if name.text in named:
+            note = "an argument has one value"
+            message, hint = f"`{name.text}` is given twice", "leave one of the two out"
+            raise _wrong(message, name.span, "again here", note, hint)
+        if keyword.iskeyword(name.text):
+            message, note = f"`{name.text}` is a word of Python", "no argument has such a name"
+            raise _wrong(message, name.span, "not a name", note, "write the name in Python")
+        named[name.text] = number
+    return tuple(positional), named
+
+
+def _wrong(message: str, span: Span, label: str, note: str, hint: str) -> Failed:
+    return failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
+
+
+def _knows(reader: Reader, name: str) -> bool:
+    return name in reader.names or name in reader.variables or name in CONSTANTS
+
+
+def _unknown(reader: Reader, shapes: Iterable[tree.TypedShape]) -> Iterable[str]:
+    """The bare names that the block does not declare."""
+    for shape in shapes:
+        for leg in shape.legs:
+            if isinstance(leg, tree.Reference) and not _knows(reader, leg.name.text):
+                yield leg.name.text
+
+
+def _check_names(reader: Reader, shapes: Iterable[tree.TypedShape]) -> None:
+    """TN201 for a name in a leg that neither the block nor `takes` has."""
+    for used in values_used(*(leg for shape in shapes for leg in shape.legs)):
+        name = used.name.text
+        if _knows(reader, name):
+            continue
+        message, label = f"there is no size `{name}`", "unknown name"
+        note = "legs have sizes of the block, and names that stand alone in what is taken"
+        hint = f"write what it takes, with `{name}` alone as a leg: `(…) ((..., {name})) -> …`"
+        raise failure(Code.UNKNOWN_NAME, message, used.name.span, label, note, hint)
+
+
+def _shape(reader: Reader, written: tree.TypedShape) -> TypedShape:
+    dots = bool(written.legs) and isinstance(written.legs[0], tree.Dots)
+    legs = written.legs[dots:]
+    kind: Kind = "float"
+    if written.kind is not None:
+        kind = next(kind for kind in KINDS if kind == written.kind.text)
+    shape = Shape(tuple([reader.leg(leg) for leg in legs]), dots)
+    return TypedShape(shape, kind, written.span, tuple(leg.span for leg in legs))
+
+
+def _check_results(
+    node: tree.Extern,
+    takes: tuple[TypedShape, ...] | None,
+    gives: tuple[TypedShape, ...] | None,
+) -> None:
+    """TN208 where nothing says what comes out, TN405 for a `...` that nothing brings in."""
+    if takes == () and gives is None:
+        message = "nothing says what comes out: there is no argument that it could be like"
+        note = "without `gives` the result is like the first argument"
+        hint = "write what it gives: `() -> (8, 8)`"
+        raise _wrong(message, node.path.span, "its result is not known", note, hint)
+    if takes is None or gives is None or any(each.shape.dots for each in takes):
+        return
+    for each in gives:
+        if each.shape.dots:
+            message = "no argument has the `...` of this result"
+            note = "`...` is the same leading axes in what it takes and in what it gives"
+            hint = "write `...` among the legs of an argument"
+            there = Label(node.path.span, "none of what it takes has `...`")
+            code = Code.BATCH_MISSING
+            raise failure(code, message, each.span, "`...` of nothing", note, hint, there)
