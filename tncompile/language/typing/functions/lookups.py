@@ -50,7 +50,9 @@ def _gather(bound: Bound) -> Shape:
         if (axis := k - len(one.sizes)) != dim:
             message = f"`gather` of `{one}` by ids `{two}`: axis {axis} is {most} and {some}"
             note = "ids reach no further than the value on all axes but that of `dim`"
-            bound.typing.at_most(some, most, Misfit(message, ids.place, label, (there,), note))
+            hint = f"give the ids at most {most} entries there"
+            misfit = Misfit(message, ids.place, label, (there,), note, hint)
+            bound.typing.at_most(some, most, misfit)
     return two
 
 
@@ -73,7 +75,9 @@ def _scatter_sum(bound: Bound) -> Shape:
     message += f", and there are {two.sizes[0]} ids"
     label, there = f"this is `{two}`", Label(x.place, f"this is `{one}`")
     note = "each entry of the first axis has one id: where it is added"
-    bound.typing.same(one.sizes[0], two.sizes[0], Misfit(message, to.place, label, (there,), note))
+    rows, ids = one.sizes[0], two.sizes[0]
+    hint = None if rows.names and ids.names else f"give {rows} ids"
+    bound.typing.same(rows, ids, Misfit(message, to.place, label, (there,), note, hint))
     return Shape((bound.size("size"), *one.sizes[1:]))
 
 
