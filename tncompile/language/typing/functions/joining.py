@@ -45,8 +45,8 @@ def _fit(bound: Bound, joined: int | None) -> None:
             if dim != joined:
                 message = f"`{name}` of `{one}` and `{two}`: axis {dim} is {left} and {right}"
                 note = "all axes but the joined one have equal sizes, and nothing broadcasts"
-                hint = None if left.names and right.names else f"make axis {dim} {left} here, too"
-                misfit = Misfit(message, operand.place, label, (there,), note, hint)
+                advice = None if left.names and right.names else f"make axis {dim} {left} here, too"
+                misfit = Misfit(message, operand.place, label, (there,), note, advice)
                 bound.typing.same(left, right, misfit)
 
 

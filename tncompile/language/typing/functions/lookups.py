@@ -23,10 +23,9 @@ def _without_dots(bound: Bound, k: int, axes: int | None = None) -> None:
         return
     wanted = "one axis" if axes else "its entries on the first of its axes"
     message = f"`{bound.function.name}` needs a value with {wanted} here, not `{shape}`"
-    note = "the axis is a written one: `...` is any number of axes" if shape.dots else (
-        "each entry is one id" if axes else "the others are those of one entry"
-    )  # fmt: skip
-    hint = "write the axis in the legs of the input" if shape.dots else "reshape it first"
+    note, hint = f"this value has {wanted}", "bring it there: `reshape(…)`, `transpose(…)`"
+    if shape.dots:
+        note, hint = "`...` is any number of axes", "write the axis in the legs of the input"
     label = f"this is `{shape}`"
     raise failure(Code.MODEL_SHAPES, message, operand.place, label, note, hint)
 

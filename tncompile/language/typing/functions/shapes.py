@@ -105,9 +105,9 @@ def _expand(bound: Bound) -> Shape:
         size, wanted = old.sizes[-k], new.sizes[-k]
         if size.value != 1:
             message = f"`{old}` cannot be expanded to `{new}`: axis {-k} is {size}, not {wanted}"
-            hint = None if size.names and wanted.names else f"write {size} there"
+            advice = None if size.names and wanted.names else f"write {size} there"
             label = f"{wanted} on axis {-k}"
-            misfit = Misfit(message, place, label, (there,), ALIGNED, hint)
+            misfit = Misfit(message, place, label, (there,), ALIGNED, advice)
             bound.typing.same(size, wanted, misfit)
     return new
 
