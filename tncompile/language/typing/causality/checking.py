@@ -55,15 +55,13 @@ class _Check:
     """
 
     size: CausalSize
-    results: dict[Operation, list[Value]] = field(default_factory=dict)
+    results: dict[Operation, set[Value]] = field(default_factory=dict)
     moving: set[Value] = field(default_factory=set)
     failed: set[Operation] = field(default_factory=set)
 
     def uses(self, value: Value) -> None:
         """A value that something takes."""
-        known = self.results.setdefault(value.operation, [])
-        if value not in known:
-            known.append(value)
+        self.results.setdefault(value.operation, set()).add(value)
 
     def operation(self, operation: Operation) -> None:
         """Follow the axis through one operation; raises `Failed`."""
@@ -82,7 +80,7 @@ class _Check:
         if isinstance(operation, Scan):
             _check_scan(following, operation)
         due = _axes(following, operation)
-        for value in self.results.get(operation, ()):
+        for value in sorted(self.results.get(operation, ()), key=lambda v: v.position or 0):
             expected = due[value.position or 0] if isinstance(due, tuple) else due
             if isinstance(operation, Read | Scan):
                 expected = self._axis(value)

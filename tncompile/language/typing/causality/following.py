@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
@@ -22,6 +22,7 @@ class CausalSize:
 
     declared: RunTimeSize
     facts: Facts
+    _equal: dict[Size, bool] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -29,8 +30,11 @@ class CausalSize:
 
     def equals(self, size: Size) -> bool:
         """Whether a size is exactly this one."""
-        exact = Size.name(self.name)
-        return size == exact or (size.value is None and self.facts.compare(size, exact) == "equal")
+        if size.value is not None:
+            return False
+        if size not in self._equal:
+            self._equal[size] = self.facts.compare(size, Size.name(self.name)) == "equal"
+        return self._equal[size]
 
     def within(self, size: Size) -> bool:
         """Whether a size depends on this one."""

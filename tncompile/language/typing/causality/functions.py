@@ -22,16 +22,16 @@ def function_axis(following: Following, operation: Apply) -> Axis:
     name = operation.function
     _check_options(following, operation)
     if all(axis is None for axis in following.axes):
-        return None if name not in _MAKERS else _made(following, operation)
+        return None if name not in MAKERS else _made(following, operation)
     return RULES.get(name, _sums)(following, operation)
 
 
 # ── options that are sizes ────────────────────────────────────────────────────────────────────────
 
-_MAKERS = {"arange": "n", "zeros": "size", "ones": "size", "full": "size", "expand": "size"}
+MAKERS = {"arange": "n", "zeros": "size", "ones": "size", "full": "size", "expand": "size"}
 """What makes an axis of the causal size, entry by entry, and the option that says so."""
 
-_BY_SHAPE = {*_MAKERS, "reshape", "attention"}
+_BY_SHAPE = {*MAKERS, "reshape", "attention"}
 
 
 def _check_options(following: Following, operation: Apply) -> None:
@@ -44,7 +44,7 @@ def _check_options(following: Following, operation: Apply) -> None:
 
 
 def _made(following: Following, operation: Apply) -> Axis:
-    sizes = _sizes(operation.options[_MAKERS[operation.function]])
+    sizes = _sizes(operation.options[MAKERS[operation.function]])
     axes = following.size.axes(Shape(sizes))
     others = [size for size in sizes if not following.size.equals(size)]
     if len(axes) > 1 or any(following.size.within(size) for size in others):

@@ -59,7 +59,8 @@ def _model(following: Following, operation: CallPart, model: ResolvedModel) -> A
         bound = next((each for each in causal if sizes[axis] == Size.name(each)), None)
         if bound is None:
             message = f"`{part}` is not causal along its axis `{sizes[axis]}`, which is `{name}`"
-            hint = f"declare `batch {sizes[axis]} causal` in `{model.name}`, if it is so"
+            causal_there = f"declare `batch {sizes[axis]} causal` in `{model.name}`, if it is so"
+            hint = causal_there if str(sizes[axis]).isidentifier() else None
             raise following.wrong(message, hint)
         places.add(bound)
     place = _one(following, places)
@@ -165,10 +166,10 @@ def _bags(following: Following, layer: Layer) -> Axes:
 
 
 def _conv1d(following: Following, layer: Layer) -> Axes:
-    plain = {"kernel_size": 1, "stride": 1, "padding": 0}
-    if all(layer.arguments.get(name, due) in (due, (due,)) for name, due in plain.items()):
-        return (following.first,)
-    if following.first == -1:
+    kernel, stride = (layer.arguments.get(name, 1) for name in ("kernel_size", "stride"))
+    padding = layer.arguments.get("padding", 0)
+    one = kernel in (1, (1,)) and stride in (1, (1,)) and padding in (0, (0,), "valid", "same")
+    if following.first == -1 and not one:
         message = f"`Conv1d` along `{following.size.name}` looks at later entries"
         hint = 'use a network with `window h = conv(size, padding = "causal")`'
         raise following.wrong(message, hint)
