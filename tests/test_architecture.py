@@ -27,6 +27,7 @@ ROOMS = (
     "initialization",
     "planning",
     "emission",
+    "models",
     "tuning",
     "compiler",
     "architecture",

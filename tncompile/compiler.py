@@ -13,13 +13,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tncompile.emission import GeneratedModule, emit
+from tncompile.emission import ClassSource, GeneratedModule, emit, emit_class
 from tncompile.emission.sharding.split import Sharded, split_leg
 from tncompile.initialization.draws import Initialization, initialize
 from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.model import ResolvedModel
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
+from tncompile.models.emission.classes import emit_model
 from tncompile.network.building import build
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
@@ -27,7 +29,7 @@ from tncompile.network.verifying import verify_network
 from tncompile.planning import ContractionPlan, Variant, plan
 from tncompile.planning.lock import keep_plan, read_lock
 from tncompile.planning.paths.optimizers import Progress
-from tncompile.planning.request import PlanRequest
+from tncompile.planning.request import DEFAULT_BATCH, PlanRequest, plan_request
 from tncompile.planning.search_space import build_search_space
 from tncompile.planning.selection import plan_for, select
 from tncompile.program.variants import Branch, Branches
@@ -192,3 +194,19 @@ def compile(
         sharded = Sharded(sharding, program)
     programs, start = lower_network(network, planned), initialization(network)
     return emit(network, planned, programs, start, sharded=sharded, weigh=weight_program)
+
+
+def compile_model(model: ResolvedModel) -> GeneratedModule:
+    """The PyTorch source of a model: a class for each network and model in it.
+
+    Networks are planned for the rows that reach them where run-time sizes have their usual values.
+    """
+    rows = DEFAULT_BATCH * math.prod(size.usual or 1 for size in model.sizes)
+
+    def make(resolved: ResolvedNetwork, name: str) -> ClassSource:
+        network = build_network(resolved).model_copy(update={"name": name})
+        planned = plan_network(network, plan_request(network, batch=rows))
+        programs, start = lower_network(network, planned), initialization(network)
+        return emit_class(network, planned, programs, start, weigh=weight_program)
+
+    return emit_model(model, make)

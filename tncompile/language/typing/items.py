@@ -31,7 +31,10 @@ def select(
         for slot, axis in zip(slots, shape.sizes, strict=True)
         if isinstance(slot, Entries)
     )
-    operation = Select((whole,), slots=tuple(slots), span=node.span, turns=typing.turns)
+    spans = [node.span] * (len(slots) - len(places)) + [place.span for place in places]
+    operation = Select(
+        (whole,), slots=tuple(slots), places=tuple(spans), span=node.span, turns=typing.turns
+    )
     return typing.value(operation, whole.kind, Shape(kept, shape.dots), constant=whole.constant)
 
 

@@ -170,8 +170,7 @@ class _Statements:
     def _let(self, statement: tree.Let) -> None:
         names, name = self.reader.names, statement.name
         if not statement.subscripts:
-            names.pop(name.text, None)
-            names[name.text] = self._named(self.reader.term(statement.value), name.text)
+            self._name(name, self.reader.term(statement.value))
             return
         family = Family("value", name, len(statement.subscripts))
         names[name.text] = family
@@ -196,7 +195,14 @@ class _Statements:
             span, label = statement.parenthesis, f"{count} here"
             raise failure(Code.NUMBER_OF_VALUES, message, span, label, note, hint, there)
         for name, item in zip(statement.names, items, strict=True):
-            self.reader.names[name.text] = self._named(item, name.text)
+            self._name(name, item)
+
+    def _name(self, name: tree.Name, term: Term) -> None:
+        """What a name stands for from here on."""
+        self._named(term, name.text)
+        values = isinstance(term, Value | Tuple)
+        family = Family("value", name, members={(): term})
+        self.reader.names[name.text] = family if values else term
 
     def _named(self, term: Term, name: str) -> Term:
         """The term, whose value has this name from here on unless it has one."""
@@ -250,12 +256,12 @@ def resolve_model(
     statements.all(block)
     problems.extend(_unbound_sizes(reader.typing, statements.inputs))
     problems.raise_errors()
-    causal = next((size for size in reader.typing.sizes.values() if size.causal), None)
-    if causal is not None:
-        check_causal(reader.typing, causal)
-        problems.raise_errors()
     assert statements.output is not None
     output = tuple(v for v in flattened(statements.output) if isinstance(v, Value))
+    causal = next((size for size in reader.typing.sizes.values() if size.causal), None)
+    if causal is not None:
+        check_causal(reader.typing, causal, output)
+        problems.raise_errors()
     written = ", ".join(f"{key} = {value_text(values[key])}" for key in values if key in arguments)
     for part in statements.parts:
         if isinstance(part.callee, ResolvedNetwork | ResolvedModel):

@@ -1,0 +1,49 @@
+"""Attention, as `scaled_dot_product_attention` computes it: rows without a key give zeros."""
+
+from __future__ import annotations
+
+from tncompile.models.emission.expressions.conversion import Applied
+from tncompile.models.emission.expressions.text import Precedence, Text, call, infix, size_text
+
+
+def _attention(applied: Applied) -> Text:
+    applied.context.use("F")
+    arguments: list[object] = [applied.tensor(k) for k in range(3)]
+    mask = applied.tensor(3) if len(applied.texts) > 3 else None
+    causal, reach = applied.flag("causal"), applied.option("reach")
+    first_is_last = applied.flag("aligned") and reach is None and mask is None
+    if causal and first_is_last:
+        arguments.append("is_causal=True")
+    else:
+        if causal:
+            mask = _narrowed(applied, mask)
+        if mask is not None:
+            arguments.append(f"attn_mask={mask}")
+    rate = applied.text("dropout").code
+    if rate != "0.0":
+        arguments.append(f"dropout_p={rate} if self.training else 0.0")
+    arguments += applied.keywords(scale=None)
+    if applied.option("grouped") not in (None, 1):
+        arguments.append("enable_gqa=True")
+    return call("F.scaled_dot_product_attention", *arguments)
+
+
+def _narrowed(applied: Applied, mask: Text | None) -> Text:
+    """The mask where keys up to the query's own may be looked at, aligned at the last key."""
+    applied.context.use("_causal")
+    sizes = [applied.value(k).shape.sizes[-2] for k in (0, 1)]
+    arguments: list[object] = [size_text(size, applied.context) for size in sizes]
+    if applied.option("reach") is not None:
+        arguments.append(applied.text("reach"))
+    if applied.context.device:
+        arguments.append(f"device={applied.context.device}")
+    allowed = call("_causal", *arguments)
+    if mask is None:
+        return allowed
+    if applied.value(3).kind == "bool":
+        return infix(mask, "&", allowed)
+    applied.context.use("math")
+    return call("torch.where", allowed, mask, Text("-math.inf", Precedence.UNARY))
+
+
+RULES = {"attention": _attention}

@@ -1,0 +1,78 @@
+"""Functions at the head of a module that expressions call, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tncompile.emission.module.arguments import CHECKED_IDS
+
+HELPERS: Mapping[str, str] = {
+    "_causal": '''\
+def _causal(
+    queries: int, keys: int, reach: int | None = None, device: torch.device | None = None
+) -> Tensor:
+    """Which keys each query may look at: the last query at all, or at the last `reach`."""
+    key = torch.arange(keys, device=device)
+    own = torch.arange(keys - queries, keys, device=device).unsqueeze(-1)
+    return key <= own if reach is None else (key <= own) & (key > own - reach)
+''',
+    "_checked_ids": CHECKED_IDS,
+    "_interpolated": '''\
+def _interpolated(
+    x: Tensor,
+    axes: int,
+    size: int | tuple[int, ...] | None = None,
+    scale_factor: float | tuple[float, ...] | None = None,
+    mode: str = "nearest",
+) -> Tensor:
+    """`F.interpolate` of the last axes, behind any number of others."""
+    flat = x if x.dim() == axes + 2 else x.reshape(-1, 1, *x.shape[-axes:])
+    y = F.interpolate(flat, size=size, scale_factor=scale_factor, mode=mode)
+    return y if flat is x else y.reshape(*x.shape[:-axes], *y.shape[2:])
+''',
+    "_linspace": '''\
+def _linspace(
+    start: float, end: float, n: int, dtype: torch.dtype, device: torch.device | None = None
+) -> Tensor:
+    """`torch.linspace`, whose number of steps may be known at run time alone."""
+    steps = torch.arange(n, dtype=dtype, device=device)
+    return start + steps * (end - start) / max(n - 1, 1)
+''',
+    "_padded": '''\
+def _padded(x: Tensor, left: int, right: int, dim: int, mode: str) -> Tensor:
+    """`F.pad` of one axis, between any number of others."""
+    x = x.transpose(dim, -1)
+    y = F.pad(x.reshape(-1, 1, x.shape[-1]), (left, right), mode=mode)
+    return y.reshape(*x.shape[:-1], y.shape[-1]).transpose(dim, -1)
+''',
+    "_scatter_sum": '''\
+def _scatter_sum(x: Tensor, to: Tensor, size: int) -> Tensor:
+    """For each place the sum of the entries of `x` that go there."""
+    return x.new_zeros(size, *x.shape[1:]).index_add(0, to, x)
+''',
+    "_segment_sum": '''\
+def _segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
+    """For each segment of `x` its sum; `offsets` says where they begin."""
+    row = torch.arange(x.shape[0], device=x.device)
+    segment = torch.searchsorted(offsets, row, right=True) - 1
+    return x.new_zeros(offsets.shape[0], *x.shape[1:]).index_add(0, segment, x)
+''',
+    "_silu": '''\
+def _silu(x: Tensor) -> Tensor:
+    """`F.silu` of complex numbers."""
+    return x * x.sigmoid()
+''',
+    "_take": '''\
+def _take(table: Tensor, ids: Tensor) -> Tensor:
+    """The entries of a table at the ids; none is counted from the end."""
+    return table[_checked_ids(ids, table.shape[0], "take")]
+''',
+}
+"""The source of each; those that begin with `_` are asked for by `Context.use`."""
+
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "_interpolated": ("F",),
+    "_padded": ("F",),
+    "_take": ("_checked_ids",),
+}
+"""What they use in turn."""

@@ -1,0 +1,211 @@
+"""`forward` of the class of a model, and the method that computes its constants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tncompile.emission.module.forward import without_unused
+from tncompile.emission.text import writer
+from tncompile.emission.text.identifiers import (
+    MODULE_ATTRIBUTES,
+    OWN_ATTRIBUTES,
+    Names,
+    hidden,
+)
+from tncompile.emission.text.writer import string
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.model import Layer, Part, ResolvedModel
+from tncompile.language.typing.operations import Operation
+from tncompile.language.typing.values import Value
+from tncompile.models.emission.access import Access, parameter_name
+from tncompile.models.emission.arguments import (
+    Sizes,
+    argument_names,
+    write_checks,
+    write_requirements,
+    written,
+)
+from tncompile.models.emission.body import Body, Line, render
+from tncompile.models.emission.constants import held_values, needed
+from tncompile.models.emission.expressions import Text, as_tensor, is_number
+from tncompile.models.emission.layout import fitted
+from tncompile.models.emission.loops import write_operations
+from tncompile.models.emission.scope import Scope
+
+CONSTANTS = "_set_constants"
+"""The method that computes constants."""
+
+
+@dataclass
+class Forward:
+    """The methods that compute, the helpers that they call, and what the class must have for them.
+
+    `buffers` are the constants, `bare` says that an empty buffer `_like` has the module's dtype.
+    """
+
+    method: list[str]
+    constants: list[str]
+    buffers: list[str]
+    used: dict[str, None] = field(default_factory=dict)
+    bare: bool = False
+
+
+def write_forward(model: ResolvedModel, access: Access, reserved: Iterable[str]) -> Forward:
+    """The methods; `reserved` are names of the file that no variable may hide."""
+    live = needed(model.output)
+    operations = [operation for operation in model.operations if operation in live]
+    held = held_values(model, operations)
+    attributes = Names([*MODULE_ATTRIBUTES, *OWN_ATTRIBUTES, *access.families])
+    for tensor in model.tensors:
+        attributes.exactly(tensor.family)
+    buffers = {
+        value: attributes.fresh(model.names.get(value, "constant")) for value in held
+    }
+    forward = Forward([], [], list(buffers.values()))
+    names = Names(["self", "F", "math", "partial", *reserved])
+    handed = [names.exactly(parameter_name(name)) for name in model.handed]
+    arguments = argument_names(model, names)
+    bound = {size.name: names.fresh(size.name) for size in model.sizes}
+    sizes = Sizes(bound, names.exactly("lead"))
+    scope = Scope(arguments, sizes, lambda: _like(model, access, arguments, forward), forward.used)
+    known = {value: Text(f"self.{name}") for value, name in buffers.items()}
+    body = _body(scope, access, names, model, operations, known)
+    inside = needed(model.output, held)
+    write_operations(body, [each for each in operations if each in inside])
+    result = body.within(model.output, lambda texts: _returned(model, texts, scope))
+    remark = ", ".join(dict.fromkeys(value.text for value in model.output))
+    body.lines.append(Line(f"return {result}", remark))
+    lines = write_checks(model, arguments, sizes) + write_requirements(model, sizes)
+    for name in ("_wrong",) * bool(model.inputs):
+        scope.use(name)
+    if any(source.kind == "int" for source in model.inputs):
+        scope.use("_INTS")
+    lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
+    signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
+    signature += [f"{name}: Callable[..., Any]" for name in handed]
+    returned = "Tensor"
+    if not model.single:
+        returned = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
+    text = writer.docstring(writer.filled(maps(model), 85))
+    forward.method = writer.function("forward", signature, returned, [*text, *lines])
+    if held:
+        forward.bare = True
+        forward.constants = _constants(model, access, held, buffers, scope)
+    return forward
+
+
+def maps(model: ResolvedModel) -> str:
+    """What goes in and what comes out: `x(..., t, 64) -> (..., t, 64)`."""
+    given = ", ".join(map(written, model.inputs))
+    results = ", ".join(value.text for value in model.output)
+    return f"{given} -> {results if model.single else f'({results})'}".removeprefix(" -> ")
+
+
+def _body(
+    scope: Scope,
+    access: Access,
+    names: Names,
+    model: ResolvedModel,
+    operations: Sequence[Operation],
+    known: dict[Value, Text],
+    outputs: Sequence[Value] | None = None,
+) -> Body:
+    outputs = model.output if outputs is None else outputs
+    reads = [*(value for each in operations for value in each.operands), *outputs]
+    results: dict[Operation, list[Value]] = {}
+    for value in dict.fromkeys(reads):
+        results.setdefault(value.operation, []).append(value)
+    ordered = {
+        operation: tuple(sorted(values, key=lambda value: value.position or 0))
+        for operation, values in results.items()
+    }
+    return Body(scope, access, names, Counter(reads), model.names, ordered, known)
+
+
+def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
+    items = [
+        as_tensor(value, text, scope).code
+        if is_number(value) and not text.code.startswith("self.")
+        else text.code
+        for value, text in zip(model.output, texts, strict=True)
+    ]
+    return Text(", ".join(items) if len(items) > 1 or model.single else f"({items[0]},)")
+
+
+def _constants(
+    model: ResolvedModel,
+    access: Access,
+    held: Sequence[Value],
+    buffers: dict[Value, str],
+    scope: Scope,
+) -> list[str]:
+    """The method that computes constants, in float32 at least, where the module is."""
+    inside = needed(held)
+    operations = [operation for operation in model.operations if operation in inside]
+    own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype")
+    names = Names(["self", "F", "math", "like", "dtype"])
+    body = _body(own, access, names, model, operations, {}, held)
+    for value in held:
+        body.uses[value] += body.uses[value] > 1  # it is registered where it is made
+    write_operations(body, operations)
+    for value in held:
+        text = body.within([value], lambda texts: texts[0])
+        if is_number(value):
+            text = as_tensor(value, text, own)
+        if value.kind == "float":
+            text = text.method("to", "like.dtype")
+        head = f"self.register_buffer({string(buffers[value])}, {text}, persistent=False)"
+        body.lines.append(Line(head))
+    text = '"""Compute what no input changes: in float32 at least, then in the dtype of the module."""'
+    like = ["like = self._like"]
+    lines = render(body.lines)
+    if any("dtype=dtype" in line or "(dtype)" in line for line in lines):
+        like.append("dtype = torch.promote_types(like.dtype, torch.float32)")
+    return writer.function(CONSTANTS, ["self"], "None", [text, *like, *lines])
+
+
+# ── a tensor of the module's dtype ─────────────────────────────────────────────────────────────
+
+
+def _like(
+    model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward
+) -> str:
+    """An input of floats, else a parameter of real numbers, else the buffer made for this."""
+    for source in model.inputs:
+        if source.kind == "float":
+            return arguments[source.name]
+    if found := _first(access):
+        return found
+    forward.bare = True
+    return "self._like"
+
+
+def _first(access: Access) -> str | None:
+    """The first real parameter of a model or of its parts."""
+    for tensor in access.tensors.parameters:
+        if not tensor.complex:
+            return access.tensors.read(tensor.key)
+    for members in access.families.values():
+        for part in members.values():
+            if inner := _first_of(part):
+                return f"{access.part(part)}.{inner}"
+    return None
+
+
+def _first_of(part: Part) -> str | None:
+    match part.callee:
+        case Layer(parameters=parameters):
+            return next((key for key in parameters if key.isidentifier()), None)
+        case ResolvedNetwork(parameters=parameters):
+            for each in parameters:
+                if not each.complex and not hidden(each.family):
+                    subscripts = ", ".join(map(str, each.subscripts))
+                    return f"{each.family}[{subscripts}]" if subscripts else each.family
+            return None
+        case ResolvedModel() as model:
+            text = _first(Access(model))
+            return None if text is None else text.removeprefix("self.")
+        case _:
+            return None
