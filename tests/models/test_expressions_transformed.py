@@ -16,8 +16,6 @@ from tests.support.written import compiled, inputs, source
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.typing.values import Kind, Shape, Term, Tuple, Value, flattened
 
-WITHOUT_GRADIENTS = frozenset({"arange", "linspace", "zeros", "ones", "full", "eye"})
-
 
 class Module(nn.Module):
     """What is written; the run-time sizes are those of a tensor, as are the axes of `...`."""
@@ -32,7 +30,11 @@ class Module(nn.Module):
 
 
 def every_function(
-    seed: int, kind: Kind, sizes: Sequence[int], lead: tuple[int, ...]
+    seed: int,
+    kind: Kind,
+    sizes: Sequence[int],
+    lead: tuple[int, ...],
+    without: frozenset[str] = frozenset(),
 ) -> tuple[Calls, Term]:
     """All functions that take a kind, each called once."""
     calls = Calls(random.Random(seed))
@@ -41,6 +43,8 @@ def every_function(
     results: list[Value] = []
     for function, draw in DRAWS.items():
         arguments, named = draw(calls, kind)
+        if function in without:
+            continue
         try:
             term = calls.call(function, *arguments, **named)
         except Failed:
@@ -60,14 +64,49 @@ def same(given: Sequence[Tensor], due: Sequence[Tensor]) -> None:
 
 
 FIRST, OTHER = (3, 5, 4), (6, 2, 7)
+TRANSFORMS = frozenset({"fft", "ifft", "rfft", "irfft"})
+"""They pad or cut, and torch compiles these one by one."""
 
 
 @pytest.mark.parametrize("kind", ["float", "int", "complex"])
 @pytest.mark.filterwarnings("ignore:.*degrees of freedom:UserWarning")
 def test_expressions_compile_for_all_sizes(kind: Kind) -> None:
-    calls, term = every_function(1, kind, FIRST, (2,))
+    calls, term = every_function(1, kind, FIRST, (2,), TRANSFORMS)
+    torch.compiler.reset()
     module = torch.compile(Module(calls, term), backend="eager", fullgraph=True, dynamic=True)
-    same(module(*arguments(calls)), calls.results(term))
-    calls, term = every_function(1, kind, OTHER, (3,))
+    with torch.fx.experimental._config.patch(use_duck_shape=False):
+        same(module(*arguments(calls)), calls.results(term))
+    calls, term = every_function(1, kind, OTHER, (3,), TRANSFORMS)
     with torch.compiler.set_stance("fail_on_recompile"):
         same(module(*arguments(calls)), calls.results(term))
+
+
+@pytest.mark.parametrize("kind", ["float", "int", "complex"])
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom:UserWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_expressions_are_exported_for_all_sizes(kind: Kind) -> None:
+    calls, term = every_function(1, kind, FIRST, (2,))
+    given = arguments(calls)
+    shapes = tuple({axis: Dim.AUTO for axis in range(tensor.dim())} for tensor in given)
+    exported = torch.export.export(
+        Module(calls, term), given, dynamic_shapes=(shapes[0], shapes[1], shapes[2:])
+    ).module()
+    same(exported(*given), calls.results(term))
+    calls, term = every_function(1, kind, OTHER, (3,))
+    same(exported(*arguments(calls)), calls.results(term))
+
+
+@pytest.mark.parametrize("kind", ["float", "int", "complex"])
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*non-contiguous:UserWarning")
+def test_expressions_work_under_vmap(kind: Kind) -> None:
+    pairs = [every_function(1, kind, FIRST, (2,)) for _ in range(2)]
+    calls, term = pairs[0]
+    module = Module(calls, term)
+    like, sizes, *tensors = arguments(calls)
+    others = [tensor.flip(0) if tensor.dim() else tensor for tensor in tensors]
+    stacked = [torch.stack(both) for both in zip(tensors, others, strict=True)]
+    given = torch.vmap(lambda *each: module(like, sizes, *each))(*stacked)
+    for k, each in enumerate((tensors, others)):
+        due = module(like, sizes, *each)
+        same([result[k] for result in given], due)
