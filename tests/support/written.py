@@ -118,8 +118,10 @@ def inputs(calls: Calls) -> list[Tensor]:
 SINGLE = {torch.float64: torch.float32, torch.complex128: torch.complex64}
 
 
-def agree(calls: Calls, term: Term) -> str:
-    """Assert that what is written gives what the oracle does; the source.
+def agree(
+    calls: Calls, term: Term, expected: Callable[[list[Tensor]], Tensor] | None = None
+) -> str:
+    """Assert that what is written gives what the oracle does, or what is `expected`; the source.
 
     In float64 with gradients, and in float32.
     """
@@ -133,20 +135,20 @@ def agree(calls: Calls, term: Term) -> str:
     results = calls.oracle.results
     calls.oracle.results = {each: results[each] for each in results if isinstance(each, Read)}
     try:
-        due = calls.results(term)
+        due = [expected(tensors)] if expected else calls.results(term)
     except RuntimeError as error:  # `silu` of complex numbers has no gradient in torch
         assert "differentiation" in str(error), text
         with torch.no_grad():
             due = calls.results(term)
     like = torch.zeros((), dtype=torch.float64)
-    given = forward(nn.Module(), like, lead, *sizes, *tensors)
+    given = forward(nn.Module().eval(), like, lead, *sizes, *tensors)
     for one, two in zip(given, due, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9, equal_nan=True, msg=lambda m: f"{text}\n{m}")
     _gradients(text, tensors, given, due)
     with torch.no_grad():
         like = like.float()
         singles = [each.to(SINGLE.get(each.dtype, each.dtype)) for each in tensors]
-        for one, two in zip(forward(nn.Module(), like, lead, *sizes, *singles), due, strict=True):
+        for one, two in zip(forward(nn.Module().eval(), like, lead, *sizes, *singles), due, strict=True):
             assert one.dtype == SINGLE.get(two.dtype, two.dtype), text
             assert one.shape == two.shape, text
     return text

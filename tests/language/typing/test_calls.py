@@ -245,6 +245,12 @@ def test_logarithms_are_two_values() -> None:
     found = problem(calling("Logged()", ["x(..., 3)"], "p(p(x))"))
     assert (found.code, found.primary.span.text) == ("TN610", "p(x)")
     assert [label.span.text for label in found.secondary] == ["y"]
+    text = calling("Logged()", ["x(..., 3)"], "y").replace(
+        "  output", "  let (y, z, w) = p(x)\n  output"
+    )
+    found = problem(text)
+    assert (found.code, found.primary.span.text) == ("TN610", "(y, z, w)")
+    assert [label.span.text for label in found.secondary] == ["y"]
     found = problem(calling("Logged()", ["x(..., 3)"], "x |> p |> p"))
     assert (found.code, found.message) == ("TN208", "`p` takes 1 input, not 2")
 
@@ -375,3 +381,14 @@ def test_externs_give_what_they_say(extern: str, inputs: list[str], given: list[
 def test_what_does_not_fit_an_extern(extern: str, inputs: list[str], code: str, place: str) -> None:
     found = problem(calling(f"extern {extern}", inputs))
     assert (found.code, found.primary.span.text) == (code, place)
+
+
+def test_names_in_the_legs_of_an_extern_are_used() -> None:
+    text = (
+        'model M(n: int = 3) {\n  part p = extern "a.B"() -> (n)\n  input x()\n  output p(x)\n}\n'
+    )
+    linked = link(SourceFile("main.tn", text))
+    assert not linked.warnings
+    found = resolve(linked, "M()")
+    assert isinstance(found, ResolvedModel)
+    assert texts(found) == ["(3)"]

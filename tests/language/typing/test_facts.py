@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from itertools import product as grid
 
 import pytest
@@ -229,6 +230,17 @@ def test_sizes_required_equal() -> None:
     assert facts.compare(w // 4 * 4, w) == "equal"
 
 
+def test_thousands_of_requirements() -> None:
+    names = [Size.name(f"n{k}") for k in range(2000)]
+    facts = Facts()
+    for first, second in pairwise(names):
+        facts.require_equal(first, second)
+    facts.require_equal(names[1000] % 2, ZERO)
+    assert facts.compare(names[0], names[-1]) == "equal"
+    assert facts.compare(names[1] // 2 * 2, names[1999]) == "equal"
+    assert facts.compare(names[0], names[-1] + 1) == "different"
+
+
 def test_facts_that_contradict_each_other_are_survived() -> None:
     facts = Facts()
     facts.require_equal(t % 2, ZERO)
@@ -283,6 +295,7 @@ def test_quotients_by_facts() -> None:
         (t // 67 * 67, t, None),
         (t // 2 * 2 + 1, t, None),
         (t, t + 1, None),
+        (t // 2, t // 2, None),
     ],
 )
 def test_what_would_decide(left: Size, right: Size, hint: str | None) -> None:

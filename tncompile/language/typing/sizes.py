@@ -38,7 +38,8 @@ class Facts:
         """What names are replaced by; the names in it may be replaced later."""
         self._origins: dict[str, Size] = {}
         """What the names invented here are, over the names of the program."""
-        self._zeros: set[Size] = set()
+        self._zeros: list[Size] = []
+        """Sizes known to be 0, though that replaces no name."""
         self._naturals: list[Size] = []
         """Sizes known to be 0 or more."""
 
@@ -50,12 +51,12 @@ class Facts:
             waiting = [left - right]
             while waiting:
                 difference = primitive(self._resolved(waiting.pop()))
-                if difference.value is None:
+                if difference.value is None and difference not in self._zeros:
                     replaced = self._solved(difference, bare)
                     if replaced:
                         waiting += [difference, *self._replace(*replaced)]
                     elif len(self._zeros) < _MOST_REMEMBERED:
-                        self._zeros.add(difference)
+                        self._zeros.append(difference)
 
     def require_at_most(self, left: Size, right: Size) -> None:
         """From here on, `left` is at most `right`."""
@@ -112,14 +113,14 @@ class Facts:
                         if self._if_divides(fewer, number, difference):
                             names = fewer
                     conditions = (f"{name} % {number} == 0" for name in names)
-                    return "require " + " and ".join(conditions)
+                    return "require " + " and ".join(conditions) if names else None
         return None
 
     def _if_divides(self, names: Iterable[str], number: int, zero: Size) -> bool:
         """Whether the size were 0 if each of the names could be divided by the number."""
         facts = Facts()
         facts._meanings, facts._origins = dict(self._meanings), dict(self._origins)
-        facts._zeros = set(self._zeros)
+        facts._zeros = list(self._zeros)
         for name in names:
             facts.require_equal(Size.name(name) % number, Size({}))
         return facts._is_zero(facts._resolved(zero))
@@ -182,7 +183,7 @@ class Facts:
         self._meanings[name] = value
         self._remember_natural(value - 1)
         affected = [zero for zero in self._zeros if name in zero.names]
-        self._zeros.difference_update(affected)
+        self._zeros = [zero for zero in self._zeros if name not in zero.names]
         return affected
 
     def _remember_natural(self, size: Size) -> None:

@@ -170,7 +170,7 @@ class Typing:
             case Shape():
                 message, note = (
                     f"a value is needed here, not {term_text(term)}",
-                    "legs give a shape",
+                    "legs are a shape",
                 )
                 hint = "legs are arguments of `reshape`, `expand`, `zeros`, `ones` and `full`"
                 raise failure(Code.NUMBER_OF_VALUES, message, span, "legs", note, hint)

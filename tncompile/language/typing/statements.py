@@ -15,6 +15,7 @@ from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
+from tncompile.language.typing.calls.inputs import output_of
 from tncompile.language.typing.causality import check_causal
 from tncompile.language.typing.conditions import require
 from tncompile.language.typing.expressions import Reader
@@ -189,7 +190,8 @@ class _Statements:
             hint = f"write {len(items)} names"
             if not isinstance(term, Tuple):
                 hint = "write one name without parentheses: `let a = …`"
-            there = Label(statement.value.span, f"this gives {values}")
+            gives = output_of(term) if isinstance(term, Tuple) else None
+            there = Label(gives or statement.value.span, f"this gives {values}")
             span, label = statement.parenthesis, f"{count} here"
             raise failure(Code.NUMBER_OF_VALUES, message, span, label, note, hint, there)
         for name, item in zip(statement.names, items, strict=True):

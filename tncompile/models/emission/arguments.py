@@ -18,10 +18,11 @@ from tncompile.language.typing.model import (
 )
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Kind
+from tncompile.models.emission.parts import literal
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _IS_KIND: Mapping[Kind, str] = {
-    "float": "not {0}.is_floating_point()",
+    "float": "{0}.dtype not in _FLOATS",
     "complex": "not {0}.is_complex()",
     "bool": "{0}.dtype is not torch.bool",
     "int": "{0}.dtype not in _INTS",
@@ -55,8 +56,13 @@ def argument_names(model: ResolvedModel, names: Names) -> dict[str, str]:
     }
 
 
-def write_checks(model: ResolvedModel, arguments: Mapping[str, str], sizes: Sizes) -> list[str]:
-    """The lines of a ValueError or TypeError where arguments do not fit, and those of sizes."""
+def write_checks(
+    model: ResolvedModel, arguments: Mapping[str, str], sizes: Sizes, *, inner: bool
+) -> list[str]:
+    """The lines of a ValueError or TypeError where arguments do not fit, and those of sizes.
+
+    Each argument of an `inner` model is looked at by itself alone.
+    """
     lines: list[str] = []
     late: list[str] = []
     known: dict[str, str] = {}
@@ -65,7 +71,11 @@ def write_checks(model: ResolvedModel, arguments: Mapping[str, str], sizes: Size
         name, shape = arguments[source.name], source.shape
         count = len(shape.sizes)
         wrong = [_IS_KIND[source.kind].format(name)]
-        if shape.dots:
+        fixed = [size.value for size in shape.sizes]
+        if count > 1 and None not in fixed:
+            part = f".shape[-{count}:]" if shape.dots else ".shape"
+            wrong.append(f"{name}{part} != {literal(tuple(map(int, map(str, fixed))))}")
+        elif shape.dots:
             wrong += [f"{name}.dim() < {count}"] * bool(count)
         else:
             wrong.append(f"{name}.dim() != {count}")
@@ -73,11 +83,11 @@ def write_checks(model: ResolvedModel, arguments: Mapping[str, str], sizes: Size
             length = f"{name}.shape[{dim}]"
             run_time = str(size)
             if size.value is not None:
-                wrong.append(f"{length} != {size.value}")
+                wrong += [f"{length} != {size.value}"] * (count == 1 or None in fixed)
             elif run_time in size.names and run_time not in known:
                 known[run_time] = length
                 late.append(f"{sizes.names[run_time]} = {length}")
-            else:
+            elif not inner:
                 late += _if(
                     f"{length} != {sizes.text(size)}",
                     f"{written(source)}: the axis of `{size}` must have ",
@@ -88,7 +98,7 @@ def write_checks(model: ResolvedModel, arguments: Mapping[str, str], sizes: Size
             if lead is None:
                 lead = leading
                 late.append(f"{sizes.lead} = {leading}")
-            else:
+            elif not inner:
                 late += _if(
                     f"{leading} != {sizes.lead}",
                     f"{written(source)}: the axes of `...` must be as in every other input: ",

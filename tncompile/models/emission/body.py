@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tncompile.emission.text.identifiers import Names
-from tncompile.emission.text.writer import INDENT, TAB, WIDTH, indented, statement
+from tncompile.emission.text.writer import INDENT, TAB, WIDTH, comment_lines, indented, statement
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.layers.table import LAYERS
 from tncompile.language.typing.model import Extern, Layer, Part
 from tncompile.language.typing.operations import (
     Apply,
@@ -62,7 +64,7 @@ def render(lines: Iterable[Line | Block], indent: int = INDENT) -> list[str]:
         elif indent + len(line.code) <= WIDTH:
             texts += statement(line.code, line.remark, indent=indent)
         else:
-            texts += statement("", line.remark, indent=indent)[:-1] if line.remark else []
+            texts += comment_lines(line.remark, indent=indent)
             texts += fitted(line.code, indent=indent)
     return texts
 
@@ -73,6 +75,7 @@ class Body:
 
     known    the values that have a name, or are nothing else
     pending  values in the order of their evaluation that the statement that reads them will hold
+    free     those of them that may be computed at any time: no dropout, no statistics behind them
     uses     how often each value is read
     labels   the names that the program gives to values
     wanted   what the results of an operation are called, by position: variables of a loop
@@ -86,6 +89,7 @@ class Body:
     results: Mapping[Operation, tuple[Value, ...]]
     known: dict[Value, Text] = field(default_factory=dict)
     pending: dict[Value, Text] = field(default_factory=dict)
+    free: set[Value] = field(default_factory=set)
     lines: list[Line | Block] = field(default_factory=list)
     wanted: Mapping[Operation, Mapping[int | None, str]] = field(default_factory=dict)
     indent: int = INDENT
@@ -122,6 +126,9 @@ class Body:
 
     def _compute(self, operation: Operation, results: tuple[Value, ...]) -> None:
         operands = arguments(operation)
+        free = is_free(operation) and all(
+            value in self.free or value not in self.pending for value in operands
+        )
         text = self.within(operands, lambda texts: self.expression(operation, texts))
         if len(results) == 1 and (arity(operation) == 1 or operation not in self.wanted):
             (value,) = results
@@ -130,10 +137,12 @@ class Body:
             if is_foreign(operation):
                 text = Text(claim(value, text.code, self.scope))
             self.pending[value] = text
-            if value in self.labels or self.uses[value] != 1:
+            self.free |= {value} if free else set()
+            if value in self.labels or self.uses[value] != 1 or is_foreign(operation):
                 self.assign(value)
             return
-        self.flush()
+        if not free:
+            self.flush()
         by_place = {value.position or 0: value for value in results}
         names = ["_"] * arity(operation)
         for position, wanted in self.wanted.get(operation, {}).items():
@@ -160,18 +169,17 @@ class Body:
         """
         while True:
             waiting = [value for value in operands if value in self.pending]
-            order = list(self.pending)
-            suffix = order[len(order) - len(waiting) :]
-            if waiting != suffix:
-                wrong = next(
-                    value for value, last in zip(waiting, suffix, strict=True) if value is not last
-                )
-                self.flush(wrong)
+            ordered = [value for value in waiting if value not in self.free]
+            order = [value for value in self.pending if value not in self.free]
+            suffix = order[len(order) - len(ordered) :]
+            if ordered != suffix:
+                pairs = zip(ordered, suffix, strict=True)
+                self.assign(next(value for value, last in pairs if value is not last))
                 continue
             text = make([self.text(value) for value in operands])
             if not waiting or self.indent + len(text.code) + len("return ") + 8 <= WIDTH:
                 break
-            self.flush(max(waiting, key=lambda value: len(self.pending[value].code)))
+            self.assign(max(waiting, key=lambda value: len(self.pending[value].code)))
         for value in waiting:
             del self.pending[value]
         return text
@@ -180,19 +188,20 @@ class Body:
         """The expression of a value."""
         return self.known[value] if value in self.known else self.pending[value]
 
-    def flush(self, last: Value | None = None) -> None:
-        """Give names to the values that wait, up to this one, or to all."""
+    def flush(self) -> None:
+        """Give names to all values that wait and may not wait any longer."""
         for value in list(self.pending):
-            self.assign(value)
-            if value is last:
-                return
+            if value in self.pending and value not in self.free:
+                self.assign(value)
 
     def assign(self, value: Value, name: str | None = None) -> None:
-        """Give a name to a value that waits, and to those before it."""
-        for before in list(self.pending):
-            if before is value:
-                break
-            self.assign(before)
+        """Give a name to a value that waits, and to those that have to be computed before it."""
+        if value not in self.free:
+            for before in list(self.pending):
+                if before is value:
+                    break
+                if before not in self.free:
+                    self.assign(before)
         text = self.pending.pop(value)
         name = name or self.name(value)
         self.known[value] = Text(name)
@@ -203,12 +212,25 @@ class Body:
         if wanted := self.wanted.get(value.operation, {}).get(value.position):
             return wanted
         if value in self.labels:
-            return self.names.fresh(self.labels[value])
+            return self.labels[value]
         match value.operation:
             case CallPart(part=part) if not part.outer:
                 return self.names.fresh(part.family)
             case _:
                 return self.names.fresh("y")
+
+
+def is_free(operation: Operation) -> bool:
+    """Whether it makes no difference when an operation is executed."""
+    match operation:
+        case CallPart(part=Part(callee=Layer(name=name))):
+            return not LAYERS[name].training
+        case CallPart(part=Part(callee=callee)):
+            return isinstance(callee, ResolvedNetwork)
+        case Apply(function="attention", options=options):
+            return not options.get("dropout")
+        case _:
+            return not isinstance(operation, Scan)
 
 
 def is_foreign(operation: Operation) -> bool:

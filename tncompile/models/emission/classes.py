@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,7 @@ from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, identifier
 from tncompile.emission.text.writer import class_
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.typing.model import Callee, Extern, Layer, Part, ResolvedModel
+from tncompile.language.typing.model import Extern, Layer, Part, Resolved, ResolvedModel
 from tncompile.models.emission import parts, ties
 from tncompile.models.emission.access import Access
 from tncompile.models.emission.constructor import family_depth, write_init, write_start
@@ -32,7 +33,7 @@ def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
     they were made with are one class.
     """
     classes = _Classes(networks)
-    root = classes.of(model)
+    root = classes.of(model, inner=False)
     header = writer.comment_lines(f"Made by tncompile from {model.target}.")
     sources = [each for each in classes.sources if each is not root]
     return write_file([*sources, loaded := replace(root, header=tuple(header))], loaded=loaded)
@@ -51,11 +52,13 @@ class _Classes:
     def __post_init__(self) -> None:
         self.imports = Imports(self.names)
 
-    def of(self, callee: ResolvedModel | ResolvedNetwork) -> ClassSource:
-        """The class of a network or model."""
+    def of(self, callee: Resolved, *, inner: bool = True) -> ClassSource:
+        """The class of a network or model; an `inner` one is a part of others."""
         if id(callee) not in self.by_callee:
-            is_model = isinstance(callee, ResolvedModel)
-            self.by_callee[id(callee)] = self._model(callee) if is_model else self._network(callee)
+            if isinstance(callee, ResolvedModel):
+                self.by_callee[id(callee)] = self._model(callee, inner)
+            else:
+                self.by_callee[id(callee)] = self._network(callee)
         return self.by_callee[id(callee)]
 
     def _network(self, network: ResolvedNetwork) -> ClassSource:
@@ -75,15 +78,14 @@ class _Classes:
             self.sources.append(source)
         return self.by_meaning[meaning]
 
-    def _model(self, model: ResolvedModel) -> ClassSource:
-        inner = [self.of(part.callee) for part in model.parts if not part.outer and _has_class(part)]
-        written = _Written(model, self)
+    def _model(self, model: ResolvedModel, inner: bool) -> ClassSource:
+        written = _Written(model, self, inner)
         body = written.attributes, tuple(map(tuple, written.methods))
         meaning = (model.name, *map(tuple, body))
         if meaning in self.by_meaning:
             return self.by_meaning[meaning]
         name = self._name(model.name)
-        source = written.source(name, any(each.branching for each in inner))
+        source = written.source(name)
         self.by_meaning[meaning] = source
         self.sources.append(source)
         return source
@@ -100,14 +102,10 @@ class _Classes:
             number += 1
 
 
-def _has_class(part: Part) -> bool:
-    return isinstance(part.callee, ResolvedModel | ResolvedNetwork)
-
-
 class _Written:
     """The class of a model without its name: attributes, methods, and what they need around."""
 
-    def __init__(self, model: ResolvedModel, classes: _Classes) -> None:
+    def __init__(self, model: ResolvedModel, classes: _Classes, inner: bool) -> None:
         self.model = model
         self.classes = classes
         imports = classes.imports
@@ -116,11 +114,13 @@ class _Written:
         self.imported = [found for each in foreign for found in imports.of(each.path)]
         self.access = Access(model, called)
         tensors = self.access.tensors
-        self.forward = write_forward(model, self.access, called.values())
+        callees = [part.callee for part in model.parts if not part.outer]
+        sources = [classes.of(each) for each in callees if isinstance(each, Resolved)]
+        self.branching = any(source.branching for source in sources)
+        self.forward = write_forward(model, self.access, called.values(), inner=inner)
         used = self.forward.used
-        inner = [classes.of(each) for each in _callees(model)]
-        self.branching = any(source.branching for source in inner)
-        after = ties.statement(model)
+        self.tied = ties.write_tied(model)
+        after = ["self._tie()"] * bool(self.tied)
         if self.forward.bare:
             empty = "torch.empty(0, device=device, dtype=dtype)"
             after = [f'self.register_buffer("_like", {empty}, persistent=False)', *after]
@@ -132,20 +132,17 @@ class _Written:
             *start,
             *([self.forward.constants] if self.forward.constants else []),
             *self._apply(),
-            *ties.write_methods(model),
             *write_accessors(tensors),
             self.forward.method,
         ]
-        if ties.write_tied(model):
-            used |= dict.fromkeys(["_tie", "_load_tied", "Any"])
+        if self.tied:
+            used["_Tied"] = None
         if tensors.complex:
             used |= dict.fromkeys(["_complex", "_on_parts"])
-        if "Any" in str(self.methods):
-            used["Any"] = None
         annotations = write_annotations(tensors)
         annotations += [f"{name}: Tensor" for name in self.forward.buffers]
         annotations += ["_like: Tensor"] * self.forward.bare
-        self.attributes = [*annotations, *ties.write_tied(model)]
+        self.attributes = [*annotations, *self.tied]
 
     def _make(self, part: Part) -> str:
         """The call that makes a part."""
@@ -164,8 +161,7 @@ class _Written:
 
     def _apply(self) -> list[list[str]]:
         """The method behind `to`, `to_empty` and so on."""
-        again = ties.statement(self.model)
-        again += [f"self.{CONSTANTS}()"] * bool(self.forward.constants)
+        again = [f"self.{CONSTANTS}()"] * bool(self.forward.constants)
         change = "_on_parts(fn)" if self.access.tensors.complex else "fn"
         if not again and change == "fn":
             return []
@@ -173,34 +169,28 @@ class _Written:
         body = [f"super()._apply({change}, recurse)", *again, "return self"]
         return [writer.function("_apply", signature, "nn.Module", body)]
 
-    def source(self, name: str, branching: bool) -> ClassSource:
+    def source(self, name: str) -> ClassSource:
         """The class under a name."""
         doc = write_docstring(self.model)
         body = [*doc, *([""] if self.attributes else []), *self.attributes]
-        text = class_(f"{name}(nn.Module)", body, self.methods)
+        text = class_(f"{name}({'_Tied' if self.tied else 'nn.Module'})", body, self.methods)
         used = self.forward.used
         helpers = [HELPERS[each] for each in _with_needs(used)]
         helpers += [OF_EXPRESSIONS[each] for each in used if each in OF_EXPRESSIONS]
         imports: list[Import] = [*self.imported]
         imports += [FUNCTIONAL] * ("F" in used or any(" F." in each for each in helpers))
         imports += [("functools", "partial")] * ("partial" in used)
-        imports += [("typing", "Any")] * any(
-            word in " ".join([*helpers, "\n".join(text)]) for word in ("Any]", "Any,", ": Any", "-> Any")
-        )
+        words = {word for each in [*helpers, *text] for word in re.findall(r"\w+", each)}
+        imports += [("typing", word) for word in ("Any", "ClassVar") if word in words]
         return ClassSource(
             name,
             (),
             tuple(each.rstrip("\n") for each in [*helpers, *self.functions]),
             ("\n".join(text),),
-            branching,
+            self.branching,
             family_depth(self.access.tensors),
             tuple(dict.fromkeys(imports)),
         )
-
-
-def _callees(model: ResolvedModel) -> list[ResolvedModel | ResolvedNetwork]:
-    callees: list[Callee] = [part.callee for part in model.parts if not part.outer]
-    return [each for each in callees if isinstance(each, ResolvedModel | ResolvedNetwork)]
 
 
 def _with_needs(used: dict[str, None]) -> list[str]:
@@ -208,6 +198,4 @@ def _with_needs(used: dict[str, None]) -> list[str]:
     needed = [name for name in HELPERS if name in used]
     if {"_wrong", "_given"} & set(needed):
         needed.append("_kind")
-    if "_load_tied" in needed:
-        needed.append("_tie")
     return [name for name in HELPERS if name in needed]

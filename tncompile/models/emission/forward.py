@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tncompile.emission.module.forward import without_unused
@@ -17,7 +17,7 @@ from tncompile.emission.text.identifiers import (
 from tncompile.emission.text.writer import string
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Layer, Part, ResolvedModel
-from tncompile.language.typing.operations import Operation
+from tncompile.language.typing.operations import CallPart, Literal, Operation
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access, parameter_name
 from tncompile.models.emission.arguments import (
@@ -52,18 +52,21 @@ class Forward:
     bare: bool = False
 
 
-def write_forward(model: ResolvedModel, access: Access, reserved: Iterable[str]) -> Forward:
-    """The methods; `reserved` are names of the file that no variable may hide."""
+def write_forward(
+    model: ResolvedModel, access: Access, reserved: Iterable[str], *, inner: bool
+) -> Forward:
+    """The methods; `reserved` are names of the file that no variable may hide.
+
+    Arguments of an `inner` model, which others call, are known to fit together.
+    """
     live = needed(model.output)
     operations = [operation for operation in model.operations if operation in live]
     held = held_values(model, operations)
     attributes = Names([*MODULE_ATTRIBUTES, *OWN_ATTRIBUTES, *access.families])
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
-    buffers = {
-        value: attributes.fresh(model.names.get(value, "constant")) for value in held
-    }
-    forward = Forward([], [], list(buffers.values()))
+    buffers = _buffer_names(model, operations, held, attributes)
+    forward = Forward([], [], list(dict.fromkeys(buffers.values())))
     names = Names(["self", "F", "math", "partial", *reserved])
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
@@ -71,24 +74,28 @@ def write_forward(model: ResolvedModel, access: Access, reserved: Iterable[str])
     sizes = Sizes(bound, names.exactly("lead"))
     scope = Scope(arguments, sizes, lambda: _like(model, access, arguments, forward), forward.used)
     known = {value: Text(f"self.{name}") for value, name in buffers.items()}
-    body = _body(scope, access, names, model, operations, known)
+    labels = {
+        value: names.fresh(label)
+        for value, label in model.names.items()
+        if value.operation in live and value not in buffers and not is_number(value)
+    }
+    body = _body(scope, access, names, labels, operations, model.output, known)
     inside = needed(model.output, held)
     write_operations(body, [each for each in operations if each in inside])
     result = body.within(model.output, lambda texts: _returned(model, texts, scope))
     remark = ", ".join(dict.fromkeys(value.text for value in model.output))
     body.lines.append(Line(f"return {result}", remark))
-    lines = write_checks(model, arguments, sizes) + write_requirements(model, sizes)
-    for name in ("_wrong",) * bool(model.inputs):
-        scope.use(name)
-    if any(source.kind == "int" for source in model.inputs):
-        scope.use("_INTS")
+    lines = write_checks(model, arguments, sizes, inner=inner) + write_requirements(model, sizes)
+    for source in model.inputs:
+        scope.use("_wrong")
+        scope.use({"int": "_INTS", "float": "_FLOATS"}.get(source.kind, "_kind"))
     lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     signature += [f"{name}: Callable[..., Any]" for name in handed]
     returned = "Tensor"
     if not model.single:
         returned = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
-    text = writer.docstring(writer.filled(maps(model), 85))
+    text = writer.docstring([_summary(model)])
     forward.method = writer.function("forward", signature, returned, [*text, *lines])
     if held:
         forward.bare = True
@@ -103,16 +110,46 @@ def maps(model: ResolvedModel) -> str:
     return f"{given} -> {results if model.single else f'({results})'}".removeprefix(" -> ")
 
 
+def _buffer_names(
+    model: ResolvedModel, operations: Sequence[Operation], held: Sequence[Value], names: Names
+) -> dict[Value, str]:
+    """What constants are called: by the program, or as the input that they are given for.
+
+    Equal numbers for inputs of one name are one constant.
+    """
+    given: dict[Value, str] = {}
+    for operation in operations:
+        if isinstance(operation, CallPart):
+            given |= dict(zip(operation.operands, operation.inputs, strict=False))
+    buffers: dict[Value, str] = {}
+    numbers: dict[tuple[str, object, object], str] = {}
+    for value in held:
+        label = model.names.get(value, given.get(value, "constant"))
+        match value.operation:
+            case Literal(number=int() | float() as number):
+                key = label, type(number), number
+                buffers[value] = numbers.setdefault(key, "") or names.fresh(f"{label}_{number}")
+                numbers[key] = buffers[value]
+            case _:
+                buffers[value] = names.fresh(label)
+    return buffers
+
+
+def _summary(model: ResolvedModel) -> str:
+    results = ", ".join(value.text for value in model.output)
+    text = f"{results} of {', '.join(map(written, model.inputs))}."
+    return text if model.inputs and len(text) <= 85 else f"{results}."[:85]
+
+
 def _body(
     scope: Scope,
     access: Access,
     names: Names,
-    model: ResolvedModel,
+    labels: Mapping[Value, str],
     operations: Sequence[Operation],
+    outputs: Sequence[Value],
     known: dict[Value, Text],
-    outputs: Sequence[Value] | None = None,
 ) -> Body:
-    outputs = model.output if outputs is None else outputs
     reads = [*(value for each in operations for value in each.operands), *outputs]
     results: dict[Operation, list[Value]] = {}
     for value in dict.fromkeys(reads):
@@ -121,7 +158,7 @@ def _body(
         operation: tuple(sorted(values, key=lambda value: value.position or 0))
         for operation, values in results.items()
     }
-    return Body(scope, access, names, Counter(reads), model.names, ordered, known)
+    return Body(scope, access, names, Counter(reads), labels, ordered, known)
 
 
 def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
@@ -146,11 +183,14 @@ def _constants(
     operations = [operation for operation in model.operations if operation in inside]
     own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype")
     names = Names(["self", "F", "math", "like", "dtype"])
-    body = _body(own, access, names, model, operations, {}, held)
-    for value in held:
-        body.uses[value] += body.uses[value] > 1  # it is registered where it is made
+    labels = {
+        value: names.fresh(label)
+        for value, label in model.names.items()
+        if value.operation in inside and not is_number(value)
+    }
+    body = _body(own, access, names, labels, operations, held, {})
     write_operations(body, operations)
-    for value in held:
+    for value in {name: value for value, name in buffers.items()}.values():
         text = body.within([value], lambda texts: texts[0])
         if is_number(value):
             text = as_tensor(value, text, own)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tncompile.emission.steps.complex_numbers import COMPLEX, ON_PARTS
 from tncompile.emission.module.constructor import family_class
-from tncompile.models.emission.ties import LOAD, TIE
+from tncompile.models.emission.ties import TIED
 
 _MERGED = '''\
 def _merged(layer: nn.Module, x: Tensor, axes: int) -> Tensor:
@@ -76,8 +76,13 @@ _INTS = """\
 _INTS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 """
 
+_FLOATS = """\
+_FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+"""
+
 HELPERS: Mapping[str, str] = {
     "_INTS": _INTS,
+    "_FLOATS": _FLOATS,
     "_kind": _KIND,
     "_wrong": _WRONG,
     "_given": _GIVEN,
@@ -86,7 +91,6 @@ HELPERS: Mapping[str, str] = {
     "_multilinear": _MULTILINEAR,
     "_complex": COMPLEX,
     "_on_parts": ON_PARTS,
-    "_tie": TIE,
-    "_load_tied": LOAD,
+    "_Tied": TIED,
 }
 """Each calls those before it alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from tncompile.emission.text.writer import INDENT, TAB, WIDTH, indented
 
@@ -20,27 +21,51 @@ def fitted(line: str, *, indent: int = INDENT, tail: str = "") -> list[str]:
     groups = list(_groups(line))
     if not groups:
         return [line + tail]
-    start, end = max(groups, key=lambda group: group[1] - group[0])
+    if chained := _chain(line):
+        target, links = chained
+        deeper = indent + len(TAB)
+        lines = [each for link in links for each in fitted(link, indent=deeper)]
+        return [f"{target}(", *indented(lines), f"){tail}"]
+    start, end = groups[-1]
+    if indent + start + 1 > WIDTH or not line[start + 1 : end].strip():
+        start, end = max(groups, key=lambda group: group[1] - group[0])
     head, inside, rest = line[: start + 1], line[start + 1 : end], line[end:] + tail
     items = list(split(inside))
     deeper = indent + len(TAB)
     flat = ", ".join(items)
-    alone = len(items) == 1
-    if alone and " for " in inside and head.endswith("(") and deeper + len(flat) > WIDTH:
-        made, _, over = _generator(items[0])
-        return [head, *indented([*fitted(made, indent=deeper), over]), rest]
-    if alone and items[0][0] in _CLOSING and not head.endswith(("[", "{")):
-        # One bracket in another opens on the same line.
-        inner = fitted(items[0], indent=indent)
-        return [head, *indented(fitted(items[0], indent=deeper)), rest] if inner else []
-    if (not head.endswith(("[", "{")) or alone) and deeper + len(flat) <= WIDTH and not (
-        head.endswith(("[", "{"))
-    ):
+    if len(items) == 1 and (made := _generator(items[0])):
+        if deeper + len(flat) <= WIDTH:
+            return [head, *indented([flat]), rest]
+        return [head, *indented([*fitted(made[0], indent=deeper), made[1]]), rest]
+    if not head.endswith(("[", "{")) and deeper + len(flat) <= WIDTH:
         return [head, *indented([flat]), rest]
-    lines: list[str] = []
-    for item in items:
-        lines += fitted(item, indent=deeper, tail=",")
+    comma = "," if len(items) > 1 or head.endswith(("[", "{")) else ""
+    lines = [each for item in items for each in fitted(item, indent=deeper, tail=comma)]
     return [head, *indented(lines), rest]
+
+
+def _chain(line: str) -> tuple[str, list[str]] | None:
+    """What a statement gives a name to, and the calls of a chain of several methods."""
+    target, _, chain = line.partition(" = ") if " = " in line.split("(")[0] else ("", "", line)
+    if line.startswith("return "):
+        target, chain = "return ", line.removeprefix("return ")
+    elif target:
+        target += " = "
+    ends = [end for _, end in _groups(chain)]
+    dots = [end + 1 for end in ends if chain[end + 1 : end + 2] == "."]
+    if len(dots) < 2 or ends[-1] != len(chain) - 1 or " " in _outside(chain):
+        return None
+    places = [0, *dots, len(chain)]
+    return target, [chain[a:b] for a, b in pairwise(places)]
+
+
+def _outside(text: str) -> str:
+    """The text without what is in brackets."""
+    kept, last = "", 0
+    for start, end in _groups(text):
+        kept += text[last:start]
+        last = end + 1
+    return kept + text[last:]
 
 
 def split(text: str) -> Iterator[str]:
@@ -83,7 +108,7 @@ def _code(text: str) -> Iterator[tuple[int, str]]:
         place += 1
 
 
-def _generator(text: str) -> tuple[str, str, str]:
+def _generator(text: str) -> tuple[str, str] | None:
     """What a generator makes, and what it runs over: `A`, `for _ in range(2)`."""
     depth = 0
     for place, character in _code(text):
@@ -92,5 +117,5 @@ def _generator(text: str) -> tuple[str, str, str]:
         elif character in ")]}":
             depth -= 1
         elif depth == 0 and text.startswith(" for ", place):
-            return text[:place], " ", text[place + 1 :]
-    return text, " ", ""
+            return text[:place], text[place + 1 :]
+    return None

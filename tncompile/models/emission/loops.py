@@ -264,7 +264,7 @@ def _variables(
         if wanted == text or (wanted is None and free and label in (None, text)):
             variables.append(text)
             continue
-        variables.append(wanted or body.names.fresh(label or "x"))
+        variables.append(wanted or label or body.names.fresh("x"))
         openings.append((start, variables[-1], free))
     return variables, openings
 

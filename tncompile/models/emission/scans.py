@@ -27,7 +27,7 @@ def write_scan(body: Body, scan: Scan) -> None:
     for k, value in enumerate(states):
         last = results.get(outputs + k)
         label = body.labels.get(last) if last is not None else None
-        name = body.names.fresh(label or inputs[count + k])
+        name = label or body.names.fresh(inputs[count + k])
         state_names.append(name)
         if value in body.pending:
             body.assign(value, name)

@@ -2,95 +2,69 @@
 
 from __future__ import annotations
 
-from tncompile.emission.text import writer
-from tncompile.emission.text.writer import string
+from tncompile.emission.text.writer import call, string
 from tncompile.language.typing.model import Part, ResolvedModel
 
-TIE = '''\
-def _holder(module: nn.Module, key: str) -> tuple[nn.Module, str]:
-    """What holds the tensor of a key, and its name there."""
-    *path, name = key.split(".")
-    for part in path:
-        inner = module._modules[part]
-        assert inner is not None
-        module = inner
-    return module, name
+TIED = '''\
+class _Tied(nn.Module):
+    """A module that has some tensors of its parts in common: one key for each, the origin's.
 
-
-def _tie(module: nn.Module, tied: dict[str, str]) -> None:
-    """Let each tensor of a part be the one whose key stands beside its own."""
-    for key, origin in tied.items():
-        (holder, name), (owner, own) = _holder(module, key), _holder(module, origin)
-        if own in owner._parameters:
-            holder._parameters[name] = owner._parameters[own]
-        else:
-            holder._buffers[name] = owner._buffers[own]
-'''
-
-LOAD = '''\
-def _load_tied(
-    module: nn.Module,
-    tied: dict[str, str],
-    state: dict[str, Any],
-    prefix: str,
-    assign: bool,
-    errors: list[str],
-) -> None:
-    """Give every tied tensor what the state dict has for the one that it is.
-
-    Torch lists such a tensor under both keys: the second is taken if it is equal.
+    `_tied` has the keys that such tensors would have, and those of the tensors that they are.
     """
-    for key, origin in tied.items():
-        second, first = state.pop(prefix + key, None), state.get(prefix + origin)
-        holder, name = _holder(module, origin)
-        own = holder._parameters.get(name, holder._buffers.get(name))
-        if first is None:
-            first = own  # the key that is missing is reported by its owner
-        elif second is not None and second is not first and not _equal(first, second):
-            errors.append(f"{prefix}{key} is the tensor {prefix}{origin}, and they differ.")
-        if assign and isinstance(own, nn.Parameter) and not isinstance(first, nn.Parameter):
-            first = state[prefix + origin] = nn.Parameter(first, own.requires_grad)
-        state[prefix + key] = first
+
+    _tied: ClassVar[dict[str, str]] = {}
+
+    def _tie(self) -> None:
+        for key, origin in self._tied.items():
+            (holder, name), (owner, own) = self._held(key), self._held(origin)
+            if own in owner._parameters:
+                holder._parameters[name] = owner._parameters[own]
+            else:
+                holder._buffers[name] = owner._buffers[own]
+
+    def _held(self, key: str) -> tuple[nn.Module, str]:
+        """What holds the tensor of a key, and its name there."""
+        module: Any = self
+        *path, name = key.split(".")
+        for part in path:
+            module = module._modules[part]
+        return module, name
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        super()._apply(fn, recurse)
+        self._tie()
+        return self
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        state = super().state_dict(*args, **kwargs)
+        for key in self._tied:
+            state.pop(kwargs.get("prefix", "") + key, None)
+        return state
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        """Load tied tensors from their origins. Torch lists both: the second must be equal."""
+        assign = local_metadata.get("assign_to_params_buffers", False)
+        for key, origin in self._tied.items():
+            second, first = state_dict.get(prefix + key), state_dict.get(prefix + origin)
+            owner, name = self._held(origin)
+            own = owner._parameters.get(name, owner._buffers.get(name))
+            if first is None:
+                first = own  # that its key is missing is reported at its own part
+            elif second is not None and second is not first and not _is_equal(first, second):
+                reason = f"{prefix}{key} is {prefix}{origin} in this module, and they differ here."
+                args[-1].append(reason)
+            elif assign and isinstance(own, nn.Parameter) and not isinstance(first, nn.Parameter):
+                first = state_dict[prefix + origin] = nn.Parameter(first, own.requires_grad)
+            state_dict[prefix + key] = first
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
-def _equal(first: Any, second: Any) -> bool:
-    """Whether two entries of a state dict are equal, as far as they have values."""
-    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
-        return first is second
-    if first.shape != second.shape or first.is_meta or second.is_meta:
+def _is_equal(first: Tensor, second: Tensor) -> bool:
+    if first.is_meta or second.is_meta:
         return first.shape == second.shape
     return torch.equal(first, second.to(first))
-'''
-
-METHODS = '''\
-def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-    """As of any module, with one key for each tensor."""
-    state = super().state_dict(*args, **kwargs)
-    for key in self._tied:
-        state.pop(kwargs.get("prefix", "") + key, None)
-    return state
-
-def _load_from_state_dict(
-    self,
-    state_dict: dict[str, Any],
-    prefix: str,
-    local_metadata: dict[str, Any],
-    strict: bool,
-    missing_keys: list[str],
-    unexpected_keys: list[str],
-    error_msgs: list[str],
-) -> None:
-    assign = local_metadata.get("assign_to_params_buffers", False)
-    _load_tied(self, self._tied, state_dict, prefix, assign, error_msgs)
-    super()._load_from_state_dict(
-        state_dict,
-        prefix,
-        local_metadata,
-        strict,
-        missing_keys,
-        unexpected_keys,
-        error_msgs,
-    )
 '''
 
 
@@ -111,19 +85,5 @@ def _origin(part: Part, key: str) -> str:
 
 def write_tied(model: ResolvedModel) -> list[str]:
     """The attribute that says which tensors are others."""
-    keys = tied_keys(model)
-    items = [f"{string(key)}: {string(origin)}" for key, origin in keys.items()]
-    return writer.call("_tied: dict[str, str] = {", items, "}", indent=4) if items else []
-
-
-def write_methods(model: ResolvedModel) -> list[list[str]]:
-    """The methods that keep one key for each tensor."""
-    if not tied_keys(model):
-        return []
-    first, _, second = METHODS.partition("\n\n")
-    return [first.splitlines(), second.splitlines()]
-
-
-def statement(model: ResolvedModel) -> list[str]:
-    """The statement that ties, where there is something to tie."""
-    return ["_tie(self, self._tied)"] * bool(tied_keys(model))
+    items = [f"{string(key)}: {string(origin)}" for key, origin in tied_keys(model).items()]
+    return call("_tied: ClassVar[dict[str, str]] = {", items, "}", indent=4) if items else []
