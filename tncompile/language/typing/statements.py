@@ -300,7 +300,9 @@ def _is_number(node: tree.Expression, known: set[str]) -> bool:
                 pass
             case tree.Binary() | tree.Conditional():
                 pass
-            case tree.Item(_, (tree.Expression(),)):
+            case tree.Item(_, (tree.Slice() | tree.Star(),)) | tree.Item(_, (_, _, *_)):
+                return False
+            case tree.Item():
                 pass
             case _:
                 return False

@@ -23,8 +23,8 @@ def arguments(operation: Operation) -> tuple[Value, ...]:
     callee = operation.part.callee
     if not isinstance(callee, ResolvedModel | ResolvedNetwork):
         return operation.operands
-    places = {source.name: place for place, source in enumerate(callee.inputs)}
-    order = sorted(range(len(operation.operands)), key=lambda k: places[operation.inputs[k]])
+    names = [each.name for each in (*callee.inputs,)]
+    order = sorted(range(len(operation.operands)), key=lambda k: names.index(operation.inputs[k]))
     return tuple(operation.operands[k] for k in order)
 
 
@@ -59,9 +59,7 @@ def _results(part: Part) -> int:
             return 1 if gives is None else len(gives)
 
 
-def call_text(
-    operation: CallPart, texts: Sequence[Text], access: Access, scope: Scope
-) -> Text:
+def call_text(operation: CallPart, texts: Sequence[Text], access: Access, scope: Scope) -> Text:
     """The call of a part on operands in the order of `arguments`."""
     part, operands = operation.part, arguments(operation)
     name = access.part(part)
@@ -105,9 +103,7 @@ def _operand(value: Value, text: Text, scope: Scope) -> str:
     return as_tensor(value, text, scope).code
 
 
-def _layer_call(
-    layer: Layer, name: str, items: Sequence[str], first: Value, scope: Scope
-) -> Text:
+def _layer_call(layer: Layer, name: str, items: Sequence[str], first: Value, scope: Scope) -> Text:
     entry = LAYERS[layer.name]
     listed = ", ".join(items)
     if first.kind == "complex" and layer.parameters:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from tncompile.emission import ClassSource, GeneratedModule, write_file
 from tncompile.emission.module.constructor import write_accessors, write_annotations
 from tncompile.emission.text import writer
-from tncompile.emission.text.identifiers import Names, identifier
+from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.writer import class_
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Extern, Layer, Part, Resolved, ResolvedModel
@@ -24,6 +24,10 @@ from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""
+
+
+_TAKEN = ("F", "partial", "Any", "Callable", "ClassVar", "Iterator", "SupportsIndex", "checkpoint")
+"""Names that a file may import."""
 
 
 def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
@@ -47,10 +51,10 @@ class _Classes:
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
-    names: Names = field(default_factory=lambda: Names(["F", "partial", "Any", "Callable"]))
+    taken: set[str] = field(default_factory=lambda: set(_TAKEN))
 
     def __post_init__(self) -> None:
-        self.imports = Imports(self.names)
+        self.imports = Imports(self.taken)
 
     def of(self, callee: Resolved, *, inner: bool = True) -> ClassSource:
         """The class of a network or model; an `inner` one is a part of others."""
@@ -96,8 +100,8 @@ class _Classes:
         number = 1
         while True:
             text = stem if number == 1 else f"{stem}{'_' * stem[-1].isdigit()}{number}"
-            if self.names.exactly(text) == text:
-                self.names.exactly(f"{text}Folded")
+            if not {text, f"{text}Folded"} & self.taken:
+                self.taken |= {text, f"{text}Folded"}
                 return text
             number += 1
 

@@ -33,11 +33,7 @@ def parameter_count(model: ResolvedModel) -> int:
 
 def parameters(model: ResolvedModel) -> dict[str, int]:
     """How many numbers each parameter has, by key."""
-    counts = {
-        tensor.path: math.prod(tensor.shape)
-        for tensor in model.tensors
-        if not tensor.frozen
-    }
+    counts = {tensor.path: math.prod(tensor.shape) for tensor in model.tensors if not tensor.frozen}
     for part in model.parts:
         if not part.outer:
             for key, count in _of_part(part).items():

@@ -30,7 +30,6 @@ from tncompile.models.emission.arguments import (
 from tncompile.models.emission.body import Body, Line, render
 from tncompile.models.emission.constants import held_values, needed
 from tncompile.models.emission.expressions import Text, as_tensor, is_number
-from tncompile.models.emission.layout import fitted
 from tncompile.models.emission.loops import write_operations
 from tncompile.models.emission.scope import Scope
 
@@ -191,27 +190,26 @@ def _constants(
     body = _body(own, access, names, labels, operations, held, {})
     write_operations(body, operations)
     for value in {name: value for value, name in buffers.items()}.values():
-        text = body.within([value], lambda texts: texts[0])
+        made = body.within([value], lambda texts: texts[0])
         if is_number(value):
-            text = as_tensor(value, text, own)
+            made = as_tensor(value, made, own)
         if value.kind == "float":
-            text = text.method("to", "like.dtype")
-        head = f"self.register_buffer({string(buffers[value])}, {text}, persistent=False)"
+            made = made.method("to", "like.dtype")
+        head = f"self.register_buffer({string(buffers[value])}, {made}, persistent=False)"
         body.lines.append(Line(head))
-    text = '"""Compute what no input changes: in float32 at least, then in the dtype of the module."""'
+    summary = "Compute what no input changes, in float32 at least, then in the module's dtype."
+    text = writer.docstring([summary])
     like = ["like = self._like"]
     lines = render(body.lines)
     if any("dtype=dtype" in line or "(dtype)" in line for line in lines):
         like.append("dtype = torch.promote_types(like.dtype, torch.float32)")
-    return writer.function(CONSTANTS, ["self"], "None", [text, *like, *lines])
+    return writer.function(CONSTANTS, ["self"], "None", [*text, *like, *lines])
 
 
 # ── a tensor of the module's dtype ─────────────────────────────────────────────────────────────
 
 
-def _like(
-    model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward
-) -> str:
+def _like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
     """An input of floats, else a parameter of real numbers, else the buffer made for this."""
     for source in model.inputs:
         if source.kind == "float":

@@ -1,12 +1,10 @@
-"""Functions that emitted models have beside their classes, by name; each file has those it calls."""
+"""Functions that emitted models have beside their classes, by name."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from tncompile.emission.steps.complex_numbers import COMPLEX, ON_PARTS
-from tncompile.emission.module.constructor import family_class
 from tncompile.models.emission.ties import TIED
 
 _MERGED = '''\

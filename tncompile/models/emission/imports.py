@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tncompile.emission.text.identifiers import Names
+from tncompile.emission.text.identifiers import identifier
 from tncompile.language.diagnostics.errors import InternalError
 from tncompile.models.emission.parts import is_name
 
@@ -13,8 +13,8 @@ Import = tuple[str, str]
 class Imports:
     """The classes and functions of other packages that a file refers to, by path."""
 
-    def __init__(self, names: Names) -> None:
-        self._names = names
+    def __init__(self, taken: set[str]) -> None:
+        self._taken = taken
         self.called: dict[str, str] = {}
         self._imports: dict[str, Import] = {}
 
@@ -29,9 +29,18 @@ class Imports:
                 if module == "torch.nn.functional":
                     self._imports[path] = FUNCTIONAL
             else:
-                name = self.called[path] = self._names.fresh(last)
+                name = self.called[path] = self._free(last)
                 self._imports[path] = (module, last if name == last else f"{last} as {name}")
         return self.called[path]
+
+    def _free(self, name: str) -> str:
+        stem, number = identifier(name), 1
+        text = stem
+        while text in self._taken:
+            number += 1
+            text = f"{stem}_{number}"
+        self._taken.add(text)
+        return text
 
     def of(self, path: str) -> tuple[Import, ...]:
         """What has to be imported for a path."""

@@ -133,7 +133,8 @@ def _iteration(
         return f"for _ in range({len(turns)}):", [{} for _ in turns]
     whole = [_whole(access, each) for each in varying]
     if all(whole):
-        own = [_member_name(each, members, names, len(varying)) for each, members in varying.items()]
+        several = len(varying) > 1
+        own = [_member_name(*each, names, several=several) for each in varying.items()]
         over = ", ".join(map(str, whole))
         head = f"for {', '.join(own)} in "
         head += f"zip({over}, strict=True):" if len(own) > 1 else f"{over}:"
@@ -149,7 +150,8 @@ def _iteration(
         shift = each.numbers[0] - counts[0]
         if any(number - count != shift for number, count in zip(each.numbers, counts, strict=True)):
             return None
-        texts.append(_indexed(access, each, f"{variable} {'+-'[shift < 0]} {abs(shift)}" if shift else variable))
+        shifted = f"{variable} {'-' if shift < 0 else '+'} {abs(shift)}" if shift else variable
+        texts.append(_indexed(access, each, shifted))
     start = f"{counts[0]}, " if counts[0] else ""
     called = [
         {members[k].path: text for text, members in zip(texts, varying.values(), strict=True)}
@@ -197,10 +199,10 @@ def _indexed(access: Access, each: _Varying, variable: str) -> str:
     return text
 
 
-def _member_name(each: _Varying, members: Sequence[Part], names: Names, count: int) -> str:
+def _member_name(each: _Varying, members: Sequence[Part], names: Names, *, several: bool) -> str:
     """What a member is called in the loop: by its block, or its family where there are several."""
     callee = members[0].callee
-    if count == 1 and isinstance(callee, ResolvedModel | ResolvedNetwork):
+    if not several and isinstance(callee, ResolvedModel | ResolvedNetwork):
         word = "".join(f"_{c.lower()}" if c.isupper() else c for c in callee.name).strip("_")
         if callee.name.isupper() or "__" in word or len(callee.name) < 3:
             word = callee.name.lower()
@@ -229,12 +231,11 @@ def _write_loop(body: Body, turns: Turns, depth: int) -> bool:
         inner.uses.update(carried.ends[k].values())
         inner.wanted = {turn[-1]: dict(zip(carried.places, variables, strict=True))}
         write_operations(inner, turn, depth + 1)
-        for value, name in zip(carried.ends[k].values(), variables, strict=False):
+        for value in carried.ends[k].values():
             if value in inner.pending:
                 inner.assign(value)
             elif inner.known[value].code != inner.wanted[turn[-1]][value.position]:
                 return False
-            del name
         written.append(inner.lines)
     if any(codes(lines) != codes(written[0]) for lines in written):
         return False

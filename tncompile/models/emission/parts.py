@@ -1,4 +1,4 @@
-"""How the constructor of an emitted class makes a part: `nn.Linear(768, 2304, device=device, …)`."""
+"""How the constructor of an emitted class makes a part: `nn.Linear(768, 2304, …)`."""
 
 from __future__ import annotations
 

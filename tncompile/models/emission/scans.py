@@ -1,4 +1,4 @@
-"""`scan` as a loop over the entries of an axis: `for x_t in x.unbind(-2): h = self.cell(x_t, h)`."""
+"""`scan` as a loop over an axis: `for x_t in x.unbind(-2): h = self.cell(x_t, h)`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import Scan
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.body import Block, Body, Line
-from tncompile.models.emission.calls import arguments, arity, call_text
+from tncompile.models.emission.calls import arguments, call_text
 from tncompile.models.emission.expressions import Text
 
 
