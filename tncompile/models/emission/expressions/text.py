@@ -117,7 +117,8 @@ _SIMPLE = re.compile(r"-?[\w.]+(?:e[-+]\d+)?")
 
 def prefix(operator: str, text: Text) -> Text:
     """`-x`, `~x`."""
-    return Text(f"{operator}{text.within(Precedence.UNARY)}", Precedence.UNARY)
+    least = Precedence.ATOM if " ** " in text.code else Precedence.UNARY
+    return Text(f"{operator}{text.within(least)}", Precedence.UNARY)
 
 
 _OPERATORS = {
