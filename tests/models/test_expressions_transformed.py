@@ -14,7 +14,7 @@ from tests.support.function_draws import DRAWS
 from tests.support.typed_calls import Calls
 from tests.support.written import compiled, inputs, source
 from tncompile.language.diagnostics.collector import Failed
-from tncompile.language.typing.values import Kind, Shape, Term, Tuple, Value, flattened
+from tncompile.language.typing.values import Kind, Term, Tuple, Value, flattened
 
 
 class Module(nn.Module):
@@ -87,7 +87,7 @@ def test_expressions_compile_for_all_sizes(kind: Kind) -> None:
 def test_expressions_are_exported_for_all_sizes(kind: Kind) -> None:
     calls, term = every_function(1, kind, FIRST, (2,))
     given = arguments(calls)
-    shapes = tuple({axis: Dim.AUTO for axis in range(tensor.dim())} for tensor in given)
+    shapes = tuple(dict.fromkeys(range(tensor.dim()), Dim.AUTO) for tensor in given)
     exported = torch.export.export(
         Module(calls, term), given, dynamic_shapes=(shapes[0], shapes[1], shapes[2:])
     ).module()
