@@ -217,8 +217,8 @@ def from_einsum(
     ValueError, with a caret, for what is no equation or does not fit it, TypeError for what is
     neither a shape nor indices, and `CompileError` beyond the limits of the language.
     """
-    from tncompile.language.linking import link
     from tncompile.language.instantiating import resolve
+    from tncompile.language.linking import link
     from tncompile.network.einsum import from_einsum as write
 
     text = write(equation, *shapes, inputs=inputs, name=name)

@@ -72,9 +72,7 @@ def value(kind: Kind, *axes: Axis) -> Value:
     return Value(kind, shape, read, span=HERE)
 
 
-def called(
-    layer: Layer, *operands: Term, typing: Typing | None = None, piped: bool = False
-) -> Term:
+def called(layer: Layer, *operands: Term, typing: Typing | None = None, piped: int = 0) -> Term:
     """What the layer gives for these operands."""
     part = Part("p", (), (), layer, declared=HERE)
     text = f"p({', '.join('x' for _ in operands)})"
@@ -86,7 +84,7 @@ def called(
     return call_layer(typing or Typing(Problems()), part, call)
 
 
-def trouble(layer: Layer, *operands: Term, piped: bool = False) -> Diagnostic:
+def trouble(layer: Layer, *operands: Term, piped: int = 0) -> Diagnostic:
     """What is wrong with these operands."""
     with pytest.raises(Failed) as caught:
         called(layer, *operands, piped=piped)

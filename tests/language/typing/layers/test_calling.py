@@ -93,7 +93,7 @@ def test_what_a_call_is_refused_for(
 
 
 def test_a_piped_value_is_refused_at_the_stage() -> None:
-    found = trouble(LINEAR, f("...", 4), piped=True)
+    found = trouble(LINEAR, f("...", 4), piped=1)
     assert (found.code, found.primary.span.text) == ("TN601", "p")
     assert found.primary.text == "the last axis is `4`, not `5`"
     assert found.secondary[0].span == HERE

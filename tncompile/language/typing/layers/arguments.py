@@ -112,8 +112,8 @@ def _wrong_type(argument: Argument, given: Typed, axes: int) -> Failed:
     match term:
         case str():
             actual = "a string"
-        case Numbers():
-            actual = "a list of floats"
+        case Numbers(items):
+            actual = f"a list of {'floats' if float in map(type, items) else 'bools'}"
         case tuple():
             actual = "a list"
         case bool():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import Applied
 from tncompile.models.emission.expressions.text import Precedence, Text, call, infix, size_text
 
@@ -17,6 +18,9 @@ def _attention(applied: Applied) -> Text:
     else:
         if causal:
             mask = _narrowed(applied, mask)
+        elif mask is not None and not applied.value(3).shape.dots:
+            axes = len(applied.value(3).shape.sizes)
+            mask = views.added(mask, range(2 - axes), 2, dots=False)
         if mask is not None:
             arguments.append(f"attn_mask={mask}")
     rate = applied.text("dropout").code

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from tncompile.language.typing.operations import Literal, SizeValue
-from tncompile.language.typing.values import Numbers, Shape
+from tncompile.language.typing.values import Numbers
 from tncompile.models.emission.expressions.conversion import Applied, made
 from tncompile.models.emission.expressions.text import (
     Context,
     Text,
-    bracket,
     call,
     number_text,
     size_text,
@@ -51,10 +50,7 @@ def _eye(applied: Applied) -> Text:
 
 
 def _filled(applied: Applied) -> Text:
-    context, shape = applied.context, applied.option("size")
-    assert isinstance(shape, Shape)
-    lead = [f"*{context.leading(None)}"] if shape.dots else []
-    sizes = bracket([*lead, *applied.texts_of("size")])
+    context, sizes = applied.context, applied.text("size")
     if applied.name != "full":
         return call(f"torch.{applied.name}", sizes, *made(context, context.dtype))
     value = applied.option("fill_value")

@@ -189,6 +189,8 @@ def option_text(option: Option, context: Context) -> Text:
         case Size():
             return size_text(option, context)
         case Shape(sizes, dots):
+            if dots and not sizes:
+                return Text(context.leading(None))
             lead = [f"*{context.leading(None)}"] if dots else []
             return Text(bracket([*lead, *(size_text(size, context) for size in sizes)]))
         case tuple():

@@ -38,6 +38,14 @@ def _call(applied: Applied) -> Text:
     return call(_CALLS[applied.name], applied.tensor(0, "float"), *keywords)
 
 
+def _silu(applied: Applied) -> Text:
+    """Of complex numbers torch has the function without its gradient."""
+    if applied.kind != "complex":
+        return _call(applied)
+    applied.context.use("_silu")
+    return call("_silu", applied.tensor())
+
+
 def _float_method(applied: Applied) -> Text:
     return applied.tensor(0, "float").method(applied.name)
 
@@ -112,6 +120,7 @@ RULES = {
     **dict.fromkeys(_CALLS, _call),
     **dict.fromkeys(_FLOAT_METHODS, _float_method),
     **dict.fromkeys(_METHODS, _method),
+    "silu": _silu,
     "clamp": _clamp,
     "maximum": _extreme,
     "minimum": _extreme,

@@ -38,12 +38,26 @@ def _linspace(
     steps = torch.arange(n, dtype=dtype, device=device)
     return start + steps * (end - start) / max(n - 1, 1)
 ''',
+    "_onehot": '''\
+def _onehot(ids: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """`F.one_hot`, whose number of classes may be known at run time alone."""
+    classes = torch.arange(n, device=ids.device)
+    return (_places(ids, n, "onehot").unsqueeze(-1) == classes).to(dtype)
+''',
     "_padded": '''\
 def _padded(x: Tensor, left: int, right: int, dim: int, mode: str) -> Tensor:
     """`F.pad` of one axis, between any number of others."""
     x = x.transpose(dim, -1)
     y = F.pad(x.reshape(-1, 1, x.shape[-1]), (left, right), mode=mode)
     return y.reshape(*x.shape[:-1], y.shape[-1]).transpose(dim, -1)
+''',
+    "_places": '''\
+def _places(ids: Tensor, n: int, function: str) -> Tensor:
+    """The ids; an IndexError where one is not in [0, n), which may be known at run time alone."""
+    if not torch.compiler.is_compiling():
+        return _checked_ids(ids, n, function)
+    torch._assert_async(((ids >= 0) & (ids < n)).all(), f"{function}: an id is out of range")
+    return ids
 ''',
     "_scatter_sum": '''\
 def _scatter_sum(x: Tensor, to: Tensor, size: int) -> Tensor:
@@ -57,17 +71,24 @@ def _segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     segment = torch.searchsorted(offsets, row, right=True) - 1
     return x.new_zeros(offsets.shape[0], *x.shape[1:]).index_add(0, segment, x)
 ''',
+    "_silu": '''\
+def _silu(x: Tensor) -> Tensor:
+    """`F.silu` of complex numbers."""
+    return x * x.sigmoid()
+''',
     "_take": '''\
 def _take(table: Tensor, ids: Tensor) -> Tensor:
     """The entries of a table at the ids; none is counted from the end."""
-    return table[_checked_ids(ids, table.shape[0], "take")]
+    return table[_places(ids, table.shape[0], "take")]
 ''',
 }
 """The source of each; those that begin with `_` are asked for by `Context.use`."""
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "_interpolated": ("F",),
+    "_onehot": ("_places",),
     "_padded": ("F",),
-    "_take": ("_checked_ids",),
+    "_places": ("_checked_ids",),
+    "_take": ("_places",),
 }
 """What they use in turn."""

@@ -21,9 +21,13 @@ def _gather(applied: Applied) -> Text:
 
 
 def _onehot(applied: Applied) -> Text:
-    applied.context.use("F")
-    vectors = call("F.one_hot", applied.tensor(), applied.text("n"))
-    return vectors.method("to", applied.context.dtype)
+    """`F.one_hot` would make a run-time size a number when it is compiled."""
+    context, classes = applied.context, applied.text("n")
+    if not classes.code.isdigit():
+        context.use("_onehot")
+        return call("_onehot", applied.tensor(), classes, context.dtype)
+    context.use("F")
+    return call("F.one_hot", applied.tensor(), classes).method("to", context.dtype)
 
 
 def _segment_sum(applied: Applied) -> Text:

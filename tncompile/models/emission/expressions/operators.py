@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tncompile.language.typing.values import Kind, higher
 from tncompile.models.emission.expressions.conversion import Applied, gives_number
 from tncompile.models.emission.expressions.text import Text, call, infix, prefix
 
@@ -11,30 +12,27 @@ _LOGIC = {"and": "&", "or": "|"}
 
 
 def _arithmetic(applied: Applied) -> Text:
-    """Torch converts kinds as the language does, but for numbers, quotients, and two bools."""
     left, right = _operands(applied)
     return infix(left, _ARITHMETIC[applied.name], right)
 
 
 def _operands(applied: Applied) -> tuple[Text, Text]:
-    numbers = [applied.number(0), applied.number(1)]
+    """Torch converts kinds as the language does, but not beside numbers, in quotients, of bools."""
     texts = [_counted(text) for text in applied.texts]
     if gives_number(applied.operation):
         return texts[0], texts[1]
-    kind = applied.kind
-    if applied.name == "div" and kind in ("bool", "int"):
-        kind = "float"
+    tensors = [k for k in (0, 1) if not applied.number(k)]
+    if not tensors or applied.name == "mod":  # `1 % x` has no gradient
+        tensors = sorted({0, *tensors})
     kinds = [applied.value(k).kind for k in (0, 1)]
-    if all(numbers):
-        numbers[0] = False
-    tensors = [k for k in (0, 1) if not numbers[k]]
+    kind = higher(applied.kind, "float" if applied.name == "div" else "int")
+    integers = all(kinds[k] in ("bool", "int") for k in tensors)
     for k in tensors:
-        texts[k] = applied.tensor(k)
-        alone = len(tensors) == 1 or kinds[1 - k] in ("bool", "int")
-        if kind == "float" and alone and kinds[k] in ("bool", "int") and k == tensors[0]:
-            texts[k] = applied.tensor(k, "float")
-        elif kinds[k] == "bool" and (applied.name == "sub" or kind == "bool"):
-            texts[k] = applied.tensor(k, "int")
+        bools = kinds == ["bool", "bool"] or applied.name in ("sub", "pow")
+        least: Kind = "int" if bools else "bool"
+        if integers and kind == "float" and k == tensors[0]:
+            least = "float"
+        texts[k] = applied.tensor(k, least)
     return texts[0], texts[1]
 
 
@@ -49,7 +47,7 @@ def _floor_division(applied: Applied) -> Text:
     if applied.kind in ("bool", "int"):
         return infix(left, "//", right)
     if applied.number(0):
-        left = applied.tensor(0)
+        left = applied.tensor(0, applied.kind)
     return call("torch.div", left, right, 'rounding_mode="floor"')
 
 

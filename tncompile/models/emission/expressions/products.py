@@ -49,7 +49,20 @@ def multiplied(
             return swapped
         if straight:
             return straight
+    for whole, weights in ((left, right), (right, left)):
+        if set(weights.legs) <= set(whole.legs) and (whole.dots or not weights.dots):
+            return _weighted(left, right, whole.legs, summed)
     return _einsum(left, right, summed, output)
+
+
+def _weighted(
+    left: Factor, right: Factor, legs: Sequence[str], summed: Collection[str]
+) -> Factor:
+    """A sum of products that are no more than the larger tensor has: faster than many tiny `@`."""
+    product = _elementwise(left, right, legs)
+    places = [k - len(legs) for k, name in enumerate(legs) if name in summed]
+    text = product.text.method("sum", one_or_tuple(places))
+    return replace(product, text=text, legs=tuple(name for name in legs if name not in summed))
 
 
 def _elementwise(left: Factor, right: Factor, output: Sequence[str] | None) -> Factor:
@@ -106,9 +119,7 @@ def _einsum(
     both = dict.fromkeys([*left.legs, *right.legs])
     legs = tuple([name for name in both if name not in summed] if output is None else output)
     if len(both) > len(ascii_letters):
-        whole = _elementwise(left, right, [*legs, *summed])
-        text = whole.text.method("sum", one_or_tuple(range(-len(summed), 0)))
-        return replace(whole, text=text, legs=legs)
+        return _weighted(left, right, [*legs, *summed], summed)
     letters = _letters(both)
     dots = left.dots or right.dots
 

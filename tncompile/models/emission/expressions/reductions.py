@@ -18,7 +18,8 @@ def _method(applied: Applied) -> Text:
     elif applied.name in _FLOATS:
         kind = "float"
     keywords = applied.keywords(correction=1, keepdim=False)
-    return applied.tensor(0, kind).method(applied.name, one_or_tuple(applied.axes()), *keywords)
+    axes = one_or_tuple(sorted(applied.axes()))
+    return applied.tensor(0, kind).method(applied.name, axes, *keywords)
 
 
 def _normalize(applied: Applied) -> Text:

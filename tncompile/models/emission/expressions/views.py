@@ -26,13 +26,13 @@ def permuted(text: Text, order: Sequence[int], *, dots: bool) -> Text:
         return text
     if len(moved) == 2:
         return text.method("transpose", *(k - count for k in moved))
+    if not dots:
+        return text.method("permute", *order)
     first, last = moved[0], moved[-1]
     if order[first : last + 1] == [last, *range(first, last)]:
         return text.method("movedim", last - count, first - count)
     if order[first : last + 1] == [*range(first + 1, last + 1), first]:
         return text.method("movedim", first - count, last - count)
-    if not dots:
-        return text.method("permute", *order)
     sources = bracket([order[k] - count for k in range(first, last + 1)])
     return text.method("movedim", sources, bracket([k - count for k in range(first, last + 1)]))
 
