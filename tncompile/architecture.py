@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Unpack, get_args
 from tncompile.instantiated import Instantiated
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
+from tncompile.language.resolved import ResolvedNetwork
 from tncompile.refusals import no_plan, no_split, require_plan_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Architecture(Instantiated["ResolvedNetwork"]):
+class Architecture(Instantiated[ResolvedNetwork]):
     """One network with all its sizes: its source, its cost, its module.
 
     Plans come from the lock file beside the `.tn` file where there is one, which `tncompile tune`

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Unpack, get_args
 from tncompile.architecture import Architecture
 from tncompile.instantiated import Instantiated
 from tncompile.language.diagnostics.spelling import one_of
+from tncompile.language.typing.model import ResolvedModel
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tncompile.models.planning import ModelPlan
     from tncompile.planning import ContractionPlan
     from tncompile.planning.paths.optimizers import Progress
-    from tncompile.planning.request import PlanOptions
+    from tncompile.planning.request import PlanOptions, SearchOptions
     from tncompile.tuning.results import Tuning
     from tncompile.typed import TensorNetworkModule
 
@@ -28,7 +29,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Model(Instantiated["ResolvedModel"]):
+class Model(Instantiated[ResolvedModel]):
     """One model with all its sizes: its networks, its plan, its module.
 
     Its networks are planned as they are by themselves, for the rows that reach each of them; plans
@@ -95,21 +96,24 @@ class Model(Instantiated["ResolvedModel"]):
         """
         from tncompile.models.planning import requests
 
-        batched: PlanOptions = {**options} if batch is None else {**options, "batch": batch}
-        asked = requests(self._resolved, self.networks, batched)
+        wanted: PlanOptions = {"sizes": options.get("sizes")}
+        if batch is not None:
+            wanted["batch"] = batch
+        asked = requests(self._resolved, self.networks, wanted)
         share = seconds / max(1, len(asked))
         self._compiled.clear()
-        return {
-            name: self.networks[name].tune(
+        found: dict[str, Tuning] = {}
+        for name, inner in asked.items():
+            options["sizes"] = inner["sizes"]
+            found[name] = self.networks[name].tune(
                 inner["batch"],
                 training=training,
                 seconds=share,
                 anyway=anyway,
                 progress=progress,
-                **{**options, "sizes": inner["sizes"]},
+                **options,
             )
-            for name, inner in asked.items()
-        }
+        return found
 
     def source(
         self,
