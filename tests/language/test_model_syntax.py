@@ -203,6 +203,7 @@ MISTAKES = [
     ("for k in 0..3", "for", "there are no loops"),
     ("let y = x.shape", ".", "no attributes"),
     ("index i = 4", "index", "no statement of a model"),
+    ("return y", "return", "as in `output y`?"),
 ]
 
 
