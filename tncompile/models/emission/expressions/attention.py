@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import Applied
+from tncompile.models.emission.expressions.functions import helped
 from tncompile.models.emission.expressions.text import Precedence, Text, call, infix, size_text
 
 
@@ -34,14 +35,13 @@ def _attention(applied: Applied) -> Text:
 
 def _narrowed(applied: Applied, mask: Text | None) -> Text:
     """The mask where keys up to the query's own may be looked at, aligned at the last key."""
-    applied.context.use("_causal")
     sizes = [applied.value(k).shape.sizes[-2] for k in (0, 1)]
     arguments: list[object] = [size_text(size, applied.context) for size in sizes]
     if applied.option("reach") is not None:
         arguments.append(applied.text("reach"))
     if applied.context.device:
         arguments.append(f"device={applied.context.device}")
-    allowed = call("_causal", *arguments)
+    allowed = helped(applied.context, "_causal", *arguments)
     if mask is None:
         return allowed
     if applied.value(3).kind == "bool":

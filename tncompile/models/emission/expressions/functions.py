@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tncompile.emission.module.arguments import CHECKED_IDS
+from tncompile.models.emission.expressions.text import Context, Text, call
 
 HELPERS: Mapping[str, str] = {
     "_causal": '''\
@@ -82,13 +83,24 @@ def _take(table: Tensor, ids: Tensor) -> Tensor:
     return table[_places(ids, table.shape[0], "take")]
 ''',
 }
-"""The source of each; those that begin with `_` are asked for by `Context.use`."""
+"""The source of each."""
 
-NEEDS: Mapping[str, tuple[str, ...]] = {
+_NEEDS: Mapping[str, tuple[str, ...]] = {
     "_interpolated": ("F",),
     "_onehot": ("_places",),
     "_padded": ("F",),
     "_places": ("_checked_ids",),
     "_take": ("_places",),
 }
-"""What they use in turn."""
+
+
+def helped(context: Context, name: str, *arguments: object) -> Text:
+    """A call of a helper, which is asked for behind those that it calls."""
+    _ask(context, name)
+    return call(name, *arguments)
+
+
+def _ask(context: Context, name: str) -> None:
+    for other in _NEEDS.get(name, ()):
+        _ask(context, other)
+    context.use(name)
