@@ -9,7 +9,6 @@ from tncompile.models.emission.expressions.text import Precedence, Text, call, i
 
 
 def _attention(applied: Applied) -> Text:
-    applied.context.use("F")
     arguments: list[object] = [applied.tensor(k) for k in range(3)]
     mask = applied.tensor(3) if len(applied.texts) > 3 else None
     causal, reach = applied.flag("causal"), applied.option("reach")
@@ -24,12 +23,15 @@ def _attention(applied: Applied) -> Text:
             mask = views.added(mask, range(2 - axes), 2, dots=False)
         if mask is not None:
             arguments.append(f"attn_mask={mask}")
-    rate = applied.text("dropout").code
-    if rate != "0.0":
-        arguments.append(f"dropout_p={rate} if self.training else 0.0")
+    if applied.option("dropout"):
+        arguments.append(f"dropout_p={applied.text('dropout')} if self.training else 0.0")
     arguments += applied.keywords(scale=None)
     if applied.option("grouped") not in (None, 1):
         arguments.append("enable_gqa=True")
+    count, dots = len(applied.shape.sizes), applied.shape.dots
+    if (count, dots) not in ((2, False), (4, False), (3, True)):
+        return helped(applied.context, "_attention", *arguments)
+    applied.context.use("F")
     return call("F.scaled_dot_product_attention", *arguments)
 
 
