@@ -8,20 +8,24 @@ arguments give equal results, to the byte.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tncompile.emission import GeneratedModule, emit
+from tncompile.emission import ClassSource, GeneratedModule, emit, emit_class
 from tncompile.emission.sharding.split import Sharded, split_leg
 from tncompile.initialization.draws import Initialization, initialize
 from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.model import ResolvedModel
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
+from tncompile.models.emission.classes import emit_model
 from tncompile.network.building import build
 from tncompile.network.contraction import ContractionTree
+from tncompile.network.editing import edited
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
 from tncompile.planning import ContractionPlan, Variant, plan
@@ -192,3 +196,20 @@ def compile(
         sharded = Sharded(sharding, program)
     programs, start = lower_network(network, planned), initialization(network)
     return emit(network, planned, programs, start, sharded=sharded, weigh=weight_program)
+
+
+def compile_model(
+    model: ResolvedModel, networks: Mapping[int, tuple[TensorNetwork, ContractionPlan]]
+) -> GeneratedModule:
+    """The PyTorch source of a model: a class for each network and model in it.
+
+    `networks` are the network and the plan of each of its resolved networks, by identity.
+    """
+
+    def make(resolved: ResolvedNetwork, name: str) -> ClassSource:
+        network, planned = networks[id(resolved)]
+        network = edited(network, name=name)
+        programs, start = lower_network(network, planned), initialization(network)
+        return emit_class(network, planned, programs, start, weigh=weight_program)
+
+    return emit_model(model, make)

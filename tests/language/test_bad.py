@@ -11,8 +11,8 @@ from tests.support.bad_programs import OWN, PROGRAMS, header
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render
-from tncompile.language.linking import link
 from tncompile.language.instantiating import resolve
+from tncompile.language.linking import link
 from tncompile.language.syntax.source import SourceFile
 
 

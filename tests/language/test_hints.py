@@ -17,10 +17,10 @@ from tests.support.statements import BLOCKS, BODY, STATEMENTS
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render
+from tncompile.language.instantiating import resolve
 from tncompile.language.linking import link
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.errors import expectations, foreign_syntax
-from tncompile.language.instantiating import resolve
 from tncompile.language.syntax.source import SourceFile, Span
 
 NAME = "program.tn"

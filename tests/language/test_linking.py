@@ -8,10 +8,10 @@ import pytest
 
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.instantiating import resolve
 from tncompile.language.linked import LinkedProgram
 from tncompile.language.linking import link
 from tncompile.language.linking.importing import LIBRARY, decode
-from tncompile.language.instantiating import resolve
 from tncompile.language.syntax.source import SourceFile
 
 GOOD = Path(__file__).parents[1] / "programs" / "good"

@@ -13,9 +13,9 @@ from tests.support.limits import processor_seconds
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.factorization import SPREAD, factorize, next_factorable
+from tncompile.language.instantiating import resolve
 from tncompile.language.linking import link
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.instantiating import resolve
 from tncompile.language.syntax.source import SourceFile
 
 LISTS = """

@@ -9,8 +9,8 @@ import pytest
 
 from tests.acceptance import ACCEPTANCE
 from tests.acceptance.reference import cases
-from tncompile.language.linking import link
 from tncompile.language.instantiating import resolve
+from tncompile.language.linking import link
 from tncompile.language.syntax.source import SourceFile
 from tncompile.network.building import build
 from tncompile.network.model import TensorNetwork

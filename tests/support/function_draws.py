@@ -226,54 +226,23 @@ def back(calls: Calls, kind: Kind) -> Arguments:
     return (x, calls.size()), {"dim": chosen_axis(calls, x.shape)}
 
 
+_ENTRYWISE = (
+    "relu relu6 gelu silu mish elu leaky_relu selu softplus tanh sigmoid log_sigmoid hardswish "
+    "hardsigmoid sin cos tan exp expm1 log log1p sqrt rsqrt erf abs sign square floor ceil "
+    "round detach real imag angle conj"
+)
+_REDUCTIONS = "sum amax amin any all mean logsumexp var std norm"
+
 DRAWS: Mapping[str, Draw] = {
     **dict.fromkeys(
-        [
-            "relu",
-            "relu6",
-            "gelu",
-            "silu",
-            "mish",
-            "elu",
-            "leaky_relu",
-            "selu",
-            "softplus",
-            "tanh",
-            "sigmoid",
-            "log_sigmoid",
-            "hardswish",
-            "hardsigmoid",
-            "sin",
-            "cos",
-            "tan",
-            "exp",
-            "expm1",
-            "log",
-            "log1p",
-            "sqrt",
-            "rsqrt",
-            "erf",
-            "abs",
-            "sign",
-            "square",
-            "floor",
-            "ceil",
-            "round",
-            "detach",
-            "real",
-            "imag",
-            "angle",
-            "conj",
-        ],
+        _ENTRYWISE.split(),
         entries,
     ),
     "clamp": clamped,
     "where": choice,
     **dict.fromkeys(("maximum", "minimum", "complex"), pair),
     **dict.fromkeys(["softmax", "log_softmax", "cumsum", "normalize"], along),
-    **dict.fromkeys(
-        ["sum", "amax", "amin", "any", "all", "mean", "logsumexp", "var", "std", "norm"], over
-    ),
+    **dict.fromkeys(_REDUCTIONS.split(), over),
     **dict.fromkeys(["prod", "argmax", "argmin"], over_one),
     "topk": largest,
     "reshape": reshaped,

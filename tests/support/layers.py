@@ -65,23 +65,14 @@ def refusal(layer: str, *positional: Any, **named: Any) -> Diagnostic:
 
 def value(kind: Kind, *axes: Axis) -> Value:
     """An input with these axes; `...` in front for any number."""
-    sizes = tuple(
-        Size.number(axis)
-        if isinstance(axis, int)
-        else Size.name(axis)
-        if isinstance(axis, str)
-        else axis
-        for axis in axes
-        if axis != "..."
-    )
+    made = {int: Size.number, str: Size.name, Size: lambda size: size}
+    sizes = tuple(made[type(axis)](axis) for axis in axes if axis != "...")
     shape = Shape(sizes, axes[:1] == ("...",))
     read = Read(source=ModelInput("x", (), kind, shape, HERE, ()), span=HERE)
     return Value(kind, shape, read, span=HERE)
 
 
-def called(
-    layer: Layer, *operands: Term, typing: Typing | None = None, piped: bool = False
-) -> Term:
+def called(layer: Layer, *operands: Term, typing: Typing | None = None, piped: int = 0) -> Term:
     """What the layer gives for these operands."""
     part = Part("p", (), (), layer, declared=HERE)
     text = f"p({', '.join('x' for _ in operands)})"
@@ -93,7 +84,7 @@ def called(
     return call_layer(typing or Typing(Problems()), part, call)
 
 
-def trouble(layer: Layer, *operands: Term, piped: bool = False) -> Diagnostic:
+def trouble(layer: Layer, *operands: Term, piped: int = 0) -> Diagnostic:
     """What is wrong with these operands."""
     with pytest.raises(Failed) as caught:
         called(layer, *operands, piped=piped)
@@ -136,11 +127,8 @@ NEVER = {"max_norm"}
 
 def flat(written: Any) -> list[int]:
     """The ints of an argument for windows; a word has none."""
-    return [
-        each
-        for each in (written if isinstance(written, tuple) else (written,))
-        if isinstance(each, int)
-    ]
+    items = written if isinstance(written, tuple) else (written,)
+    return [each for each in items if isinstance(each, int)]
 
 
 def drawn(entry: Entry, random: random.Random) -> dict[str, Any]:
@@ -194,19 +182,15 @@ def tensors(
 def results(twin: nn.Module, operands: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """What the layer of torch gives, as a list."""
     match twin:
-        case nn.LSTM() if len(operands) > 1:
-            out, (h, c) = twin(operands[0], (operands[1], operands[2]))
-            return [out, h, c]
         case nn.LSTM():
-            out, (h, c) = twin(*operands)
-            return [out, h, c]
+            states = tuple(operands[1:])
+            out, last = twin(operands[0], states) if states else twin(operands[0])
+            return [out, *last]
         case nn.RNNBase():
             return list(twin(*operands))
         case nn.MultiheadAttention():
             mask = operands[3] if len(operands) > 3 else None
             return [twin(*operands[:3], key_padding_mask=mask, need_weights=False)[0]]
-        case nn.EmbeddingBag() if len(operands) == 3:
-            return [twin(operands[0], operands[1], operands[2])]
     return [twin(*operands)]
 
 

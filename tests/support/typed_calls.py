@@ -146,18 +146,6 @@ class Calls:
         assert caught.value.diagnostic is not None
         return caught.value.diagnostic
 
-    def checked(self) -> bool:
-        """Whether all that is checked at run time holds for the sizes at hand."""
-        return all(
-            _holds(check.comparison.operator, check.comparison.left, check.comparison.right, self)
-            for check in self.typing.checks.values()
-        )
-
-
-def _holds(operator: str, left: Size, right: Size, calls: Calls) -> bool:
-    one, two = left.at(calls.oracle.sizes), right.at(calls.oracle.sizes)
-    return one == two if operator == "==" else one <= two
-
 
 def _span(text: str) -> Span:
     return Span(SourceFile("a.tn", text), 0, len(text))

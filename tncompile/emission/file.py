@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from tncompile.emission.module import constructor
 from tncompile.emission.module import properties as layers
@@ -30,7 +32,7 @@ from tncompile.emission.steps.expressions import is_grouped
 from tncompile.emission.steps.loops import RERUN, RERUN_IMPORT
 from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import class_
+from tncompile.emission.text.writer import WIDTH, class_
 from tncompile.initialization.draws import Initialization
 from tncompile.initialization.estimates import Estimate
 from tncompile.network.features import Features, features, weight_network
@@ -114,6 +116,7 @@ class ClassSource:
     classes       the module, its folded twin, and its parallel style if it is sharded
     branching     whether the batch size decides what runs
     family_depth  the most subscripts that a tensor has
+    imports       modules and names of them, beside those that every file has
     """
 
     name: str
@@ -122,6 +125,7 @@ class ClassSource:
     classes: tuple[str, ...]
     branching: bool
     family_depth: int
+    imports: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +223,15 @@ def emit_class(
     )
 
 
-def write_file(classes: Sequence[ClassSource]) -> GeneratedModule:
-    """One file of the classes of one or several networks, the first of which it is loaded for.
+def write_file(
+    classes: Sequence[ClassSource], loaded: ClassSource | None = None
+) -> GeneratedModule:
+    """One file of the classes of networks and models, `loaded` for one of them, or for the first.
 
     Imports and functions that several of them need are there once. Raises ValueError where two
     define different things under one name.
     """
+    first = loaded or classes[0]
     depth = max(source.family_depth for source in classes)
     blocks = [constructor.family_class(depth).rstrip("\n")] if depth else []
     blocks += dict.fromkeys(text for source in classes for text in source.functions)
@@ -232,20 +239,48 @@ def write_file(classes: Sequence[ClassSource]) -> GeneratedModule:
     names = Counter(name for block in blocks for name in _DEFINITION.findall(block))
     if twice := [name for name, count in names.items() if count > 1]:
         raise ValueError(f"two networks of one file define `{twice[0]}`: rename one of them")
+    imports = {("torch", ""), ("torch", "Tensor"), ("torch", "nn")}
+    imports |= {each for source in classes for each in source.imports}
+    if any("math." in block for block in blocks):
+        imports.add(("math", ""))
     recomputes = RERUN.rstrip("\n") in blocks
-    imports = ["import math"] if any("math." in block for block in blocks) else []
-    calls = recomputes or any("Callable[" in block for block in blocks)
-    if abstract := ["Callable"] * calls + ["Iterator"] * bool(depth):
-        imports.append(f"from collections.abc import {', '.join(abstract)}")
+    if recomputes or any("Callable[" in block for block in blocks):
+        imports.add(("collections.abc", "Callable"))
     if depth:
-        imports.append("from operator import index as _index")
-        imports.append("from typing import SupportsIndex, overload")
-    imports += [""] * bool(imports) + ["import torch", "from torch import Tensor, nn"]
-    imports += sharding.IMPORTS if sharding.LOCAL.rstrip("\n") in blocks else ()
-    imports += [RERUN_IMPORT] * recomputes
-    lines = [*(line for source in classes for line in source.header), "", *imports]
+        imports |= {("collections.abc", "Iterator"), ("operator", "index as _index")}
+        imports |= {("typing", "SupportsIndex"), ("typing", "overload")}
+    if sharding.LOCAL.rstrip("\n") in blocks:
+        imports |= sharding.IMPORTS
+    if recomputes:
+        imports.add(RERUN_IMPORT)
+    header = [*first.header, *(line for source in classes for line in source.header)]
+    lines = [*dict.fromkeys(header), "", *_imports(imports)]
     text = "\n\n\n".join(["\n".join(lines), *blocks]) + "\n"
-    return GeneratedModule(text, classes[0].name, classes[0].branching)
+    return GeneratedModule(text, first.name, first.branching)
+
+
+def _imports(imports: Iterable[tuple[str, str]]) -> list[str]:
+    """The statements, those of the standard library first, as ruff sorts them."""
+    lines: list[str] = []
+    for standard in (True, False):
+        section = sorted(
+            each for each in imports
+            if (re.split("[. ]", each[0])[0] in sys.stdlib_module_names) is standard
+        )  # fmt: skip
+        lines += [""] * bool(lines and section)
+        lines += [f"import {module}" for module, name in section if not name]
+        named = [each for each in section if each[1]]
+        for module, members in groupby(named, lambda each: each[0]):
+            names = sorted((name for _, name in members), key=_rank)
+            flat = f"from {module} import {', '.join(names)}"
+            broken = [f"from {module} import (", *(f"    {name}," for name in names), ")"]
+            lines += [flat] if len(flat) <= WIDTH else broken
+    return lines
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Constants come before classes, and these before functions."""
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2), name
 
 
 _DEFINITION = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)

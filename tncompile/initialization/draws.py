@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from tncompile.initialization.chains import Chain, identity_legs, long_chains
 from tncompile.initialization.estimates import Estimate, estimate_of
 from tncompile.initialization.norm import LinearMap, linear_map, norm_network
-from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.network.model import Init, Parameter, TensorNetwork
 from tncompile.network.windows import Window
 from tncompile.program.program import TensorProgram
 
@@ -157,7 +157,7 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
         aim = "Start the parameters as declared."
     draws: dict[str, Draw] = {}
     for parameter in network.parameters:
-        key, argument = parameter.key, parameter.init.argument or 0.0
+        key = parameter.key
         match parameter.init.scheme:
             case "auto" if key in bonds:
                 sizes = tuple(_size(network, leg) for axis in parameter.axes for leg in axis)
@@ -166,20 +166,12 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
                 draws[key] = Uniform(1 / math.sqrt(_fan_in(network)))
             case "auto" | "linear":
                 draws[key] = Normal(scale * math.exp(spread.get(key, 0.0)))
-            case "normal":
-                draws[key] = Normal(argument)
-            case "uniform":
-                draws[key] = Uniform(argument)
-            case "ones":
-                draws[key] = Constant(1.0)
-            case "zeros":
-                draws[key] = Constant(0.0)
-            case "constant":
-                draws[key] = Constant(argument)
             case "orthogonal":
                 draws[key] = Matrix(True, *_matrix(network, parameter))
             case "eye":
                 draws[key] = _identity(network, parameter)
+            case _:
+                draws[key] = start(parameter.shape, parameter.init)
     rescaling = None
     if any(key not in bonds for key in drawn):
         keys, count = tuple(dict.fromkeys(drawn)), len(drawn)
@@ -190,6 +182,22 @@ def initialize(network: TensorNetwork, make_program: MakeProgram) -> Initializat
             log_wanted = log_target - linear.log_divisor
             rescaling = Rescaling(keys, count, log_wanted, estimate_of(network))
     return Initialization(draws, biases, rescaling, aim)
+
+
+def start(shape: tuple[int, ...], init: Init) -> Draw:
+    """How a tensor starts by itself, by a scheme that is not `auto`."""
+    argument = init.argument or 0.0
+    match init.scheme:
+        case "normal":
+            return Normal(argument)
+        case "uniform":
+            return Uniform(argument)
+        case "ones":
+            return Constant(1.0)
+        case "orthogonal" | "eye":
+            return Matrix(init.scheme == "orthogonal", *_split(shape, range(1, len(shape))))
+        case _:
+            return Constant(argument)
 
 
 def _aim(network: TensorNetwork, linear: LinearMap) -> tuple[float, str]:

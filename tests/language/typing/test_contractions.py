@@ -211,6 +211,22 @@ def test_halves_of_an_even_length_need_no_check() -> None:
     assert not found.typing.checks
 
 
+def test_sizes_and_axes_have_limits() -> None:
+    axes = [f"t{letter}" for letter in "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"]
+    found = names()
+    found.terms["long"] = value(", ".join(axes))
+    legs = [f"i{k}" for k in range(len(axes))]
+    text = f"long({', '.join(legs)}) -> (({' '.join(legs)}))"
+    with pytest.raises(Failed) as caught:
+        contracted(text, found=found)
+    assert diagnostic(caught.value).code == Code.TOO_MANY
+    other = [f"j{k}" for k in range(len(axes))]
+    text = f"long({', '.join(legs)}), long({', '.join(other)}) -> ({', '.join(legs + other)})"
+    with pytest.raises(Failed) as caught:
+        contracted(text, found=found)
+    assert diagnostic(caught.value).code == Code.TOO_MANY
+
+
 def _with_pair(found: Names) -> Names:
     found.terms["pair"] = value("2")
     return found

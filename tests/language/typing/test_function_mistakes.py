@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import random
+from contextlib import suppress
+
 import pytest
 
 from tests.support.typed_calls import Calls, shown
+from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.typing.functions import FUNCTIONS
+from tncompile.language.typing.functions.operators import BINARY
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.values import Numbers, Shape, Term, Tuple
+from tncompile.language.typing.values import Kind, Numbers, Shape, Term, Tuple
 
 T, S = Size.name("t"), Size.name("s")
 
@@ -208,6 +214,38 @@ def test_modes_belong_to_numbers_of_axes() -> None:
     assert "bilinear" in "".join(wrong.notes)
     wrong = calls.refused("pad", image, 3, 0, 0, mode="circular")
     assert shown(wrong) == (Code.MODEL_SHAPES, "a1")
+
+
+def test_any_arguments_give_a_value_or_one_diagnostic() -> None:
+    calls = Calls()
+    kinds: tuple[Kind, ...] = ("bool", "int", "float", "complex")
+    values = [calls.of(calls.shape(), kind) for kind in kinds * 6]
+    sizes: list[Term] = [T, 2 * S - 3, T // 2]
+    numbers: list[Term] = [0, -1, -2, 1, 2, 2**70, True, 0.5, math.inf, "mean", "none", "reflect"]
+    lists: list[Term] = [(), (-1, -2), (2, 2), Numbers((0.5, 2)), Tuple((T, 0)), Tuple((-T,))]
+    legs = Shape((T, Size.number(2)), True)
+    pool = [*values, *sizes, *numbers, *lists, legs, Tuple((values[0], values[1]))]
+    for seed in range(6000):
+        draw = random.Random(seed)
+        function = FUNCTIONS[draw.choice(sorted(FUNCTIONS.keys() - {"attention", "scan"}))]
+        names = [p.name for p in function.parameters if p.role != "values"]
+        given = draw.sample(pool, draw.randint(0, 3))
+        named = dict.fromkeys(draw.sample([*names[len(given) :], "k"], draw.randint(0, 1)))
+        words = {name: draw.choice(pool) for name in named}
+        try:
+            calls.call(function.name, *given, piped=draw.randint(0, 1), **words)
+        except Failed as failed:
+            found = failed.diagnostic
+            assert found is not None
+            assert found.message
+            assert found.primary.text
+            assert found.notes
+            assert found.hint or found.code == Code.MODEL_SHAPES
+            assert len(found.message) < 400
+    for seed in range(3000):
+        draw = random.Random(seed)
+        with suppress(Failed):
+            calls.operate(draw.choice(sorted(BINARY)), *draw.sample(pool, 2))
 
 
 def test_what_is_no_value_is_refused_as_one() -> None:

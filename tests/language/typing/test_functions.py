@@ -16,7 +16,7 @@ from tncompile.language.typing.functions import FUNCTIONS
 from tncompile.language.typing.functions.operators import BINARY, UNARY
 from tncompile.language.typing.operations import Apply
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.values import KINDS, Numbers, Shape, Term, Tuple, Value, higher
+from tncompile.language.typing.values import KINDS, Kind, Numbers, Shape, Term, Tuple, Value, higher
 
 ELSEWHERE = {"attention", "scan"}
 """Typed by modules of their own."""

@@ -169,6 +169,15 @@ def test_random_items_are_those_of_torch(data: st.DataObject) -> None:
     assert not found.typing.checks
 
 
+def test_lengths_of_slices_have_limits() -> None:
+    found = names()
+    for letter in "mn":
+        found.terms[letter] = sum((Size.name(f"{letter}{k}") for k in range(150)), size("0"))
+    with pytest.raises(Failed) as caught:
+        item("x[..., m..n, *]", found)
+    assert diagnostic(caught.value).code == Code.TOO_MANY
+
+
 def test_an_item_of_a_constant_is_one() -> None:
     found = names()
     found.terms["one"] = found.typing.as_value(Typed((1, 2), HERE))

@@ -254,28 +254,35 @@ def write_init(
     parameters = ["device: torch.device | str | None = None", "dtype: torch.dtype | None = None"]
     parameters += ["batch_invariant: bool = False"] * branching
     body = ["super().__init__()"] + ["self.batch_invariant = batch_invariant"] * branching
-    if members.parameters:
-        body += [
-            "",
-            "def empty(*shape: int) -> Tensor:",
-            "    return torch.empty(shape, device=device, dtype=dtype)",
-            "",
-        ]
-    if members.complex:
-        body += [
-            "def empty_complex(*shape: int) -> Tensor:",
-            "    return torch.empty(shape, device=device, dtype=_complex(dtype))",
-            "",
-        ]
+    body += write_empty(members.parameters)
     if like:
         empty = "torch.empty(0, device=device, dtype=dtype)"
         body.append(f'self.register_buffer("_like", {empty}, persistent=False)')
     names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
     names.exactly("empty_complex")
     for _, group in groupby(members.parameters, lambda parameter: parameter.family):
-        body += _declare(list(group), names)
+        body += declare(list(group), names)
     body.append("self.reset_parameters()")
     return writer.function("__init__", ["self", "*", *parameters], "None", body)
+
+
+def write_empty(parameters: Sequence[Parameter]) -> list[str]:
+    """The functions that `declare` calls for these parameters."""
+    lines: list[str] = []
+    if parameters:
+        lines += [
+            "",
+            "def empty(*shape: int) -> Tensor:",
+            "    return torch.empty(shape, device=device, dtype=dtype)",
+            "",
+        ]
+    if any(parameter.complex for parameter in parameters):
+        lines += [
+            "def empty_complex(*shape: int) -> Tensor:",
+            "    return torch.empty(shape, device=device, dtype=_complex(dtype))",
+            "",
+        ]
+    return lines
 
 
 def write_conversion(members: ParameterAccess) -> list[list[str]]:
@@ -287,7 +294,7 @@ Member = tuple[tuple[int, ...], tuple[int, ...]]
 """Subscripts and shape."""
 
 
-def _declare(members: list[Parameter], names: Names) -> list[str]:
+def declare(members: list[Parameter], names: Names) -> list[str]:
     """A tensor, or a family as `self.G.add(…, k)` in loops over equal shapes."""
     first = members[0]
     name, empty = first.family, "empty_complex" if first.complex else "empty"

@@ -51,7 +51,7 @@ def write_forward(
     else:
         body += _run(network, chosen.methods[0], names, arguments, members)
     signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
-    body = _without_unused(body, arguments.sizes.values())
+    body = without_unused(body, arguments.sizes.values())
     return writer.function("forward", signature, _returns(network), body), *methods
 
 
@@ -208,7 +208,7 @@ def _laid_out(head: str, written: Written, shape: tuple[str, ...]) -> list[str]:
     return call(f"{head}{unshaped}.reshape(", shape)
 
 
-def _without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:
+def without_unused(lines: list[str], sizes: Iterable[str]) -> list[str]:
     """The lines without those that name a run-time size which no other line uses."""
     while True:  # a size may be there for another one alone
         used = Counter(word for line in lines for word in _words(line))

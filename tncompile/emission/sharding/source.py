@@ -16,19 +16,17 @@ from tncompile.network.model import DOTS, Axis, TensorNetwork
 ATTRIBUTE = "parallel_style"
 """The attribute of a sharded module that is its style."""
 
-IMPORTS = (
-    "from torch.distributed.device_mesh import DeviceMesh",
-    "from torch.distributed.tensor import (",
-    "    DTensor,",
-    "    Partial,",
-    "    Placement,",
-    "    Replicate,",
-    "    Shard,",
-    "    distribute_module,",
-    "    distribute_tensor,",
-    ")",
-    "from torch.distributed.tensor.parallel import ParallelStyle",
-)
+IMPORTS = {
+    ("torch.distributed.device_mesh", "DeviceMesh"),
+    ("torch.distributed.tensor", "DTensor"),
+    ("torch.distributed.tensor", "Partial"),
+    ("torch.distributed.tensor", "Placement"),
+    ("torch.distributed.tensor", "Replicate"),
+    ("torch.distributed.tensor", "Shard"),
+    ("torch.distributed.tensor", "distribute_module"),
+    ("torch.distributed.tensor", "distribute_tensor"),
+    ("torch.distributed.tensor.parallel", "ParallelStyle"),
+}
 
 
 LOCAL = '''\

@@ -18,7 +18,7 @@ def _recomputed(part: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
 '''
 """The function that runs a chunk of which nothing is to be saved."""
 
-RERUN_IMPORT = "from torch.utils.checkpoint import checkpoint"
+RERUN_IMPORT = ("torch.utils.checkpoint", "checkpoint")
 """What it needs of torch; of the standard library it is `Callable`."""
 
 

@@ -65,7 +65,7 @@ def expression_problems(
                 short = len(written) <= _LONGEST_QUOTE and "(" not in written
                 hint = f"write `[{written}]`" if short else "write `[` and `]`"
                 yield misplaced(message, node.span, label, note, hint)
-            case tree.Pipe() | tree.Repeat() | tree.Dots():
+            case tree.Pipe() | tree.Repeat() | tree.Dots() | tree.NetworkExpression():
                 hint = "write an expression of numbers"
                 yield misplaced("this is for models", node.span, "not here", foreign, hint)
             case tree.String(value) if not text_seen:
@@ -75,6 +75,12 @@ def expression_problems(
                 hint = f"remove the quotes: `{value}`" if number else "write a number here"
                 message, label = "text is no value", "this is text"
                 yield problem(Code.WRONG_TYPE, message, node.span, label, note, hint)
+            case tree.Item(_, subscripts) if not readable(node):
+                slices = tree.Slice | tree.Star | tree.Dots
+                first = next(each for each in subscripts if isinstance(each, slices))
+                message, label = "a list has no slices", "expected the position of one item"
+                hint = "write the items: `[a[0], a[1]]`"
+                yield misplaced(message, first.span, label, foreign, hint)
             case tree.Item(_, subscripts) if len(subscripts) != 1:
                 message, label = "a list has one subscript", f"{len(subscripts)} subscripts"
                 note, hint = "lists hold ints; there are no lists of lists", "write `a[k]`"
@@ -160,6 +166,16 @@ def argument_problems(
         if missing and len(function.names) > function.least:
             count = f"its {listed(missing)}"
         yield wrong(f"`{name}` needs {count}", called, "too few arguments")
+
+
+def part_as_parameter(names: BlockNames) -> Iterator[Diagnostic]:
+    """TN207: a parameter of a network that is a part."""
+    for parameter in names.block.parameters:
+        if parameter.type.name.text == "part":
+            note = "a network is one sum of products; a part is called, which models do"
+            hint = "write `int`, `int[n]`, `bool` or `float`"
+            span, label = parameter.type.span, "this is for models"
+            yield misplaced("a network is given no parts", span, label, note, hint)
 
 
 # ── attributes ─────────────────────────────────────────────────────────────────────────────────
@@ -297,6 +313,7 @@ def log_with_bias(names: BlockNames) -> Iterator[Diagnostic]:
 
 
 RULES: tuple[Rule, ...] = (
+    part_as_parameter,
     misused_expression,
     unknown_scheme,
     misplaced_attribute,

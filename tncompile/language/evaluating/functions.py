@@ -10,7 +10,19 @@ from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating import arithmetic, factorization
 from tncompile.language.resolved import Value, value_text
-from tncompile.language.syntax.tree import Call, Expression, Pipe, Reference, Repeat, TupleOf
+from tncompile.language.syntax.tree import (
+    Call,
+    Dots,
+    Expression,
+    Item,
+    NetworkExpression,
+    Pipe,
+    Reference,
+    Repeat,
+    Slice,
+    Star,
+    TupleOf,
+)
 
 Arguments = tuple[tuple[Expression, Value], ...]
 """Each argument as written, with its value."""
@@ -179,6 +191,8 @@ def readable(node: Expression) -> bool:
 
     That is what only models have (`x |> f`, tuples), and calls of functions that there are not.
     """
+    if isinstance(node, Item):
+        return not any(isinstance(each, Slice | Star | Dots) for each in node.subscripts)
     if isinstance(node, Call):
         return isinstance(node.function, Reference) and node.function.name.text in FUNCTIONS
-    return not isinstance(node, Pipe | Repeat | TupleOf)
+    return not isinstance(node, Pipe | Repeat | TupleOf | NetworkExpression)

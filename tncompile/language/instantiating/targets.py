@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from tncompile.language.diagnostics.collector import Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
 from tncompile.language.diagnostics.errors import CompileError, InternalError
+from tncompile.language.instantiating.instances import Instances
 from tncompile.language.linked import LinkedBlock, LinkedProgram, called_from, can_be_compiled
 from tncompile.language.parsing import parse_target
 from tncompile.language.resolving.arguments import Matched, called_name, match_call, match_values
-from tncompile.language.instantiating.instances import Instances
 from tncompile.language.resolving.networks import raise_one
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Block, Call

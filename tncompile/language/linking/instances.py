@@ -9,10 +9,10 @@ from tncompile.language.diagnostics.collector import Problems, Suggestions, list
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.scope import Scope
+from tncompile.language.instantiating.instances import Instances
 from tncompile.language.linked import LinkedBlock, called_from, can_be_compiled
 from tncompile.language.resolving.arguments import Matched, called_name, match_call
 from tncompile.language.resolving.binding import bind
-from tncompile.language.instantiating.instances import Instances
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.tree import Block, Instance, Rewrite
 from tncompile.language.typing.model import Resolved

@@ -10,7 +10,7 @@ from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.parsing.errors.characters import character_error
 from tncompile.language.parsing.errors.common_mistakes import nested_block
-from tncompile.language.parsing.errors.context import BLOCK_WORDS, ParseContext
+from tncompile.language.parsing.errors.context import BLOCK_WORDS, ParseContext, begins_block
 from tncompile.language.parsing.errors.foreign_syntax import recognize
 from tncompile.language.parsing.errors.messages import limit_error, syntax_error
 from tncompile.language.parsing.lalr import MOST_NESTED, TALLEST, Automaton
@@ -89,6 +89,12 @@ class _Parsing:
         opens = token.kind in ("LPAR", "LSQB")
         if terminal == "NAME" and token.first and "FROZEN" in automaton.actions:
             automaton.mark()  # no attribute begins a line: it is a misspelled statement
+        elif (
+            terminal == "NETWORK"
+            and "NUMBER" in automaton.actions
+            and self.tokens[position + 1].kind != "LBRACE"
+        ):
+            automaton.mark()  # no network of values: it is meant as a name, or begins a block
         elif len(automaton.states) > TALLEST or (opens and automaton.brackets >= MOST_NESTED):
             return self._report_depth(token)
         elif automaton.feed(token, terminal):
@@ -122,7 +128,7 @@ class _Parsing:
         Where the `}` of the block around is missing, the block that begins is fine.
         """
         position += self.tokens[position].kind == "DOC"
-        begins = self.tokens[position].text in BLOCK_WORDS
+        begins = begins_block(self.tokens, position)
         return begins and self._block_height() is not None and self._closed_from(position)
 
     def _closed_from(self, position: int, opened: int = 0) -> bool:
@@ -156,7 +162,7 @@ class _Parsing:
             automaton.truncate(in_block)
         for k in range(position, len(self.tokens)):
             token = self.tokens[k]
-            if token.first and token.text in BLOCK_WORDS:
+            if token.first and begins_block(self.tokens, k):
                 if in_block is None or not self._closed_from(k, depth):
                     symbols = automaton.symbols  # the blocks that are complete stay
                     automaton.truncate(1 if symbols and symbols[0].startswith("_") else 0)

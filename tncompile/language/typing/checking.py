@@ -17,6 +17,7 @@ from tncompile.language.diagnostics.collector import (
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
 from tncompile.language.syntax import tree
+from tncompile.language.syntax.walk import values_used
 from tncompile.language.typing.functions import FUNCTIONS
 from tncompile.language.typing.layers import LAYERS
 from tncompile.language.typing.names import CONSTANTS
@@ -255,8 +256,11 @@ class _Names:
                 )  # fmt: skip
                 code = Code.UNKNOWN_LAYER
                 self.problems.add(problem(code, message, name.span, label, note, hint))
-            case tree.Extern(_, _, arguments):
+            case tree.Extern(_, _, arguments, takes, gives):
                 self.expressions(*(argument.value for argument in arguments))
+                shapes = (*(takes or ()), *(gives or ()))
+                for used in values_used(*(leg for shape in shapes for leg in shape.legs)):
+                    self.find(used.name.text)
             case _:
                 pass
 

@@ -13,7 +13,7 @@ from tncompile.language.syntax.source import Span
 from tncompile.language.typing.model import Part
 from tncompile.language.typing.operations import Contract, Legs
 from tncompile.language.typing.sizes import Size, product
-from tncompile.language.typing.state import Misfit, Typed, Typing
+from tncompile.language.typing.state import Misfit, Typed, Typing, limited_sizes
 from tncompile.language.typing.values import Shape, Term, Tuple, Value, higher, term_text
 
 Known = Callable[[str], Term | Part | None]
@@ -38,8 +38,7 @@ def contract(
     operands: list[_Operand] = []
     for written in node.operands:
         argument = lookup(written) if written.name is not None else piped
-        if argument is None:
-            raise Failed(None)
+        assert argument is not None
         name = "the piped value" if written.name is None else f"`{written.name.text}`"
         operand = _Operand(name, typing.as_value(argument), _read(written.legs, name, written.span))
         _check_rank(operand)
@@ -51,8 +50,10 @@ def contract(
     for place in output.names():
         sizes.take(place, known)
     _check_output(node, operands, output)
-    sizes.solve(operands)
-    sizes.check(operands)
+    with limited_sizes(node.span):
+        sizes.solve(operands)
+        sizes.check(operands)
+        result = tuple(map(sizes.axis, output.axes))
     names = {name for operand in operands for name in operand.legs.used}
     summed = not names <= output.used
     kinds = [operand.value.kind for operand in operands]
@@ -65,7 +66,7 @@ def contract(
         span=node.span,
         turns=typing.turns,
     )
-    shape = Shape(tuple(sizes.axis(axis) for axis in output.axes), output.dots is not None)
+    shape = Shape(result, output.dots is not None)
     constant = all(operand.value.constant for operand in operands)
     kind = kinds[0] if relabeled else higher("float", *kinds)
     return typing.value(operation, kind, shape, constant=constant)

@@ -35,11 +35,10 @@ class Reader:
     variables: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, Span] = field(default_factory=dict)  # where arguments come from
 
-    def within(self, typing: Typing | None = None, **variables: int) -> Reader:
-        """The same reader with more variables, in a turn of a `repeat`."""
-        return replace(
-            self, typing=typing or self.typing, variables={**self.variables, **variables}
-        )
+    def within(self, variables: Mapping[str, int], typing: Typing | None = None) -> Reader:
+        """The same reader with more variables; in a turn of a `repeat` with its typing."""
+        known = {**self.variables, **variables}
+        return replace(self, typing=typing or self.typing, variables=known)
 
     # ── what a node gives ─────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,7 @@ from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.operations import Entries, Select
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.state import Misfit, Typed, Typing
+from tncompile.language.typing.state import Misfit, Typed, Typing, limited_sizes
 from tncompile.language.typing.values import Shape, Tuple, Value, term_text
 
 _ZERO = Size.number(0)
@@ -24,14 +24,18 @@ def select(
     shape = whole.shape
     places = _places(whole, node)
     slots: list[Entries | Size] = [Entries()] * (len(shape.sizes) - len(places))
-    for place, axis in zip(places, shape.sizes[len(slots) :], strict=True):
-        slots.append(_slot(typing, whole, place, axis, evaluate))
-    kept = tuple(
-        _length(slot, axis)
-        for slot, axis in zip(slots, shape.sizes, strict=True)
-        if isinstance(slot, Entries)
+    with limited_sizes(node.span):
+        for place, axis in zip(places, shape.sizes[len(slots) :], strict=True):
+            slots.append(_slot(typing, whole, place, axis, evaluate))
+        kept = tuple(
+            _length(slot, axis)
+            for slot, axis in zip(slots, shape.sizes, strict=True)
+            if isinstance(slot, Entries)
+        )
+    spans = [node.span] * (len(slots) - len(places)) + [place.span for place in places]
+    operation = Select(
+        (whole,), slots=tuple(slots), places=tuple(spans), span=node.span, turns=typing.turns
     )
-    operation = Select((whole,), slots=tuple(slots), span=node.span, turns=typing.turns)
     return typing.value(operation, whole.kind, Shape(kept, shape.dots), constant=whole.constant)
 
 
@@ -85,19 +89,20 @@ def _slot(
             assert isinstance(place, tree.Expression)
             at = _position(typing, evaluate(place))
             typing.at_most(_ZERO, at, _outside(str(at), place.span, axis, value))
-            typing.at_most(at + Size.number(1), axis, _outside(str(at), place.span, axis, value))
+            typing.at_most(at + 1, axis, _outside(str(at), place.span, axis, value))
             return at
 
 
 def _outside(text: str, span: Span, axis: Size, value: Value) -> Misfit:
     declared = Label(value.span, f"the value is {value.text}")
+    last = f"the last entry is `{axis - 1}`, " if axis.value != 0 else ""
     return Misfit(
         f"`{text}` is outside: the axis has {axis} entries in {value.shape}",
         span,
         f"the axis is {axis}",
         (declared,),
         note="positions are counted from 0, and `a..b` ends before b",
-        hint=f"the last entry is `{axis - Size.number(1)}`, the whole axis `*`",
+        hint=f"{last}the whole axis is `*`",
     )
 
 

@@ -91,9 +91,13 @@ class Entries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Select(Operation):
-    """`x[..., 0..t, *, 3]`: a slot for each axis after `...`; a size takes that entry alone."""
+    """`x[..., 0..t, *, 3]`: a slot for each axis after `...`; a size takes that entry alone.
+
+    `places` are where the slots are written.
+    """
 
     slots: tuple[Entries | Size, ...] = field(kw_only=True)
+    places: tuple[Span, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def _repeat(reader: Reader, piped: Typed, node: tree.Repeat) -> Term:
     name, loop = subscript.name.text, len(typing.operations)
     for count in range(start, stop):
         turn = Turn(loop, name, count)
-        inner = reader.within(inside(typing, turn), **{name: count})
+        inner = reader.within({name: count}, inside(typing, turn))
         piped = Typed(_through(inner, piped, stages), node.span)
     return piped.term
 

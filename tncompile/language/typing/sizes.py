@@ -35,10 +35,11 @@ class Facts:
 
     def __init__(self) -> None:
         self._meanings: dict[str, Size] = {}
-        """Names that are replaced, over names that are not."""
+        """What names are replaced by; the names in it may be replaced later."""
         self._origins: dict[str, Size] = {}
         """What the names invented here are, over the names of the program."""
-        self._zeros: set[Size] = set()
+        self._zeros: list[Size] = []
+        """Sizes known to be 0, though that replaces no name."""
         self._naturals: list[Size] = []
         """Sizes known to be 0 or more."""
 
@@ -50,12 +51,12 @@ class Facts:
             waiting = [left - right]
             while waiting:
                 difference = primitive(self._resolved(waiting.pop()))
-                if difference.value is None:
+                if difference.value is None and difference not in self._zeros:
                     replaced = self._solved(difference, bare)
                     if replaced:
                         waiting += [difference, *self._replace(*replaced)]
                     elif len(self._zeros) < _MOST_REMEMBERED:
-                        self._zeros.add(difference)
+                        self._zeros.append(difference)
 
     def require_at_most(self, left: Size, right: Size) -> None:
         """From here on, `left` is at most `right`."""
@@ -67,8 +68,8 @@ class Facts:
         if left == right:
             return "equal"
         with suppress(SizeTooLarge):
-            difference = primitive(self._resolved(left - right))
-            if not difference.terms or any(divided(difference, zero) for zero in self._zeros):
+            difference = self._resolved(left - right)
+            if self._is_zero(difference):
                 return "equal"
             floors = any(isinstance(each, Floor) for term in difference.terms for each in term)
             if not floors or self._is_positive(difference) or self._is_positive(-difference):
@@ -101,32 +102,45 @@ class Facts:
     def deciding(self, left: Size, right: Size) -> str | None:
         """The `require` that makes the two equal, for a hint: sizes divide by a number up to 64."""
         with suppress(SizeTooLarge):
-            terms = (left - right).terms
-            floors = [each for term in terms for each in term if isinstance(each, Floor)]
-            names = sorted({name for floor in floors for name in floor.numerator.names})[
-                :_MOST_HINTED
-            ]
+            difference = left - right
+            floors = [each for term in difference.terms for each in term if isinstance(each, Floor)]
+            names = sorted({name for floor in floors for name in floor.numerator.names})
+            names = names[:_MOST_HINTED]
             for number in _HINTED:
-                if self._divide(names, number).compare(left, right) != "equal":
-                    continue
-                for name in tuple(names):
-                    fewer = [each for each in names if each != name]
-                    if self._divide(fewer, number).compare(left, right) == "equal":
-                        names = fewer
-                return "require " + " and ".join(f"{name} % {number} == 0" for name in names)
+                if self._if_divides(names, number, difference):
+                    for name in tuple(names):
+                        fewer = [each for each in names if each != name]
+                        if self._if_divides(fewer, number, difference):
+                            names = fewer
+                    conditions = (f"{name} % {number} == 0" for name in names)
+                    return "require " + " and ".join(conditions) if names else None
         return None
 
-    def _divide(self, names: Iterable[str], number: int) -> Facts:
-        """These facts, and that each of the names divides by the number."""
+    def _if_divides(self, names: Iterable[str], number: int, zero: Size) -> bool:
+        """Whether the size were 0 if each of the names could be divided by the number."""
         facts = Facts()
         facts._meanings, facts._origins = dict(self._meanings), dict(self._origins)
-        facts._zeros, facts._naturals = set(self._zeros), list(self._naturals)
+        facts._zeros = list(self._zeros)
         for name in names:
             facts.require_equal(Size.name(name) % number, Size({}))
-        return facts
+        return facts._is_zero(facts._resolved(zero))
+
+    def _is_zero(self, resolved: Size) -> bool:
+        return not resolved.terms or any(divided(resolved, zero) for zero in self._zeros)
 
     def _resolved(self, size: Size) -> Size:
-        return size.bound(self._meanings)
+        """The size over names that are not replaced."""
+        replaced = self._meanings
+        waiting = [name for name in size.names if name in replaced]
+        while waiting:  # meanings are brought up to date, the ones that others need first
+            meaning = replaced[waiting[-1]]
+            needed = [name for name in meaning.names if name in replaced]
+            stale = [n for n in needed if not replaced.keys().isdisjoint(replaced[n].names)]
+            if stale:
+                waiting += stale
+            else:
+                replaced[waiting.pop()] = meaning.bound(replaced)
+        return size.bound(replaced)
 
     def _solved(self, zero: Size, first: Iterable[str]) -> tuple[str, Size] | None:
         """A name that can be replaced because `zero` is 0, and by what."""
@@ -163,14 +177,13 @@ class Facts:
         return None
 
     def _replace(self, name: str, value: Size) -> list[Size]:
-        """Replaces a name in all that is known; the equalities to be looked at again."""
+        """Replaces a name; the equalities with it, to be looked at again."""
         replacing = {name: value}
-        meanings = {k: m.bound(replacing) for k, m in self._meanings.items() if name in m.names}
         self._naturals = [each.bound(replacing) for each in self._naturals]
-        self._meanings |= meanings | replacing
+        self._meanings[name] = value
         self._remember_natural(value - 1)
         affected = [zero for zero in self._zeros if name in zero.names]
-        self._zeros.difference_update(affected)
+        self._zeros = [zero for zero in self._zeros if name not in zero.names]
         return affected
 
     def _remember_natural(self, size: Size) -> None:

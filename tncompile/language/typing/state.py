@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from tncompile.language.diagnostics.collector import Problems, failure, problem
@@ -20,7 +21,7 @@ from tncompile.language.typing.operations import (
     SizeValue,
     Turn,
 )
-from tncompile.language.typing.sizes import Facts, Size
+from tncompile.language.typing.sizes import Facts, Size, SizeTooLarge
 from tncompile.language.typing.values import (
     Kind,
     Number,
@@ -33,6 +34,7 @@ from tncompile.language.typing.values import (
 )
 
 MOST_OPERATIONS = 100_000
+MOST_AXES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,11 @@ class Typing:
     def value(
         self, operation: Operation, kind: Kind, shape: Shape, *, constant: bool = False
     ) -> Value:
-        """The only result of an operation, which is kept."""
+        """The only result of an operation, which is kept; TN501 where it has too many axes."""
+        if len(shape.sizes) > MOST_AXES:
+            message = f"a value of {len(shape.sizes)} axes"
+            note, hint = f"tensors of torch have {MOST_AXES} at most", "use fewer axes"
+            raise failure(Code.TOO_MANY, message, operation.span, "too many axes", note, hint)
         self.add(operation)
         return Value(kind, shape, operation, constant=constant, span=operation.span)
 
@@ -164,7 +170,7 @@ class Typing:
             case Shape():
                 message, note = (
                     f"a value is needed here, not {term_text(term)}",
-                    "legs give a shape",
+                    "legs are a shape",
                 )
                 hint = "legs are arguments of `reshape`, `expand`, `zeros`, `ones` and `full`"
                 raise failure(Code.NUMBER_OF_VALUES, message, span, "legs", note, hint)
@@ -278,6 +284,17 @@ _KIND_NAMES: Mapping[str, Kind] = {"bool": "bool", "int": "int", "float": "float
 
 def _kind_of(number: object) -> str:
     return type(number).__name__
+
+
+@contextmanager
+def limited_sizes(span: Span) -> Iterator[None]:
+    """TN501 at `span` where a size in there grows too large."""
+    try:
+        yield
+    except SizeTooLarge:
+        message, label = "a size grows too large here", "too many terms, or too large a number"
+        note, hint = "sizes are polynomials of a few terms", "make the sizes smaller"
+        raise failure(Code.TOO_MANY, message, span, label, note, hint) from None
 
 
 def inside(typing: Typing, turn: Turn) -> Typing:

@@ -15,6 +15,7 @@ from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
+from tncompile.language.typing.calls.inputs import output_of
 from tncompile.language.typing.causality import check_causal
 from tncompile.language.typing.conditions import require
 from tncompile.language.typing.expressions import Reader
@@ -169,8 +170,7 @@ class _Statements:
     def _let(self, statement: tree.Let) -> None:
         names, name = self.reader.names, statement.name
         if not statement.subscripts:
-            names.pop(name.text, None)
-            names[name.text] = self._named(self.reader.term(statement.value), name.text)
+            self._name(name, self.reader.term(statement.value))
             return
         family = Family("value", name, len(statement.subscripts))
         names[name.text] = family
@@ -190,11 +190,19 @@ class _Statements:
             hint = f"write {len(items)} names"
             if not isinstance(term, Tuple):
                 hint = "write one name without parentheses: `let a = …`"
-            there = Label(statement.value.span, f"this gives {values}")
+            gives = output_of(term) if isinstance(term, Tuple) else None
+            there = Label(gives or statement.value.span, f"this gives {values}")
             span, label = statement.parenthesis, f"{count} here"
             raise failure(Code.NUMBER_OF_VALUES, message, span, label, note, hint, there)
         for name, item in zip(statement.names, items, strict=True):
-            self.reader.names[name.text] = self._named(item, name.text)
+            self._name(name, item)
+
+    def _name(self, name: tree.Name, term: Term) -> None:
+        """What a name stands for from here on."""
+        self._named(term, name.text)
+        values = isinstance(term, Value | Tuple)
+        family = Family("value", name, members={(): term})
+        self.reader.names[name.text] = family if values else term
 
     def _named(self, term: Term, name: str) -> Term:
         """The term, whose value has this name from here on unless it has one."""
@@ -248,12 +256,12 @@ def resolve_model(
     statements.all(block)
     problems.extend(_unbound_sizes(reader.typing, statements.inputs))
     problems.raise_errors()
-    causal = next((size for size in reader.typing.sizes.values() if size.causal), None)
-    if causal is not None:
-        check_causal(reader.typing, causal)
-        problems.raise_errors()
     assert statements.output is not None
     output = tuple(v for v in flattened(statements.output) if isinstance(v, Value))
+    causal = next((size for size in reader.typing.sizes.values() if size.causal), None)
+    if causal is not None:
+        check_causal(reader.typing, causal, output)
+        problems.raise_errors()
     written = ", ".join(f"{key} = {value_text(values[key])}" for key in values if key in arguments)
     for part in statements.parts:
         if isinstance(part.callee, ResolvedNetwork | ResolvedModel):
@@ -292,7 +300,9 @@ def _is_number(node: tree.Expression, known: set[str]) -> bool:
                 pass
             case tree.Binary() | tree.Conditional():
                 pass
-            case tree.Item(_, (tree.Expression(),)):
+            case tree.Item(_, (tree.Slice() | tree.Star(),)) | tree.Item(_, (_, _, *_)):
+                return False
+            case tree.Item():
                 pass
             case _:
                 return False

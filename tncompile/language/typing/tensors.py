@@ -41,7 +41,7 @@ def unroll(
                 raise failure(Code.TOO_MANY, message, place, label, note, hint)
             reader.typing.budget.charge(max(0, stop - start), span)
             name = subscript.name.text
-            longer += [((*key, k), outer.within(**{name: k})) for k in range(start, stop)]
+            longer += [((*key, k), outer.within({name: k})) for k in range(start, stop)]
         levels = longer
     for key, inner in levels:
         if condition is None or inner.truth(condition):

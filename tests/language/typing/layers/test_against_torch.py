@@ -43,7 +43,7 @@ def test_arguments_are_accepted_where_torch_accepts_them(layer: str) -> None:
             twin = getattr(nn, layer)(**arguments)
             count = 1 if layer == "EmbeddingBag" else max(entry.counts)
             inputs = entry.takes(settings, ranks_of(layer, entry, count, source))
-            free = {axis: 24 for due in inputs for axis in due.axes if isinstance(axis, str)}
+            free = {axis: 14 for due in inputs for axis in due.axes if isinstance(axis, str)}
             if layer != "Flatten":  # which refuses axes when it is called
                 results(twin, tensors(entry, inputs, free, (3,)))
         except (RuntimeError, ValueError, AssertionError, TypeError):
@@ -76,8 +76,6 @@ def test_shapes_are_those_of_torch(layer: str) -> None:
         twin = getattr(nn, layer)(**arguments).eval()
         settings = entry.settings(arguments)
         count = source.choice(entry.counts)
-        if count == 3 and layer == "EmbeddingBag" and arguments.get("mode") != "sum":
-            count = 2
         inputs = entry.takes(settings, ranks_of(layer, entry, count, source))[:count]
         names = sorted(
             {axis for due in inputs for axis in due.axes if isinstance(axis, str)} - {"..."}

@@ -88,3 +88,12 @@ LOOK = made("MultiheadAttention", 4, 2, batch_first=True)
 def test_how_layers_depend_on_entries(layer: Layer, axes: Sequence[Axis], due: list[str]) -> None:
     shape = value("float", *axes).shape
     assert [along(layer, shape, -k) for k in range(1, len(due) + 1)] == due
+
+
+def test_states_have_the_batch_behind_the_layers() -> None:
+    layer, state = made("GRU", 4, 4, batch_first=True), value("float", 1, "t", 4).shape
+    assert [along(layer, state, dim, operand=1) for dim in (-1, -2, -3)] == [
+        "mixed",
+        "free",
+        "mixed",
+    ]

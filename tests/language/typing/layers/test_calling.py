@@ -53,6 +53,7 @@ REFLECTED = made("Conv1d", 4, 4, 3, padding=3, padding_mode="reflect")
         (made("Embedding", 9, 4), [f("t")], "TN603", "x", "int"),
         (made("EmbeddingBag", 9, 4), [value("int", "t")], "TN601", "x", "(b, n)"),
         (made("EmbeddingBag", 9, 4), [value("int", "...", "t")], "TN605", "x", "..."),
+        (made("EmbeddingBag", 9, 4), [*[value("int", "t")] * 2, f("t")], "TN208", "x", "2 inputs"),
         (made("BatchNorm1d", 4), [f("...", 4)], "TN605", "x", "..."),
         (made("BatchNorm1d", 4), [f("b", 5)], "TN601", "x", "(b, 4)"),
         (made("BatchNorm1d", 4), [f("b", 4, 3, 2)], "TN601", "x", "(b, 4, l)"),
@@ -92,7 +93,7 @@ def test_what_a_call_is_refused_for(
 
 
 def test_a_piped_value_is_refused_at_the_stage() -> None:
-    found = trouble(LINEAR, f("...", 4), piped=True)
+    found = trouble(LINEAR, f("...", 4), piped=1)
     assert (found.code, found.primary.span.text) == ("TN601", "p")
     assert found.primary.text == "the last axis is `4`, not `5`"
     assert found.secondary[0].span == HERE

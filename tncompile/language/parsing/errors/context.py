@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tncompile.language.parsing.lalr import Automaton
 from tncompile.language.parsing.lexer import CLOSING, WORD, Token
 from tncompile.language.parsing.tables import END
@@ -20,16 +22,22 @@ STATEMENT_TERMINALS = frozenset(
     word.upper() for block in ("network", "model") for word in STATEMENT_WORDS[block]
 )
 _BLOCK_TERMINALS = frozenset(BLOCK_WORDS.values())
-_BEGINNINGS = {*STATEMENT_WORDS["network"], *STATEMENT_WORDS["model"], *BLOCK_WORDS}
+_WORDS = {*STATEMENT_WORDS["network"], *STATEMENT_WORDS["model"]}
+
+
+def begins_block(tokens: Sequence[Token], k: int) -> bool:
+    """Whether token `k` begins a block: `network {` is a value of a model."""
+    word = tokens[k].text
+    return word in BLOCK_WORDS and not (word == "network" and tokens[k + 1].kind == "LBRACE")
 
 
 class ParseContext:
     """The token that does not fit, what could stand in its place, and what is read so far.
 
-    `expected` has terminals. `symbols` and `starts` are the parser's stack: terminals and rules,
-    and where each begins. `open_brackets` are those of the stack, outermost first: terminal and
-    place. `block` is `network`, `model` or `rewrite` inside their braces, else empty;
-    `block_closed` says that they are closed later.
+    `expected` has terminals; outside of models, none that only models have. `symbols` and `starts`
+    are the parser's stack: terminals and rules, and where each begins. `open_brackets` are those of
+    the stack, outermost first: terminal and place. `block` is `network`, `model` or `rewrite`
+    inside their braces, else empty; `block_closed` says that they are closed later.
     """
 
     def __init__(
@@ -41,7 +49,6 @@ class ParseContext:
         self.text = self.token.text
         self.source = self.token.span.source
         self.terminal = terminal
-        self.expected = automaton.expected()
         self.symbols = tuple(automaton.symbols)
         self.starts = tuple(piece.start for piece in automaton.pieces)
         self.block_closed = closed
@@ -55,6 +62,19 @@ class ParseContext:
         head = self.symbols[: self.symbols.index("LBRACE")] if braces else ()
         kinds = [symbol.lower() for symbol in head if symbol in _BLOCK_TERMINALS]
         self.block = kinds[-1] if kinds and kinds[-1] != "import" else ""
+        foreign = frozenset() if self.block == "model" else self._of_models(automaton.expected())
+        self.expected = tuple(t for t in automaton.expected() if t not in foreign)
+
+    def _of_models(self, expected: tuple[str, ...]) -> frozenset[str]:
+        """The terminals that the grammar lets stand here, but that are refused later."""
+        foreign = {"NETWORK"} if "NUMBER" in expected else set()
+        if "INT" in expected and self.statement != "MODEL":
+            foreign.add("PART")
+        if self.open_brackets and self.open_brackets[-1][0] == "LSQB":
+            opened = len(self.symbols) - 1 - self.symbols[::-1].index("LSQB")
+            if self.symbols[opened - 1] == "postfix":
+                foreign |= {"DOTS", "RANGE"} if "PLUS" in expected else {"DOTS", "RANGE", "STAR"}
+        return frozenset(foreign)
 
     def at(self, distance: int) -> Token:
         """The token that many places after the offending one; outside of the text an empty one."""
@@ -85,7 +105,7 @@ class ParseContext:
     @property
     def at_statement(self) -> bool:
         """Whether a new statement of a block, or a new block, may begin here."""
-        return any(t in self.expected for t in ("LET", "NETWORK", "LINEAR"))
+        return any(t in self.expected for t in ("LET", "MODEL", "LINEAR"))
 
     def bracket_left_open(self) -> tuple[str, Span] | None:
         """The innermost open bracket if nothing later closes it: its terminal and its place."""
@@ -97,15 +117,16 @@ class ParseContext:
 
     def _ends_block(self) -> bool:
         """Whether a new block, or the end, stands where a block is still open."""
-        token = self.at(1) if self.terminal == "DOC" else self.token
+        place = self.position + (self.terminal == "DOC")
+        token = self.tokens[place]
         if self.block_closed or not (token.first or self.at_statement):
             return False  # `bond network = 3`: the word is meant as a name
-        return token.kind == END or token.text in BLOCK_WORDS
+        return token.kind == END or begins_block(self.tokens, place)
 
     def _closed_later(self, symbol: str) -> bool:
         """Whether the innermost bracket is closed before the next statement or block begins."""
         opened = [symbol]
-        for token in self.tokens[self.position :]:
+        for k, token in enumerate(self.tokens[self.position :], start=self.position):
             if token.kind in CLOSING:
                 opened.append(token.kind)
             elif token.kind in CLOSING.values():
@@ -113,6 +134,8 @@ class ParseContext:
                     return False
                 if not opened:
                     return True
-            elif token.kind == END or (token.first and token.text in _BEGINNINGS):
+            elif token.kind == END or (
+                token.first and (token.text in _WORDS or begins_block(self.tokens, k))
+            ):
                 return False
         return False

@@ -128,7 +128,10 @@ _CONSTRUCTS: dict[str, Construct] = {
         'write `require condition, "reason"`',
         "a requirement stops a wrong use early and, with a reason, says why",
     ),
-    "PART": ("write `part p = N(d = 4)`", "a part is a network or a layer with its arguments"),
+    "(?<!COLON )PART": (
+        "write `part p = N(d = 4)`",
+        "a part is a network or a layer with its arguments",
+    ),
     # blocks
     "IMPORT": (
         'write `import "file.tn"`, or `import "file.tn" { A, B }`',
@@ -151,10 +154,67 @@ _CONSTRUCTS: dict[str, Construct] = {
 }
 """Hint and note by a pattern that the symbols of the stack end in; the first match counts."""
 
+_AXES = "the axes of a value are sizes: `...` first, then numbers and names of `batch`"
+_OPERAND = "an operand is a value with a name for each of its axes; equal names are summed over"
+_SHAPES = "shapes say what comes in and what comes back, `int`, `bool` or `complex` after them"
+
+_CONSTRUCTS_OF_MODELS: dict[str, Construct] = {
+    "(?:TENSOR|INPUT) NAME(?: subscripts)? LPAR": ("write the axes as in `x(..., t, 4)`", _AXES),
+    "(?:LBRACE|COMMA) NAME(?: members)? LPAR": (
+        "write the legs as in `a(..., i, (j k))`",
+        _OPERAND,
+    ),
+    "(?:LBRACE|COMMA) NAME LSQB": ("write the member: `G[0](i, j)`", _OPERAND),
+    "NETWORK LBRACE LPAR": ("write the legs as in `(..., i, (j k))`", _OPERAND),
+    "NETWORK LBRACE": (
+        "write `network { a(i, j), b(j, k) -> (i, k) }`",
+        "a network of values is the sum of products over the legs that are not on the right",
+    ),
+    "NETWORK": (
+        "write `network { a(i, j), b(j, k) -> (i, k) }`",
+        "a network of values stands in braces, without a name",
+    ),
+    "(?:arguments|ARROW|COMMA) LPAR": ("write the axes as in `(..., t, 4) int`", _SHAPES),
+    "EXTERN(?: FUNCTION)?": (
+        'write `extern "package.module.Class"(arguments)`, or `extern function "…"(arguments)`',
+        "what is outside of the language is named by its module, in quotes",
+    ),
+    "EXTERN.* ARROW": ("write the axes as in `-> (..., t, 4) int`", _SHAPES),
+    "postfix LSQB": (
+        "write a place for each axis: `x[..., 0..t, *]`",
+        "an item is taken by its position, a slice by a half-open range, a whole axis by `*`",
+    ),
+    "LET NAME LSQB": (
+        "write a range for every subscript: `let h[k in 0..n] = …`",
+        "the members of a family of values may use earlier ones",
+    ),
+    "LET LPAR": (
+        "write the names with commas between: `let (a, b) = f(x)`",
+        "a tuple is taken apart into as many names as it has values",
+    ),
+    "TENSOR": (
+        "write `tensor w(4, 8) init normal(0.02)`",
+        "a plain tensor of a model is a value, which is trained",
+    ),
+    "BATCH": (
+        "write `batch s, t`; what is usual, then `causal`, come after it: `batch t = 128 causal`",
+        "a run-time size is known when the model is called",
+    ),
+    "OUTPUT": ("write a value, `output y`, or a tuple, `output (y, h)`", "a model has one output"),
+    "INPUT": ("write `input x(..., t, 4)`, or `input ids(..., t) int`", _AXES),
+    "PIPE": (
+        "write a part, a function, or a call of one: `x |> norm |> softmax(dim = -1)`",
+        "a stage is given what stands before it",
+    ),
+}
+"""The same, looked at first, in models."""
+
 
 def construct_at(context: ParseContext) -> Construct:
     """The innermost construct that is open; between statements, the block around."""
     symbols = () if context.token.first and context.at_statement else context.symbols
+    own = _CONSTRUCTS_OF_MODELS if context.block == "model" else {}
+    constructs = [*own.items(), *_CONSTRUCTS.items()]
     closed: list[str] = []
     for k in range(len(symbols), 0, -1):
         symbol = symbols[k - 1]
@@ -165,11 +225,11 @@ def construct_at(context: ParseContext) -> Construct:
                 closed.pop()
         else:
             words = " ".join(symbols[max(0, k - 4) : k])
-            for pattern, construct in _CONSTRUCTS.items():
+            for pattern, construct in constructs:
                 if re.search(rf"(?:^| )(?:{pattern})$", words):
                     return construct
             if symbol == "LBRACE":
                 break
     if context.block:
         return _STATEMENTS[context.block]
-    return _BLOCKS if "NETWORK" in context.expected else _TARGET
+    return _BLOCKS if "MODEL" in context.expected else _TARGET

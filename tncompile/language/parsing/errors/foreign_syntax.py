@@ -13,6 +13,7 @@ from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.parsing.errors import common_mistakes as mistakes
 from tncompile.language.parsing.errors.context import BLOCK_WORDS, STATEMENT_WORDS, ParseContext
 from tncompile.language.parsing.errors.messages import Suggestion, one_of, shown
+from tncompile.language.parsing.errors.model_mistakes import mistake_of_models
 from tncompile.language.parsing.lexer import SEMICOLON, WORD
 from tncompile.language.parsing.tables import END
 
@@ -129,7 +130,8 @@ def _colon(context: ParseContext) -> Iterator[Suggestion]:
     if context.terminal != "COLON":
         return
     after_legs = context.at_statement or context.expects("FROZEN")
-    if after_legs and context.block == "network" and context.statement in mistakes.LEGS:
+    legs = mistakes.LEGS if context.block == "network" else ("TENSOR",)
+    if after_legs and context.statement in legs:
         if context.statement == "TENSOR" and context.at(1).text.startswith("complex"):
             yield Suggestion(
                 "a `tensor` has no type of its own",
@@ -154,7 +156,7 @@ def _colon(context: ParseContext) -> Iterator[Suggestion]:
         yield Suggestion("`:` opens no block", "blocks stand in braces", hint)
     if context.expects("RANGE"):
         yield Suggestion("a range is written with two dots", hint="write `0..n`")
-    if context.expects("ASSIGN"):
+    if context.expects("ASSIGN") and context.statement != "PART":
         name = context.word_at(-1) or "i"
         yield Suggestion(hint=f"a size or a value follows `=`: `{name} = 4`")
 
@@ -177,7 +179,7 @@ def _comparison(context: ParseContext) -> Iterator[Suggestion]:
 
 
 def _arrow(context: ParseContext) -> Iterator[Suggestion]:
-    if context.terminal == "ARROW":
+    if context.terminal == "ARROW" and context.block != "model":
         label = "an arrow stands in a `rewrite` and after `extern` only"
         hint = "the result of a network is its `output y(legs)`"
         yield Suggestion("", label, hint if context.block != "rewrite" else None)
@@ -252,7 +254,8 @@ def _foreign_word(context: ParseContext) -> Iterator[Suggestion]:
 def _unknown_type(context: ParseContext) -> Iterator[Suggestion]:
     if context.expects("INT") and context.token.kind == WORD:
         meant = _TYPES.get(context.text.lower()) or closest(context.text, ("int", "bool", "float"))
-        label = "a parameter is `int`, `int[n]`, `bool` or `float`"
+        part = ", `float` or `part`" if context.statement == "MODEL" else " or `float`"
+        label = f"a parameter is `int`, `int[n]`, `bool`{part}"
         hint = f"did you mean `{meant}`?" if meant else None
         yield Suggestion(f"unknown type {shown(context.text)}", label, hint)
 
@@ -288,6 +291,7 @@ def _misspelled_word(context: ParseContext) -> Iterator[Suggestion]:
 
 
 _RECOGNIZERS = (
+    mistake_of_models,
     _semicolon_and_einsum,
     _loop,
     _comment,

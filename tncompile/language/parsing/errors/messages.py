@@ -23,6 +23,7 @@ _NAMED = {
 
 _VALUES = frozenset(
     {"NAME", "NUMBER", "STRING", "TRUE", "FALSE", "LPAR", "LSQB", "MINUS", "NOT", "IF", "REPEAT"}
+    | {"NETWORK"}
 )
 _OPERATORS = frozenset(
     {"PIPE", "OR", "AND", "EQUAL", "UNEQUAL", "LESS", "AT_MOST", "MORE", "AT_LEAST", "PLUS"}

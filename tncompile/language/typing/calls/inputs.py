@@ -9,12 +9,16 @@ from tncompile.language.diagnostics.collector import Failed, counted, failure, l
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.parsing.lexer import one_line
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
+from tncompile.language.typing.model import ResolvedModel
+from tncompile.language.typing.operations import CallPart
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Call, Misfit, Typed, Typing
 from tncompile.language.typing.values import Kind, Shape, Tuple, Value
 
-_LONGEST_QUOTE = 30
+_LETTERS = "ijklmnpqrsuvwxyz"
 
 Types = list[tuple[Kind, Shape]]
 """The kinds and shapes of results."""
@@ -176,6 +180,8 @@ def taken(
             note = "only `|>` spreads a tuple over the inputs of a part"
             hint = "take it apart first: `let (a, b) = …`"
             there = Label(slot.declared, "one value is taken here")
+            if (output := output_of(argument.term)) is not None:
+                there = Label(output, f"{count} values come from here")
             code = Code.NUMBER_OF_VALUES
             raise failure(code, message, place, "a tuple", note, hint, there)
         value = typing.as_value(argument)
@@ -189,7 +195,7 @@ def _other_kind(part: str, slot: Slot, value: Value, written: Span, place: Span)
     wanted = " or ".join(slot.kinds)
     message = f"`{part}` takes {wanted} as {slot.text}, not {value.kind}"
     text = one_line(written)
-    text = text if len(text) <= _LONGEST_QUOTE else "x"
+    text = text if text.isidentifier() or text.isdigit() else "x"
     hint = f"declare the value as {wanted}, or another kind for the input"
     match slot.kinds[0], value.kind:
         case "float", "bool" | "int":
@@ -207,6 +213,21 @@ def _other_kind(part: str, slot: Slot, value: Value, written: Span, place: Span)
     note = "the inputs of parts are never converted to another kind"
     there = Label(slot.declared, f"{wanted} is taken here")
     return failure(Code.KINDS, message, place, f"this is {value.kind}", note, hint, there)
+
+
+def output_of(results: Tuple) -> Span | None:
+    """Where the block that these are the results of says what they are."""
+    first = next((item for item in results.items if isinstance(item, Value)), None)
+    callee = (
+        first.operation.part.callee if first and isinstance(first.operation, CallPart) else None
+    )
+    match callee:
+        case ResolvedModel(block=block):
+            outputs = (each for each in block.statements if isinstance(each, tree.ModelOutput))
+            return next((output.span for output in outputs), None)
+        case ResolvedNetwork(output=output):
+            return output.statement.name.span
+    return None
 
 
 # ── shapes ─────────────────────────────────────────────────────────────────────────────────────
@@ -279,29 +300,32 @@ def _misfit(part: str, each: Taken, dim: int, wanted: Size, alone: str | None) -
     note = "axes that meet have equal sizes"
     if alone is not None:
         note = f"`{alone}` is one size: the first axis that it stands for says what it is"
-    there = Label(slot.leg(dim), label)
-    return Misfit(message, each.place, f"{axis} is {shape.axis(dim)}, not {wanted}", (there,), note,
-                  _flattened(each))  # fmt: skip
+    hint = _flattened(each) or _equal_axes(shape.axis(dim), wanted)
+    there, here = Label(slot.leg(dim), label), f"{axis} is {shape.axis(dim)}, not {wanted}"
+    return Misfit(message, each.place, here, (there,), note, hint)
+
+
+def _equal_axes(size: Size, wanted: Size) -> str | None:
+    """What to do about two sizes that differ; None where both are run-time sizes: `require`."""
+    runs = size.value is None and wanted.value is None
+    return None if runs else f"make this axis {wanted}, or the other one {size}"
 
 
 def _flattened(each: Taken) -> str | None:
     """The `network { … }` that would flatten the last axes to the one that the input has."""
     wanted, shape = each.slot.shape, each.value.shape
-    if len(wanted.sizes) != 1:
+    if len(wanted.sizes) != 1 or len(shape.sizes) > len(_LETTERS):
         return None
-    product, group = Size.number(1), 0
+    product, group = 1, 0
     for size in reversed(shape.sizes):
-        product, group = product * size, group + 1
-        if group > 1 and product == wanted.sizes[0]:
+        product, group = product * (size.value or 0), group + 1
+        if not product or (group > 1 and product == wanted.sizes[0].value):
             break
-        if size.value is None or group >= 8:
-            return None
-    else:
+    if not product or product != wanted.sizes[0].value:
         return None
     if not wanted.dots and (shape.dots or group < len(shape.sizes)):
         return None
-    letters = iter("ijklmnpqrsuvwxyz")
-    names = [next(letters, "z") for _ in shape.sizes]
+    names = list(_LETTERS[: len(shape.sizes)])
     dots = ["..."] * shape.dots
     before = ", ".join((*dots, *names))
     after = ", ".join((*dots, *names[:-group], f"({' '.join(names[-group:])})"))
@@ -318,7 +342,8 @@ def _same_lead(typing: Typing, each: Taken, first: Taken) -> None:
         hint = "use `batch` names for inputs that differ"
         raise failure(Code.MODEL_SHAPES, message, each.place, label, note, hint, other)
     for size, wanted in zip(here.sizes, there.sizes, strict=True):
-        typing.same(size, wanted, Misfit(message, each.place, label, (other,), note))
+        equal = _equal_axes(size, wanted)
+        typing.same(size, wanted, Misfit(message, each.place, label, (other,), note, equal))
 
 
 def _stretched(typing: Typing, lead: Shape, each: Taken, first: Taken) -> Shape:
@@ -340,5 +365,6 @@ def _stretched(typing: Typing, lead: Shape, each: Taken, first: Taken) -> Shape:
         if left.value == 1:
             sizes[dim] = right
         elif right.value != 1:
-            typing.same(right, left, Misfit(message, each.place, label, (other,), note))
+            equal = _equal_axes(right, left)
+            typing.same(right, left, Misfit(message, each.place, label, (other,), note, equal))
     return Shape(tuple(sizes), lead.dots or here.dots)

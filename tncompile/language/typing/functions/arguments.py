@@ -9,12 +9,10 @@ from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.state import Typed, Typing
+from tncompile.language.typing.state import MOST_AXES, Typed, Typing
 from tncompile.language.typing.values import Numbers, Shape, Term, Tuple, Value, term_text
 
 LARGEST_SIZE = 2**40
-MOST_AXES = 64
-"""Tensors of torch have no more."""
 
 
 def written_at(argument: Typed) -> Span:

@@ -68,6 +68,7 @@ def broadcast_shapes(
         if second.value != 1 and first != second:
             message = f"`{whole_left}` and `{whole_right}` do not fit: "
             message += f"axis {-k - offset} is {first} on the left and {second} on the right"
-            typing.same(first, second, Misfit(message, span, label, (there,), ALIGNED))
+            advice = None if first.names and second.names else "make them equal, or one of them 1"
+            typing.same(first, second, Misfit(message, span, label, (there,), ALIGNED, advice))
         sizes.append(first)
     return Shape(tuple(reversed(sizes)), left.dots or right.dots)

@@ -45,7 +45,8 @@ def _fit(bound: Bound, joined: int | None) -> None:
             if dim != joined:
                 message = f"`{name}` of `{one}` and `{two}`: axis {dim} is {left} and {right}"
                 note = "all axes but the joined one have equal sizes, and nothing broadcasts"
-                misfit = Misfit(message, operand.place, label, (there,), note)
+                advice = None if left.names and right.names else f"make axis {dim} {left} here, too"
+                misfit = Misfit(message, operand.place, label, (there,), note, advice)
                 bound.typing.same(left, right, misfit)
 
 
@@ -89,10 +90,10 @@ def _several(bound: Bound, name: str, sizes: tuple[Size, ...]) -> Types:
     return [(bound.kind, shape.replaced(dim, size)) for size in sizes]
 
 
-def _misfit(bound: Bound, name: str, message: str, note: str) -> Misfit:
+def _misfit(bound: Bound, name: str, message: str, note: str, hint: str) -> Misfit:
     there = Label(bound.operands[0].place, f"this is `{bound.x.shape}`")
     label = f"not for {bound.x.shape.axis(bound.axis())} entries"
-    return Misfit(message, bound.place(name), label, (there,), note)
+    return Misfit(message, bound.place(name), label, (there,), note, hint)
 
 
 def _split(bound: Bound) -> Types:
@@ -102,7 +103,9 @@ def _split(bound: Bound) -> Types:
         total += size
     message = f"pieces of {total} entries do not make `{shape}`: axis {dim} is {there}"
     note = "the sizes of the pieces add up to the axis that is split"
-    bound.typing.same(total, there, _misfit(bound, "sizes", message, note))
+    bound.typing.same(
+        total, there, _misfit(bound, "sizes", message, note, f"make the sum of the sizes {there}")
+    )
     return _several(bound, "sizes", sizes)
 
 
@@ -112,7 +115,9 @@ def _chunk(bound: Bound) -> Types:
     size = shape.axis(dim)
     message = f"`{shape}` has no {n} equal pieces: axis {dim} is {size}"
     note = "`chunk` gives equal pieces; `split` takes their sizes"
-    bound.typing.same(size % n, Size.number(0), _misfit(bound, "n", message, note))
+    bound.typing.same(
+        size % n, Size.number(0), _misfit(bound, "n", message, note, f"write a divisor of {size}")
+    )
     return _several(bound, "n", (size // n,) * min(n, MOST_PIECES + 1))
 
 

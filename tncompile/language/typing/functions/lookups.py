@@ -23,10 +23,9 @@ def _without_dots(bound: Bound, k: int, axes: int | None = None) -> None:
         return
     wanted = "one axis" if axes else "its entries on the first of its axes"
     message = f"`{bound.function.name}` needs a value with {wanted} here, not `{shape}`"
-    note = "the axis is a written one: `...` is any number of axes" if shape.dots else (
-        "each entry is one id" if axes else "the others are those of one entry"
-    )  # fmt: skip
-    hint = "write the axis in the legs of the input" if shape.dots else "reshape it first"
+    note, hint = f"this value has {wanted}", "bring it there: `reshape(…)`, `transpose(…)`"
+    if shape.dots:
+        note, hint = "`...` is any number of axes", "write the axis in the legs of the input"
     label = f"this is `{shape}`"
     raise failure(Code.MODEL_SHAPES, message, operand.place, label, note, hint)
 
@@ -50,7 +49,9 @@ def _gather(bound: Bound) -> Shape:
         if (axis := k - len(one.sizes)) != dim:
             message = f"`gather` of `{one}` by ids `{two}`: axis {axis} is {most} and {some}"
             note = "ids reach no further than the value on all axes but that of `dim`"
-            bound.typing.at_most(some, most, Misfit(message, ids.place, label, (there,), note))
+            hint = f"give the ids at most {most} entries there"
+            misfit = Misfit(message, ids.place, label, (there,), note, hint)
+            bound.typing.at_most(some, most, misfit)
     return two
 
 
@@ -73,7 +74,9 @@ def _scatter_sum(bound: Bound) -> Shape:
     message += f", and there are {two.sizes[0]} ids"
     label, there = f"this is `{two}`", Label(x.place, f"this is `{one}`")
     note = "each entry of the first axis has one id: where it is added"
-    bound.typing.same(one.sizes[0], two.sizes[0], Misfit(message, to.place, label, (there,), note))
+    rows, ids = one.sizes[0], two.sizes[0]
+    hint = None if rows.names and ids.names else f"give {rows} ids"
+    bound.typing.same(rows, ids, Misfit(message, to.place, label, (there,), note, hint))
     return Shape((bound.size("size"), *one.sizes[1:]))
 
 

@@ -108,7 +108,10 @@ def _matmul(typing: Typing, left: Operand, right: Operand) -> Shape:
             raise failure(Code.MODEL_SHAPES, message, operand.place, label, note, hint, labels)
     inner, outer = one.axis(-1), two.axis(-2)
     message = f"`{one}` @ `{two}`: axis -1 of the left is {inner}, axis -2 of the right is {outer}"
-    typing.same(inner, outer, Misfit(message, right.place, label, (there,), note))
+    advice = None if inner.names and outer.names else "make the two sizes equal"
+    if inner == two.axis(-1):
+        advice = "turn the right side around: `transpose(…, -2, -1)`"
+    typing.same(inner, outer, Misfit(message, right.place, label, (there,), note, advice))
     leading = broadcast_shapes(
         typing,
         Shape(one.sizes[:-2], one.dots),

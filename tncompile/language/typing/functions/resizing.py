@@ -81,7 +81,8 @@ def _pad(bound: Bound) -> Shape:
             )
             note = f"the mode takes at most {most} entries on a side from the axis itself"
             there = Label(bound.operands[0].place, f"this is `{shape}`")
-            misfit = Misfit(message, bound.place(name), f"more than {most}", (there,), note)
+            label, hint = f"more than {most}", f'pad at most {most}, or with `mode = "constant"`'
+            misfit = Misfit(message, bound.place(name), label, (there,), note, hint)
             bound.typing.at_most(added, most, misfit)
     return shape.replaced(dim, entries + bound.size("left") + bound.size("right"))
 

@@ -48,7 +48,8 @@ def _reshape(bound: Bound) -> Shape:
     there = Label(bound.operands[0].place, f"this is `{old}`")
     note = "a reshape keeps the number of entries"
     label = f"{wanted} entries"
-    misfit = Misfit(message, bound.place("shape"), label, (there,), note)
+    hint = f"make the product of the legs {entries}"
+    misfit = Misfit(message, bound.place("shape"), label, (there,), note, hint)
     bound.typing.same(entries, wanted, misfit)
     return new
 
@@ -104,7 +105,9 @@ def _expand(bound: Bound) -> Shape:
         size, wanted = old.sizes[-k], new.sizes[-k]
         if size.value != 1:
             message = f"`{old}` cannot be expanded to `{new}`: axis {-k} is {size}, not {wanted}"
-            misfit = Misfit(message, place, f"{wanted} on axis {-k}", (there,), ALIGNED)
+            advice = None if size.names and wanted.names else f"write {size} there"
+            label = f"{wanted} on axis {-k}"
+            misfit = Misfit(message, place, label, (there,), ALIGNED, advice)
             bound.typing.same(size, wanted, misfit)
     return new
 

@@ -83,6 +83,7 @@ FUNCTIONS: Mapping[str, Function] = {
 def apply_function(typing: Typing, name: str, call: Call) -> Term:
     """What a call of a function gives: a value, or a tuple of them."""
     function = FUNCTIONS[name]
+    typing.budget.charge(len(call.arguments), call.span)
     try:
         bound = bind(typing, function, call)
         result = function.result(bound)
@@ -95,6 +96,7 @@ def apply_function(typing: Typing, name: str, call: Call) -> Term:
         raise failure(Code.TOO_MANY, message, call.name, label, note, hint) from None
     operands = tuple(operand.value for operand in bound.operands)
     if isinstance(result, list):
+        typing.budget.charge(len(result), call.span)
         operation = Apply(
             operands, function=name, options=bound.options, span=call.span, turns=typing.turns
         )

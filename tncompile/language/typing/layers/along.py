@@ -10,8 +10,10 @@ from tncompile.language.typing.model import Layer
 from tncompile.language.typing.values import Shape
 
 
-def along(layer: Layer, shape: Shape, dim: int) -> Literal["free", "past", "mixed"]:
-    """How the result depends on the entries of the first operand along `dim`, which is negative.
+def along(
+    layer: Layer, shape: Shape, dim: int, operand: int = 0
+) -> Literal["free", "past", "mixed"]:
+    """How the result depends on the entries of an operand along `dim`, which is negative.
 
     `free`: entry i on entry i alone. `past`: on entries up to i (what a recurrent layer gives
     besides its first result is its state after all of them). `mixed`: on entries after i, too.
@@ -20,6 +22,8 @@ def along(layer: Layer, shape: Shape, dim: int) -> Literal["free", "past", "mixe
     settings = entry.settings(layer.arguments)
     first = not shape.dots and dim == -len(shape.sizes)
     match entry.mixes:
+        case "steps" if operand > 0:
+            free = dim == -2  # the batch is behind the layers in a state
         case "steps" if dim == -2 and not settings.flag("bidirectional"):
             return "past"
         case "steps" | "behind":

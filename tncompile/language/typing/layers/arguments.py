@@ -37,9 +37,9 @@ def conform(typing: Typing, layer: str, argument: Argument, given: Typed, axes: 
         case "bool", bool():
             pass
         case "float", int() | float() if not isinstance(value, bool):
+            value = float(value)
             if not math.isfinite(value):
                 raise refused(layer, given, f"`{argument.name}` is a finite number")
-            value = float(value) if abs(value) <= LARGEST_SIZE else value
             _check_bounds(layer, argument, given, value)
         case "int" | "each" | "ints" | "padding", int() if not isinstance(value, bool):
             _check_bounds(layer, argument, given, value)
@@ -112,8 +112,8 @@ def _wrong_type(argument: Argument, given: Typed, axes: int) -> Failed:
     match term:
         case str():
             actual = "a string"
-        case Numbers():
-            actual = "a list of floats"
+        case Numbers(items):
+            actual = f"a list of {'floats' if float in map(type, items) else 'bools'}"
         case tuple():
             actual = "a list"
         case bool():

@@ -28,13 +28,14 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
     arguments, declared = call.arguments, _declared(part)
     named = next((each for each in arguments if each.name is not None), None)
     if named is not None and named.name is not None:
-        message = f"`{call.text}` takes its inputs in order, not by name"
+        message = f"`{part.name}` takes its inputs in order, not by name"
         note, hint = f"`{part.callee.name}` is a layer", "leave the name out"
         span = named.name.span.to(named.span)
         raise failure(Code.WRONG_ARGUMENT, message, span, "named here", note, hint, declared)
-    most = entry.takes(settings, (0,) * max(entry.counts))
-    if len(arguments) not in entry.counts:
-        raise _wrong_count(part, call, entry, [each.name for each in most])
+    names = [each.name for each in entry.takes(settings, (0,) * max(entry.counts))]
+    counts = [count for count in entry.counts if count <= len(names)]
+    if len(arguments) not in counts:
+        raise _wrong_count(part, call, counts, names)
     values = tuple(map(typing.as_value, arguments))
     inputs = entry.takes(settings, tuple(len(value.shape.sizes) for value in values))
     calling = _Calling(typing, part, call)
@@ -44,14 +45,14 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
         calling.check_axes(argument, value, due, entry, settings)
         calling.bind(argument, value, due)
     for name, least in entry.least(settings).items():
-        calling.check_least(arguments[0], inputs[0], calling.sizes[name], name, least)
+        calling.check_least(arguments[0], values[0], inputs[0], name, least)
     behind = len([axis for axis in inputs[0].axes if axis != ANY])
     first = values[0].shape
     leading = Shape(first.sizes[: len(first.sizes) - behind], first.dots)
     try:
         shapes = entry.gives(settings, Bound(values, leading, calling.sizes))
     except SizeTooLarge:
-        message, label = f"a size that `{call.text}` gives is too large", "it is given here"
+        message, label = f"a size that `{part.name}` gives is too large", "it is given here"
         note, hint = "sizes of values reach 2**64", "make the layer or the value smaller"
         raise failure(Code.TOO_MANY, message, call.span, label, note, hint, declared) from None
     operation = CallPart(
@@ -86,7 +87,7 @@ class _Calling:
         if value.kind == due.kind or (linear and value.kind == "complex"):
             return
         wanted = f"{due.kind} or complex" if linear else due.kind
-        message = f"`{self.call.text}` takes {wanted} values here, not {value.kind}"
+        message = f"`{self.part.name}` takes {wanted} values here, not {value.kind}"
         note = f"`{due.name}` of `{self.layer}` is {wanted}; parts never convert"
         hint = "make it float before: `1.0 * x`"
         if due.kind != "float":
@@ -150,11 +151,12 @@ class _Calling:
             misfit = Misfit(message, span, label, places, hint=hint)
             self.typing.same(given, wanted, misfit)
 
-    def check_least(self, argument: Typed, due: Input, given: Size, name: str, least: int) -> None:
+    def check_least(self, argument: Typed, value: Value, due: Input, name: str, least: int) -> None:
         """TN601 where an axis is too short for the window; what is open `forward` checks."""
-        dim = due.axes.index(name) - len(due.axes)
-        message = f"`{self.call.text}` needs at least {least} entries along axis {dim}"
-        message += f", and `{given}` may be fewer" if given.value is None else f", not {given}"
+        dim, given = due.axes.index(name) - len(due.axes), self.sizes[name]
+        message = f"`{self.part.name}` needs at least {least} entries along axis {dim}"
+        if given.value is not None:
+            message += f" of {due}, not {value.shape}"
         note = "one window at least has to fit"
         hint = "make the value longer, or the window shorter; or `pad` the value before"
         label = f"axis {dim} is `{given}`"
@@ -163,7 +165,7 @@ class _Calling:
         self.typing.at_most(Size.number(least), given, misfit)
 
     def _misfits(self, value: Value, due: Input) -> str:
-        return f"`{self.call.text}` takes {due}, not {value.shape}"
+        return f"`{self.part.name}` takes {due}, not {value.shape}"
 
 
 def _declared(part: Part) -> tuple[Label, ...]:
@@ -179,21 +181,22 @@ def _example(due: Input) -> str:
     return str(due).replace("..., ", "")
 
 
-def _wrong_count(part: Part, call: Call, entry: Entry, names: Sequence[str]) -> Failed:
+def _wrong_count(part: Part, call: Call, counts: Sequence[int], names: Sequence[str]) -> Failed:
     """TN208: operands that are missing, at the name; one too many, there."""
     have = len(call.arguments)
-    note = f"it takes {listed(names[: entry.counts[0]])}"
-    if more := names[entry.counts[0] :]:
+    note = f"it takes {listed(names[: counts[0]])}"
+    if more := names[counts[0] :]:
         note += f", then {listed(more)} if wanted"
     code, declared = Code.WRONG_ARGUMENT, _declared(part)
-    if have > max(entry.counts):
-        extra = call.arguments[max(entry.counts)]
-        message = f"`{call.text}` takes {counted(max(entry.counts), 'input')}, not {have}"
+    if have > max(counts):
+        extra = call.arguments[max(counts)]
+        message = f"`{part.name}` takes {counted(max(counts), 'input')}, not {have}"
         return failure(
             code, message, call.place(extra), "one too many", note, "remove it", declared
         )
-    missing = names[have : min(count for count in entry.counts if count > have)]
-    message = f"`{call.text}` needs {listed(missing)}"
+    wanted = min(count for count in counts if count > have)
+    missing = names[have:wanted]
+    message = f"`{part.name}` needs {listed(missing)}"
     label = "missing input" if len(missing) == 1 else "missing inputs"
-    hint = f"write `{call.text}({', '.join(['…'] * have + list(missing))})`"
+    hint = f"write `{part.name}({', '.join('…' * wanted)})`"
     return failure(code, message, call.name, label, note, hint, declared)

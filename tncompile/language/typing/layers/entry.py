@@ -141,11 +141,11 @@ def _fitting(settings: Settings) -> Complaint | None:
     return None
 
 
-def _smallest(settings: Settings) -> Mapping[str, int]:
+def _no_least(settings: Settings) -> Mapping[str, int]:
     return {}
 
 
-def _possible(settings: Settings, rank: int) -> str | None:
+def _none_lacking(settings: Settings, rank: int) -> str | None:
     return None
 
 
@@ -155,7 +155,7 @@ class Entry:
 
     takes     its inputs, for operands with so many axes behind `...`
     gives     the shapes of its results
-    counts    how many operands there can be
+    counts    how many operands there can be; never more than `takes` has
     wrong     which argument does not fit the others
     least     the least sizes of axes, by their names in `takes`
     lacking   which axis an operand with so many axes lacks
@@ -174,8 +174,8 @@ class Entry:
     parameters: Callable[[Settings], Shapes] = _nothing
     buffers: Callable[[Settings], Shapes] = _nothing
     wrong: Callable[[Settings], Complaint | None] = _fitting
-    least: Callable[[Settings], Mapping[str, int]] = _smallest
-    lacking: Callable[[Settings, int], str | None] = _possible
+    least: Callable[[Settings], Mapping[str, int]] = _no_least
+    lacking: Callable[[Settings, int], str | None] = _none_lacking
     axes: int = 0
     linear: bool = False
     training: bool = False

@@ -11,7 +11,7 @@ from tncompile.language.diagnostics.spelling import closest, longer_name
 from tncompile.language.syntax import tree
 from tncompile.language.typing.layers.arguments import conform, place, refused
 from tncompile.language.typing.layers.entry import LARGEST_SIZE, Entry
-from tncompile.language.typing.layers.table import LAYERS
+from tncompile.language.typing.layers.table import ACTIVATIONS, LAYERS
 from tncompile.language.typing.model import Layer
 from tncompile.language.typing.state import Typed, Typing
 
@@ -19,15 +19,6 @@ _NOT_GIVEN = {
     "device": "the module is moved with `.to(…)`",
     "dtype": "the module is made with a dtype, and moved with `.to(…)`",
 }
-
-_ACTIVATIONS = {
-    name.replace("_", ""): name
-    for name in (
-        *("relu", "relu6", "gelu", "silu", "mish", "elu", "leaky_relu", "selu", "softplus"),
-        *("tanh", "sigmoid", "hardswish", "hardsigmoid", "softmax", "log_softmax"),
-    )
-}
-"""Layers of torch that are functions here, by their names in lower case."""
 
 
 def make_layer(typing: Typing, name: tree.Name, arguments: Sequence[Typed]) -> Layer:
@@ -40,7 +31,7 @@ def make_layer(typing: Typing, name: tree.Name, arguments: Sequence[Typed]) -> L
     if entry is None:
         close = closest(name.text, LAYERS)
         hint = f"did you mean `{close}`?" if close else 'write `extern "torch.nn.…"` for others'
-        if function := _ACTIVATIONS.get(name.text.lower()):
+        if function := ACTIVATIONS.get(name.text.lower()):
             hint = f"`{function}` is a function here: `x |> {function}`"
         message, note = f"there is no layer `{name.text}`", f"layers are {listed(LAYERS, most=40)}"
         label = "neither a layer nor a block of this file"

@@ -76,8 +76,9 @@ _EMBEDDING = Entry(
 def _bags(s: Settings, ranks: tuple[int, ...]) -> tuple[Input, ...]:
     if len(ranks) == 1:
         return (Input("input", ("b", "n"), "int"),)
-    offsets = Input("offsets", ("b",), "int")
-    return Input("input", ("n",), "int"), offsets, Input("per_sample_weights", ("n",))
+    bags = Input("input", ("n",), "int"), Input("offsets", ("b",), "int")
+    weights = Input("per_sample_weights", ("n",))
+    return (*bags, weights) if s.values["mode"] == "sum" else bags  # as torch
 
 
 _BAG = Entry(

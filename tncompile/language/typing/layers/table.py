@@ -11,3 +11,12 @@ from tncompile.language.typing.layers.windows import WINDOWS
 
 LAYERS: Mapping[str, Entry] = {**ROWS, **WINDOWS, **SEQUENCES}
 """What a model can have as a layer; everything else of `torch.nn` is `extern`."""
+
+ACTIVATIONS = {
+    name.replace("_", ""): name
+    for name in (
+        *("relu", "relu6", "gelu", "silu", "mish", "elu", "leaky_relu", "selu", "softplus"),
+        *("tanh", "sigmoid", "hardswish", "hardsigmoid", "softmax", "log_softmax"),
+    )
+}
+"""Layers of torch that are functions here, by their names in lower case."""

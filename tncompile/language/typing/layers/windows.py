@@ -61,7 +61,9 @@ def _too_long(s: Settings) -> Complaint | None:
     if "dilation" in s.values and max(s.each("dilation")) > 1:
         for k, d in zip(s.each("kernel_size"), s.each("dilation"), strict=True):
             if d * (k - 1) > LARGEST_SIZE:
-                return Complaint("dilation", "a window reaches 2**40 entries", "make it smaller")
+                return Complaint(
+                    "dilation", "a window spans at most 2**40 entries", "make it smaller"
+                )
     return None
 
 

@@ -50,7 +50,7 @@ def read_part(
         if own in made:
             part, first = made[own]
             other = None if tie is None else tied_part(inner, tie, key)
-            place = recipe.difference(first)
+            place = maker.difference(inner, recipe, first, part.callee)
             if place is None and tie is not None and other is not part.tie:
                 place = tie.span
             if place is not None and share is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tncompile.language.diagnostics.collector import Failed, Problems, Suggestions, failure, problem
@@ -46,11 +46,12 @@ class Given:
             raise failure(Code.WRONG_TYPE, message, span, "a part", note, hint, there)
         return Typed(self.content, self.written.value.span, self.written.name)
 
-    def same(self, other: Given) -> bool:
-        """Whether both are the same number, or the same part."""
-        if isinstance(self.content, Part) or isinstance(other.content, Part):
-            return self.content is other.content
-        return self.content == other.content and type(self.content) is type(other.content)
+    @property
+    def key(self) -> Hashable:
+        """Equal for the same number, and for the same part."""
+        if isinstance(self.content, Part):
+            return id(self.content)
+        return type(self.content), self.content
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,10 @@ class Recipe:
     node: tree.Call | tree.Extern
     arguments: tuple[Given, ...]
 
-    def difference(self, other: Recipe) -> Span | None:
-        """Where it is another one; None where it is not."""
-        if self.node is not other.node:
-            return self.node.span
-        pairs = zip(self.arguments, other.arguments, strict=True)
-        return next((a.written.value.span for a, b in pairs if not a.same(b)), None)
+    @property
+    def key(self) -> Hashable:
+        """Equal for members that are made of the same."""
+        return id(self.node), tuple(given.key for given in self.arguments)
 
 
 def read_recipe(reader: Reader, choice: tree.Choice) -> Recipe:
@@ -88,6 +87,9 @@ def _given(reader: Reader, argument: tree.Argument) -> Given:
     return Given(argument, part if isinstance(part, Part) else reader.number(node))
 
 
+_Made = tuple[Callee, Mapping[str, Part]]
+
+
 @dataclass(slots=True)
 class Maker:
     """Makes what the parts of one statement are instances of."""
@@ -95,9 +97,31 @@ class Maker:
     blocks: Mapping[str, LinkedBlock]
     instantiate: Instantiate
     suggestions: Suggestions = field(default_factory=Suggestions)
+    made: dict[Hashable, _Made] = field(default_factory=dict)
 
-    def callee(self, reader: Reader, recipe: Recipe) -> tuple[Callee, Mapping[str, Part]]:
+    def callee(self, reader: Reader, recipe: Recipe) -> _Made:
         """What a part is an instance of, and the parts that are handed on to it."""
+        if isinstance(recipe.node, tree.Extern):  # the shapes it claims may depend on the member
+            return self._make(reader, recipe)
+        key = recipe.key
+        if key not in self.made:
+            self.made[key] = self._make(reader, recipe)
+        return self.made[key]
+
+    def difference(
+        self, reader: Reader, recipe: Recipe, first: Recipe, callee: Callee
+    ) -> Span | None:
+        """Where a member is made of something else than the first one; None where it is not."""
+        if recipe.node is not first.node:
+            return recipe.node.span
+        for each, other in zip(recipe.arguments, first.arguments, strict=True):
+            if each.key != other.key:
+                return each.written.value.span
+        is_extern = isinstance(recipe.node, tree.Extern)
+        differs = is_extern and self._make(reader, recipe)[0] != callee
+        return recipe.node.span if differs else None
+
+    def _make(self, reader: Reader, recipe: Recipe) -> _Made:
         node = recipe.node
         if isinstance(node, tree.Extern):
             given = [each.typed for each in recipe.arguments]
@@ -112,7 +136,7 @@ class Maker:
 
     def _instance(
         self, typing: Typing, block: LinkedBlock, name: tree.Name, given: Sequence[Given]
-    ) -> tuple[Callee, Mapping[str, Part]]:
+    ) -> _Made:
         definition, arguments = block.definition, block.arguments
         if not isinstance(definition, tree.Block):
             message = f"`{name.text}` is a rewrite, not a network or a model"

@@ -31,27 +31,23 @@ def make_extern(reader: Reader, node: tree.Extern, arguments: Sequence[Typed]) -
         note = "the emitted file imports the module and reads the last name from it"
         hint = 'write it as in `extern "torch.nn.Hardtanh"()`'
         raise failure(Code.WRONG_TYPE, message, node.path.span, "no path", note, hint)
-    positional, named = _arguments(node, arguments)
-    takes, names = None, frozenset[str]()
-    if node.takes is not None:
-        names = frozenset(_unknown(reader, node.takes))
-        takes = _shapes(_with(reader, names), node.takes)
-    gives = None
-    if node.gives is not None:
-        _check_names(reader, node, names)
-        gives = _shapes(_with(reader, names), node.gives)
+    positional, named = _arguments(reader, node, arguments)
+    names = frozenset(_unknown(reader, node.takes or ()))
+    inner = replace(reader, names={**reader.names, **{name: Size.name(name) for name in names}})
+    _check_names(inner, (*(node.takes or ()), *(node.gives or ())))
+    takes = None if node.takes is None else tuple(_shape(inner, each) for each in node.takes)
+    gives = None if node.gives is None else tuple(_shape(inner, each) for each in node.gives)
     _check_results(node, takes, gives)
     return Extern(path, node.function is not None, positional, named, takes, gives, names)
 
 
 def _arguments(
-    node: tree.Extern, arguments: Sequence[Typed]
+    reader: Reader, node: tree.Extern, arguments: Sequence[Typed]
 ) -> tuple[tuple[Number, ...], dict[str, Number]]:
     positional: list[Number] = []
     named: dict[str, Number] = {}
     for argument in arguments:
-        number = argument.term
-        assert isinstance(number, Number)
+        number = reader.typing.number(argument)
         if argument.name is None:
             if node.function is not None:
                 message, label = "the arguments of a function are given by name", "without a name"
@@ -91,25 +87,16 @@ def _unknown(reader: Reader, shapes: Iterable[tree.TypedShape]) -> Iterable[str]
                 yield leg.name.text
 
 
-def _with(reader: Reader, names: Iterable[str]) -> Reader:
-    """A reader for which these names are sizes."""
-    return replace(reader, names={**reader.names, **{name: Size.name(name) for name in names}})
-
-
-def _check_names(reader: Reader, node: tree.Extern, bound: frozenset[str]) -> None:
-    """TN201 for a name in `gives` that neither the block nor `takes` has."""
-    for used in values_used(*(leg for shape in node.gives or () for leg in shape.legs)):
+def _check_names(reader: Reader, shapes: Iterable[tree.TypedShape]) -> None:
+    """TN201 for a name in a leg that neither the block nor `takes` has."""
+    for used in values_used(*(leg for shape in shapes for leg in shape.legs)):
         name = used.name.text
-        if name in bound or _knows(reader, name):
+        if _knows(reader, name):
             continue
         message, label = f"there is no size `{name}`", "unknown name"
-        note = "a result has sizes of the block, and those that `takes` binds"
-        hint = f"write what it takes before `->`, with `{name}` among the legs"
+        note = "legs have sizes of the block, and names that stand alone in what is taken"
+        hint = f"write what it takes, with `{name}` alone as a leg: `(…) ((..., {name})) -> …`"
         raise failure(Code.UNKNOWN_NAME, message, used.name.span, label, note, hint)
-
-
-def _shapes(reader: Reader, shapes: Sequence[tree.TypedShape]) -> tuple[TypedShape, ...]:
-    return tuple(_shape(reader, shape) for shape in shapes)
 
 
 def _shape(reader: Reader, written: tree.TypedShape) -> TypedShape:

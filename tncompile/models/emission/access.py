@@ -1,0 +1,114 @@
+"""How an emitted class holds its parts and tensors, and how its methods read them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from tncompile.emission.text.identifiers import hidden, identifier
+from tncompile.emission.text.members import ParameterAccess
+from tncompile.emission.text.writer import string
+from tncompile.language.typing.model import Extern, Key, Part, PlainTensor, ResolvedModel
+from tncompile.network.model import Init, Parameter
+
+Members = Mapping[Key, Part]
+
+
+def is_list(numbers: Collection[int]) -> bool:
+    """Whether members are counted from zero without gaps.
+
+    >>> is_list([0, 1]), is_list([1, 2])
+    (True, False)
+    """
+    return set(numbers) == set(range(len(set(numbers))))
+
+
+@dataclass(frozen=True)
+class Access:
+    """The parts and tensors of a model by family.
+
+    `functions` are the names of foreign functions by path; `replaced` are parts that a loop has
+    other names for.
+    """
+
+    model: ResolvedModel
+    functions: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    families: dict[str, dict[Key, Part]] = field(default_factory=dict, init=False)
+    """The parts of the model that are modules of its own; shared ones once."""
+    levels: dict[tuple[str, Key], list[int]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for part in self.model.parts:
+            if not part.outer and not (isinstance(part.callee, Extern) and part.callee.function):
+                self.families.setdefault(part.family, {}).setdefault(part.key, part)
+        for family, members in self.families.items():
+            for key in members:
+                for depth, number in enumerate(key):
+                    level = self.levels.setdefault((family, key[:depth]), [])
+                    if number not in level[-1:]:
+                        level.append(number)
+
+    @cached_property
+    def tensors(self) -> ParameterAccess:
+        """The tensors that have a key, as those of a network are known."""
+        stored = {tensor.path: tensor for tensor in self.model.tensors}
+        return ParameterAccess(tuple(_parameter(tensor) for tensor in stored.values()))
+
+    def tensor(self, tensor: PlainTensor) -> str:
+        """The expression of a tensor."""
+        return self.tensors.read(tensor.path)
+
+    def part(self, part: Part) -> str:
+        """The expression of a part: `self.h[2]`, `inner`."""
+        if part.outer:
+            return parameter_name(part.family)
+        if isinstance(part.callee, Extern) and part.callee.function:
+            return self.functions[part.callee.path]
+        if part.path in self.replaced:
+            return self.replaced[part.path]
+        return self.member(part.family, part.key)
+
+    def member(self, family: str, key: Key) -> str:
+        """The expression of a member of a family, or of its first levels."""
+        text = self.whole(family)
+        for depth, number in enumerate(key):
+            text += f"[{number}]" if self.is_list(family, key[:depth]) else f'["{number}"]'
+        return text
+
+    def is_list(self, family: str, before: Key) -> bool:
+        """Whether the members whose keys begin like this are held by a list, not by a dict."""
+        return self.levels[family, before] == list(range(len(self.levels[family, before])))
+
+    def whole(self, family: str) -> str:
+        """The attribute that holds a part or a family."""
+        return f"self._modules[{string(family)}]" if hidden(family) else f"self.{family}"
+
+    def within(self, replaced: Mapping[str, str]) -> Access:
+        """The same in a loop, with names for the parts of a turn."""
+        inner = copy.copy(self)
+        object.__setattr__(inner, "replaced", {**self.replaced, **replaced})
+        return inner
+
+
+def _parameter(tensor: PlainTensor) -> Parameter:
+    init = Init(scheme=tensor.init.scheme, argument=tensor.init.argument)
+    return Parameter(
+        key=tensor.path,
+        family=tensor.family,
+        subscripts=tensor.key,
+        axes=(),
+        shape=tensor.shape,
+        init=init,
+        frozen=tensor.frozen,
+        complex=tensor.complex,
+        written=f"{tensor.family}: {', '.join(map(str, tensor.shape)) or 'a scalar'}",
+    )
+
+
+def parameter_name(name: str) -> str:
+    """What `forward` calls a part that is handed on: its callers know it by this name."""
+    text = identifier(name)
+    return f"{text}_" if text in ("F", "partial") else text

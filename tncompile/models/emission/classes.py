@@ -1,0 +1,205 @@
+"""A model as a file: a class for each network and model that it is made of, its own last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+
+from tncompile.emission import ClassSource, GeneratedModule, write_file
+from tncompile.emission.module.constructor import write_accessors, write_annotations
+from tncompile.emission.text import writer
+from tncompile.emission.text.identifiers import identifier
+from tncompile.emission.text.writer import class_
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.model import Extern, Layer, Part, Resolved, ResolvedModel
+from tncompile.models.emission import parts, ties
+from tncompile.models.emission.access import Access
+from tncompile.models.emission.constructor import family_depth, write_init, write_start
+from tncompile.models.emission.docstrings import write_docstring
+from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
+from tncompile.models.emission.forward import CONSTANTS, write_forward
+from tncompile.models.emission.helpers import HELPERS
+from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
+
+MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
+"""The class of a network under a name."""
+
+
+_TAKEN = ("F", "partial", "Any", "Callable", "ClassVar", "Iterator", "SupportsIndex", "checkpoint")
+"""Names that a file may import."""
+
+
+def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
+    """The file of a model; equal arguments give equal bytes.
+
+    Models are told apart by what they compute: those that differ in nothing but the arguments that
+    they were made with are one class.
+    """
+    classes = _Classes(networks)
+    root = classes.of(model, inner=False)
+    header = writer.comment_lines(f"Made by tncompile from {model.target}.")
+    sources = [each for each in classes.sources if each is not root]
+    return write_file([*sources, loaded := replace(root, header=tuple(header))], loaded=loaded)
+
+
+@dataclass
+class _Classes:
+    """The classes of a file so far: by what they were made from, and by what they compute."""
+
+    networks: MakeNetwork
+    sources: list[ClassSource] = field(default_factory=list)
+    by_callee: dict[int, ClassSource] = field(default_factory=dict)
+    by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=lambda: set(_TAKEN))
+
+    def __post_init__(self) -> None:
+        self.imports = Imports(self.taken)
+
+    def of(self, callee: Resolved, *, inner: bool = True) -> ClassSource:
+        """The class of a network or model; an `inner` one is a part of others."""
+        if id(callee) not in self.by_callee:
+            if isinstance(callee, ResolvedModel):
+                self.by_callee[id(callee)] = self._model(callee, inner)
+            else:
+                self.by_callee[id(callee)] = self._network(callee)
+        return self.by_callee[id(callee)]
+
+    def _network(self, network: ResolvedNetwork) -> ClassSource:
+        meaning = (
+            network.name,
+            network.indices,
+            network.windows,
+            network.inputs,
+            network.parameters,
+            network.tensors,
+            network.biases,
+            network.output,
+        )
+        if meaning not in self.by_meaning:
+            source = self.networks(network, self._name(network.name))
+            self.by_meaning[meaning] = source
+            self.sources.append(source)
+        return self.by_meaning[meaning]
+
+    def _model(self, model: ResolvedModel, inner: bool) -> ClassSource:
+        written = _Written(model, self, inner)
+        body = written.attributes, tuple(map(tuple, written.methods))
+        meaning = (model.name, *map(tuple, body))
+        if meaning in self.by_meaning:
+            return self.by_meaning[meaning]
+        name = self._name(model.name)
+        source = written.source(name)
+        self.by_meaning[meaning] = source
+        self.sources.append(source)
+        return source
+
+    def _name(self, name: str) -> str:
+        """A class name: `MPO`, then `MPO2`, whose folded twin is free, too."""
+        stem = identifier(name)
+        number = 1
+        while True:
+            text = stem if number == 1 else f"{stem}{'_' * stem[-1].isdigit()}{number}"
+            if not {text, f"{text}Folded"} & self.taken:
+                self.taken |= {text, f"{text}Folded"}
+                return text
+            number += 1
+
+
+class _Written:
+    """The class of a model without its name: attributes, methods, and what they need around."""
+
+    def __init__(self, model: ResolvedModel, classes: _Classes, inner: bool) -> None:
+        self.model = model
+        self.classes = classes
+        imports = classes.imports
+        foreign = [part.callee for part in model.parts if isinstance(part.callee, Extern)]
+        called = {each.path: imports.name(each.path) for each in foreign}
+        self.imported = [found for each in foreign for found in imports.of(each.path)]
+        self.access = Access(model, called)
+        tensors = self.access.tensors
+        callees = [part.callee for part in model.parts if not part.outer]
+        sources = [classes.of(each) for each in callees if isinstance(each, Resolved)]
+        self.branching = any(source.branching for source in sources)
+        self.forward = write_forward(model, self.access, called.values(), inner=inner)
+        used = self.forward.used
+        self.tied = ties.write_tied(model)
+        after = ["self._tie()"] * bool(self.tied)
+        if self.forward.bare:
+            empty = "torch.empty(0, device=device, dtype=dtype)"
+            after = [f'self.register_buffer("_like", {empty}, persistent=False)', *after]
+        after += [f"self.{CONSTANTS}()"] * bool(self.forward.constants)
+        start, functions = write_start(tensors)
+        self.functions = functions
+        self.methods = [
+            write_init(self.access, self._make, after, branching=self.branching),
+            *start,
+            *([self.forward.constants] if self.forward.constants else []),
+            *self._apply(),
+            *write_accessors(tensors),
+            self.forward.method,
+        ]
+        if self.tied:
+            used["_Tied"] = None
+        if tensors.complex:
+            used |= dict.fromkeys(["_complex", "_on_parts"])
+        annotations = write_annotations(tensors)
+        annotations += [f"{name}: Tensor" for name in self.forward.buffers]
+        annotations += ["_like: Tensor"] * self.forward.bare
+        self.attributes = [*annotations, *self.tied]
+
+    def _make(self, part: Part) -> str:
+        """The call that makes a part."""
+        callee = part.callee
+        match callee:
+            case Layer():
+                stored = {*callee.parameters, *callee.buffers}
+                text = parts.layer(callee, tied=bool(stored) and stored <= set(part.tied))
+            case Extern():
+                text = parts.extern(callee, self.classes.imports.name(callee.path))
+            case _:
+                source = self.classes.of(callee)
+                options = ", batch_invariant=batch_invariant" * source.branching
+                text = f"{source.name}({parts.PLACED}{options})"
+        return f"{text}.requires_grad_(False)" if part.frozen else text
+
+    def _apply(self) -> list[list[str]]:
+        """The method behind `to`, `to_empty` and so on."""
+        again = [f"self.{CONSTANTS}()"] * bool(self.forward.constants)
+        change = "_on_parts(fn)" if self.access.tensors.complex else "fn"
+        if not again and change == "fn":
+            return []
+        signature = ["self", "fn: Callable[[Tensor], Tensor]", "recurse: bool = True"]
+        body = [f"super()._apply({change}, recurse)", *again, "return self"]
+        return [writer.function("_apply", signature, "nn.Module", body)]
+
+    def source(self, name: str) -> ClassSource:
+        """The class under a name."""
+        doc = write_docstring(self.model)
+        body = [*doc, *([""] if self.attributes else []), *self.attributes]
+        text = class_(f"{name}({'_Tied' if self.tied else 'nn.Module'})", body, self.methods)
+        used = self.forward.used
+        helpers = [HELPERS[each] for each in _with_needs(used)]
+        helpers += [OF_EXPRESSIONS[each] for each in used if each in OF_EXPRESSIONS]
+        imports: list[Import] = [*self.imported]
+        imports += [FUNCTIONAL] * ("F" in used or any(" F." in each for each in helpers))
+        imports += [("functools", "partial")] * ("partial" in used)
+        words = {word for each in [*helpers, *text] for word in re.findall(r"\w+", each)}
+        imports += [("typing", word) for word in ("Any", "ClassVar") if word in words]
+        return ClassSource(
+            name,
+            (),
+            tuple(each.rstrip("\n") for each in [*helpers, *self.functions]),
+            ("\n".join(text),),
+            self.branching,
+            family_depth(self.access.tensors),
+            tuple(dict.fromkeys(imports)),
+        )
+
+
+def _with_needs(used: dict[str, None]) -> list[str]:
+    """Our own helpers among those used, each behind those that it calls."""
+    needed = [name for name in HELPERS if name in used]
+    if {"_wrong", "_given"} & set(needed):
+        needed.append("_kind")
+    return [name for name in HELPERS if name in needed]

@@ -1,0 +1,102 @@
+"""Values that no input changes: computed when a module is made, and held beside its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tncompile.language.typing.model import ResolvedModel
+from tncompile.language.typing.operations import (
+    Apply,
+    CallPart,
+    Contract,
+    Entries,
+    Literal,
+    Operation,
+    Scan,
+    Select,
+)
+from tncompile.language.typing.sizes import Size
+from tncompile.language.typing.values import Shape, Value
+from tncompile.models.emission.expressions import is_number
+
+
+def held_values(model: ResolvedModel, live: Sequence[Operation]) -> list[Value]:
+    """The constants that `forward` reads, in the order in which they are computed.
+
+    Numbers are written where they are used, unless a part takes one: parts take tensors.
+    """
+    fixed: dict[Value, bool] = {}
+    read: dict[Value, None] = {}
+    for operation in live:
+        if not _inside(operation, fixed):
+            parts = isinstance(operation, CallPart | Scan)
+            read |= {value: None for value in operation.operands if parts or not is_number(value)}
+    read |= dict.fromkeys(model.output)
+    return [value for value in read if is_fixed(value, fixed)]
+
+
+def _inside(operation: Operation, fixed: dict[Value, bool]) -> bool:
+    return _is_fixed_operation(operation) and all(is_fixed(x, fixed) for x in operation.operands)
+
+
+def is_fixed(value: Value, known: dict[Value, bool]) -> bool:
+    """Whether neither inputs, parameters nor run-time sizes are needed to compute a value."""
+    waiting = [value]
+    while waiting:
+        each = waiting[-1]
+        if each in known:
+            waiting.pop()
+        elif not value_is_plain(each):
+            known[each] = False
+        elif missing := [operand for operand in each.operation.operands if operand not in known]:
+            waiting += missing
+        else:
+            known[each] = all(known[operand] for operand in each.operation.operands)
+    return known[value]
+
+
+def value_is_plain(value: Value) -> bool:
+    """Whether the operation that gives a value mentions nothing that is known at run time."""
+    return not value.runs and not value.shape.dots and _is_fixed_operation(value.operation)
+
+
+def _is_fixed_operation(operation: Operation) -> bool:
+    match operation:
+        case Literal():
+            return True
+        case Apply(options=options):
+            return not any(map(_runs, options.values()))
+        case Select(slots=slots):
+            return not any(map(_runs, slots))
+        case Contract(sizes=sizes):
+            return not any(map(_runs, sizes.values()))
+        case _:
+            return False
+
+
+def _runs(option: object) -> bool:
+    """Whether an option needs a size that is known at run time."""
+    match option:
+        case Size():
+            return option.value is None
+        case Shape(sizes, dots):
+            return dots or any(map(_runs, sizes))
+        case Entries(start, stop):
+            return _runs(start) or _runs(stop)
+        case tuple():
+            return any(map(_runs, option))
+        case _:
+            return False
+
+
+def needed(values: Iterable[Value], stop: Iterable[Value] = ()) -> set[Operation]:
+    """The operations behind these values; `stop` are given from elsewhere."""
+    ended = set(stop)
+    found: set[Operation] = set()
+    waiting = [value for value in values if value not in ended]
+    while waiting:
+        operation = waiting.pop().operation
+        if operation not in found:
+            found.add(operation)
+            waiting += [value for value in operation.operands if value not in ended]
+    return found

@@ -1,0 +1,54 @@
+"""What a class of a model says of itself: its map, its parameters, what it was made from."""
+
+from __future__ import annotations
+
+import math
+
+from tncompile.emission.text import writer
+from tncompile.emission.text.writer import WIDTH
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.model import Layer, Part, ResolvedModel
+from tncompile.models.emission.forward import maps
+
+ROOM = WIDTH - 4
+
+
+def write_docstring(model: ResolvedModel) -> list[str]:
+    """The lines of the docstring, without indentation."""
+    lines: list[str] = []
+    text = model.doc or f"The model {model.name}."
+    for line in text.strip().replace("\r\n", "\n").expandtabs().split("\n"):
+        fits = len(writer.doc_line(line)) <= ROOM - (3 if not lines else 0)
+        lines += [line.rstrip()] if fits else writer.filled_docs(line, ROOM - 3)
+    count = parameter_count(model)
+    parameters = f"{count:,} parameter{'s' * (count != 1)}."
+    made = f"{maps(model)}, {parameters} Made from {model.target}."
+    return writer.docstring([*(lines or [model.name]), "", *writer.filled(made, ROOM)])
+
+
+def parameter_count(model: ResolvedModel) -> int:
+    """The numbers that a model stores and trains or could train, each once."""
+    return sum(parameters(model).values())
+
+
+def parameters(model: ResolvedModel) -> dict[str, int]:
+    """How many numbers each parameter has, by key."""
+    counts = {tensor.path: math.prod(tensor.shape) for tensor in model.tensors if not tensor.frozen}
+    for part in model.parts:
+        if not part.outer:
+            for key, count in _of_part(part).items():
+                if key not in part.tied:
+                    counts[f"{part.path}.{key}"] = count
+    return counts
+
+
+def _of_part(part: Part) -> dict[str, int]:
+    match part.callee:
+        case Layer(parameters=shapes):
+            return {key: math.prod(shape) for key, shape in shapes.items()}
+        case ResolvedNetwork(parameters=stored):
+            return {each.key: math.prod(each.shape) for each in stored if not each.frozen}
+        case ResolvedModel() as model:
+            return parameters(model)
+        case _:
+            return {}

@@ -1,0 +1,249 @@
+"""`forward` of the class of a model, and the method that computes its constants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tncompile.emission.module.forward import without_unused
+from tncompile.emission.text import writer
+from tncompile.emission.text.identifiers import (
+    MODULE_ATTRIBUTES,
+    OWN_ATTRIBUTES,
+    Names,
+    hidden,
+)
+from tncompile.emission.text.writer import string
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.model import Layer, Part, ResolvedModel
+from tncompile.language.typing.operations import CallPart, Literal, Operation
+from tncompile.language.typing.values import Value
+from tncompile.models.emission.access import Access, parameter_name
+from tncompile.models.emission.arguments import (
+    Sizes,
+    argument_names,
+    write_checks,
+    write_requirements,
+    written,
+)
+from tncompile.models.emission.body import Body, Line, render
+from tncompile.models.emission.constants import held_values, needed
+from tncompile.models.emission.expressions import Text, as_tensor, is_number
+from tncompile.models.emission.loops import write_operations
+from tncompile.models.emission.scope import Scope
+
+CONSTANTS = "_set_constants"
+"""The method that computes constants."""
+
+
+@dataclass
+class Forward:
+    """The methods that compute, the helpers that they call, and what the class must have for them.
+
+    `buffers` are the constants, `bare` says that an empty buffer `_like` has the module's dtype.
+    """
+
+    method: list[str]
+    constants: list[str]
+    buffers: list[str]
+    used: dict[str, None] = field(default_factory=dict)
+    bare: bool = False
+
+
+def write_forward(
+    model: ResolvedModel, access: Access, reserved: Iterable[str], *, inner: bool
+) -> Forward:
+    """The methods; `reserved` are names of the file that no variable may hide.
+
+    Arguments of an `inner` model, which others call, are known to fit together.
+    """
+    live = needed(model.output)
+    operations = [operation for operation in model.operations if operation in live]
+    held = held_values(model, operations)
+    attributes = Names([*MODULE_ATTRIBUTES, *OWN_ATTRIBUTES, *access.families])
+    for tensor in model.tensors:
+        attributes.exactly(tensor.family)
+    buffers = _buffer_names(model, operations, held, attributes)
+    forward = Forward([], [], list(dict.fromkeys(buffers.values())))
+    names = Names(["self", "F", "math", "partial", *reserved])
+    handed = [names.exactly(parameter_name(name)) for name in model.handed]
+    arguments = argument_names(model, names)
+    bound = {size.name: names.fresh(size.name) for size in model.sizes}
+    sizes = Sizes(bound, names.exactly("lead"))
+    scope = Scope(arguments, sizes, lambda: _like(model, access, arguments, forward), forward.used)
+    known = {value: Text(f"self.{name}") for value, name in buffers.items()}
+    labels = {
+        value: names.fresh(label)
+        for value, label in model.names.items()
+        if value.operation in live and value not in buffers and not is_number(value)
+    }
+    body = _body(scope, access, names, labels, operations, model.output, known)
+    inside = needed(model.output, held)
+    write_operations(body, [each for each in operations if each in inside])
+    result = body.within(model.output, lambda texts: _returned(model, texts, scope))
+    remark = ", ".join(dict.fromkeys(value.text for value in model.output))
+    body.lines.append(Line(f"return {result}", remark))
+    lines = write_checks(model, arguments, sizes, inner=inner) + write_requirements(model, sizes)
+    for source in model.inputs:
+        scope.use("_wrong")
+        scope.use({"int": "_INTS", "float": "_FLOATS"}.get(source.kind, "_kind"))
+    lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
+    signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
+    signature += [f"{name}: Callable[..., Any]" for name in handed]
+    returned = "Tensor"
+    if not model.single:
+        returned = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
+    text = writer.docstring([_summary(model)])
+    forward.method = writer.function("forward", signature, returned, [*text, *lines])
+    if held:
+        forward.bare = True
+        forward.constants = _constants(model, access, held, buffers, scope)
+    return forward
+
+
+def maps(model: ResolvedModel) -> str:
+    """What goes in and what comes out: `x(..., t, 64) -> (..., t, 64)`."""
+    given = ", ".join(map(written, model.inputs))
+    results = ", ".join(value.text for value in model.output)
+    return f"{given} -> {results if model.single else f'({results})'}".removeprefix(" -> ")
+
+
+def _buffer_names(
+    model: ResolvedModel, operations: Sequence[Operation], held: Sequence[Value], names: Names
+) -> dict[Value, str]:
+    """What constants are called: by the program, or as the input that they are given for.
+
+    Equal numbers for inputs of one name are one constant.
+    """
+    given: dict[Value, str] = {}
+    for operation in operations:
+        if isinstance(operation, CallPart):
+            given |= dict(zip(operation.operands, operation.inputs, strict=False))
+    buffers: dict[Value, str] = {}
+    numbers: dict[tuple[str, object, object], str] = {}
+    for value in held:
+        label = model.names.get(value, given.get(value, "constant"))
+        match value.operation:
+            case Literal(number=int() | float() as number):
+                key = label, type(number), number
+                buffers[value] = numbers.setdefault(key, "") or names.fresh(f"{label}_{number}")
+                numbers[key] = buffers[value]
+            case _:
+                buffers[value] = names.fresh(label)
+    return buffers
+
+
+def _summary(model: ResolvedModel) -> str:
+    results = ", ".join(value.text for value in model.output)
+    text = f"{results} of {', '.join(map(written, model.inputs))}."
+    return text if model.inputs and len(text) <= 85 else f"{results}."[:85]
+
+
+def _body(
+    scope: Scope,
+    access: Access,
+    names: Names,
+    labels: Mapping[Value, str],
+    operations: Sequence[Operation],
+    outputs: Sequence[Value],
+    known: dict[Value, Text],
+) -> Body:
+    reads = [*(value for each in operations for value in each.operands), *outputs]
+    results: dict[Operation, list[Value]] = {}
+    for value in dict.fromkeys(reads):
+        results.setdefault(value.operation, []).append(value)
+    ordered = {
+        operation: tuple(sorted(values, key=lambda value: value.position or 0))
+        for operation, values in results.items()
+    }
+    return Body(scope, access, names, Counter(reads), labels, ordered, known)
+
+
+def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
+    items = [
+        as_tensor(value, text, scope).code
+        if is_number(value) and not text.code.startswith("self.")
+        else text.code
+        for value, text in zip(model.output, texts, strict=True)
+    ]
+    return Text(", ".join(items) if len(items) > 1 or model.single else f"({items[0]},)")
+
+
+def _constants(
+    model: ResolvedModel,
+    access: Access,
+    held: Sequence[Value],
+    buffers: dict[Value, str],
+    scope: Scope,
+) -> list[str]:
+    """The method that computes constants, in float32 at least, where the module is."""
+    inside = needed(held)
+    operations = [operation for operation in model.operations if operation in inside]
+    own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype")
+    names = Names(["self", "F", "math", "like", "dtype"])
+    labels = {
+        value: names.fresh(label)
+        for value, label in model.names.items()
+        if value.operation in inside and not is_number(value)
+    }
+    body = _body(own, access, names, labels, operations, held, {})
+    write_operations(body, operations)
+    for value in {name: value for value, name in buffers.items()}.values():
+        made = body.within([value], lambda texts: texts[0])
+        if is_number(value):
+            made = as_tensor(value, made, own)
+        if value.kind == "float":
+            made = made.method("to", "like.dtype")
+        head = f"self.register_buffer({string(buffers[value])}, {made}, persistent=False)"
+        body.lines.append(Line(head))
+    summary = "Compute what no input changes, in float32 at least, then in the module's dtype."
+    text = writer.docstring([summary])
+    like = ["like = self._like"]
+    lines = render(body.lines)
+    if any("dtype=dtype" in line or "(dtype)" in line for line in lines):
+        like.append("dtype = torch.promote_types(like.dtype, torch.float32)")
+    return writer.function(CONSTANTS, ["self"], "None", [*text, *like, *lines])
+
+
+# ── a tensor of the module's dtype ─────────────────────────────────────────────────────────────
+
+
+def _like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
+    """An input of floats, else a parameter of real numbers, else the buffer made for this."""
+    for source in model.inputs:
+        if source.kind == "float":
+            return arguments[source.name]
+    if found := _first(access):
+        return found
+    forward.bare = True
+    return "self._like"
+
+
+def _first(access: Access) -> str | None:
+    """The first real parameter of a model or of its parts."""
+    for tensor in access.tensors.parameters:
+        if not tensor.complex:
+            return access.tensors.read(tensor.key)
+    for members in access.families.values():
+        for part in members.values():
+            if inner := _first_of(part):
+                return f"{access.part(part)}.{inner}"
+    return None
+
+
+def _first_of(part: Part) -> str | None:
+    match part.callee:
+        case Layer(parameters=parameters):
+            return next((key for key in parameters if key.isidentifier()), None)
+        case ResolvedNetwork(parameters=parameters):
+            for each in parameters:
+                if not each.complex and not hidden(each.family):
+                    subscripts = ", ".join(map(str, each.subscripts))
+                    return f"{each.family}[{subscripts}]" if subscripts else each.family
+            return None
+        case ResolvedModel() as model:
+            text = _first(Access(model))
+            return None if text is None else text.removeprefix("self.")
+        case _:
+            return None

@@ -1,0 +1,89 @@
+"""Tensors that are tensors of another part: how a class shares them and keeps one key for each."""
+
+from __future__ import annotations
+
+from tncompile.emission.text.writer import call, string
+from tncompile.language.typing.model import Part, ResolvedModel
+
+TIED = '''\
+class _Tied(nn.Module):
+    """A module that has some tensors of its parts in common: one key for each, the origin's.
+
+    `_tied` has the keys that such tensors would have, and those of the tensors that they are.
+    """
+
+    _tied: ClassVar[dict[str, str]] = {}
+
+    def _tie(self) -> None:
+        for key, origin in self._tied.items():
+            (holder, name), (owner, own) = self._held(key), self._held(origin)
+            if own in owner._parameters:
+                holder._parameters[name] = owner._parameters[own]
+            else:
+                holder._buffers[name] = owner._buffers[own]
+
+    def _held(self, key: str) -> tuple[nn.Module, str]:
+        """What holds the tensor of a key, and its name there."""
+        module: Any = self
+        *path, name = key.split(".")
+        for part in path:
+            module = module._modules[part]
+        return module, name
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        super()._apply(fn, recurse)
+        self._tie()
+        return self
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        state = super().state_dict(*args, **kwargs)
+        for key in self._tied:
+            state.pop(kwargs.get("prefix", "") + key, None)
+        return state
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        """Load tied tensors from their origins. Torch lists both: the second must be equal."""
+        assign = local_metadata.get("assign_to_params_buffers", False)
+        for key, origin in self._tied.items():
+            second, first = state_dict.get(prefix + key), state_dict.get(prefix + origin)
+            owner, name = self._held(origin)
+            own = owner._parameters.get(name, owner._buffers.get(name))
+            if first is None:
+                first = own  # that its key is missing is reported at its own part
+            elif second is not None and second is not first and not _is_equal(first, second):
+                reason = f"{prefix}{key} is {prefix}{origin} in this module, and they differ here."
+                args[-1].append(reason)
+            elif assign and isinstance(own, nn.Parameter) and not isinstance(first, nn.Parameter):
+                first = state_dict[prefix + origin] = nn.Parameter(first, own.requires_grad)
+            state_dict[prefix + key] = first
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+def _is_equal(first: Tensor, second: Tensor) -> bool:
+    if first.is_meta or second.is_meta:
+        return first.shape == second.shape
+    return torch.equal(first, second.to(first))
+'''
+
+
+def tied_keys(model: ResolvedModel) -> dict[str, str]:
+    """Keys of tensors that are others, and the keys of those."""
+    keys: dict[str, str] = {}
+    for part in model.parts:
+        for key in part.tied if part.tie is not None and not part.outer else ():
+            keys[f"{part.path}.{key}"] = _origin(part, key)
+    return keys
+
+
+def _origin(part: Part, key: str) -> str:
+    while part.tie is not None and key in part.tied:
+        part = part.tie
+    return f"{part.path}.{key}"
+
+
+def write_tied(model: ResolvedModel) -> list[str]:
+    """The attribute that says which tensors are others."""
+    items = [f"{string(key)}: {string(origin)}" for key, origin in tied_keys(model).items()]
+    return call("_tied: ClassVar[dict[str, str]] = {", items, "}", indent=4) if items else []
