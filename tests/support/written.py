@@ -17,7 +17,6 @@ from tncompile.language.typing.operations import Operation, Read
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Term, Value, flattened
 from tncompile.models.emission.expressions import HELPERS, Context, Text, as_tensor, write
-from tncompile.models.emission.expressions.functions import NEEDS
 
 
 @dataclass
@@ -36,8 +35,6 @@ class Written(Context):
 
     def use(self, helper: str) -> None:
         self.used.add(helper)
-        for other in NEEDS.get(helper, ()):
-            self.use(other)
 
 
 def expression(
