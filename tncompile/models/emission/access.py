@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tncompile.emission.text.identifiers import hidden, identifier
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import string
 from tncompile.language.typing.model import Extern, Key, Part, PlainTensor, ResolvedModel
 from tncompile.network.model import Init, Parameter
 
 Members = Mapping[Key, Part]
 
 
-def is_list(keys: Collection[Key], depth: int = 0) -> bool:
-    """Whether members are counted from zero without gaps, by their subscript at this depth.
+def is_list(numbers: Collection[int]) -> bool:
+    """Whether members are counted from zero without gaps.
 
-    >>> is_list([(0,), (1,)]), is_list([(1,), (2,)])
+    >>> is_list([0, 1]), is_list([1, 2])
     (True, False)
     """
-    return {key[depth] for key in keys} == set(range(len({key[depth] for key in keys})))
+    return set(numbers) == set(range(len(set(numbers))))
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,33 @@ class Access:
     model: ResolvedModel
     functions: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
+    families: dict[str, dict[Key, Part]] = field(default_factory=dict, init=False)
+    """The parts of the model that are modules of its own; shared ones once."""
+    levels: dict[tuple[str, Key], list[int]] = field(default_factory=dict, init=False)
 
-    @cached_property
-    def families(self) -> dict[str, dict[Key, Part]]:
-        """The parts of the model that are modules of its own; shared ones once."""
-        families: dict[str, dict[Key, Part]] = {}
+    def __post_init__(self) -> None:
         for part in self.model.parts:
             if not part.outer and not (isinstance(part.callee, Extern) and part.callee.function):
-                families.setdefault(part.family, {}).setdefault(part.key, part)
-        return families
+                self.families.setdefault(part.family, {}).setdefault(part.key, part)
+        for family, members in self.families.items():
+            for key in members:
+                for depth, number in enumerate(key):
+                    level = self.levels.setdefault((family, key[:depth]), [])
+                    if number not in level[-1:]:
+                        level.append(number)
+
+    @cached_property
+    def renamed(self) -> dict[str, str]:
+        """The attributes of parts whose names are those of methods, or no names in Python."""
+        taken = {*self.families, *(tensor.family for tensor in self.model.tensors)}
+        attributes: dict[str, str] = {}
+        for family in filter(hidden, self.families):
+            attribute = f"{family}_"
+            while attribute in taken:
+                attribute += "_"
+            taken.add(attribute)
+            attributes[family] = attribute
+        return attributes
 
     @cached_property
     def tensors(self) -> ParameterAccess:
@@ -68,19 +86,23 @@ class Access:
     def member(self, family: str, key: Key) -> str:
         """The expression of a member of a family, or of its first levels."""
         text = self.whole(family)
-        keys = list(self.families[family])
         for depth, number in enumerate(key):
-            alike = [each for each in keys if each[:depth] == key[:depth]]
-            text += f"[{number}]" if is_list(alike, depth) else f'["{number}"]'
+            text += f"[{number}]" if self.is_list(family, key[:depth]) else f'["{number}"]'
         return text
+
+    def is_list(self, family: str, before: Key) -> bool:
+        """Whether the members whose keys begin like this are held by a list, not by a dict."""
+        return self.levels[family, before] == list(range(len(self.levels[family, before])))
 
     def whole(self, family: str) -> str:
         """The attribute that holds a part or a family."""
-        return f"self._modules[{string(family)}]" if hidden(family) else f"self.{family}"
+        return f"self.{self.renamed.get(family, family)}"
 
     def within(self, replaced: Mapping[str, str]) -> Access:
         """The same in a loop, with names for the parts of a turn."""
-        return replace(self, replaced={**self.replaced, **replaced})
+        inner = copy.copy(self)
+        object.__setattr__(inner, "replaced", {**self.replaced, **replaced})
+        return inner
 
 
 def _parameter(tensor: PlainTensor) -> Parameter:
@@ -94,7 +116,7 @@ def _parameter(tensor: PlainTensor) -> Parameter:
         init=init,
         frozen=tensor.frozen,
         complex=tensor.complex,
-        written=tensor.path,
+        written=f"{tensor.family}: {', '.join(map(str, tensor.shape)) or 'a scalar'}",
     )
 
 

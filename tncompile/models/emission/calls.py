@@ -75,9 +75,8 @@ def call_text(operation: CallPart, texts: Sequence[Text], access: Access, scope:
                 return Text(f"_multilinear({name}, {listed})")
             return Text(f"{name}({listed})")
         case ResolvedModel() as model:
-            handed = [_handed(part.handed[key], access, scope) for key in model.handed]
-            if part.outer:  # whoever handed it on gave it what it needs
-                handed = []
+            needed = () if part.outer else model.handed  # what was handed on has what it needs
+            handed = [_handed(part.handed[key], access, scope) for key in needed]
             return Text(f"{name}({', '.join([*items, *handed])})")
         case Extern() as extern:
             named = given(extern) if extern.function else []

@@ -58,7 +58,7 @@ def _holder(made: Mapping[Key, str]) -> str:
         first: _holder({key[1:]: made[key] for key in group})
         for first, group in groupby(sorted(keys), lambda key: key[0])
     }
-    if is_list(keys):
+    if is_list([key[0] for key in keys]):
         alike = set(inner.values())
         if len(inner) > 1 and len(alike) == 1:
             return f"nn.ModuleList({alike.pop()} for _ in range({len(inner)}))"
@@ -83,7 +83,7 @@ def listed(tensors: ParameterAccess, family: str) -> bool:
     """Whether a family is an `nn.ParameterList`: of one subscript, without gaps, trained."""
     members = [each for each in tensors.parameters if each.family == family]
     single = all(len(each.subscripts) == 1 and not each.frozen for each in members)
-    return single and not hidden(family) and is_list([each.subscripts for each in members])
+    return single and not hidden(family) and is_list([each.subscripts[0] for each in members])
 
 
 def family_depth(tensors: ParameterAccess) -> int:

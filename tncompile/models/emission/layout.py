@@ -21,9 +21,12 @@ def fitted(line: str, *, indent: int = INDENT, tail: str = "") -> list[str]:
     groups = list(_groups(line))
     if not groups:
         return [line + tail]
+    deeper = indent + len(TAB)
+    if line.startswith("return ") and len(items := list(split(line[len("return ") :]))) > 1:
+        lines = [each for item in items for each in fitted(item, indent=deeper, tail=",")]
+        return ["return (", *indented(lines), f"){tail}"]
     if chained := _chain(line):
         target, links = chained
-        deeper = indent + len(TAB)
         lines = [each for link in links for each in fitted(link, indent=deeper)]
         return [f"{target}(", *indented(lines), f"){tail}"]
     start, end = groups[-1]
@@ -31,7 +34,6 @@ def fitted(line: str, *, indent: int = INDENT, tail: str = "") -> list[str]:
         start, end = max(groups, key=lambda group: group[1] - group[0])
     head, inside, rest = line[: start + 1], line[start + 1 : end], line[end:] + tail
     items = list(split(inside))
-    deeper = indent + len(TAB)
     flat = ", ".join(items)
     if len(items) == 1 and (made := _generator(items[0])):
         if deeper + len(flat) <= WIDTH:

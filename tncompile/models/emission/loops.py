@@ -12,7 +12,7 @@ from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Key, Part, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Operation, Scan
 from tncompile.language.typing.values import Value
-from tncompile.models.emission.access import Access, is_list
+from tncompile.models.emission.access import Access
 from tncompile.models.emission.body import Block, Body, Line, codes
 from tncompile.models.emission.expressions import Text
 from tncompile.models.emission.scans import write_scan
@@ -173,29 +173,22 @@ def _one_subscript(members: Sequence[Part]) -> _Varying | None:
     return _Varying(first.family, first.key[:place], numbers, first.key[place + 1 :])
 
 
-def _level(access: Access, each: _Varying) -> list[Key]:
-    """The keys that begin like those of the members."""
-    place = len(each.before)
-    return [key for key in access.families.get(each.family, ()) if key[:place] == each.before]
-
-
 def _whole(access: Access, each: _Varying) -> str | None:
     """The list that the members are all of, in order."""
-    keys, place = _level(access, each), len(each.before)
-    numbers = list(dict.fromkeys(sorted(key[place] for key in keys)))
-    if each.behind or list(each.numbers) != numbers or not is_list(keys, place):
+    whole = list(each.numbers) == access.levels[each.family, each.before]
+    if each.behind or not whole or not access.is_list(each.family, each.before):
         return None
     return access.member(each.family, each.before)
 
 
 def _indexed(access: Access, each: _Varying, variable: str) -> str:
     """The member of a turn by its variable."""
-    keys, place = _level(access, each), len(each.before)
-    index = variable if is_list(keys, place) else f"str({variable})"
+    index = variable if access.is_list(each.family, each.before) else f"str({variable})"
     text = f"{access.member(each.family, each.before)}[{index}]"
-    for depth, number in enumerate(each.behind, place + 1):
-        alike = [key for key in keys if key[place] == each.numbers[0]]
-        text += f"[{number}]" if is_list(alike, depth) else f'["{number}"]'
+    before = (*each.before, each.numbers[0])
+    for number in each.behind:
+        text += f"[{number}]" if access.is_list(each.family, before) else f'["{number}"]'
+        before = (*before, number)
     return text
 
 
@@ -221,6 +214,9 @@ def _write_loop(body: Body, turns: Turns, depth: int) -> bool:
     if carried is None or iteration is None:
         return False
     head, called = iteration
+    for value in dict.fromkeys(value for turn in turns for each in turn for value in each.operands):
+        if value in body.pending and value not in carried.starts:
+            body.assign(value)
     variables, openings = _variables(body, carried, turns[0])
     written: list[list[Line | Block]] = []
     for k, (turn, own) in enumerate(zip(turns, called, strict=True)):

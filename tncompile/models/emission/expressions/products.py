@@ -55,9 +55,7 @@ def multiplied(
     return _einsum(left, right, summed, output)
 
 
-def _weighted(
-    left: Factor, right: Factor, legs: Sequence[str], summed: Collection[str]
-) -> Factor:
+def _weighted(left: Factor, right: Factor, legs: Sequence[str], summed: Collection[str]) -> Factor:
     """A sum of products that are no more than the larger tensor has: faster than many tiny `@`."""
     product = _elementwise(left, right, legs)
     places = [k - len(legs) for k, name in enumerate(legs) if name in summed]
