@@ -23,7 +23,11 @@ from tests.support.typed_values import (
 )
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.instantiating import resolve
+from tncompile.language.linking import link
 from tncompile.language.syntax import tree
+from tncompile.language.syntax.source import SourceFile
 from tncompile.language.typing.contractions import contract
 from tncompile.language.typing.model import Layer, Part
 from tncompile.language.typing.operations import Contract, Legs
@@ -230,6 +234,26 @@ def test_sizes_and_axes_have_limits() -> None:
 def _with_pair(found: Names) -> Names:
     found.terms["pair"] = value("2")
     return found
+
+
+@pytest.mark.parametrize(
+    ("declared", "code"),
+    [
+        ("let e = 1 // d", Code.BAD_ARITHMETIC),
+        ("let e = softmax(x, 3)", Code.NO_SUCH_AXIS),
+        ("let (e, f) = chunk(x, 3, -1)", Code.MODEL_SHAPES),
+        ("let e[k in 0..2] = softmax(x, 3)", Code.NO_SUCH_AXIS),
+    ],
+)
+def test_a_name_that_failed_is_reported_once(declared: str, code: Code) -> None:
+    text = f"""model M(d: int = 0) {{
+      input x(..., 8)
+      {declared}
+      output network {{ x(..., (a e)) -> (..., a) }}
+    }}"""
+    with pytest.raises(CompileError) as caught:
+        resolve(link(SourceFile("main.tn", text)), "M()")
+    assert [each.code for each in caught.value.diagnostics] == [code]
 
 
 # ── against einsum ────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.writer import INDENT, TAB, WIDTH, indented, string_lines
@@ -19,6 +20,12 @@ from tncompile.language.typing.model import (
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Kind
 from tncompile.models.emission.parts import literal
+
+Checked = Literal["fully", "quickly", "never"]
+"""Whether `forward` looks at its arguments: at each by itself where other models call it.
+
+That they fit together is known there, so all of it is: of what a `scan` calls for every entry.
+"""
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _IS_KIND: Mapping[Kind, str] = {
@@ -57,12 +64,9 @@ def argument_names(model: ResolvedModel, names: Names) -> dict[str, str]:
 
 
 def write_checks(
-    model: ResolvedModel, arguments: Mapping[str, str], sizes: Sizes, *, inner: bool
+    model: ResolvedModel, arguments: Mapping[str, str], sizes: Sizes, checked: Checked
 ) -> list[str]:
-    """The lines of a ValueError or TypeError where arguments do not fit, and those of sizes.
-
-    Each argument of an `inner` model is looked at by itself alone.
-    """
+    """The lines of a ValueError or TypeError where arguments do not fit, and those of sizes."""
     lines: list[str] = []
     late: list[str] = []
     known: dict[str, str] = {}
@@ -87,7 +91,7 @@ def write_checks(
             elif run_time in size.names and run_time not in known:
                 known[run_time] = length
                 late.append(f"{sizes.names[run_time]} = {length}")
-            elif not inner:
+            elif checked == "fully":
                 late += _if(
                     f"{length} != {sizes.text(size)}",
                     f"{written(source)}: the axis of `{size}` must have ",
@@ -98,12 +102,14 @@ def write_checks(
             if lead is None:
                 lead = leading
                 late.append(f"{sizes.lead} = {leading}")
-            elif not inner:
+            elif checked == "fully":
                 late += _if(
                     f"{leading} != {sizes.lead}",
                     f"{written(source)}: the axes of `...` must be as in every other input: ",
                     f"{{tuple({sizes.lead})}}, got shape {{tuple({name}.shape)}}",
                 )
+        if checked == "never":
+            continue
         lines += _condition("if ", wrong, ":")
         items = [*string_lines(written(source)), name, f'"{source.kind}"']
         lines.append(f"{TAB}raise _wrong({', '.join(items)})")

@@ -13,8 +13,10 @@ from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.writer import class_
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Extern, Layer, Part, Resolved, ResolvedModel
+from tncompile.language.typing.operations import Scan
 from tncompile.models.emission import parts, ties
 from tncompile.models.emission.access import Access
+from tncompile.models.emission.arguments import Checked
 from tncompile.models.emission.constructor import family_depth, write_init, write_start
 from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
@@ -52,6 +54,8 @@ class _Classes:
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(_TAKEN))
+
+    cells: set[int] = field(default_factory=set)  # models that a `scan` calls, again and again
 
     def __post_init__(self) -> None:
         self.imports = Imports(self.taken)
@@ -118,10 +122,14 @@ class _Written:
         self.imported = [found for each in foreign for found in imports.of(each.path)]
         self.access = Access(model, called)
         tensors = self.access.tensors
+        classes.cells |= {id(e.part.callee) for e in model.operations if isinstance(e, Scan)}
         callees = [part.callee for part in model.parts if not part.outer]
         sources = [classes.of(each) for each in callees if isinstance(each, Resolved)]
         self.branching = any(source.branching for source in sources)
-        self.forward = write_forward(model, self.access, called.values(), inner=inner)
+        checked: Checked = "fully" if not inner else "quickly"
+        if id(model) in classes.cells:
+            checked = "never"
+        self.forward = write_forward(model, self.access, called.values(), checked)
         used = self.forward.used
         self.tied = ties.write_tied(model)
         after = ["self._tie()"] * bool(self.tied)
@@ -139,14 +147,15 @@ class _Written:
             *write_accessors(tensors),
             self.forward.method,
         ]
-        if self.tied:
-            used["_Tied"] = None
+        renamed = ties.write_renamed(self.access)
+        self.bases = ["_Tied"] * bool(self.tied) + ["_Renamed"] * bool(renamed)
+        used |= dict.fromkeys(self.bases)
         if tensors.complex:
             used |= dict.fromkeys(["_complex", "_on_parts"])
         annotations = write_annotations(tensors)
         annotations += [f"{name}: Tensor" for name in self.forward.buffers]
         annotations += ["_like: Tensor"] * self.forward.bare
-        self.attributes = [*annotations, *self.tied]
+        self.attributes = [*annotations, *self.tied, *renamed]
 
     def _make(self, part: Part) -> str:
         """The call that makes a part."""
@@ -177,7 +186,7 @@ class _Written:
         """The class under a name."""
         doc = write_docstring(self.model)
         body = [*doc, *([""] if self.attributes else []), *self.attributes]
-        text = class_(f"{name}({'_Tied' if self.tied else 'nn.Module'})", body, self.methods)
+        text = class_(f"{name}({', '.join(self.bases) or 'nn.Module'})", body, self.methods)
         used = self.forward.used
         helpers = [HELPERS[each] for each in _with_needs(used)]
         helpers += [OF_EXPRESSIONS[each] for each in used if each in OF_EXPRESSIONS]
@@ -186,6 +195,7 @@ class _Written:
         imports += [("functools", "partial")] * ("partial" in used)
         words = {word for each in [*helpers, *text] for word in re.findall(r"\w+", each)}
         imports += [("typing", word) for word in ("Any", "ClassVar") if word in words]
+        imports += [("collections.abc", "Iterator")] * ("Iterator" in words)
         return ClassSource(
             name,
             (),

@@ -21,6 +21,7 @@ from tncompile.language.typing.operations import CallPart, Literal, Operation
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access, parameter_name
 from tncompile.models.emission.arguments import (
+    Checked,
     Sizes,
     argument_names,
     write_checks,
@@ -52,16 +53,15 @@ class Forward:
 
 
 def write_forward(
-    model: ResolvedModel, access: Access, reserved: Iterable[str], *, inner: bool
+    model: ResolvedModel, access: Access, reserved: Iterable[str], checked: Checked
 ) -> Forward:
-    """The methods; `reserved` are names of the file that no variable may hide.
-
-    Arguments of an `inner` model, which others call, are known to fit together.
-    """
+    """The methods; `reserved` are names of the file that no variable may hide."""
     live = needed(model.output)
     operations = [operation for operation in model.operations if operation in live]
     held = held_values(model, operations)
-    attributes = Names([*MODULE_ATTRIBUTES, *OWN_ATTRIBUTES, *access.families])
+    attributes = Names(
+        [*MODULE_ATTRIBUTES, *OWN_ATTRIBUTES, *access.families, *access.renamed.values()]
+    )
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
     buffers = _buffer_names(model, operations, held, attributes)
@@ -84,8 +84,8 @@ def write_forward(
     result = body.within(model.output, lambda texts: _returned(model, texts, scope))
     remark = ", ".join(dict.fromkeys(value.text for value in model.output))
     body.lines.append(Line(f"return {result}", remark))
-    lines = write_checks(model, arguments, sizes, inner=inner) + write_requirements(model, sizes)
-    for source in model.inputs:
+    lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)
+    for source in model.inputs if checked != "never" else ():
         scope.use("_wrong")
         scope.use({"int": "_INTS", "float": "_FLOATS"}.get(source.kind, "_kind"))
     lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
