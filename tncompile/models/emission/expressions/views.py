@@ -38,7 +38,8 @@ def _longest_ascent(order: Sequence[int]) -> set[int]:
     """The most axes that can stay in the order they are in, so that few are moved."""
     runs: list[list[int]] = [[]]
     for axis in order:
-        runs.append([*max((run for run in runs if not run or run[-1] < axis), key=len), axis])
+        longest = max((run for run in runs if not run or run[-1] < axis), key=len)
+        runs.append([*longest, axis])
     return set(max(runs, key=len))
 
 
