@@ -40,7 +40,8 @@ def _longest_ascent(order: Sequence[int]) -> set[int]:
     for axis in order:
         longest = max((run for run in runs if not run or run[-1] < axis), key=len)
         runs.append([*longest, axis])
-    return set(max(runs, key=len))
+    longest = max(runs, key=len)
+    return set(longest)
 
 
 def split(text: Text, axis: int, sizes: Sequence[Size], context: Context) -> Text:
