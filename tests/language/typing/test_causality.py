@@ -115,6 +115,8 @@ DECLARED = """
   part singles = InstanceNorm2d(4)
   part groups = GroupNorm(2, 4)
   part flat = Flatten()
+  part all = Flatten(start_dim = 0)
+  part like = extern "a.B"() ((..., 4))
   part lstm = LSTM(4, 5, batch_first = true)
   part both = GRU(4, 5, batch_first = true, bidirectional = true)
   part look = MultiheadAttention(4, 2, batch_first = true)
@@ -204,7 +206,7 @@ def problems(output: str, declared: str = "") -> tuple[Diagnostic, ...]:
         # models, externs, scans
         "causal(x, w)",
         "along(x, w)",
-        "(other(x), known(x))",
+        "(other(x), known(x), like(x))",
         "scan(cell, x, zeros((..., 5)), dim = t)",
         "scan(cell, m, zeros((t, 5)), dim = b)",
         "scan(cell, m, zeros((t, 5)), dim = b, reverse = true)",
@@ -280,6 +282,7 @@ def test_what_is_causal(output: str) -> None:
         "planes(pictures)",
         "groups(yt)",
         "flat(yt)",
+        "all(mt)",
         "both(y)",
         "look(y, y, y)",
         "bag(words)",
@@ -328,6 +331,32 @@ def test_the_last_state_does_not_meet_single_entries() -> None:
     ):
         (found,) = problems(meeting, declared)
         assert (found.code, found.primary.span.text) == (Code.NOT_CAUSAL, meeting)
+
+    spread = "expand(reshape(end, (..., 1, 5)), (..., t, 5))"
+    (found,) = problems(spread, declared)
+    assert (found.code, found.primary.span.text) == (Code.NOT_CAUSAL, spread)
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("free(x)", "`free` is not causal along its axis `n`, which is `t`"),
+        ("wide(xt)", "the window `h` of `wide` looks at later entries"),
+        ("unknown(x)", "what `unknown` does along `t` is not known"),
+        ("flip(x, -2)", "`flip` along `t` looks at later entries"),
+        ("reshape(x, (..., 2, t, 2))", "does not keep the axis `t`"),
+        ("network { x(..., t, i) -> (..., (t i)) }", "in a group with other legs"),
+        ("network { x(..., t, i) -> (..., i) }", "the sum over the leg `t`"),
+        ("interpolate(yt, scale = [2])", "`interpolate` along `t`"),
+        ("eye(t)", "used as a number"),
+        ("both(y)", "`GRU` runs from the end as well"),
+        ("bag(words)", "`EmbeddingBag` along `t`"),
+        ("scan(cell, x, h, dim = t, reverse = true)", "runs along `t` from the end"),
+    ],
+)
+def test_messages_say_what_looks_ahead(output: str, words: str) -> None:
+    (found,) = problems(output)
+    assert words in found.message
 
 
 def test_a_mistake_silences_what_uses_it() -> None:
