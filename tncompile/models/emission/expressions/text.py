@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -104,7 +105,11 @@ def infix(left: Text, operator: str, right: Text) -> Text:
         first = second  # comparisons are chained,
     if level is Precedence.POWER:
         first, second = Precedence.ATOM, Precedence.UNARY  # and powers group to the right
-    return Text(f"{left.within(first)} {operator} {right.within(second)}", level)
+    sides = left.within(first), right.within(second)
+    simple = all(re.fullmatch(r"-?[\w.]+", side) for side in sides)
+    if level is Precedence.POWER and simple:
+        return Text("**".join(sides), level)  # as formatters write it
+    return Text(f" {operator} ".join(sides), level)
 
 
 def prefix(operator: str, text: Text) -> Text:
