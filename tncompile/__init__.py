@@ -9,6 +9,7 @@ from tncompile.architecture import Architecture
 from tncompile.blocks import Block
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.model import Model
 from tncompile.spec import Spec, from_einsum, load, loads
 
 __version__ = "0.1.0"
@@ -18,6 +19,7 @@ __all__ = [
     "Block",
     "CompileError",
     "Diagnostic",
+    "Model",
     "Spec",
     "from_einsum",
     "load",

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
-from tncompile.files import lock_path
-from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.instantiated import Instantiated
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
+from tncompile.language.resolved import ResolvedNetwork
 from tncompile.refusals import no_plan, no_split, require_plan_of
 
 if TYPE_CHECKING:
     import torch
 
     from tncompile.emission import GeneratedModule
-    from tncompile.language.linked import LinkedProgram
-    from tncompile.language.resolved import ResolvedNetwork
     from tncompile.network.model import TensorNetwork
     from tncompile.planning import ContractionPlan, Cost
     from tncompile.planning.paths.optimizers import Progress
@@ -36,25 +32,18 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Architecture:
+class Architecture(Instantiated):
     """One network with all its sizes: its source, its cost, its module.
 
     Plans come from the lock file beside the `.tn` file where there is one, which `tncompile tune`
     and `tncompile compile --lock` keep; see `locked` and `unlocked`. Methods that plan take the
     keywords of `plan`, and `progress`, which is called with what is done and what there is to do.
 
-    >>> arch, arch.keeps_lock
-    (Architecture(MPO(ins = [4, 8], outs = [8, 4], ranks = [4])), False)
+    >>> arch
+    Architecture(MPO(ins = [4, 8], outs = [8, 4], ranks = [4]))
     """
 
-    _resolved: ResolvedNetwork
-    _linked: LinkedProgram
-    _file: Path | None = None  # a lock may stand beside it
-    _lock: Path | None = None  # the lock that was asked for
-    _unlocked: bool = False  # whether no lock is followed
     _channels_last: bool = False
-    keeps_lock: bool = False
-    """Whether plans that are searched are stored in the lock file."""
 
     # What was planned, compiled and measured is remembered; a copy with another lock starts anew.
     _plans: dict[PlanRequest, ContractionPlan] = field(default_factory=dict, init=False)
@@ -63,43 +52,11 @@ class Architecture:
     )
     _measured: dict[str, ContractionPlan] = field(default_factory=dict, init=False)
 
-    def __repr__(self) -> str:
-        lock = self.lock
-        return f"Architecture({self._resolved.target}{f', lock={str(lock)!r}' if lock else ''})"
-
-    @property
-    def arguments(self) -> Mapping[str, int | float | bool | tuple[int, ...]]:
-        """The values of all parameters of the block, defaults included.
-
-        >>> arch.arguments["ranks"], arch.arguments["with_bias"]
-        ((4,), True)
-        """
-        return dict(self._resolved.values)
-
-    @property
-    def lock(self) -> Path | None:
-        """The lock file that plans are taken from; None where there is none.
-
-        >>> print(arch.lock)
-        None
-        """
-        if self._lock is not None or self._file is None or self._unlocked:
-            return self._lock
-        beside = lock_path(self._file)
-        return beside if beside.exists() else None
-
-    @property
-    def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is odd about the network without being wrong: bonds that are too large (TN307), …
-
-        >>> arch.warnings
-        ()
-        """
-        return self._resolved.warnings
-
     @cached_property
     def network(self) -> TensorNetwork:
         """The validated network: indices, tensors, inputs, output; `graph()` is networkx's.
+
+        Raises ValueError for a model, which has `networks`.
 
         >>> [tensor.name for tensor in arch.network.tensors]
         ['x', 'G[0]', 'G[1]']
@@ -107,7 +64,7 @@ class Architecture:
         from tncompile.compiler import build_network
         from tncompile.network.editing import edited
 
-        return edited(build_network(self._resolved), channels_last=self._channels_last)
+        return edited(build_network(self._block), channels_last=self._channels_last)
 
     def channels_last(self) -> Architecture:
         """The same architecture for images that come and go channels-last, as torch calls it.
@@ -125,42 +82,6 @@ class Architecture:
             what = "no images (…, channels, lengths of windows)"
             raise ValueError(f"{self.network.target} maps {what}")
         return replace(self, _channels_last=True)
-
-    def text(self) -> str:
-        """The `.tn` source that the architecture comes from.
-
-        >>> "tensor W0(i, o)" in tncompile.from_einsum("bi,io->bo", (None, 8), (8, 2)).text()
-        True
-        """
-        return self._linked.source.text
-
-    def locked(
-        self, path: str | os.PathLike[str] | None = None, *, keep: bool = True
-    ) -> Architecture:
-        """The same architecture, its plans taken from a lock file and, with `keep`, stored there.
-
-        Without a path it is the one beside the `.tn` file (`mpo.tnlock` beside `mpo.tn`), which is
-        read without this too, but not written. A plan that the file lacks, or that is stale, is
-        searched; its `notes` say why. Planning raises ValueError where the file is corrupt. Raises
-        ValueError where neither a path nor a file of one's own says where the lock is.
-
-        >>> arch.locked("mpo.tnlock", keep=False).lock.name
-        'mpo.tnlock'
-        """
-        if path is None:
-            if self._file is None:
-                what = "a text, an equation or a file of the library"
-                raise ValueError(f"no lock stands beside {what}: name its path")
-            path = lock_path(self._file)
-        return replace(self, _lock=Path(path), _unlocked=False, keeps_lock=keep)
-
-    def unlocked(self) -> Architecture:
-        """The same architecture, its plans searched whatever a lock file holds.
-
-        >>> print(arch.locked("mpo.tnlock").unlocked().lock)
-        None
-        """
-        return replace(self, _lock=None, _unlocked=True, keeps_lock=False)
 
     def plan(
         self,
@@ -353,6 +274,13 @@ class Architecture:
             case "torch":
                 return self.source(shard=shard, progress=progress, **options)
 
+    @property
+    def _block(self) -> ResolvedNetwork:
+        """The resolved network."""
+        if not isinstance(self._resolved, ResolvedNetwork):
+            raise ValueError(f"{self._resolved.target} is a model: it has several `networks`")
+        return self._resolved
+
     def _planned(self, request: PlanRequest, progress: Progress | None) -> ContractionPlan:
         """The plan of a request: measured here, from the lock file, or searched."""
         from tncompile.compiler import plan_from_lock
@@ -378,7 +306,7 @@ class Architecture:
         """Everything that a plan becomes; it is searched unless it is handed in."""
         from tncompile.compiler import compile
 
-        if shard is not None and (wrong := no_split(self.network, self._resolved, shard)):
+        if shard is not None and (wrong := no_split(self.network, self._block, shard)):
             raise CompileError((wrong,))
         if plan is not None:
             require_plan_of(self.network, plan)
@@ -396,4 +324,4 @@ class Architecture:
         try:
             yield
         except (NoOrderError, NoPlanError) as error:
-            raise CompileError((no_plan(self._resolved, error),)) from None
+            raise CompileError((no_plan(self._block, error),)) from None

@@ -8,6 +8,7 @@ arguments give equal results, to the byte.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,12 +25,13 @@ from tncompile.lowering.schedule import Schedule
 from tncompile.models.emission.classes import emit_model
 from tncompile.network.building import build
 from tncompile.network.contraction import ContractionTree
+from tncompile.network.editing import edited
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
 from tncompile.planning import ContractionPlan, Variant, plan
 from tncompile.planning.lock import keep_plan, read_lock
 from tncompile.planning.paths.optimizers import Progress
-from tncompile.planning.request import DEFAULT_BATCH, PlanRequest, plan_request
+from tncompile.planning.request import PlanRequest
 from tncompile.planning.search_space import build_search_space
 from tncompile.planning.selection import plan_for, select
 from tncompile.program.variants import Branch, Branches
@@ -196,16 +198,17 @@ def compile(
     return emit(network, planned, programs, start, sharded=sharded, weigh=weight_program)
 
 
-def compile_model(model: ResolvedModel) -> GeneratedModule:
+def compile_model(
+    model: ResolvedModel, networks: Mapping[int, tuple[TensorNetwork, ContractionPlan]]
+) -> GeneratedModule:
     """The PyTorch source of a model: a class for each network and model in it.
 
-    Networks are planned for the rows that reach them where run-time sizes have their usual values.
+    `networks` are the network and the plan of each of its resolved networks, by identity.
     """
-    rows = DEFAULT_BATCH * math.prod(size.usual or 1 for size in model.sizes)
 
     def make(resolved: ResolvedNetwork, name: str) -> ClassSource:
-        network = build_network(resolved).model_copy(update={"name": name})
-        planned = plan_network(network, plan_request(network, batch=rows))
+        network, planned = networks[id(resolved)]
+        network = edited(network, name=name)
         programs, start = lower_network(network, planned), initialization(network)
         return emit_class(network, planned, programs, start, weigh=weight_program)
 

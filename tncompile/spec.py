@@ -13,10 +13,14 @@ from tncompile.architecture import Architecture
 from tncompile.blocks import Block, Blocks
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.syntax.source import SourceFile
+from tncompile.language.typing.model import ResolvedModel
+from tncompile.model import Model
 
 if TYPE_CHECKING:
     from tncompile.language.linked import LinkedProgram
+    from tncompile.language.typing.model import Resolved
     from tncompile.network.einsum import Indices, Shape
 
 MOST_NAMED = 8
@@ -106,7 +110,16 @@ class Spec:
             resolved = resolve(self._linked, target, arguments)
         except CompileError as error:
             raise error.with_traceback(None) from None  # our own frames say nothing about a spec
-        return Architecture(resolved, self._linked, self._file)
+        return instantiated(resolved, self._linked, self._file)
+
+
+def instantiated(
+    resolved: Resolved, linked: LinkedProgram, file: Path | None = None
+) -> Architecture:
+    """What a user holds of a network or a model."""
+    if isinstance(resolved, ResolvedModel):
+        return Model(resolved, linked, file)
+    return Architecture(resolved, linked, file)
 
 
 def _require_text(name: str, value: object) -> None:
@@ -223,4 +236,6 @@ def from_einsum(
 
     text = write(equation, *shapes, inputs=inputs, name=name)
     linked = link(SourceFile("<einsum>", text), folder=None, root=None)
-    return Architecture(resolve(linked, name, {}), linked)
+    resolved = resolve(linked, name, {})
+    assert isinstance(resolved, ResolvedNetwork)
+    return Architecture(resolved, linked)

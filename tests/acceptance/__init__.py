@@ -8,6 +8,8 @@ of `bad/` has one mistake, whose code is in the file name. Its leading comments 
 - `# at: LINE:COLUMN`: where the primary label starts, counted from 1; of TN102 the end of the file
 - `# also: LINE`: the line of the secondary label
 - `# hint: TEXT`: the rendering contains this text
+
+`models/` has whole architectures, with twins in plain torch, and mistakes in them.
 """
 
 from pathlib import Path

@@ -191,6 +191,93 @@ def test_comments_of_a_file_without_blocks() -> None:
     assert formatted("") == ""
 
 
+def test_the_canonical_layout_of_models() -> None:
+    text = """\
+# Parts, values and networks of values.
+model M(inner: part, d: int = 4, deep: bool = false) {
+  let n = 3
+  part up = if deep then Linear(d, d) else Identity() tie q frozen if d > 3
+  part choice = if deep then Linear(a_very_long_argument, another_very_long_argument)
+    else if d == 4 then Linear(in_features = d, out_features = d)
+    else Identity()
+  part many[k in 0..n] = extern function "package.module.function"(mode = "a_long_argument")
+    ((..., t, d), (..., d) bool) -> (..., t, d), (t) int
+  tensor place(n, d) init normal(0.02)
+  tensor gate[l in 0..n]() init zeros share l
+  batch s, t = 128 causal
+  require t % 2 == 0, "even"
+  input x(..., t, d)
+  input ids[k in 0..n](..., t) int if deep
+  let (a, b) = x |> up |> chunk(2, dim = -1)
+  let h[l in 0..n + 1] = if l == 0 then x + place[0..t, *]
+    else h[l - 1] + gate[l - 1] * inner(h[l - 1]) |> repeat k in 0..n { many[k] |> tanh }
+  let last = h[n][..., t - 1, 0..d // 2] @ network { a(..., t, (heads e)), gate[0]() -> (..., t) }
+  let cut = up(x)
+    |> network { (..., (rows p), (columns q), e) -> (..., rows, columns, (p q), e) }
+    |> transpose(-2, -1)
+    |> softmax(dim = -1)
+  let wide = network {
+    first_operand(..., first, second, third), second_operand(..., third, fourth, fifth),
+    third_operand(fifth, sixth)
+    -> (..., first, second, fourth, sixth)
+  }
+  let y = attention(
+    cut[..., *, *, 0, *, *, *],
+    cut[..., *, *, 1, *, *, *],
+    cut[..., *, *, 2, *, *, *],
+    mask = where(allowed, place, -inf),
+  )
+  output (y, last)
+}
+"""
+    assert formatted(text) == text
+
+
+def test_comments_in_models_keep_their_places() -> None:
+    text = """\
+model M() {
+  let (
+    # first
+    a,  # the first
+    b,
+  ) = f(x)
+  part p = extern "a.b"(
+    # mode
+    3,
+  )
+    (
+      (..., t) int,  # ids
+    ) -> (
+      ...,
+      t,
+      # last
+    ) int
+  # inside
+  let y = network {
+    a(
+      i,  # rows
+      j,
+    ),
+    G[
+      0,  # the first
+    ](j, k)
+    -> (
+      i,
+      k,  # columns
+    )
+  }
+  let z = x[
+    ...,
+    0..3,  # three
+  ]
+  output y
+}
+"""
+    assert formatted(text) == text
+    inside = text.replace("  # inside\n", "").replace("network {\n", "network { # inside\n")
+    assert formatted(inside) == text
+
+
 def test_models_are_not_set_in_columns() -> None:
     text = """model M(d: int = 4) {
   part norm = LayerNorm(d)

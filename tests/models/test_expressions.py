@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -33,6 +34,9 @@ def test_functions_compute_what_torch_does(function: str) -> None:
 
 # ── operators ─────────────────────────────────────────────────────────────────────────────────────
 
+REFUSED = re.compile("(?i)zero|negative integer powers")
+"""Of integers, when torch meets them."""
+
 SYMBOLS = [*BINARY, "neg", "not"]
 
 
@@ -53,7 +57,10 @@ def tree(calls: Calls, shape: Shape, depth: int) -> Term:
     if symbol == "@":
         symbol = "+"
     return operated(
-        calls, symbol, tree(calls, shape, depth - 1), tree(calls, shape, calls.random.randrange(depth))
+        calls,
+        symbol,
+        tree(calls, shape, depth - 1),
+        tree(calls, shape, calls.random.randrange(depth)),
     )
 
 
@@ -75,8 +82,9 @@ def test_operators_compute_what_torch_does(seed: int) -> None:
         term = calls.operate("+", calls.value(2), term)
     try:
         calls.results(term)
-    except RuntimeError as error:  # integers divided by 0, negative powers of integers
-        assert "zero" in str(error).lower() or "powers" in str(error)
+    except RuntimeError as error:
+        if not REFUSED.search(str(error)):
+            raise
         return
     agree(calls, term)
 

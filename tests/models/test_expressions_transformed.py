@@ -14,7 +14,9 @@ from tests.support.function_draws import DRAWS
 from tests.support.typed_calls import Calls
 from tests.support.written import compiled, inputs, source
 from tncompile.language.diagnostics.collector import Failed
-from tncompile.language.typing.values import Kind, Shape, Term, Tuple, Value, flattened
+from tncompile.language.typing.operations import Option
+from tncompile.language.typing.sizes import Size
+from tncompile.language.typing.values import Kind, Term, Tuple, Value, flattened
 
 
 class Module(nn.Module):
@@ -87,7 +89,7 @@ def test_expressions_compile_for_all_sizes(kind: Kind) -> None:
 def test_expressions_are_exported_for_all_sizes(kind: Kind) -> None:
     calls, term = every_function(1, kind, FIRST, (2,))
     given = arguments(calls)
-    shapes = tuple({axis: Dim.AUTO for axis in range(tensor.dim())} for tensor in given)
+    shapes = tuple(dict.fromkeys(range(tensor.dim()), Dim.AUTO) for tensor in given)
     exported = torch.export.export(
         Module(calls, term), given, dynamic_shapes=(shapes[0], shapes[1], shapes[2:])
     ).module()
@@ -110,3 +112,31 @@ def test_expressions_work_under_vmap(kind: Kind) -> None:
     for k, each in enumerate((tensors, others)):
         due = module(like, sizes, *each)
         same([result[k] for result in given], due)
+
+
+@pytest.mark.parametrize("axes", [(), (4,), (3, 4)])
+@pytest.mark.parametrize("options", [{"causal": True}, {"causal": True, "reach": 2}, {}])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_attention_is_exported_for_all_sizes(
+    axes: tuple[int, ...], options: dict[str, Option]
+) -> None:
+    def attention(sizes: tuple[int, ...]) -> tuple[Module, tuple[Tensor, ...]]:
+        calls = Calls(random.Random(0))
+        calls.oracle.sizes = dict(zip(calls.oracle.sizes, sizes, strict=True))
+        calls.oracle.lead = (sizes[0],)
+        q = calls.value(*axes, Size.name("t"), 8, dots=True)
+        shared = (*axes[:-1], 2) if axes else ()
+        k, v = (calls.value(*shared, Size.name("t"), 8, dots=True) for _ in range(2))
+        grouped: Option = 2 if axes else 1
+        more: dict[str, Option] = {"grouped": grouped, "aligned": True, **options}
+        value = calls.typing.apply("attention", [q, k, v], "float", q.shape, q.span, more)
+        return Module(calls, value), arguments(calls)
+
+    module, given = attention(FIRST)
+    shapes = tuple(dict.fromkeys(range(tensor.dim()), Dim.AUTO) for tensor in given)
+    exported = torch.export.export(
+        module, given, dynamic_shapes=(shapes[0], shapes[1], shapes[2:])
+    ).module()
+    same(exported(*given), module(*given))
+    _, other = attention(OTHER)
+    same(exported(*other), module(*other))

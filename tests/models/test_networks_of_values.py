@@ -116,8 +116,11 @@ def test_items_are_those_entries(seed: int) -> None:
         last = size - 1
         slots.append(
             calls.random.choice(
-                [Entries(), Size.number(0), last, size // 2, Entries(size // 2, size)]
-                + [Entries(Size.number(0), size // 2 + 1), Entries(last, size), Entries(last, last)]
+                [
+                    *(Entries(), Size.number(0), last, size // 2, Entries(size // 2, size)),
+                    *(Entries(Size.number(0), size // 2 + 1), Entries(last, size)),
+                    Entries(last, last),
+                ]
             )
         )
 
@@ -130,7 +133,11 @@ def test_items_are_those_entries(seed: int) -> None:
                 result = result.narrow(axis, start, stop - start)
             else:
                 result = result.narrow(axis, slot.at(calls.oracle.sizes), 1)
-        gone = [k for k, slot in zip(range(-len(slots), 0), slots, strict=True) if isinstance(slot, Size)]
+        gone = [
+            k
+            for k, slot in zip(range(-len(slots), 0), slots, strict=True)
+            if isinstance(slot, Size)
+        ]
         return result.squeeze(gone) if gone else result
 
     operation = Select((x,), slots=tuple(slots), span=x.span)

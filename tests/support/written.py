@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tests.support.typed_calls import Calls
 from tncompile.language.typing.operations import Operation, Read
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Term, Value, flattened
 from tncompile.models.emission.expressions import HELPERS, Context, Text, as_tensor, write
-from tncompile.models.emission.expressions.functions import NEEDS
 
 
 @dataclass
@@ -36,8 +35,6 @@ class Written(Context):
 
     def use(self, helper: str) -> None:
         self.used.add(helper)
-        for other in NEEDS.get(helper, ()):
-            self.use(other)
 
 
 def expression(
@@ -75,10 +72,11 @@ def source(calls: Calls, term: Term) -> tuple[str, set[str]]:
             continue
         operands = [known[value.operation, value.position] for value in operation.operands]
         text = write(operation, operands, context)
-        several = any(value.operation is operation for value in results if value.position is not None)
+        several = any(
+            value.operation is operation for value in results if value.position is not None
+        )
         several |= any(
-            value.operation is operation and value.position is not None
-            for value in uses
+            value.operation is operation and value.position is not None for value in uses
         )
         reads = sum(count for value, count in uses.items() if value.operation is operation)
         if several or reads > 1:
@@ -100,7 +98,7 @@ def source(calls: Calls, term: Term) -> tuple[str, set[str]]:
 def compiled(text: str, used: set[str]) -> Callable[..., list[Tensor]]:
     """The function of a source, beside the helpers that it uses and no others."""
     known: dict[str, Any] = {"torch": torch, "Tensor": Tensor, "nn": nn}
-    known |= {"F": F} if "F" in used else {}
+    known |= {"F": functional} if "F" in used else {}
     known |= {"math": math} if "math" in used else {}
     for name in sorted(used - {"F", "math"}):
         exec(HELPERS[name], known)
@@ -137,18 +135,23 @@ def agree(
     try:
         due = [expected(tensors)] if expected else calls.results(term)
     except RuntimeError as error:  # `silu` of complex numbers has no gradient in torch
-        assert "differentiation" in str(error), text
+        if "differentiation" not in str(error):
+            raise
         with torch.no_grad():
             due = calls.results(term)
     like = torch.zeros((), dtype=torch.float64)
     given = forward(nn.Module().eval(), like, lead, *sizes, *tensors)
     for one, two in zip(given, due, strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9, equal_nan=True, msg=lambda m: f"{text}\n{m}")
+        torch.testing.assert_close(
+            one, two, rtol=1e-9, atol=1e-9, equal_nan=True, msg=lambda m: f"{text}\n{m}"
+        )
     _gradients(text, tensors, given, due)
     with torch.no_grad():
         like = like.float()
         singles = [each.to(SINGLE.get(each.dtype, each.dtype)) for each in tensors]
-        for one, two in zip(forward(nn.Module().eval(), like, lead, *sizes, *singles), due, strict=True):
+        for one, two in zip(
+            forward(nn.Module().eval(), like, lead, *sizes, *singles), due, strict=True
+        ):
             assert one.dtype == SINGLE.get(two.dtype, two.dtype), text
             assert one.shape == two.shape, text
     return text
@@ -166,8 +169,8 @@ def _gradients(text: str, tensors: list[Tensor], given: list[Tensor], due: list[
         try:
             gradients = torch.autograd.grad(whole, trained, allow_unused=True) if floats else ()
         except RuntimeError as error:  # `//` of torch has none
-            assert results is due, text
-            assert "derivative" in str(error)
+            if results is given or "derivative" not in str(error):
+                raise
             return
         found.append(gradients or (None,) * len(trained))
     for one, two, tensor in zip(*found, trained, strict=True):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tncompile.cli.writing import UsageError, reason, refused, report, say
 from tncompile.files import lock_path
+from tncompile.model import Model
 from tncompile.spec import Spec, own_file, read_file
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def instantiate(
     report(spec.warnings)
     architecture = spec.instantiate(target or "")
     report(architecture.warnings)
+    if isinstance(architecture, Model):
+        raise UsageError(f"{architecture} is a model, and this command is for networks")
     if channels_last:
         try:
             architecture = architecture.channels_last()

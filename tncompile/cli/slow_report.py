@@ -265,6 +265,7 @@ def changes(spec: Spec, architecture: Architecture) -> list[Change]:
             other = spec.instantiate(network.name, **{**architecture.arguments, **changed})
         except CompileError:
             continue
+        assert isinstance(other, Architecture)
         parameters = other.network.parameter_count / max(1, network.parameter_count)
         if _features(other) == _features(architecture) and (parameters < 1 or not has_to_shrink):
             words = ", ".join(f"{name} = {value_text(value)}" for name, value in changed.items())

@@ -23,7 +23,11 @@ from tests.support.typed_values import (
 )
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.instantiating import resolve
+from tncompile.language.linking import link
 from tncompile.language.syntax import tree
+from tncompile.language.syntax.source import SourceFile
 from tncompile.language.typing.contractions import contract
 from tncompile.language.typing.model import Layer, Part
 from tncompile.language.typing.operations import Contract, Legs
@@ -87,6 +91,7 @@ def wrong(text: str, piped: Value | None = None) -> Diagnostic:
         ("w(a, b), point() -> (b, a)", "8, 32"),
         ("w((a heads), b), w((c b), d) -> (a, c)", "8, 4"),
         ("even(..., (two t)) -> (..., two, t)", "..., 2, t"),
+        ("w((a b), i), w((b c), j), w((c d), k), w(l, d) -> (a, b, c)", "4, 8, 4"),
         ("x(..., t, b), ids(..., t, c) -> (..., t, (b c))", "..., t, 192"),
     ],
 )
@@ -144,6 +149,7 @@ def test_a_contraction_of_constants_is_one() -> None:
         ("even(..., (t two)), x(..., two, a) -> (..., t)", Code.MODEL_SHAPES, "(t two)"),
         ("x(..., s, a) -> (..., s)", Code.MODEL_SHAPES, "s"),
         ("w(heads, a) -> (a)", Code.MODEL_SHAPES, "heads"),
+        ("x(..., heads, a) -> (..., a)", Code.MODEL_SHAPES, "heads"),
         ("w(a, b), w(b, c) -> (a, c)", Code.MODEL_SHAPES, "b"),
         ("odd(..., t, (heads e)) -> (..., t, e)", Code.MODEL_SHAPES, "(heads e)"),
         ("x(..., (s a), b) -> (..., a)", Code.MODEL_SHAPES, "(s a)"),
@@ -230,6 +236,26 @@ def test_sizes_and_axes_have_limits() -> None:
 def _with_pair(found: Names) -> Names:
     found.terms["pair"] = value("2")
     return found
+
+
+@pytest.mark.parametrize(
+    ("declared", "code"),
+    [
+        ("let e = 1 // d", Code.BAD_ARITHMETIC),
+        ("let e = softmax(x, 3)", Code.NO_SUCH_AXIS),
+        ("let (e, f) = chunk(x, 3, -1)", Code.MODEL_SHAPES),
+        ("let e[k in 0..2] = softmax(x, 3)", Code.NO_SUCH_AXIS),
+    ],
+)
+def test_a_name_that_failed_is_reported_once(declared: str, code: Code) -> None:
+    text = f"""model M(d: int = 0) {{
+      input x(..., 8)
+      {declared}
+      output network {{ x(..., (a e)) -> (..., a) }}
+    }}"""
+    with pytest.raises(CompileError) as caught:
+        resolve(link(SourceFile("main.tn", text)), "M()")
+    assert [each.code for each in caught.value.diagnostics] == [code]
 
 
 # ── against einsum ────────────────────────────────────────────────────────────────────────────────

@@ -325,9 +325,11 @@ class Reader:
         if text in self.variables:
             return self.variables[text]
         entity = self.names.get(text)
-        if isinstance(entity, Family):
-            return next((m for m in entity.members.values() if m is not None), None)
-        return entity
+        if not isinstance(entity, Family):
+            return entity
+        if entity.failed or None in entity.members.values():
+            raise Failed(None)
+        return next(iter(entity.members.values()), Tuple(()))
 
     def arguments(self, written: Sequence[tree.Argument]) -> tuple[Typed, ...]:
         """The arguments of a call; `h[*]` are all members of a family."""

@@ -102,6 +102,10 @@ class _Statements:
             self.reader.typing.problems.add(failed.diagnostic)
             if failed.diagnostic is not None and failed.diagnostic.code is Code.TOO_MANY:
                 self.reader.typing.problems.raise_errors()
+            if isinstance(node, tree.Let | tree.LetTuple):
+                for name in node.names if isinstance(node, tree.LetTuple) else (node.name,):
+                    failed_name = Family("value", name, failed=True)
+                    self.reader.names.setdefault(name.text, failed_name)
 
     # ── declarations ──────────────────────────────────────────────────────────────────────────
 

@@ -61,6 +61,12 @@ _EXAMPLES = {
     "embedding": 'embedding "pattern" -> N()',
     "any": 'any "pattern" -> keep',
 }
+_EXAMPLES_OF_MODELS = {
+    "batch": "batch t",
+    "input": "input x(..., t, 4)",
+    "tensor": "tensor w(4) init zeros",
+    "output": "output y",
+}
 
 
 # ── symbols and forms of other languages ─────────────────────────────────────────────────────────
@@ -240,7 +246,8 @@ def _foreign_word(context: ParseContext) -> Iterator[Suggestion]:
     what = "statement" if context.block else "block"
     meant = similar or foreign.get(text.lower())
     if meant is not None:
-        hint = f"did you mean `{meant}`, as in `{_EXAMPLES[meant]}`?"
+        own = _EXAMPLES_OF_MODELS if context.block == "model" else {}
+        hint = f"did you mean `{meant}`, as in `{own.get(meant, _EXAMPLES[meant])}`?"
     elif context.block and context.at(1).kind == "ASSIGN" and context.expects("COMMA"):
         word = context.statement.lower()
         hint = f"put a `,` before it if it is one more {word}; a value is named by `let {text} = …`"

@@ -46,7 +46,7 @@ def _kind(context: ParseContext) -> Iterator[Suggestion]:
 
 
 def _meant(word: str) -> str | None:
-    return _MEANT.get(word.lower()) or closest(word, _KINDS)
+    return word if word in _KINDS else _MEANT.get(word.lower()) or closest(word, _KINDS)
 
 
 def _slice(context: ParseContext) -> Iterator[Suggestion]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import Applied
+from tncompile.models.emission.expressions.functions import helped
 from tncompile.models.emission.expressions.text import Precedence, Text, call, infix, size_text
 
 
 def _attention(applied: Applied) -> Text:
-    applied.context.use("F")
     arguments: list[object] = [applied.tensor(k) for k in range(3)]
     mask = applied.tensor(3) if len(applied.texts) > 3 else None
     causal, reach = applied.flag("causal"), applied.option("reach")
@@ -23,25 +23,27 @@ def _attention(applied: Applied) -> Text:
             mask = views.added(mask, range(2 - axes), 2, dots=False)
         if mask is not None:
             arguments.append(f"attn_mask={mask}")
-    rate = applied.text("dropout").code
-    if rate != "0.0":
-        arguments.append(f"dropout_p={rate} if self.training else 0.0")
+    if applied.option("dropout"):
+        arguments.append(f"dropout_p={applied.text('dropout')} if self.training else 0.0")
     arguments += applied.keywords(scale=None)
     if applied.option("grouped") not in (None, 1):
         arguments.append("enable_gqa=True")
+    count, dots = len(applied.shape.sizes), applied.shape.dots
+    if (count, dots) not in ((2, False), (4, False), (3, True)):
+        return helped(applied.context, "_attention", *arguments)
+    applied.context.use("F")
     return call("F.scaled_dot_product_attention", *arguments)
 
 
 def _narrowed(applied: Applied, mask: Text | None) -> Text:
     """The mask where keys up to the query's own may be looked at, aligned at the last key."""
-    applied.context.use("_causal")
     sizes = [applied.value(k).shape.sizes[-2] for k in (0, 1)]
     arguments: list[object] = [size_text(size, applied.context) for size in sizes]
     if applied.option("reach") is not None:
         arguments.append(applied.text("reach"))
     if applied.context.device:
         arguments.append(f"device={applied.context.device}")
-    allowed = call("_causal", *arguments)
+    allowed = helped(applied.context, "_causal", *arguments)
     if mask is None:
         return allowed
     if applied.value(3).kind == "bool":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tncompile.language.typing.operations import Literal, SizeValue
 from tncompile.language.typing.values import Numbers
 from tncompile.models.emission.expressions.conversion import Applied, made
+from tncompile.models.emission.expressions.functions import helped
 from tncompile.models.emission.expressions.text import (
     Context,
     Text,
@@ -41,8 +42,7 @@ def _linspace(applied: Applied) -> Text:
     arguments = [*ends, *made(context, context.dtype)]
     if ends[-1].code.isdigit():
         return call("torch.linspace", *arguments)
-    context.use("_linspace")
-    return call("_linspace", *arguments)
+    return helped(context, "_linspace", *arguments)
 
 
 def _eye(applied: Applied) -> Text:

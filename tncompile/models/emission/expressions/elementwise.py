@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tncompile.language.typing.values import higher
 from tncompile.models.emission.expressions.conversion import Applied
+from tncompile.models.emission.expressions.functions import helped
 from tncompile.models.emission.expressions.text import Text, call
 
 _CALLS = {
@@ -42,8 +43,7 @@ def _silu(applied: Applied) -> Text:
     """Of complex numbers torch has the function without its gradient."""
     if applied.kind != "complex":
         return _call(applied)
-    applied.context.use("_silu")
-    return call("_silu", applied.tensor())
+    return helped(applied.context, "_silu", applied.tensor())
 
 
 def _float_method(applied: Applied) -> Text:

@@ -5,8 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tncompile.emission.module.arguments import CHECKED_IDS
+from tncompile.models.emission.expressions.text import Context, Text, call
 
 HELPERS: Mapping[str, str] = {
+    "_attention": '''\
+def _attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """`F.scaled_dot_product_attention` of four axes, for which torch is fast, on any number."""
+    lead = q.shape[:-3]
+    if q.dim() > 2:
+        q, k, v = (x.reshape(math.prod(lead), *x.shape[-3:]) for x in (q, k, v))
+        if attn_mask is not None and attn_mask.dim() > 3:
+            attn_mask = attn_mask.expand(*lead, *attn_mask.shape[-3:]).flatten(0, -4)
+        elif attn_mask is not None and attn_mask.dim() == 3:
+            attn_mask = attn_mask.unsqueeze(0)
+    y = F.scaled_dot_product_attention(
+        q, k, v, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+    )
+    return y.reshape(*lead, *y.shape[-3:])
+''',
     "_causal": '''\
 def _causal(
     queries: int, keys: int, reach: int | None = None, device: torch.device | None = None
@@ -82,13 +107,25 @@ def _take(table: Tensor, ids: Tensor) -> Tensor:
     return table[_places(ids, table.shape[0], "take")]
 ''',
 }
-"""The source of each; those that begin with `_` are asked for by `Context.use`."""
+"""The source of each."""
 
-NEEDS: Mapping[str, tuple[str, ...]] = {
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "_attention": ("F", "math"),
     "_interpolated": ("F",),
     "_onehot": ("_places",),
     "_padded": ("F",),
     "_places": ("_checked_ids",),
     "_take": ("_places",),
 }
-"""What they use in turn."""
+
+
+def helped(context: Context, name: str, *arguments: object) -> Text:
+    """A call of a helper, which is asked for behind those that it calls."""
+    _ask(context, name)
+    return call(name, *arguments)
+
+
+def _ask(context: Context, name: str) -> None:
+    for other in _NEEDS.get(name, ()):
+        _ask(context, other)
+    context.use(name)

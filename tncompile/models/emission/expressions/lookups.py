@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tncompile.models.emission.expressions.conversion import Applied
+from tncompile.models.emission.expressions.functions import helped
 from tncompile.models.emission.expressions.text import Text, call
 
 
@@ -12,8 +13,7 @@ def _take(applied: Applied) -> Text:
     if applied.value().kind == "float" and len(applied.shape.sizes) == 2:
         applied.context.use("F")
         return call("F.embedding", ids, table)
-    applied.context.use("_take")
-    return call("_take", table, ids)
+    return helped(applied.context, "_take", table, ids)
 
 
 def _gather(applied: Applied) -> Text:
@@ -24,21 +24,20 @@ def _onehot(applied: Applied) -> Text:
     """`F.one_hot` would make a run-time size a number when it is compiled."""
     context, classes = applied.context, applied.text("n")
     if not classes.code.isdigit():
-        context.use("_onehot")
-        return call("_onehot", applied.tensor(), classes, context.dtype)
+        return helped(context, "_onehot", applied.tensor(), classes, context.dtype)
     context.use("F")
     return call("F.one_hot", applied.tensor(), classes).method("to", context.dtype)
 
 
 def _segment_sum(applied: Applied) -> Text:
-    applied.context.use("_segment_sum")
-    return call("_segment_sum", applied.tensor(0, "int"), applied.tensor(1))
+    return helped(applied.context, "_segment_sum", applied.tensor(0, "int"), applied.tensor(1))
 
 
 def _scatter_sum(applied: Applied) -> Text:
-    applied.context.use("_scatter_sum")
     size = applied.text("size")
-    return call("_scatter_sum", applied.tensor(0, "int"), applied.tensor(1), size)
+    return helped(
+        applied.context, "_scatter_sum", applied.tensor(0, "int"), applied.tensor(1), size
+    )
 
 
 RULES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tncompile.language.typing.values import Shape
 from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import Applied
+from tncompile.models.emission.expressions.functions import helped
 from tncompile.models.emission.expressions.text import (
     Text,
     bracket,
@@ -86,8 +87,7 @@ def _pad(applied: Applied) -> Text:
         return call("F.pad", applied.tensor(), bracket([*zeros, *sides]), *value)
     if axis == -1 and not applied.shape.dots and len(applied.shape.sizes) == 3:
         return call("F.pad", applied.tensor(), bracket(sides), f"mode={applied.text('mode')}")
-    applied.context.use("_padded")
-    return call("_padded", applied.tensor(), *sides, axis, applied.text("mode"))
+    return helped(applied.context, "_padded", applied.tensor(), *sides, axis, applied.text("mode"))
 
 
 def _interpolate(applied: Applied) -> Text:
@@ -100,8 +100,7 @@ def _interpolate(applied: Applied) -> Text:
     tensor, axes = applied.tensor(0, "float"), len(numbers)
     if not applied.shape.dots and len(applied.shape.sizes) == axes + 2:
         return call("F.interpolate", tensor, *arguments)
-    applied.context.use("_interpolated")
-    return call("_interpolated", tensor, axes, *arguments)
+    return helped(applied.context, "_interpolated", tensor, axes, *arguments)
 
 
 RULES = {

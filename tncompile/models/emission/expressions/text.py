@@ -105,16 +105,20 @@ def infix(left: Text, operator: str, right: Text) -> Text:
         first = second  # comparisons are chained,
     if level is Precedence.POWER:
         first, second = Precedence.ATOM, Precedence.UNARY  # and powers group to the right
-    sides = left.within(first), right.within(second)
-    simple = all(re.fullmatch(r"-?[\w.]+", side) for side in sides)
-    if level is Precedence.POWER and simple:
-        return Text("**".join(sides), level)  # as formatters write it
-    return Text(f" {operator} ".join(sides), level)
+    one, two = left.within(first), right.within(second)
+    if level is Precedence.POWER and _SIMPLE.fullmatch(one) and _SIMPLE.fullmatch(two):
+        return Text(f"{one}**{two}", level)
+    return Text(f"{one} {operator} {two}", level)
+
+
+_SIMPLE = re.compile(r"-?[\w.]+(?:e[-+]\d+)?")
+"""What `ruff format` writes powers of without spaces."""
 
 
 def prefix(operator: str, text: Text) -> Text:
     """`-x`, `~x`."""
-    return Text(f"{operator}{text.within(Precedence.UNARY)}", Precedence.UNARY)
+    least = Precedence.ATOM if " ** " in text.code else Precedence.UNARY
+    return Text(f"{operator}{text.within(least)}", Precedence.UNARY)
 
 
 _OPERATORS = {

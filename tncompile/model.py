@@ -1,0 +1,205 @@
+"""What a user holds of one model: a block with its arguments, to plan, to cost, to compile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Unpack, get_args
+
+from tncompile.architecture import Architecture
+from tncompile.language.diagnostics.spelling import one_of
+from tncompile.language.typing.model import ResolvedModel
+
+if TYPE_CHECKING:
+    import torch
+
+    from tncompile.emission import GeneratedModule
+    from tncompile.models.planning import ModelPlan
+    from tncompile.planning import ContractionPlan
+    from tncompile.planning.paths.optimizers import Progress
+    from tncompile.planning.request import PlanOptions, SearchOptions
+    from tncompile.tuning.results import Tuning
+    from tncompile.typed import TensorNetworkModule
+
+Stage = Literal["program", "model", "plan", "torch"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""What `Model.describe` shows, in the order of the pipeline."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Model(Architecture):
+    """One model with all its sizes: its networks, its plan, its module.
+
+    Its networks are planned as they are by themselves, for the rows that reach each of them; plans
+    come from the lock file beside the `.tn` file where there is one.
+
+    >>> model
+    Model(Classifier)
+    """
+
+    _emitted: dict[int, tuple[ModelPlan, GeneratedModule]] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def networks(self) -> Mapping[str, Architecture]:
+        """The networks that it is made of, each once, by how they are called.
+
+        >>> list(model.networks)
+        ['MPO(ins = [8, 8], outs = [4, 8], ranks = [8])']
+        """
+        from tncompile.models.reach import networks_of
+
+        origin = (self._linked, self._file, self._lock, self._unlocked, self.keeps_lock)
+        found: dict[str, Architecture] = {}
+        for network in networks_of(self._model):
+            name, number = network.target, 2
+            while name in found:  # blocks of one name in two files
+                name, number = f"{network.target} ({number})", number + 1
+            found[name] = Architecture(network, *origin)
+        return found
+
+    # Models have plans, costs and stages of their own kind: checkers know them behind an
+    # `isinstance`, as `instantiate` gives an `Architecture`.
+
+    def plan(  # type: ignore[override]
+        self, *, progress: Progress | None = None, **options: Unpack[PlanOptions]
+    ) -> ModelPlan:
+        """What each network runs, for the rows that reach it.
+
+        `batch` is the product of the axes of `...`, one or several; `sizes` are run-time sizes of
+        the model by name, which otherwise have their usual values. Other keywords, and what is
+        raised, are those of `Architecture.plan`.
+
+        >>> [plan.batch for plan in model.plan(batch=8, search="fast").plans.values()]
+        [8]
+        """
+        from tncompile.models.planning import plan_model
+
+        def planned(name: str, inner: PlanOptions) -> ContractionPlan:
+            return self.networks[name].plan(progress=progress, **inner)
+
+        return plan_model(self._model, self.networks, planned, options)
+
+    def tune(  # type: ignore[override]
+        self,
+        *,
+        training: bool = False,
+        seconds: float = 60.0,
+        anyway: bool = False,
+        progress: Progress | None = None,
+        batch: int | Sequence[int] | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> Mapping[str, Tuning]:
+        """Measure the plans of every network for the rows that reach it; see `Architecture.tune`.
+
+        `seconds` are shared by all of them.
+        """
+        from tncompile.models.planning import requests
+
+        wanted: PlanOptions = {"sizes": options.get("sizes")}
+        if batch is not None:
+            wanted["batch"] = batch
+        asked = requests(self._model, self.networks, wanted)
+        share = seconds / max(1, len(asked))
+        self._emitted.clear()
+        found: dict[str, Tuning] = {}
+        for name, inner in asked.items():
+            options["sizes"] = inner["sizes"]
+            found[name] = self.networks[name].tune(
+                inner["batch"],
+                training=training,
+                seconds=share,
+                anyway=anyway,
+                progress=progress,
+                **options,
+            )
+        return found
+
+    def source(  # type: ignore[override]
+        self,
+        *,
+        plan: ModelPlan | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[PlanOptions],
+    ) -> str:
+        """The PyTorch file that `module()` runs; raises what `plan` does.
+
+        >>> model.source(search="fast").splitlines()[0]
+        '# Made by tncompile from Classifier.'
+        """
+        return self._emit(plan, progress, options).source
+
+    def module(  # type: ignore[override]
+        self,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int | None = None,
+        batch_invariant: bool = False,
+        plan: ModelPlan | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[PlanOptions],
+    ) -> TensorNetworkModule:
+        """An `nn.Module` whose parts are submodules, ready to train; see `Architecture.module`.
+
+        The keys of its state dict are the names of the file, so that the state dict of a module
+        written by hand with the same names loads.
+
+        >>> sorted({key.partition(".")[0] for key in model.module(search="fast").state_dict()})
+        ['head', 'hidden']
+        """
+        from tncompile.emission.loading import instantiate, placed
+        from tncompile.machine.host import require_device
+        from tncompile.machine.registry import builtin_for
+
+        where = placed(device).type
+        require_device(where)
+        if options.get("machine") is None:
+            options["machine"] = builtin_for(where)
+        generated = self._emit(plan, progress, options)
+        return instantiate(
+            generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
+        )
+
+    def describe(  # type: ignore[override]
+        self, stage: Stage, *, progress: Progress | None = None, **options: Unpack[PlanOptions]
+    ) -> str:
+        """The text of a stage: one of `program`, `model`, `plan`, `torch`.
+
+        Raises ValueError for another stage, and what `source` raises.
+        """
+        from tncompile.language.formatting import format_program
+        from tncompile.models.printer import describe_model
+
+        one_of("the stage", stage, STAGES)
+        match stage:
+            case "program":
+                return format_program(self._linked.program)
+            case "model":
+                return describe_model(self._model)
+            case "plan":
+                return self.plan(progress=progress, **options).describe()
+            case "torch":
+                return self.source(progress=progress, **options)
+
+    @property
+    def _model(self) -> ResolvedModel:
+        """The resolved model."""
+        assert isinstance(self._resolved, ResolvedModel)
+        return self._resolved
+
+    def _emit(
+        self, plan: ModelPlan | None, progress: Progress | None, options: PlanOptions
+    ) -> GeneratedModule:
+        """Everything that a plan becomes; it is searched unless it is handed in."""
+        from tncompile.compiler import compile_model
+
+        planned = plan or self.plan(progress=progress, **options)
+        key = id(planned)
+        if key not in self._emitted:
+            networks = {
+                id(architecture._resolved): (architecture.network, planned.plans[name])
+                for name, architecture in self.networks.items()
+            }
+            self._emitted[key] = planned, compile_model(self._model, networks)
+        return self._emitted[key][1]
