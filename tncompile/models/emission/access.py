@@ -9,7 +9,6 @@ from functools import cached_property
 
 from tncompile.emission.text.identifiers import hidden, identifier
 from tncompile.emission.text.members import ParameterAccess
-from tncompile.emission.text.writer import string
 from tncompile.language.typing.model import Extern, Key, Part, PlainTensor, ResolvedModel
 from tncompile.network.model import Init, Parameter
 
@@ -52,6 +51,19 @@ class Access:
                         level.append(number)
 
     @cached_property
+    def renamed(self) -> dict[str, str]:
+        """The attributes of parts whose names are those of methods, or no names in Python."""
+        taken = {*self.families, *(tensor.family for tensor in self.model.tensors)}
+        attributes: dict[str, str] = {}
+        for family in filter(hidden, self.families):
+            attribute = f"{family}_"
+            while attribute in taken:
+                attribute += "_"
+            taken.add(attribute)
+            attributes[family] = attribute
+        return attributes
+
+    @cached_property
     def tensors(self) -> ParameterAccess:
         """The tensors that have a key, as those of a network are known."""
         stored = {tensor.path: tensor for tensor in self.model.tensors}
@@ -84,7 +96,7 @@ class Access:
 
     def whole(self, family: str) -> str:
         """The attribute that holds a part or a family."""
-        return f"self._modules[{string(family)}]" if hidden(family) else f"self.{family}"
+        return f"self.{self.renamed.get(family, family)}"
 
     def within(self, replaced: Mapping[str, str]) -> Access:
         """The same in a loop, with names for the parts of a turn."""

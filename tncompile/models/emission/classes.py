@@ -147,14 +147,15 @@ class _Written:
             *write_accessors(tensors),
             self.forward.method,
         ]
-        if self.tied:
-            used["_Tied"] = None
+        renamed = ties.write_renamed(self.access)
+        self.bases = ["_Tied"] * bool(self.tied) + ["_Renamed"] * bool(renamed)
+        used |= dict.fromkeys(self.bases)
         if tensors.complex:
             used |= dict.fromkeys(["_complex", "_on_parts"])
         annotations = write_annotations(tensors)
         annotations += [f"{name}: Tensor" for name in self.forward.buffers]
         annotations += ["_like: Tensor"] * self.forward.bare
-        self.attributes = [*annotations, *self.tied]
+        self.attributes = [*annotations, *self.tied, *renamed]
 
     def _make(self, part: Part) -> str:
         """The call that makes a part."""
@@ -185,7 +186,7 @@ class _Written:
         """The class under a name."""
         doc = write_docstring(self.model)
         body = [*doc, *([""] if self.attributes else []), *self.attributes]
-        text = class_(f"{name}({'_Tied' if self.tied else 'nn.Module'})", body, self.methods)
+        text = class_(f"{name}({', '.join(self.bases) or 'nn.Module'})", body, self.methods)
         used = self.forward.used
         helpers = [HELPERS[each] for each in _with_needs(used)]
         helpers += [OF_EXPRESSIONS[each] for each in used if each in OF_EXPRESSIONS]
@@ -194,6 +195,7 @@ class _Written:
         imports += [("functools", "partial")] * ("partial" in used)
         words = {word for each in [*helpers, *text] for word in re.findall(r"\w+", each)}
         imports += [("typing", word) for word in ("Any", "ClassVar") if word in words]
+        imports += [("collections.abc", "Iterator")] * ("Iterator" in words)
         return ClassSource(
             name,
             (),

@@ -59,7 +59,9 @@ def write_forward(
     live = needed(model.output)
     operations = [operation for operation in model.operations if operation in live]
     held = held_values(model, operations)
-    attributes = Names([*MODULE_ATTRIBUTES, *OWN_ATTRIBUTES, *access.families])
+    attributes = Names(
+        [*MODULE_ATTRIBUTES, *OWN_ATTRIBUTES, *access.families, *access.renamed.values()]
+    )
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
     buffers = _buffer_names(model, operations, held, attributes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tncompile.emission.steps.complex_numbers import COMPLEX, ON_PARTS
-from tncompile.models.emission.ties import TIED
+from tncompile.models.emission.ties import RENAMED, TIED
 
 _MERGED = '''\
 def _merged(layer: nn.Module, x: Tensor, axes: int) -> Tensor:
@@ -90,5 +90,6 @@ HELPERS: Mapping[str, str] = {
     "_complex": COMPLEX,
     "_on_parts": ON_PARTS,
     "_Tied": TIED,
+    "_Renamed": RENAMED,
 }
 """Each calls those before it alone."""

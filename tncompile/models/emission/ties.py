@@ -1,9 +1,10 @@
-"""Tensors that are tensors of another part: how a class shares them and keeps one key for each."""
+"""Keys that attributes do not give: of tensors that are others, of names that are taken."""
 
 from __future__ import annotations
 
 from tncompile.emission.text.writer import call, string
 from tncompile.language.typing.model import Part, ResolvedModel
+from tncompile.models.emission.access import Access
 
 TIED = '''\
 class _Tied(nn.Module):
@@ -27,7 +28,7 @@ class _Tied(nn.Module):
         module: Any = self
         *path, name = key.split(".")
         for part in path:
-            module = module._modules[part]
+            module = module._modules[getattr(module, "_renamed", {}).get(part, part)]
         return module, name
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
@@ -68,6 +69,46 @@ def _is_equal(first: Tensor, second: Tensor) -> bool:
 '''
 
 
+RENAMED = '''\
+class _Renamed(nn.Module):
+    """A module with parts under attributes that differ from their keys.
+
+    `_renamed` has the attributes by key: the names are those of methods.
+    """
+
+    _renamed: ClassVar[dict[str, str]] = {}
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        state = super().state_dict(*args, **kwargs)
+        for key, attribute in self._renamed.items():
+            _rename(state, kwargs.get("prefix", ""), attribute, key)
+        return state
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """Under their keys; with duplicates, as `torch.export` asks, under attributes."""
+        keys = {attribute: key for key, attribute in self._renamed.items()}
+        own = keys if remove_duplicate else {}
+        for name, parameter in super().named_parameters("", recurse, remove_duplicate):
+            first, dot, rest = name.partition(".")
+            yield f"{prefix}{'.' if prefix else ''}{own.get(first, first)}{dot}{rest}", parameter
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        for key, attribute in self._renamed.items():
+            _rename(state_dict, prefix, key, attribute)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _rename(state: Any, prefix: str, old: str, new: str) -> None:
+    """Rename the keys of a part, and leave their order."""
+    for key in list(state):
+        renamed = key.startswith(f"{prefix}{old}.")
+        value = state.pop(key)
+        state[f"{prefix}{new}.{key[len(prefix) + len(old) + 1 :]}" if renamed else key] = value
+'''
+
+
 def tied_keys(model: ResolvedModel) -> dict[str, str]:
     """Keys of tensors that are others, and the keys of those."""
     keys: dict[str, str] = {}
@@ -81,6 +122,12 @@ def _origin(part: Part, key: str) -> str:
     while part.tie is not None and key in part.tied:
         part = part.tie
     return f"{part.path}.{key}"
+
+
+def write_renamed(access: Access) -> list[str]:
+    """The attribute that says which attributes have other keys."""
+    items = [f"{string(key)}: {string(name)}" for key, name in access.renamed.items()]
+    return call("_renamed: ClassVar[dict[str, str]] = {", items, "}", indent=4) if items else []
 
 
 def write_tied(model: ResolvedModel) -> list[str]:

@@ -186,11 +186,9 @@ def _take(following: Following, operation: Apply) -> int:
 
 
 def _gather(following: Following, operation: Apply) -> int:
-    x, ids = following.axes
-    (dim,) = _axes(operation.options["dim"])
-    if ids is None or x not in (None, ids) or x == dim:
+    if following.axes[0] == operation.options["dim"]:
         raise following.along("`gather`")
-    return ids
+    return following.aligned()
 
 
 def _onehot(following: Following, operation: Apply) -> int:

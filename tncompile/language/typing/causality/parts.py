@@ -194,11 +194,11 @@ def _flatten(following: Following, layer: Layer) -> Axes:
 
 def _recurrent(following: Following, layer: Layer) -> Axes:
     """Steps along axis -2; the last state has no axis for them."""
-    axis, *states = following.axes
+    axis = following.axes[0]
     count = 2 if layer.name == "LSTM" else 1
     if axis == -3:
         return (-3, *[-2] * count)
-    if axis != -2 or any(state is not None for state in states):
+    if axis != -2:
         raise following.along(f"`{layer.name}`")
     if layer.arguments.get("bidirectional"):
         hint = "leave out `bidirectional`"

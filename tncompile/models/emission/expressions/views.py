@@ -28,13 +28,20 @@ def permuted(text: Text, order: Sequence[int], *, dots: bool) -> Text:
         return text.method("transpose", *(k - count for k in moved))
     if not dots:
         return text.method("permute", *order)
-    first, last = moved[0], moved[-1]
-    if order[first : last + 1] == [last, *range(first, last)]:
-        return text.method("movedim", last - count, first - count)
-    if order[first : last + 1] == [*range(first + 1, last + 1), first]:
-        return text.method("movedim", first - count, last - count)
-    sources = bracket([order[k] - count for k in range(first, last + 1)])
-    return text.method("movedim", sources, bracket([k - count for k in range(first, last + 1)]))
+    staying = _longest_ascent(order)
+    moved = [k for k in range(count) if order[k] not in staying]
+    sources, places = ([k - count for k in each] for each in ([order[k] for k in moved], moved))
+    return text.method("movedim", one_or_tuple(sources), one_or_tuple(places))
+
+
+def _longest_ascent(order: Sequence[int]) -> set[int]:
+    """The most axes that can stay in the order they are in, so that few are moved."""
+    runs: list[list[int]] = [[]]
+    for axis in order:
+        longest = max((run for run in runs if not run or run[-1] < axis), key=len)
+        runs.append([*longest, axis])
+    longest = max(runs, key=len)
+    return set(longest)
 
 
 def split(text: Text, axis: int, sizes: Sequence[Size], context: Context) -> Text:
