@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tncompile.emission.module.forward import without_unused
@@ -29,7 +29,7 @@ from tncompile.models.emission.arguments import (
     written,
 )
 from tncompile.models.emission.body import Body, Line, render
-from tncompile.models.emission.constants import held_values, needed
+from tncompile.models.emission.constants import held_values, needed, precise
 from tncompile.models.emission.expressions import Text, as_tensor, is_number
 from tncompile.models.emission.loops import write_operations
 from tncompile.models.emission.scope import Scope
@@ -78,9 +78,12 @@ def write_forward(
         for value, label in model.names.items()
         if value.operation in live and value not in buffers and not is_number(value)
     }
-    body = _body(scope, access, names, labels, operations, model.output, known)
     inside = needed(model.output, held)
-    write_operations(body, [each for each in operations if each in inside])
+    operations = [operation for operation in operations if operation in inside]
+    names.exactly("dtype")
+    body = _body(scope, access, names, labels, operations, model.output, known)
+    body.precise = exact = precise(operations, held)
+    write_operations(body, operations)
     result = body.within(model.output, lambda texts: _returned(model, texts, scope))
     remark = ", ".join(dict.fromkeys(value.text for value in model.output))
     body.lines.append(Line(f"return {result}", remark))
@@ -88,17 +91,20 @@ def write_forward(
     for source in model.inputs if checked != "never" else ():
         scope.use("_wrong")
         scope.use({"int": "_INTS", "float": "_FLOATS"}.get(source.kind, "_kind"))
-    lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
+    text = render(body.lines)
+    if any("dtype=dtype" in line or ".to(dtype)" in line for line in text):
+        text.insert(0, f"dtype = torch.promote_types({scope.like}.dtype, torch.float32)")
+    lines = without_unused([*lines, *text], [*bound.values(), sizes.lead])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     signature += [f"{name}: Callable[..., Any]" for name in handed]
     returned = "Tensor"
     if not model.single:
         returned = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
-    text = writer.docstring([_summary(model)])
-    forward.method = writer.function("forward", signature, returned, [*text, *lines])
+    doc = writer.docstring([_summary(model)])
+    forward.method = writer.function("forward", signature, returned, [*doc, *lines])
     if held:
         forward.bare = True
-        forward.constants = _constants(model, access, held, buffers, scope)
+        forward.constants = _constants(model, access, held, buffers, scope, exact)
     return forward
 
 
@@ -157,7 +163,7 @@ def _body(
         operation: tuple(sorted(values, key=lambda value: value.position or 0))
         for operation, values in results.items()
     }
-    return Body(scope, access, names, Counter(reads), labels, ordered, known)
+    return Body(scope, access, names, Counter(reads), labels, ordered, known=known)
 
 
 def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
@@ -176,6 +182,7 @@ def _constants(
     held: Sequence[Value],
     buffers: dict[Value, str],
     scope: Scope,
+    exact: Collection[Value],
 ) -> list[str]:
     """The method that computes constants, in float32 at least, where the module is."""
     inside = needed(held)
@@ -190,10 +197,10 @@ def _constants(
     body = _body(own, access, names, labels, operations, held, {})
     write_operations(body, operations)
     for value in {name: value for value, name in buffers.items()}.values():
-        made = body.within([value], lambda texts: texts[0])
+        made = body.within([value], lambda texts: texts[0], constant=True)
         if is_number(value):
             made = as_tensor(value, made, own)
-        if value.kind == "float":
+        if value.kind == "float" and value not in exact:
             made = made.method("to", "like.dtype")
         head = f"self.register_buffer({string(buffers[value])}, {made}, persistent=False)"
         body.lines.append(Line(head))
