@@ -144,6 +144,40 @@ model M() {
     )]  # fmt: skip
 
 
+def test_numbers_for_parts_are_arguments_of_one_class() -> None:
+    text = """
+network Pick(d: int = 4) {
+  index i = d, k = 3, o = d
+  input x(..., i)
+  input l(onehot(k))
+  tensor A(i, k, o)
+  output y(..., o)
+}
+model Block(pick: part, l: int) {
+  input x(..., 4)
+  output pick(x, l) + pick(x, 1) + pick(x, l)
+}
+model M() {
+  part pick = Pick()
+  part block[l in 0..3] = Block(pick, 2 - l)
+  part more[l in 0..3] = Block(pick, l)
+  input x(..., 4)
+  output x |> repeat l in 0..3 { block[l] |> more[l] }
+}
+"""
+    assert source(text).count("class Block") == 1
+    assert "Block(l=k, device=device, dtype=dtype) for k in range(3)" in source(text)
+    made, x = module(text), drawn(2, 4)
+    due = x
+    for l in range(3):
+        for number in (2 - l, l):
+            due = 2 * due @ made.pick.A[:, number] + due @ made.pick.A[:, 1]
+    torch.testing.assert_close(made(x), due)
+    moved = copy.deepcopy(made).to("meta").to_empty(device="cpu")
+    moved.load_state_dict(made.state_dict())
+    assert torch.equal(moved(x), made(x))
+
+
 def test_equal_turns_are_a_loop() -> None:
     text = """
 model M() {

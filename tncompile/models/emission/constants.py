@@ -35,6 +35,24 @@ def held_values(model: ResolvedModel, live: Sequence[Operation]) -> list[Value]:
     return [value for value in read if is_fixed(value, fixed)]
 
 
+_TAKEN = ("device", "dtype", "batch_invariant")
+
+
+def given_numbers(model: ResolvedModel, held: Iterable[Value]) -> dict[Value, str]:
+    """The constants that are an argument of the model, by its parameter.
+
+    Models that differ in nothing else are one class, whose constructor takes these numbers.
+    """
+    given: dict[Value, str] = {}
+    for value in held:
+        match value.operation:
+            case Literal(number=int() as number, span=span) if not isinstance(number, bool):
+                name = span.text
+                if model.values.get(name) == number and name not in _TAKEN:
+                    given[value] = name
+    return given
+
+
 def _inside(operation: Operation, fixed: dict[Value, bool]) -> bool:
     return _is_fixed_operation(operation) and all(is_fixed(x, fixed) for x in operation.operands)
 

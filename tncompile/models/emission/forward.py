@@ -29,7 +29,7 @@ from tncompile.models.emission.arguments import (
     written,
 )
 from tncompile.models.emission.body import Body, Line, render
-from tncompile.models.emission.constants import held_values, needed, precise
+from tncompile.models.emission.constants import given_numbers, held_values, needed, precise
 from tncompile.models.emission.expressions import Text, as_tensor, is_number
 from tncompile.models.emission.loops import write_operations
 from tncompile.models.emission.scope import Scope
@@ -43,6 +43,7 @@ class Forward:
     """The methods that compute, the helpers that they call, and what the class must have for them.
 
     `buffers` are the constants, `bare` says that an empty buffer `_like` has the module's dtype.
+    `numbers` are those that the constructor is given, by parameter.
     """
 
     method: list[str]
@@ -50,6 +51,7 @@ class Forward:
     buffers: list[str]
     used: dict[str, None] = field(default_factory=dict)
     bare: bool = False
+    numbers: dict[str, int] = field(default_factory=dict)
 
 
 def write_forward(
@@ -64,8 +66,10 @@ def write_forward(
     )
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
-    buffers = _buffer_names(model, operations, held, attributes)
+    given = given_numbers(model, held) if checked != "fully" else {}
+    buffers = _buffer_names(model, operations, held, given, attributes)
     forward = Forward([], [], list(dict.fromkeys(buffers.values())))
+    forward.numbers = {name: int(str(model.values[name])) for name in given.values()}
     names = Names(["self", "F", "math", "partial", *reserved])
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
@@ -104,7 +108,7 @@ def write_forward(
     forward.method = writer.function("forward", signature, returned, [*doc, *lines])
     if held:
         forward.bare = True
-        forward.constants = _constants(model, access, held, buffers, scope, exact)
+        forward.constants = _constants(model, access, held, buffers, scope, exact, given)
     return forward
 
 
@@ -116,7 +120,11 @@ def maps(model: ResolvedModel) -> str:
 
 
 def _buffer_names(
-    model: ResolvedModel, operations: Sequence[Operation], held: Sequence[Value], names: Names
+    model: ResolvedModel,
+    operations: Sequence[Operation],
+    held: Sequence[Value],
+    own: Mapping[Value, str],
+    names: Names,
 ) -> dict[Value, str]:
     """What constants are called: by the program, or as the input that they are given for.
 
@@ -131,6 +139,10 @@ def _buffer_names(
     for value in held:
         label = model.names.get(value, given.get(value, "constant"))
         match value.operation:
+            case _ if value in own:
+                key: tuple[str, object, object] = (own[value], None, None)
+                buffers[value] = numbers.setdefault(key, "") or names.fresh(own[value])
+                numbers[key] = buffers[value]
             case Literal(number=int() | float() as number):
                 key = label, type(number), number
                 buffers[value] = numbers.setdefault(key, "") or names.fresh(f"{label}_{number}")
@@ -183,6 +195,7 @@ def _constants(
     buffers: dict[Value, str],
     scope: Scope,
     exact: Collection[Value],
+    given: Mapping[Value, str],
 ) -> list[str]:
     """The method that computes constants, in float32 at least, where the module is."""
     inside = needed(held)
@@ -198,6 +211,8 @@ def _constants(
     write_operations(body, operations)
     for value in {name: value for value, name in buffers.items()}.values():
         made = body.within([value], lambda texts: texts[0], constant=True)
+        if value in given:
+            made = Text(f"self._numbers[{string(given[value])}]")
         if is_number(value):
             made = as_tensor(value, made, own)
         if value.kind == "float" and value not in exact:
