@@ -42,16 +42,21 @@ CONSTANTS = "_set_constants"
 class Forward:
     """The methods that compute, the helpers that they call, and what the class must have for them.
 
-    `buffers` are the constants, `bare` says that an empty buffer `_like` has the module's dtype.
-    `numbers` are those that the constructor is given, by parameter.
+    `known` are the names of constants, `bare` says that an empty buffer `_like` has the module's
+    dtype, `numbers` are those that the constructor is given, by parameter.
     """
 
     method: list[str]
     constants: list[str]
-    buffers: list[str]
+    known: dict[Value, str]
     used: dict[str, None] = field(default_factory=dict)
     bare: bool = False
     numbers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def buffers(self) -> list[str]:
+        """The names of constants, each once."""
+        return list(dict.fromkeys(self.known.values()))
 
 
 def write_forward(
@@ -67,49 +72,66 @@ def write_forward(
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
     given = given_numbers(model, held) if checked != "fully" else {}
-    buffers = _buffer_names(model, operations, held, given, attributes)
-    forward = Forward([], [], list(dict.fromkeys(buffers.values())))
+    forward = Forward([], [], _buffer_names(model, operations, held, given, attributes))
     forward.numbers = {name: int(str(model.values[name])) for name in given.values()}
-    names = Names(["self", "F", "math", "partial", *reserved])
+    names = Names(["self", "F", "math", "partial", "dtype", *reserved])
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     sizes = Sizes(bound, names.exactly("lead"))
-    scope = Scope(arguments, sizes, lambda: _like(model, access, arguments, forward), forward.used)
-    known = {value: Text(f"self.{name}") for value, name in buffers.items()}
-    labels = {
-        value: names.fresh(label)
-        for value, label in model.names.items()
-        if value.operation in live and value not in buffers and not is_number(value)
-    }
-    inside = needed(model.output, held)
-    operations = [operation for operation in operations if operation in inside]
-    names.exactly("dtype")
-    body = _body(scope, access, names, labels, operations, model.output, known)
-    body.precise = exact = precise(operations, held)
-    write_operations(body, operations)
-    result = body.within(model.output, lambda texts: _returned(model, texts, scope))
+    scope = Scope(arguments, sizes, lambda: like(model, access, arguments, forward), forward.used)
+    body = write_body(scope, access, names, operations, model.output, model.names, forward)
+    result = body.within(model.output, lambda texts: returned(model, texts, scope))
     remark = ", ".join(dict.fromkeys(value.text for value in model.output))
     body.lines.append(Line(f"return {result}", remark))
     lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)
     for source in model.inputs if checked != "never" else ():
         scope.use("_wrong")
         scope.use({"int": "_INTS", "float": "_FLOATS"}.get(source.kind, "_kind"))
-    text = render(body.lines)
-    if any("dtype=dtype" in line or ".to(dtype)" in line for line in text):
-        text.insert(0, f"dtype = torch.promote_types({scope.like}.dtype, torch.float32)")
-    lines = without_unused([*lines, *text], [*bound.values(), sizes.lead])
+    lines = without_unused([*lines, *write_lines(body)], [*bound.values(), sizes.lead])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     signature += [f"{name}: Callable[..., Any]" for name in handed]
-    returned = "Tensor"
+    gives = "Tensor"
     if not model.single:
-        returned = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
+        gives = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
     doc = writer.docstring([_summary(model)])
-    forward.method = writer.function("forward", signature, returned, [*doc, *lines])
+    forward.method = writer.function("forward", signature, gives, [*doc, *lines])
     if held:
         forward.bare = True
-        forward.constants = _constants(model, access, held, buffers, scope, exact, given)
+        forward.constants = _constants(model, access, forward.known, scope, body.precise, given)
     return forward
+
+
+def write_body(
+    scope: Scope,
+    access: Access,
+    names: Names,
+    operations: Sequence[Operation],
+    output: Sequence[Value],
+    labels: Mapping[Value, str],
+    forward: Forward,
+) -> Body:
+    """The statements of operations, without the constants among them; `labels` are of values."""
+    live, inside = needed(output), needed(output, forward.known)
+    labels = {
+        value: names.fresh(label)
+        for value, label in labels.items()
+        if value.operation in live and value not in forward.known and not is_number(value)
+    }
+    known = {value: Text(f"self.{name}") for value, name in forward.known.items()}
+    operations = [each for each in operations if each in inside]
+    body = _body(scope, access, names, labels, operations, output, known)
+    body.precise = precise(operations, forward.known)
+    write_operations(body, operations)
+    return body
+
+
+def write_lines(body: Body) -> list[str]:
+    """The lines of a body, before them the dtype of constants where they need it."""
+    lines = render(body.lines)
+    if any("dtype=dtype" in line or ".to(dtype)" in line for line in lines):
+        lines.insert(0, f"dtype = torch.promote_types({body.scope.like}.dtype, torch.float32)")
+    return lines
 
 
 def maps(model: ResolvedModel) -> str:
@@ -178,7 +200,8 @@ def _body(
     return Body(scope, access, names, Counter(reads), labels, ordered, known=known)
 
 
-def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
+def returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
+    """What `forward` returns: a value, or several."""
     items = [
         as_tensor(value, text, scope).code
         if is_number(value) and not text.code.startswith("self.")
@@ -191,14 +214,13 @@ def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text
 def _constants(
     model: ResolvedModel,
     access: Access,
-    held: Sequence[Value],
     buffers: dict[Value, str],
     scope: Scope,
     exact: Collection[Value],
     given: Mapping[Value, str],
 ) -> list[str]:
     """The method that computes constants, in float32 at least, where the module is."""
-    inside = needed(held)
+    held, inside = list(buffers), needed(buffers)
     operations = [operation for operation in model.operations if operation in inside]
     own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype")
     names = Names(["self", "F", "math", "like", "dtype"])
@@ -231,7 +253,7 @@ def _constants(
 # ── a tensor of the module's dtype ─────────────────────────────────────────────────────────────
 
 
-def _like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
+def like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
     """An input of floats, else a parameter of real numbers, else the buffer made for this."""
     for source in model.inputs:
         if source.kind == "float":
