@@ -76,6 +76,16 @@ def _padded(x: Tensor, left: int, right: int, dim: int, mode: str) -> Tensor:
     y = F.pad(x.reshape(-1, 1, x.shape[-1]), (left, right), mode=mode)
     return y.reshape(*x.shape[:-1], y.shape[-1]).transpose(dim, -1)
 ''',
+    "_look_back": '''\
+def _look_back(q: Tensor, k: Tensor, reach: int | None = None) -> dict[str, Any]:
+    """The options of attention whose queries are the last of the keys: none looks ahead."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    if queries == 1:
+        return {}
+    if queries == keys and reach is None:
+        return {"is_causal": True}
+    return {"attn_mask": _causal(queries, keys, reach, q.device)}
+''',
     "_places": '''\
 def _places(ids: Tensor, n: int, function: str) -> Tensor:
     """The ids; an IndexError where one is not in [0, n), which may be known at run time alone."""
@@ -116,6 +126,7 @@ def _take(table: Tensor, ids: Tensor) -> Tensor:
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "_attention": ("F", "math"),
     "_interpolated": ("F",),
+    "_look_back": ("_causal",),
     "_onehot": ("_places",),
     "_padded": ("F",),
     "_places": ("_checked_ids",),
