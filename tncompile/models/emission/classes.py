@@ -21,8 +21,8 @@ from tncompile.models.emission.constructor import family_depth, write_init, writ
 from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
 from tncompile.models.emission.forward import CONSTANTS, write_forward
-from tncompile.models.emission.helpers import HELPERS
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
+from tncompile.models.emission.module_functions import HELPERS
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""
