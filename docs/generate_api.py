@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tncompile
 
-START = """\
+START = '''\
 # Every public name
 
 Written by `docs/generate_api.py` from docstrings; a test compares them and runs the examples.
@@ -22,7 +22,7 @@ Those go on from
 >>> import tncompile
 >>> spec = tncompile.load("std/linear.tn")
 >>> arch = spec.instantiate("MPO", ins=[4, 8], outs=[8, 4], ranks=4)
->>> model = tncompile.loads('''
+>>> model = tncompile.loads("""
 ... import "std/linear.tn" { MPO }
 ... model Classifier() {
 ...   part hidden = MPO(ins = [8, 8], outs = [4, 8], ranks = 8)
@@ -30,12 +30,12 @@ Those go on from
 ...   input x(..., 64)
 ...   output x |> hidden |> relu |> head
 ... }
-... ''').instantiate()
+... """).instantiate()
 ```
 
 Sizes are in elements, times in seconds, memory in bytes. [python.md](python.md) says
 how they work together, [cost.md](cost.md) what plans and locks are.
-"""
+'''
 
 
 def markdown(doc: str) -> Iterator[str]:
