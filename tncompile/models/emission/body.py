@@ -81,6 +81,7 @@ class Body:
     free     those of them that may be computed at any time: no dropout, no statistics behind them
     uses     how often each value is read
     labels   the names that the program gives to values
+    unrolled the `repeat`s whose turns are known to differ
     wanted   what the results of an operation are called, by position: variables of a loop
     """
 
@@ -94,6 +95,7 @@ class Body:
     known: dict[Value, Text] = field(default_factory=dict)
     pending: dict[Value, Text] = field(default_factory=dict)
     free: set[Value] = field(default_factory=set)
+    unrolled: set[int] = field(default_factory=set)
     lines: list[Line | Block] = field(default_factory=list)
     wanted: Mapping[Operation, Mapping[int | None, str]] = field(default_factory=dict)
     indent: int = INDENT

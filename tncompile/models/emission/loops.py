@@ -23,8 +23,11 @@ Turns = Sequence[Sequence[Operation]]
 def write_operations(body: Body, operations: Sequence[Operation], depth: int = 0) -> None:
     """Write these operations, turns that are alike once."""
     for turns in _loops(operations, depth):
-        if turns[0][0].turns[depth:] and len(turns) > 1 and _write_loop(body, turns, depth):
-            continue
+        within = turns[0][0].turns[depth:]
+        if within and len(turns) > 1 and within[0].loop not in body.unrolled:
+            if _write_loop(body, turns, depth):
+                continue
+            body.unrolled.add(within[0].loop)
         for turn in turns:
             if len(turn[0].turns) > depth:
                 write_operations(body, turn, depth + 1)
