@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,7 +104,7 @@ class Body:
         return replace(
             self,
             access=access,
-            names=copy.deepcopy(self.names),
+            names=self.names.copy(),
             known={**self.known, **known},
             pending={},
             lines=[],
