@@ -22,7 +22,7 @@ Those go on from
 >>> import tncompile
 >>> spec = tncompile.load("std/linear.tn")
 >>> arch = spec.instantiate("MPO", ins=[4, 8], outs=[8, 4], ranks=4)
->>> model = tncompile.loads('''
+>>> model = tncompile.loads("""
 ... import "std/linear.tn" { MPO }
 ... model Classifier() {
 ...   part hidden = MPO(ins = [8, 8], outs = [4, 8], ranks = 8)
@@ -30,7 +30,7 @@ Those go on from
 ...   input x(..., 64)
 ...   output x |> hidden |> relu |> head
 ... }
-... ''').instantiate()
+... """).instantiate()
 ```
 
 Sizes are in elements, times in seconds, memory in bytes. [python.md](python.md) says
