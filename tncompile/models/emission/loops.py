@@ -258,6 +258,7 @@ def _variables(
         text = body.known[start].code if start in body.known else ""
         wanted = None if end is None else body.wanted.get(end.operation, {}).get(place)
         free = text.isidentifier() and body.uses[start] == reads[start]
+        free = free and start not in body.precise
         if wanted == text or (wanted is None and free and label in (None, text)):
             variables.append(text)
             continue
@@ -268,10 +269,10 @@ def _variables(
 
 def _open(body: Body, start: Value, name: str, free: bool) -> None:
     """Give a value the name under which the loop goes on with it."""
-    if start in body.pending:
+    if start in body.pending and start not in body.precise:
         body.assign(start, name)
         return
-    text = body.known[start].code
+    text = body.met(start).code
     last = body.lines[-1] if body.lines else None
     if free and isinstance(last, Line) and last.code.startswith(f"{text} = "):
         body.lines[-1] = Line(name + last.code.removeprefix(text), last.remark)

@@ -16,12 +16,14 @@ class _Tied(nn.Module):
     _tied: ClassVar[dict[str, str]] = {}
 
     def _tie(self) -> None:
-        for key, origin in self._tied.items():
-            (holder, name), (owner, own) = self._held(key), self._held(origin)
-            if own in owner._parameters:
-                holder._parameters[name] = owner._parameters[own]
-            else:
-                holder._buffers[name] = owner._buffers[own]
+        """Tie the tensors of the module, then those of its parts, which may have got others."""
+        for module in self.modules():
+            for key, origin in module._tied.items() if isinstance(module, _Tied) else ():
+                (holder, name), (owner, own) = module._held(key), module._held(origin)
+                if own in owner._parameters:
+                    holder._parameters[name] = owner._parameters[own]
+                else:
+                    holder._buffers[name] = owner._buffers[own]
 
     def _held(self, key: str) -> tuple[nn.Module, str]:
         """What holds the tensor of a key, and its name there."""
