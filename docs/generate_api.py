@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tncompile
 
-START = """\
+START = '''\
 # Every public name
 
 Written by `docs/generate_api.py` from docstrings; a test compares them and runs the examples.
@@ -35,7 +35,7 @@ Those go on from
 
 Sizes are in elements, times in seconds, memory in bytes. [python.md](python.md) says
 how they work together, [cost.md](cost.md) what plans and locks are.
-"""
+'''
 
 
 def markdown(doc: str) -> Iterator[str]:
