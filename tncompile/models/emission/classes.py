@@ -160,6 +160,7 @@ class _Written:
             *([self.forward.constants] if self.forward.constants else []),
             *self._apply(),
             *write_accessors(tensors),
+            *ties.write_aliases(self.access),
             self.forward.method,
             *step,
         ]
