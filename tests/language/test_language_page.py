@@ -1,4 +1,4 @@
-"""The language reference is true: its files compile, in the layout and with the shapes it says."""
+"""The references are true: their files compile, in the layout and with the shapes they say."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import torch
 
 import tncompile
 
-PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
-FILES = re.findall(r"^```tn\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "language.md").read_text(encoding="utf-8")
+MODELS = (DOCS / "models.md").read_text(encoding="utf-8")
+FILES = re.findall(r"^```tn\n(.*?)^```", PAGE + MODELS, re.MULTILINE | re.DOTALL)
 FUNCTIONS = re.findall(r"^\| `.*? \| `([^`]+)` \| `([^`]+)` \|$", PAGE, re.MULTILINE)
 
 
 def _name(text: str) -> str:
     """The last block that a file declares."""
-    return [found[1] for found in re.finditer(r"^network (\w+)", text, re.MULTILINE)][-1]
+    return [found[1] for found in re.finditer(r"^(?:network|model) (\w+)", text, re.MULTILINE)][-1]
 
 
 def _comment(text: str, word: str) -> str | None:
@@ -50,24 +52,30 @@ def _architectures(text: str) -> list[tncompile.Architecture]:
 
 
 def test_the_page_has_examples() -> None:
-    assert len(FILES) >= 15
+    assert len(FILES) >= 20
     assert len(FUNCTIONS) == 10
 
 
 @pytest.mark.parametrize("text", FILES, ids=_name)
 def test_files_compile_with_the_shapes_in_their_comments(text: str) -> None:
     torch.set_num_threads(1)
-    for arch in _architectures(text):
+    architectures = _architectures(text)
+    last = architectures[-1]
+    for arch in architectures:
         assert not arch.warnings
         module = arch.module(seed=0)
         if keys := _comment(text, "keys"):
             held = {key: tuple(value.shape) for key, value in module.state_dict().items()}
             assert held == dict(zip(re.findall(r"([\w.]+) \(", keys), _shapes(keys), strict=True))
-        if forward := _comment(text, "forward"):
+        forward = _comment(text, "forward")
+        if forward and (not isinstance(arch, tncompile.Model) or arch is last):
             taken, _, given = forward.partition("gives ")
+            integer = [False]  # the inputs of all models of the page
+            if not isinstance(arch, tncompile.Model):
+                integer = [taker.integer for taker in arch.network.inputs]
             inputs = [
-                torch.zeros(shape, dtype=torch.int64) if taker.integer else torch.randn(shape)
-                for taker, shape in zip(arch.network.inputs, _shapes(taken), strict=True)
+                torch.zeros(shape, dtype=torch.int64) if ids else torch.randn(shape)
+                for ids, shape in zip(integer, _shapes(taken), strict=True)
             ]
             made = module(*inputs)
             results = made if isinstance(made, tuple) else (made,)

@@ -91,6 +91,7 @@ def wrong(text: str, piped: Value | None = None) -> Diagnostic:
         ("w(a, b), point() -> (b, a)", "8, 32"),
         ("w((a heads), b), w((c b), d) -> (a, c)", "8, 4"),
         ("even(..., (two t)) -> (..., two, t)", "..., 2, t"),
+        ("w((a b), i), w((b c), j), w((c d), k), w(l, d) -> (a, b, c)", "4, 8, 4"),
         ("x(..., t, b), ids(..., t, c) -> (..., t, (b c))", "..., t, 192"),
     ],
 )
@@ -148,6 +149,7 @@ def test_a_contraction_of_constants_is_one() -> None:
         ("even(..., (t two)), x(..., two, a) -> (..., t)", Code.MODEL_SHAPES, "(t two)"),
         ("x(..., s, a) -> (..., s)", Code.MODEL_SHAPES, "s"),
         ("w(heads, a) -> (a)", Code.MODEL_SHAPES, "heads"),
+        ("x(..., heads, a) -> (..., a)", Code.MODEL_SHAPES, "heads"),
         ("w(a, b), w(b, c) -> (a, c)", Code.MODEL_SHAPES, "b"),
         ("odd(..., t, (heads e)) -> (..., t, e)", Code.MODEL_SHAPES, "(heads e)"),
         ("x(..., (s a), b) -> (..., a)", Code.MODEL_SHAPES, "(s a)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -173,6 +174,18 @@ def test_what_comes_out_of_a_part_is_no_constant() -> None:
 )
 def test_what_is_wrong(text: str, cell: Cell, code: Code, there: str) -> None:
     assert place(wrong(text, cell)) == (code, there)
+
+
+def test_a_piped_sequence_is_reported_at_the_stage() -> None:
+    found = names()
+    call = replace(called(found, "scan(h, (x, z), h, t)", without_first=True), piped=1)
+    with pytest.raises(Failed) as caught:
+        apply_scan(found.typing, call, CELL, lambda *_: Tuple(()))
+    assert place(diagnostic(caught.value)) == (Code.MODEL_SHAPES, "scan")
+    call = replace(called(found, "scan(h, x, none, t)", without_first=True), piped=1)
+    with pytest.raises(Failed) as caught:
+        apply_scan(found.typing, call, CELL, lambda *_: Tuple(()))
+    assert place(diagnostic(caught.value)) == (Code.NUMBER_OF_VALUES, "none")
 
 
 @settings(max_examples=100, deadline=None)

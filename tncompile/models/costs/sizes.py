@@ -32,19 +32,23 @@ def cost_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]
             raise ValueError(f"`{name}` is no run-time size of {model.target} (it has {listed})")
         if whole(f"the size of `{name}`", size) < 1:
             raise ValueError(f"the size of `{name}` must be positive, it is {size}")
-    complete = {name: sizes.get(name, usual) for name, usual in known.items()}
-    if missing := [name for name, size in complete.items() if size is None]:
+    if missing := missing_sizes(model, sizes):
         listed = ", ".join(f"`{name}`" for name in missing)
-        subject = "the size" if len(missing) == 1 else "the sizes"
+        subject, verb = ("the size", "is") if len(missing) == 1 else ("the sizes", "are")
         example = ", ".join(f'"{name}": 64' for name in missing)
         raise ValueError(
-            f"{subject} of {listed} of {model.target} {'is' if len(missing) == 1 else 'are'} "
-            f"neither given nor usual: give `sizes = {{{example}}}`, or declare them with a usual "
-            f"size: `batch {missing[0]} = 64`"
+            f"{subject} {listed} of {model.target} {verb} neither given nor usual: give "
+            f"`sizes = {{{example}}}`, or declare a usual size: `batch {missing[0]} = 64`"
         )
+    complete = {name: sizes.get(name, usual) for name, usual in known.items()}
     chosen = {name: size for name, size in complete.items() if size is not None}
     require(model, chosen)
     return chosen
+
+
+def missing_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> list[str]:
+    """The run-time sizes that are neither given nor have a usual value."""
+    return [size.name for size in model.sizes if sizes.get(size.name, size.usual) is None]
 
 
 def require(model: ResolvedModel, sizes: Mapping[str, int]) -> None:

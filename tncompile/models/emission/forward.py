@@ -42,14 +42,20 @@ CONSTANTS = "_set_constants"
 class Forward:
     """The methods that compute, the helpers that they call, and what the class must have for them.
 
-    `buffers` are the constants, `bare` says that an empty buffer `_like` has the module's dtype.
+    `known` are the names of constants, `bare` says that an empty buffer `_like` has the module's
+    dtype.
     """
 
     method: list[str]
     constants: list[str]
-    buffers: list[str]
+    known: dict[Value, str]
     used: dict[str, None] = field(default_factory=dict)
     bare: bool = False
+
+    @property
+    def buffers(self) -> list[str]:
+        """The names of constants, each once."""
+        return list(dict.fromkeys(self.known.values()))
 
 
 def write_forward(
@@ -64,24 +70,15 @@ def write_forward(
     )
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
-    buffers = _buffer_names(model, operations, held, attributes)
-    forward = Forward([], [], list(dict.fromkeys(buffers.values())))
+    forward = Forward([], [], _buffer_names(model, operations, held, attributes))
     names = Names(["self", "F", "math", "partial", *reserved])
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     sizes = Sizes(bound, names.exactly("lead"))
-    scope = Scope(arguments, sizes, lambda: _like(model, access, arguments, forward), forward.used)
-    known = {value: Text(f"self.{name}") for value, name in buffers.items()}
-    labels = {
-        value: names.fresh(label)
-        for value, label in model.names.items()
-        if value.operation in live and value not in buffers and not is_number(value)
-    }
-    body = _body(scope, access, names, labels, operations, model.output, known)
-    inside = needed(model.output, held)
-    write_operations(body, [each for each in operations if each in inside])
-    result = body.within(model.output, lambda texts: _returned(model, texts, scope))
+    scope = Scope(arguments, sizes, lambda: like(model, access, arguments, forward), forward.used)
+    body = write_body(scope, access, names, operations, model.output, model.names, forward)
+    result = body.within(model.output, lambda texts: returned(model, texts, scope))
     remark = ", ".join(dict.fromkeys(value.text for value in model.output))
     body.lines.append(Line(f"return {result}", remark))
     lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)
@@ -91,15 +88,37 @@ def write_forward(
     lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     signature += [f"{name}: Callable[..., Any]" for name in handed]
-    returned = "Tensor"
+    gives = "Tensor"
     if not model.single:
-        returned = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
+        gives = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
     text = writer.docstring([_summary(model)])
-    forward.method = writer.function("forward", signature, returned, [*text, *lines])
+    forward.method = writer.function("forward", signature, gives, [*text, *lines])
     if held:
         forward.bare = True
-        forward.constants = _constants(model, access, held, buffers, scope)
+        forward.constants = _constants(model, access, held, forward.known, scope)
     return forward
+
+
+def write_body(
+    scope: Scope,
+    access: Access,
+    names: Names,
+    operations: Sequence[Operation],
+    output: Sequence[Value],
+    labels: Mapping[Value, str],
+    forward: Forward,
+) -> Body:
+    """The statements of operations, without the constants among them; `labels` are of values."""
+    live, inside = needed(output), needed(output, forward.known)
+    labels = {
+        value: names.fresh(label)
+        for value, label in labels.items()
+        if value.operation in live and value not in forward.known and not is_number(value)
+    }
+    known = {value: Text(f"self.{name}") for value, name in forward.known.items()}
+    body = _body(scope, access, names, labels, operations, output, known)
+    write_operations(body, [each for each in operations if each in inside])
+    return body
 
 
 def maps(model: ResolvedModel) -> str:
@@ -160,7 +179,8 @@ def _body(
     return Body(scope, access, names, Counter(reads), labels, ordered, known)
 
 
-def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
+def returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
+    """What `forward` returns: a value, or several."""
     items = [
         as_tensor(value, text, scope).code
         if is_number(value) and not text.code.startswith("self.")
@@ -209,7 +229,7 @@ def _constants(
 # ── a tensor of the module's dtype ─────────────────────────────────────────────────────────────
 
 
-def _like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
+def like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
     """An input of floats, else a parameter of real numbers, else the buffer made for this."""
     for source in model.inputs:
         if source.kind == "float":

@@ -7,8 +7,10 @@ from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import Scan
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.body import Block, Body, Line
-from tncompile.models.emission.calls import arguments, call_text
+from tncompile.models.emission.calls import arguments
 from tncompile.models.emission.expressions import Text
+from tncompile.models.emission.stepping.operations import StepScan
+from tncompile.models.emission.stepping.texts import kept
 
 
 def write_scan(body: Body, scan: Scan) -> None:
@@ -38,7 +40,7 @@ def write_scan(body: Body, scan: Scan) -> None:
     entries = [body.names.fresh(f"{name}_t") for name in inputs[:count]]
     names = [*entries, *state_names]
     places = {value: Text(name) for value, name in zip(step.operands, names, strict=True)}
-    call = call_text(step, [places[value] for value in arguments(step)], body.access, body.scope)
+    call = body.expression(step, [places[value] for value in arguments(step)])
     given = state_names
     if scan.outputs:
         given = [body.names.fresh("y") for _ in range(scan.outputs)] + state_names
@@ -53,6 +55,8 @@ def write_scan(body: Body, scan: Scan) -> None:
         stacks.append(_stack(body, scan, results[k], steps))
     body.lines.append(Block(_head(body, scan, sequences, entries), tuple(lines)))
     body.lines += stacks
+    if isinstance(scan, StepScan):
+        body.lines += [Line(line) for line in kept(scan, state_names, body.scope)]
     for k, name in enumerate(state_names):
         if outputs + k in results:
             body.known[results[outputs + k]] = Text(name)

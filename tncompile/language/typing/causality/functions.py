@@ -186,11 +186,9 @@ def _take(following: Following, operation: Apply) -> int:
 
 
 def _gather(following: Following, operation: Apply) -> int:
-    x, ids = following.axes
-    (dim,) = _axes(operation.options["dim"])
-    if ids is None or x not in (None, ids) or x == dim:
+    if following.axes[0] == operation.options["dim"]:
         raise following.along("`gather`")
-    return ids
+    return following.aligned()
 
 
 def _onehot(following: Following, operation: Apply) -> int:
@@ -206,6 +204,7 @@ def _rows(following: Following, operation: Apply) -> int:
 
 
 def _attention(following: Following, operation: Apply) -> int:
+    """Queries, keys and values have it, or queries alone; a mask may, for queries or for keys."""
     query, key, value = following.axes[:3]
     name = following.size.name
     if query == -2 and key is None and value is None:

@@ -81,7 +81,9 @@ def _network(following: Following, operation: CallPart, network: ResolvedNetwork
     for axis, source in zip(following.axes, operation.inputs, strict=True):
         if axis is None:
             continue
-        axes = [each for each in inputs[source] if each.indices != (DOTS,)]
+        axes = [
+            each for each in inputs[source] if each.indices != (DOTS,) and each.kind != "onehot"
+        ]  # of the tensor: ids have no axis for their onehot leg
         if axis < -len(axes):
             places.add(axis + len(axes))
             continue
@@ -192,11 +194,11 @@ def _flatten(following: Following, layer: Layer) -> Axes:
 
 def _recurrent(following: Following, layer: Layer) -> Axes:
     """Steps along axis -2; the last state has no axis for them."""
-    axis, *states = following.axes
+    axis = following.axes[0]
     count = 2 if layer.name == "LSTM" else 1
     if axis == -3:
         return (-3, *[-2] * count)
-    if axis != -2 or any(state is not None for state in states):
+    if axis != -2:
         raise following.along(f"`{layer.name}`")
     if layer.arguments.get("bidirectional"):
         hint = "leave out `bidirectional`"

@@ -10,7 +10,14 @@ from tncompile.emission.text.writer import string
 from tncompile.language.typing.values import Kind, higher
 from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import raised
-from tncompile.models.emission.expressions.text import Context, Text, call, infix, one_or_tuple
+from tncompile.models.emission.expressions.text import (
+    Context,
+    Precedence,
+    Text,
+    call,
+    infix,
+    one_or_tuple,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ def _elementwise(left: Factor, right: Factor, output: Sequence[str] | None) -> F
     both = dict.fromkeys([*left.legs, *right.legs])
     legs = tuple(both if output is None else output)
     texts = [_aligned(factor, legs) for factor in (left, right)]
+    texts.sort(key=lambda text: text.precedence is not Precedence.PRODUCT)  # no parentheses
     kind = higher(left.kind, right.kind)
     return Factor(infix(texts[0], "*", texts[1]), legs, left.dots or right.dots, kind)
 
