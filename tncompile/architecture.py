@@ -32,7 +32,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Architecture(Instantiated[ResolvedNetwork]):
+class Architecture(Instantiated):
     """One network with all its sizes: its source, its cost, its module.
 
     Plans come from the lock file beside the `.tn` file where there is one, which `tncompile tune`
@@ -56,13 +56,15 @@ class Architecture(Instantiated[ResolvedNetwork]):
     def network(self) -> TensorNetwork:
         """The validated network: indices, tensors, inputs, output; `graph()` is networkx's.
 
+        Raises ValueError for a model, which has `networks`.
+
         >>> [tensor.name for tensor in arch.network.tensors]
         ['x', 'G[0]', 'G[1]']
         """
         from tncompile.compiler import build_network
         from tncompile.network.editing import edited
 
-        return edited(build_network(self._resolved), channels_last=self._channels_last)
+        return edited(build_network(self._block), channels_last=self._channels_last)
 
     def channels_last(self) -> Architecture:
         """The same architecture for images that come and go channels-last, as torch calls it.
@@ -272,6 +274,13 @@ class Architecture(Instantiated[ResolvedNetwork]):
             case "torch":
                 return self.source(shard=shard, progress=progress, **options)
 
+    @property
+    def _block(self) -> ResolvedNetwork:
+        """The resolved network."""
+        if not isinstance(self._resolved, ResolvedNetwork):
+            raise ValueError(f"{self._resolved.target} is a model: it has several `networks`")
+        return self._resolved
+
     def _planned(self, request: PlanRequest, progress: Progress | None) -> ContractionPlan:
         """The plan of a request: measured here, from the lock file, or searched."""
         from tncompile.compiler import plan_from_lock
@@ -297,7 +306,7 @@ class Architecture(Instantiated[ResolvedNetwork]):
         """Everything that a plan becomes; it is searched unless it is handed in."""
         from tncompile.compiler import compile
 
-        if shard is not None and (wrong := no_split(self.network, self._resolved, shard)):
+        if shard is not None and (wrong := no_split(self.network, self._block, shard)):
             raise CompileError((wrong,))
         if plan is not None:
             require_plan_of(self.network, plan)
@@ -315,4 +324,4 @@ class Architecture(Instantiated[ResolvedNetwork]):
         try:
             yield
         except (NoOrderError, NoPlanError) as error:
-            raise CompileError((no_plan(self._resolved, error),)) from None
+            raise CompileError((no_plan(self._block, error),)) from None

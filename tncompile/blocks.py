@@ -12,7 +12,6 @@ from tncompile.notebook import as_html
 if TYPE_CHECKING:
     from tncompile.architecture import Architecture
     from tncompile.language.linked import ParameterSummary
-    from tncompile.model import Model
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -27,9 +26,9 @@ class Block:
     kind: str
     parameters: tuple[ParameterSummary, ...]
     doc: str | None
-    _make: Callable[..., Architecture | Model] = field(compare=False)
+    _make: Callable[..., Architecture] = field(compare=False)
 
-    def instantiate(self, /, **arguments: object) -> Architecture | Model:
+    def instantiate(self, /, **arguments: object) -> Architecture:
         """The block with its arguments, as `Spec.instantiate` makes it, and raises what that does.
 
         >>> spec["MPO"].instantiate(ins=[4, 8], outs=[8, 4], ranks=2)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from tncompile.files import lock_path
 from tncompile.language.diagnostics.diagnostic import Diagnostic
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
     from tncompile.language.linked import LinkedProgram
     from tncompile.language.typing.model import Resolved
 
-Block = TypeVar("Block", bound="Resolved", covariant=True)
-
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Instantiated(Generic[Block]):
+class Instantiated:
     """A block with all its sizes: where it comes from, and the lock that its plans are kept in.
 
     >>> arch, arch.keeps_lock
     (Architecture(MPO(ins = [4, 8], outs = [8, 4], ranks = [4])), False)
     """
 
-    _resolved: Block
+    _resolved: Resolved
     _linked: LinkedProgram
     _file: Path | None = None  # a lock may stand beside it
     _lock: Path | None = None  # the lock that was asked for

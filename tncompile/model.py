@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from tncompile.architecture import Architecture
-from tncompile.instantiated import Instantiated
 from tncompile.language.diagnostics.spelling import one_of
 from tncompile.language.typing.model import ResolvedModel
 
@@ -29,7 +28,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Model(Instantiated[ResolvedModel]):
+class Model(Architecture):
     """One model with all its sizes: its networks, its plan, its module.
 
     Its networks are planned as they are by themselves, for the rows that reach each of them; plans
@@ -39,9 +38,7 @@ class Model(Instantiated[ResolvedModel]):
     Model(Classifier)
     """
 
-    _compiled: dict[int, tuple[ModelPlan, GeneratedModule]] = field(
-        default_factory=dict, init=False
-    )
+    _emitted: dict[int, tuple[ModelPlan, GeneratedModule]] = field(default_factory=dict, init=False)
 
     @cached_property
     def networks(self) -> Mapping[str, Architecture]:
@@ -54,14 +51,17 @@ class Model(Instantiated[ResolvedModel]):
 
         origin = (self._linked, self._file, self._lock, self._unlocked, self.keeps_lock)
         found: dict[str, Architecture] = {}
-        for network in networks_of(self._resolved):
+        for network in networks_of(self._model):
             name, number = network.target, 2
             while name in found:  # blocks of one name in two files
                 name, number = f"{network.target} ({number})", number + 1
             found[name] = Architecture(network, *origin)
         return found
 
-    def plan(
+    # Models have plans, costs and stages of their own kind: checkers know them behind an
+    # `isinstance`, as `instantiate` gives an `Architecture`.
+
+    def plan(  # type: ignore[override]
         self, *, progress: Progress | None = None, **options: Unpack[PlanOptions]
     ) -> ModelPlan:
         """What each network runs, for the rows that reach it.
@@ -78,9 +78,9 @@ class Model(Instantiated[ResolvedModel]):
         def planned(name: str, inner: PlanOptions) -> ContractionPlan:
             return self.networks[name].plan(progress=progress, **inner)
 
-        return plan_model(self._resolved, self.networks, planned, options)
+        return plan_model(self._model, self.networks, planned, options)
 
-    def tune(
+    def tune(  # type: ignore[override]
         self,
         *,
         training: bool = False,
@@ -93,15 +93,19 @@ class Model(Instantiated[ResolvedModel]):
         """Measure the plans of every network for the rows that reach it; see `Architecture.tune`.
 
         `seconds` are shared by all of them.
+
+        >>> tunings = model.tune(batch=8, seconds=0.2, search="fast", anyway=True)
+        >>> [trial.mode for tuning in tunings.values() for trial in tuning.trials]
+        ['inference', 'folded']
         """
         from tncompile.models.planning import requests
 
         wanted: PlanOptions = {"sizes": options.get("sizes")}
         if batch is not None:
             wanted["batch"] = batch
-        asked = requests(self._resolved, self.networks, wanted)
+        asked = requests(self._model, self.networks, wanted)
         share = seconds / max(1, len(asked))
-        self._compiled.clear()
+        self._emitted.clear()
         found: dict[str, Tuning] = {}
         for name, inner in asked.items():
             options["sizes"] = inner["sizes"]
@@ -115,7 +119,7 @@ class Model(Instantiated[ResolvedModel]):
             )
         return found
 
-    def source(
+    def source(  # type: ignore[override]
         self,
         *,
         plan: ModelPlan | None = None,
@@ -127,9 +131,9 @@ class Model(Instantiated[ResolvedModel]):
         >>> model.source(search="fast").splitlines()[0]
         '# Made by tncompile from Classifier.'
         """
-        return self._compile(plan, progress, options).source
+        return self._emit(plan, progress, options).source
 
-    def module(
+    def module(  # type: ignore[override]
         self,
         *,
         dtype: torch.dtype | None = None,
@@ -156,17 +160,20 @@ class Model(Instantiated[ResolvedModel]):
         require_device(where)
         if options.get("machine") is None:
             options["machine"] = builtin_for(where)
-        generated = self._compile(plan, progress, options)
+        generated = self._emit(plan, progress, options)
         return instantiate(
             generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
         )
 
-    def describe(
+    def describe(  # type: ignore[override]
         self, stage: Stage, *, progress: Progress | None = None, **options: Unpack[PlanOptions]
     ) -> str:
         """The text of a stage: one of `program`, `model`, `plan`, `torch`.
 
         Raises ValueError for another stage, and what `source` raises.
+
+        >>> print(model.describe("model").splitlines()[0])
+        model Classifier
         """
         from tncompile.language.formatting import format_program
         from tncompile.models.printer import describe_model
@@ -176,13 +183,19 @@ class Model(Instantiated[ResolvedModel]):
             case "program":
                 return format_program(self._linked.program)
             case "model":
-                return describe_model(self._resolved)
+                return describe_model(self._model)
             case "plan":
                 return self.plan(progress=progress, **options).describe()
             case "torch":
                 return self.source(progress=progress, **options)
 
-    def _compile(
+    @property
+    def _model(self) -> ResolvedModel:
+        """The resolved model."""
+        assert isinstance(self._resolved, ResolvedModel)
+        return self._resolved
+
+    def _emit(
         self, plan: ModelPlan | None, progress: Progress | None, options: PlanOptions
     ) -> GeneratedModule:
         """Everything that a plan becomes; it is searched unless it is handed in."""
@@ -190,10 +203,10 @@ class Model(Instantiated[ResolvedModel]):
 
         planned = plan or self.plan(progress=progress, **options)
         key = id(planned)
-        if key not in self._compiled:
+        if key not in self._emitted:
             networks = {
                 id(architecture._resolved): (architecture.network, planned.plans[name])
                 for name, architecture in self.networks.items()
             }
-            self._compiled[key] = planned, compile_model(self._resolved, networks)
-        return self._compiled[key][1]
+            self._emitted[key] = planned, compile_model(self._model, networks)
+        return self._emitted[key][1]

@@ -92,7 +92,7 @@ class Spec:
 
         return format_program(self._linked.program)
 
-    def instantiate(self, target: str = "", /, **arguments: object) -> Architecture | Model:
+    def instantiate(self, target: str = "", /, **arguments: object) -> Architecture:
         """A block with its arguments.
 
         `target` is a name, or a call in the language (`"MPO(ins = [4, 8], outs = [8, 4])"`); with
@@ -115,7 +115,7 @@ class Spec:
 
 def instantiated(
     resolved: Resolved, linked: LinkedProgram, file: Path | None = None
-) -> Architecture | Model:
+) -> Architecture:
     """What a user holds of a network or a model."""
     if isinstance(resolved, ResolvedModel):
         return Model(resolved, linked, file)

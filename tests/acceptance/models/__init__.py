@@ -7,7 +7,7 @@ generator. How it is tried, in float64 and in evaluation:
   then every float of its state dict is drawn anew (running variances positive), so that no start of
   zeros hides a mistake
 - values: `module(*inputs(generator))` equals `twin(module.state_dict(), *inputs)` to 1e-9 in shape,
-  dtype and every entry; without a twin, it has the stated `shapes`
+  dtype and every entry
 - gradients of all inputs and trained parameters, for random weights of all results, equal the
   twin's to 1e-8
 - keys: the twin reads every key of the state dict (but `num_batches_tracked`) and no other. Keys

@@ -21,7 +21,6 @@ class Case:
     inputs: draws the arguments of `forward` from a generator; its other arguments are sizes.
     twin: the result, in plain torch, from the module's state dict and the same inputs. It reads
         every key of the state dict but `num_batches_tracked`, and no other.
-    shapes: of the results, where there is no twin.
     loose: other sizes for `inputs`, for a second call of the same module.
     refused: sizes for which `forward` raises a `ValueError`.
     step: the axis of the inputs and the axis of the (first) result along which `step`, given
@@ -38,9 +37,8 @@ class Case:
     file: str
     block: str
     inputs: Callable[..., tuple[Tensor, ...]]
+    twin: Callable[..., Result]
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    twin: Callable[..., Result] | None = None
-    shapes: tuple[tuple[int, ...], ...] | None = None
     loose: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     step: tuple[int, int] | None = None

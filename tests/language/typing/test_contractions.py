@@ -91,7 +91,7 @@ def wrong(text: str, piped: Value | None = None) -> Diagnostic:
         ("w(a, b), point() -> (b, a)", "8, 32"),
         ("w((a heads), b), w((c b), d) -> (a, c)", "8, 4"),
         ("even(..., (two t)) -> (..., two, t)", "..., 2, t"),
-        ("w((a b), i), w((b c), j), w((c d), d) -> (a, b, c)", "4, 8, 4"),
+        ("w((a b), i), w((b c), j), w((c d), k), w(l, d) -> (a, b, c)", "4, 8, 4"),
         ("x(..., t, b), ids(..., t, c) -> (..., t, (b c))", "..., t, 192"),
     ],
 )

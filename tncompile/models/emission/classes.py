@@ -21,7 +21,7 @@ from tncompile.models.emission.constructor import family_depth, write_init, writ
 from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
 from tncompile.models.emission.forward import CONSTANTS, write_forward
-from tncompile.models.emission.helpers import HELPERS
+from tncompile.models.emission.functions import HELPERS
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
 from tncompile.models.emission.stepping.method import write_step
 from tncompile.models.emission.stepping.rewriting import Steps, causal_size
@@ -126,7 +126,6 @@ class _Written:
         imports = classes.imports
         foreign = [part.callee for part in model.parts if isinstance(part.callee, Extern)]
         called = {each.path: imports.name(each.path) for each in foreign}
-        self.imported = [found for each in foreign for found in imports.of(each.path)]
         self.access = Access(model, called)
         tensors = self.access.tensors
         classes.cells |= {id(e.part.callee) for e in model.operations if isinstance(e, Scan)}
@@ -164,6 +163,13 @@ class _Written:
         annotations = write_annotations(tensors)
         annotations += [f"{name}: Tensor" for name in self.forward.buffers]
         annotations += ["_like: Tensor"] * self.forward.bare
+        words = set(re.findall(r"\w+", str(self.methods)))
+        self.imported = [
+            found
+            for path, name in called.items()
+            for found in imports.of(path)
+            if name.split(".")[0] in words
+        ]
         self.attributes = [*annotations, *self.tied, *renamed]
 
     def _make(self, part: Part) -> str:

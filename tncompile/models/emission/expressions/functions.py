@@ -102,6 +102,10 @@ def _scatter_sum(x: Tensor, to: Tensor, size: int) -> Tensor:
     "_segment_sum": '''\
 def _segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     """For each segment of `x` its sum; `offsets` says where they begin."""
+    if not (torch.compiler.is_compiling() or offsets.is_meta or _under_vmap(offsets)):
+        ends = F.pad(offsets, (0, 1), value=x.shape[0])
+        if offsets[:1].any() or (ends.diff() < 0).any():
+            raise IndexError(f"segment_sum: offsets must ascend from 0 to at most {x.shape[0]}")
     row = torch.arange(x.shape[0], device=x.device)
     segment = torch.searchsorted(offsets, row, right=True) - 1
     return x.new_zeros(offsets.shape[0], *x.shape[1:]).index_add(0, segment, x)
@@ -126,6 +130,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "_onehot": ("_places",),
     "_padded": ("F",),
     "_places": ("_checked_ids",),
+    "_segment_sum": ("F", "_checked_ids"),
     "_take": ("_places",),
 }
 

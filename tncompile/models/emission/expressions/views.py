@@ -36,11 +36,12 @@ def permuted(text: Text, order: Sequence[int], *, dots: bool) -> Text:
 
 def _longest_ascent(order: Sequence[int]) -> set[int]:
     """The most axes that can stay in the order they are in, so that few are moved."""
-    best: list[list[int]] = []
+    runs: list[list[int]] = [[]]
     for axis in order:
-        before = max((run for run in best if run[-1] < axis), key=len, default=[])
-        best.append([*before, axis])
-    return set(max(best, key=len, default=[]))
+        longest = max((run for run in runs if not run or run[-1] < axis), key=len)
+        runs.append([*longest, axis])
+    longest = max(runs, key=len)
+    return set(longest)
 
 
 def split(text: Text, axis: int, sizes: Sequence[Size], context: Context) -> Text:
