@@ -18,6 +18,7 @@ class Case:
     twin: the result, from the state dict and the inputs; it reads every key but counts of batches.
     loose: other sizes for a second call.
     frozen: beginnings of the keys that are not trained.
+    held: positions of the inputs that every step is given whole.
     text: a program that hands parts to the block, which is then not the one that is compiled.
     """
 
@@ -27,4 +28,5 @@ class Case:
     twin: Callable[..., Result]
     loose: Mapping[str, int] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
+    held: tuple[int, ...] = ()
     text: str = ""

@@ -101,9 +101,9 @@ CASES = [
     Case(
         "attention",
         "Heads(16, 4, 2, rotary = true, masked = true)",
-        lambda g, s=3, t=5: (real(g, 2, s, 16), real(g, 2, t, 8), real(g, 2, t, 8), flags(g, 2, t)),
+        lambda g, s=4, t=5: (real(g, 2, s, 16), real(g, 2, t, 8), real(g, 2, t, 8), flags(g, 2, t)),
         lambda s, q, k, v, m: mixed(q, k, v, m, count=4, groups=2, rotary=True),
-        {"s": 6, "t": 4},
+        {"s": 6, "t": 4}, held=(1, 2, 3),
     ),
     Case(
         "attention",
@@ -143,16 +143,16 @@ CASES = [
     Case(
         "attention",
         "CrossAttention(16, 12, 4, 2, masked = true)",
-        lambda g, s=3, t=5: (real(g, 2, s, 16), real(g, 2, t, 12), flags(g, 2, t)),
+        lambda g, s=4, t=5: (real(g, 2, s, 16), real(g, 2, t, 12), flags(g, 2, t)),
         lambda s, x, memory, m: attention(s, x, memory, m, groups=2),
-        {"s": 6, "t": 4},
+        {"s": 6, "t": 4}, held=(1, 2),
     ),
     Case(
         "attention",
         "CrossAttention(16, 12, 4, dense = false, sites = 2, rank = 3)",
-        lambda g, s=3, t=5: (real(g, 2, s, 16), real(g, 2, t, 12)),
+        lambda g, s=4, t=5: (real(g, 2, s, 16), real(g, 2, t, 12)),
         lambda s, x, memory: attention(s, x, memory, dense=False),
-        {"s": 6, "t": 4},
+        {"s": 6, "t": 4}, held=(1,),
     ),
 ]  # fmt: skip
 
@@ -168,7 +168,7 @@ model Mine() {
   part v = LowRank(16, 8, 3)
   part out = LowRank(16, 16, 3)
   part over = ATTENTION(q, k, v, out, 16, 4, 2, rotary = true)
-  batch t
+  batch t CAUSAL
   input x(..., t, 16)
   output over(x)
 }
@@ -187,7 +187,7 @@ def over(s: State, x: Tensor, causal: bool) -> Tensor:
 
 CASES += [
     Case("attention", name, sequence, lambda s, x, causal=causal: over(s, x, causal), {"t": 7},
-         text=OVER.replace("ATTENTION", name))
+         text=OVER.replace("ATTENTION", name).replace("CAUSAL", "causal" * causal))
     for name, causal in (("AttentionOver", False), ("CausalAttentionOver", True))
 ]  # fmt: skip
 
@@ -399,6 +399,6 @@ CASES += [
     Case("encoder", "Encoder(2, 20, 9, 3, 16, 4, 24)",
          lambda g, t=5: (ids(g, 20, 2, t), ids(g, 3, 2, t), flags(g, 2, t)), encoder, {"t": 7}),
     Case("encoder", "DecoderBlock(16, 16, 4, 24, masked = true)",
-         lambda g, s=3, t=5: (real(g, 2, s, 16), real(g, 2, t, 16), flags(g, 2, t)),
-         decoder_block, {"s": 6, "t": 4}),
+         lambda g, s=4, t=5: (real(g, 2, s, 16), real(g, 2, t, 16), flags(g, 2, t)),
+         decoder_block, {"s": 6, "t": 4}, held=(1, 2)),
 ]  # fmt: skip
