@@ -14,8 +14,9 @@ def _attention(applied: Applied) -> Text:
     causal, reach = applied.flag("causal"), applied.option("reach")
     first_is_last = applied.flag("aligned") and reach is None and mask is None
     if applied.flag("newest") and mask is None:  # behind keys of earlier steps
-        reach_text = [] if reach is None else [applied.text("reach")]
-        options = helped(applied.context, "_look_back", *arguments[:2], *reach_text)
+        queries = size_text(applied.shape.sizes[-2], applied.context)
+        far = [] if reach is None else [applied.text("reach")]
+        options = helped(applied.context, "_look_back", queries, arguments[1], *far)
         arguments.append(f"**{options}")
     elif causal and first_is_last:
         arguments.append("is_causal=True")

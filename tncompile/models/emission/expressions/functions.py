@@ -77,14 +77,14 @@ def _padded(x: Tensor, left: int, right: int, dim: int, mode: str) -> Tensor:
     return y.reshape(*x.shape[:-1], y.shape[-1]).transpose(dim, -1)
 ''',
     "_look_back": '''\
-def _look_back(q: Tensor, k: Tensor, reach: int | None = None) -> dict[str, Any]:
-    """The options of attention whose queries are the last of the keys: none looks ahead."""
-    queries, keys = q.shape[-2], k.shape[-2]
+def _look_back(queries: int, k: Tensor, reach: int | None = None) -> dict[str, Any]:
+    """The options of attention whose queries belong to the last keys: none looks ahead."""
+    keys = k.shape[-2]
     if queries == 1:
         return {}
     if queries == keys and reach is None:
         return {"is_causal": True}
-    return {"attn_mask": _causal(queries, keys, reach, q.device)}
+    return {"attn_mask": _causal(queries, keys, reach, k.device)}
 ''',
     "_places": '''\
 def _places(ids: Tensor, n: int, function: str) -> Tensor:

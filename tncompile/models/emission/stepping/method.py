@@ -18,16 +18,18 @@ from tncompile.models.emission.arguments import (
     write_checks,
     write_requirements,
 )
-from tncompile.models.emission.body import Line, render
+from tncompile.models.emission.body import Line
 from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.forward import Forward, like, returned, write_body
+from tncompile.models.emission.forward import Forward, like, returned, write_body, write_lines
 from tncompile.models.emission.scope import Scope
-from tncompile.models.emission.stepping.rewriting import SEEN, START, Stepped
+from tncompile.models.emission.stepping import rewriting
+from tncompile.models.emission.stepping.rewriting import Stepped
 from tncompile.models.emission.stepping.texts import PAST
 
 STATE = "tuple[Tensor, ...]"
+START, SEEN = "start", "seen"
 
-_OWN = ("self", "F", "math", "partial", "state", PAST.code, START, SEEN)
+_OWN = ("self", "F", "math", "partial", "dtype", "state", PAST.code, START, SEEN)
 
 
 def write_step(
@@ -44,7 +46,8 @@ def write_step(
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
-    sizes = Sizes(bound, names.exactly("lead"))
+    entries = {rewriting.START: START, rewriting.SEEN: SEEN}
+    sizes = Sizes({**bound, **entries}, names.exactly("lead"))
     scope = Scope(arguments, sizes, lambda: like(model, access, arguments, forward), forward.used)
     body = write_body(
         scope, access, names, stepped.operations, stepped.output, stepped.names, forward
@@ -60,15 +63,15 @@ def write_step(
         scope.use("_evaluating")
         lines.append(f"{PAST} = _Past(state)")
     counts = stepped.counts and not inner
-    before = _count(model, stepped, arguments, sizes) if counts else f"{PAST}.start"
+    before = _count(model, stepped, arguments, sizes) if counts else f"{PAST}.length"
     lines.append(f"{START} = {before}")
     lines += [f"{total} = {START} + {bound[name]}" for name, total in totals.items()]
     lines += write_requirements(model, Sizes({**bound, **totals}, sizes.lead))
-    lines += render(body.lines)
-    removed = [*bound.values(), sizes.lead, *totals.values(), *([] if counts else [START])]
-    lines = without_unused(lines, removed)
-    if counts and not any(re.search(rf"\b{START}\b(?! =)", line) for line in lines):
-        lines[lines.index(f"{START} = {before}")] = before
+    lines += write_lines(body)
+    lines = without_unused(lines, [*bound.values(), sizes.lead, *totals.values()])
+    if not any(re.search(rf"(?<![.\w]){START}\b(?! =)", line) for line in lines):
+        place = lines.index(f"{START} = {before}")
+        lines[place : place + 1] = [before] * counts  # it counts, too
     return _method(model, stepped, lines, arguments.values(), handed, inner=inner)
 
 
@@ -95,17 +98,18 @@ def _method(
     along = stepped.size.name
     if inner:
         signature += [f"{PAST}: _Past", *(f"{name}: Any" for name in handed)]
-        text = writer.docstring([f"The next entries along `{along}`, behind those of the past."])
+        text = writer.docstring(
+            [f"`forward` of the next entries along {along}, behind those of the past."]
+        )
         return writer.function("_step", signature, single, [*text, *lines])
-    text = writer.docstring(
-        [
-            f"What `forward` of all entries along `{along}` so far gives for the next ones, and a",
-            "state.",
-            "",
-            "It is computed in evaluation mode. `state` is what the step before returned, None at",
-            "the first entries; no step changes it.",
-        ]
+    summary = "What `forward` gives for the next entries along {}, behind all before; and a state."
+    more = (
+        "It is computed in evaluation mode. `state` is that of the step before, None at first; it "
     )
+    more += "stays as it is."
+    if any(source.shape.dots for source in model.inputs):
+        more += " Its tensors begin with the axes of `...`: rows can be reordered."
+    text = writer.docstring([summary.format(along), "", *writer.filled(more, writer.WIDTH - 8)])
     evaluating = ["if self.training:", *indented(["with _evaluating(self):"]), *indented(
         [f"return self.step({', '.join([*arguments, 'state'])})"], 2
     )]  # fmt: skip

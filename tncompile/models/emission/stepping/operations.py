@@ -57,10 +57,10 @@ class StepCall(CallPart):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowCall(StepCall):
-    """A call of a network on the last `keep` entries before as well, of which it drops the results.
+    """A call of a network on entries before as well, of whose results the last are taken: `count`.
 
-    `axes` are where operands have the causal size, `results` where the results have it, `count` is
-    the size.
+    `axes` are where operands are still to be joined with the last `keep` entries before, `results`
+    where the results have the causal size.
     """
 
     keep: int = field(kw_only=True)

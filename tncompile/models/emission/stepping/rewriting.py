@@ -39,8 +39,8 @@ from tncompile.models.emission.stepping.operations import (
     WindowCall,
 )
 
-START, SEEN = "start", "seen"
-"""The variables of the number of entries before, and of all so far."""
+START, SEEN = "@start", "@seen"
+"""The number of entries before, and of all so far, as sizes beside those of the program."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,9 @@ class _Rewriting:
     def stepped(self) -> Stepped:
         for operation in self.live:
             operands = tuple(self.values.get(value, value) for value in operation.operands)
+            if _is_dropout(operation):
+                self.values |= dict.fromkeys(self.results[operation], operands[0])
+                continue
             made = self._rewritten(operation, operands)
             if made is operation and operands != operation.operands:
                 made = replace(operation, operands=operands)
@@ -213,7 +216,10 @@ class _Rewriting:
                 return replace(operation, options=options)
             case "cumsum" if axes[0] is not None and axes[0] == options["dim"]:
                 return self._cumsum(operation, operands, axes[0])
-            case "attention" if axes[:3] == [-2, -2, -2]:
+            case "attention" if axes[:3] != [-2, -2, -2]:
+                options = {**options, "dropout": 0.0}
+                return replace(operation, operands=operands, options=options)
+            case "attention":
                 reach = options.get("reach")
                 keep = reach - 1 if isinstance(reach, int) else None
                 query, key, value, *masks = operands
@@ -228,7 +234,7 @@ class _Rewriting:
                         for mask in masks
                     ),
                 ]
-                options = {**options, "newest": True}
+                options = {**options, "newest": True, "dropout": 0.0}
                 return replace(operation, operands=tuple(joined), options=options)
             case "gather" if axes[0] is None and axes[1] not in (None, options["dim"]):
                 table, ids = operands
@@ -255,7 +261,7 @@ class _Rewriting:
     def _scan(self, operation: Scan, operands: tuple[Value, ...]) -> Operation:
         count = operation.sequences
         if not self.size.equals(operands[0].shape.axis(operation.axis)):
-            step = self._call(operation.step, operation.step.operands)
+            step = self._call(operation.step, operation.step.operands, repeated=True)
             assert isinstance(step, CallPart)
             return operation if step is operation.step else replace(operation, operands=operands,
                                                                     step=step)  # fmt: skip
@@ -280,7 +286,10 @@ class _Rewriting:
             dotted=self.dotted,
         )
 
-    def _call(self, operation: CallPart, operands: tuple[Value, ...]) -> Operation:
+    def _call(
+        self, operation: CallPart, operands: tuple[Value, ...], *, repeated: bool = False
+    ) -> Operation:
+        """A call; a `repeated` one is all that the loop of a `scan` has."""
         axes = tuple(self._axis(value) for value in operands)
         if all(axis is None for axis in axes):
             return operation
@@ -294,7 +303,7 @@ class _Rewriting:
             case Layer(name="RNN" | "GRU" | "LSTM") if axes[0] == -2:
                 pass
             case ResolvedNetwork() as network:
-                return self._network(operation, operands, axes, network)
+                return self._network(operation, operands, axes, network, repeated)
             case _:
                 return operation
         self.changed = True
@@ -322,6 +331,7 @@ class _Rewriting:
         operands: tuple[Value, ...],
         axes: Sequence[Axis],
         network: ResolvedNetwork,
+        repeated: bool,
     ) -> Operation:
         """A network with a window along the causal axis takes what the window reaches back to."""
         inputs = {source.name: source.axes for source in network.inputs}
@@ -334,6 +344,16 @@ class _Rewriting:
             self.changed = True
             following = Following(self.size, operation, tuple(axes))
             results = (each for each in part_axes(following, operation) if each is not None)
+            keep = window.dilation * (window.size - 1)
+            places = {value: k for value, k in zip(operands, axes, strict=True) if k is not None}
+            if not repeated:
+                operands = tuple(
+                    self._joined(value, places[value], keep, operation, "recent")
+                    if value in places
+                    else value
+                    for value in operands
+                )
+                places = {}
             return WindowCall(
                 operands,
                 span=operation.span,
@@ -342,16 +362,20 @@ class _Rewriting:
                 inputs=operation.inputs,
                 bindings=operation.bindings,
                 dotted=self.dotted,
-                keep=window.dilation * (window.size - 1),
-                axes={
-                    value: place
-                    for value, place in zip(operands, axes, strict=True)
-                    if place is not None
-                },
+                keep=keep,
+                axes=places,
                 results=tuple(results),
                 count=Size.name(self.declared.name),
             )
         return operation
+
+
+def _is_dropout(operation: Operation) -> bool:
+    """Whether an operation returns its operand in evaluation mode."""
+    return isinstance(operation, CallPart) and (
+        isinstance(operation.part.callee, Layer)
+        and operation.part.callee.name in ("Dropout", "Dropout2d")
+    )
 
 
 def _sizes(condition: Condition) -> Iterator[Size]:

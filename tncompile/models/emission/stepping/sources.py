@@ -8,11 +8,11 @@ _PAST = '''\
 class _Past:
     """What `step` has of the entries before: tensors, read and kept in one order.
 
-    `start` is how many entries came before.
+    `length` is how many entries came before.
     """
 
     def __init__(self, state: tuple[Tensor, ...] | None) -> None:
-        self.start = 0
+        self.length = 0
         self._before = None if state is None else iter(state)
         self._kept: list[Tensor] = []
         self._lead: tuple[int, ...] = ()
@@ -20,7 +20,7 @@ class _Past:
     def expanded(self, lead: tuple[int, ...]) -> "_Past":
         """The same for values without the axes of `...`: their tensors are kept with them."""
         past = _Past(None)
-        past.start, past._before, past._kept = self.start, self._before, self._kept
+        past.length, past._before, past._kept = self.length, self._before, self._kept
         past._lead = (*self._lead, *lead)
         return past
 
@@ -41,10 +41,10 @@ class _Past:
     def count(self, entries: int, lead: tuple[int, ...], device: torch.device) -> int:
         """How many entries came before; the state has a mark for each of them."""
         marks = self.last()
-        self.start = 0 if marks is None else marks.shape[-1]
-        marks = torch.ones((*lead, self.start + entries), dtype=torch.bool, device=device)
+        self.length = 0 if marks is None else marks.shape[-1]
+        marks = torch.ones((*lead, self.length + entries), dtype=torch.bool, device=device)
         self.keep(marks, owned=True)
-        return self.start
+        return self.length
 
     def joined(self, x: Tensor, dim: int, most: int | None = None) -> Tensor:
         """All entries so far, or as many as the last step kept of them: `most`."""
