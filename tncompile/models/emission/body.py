@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,10 +76,11 @@ class Body:
 
     known    the values that have a name, or are nothing else
     pending  values in the order of their evaluation that the statement that reads them will hold
-    precise  the constants that have more digits than the module's dtype
     free     those of them that may be computed at any time: no dropout, no statistics behind them
+    precise  the constants that have more digits than the module's dtype
     uses     how often each value is read
     labels   the names that the program gives to values
+    unrolled  the `repeat`s whose turns are known to differ, by depth and number
     wanted   what the results of an operation are called, by position: variables of a loop
     """
 
@@ -94,6 +94,7 @@ class Body:
     known: dict[Value, Text] = field(default_factory=dict)
     pending: dict[Value, Text] = field(default_factory=dict)
     free: set[Value] = field(default_factory=set)
+    unrolled: set[tuple[int, int]] = field(default_factory=set)
     lines: list[Line | Block] = field(default_factory=list)
     wanted: Mapping[Operation, Mapping[int | None, str]] = field(default_factory=dict)
     indent: int = INDENT
@@ -103,7 +104,7 @@ class Body:
         return replace(
             self,
             access=access,
-            names=copy.deepcopy(self.names),
+            names=self.names.copy(),
             known={**self.known, **known},
             pending={},
             lines=[],

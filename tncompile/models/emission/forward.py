@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from tncompile.emission.text.identifiers import (
 from tncompile.emission.text.writer import string
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Layer, Part, ResolvedModel
-from tncompile.language.typing.operations import CallPart, Literal, Operation
+from tncompile.language.typing.operations import CallPart, Literal, Operation, Stored
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access, parameter_name
 from tncompile.models.emission.arguments import (
@@ -94,7 +95,7 @@ def write_forward(
     gives = "Tensor"
     if not model.single:
         gives = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
-    doc = writer.docstring([_summary(model)])
+    doc = writer.docstring(_summary(model))
     forward.method = writer.function("forward", signature, gives, [*doc, *lines])
     if held:
         forward.bare = True
@@ -174,10 +175,10 @@ def _buffer_names(
     return buffers
 
 
-def _summary(model: ResolvedModel) -> str:
+def _summary(model: ResolvedModel) -> list[str]:
     results = ", ".join(value.text for value in model.output)
     text = f"{results} of {', '.join(map(written, model.inputs))}."
-    return text if model.inputs and len(text) <= 85 else f"{results}."[:85]
+    return [text] if model.inputs and len(text) <= 85 else writer.filled(f"{results}.", 85)
 
 
 def _body(
@@ -202,12 +203,13 @@ def _body(
 
 def returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
     """What `forward` returns: a value, or several."""
-    items = [
-        as_tensor(value, text, scope).code
-        if is_number(value) and not text.code.startswith("self.")
-        else text.code
-        for value, text in zip(model.output, texts, strict=True)
-    ]
+    items: list[str] = []
+    for value, text in zip(model.output, texts, strict=True):
+        if is_number(value) and not text.code.startswith("self."):
+            text = as_tensor(value, text, scope)
+        elif isinstance(value.operation, Stored) or re.fullmatch(r"self\.\w+", text.code):
+            text = text.method("clone")  # who gets a result may change it
+        items.append(text.code)
     return Text(", ".join(items) if len(items) > 1 or model.single else f"({items[0]},)")
 
 

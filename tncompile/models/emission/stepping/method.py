@@ -68,10 +68,10 @@ def write_step(
     lines += [f"{total} = {START} + {bound[name]}" for name, total in totals.items()]
     lines += write_requirements(model, Sizes({**bound, **totals}, sizes.lead))
     lines += write_lines(body)
-    removed = [*bound.values(), sizes.lead, *totals.values(), *([] if counts else [START])]
-    lines = without_unused(lines, removed)
-    if counts and not any(re.search(rf"\b{START}\b(?! =)", line) for line in lines):
-        lines[lines.index(f"{START} = {before}")] = before
+    lines = without_unused(lines, [*bound.values(), sizes.lead, *totals.values()])
+    if not any(re.search(rf"(?<![.\w]){START}\b(?! =)", line) for line in lines):
+        place = lines.index(f"{START} = {before}")
+        lines[place : place + 1] = [before] * counts  # it counts, too
     return _method(model, stepped, lines, arguments.values(), handed, inner=inner)
 
 
