@@ -49,8 +49,9 @@ class Costing:
         tree = Tree(self.networks, self.profile, training, self._counts)
         root = tree.root(self.model, inference, step)
         resident = _input_bytes(self.model, rows, complete) + self._stored
-        gradient = sum(each.width * math.prod(each.shape) for each in step.results)
-        peak = max(step.peak, step.saved + 2 * gradient + step.backward_peak)
+        results = sum(each.width * math.prod(each.shape) for each in step.results)
+        gradient = results if step.backward.seconds else 0
+        peak = max(step.peak, step.saved + results + gradient + step.backward_peak)
         root = replace(
             root,
             inference=replace(root.inference, peak_bytes=resident + inference.peak),

@@ -152,9 +152,10 @@ def called(job: Job, run: Run, owner: Part, trained: set[Part]) -> Outcome:
     def backward(*gradients: SymbolicTensor | None) -> Gradients:
         kernels.work.add(run.backward)
         memory.free(memory.new((run.backward_peak,), 1))
-        gradient = memory.new((run.parameters,), 1)
-        if owner in trained:
-            memory.free(gradient)
+        if owner in trained:  # one more for their sum
+            memory.free(memory.new((2 * run.parameters,), 1))
+        else:
+            memory.new((run.parameters,), 1)
         trained.add(owner)
         return [
             memory.new(operand.shape, operand.width) if needed else None

@@ -341,7 +341,7 @@ class _Walk:
         return shape_at(shape, self.rows, self.sizes)
 
     def _foreign(self, value: Value) -> SymbolicTensor:
-        tensor = foreign(self._shape(value.shape), WIDTHS[value.kind])
+        tensor = self.kernels.memory.keep(foreign(self._shape(value.shape), WIDTHS[value.kind]))
         self.elsewhere[id(tensor.allocation)] = tensor.allocation
         self.held[id(tensor.allocation)] = tensor.allocation
         return tensor
