@@ -303,3 +303,12 @@ def test_values_stay_alive_as_long_as_they_are_read() -> None:
 
         forward()
         assert size + peak_allocated(forward) == cost(spec, "M").inference.peak_bytes
+
+
+def test_host_and_device_overlap_on_cuda(spec: tncompile.Spec) -> None:
+    model = spec.instantiate("Language")
+    assert isinstance(model, tncompile.Model)
+    figures = model.cost(4, machine="cuda", search="fast")
+    assert figures.machine != cost(spec, "Language").machine
+    assert sum(part.share for part in figures.parts) <= 1.0
+    assert figures.seconds < sum(part.inference.seconds for part in figures.parts)

@@ -92,9 +92,9 @@ class Tree:
     def root(self, model: ResolvedModel, inference: Run, step: Run) -> PartCost:
         """The model itself."""
         forward, both = _figures(inference.forward), _figures(step.forward, step.backward)
-        if self.profile.overlaps:
-            forward.seconds, both.seconds = forward.overlapped(), both.overlapped()
         self.whole = (both if self.training else forward).seconds or 1.0
+        if self.profile.overlaps:  # shares are of the seconds of host and device together
+            forward.seconds, both.seconds = forward.overlapped(), both.overlapped()
         return PartCost(
             name=model.name,
             callee=model.target,
