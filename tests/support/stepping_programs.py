@@ -196,17 +196,17 @@ model Turn() {{ part looks = Looks()
 """,
     ),
     "scan over windows": _model(
-        "part window = Turn()",
-        "input z(..., 2, 3, t)",
+        "part cell = Turn()",
+        "input z(..., 2, 3)",
         "input x(..., 3, t)",
-        "output scan(window, z, x, dim = -3)[1]",
+        "output scan(cell, z, x, dim = -2)[1]",
         before="""
 network Turn() {
   window s = conv(size = 2, padding = "causal")
-  index i = 3, o = 3
-  input z(..., i, s.in)
+  index i = 3, o = 3, j = 3
+  input z(..., j)
   input x(..., i, s.in)
-  tensor K(i, o, s.kernel)
+  tensor K(i, j, o, s.kernel)
   output y(..., o, s.out) }
 """,
     ),
