@@ -239,6 +239,18 @@ model Both() { batch t causal
   output attention(x, x, x, causal = true) + attention(z, z, z, causal = true) }
 """,
     ),
+    "recurrent values without `...`": _model(
+        "part gru = GRU(4, 4, batch_first = true)",
+        X,
+        "input z(1, t, 4)",
+        "let (y, h) = gru(z)",
+        "output x + reshape(y, (t, 4))",
+    ),
+    "running sums beside rows that are held": _model(
+        "input x(..., 3)",
+        "input z(t, 3)",
+        "output reshape(x, (..., 1, 3)) * cumsum(z, dim = t)",
+    ),
     # nested models
     "nested": _model(
         "part a[l in 0..3] = Looks()",
