@@ -102,15 +102,22 @@ def _calls(
         callee = operation.part.callee
         if not isinstance(callee, ResolvedNetwork | ResolvedModel):
             continue
-        bound = {name: size.at(sizes) for name, size in operation.bindings.items()}
-        lead = max(
-            (
-                _rows(value, _behind(callee, name), rows, sizes)
-                for name, value in zip(operation.inputs, operation.operands, strict=True)
-            ),
-            default=rows,
-        )
-        yield callee, lead, tuple(sorted(bound.items())), times
+        yield callee, *sizes_of_call(operation, callee, rows, sizes), times
+
+
+def sizes_of_call(
+    call: CallPart, callee: Resolved, rows: int, sizes: Mapping[str, int]
+) -> tuple[int, Sizes]:
+    """The rows of a network or model that is called in a model of these, and its sizes."""
+    bound = {name: size.at(sizes) for name, size in call.bindings.items()}
+    lead = max(
+        (
+            _rows(value, _behind(callee, name), rows, sizes)
+            for name, value in zip(call.inputs, call.operands, strict=True)
+        ),
+        default=rows,
+    )
+    return lead, tuple(sorted(bound.items()))
 
 
 def _behind(callee: Resolved, name: str) -> int | None:

@@ -31,11 +31,11 @@ def write_scan(body: Body, scan: Scan) -> None:
         label = body.labels.get(last) if last is not None else None
         name = label or body.names.fresh(inputs[count + k])
         state_names.append(name)
-        if value in body.pending:
+        if value in body.pending and value not in body.precise:
             body.assign(value, name)
         else:
             body.flush()
-            body.lines.append(Line(f"{name} = {body.text(value)}"))
+            body.lines.append(Line(f"{name} = {body.met(value)}"))
     body.flush()
     entries = [body.names.fresh(f"{name}_t") for name in inputs[:count]]
     names = [*entries, *state_names]
@@ -77,7 +77,7 @@ def _head(body: Body, scan: Scan, sequences: tuple[Value, ...], entries: list[st
     over: list[str] = []
     for value in sequences:
         dim = place - len(value.shape.sizes)
-        text = str(body.text(value).method("unbind", dim))
+        text = str(body.met(value).method("unbind", dim))
         over.append(f"reversed({text})" if scan.reverse else text)
     if len(over) == 1:
         return f"for {entries[0]} in {over[0]}:"
