@@ -18,7 +18,8 @@ from tests.support.sizes import LISTED
 INTRODUCTION = """\
 # What emitted modules do
 
-Every block of the standard library gives an `nn.Module` that behaves as a layer of `torch.nn` does.
+Every layer of the standard library gives an `nn.Module` that behaves as a layer of `torch.nn` does;
+its models are tried in `tests/test_std_models.py`.
 The tests (`tests/support/capabilities/`) try each property on each block and fill these tables:
 `pytest tests/emission/test_module.py --update-golden` writes what they found, every other run
 compares. What is tried of each block is a small instance:
