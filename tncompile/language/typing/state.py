@@ -34,6 +34,9 @@ from tncompile.language.typing.values import (
 )
 
 MOST_OPERATIONS = 100_000
+
+STEPS_OF_OPERATION = 10
+"""What an operation takes of the budget, beside the nodes of its expression."""
 MOST_AXES = 64
 
 
@@ -95,11 +98,13 @@ class Typing:
     checks: dict[Comparison, Check] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     turns: tuple[Turn, ...] = ()
+    dots: bool = False  # whether an input has `...`
 
     # ── values ────────────────────────────────────────────────────────────────────────────────
 
     def add(self, operation: Operation) -> None:
         """Keep an operation; TN501 where there are too many."""
+        self.budget.charge(STEPS_OF_OPERATION, operation.span)
         self.operations.append(operation)
         if len(self.operations) > MOST_OPERATIONS:
             message = f"the model has more than {MOST_OPERATIONS} operations"
