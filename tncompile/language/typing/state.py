@@ -35,7 +35,7 @@ from tncompile.language.typing.values import (
 
 MOST_OPERATIONS = 100_000
 
-STEPS_OF_OPERATION = 10
+STEPS_OF_OPERATION = 30
 """What an operation takes of the budget, beside the nodes of its expression."""
 MOST_AXES = 64
 

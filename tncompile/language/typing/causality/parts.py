@@ -54,10 +54,10 @@ def _model(following: Following, operation: CallPart, model: ResolvedModel) -> A
             continue
         sizes = inputs[source].sizes
         if axis < -len(sizes):
-            if unknown := _unknown_extern(model):
-                message = f"what `{unknown}` of `{model.name}` does along `...` is not known"
-                hint = "say that it keeps them apart: `(..., d) -> (..., d)`"
-                raise following.wrong(message, hint)
+            if (unknown := _unknown_extern(model)) is not None:
+                text = f"what `{unknown}` of `{model.name}` does along `...` is not known"
+                keeps = "say that it keeps them apart: `(..., d) -> (..., d)`"
+                raise following.wrong(text, keeps)
             places.add(axis + len(sizes))
             continue
         bound = next((each for each in causal if sizes[axis] == Size.name(each)), None)
@@ -72,7 +72,7 @@ def _model(following: Following, operation: CallPart, model: ResolvedModel) -> A
 
 
 def _unknown_extern(model: ResolvedModel) -> str | None:
-    """A part in a model that may mix the axes of `...`: Python's, with no `...` in what it takes."""
+    """An `extern` in a model that may mix the axes of `...`: what it takes has none."""
     todo, seen = [model], set[int]()
     while todo:
         each = todo.pop()
