@@ -108,7 +108,7 @@ def resnet(s: State, x: Tensor, count: int = 2) -> Tensor:
 
 
 CASES += [
-    Case("resnet", target, lambda g, h=9, w=8, c=channels: (real(g, 2, c, h, w),), twin,
+    Case("resnet", target, lambda g, h=17, w=19, c=channels: (real(g, 2, c, h, w),), twin,
          {"h": 13, "w": 11})
     for target, channels, twin in (
         ("BasicBlock(6)", 6, residual),
@@ -386,7 +386,7 @@ def line(g: Generator, n: int = 9) -> tuple[Tensor, ...]:
     return (real(g, 2, 4, n),)
 
 
-def plane(g: Generator, h: int = 6, w: int = 7) -> tuple[Tensor, ...]:
+def plane(g: Generator, h: int = 8, w: int = 7) -> tuple[Tensor, ...]:
     return (real(g, 2, 4, h, w),)
 
 
@@ -475,7 +475,7 @@ CASES += [
     Case("features", "FourierFeatures(2, 6, 3.0)", lambda g: (real(g, 4, 2),), lambda s, x:
          torch.cat([(2 * math.pi * x @ s["B"]).cos(), (2 * math.pi * x @ s["B"]).sin()], -1)),
     Case("features", "Patches(3, 2)", lambda g, h=4, w=6: (real(g, 2, 3, h, w),), cut,
-         {"h": 6, "w": 2}),
+         {"h": 6, "w": 4}),
     Case("generative", "BornMachine(4, 3, 2)", lambda g, b=5: (ids(g, 3, b, 4),), born),
     Case("generative", "MPSAmplitude(2, 3, 2)", lambda g, b=5: (ids(g, 3, b, 2),), log_amplitude),
     Case("generative", "MPSNorm(2, 3, 2)", lambda g: (), log_norm),
