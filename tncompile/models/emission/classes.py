@@ -31,7 +31,10 @@ MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""
 
 
-_TAKEN = ("F", "partial", "Any", "Callable", "ClassVar", "Iterator", "SupportsIndex", "checkpoint")
+_TAKEN = (
+    *("F", "partial", "contextmanager", "checkpoint"),
+    *("Any", "Callable", "ClassVar", "Iterator", "SupportsIndex"),
+)
 """Names that a file may import."""
 
 
