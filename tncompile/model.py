@@ -108,7 +108,7 @@ class Model(Architecture):
 
         >>> figures = model.cost(batch=8, search="fast")
         >>> [part.name for part in figures.parts], figures.parameters
-        (['hidden', 'head'], 858)
+        (['hidden', 'head'], 1130)
         """
         from tncompile.machine.registry import find_profile
         from tncompile.models.costs.costing import Costing

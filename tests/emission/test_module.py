@@ -20,6 +20,7 @@ import tncompile
 from tests.std import others, transformers
 from tests.support.capabilities import CAPABILITIES, SIZED, Capability, close
 from tests.support.modules import ALL, LIBRARY, STANDARD, Subject, tensors
+from tests.support.processes import trained_by_two
 from tests.support.table import EMPTY, Table
 
 ROOT = Path(__file__).parents[2]
@@ -102,35 +103,18 @@ def test_pickles_are_read_by_a_process_that_never_saw_the_class(tmp_path: Path, 
 
 
 def test_two_processes_train_as_one(tmp_path: Path, hold: Hold) -> None:
-    command = [sys.executable, "-m", "tests.support.distributed"]
-    meeting, modules = tmp_path / "meeting", tmp_path / "modules"
     batch = 8
     sizes = {"n": batch, "s": 4, "t": 4}
     held = [
-        (str(one), one.module(torch.float64), one.inputs(batch, dtype=torch.float64, sizes=sizes))
+        (
+            str(one),
+            one.module(torch.float64),
+            one.inputs(batch, dtype=torch.float64, sizes=sizes),
+            (),
+        )
         for one in ALL
     ]
-    modules.write_bytes(pickle.dumps((batch, held)))
-    with (tmp_path / "printed").open("w+") as printed, (tmp_path / "errors").open("w+") as errors:
-        pair = [
-            subprocess.Popen(
-                [*command, str(rank), str(meeting), str(modules)],
-                cwd=ROOT,
-                stdout=printed,
-                stderr=errors,
-            )
-            for rank in (0, 1)
-        ]
-        try:
-            codes = [each.wait(timeout=240) for each in pair]
-        finally:
-            for each in pair:
-                each.kill()
-                each.wait()
-        errors.seek(0)
-        assert codes == [0, 0], errors.read()[-3000:]
-        printed.seek(0)
-        done = {tuple(line.split("\t")) for line in printed.read().splitlines()}
+    done = trained_by_two(batch, held, tmp_path)
     for capability in ("DDP", "FSDP2"):
         for subject in LIBRARY:
             assert (capability, str(subject)) in done
