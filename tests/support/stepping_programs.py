@@ -165,6 +165,20 @@ PROGRAMS = {
         X,
         "output attention(drop(x), x, x, causal = true, dropout = 0.5)",
     ),
+    "dropout at the end of turns": _model(
+        "part drop[l in 0..3] = Dropout(0.5)",
+        "part f = Linear(4, 4)",
+        X,
+        "let sums = cumsum(x, dim = t) |> repeat l in 0..3 { drop[l] |> f |> drop[l] }",
+        "output sums |> repeat l in 0..3 { drop[l] }",
+    ),
+    "one axis": _model("input x(t)", "output cumsum(x, dim = -1) + arange(t)"),
+    "results with the axis and without": _model(
+        X,
+        "input n(..., 4)",
+        "let a = attention(x, x, x, causal = true)",
+        "output (a, n, cumsum(a, dim = t), x)",
+    ),
     "entry by entry": _model("part f = Linear(4, 4)", X, "output f(x)"),
     # scans
     "scan": _model(

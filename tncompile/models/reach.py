@@ -61,31 +61,31 @@ def networks_of(model: ResolvedModel) -> Iterator[ResolvedNetwork]:
 def reached(model: ResolvedModel, rows: int, sizes: Mapping[str, int]) -> list[Reach]:
     """How each network of a model is called where `...` has `rows` rows and sizes are these."""
     found = {id(network): Reach(network) for network in networks_of(model)}
-    _walk(model, rows, tuple(sorted(sizes.items())), 1, found, {})
+    totals = _totals(model, rows, tuple(sorted(sizes.items())), {})
+    for (network, inner_rows, inner_sizes), count in totals.items():
+        found[network].calls[inner_rows, inner_sizes] = count
     return list(found.values())
 
 
-_Calls = list[tuple[Resolved, int, Sizes, int]]
+_Totals = dict[tuple[int, int, Sizes], int]
+"""How often a network is called with rows and sizes."""
 
 
-def _walk(
-    model: ResolvedModel,
-    rows: int,
-    sizes: Sizes,
-    times: int,
-    found: dict[int, Reach],
-    known: dict[tuple[int, int, Sizes], _Calls],
-) -> None:
+def _totals(
+    model: ResolvedModel, rows: int, sizes: Sizes, known: dict[tuple[int, int, Sizes], _Totals]
+) -> _Totals:
+    """The calls of networks in a model and in its models, each of which is looked at once."""
     key = (id(model), rows, sizes)
     if key not in known:
-        known[key] = list(_calls(model, rows, dict(sizes)))
-    for callee, inner_rows, inner_sizes, count in known[key]:
-        if isinstance(callee, ResolvedModel):
-            _walk(callee, inner_rows, inner_sizes, times * count, found, known)
-        else:
-            calls = found[id(callee)].calls
-            call = (inner_rows, inner_sizes)
-            calls[call] = calls.get(call, 0) + times * count
+        totals: _Totals = {}
+        for callee, inner_rows, inner_sizes, times in _calls(model, rows, dict(sizes)):
+            calls: _Totals = {(id(callee), inner_rows, inner_sizes): 1}
+            if isinstance(callee, ResolvedModel):
+                calls = _totals(callee, inner_rows, inner_sizes, known)
+            for call, count in calls.items():
+                totals[call] = totals.get(call, 0) + times * count
+        known[key] = totals
+    return known[key]
 
 
 def _calls(
@@ -137,4 +137,7 @@ def _rows(value: Value, behind: int | None, rows: int, sizes: Mapping[str, int])
     if behind is None:
         return 1
     taken = value.shape.sizes[: len(value.shape.sizes) - behind]
-    return (rows if value.shape.dots else 1) * math.prod(size.at(sizes) for size in taken)
+    lead = rows if value.shape.dots else 1
+    return lead * math.prod(
+        max(1, size.at(sizes)) for size in taken
+    )  # usual sizes may be too small

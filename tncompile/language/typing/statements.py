@@ -9,7 +9,7 @@ from typing import TypeVar
 from tncompile.language.diagnostics.collector import Failed, Problems, failure, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
-from tncompile.language.evaluating.scope import Scope
+from tncompile.language.evaluating.scope import Budget, Scope
 from tncompile.language.linked import ArgumentValue, LinkedBlock
 from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
@@ -167,6 +167,7 @@ class _Statements:
             spans = tuple(leg.span for leg in legs)
             source = ModelInput(name.text, key, kind, shape, name.span, spans)
             self.inputs.append(source)
+            reader.typing.dots |= dots
             operation = Read(source=source, span=name.span)
             family.members[key] = reader.typing.value(operation, kind, shape)
         family.failed = False
@@ -238,6 +239,7 @@ def resolve_model(
     doc: str | None,
     blocks: Mapping[str, LinkedBlock],
     instantiate: Instantiate,
+    budget: Budget,
     *,
     instance: bool = False,
 ) -> ResolvedModel:
@@ -251,7 +253,7 @@ def resolve_model(
     problems.raise_errors()
     values = {p.name.text: scope.values[p.name.text] for p in block.parameters
               if p.name.text in scope.values}  # fmt: skip
-    reader = Reader(Typing(problems), dict(scope.values), {}, dict(scope.places))
+    reader = Reader(Typing(problems, budget), dict(scope.values), {}, dict(scope.places))
     for parameter in block.parameters:
         if (part := handed.get(parameter.name.text)) is not None:
             outer = replace(part, family=parameter.name.text, subscripts=(), key=(), outer=True)

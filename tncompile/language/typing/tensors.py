@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -135,6 +136,10 @@ def _init(reader: Reader, written: tree.Scheme) -> ResolvedInit:
         message, note = "a scheme takes a number", "a deviation, a bound or a value"
         hint = f"write a number: `{scheme}(0.02)`"
         raise failure(Code.WRONG_TYPE, message, node.span, "no number", note, hint)
+    if not math.isfinite(number):
+        message, note = f"a scheme takes a finite number, not {number}", "tensors start finite"
+        hint = f"write a finite number: `{scheme}(0.02)`"
+        raise failure(Code.WRONG_ARGUMENT, message, node.span, f"this is {number}", note, hint)
     if number < 0 and scheme != "constant":
         message = "the argument of a scheme cannot be negative"
         note = "`normal` takes a standard deviation, `uniform` the bound of its range"

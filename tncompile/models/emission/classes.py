@@ -31,8 +31,14 @@ MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""
 
 
-_TAKEN = ("F", "partial", "Any", "Callable", "ClassVar", "Iterator", "SupportsIndex", "checkpoint")
+_TAKEN = (
+    *("F", "partial", "contextmanager", "checkpoint"),
+    *("Any", "Callable", "ClassVar", "Iterator", "SupportsIndex"),
+)
 """Names that a file may import."""
+
+_LOCAL = ("device", "dtype", "batch_invariant", "h", "i", "j", "k")
+"""Names inside `__init__`, where classes are called."""
 
 
 def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
@@ -58,7 +64,7 @@ class _Classes:
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=lambda: set(_TAKEN))
+    taken: set[str] = field(default_factory=lambda: {*_TAKEN, *_LOCAL})
 
     numbers: dict[int, dict[str, int]] = field(default_factory=dict)
     cells: set[int] = field(default_factory=set)  # models that a `scan` calls, again and again
