@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Resolved, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Scan
 from tncompile.language.typing.values import Value
+from tncompile.models.emission.hoisting import Splits, behind, find_splits
 from tncompile.planning.request import DEFAULT_LENGTH
 
 Sizes = tuple[tuple[str, int], ...]
@@ -61,73 +62,81 @@ def networks_of(model: ResolvedModel) -> Iterator[ResolvedNetwork]:
 def reached(model: ResolvedModel, rows: int, sizes: Mapping[str, int]) -> list[Reach]:
     """How each network of a model is called where `...` has `rows` rows and sizes are these."""
     found = {id(network): Reach(network) for network in networks_of(model)}
-    _walk(model, rows, tuple(sorted(sizes.items())), 1, found, {})
+    walk = _Walk(found, find_splits(model))
+    walk.go(_Called(model, rows, tuple(sorted(sizes.items()))), 1)
     return list(found.values())
 
 
-_Calls = list[tuple[Resolved, int, Sizes, int]]
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A call of a block; of a cell that is split, what goes ahead or a step: `ahead` says which."""
+
+    callee: Resolved
+    rows: int
+    sizes: Sizes
+    ahead: bool | None = None
 
 
-def _walk(
-    model: ResolvedModel,
-    rows: int,
-    sizes: Sizes,
-    times: int,
-    found: dict[int, Reach],
-    known: dict[tuple[int, int, Sizes], _Calls],
-) -> None:
-    key = (id(model), rows, sizes)
-    if key not in known:
-        known[key] = list(_calls(model, rows, dict(sizes)))
-    for callee, inner_rows, inner_sizes, count in known[key]:
-        if isinstance(callee, ResolvedModel):
-            _walk(callee, inner_rows, inner_sizes, times * count, found, known)
-        else:
-            calls = found[id(callee)].calls
-            call = (inner_rows, inner_sizes)
-            calls[call] = calls.get(call, 0) + times * count
+@dataclass(slots=True)
+class _Walk:
+    """The calls that were found so far; those in a model are known for how it is called."""
+
+    found: dict[int, Reach]
+    splits: Splits
+    known: dict[tuple[int, int, Sizes, bool | None], list[tuple[_Called, int]]] = field(
+        default_factory=dict
+    )
+
+    def go(self, call: _Called, times: int) -> None:
+        """Count what is called in a call that is made so often."""
+        callee = call.callee
+        if isinstance(callee, ResolvedNetwork):
+            calls = self.found[id(callee)].calls
+            key = call.rows, call.sizes
+            calls[key] = calls.get(key, 0) + times
+            return
+        inside = id(callee), call.rows, call.sizes, call.ahead
+        if inside not in self.known:
+            self.known[inside] = list(self._calls(callee, call))
+        for each, count in self.known[inside]:
+            self.go(each, times * count)
+
+    def _calls(self, model: ResolvedModel, call: _Called) -> Iterator[tuple[_Called, int]]:
+        """The calls of networks and models in a call of a model, each with how often."""
+        sizes = dict(call.sizes)
+        for operation in model.operations:
+            if call.ahead is not None:
+                ahead = operation in self.splits[id(model)].ahead
+                if ahead != call.ahead:
+                    continue
+            step = operation.step if isinstance(operation, Scan) else operation
+            if not isinstance(step, CallPart):
+                continue
+            callee = step.part.callee
+            if not isinstance(callee, ResolvedNetwork | ResolvedModel):
+                continue
+            bound = {name: size.at(sizes) for name, size in step.bindings.items()}
+            lead = max(
+                (
+                    _rows(value, behind(callee, name), call.rows, sizes)
+                    for name, value in zip(step.inputs, step.operands, strict=True)
+                ),
+                default=call.rows,
+            )
+            inner = _Called(callee, lead, tuple(sorted(bound.items())))
+            if not isinstance(operation, Scan):
+                yield inner, 1
+                continue
+            steps = max(1, operation.operands[0].shape.axis(operation.axis).at(sizes))
+            if id(callee) in self.splits:
+                yield replace(inner, rows=lead * steps, ahead=True), 1
+                inner = replace(inner, ahead=False)
+            yield inner, steps
 
 
-def _calls(
-    model: ResolvedModel, rows: int, sizes: Mapping[str, int]
-) -> Iterator[tuple[Resolved, int, Sizes, int]]:
-    """The calls of networks and models in a model, with rows, sizes, and how often."""
-    for operation in model.operations:
-        times = 1
-        if isinstance(operation, Scan):
-            steps = operation.operands[0].shape.axis(operation.axis)
-            operation, times = operation.step, max(1, steps.at(sizes))
-        if not isinstance(operation, CallPart):
-            continue
-        callee = operation.part.callee
-        if not isinstance(callee, ResolvedNetwork | ResolvedModel):
-            continue
-        bound = {name: size.at(sizes) for name, size in operation.bindings.items()}
-        lead = max(
-            (
-                _rows(value, _behind(callee, name), rows, sizes)
-                for name, value in zip(operation.inputs, operation.operands, strict=True)
-            ),
-            default=rows,
-        )
-        yield callee, lead, tuple(sorted(bound.items())), times
-
-
-def _behind(callee: Resolved, name: str) -> int | None:
-    """How many axes an input has behind `...`; None where it has no `...`."""
-    for source in callee.inputs:
-        if source.name == name:
-            if isinstance(callee, ResolvedModel):
-                shape = source.shape  # type: ignore[union-attr]
-                return len(shape.sizes) if shape.dots else None
-            kinds = [axis.kind for axis in source.axes]  # type: ignore[union-attr]
-            return len(kinds) - 1 if "dots" in kinds else None
-    return None
-
-
-def _rows(value: Value, behind: int | None, rows: int, sizes: Mapping[str, int]) -> int:
+def _rows(value: Value, own: int | None, rows: int, sizes: Mapping[str, int]) -> int:
     """The product of the axes of a value that `...` of an input takes."""
-    if behind is None:
+    if own is None:
         return 1
-    taken = value.shape.sizes[: len(value.shape.sizes) - behind]
+    taken = value.shape.sizes[: len(value.shape.sizes) - own]
     return (rows if value.shape.dots else 1) * math.prod(size.at(sizes) for size in taken)

@@ -17,11 +17,13 @@ from tncompile.language.typing.operations import Scan
 from tncompile.models.emission import parts, ties
 from tncompile.models.emission.access import Access
 from tncompile.models.emission.arguments import Checked
+from tncompile.models.emission.cells import write_cell
 from tncompile.models.emission.constructor import family_depth, write_init, write_start
 from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
 from tncompile.models.emission.forward import CONSTANTS, write_forward
 from tncompile.models.emission.helpers import HELPERS
+from tncompile.models.emission.hoisting import Splits, find_splits
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
@@ -38,7 +40,7 @@ def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
     Models are told apart by what they compute: those that differ in nothing but the arguments that
     they were made with are one class.
     """
-    classes = _Classes(networks)
+    classes = _Classes(networks, find_splits(model))
     root = classes.of(model, inner=False)
     header = writer.comment_lines(f"Made by tncompile from {model.target}.")
     sources = [each for each in classes.sources if each is not root]
@@ -50,6 +52,7 @@ class _Classes:
     """The classes of a file so far: by what they were made from, and by what they compute."""
 
     networks: MakeNetwork
+    splits: Splits
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
@@ -129,7 +132,11 @@ class _Written:
         checked: Checked = "fully" if not inner else "quickly"
         if id(model) in classes.cells:
             checked = "never"
-        self.forward = write_forward(model, self.access, called.values(), checked)
+        reserved, splits = (*called.values(),), classes.splits
+        self.forward = write_forward(model, self.access, reserved, checked, splits)
+        computing = [self.forward.method]
+        if split := splits.get(id(model)):
+            computing = write_cell(model, self.access, reserved, self.forward, splits, split)
         used = self.forward.used
         self.tied = ties.write_tied(model)
         after = ["self._tie()"] * bool(self.tied)
@@ -145,7 +152,7 @@ class _Written:
             *([self.forward.constants] if self.forward.constants else []),
             *self._apply(),
             *write_accessors(tensors),
-            self.forward.method,
+            *computing,
         ]
         renamed = ties.write_renamed(self.access)
         self.bases = ["_Tied"] * bool(self.tied) + ["_Renamed"] * bool(renamed)

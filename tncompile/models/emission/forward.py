@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tncompile.emission.module.forward import without_unused
 from tncompile.emission.text import writer
@@ -31,6 +32,7 @@ from tncompile.models.emission.arguments import (
 from tncompile.models.emission.body import Body, Line, render
 from tncompile.models.emission.constants import held_values, needed
 from tncompile.models.emission.expressions import Text, as_tensor, is_number
+from tncompile.models.emission.hoisting import Splits
 from tncompile.models.emission.loops import write_operations
 from tncompile.models.emission.scope import Scope
 
@@ -42,7 +44,8 @@ CONSTANTS = "_set_constants"
 class Forward:
     """The methods that compute, the helpers that they call, and what the class must have for them.
 
-    `buffers` are the constants, `bare` says that an empty buffer `_like` has the module's dtype.
+    `buffers` are the constants, `bare` says that an empty buffer `_like` has the module's dtype,
+    `known` is how methods read the constants.
     """
 
     method: list[str]
@@ -50,10 +53,15 @@ class Forward:
     buffers: list[str]
     used: dict[str, None] = field(default_factory=dict)
     bare: bool = False
+    known: dict[Value, Text] = field(default_factory=dict)
 
 
 def write_forward(
-    model: ResolvedModel, access: Access, reserved: Iterable[str], checked: Checked
+    model: ResolvedModel,
+    access: Access,
+    reserved: Iterable[str],
+    checked: Checked,
+    splits: Splits,
 ) -> Forward:
     """The methods; `reserved` are names of the file that no variable may hide."""
     live = needed(model.output)
@@ -71,19 +79,19 @@ def write_forward(
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     sizes = Sizes(bound, names.exactly("lead"))
-    scope = Scope(arguments, sizes, lambda: _like(model, access, arguments, forward), forward.used)
-    known = {value: Text(f"self.{name}") for value, name in buffers.items()}
+    floats = [arguments[each.name] for each in model.inputs if each.kind == "float"]
+    like = partial(find_like, access, floats, forward)
+    scope = Scope(arguments, sizes, like, forward.used, splits=splits)
+    forward.known = {value: Text(f"self.{name}") for value, name in buffers.items()}
     labels = {
         value: names.fresh(label)
         for value, label in model.names.items()
         if value.operation in live and value not in buffers and not is_number(value)
     }
-    body = _body(scope, access, names, labels, operations, model.output, known)
+    body = start_body(scope, access, names, labels, operations, model.output, dict(forward.known))
     inside = needed(model.output, held)
     write_operations(body, [each for each in operations if each in inside])
-    result = body.within(model.output, lambda texts: _returned(model, texts, scope))
-    remark = ", ".join(dict.fromkeys(value.text for value in model.output))
-    body.lines.append(Line(f"return {result}", remark))
+    finish_body(body, model.output, single=model.single)
     lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)
     for source in model.inputs if checked != "never" else ():
         scope.use("_wrong")
@@ -91,10 +99,8 @@ def write_forward(
     lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     signature += [f"{name}: Callable[..., Any]" for name in handed]
-    returned = "Tensor"
-    if not model.single:
-        returned = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
-    text = writer.docstring([_summary(model)])
+    returned = returned_type(len(model.output), single=model.single)
+    text = writer.docstring([summary(model)])
     forward.method = writer.function("forward", signature, returned, [*text, *lines])
     if held:
         forward.bare = True
@@ -134,13 +140,14 @@ def _buffer_names(
     return buffers
 
 
-def _summary(model: ResolvedModel) -> str:
+def summary(model: ResolvedModel) -> str:
+    """What `forward` says of itself."""
     results = ", ".join(value.text for value in model.output)
     text = f"{results} of {', '.join(map(written, model.inputs))}."
     return text if model.inputs and len(text) <= 85 else f"{results}."[:85]
 
 
-def _body(
+def start_body(
     scope: Scope,
     access: Access,
     names: Names,
@@ -160,14 +167,29 @@ def _body(
     return Body(scope, access, names, Counter(reads), labels, ordered, known)
 
 
-def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
+def finish_body(body: Body, outputs: Sequence[Value], *, single: bool) -> None:
+    """Write the `return` of these values."""
+    scope = body.scope
+    result = body.within(outputs, lambda texts: _returned(outputs, texts, scope, single=single))
+    remark = ", ".join(dict.fromkeys(value.text for value in outputs))
+    body.lines.append(Line(f"return {result}", remark))
+
+
+def returned_type(count: int, *, single: bool) -> str:
+    """The type of so many results."""
+    return "Tensor" if single else f"tuple[{', '.join(['Tensor'] * count)}]"
+
+
+def _returned(
+    outputs: Sequence[Value], texts: Sequence[Text], scope: Scope, *, single: bool
+) -> Text:
     items = [
         as_tensor(value, text, scope).code
         if is_number(value) and not text.code.startswith("self.")
         else text.code
-        for value, text in zip(model.output, texts, strict=True)
+        for value, text in zip(outputs, texts, strict=True)
     ]
-    return Text(", ".join(items) if len(items) > 1 or model.single else f"({items[0]},)")
+    return Text(", ".join(items) if len(items) > 1 or single else f"({items[0]},)")
 
 
 def _constants(
@@ -187,7 +209,7 @@ def _constants(
         for value, label in model.names.items()
         if value.operation in inside and not is_number(value)
     }
-    body = _body(own, access, names, labels, operations, held, {})
+    body = start_body(own, access, names, labels, operations, held, {})
     write_operations(body, operations)
     for value in {name: value for value, name in buffers.items()}.values():
         made = body.within([value], lambda texts: texts[0])
@@ -209,11 +231,10 @@ def _constants(
 # ── a tensor of the module's dtype ─────────────────────────────────────────────────────────────
 
 
-def _like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
-    """An input of floats, else a parameter of real numbers, else the buffer made for this."""
-    for source in model.inputs:
-        if source.kind == "float":
-            return arguments[source.name]
+def find_like(access: Access, floats: Sequence[str], forward: Forward) -> str:
+    """A variable of floats, else a parameter of real numbers, else the buffer made for this."""
+    if floats:
+        return floats[0]
     if found := _first(access):
         return found
     forward.bare = True

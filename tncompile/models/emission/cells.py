@@ -1,0 +1,119 @@
+"""A cell of a `scan` as two methods, one of them for all steps at once; `forward` is both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from tncompile.emission.module.forward import without_unused
+from tncompile.emission.text import writer
+from tncompile.emission.text.identifiers import Names
+from tncompile.language.typing.model import ResolvedModel
+from tncompile.language.typing.values import Shape, Value
+from tncompile.models.emission.access import Access
+from tncompile.models.emission.arguments import Sizes, argument_names
+from tncompile.models.emission.body import render
+from tncompile.models.emission.constants import needed
+from tncompile.models.emission.expressions import Text, is_number
+from tncompile.models.emission.forward import (
+    Forward,
+    find_like,
+    finish_body,
+    returned_type,
+    start_body,
+    summary,
+)
+from tncompile.models.emission.hoisting import AHEAD, STEP, Split, Splits, crossing_name
+from tncompile.models.emission.layout import fitted
+from tncompile.models.emission.loops import write_operations
+from tncompile.models.emission.scope import Scope
+
+
+def write_cell(
+    model: ResolvedModel,
+    access: Access,
+    reserved: Iterable[str],
+    forward: Forward,
+    splits: Splits,
+    split: Split,
+) -> list[list[str]]:
+    """What goes ahead, a step, and both as `forward`."""
+    method = partial(_method, model, access, (*reserved,), forward, splits)
+    crossing, single = split.crossing, len(split.crossing) == 1
+    ahead = "What no state changes: for any number of steps at once."
+    step = "A step, behind what went ahead."
+    return [
+        method(AHEAD, ahead, split.early, (), crossing, single),
+        method(STEP, step, split.late, crossing, model.output, model.single),
+        _both(model, (*reserved,), split),
+    ]
+
+
+def _both(model: ResolvedModel, reserved: tuple[str, ...], split: Split) -> list[str]:
+    """`forward`: what goes ahead, then the step."""
+    arguments = argument_names(model, Names(["self", *reserved]))
+    ahead = f"self.{AHEAD}({', '.join(arguments[name] for name in split.early)})"
+    star = "*" * (len(split.crossing) > 1)
+    given = ", ".join([f"{star}{ahead}", *(arguments[name] for name in split.late)])
+    signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
+    returned = returned_type(len(model.output), single=model.single)
+    body = [*writer.docstring([summary(model)]), *fitted(f"return self.{STEP}({given})")]
+    return writer.function("forward", signature, returned, body)
+
+
+def _method(
+    model: ResolvedModel,
+    access: Access,
+    reserved: tuple[str, ...],
+    forward: Forward,
+    splits: Splits,
+    name: str,
+    doc: str,
+    inputs: Sequence[str],
+    given: Sequence[Value],
+    outputs: Sequence[Value],
+    single: bool,
+) -> list[str]:
+    """The method that computes the outputs from values that are `given`, then from inputs."""
+    names = Names(["self", "F", "math", "partial", *reserved])
+    lead = names.exactly("lead")
+    variables = {value: names.fresh(crossing_name(model, value)) for value in given}
+    shapes = [(variables[value], value.shape) for value in given]
+    floats = [variables[value] for value in given if value.kind == "float"]
+    arguments: dict[str, str] = {}
+    for source in model.inputs:
+        if source.name in inputs:
+            parts = source.family, *map(str, source.subscripts)
+            arguments[source.name] = variable = names.fresh("_".join(parts))
+            shapes.append((variable, source.shape))
+            floats += [variable] * (source.kind == "float")
+    like = partial(find_like, access, floats, forward)
+    scope = Scope(arguments, Sizes({}, lead), like, forward.used, splits=splits)
+    known = {**forward.known, **{value: Text(text) for value, text in variables.items()}}
+    inside = needed(outputs, known)
+    operations = [each for each in model.operations if each in inside]
+    labels = {
+        value: names.fresh(label)
+        for value, label in model.names.items()
+        if value.operation in inside and value not in known and not is_number(value)
+    }
+    body = start_body(scope, access, names, labels, operations, outputs, known)
+    write_operations(body, operations)
+    finish_body(body, outputs, single=single)
+    lines = [*_leading(shapes, lead), *render(body.lines)]
+    lines = without_unused(lines, [lead])
+    signature = [
+        "self",
+        *(f"{each}: Tensor" for each in [*variables.values(), *arguments.values()]),
+    ]
+    returned = returned_type(len(outputs), single=single)
+    return writer.function(name, signature, returned, [*writer.docstring([doc]), *lines])
+
+
+def _leading(shapes: Sequence[tuple[str, Shape]], lead: str) -> list[str]:
+    """The sizes of `...`, from the first variable that has it."""
+    for name, shape in shapes:
+        if shape.dots:
+            count = len(shape.sizes)
+            return [f"{lead} = {name}.shape[:{-count}]" if count else f"{lead} = {name}.shape"]
+    return []
