@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tncompile
 
-START = """\
+START = '''\
 # Every public name
 
 Written by `docs/generate_api.py` from docstrings; a test compares them and runs the examples.
@@ -22,11 +22,20 @@ Those go on from
 >>> import tncompile
 >>> spec = tncompile.load("std/linear.tn")
 >>> arch = spec.instantiate("MPO", ins=[4, 8], outs=[8, 4], ranks=4)
+>>> model = tncompile.loads("""
+... import "std/linear.tn" { MPO }
+... model Classifier() {
+...   part hidden = MPO(ins = [8, 8], outs = [4, 8], ranks = 8)
+...   part head = Linear(32, 10)
+...   input x(..., 64)
+...   output x |> hidden |> relu |> head
+... }
+... """).instantiate()
 ```
 
 Sizes are in elements, times in seconds, memory in bytes. [python.md](python.md) says
 how they work together, [cost.md](cost.md) what plans and locks are.
-"""
+'''
 
 
 def markdown(doc: str) -> Iterator[str]:
@@ -68,6 +77,17 @@ def section(heading: str, declaration: str, doc: str | None) -> str:
     return "\n\n".join([heading, f"```text\n{declaration}\n```", *markdown(doc or "")])
 
 
+def members(kind: type) -> dict[str, object]:
+    """What a class offers, less what it has from one that has a section of its own."""
+    found: dict[str, object] = {}
+    for base in kind.__mro__:
+        public = base.__name__ in tncompile.__all__
+        if not base.__module__.startswith("tncompile") or (public and base is not kind):
+            break
+        found = dict(vars(base)) | found
+    return {name: value for name, value in found.items() if name[0] != "_"}
+
+
 def entries() -> Iterator[str]:
     """A section for each public name, and one for each public member of a class."""
     for name in sorted(tncompile.__all__, key=lambda name: (name[0].isupper(), name)):
@@ -78,9 +98,7 @@ def entries() -> Iterator[str]:
         fields = getattr(value, "__dataclass_fields__", {}).values()
         lines = [f"    {each.name}: {each.type}" for each in fields if each.name[0] != "_"]
         yield section(f"## `{name}`", "\n".join([f"class {name}", *lines]), value.__doc__)
-        for member, attribute in vars(value).items():
-            if member[0] == "_":
-                continue
+        for member, attribute in members(value).items():
             if inspect.isfunction(attribute):
                 declaration = signature(member, attribute)
             elif isinstance(attribute, property | cached_property):

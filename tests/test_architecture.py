@@ -187,8 +187,8 @@ def test_every_code_has_a_page() -> None:
     assert pages() == {str(code) for code in Code}
 
 
-LATER = {Code.UNDECIDED_SIZES, Code.NO_MATCH, Code.WEIGHT_MISFIT}
-"""Codes of models and rewrites, which are parsed and not compiled yet."""
+LATER = {Code.NO_MATCH, Code.WEIGHT_MISFIT}
+"""Codes of rewrites, which are parsed and not compiled yet."""
 
 NOT_A_PROGRAM = {Code.INTERNAL, Code.NO_PLAN, Code.CANNOT_SPLIT}
 """Codes that no file can show by itself: our own bugs, a limit or a leg that only a call names."""

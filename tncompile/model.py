@@ -93,6 +93,10 @@ class Model(Architecture):
         """Measure the plans of every network for the rows that reach it; see `Architecture.tune`.
 
         `seconds` are shared by all of them.
+
+        >>> tunings = model.tune(batch=8, seconds=0.2, search="fast", anyway=True)
+        >>> [trial.mode for tuning in tunings.values() for trial in tuning.trials]
+        ['inference', 'folded']
         """
         from tncompile.models.planning import requests
 
@@ -167,6 +171,9 @@ class Model(Architecture):
         """The text of a stage: one of `program`, `model`, `plan`, `torch`.
 
         Raises ValueError for another stage, and what `source` raises.
+
+        >>> print(model.describe("model").splitlines()[0])
+        model Classifier
         """
         from tncompile.language.formatting import format_program
         from tncompile.models.printer import describe_model

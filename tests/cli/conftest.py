@@ -24,9 +24,9 @@ TWO = MAP + MAP.replace("Map", "Other")
 
 WARNED = MAP.replace("o: int = 3", "o: int = 3, spare: int = 1")
 
-UNCOMPILED = """model M() {
-  part p = Linear(4, 4)
-  output p
+UNCOMPILED = """model M(p: part) {
+  input x(..., 4)
+  output p(x)
 }
 
 rewrite R {

@@ -18,9 +18,9 @@ from tncompile.cli.options import memory_limit
     ("call", "said"),
     [
         ([], "name it: `Map`"),
-        (["M"], "compile a network: `Map`"),
+        (["M"], "name a network or a model: `Map`"),
         (["Mp"], "did you mean `Map`?"),
-        (["R"], "compile a network: `Map`"),
+        (["R"], "name a network or a model: `Map`"),
     ],
 )
 def test_targets_that_are_proposed_can_be_compiled(

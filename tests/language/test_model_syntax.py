@@ -160,13 +160,13 @@ def test_imports_used_in_models_are_used() -> None:
     names = ("MPO", "CP", "Tucker", "TensorRing", "BlockTerm")
     uses = (
         "part a = if d == 1 then MPO(d) else CP(d)",
-        "part b = Linear(Tucker, 3)",
-        "let h[k in 0..2] = network { x(i[TensorRing]) -> () }",
-        "tensor w(3) init zeros if BlockTerm",
+        "part b = Tucker(d)",
+        "part c[k in 0..d] = TensorRing(d)",
+        "part e = if d == 1 then Linear(3, 3) else BlockTerm(d)",
     )
     for used in range(len(uses) + 1):
         text = f'import "std/linear.tn" {{ {", ".join(names)} }} model M(d: int) {{ '
-        text += " ".join(uses[:used]) + " output 3 }"
+        text += " ".join(uses[:used]) + " output d }"
         found = link(SourceFile("a.tn", text), folder=None, root=None).warnings
         assert len(found) == (5, 3, 2, 1, 0)[used]
 

@@ -185,9 +185,10 @@ def test_targets_that_name_nothing() -> None:
     (diagnostic,) = problems(LISTS + LISTS.replace("network N", "network M"), "")
     assert (diagnostic.code, diagnostic.primary.span.text) == ("TN201", "N")
     assert [d.code for d in problems("", "")] == ["TN201"]
-    model = "model M() {\n  input x(..., 3)\n  output x |> relu\n}\n"
-    (diagnostic,) = problems(model, "M")
-    assert (diagnostic.code, diagnostic.primary.span.text) == ("TN201", "M")
+    (diagnostic,) = problems('rewrite R { linear "*" -> keep }', "R")
+    assert (diagnostic.code, diagnostic.primary.span.text) == ("TN201", "R")
+    (diagnostic,) = problems("model M(p: part) {\n  input x(..., 3)\n  output p(x)\n}\n", "M")
+    assert (diagnostic.code, diagnostic.primary.span.text) == ("TN305", "M")
     assert [d.code for d in problems(LISTS, "N(")] == ["TN102"]
 
 

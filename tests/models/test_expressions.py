@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 
 import pytest
+import torch
+from torch import nn
 
 from tests.support.function_draws import DRAWS, stretched
 from tests.support.typed_calls import Calls
-from tests.support.written import agree
+from tests.support.written import agree, compiled, inputs, source
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.typing.functions.operators import BINARY
 from tncompile.language.typing.sizes import Size
@@ -98,3 +101,34 @@ def test_matrix_products_compute_what_torch_does(seed: int) -> None:
     right = Shape((*right.sizes, left.sizes[-1], calls.size()), right.dots)
     one, two = calls.random.choices(KINDS, k=2)
     agree(calls, calls.operate("@", calls.of(left, one), calls.of(right, two)))
+
+
+# ── ids that point nowhere ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda calls, ids: calls.call("take", calls.value(4, 3), ids),
+        lambda calls, ids: calls.call("take", calls.value(4), ids),
+        lambda calls, ids: calls.call("take", calls.value(4, 3, kind="int"), ids),
+        lambda calls, ids: calls.call("gather", calls.value(4), ids, -1),
+        lambda calls, ids: calls.call("onehot", ids, 4),
+        lambda calls, ids: calls.call("scatter_sum", calls.value(2, 3), ids, 4),
+        lambda calls, ids: calls.call("segment_sum", calls.value(4, 3), ids),
+    ],
+)
+def test_ids_that_point_nowhere_are_refused(
+    make: Callable[[Calls, Value], Term], wrong: int
+) -> None:
+    """None is counted from the end, and none is passed over."""
+    calls = Calls()
+    ids = calls.value(2, kind="int")
+    term = make(calls, ids)
+    calls.oracle.results[ids.operation] = (torch.tensor([wrong, 0]),)
+    forward = compiled(*source(calls, term))
+    like, sizes = torch.zeros(()), calls.oracle.sizes.values()
+    refusals = "(?i)range|bounds|class values|ascend|must be in"
+    with pytest.raises((IndexError, RuntimeError), match=refusals):
+        forward(nn.Module(), like, (), *sizes, *inputs(calls))

@@ -255,7 +255,8 @@ def write_file(
         imports.add(RERUN_IMPORT)
     header = [*first.header, *(line for source in classes for line in source.header)]
     lines = [*dict.fromkeys(header), "", *_imports(imports)]
-    text = "\n\n\n".join(["\n".join(lines), *blocks]) + "\n"
+    gap = "\n\n\n" if blocks[0].startswith(("def ", "class ", "@")) else "\n\n"
+    text = "\n".join(lines) + gap + "\n\n\n".join(blocks) + "\n"
     return GeneratedModule(text, first.name, first.branching)
 
 

@@ -248,6 +248,7 @@ def test_what_is_causal(output: str) -> None:
         "reshape(x, (..., 4 * t))",
         "reshape(x, (..., 4, t))",
         "flatten(x, -2)",
+        "flatten(xt, -2)",
         "reshape(at, (t, 1)) + at",
         # as a number
         "arange(2 * t)",

@@ -23,7 +23,9 @@ _MODULE_ATTRIBUTES = """
 MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split())
 """What `nn.Module` calls its own attributes: tensors of these names are kept out of their way."""
 
-OWN_ATTRIBUTES = frozenset({"reset_parameters", "fold", "batch_invariant", "unshard", "reshard"})
+OWN_ATTRIBUTES = frozenset(
+    {"reset_parameters", "fold", "step", "batch_invariant", "unshard", "reshard"}
+)
 """Attributes of the emitted class, and those that FSDP2 adds to it."""
 
 _RESERVED = """

@@ -67,7 +67,7 @@ def resolve(
 def _refused(linked: LinkedProgram, block: LinkedBlock) -> Diagnostic:
     """What cannot be compiled by itself: rewrites (TN201), models that take parts (TN305)."""
     ready = [name for name, other in linked.blocks.items() if can_be_compiled(other)]
-    hint = f"name one of {listed(ready)}" if ready else _DECLARE
+    hint = f"name a network or a model: {listed(ready)}" if ready else _DECLARE
     if block.kind == "model":
         message = f"`{block.name}` takes a part: it can only be a part itself"
         note = "the parts that a model is handed belong to the model that it is a part of"

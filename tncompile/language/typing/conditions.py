@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
@@ -39,6 +39,15 @@ def require(reader: Reader, statement: tree.Require) -> Requirement | None:
     for each in _all(condition):
         _assume(reader.typing.facts, each)
     return Requirement(condition, reason, one_line(statement.condition.span))
+
+
+def assumed(requirements: Iterable[Requirement]) -> Facts:
+    """What holds of the sizes of a model wherever its requirements do."""
+    facts = Facts()
+    for requirement in requirements:
+        for each in _all(requirement.condition):
+            _assume(facts, each)
+    return facts
 
 
 def _condition(reader: Reader, node: tree.Expression) -> bool | Condition:

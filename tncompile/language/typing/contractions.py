@@ -263,6 +263,8 @@ class _Sizes:
 
     def axis(self, axis: _Axis) -> Size:
         """The size of an axis by its legs, all of which are known."""
+        if len(axis.names) == 1:
+            return self.known[axis.names[0].text]
         return product(self.known[name.text] for name in axis.names)
 
     def take(self, name: tree.Name, known: Known) -> None:
@@ -366,13 +368,13 @@ class _Sizes:
     def check(self, operands: Sequence[_Operand]) -> None:
         """TN601 where an axis is not as long as its legs say."""
         for operand in operands:
-            legs = [str(self.axis(axis)) for axis in operand.legs.axes]
-            due = ", ".join(["..."] * operand.value.shape.dots + legs)
             for axis, size in operand.axes():
                 expected = self.axis(axis)
                 if size == expected:
                     continue
-                message = f"{operand.name} is {operand.value.shape}, by its legs ({due}): "
+                shape = operand.value.shape
+                due = Shape(tuple(map(self.axis, operand.legs.axes)), shape.dots)
+                message = f"{operand.name} is {shape}, by its legs {due}: "
                 message += f"the axis `{axis.text}` is {size}, not {expected}"
                 places = tuple(
                     place for name in axis.names for place in self.places[name.text]

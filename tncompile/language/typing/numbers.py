@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
@@ -12,6 +13,15 @@ from tncompile.language.syntax.source import Span
 from tncompile.language.typing.sizes import Size, SizeTooLarge
 from tncompile.language.typing.state import Typing
 from tncompile.language.typing.values import Term, term_text
+
+ANALYTIC: Mapping[str, Callable[[float], float]] = {
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "log": math.log,
+    "sin": math.sin,
+    "cos": math.cos,
+}
+"""Functions of values that give a float of a number."""
 
 _SIZE_OPERATORS = ("+", "-", "*", "//", "%")
 
@@ -82,6 +92,16 @@ def _size(term: Term) -> Size | None:
 
 def _simplest(size: Size) -> Size | int:
     return size if size.value is None else size.value
+
+
+def analytic(name: str, x: float, span: Span) -> float:
+    """A function of one number; TN304 where the result is not finite."""
+    try:
+        return ANALYTIC[name](x)
+    except (ValueError, OverflowError):
+        message = f"`{name}` of {term_text(x)} is no finite number"
+        note, hint = "numbers are computed before there are values", "rule it out with `require`"
+        raise failure(Code.BAD_ARITHMETIC, message, span, "no number", note, hint) from None
 
 
 def plain(node: tree.Expression, term: Term) -> int | float | bool | tuple[int, ...]:

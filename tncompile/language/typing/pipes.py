@@ -11,6 +11,7 @@ from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTION
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
+from tncompile.language.typing import numbers
 from tncompile.language.typing.attention import apply_attention
 from tncompile.language.typing.calls import call_part
 from tncompile.language.typing.functions import FUNCTIONS, apply_function
@@ -108,6 +109,10 @@ def _apply(
     described = _call(callee, function, span, arguments, first)
     if callee in NUMBER_FUNCTIONS and (callee not in FUNCTIONS or _numeric(arguments)):
         return _number(reader, callee, function, span, described)
+    if callee in numbers.ANALYTIC and len(arguments) == 1 and arguments[0].name is None:
+        number = arguments[0].term
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            return numbers.analytic(callee, number, span)
     if callee == "attention":
         return apply_attention(reader.typing, described)
     return apply_function(reader.typing, callee, described)

@@ -15,6 +15,7 @@ from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
+from tncompile.language.typing import numbers
 from tncompile.language.typing.calls.inputs import output_of
 from tncompile.language.typing.causality import check_causal
 from tncompile.language.typing.conditions import require
@@ -180,9 +181,11 @@ class _Statements:
         names[name.text] = family
         for key, inner in unroll(self.reader, statement.subscripts, None, name.span):
             family.members[key] = None
-            value = inner.typing.as_value(Typed(inner.term(statement.value), statement.value.span))
-            self._named(value, member_name(name.text, key))
-            family.members[key] = value
+            term = inner.term(statement.value)
+            if not isinstance(term, bool | int | float):
+                term = inner.typing.as_value(Typed(term, statement.value.span))
+            self._named(term, member_name(name.text, key))
+            family.members[key] = term
 
     def _let_tuple(self, statement: tree.LetTuple) -> None:
         term, count = self.reader.term(statement.value), len(statement.names)
@@ -296,7 +299,9 @@ def _is_number(node: tree.Expression, known: set[str]) -> bool:
     called: set[int] = set()
     for each in walk(node):
         match each:
-            case tree.Call(tree.Reference(name)) if name.text in NUMBER_FUNCTIONS:
+            case tree.Call(tree.Reference(name)) if (
+                name.text in NUMBER_FUNCTIONS or name.text in numbers.ANALYTIC
+            ):
                 called.add(id(each.function))
             case tree.Reference(name) if name.text in known or id(each) in called:
                 pass

@@ -28,6 +28,7 @@ That they fit together is known there, so all of it is: of what a `scan` calls f
 """
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_TURNED = str.maketrans("<>", "><")
 _IS_KIND: Mapping[Kind, str] = {
     "float": "{0}.dtype not in _FLOATS",
     "complex": "not {0}.is_complex()",
@@ -158,7 +159,7 @@ def _comparisons(condition: Condition) -> list[Comparison]:
 def _negated(condition: Condition, sizes: Sizes) -> str:
     match condition:
         case Comparison(operator, left, right):
-            return f"{sizes.text(left)} {_OPPOSITE[operator]} {sizes.text(right)}"
+            return _compared(left, _OPPOSITE[operator], right, sizes)
         case Combined("not", (inner,)):
             return _plain(inner, sizes)
         case Combined(operator, parts):
@@ -169,12 +170,19 @@ def _negated(condition: Condition, sizes: Sizes) -> str:
 def _plain(condition: Condition, sizes: Sizes) -> str:
     match condition:
         case Comparison(operator, left, right):
-            return f"{sizes.text(left)} {operator} {sizes.text(right)}"
+            return _compared(left, operator, right, sizes)
         case Combined("not", (inner,)):
             return _negated(inner, sizes)
         case Combined(operator, parts):
             texts = (_within(_plain(part, sizes), part) for part in parts)
             return f" {operator} ".join(texts)
+
+
+def _compared(left: Size, operator: str, right: Size, sizes: Sizes) -> str:
+    """A comparison, what is known at run time first."""
+    if left.value is not None and right.value is None:
+        left, operator, right = right, operator.translate(_TURNED), left
+    return f"{sizes.text(left)} {operator} {sizes.text(right)}"
 
 
 def _within(text: str, condition: Condition) -> str:

@@ -28,6 +28,8 @@ from tncompile.models.emission.calls import arguments, arity, call_text, claim
 from tncompile.models.emission.expressions import Text, is_number, write
 from tncompile.models.emission.layout import fitted
 from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.stepping.operations import Past, StepCall
+from tncompile.models.emission.stepping.texts import past_text, step_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,12 @@ class Body:
 
     def expression(self, operation: Operation, texts: Sequence[Text]) -> Text:
         """The operation on operands that are written."""
+        if isinstance(operation, StepCall):
+            return step_call(operation, texts, self.access, self.scope)
         if isinstance(operation, CallPart):
             return call_text(operation, texts, self.access, self.scope)
+        if isinstance(operation, Past):
+            return past_text(operation, texts, self.scope)
         return write(operation, texts, self.scope)
 
     # ── values ────────────────────────────────────────────────────────────────────────────────
@@ -223,12 +229,16 @@ class Body:
 def is_free(operation: Operation) -> bool:
     """Whether it makes no difference when an operation is executed."""
     match operation:
+        case StepCall():
+            return False
         case CallPart(part=Part(callee=Layer(name=name))):
             return not LAYERS[name].training
         case CallPart(part=Part(callee=callee)):
             return isinstance(callee, ResolvedNetwork)
         case Apply(function="attention", options=options):
             return not options.get("dropout")
+        case Past():
+            return False
         case _:
             return not isinstance(operation, Scan)
 

@@ -74,14 +74,19 @@ def call_text(operation: CallPart, texts: Sequence[Text], access: Access, scope:
                 scope.use("_multilinear")
                 return Text(f"_multilinear({name}, {listed})")
             return Text(f"{name}({listed})")
-        case ResolvedModel() as model:
-            needed = () if part.outer else model.handed  # what was handed on has what it needs
-            handed = [_handed(part.handed[key], access, scope) for key in needed]
+        case ResolvedModel():
+            handed = [] if part.outer else handed_on(part, access, scope)
             return Text(f"{name}({', '.join([*items, *handed])})")
         case Extern() as extern:
             named = given(extern) if extern.function else []
             text = f"{name}({', '.join([*items, *named])})"
             return Text(text)
+
+
+def handed_on(part: Part, access: Access, scope: Scope) -> list[str]:
+    """The parts that a call of a model hands on; one that was handed on has what it needs."""
+    needed = part.callee.handed if isinstance(part.callee, ResolvedModel) else ()
+    return [_handed(part.handed[key], access, scope) for key in needed]
 
 
 def _handed(part: Part, access: Access, scope: Scope) -> str:

@@ -14,18 +14,16 @@ from tncompile.models.emission.access import Access
 from tncompile.models.emission.arguments import Sizes, argument_names
 from tncompile.models.emission.body import render
 from tncompile.models.emission.constants import needed
-from tncompile.models.emission.expressions import Text, is_number
 from tncompile.models.emission.forward import (
     Forward,
-    find_like,
-    finish_body,
-    returned_type,
-    start_body,
+    like,
     summary,
+    type_of,
+    write_body,
+    write_return,
 )
 from tncompile.models.emission.hoisting import AHEAD, STEP, Split, Splits, crossing_name
 from tncompile.models.emission.layout import fitted
-from tncompile.models.emission.loops import write_operations
 from tncompile.models.emission.scope import Scope
 
 
@@ -41,7 +39,7 @@ def write_cell(
     method = partial(_method, model, access, (*reserved,), forward, splits)
     crossing, single = split.crossing, len(split.crossing) == 1
     ahead = "What no state changes: for any number of steps at once."
-    step = "A step, behind what went ahead."
+    step = "A step, where that went ahead."
     return [
         method(AHEAD, ahead, split.early, (), crossing, single),
         method(STEP, step, split.late, crossing, model.output, model.single),
@@ -56,7 +54,7 @@ def _both(model: ResolvedModel, reserved: tuple[str, ...], split: Split) -> list
     star = "*" * (len(split.crossing) > 1)
     given = ", ".join([f"{star}{ahead}", *(arguments[name] for name in split.late)])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
-    returned = returned_type(len(model.output), single=model.single)
+    returned = type_of(len(model.output), single=model.single)
     body = [*writer.docstring([summary(model)]), *fitted(f"return self.{STEP}({given})")]
     return writer.function("forward", signature, returned, body)
 
@@ -79,34 +77,26 @@ def _method(
     lead = names.exactly("lead")
     variables = {value: names.fresh(crossing_name(model, value)) for value in given}
     shapes = [(variables[value], value.shape) for value in given]
-    floats = [variables[value] for value in given if value.kind == "float"]
     arguments: dict[str, str] = {}
     for source in model.inputs:
         if source.name in inputs:
             parts = source.family, *map(str, source.subscripts)
             arguments[source.name] = variable = names.fresh("_".join(parts))
             shapes.append((variable, source.shape))
-            floats += [variable] * (source.kind == "float")
-    like = partial(find_like, access, floats, forward)
-    scope = Scope(arguments, Sizes({}, lead), like, forward.used, splits=splits)
-    known = {**forward.known, **{value: Text(text) for value, text in variables.items()}}
-    inside = needed(outputs, known)
+    find_like = partial(like, model, access, arguments, forward)
+    scope = Scope(arguments, Sizes({}, lead), find_like, forward.used, splits=splits)
+    inside = needed(outputs, variables)
     operations = [each for each in model.operations if each in inside]
-    labels = {
-        value: names.fresh(label)
-        for value, label in model.names.items()
-        if value.operation in inside and value not in known and not is_number(value)
-    }
-    body = start_body(scope, access, names, labels, operations, outputs, known)
-    write_operations(body, operations)
-    finish_body(body, outputs, single=single)
+    labels = model.names
+    body = write_body(scope, access, names, operations, outputs, labels, forward, variables)
+    write_return(body, outputs, single=single)
     lines = [*_leading(shapes, lead), *render(body.lines)]
     lines = without_unused(lines, [lead])
     signature = [
         "self",
         *(f"{each}: Tensor" for each in [*variables.values(), *arguments.values()]),
     ]
-    returned = returned_type(len(outputs), single=single)
+    returned = type_of(len(outputs), single=single)
     return writer.function(name, signature, returned, [*writer.docstring([doc]), *lines])
 
 

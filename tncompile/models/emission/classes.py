@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
 from tncompile.emission import ClassSource, GeneratedModule, write_file
@@ -22,9 +22,12 @@ from tncompile.models.emission.constructor import family_depth, write_init, writ
 from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
 from tncompile.models.emission.forward import CONSTANTS, write_forward
-from tncompile.models.emission.helpers import HELPERS
+from tncompile.models.emission.functions import HELPERS
 from tncompile.models.emission.hoisting import Splits, find_splits
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
+from tncompile.models.emission.stepping.method import write_step
+from tncompile.models.emission.stepping.rewriting import Steps, causal_size
+from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""
@@ -41,6 +44,8 @@ def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
     they were made with are one class.
     """
     classes = _Classes(networks, find_splits(model))
+    if causal_size(model) is not None:
+        classes.stepping = {each.target for each in classes.steps.reached(model)}
     root = classes.of(model, inner=False)
     header = writer.comment_lines(f"Made by tncompile from {model.target}.")
     sources = [each for each in classes.sources if each is not root]
@@ -59,6 +64,8 @@ class _Classes:
     taken: set[str] = field(default_factory=lambda: set(_TAKEN))
 
     cells: set[int] = field(default_factory=set)  # models that a `scan` calls, again and again
+    steps: Steps = field(default_factory=Steps)
+    stepping: set[str] = field(default_factory=set)  # models that have a step, by what made them
 
     def __post_init__(self) -> None:
         self.imports = Imports(self.taken)
@@ -122,7 +129,6 @@ class _Written:
         imports = classes.imports
         foreign = [part.callee for part in model.parts if isinstance(part.callee, Extern)]
         called = {each.path: imports.name(each.path) for each in foreign}
-        self.imported = [found for each in foreign for found in imports.of(each.path)]
         self.access = Access(model, called)
         tensors = self.access.tensors
         classes.cells |= {id(e.part.callee) for e in model.operations if isinstance(e, Scan)}
@@ -132,11 +138,14 @@ class _Written:
         checked: Checked = "fully" if not inner else "quickly"
         if id(model) in classes.cells:
             checked = "never"
-        reserved, splits = (*called.values(),), classes.splits
-        self.forward = write_forward(model, self.access, reserved, checked, splits)
+        splits = classes.splits
+        self.forward = write_forward(model, self.access, called.values(), checked, splits)
         computing = [self.forward.method]
         if split := splits.get(id(model)):
-            computing = write_cell(model, self.access, reserved, self.forward, splits, split)
+            computing = write_cell(
+                model, self.access, (*called.values(),), self.forward, splits, split
+            )
+        step = self._step(called.values(), inner)
         used = self.forward.used
         self.tied = ties.write_tied(model)
         after = ["self._tie()"] * bool(self.tied)
@@ -153,6 +162,7 @@ class _Written:
             *self._apply(),
             *write_accessors(tensors),
             *computing,
+            *step,
         ]
         renamed = ties.write_renamed(self.access)
         self.bases = ["_Tied"] * bool(self.tied) + ["_Renamed"] * bool(renamed)
@@ -162,6 +172,13 @@ class _Written:
         annotations = write_annotations(tensors)
         annotations += [f"{name}: Tensor" for name in self.forward.buffers]
         annotations += ["_like: Tensor"] * self.forward.bare
+        words = set(re.findall(r"\w+", str(self.methods)))
+        self.imported = [
+            found
+            for path, name in called.items()
+            for found in imports.of(path)
+            if name.split(".")[0] in words
+        ]
         self.attributes = [*annotations, *self.tied, *renamed]
 
     def _make(self, part: Part) -> str:
@@ -178,6 +195,14 @@ class _Written:
                 options = ", batch_invariant=batch_invariant" * source.branching
                 text = f"{source.name}({parts.PLACED}{options})"
         return f"{text}.requires_grad_(False)" if part.frozen else text
+
+    def _step(self, reserved: Iterable[str], inner: bool) -> list[list[str]]:
+        """The method that goes on along a causal size, where there is one."""
+        model, classes = self.model, self.classes
+        if model.target not in classes.stepping or causal_size(model) is None:
+            return []
+        stepped = classes.steps.of(model)
+        return [write_step(model, stepped, self.access, reserved, self.forward, inner=inner)]
 
     def _apply(self) -> list[list[str]]:
         """The method behind `to`, `to_empty` and so on."""
@@ -197,12 +222,14 @@ class _Written:
         used = self.forward.used
         helpers = [HELPERS[each] for each in _with_needs(used)]
         helpers += [OF_EXPRESSIONS[each] for each in used if each in OF_EXPRESSIONS]
+        helpers += [OF_STEPS[each] for each in OF_STEPS if each in used]
         imports: list[Import] = [*self.imported]
         imports += [FUNCTIONAL] * ("F" in used or any(" F." in each for each in helpers))
         imports += [("functools", "partial")] * ("partial" in used)
         words = {word for each in [*helpers, *text] for word in re.findall(r"\w+", each)}
         imports += [("typing", word) for word in ("Any", "ClassVar") if word in words]
         imports += [("collections.abc", "Iterator")] * ("Iterator" in words)
+        imports += [("contextlib", "contextmanager")] * ("contextmanager" in words)
         return ClassSource(
             name,
             (),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 from tncompile.emission.module.forward import without_unused
 from tncompile.emission.text import writer
@@ -44,16 +45,20 @@ CONSTANTS = "_set_constants"
 class Forward:
     """The methods that compute, the helpers that they call, and what the class must have for them.
 
-    `buffers` are the constants, `bare` says that an empty buffer `_like` has the module's dtype,
-    `known` is how methods read the constants.
+    `known` are the names of constants, `bare` says that an empty buffer `_like` has the module's
+    dtype.
     """
 
     method: list[str]
     constants: list[str]
-    buffers: list[str]
+    known: dict[Value, str]
     used: dict[str, None] = field(default_factory=dict)
     bare: bool = False
-    known: dict[Value, Text] = field(default_factory=dict)
+
+    @property
+    def buffers(self) -> list[str]:
+        """The names of constants, each once."""
+        return list(dict.fromkeys(self.known.values()))
 
 
 def write_forward(
@@ -72,26 +77,16 @@ def write_forward(
     )
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
-    buffers = _buffer_names(model, operations, held, attributes)
-    forward = Forward([], [], list(dict.fromkeys(buffers.values())))
+    forward = Forward([], [], _buffer_names(model, operations, held, attributes))
     names = Names(["self", "F", "math", "partial", *reserved])
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     sizes = Sizes(bound, names.exactly("lead"))
-    floats = [arguments[each.name] for each in model.inputs if each.kind == "float"]
-    like = partial(find_like, access, floats, forward)
-    scope = Scope(arguments, sizes, like, forward.used, splits=splits)
-    forward.known = {value: Text(f"self.{name}") for value, name in buffers.items()}
-    labels = {
-        value: names.fresh(label)
-        for value, label in model.names.items()
-        if value.operation in live and value not in buffers and not is_number(value)
-    }
-    body = start_body(scope, access, names, labels, operations, model.output, dict(forward.known))
-    inside = needed(model.output, held)
-    write_operations(body, [each for each in operations if each in inside])
-    finish_body(body, model.output, single=model.single)
+    find_like = partial(like, model, access, arguments, forward)
+    scope = Scope(arguments, sizes, find_like, forward.used, splits=splits)
+    body = write_body(scope, access, names, operations, model.output, model.names, forward)
+    write_return(body, model.output, single=model.single)
     lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)
     for source in model.inputs if checked != "never" else ():
         scope.use("_wrong")
@@ -99,13 +94,52 @@ def write_forward(
     lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     signature += [f"{name}: Callable[..., Any]" for name in handed]
-    returned = returned_type(len(model.output), single=model.single)
+    gives = type_of(len(model.output), single=model.single)
     text = writer.docstring([summary(model)])
-    forward.method = writer.function("forward", signature, returned, [*text, *lines])
+    forward.method = writer.function("forward", signature, gives, [*text, *lines])
     if held:
         forward.bare = True
-        forward.constants = _constants(model, access, held, buffers, scope)
+        forward.constants = _constants(model, access, held, forward.known, scope)
     return forward
+
+
+def write_body(
+    scope: Scope,
+    access: Access,
+    names: Names,
+    operations: Sequence[Operation],
+    output: Sequence[Value],
+    labels: Mapping[Value, str],
+    forward: Forward,
+    given: Mapping[Value, str] = MappingProxyType({}),
+) -> Body:
+    """The statements of operations, without the constants among them; `labels` are of values.
+
+    `given` are the names of values that are arguments.
+    """
+    known = {value: Text(f"self.{name}") for value, name in forward.known.items()}
+    known |= {value: Text(name) for value, name in given.items()}
+    live, inside = needed(output, given), needed(output, known)
+    labels = {
+        value: names.fresh(label)
+        for value, label in labels.items()
+        if value.operation in live and value not in known and not is_number(value)
+    }
+    body = _body(scope, access, names, labels, operations, output, known)
+    write_operations(body, [each for each in operations if each in inside])
+    return body
+
+
+def write_return(body: Body, output: Sequence[Value], *, single: bool) -> None:
+    """The statement that returns these values."""
+    result = body.within(output, lambda texts: returned(output, texts, body.scope, single=single))
+    remark = ", ".join(dict.fromkeys(value.text for value in output))
+    body.lines.append(Line(f"return {result}", remark))
+
+
+def type_of(count: int, *, single: bool) -> str:
+    """The type of what a method returns."""
+    return "Tensor" if single else f"tuple[{', '.join(['Tensor'] * count)}]"
 
 
 def maps(model: ResolvedModel) -> str:
@@ -147,7 +181,7 @@ def summary(model: ResolvedModel) -> str:
     return text if model.inputs and len(text) <= 85 else f"{results}."[:85]
 
 
-def start_body(
+def _body(
     scope: Scope,
     access: Access,
     names: Names,
@@ -167,27 +201,13 @@ def start_body(
     return Body(scope, access, names, Counter(reads), labels, ordered, known)
 
 
-def finish_body(body: Body, outputs: Sequence[Value], *, single: bool) -> None:
-    """Write the `return` of these values."""
-    scope = body.scope
-    result = body.within(outputs, lambda texts: _returned(outputs, texts, scope, single=single))
-    remark = ", ".join(dict.fromkeys(value.text for value in outputs))
-    body.lines.append(Line(f"return {result}", remark))
-
-
-def returned_type(count: int, *, single: bool) -> str:
-    """The type of so many results."""
-    return "Tensor" if single else f"tuple[{', '.join(['Tensor'] * count)}]"
-
-
-def _returned(
-    outputs: Sequence[Value], texts: Sequence[Text], scope: Scope, *, single: bool
-) -> Text:
+def returned(output: Sequence[Value], texts: Sequence[Text], scope: Scope, *, single: bool) -> Text:
+    """What a method returns: a value, or several."""
     items = [
         as_tensor(value, text, scope).code
         if is_number(value) and not text.code.startswith("self.")
         else text.code
-        for value, text in zip(outputs, texts, strict=True)
+        for value, text in zip(output, texts, strict=True)
     ]
     return Text(", ".join(items) if len(items) > 1 or single else f"({items[0]},)")
 
@@ -209,7 +229,7 @@ def _constants(
         for value, label in model.names.items()
         if value.operation in inside and not is_number(value)
     }
-    body = start_body(own, access, names, labels, operations, held, {})
+    body = _body(own, access, names, labels, operations, held, {})
     write_operations(body, operations)
     for value in {name: value for value, name in buffers.items()}.values():
         made = body.within([value], lambda texts: texts[0])
@@ -231,10 +251,11 @@ def _constants(
 # ── a tensor of the module's dtype ─────────────────────────────────────────────────────────────
 
 
-def find_like(access: Access, floats: Sequence[str], forward: Forward) -> str:
-    """A variable of floats, else a parameter of real numbers, else the buffer made for this."""
-    if floats:
-        return floats[0]
+def like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
+    """An input of floats, else a parameter of real numbers, else the buffer made for this."""
+    for source in model.inputs:
+        if source.kind == "float" and source.name in arguments:
+            return arguments[source.name]
     if found := _first(access):
         return found
     forward.bare = True

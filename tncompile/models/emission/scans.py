@@ -13,9 +13,11 @@ from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import Scan
 from tncompile.language.typing.values import Shape, Value
 from tncompile.models.emission.body import Block, Body, Line
-from tncompile.models.emission.calls import arguments, call_text
+from tncompile.models.emission.calls import arguments
 from tncompile.models.emission.expressions import Text
 from tncompile.models.emission.hoisting import AHEAD, STEP, Split, crossing_name, extra_axes
+from tncompile.models.emission.stepping.operations import StepScan
+from tncompile.models.emission.stepping.texts import kept as kept_state
 
 
 def write_scan(body: Body, scan: Scan) -> None:
@@ -58,6 +60,8 @@ def write_scan(body: Body, scan: Scan) -> None:
         stacks.append(_stack(body, scan, results[k], kept))
     body.lines.append(Block(steps.head(scan), tuple(lines)))
     body.lines += stacks
+    if isinstance(scan, StepScan):
+        body.lines += [Line(line) for line in kept_state(scan, state_names, body.scope)]
     for k, name in enumerate(state_names):
         if outputs + k in results:
             body.known[results[outputs + k]] = Text(name)
@@ -107,7 +111,7 @@ def _whole(body: Body, scan: Scan, states: Sequence[str]) -> _Steps:
     entries = [_entry(body, scan, name, value) for name, value in pairs]
     names = [*(name for name, _ in entries), *states]
     places = {value: Text(name) for value, name in zip(step.operands, names, strict=True)}
-    call = call_text(step, [places[value] for value in arguments(step)], body.access, body.scope)
+    call = body.expression(step, [places[value] for value in arguments(step)])
     return _Steps(str(call), tuple(entries))
 
 

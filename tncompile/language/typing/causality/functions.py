@@ -204,6 +204,7 @@ def _rows(following: Following, operation: Apply) -> int:
 
 
 def _attention(following: Following, operation: Apply) -> int:
+    """Queries, keys and values have it, or queries alone; a mask may, for queries or for keys."""
     query, key, value = following.axes[:3]
     name = following.size.name
     if query == -2 and key is None and value is None:

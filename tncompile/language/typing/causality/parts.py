@@ -81,7 +81,9 @@ def _network(following: Following, operation: CallPart, network: ResolvedNetwork
     for axis, source in zip(following.axes, operation.inputs, strict=True):
         if axis is None:
             continue
-        axes = [each for each in inputs[source] if each.indices != (DOTS,)]
+        axes = [
+            each for each in inputs[source] if each.indices != (DOTS,) and each.kind != "onehot"
+        ]  # of the tensor: ids have no axis for their onehot leg
         if axis < -len(axes):
             places.add(axis + len(axes))
             continue

@@ -13,7 +13,12 @@ def _attention(applied: Applied) -> Text:
     mask = applied.tensor(3) if len(applied.texts) > 3 else None
     causal, reach = applied.flag("causal"), applied.option("reach")
     first_is_last = applied.flag("aligned") and reach is None and mask is None
-    if causal and first_is_last:
+    if applied.flag("newest") and mask is None:  # behind keys of earlier steps
+        queries = size_text(applied.shape.sizes[-2], applied.context)
+        far = [] if reach is None else [applied.text("reach")]
+        options = helped(applied.context, "_look_back", queries, arguments[1], *far)
+        arguments.append(f"**{options}")
+    elif causal and first_is_last:
         arguments.append("is_causal=True")
     else:
         if causal:
@@ -39,6 +44,8 @@ def _narrowed(applied: Applied, mask: Text | None) -> Text:
     """The mask where keys up to the query's own may be looked at, aligned at the last key."""
     sizes = [applied.value(k).shape.sizes[-2] for k in (0, 1)]
     arguments: list[object] = [size_text(size, applied.context) for size in sizes]
+    if applied.flag("newest"):
+        arguments[1] = applied.tensor(1).attribute("shape").item("-2")
     if applied.option("reach") is not None:
         arguments.append(applied.text("reach"))
     if applied.context.device:

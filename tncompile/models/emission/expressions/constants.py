@@ -32,7 +32,8 @@ def size_value(operation: SizeValue, context: Context) -> Text:
 
 
 def _arange(applied: Applied) -> Text:
-    return call("torch.arange", applied.text("n"), *made(applied.context))
+    ends = [applied.text(name) for name in ("start", "n") if applied.option(name) is not None]
+    return call("torch.arange", *ends, *made(applied.context))
 
 
 def _linspace(applied: Applied) -> Text:

@@ -138,6 +138,6 @@ def _path(
         Problem(
             terms=tuple(tuple(numbers[name] for name in legs) for legs in dotted),
             output=tuple(numbers[name] for name in ends),
-            sizes=tuple(size.at(dict.fromkeys(size.names, USUAL_SIZE)) for size in sizes),
+            sizes=tuple(max(size.at(dict.fromkeys(size.names, USUAL_SIZE)), 1) for size in sizes),
         )
     )

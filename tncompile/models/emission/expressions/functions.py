@@ -76,6 +76,16 @@ def _padded(x: Tensor, left: int, right: int, dim: int, mode: str) -> Tensor:
     y = F.pad(x.reshape(-1, 1, x.shape[-1]), (left, right), mode=mode)
     return y.reshape(*x.shape[:-1], y.shape[-1]).transpose(dim, -1)
 ''',
+    "_look_back": '''\
+def _look_back(queries: int, k: Tensor, reach: int | None = None) -> dict[str, Any]:
+    """The options of attention whose queries belong to the last keys: none looks ahead."""
+    keys = k.shape[-2]
+    if queries == 1:
+        return {}
+    if queries == keys and reach is None:
+        return {"is_causal": True}
+    return {"attn_mask": _causal(queries, keys, reach, k.device)}
+''',
     "_places": '''\
 def _places(ids: Tensor, n: int, function: str) -> Tensor:
     """The ids; an IndexError where one is not in [0, n), which may be known at run time alone."""
@@ -92,6 +102,10 @@ def _scatter_sum(x: Tensor, to: Tensor, size: int) -> Tensor:
     "_segment_sum": '''\
 def _segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     """For each segment of `x` its sum; `offsets` says where they begin."""
+    if not (torch.compiler.is_compiling() or offsets.is_meta or _under_vmap(offsets)):
+        ends = F.pad(offsets, (0, 1), value=x.shape[0])
+        if offsets[:1].any() or (ends.diff() < 0).any():
+            raise IndexError(f"segment_sum: offsets must ascend from 0 to at most {x.shape[0]}")
     row = torch.arange(x.shape[0], device=x.device)
     segment = torch.searchsorted(offsets, row, right=True) - 1
     return x.new_zeros(offsets.shape[0], *x.shape[1:]).index_add(0, segment, x)
@@ -112,9 +126,11 @@ def _take(table: Tensor, ids: Tensor) -> Tensor:
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "_attention": ("F", "math"),
     "_interpolated": ("F",),
+    "_look_back": ("_causal",),
     "_onehot": ("_places",),
     "_padded": ("F",),
     "_places": ("_checked_ids",),
+    "_segment_sum": ("F", "_checked_ids"),
     "_take": ("_places",),
 }
 

@@ -6,12 +6,7 @@ from tncompile.language.typing.values import Shape
 from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import Applied
 from tncompile.models.emission.expressions.functions import helped
-from tncompile.models.emission.expressions.text import (
-    Text,
-    bracket,
-    call,
-    one_or_tuple,
-)
+from tncompile.models.emission.expressions.text import Text, bracket, call, one_or_tuple
 
 
 def _reshape(applied: Applied) -> Text:
@@ -49,13 +44,8 @@ def _joined(applied: Applied) -> Text:
     name = "torch.cat" if applied.name == "concat" else "torch.stack"
     tensors = [applied.tensor(k) for k in range(len(applied.texts))]
     if len(tensors) == 1:
-        lone = tensors[0]
-        if applied.name == "concat":
-            return lone
-        return lone.method("unsqueeze", applied.axis())
-    kinds = {operand.kind for operand in applied.operation.operands}
-    if "complex" in kinds and len(kinds) > 1:
-        tensors[0] = applied.tensor(0, "complex")
+        (lone,) = tensors
+        return lone if applied.name == "concat" else lone.method("unsqueeze", applied.axis())
     return call(name, bracket(tensors), applied.axis())
 
 

@@ -18,16 +18,14 @@ from tncompile.language.typing.values import Number, Numbers, Value
 class Precedence(IntEnum):
     """How strongly an expression holds together, the loosest first."""
 
-    CONDITION = 0
-    LOGIC = 1
-    COMPARISON = 2
-    OR = 3  # `|`
-    AND = 4  # `&`
-    SUM = 5
-    PRODUCT = 6
-    UNARY = 7
-    POWER = 8
-    ATOM = 9
+    COMPARISON = 0
+    OR = 1  # `|`
+    AND = 2  # `&`
+    SUM = 3
+    PRODUCT = 4
+    UNARY = 5
+    POWER = 6
+    ATOM = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ def size_text(size: Size, context: Context) -> Text:
     """A size, with the precedence that its expression turns out to have.
 
     >>> parsed("2 * t // 3").precedence
-    <Precedence.PRODUCT: 6>
+    <Precedence.PRODUCT: 4>
     """
     number = size.value
     return parsed(context.size(size)) if number is None else number_text(number, context)

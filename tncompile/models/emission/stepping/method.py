@@ -1,0 +1,127 @@
+"""`step` of the class of a model, or `_step` of one that others call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from tncompile.emission.module.forward import without_unused
+from tncompile.emission.text import writer
+from tncompile.emission.text.identifiers import Names
+from tncompile.emission.text.writer import indented
+from tncompile.language.typing.model import ResolvedModel
+from tncompile.language.typing.sizes import Size
+from tncompile.models.emission.access import Access, parameter_name
+from tncompile.models.emission.arguments import (
+    Sizes,
+    argument_names,
+    write_checks,
+    write_requirements,
+)
+from tncompile.models.emission.body import Line, render
+from tncompile.models.emission.expressions import Text
+from tncompile.models.emission.forward import Forward, like, returned, write_body
+from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.stepping import rewriting
+from tncompile.models.emission.stepping.rewriting import Stepped
+from tncompile.models.emission.stepping.texts import PAST
+
+STATE = "tuple[Tensor, ...]"
+START, SEEN = "start", "seen"
+
+_OWN = ("self", "F", "math", "partial", "state", PAST.code, START, SEEN)
+
+
+def write_step(
+    model: ResolvedModel,
+    stepped: Stepped,
+    access: Access,
+    reserved: Iterable[str],
+    forward: Forward,
+    *,
+    inner: bool,
+) -> list[str]:
+    """The method; the helpers that it calls are added to those of `forward`."""
+    names = Names([*_OWN, *reserved])
+    handed = [names.exactly(parameter_name(name)) for name in model.handed]
+    arguments = argument_names(model, names)
+    bound = {size.name: names.fresh(size.name) for size in model.sizes}
+    entries = {rewriting.START: START, rewriting.SEEN: SEEN}
+    sizes = Sizes({**bound, **entries}, names.exactly("lead"))
+    scope = Scope(arguments, sizes, lambda: like(model, access, arguments, forward), forward.used)
+    body = write_body(
+        scope, access, names, stepped.operations, stepped.output, stepped.names, forward
+    )
+    result = body.within(stepped.output, lambda texts: _returned(model, texts, scope, inner))
+    remark = ", ".join(dict.fromkeys(value.text for value in stepped.output))
+    body.lines.append(Line(f"return {result}", remark))
+    totals = {name: names.fresh(f"{SEEN}_{name}") for name in stepped.totals}
+    totals[stepped.size.name] = SEEN
+    scope.use("_Past")
+    lines = write_checks(model, arguments, sizes, "never" if inner else "fully")
+    if not inner:
+        scope.use("_evaluating")
+        lines.append(f"{PAST} = _Past(state)")
+    counts = stepped.counts and not inner
+    before = _count(model, stepped, arguments, sizes) if counts else f"{PAST}.length"
+    lines.append(f"{START} = {before}")
+    lines += [f"{total} = {START} + {bound[name]}" for name, total in totals.items()]
+    lines += write_requirements(model, Sizes({**bound, **totals}, sizes.lead))
+    lines += render(body.lines)
+    removed = [*bound.values(), sizes.lead, *totals.values(), *([] if counts else [START])]
+    lines = without_unused(lines, removed)
+    if counts and not any(re.search(rf"\b{START}\b(?! =)", line) for line in lines):
+        lines[lines.index(f"{START} = {before}")] = before
+    return _method(model, stepped, lines, arguments.values(), handed, inner=inner)
+
+
+def _count(
+    model: ResolvedModel, stepped: Stepped, arguments: Mapping[str, str], sizes: Sizes
+) -> str:
+    """The number of entries before."""
+    entries = sizes.text(Size.name(stepped.size.name))
+    lead = sizes.lead if any(source.shape.dots for source in model.inputs) else "()"
+    return f"{PAST}.count({entries}, {lead}, {next(iter(arguments.values()))}.device)"
+
+
+def _method(
+    model: ResolvedModel,
+    stepped: Stepped,
+    lines: list[str],
+    arguments: Iterable[str],
+    handed: Iterable[str],
+    *,
+    inner: bool,
+) -> list[str]:
+    signature = ["self", *(f"{name}: Tensor" for name in arguments)]
+    single = "Tensor" if model.single else f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
+    along = stepped.size.name
+    if inner:
+        signature += [f"{PAST}: _Past", *(f"{name}: Any" for name in handed)]
+        text = writer.docstring(
+            [f"`forward` of the next entries along {along}, behind those of the past."]
+        )
+        return writer.function("_step", signature, single, [*text, *lines])
+    summary = "What `forward` gives for the next entries along {}, behind all before; and a state."
+    more = (
+        "It is computed in evaluation mode. `state` is that of the step before, None at first; it "
+    )
+    more += "stays as it is."
+    if any(source.shape.dots for source in model.inputs):
+        more += " Its tensors begin with the axes of `...`: rows can be reordered."
+    text = writer.docstring([summary.format(along), "", *writer.filled(more, writer.WIDTH - 8)])
+    evaluating = ["if self.training:", *indented(["with _evaluating(self):"]), *indented(
+        [f"return self.step({', '.join([*arguments, 'state'])})"], 2
+    )]  # fmt: skip
+    signature.append(f"state: {STATE} | None = None")
+    return writer.function(
+        "step", signature, f"tuple[{single}, {STATE}]", [*text, *evaluating, *lines]
+    )
+
+
+def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope, inner: bool) -> Text:
+    result = returned(model.output, texts, scope, single=model.single)
+    if inner:
+        return result
+    several = not model.single and len(model.output) > 1
+    return Text(f"{f'({result})' if several else result}, {PAST}.state()")
