@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.layers.table import LAYERS
 from tncompile.language.typing.model import Extern, Layer, Part, Resolved, ResolvedModel
 from tncompile.language.typing.operations import (
     Apply,
@@ -214,5 +215,22 @@ def _may_part(part: Part) -> bool:
             if part.handed or part.outer:
                 return False
             return all(map(_may_part, model.parts))
+        case Extern():
+            return False
+
+
+def is_plain(part: Part) -> bool:
+    """Whether a graph may hold a loop of calls: without dropout, loops, and what is foreign."""
+    match part.callee:
+        case Layer(name=name):
+            return not LAYERS[name].training
+        case ResolvedNetwork():
+            return True
+        case ResolvedModel() as model:
+            loops = any(isinstance(each, Scan) for each in model.operations)
+            drops = any(
+                isinstance(each, Apply) and each.options.get("dropout") for each in model.operations
+            )
+            return not loops and not drops and not part.handed and all(map(is_plain, model.parts))
         case Extern():
             return False

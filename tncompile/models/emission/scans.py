@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tncompile.emission.text.writer import INDENT
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import Scan
@@ -15,7 +16,14 @@ from tncompile.language.typing.values import Shape, Value
 from tncompile.models.emission.body import Block, Body, Line
 from tncompile.models.emission.calls import arguments
 from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.hoisting import AHEAD, STEP, Split, crossing_name, extra_axes
+from tncompile.models.emission.hoisting import (
+    AHEAD,
+    STEP,
+    Split,
+    crossing_name,
+    extra_axes,
+    is_plain,
+)
 from tncompile.models.emission.stepping.operations import StepScan
 from tncompile.models.emission.stepping.texts import kept as kept_state
 
@@ -50,16 +58,29 @@ def write_scan(body: Body, scan: Scan) -> None:
     if scan.outputs:
         given = [body.names.fresh("y") for _ in range(scan.outputs)] + state_names
     lines = [Line(f"{', '.join(given)} = {steps.call}")]
-    stacks: list[Line] = []
+    lists: dict[int, str] = {}
     for k in range(outputs):
-        if k not in results:
-            continue
-        kept = body.names.fresh("steps")
-        body.lines.append(Line(f"{kept} = []"))
-        lines.append(Line(f"{kept}.append({given[k]})"))
-        stacks.append(_stack(body, scan, results[k], kept))
-    body.lines.append(Block(steps.head(scan), tuple(lines)))
-    body.lines += stacks
+        if k in results:
+            lists[k] = body.names.fresh("steps")
+            lines.append(Line(f"{lists[k]}.append({given[k]})"))
+    loop: list[Line | Block] = [Line(f"{name} = []") for name in lists.values()]
+    loop.append(Block(steps.head(scan), tuple(lines)))
+    loop += [_stack(body, scan, results[k], name) for k, name in lists.items()]
+    one = steps.whole(state_names, looped=body.indent > INDENT) if is_plain(scan.part) else ""
+    if isinstance(scan, StepScan) or not one:
+        body.lines += loop
+    else:
+        body.scope.use("_one_loop")
+        body.scope.use("_scan")
+        made = ["_"] * outputs + state_names
+        moved: list[Line | Block] = []
+        for k in lists:
+            made[k] = name = str(body.known[results[k]])
+            if place := _place(scan) - len(results[k].shape.sizes):
+                moved.append(Line(f"{name} = {name}.movedim(0, {place})"))
+        reverse = ", reverse=True" * scan.reverse
+        whole = Line(f"{', '.join(made)} = _scan({one}{reverse})")
+        body.lines += [Block("if _one_loop():", (whole, *moved)), Block("else:", tuple(loop))]
     if isinstance(scan, StepScan):
         body.lines += [Line(line) for line in kept_state(scan, state_names, body.scope)]
     for k, name in enumerate(state_names):
@@ -82,21 +103,33 @@ class _Steps:
     """The call of a step, and its arguments that differ from step to step: names and entries."""
 
     call: str
-    entries: tuple[tuple[str, Text], ...]
+    entries: tuple[tuple[str, Text, int], ...]
 
     def head(self, scan: Scan) -> str:
         """The head of the loop."""
-        names = [name for name, _ in self.entries]
-        over = [f"reversed({text})" if scan.reverse else str(text) for _, text in self.entries]
+        names = [name for name, _, _ in self.entries]
+        over = [str(text.method("unbind", dim)) for _, text, dim in self.entries]
+        over = [f"reversed({text})" for text in over] if scan.reverse else over
         if len(over) == 1:
             return f"for {names[0]} in {over[0]}:"
         return f"for {', '.join(names)} in zip({', '.join(over)}, strict=True):"
 
+    def whole(self, states: Sequence[str], *, looped: bool) -> str:
+        """The arguments of `_scan`; empty where that needs a new function in each turn."""
+        names = ", ".join([*(name for name, _, _ in self.entries), *states])
+        step = self.call.partition("(")[0]
+        if self.call != f"{step}({names})":
+            if looped:
+                return ""
+            step = f"lambda {names}: {self.call}"
+        xs = ", ".join(str(text.method("movedim", dim, 0)) for _, text, dim in self.entries)
+        return f"{step}, [{xs}], [{', '.join(states)}]"
 
-def _entry(body: Body, scan: Scan, name: str, value: Value) -> tuple[str, Text]:
-    """An entry of a sequence, and what gives all of them."""
+
+def _entry(body: Body, scan: Scan, name: str, value: Value) -> tuple[str, Text, int]:
+    """The name of an entry of a sequence, the sequence, and where it has its steps."""
     dim = _place(scan) - len(value.shape.sizes)
-    return body.names.fresh(f"{name}_t"), body.text(value).method("unbind", dim)
+    return body.names.fresh(f"{name}_t"), body.text(value), dim
 
 
 def _place(scan: Scan) -> int:
@@ -109,7 +142,7 @@ def _whole(body: Body, scan: Scan, states: Sequence[str]) -> _Steps:
     step, sequences = scan.step, scan.operands[: scan.sequences]
     pairs = zip(_input_names(scan), sequences, strict=False)
     entries = [_entry(body, scan, name, value) for name, value in pairs]
-    names = [*(name for name, _ in entries), *states]
+    names = [*(name for name, _, _ in entries), *states]
     places = {value: Text(name) for value, name in zip(step.operands, names, strict=True)}
     call = body.expression(step, [places[value] for value in arguments(step)])
     return _Steps(str(call), tuple(entries))
@@ -132,7 +165,7 @@ def _in_two(body: Body, scan: Scan, split: Split, states: Sequence[str]) -> _Ste
     first = scan.operands[0].shape
     lead = first.sizes[: place + 1 + extra]
     made: list[str] = []
-    entries: list[tuple[str, Text]] = []
+    entries: list[tuple[str, Text, int]] = []
     given: list[str] = []
     remarks: list[str] = []
     for value in split.crossing:
@@ -141,7 +174,7 @@ def _in_two(body: Body, scan: Scan, split: Split, states: Sequence[str]) -> _Ste
         sizes = value.shape.sizes
         if value.shape.dots:
             dim = -len(sizes) - extra - 1
-            entries.append((body.names.fresh(f"{name}_t"), Text(name).method("unbind", dim)))
+            entries.append((body.names.fresh(f"{name}_t"), Text(name), dim))
             remarks.append(str(Shape((*lead, *sizes), first.dots)))
         else:
             remarks.append(str(value.shape))
