@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 import tncompile
+from tests.support.emitted import ruff, write_rules
 from tncompile.model import Model
+from tncompile.models.reach import reached, usual_sizes
 
 
 def module_of(text: str, block: str = "M") -> nn.Module:
@@ -370,3 +373,152 @@ def test_compiled_gradients(text: str) -> None:
             torch.randn(2, steps, width, dtype=torch.float64).requires_grad_() for width in widths
         ]
         agree(list(compiled(*xs)), list(module(*xs)), [*xs, *module.parameters()])
+
+
+# ── scans in other things ──────────────────────────────────────────────────────────────────────
+
+NESTED = """
+model Inner() {
+  part w = Linear(3, 3)
+  input x(..., 3)
+  input h(..., 3)
+  output tanh(w(x) + h)
+}
+
+model Cell() {
+  part inner = Inner()
+  part v = Linear(3, 3)
+  input x(..., 2, 3)
+  input h(..., 3)
+  let (ys, last) = scan(inner, x, h, dim = -2)
+  let (zs, first) = scan(inner, x, zeros((..., 3)), dim = -2)
+  output (sum(ys + zs, -2), v(last))
+}
+
+model M() {
+  part cell = Cell()
+  batch t
+  input x(..., t, 2, 3)
+  let (ys, last) = scan(cell, x, zeros((..., 3)), dim = t)
+  output (ys, last)
+}
+"""
+
+
+def test_a_scan_in_a_cell() -> None:
+    module = module_of(NESTED)
+    cell = cell_of(NESTED, module)
+    x = torch.randn(2, 4, 2, 3, dtype=torch.float64, requires_grad=True)
+    start = torch.zeros(2, 3, dtype=torch.float64)
+    agree(list(module(x)), looped(cell, [x], [start], 1), [x])
+
+
+REPEATED = """
+model Cell() {
+  part w = Linear(3, 3)
+  input x(..., 3)
+  input h(..., 3)
+  output tanh(w(x) + h)
+}
+
+model Layer() {
+  part cell = Cell()
+  batch t
+  input x(..., t, 3)
+  let (ys, last) = scan(cell, x, zeros((..., 3)), dim = t)
+  output ys
+}
+
+model M() {
+  part layer[k in 0..3] = Layer()
+  batch t
+  input x(..., t, 3)
+  output x |> repeat k in 0..3 { layer[k] }
+}
+
+model N() {
+  part cell[k in 0..3] = Cell()
+  batch t
+  input x(..., t, 3)
+  let h[k in 0..4] = if k == 0 then x else scan(cell[k - 1], h[k - 1], zeros((..., 3)), dim = t)[0]
+  output h[3]
+}
+"""
+
+
+@pytest.mark.parametrize("block", ["M", "N"])
+def test_scans_one_after_the_other(block: str) -> None:
+    module = module_of(REPEATED, block)
+    x = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    start = torch.zeros(2, 3, dtype=torch.float64)
+    y = x
+    for k in range(3):
+        cell = module_of(REPEATED, "Cell")
+        inner = module.get_submodule(f"layer.{k}.cell" if block == "M" else f"cell.{k}")
+        cell.load_state_dict(inner.state_dict())
+        (y, _) = looped(cell, [y], [start], 1)
+    agree([module(x)], [y], [x])
+
+
+DROPPED = """
+model Cell() {
+  part drop = Dropout(0.5)
+  part w = Linear(3, 3)
+  input x(..., 3)
+  input h(..., 3)
+  output (drop(x), w(h))
+}
+
+model M() {
+  part cell = Cell()
+  batch t
+  input x(..., t, 3)
+  let (ys, last) = scan(cell, x, zeros((..., 3)), dim = t)
+  output ys
+}
+"""
+
+
+def test_every_step_drops_entries_of_its_own() -> None:
+    module = module_of(DROPPED)
+    y = module(torch.ones(1, 400, 3, dtype=torch.float64))
+    assert set(y.unique().tolist()) == {0.0, 2.0}
+    assert not torch.equal(y[:, :200], y[:, 200:])
+    assert torch.equal(module.eval()(y), y)
+
+
+@pytest.mark.parametrize("text", [GRU + ONE, TWO_STATES, NESTED, REPEATED.replace("N()", "M2()")])
+def test_files_are_as_if_written_by_hand(text: str, tmp_path: Path) -> None:
+    blocks = ["M"] if "M2" not in text else ["M", "M2"]
+    for block in blocks:
+        (tmp_path / f"{block}.py").write_text(source_of(text, block), encoding="utf-8")
+    write_rules(tmp_path)
+    assert not ruff(tmp_path, "check")
+    assert not ruff(tmp_path, "format", "--check")
+
+
+def test_networks_are_planned_for_all_steps_or_for_one() -> None:
+    text = """import "std/linear.tn" { MPO }
+model Cell() {
+  part wx = MPO(ins = [2, 4], outs = [4, 4])
+  part wh = MPO(ins = [4, 4], outs = [4, 4])
+  input x(..., 8)
+  input h(..., 16)
+  output tanh(wx(x) + wh(h))
+}
+model M() {
+  part cell = Cell()
+  batch t = 10
+  input x(..., t, 8)
+  let (ys, last) = scan(cell, x, zeros((..., 16)), dim = t)
+  output last
+}
+"""
+    compiled = tncompile.loads(text).instantiate("M")
+    assert isinstance(compiled, Model)
+    reaches = reached(compiled._resolved, 3, usual_sizes(compiled._resolved, {}))
+    calls = [each.calls for each in sorted(reaches, key=lambda each: each.batches)]
+    assert [{rows: times for (rows, _), times in each.items()} for each in calls] == [
+        {3: 10},
+        {30: 1},
+    ]

@@ -35,7 +35,7 @@ GROWTH = 4
 class Split:
     """A cell as two methods: what goes ahead of all steps, and the rest of one step.
 
-    crossing  what is computed ahead and read by a step; what has `...` differs from step to step
+    crossing  what is computed ahead and read by a step; first what is the same in all
     early     the inputs that are read ahead
     late      the inputs that a step reads
     ahead     the operations that go ahead
@@ -162,7 +162,9 @@ def _cut(
     reads = dict.fromkeys((*(x for each in late for x in each.operands), *cell.output))
     order = {operation: k for k, operation in enumerate(operations)}
     read = [value for value in reads if value.operation in ahead and value not in held]
-    crossing = tuple(sorted(read, key=lambda x: (order[x.operation], x.position or 0)))
+    crossing = tuple(
+        sorted(read, key=lambda x: (x.shape.dots, order[x.operation], x.position or 0))
+    )
     before, after = needed(crossing, held), needed(cell.output, {*held, *crossing})
     if not any(_works(each) for each in before & ahead):
         return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tncompile.emission.text.writer import INDENT
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import Scan
@@ -66,7 +65,7 @@ def write_scan(body: Body, scan: Scan) -> None:
     loop: list[Line | Block] = [Line(f"{name} = []") for name in lists.values()]
     loop.append(Block(steps.head(scan), tuple(lines)))
     loop += [_stack(body, scan, results[k], name) for k, name in lists.items()]
-    one = steps.whole(state_names, looped=body.indent > INDENT) if is_plain(scan.part) else ""
+    one = steps.whole(state_names, body) if is_plain(scan.part) else ""
     if isinstance(scan, StepScan) or not one:
         body.lines += loop
     else:
@@ -114,14 +113,15 @@ class _Steps:
             return f"for {names[0]} in {over[0]}:"
         return f"for {', '.join(names)} in zip({', '.join(over)}, strict=True):"
 
-    def whole(self, states: Sequence[str], *, looped: bool) -> str:
-        """The arguments of `_scan`; empty where that needs a new function in each turn."""
+    def whole(self, states: Sequence[str], body: Body) -> str:
+        """The arguments of `_scan`; empty where the step takes anything else last."""
+        step, _, given = self.call.removesuffix(")").partition("(")
         names = ", ".join([*(name for name, _, _ in self.entries), *states])
-        step = self.call.partition("(")[0]
-        if self.call != f"{step}({names})":
-            if looped:
+        if given != names:
+            if not given.endswith(f", {names}"):
                 return ""
-            step = f"lambda {names}: {self.call}"
+            body.scope.use("partial")
+            step = f"partial({step}, {given.removesuffix(f', {names}')})"
         xs = ", ".join(str(text.method("movedim", dim, 0)) for _, text, dim in self.entries)
         return f"{step}, [{xs}], [{', '.join(states)}]"
 
