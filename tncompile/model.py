@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     import torch
 
     from tncompile.emission import GeneratedModule
+    from tncompile.models.costs.report import ModelCost
     from tncompile.models.planning import ModelPlan
     from tncompile.planning import ContractionPlan
     from tncompile.planning.paths.optimizers import Progress
-    from tncompile.planning.request import PlanOptions, SearchOptions
+    from tncompile.planning.request import Minimize, PlanOptions, SearchOptions
     from tncompile.tuning.results import Tuning
     from tncompile.typed import TensorNetworkModule
 
@@ -58,6 +59,15 @@ class Model(Architecture):
             found[name] = Architecture(network, *origin)
         return found
 
+    @property
+    def sizes(self) -> Mapping[str, int | None]:
+        """The run-time sizes by name, each with its usual value, if it has one.
+
+        >>> model.sizes
+        {}
+        """
+        return {size.name: size.usual for size in self._model.sizes}
+
     # Models have plans, costs and stages of their own kind: checkers know them behind an
     # `isinstance`, as `instantiate` gives an `Architecture`.
 
@@ -79,6 +89,43 @@ class Model(Architecture):
             return self.networks[name].plan(progress=progress, **inner)
 
         return plan_model(self._model, self.networks, planned, options)
+
+    def cost(  # type: ignore[override]
+        self,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        minimize: Minimize = "time",
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> ModelCost:
+        """What the model costs at this batch, the product of `...`, and these run-time sizes.
+
+        A tree of its parts with parameters, FLOPs, predicted time and memory of a forward pass and
+        of a training step; with `training`, shares are of the latter. `sizes` that are not given
+        have their usual values; ValueError names those that have none, and what `plan` raises is
+        raised. `at` of the result is the cost of the same plans at other sizes.
+
+        >>> figures = model.cost(batch=8, search="fast")
+        >>> [part.name for part in figures.parts], figures.parameters
+        (['hidden', 'head'], 1130)
+        """
+        from tncompile.machine.registry import find_profile
+        from tncompile.models.costs.costing import Costing
+        from tncompile.models.costs.networks import PlannedNetwork
+        from tncompile.models.costs.sizes import cost_sizes
+        from tncompile.planning.request import DEFAULT_BATCH
+
+        sizes = cost_sizes(self._model, options.get("sizes") or {})
+        options["sizes"] = sizes
+        rows = DEFAULT_BATCH if batch is None else batch
+        plan = self.plan(batch=rows, minimize=minimize, progress=progress, **options)
+        networks = {
+            id(architecture._resolved): PlannedNetwork(architecture.network, plan.plans[name])
+            for name, architecture in self.networks.items()
+        }
+        profile = find_profile(options.get("machine") or "builtin")
+        return Costing(self._model, profile, networks).cost(rows, sizes, training)
 
     def tune(  # type: ignore[override]
         self,

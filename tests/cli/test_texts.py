@@ -61,3 +61,16 @@ def test_a_file_without_blocks_is_said(folder: Path, capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "none.tn declares no blocks\n"
+
+
+def test_the_blocks_of_a_folder_are_a_line_each(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["blocks", "std"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(re.fullmatch(r"std/linear.tn +network LowRank +\S.*", line) for line in lines)
+    assert any(re.match(r"std/transformer.tn +model LanguageModel +\S", line) for line in lines)
+    assert len(lines) == len({line.split("  ")[0] + line.split()[2] for line in lines})
+    (folder / "empty").mkdir()
+    assert run(["blocks", "empty"]) == 2
+    assert "cannot read empty: is a directory" in capsys.readouterr().err

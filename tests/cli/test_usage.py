@@ -13,6 +13,7 @@ import pytest
 from tests.cli.conftest import COMMANDS
 from tncompile.cli import application, reading
 from tncompile.cli.application import run
+from tncompile.language.linking.importing import files_of
 
 
 @pytest.mark.parametrize("command", ["check", "compile", "cost", "fmt", "blocks"])
@@ -26,14 +27,14 @@ def test_a_file_of_the_library_that_was_meant_is_named(
     )
 
 
-@pytest.mark.parametrize("command", ["check", "compile", "cost", "fmt", "blocks"])
+@pytest.mark.parametrize("command", ["check", "compile", "cost", "fmt"])
 def test_the_files_of_a_folder_are_named(
     folder: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    library = ", ".join(f"std/{name}.tn" for name in ("classifier", "convolution", "embedding"))
+    library = ", ".join(files_of("std")[:8])
     for written in ("std", "std/"):
         assert run([command, written]) == 2
-        assert f"{written}: is a directory; name one of its files: {library}, std/linear.tn\n" in (
+        assert f"{written}: is a directory; name one of its files: {library}, …\n" in (
             capsys.readouterr().err
         )
     (folder / "own").mkdir()

@@ -35,7 +35,7 @@ def write_rules(folder: Path) -> None:
     (folder / "ruff.toml").write_text(
         'line-length = 100\ntarget-version = "py311"\n[lint]\n'
         'select = ["E", "F", "I", "B", "UP", "C4", "SIM", "RUF", "N", "W"]\n'
-        'ignore = ["E741", "N803", "N806", "N815", "RUF001", "RUF002", "RUF003"]\n',
+        'ignore = ["E741", "N803", "N806", "N812", "N815", "RUF001", "RUF002", "RUF003"]\n',
         encoding="utf-8",
     )
 

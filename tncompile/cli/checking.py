@@ -20,8 +20,9 @@ MOST_NAMED = 6
 @command(
     "check",
     "Find what is wrong in files: all problems at once, each at its place.",
-    "Every network whose parameters all have defaults is instantiated; --with names a call for\n"
-    "the others. Warnings are shown and do not count. The exit code is 1 where there are errors,\n"
+    "Every block whose parameters all have defaults is instantiated; --with names a call for\n"
+    "the others. Models that take parts are checked where they are parts. Warnings are shown and\n"
+    "do not count. The exit code is 1 where there are errors,\n"
     "2 where a file cannot be read: the others are checked all the same.",
     [
         "tncompile check std/linear.tn",

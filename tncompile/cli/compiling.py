@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import tncompile.cli.options as opt
@@ -11,6 +12,8 @@ from tncompile.architecture import STAGES
 from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, columns, show, waiting, write_file
 from tncompile.language.diagnostics.spelling import closest
+from tncompile.model import STAGES as MODEL_STAGES
+from tncompile.model import Model
 
 if TYPE_CHECKING:
     from tncompile.architecture import Architecture
@@ -19,12 +22,19 @@ if TYPE_CHECKING:
 PLANNING = (opt.SEARCH, opt.MACHINE, opt.MEMORY_LIMIT, opt.LOCK, opt.CHANNELS_LAST, opt.ROOT)
 
 
+ALL_STAGES = tuple(dict.fromkeys((*STAGES, *MODEL_STAGES)))
+
+
 def _stage(name: str) -> str:
-    if name not in STAGES:
-        near = closest(name, STAGES)
-        meant = f"; did you mean {near!r}?" if near else ""
-        raise UsageError(f"--emit takes {', '.join(STAGES)}, not {name!r}{meant}")
+    if name not in ALL_STAGES:
+        raise UsageError(_no_stage(name, STAGES, ""))
     return name
+
+
+def _no_stage(name: str, stages: Sequence[str], of: str) -> str:
+    near = closest(name, stages)
+    meant = f"; did you mean {near!r}?" if near else ""
+    return f"--emit takes {', '.join(stages)}{of}, not {name!r}{meant}"
 
 
 @command(
@@ -47,7 +57,12 @@ def _stage(name: str) -> str:
             opt.batch_sizes,
         ),
         opt.SIZE,
-        option("--emit STAGE", f"one of {', '.join(STAGES)} (torch)", _stage, default=STAGES[-1]),
+        option(
+            "--emit STAGE",
+            f"one of {', '.join(STAGES)}, of a model {', '.join(MODEL_STAGES)} (torch)",
+            _stage,
+            default=STAGES[-1],
+        ),
         option(
             "--shard LEG",
             "a leg like o[0], of the output, of an input or a bond, that processes are to "
@@ -64,6 +79,14 @@ def compile(arguments: Namespace) -> None:
     if reading.same_file(arguments.output, arguments.file):
         raise UsageError(f"-o {arguments.output} is the file that is compiled; name another one")
     architecture = _architecture(arguments)
+    emit = arguments.emit
+    if isinstance(architecture, Model):
+        if arguments.shard is not None:
+            raise UsageError("--shard is about a leg of one network, and this is a model")
+        if emit not in MODEL_STAGES:
+            raise UsageError(_no_stage(emit, MODEL_STAGES, " for a model"))
+    elif emit not in STAGES:
+        raise UsageError(_no_stage(emit, STAGES, " for a network"))
     options: PlanOptions = {
         "batch": arguments.batch,
         "sizes": dict(arguments.size),
@@ -72,15 +95,20 @@ def compile(arguments: Namespace) -> None:
         "machine": arguments.machine,
     }
     with waiting("searching for a contraction order") as progress:
-        if arguments.emit not in STAGES[:2]:
+        if emit in ("plan", "tensor-program", "torch"):
             reading.plan_noted(architecture, progress, options)
-        text = architecture.describe(arguments.emit, shard=arguments.shard, **options)
+        if isinstance(architecture, Model):
+            text = architecture.describe(emit, **options)
+        else:
+            text = architecture.describe(emit, shard=arguments.shard, **options)
     write_file(arguments.output, text)
 
 
 @command(
     "cost",
     "Show what a block costs: the contraction step by step, totals and alternatives.",
+    "Of a model it is the tree of its parts, with totals, dense layers beside its networks, and\n"
+    "what is not counted.\n"
     "Times are predicted: by the built-in machine profile, so that they are equal everywhere, or\n"
     "by another one (--machine). `tncompile explain-slow` measures instead.",
     [
@@ -109,6 +137,8 @@ def cost(arguments: Namespace) -> None:
         "memory_limit": arguments.memory_limit,
         "machine": arguments.machine,
     }
+    if isinstance(architecture, Model):
+        reading.check_complete(architecture, dict(arguments.size))
     with waiting("searching for a contraction order") as progress:
         reading.plan_noted(
             architecture, progress, {"minimize": "time", **options, "batch": arguments.batch}

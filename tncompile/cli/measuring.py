@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ import tncompile.cli.options as opt
 import tncompile.cli.reading as reading
 from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, refused, say, show, waiting
+from tncompile.model import Model
 
 if TYPE_CHECKING:
     from tncompile.planning.request import PlanOptions
     from tncompile.simulation.modes import Mode
+    from tncompile.tuning.results import Tuning
 
 
 @command(
@@ -64,8 +67,8 @@ def tune(arguments: Namespace) -> None:
     from tncompile.machine.host import threads
 
     with threads(arguments.threads), waiting("measuring") as progress, reading.lock_problems():
-        tuning = architecture.tune(
-            arguments.batch,
+        tuning: Tuning | Mapping[str, Tuning] = architecture.tune(
+            batch=arguments.batch,
             sizes=dict(arguments.size),
             training=arguments.training,
             search=arguments.search,
@@ -75,10 +78,21 @@ def tune(arguments: Namespace) -> None:
             anyway=arguments.anyway,
             progress=progress,
         )
-    show(json.dumps(tuning.to_dict(), indent=2) if arguments.json else repr(tuning))
-    if tuning.busy and not arguments.anyway:
+    if isinstance(tuning, Mapping):  # of a model: by network
+        named = dict(tuning)
+        if not named:
+            say(f"note: {architecture} has no networks: there is nothing to measure")
+            return
+        stored = {name: each.to_dict() for name, each in named.items()}
+        text = json.dumps(stored, indent=2)
+    else:
+        named = {"": tuning}
+        text = json.dumps(tuning.to_dict(), indent=2)
+    show(text if arguments.json else "\n\n".join(map(repr, named.values())))
+    busy = next((each.busy for each in named.values() if each.busy), None)
+    if busy and not arguments.anyway:
         say(
-            f"note: nothing is kept: the machine was busy ({tuning.busy}); run this again when"
+            f"note: nothing is kept: the machine was busy ({busy}); run this again when"
             " nothing else runs, or on fewer --threads; --anyway keeps what came out"
         )
     elif arguments.json:
@@ -131,6 +145,11 @@ def explain_slow(arguments: Namespace) -> None:
     }
     spec = reading.load_spec(arguments.file, arguments.root)
     architecture = reading.instantiate(spec, arguments.file, arguments.target)
+    if isinstance(architecture, Model):
+        raise UsageError(
+            f"explain-slow is for networks, and {architecture} is a model: `tncompile cost` has "
+            "the predicted time of each of its parts"
+        )
     reading.check_sizes(architecture, dict(arguments.size))
     with waiting("searching for a contraction order") as progress:
         reading.plan_noted(architecture, progress, options)

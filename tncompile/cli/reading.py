@@ -65,9 +65,9 @@ def instantiate(
     report(spec.warnings)
     architecture = spec.instantiate(target or "")
     report(architecture.warnings)
-    if isinstance(architecture, Model):
-        raise UsageError(f"{architecture} is a model, and this command is for networks")
-    if channels_last:
+    if channels_last and isinstance(architecture, Model):
+        raise UsageError("--channels-last is for one network; a model says where its images go")
+    if channels_last and not isinstance(architecture, Model):
         try:
             architecture = architecture.channels_last()
         except ValueError as problem:
@@ -93,8 +93,18 @@ def same_file(first: str, second: str) -> bool:
 
 
 def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
-    """`UsageError` where `--size` names what is neither a `batch` axis nor a window."""
+    """`UsageError` where `--size` names what is neither a `batch` axis nor a window.
+
+    Of a model, it names its run-time sizes.
+    """
     if not sizes:
+        return
+    if isinstance(architecture, Model):
+        names = list(architecture.sizes)
+        for name in sizes:
+            if name not in names:
+                declares = f"declares {', '.join(names)}" if names else "declares none"
+                raise UsageError(f"--size names no `batch` size {name!r}; the model {declares}")
         return
 
     from tncompile.network.model import DOTS
@@ -111,6 +121,22 @@ def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
         raise UsageError(f"--size: {problem}") from None
 
 
+def check_complete(model: Model, sizes: Mapping[str, int]) -> None:
+    """`UsageError` where a size is neither given nor usual, or where `require` refuses them."""
+    from tncompile.models.costs.sizes import cost_sizes, missing_sizes
+
+    if missing := missing_sizes(model._model, sizes):
+        listed = " ".join(f"--size {name}=64" for name in missing)
+        what = "the size" if len(missing) == 1 else "the sizes"
+        names = ", ".join(f"`{name}`" for name in missing)
+        verb = "has" if len(missing) == 1 else "have"
+        raise UsageError(
+            f"{what} {names} of {model._resolved.target} {verb} no usual value; give one: {listed}"
+        )
+    with refused("--size: ", ValueError):
+        cost_sizes(model._model, sizes)
+
+
 @contextmanager
 def lock_problems() -> Iterator[None]:
     """`UsageError` where a lock file is corrupt or cannot be read or written."""
@@ -125,21 +151,27 @@ def lock_problems() -> Iterator[None]:
 
 
 def plan_noted(architecture: Architecture, progress: Progress | None, options: PlanOptions) -> None:
-    """Plan an architecture; what was noticed about the lock file goes to standard error.
+    """Plan an architecture, or the networks of a model.
 
-    Raises `UsageError` where the lock file is corrupt or cannot be written.
+    What was noticed about the lock file goes to standard error. Raises `UsageError` where it is
+    corrupt or cannot be written.
     """
     from tncompile.machine.registry import find_profile
 
     with lock_problems():
-        plan = architecture.plan(progress=progress, **options)
+        if isinstance(architecture, Model):
+            plans = list(architecture.plan(progress=progress, **options).plans.values())
+        else:
+            plans = [architecture.plan(progress=progress, **options)]
     stored = " and kept" if architecture.keeps_lock else " (--lock keeps it)"
-    for note in plan.notes:
+    for note in dict.fromkeys(note for plan in plans for note in plan.notes):
         say(f"note: {note}; a new one was searched{stored}")
-    if plan.tuned is not None:
+    if any(plan.tuned is not None for plan in plans):
         machine = options.get("machine", "builtin")
         idle = ["--search"] if options.get("search", "normal") != "normal" else []
-        if machine != "builtin" and find_profile(machine).name != plan.machine:
+        if machine != "builtin" and any(
+            find_profile(machine).name != plan.machine for plan in plans
+        ):
             idle.append("--machine")
         if idle:
             change = "change" if len(idle) > 1 else "changes"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING
 
@@ -60,12 +63,18 @@ def fmt(arguments: Namespace) -> int:
 @command(
     "blocks",
     "List what a file offers, with parameters and docs.",
-    "Blocks that the file imports can be named as a TARGET too, so they are listed as well.",
-    ["tncompile blocks std/linear.tn"],
+    "Blocks that the file imports can be named as a TARGET too, so they are listed as well.\n"
+    "Of a folder, std for one, it is a line a block.",
+    ["tncompile blocks std/linear.tn", "tncompile blocks std"],
     [FILE, ROOT],
 )
 def blocks(arguments: Namespace) -> None:
-    """List the blocks of a file."""
+    """List the blocks of a file, or of all files of a folder."""
+    from tncompile.language.linking.importing import files_of
+
+    if files := files_of(arguments.file):
+        _list_folder(files, arguments.root)
+        return
     declared = link_file(arguments.file, arguments.root).blocks.values()
     if not declared:
         say(f"{arguments.file} declares no blocks")
@@ -73,6 +82,24 @@ def blocks(arguments: Namespace) -> None:
         show(_heading(block) + ("  # imported" if block.imported else ""))
         if block.doc:
             show(indent(block.doc.strip(), "    "))
+
+
+def _list_folder(files: Sequence[str], root: Path | None) -> None:
+    """A line for each block of these files: where it is, its paper, and what it says first."""
+    rows: list[tuple[str, str, str]] = []
+    for name in files:
+        for block in link_file(name, root).blocks.values():
+            if not block.imported:
+                doc = (block.doc or "").strip()
+                paper = re.search(r"\((arXiv:[\w./-]+)\)", doc)
+                first = doc.partition("\n")[0]
+                rows.append(
+                    (f"{name}  {block.kind} {block.name}", paper[1] if paper else "", first)
+                )
+    place, papers = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
+    for where, of, first in rows:
+        gap = f"{of:{papers}}  " if papers else ""
+        show(f"{where:{place}}  {gap}{first}".rstrip())
 
 
 def _heading(block: LinkedBlock) -> str:

@@ -115,23 +115,30 @@ class _Walk:
             callee = step.part.callee
             if not isinstance(callee, ResolvedNetwork | ResolvedModel):
                 continue
-            bound = {name: size.at(sizes) for name, size in step.bindings.items()}
-            lead = max(
-                (
-                    _rows(value, behind(callee, name), call.rows, sizes)
-                    for name, value in zip(step.inputs, step.operands, strict=True)
-                ),
-                default=call.rows,
-            )
-            inner = _Called(callee, lead, tuple(sorted(bound.items())))
+            inner = _Called(callee, *sizes_of_call(step, callee, call.rows, sizes))
             if not isinstance(operation, Scan):
                 yield inner, 1
                 continue
             steps = max(1, operation.operands[0].shape.axis(operation.axis).at(sizes))
             if id(callee) in self.splits:
-                yield replace(inner, rows=lead * steps, ahead=True), 1
+                yield replace(inner, rows=inner.rows * steps, ahead=True), 1
                 inner = replace(inner, ahead=False)
             yield inner, steps
+
+
+def sizes_of_call(
+    call: CallPart, callee: Resolved, rows: int, sizes: Mapping[str, int]
+) -> tuple[int, Sizes]:
+    """The rows of a network or model that is called in a model of these, and its sizes."""
+    bound = {name: size.at(sizes) for name, size in call.bindings.items()}
+    lead = max(
+        (
+            _rows(value, behind(callee, name), rows, sizes)
+            for name, value in zip(call.inputs, call.operands, strict=True)
+        ),
+        default=rows,
+    )
+    return lead, tuple(sorted(bound.items()))
 
 
 def _rows(value: Value, own: int | None, rows: int, sizes: Mapping[str, int]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from tncompile.machine.profile import MachineProfile
 from tncompile.network.model import TensorNetwork
@@ -21,13 +22,17 @@ from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tape import PARAMETER, RecomputedIteration, Tape, TapeNode, run_steps
 from tncompile.simulation.tensors import Shape, SymbolicTensor, shared_run
 
+Slot = TypeVar("Slot")  # where a gradient is collected
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """The cost of every step, forward and backward, and the peak of the bytes alive.
 
     `backward` is empty without training; `overhead` are the seconds of calling the module and of
-    starting the backward pass.
+    starting the backward pass. `forward_peak` is the peak up to the end of the forward pass, `held`
+    are the bytes beyond the resident ones then: results, and what autograd saves. It saves
+    the inputs `saved_inputs`, too.
     """
 
     forward: tuple[OpCost, ...]
@@ -37,6 +42,9 @@ class Trace:
     overhead: float = 0.0
     noncontiguous_gradients: tuple[int, ...] = ()  # contractions that copy theirs
     overlaps: bool = False  # whether the device computes while the host calls on
+    forward_peak: int = 0
+    held: int = 0
+    saved_inputs: frozenset[str] = frozenset()
 
     @property
     def total(self) -> OpCost:
@@ -98,6 +106,13 @@ def trace(
     resident = memory.live
     kernels.begin_forward()
     forward = _run_forward(tape, program)
+    forward_peak, held = memory.peak, memory.live - resident
+    saved = frozenset(
+        step.operation.input
+        for step in program.steps
+        if isinstance(step.operation, Argument)
+        and tape.inputs[step.operation.result].allocation.holders > 1
+    )
     backward: tuple[OpCost, ...] = ()
     if training:
         gradients: dict[str, SymbolicTensor] = {}
@@ -112,6 +127,9 @@ def trace(
         kernels.overhead,
         tuple(sorted(tape.noncontiguous_gradients)),
         profile.overlaps,
+        forward_peak,
+        held,
+        saved,
     )
 
 
@@ -258,7 +276,7 @@ def _run_node(
             kernels.memory.free(tensor)
     for source, gradient in zip(node.sources, sent, strict=True):
         if gradient is not None:
-            _accumulate(kernels, gradients, source, gradient)
+            accumulate(kernels, gradients, source, gradient)
         if source in uses:
             uses[source] -= 1
             if not uses[source] and source in gradients:  # it becomes the `.grad`, row-major
@@ -267,8 +285,11 @@ def _run_node(
                 kernels.memory.free(total)
 
 
-def _accumulate(
-    kernels: KernelModel, gradients: dict[str, SymbolicTensor], source: str, arrived: SymbolicTensor
+def accumulate(
+    kernels: KernelModel,
+    gradients: dict[Slot, SymbolicTensor],
+    source: Slot,
+    arrived: SymbolicTensor,
 ) -> None:
     """Add a gradient to what has arrived before: in place where that has no other holder.
 

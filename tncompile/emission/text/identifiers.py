@@ -57,6 +57,13 @@ class Names:
         self._released: dict[str, list[tuple[int, str]]] = {}
         self._origin: dict[str, tuple[str, int]] = {}
 
+    def copy(self) -> Names:
+        """The names of a part of the function: what it takes is free again behind it."""
+        names = Names(self._used)
+        names._next, names._origin = self._next.copy(), self._origin.copy()
+        names._released = {stem: waiting.copy() for stem, waiting in self._released.items()}
+        return names
+
     def exactly(self, name: str) -> str:
         """This very name if it is free (also one that `fresh` avoids), else one like it."""
         if name in self._used:

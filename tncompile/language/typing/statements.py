@@ -105,8 +105,9 @@ class _Statements:
                 self.reader.typing.problems.raise_errors()
             if isinstance(node, tree.Let | tree.LetTuple):
                 for name in node.names if isinstance(node, tree.LetTuple) else (node.name,):
-                    failed_name = Family("value", name, failed=True)
-                    self.reader.names.setdefault(name.text, failed_name)
+                    family = self.reader.names.setdefault(name.text, Family("value", name))
+                    if isinstance(family, Family):  # with members that were read before, or none
+                        family.failed = True
 
     # ── declarations ──────────────────────────────────────────────────────────────────────────
 

@@ -14,6 +14,12 @@ from tncompile.network.model import Init, Parameter
 
 Members = Mapping[Key, Part]
 
+_OF_GRAPHS = """
+    add_submodule code delete_all_unused_submodules delete_submodule graph meta print_readable
+    range_constraints recompile shape_env to_folder validate_inputs"""
+OF_GRAPHS = frozenset(_OF_GRAPHS.split())
+"""What `torch.fx.GraphModule` calls its own attributes: exported modules have no such parts."""
+
 
 def is_list(numbers: Collection[int]) -> bool:
     """Whether members are counted from zero without gaps.
@@ -52,10 +58,12 @@ class Access:
 
     @cached_property
     def renamed(self) -> dict[str, str]:
-        """The attributes of parts whose names are those of methods, or no names in Python."""
+        """The attributes of parts whose names are taken, or no names in Python."""
         taken = {*self.families, *(tensor.family for tensor in self.model.tensors)}
         attributes: dict[str, str] = {}
-        for family in filter(hidden, self.families):
+        for family in self.families:
+            if not hidden(family) and family not in OF_GRAPHS:
+                continue
             attribute = f"{family}_"
             while attribute in taken:
                 attribute += "_"

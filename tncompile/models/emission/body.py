@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tncompile.emission.text.identifiers import Names
@@ -78,8 +77,10 @@ class Body:
     known    the values that have a name, or are nothing else
     pending  values in the order of their evaluation that the statement that reads them will hold
     free     those of them that may be computed at any time: no dropout, no statistics behind them
+    precise  the constants that have more digits than the module's dtype
     uses     how often each value is read
     labels   the names that the program gives to values
+    unrolled  the `repeat`s whose turns are known to differ, by depth and number
     wanted   what the results of an operation are called, by position: variables of a loop
     """
 
@@ -89,9 +90,11 @@ class Body:
     uses: Counter[Value]
     labels: Mapping[Value, str]
     results: Mapping[Operation, tuple[Value, ...]]
+    precise: Collection[Value] = ()
     known: dict[Value, Text] = field(default_factory=dict)
     pending: dict[Value, Text] = field(default_factory=dict)
     free: set[Value] = field(default_factory=set)
+    unrolled: set[tuple[int, int]] = field(default_factory=set)
     lines: list[Line | Block] = field(default_factory=list)
     wanted: Mapping[Operation, Mapping[int | None, str]] = field(default_factory=dict)
     indent: int = INDENT
@@ -101,7 +104,7 @@ class Body:
         return replace(
             self,
             access=access,
-            names=copy.deepcopy(self.names),
+            names=self.names.copy(),
             known={**self.known, **known},
             pending={},
             lines=[],
@@ -131,7 +134,11 @@ class Body:
         free = is_free(operation) and all(
             value in self.free or value not in self.pending for value in operands
         )
-        text = self.within(operands, lambda texts: self.expression(operation, texts))
+        text = self.within(
+            operands,
+            lambda texts: self.expression(operation, texts),
+            constant=results[0].constant and not isinstance(operation, CallPart),
+        )
         if len(results) == 1 and (arity(operation) == 1 or operation not in self.wanted):
             (value,) = results
             if value.position is not None and (arity(operation) > 1 or gives_tuple(operation)):
@@ -164,13 +171,21 @@ class Body:
             return call_text(operation, texts, self.access, self.scope)
         if isinstance(operation, Past):
             return past_text(operation, texts, self.scope)
-        return write(operation, texts, self.scope)
+        exact = any(value in self.precise for value in self.results[operation])
+        return write(operation, texts, self.scope.precise() if exact else self.scope)
 
     # ── values ────────────────────────────────────────────────────────────────────────────────
 
-    def within(self, operands: Sequence[Value], make: Callable[[Sequence[Text]], Text]) -> Text:
+    def within(
+        self,
+        operands: Sequence[Value],
+        make: Callable[[Sequence[Text]], Text],
+        *,
+        constant: bool = False,
+    ) -> Text:
         """The text of something that reads these operands; pending ones are written inside.
 
+        Constants take the dtype of the module where they meet something that is none.
         What would be evaluated in another order, or makes the line too long, gets a name first.
         """
         while True:
@@ -182,13 +197,18 @@ class Body:
                 pairs = zip(ordered, suffix, strict=True)
                 self.assign(next(value for value, last in pairs if value is not last))
                 continue
-            text = make([self.text(value) for value in operands])
+            text = make([self.text(value) if constant else self.met(value) for value in operands])
             if not waiting or self.indent + len(text.code) + len("return ") + 8 <= WIDTH:
                 break
             self.assign(max(waiting, key=lambda value: len(self.pending[value].code)))
         for value in waiting:
             del self.pending[value]
         return text
+
+    def met(self, value: Value) -> Text:
+        """The expression of a value in the dtype of the module."""
+        text = self.text(value)
+        return text.method("to", self.scope.dtype) if value in self.precise else text
 
     def text(self, value: Value) -> Text:
         """The expression of a value."""

@@ -12,7 +12,6 @@ from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.values import Shape, Value
 from tncompile.models.emission.access import Access
 from tncompile.models.emission.arguments import Sizes, argument_names
-from tncompile.models.emission.body import render
 from tncompile.models.emission.constants import needed
 from tncompile.models.emission.forward import (
     Forward,
@@ -20,6 +19,7 @@ from tncompile.models.emission.forward import (
     summary,
     type_of,
     write_body,
+    write_lines,
     write_return,
 )
 from tncompile.models.emission.hoisting import AHEAD, STEP, Split, Splits, crossing_name
@@ -55,7 +55,7 @@ def _both(model: ResolvedModel, reserved: tuple[str, ...], split: Split) -> list
     given = ", ".join([f"{star}{ahead}", *(arguments[name] for name in split.late)])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     returned = type_of(len(model.output), single=model.single)
-    body = [*writer.docstring([summary(model)]), *fitted(f"return self.{STEP}({given})")]
+    body = [*writer.docstring(summary(model)), *fitted(f"return self.{STEP}({given})")]
     return writer.function("forward", signature, returned, body)
 
 
@@ -90,7 +90,7 @@ def _method(
     labels = model.names
     body = write_body(scope, access, names, operations, outputs, labels, forward, variables)
     write_return(body, outputs, single=single)
-    lines = [*_leading(shapes, lead), *render(body.lines)]
+    lines = [*_leading(shapes, lead), *write_lines(body)]
     lines = without_unused(lines, [lead])
     signature = [
         "self",

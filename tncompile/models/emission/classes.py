@@ -63,6 +63,7 @@ class _Classes:
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(_TAKEN))
 
+    numbers: dict[int, dict[str, int]] = field(default_factory=dict)
     cells: set[int] = field(default_factory=set)  # models that a `scan` calls, again and again
     steps: Steps = field(default_factory=Steps)
     stepping: set[str] = field(default_factory=set)  # models that have a step, by what made them
@@ -98,6 +99,7 @@ class _Classes:
 
     def _model(self, model: ResolvedModel, inner: bool) -> ClassSource:
         written = _Written(model, self, inner)
+        self.numbers[id(model)] = written.forward.numbers
         body = written.attributes, tuple(map(tuple, written.methods))
         meaning = (model.name, *map(tuple, body))
         if meaning in self.by_meaning:
@@ -156,11 +158,18 @@ class _Written:
         start, functions = write_start(tensors)
         self.functions = functions
         self.methods = [
-            write_init(self.access, self._make, after, branching=self.branching),
+            write_init(
+                self.access,
+                self._make,
+                list(self.forward.numbers),
+                after,
+                branching=self.branching,
+            ),
             *start,
             *([self.forward.constants] if self.forward.constants else []),
             *self._apply(),
             *write_accessors(tensors),
+            *ties.write_aliases(self.access),
             *computing,
             *step,
         ]
@@ -193,7 +202,9 @@ class _Written:
             case _:
                 source = self.classes.of(callee)
                 options = ", batch_invariant=batch_invariant" * source.branching
-                text = f"{source.name}({parts.PLACED}{options})"
+                given = self.classes.numbers.get(id(callee), {})
+                numbers = "".join(f"{identifier(key)}={n}, " for key, n in given.items())
+                text = f"{source.name}({numbers}{parts.PLACED}{options})"
         return f"{text}.requires_grad_(False)" if part.frozen else text
 
     def _step(self, reserved: Iterable[str], inner: bool) -> list[list[str]]:

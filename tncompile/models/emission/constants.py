@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import (
@@ -33,6 +33,24 @@ def held_values(model: ResolvedModel, live: Sequence[Operation]) -> list[Value]:
             read |= {value: None for value in operation.operands if parts or not is_number(value)}
     read |= dict.fromkeys(model.output)
     return [value for value in read if is_fixed(value, fixed)]
+
+
+_TAKEN = ("device", "dtype", "batch_invariant")
+
+
+def given_numbers(model: ResolvedModel, held: Iterable[Value]) -> dict[Value, str]:
+    """The constants that are an argument of the model, by its parameter.
+
+    Models that differ in nothing else are one class, whose constructor takes these numbers.
+    """
+    given: dict[Value, str] = {}
+    for value in held:
+        match value.operation:
+            case Literal(number=int() as number, span=span) if not isinstance(number, bool):
+                name = span.text
+                if model.values.get(name) == number and name not in _TAKEN:
+                    given[value] = name
+    return given
 
 
 def _inside(operation: Operation, fixed: dict[Value, bool]) -> bool:
@@ -85,6 +103,34 @@ def _runs(option: object) -> bool:
             return _runs(start) or _runs(stop)
         case tuple():
             return any(map(_runs, option))
+        case _:
+            return False
+
+
+def precise(operations: Sequence[Operation], held: Collection[Value]) -> set[Value]:
+    """The constants that are kept in float32 at least, as others are computed from them.
+
+    Those that are made where they meet another value are made in its dtype.
+    """
+    found: set[Value] = set()
+    for operation in operations:
+        if not isinstance(operation, CallPart | Scan) and _is_constant(operation):
+            found.update(operation.operands)
+    for operation in operations:
+        for value in operation.operands:
+            if value.operation.operands and value not in held and _is_constant(value.operation):
+                found.add(value)
+    return {
+        value
+        for value in found
+        if value.constant and value.kind == "float" and not is_number(value)
+    }
+
+
+def _is_constant(operation: Operation) -> bool:
+    match operation:
+        case Apply() | Select() | Contract():
+            return all(value.constant for value in operation.operands)
         case _:
             return False
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from tncompile.emission.module import constructor as networks
 from tncompile.emission.module.reset_parameters import write_functions, write_reset_parameters
 from tncompile.emission.text import writer
-from tncompile.emission.text.identifiers import Names, hidden
+from tncompile.emission.text.identifiers import Names, hidden, identifier
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import string
 from tncompile.initialization.draws import Initialization, start
@@ -21,8 +22,10 @@ Make = Callable[[Part], str]
 """The call that makes a part."""
 
 
-def write_init(access: Access, make: Make, after: Sequence[str], *, branching: bool) -> list[str]:
-    """The method; `after` are the statements at its end."""
+def write_init(
+    access: Access, make: Make, numbers: Sequence[str], after: Sequence[str], *, branching: bool
+) -> list[str]:
+    """The method; `numbers` are its own parameters, `after` the statements at its end."""
     signature = ["device: torch.device | str | None = None", "dtype: torch.dtype | None = None"]
     signature += ["batch_invariant: bool = False"] * branching
     body = ["super().__init__()"] + ["self.batch_invariant = batch_invariant"] * branching
@@ -33,7 +36,11 @@ def write_init(access: Access, make: Make, after: Sequence[str], *, branching: b
     body += networks.write_empty([each for each in held if each.subscripts])
     body += _tensors(access.tensors)
     body += ["self.reset_parameters()"] * bool(access.tensors.parameters)
-    return writer.function("__init__", ["self", "*", *signature], "None", [*body, *after])
+    if numbers:
+        items = [f"{string(name)}: {identifier(name)}" for name in numbers]
+        body += writer.call("self._numbers = {", items, "}")
+    own = [f"{identifier(name)}: int" for name in numbers]
+    return writer.function("__init__", ["self", "*", *own, *signature], "None", [*body, *after])
 
 
 def write_start(tensors: ParameterAccess) -> tuple[list[list[str]], list[str]]:
@@ -62,6 +69,9 @@ def _holder(made: Mapping[Key, str]) -> str:
         alike = set(inner.values())
         if len(inner) > 1 and len(alike) == 1:
             return f"nn.ModuleList({alike.pop()} for _ in range({len(inner)}))"
+        counted = {re.sub(rf"=({number})(?=[,)])", "=k", inner[number]) for number in inner}
+        if len(inner) > 2 and len(counted) == 1:
+            return f"nn.ModuleList({counted.pop()} for k in range({len(inner)}))"
         return f"nn.ModuleList([{', '.join(_runs(list(inner.values())))}])"
     items = (f'"{first}": {text}' for first, text in inner.items())
     return f"nn.ModuleDict({{{', '.join(items)}}})"

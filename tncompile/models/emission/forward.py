@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from tncompile.emission.text.identifiers import (
 from tncompile.emission.text.writer import string
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Layer, Part, ResolvedModel
-from tncompile.language.typing.operations import CallPart, Literal, Operation
+from tncompile.language.typing.operations import CallPart, Literal, Operation, Stored
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access, parameter_name
 from tncompile.models.emission.arguments import (
@@ -31,7 +32,7 @@ from tncompile.models.emission.arguments import (
     written,
 )
 from tncompile.models.emission.body import Body, Line, render
-from tncompile.models.emission.constants import held_values, needed
+from tncompile.models.emission.constants import given_numbers, held_values, needed, precise
 from tncompile.models.emission.expressions import Text, as_tensor, is_number
 from tncompile.models.emission.hoisting import Splits
 from tncompile.models.emission.loops import write_operations
@@ -46,7 +47,7 @@ class Forward:
     """The methods that compute, the helpers that they call, and what the class must have for them.
 
     `known` are the names of constants, `bare` says that an empty buffer `_like` has the module's
-    dtype.
+    dtype, `numbers` are those that the constructor is given, by parameter.
     """
 
     method: list[str]
@@ -54,6 +55,7 @@ class Forward:
     known: dict[Value, str]
     used: dict[str, None] = field(default_factory=dict)
     bare: bool = False
+    numbers: dict[str, int] = field(default_factory=dict)
 
     @property
     def buffers(self) -> list[str]:
@@ -77,8 +79,10 @@ def write_forward(
     )
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
-    forward = Forward([], [], _buffer_names(model, operations, held, attributes))
-    names = Names(["self", "F", "math", "partial", *reserved])
+    given = given_numbers(model, held) if checked != "fully" else {}
+    forward = Forward([], [], _buffer_names(model, operations, held, given, attributes))
+    forward.numbers = {name: int(str(model.values[name])) for name in given.values()}
+    names = Names(["self", "F", "math", "partial", "dtype", *reserved])
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
@@ -91,15 +95,15 @@ def write_forward(
     for source in model.inputs if checked != "never" else ():
         scope.use("_wrong")
         scope.use({"int": "_INTS", "float": "_FLOATS"}.get(source.kind, "_kind"))
-    lines = without_unused([*lines, *render(body.lines)], [*bound.values(), sizes.lead])
+    lines = without_unused([*lines, *write_lines(body)], [*bound.values(), sizes.lead])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     signature += [f"{name}: Callable[..., Any]" for name in handed]
     gives = type_of(len(model.output), single=model.single)
-    text = writer.docstring([summary(model)])
-    forward.method = writer.function("forward", signature, gives, [*text, *lines])
+    doc = writer.docstring(summary(model))
+    forward.method = writer.function("forward", signature, gives, [*doc, *lines])
     if held:
         forward.bare = True
-        forward.constants = _constants(model, access, held, forward.known, scope)
+        forward.constants = _constants(model, access, forward.known, scope, body.precise, given)
     return forward
 
 
@@ -125,8 +129,10 @@ def write_body(
         for value, label in labels.items()
         if value.operation in live and value not in known and not is_number(value)
     }
+    operations = [each for each in operations if each in inside]
     body = _body(scope, access, names, labels, operations, output, known)
-    write_operations(body, [each for each in operations if each in inside])
+    body.precise = precise(operations, forward.known)
+    write_operations(body, operations)
     return body
 
 
@@ -142,6 +148,14 @@ def type_of(count: int, *, single: bool) -> str:
     return "Tensor" if single else f"tuple[{', '.join(['Tensor'] * count)}]"
 
 
+def write_lines(body: Body) -> list[str]:
+    """The lines of a body, before them the dtype of constants where they need it."""
+    lines = render(body.lines)
+    if any("dtype=dtype" in line or ".to(dtype)" in line for line in lines):
+        lines.insert(0, f"dtype = torch.promote_types({body.scope.like}.dtype, torch.float32)")
+    return lines
+
+
 def maps(model: ResolvedModel) -> str:
     """What goes in and what comes out: `x(..., t, 64) -> (..., t, 64)`."""
     given = ", ".join(map(written, model.inputs))
@@ -150,7 +164,11 @@ def maps(model: ResolvedModel) -> str:
 
 
 def _buffer_names(
-    model: ResolvedModel, operations: Sequence[Operation], held: Sequence[Value], names: Names
+    model: ResolvedModel,
+    operations: Sequence[Operation],
+    held: Sequence[Value],
+    own: Mapping[Value, str],
+    names: Names,
 ) -> dict[Value, str]:
     """What constants are called: by the program, or as the input that they are given for.
 
@@ -165,6 +183,10 @@ def _buffer_names(
     for value in held:
         label = model.names.get(value, given.get(value, "constant"))
         match value.operation:
+            case _ if value in own:
+                key: tuple[str, object, object] = (own[value], None, None)
+                buffers[value] = numbers.setdefault(key, "") or names.fresh(own[value])
+                numbers[key] = buffers[value]
             case Literal(number=int() | float() as number):
                 key = label, type(number), number
                 buffers[value] = numbers.setdefault(key, "") or names.fresh(f"{label}_{number}")
@@ -174,11 +196,11 @@ def _buffer_names(
     return buffers
 
 
-def summary(model: ResolvedModel) -> str:
+def summary(model: ResolvedModel) -> list[str]:
     """What `forward` says of itself."""
     results = ", ".join(value.text for value in model.output)
     text = f"{results} of {', '.join(map(written, model.inputs))}."
-    return text if model.inputs and len(text) <= 85 else f"{results}."[:85]
+    return [text] if model.inputs and len(text) <= 85 else writer.filled(f"{results}.", 85)
 
 
 def _body(
@@ -198,29 +220,31 @@ def _body(
         operation: tuple(sorted(values, key=lambda value: value.position or 0))
         for operation, values in results.items()
     }
-    return Body(scope, access, names, Counter(reads), labels, ordered, known)
+    return Body(scope, access, names, Counter(reads), labels, ordered, known=known)
 
 
 def returned(output: Sequence[Value], texts: Sequence[Text], scope: Scope, *, single: bool) -> Text:
     """What a method returns: a value, or several."""
-    items = [
-        as_tensor(value, text, scope).code
-        if is_number(value) and not text.code.startswith("self.")
-        else text.code
-        for value, text in zip(output, texts, strict=True)
-    ]
+    items: list[str] = []
+    for value, text in zip(output, texts, strict=True):
+        if is_number(value) and not text.code.startswith("self."):
+            text = as_tensor(value, text, scope)
+        elif isinstance(value.operation, Stored) or re.fullmatch(r"self\.\w+", text.code):
+            text = text.method("clone")  # who gets a result may change it
+        items.append(text.code)
     return Text(", ".join(items) if len(items) > 1 or single else f"({items[0]},)")
 
 
 def _constants(
     model: ResolvedModel,
     access: Access,
-    held: Sequence[Value],
     buffers: dict[Value, str],
     scope: Scope,
+    exact: Collection[Value],
+    given: Mapping[Value, str],
 ) -> list[str]:
     """The method that computes constants, in float32 at least, where the module is."""
-    inside = needed(held)
+    held, inside = list(buffers), needed(buffers)
     operations = [operation for operation in model.operations if operation in inside]
     own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype")
     names = Names(["self", "F", "math", "like", "dtype"])
@@ -232,10 +256,12 @@ def _constants(
     body = _body(own, access, names, labels, operations, held, {})
     write_operations(body, operations)
     for value in {name: value for value, name in buffers.items()}.values():
-        made = body.within([value], lambda texts: texts[0])
+        made = body.within([value], lambda texts: texts[0], constant=True)
+        if value in given:
+            made = Text(f"self._numbers[{string(given[value])}]")
         if is_number(value):
             made = as_tensor(value, made, own)
-        if value.kind == "float":
+        if value.kind == "float" and value not in exact:
             made = made.method("to", "like.dtype")
         head = f"self.register_buffer({string(buffers[value])}, {made}, persistent=False)"
         body.lines.append(Line(head))

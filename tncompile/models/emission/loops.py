@@ -23,8 +23,11 @@ Turns = Sequence[Sequence[Operation]]
 def write_operations(body: Body, operations: Sequence[Operation], depth: int = 0) -> None:
     """Write these operations, turns that are alike once."""
     for turns in _loops(operations, depth):
-        if turns[0][0].turns[depth:] and len(turns) > 1 and _write_loop(body, turns, depth):
-            continue
+        within = turns[0][0].turns[depth:]
+        if within and len(turns) > 1 and (depth, within[0].loop) not in body.unrolled:
+            if _write_loop(body, turns, depth):
+                continue
+            body.unrolled.add((depth, within[0].loop))
         for turn in turns:
             if len(turn[0].turns) > depth:
                 write_operations(body, turn, depth + 1)
@@ -210,19 +213,47 @@ def _write_loop(body: Body, turns: Turns, depth: int) -> bool:
     """Write a loop if the turns are the same statements; else nothing is written."""
     turns = [[each for each in turn if each in body.results] for turn in turns]
     carried = _carried(body, turns) if all(turns) else None
-    iteration = _iteration(body.access, body.names, turns, depth) if carried else None
-    if carried is None or iteration is None:
+    if carried is None:
         return False
-    head, called = iteration
+    before = body.names.copy()
     for value in dict.fromkeys(value for turn in turns for each in turn for value in each.operands):
         if value in body.pending and value not in carried.starts:
             body.assign(value)
     variables, openings = _variables(body, carried, turns[0])
+    names = body.names.copy()
+    iteration = _iteration(body.access, names, turns, depth)
+    written = None
+    if iteration is not None:
+        written = _turns(body, turns, depth, carried, variables, names, iteration[1])
+    if iteration is None or written is None:
+        body.names = before
+        return False
+    for opening in openings:
+        _open(body, *opening)
+    same = all(lines == written[0] for lines in written)
+    body.lines.append(Block(iteration[0], tuple(written[0] if same else codes(written[0]))))
+    for place, name in zip(carried.places, variables, strict=True):
+        if place in carried.ends[-1]:
+            body.known[carried.ends[-1][place]] = Text(name)
+    return True
+
+
+def _turns(
+    body: Body,
+    turns: Turns,
+    depth: int,
+    carried: _Carried,
+    variables: Sequence[str],
+    names: Names,
+    called: Sequence[dict[str, str]],
+) -> list[list[Line | Block]] | None:
+    """The statements of each turn; None where they differ in more than remarks."""
     written: list[list[Line | Block]] = []
     for k, (turn, own) in enumerate(zip(turns, called, strict=True)):
         given = carried.starts if k == 0 else carried.ends[k - 1].values()
         known = {value: Text(name) for value, name in zip(given, variables, strict=True)}
         inner = body.inner(known, body.access.within(own))
+        inner.names = names.copy()
         inner.uses = Counter(value for each in turn for value in each.operands)
         inner.uses.update(carried.ends[k].values())
         inner.wanted = {turn[-1]: dict(zip(carried.places, variables, strict=True))}
@@ -230,19 +261,12 @@ def _write_loop(body: Body, turns: Turns, depth: int) -> bool:
         for value in carried.ends[k].values():
             if value in inner.pending:
                 inner.assign(value)
-            elif inner.known[value].code != inner.wanted[turn[-1]][value.position]:
-                return False
+            elif str(inner.known.get(value)) != inner.wanted[turn[-1]][value.position]:
+                return None
         written.append(inner.lines)
-    if any(codes(lines) != codes(written[0]) for lines in written):
-        return False
-    for opening in openings:
-        _open(body, *opening)
-    same = all(lines == written[0] for lines in written)
-    body.lines.append(Block(head, tuple(written[0] if same else codes(written[0]))))
-    for place, name in zip(carried.places, variables, strict=True):
-        if place in carried.ends[-1]:
-            body.known[carried.ends[-1][place]] = Text(name)
-    return True
+        if codes(written[-1]) != codes(written[0]):
+            return None
+    return written
 
 
 def _variables(
@@ -258,6 +282,7 @@ def _variables(
         text = body.known[start].code if start in body.known else ""
         wanted = None if end is None else body.wanted.get(end.operation, {}).get(place)
         free = text.isidentifier() and body.uses[start] == reads[start]
+        free = free and start not in body.precise
         if wanted == text or (wanted is None and free and label in (None, text)):
             variables.append(text)
             continue
@@ -268,10 +293,10 @@ def _variables(
 
 def _open(body: Body, start: Value, name: str, free: bool) -> None:
     """Give a value the name under which the loop goes on with it."""
-    if start in body.pending:
+    if start in body.pending and start not in body.precise:
         body.assign(start, name)
         return
-    text = body.known[start].code
+    text = body.met(start).code
     last = body.lines[-1] if body.lines else None
     if free and isinstance(last, Line) and last.code.startswith(f"{text} = "):
         body.lines[-1] = Line(name + last.code.removeprefix(text), last.remark)

@@ -44,11 +44,11 @@ def write_scan(body: Body, scan: Scan) -> None:
         label = body.labels.get(last) if last is not None else None
         name = label or body.names.fresh(inputs[count + k])
         state_names.append(name)
-        if value in body.pending:
+        if value in body.pending and value not in body.precise:
             body.assign(value, name)
         else:
             body.flush()
-            body.lines.append(Line(f"{name} = {body.text(value)}"))
+            body.lines.append(Line(f"{name} = {body.met(value)}"))
     body.flush()
     split = body.scope.splits.get(id(scan.part.callee))
     steps = None if split is None else _in_two(body, scan, split, state_names)
@@ -129,7 +129,7 @@ class _Steps:
 def _entry(body: Body, scan: Scan, name: str, value: Value) -> tuple[str, Text, int]:
     """The name of an entry of a sequence, the sequence, and where it has its steps."""
     dim = _place(scan) - len(value.shape.sizes)
-    return body.names.fresh(f"{name}_t"), body.text(value), dim
+    return body.names.fresh(f"{name}_t"), body.met(value), dim
 
 
 def _place(scan: Scan) -> int:
@@ -179,7 +179,7 @@ def _in_two(body: Body, scan: Scan, split: Split, states: Sequence[str]) -> _Ste
         else:
             remarks.append(str(value.shape))
         given.append(entries[-1][0] if value.shape.dots else name)
-    early = ", ".join(str(body.text(inputs[name])) for name in split.early)
+    early = ", ".join(str(body.met(inputs[name])) for name in split.early)
     remark = ", ".join(remarks)
     if len(remarks) > 1 and len(set(remarks)) == 1:
         remark = f"each {remarks[0]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Value
@@ -25,6 +25,10 @@ class Scope:
     used: dict[str, None] = field(default_factory=dict)
     given_dtype: str | None = None
     splits: Splits = field(default_factory=dict)
+
+    def precise(self) -> Scope:
+        """The same where constants are computed: their dtype is called `dtype`."""
+        return replace(self, given_dtype="dtype")
 
     @property
     def like(self) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tncompile.emission.text.writer import call, string
+from tncompile.emission.text.writer import call, function, string
 from tncompile.language.typing.model import Part, ResolvedModel
-from tncompile.models.emission.access import Access
+from tncompile.models.emission.access import OF_GRAPHS, Access
 
 TIED = '''\
 class _Tied(nn.Module):
@@ -16,12 +16,14 @@ class _Tied(nn.Module):
     _tied: ClassVar[dict[str, str]] = {}
 
     def _tie(self) -> None:
-        for key, origin in self._tied.items():
-            (holder, name), (owner, own) = self._held(key), self._held(origin)
-            if own in owner._parameters:
-                holder._parameters[name] = owner._parameters[own]
-            else:
-                holder._buffers[name] = owner._buffers[own]
+        """Tie the tensors of the module, then those of its parts, which may have got others."""
+        for module in self.modules():
+            for key, origin in module._tied.items() if isinstance(module, _Tied) else ():
+                (holder, name), (owner, own) = module._held(key), module._held(origin)
+                if own in owner._parameters:
+                    holder._parameters[name] = owner._parameters[own]
+                else:
+                    holder._buffers[name] = owner._buffers[own]
 
     def _held(self, key: str) -> tuple[nn.Module, str]:
         """What holds the tensor of a key, and its name there."""
@@ -73,7 +75,8 @@ RENAMED = '''\
 class _Renamed(nn.Module):
     """A module with parts under attributes that differ from their keys.
 
-    `_renamed` has the attributes by key: the names are those of methods.
+    `_renamed` has the attributes by key: the names are those of methods, or of what exported
+    modules have.
     """
 
     _renamed: ClassVar[dict[str, str]] = {}
@@ -122,6 +125,15 @@ def _origin(part: Part, key: str) -> str:
     while part.tie is not None and key in part.tied:
         part = part.tie
     return f"{part.path}.{key}"
+
+
+def write_aliases(access: Access) -> list[list[str]]:
+    """Parts under their own names where only exported modules must not have them."""
+    return [
+        ["@property", *function(name, ["self"], "nn.Module", [f"return self.{attribute}"])]
+        for name, attribute in access.renamed.items()
+        if name in OF_GRAPHS
+    ]
 
 
 def write_renamed(access: Access) -> list[str]:

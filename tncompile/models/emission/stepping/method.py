@@ -18,9 +18,9 @@ from tncompile.models.emission.arguments import (
     write_checks,
     write_requirements,
 )
-from tncompile.models.emission.body import Line, render
+from tncompile.models.emission.body import Line
 from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.forward import Forward, like, returned, write_body
+from tncompile.models.emission.forward import Forward, like, returned, write_body, write_lines
 from tncompile.models.emission.scope import Scope
 from tncompile.models.emission.stepping import rewriting
 from tncompile.models.emission.stepping.rewriting import Stepped
@@ -29,7 +29,7 @@ from tncompile.models.emission.stepping.texts import PAST
 STATE = "tuple[Tensor, ...]"
 START, SEEN = "start", "seen"
 
-_OWN = ("self", "F", "math", "partial", "state", PAST.code, START, SEEN)
+_OWN = ("self", "F", "math", "partial", "dtype", "state", PAST.code, START, SEEN)
 
 
 def write_step(
@@ -67,11 +67,11 @@ def write_step(
     lines.append(f"{START} = {before}")
     lines += [f"{total} = {START} + {bound[name]}" for name, total in totals.items()]
     lines += write_requirements(model, Sizes({**bound, **totals}, sizes.lead))
-    lines += render(body.lines)
-    removed = [*bound.values(), sizes.lead, *totals.values(), *([] if counts else [START])]
-    lines = without_unused(lines, removed)
-    if counts and not any(re.search(rf"\b{START}\b(?! =)", line) for line in lines):
-        lines[lines.index(f"{START} = {before}")] = before
+    lines += write_lines(body)
+    lines = without_unused(lines, [*bound.values(), sizes.lead, *totals.values()])
+    if not any(re.search(rf"(?<![.\w]){START}\b(?! =)", line) for line in lines):
+        place = lines.index(f"{START} = {before}")
+        lines[place : place + 1] = [before] * counts  # it counts, too
     return _method(model, stepped, lines, arguments.values(), handed, inner=inner)
 
 

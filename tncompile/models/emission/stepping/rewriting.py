@@ -113,6 +113,9 @@ class _Rewriting:
     def stepped(self) -> Stepped:
         for operation in self.live:
             operands = tuple(self.values.get(value, value) for value in operation.operands)
+            if _is_dropout(operation):
+                self.values |= dict.fromkeys(self.results[operation], operands[0])
+                continue
             made = self._rewritten(operation, operands)
             if made is operation and operands != operation.operands:
                 made = replace(operation, operands=operands)
@@ -213,7 +216,10 @@ class _Rewriting:
                 return replace(operation, options=options)
             case "cumsum" if axes[0] is not None and axes[0] == options["dim"]:
                 return self._cumsum(operation, operands, axes[0])
-            case "attention" if axes[:3] == [-2, -2, -2]:
+            case "attention" if axes[:3] != [-2, -2, -2]:
+                options = {**options, "dropout": 0.0}
+                return replace(operation, operands=operands, options=options)
+            case "attention":
                 reach = options.get("reach")
                 keep = reach - 1 if isinstance(reach, int) else None
                 query, key, value, *masks = operands
@@ -228,7 +234,7 @@ class _Rewriting:
                         for mask in masks
                     ),
                 ]
-                options = {**options, "newest": True}
+                options = {**options, "newest": True, "dropout": 0.0}
                 return replace(operation, operands=tuple(joined), options=options)
             case "gather" if axes[0] is None and axes[1] not in (None, options["dim"]):
                 table, ids = operands
@@ -362,6 +368,14 @@ class _Rewriting:
                 count=Size.name(self.declared.name),
             )
         return operation
+
+
+def _is_dropout(operation: Operation) -> bool:
+    """Whether an operation returns its operand in evaluation mode."""
+    return isinstance(operation, CallPart) and (
+        isinstance(operation.part.callee, Layer)
+        and operation.part.callee.name in ("Dropout", "Dropout2d")
+    )
 
 
 def _sizes(condition: Condition) -> Iterator[Size]:

@@ -1,0 +1,1 @@
+"""The models of the standard library, each with a twin in plain torch."""
