@@ -1,4 +1,4 @@
-"""`scan` against a loop of the cell: values, gradients, what goes ahead, graphs of any length."""
+"""`scan` against a loop of the cell: values, gradients, what goes ahead of it."""
 
 from __future__ import annotations
 
@@ -9,50 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.export import Dim
 
 import tncompile
 from tests.support.emitted import ruff, write_rules
+from tests.support.scans import GRU, ONE, TWO_STATES, agree, cell_of, looped, module_of, source_of
 from tncompile.model import Model
 from tncompile.models.reach import reached, usual_sizes
-
-
-def module_of(text: str, block: str = "M") -> nn.Module:
-    """The compiled block, in float64."""
-    compiled = tncompile.loads(text).instantiate(block)
-    return compiled.module(dtype=torch.float64, seed=0, search="fast")
-
-
-def source_of(text: str, block: str = "M") -> str:
-    compiled = tncompile.loads(text).instantiate(block)
-    assert isinstance(compiled, Model)
-    return compiled.source(search="fast")
-
-
-def cell_of(text: str, module: nn.Module) -> nn.Module:
-    """The cell by itself, as no `scan` calls it, with the tensors of the module's."""
-    cell = module_of(text, "Cell")
-    inner = module.get_submodule("cell").state_dict()
-    cell.load_state_dict(inner, strict=True)
-    return cell
-
-
-def looped(
-    cell: nn.Module, xs: list[Tensor], state: list[Tensor], dim: int, *, reverse: bool = False
-) -> list[Tensor]:
-    """Outputs, then the last state; `dim` is where the steps are, counted from the left."""
-    steps = range(xs[0].shape[dim])
-    kept: list[list[Tensor]] = []
-    for k in reversed(steps) if reverse else steps:
-        made = cell(*(x.select(dim, k) for x in xs), *state)
-        results = [made] if isinstance(made, Tensor) else [*made]
-        state = results[-len(state) :]
-        kept.append(results[: -len(state)] or state[:1])
-    outputs = [
-        torch.stack(each[::-1] if reverse else each, dim) for each in zip(*kept, strict=True)
-    ]
-    return [*outputs, *state]
-
 
 # ── random cells ───────────────────────────────────────────────────────────────────────────────
 
@@ -149,26 +111,6 @@ class Drawn:
         return xs, [drawn(*lead, *between, width) for _, width in self.state]
 
 
-def agree(ours: list[Tensor], theirs: list[Tensor], sources: list[Tensor]) -> None:
-    """Values and gradients are equal."""
-    assert len(ours) == len(theirs)
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
-
-    def gradients(results: list[Tensor]) -> tuple[Tensor | None, ...]:
-        loss = sum(
-            (each * torch.arange(each.numel()).view_as(each).cos()).sum() for each in results
-        )
-        assert isinstance(loss, Tensor)
-        return torch.autograd.grad(loss, sources, allow_unused=True)
-
-    for first, second in zip(gradients(ours), gradients(theirs), strict=True):
-        if first is None or second is None:
-            assert first is second
-        else:
-            torch.testing.assert_close(first, second, rtol=1e-8, atol=1e-8)
-
-
 @pytest.mark.parametrize("seed", range(25))
 def test_random_cells(seed: int) -> None:
     drawn = Drawn(random.Random(seed))
@@ -185,30 +127,6 @@ def test_random_cells(seed: int) -> None:
 
 
 # ── cells by hand ──────────────────────────────────────────────────────────────────────────────
-
-GRU = """
-model Cell() {
-  part wx = Linear(3, 12)
-  part wh = Linear(4, 12)
-  input x(..., 3)
-  input h(..., 4)
-  let (xr, xz, xn) = chunk(wx(x), 3, dim = -1)
-  let (hr, hz, hn) = chunk(wh(h), 3, dim = -1)
-  let z = sigmoid(xz + hz)
-  output (1 - z) * tanh(xn + sigmoid(xr + hr) * hn) + z * h
-}
-"""
-
-ONE = """
-model M() {
-  part cell = Cell()
-  batch t
-  input x(..., t, 3)
-  let (ys, last) = scan(cell, x, zeros((..., 4)), dim = t)
-  output (ys, last)
-}
-"""
-
 
 PARTS = (("wx", "ih"), ("wh", "hh"))
 
@@ -289,90 +207,6 @@ def test_what_goes_ahead(cell: str, lead: str, goes: str) -> None:
     found = ahead(source_of(text))
     assert goes in found
     assert bool(found) == bool(goes)
-
-
-# ── graphs ─────────────────────────────────────────────────────────────────────────────────────
-
-
-class Graphs:
-    """A backend that keeps the graphs it gets."""
-
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-
-    def __call__(self, graph: torch.fx.GraphModule, _: object) -> object:
-        self.sizes.append(sum(len(each.graph.nodes) for each in modules(graph)))
-        return graph.forward
-
-
-def modules(graph: torch.fx.GraphModule) -> list[torch.fx.GraphModule]:
-    return [each for each in graph.modules() if isinstance(each, torch.fx.GraphModule)]
-
-
-TWO_STATES = """
-model Cell() {
-  tensor a(2, 3) init normal(1.0)
-  part w = Linear(2, 2)
-  input x(..., 2)
-  input h(..., 2, 3)
-  input y(..., 3)
-  input c(...)
-  let h2 = exp(a) * h + reshape(w(x), (..., 2, 1))
-  output (network { h2(..., i, j), y(..., j) -> (..., i) }, x, h2, c + sum(y, -1))
-}
-
-model M() {
-  part cell[k in 0..2] = Cell()
-  batch t
-  input x(..., t, 2)
-  input y(..., t, 3)
-  let start = zeros((..., 2, 3))
-  let (u, v, h, c) = scan(cell[0], (x, y), (start, zeros((...))), dim = t, reverse = true)
-  let (u2, v2, h2, c2) = scan(cell[1], (u, y), (h, c), dim = t)
-  output (u2, v, v2, h2, c2)
-}
-""".replace("input h(..., 2, 3)\n  input y(..., 3)", "input y(..., 3)\n  input h(..., 2, 3)")
-
-
-@pytest.mark.parametrize("text", [GRU + ONE, TWO_STATES], ids=["gru", "two states"])
-def test_without_gradients_a_graph_is_the_same_for_all_lengths(text: str) -> None:
-    module = module_of(text)
-    torch._dynamo.reset()
-    graphs = Graphs()
-    compiled = torch.compile(module, backend=graphs, fullgraph=True, dynamic=True)
-    widths = [3] if "wx" in text else [2, 3]
-    with torch.no_grad():
-        for lead, steps in ((7, 5), (6, 9)):
-            xs = [torch.randn(lead, steps, width, dtype=torch.float64) for width in widths]
-            for one, other in zip(compiled(*xs), module(*xs), strict=True):
-                torch.testing.assert_close(one, other)
-    assert len(graphs.sizes) == 1
-
-
-@pytest.mark.parametrize("text", [GRU + ONE, TWO_STATES], ids=["gru", "two states"])
-@pytest.mark.filterwarnings("ignore")
-def test_an_exported_program_takes_all_lengths(text: str) -> None:
-    module = module_of(text)
-    widths = [3] if "wx" in text else [2, 3]
-    xs = [torch.randn(7, 5, width, dtype=torch.float64) for width in widths]
-    shapes = tuple({0: Dim.AUTO, 1: Dim.AUTO} for _ in xs)
-    program = torch.export.export(module, tuple(xs), dynamic_shapes=(shapes[0], *shapes[1:]))
-    longer = [torch.randn(2, 8, width, dtype=torch.float64) for width in widths]
-    for one, other in zip(program.module()(*longer), module(*longer), strict=True):
-        torch.testing.assert_close(one, other)
-
-
-@pytest.mark.parametrize("text", [GRU + ONE, TWO_STATES], ids=["gru", "two states"])
-def test_compiled_gradients(text: str) -> None:
-    module = module_of(text)
-    torch._dynamo.reset()
-    compiled = torch.compile(module, backend="aot_eager", fullgraph=True, dynamic=True)
-    widths = [3] if "wx" in text else [2, 3]
-    for steps in (2, 4):
-        xs = [
-            torch.randn(2, steps, width, dtype=torch.float64).requires_grad_() for width in widths
-        ]
-        agree(list(compiled(*xs)), list(module(*xs)), [*xs, *module.parameters()])
 
 
 # ── scans in other things ──────────────────────────────────────────────────────────────────────
