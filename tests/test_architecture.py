@@ -170,10 +170,21 @@ def test_loading_a_spec_loads_no_torch() -> None:
     assert not loaded & {"torch", "cotengra", "networkx"}
 
 
-@pytest.mark.parametrize("command", ["check", "fmt --check", "explain"])
+LIGHT = (
+    "check std/linear.tn",
+    "check std/transformer.tn",
+    "fmt --check std/linear.tn",
+    "explain TN401",
+    "blocks std",
+)
+
+
+@pytest.mark.parametrize("command", LIGHT)
 def test_light_commands_load_nothing_heavy(command: str) -> None:
-    arguments = [*command.split(), "TN401" if command == "explain" else "std/linear.tn"]
-    loaded = loaded_by(f"from tncompile.cli.application import run\nassert run({arguments}) == 0")
+    arguments = command.split()
+    loaded = loaded_by(
+        f"from tncompile.cli.application import run\nassert run({arguments}) == 0\nprint()"
+    )
     assert not loaded & {*LATE, "numpy", "rich"}
 
 

@@ -39,7 +39,9 @@ class Model(Architecture):
     Model(Classifier)
     """
 
-    _emitted: dict[int, tuple[ModelPlan, GeneratedModule]] = field(default_factory=dict, init=False)
+    _emitted: dict[tuple[int, ...], tuple[ModelPlan, GeneratedModule]] = field(
+        default_factory=dict, init=False
+    )
 
     @cached_property
     def networks(self) -> Mapping[str, Architecture]:
@@ -108,7 +110,7 @@ class Model(Architecture):
 
         >>> figures = model.cost(batch=8, search="fast")
         >>> [part.name for part in figures.parts], figures.parameters
-        (['hidden', 'head'], 858)
+        (['hidden', 'head'], 1130)
         """
         from tncompile.machine.registry import find_profile
         from tncompile.models.costs.costing import Costing
@@ -249,7 +251,7 @@ class Model(Architecture):
         from tncompile.compiler import compile_model
 
         planned = plan or self.plan(progress=progress, **options)
-        key = id(planned)
+        key = tuple(map(id, planned.plans.values()))
         if key not in self._emitted:
             networks = {
                 id(architecture._resolved): (architecture.network, planned.plans[name])

@@ -9,14 +9,9 @@ import pytest
 
 from tncompile.cli.application import run
 
-MODEL = (
-    """import "std/linear.tn" { MPO }
+MODEL = '''import "std/linear.tn" { MPO }
 
-"""
-    + '"' * 3
-    + """Two maps with a nonlinearity between."""
-    + '"' * 3
-    + """
+"""Two maps with a nonlinearity between."""
 model Two(width: int = 32, hidden: int = 64) {
   part up = MPO(ins = [4, width // 4], outs = [8, hidden // 8], ranks = 4)
   part down = Linear(hidden, width)
@@ -36,8 +31,7 @@ model Wide(width: int) {
   input x(..., width)
   output map(x)
 }
-"""
-)
+'''
 
 
 @pytest.fixture

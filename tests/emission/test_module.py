@@ -19,7 +19,9 @@ from torch.nn.utils import parametrize
 import tncompile
 from tests.support.capabilities import CAPABILITIES, SIZED, Capability, close
 from tests.support.modules import ALL, LIBRARY, STANDARD, Subject, tensors
+from tests.support.processes import trained_by_two
 from tests.support.table import EMPTY, Table
+from tests.test_std_models import FILES
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "modules.md"
@@ -98,35 +100,18 @@ def test_pickles_are_read_by_a_process_that_never_saw_the_class(tmp_path: Path, 
 
 
 def test_two_processes_train_as_one(tmp_path: Path, hold: Hold) -> None:
-    command = [sys.executable, "-m", "tests.support.distributed"]
-    meeting, modules = tmp_path / "meeting", tmp_path / "modules"
     batch = 8
     sizes = {"n": batch, "s": 4, "t": 4}
     held = [
-        (str(one), one.module(torch.float64), one.inputs(batch, dtype=torch.float64, sizes=sizes))
+        (
+            str(one),
+            one.module(torch.float64),
+            one.inputs(batch, dtype=torch.float64, sizes=sizes),
+            (),
+        )
         for one in ALL
     ]
-    modules.write_bytes(pickle.dumps((batch, held)))
-    with (tmp_path / "printed").open("w+") as printed, (tmp_path / "errors").open("w+") as errors:
-        pair = [
-            subprocess.Popen(
-                [*command, str(rank), str(meeting), str(modules)],
-                cwd=ROOT,
-                stdout=printed,
-                stderr=errors,
-            )
-            for rank in (0, 1)
-        ]
-        try:
-            codes = [each.wait(timeout=240) for each in pair]
-        finally:
-            for each in pair:
-                each.kill()
-                each.wait()
-        errors.seek(0)
-        assert codes == [0, 0], errors.read()[-3000:]
-        printed.seek(0)
-        done = {tuple(line.split("\t")) for line in printed.read().splitlines()}
+    done = trained_by_two(batch, held, tmp_path)
     for capability in ("DDP", "FSDP2"):
         for subject in LIBRARY:
             assert (capability, str(subject)) in done
@@ -138,7 +123,8 @@ def test_the_table_has_every_block_and_every_manner(request: pytest.FixtureReque
         blocks = list(tncompile.loads(f'import "std/{file}.tn"').blocks)
         assert blocks == [str(subject) for subject in LIBRARY if subject.file == file]
     library = Path(tncompile.__file__).parent / "std"
-    assert sorted(STANDARD) == sorted(path.stem for path in library.glob("*.tn"))
+    files = [path.stem for path in library.glob("*.tn")]
+    assert sorted(STANDARD) == sorted(each for each in files if each not in FILES)
     assert all(capability.meaning for capability in (*CAPABILITIES, *SIZED))
     if request.config.getoption("--update-golden"):
         TABLE.write_text(Table.read(TABLE).render(), encoding="utf-8", newline="\n")

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Generator, Tensor, nn
+from torch.export import Dim
 
 import tncompile
 from tests.acceptance.models.case import Case, Result
 from tests.acceptance.models.cases import CASES
-from tncompile.instantiated import Instantiated
 
 FOLDER = Path(__file__).parents[1] / "acceptance" / "models"
 
@@ -61,9 +61,7 @@ class Reading(Mapping[str, Tensor]):
 def tried(name: str) -> Tried:
     """A case, compiled once for all that is asked of it."""
     case = BY_NAME[name]
-    made: Instantiated = tncompile.load(FOLDER / case.file).instantiate(
-        case.block, **case.arguments
-    )
+    made = tncompile.load(FOLDER / case.file).instantiate(case.block, **case.arguments)
     module, other = (
         made.module(dtype=torch.float64, seed=seed, search="fast").eval() for seed in (0, 1)
     )
@@ -186,3 +184,26 @@ def test_state_dicts_and_copies_give_the_same_to_the_bit(name: str) -> None:
         assert list(other.state_dict()) == list(one.module.state_dict())
         held = {each.untyped_storage().data_ptr() for each in other.state_dict().values()}
         assert not (own - {0}) & held
+
+
+SMALL = ("sharing.tn", "sizes.tn", "functions.tn")
+"""Files whose models are compiled in a moment; the larger ones are in `test_capabilities`."""
+
+
+@of(lambda case: case.file in SMALL)
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated")
+def test_compilers_take_other_sizes(name: str) -> None:
+    """`torch.compile` and `torch.export`, with dynamic axes wherever the two calls differ."""
+    one = tried(name)
+    torch._dynamo.reset()
+    calls = (one.inputs, one.drawn(**one.case.loose))
+    shapes = tuple(
+        {k: Dim.AUTO for k, sizes in enumerate(zip(*pair, strict=True)) if sizes[0] != sizes[1]}
+        for pair in zip(*([x.shape for x in call] for call in calls), strict=True)
+    )
+    made = torch.compile(one.module, backend="eager", fullgraph=True, dynamic=True)
+    exported = torch.export.export(one.module, one.inputs, dynamic_shapes=shapes).module()
+    for inputs in calls:
+        due = flat(one.module(*inputs))
+        close(flat(made(*inputs)), due, 1e-9)
+        close(flat(exported(*inputs)), due, 1e-9)

@@ -1,4 +1,4 @@
-"""Two gloo processes train every module and must do what one process does; run by `test_module`.
+"""Two gloo processes train every module and must do what one process does; run by `processes`.
 
 `python -m tests.support.distributed RANK MEETING_FILE MODULES_FILE` prints a line
 `CAPABILITY<tab>MODULE` for each success.
@@ -34,7 +34,7 @@ def train(module: nn.Module, inputs: list[Tensor], part: slice) -> Tensor:
     for _ in range(STEPS):
         optimizer.zero_grad()
         outputs = tensors(module(*(x[part] for x in inputs)))
-        outputs[-1].square().mean().backward()
+        sum(each.square().mean() for each in outputs if each.requires_grad).backward()
         optimizer.step()
     return outputs[-1].detach()
 
@@ -46,7 +46,12 @@ def whole(value: Tensor | None) -> Tensor:
 
 
 def compare(
-    kind: str, given: nn.Module, inputs: list[Tensor], batch: int, mesh: DeviceMesh
+    kind: str,
+    given: nn.Module,
+    inputs: list[Tensor],
+    blocks: tuple[str, ...],
+    batch: int,
+    mesh: DeviceMesh,
 ) -> None:
     """Trains a module in both processes, and alone; all numbers must agree."""
     alone, module = copy.deepcopy(given), copy.deepcopy(given)
@@ -56,6 +61,8 @@ def compare(
     if kind == "DDP":
         made = train(DistributedDataParallel(module), inputs, part)
     else:
+        for block in blocks:
+            fully_shard(module.get_submodule(block), mesh=mesh)
         fully_shard(module, mesh=mesh)  # changes the class of the module itself
         made = train(module, inputs, part)
     torch.testing.assert_close(made, due[part] if inputs else due)
@@ -63,7 +70,9 @@ def compare(
     assert set(module.state_dict()) == set(alone.state_dict())
     for key, parameter in alone.named_parameters():
         torch.testing.assert_close(whole(held[key]), parameter)
-        torch.testing.assert_close(whole(held[key].grad), parameter.grad)
+        assert (held[key].grad is None) == (parameter.grad is None)
+        if parameter.grad is not None:
+            torch.testing.assert_close(whole(held[key].grad), parameter.grad)
 
 
 def main(rank: int, meeting: Path, modules: Path) -> None:
@@ -72,11 +81,11 @@ def main(rank: int, meeting: Path, modules: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     mesh = init_device_mesh("cpu", (2,))
     batch, held = pickle.loads(modules.read_bytes())  # compiled by the test, once for both
-    for name, module, inputs in held:
+    for name, module, inputs, blocks in held:
         for kind in ("DDP", "FSDP2"):
             if kind == "FSDP2" and name == "Names":
                 continue  # `fully_shard` reads parameters as attributes; `train` is a method
-            compare(kind, module, inputs, batch, mesh)
+            compare(kind, module, inputs, blocks, batch, mesh)
             if rank == 0:
                 print(kind, name, sep="\t", flush=True)
     dist.barrier()

@@ -165,6 +165,20 @@ PROGRAMS = {
         X,
         "output attention(drop(x), x, x, causal = true, dropout = 0.5)",
     ),
+    "dropout at the end of turns": _model(
+        "part drop[l in 0..3] = Dropout(0.5)",
+        "part f = Linear(4, 4)",
+        X,
+        "let sums = cumsum(x, dim = t) |> repeat l in 0..3 { drop[l] |> f |> drop[l] }",
+        "output sums |> repeat l in 0..3 { drop[l] }",
+    ),
+    "one axis": _model("input x(t)", "output cumsum(x, dim = -1) + arange(t)"),
+    "results with the axis and without": _model(
+        X,
+        "input n(..., 4)",
+        "let a = attention(x, x, x, causal = true)",
+        "output (a, n, cumsum(a, dim = t), x)",
+    ),
     "entry by entry": _model("part f = Linear(4, 4)", X, "output f(x)"),
     # scans
     "scan": _model(
@@ -196,17 +210,17 @@ model Turn() {{ part looks = Looks()
 """,
     ),
     "scan over windows": _model(
-        "part window = Turn()",
-        "input z(..., 2, 3, t)",
+        "part cell = Turn()",
+        "input z(..., 2, 3)",
         "input x(..., 3, t)",
-        "output scan(window, z, x, dim = -3)[1]",
+        "output scan(cell, z, x, dim = -2)[1]",
         before="""
 network Turn() {
   window s = conv(size = 2, padding = "causal")
-  index i = 3, o = 3
-  input z(..., i, s.in)
+  index i = 3, o = 3, j = 3
+  input z(..., j)
   input x(..., i, s.in)
-  tensor K(i, o, s.kernel)
+  tensor K(i, j, o, s.kernel)
   output y(..., o, s.out) }
 """,
     ),
@@ -238,6 +252,18 @@ model Both() { batch t causal
   input z(t, 4)
   output attention(x, x, x, causal = true) + attention(z, z, z, causal = true) }
 """,
+    ),
+    "recurrent values without `...`": _model(
+        "part gru = GRU(4, 4, batch_first = true)",
+        X,
+        "input z(1, t, 4)",
+        "let (y, h) = gru(z)",
+        "output x + reshape(y, (t, 4))",
+    ),
+    "running sums beside rows that are held": _model(
+        "input x(..., 3)",
+        "input z(t, 3)",
+        "output reshape(x, (..., 1, 3)) * cumsum(z, dim = t)",
     ),
     # nested models
     "nested": _model(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 from tests.support.capabilities import CAPABILITIES, SIZED, Capability
-from tests.support.modules import LIBRARY, Subject
+from tests.support.capabilities.models import MODEL_CAPABILITIES, ModelCapability
+from tests.support.model_subjects import MODELS
+from tests.support.modules import LIBRARY
 from tests.support.sizes import LISTED
 
 INTRODUCTION = """\
 # What emitted modules do
 
-Every block of the standard library gives an `nn.Module` that behaves as a layer of `torch.nn` does.
+Every layer of the standard library gives an `nn.Module` that behaves as a layer of `torch.nn` does;
+its models are tried in `tests/test_std_models.py`.
 The tests (`tests/support/capabilities/`) try each property on each block and fill these tables:
 `pytest tests/emission/test_module.py --update-golden` writes what they found, every other run
 compares. What is tried of each block is a small instance:
@@ -143,6 +147,13 @@ together are tried in the same ways.
 
 """
 
+WHOLE = """\
+Modules of models are tried by themselves, in evaluation (`tests/models/test_capabilities.py`, with
+`--update-golden` as above); what they compute is held by `tests/models/test_acceptance.py`. They
+are small instances of models in `tests/acceptance/models/`:
+
+"""
+
 EMPTY = "not tried"
 
 
@@ -191,25 +202,26 @@ class Table:
         """The whole file."""
         instances = "".join(f"- `{subject.target}`\n" for subject in LIBRARY)
         chapters = [
-            self._chapter(
-                chapter, list(capabilities), {str(subject): subject for subject in LIBRARY}
-            )
+            self._chapter(chapter, list(capabilities), [str(subject) for subject in LIBRARY])
             for chapter, capabilities in groupby(
                 CAPABILITIES, key=lambda capability: capability.chapter
             )
         ]
-        used = {subject.target: subject for subject in LISTED}
+        used = [subject.target for subject in LISTED]
         chapters.append(self._chapter(SIZED[0].chapter, SIZED, used, SIZES))
+        opening = WHOLE + "".join(f"- `{subject.target}`\n" for subject in MODELS) + "\n"
+        labels = [str(subject) for subject in MODELS]
+        chapters.append(self._chapter("Models", MODEL_CAPABILITIES, labels, opening))
         return INTRODUCTION + instances + "".join(chapters) + PROSE
 
     def _chapter(
         self,
         chapter: str,
-        capabilities: list[Capability],
-        subjects: dict[str, Subject],
+        capabilities: Sequence[Capability | ModelCapability],
+        labels: Sequence[str],
         opening: str = "",
     ) -> str:
-        """A table with its legend; `subjects` are its rows."""
+        """A table with its legend; `labels` are those of its rows."""
         legend = "\n".join(
             textwrap.fill(
                 f"- **{capability.title}**: {capability.meaning}", 100, subsequent_indent="  "
@@ -217,7 +229,7 @@ class Table:
             for capability in capabilities
         )
         rows = [["block", *(capability.title for capability in capabilities)]]
-        for label in subjects:
+        for label in labels:
             cells = (
                 self.cells.get((label, capability.title), EMPTY) for capability in capabilities
             )

@@ -130,7 +130,9 @@ def check_complete(model: Model, sizes: Mapping[str, int]) -> None:
         what = "the size" if len(missing) == 1 else "the sizes"
         names = ", ".join(f"`{name}`" for name in missing)
         verb = "has" if len(missing) == 1 else "have"
-        raise UsageError(f"{what} {names} of {model._resolved.target} {verb} no usual value; give one: {listed}")
+        raise UsageError(
+            f"{what} {names} of {model._resolved.target} {verb} no usual value; give one: {listed}"
+        )
     with refused("--size: ", ValueError):
         cost_sizes(model._model, sizes)
 

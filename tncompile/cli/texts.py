@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,16 +85,21 @@ def blocks(arguments: Namespace) -> None:
 
 
 def _list_folder(files: Sequence[str], root: Path | None) -> None:
-    """A line for each block of these files: where it is, and the first line of what it says."""
-    rows: list[tuple[str, str]] = []
+    """A line for each block of these files: where it is, its paper, and what it says first."""
+    rows: list[tuple[str, str, str]] = []
     for name in files:
         for block in link_file(name, root).blocks.values():
             if not block.imported:
-                first = (block.doc or "").strip().partition("\n")[0]
-                rows.append((f"{name}  {block.kind} {block.name}", first))
-    width = max((len(where) for where, _ in rows), default=0)
-    for where, doc in rows:
-        show(f"{where:{width}}  {doc}".rstrip())
+                doc = (block.doc or "").strip()
+                paper = re.search(r"\((arXiv:[\w./-]+)\)", doc)
+                first = doc.partition("\n")[0]
+                rows.append(
+                    (f"{name}  {block.kind} {block.name}", paper[1] if paper else "", first)
+                )
+    place, papers = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
+    for where, of, first in rows:
+        gap = f"{of:{papers}}  " if papers else ""
+        show(f"{where:{place}}  {gap}{first}".rstrip())
 
 
 def _heading(block: LinkedBlock) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.models.reach import Reach, reached, usual_sizes
 from tncompile.planning.plan import ContractionPlan
-from tncompile.planning.request import DEFAULT_BATCH, PlanOptions, whole
+from tncompile.planning.request import DEFAULT_BATCH, PlanOptions, check_choices, whole
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,13 @@ def requests(
     `names` are those of the networks, in the order of `networks_of`. Raises TypeError or ValueError
     for a batch or a size that is none.
     """
-    batch = options.get("batch")
+    choices: dict[str, Any] = {**options}
+    batch, written = choices.pop("batch", None), choices.pop("sizes", None)
+    check_choices(**choices)  # a model without networks plans nothing, but a typo is one
+    if not isinstance(written, Mapping | None):
+        raise TypeError(f"sizes are a mapping of names to ints, not {written!r}")
     batches = [DEFAULT_BATCH] if batch is None else _batches(batch)
-    given = dict(options.get("sizes") or {})
+    given = dict(written or {})
     known = {size.name for size in model.sizes}
     for name, size in given.items():
         if name not in known:

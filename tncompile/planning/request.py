@@ -85,14 +85,9 @@ def plan_request(
     it that axis has its usual size, or 64. `sizes` are those of other run-time axes by name. Raises
     TypeError or ValueError for what is no size, no such choice, or no machine profile.
     """
-    if not isinstance(machine, str | MachineProfile):
-        raise TypeError(f"machine is a str, not {type(machine).__name__}")
-    one_of("minimize", minimize, MINIMIZED)
-    one_of("search", search, SEARCHES)
-    if memory_limit is not None:
-        memory_limit = whole("the memory limit", memory_limit)
-        if memory_limit < 1:
-            raise ValueError(f"the memory limit is a positive number of bytes, not {memory_limit}")
+    memory_limit = check_choices(
+        minimize=minimize, search=search, memory_limit=memory_limit, machine=machine
+    )
     by_name = sorted((sizes or {}).items())
     named = {name: whole(f"the size of `{name}`", size) for name, size in by_name}
     asked = _batch_sizes(usual_batch(network, named) if batch is None else batch)
@@ -111,6 +106,29 @@ def plan_request(
         machine if isinstance(machine, MachineProfile) else find_profile(machine),
         training,
     )
+
+
+def check_choices(
+    *,
+    minimize: Minimize = "time",
+    search: Search = "normal",
+    memory_limit: int | None = None,
+    machine: str | MachineProfile = "builtin",
+) -> int | None:
+    """Check what is asked of a plan whatever it plans; the memory limit as a number of bytes.
+
+    Raises TypeError or ValueError for what is no such choice.
+    """
+    if not isinstance(machine, str | MachineProfile):
+        raise TypeError(f"machine is a str, not {type(machine).__name__}")
+    one_of("minimize", minimize, MINIMIZED)
+    one_of("search", search, SEARCHES)
+    if memory_limit is None:
+        return None
+    memory_limit = whole("the memory limit", memory_limit)
+    if memory_limit < 1:
+        raise ValueError(f"the memory limit is a positive number of bytes, not {memory_limit}")
+    return memory_limit
 
 
 def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:

@@ -28,7 +28,7 @@ class Budget:
         self._left -= steps
         if self._left < 0:
             message = "evaluating this program takes too many steps"
-            note = f"at most {MOST_STEPS} steps are evaluated for one network"
+            note = f"at most {MOST_STEPS} steps are evaluated for one block"
             hint = "make the lists, the families or the expressions smaller"
             raise failure(Code.TOO_MANY, message, span, "the limit is passed here", note, hint)
 

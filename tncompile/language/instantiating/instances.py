@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tncompile.language.diagnostics.collector import Failed, failure
+from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code
+from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.evaluating.scope import Budget
 from tncompile.language.linked import ArgumentValue, LinkedBlock
-from tncompile.language.resolved import Value
 from tncompile.language.resolving.networks import resolve_network
 from tncompile.language.syntax import tree
 from tncompile.language.typing.model import Part, Resolved
 from tncompile.language.typing.statements import resolve_model
 
-_Key = tuple[int, tuple[tuple[str, Value | str], ...], tuple[tuple[str, int], ...]]
+_Key = tuple[int, str, tuple[tuple[str, str], ...], tuple[tuple[str, int], ...]]
 
 MOST_NESTED = 40
 """Parts in parts: models of real architectures have five or six."""
@@ -22,9 +23,13 @@ MOST_NESTED = 40
 
 @dataclass(slots=True)
 class Instances:
-    """What was resolved so far, by block and arguments; None where that failed."""
+    """What was resolved so far, by block and arguments, or how that failed.
 
-    _known: dict[_Key, Resolved | None] = field(default_factory=dict)
+    All models that are read for one target share one budget.
+    """
+
+    budget: Budget = field(default_factory=Budget)
+    _known: dict[_Key, Resolved | CompileError] = field(default_factory=dict)
     _alive: list[Part] = field(default_factory=list)  # whose identities are in the keys
     _depth: int = 0
 
@@ -36,31 +41,35 @@ class Instances:
     ) -> Resolved:
         """The block with these arguments, and with the parts that are handed on to it.
 
-        Raises `CompileError` with what is wrong, the first time; `Failed` from then on.
+        Raises `CompileError` with what is wrong: the same one for equal arguments, so that it is
+        reported once.
         """
         definition = block.definition
         assert isinstance(definition, tree.Block)
-        values = tuple((name, argument.value) for name, argument in sorted(arguments.items()))
+        # `1`, `1.0` and `true` are equal, and different arguments.
+        values = tuple((name, repr(given.value)) for name, given in sorted(arguments.items()))
         callees = tuple((name, id(part.callee)) for name, part in sorted(handed.items()))
-        key = (id(definition), values, callees)
+        instance = block.name if block.arguments is not None else ""
+        key = (id(definition), instance, values, callees)
         if key in self._known:
             found = self._known[key]
-            if found is None:
-                raise Failed(None)
+            if isinstance(found, CompileError):
+                raise found
             return found
         if self._depth == MOST_NESTED:
             message = f"parts of parts are more than {MOST_NESTED} deep"
             note = f"parts are nested {MOST_NESTED} deep at most"
             hint, label = "make the stack of models lower", "the limit is passed here"
             raise failure(Code.TOO_MANY, message, definition.name.span, label, note, hint)
-        self._known[key] = None
         self._alive.extend(handed.values())
         self._depth += 1
         try:
-            result = self._resolve(block, definition, arguments, handed)
+            self._known[key] = result = self._resolve(block, definition, arguments, handed)
+        except CompileError as error:
+            self._known[key] = error
+            raise
         finally:
             self._depth -= 1
-        self._known[key] = result
         return result
 
     def _resolve(
@@ -74,5 +83,13 @@ class Instances:
         if definition.kind == "network":
             return resolve_network(definition, arguments, name, doc, instance=instance)
         return resolve_model(
-            definition, arguments, handed, name, doc, block.scope, self, instance=instance
+            definition,
+            arguments,
+            handed,
+            name,
+            doc,
+            block.scope,
+            self,
+            self.budget,
+            instance=instance,
         )

@@ -19,6 +19,7 @@ from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTION
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import values_used
 from tncompile.language.typing.functions import FUNCTIONS
+from tncompile.language.typing.habits import elsewhere
 from tncompile.language.typing.layers import LAYERS
 from tncompile.language.typing.names import CONSTANTS
 
@@ -108,6 +109,7 @@ class _Names:
         known = (*parts, *FUNCTIONS, *NUMBER_FUNCTIONS)
         close = self.suggestions.closest(name.text, known)
         hint = f"did you mean `{close}`?" if close else "declare a part of this name"
+        hint = elsewhere(name.text) or hint
         if name.text in self.blocks or name.text in LAYERS:
             message = f"`{name.text}` is a block or a layer: a part is made of it first"
             hint = f"declare a part, `part p = {name.text}(…)`, and call it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tncompile.language.diagnostics.collector import failure
+from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating import arithmetic
 from tncompile.language.parsing.lexer import one_line
@@ -14,7 +14,7 @@ from tncompile.language.syntax.walk import values_used
 from tncompile.language.typing.expressions import Reader
 from tncompile.language.typing.model import Combined, Comparison, Condition, Requirement
 from tncompile.language.typing.sizes import Facts, Size
-from tncompile.language.typing.state import Typed
+from tncompile.language.typing.state import Typed, limited_sizes
 from tncompile.language.typing.values import Numbers, Tuple, Value
 
 _MOST_COMPARISONS = 8
@@ -26,7 +26,8 @@ def require(reader: Reader, statement: tree.Require) -> Requirement | None:
 
     What is required of sizes is assumed from then on.
     """
-    condition = _condition(reader, statement.condition)
+    with limited_sizes(statement.condition.span):
+        condition = _condition(reader, statement.condition)
     if condition is True:
         return None
     reason = "a requirement does not hold" if statement.reason is None else statement.reason.value
@@ -36,8 +37,9 @@ def require(reader: Reader, statement: tree.Require) -> Requirement | None:
         hint = "change the arguments so that it holds"
         code = Code.REQUIREMENT_FAILED
         raise failure(code, message, span, "this is false", notes, hint, _origin(reader, statement))
-    for each in _all(condition):
-        _assume(reader.typing.facts, each)
+    with limited_sizes(statement.condition.span):
+        for each in _all(condition):
+            _assume(reader.typing.facts, each)
     return Requirement(condition, reason, one_line(statement.condition.span))
 
 
@@ -149,7 +151,10 @@ def _both_sides(reader: Reader, node: tree.Expression) -> Iterator[str]:
         each = todo.pop()
         match each:
             case tree.Binary(symbol, left, right) if symbol in arithmetic.COMPARISONS:
-                terms = reader.term(left), reader.term(right)
+                try:
+                    terms = reader.term(left), reader.term(right)
+                except Failed:
+                    continue  # never looked at: what stands before it decides
                 written = [
                     value_text(term, most=8) if not isinstance(term, str) else f'"{term}"'
                     for term in terms

@@ -130,6 +130,8 @@ class Reader:
             raise Failed(None)  # unknown or failed, which is reported
         if isinstance(entity, Family):
             return no_part(entity.member((), name.span), name)
+        if isinstance(entity, Size):
+            self.typing.sizes_read.add(name.text)
         return entity
 
     def member(self, node: tree.Item) -> Term | Part | None:
@@ -175,6 +177,11 @@ class Reader:
                 note = "tuples of models are flat"
                 hint = "take it apart first: `let (a, b) = …`"
                 raise failure(Code.KINDS, message, span, label, note, hint)
+        if dots and not self.typing.dots:
+            message, label = "no input of the model has `...`", "which axes are these?"
+            note = "`...` stands for the leading axes of the inputs"
+            hint = "write it first on an input: `input x(..., d)`"
+            raise failure(Code.BATCH_MISSING, message, items[0].span, label, note, hint)
         if not dots:
             return Tuple(tuple(term for term, _ in terms if not isinstance(term, Tuple | Shape)))
         return Shape(tuple(self.leg(item) for item in items[1:]), True)
@@ -298,7 +305,7 @@ class Reader:
         position = self.integer(node.subscripts[0])
         if 0 <= position < len(items):
             found = items[position]
-            assert isinstance(found, bool | int | float | Size | Value | str)
+            assert isinstance(found, bool | int | float | Size | Value | str | tuple | Numbers)
             return found
         message = f"item {position} is outside: there are {counted(len(items), what)}"
         note = "items are counted from 0 to the length minus one"
@@ -325,6 +332,8 @@ class Reader:
         if text in self.variables:
             return self.variables[text]
         entity = self.names.get(text)
+        if isinstance(entity, Size):
+            self.typing.sizes_read.add(text)
         if not isinstance(entity, Family):
             return entity
         if entity.failed or None in entity.members.values():

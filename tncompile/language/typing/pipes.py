@@ -15,6 +15,7 @@ from tncompile.language.typing import numbers
 from tncompile.language.typing.attention import apply_attention
 from tncompile.language.typing.calls import call_part
 from tncompile.language.typing.functions import FUNCTIONS, apply_function
+from tncompile.language.typing.habits import OF_VALUES
 from tncompile.language.typing.model import Part
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.operations import Turn
@@ -161,11 +162,13 @@ def _what(family: Family, member: Term | Part) -> str:
     )
 
 
-def _not_callable(node: tree.Expression, declared: Span | None, what: str) -> Failed:
+def _not_callable(
+    node: tree.Expression, declared: Span | None, what: str, hint: str = ""
+) -> Failed:
     text = one_line(node.span)
     message = f"`{text}` is {what}: it cannot be called"
     note = "parts, their members and functions are called"
-    hint = "name a part or a function here"
+    hint = hint or "name a part or a function here"
     labels = () if declared is None else Label(declared, "declared here")
     return failure(Code.NOT_CALLABLE, message, node.span, what, note, hint, labels)
 
@@ -200,7 +203,8 @@ def _cell(
         callee = _callee(reader, reader.chosen(argument.value))
         if isinstance(callee, Part):
             return callee, [*written[:k], *written[k + 1 :]]
-        raise _not_callable(argument.value, None, "a function, not a part")
+        hint = "declare a model that calls it, and a part of that model"
+        raise _not_callable(argument.value, None, "a function, not a part", hint)
     message = "`scan` needs the part that it runs"
     note, hint = "the first argument is the cell", "write `scan(cell, xs, state, dim = t)`"
     label = "a value is piped in its place" if piped else "no cell"
@@ -220,7 +224,7 @@ def _number(reader: Reader, name: str, node: tree.Expression, span: Span, call: 
         place = k
         if argument.name is not None:
             place = order.get(argument.name.text, -1)
-        number = reader.typing.number(argument)
+        number = reader.typing.number(argument, OF_VALUES.get(name))
         count = function.most is not None and k >= function.most
         if place < 0 or place in slots or count:
             raise _wrong_count(call, function.signature, argument.span)

@@ -71,8 +71,12 @@ class Facts:
             difference = self._resolved(left - right)
             if self._is_zero(difference):
                 return "equal"
+            if self._is_positive(difference) or self._is_positive(-difference):
+                return "different"
             floors = any(isinstance(each, Floor) for term in difference.terms for each in term)
-            if not floors or self._is_positive(difference) or self._is_positive(-difference):
+            # Equalities that replace no name may make the two equal together.
+            related = any(zero.names & difference.names for zero in self._zeros)
+            if not floors and not related:
                 return "different"
         return "undecided"
 

@@ -34,6 +34,9 @@ from tncompile.language.typing.values import (
 )
 
 MOST_OPERATIONS = 100_000
+
+STEPS_OF_OPERATION = 30
+"""What an operation takes of the budget, beside the nodes of its expression."""
 MOST_AXES = 64
 
 
@@ -95,11 +98,14 @@ class Typing:
     checks: dict[Comparison, Check] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     turns: tuple[Turn, ...] = ()
+    dots: bool = False  # whether an input has `...`
+    sizes_read: set[str] = field(default_factory=set)  # run-time sizes that expressions use
 
     # ── values ────────────────────────────────────────────────────────────────────────────────
 
     def add(self, operation: Operation) -> None:
         """Keep an operation; TN501 where there are too many."""
+        self.budget.charge(STEPS_OF_OPERATION, operation.span)
         self.operations.append(operation)
         if len(self.operations) > MOST_OPERATIONS:
             message = f"the model has more than {MOST_OPERATIONS} operations"
@@ -180,12 +186,15 @@ class Typing:
                 raise failure(Code.WRONG_TYPE, message, span, "a string", note, hint)
             case tuple() | Numbers():
                 items = term.items if isinstance(term, Numbers) else term
+                for item in items:
+                    _of_64_bits(item, span)
                 kinds = [_kind_of(item) for item in items] or ["float"]
                 kind = max(kinds, key=("bool", "int", "float").index)
                 operation = Literal(number=term, span=span, turns=self.turns)
                 shape = Shape((Size.number(len(items)),))
                 return self.value(operation, _KIND_NAMES[kind], shape, constant=True)
             case _:
+                _of_64_bits(term, span)
                 operation = Literal(number=term, span=span, turns=self.turns)
                 kind_name = _KIND_NAMES[_kind_of(term)]
                 return self.value(operation, kind_name, Shape(), constant=True)
@@ -206,6 +215,8 @@ class Typing:
             hint = misfit.hint
             if hint is None and left.value is None and right.value is None:
                 hint = f"use one name, or `require {left} == {right}`"
+                if (apart := (left - right).value) is not None:  # whatever the run-time sizes are
+                    hint = f"they are always {abs(apart)} apart: `pad` one, or cut the other"
             raise failure(
                 Code.MODEL_SHAPES,
                 misfit.message,
@@ -261,8 +272,11 @@ class Typing:
 
     # ── what is wanted of an argument ─────────────────────────────────────────────────────────
 
-    def number(self, argument: Typed) -> Number:
-        """A term that is known when the model is instantiated; TN606 for a size, TN607 a value."""
+    def number(self, argument: Typed, instead: str | None = None) -> Number:
+        """A term that is known when the model is instantiated; TN606 for a size, TN607 a value.
+
+        `instead` is the hint where it is a value.
+        """
         term, span = argument.term, argument.span
         if isinstance(term, Size):
             message = f"`{term}` is known at run time; a number is needed here"
@@ -274,12 +288,20 @@ class Typing:
         if isinstance(term, Value | Tuple | Shape):
             message = f"a number is needed here, not {term_text(term)}"
             note = "values are known when `forward` runs; numbers when the model is instantiated"
-            hint = "use a parameter, or `where(…)` to choose between values"
+            hint = instead or "use a parameter, or `where(…)` to choose between values"
             raise failure(Code.VALUE_FOR_NUMBER, message, span, "a value", note, hint)
         return term
 
 
 _KIND_NAMES: Mapping[str, Kind] = {"bool": "bool", "int": "int", "float": "float"}
+
+
+def _of_64_bits(number: object, span: Span) -> None:
+    """TN304 for an integer that no value holds."""
+    if isinstance(number, int) and not -(2**63) <= number < 2**63:
+        message, label = f"{number} is no value of kind int", "too large"
+        note, hint = "values of kind int have 64 bits", f"write a float: `{float(number)}`"
+        raise failure(Code.BAD_ARITHMETIC, message, span, label, note, hint)
 
 
 def _kind_of(number: object) -> str:

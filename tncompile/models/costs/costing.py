@@ -29,8 +29,11 @@ class Costing:
     profile: MachineProfile
     networks: Mapping[int, PlannedNetwork]
     _runners: dict[bool, Runner] = field(init=False)
+    _counts: dict[int, int] = field(default_factory=dict, init=False)
+    _stored: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self._stored = stored_bytes(self.model)
         self._runners = {
             training: Runner(self.profile, self.networks, training, run_model)
             for training in (False, True)
@@ -43,10 +46,12 @@ class Costing:
             raise ValueError(f"a batch size must be positive, it is {rows}")
         complete = cost_sizes(self.model, sizes)
         inference, step = (self._run(mode, rows, complete) for mode in (False, True))
-        root = Tree(self.networks, self.profile, training).root(self.model, inference, step)
-        resident = _input_bytes(self.model, rows, complete) + stored_bytes(self.model)
-        gradient = sum(each.width * math.prod(each.shape) for each in step.results)
-        peak = max(step.peak, step.saved + 2 * gradient + step.backward_peak)
+        tree = Tree(self.networks, self.profile, training, self._counts)
+        root = tree.root(self.model, inference, step)
+        resident = _input_bytes(self.model, rows, complete) + self._stored
+        results = sum(each.width * math.prod(each.shape) for each in step.results)
+        gradient = results if step.backward.seconds else 0
+        peak = max(step.peak, step.saved + results + gradient + step.backward_peak)
         root = replace(
             root,
             inference=replace(root.inference, peak_bytes=resident + inference.peak),

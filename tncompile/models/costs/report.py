@@ -64,12 +64,7 @@ class PartCost:
         return self.kind != "extern"
 
     def __getitem__(self, name: str) -> PartCost:
-        """The part of a name. Raises KeyError where there is none.
-
-        >>> figures = model.cost(batch=8, search="fast")
-        >>> figures.root["hidden"].calls
-        1
-        """
+        """The part of a name. Raises KeyError where there is none."""
         for part in self.parts:
             if part.name == name:
                 return part
@@ -146,14 +141,7 @@ class ModelCost:
         return self.root.saved_bytes
 
     def at(self, batch: int | None = None, *, sizes: Mapping[str, int] | None = None) -> ModelCost:
-        """The same plans at other sizes, in milliseconds; those that are not given stay.
-
-        >>> figures = model.cost(batch=8, search="fast")
-        >>> [figures.at(batch).flops for batch in (1, 2, 4)] == [
-        ...     figures.flops * batch // 8 for batch in (1, 2, 4)
-        ... ]
-        True
-        """
+        """The same plans at other sizes, in milliseconds; those that are not given stay."""
         rows = self.sizes.get(DOTS) if batch is None else batch
         others = {name: size for name, size in self.sizes.items() if name != DOTS}
         return self._again(rows, others | dict(sizes or {}), self.mode == "training")

@@ -130,10 +130,11 @@ def run_alone(kernels: KernelModel, rule: Rule, job: Job, given: int) -> Run:
     )
 
 
-def called(job: Job, run: Run, first: bool) -> Outcome:
+def called(job: Job, run: Run, owner: Part, trained: set[Part]) -> Outcome:
     """What a run does to the memory and the work of its caller.
 
-    The gradients of parameters stay where it is the `first` to have some.
+    The gradients of parameters stay, unless those of their owner are among the `trained` already:
+    then they are added to these.
     """
     kernels, memory = job.kernels, job.kernels.memory
     memory.free(memory.new((run.peak,), 1))
@@ -151,9 +152,11 @@ def called(job: Job, run: Run, first: bool) -> Outcome:
     def backward(*gradients: SymbolicTensor | None) -> Gradients:
         kernels.work.add(run.backward)
         memory.free(memory.new((run.backward_peak,), 1))
-        gradient = memory.new((run.parameters,), 1)
-        if not first:
-            memory.free(gradient)
+        if owner in trained:  # one more for their sum
+            memory.free(memory.new((2 * run.parameters,), 1))
+        else:
+            memory.new((run.parameters,), 1)
+        trained.add(owner)
         return [
             memory.new(operand.shape, operand.width) if needed else None
             for operand, needed in zip(job.operands, run.gradients, strict=True)

@@ -14,7 +14,7 @@ GATES = {1: 1, 3: 3, 4: 4}
 CALLS = {1: 4, 3: 12, 4: 16}
 """Calls of torch for each step."""
 
-SAVED = {1: 3, 3: 9, 4: 9}
+SAVED = {1: 3, 3: 10, 4: 20}
 """Numbers that autograd saves for each entry of the state in each step."""
 
 
@@ -29,7 +29,7 @@ def recurrent(job: Job, settings: Settings) -> Outcome:
     projected = hidden
     if "proj_size" in settings.values:
         projected = settings.number("proj_size") or hidden
-    wide = kernels.scratch((gates * batch * steps * hidden,), 4)  # all gates of a layer
+    wide = kernels.scratch(((gates + 1) * batch * steps * hidden,), 4)  # all gates of a layer
 
     def products() -> None:
         for layer in range(layers):

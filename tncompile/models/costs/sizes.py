@@ -26,11 +26,13 @@ def cost_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]
     no integer.
     """
     known = {size.name: size.usual for size in model.sizes}
+    given: dict[str, int] = {}
     for name, size in sizes.items():
         if name not in known:
             listed = ", ".join(f"`{each}`" for each in known) or "none"
             raise ValueError(f"`{name}` is no run-time size of {model.target} (it has {listed})")
-        if whole(f"the size of `{name}`", size) < 1:
+        given[name] = whole(f"the size of `{name}`", size)
+        if given[name] < 1:
             raise ValueError(f"the size of `{name}` must be positive, it is {size}")
     if missing := missing_sizes(model, sizes):
         listed = ", ".join(f"`{name}`" for name in missing)
@@ -40,7 +42,7 @@ def cost_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]
             f"{subject} {listed} of {model.target} {verb} neither given nor usual: give "
             f"`sizes = {{{example}}}`, or declare a usual size: `batch {missing[0]} = 64`"
         )
-    complete = {name: sizes.get(name, usual) for name, usual in known.items()}
+    complete = {name: given.get(name, usual) for name, usual in known.items()}
     chosen = {name: size for name, size in complete.items() if size is not None}
     require(model, chosen)
     return chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tncompile.language.resolved import ResolvedNetwork
@@ -85,21 +85,22 @@ class Tree:
     networks: Mapping[int, PlannedNetwork]
     profile: MachineProfile
     training: bool
+    counts: dict[int, int]  # of the parameters of parts, which sizes do not change
     whole: float = 1.0  # seconds of the model in the mode that was asked for
-    counts: dict[int, int] = field(default_factory=dict)
+    known: dict[tuple[int, int, int], tuple[PartCost, ...]] = field(default_factory=dict)
 
     def root(self, model: ResolvedModel, inference: Run, step: Run) -> PartCost:
         """The model itself."""
         forward, both = _figures(inference.forward), _figures(step.forward, step.backward)
-        if self.profile.overlaps:
-            forward.seconds, both.seconds = forward.overlapped(), both.overlapped()
         self.whole = (both if self.training else forward).seconds or 1.0
+        if self.profile.overlaps:  # shares are of the seconds of host and device together
+            forward.seconds, both.seconds = forward.overlapped(), both.overlapped()
         return PartCost(
             name=model.name,
             callee=model.target,
             kind="model",
             calls=1,
-            parameters=self._count(model),
+            parameters=self._count(model, lambda: parameter_count(model)),
             inference=_part_figures(forward, inference.peak),
             training=_part_figures(both, max(step.peak, step.backward_peak)),
             saved_bytes=step.saved,
@@ -111,8 +112,11 @@ class Tree:
     def _parts(
         self, inference: tuple[Share, ...], step: tuple[Share, ...], times: int = 1
     ) -> tuple[PartCost, ...]:
-        pairs = zip(inference, step, strict=True)
-        return tuple(self._part(one, two, times) for one, two in pairs)
+        key = id(inference), id(step), times
+        if key not in self.known:
+            pairs = zip(inference, step, strict=True)
+            self.known[key] = tuple(self._part(one, two, times) for one, two in pairs)
+        return self.known[key]
 
     def _part(self, inference: Share, step: Share, times: int) -> PartCost:
         """A part; its model is run `times` in that above."""
@@ -127,7 +131,7 @@ class Tree:
             callee=_callee(part),
             kind=_kind(part),
             calls=calls,
-            parameters=sum(entries for _, entries, _ in own_tensors(part)),
+            parameters=self._count(part, lambda: sum(n for _, n, _ in own_tensors(part))),
             inference=_part_figures(forward, inference.run.peak),
             training=_part_figures(both, step.peak),
             saved_bytes=times * step.saved,
@@ -149,11 +153,10 @@ class Tree:
         seconds = None if dense.seconds is None else calls * dense.seconds
         return DenseLayer(dense.kind, dense.parameters, calls * dense.flops, seconds)
 
-    def _count(self, callee: object) -> int:
-        key = id(callee)
-        if key not in self.counts:
-            self.counts[key] = parameter_count(callee)
-        return self.counts[key]
+    def _count(self, counted: object, count: Callable[[], int]) -> int:
+        if id(counted) not in self.counts:
+            self.counts[id(counted)] = count()
+        return self.counts[id(counted)]
 
 
 def _times(work: OpCost, times: int) -> OpCost:

@@ -82,7 +82,7 @@ class _Walk:
         self.shares: dict[Part, Share] = {}
         self.largest: Contraction | None = None
         self.uncounted: set[str] = set()
-        self.owners: set[Part] = set()  # of parameters that have gradients
+        self.trained: set[Part] = set()  # those whose parameters have gradients
         self.forward = OpCost()
         self.elsewhere: dict[int, Allocation] = {}  # of parameters and constants
         self.held: dict[int, Allocation] = {}  # by autograd, or elsewhere
@@ -242,9 +242,7 @@ class _Walk:
         owner = part
         while owner.tie is not None:
             owner = owner.tie
-        first = owner not in self.owners
-        self.owners.add(owner)
-        return called(job, run, first), run.parameters > 0
+        return called(job, run, owner, self.trained), run.parameters > 0
 
     def _run(self, call: CallPart, job: Job) -> Run:
         frozen = self.frozen or call.part.frozen
@@ -343,7 +341,7 @@ class _Walk:
         return shape_at(shape, self.rows, self.sizes)
 
     def _foreign(self, value: Value) -> SymbolicTensor:
-        tensor = foreign(self._shape(value.shape), WIDTHS[value.kind])
+        tensor = self.kernels.memory.keep(foreign(self._shape(value.shape), WIDTHS[value.kind]))
         self.elsewhere[id(tensor.allocation)] = tensor.allocation
         self.held[id(tensor.allocation)] = tensor.allocation
         return tensor

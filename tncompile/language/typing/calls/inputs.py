@@ -340,6 +340,8 @@ def _same_lead(typing: Typing, each: Taken, first: Taken) -> None:
     label, other = f"`...` is {here} here", Label(first.place, f"`...` is {there} here")
     if here.dots != there.dots or len(here.sizes) != len(there.sizes):
         hint = "use `batch` names for inputs that differ"
+        if here.dots != there.dots and not (here.sizes or there.sizes):
+            hint = "give both the leading axes: `expand(…, (..., n))`, or `zeros((..., n))`"
         raise failure(Code.MODEL_SHAPES, message, each.place, label, note, hint, other)
     for size, wanted in zip(here.sizes, there.sizes, strict=True):
         equal = _equal_axes(size, wanted)

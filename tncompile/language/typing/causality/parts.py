@@ -54,6 +54,10 @@ def _model(following: Following, operation: CallPart, model: ResolvedModel) -> A
             continue
         sizes = inputs[source].sizes
         if axis < -len(sizes):
+            if (unknown := _unknown_extern(model)) is not None:
+                text = f"what `{unknown}` of `{model.name}` does along `...` is not known"
+                keeps = "say that it keeps them apart: `(..., d) -> (..., d)`"
+                raise following.wrong(text, keeps)
             places.add(axis + len(sizes))
             continue
         bound = next((each for each in causal if sizes[axis] == Size.name(each)), None)
@@ -65,6 +69,26 @@ def _model(following: Following, operation: CallPart, model: ResolvedModel) -> A
         places.add(bound)
     place = _one(following, places)
     return tuple(_of_shape(value.shape, place) for value in model.output)
+
+
+def _unknown_extern(model: ResolvedModel) -> str | None:
+    """An `extern` in a model that may mix the axes of `...`: what it takes has none."""
+    todo, seen = [model], set[int]()
+    while todo:
+        each = todo.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        for part in (*each.parts, *each.handed.values()):
+            match part.callee:
+                case ResolvedModel() as inner:
+                    todo.append(inner)
+                case Extern(takes=takes, gives=gives):
+                    if not all(shape.shape.dots for shape in takes or gives or ()) or not (
+                        takes or gives
+                    ):
+                        return part.name
+    return None
 
 
 def _of_shape(shape: Shape, place: Place) -> Axis:

@@ -31,7 +31,9 @@ def dim_of(argument: Typed, value: Value, typing: Typing, *, more: int = 0) -> i
     if number >= 0 and shape.dots:
         message = f"the axes of `{shape}` are counted from the right"
         note = "`...` is any number of axes, so an axis has no number from the left"
-        hint = f"write `{number - axes}`" if number < axes else "the last axis is `-1`"
+        hint = "the last axis is `-1`"
+        if 1 <= number <= axes:
+            hint = f"write `{number - 1 - axes}`, if `...` is meant to be one axis"
         raise _no_axis(argument, message, "counted from the left", note, hint, value)
     if 0 <= number < axes:
         return number - axes

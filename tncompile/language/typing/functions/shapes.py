@@ -40,7 +40,7 @@ def _reshape(bound: Bound) -> Shape:
         which = "only the value has" if old.dots else "only the legs have"
         message = f"`{old}` cannot be reshaped to `{new}`: {which} `...`"
         note = "`...` is any number of axes: it is on both sides, or on neither"
-        hint = f"write `(..., {str(new)[1:]}" if old.dots else "leave `...` out"
+        hint = f"write `{Shape(new.sizes, True)}`" if old.dots else "leave `...` out"
         raise _unfit(bound, "shape", message, note, hint)
     entries, wanted = product(old.sizes), product(new.sizes)
     behind = " behind `...`" if old.dots else ""
@@ -93,7 +93,8 @@ def _expand(bound: Bound) -> Shape:
     if few > many or (old.dots and (few != many or not new.dots)):
         message = f"`{old}` cannot be expanded to `{new}`"
         if old.dots and not new.dots:
-            note, hint = "`...` stays where the value has it", f"write `(..., {str(new)[1:]}"
+            note = "`...` stays where the value has it"
+            hint = f"write `{Shape(new.sizes, True)}`"
         elif old.dots:
             note = "behind `...` there are equally many axes before and after"
             hint = "add axes of size 1 first: `reshape(x, (..., 1, n))`"

@@ -170,7 +170,7 @@ class _Calling:
 
 def _declared(part: Part) -> tuple[Label, ...]:
     assert isinstance(part.callee, Layer)
-    return (Label(part.declared, f"`{part.name}` is a `{part.callee.name}`"),)
+    return (Label(part.declared, f"`{part.name}` is this `{part.callee.name}`"),)
 
 
 def _axes(count: int) -> str:

@@ -19,6 +19,9 @@ from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed
 from tncompile.language.typing.values import KINDS, Kind, Number, Shape
 
+_MOST_NAMES = 100
+"""Python reads no chain of thousands of names."""
+
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 
@@ -26,7 +29,8 @@ def make_extern(reader: Reader, node: tree.Extern, arguments: Sequence[Typed]) -
     """The class or the function with its arguments, and the shapes that are claimed of it."""
     path = node.path.value
     words = path.split(".")
-    if not _PATH.fullmatch(path) or any(map(keyword.iskeyword, words)):
+    long = len(words) > _MOST_NAMES
+    if long or not _PATH.fullmatch(path) or any(map(keyword.iskeyword, words)):
         message = "this is no path of a Python class or function"
         note = "the emitted file imports the module and reads the last name from it"
         hint = 'write it as in `extern "torch.nn.Hardtanh"()`'

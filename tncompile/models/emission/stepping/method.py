@@ -29,6 +29,8 @@ from tncompile.models.emission.stepping.texts import PAST
 STATE = "tuple[Tensor, ...]"
 START, SEEN = "start", "seen"
 
+_ROOM = writer.WIDTH - writer.INDENT
+
 _OWN = ("self", "F", "math", "partial", "dtype", "state", PAST.code, START, SEEN)
 
 
@@ -102,17 +104,20 @@ def _method(
             [f"`forward` of the next entries along {along}, behind those of the past."]
         )
         return writer.function("_step", signature, single, [*text, *lines])
-    summary = "What `forward` gives for the next entries along {}, behind all before; and a state."
-    more = (
-        "It is computed in evaluation mode. `state` is that of the step before, None at first; it "
+    summary = writer.filled(
+        f"What `forward` gives for the next entries along {along}, and the state behind them.",
+        _ROOM,
+        before=3,
     )
-    more += "stays as it is."
+    more = (
+        "It is computed in evaluation mode. `state` is that of the step before, None at the first "
+    )
+    more += "entries; it is not changed."
     if any(source.shape.dots for source in model.inputs):
-        more += " Its tensors begin with the axes of `...`: rows can be reordered."
-    text = writer.docstring([summary.format(along), "", *writer.filled(more, writer.WIDTH - 8)])
-    evaluating = ["if self.training:", *indented(["with _evaluating(self):"]), *indented(
-        [f"return self.step({', '.join([*arguments, 'state'])})"], 2
-    )]  # fmt: skip
+        more += " Its tensors begin with the axes of `...`, so that rows can be reordered."
+    text = writer.docstring([*summary, "", *writer.filled(more, _ROOM)])
+    again = f"return self.step({', '.join([*arguments, 'state'])})"
+    evaluating = ["if self.training:", *indented(["with _evaluating(self):", *indented([again])])]
     signature.append(f"state: {STATE} | None = None")
     return writer.function(
         "step", signature, f"tuple[{single}, {STATE}]", [*text, *evaluating, *lines]
@@ -120,7 +125,7 @@ def _method(
 
 
 def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope, inner: bool) -> Text:
-    result = returned(model, texts, scope)
+    result = returned(model.output, texts, scope, single=model.single)
     if inner:
         return result
     several = not model.single and len(model.output) > 1

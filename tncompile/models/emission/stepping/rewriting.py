@@ -187,8 +187,8 @@ class _Rewriting:
             case Select(slots=slots):
                 (value,) = operands
                 ends = tuple(self._slot(slot, value.shape.sizes[k]) for k, slot in enumerate(slots))
-                return operation if ends == slots else replace(operation, operands=operands,
-                                                               slots=ends)  # fmt: skip
+                if ends != slots:
+                    return replace(operation, operands=operands, slots=ends)
             case Scan():
                 return self._scan(operation, operands)
             case CallPart():
@@ -216,37 +216,35 @@ class _Rewriting:
                 return replace(operation, options=options)
             case "cumsum" if axes[0] is not None and axes[0] == options["dim"]:
                 return self._cumsum(operation, operands, axes[0])
-            case "attention" if axes[:3] != [-2, -2, -2]:
-                options = {**options, "dropout": 0.0}
-                return replace(operation, operands=operands, options=options)
-            case "attention":
-                reach = options.get("reach")
-                keep = reach - 1 if isinstance(reach, int) else None
-                query, key, value, *masks = operands
-                joined = [
-                    query,
-                    self._joined(key, -2, keep, operation, "keys"),
-                    self._joined(value, -2, keep, operation, "values"),
-                    *(
-                        self._joined(mask, -1, keep, operation, "mask")
-                        if self._axis(mask) == -1
-                        else mask
-                        for mask in masks
-                    ),
-                ]
-                options = {**options, "newest": True, "dropout": 0.0}
-                return replace(operation, operands=tuple(joined), options=options)
+            case "attention" if axes[:3] == [-2, -2, -2]:
+                return self._attention(operation, operands)
+            case "attention" if options.get("dropout"):
+                return replace(operation, operands=operands, options={**options, "dropout": 0.0})
             case "gather" if axes[0] is None and axes[1] not in (None, options["dim"]):
-                table, ids = operands
                 assert axes[1] is not None
-                slots = [Entries()] * len(table.shape.sizes)
-                slots[axes[1]] = self._entries()
-                cut = Select(
-                    (table,), span=operation.span, turns=operation.turns, slots=tuple(slots)
-                )
-                shape = table.shape.replaced(axes[1], ids.shape.axis(axes[1]))
-                return replace(operation, operands=(self._value(cut, table, shape), ids))
+                return self._gather(operation, operands, axes[1])
         return operation
+
+    def _attention(self, operation: Apply, operands: tuple[Value, ...]) -> Operation:
+        """Keys and values, and a mask of keys, are those so far, as far as a query reaches."""
+        reach = operation.options.get("reach")
+        keep = reach - 1 if isinstance(reach, int) else None
+        query, key, value, *masks = operands
+        keys = self._joined(key, -2, keep, operation, "keys")
+        values = self._joined(value, -2, keep, operation, "values")
+        if masks and self._axis(masks[0]) == -1:
+            masks = [self._joined(masks[0], -1, keep, operation, "mask")]
+        options = {**operation.options, "newest": True, "dropout": 0.0}
+        return replace(operation, operands=(query, keys, values, *masks), options=options)
+
+    def _gather(self, operation: Apply, operands: tuple[Value, ...], axis: int) -> Operation:
+        """The ids are aligned with the first entries of the table along the axis."""
+        table, ids = operands
+        slots = [Entries()] * len(table.shape.sizes)
+        slots[axis] = self._entries()
+        cut = Select((table,), span=operation.span, turns=operation.turns, slots=tuple(slots))
+        shape = table.shape.replaced(axis, ids.shape.axis(axis))
+        return replace(operation, operands=(self._value(cut, table, shape), ids))
 
     def _cumsum(self, operation: Apply, operands: tuple[Value, ...], axis: int) -> Operation:
         piece = replace(operation, operands=operands)
@@ -263,8 +261,9 @@ class _Rewriting:
         if not self.size.equals(operands[0].shape.axis(operation.axis)):
             step = self._call(operation.step, operation.step.operands, repeated=True)
             assert isinstance(step, CallPart)
-            return operation if step is operation.step else replace(operation, operands=operands,
-                                                                    step=step)  # fmt: skip
+            if step is operation.step:
+                return operation
+            return replace(operation, operands=operands, step=step)
         states = [
             self._value(
                 Begun((value,), span=value.span, turns=operation.turns, dotted=self.dotted),

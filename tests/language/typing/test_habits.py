@@ -1,0 +1,55 @@
+"""Habits from torch: what is written instead is in the hint."""
+
+from __future__ import annotations
+
+import pytest
+
+import tncompile
+from tncompile.language.diagnostics.diagnostic import Diagnostic
+from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
+from tncompile.language.typing.functions import FUNCTIONS
+from tncompile.language.typing.habits import OF_VALUES, elsewhere
+
+
+def _only(output: str, more: str = "") -> Diagnostic:
+    text = f"model M() {{ batch t {more} input x(..., t, 3) output {output} }}"
+    with pytest.raises(tncompile.CompileError) as caught:
+        tncompile.loads(text).instantiate("M")
+    (diagnostic,) = caught.value.diagnostics
+    return diagnostic
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "hint"),
+    [
+        ("cat(x, x, dim = -1)", "TN207", "concat(a, b, dim = …)"),
+        ("x |> view", "TN207", "reshape(x, (…))"),
+        ("randn_like(x) * x", "TN207", "`input`"),
+        ("max(x, -1)", "TN607", "amax(x, dim)"),
+        ("x |> log2", "TN607", "log(x) / log(2)"),
+        ("scan(relu, x, x, t)", "TN604", "declare a model"),
+        ("softmax(x, 1)", "TN605", "write `-2`, if `...` is meant to be one axis"),
+        ("reshape(x, (t, 3))", "TN601", "write `(..., t, 3)`"),
+        ("x * 2**63", "TN304", "write a float: `9.223372036854776e+18`"),
+        ("x[..., 0..t - 1, *] + x", "TN601", "always 1 apart"),
+    ],
+)
+def test_the_hint_says_what_to_write(output: str, code: str, hint: str) -> None:
+    diagnostic = _only(output)
+    assert diagnostic.code == code, diagnostic
+    assert hint in (diagnostic.hint or ""), diagnostic.hint
+
+
+def test_habits_are_no_functions_of_the_language() -> None:
+    assert {*OF_VALUES} <= {*NUMBER_FUNCTIONS}
+    assert all(elsewhere(name) is None for name in (*FUNCTIONS, *NUMBER_FUNCTIONS))
+
+
+@pytest.mark.parametrize("scheme", ["normal(inf)", "constant(-inf)", "uniform(inf)"])
+def test_a_tensor_starts_finite(scheme: str) -> None:
+    assert _only("x * w", f"tensor w(3) init {scheme}").code == "TN208"
+
+
+def test_a_path_of_thousands_of_names_is_refused() -> None:
+    path = ".".join("a" * 3000)
+    assert _only("p(x)", f'part p = extern "{path}"()').code == "TN305"
