@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import tncompile
-from tests.std import others, transformers
 from tests.support.capabilities import CAPABILITIES, SIZED, Capability, close
 from tests.support.modules import ALL, LIBRARY, STANDARD, Subject, tensors
 from tests.support.processes import trained_by_two
 from tests.support.table import EMPTY, Table
+from tests.test_std_models import FILES
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "modules.md"
@@ -68,9 +68,6 @@ def test_manner(subject: Subject, capability: Capability, hold: Hold) -> None:
     assert capability.check is not None
     hold(subject, capability.title, capability.check(subject))
 
-
-MODELS = {case.file for case in (*transformers.CASES, *others.CASES)}
-"""Files of models and what they are made of: test_std_models.py tries them."""
 
 READ_AGAIN = """
 import pickle, sys, torch
@@ -127,7 +124,7 @@ def test_the_table_has_every_block_and_every_manner(request: pytest.FixtureReque
         assert blocks == [str(subject) for subject in LIBRARY if subject.file == file]
     library = Path(tncompile.__file__).parent / "std"
     files = [path.stem for path in library.glob("*.tn")]
-    assert sorted(STANDARD) == sorted(each for each in files if each not in MODELS)
+    assert sorted(STANDARD) == sorted(each for each in files if each not in FILES)
     assert all(capability.meaning for capability in (*CAPABILITIES, *SIZED))
     if request.config.getoption("--update-golden"):
         TABLE.write_text(Table.read(TABLE).render(), encoding="utf-8", newline="\n")

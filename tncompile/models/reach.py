@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Resolved, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Scan
 from tncompile.language.typing.values import Value
+from tncompile.models.emission.hoisting import Splits, behind, find_splits
 from tncompile.planning.request import DEFAULT_LENGTH
 
 Sizes = tuple[tuple[str, int], ...]
@@ -61,48 +62,71 @@ def networks_of(model: ResolvedModel) -> Iterator[ResolvedNetwork]:
 def reached(model: ResolvedModel, rows: int, sizes: Mapping[str, int]) -> list[Reach]:
     """How each network of a model is called where `...` has `rows` rows and sizes are these."""
     found = {id(network): Reach(network) for network in networks_of(model)}
-    totals = _totals(model, rows, tuple(sorted(sizes.items())), {})
+    calls = _Calls(find_splits(model))
+    totals = calls.of(_Called(model, rows, tuple(sorted(sizes.items()))))
     for (network, inner_rows, inner_sizes), count in totals.items():
         found[network].calls[inner_rows, inner_sizes] = count
     return list(found.values())
 
 
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A call of a block; of a cell that is split, what goes ahead or a step: `ahead` says which."""
+
+    callee: Resolved
+    rows: int
+    sizes: Sizes
+    ahead: bool | None = None
+
+
 _Totals = dict[tuple[int, int, Sizes], int]
-"""How often a network is called with rows and sizes."""
+"""How often networks are called, by rows and sizes."""
 
 
-def _totals(
-    model: ResolvedModel, rows: int, sizes: Sizes, known: dict[tuple[int, int, Sizes], _Totals]
-) -> _Totals:
-    """The calls of networks in a model and in its models, each of which is looked at once."""
-    key = (id(model), rows, sizes)
-    if key not in known:
-        totals: _Totals = {}
-        for callee, inner_rows, inner_sizes, times in _calls(model, rows, dict(sizes)):
-            calls: _Totals = {(id(callee), inner_rows, inner_sizes): 1}
-            if isinstance(callee, ResolvedModel):
-                calls = _totals(callee, inner_rows, inner_sizes, known)
-            for call, count in calls.items():
-                totals[call] = totals.get(call, 0) + times * count
-        known[key] = totals
-    return known[key]
+@dataclass(slots=True)
+class _Calls:
+    """The calls of networks in models; a model is looked at once for each way it is called."""
 
+    splits: Splits
+    known: dict[tuple[int, int, Sizes, bool | None], _Totals] = field(default_factory=dict)
 
-def _calls(
-    model: ResolvedModel, rows: int, sizes: Mapping[str, int]
-) -> Iterator[tuple[Resolved, int, Sizes, int]]:
-    """The calls of networks and models in a model, with rows, sizes, and how often."""
-    for operation in model.operations:
-        times = 1
-        if isinstance(operation, Scan):
-            steps = operation.operands[0].shape.axis(operation.axis)
-            operation, times = operation.step, max(1, steps.at(sizes))
-        if not isinstance(operation, CallPart):
-            continue
-        callee = operation.part.callee
-        if not isinstance(callee, ResolvedNetwork | ResolvedModel):
-            continue
-        yield callee, *sizes_of_call(operation, callee, rows, sizes), times
+    def of(self, call: _Called) -> _Totals:
+        """What is called in a call, with what is called in that."""
+        callee = call.callee
+        if isinstance(callee, ResolvedNetwork):
+            return {(id(callee), call.rows, call.sizes): 1}
+        inside = id(callee), call.rows, call.sizes, call.ahead
+        if inside not in self.known:
+            totals: _Totals = {}
+            for each, times in self._calls(callee, call):
+                for key, count in self.of(each).items():
+                    totals[key] = totals.get(key, 0) + times * count
+            self.known[inside] = totals
+        return self.known[inside]
+
+    def _calls(self, model: ResolvedModel, call: _Called) -> Iterator[tuple[_Called, int]]:
+        """The calls of networks and models in a call of a model, each with how often."""
+        sizes = dict(call.sizes)
+        for operation in model.operations:
+            if call.ahead is not None:
+                ahead = operation in self.splits[id(model)].ahead
+                if ahead != call.ahead:
+                    continue
+            step = operation.step if isinstance(operation, Scan) else operation
+            if not isinstance(step, CallPart):
+                continue
+            callee = step.part.callee
+            if not isinstance(callee, ResolvedNetwork | ResolvedModel):
+                continue
+            inner = _Called(callee, *sizes_of_call(step, callee, call.rows, sizes))
+            if not isinstance(operation, Scan):
+                yield inner, 1
+                continue
+            steps = max(1, operation.operands[0].shape.axis(operation.axis).at(sizes))
+            if id(callee) in self.splits:
+                yield replace(inner, rows=inner.rows * steps, ahead=True), 1
+                inner = replace(inner, ahead=False)
+            yield inner, steps
 
 
 def sizes_of_call(
@@ -112,7 +136,7 @@ def sizes_of_call(
     bound = {name: size.at(sizes) for name, size in call.bindings.items()}
     lead = max(
         (
-            _rows(value, _behind(callee, name), rows, sizes)
+            _rows(value, behind(callee, name), rows, sizes)
             for name, value in zip(call.inputs, call.operands, strict=True)
         ),
         default=rows,
@@ -120,24 +144,11 @@ def sizes_of_call(
     return lead, tuple(sorted(bound.items()))
 
 
-def _behind(callee: Resolved, name: str) -> int | None:
-    """How many axes an input has behind `...`; None where it has no `...`."""
-    for source in callee.inputs:
-        if source.name == name:
-            if isinstance(callee, ResolvedModel):
-                shape = source.shape  # type: ignore[union-attr]
-                return len(shape.sizes) if shape.dots else None
-            kinds = [axis.kind for axis in source.axes]  # type: ignore[union-attr]
-            return len(kinds) - 1 if "dots" in kinds else None
-    return None
-
-
-def _rows(value: Value, behind: int | None, rows: int, sizes: Mapping[str, int]) -> int:
+def _rows(value: Value, own: int | None, rows: int, sizes: Mapping[str, int]) -> int:
     """The product of the axes of a value that `...` of an input takes."""
-    if behind is None:
+    if own is None:
         return 1
-    taken = value.shape.sizes[: len(value.shape.sizes) - behind]
+    taken = value.shape.sizes[: len(value.shape.sizes) - own]
     lead = rows if value.shape.dots else 1
-    return lead * math.prod(
-        max(1, size.at(sizes)) for size in taken
-    )  # usual sizes may be too small
+    # Sizes that nobody named may be too small for what is cut off them.
+    return lead * math.prod(max(1, size.at(sizes)) for size in taken)

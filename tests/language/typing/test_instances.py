@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import tncompile
 from tncompile.language.evaluating import scope
@@ -115,3 +116,42 @@ def test_equalities_together_are_not_taken_for_differences() -> None:
 """
     model = tncompile.loads(text).instantiate()
     assert [each.code.value for each in model.warnings] in ([], ["TN608"])
+
+
+def test_sizes_of_inputs_that_are_left_out_are_left_out() -> None:
+    text = """model M(cross: bool) {
+  batch t, s
+  input x(..., t, 4)
+  input m(..., s, 4) if cross
+  output if cross then attention(x, m, m) else x
+}
+"""
+    spec = tncompile.loads(text)
+    assert spec.instantiate("M(true)").module()(torch.ones(2, 3, 4), torch.ones(2, 5, 4)).shape
+    assert spec.instantiate("M(false)").module()(torch.ones(2, 3, 4)).shape == (2, 3, 4)
+    used = text.replace("else x", "else x + s")
+    assert [code for code, _ in mistakes(used, "M(false)")] == ["TN405"]
+
+
+def test_members_of_families_are_what_their_expressions_are() -> None:
+    text = """model M() {
+  let sizes[l in 0..2] = [4 + l, 6]
+  part map[l in 0..2] = Linear(sizes[l][0], sizes[l][1])
+  batch t
+  let half[l in 0..2] = t // (l + 1)
+  input x(..., t, 4)
+  output map[0](x[..., 0..half[1], *])
+}
+"""
+    module = tncompile.loads(text).instantiate().module()
+    assert module(torch.ones(8, 4)).shape == (4, 6)
+
+
+def test_a_shared_tensor_starts_in_one_way() -> None:
+    text = """model M() {
+  tensor w[l in 0..2](4) init constant(0.5 + l) share l
+  input x(..., 4)
+  output x * w[0]
+}
+"""
+    assert mistakes(text) == [("TN306", "`w[1]` cannot share its tensor: it starts in another way")]

@@ -99,12 +99,7 @@ def _lengths_text(window: Window) -> str:
 
 def _doc(network: TensorNetwork) -> list[str]:
     """The documentation of the spec."""
-    text = network.doc or f"The tensor network {network.name}."
-    lines: list[str] = []
-    for line in text.strip().replace("\r\n", "\n").expandtabs().split("\n"):
-        fits = len(writer.doc_line(line)) <= ROOM - (3 if not lines else 0)
-        lines += [line.rstrip()] if fits else writer.filled_docs(line, ROOM - 3)
-    return lines or [network.name]
+    return writer.doc_lines(network.doc or f"The tensor network {network.name}.", ROOM)
 
 
 def _equation(network: TensorNetwork) -> str:

@@ -156,6 +156,24 @@ def filled_docs(text: str, width: int) -> list[str]:
     return lines
 
 
+def doc_lines(doc: str, width: int) -> list[str]:
+    """What a block says of itself in lines that fit behind the quotes of a docstring.
+
+    A paragraph with a line that does not fit is filled anew, unless lines of it are indented.
+    """
+    lines: list[str] = []
+    for text in doc.strip().replace("\r\n", "\n").expandtabs().split("\n\n"):
+        written = [line.rstrip() for line in text.split("\n")]
+        room = [width - 3 * (not lines and not k) for k in range(len(written))]
+        long = [len(doc_line(line)) > most for line, most in zip(written, room, strict=True)]
+        if any(long) and not any(line[:1].isspace() for line in written):
+            written, long = [" ".join(written)], [True]
+        lines += [""] * bool(lines)
+        for line, does_not_fit in zip(written, long, strict=True):
+            lines += filled_docs(line, width - 3) if does_not_fit else [line]
+    return lines
+
+
 def call(head: str, items: Sequence[str], tail: str = ")", *, indent: int = INDENT) -> list[str]:
     """`head(items)tail` on one line, else the items on one of their own, else one a line.
 

@@ -1,4 +1,4 @@
-"""A block and arguments to a `ResolvedNetwork`: values, then families, then structure."""
+"""A target and its arguments to the network or the model that they ask for."""
 
 from tncompile.language.instantiating.targets import resolve
 

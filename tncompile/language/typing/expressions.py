@@ -130,6 +130,8 @@ class Reader:
             raise Failed(None)  # unknown or failed, which is reported
         if isinstance(entity, Family):
             return no_part(entity.member((), name.span), name)
+        if isinstance(entity, Size):
+            self.typing.sizes_read.add(name.text)
         return entity
 
     def member(self, node: tree.Item) -> Term | Part | None:
@@ -330,6 +332,8 @@ class Reader:
         if text in self.variables:
             return self.variables[text]
         entity = self.names.get(text)
+        if isinstance(entity, Size):
+            self.typing.sizes_read.add(text)
         if not isinstance(entity, Family):
             return entity
         if entity.failed or None in entity.members.values():

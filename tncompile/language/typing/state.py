@@ -99,6 +99,7 @@ class Typing:
     counts: Counter[str] = field(default_factory=Counter)
     turns: tuple[Turn, ...] = ()
     dots: bool = False  # whether an input has `...`
+    sizes_read: set[str] = field(default_factory=set)  # run-time sizes that expressions use
 
     # ── values ────────────────────────────────────────────────────────────────────────────────
 

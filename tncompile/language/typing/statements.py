@@ -184,10 +184,7 @@ class _Statements:
         for key, inner in unroll(self.reader, statement.subscripts, None, name.span):
             family.members[key] = None
             term = inner.term(statement.value)
-            if not isinstance(term, bool | int | float):
-                term = inner.typing.as_value(Typed(term, statement.value.span))
-            self._named(term, member_name(name.text, key))
-            family.members[key] = term
+            family.members[key] = self._named(term, member_name(name.text, key))
 
     def _let_tuple(self, statement: tree.LetTuple) -> None:
         term, count = self.reader.term(statement.value), len(statement.names)
@@ -264,7 +261,7 @@ def resolve_model(
     if any(error.code is Code.REQUIREMENT_FAILED for error in problems.errors):
         problems.raise_errors()
     statements.all(block)
-    problems.extend(_unbound_sizes(reader.typing, statements.inputs))
+    problems.extend(_unbound_sizes(block, reader.typing, statements.inputs))
     problems.raise_errors()
     assert statements.output is not None
     output = tuple(v for v in flattened(statements.output) if isinstance(v, Value))
@@ -331,12 +328,25 @@ def _leg(reader: Reader, leg: tree.Expression) -> Size:
     return size
 
 
-def _unbound_sizes(typing: Typing, inputs: list[ModelInput]) -> list[Diagnostic]:
-    """TN405: a run-time size stands alone as a leg of some input, or nothing says what it is."""
+def _unbound_sizes(block: tree.Block, typing: Typing, inputs: list[ModelInput]) -> list[Diagnostic]:
+    """TN405: a run-time size stands alone as a leg of some input, or nothing says what it is.
+
+    Where that input is left out by its `if`, so is the size, unless something else uses it.
+    """
     alone = {size for source in inputs for size in source.shape.sizes}
+    optional = {
+        leg.name.text
+        for statement in block.statements
+        if isinstance(statement, tree.InputStatement) and statement.condition is not None
+        for leg in statement.legs
+        if isinstance(leg, tree.Reference)
+    }
     problems: list[Diagnostic] = []
-    for size in typing.sizes.values():
+    for size in [*typing.sizes.values()]:
         if Size.name(size.name) in alone:
+            continue
+        if size.name in optional - typing.sizes_read:
+            del typing.sizes[size.name]
             continue
         message = f"no input says what `{size.name}` is"
         note = "a run-time size is read off an input that has it as a leg of its own"

@@ -77,29 +77,34 @@ def read_tensor(
     for key, inner in unroll(reader, statement.subscripts, test, name.span):
         shape = tuple([_entries(inner, leg) for leg in statement.legs])
         own = shared_key(statement.subscripts, share, key)
+        if tie is not None:
+            family.members[key] = _value(reader, _tied(inner, tie, key, name, shape))
+            continue
+        init = ResolvedInit("zeros") if scheme is None else _init(inner, scheme)
         tensor = stored.get(own)
         if tensor is None:
-            if tie is not None:
-                family.members[key] = _value(reader, _tied(inner, tie, key, name, shape))
-                continue
             tensor = PlainTensor(
                 name.text,
                 key,
                 own,
                 shape,
-                ResolvedInit("zeros") if scheme is None else _init(inner, scheme),
+                init,
                 attribute(attributes, tree.Frozen) is not None,
                 attribute(attributes, tree.Complex) is not None,
                 declared=name.span,
             )
             stored[own] = tensor
-        elif tensor.shape != shape:
+        elif (tensor.shape, tensor.init) != (shape, init):
             assert share is not None
-            message = f"`{member_name(name.text, key)}` cannot share its tensor: the shapes differ"
-            label = f"this member has the shape {list(shape)}"
-            note = "members that share a tensor have one shape"
-            hint = "give them equal sizes, or do not share"
-            there = Label(name.span, f"the first one has {list(tensor.shape)}")
+            full, note = member_name(name.text, key), "members that share a tensor are one"
+            message = f"`{full}` cannot share its tensor: it starts in another way"
+            label, hint = "shared along this subscript", "leave the subscript out of `init`"
+            there = Label(scheme.span if scheme else name.span, "this depends on the subscript")
+            if tensor.shape != shape:
+                message = f"`{full}` cannot share its tensor: the shapes differ"
+                label = f"this member has the shape {list(shape)}"
+                hint = "give them equal sizes, or do not share"
+                there = Label(name.span, f"the first one has {list(tensor.shape)}")
             place = share.names[0].span
             raise failure(Code.SHAPES_DIFFER, message, place, label, note, hint, there)
         family.members[key] = _value(reader, tensor)

@@ -17,11 +17,13 @@ from tncompile.language.typing.operations import Scan
 from tncompile.models.emission import parts, ties
 from tncompile.models.emission.access import Access
 from tncompile.models.emission.arguments import Checked
+from tncompile.models.emission.cells import write_cell
 from tncompile.models.emission.constructor import family_depth, write_init, write_start
 from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
 from tncompile.models.emission.forward import CONSTANTS, write_forward
 from tncompile.models.emission.functions import HELPERS
+from tncompile.models.emission.hoisting import Splits, find_splits
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
 from tncompile.models.emission.stepping.method import write_step
 from tncompile.models.emission.stepping.rewriting import Steps, causal_size
@@ -47,7 +49,7 @@ def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
     Models are told apart by what they compute: those that differ in nothing but the arguments that
     they were made with are one class.
     """
-    classes = _Classes(networks)
+    classes = _Classes(networks, find_splits(model))
     if causal_size(model) is not None:
         classes.stepping = {each.target for each in classes.steps.reached(model)}
     root = classes.of(model, inner=False)
@@ -61,6 +63,7 @@ class _Classes:
     """The classes of a file so far: by what they were made from, and by what they compute."""
 
     networks: MakeNetwork
+    splits: Splits
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
@@ -143,7 +146,13 @@ class _Written:
         checked: Checked = "fully" if not inner else "quickly"
         if id(model) in classes.cells:
             checked = "never"
-        self.forward = write_forward(model, self.access, called.values(), checked)
+        splits = classes.splits
+        self.forward = write_forward(model, self.access, called.values(), checked, splits)
+        computing = [self.forward.method]
+        if split := splits.get(id(model)):
+            computing = write_cell(
+                model, self.access, (*called.values(),), self.forward, splits, split
+            )
         step = self._step(called.values(), inner)
         used = self.forward.used
         self.tied = ties.write_tied(model)
@@ -167,7 +176,7 @@ class _Written:
             *self._apply(),
             *write_accessors(tensors),
             *ties.write_aliases(self.access),
-            self.forward.method,
+            *computing,
             *step,
         ]
         renamed = ties.write_renamed(self.access)

@@ -15,11 +15,7 @@ ROOM = WIDTH - 4
 
 def write_docstring(model: ResolvedModel) -> list[str]:
     """The lines of the docstring, without indentation."""
-    lines: list[str] = []
-    text = model.doc or f"The model {model.name}."
-    for line in text.strip().replace("\r\n", "\n").expandtabs().split("\n"):
-        fits = len(writer.doc_line(line)) <= ROOM - (3 if not lines else 0)
-        lines += [line.rstrip()] if fits else writer.filled_docs(line, ROOM - 3)
+    lines = writer.doc_lines(model.doc or f"The model {model.name}.", ROOM)
     count = parameter_count(model)
     parameters = f"{count:,} parameter{'s' * (count != 1)}."
     made = f"{maps(model)}, {parameters} Made from {model.target}."

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
 
 from tncompile.emission.module.forward import without_unused
 from tncompile.emission.text import writer
@@ -32,6 +34,7 @@ from tncompile.models.emission.arguments import (
 from tncompile.models.emission.body import Body, Line, render
 from tncompile.models.emission.constants import given_numbers, held_values, needed, precise
 from tncompile.models.emission.expressions import Text, as_tensor, is_number
+from tncompile.models.emission.hoisting import Splits
 from tncompile.models.emission.loops import write_operations
 from tncompile.models.emission.scope import Scope
 
@@ -61,7 +64,11 @@ class Forward:
 
 
 def write_forward(
-    model: ResolvedModel, access: Access, reserved: Iterable[str], checked: Checked
+    model: ResolvedModel,
+    access: Access,
+    reserved: Iterable[str],
+    checked: Checked,
+    splits: Splits,
 ) -> Forward:
     """The methods; `reserved` are names of the file that no variable may hide."""
     live = needed(model.output)
@@ -80,11 +87,10 @@ def write_forward(
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     sizes = Sizes(bound, names.exactly("lead"))
-    scope = Scope(arguments, sizes, lambda: like(model, access, arguments, forward), forward.used)
+    find_like = partial(like, model, access, arguments, forward)
+    scope = Scope(arguments, sizes, find_like, forward.used, splits=splits)
     body = write_body(scope, access, names, operations, model.output, model.names, forward)
-    result = body.within(model.output, lambda texts: returned(model, texts, scope))
-    remark = ", ".join(dict.fromkeys(value.text for value in model.output))
-    body.lines.append(Line(f"return {result}", remark))
+    write_return(body, model.output, single=model.single)
     lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)
     for source in model.inputs if checked != "never" else ():
         scope.use("_wrong")
@@ -92,10 +98,8 @@ def write_forward(
     lines = without_unused([*lines, *write_lines(body)], [*bound.values(), sizes.lead])
     signature = ["self", *(f"{name}: Tensor" for name in arguments.values())]
     signature += [f"{name}: Callable[..., Any]" for name in handed]
-    gives = "Tensor"
-    if not model.single:
-        gives = f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
-    doc = writer.docstring(_summary(model))
+    gives = type_of(len(model.output), single=model.single)
+    doc = writer.docstring(summary(model))
     forward.method = writer.function("forward", signature, gives, [*doc, *lines])
     if held:
         forward.bare = True
@@ -111,20 +115,37 @@ def write_body(
     output: Sequence[Value],
     labels: Mapping[Value, str],
     forward: Forward,
+    given: Mapping[Value, str] = MappingProxyType({}),
 ) -> Body:
-    """The statements of operations, without the constants among them; `labels` are of values."""
-    live, inside = needed(output), needed(output, forward.known)
+    """The statements of operations, without the constants among them; `labels` are of values.
+
+    `given` are the names of values that are arguments.
+    """
+    known = {value: Text(f"self.{name}") for value, name in forward.known.items()}
+    known |= {value: Text(name) for value, name in given.items()}
+    live, inside = needed(output, given), needed(output, known)
     labels = {
         value: names.fresh(label)
         for value, label in labels.items()
-        if value.operation in live and value not in forward.known and not is_number(value)
+        if value.operation in live and value not in known and not is_number(value)
     }
-    known = {value: Text(f"self.{name}") for value, name in forward.known.items()}
     operations = [each for each in operations if each in inside]
     body = _body(scope, access, names, labels, operations, output, known)
     body.precise = precise(operations, forward.known)
     write_operations(body, operations)
     return body
+
+
+def write_return(body: Body, output: Sequence[Value], *, single: bool) -> None:
+    """The statement that returns these values."""
+    result = body.within(output, lambda texts: returned(output, texts, body.scope, single=single))
+    remark = ", ".join(dict.fromkeys(value.text for value in output))
+    body.lines.append(Line(f"return {result}", remark))
+
+
+def type_of(count: int, *, single: bool) -> str:
+    """The type of what a method returns."""
+    return "Tensor" if single else f"tuple[{', '.join(['Tensor'] * count)}]"
 
 
 def write_lines(body: Body) -> list[str]:
@@ -175,7 +196,8 @@ def _buffer_names(
     return buffers
 
 
-def _summary(model: ResolvedModel) -> list[str]:
+def summary(model: ResolvedModel) -> list[str]:
+    """What `forward` says of itself."""
     results = ", ".join(value.text for value in model.output)
     text = f"{results} of {', '.join(map(written, model.inputs))}."
     return [text] if model.inputs and len(text) <= 85 else writer.filled(f"{results}.", 85)
@@ -201,16 +223,16 @@ def _body(
     return Body(scope, access, names, Counter(reads), labels, ordered, known=known)
 
 
-def returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope) -> Text:
-    """What `forward` returns: a value, or several."""
+def returned(output: Sequence[Value], texts: Sequence[Text], scope: Scope, *, single: bool) -> Text:
+    """What a method returns: a value, or several."""
     items: list[str] = []
-    for value, text in zip(model.output, texts, strict=True):
+    for value, text in zip(output, texts, strict=True):
         if is_number(value) and not text.code.startswith("self."):
             text = as_tensor(value, text, scope)
         elif isinstance(value.operation, Stored) or re.fullmatch(r"self\.\w+", text.code):
             text = text.method("clone")  # who gets a result may change it
         items.append(text.code)
-    return Text(", ".join(items) if len(items) > 1 or model.single else f"({items[0]},)")
+    return Text(", ".join(items) if len(items) > 1 or single else f"({items[0]},)")
 
 
 def _constants(
@@ -258,7 +280,7 @@ def _constants(
 def like(model: ResolvedModel, access: Access, arguments: dict[str, str], forward: Forward) -> str:
     """An input of floats, else a parameter of real numbers, else the buffer made for this."""
     for source in model.inputs:
-        if source.kind == "float":
+        if source.kind == "float" and source.name in arguments:
             return arguments[source.name]
     if found := _first(access):
         return found

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.arguments import Sizes
+from tncompile.models.emission.hoisting import Splits
 
 
 @dataclass
 class Scope:
     """The context of expressions; `find_like` names a tensor of the module's dtype when asked.
 
-    `used` are the helpers that were asked for, by all methods of a class.
+    `used` are the helpers that were asked for, by all methods of a class; `splits` the cells that
+    compute some of what they do for all steps at once.
     """
 
     inputs: Mapping[str, str]
@@ -22,6 +24,7 @@ class Scope:
     find_like: Callable[[], str]
     used: dict[str, None] = field(default_factory=dict)
     given_dtype: str | None = None
+    splits: Splits = field(default_factory=dict)
 
     def precise(self) -> Scope:
         """The same where constants are computed: their dtype is called `dtype`."""

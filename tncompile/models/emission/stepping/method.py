@@ -125,7 +125,7 @@ def _method(
 
 
 def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope, inner: bool) -> Text:
-    result = returned(model, texts, scope)
+    result = returned(model.output, texts, scope, single=model.single)
     if inner:
         return result
     several = not model.single and len(model.output) > 1
