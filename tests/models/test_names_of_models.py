@@ -38,3 +38,20 @@ def test_options_of_a_model_without_networks_are_checked() -> None:
             model.plan(**wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="search is one of"):
         model.module(search="quick")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 40])
+@pytest.mark.parametrize("second", [2, 3])
+def test_families_of_tensors_of_any_length_start(count: int, second: int) -> None:
+    text = f"""
+model M() {{
+  tensor w[k in 0..{count}](if k % 5 == 4 then 2 else {second}) init constant(0.5)
+  tensor v[k in 0..{count}](2) init normal(0.1)
+  input x(..., 2)
+  output x * v[1] + sum(concat(w[*], dim = -1), -1)
+}}
+"""
+    module = tncompile.loads(text).instantiate("M").module(seed=0)
+    assert all((w == 0.5).all() for w in module.w)
+    assert len(module.v) == count and all(v.abs().max() > 0 for v in module.v)
+    assert module(torch.ones(3, 2)).shape == (3, 2)

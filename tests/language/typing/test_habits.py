@@ -53,3 +53,25 @@ def test_a_tensor_starts_finite(scheme: str) -> None:
 def test_a_path_of_thousands_of_names_is_refused() -> None:
     path = ".".join("a" * 3000)
     assert _only("p(x)", f'part p = extern "{path}"()').code == "TN305"
+
+
+def test_a_model_is_no_part_of_itself() -> None:
+    diagnostic = _only("p(x)", "part p = M()")
+    assert diagnostic.code == "TN602"
+    assert "no part of itself" in (diagnostic.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("output", "hint"),
+    [
+        ("pad(x, 1, 0, t)", 'padding = "causal"'),
+        ("reshape(arange(t), (1, t)) - reshape(arange(t), (t, 1))", "queries and keys"),
+    ],
+)
+def test_what_is_written_along_a_causal_size(output: str, hint: str) -> None:
+    text = f"model M() {{ batch t causal input x(..., t, 3) output {output} }}"
+    with pytest.raises(tncompile.CompileError) as caught:
+        tncompile.loads(text).instantiate("M")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "TN609"
+    assert hint in (diagnostic.hint or "")

@@ -17,12 +17,14 @@ class ParameterAccess:
     """How emitted code reads the parameters of its module: `self.A`, `self.G[1]`, `self.V[2, 5]`.
 
     `cast` is put behind what is read: `.to(dtype)`. `around` has the function that is put around a
-    parameter, by key: `_local`.
+    parameter, by key: `_local`. `lists` are the families that are an `nn.ParameterList`, each with
+    the number of its members.
     """
 
     parameters: tuple[Parameter, ...]
     cast: str = ""
     around: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def by_key(self) -> dict[str, Parameter]:
@@ -69,7 +71,7 @@ class ParameterAccess:
     def stack(self, keys: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
         """The call that stacks parameters along a new first axis: head, items, tail."""
         items = tuple(self.listed(keys))
-        if len(items) == 1 and items[0].startswith("*self"):
+        if len(items) == 1 and items[0].startswith("*self") and not self.lists:
             return "torch.stack(", (items[0][1:],), f"){self.cast}"
         return "torch.stack([", items, f"]){self.cast}"
 
@@ -86,6 +88,15 @@ class ParameterAccess:
             first, *others = group
             if len(others) < 2 or not first.subscripts:
                 items += [self._uncast(parameter) for parameter in (first, *others)]
+                continue
+            if (count := self.lists.get(first.family)) is not None:
+                places = [parameter.subscripts[-1] for parameter in (first, *others)]
+                start, stop = places[0], places[-1] + 1
+                if places == [*range(start, stop)]:
+                    part = "" if stop - start == count else f"[{start}:{stop}]"
+                    items.append(f"*{self.whole(first.family)}{part}")
+                else:
+                    items += [self._uncast(parameter) for parameter in (first, *others)]
                 continue
             outer = ", ".join(map(str, first.subscripts[:-1]))
             family = self.whole(first.family) + (f".of({outer})" if outer else "")

@@ -256,6 +256,8 @@ class _Names:
                 hint = f"did you mean `{close}`?" if close else (
                     'import it, or write `extern "package.module.Class"(…)`'
                 )  # fmt: skip
+                if name.text == self.block.name.text:
+                    hint = "a model is no part of itself: `repeat` its part in another model"
                 code = Code.UNKNOWN_LAYER
                 self.problems.add(problem(code, message, name.span, label, note, hint))
             case tree.Extern(_, _, arguments, takes, gives):

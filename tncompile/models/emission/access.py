@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -75,7 +75,8 @@ class Access:
     def tensors(self) -> ParameterAccess:
         """The tensors that have a key, as those of a network are known."""
         stored = {tensor.path: tensor for tensor in self.model.tensors}
-        return ParameterAccess(tuple(_parameter(tensor) for tensor in stored.values()))
+        parameters = tuple(_parameter(tensor) for tensor in stored.values())
+        return ParameterAccess(parameters, lists=_lists(parameters))
 
     def tensor(self, tensor: PlainTensor) -> str:
         """The expression of a tensor."""
@@ -111,6 +112,20 @@ class Access:
         inner = copy.copy(self)
         object.__setattr__(inner, "replaced", {**self.replaced, **replaced})
         return inner
+
+
+def _lists(parameters: Iterable[Parameter]) -> dict[str, int]:
+    """The families that are an `nn.ParameterList`: of one subscript, without gaps, trained."""
+    families: dict[str, list[Parameter]] = {}
+    for parameter in parameters:
+        families.setdefault(parameter.family, []).append(parameter)
+    return {
+        family: len(members)
+        for family, members in families.items()
+        if all(len(each.subscripts) == 1 and not each.frozen for each in members)
+        and not hidden(family)
+        and is_list([each.subscripts[0] for each in members])
+    }
 
 
 def _parameter(tensor: PlainTensor) -> Parameter:

@@ -32,7 +32,7 @@ def write_init(
     for family, members in access.families.items():
         made = {key: make(part) for key, part in members.items()}
         body += fitted(f"{access.whole(family)} = {_holder(made)}")
-    held = [each for each in access.tensors.parameters if not listed(access.tensors, each.family)]
+    held = [each for each in access.tensors.parameters if each.family not in access.tensors.lists]
     body += networks.write_empty([each for each in held if each.subscripts])
     body += _tensors(access.tensors)
     body += ["self.reset_parameters()"] * bool(access.tensors.parameters)
@@ -89,16 +89,9 @@ def _runs(texts: Sequence[str]) -> list[str]:
 # ── tensors ────────────────────────────────────────────────────────────────────────────────────
 
 
-def listed(tensors: ParameterAccess, family: str) -> bool:
-    """Whether a family is an `nn.ParameterList`: of one subscript, without gaps, trained."""
-    members = [each for each in tensors.parameters if each.family == family]
-    single = all(len(each.subscripts) == 1 and not each.frozen for each in members)
-    return single and not hidden(family) and is_list([each.subscripts[0] for each in members])
-
-
 def family_depth(tensors: ParameterAccess) -> int:
     """The most subscripts of the tensors that a `_Family` holds."""
-    held = (each for each in tensors.parameters if not listed(tensors, each.family))
+    held = (each for each in tensors.parameters if each.family not in tensors.lists)
     return max((len(each.subscripts) for each in held), default=0)
 
 
@@ -109,7 +102,7 @@ def _tensors(tensors: ParameterAccess) -> list[str]:
         members = list(group)
         if not members[0].subscripts:
             lines += fitted(_single(members[0]))
-        elif listed(tensors, family):
+        elif family in tensors.lists:
             texts = [_empty(member) for member in members]
             inside = f"[{', '.join(texts)}]"
             if len(texts) > 1 and len(set(texts)) == 1:

@@ -79,13 +79,17 @@ class Following:
     def along(self, what: str) -> Failed:
         """TN609 for what works along the causal axis."""
         name = self.size.name
-        return self.wrong(f"{what} along `{name}` looks at later entries")
+        hint = None
+        if what in ("`pad`", "`concat`", "`roll`"):
+            hint = 'to look back, call a network with `window h = conv(2, padding = "causal")`'
+        return self.wrong(f"{what} along `{name}` looks at later entries", hint)
 
     def aligned(self) -> int:
         """The one axis of all operands that have it, which are aligned at the right."""
         if len({axis for axis in self.axes if axis is not None}) > 1:
             message = f"`{self.size.name}` is on different axes of what meets here"
-            raise self.wrong(message)
+            hint = "let queries and keys carry relative positions, or leave `causal` out"
+            raise self.wrong(message, hint)
         return self.first
 
     def equal(self, left: Shape, right: Shape) -> bool:
