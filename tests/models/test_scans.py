@@ -356,3 +356,38 @@ model M() {
         {3: 10},
         {30: 1},
     ]
+
+
+def test_layers_that_give_tuples_are_cells() -> None:
+    text = """model M() {
+  part cell = LSTM(4, 3, batch_first = true)
+  batch b, s, t
+  input x(b, s, t, 4)
+  let start = zeros((1, b, 3))
+  let (y, h, c) = scan(cell, x, (start, start), dim = s)
+  output (y, h, c)
+}
+"""
+    module = tncompile.loads(text).instantiate().module(seed=0)
+    x = torch.randn(2, 3, 5, 4)
+    state = (torch.zeros(1, 2, 3), torch.zeros(1, 2, 3))
+    rows = []
+    for step in x.unbind(1):
+        row, state = module.cell(step, state)
+        rows.append(row)
+    for given, due in zip(module(x), (torch.stack(rows, 1), *state), strict=True):
+        torch.testing.assert_close(given, due)
+
+
+def test_what_comes_back_from_python_is_compared_at_every_step() -> None:
+    text = """model M() {
+  part cell = extern function "torch.outer"() ((4), (4)) -> (4)
+  batch t
+  input x(t, 4)
+  let (y, h) = scan(cell, x, ones((4)), dim = t)
+  output y
+}
+"""
+    module = tncompile.loads(text).instantiate().module()
+    with pytest.raises(ValueError, match=r"cell: expected float of shape \(4,\)"):
+        module(torch.randn(3, 4))

@@ -133,7 +133,7 @@ def sizes_of_call(
     call: CallPart, callee: Resolved, rows: int, sizes: Mapping[str, int]
 ) -> tuple[int, Sizes]:
     """The rows of a network or model that is called in a model of these, and its sizes."""
-    bound = {name: size.at(sizes) for name, size in call.bindings.items()}
+    bound = {name: max(1, size.at(sizes)) for name, size in call.bindings.items()}
     lead = max(
         (
             _rows(value, behind(callee, name), rows, sizes)

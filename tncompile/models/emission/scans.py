@@ -5,15 +5,15 @@ What the cell computes from the sequences alone is computed before, for all step
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import Scan
 from tncompile.language.typing.values import Shape, Value
-from tncompile.models.emission.body import Block, Body, Line
-from tncompile.models.emission.calls import arguments
+from tncompile.models.emission.body import Block, Body, Line, gives_tuple, is_foreign, pattern
+from tncompile.models.emission.calls import arguments, arity, claim
 from tncompile.models.emission.expressions import Text
 from tncompile.models.emission.hoisting import (
     AHEAD,
@@ -56,7 +56,10 @@ def write_scan(body: Body, scan: Scan) -> None:
     given = state_names
     if scan.outputs:
         given = [body.names.fresh("y") for _ in range(scan.outputs)] + state_names
-    lines = [Line(f"{', '.join(given)} = {steps.call}")]
+    left = given[0] if arity(scan.step) == 1 and not gives_tuple(scan.step) else None
+    lines = [Line(f"{left or pattern(scan.step, given)} = {steps.call}")]
+    if is_foreign(scan.step):
+        lines += _claims(body, scan, given, results)
     lists: dict[int, str] = {}
     for k in range(outputs):
         if k in results:
@@ -85,6 +88,26 @@ def write_scan(body: Body, scan: Scan) -> None:
     for k, name in enumerate(state_names):
         if outputs + k in results:
             body.known[results[outputs + k]] = Text(name)
+
+
+def _claims(
+    body: Body, scan: Scan, given: Sequence[str], results: Mapping[int | None, Value]
+) -> list[Line]:
+    """What came back from elsewhere is compared at every step."""
+    expected: list[Value] = []
+    place = _place(scan)
+    for k in range(scan.outputs):
+        if k in results:
+            sizes = results[k].shape.sizes
+            shape = Shape((*sizes[:place], *sizes[place + 1 :]), results[k].shape.dots)
+            expected.append(replace(results[k], shape=shape, operation=scan.step))
+    states = [replace(value, operation=scan.step) for value in scan.operands[scan.sequences :]]
+    names = [name for k, name in enumerate(given[: scan.outputs]) if k in results]
+    names += given[scan.outputs :]
+    return [
+        Line(claim(value, name, body.scope))
+        for value, name in zip([*expected, *states], names, strict=True)
+    ]
 
 
 def _input_names(scan: Scan) -> list[str]:
