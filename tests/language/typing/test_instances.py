@@ -155,3 +155,9 @@ def test_a_shared_tensor_starts_in_one_way() -> None:
 }
 """
     assert mistakes(text) == [("TN306", "`w[1]` cannot share its tensor: it starts in another way")]
+
+
+def test_blocks_are_declared_before_they_are_used() -> None:
+    below = "model B() {\n  input x(..., 2)\n  output x\n}\n"
+    text = "model A() {\n  part p = B()\n  input x(..., 2)\n  output p(x)\n}\n"
+    assert mistakes(text + below, "A") == [("TN201", "`B` is used before it is declared")]

@@ -67,7 +67,9 @@ class Linker:
                     check = check_block(declaration, self.suggestions)
                     if kind == "model":
                         above = {*file.blocks, *file.lost}
-                        check = check_model(declaration, above, file.open, self.suggestions)
+                        check = check_model(
+                            declaration, above, file.own, file.open, self.suggestions
+                        )
                     self.problems.extend(check)
                     self._add_block(_linked(declaration, file), declaration.name.span, file)
                 case tree.Rewrite():

@@ -43,6 +43,7 @@ class _Names:
 
     block: tree.Block
     blocks: Collection[str]
+    own: Collection[str]
     lost: bool
     suggestions: Suggestions
     later: Mapping[str, tree.Name]
@@ -256,9 +257,13 @@ class _Names:
                 hint = f"did you mean `{close}`?" if close else (
                     'import it, or write `extern "package.module.Class"(…)`'
                 )  # fmt: skip
+                code = Code.UNKNOWN_LAYER
                 if name.text == self.block.name.text:
                     hint = "a model is no part of itself: `repeat` its part in another model"
-                code = Code.UNKNOWN_LAYER
+                elif name.text in self.own:
+                    code, label = Code.UNKNOWN_NAME, "not declared yet"
+                    message = f"`{name.text}` is used before it is declared"
+                    hint = f"move the declaration of `{name.text}` up"
                 self.problems.add(problem(code, message, name.span, label, note, hint))
             case tree.Extern(_, _, arguments, takes, gives):
                 self.expressions(*(argument.value for argument in arguments))
@@ -325,13 +330,20 @@ class _Names:
 
 
 def check_model(
-    block: tree.Block, blocks: Collection[str], lost: bool, suggestions: Suggestions
+    block: tree.Block,
+    blocks: Collection[str],
+    own: Collection[str],
+    lost: bool,
+    suggestions: Suggestions,
 ) -> Iterator[Diagnostic]:
     """What is wrong with a model block; `blocks` are those that are declared above it.
 
-    With `lost` any other may have been imported by an import that failed.
+    `own` are all blocks of its file. With `lost` any other may have been imported by an import that
+    failed.
     """
-    names = _Names(block, blocks, lost, suggestions, {name.text: name for name in _declared(block)})
+    names = _Names(
+        block, blocks, own, lost, suggestions, {name.text: name for name in _declared(block)}
+    )
     for parameter in block.parameters:
         names.expressions(parameter.default)
         length = parameter.type.length

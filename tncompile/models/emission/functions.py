@@ -71,7 +71,7 @@ def _wrong(declared: str, x: Tensor, kind: str) -> Exception:
 '''
 
 _INTS = """\
-_INTS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+_INTS = (torch.int64, torch.int32)
 """
 
 _FLOATS = """\
