@@ -11,7 +11,6 @@ from tncompile.language.linking import link
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.syntax.source import SourceFile
 from tncompile.language.typing.model import Extern, Layer, ResolvedModel
-from tncompile.language.typing.parts import tensor_shapes
 from tncompile.language.typing.values import Numbers
 
 BLOCKS = """
@@ -127,29 +126,6 @@ def test_ties_are_by_key() -> None:
         "all.0": ("one", ("A", "B")),
         "all.1": ("one", ("A", "B")),
     }
-
-
-def test_the_tensors_of_a_model_are_those_of_its_parts() -> None:
-    found = model(
-        "  part p = Map(d)\n  part q = Scaled(p, d, sizes = [2, 2])\n"
-        "  part r[k in 0..2] = BatchNorm2d(d) share k\n  part s = Map(d) tie p\n"
-        '  part e = extern "a.B"()\n'
-    )
-    assert tensor_shapes(found) == {
-        "p.A": (6, 2),
-        "p.B": (2, 6),
-        "p.c": (6,),
-        "q.own.weight": (6, 6),
-        "q.own.bias": (6,),
-        "q.gate.0": (6,),
-        "q.gate.1": (6,),
-        "q.shift": (),
-        "r.weight": (6,),
-        "r.bias": (6,),
-    }
-
-
-# ── parts that are handed on ───────────────────────────────────────────────────────────────────
 
 
 def test_parts_are_handed_on() -> None:

@@ -8,7 +8,6 @@ from tncompile.models.costs.products import multiplied
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tensors import SymbolicTensor
 
-GATES = {1: 1, 3: 3, 4: 4}
 """Rows of a weight for each entry of the state: `RNN`, `GRU`, `LSTM`."""
 
 CALLS = {1: 4, 3: 12, 4: 16}

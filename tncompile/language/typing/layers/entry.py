@@ -116,13 +116,6 @@ class Bound:
 
 
 Shapes = Mapping[str, tuple[int, ...]]
-Mixing = int | Literal["shape", "window", "behind", "steps", "all"]
-"""Along which axes an entry of the result depends on more than one entry of the operand.
-
-A number k: along the last k. `shape`: the last ones, as many as `normalized_shape` has. `window`:
-the channels, and each axis whose window is longer than one entry. `behind`: all but the first.
-`steps`: the last, and axis 1 on what came before, or on all where the layer is bidirectional.
-"""
 
 
 def _nothing(settings: Settings) -> Shapes:
@@ -161,13 +154,11 @@ class Entry:
     lacking   which axis an operand with so many axes lacks
     axes      how many axes its windows have
     linear    whether it takes complex values, too; its result is of the kind of its operand
-    mixes     along which axes it is no function of one entry
     training  whether it is another function in training
     behind    how many axes it has behind one batch axis of torch's; 0: torch takes any number
     """
 
     arguments: tuple[Argument, ...]
-    mixes: Mixing
     takes: Callable[[Settings, tuple[int, ...]], tuple[Input, ...]] = _anything
     gives: Callable[[Settings, Bound], tuple[Shape, ...]] = _same
     counts: tuple[int, ...] = (1,)

@@ -35,7 +35,6 @@ def _linear_weights(s: Settings) -> Shapes:
 
 _LINEAR = Entry(
     (size("in_features"), size("out_features"), BIAS),
-    mixes=1,
     takes=lambda s, ranks: (Input("input", (ANY, s.number("in_features"))),),
     gives=lambda s, bound: (bound.shape(ANY, s.number("out_features")),),
     parameters=_linear_weights,
@@ -65,7 +64,6 @@ _DENSE = flag("sparse", False, False, "gradients are dense")
 
 _EMBEDDING = Entry(
     (size("num_embeddings"), size("embedding_dim"), _ROW, *_NORM, _DENSE),
-    mixes=0,
     takes=lambda s, ranks: (Input("input", (ANY,), "int"),),
     gives=lambda s, bound: (bound.shape(ANY, s.number("embedding_dim")),),
     parameters=_table,
@@ -91,7 +89,6 @@ _BAG = Entry(
         flag("include_last_offset", False, False, "offsets begin the bags"),
         _ROW,
     ),
-    mixes=1,
     takes=_bags,
     gives=lambda s, bound: (bound.shape("b", s.number("embedding_dim")),),
     counts=(1, 2, 3),
@@ -118,7 +115,6 @@ def _normalized(s: Settings, ranks: tuple[int, ...]) -> tuple[Input, ...]:
 
 _LAYER_NORM = Entry(
     (_SHAPE, epsilon(), _AFFINE, BIAS),
-    mixes="shape",
     takes=_normalized,
     parameters=lambda s: _weights(
         s, s.ints("normalized_shape"), "elementwise_affine", s.flag("bias")
@@ -127,7 +123,6 @@ _LAYER_NORM = Entry(
 
 _RMS_NORM = Entry(
     (_SHAPE, epsilon(None), _AFFINE),
-    mixes="shape",
     takes=_normalized,
     parameters=lambda s: _weights(s, s.ints("normalized_shape"), "elementwise_affine", False),
 )
@@ -163,7 +158,6 @@ def _lines(s: Settings, ranks: tuple[int, ...]) -> tuple[Input, ...]:
 
 _BATCH_NORM_1D = Entry(
     _feature_arguments(True, True),
-    mixes="all",
     takes=_lines,
     parameters=_feature_weights,
     buffers=_statistics,
@@ -175,7 +169,6 @@ _BATCH_NORM_1D = Entry(
 def _batch_norm(axes: int) -> Entry:
     return Entry(
         _feature_arguments(True, True),
-        mixes="all",
         takes=spatial(axes, "num_features"),
         parameters=_feature_weights,
         buffers=_statistics,
@@ -187,7 +180,6 @@ def _batch_norm(axes: int) -> Entry:
 
 _INSTANCE_NORM = Entry(
     _feature_arguments(False, False),
-    mixes=2,
     takes=spatial(2, "num_features"),
     parameters=_feature_weights,
     buffers=_statistics,
@@ -210,7 +202,6 @@ def _group_misfit(s: Settings) -> Complaint | None:
 
 _GROUP_NORM = Entry(
     (size("num_groups"), size("num_channels"), epsilon(), flag("affine", True)),
-    mixes="behind",
     takes=lambda s, ranks: _channels(s, s.number("num_channels"), ranks[0]),
     parameters=lambda s: _weights(s, (s.number("num_channels"),), "affine", True),
     wrong=_group_misfit,
@@ -226,16 +217,14 @@ def _slopes(s: Settings, ranks: tuple[int, ...]) -> tuple[Input, ...]:
 
 _PRELU = Entry(
     (size("num_parameters", 1), Argument("init", "float", 0.25)),
-    mixes=0,
     takes=_slopes,
     parameters=lambda s: {"weight": (s.number("num_parameters"),)},
 )
 
-_DROPOUT = Entry((probability("p", 0.5), IN_PLACE), mixes=0, linear=True, training=True)
+_DROPOUT = Entry((probability("p", 0.5), IN_PLACE), linear=True, training=True)
 
 _DROPOUT_2D = Entry(
     (probability("p", 0.5), IN_PLACE),
-    mixes=0,
     takes=spatial(2),
     training=True,
     behind=3,
@@ -269,7 +258,6 @@ def _flattened(s: Settings, bound: Bound) -> tuple[Shape, ...]:
 
 _FLATTEN = Entry(
     (Argument("start_dim", "int", 1), Argument("end_dim", "int", -1)),
-    mixes="behind",
     takes=_every_axis,
     gives=_flattened,
     lacking=_no_such_axis,
@@ -282,7 +270,7 @@ ROWS: Mapping[str, Entry] = {
     "LayerNorm": _LAYER_NORM,
     "RMSNorm": _RMS_NORM,
     "Dropout": _DROPOUT,
-    "Identity": Entry((), mixes=0, linear=True),
+    "Identity": Entry((), linear=True),
     "PReLU": _PRELU,
     "BatchNorm1d": _BATCH_NORM_1D,
     "BatchNorm2d": _batch_norm(2),

@@ -87,7 +87,6 @@ def _recurrent(gates: int, states: tuple[str, ...], *, word: bool = False) -> En
 
     return Entry(
         arguments,
-        mixes="steps",
         takes=takes,
         gives=gives,
         counts=(1, 1 + len(states)),
@@ -153,7 +152,6 @@ _ATTENTION = Entry(
         size("vdim", needed=False),
         _BATCH_FIRST,
     ),
-    mixes="behind",
     takes=_looks,
     gives=lambda s, bound: (bound.shape("b", "s", s.number("embed_dim")),),
     counts=(3, 4),

@@ -125,7 +125,6 @@ def _convolution(axes: int) -> Entry:
 
     return Entry(
         arguments,
-        mixes="window",
         takes=spatial(axes, "in_channels"),
         gives=_convolved,
         parameters=weights,
@@ -192,7 +191,6 @@ def _transposed(axes: int) -> Entry:
 
     return Entry(
         arguments,
-        mixes="window",
         takes=spatial(axes, "in_channels"),
         gives=_grown,
         parameters=weights,
@@ -254,7 +252,6 @@ def _pool(axes: int, arguments: tuple[Argument, ...], *, whole: bool = False) ->
 
     return Entry(
         (_KERNEL, _stride(None), _PADDING, *arguments),
-        mixes="window",
         takes=spatial(axes),
         gives=_pooled,
         wrong=_pool_misfit,
@@ -272,7 +269,6 @@ def _average(axes: int) -> Entry:
 def _adaptive(axes: int, arguments: tuple[Argument, ...] = ()) -> Entry:
     return Entry(
         (Argument("output_size", "each", needed=True, least=1), *arguments),
-        mixes=axes,
         takes=spatial(axes),
         gives=lambda s, bound: (bound.shape(ANY, "c", *s.each("output_size")),),
         axes=axes,

@@ -18,7 +18,6 @@ from tncompile.language.typing.names import Family
 from tncompile.language.typing.parts.callees import Instantiate as Instantiate
 from tncompile.language.typing.parts.callees import Maker, Recipe, read_recipe
 from tncompile.language.typing.parts.ties import tensor_count, tied_keys, tied_part
-from tncompile.language.typing.parts.ties import tensor_shapes as tensor_shapes
 from tncompile.language.typing.tensors import shared_key, unroll
 
 MOST_PARTS = 100_000

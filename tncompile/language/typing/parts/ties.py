@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tncompile.language.diagnostics.collector import Failed, failure, listed
@@ -21,15 +20,6 @@ class _Stored:
 
     def __str__(self) -> str:
         return f"{list(self.shape)}{' complex' if self.complex else ''}"
-
-
-def tensor_shapes(callee: Callee) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of the tensors that a part of this kind stores, by their keys inside it.
-
-    Tied tensors and those of parts that are handed on are another part's; what an `extern` stores
-    is not known.
-    """
-    return {key: stored.shape for key, stored in _stored(callee).items()}
 
 
 def _stored(callee: Callee) -> dict[str, _Stored]:
