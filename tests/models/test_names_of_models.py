@@ -53,5 +53,6 @@ model M() {{
 """
     module = tncompile.loads(text).instantiate("M").module(seed=0)
     assert all((w == 0.5).all() for w in module.w)
-    assert len(module.v) == count and all(v.abs().max() > 0 for v in module.v)
+    assert len(module.v) == count
+    assert all(v.abs().max() > 0 for v in module.v)
     assert module(torch.ones(3, 2)).shape == (3, 2)
