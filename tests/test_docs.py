@@ -20,6 +20,9 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "examples/digits/README.md",
+    "examples/fashion/README.md",
+    "examples/g2p/README.md",
+    "examples/hamlet/README.md",
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 )
 GENERATED = {"docs/benchmarks.md", "docs/cost_model.md", "docs/planning.md"}

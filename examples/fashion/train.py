@@ -12,7 +12,6 @@ from pathlib import Path
 import data
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import tncompile
 
@@ -51,13 +50,6 @@ def accuracy(model: nn.Module, test: data.Images) -> float:
     return (named == test.labels).double().mean().item()
 
 
-def flops(model: nn.Module, test: data.Images) -> int:
-    """The floating-point operations of one image."""
-    with FlopCounterMode(display=False) as counter:
-        model(test.images[:1])
-    return counter.get_total_flops()
-
-
 def main() -> None:
     """Train each model the same way and print a line for it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -68,13 +60,13 @@ def main() -> None:
     training, test = data.fashion() if there else data.digits()
     print(f"{'Fashion-MNIST' if there else 'digits':36} parameters      FLOPs    step  accuracy")
     for name, arguments in MODELS.items():
-        model = SPEC.instantiate("Residual", **arguments).module(seed=0, batch=BATCH)
-        seconds = train(model, training, given.steps)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        model.eval()
+        model = SPEC.instantiate("Residual", **arguments)
+        cost = model.cost(batch=BATCH)
+        module = model.module(seed=0, batch=BATCH)
+        seconds = train(module, training, given.steps)
         print(
-            f"{name:36} {parameters:10,} {flops(model, test):10,} {seconds * 1e3:4.0f} ms"
-            f"  {accuracy(model, test):8.2%}",
+            f"{name:36} {cost.parameters:10,} {cost.flops // BATCH:10,} {seconds * 1e3:4.0f} ms"
+            f"  {accuracy(module.eval(), test):8.2%}",
             flush=True,
         )
 

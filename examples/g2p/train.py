@@ -12,9 +12,9 @@ from pathlib import Path
 import data
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import tncompile
+from tncompile import Model
 
 SPEC = tncompile.load(Path(__file__).with_name("g2p.tn"))
 BATCH, RATE, LONGEST = 64, 4e-3, 20
@@ -59,23 +59,15 @@ def train(model: nn.Module, words: Tensor, said: Tensor, steps: int) -> float:
     return (time.perf_counter() - start) / max(1, steps)
 
 
-def flops(model: nn.Module, words: Tensor, said: Tensor) -> int:
-    """The floating-point operations of one word, in a batch of training."""
-    with FlopCounterMode(display=False) as counter:
-        model(words[:BATCH], said[:BATCH])
-    return counter.get_total_flops() // BATCH
-
-
-def report(name: str, model: nn.Module, words: Tensor, said: Tensor, step: str) -> None:
+def report(name: str, model: Model, module: nn.Module, words: Tensor, said: Tensor) -> str:
     """A line of the table: the phonemes and the whole words that are said as by g2p-en."""
-    got = say(model, words)[:, : said.shape[1]]
+    cost = model.cost(batch=BATCH, sizes={"s": words.shape[1], "t": said.shape[1]})
+    got = say(module, words)[:, : said.shape[1]]
     right = (got == said) | (said == data.PAD)
-    phonemes = right[said != data.PAD].double().mean().item()
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(
-        f"{name:24} {parameters:10,} {flops(model, words, said):12,} {step:>8}"
-        f"  {phonemes:8.1%}  {right.all(1).double().mean().item():6.1%}",
-        flush=True,
+    phonemes = right[said != data.PAD].double().mean()
+    return (
+        f"{name:24} {cost.parameters:10,} {cost.flops // BATCH:11,}  {phonemes:8.1%}"
+        f"  {right.all(1).double().mean():6.1%}"
     )
 
 
@@ -85,7 +77,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     given = parser.parse_args()
 
-    trained = SPEC.instantiate("G2P").module(batch=BATCH)
+    model = SPEC.instantiate("G2P")
+    trained = model.module(batch=BATCH)
     trained.load_state_dict(data.weights(), strict=True)
     listed = data.words()
     words = data.letters(listed)
@@ -100,12 +93,14 @@ def main() -> None:
 
     said = said[:, : int((said != data.PAD).sum(1).max())]
     held = torch.arange(len(words)) % 10 == 0
-    print(f"\n{'':24} parameters        FLOPs     step  phonemes   words")
-    report("g2p-en's weights", trained, words[held], said[held], "")
+    print(f"\n{'':24} parameters       FLOPs  phonemes   words    step")
+    print(report("g2p-en's weights", model, trained, words[held], said[held]), flush=True)
     for name, arguments in MODELS.items():
-        model = SPEC.instantiate("G2P", **arguments).module(seed=0, batch=BATCH)
-        seconds = train(model, words[~held], said[~held], given.steps)
-        report(name, model, words[held], said[held], f"{seconds * 1e3:.0f} ms")
+        model = SPEC.instantiate("G2P", **arguments)
+        module = model.module(seed=0, batch=BATCH)
+        seconds = train(module, words[~held], said[~held], given.steps)
+        line = report(name, model, module, words[held], said[held])
+        print(f"{line}  {seconds * 1e3:3.0f} ms", flush=True)
 
 
 if __name__ == "__main__":

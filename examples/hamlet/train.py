@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import tncompile
 
@@ -53,13 +52,6 @@ def bits(model: nn.Module, text: Tensor) -> float:
     return loss.item() / math.log(2)
 
 
-def flops(model: nn.Module, text: Tensor) -> int:
-    """The floating-point operations of one character, in a batch of training."""
-    with FlopCounterMode(display=False) as counter:
-        model(text[: BATCH * LENGTH].reshape(BATCH, LENGTH))
-    return counter.get_total_flops() // (BATCH * LENGTH)
-
-
 @torch.no_grad()
 def write(model: nn.Module, start: Tensor, count: int) -> Tensor:
     """What follows `start`, drawn character by character: each `step` looks at one alone."""
@@ -88,18 +80,17 @@ def main() -> None:
     training, held = ids[: len(ids) * 9 // 10], ids[len(ids) * 9 // 10 :]
     print(f"{'':24} parameters      FLOPs    step  bits a character")
     for name, arguments in MODELS.items():
-        model = SPEC.instantiate("Characters", vocab=len(symbols), **arguments).module(
-            seed=0, batch=BATCH
-        )
-        seconds = train(model, training, given.steps)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
+        model = SPEC.instantiate("Characters", vocab=len(symbols), **arguments)
+        cost = model.cost(batch=BATCH, sizes={"t": LENGTH})
+        module = model.module(seed=0, batch=BATCH)
+        seconds = train(module, training, given.steps)
         print(
-            f"{name:24} {parameters:10,} {flops(model, ids):10,} {seconds * 1e3:4.0f} ms"
-            f"  {bits(model.eval(), held):16.3f}",
+            f"{name:24} {cost.parameters:10,} {cost.flops // (BATCH * LENGTH):10,}"
+            f" {seconds * 1e3:4.0f} ms  {bits(module.eval(), held):16.3f}",
             flush=True,
         )
     start = time.perf_counter()
-    page = write(model, ids[:1], 600)
+    page = write(module, ids[:1], 600)
     seconds = time.perf_counter() - start
     print(f"\n600 characters by `step`, {seconds / 600 * 1e3:.1f} ms each:\n")
     print("".join(symbols[one] for one in page.tolist()))
