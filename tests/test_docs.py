@@ -112,7 +112,8 @@ def readme_architecture() -> tncompile.Architecture:
 
 
 def test_the_readme_shows_the_example() -> None:
-    assert blocks("README.md", "tn") == [(ROOT / "examples" / "linear.tn").read_text("utf-8")]
+    files = [ROOT / "examples" / name for name in ("linear.tn", "feedforward.tn")]
+    assert blocks("README.md", "tn") == [file.read_text("utf-8") for file in files]
 
 
 def test_source_in_the_pages_is_what_is_emitted(request: pytest.FixtureRequest) -> None:
