@@ -42,6 +42,8 @@ def hold(request: pytest.FixtureRequest) -> Hold:
 
 @pytest.mark.parametrize(("subject", "capability"), TRIED)
 @pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.* is deprecated")
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated")
 @pytest.mark.filterwarnings("ignore:There is a performance drop because we have not yet")
 def test_manner(subject: ModelSubject, capability: ModelCapability, hold: Hold) -> None:

@@ -21,7 +21,7 @@ class ModelSubject:
 
     case: the acceptance model that it is.
     blocks: parts that FSDP2 shards by themselves; activations of the first are computed anew.
-    loops: whether it loops over time, which exports unroll.
+    loops: whether it loops over time, which is unrolled for ONNX.
     tied: whether its first block is tied to what is none: they are sharded together.
     """
 
@@ -58,9 +58,9 @@ class ModelSubject:
         drawn = self.example.inputs(torch.Generator().manual_seed(0), **sizes or {})
         return [x.to(dtype) if x.is_floating_point() else x for x in drawn]
 
-    def others(self) -> list[Tensor]:
-        """Inputs of other sizes that an export has to take, too."""
-        loose, fixed = self.example.loose, self.example.fixed
+    def others(self, *, unrolled: bool = False) -> list[Tensor]:
+        """Inputs of other sizes; of as many steps where loops over time are `unrolled`."""
+        loose, fixed = self.example.loose, self.example.fixed if unrolled else ()
         sizes = {name: size for name, size in loose.items() if name not in fixed}
         return self.inputs(sizes=sizes)
 
@@ -76,10 +76,10 @@ MODELS = (
     ModelSubject("gpt2", ("h.0", "h.1")),
     ModelSubject("resnet18", ("stage.0", "stage.1", "stage.2", "stage.3")),
     ModelSubject("mixture of experts", ("up",)),
-    ModelSubject("tt gru", ("cell",), loops=True),
+    ModelSubject("tt gru", ("head",), loops=True),
     ModelSubject("tied head, dense", ("embed",), tied=True),
     ModelSubject("lora", ("delta",)),
     ModelSubject("metatt", ("block.0", "block.1", "block.2")),
     ModelSubject("fourier neural operator", ("block.0.spectral", "block.1.spectral")),
-    ModelSubject("state space layer", ("cell",), loops=True),
+    ModelSubject("state space layer", ("project",), loops=True),
 )

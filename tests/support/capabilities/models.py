@@ -7,7 +7,7 @@ import io
 import pickle
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -155,9 +155,9 @@ def compiled(subject: ModelSubject) -> str:
     return f"{graphs} graphs" if graphs > 1 else "1 graph"
 
 
-def dynamic(subject: ModelSubject) -> tuple[dict[int, object], ...]:
+def dynamic(subject: ModelSubject, others: Sequence[Tensor]) -> tuple[dict[int, object], ...]:
     """The axes that have other lengths in other calls."""
-    pairs = zip(subject.inputs(), subject.others(), strict=True)
+    pairs = zip(subject.inputs(), others, strict=True)
     return tuple(
         {
             k: Dim.AUTO
@@ -170,28 +170,30 @@ def dynamic(subject: ModelSubject) -> tuple[dict[int, object], ...]:
 
 @capability("torch.export")
 def exported(subject: ModelSubject) -> str:
-    """With dynamic axes, saved, loaded and run at other sizes. Loops over time are unrolled, their
-    length is fixed."""
-    module, inputs = subject.module(), subject.inputs()
-    program = torch.export.export(module, tuple(inputs), dynamic_shapes=dynamic(subject))
+    """With dynamic axes, saved, loaded and run at other sizes; loops over time are one operation."""
+    module, inputs, others = subject.module(), subject.inputs(), subject.others()
+    shapes = dynamic(subject, others)
+    program = torch.export.export(module, tuple(inputs), dynamic_shapes=shapes)
     held = io.BytesIO()
     torch.export.save(program, held)
     held.seek(0)
     loaded = torch.export.load(held).module()
-    for again in (inputs, subject.others()):
+    for again in (inputs, others):
         close(loaded(*again), module(*again))
-    return "one length" if subject.loops else "any sizes"
+    return "any sizes"
 
 
 @capability("ONNX")
 def onnx_model(subject: ModelSubject) -> str:
     """`torch.onnx.export(dynamo=True)` with dynamic axes, checked, and run by ONNX's reference
-    evaluator at other sizes; its operators have no complex numbers."""
+    evaluator at other sizes; its operators have no complex numbers. Loops over time are unrolled,
+    their length is fixed."""
     checker = pytest.importorskip("onnx.checker")
     reference = pytest.importorskip("onnx.reference")
     pytest.importorskip("onnxscript")
     module, inputs = subject.module(), subject.inputs()
-    shapes = dynamic(subject)
+    others = subject.others(unrolled=True)
+    shapes = dynamic(subject, others)
     with warnings.catch_warnings(), translations_read_once():
         warnings.simplefilter("ignore")  # torch's own, about its own tree specifications
         try:
@@ -207,7 +209,7 @@ def onnx_model(subject: ModelSubject) -> str:
     checker.check_model(model)
     evaluator = reference.ReferenceEvaluator(model)
     names = [given.name for given in model.graph.input]
-    for again in (inputs, subject.others()):
+    for again in (inputs, others):
         arrays = {name: x.numpy() for name, x in zip(names, again, strict=True)}
         made = [torch.tensor(part) for part in evaluator.run(None, arrays)]
         close(made, [part.detach() for part in tensors(module(*again))], 1e-4)

@@ -10,12 +10,13 @@ from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.scope import Budget
 from tncompile.language.linked import ArgumentValue, LinkedBlock
+from tncompile.language.resolved import Value
 from tncompile.language.resolving.networks import resolve_network
 from tncompile.language.syntax import tree
 from tncompile.language.typing.model import Part, Resolved
 from tncompile.language.typing.statements import resolve_model
 
-_Key = tuple[int, str, tuple[tuple[str, str], ...], tuple[tuple[str, int], ...]]
+_Key = tuple[int, str, tuple[tuple[str, str, Value | str], ...], tuple[tuple[str, int], ...]]
 
 MOST_NESTED = 40
 """Parts in parts: models of real architectures have five or six."""
@@ -47,7 +48,10 @@ class Instances:
         definition = block.definition
         assert isinstance(definition, tree.Block)
         # `1`, `1.0` and `true` are equal, and different arguments.
-        values = tuple((name, repr(given.value)) for name, given in sorted(arguments.items()))
+        values = tuple(
+            (name, type(given.value).__name__, given.value)
+            for name, given in sorted(arguments.items())
+        )
         callees = tuple((name, id(part.callee)) for name, part in sorted(handed.items()))
         instance = block.name if block.arguments is not None else ""
         key = (id(definition), instance, values, callees)

@@ -71,11 +71,14 @@ class Facts:
             difference = self._resolved(left - right)
             if self._is_zero(difference):
                 return "equal"
-            if self._is_positive(difference) or self._is_positive(-difference):
+            left_over = self._reduced(difference)
+            if not left_over.terms:
+                return "equal"
+            if self._is_positive(left_over) or self._is_positive(-left_over):
                 return "different"
-            floors = any(isinstance(each, Floor) for term in difference.terms for each in term)
-            # Equalities that replace no name may make the two equal together.
-            related = any(zero.names & difference.names for zero in self._zeros)
+            floors = any(isinstance(each, Floor) for term in left_over.terms for each in term)
+            # Products of the equalities that are left may still make the two equal.
+            related = any(zero.names & left_over.names for zero in self._zeros)
             if not floors and not related:
                 return "different"
         return "undecided"
@@ -131,6 +134,14 @@ class Facts:
 
     def _is_zero(self, resolved: Size) -> bool:
         return not resolved.terms or any(divided(resolved, zero) for zero in self._zeros)
+
+    def _reduced(self, size: Size) -> Size:
+        """A positive multiple of the size, less multiples of what is known to be 0."""
+        rows: list[Size] = []
+        for zero in self._zeros:
+            row = _less(zero, rows)
+            rows += [row] if row.terms else []
+        return _less(size, rows)
 
     def _resolved(self, size: Size) -> Size:
         """The size over names that are not replaced."""
@@ -208,3 +219,13 @@ class Facts:
                     ):
                         return True
         return False
+
+
+def _less(size: Size, rows: Iterable[Size]) -> Size:
+    """A positive multiple of the size, less multiples of the rows: without their largest terms."""
+    for row in rows:
+        largest = max(row.terms)
+        own, other = row.terms[largest], size.terms.get(largest, 0)
+        if other:
+            size = size * abs(own) - row * (other if own > 0 else -other)
+    return size

@@ -85,9 +85,9 @@ _VERSION = tuple(map(int, torch.__version__.split(".")[:2]))
 def _one_loop() -> bool:
     """Whether the steps are one operation of a graph, for any number of them.
 
-    They are not where gradients are compiled: PyTorch 2.13 computes wrong ones.
+    They are not where gradients are compiled: PyTorch 2.13 computes wrong ones; nor for ONNX.
     """
-    if not torch.compiler.is_compiling() or _VERSION < (2, 13):
+    if not torch.compiler.is_compiling() or _VERSION < (2, 13) or torch.onnx.is_in_onnx_export():
         return False
     return torch.compiler.is_exporting() or not torch.is_grad_enabled()
 '''
