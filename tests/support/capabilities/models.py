@@ -170,7 +170,7 @@ def dynamic(subject: ModelSubject, others: Sequence[Tensor]) -> tuple[dict[int, 
 
 @capability("torch.export")
 def exported(subject: ModelSubject) -> str:
-    """With dynamic axes, saved, loaded and run at other sizes; loops over time are one operation."""
+    """With dynamic axes, saved, loaded, run at other sizes. Loops over time are one operation."""
     module, inputs, others = subject.module(), subject.inputs(), subject.others()
     shapes = dynamic(subject, others)
     program = torch.export.export(module, tuple(inputs), dynamic_shapes=shapes)
