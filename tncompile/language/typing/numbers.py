@@ -10,8 +10,8 @@ from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.evaluating import arithmetic
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.sizes import Size, SizeTooLarge
-from tncompile.language.typing.state import Typing
+from tncompile.language.typing.sizes import Size
+from tncompile.language.typing.state import Typing, limited_sizes
 from tncompile.language.typing.values import Term, term_text
 
 ANALYTIC: Mapping[str, Callable[[float], float]] = {
@@ -58,30 +58,30 @@ def combine_sizes(typing: Typing, node: tree.Binary, left: Term, right: Term) ->
     first, second = _size(left), _size(right)
     if first is None or second is None:
         return None
-    try:
-        match symbol:
-            case "+":
-                return _simplest(first + second)
-            case "-":
-                return _simplest(first - second)
-            case "*":
-                return _simplest(first * second)
-        divisor = second.value
-        if divisor is None:
-            message = f"`{second}` is known at run time; sizes are divided by numbers"
-            note = "what a size is divided by decides shapes, so it is known from the start"
-            hint = "divide by a number, or make it a parameter of the model"
-            there, label = typing.declared(second), "a run-time size"
-            raise failure(Code.RUNTIME_SIZE, message, node.right.span, label, note, hint, there)
-        if divisor == 0:
-            raise arithmetic.divides_by_zero(node.right.span)
-        if divisor < 0:
-            return None
-        return _simplest(first // divisor if symbol == "//" else first % divisor)
-    except SizeTooLarge:
-        message, note = "this size grows too large", "sizes are polynomials of a few terms"
-        hint, label = "make the expression smaller", "too many terms, or too large a number"
-        raise failure(Code.TOO_MANY, message, node.span, label, note, hint) from None
+    with limited_sizes(node.span):
+        return _arithmetic(typing, node, first, second)
+
+
+def _arithmetic(typing: Typing, node: tree.Binary, first: Size, second: Size) -> Size | int | None:
+    match node.operator:
+        case "+":
+            return _simplest(first + second)
+        case "-":
+            return _simplest(first - second)
+        case "*":
+            return _simplest(first * second)
+    divisor = second.value
+    if divisor is None:
+        message = f"`{second}` is known at run time; sizes are divided by numbers"
+        note = "what a size is divided by decides shapes, so it is known from the start"
+        hint = "divide by a number, or make it a parameter of the model"
+        there, label = typing.declared(second), "a run-time size"
+        raise failure(Code.RUNTIME_SIZE, message, node.right.span, label, note, hint, there)
+    if divisor == 0:
+        raise arithmetic.divides_by_zero(node.right.span)
+    if divisor < 0:
+        return None
+    return _simplest(first // divisor if node.operator == "//" else first % divisor)
 
 
 def _size(term: Term) -> Size | None:

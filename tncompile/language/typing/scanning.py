@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tncompile.language.diagnostics.collector import Failed, counted, failure
+from tncompile.language.diagnostics.collector import counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.syntax.source import Span
@@ -177,18 +177,6 @@ class _Step:
 
     def _same(self, left: Shape, right: Shape, misfit: Misfit) -> None:
         if left.dots != right.dots or len(left.sizes) != len(right.sizes):
-            raise _misfit(misfit)
+            raise misfit.failure()
         for one, other in zip(left.sizes, right.sizes, strict=True):
             self.typing.same(one, other, misfit)
-
-
-def _misfit(misfit: Misfit) -> Failed:
-    return failure(
-        Code.MODEL_SHAPES,
-        misfit.message,
-        misfit.span,
-        misfit.label,
-        misfit.note,
-        misfit.hint,
-        misfit.secondary,
-    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from tncompile.language.diagnostics.collector import Problems, failure, problem
+from tncompile.language.diagnostics.collector import Failed, Problems, failure, problem
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating.scope import Budget
 from tncompile.language.syntax import tree
@@ -79,6 +79,18 @@ class Misfit:
     secondary: tuple[Label, ...] = ()
     note: str = "axes that meet have equal sizes"
     hint: str | None = None
+
+    def failure(self, hint: str | None = None) -> Failed:
+        """TN601, with another hint where there is one."""
+        return failure(
+            Code.MODEL_SHAPES,
+            self.message,
+            self.span,
+            self.label,
+            self.note,
+            hint or self.hint,
+            self.secondary,
+        )
 
 
 @dataclass(slots=True)
@@ -217,15 +229,7 @@ class Typing:
                 hint = f"use one name, or `require {left} == {right}`"
                 if (apart := (left - right).value) is not None:  # whatever the run-time sizes are
                     hint = f"they are always {abs(apart)} apart: `pad` one, or cut the other"
-            raise failure(
-                Code.MODEL_SHAPES,
-                misfit.message,
-                misfit.span,
-                misfit.label,
-                misfit.note,
-                hint,
-                misfit.secondary,
-            )
+            raise misfit.failure(hint)
         hint = self.facts.deciding(left, right) or f"require {left} == {right}"
         note = "it is checked when `forward` is called: a ValueError where they differ"
         message = f"`{left}` and `{right}` are equal for some sizes only"
@@ -248,15 +252,7 @@ class Typing:
         if decided is None:
             self.check(Comparison("<=", left, right), misfit.message)
         elif not decided:
-            raise failure(
-                Code.MODEL_SHAPES,
-                misfit.message,
-                misfit.span,
-                misfit.label,
-                misfit.note,
-                misfit.hint,
-                misfit.secondary,
-            )
+            raise misfit.failure()
 
     def check(self, comparison: Comparison, reason: str) -> None:
         """What `forward` checks before it computes anything."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tncompile.language.diagnostics.collector import failure
-from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.calls.externs import call_extern
 from tncompile.language.typing.calls.inputs import Slot, Types, bind, matched, taken
@@ -11,14 +9,13 @@ from tncompile.language.typing.calls.networks import call_network
 from tncompile.language.typing.layers import call_layer
 from tncompile.language.typing.model import Extern, Part, ResolvedModel
 from tncompile.language.typing.operations import CallPart
-from tncompile.language.typing.sizes import SizeTooLarge
-from tncompile.language.typing.state import Call, Typing
+from tncompile.language.typing.state import Call, Typing, limited_sizes
 from tncompile.language.typing.values import Term, Tuple, Value
 
 
 def call_part(typing: Typing, part: Part, call: Call) -> Term:
     """The results of a part for these arguments; raises `Failed`."""
-    try:
+    with limited_sizes(call.span):
         match part.callee:
             case ResolvedNetwork() as network:
                 operation, types = call_network(typing, part, network, call)
@@ -31,10 +28,6 @@ def call_part(typing: Typing, part: Part, call: Call) -> Term:
                 single = len(types) == 1
             case _:
                 return call_layer(typing, part, call)
-    except SizeTooLarge:
-        message, label = "a size grows without end here", "too many terms, or too large a number"
-        note, hint = "sizes are polynomials of a few terms", "make the model smaller"
-        raise failure(Code.TOO_MANY, message, call.span, label, note, hint) from None
     typing.add(operation)
     if single:
         ((kind, shape),) = types

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn
 
-from tncompile.language.diagnostics.collector import failure
-from tncompile.language.diagnostics.diagnostic import Code
+import tncompile.language.typing.functions.constants as constants
+import tncompile.language.typing.functions.elementwise as elementwise
+import tncompile.language.typing.functions.fourier as fourier
+import tncompile.language.typing.functions.joining as joining
+import tncompile.language.typing.functions.lookups as lookups
+import tncompile.language.typing.functions.reductions as reductions
+import tncompile.language.typing.functions.resizing as resizing
+import tncompile.language.typing.functions.shapes as shapes
 from tncompile.language.diagnostics.errors import InternalError
-from tncompile.language.typing.functions import (
-    constants,
-    elementwise,
-    fourier,
-    joining,
-    lookups,
-    reductions,
-    resizing,
-    shapes,
-)
 from tncompile.language.typing.functions.arguments import count, flag, real
 from tncompile.language.typing.functions.binding import (
     Bound,
@@ -33,8 +29,7 @@ from tncompile.language.typing.functions.binding import (
 from tncompile.language.typing.functions.kinds import ANY
 from tncompile.language.typing.functions.operators import operator_kinds
 from tncompile.language.typing.operations import Apply
-from tncompile.language.typing.sizes import SizeTooLarge
-from tncompile.language.typing.state import Call, Typing
+from tncompile.language.typing.state import Call, Typing, limited_sizes
 from tncompile.language.typing.values import Kind, Shape, Term
 
 
@@ -84,16 +79,9 @@ def apply_function(typing: Typing, name: str, call: Call) -> Term:
     """What a call of a function gives: a value, or a tuple of them."""
     function = FUNCTIONS[name]
     typing.budget.charge(len(call.arguments), call.span)
-    try:
+    with limited_sizes(call.name):
         bound = bind(typing, function, call)
         result = function.result(bound)
-    except SizeTooLarge:
-        message, note = (
-            f"a size of `{name}` grows without end",
-            "sizes are polynomials of few terms",
-        )
-        hint, label = "use fewer axes or smaller numbers", "too large"
-        raise failure(Code.TOO_MANY, message, call.name, label, note, hint) from None
     operands = tuple(operand.value for operand in bound.operands)
     if isinstance(result, list):
         typing.budget.charge(len(result), call.span)

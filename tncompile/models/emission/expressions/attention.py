@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tncompile.models.emission.expressions import views
+import tncompile.models.emission.expressions.views as views
 from tncompile.models.emission.expressions.conversion import Applied
 from tncompile.models.emission.expressions.functions import helped
 from tncompile.models.emission.expressions.text import Precedence, Text, call, infix, size_text

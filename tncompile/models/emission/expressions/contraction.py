@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import tncompile.models.emission.expressions.views as views
 from tncompile.language.typing.operations import Contract, Legs
 from tncompile.language.typing.sizes import Size, product
 from tncompile.language.typing.values import Kind, higher
-from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import as_tensor
 from tncompile.models.emission.expressions.products import Factor, multiplied
 from tncompile.models.emission.expressions.text import Context, Text, one_or_tuple

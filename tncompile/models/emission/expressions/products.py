@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_letters
 
+import tncompile.models.emission.expressions.views as views
 from tncompile.emission.text.writer import string
 from tncompile.language.typing.values import Kind, higher
-from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import raised
 from tncompile.models.emission.expressions.text import (
     Context,

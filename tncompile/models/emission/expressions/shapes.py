@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import tncompile.models.emission.expressions.views as views
 from tncompile.language.typing.values import Shape
-from tncompile.models.emission.expressions import views
 from tncompile.models.emission.expressions.conversion import Applied
 from tncompile.models.emission.expressions.functions import helped
 from tncompile.models.emission.expressions.text import Text, bracket, call, one_or_tuple

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import tncompile.models.emission.expressions.attention as attention
+import tncompile.models.emission.expressions.constants as constants
+import tncompile.models.emission.expressions.elementwise as elementwise
+import tncompile.models.emission.expressions.fourier as fourier
+import tncompile.models.emission.expressions.lookups as lookups
+import tncompile.models.emission.expressions.operators as operators
+import tncompile.models.emission.expressions.reductions as reductions
+import tncompile.models.emission.expressions.shapes as shapes
 from tncompile.language.typing.operations import (
     Apply,
     Contract,
@@ -11,16 +19,6 @@ from tncompile.language.typing.operations import (
     Operation,
     Select,
     SizeValue,
-)
-from tncompile.models.emission.expressions import (
-    attention,
-    constants,
-    elementwise,
-    fourier,
-    lookups,
-    operators,
-    reductions,
-    shapes,
 )
 from tncompile.models.emission.expressions.contraction import contract
 from tncompile.models.emission.expressions.conversion import Applied, as_tensor
