@@ -1,0 +1,225 @@
+"""A weight onto a network: starts, refinement, what is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+
+from tncompile.network.model import TensorNetwork
+from tncompile.tensorizing import als
+from tncompile.tensorizing.balancing import balanced
+from tncompile.tensorizing.environments import multiply_adds
+from tncompile.tensorizing.metric import Seen, seen
+from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.peeling import can_peel, peel
+from tncompile.tensorizing.polish import CHUNK, polished
+from tncompile.tensorizing.posing import posed, whole_metric
+from tncompile.tensorizing.product import Values
+from tncompile.tensorizing.result import Fit, Step
+from tncompile.tensorizing.target import Problem
+
+Progress = Callable[[int, int], None]
+
+EXACT = 1e-10
+"""A relative error that counts as none."""
+
+RANDOM_STARTS = 2
+SWEEPS = 30
+SWEEPS_IN_SWAMPS = 100
+LEAST_CHANGE = 1e-5
+"""Sweeps end where one lowers the error by less than this part; not in swamps."""
+
+DAMPING = 1e-9
+DAMPING_IN_SWAMPS = 1e-3
+CHUNKS = 25
+STALL = 1e-4
+STALL_IN_SWAMPS = 1e-3
+OPERATIONS = 10**11
+"""Multiply-adds of all sweeps of a start, and of all its iterations of LBFGS. At least two sweeps
+and one chunk of iterations are made, whatever they cost."""
+
+
+def fit_network(
+    network: TensorNetwork,
+    weight: torch.Tensor,
+    frozen: Mapping[str, torch.Tensor],
+    *,
+    metric: Metric | None = None,
+    inputs: torch.Tensor | None = None,
+    tolerance: float | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Fit:
+    """What `Architecture.fit` returns; `frozen` are the values of tensors that are not trained."""
+    metric = whole_metric(metric, inputs)
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance is a relative error below 1, not {tolerance}")
+    plain, axes = posed(network, weight, frozen)
+    view = None if metric is None else seen(plain, axes, metric, network.target)
+    search = _Search(plain, view, max(tolerance or 0.0, EXACT), seed, progress)
+    with torch.no_grad():
+        search.run()
+        values = search.restored(search.best)
+        values = balanced(plain.product, values)
+        error = plain.error(values)
+    metric_error = None if view is None else search.error
+    state = _state(network, values, weight, frozen)
+    return Fit(state, error, metric_error, search.bound, tuple(search.history), search.method)
+
+
+class _Search:
+    """The best parameters over all starts; never worse than any of them."""
+
+    def __init__(
+        self, plain: Problem, view: Seen | None, goal: float, seed: int, progress: Progress | None
+    ) -> None:
+        self.plain, self.view, self.goal = plain, view, goal
+        self.problem = plain if view is None else view.problem
+        self.generator = torch.Generator().manual_seed(seed)
+        self.best: Values = {}
+        self.error = float("inf")
+        self.bound: float | None = None
+        self.method = ""
+        self.history: list[Step] = []
+        self._progress = progress or (lambda done, total: None)
+        self._done = self._total = 0
+        product = self.problem.product
+        self._swampy = product.swampy
+        once = multiply_adds([f.legs for f in product.factors], product.open, product.sizes)
+        once += 8 * self.problem.target.numel()
+        sweeps = SWEEPS_IN_SWAMPS if self._swampy else SWEEPS
+        self.sweeps = max(2, min(sweeps, OPERATIONS // (once * (2 * len(product.free) + 1))))
+        self.chunks = max(1, min(CHUNKS, OPERATIONS // (4 * once * CHUNK)))
+        if not product.linear:
+            self.sweeps = 0
+
+    def restored(self, values: Values) -> Values:
+        """Parameters of the problem that is solved as those of the weight."""
+        return (
+            values if self.view is None or not self.view.transformed else self.view.restored(values)
+        )
+
+    def run(self) -> None:
+        """Refine every start, until one is as near as was wanted, or as possible."""
+        starts = list(self._starts())
+        each = max(1, self.sweeps + self.chunks)
+        self._total = len(starts) * each
+        self._progress(0, self._total)
+        for number, (name, values) in enumerate(starts, start=1):
+            self._refine(name, values)
+            if self.error <= self._enough:
+                break
+            self._done = number * each
+            self._progress(self._done, self._total)
+        self._progress(self._total, self._total)
+
+    @property
+    def _enough(self) -> float:
+        return max(self.goal, (self.bound or 0.0) * (1 + 1e-9))
+
+    def _starts(self) -> Iterator[tuple[str, Values]]:
+        """Factors peeled off, and random ones where that is not the best alone."""
+        first = self.plain if self.view is None else self.view.start
+        count = RANDOM_STARTS + 1
+        if can_peel(first.product):
+            peeled = peel(first, self.generator)
+            values = peeled.values
+            if self.view is None or self.view.transformed:
+                self.bound = None if first.is_cut else peeled.bound
+            else:
+                values = self.view.restored(values)
+            yield "peel", values
+            count = 0 if peeled.loop_free else RANDOM_STARTS
+        for number in range(count):
+            yield f"random {number + 1}", self._random()
+
+    def _random(self) -> Values:
+        """Normal numbers, as large together as the target."""
+        product = self.problem.product
+        values: Values = {}
+        for key in product.keys:
+            shape = product.shapes[key]
+            drawn = torch.randn(shape, dtype=torch.float64, generator=self.generator)
+            if key in product.complex_keys:
+                other = torch.randn(shape, dtype=torch.float64, generator=self.generator)
+                drawn = torch.complex(drawn, other)
+            values[key] = drawn.to(self.problem.target.device)
+        uses = len(product.free)
+        size = float(torch.linalg.vector_norm(product.dense(values)))
+        if size and self.problem.norm:
+            factor = (self.problem.norm / size) ** (1 / uses)
+            values = {key: value * factor for key, value in values.items()}
+        return values
+
+    def _refine(self, start: str, values: Values) -> None:
+        """Sweeps, then all parameters at once; what each of them reached is kept if it is best."""
+        methods = [start.split()[0]]
+        error = self.problem.error(values)
+        self.history.append(Step(start, methods[0], error))
+        self._keep(values, error, methods)
+        if self.sweeps and error > self._enough:
+            methods.append("ALS")
+            values, error = self._swept(start, values, error)
+            self._keep(values, error, methods)
+        if error > self._enough:
+            methods.append("LBFGS")
+
+            def report(now: float) -> None:
+                self.history.append(Step(start, "LBFGS", now))
+                self._report()
+
+            stall = STALL_IN_SWAMPS if self._swampy else STALL
+            values, error = polished(self.problem, values, self.chunks, stall, self._enough, report)
+            self._keep(values, error, methods)
+
+    def _swept(self, start: str, values: Values, error: float) -> tuple[Values, float]:
+        """The best of some sweeps of alternating least squares."""
+        best, least = dict(values), error
+        current = dict(values)
+        damping = DAMPING_IN_SWAMPS if self._swampy else DAMPING
+        for number in range(self.sweeps):
+            target = self.problem.filled(current)
+            backward = number % 2 == 1
+            als.sweep(self.problem.product, target, current, damping, backward=backward)
+            now = self.problem.error(current)
+            self.history.append(Step(start, "ALS", now))
+            self._report()
+            gained = least - now
+            if now < least:
+                best, least = dict(current), now
+            stuck = not self._swampy and gained < LEAST_CHANGE * least
+            if stuck or least <= self._enough or not math.isfinite(now):
+                break
+        return best, least
+
+    def _keep(self, values: Values, error: float, methods: list[str]) -> None:
+        if error < self.error or not self.best:
+            self.best, self.error = dict(values), error
+            self.method = ", ".join(methods)
+
+    def _report(self) -> None:
+        self._done += 1
+        self._progress(self._done, self._total)
+
+
+def _state(
+    network: TensorNetwork,
+    values: Values,
+    weight: torch.Tensor,
+    frozen: Mapping[str, torch.Tensor],
+) -> dict[str, torch.Tensor]:
+    """All parameters of a module of the network, in the order of its state dict."""
+    state: dict[str, torch.Tensor] = {}
+    real = weight.dtype.to_real()
+    for parameter in network.parameters:
+        dtype = real.to_complex() if parameter.complex else real
+        if parameter.key in values:
+            found = values[parameter.key]
+        elif parameter.key in frozen:
+            found = frozen[parameter.key]
+        else:
+            found = torch.zeros(parameter.shape)
+        state[parameter.key] = found.detach().to(weight.device, dtype).reshape(parameter.shape)
+    return state
