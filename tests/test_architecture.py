@@ -49,6 +49,7 @@ THIRD_PARTIES = {
     "networkx": {"network/model.py"},
     "filelock": {"files.py"},
     "numpy": {"planning/paths/intervals.py"},
+    "safetensors": {"tensorizing/storing.py"},
     "torch": {
         "cli/slow_report.py",
         "converting.py",
@@ -69,7 +70,7 @@ THIRD_PARTIES = {
 }
 """The only files that may import each; type-checking imports do not count."""
 
-LATE = ("torch", "cotengra", "networkx", "lark", "pydantic", "filelock")
+LATE = ("torch", "cotengra", "networkx", "lark", "pydantic", "filelock", "safetensors")
 """What `import tncompile` must not load."""
 
 

@@ -12,6 +12,8 @@ from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
 from tncompile.spec import Spec, from_einsum, load, loads
+from tncompile.tensorizing.calibrating.calibrate import calibrate
+from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.result import Fit
 
@@ -25,7 +27,9 @@ __all__ = [
     "Fit",
     "Metric",
     "Model",
+    "Moments",
     "Spec",
+    "calibrate",
     "from_conv",
     "from_einsum",
     "from_embedding",
