@@ -25,7 +25,6 @@ from tncompile.language.typing.values import Value
 from tncompile.models.costs.backward import Node, run_backward
 from tncompile.models.costs.contractions import contract
 from tncompile.models.costs.functions import FUNCTIONS, fourier_flops
-from tncompile.models.costs.graph import last_uses, name_of, path_of, results_of
 from tncompile.models.costs.job import Job, Outcome, foreign, made, viewed
 from tncompile.models.costs.runner import Runner, alone, shape_at
 from tncompile.models.costs.runs import (
@@ -38,7 +37,8 @@ from tncompile.models.costs.runs import (
 from tncompile.models.costs.scans import scanned
 from tncompile.models.costs.sizes import require
 from tncompile.models.costs.tree import WIDTHS
-from tncompile.models.emission.constants import is_fixed, needed
+from tncompile.models.graph.constants import is_fixed, needed
+from tncompile.models.graph.reading import last_uses, name_of, path_of, results_of
 from tncompile.models.reach import Sizes
 from tncompile.simulation.kernels import KernelModel, OpCost
 from tncompile.simulation.tensors import Allocation, Shape, SymbolicTensor

@@ -17,7 +17,7 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape, Value
-from tncompile.models.emission.expressions import is_number
+from tncompile.models.graph.numbers import is_number
 
 
 def held_values(model: ResolvedModel, live: Sequence[Operation]) -> list[Value]:

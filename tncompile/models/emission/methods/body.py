@@ -23,12 +23,13 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access
-from tncompile.models.emission.calls import arguments, arity, call_text, claim
-from tncompile.models.emission.expressions import Text, is_number, write
+from tncompile.models.emission.expressions import Text, write
 from tncompile.models.emission.layout import fitted
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.methods.calls import arguments, arity, call_text, claim
+from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping.operations import Past, StepCall
 from tncompile.models.emission.stepping.texts import past_text, step_call
+from tncompile.models.graph.numbers import is_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tncompile.models.emission.expressions.views as views
 from tncompile.language.typing.values import Shape
 from tncompile.models.emission.expressions.conversion import Applied
-from tncompile.models.emission.expressions.functions import helped
+from tncompile.models.emission.expressions.sources import helped
 from tncompile.models.emission.expressions.text import Text, bracket, call, one_or_tuple
 
 

@@ -11,9 +11,9 @@ from tncompile.emission.text.identifiers import Names
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.values import Shape, Value
 from tncompile.models.emission.access import Access
-from tncompile.models.emission.arguments import Sizes, argument_names
-from tncompile.models.emission.constants import needed
-from tncompile.models.emission.forward import (
+from tncompile.models.emission.layout import fitted
+from tncompile.models.emission.methods.arguments import Sizes, argument_names
+from tncompile.models.emission.methods.forward import (
     Forward,
     like,
     summary,
@@ -22,9 +22,9 @@ from tncompile.models.emission.forward import (
     write_lines,
     write_return,
 )
-from tncompile.models.emission.hoisting import AHEAD, STEP, Split, Splits, crossing_name
-from tncompile.models.emission.layout import fitted
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.methods.scope import Scope
+from tncompile.models.graph.constants import needed
+from tncompile.models.graph.hoisting import AHEAD, STEP, Split, Splits, crossing_name
 
 
 def write_cell(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tncompile.language.typing.values import Kind, higher
-from tncompile.models.emission.expressions.conversion import Applied, gives_number
+from tncompile.models.emission.expressions.conversion import Applied
 from tncompile.models.emission.expressions.text import Text, call, infix, prefix
+from tncompile.models.graph.numbers import gives_number
 
 _ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "pow": "**"}
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}

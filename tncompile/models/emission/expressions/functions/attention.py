@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tncompile.models.emission.expressions.views as views
 from tncompile.models.emission.expressions.conversion import Applied
-from tncompile.models.emission.expressions.functions import helped
+from tncompile.models.emission.expressions.sources import helped
 from tncompile.models.emission.expressions.text import Precedence, Text, call, infix, size_text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tncompile.models.emission.expressions.conversion import Applied
-from tncompile.models.emission.expressions.functions import helped
+from tncompile.models.emission.expressions.sources import helped
 from tncompile.models.emission.expressions.text import Text, call
 
 

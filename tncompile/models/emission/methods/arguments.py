@@ -19,7 +19,7 @@ from tncompile.language.typing.model import (
 )
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Kind
-from tncompile.models.emission.parts import literal
+from tncompile.models.emission.construction.parts import literal
 
 Checked = Literal["fully", "quickly", "never"]
 """Whether `forward` looks at its arguments: at each by itself where other models call it.

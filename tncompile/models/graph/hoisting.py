@@ -21,8 +21,8 @@ from tncompile.language.typing.operations import (
     Stored,
 )
 from tncompile.language.typing.values import Shape, Value
-from tncompile.models.emission.constants import held_values, needed
-from tncompile.models.emission.expressions import is_number
+from tncompile.models.graph.constants import held_values, needed
+from tncompile.models.graph.numbers import is_number
 
 AHEAD, STEP = "_ahead", "_advance"
 """The methods of a cell that is split: for all steps at once, and for one of them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tncompile.language.typing.values import higher
 from tncompile.models.emission.expressions.conversion import Applied
-from tncompile.models.emission.expressions.functions import helped
+from tncompile.models.emission.expressions.sources import helped
 from tncompile.models.emission.expressions.text import Text, call
 
 _CALLS = {

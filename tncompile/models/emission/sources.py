@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tncompile.emission.steps.complex_numbers import COMPLEX, ON_PARTS
-from tncompile.models.emission.ties import RENAMED, TIED
+from tncompile.models.emission.construction.ties import RENAMED, TIED
 
 _MERGED = '''\
 def _merged(layer: nn.Module, x: Tensor, axes: int) -> Tensor:

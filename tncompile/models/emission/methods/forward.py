@@ -23,7 +23,9 @@ from tncompile.language.typing.model import Layer, Part, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Literal, Operation, Stored
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access, parameter_name
-from tncompile.models.emission.arguments import (
+from tncompile.models.emission.expressions import Text, as_tensor
+from tncompile.models.emission.loops.repeats import write_operations
+from tncompile.models.emission.methods.arguments import (
     Checked,
     Sizes,
     argument_names,
@@ -31,12 +33,11 @@ from tncompile.models.emission.arguments import (
     write_requirements,
     written,
 )
-from tncompile.models.emission.body import Body, Line, render
-from tncompile.models.emission.constants import given_numbers, held_values, needed, precise
-from tncompile.models.emission.expressions import Text, as_tensor, is_number
-from tncompile.models.emission.hoisting import Splits
-from tncompile.models.emission.loops import write_operations
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.methods.body import Body, Line, render
+from tncompile.models.emission.methods.scope import Scope
+from tncompile.models.graph.constants import given_numbers, held_values, needed, precise
+from tncompile.models.graph.hoisting import Splits
+from tncompile.models.graph.numbers import is_number
 
 CONSTANTS = "_set_constants"
 """The method that computes constants."""

@@ -12,10 +12,19 @@ from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import Scan
 from tncompile.language.typing.values import Shape, Value
-from tncompile.models.emission.body import Block, Body, Line, gives_tuple, is_foreign, pattern
-from tncompile.models.emission.calls import arguments, arity, claim
 from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.hoisting import (
+from tncompile.models.emission.methods.body import (
+    Block,
+    Body,
+    Line,
+    gives_tuple,
+    is_foreign,
+    pattern,
+)
+from tncompile.models.emission.methods.calls import arguments, arity, claim
+from tncompile.models.emission.stepping.operations import StepScan
+from tncompile.models.emission.stepping.texts import kept as kept_state
+from tncompile.models.graph.hoisting import (
     AHEAD,
     STEP,
     Split,
@@ -23,8 +32,6 @@ from tncompile.models.emission.hoisting import (
     extra_axes,
     is_plain,
 )
-from tncompile.models.emission.stepping.operations import StepScan
-from tncompile.models.emission.stepping.texts import kept as kept_state
 
 
 def write_scan(body: Body, scan: Scan) -> None:

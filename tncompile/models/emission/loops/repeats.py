@@ -13,9 +13,9 @@ from tncompile.language.typing.model import Key, Part, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Operation, Scan
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access
-from tncompile.models.emission.body import Block, Body, Line, codes
 from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.scans import write_scan
+from tncompile.models.emission.loops.scans import write_scan
+from tncompile.models.emission.methods.body import Block, Body, Line, codes
 
 Turns = Sequence[Sequence[Operation]]
 

@@ -11,9 +11,10 @@ from tncompile.language.typing.model import Extern, Layer, Part, ResolvedModel
 from tncompile.language.typing.operations import Apply, CallPart, Operation, Scan
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access
-from tncompile.models.emission.expressions import Text, as_tensor, is_number
-from tncompile.models.emission.parts import given
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.construction.parts import given
+from tncompile.models.emission.expressions import Text, as_tensor
+from tncompile.models.emission.methods.scope import Scope
+from tncompile.models.graph.numbers import is_number
 
 
 def arguments(operation: Operation) -> tuple[Value, ...]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Value
-from tncompile.models.emission.arguments import Sizes
-from tncompile.models.emission.hoisting import Splits
+from tncompile.models.emission.methods.arguments import Sizes
+from tncompile.models.graph.hoisting import Splits
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tncompile.language.typing.operations import Literal, SizeValue
 from tncompile.language.typing.values import Numbers
 from tncompile.models.emission.expressions.conversion import Applied, made
-from tncompile.models.emission.expressions.functions import helped
+from tncompile.models.emission.expressions.sources import helped
 from tncompile.models.emission.expressions.text import (
     Context,
     Text,
