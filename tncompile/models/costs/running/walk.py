@@ -22,24 +22,24 @@ from tncompile.language.typing.operations import (
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape as ValueShape
 from tncompile.language.typing.values import Value
-from tncompile.models.costs.backward import Node, run_backward
-from tncompile.models.costs.contractions import contract
-from tncompile.models.costs.functions import FUNCTIONS, fourier_flops
-from tncompile.models.costs.job import Job, Outcome, foreign, made, viewed
-from tncompile.models.costs.runner import Runner, alone, shape_at
-from tncompile.models.costs.runs import (
+from tncompile.models.costs.operations.contractions import contract
+from tncompile.models.costs.operations.functions import FUNCTIONS, fourier_flops
+from tncompile.models.costs.operations.job import Job, Outcome, foreign, made, viewed
+from tncompile.models.costs.running.backward import Node, run_backward
+from tncompile.models.costs.running.runner import Runner, alone, shape_at
+from tncompile.models.costs.running.runs import (
     Contraction,
     Run,
     Share,
     called,
     outlines,
 )
-from tncompile.models.costs.scans import scanned
-from tncompile.models.costs.sizes import require
+from tncompile.models.costs.running.scans import scanned
 from tncompile.models.costs.tree import WIDTHS
 from tncompile.models.graph.constants import is_fixed, needed
 from tncompile.models.graph.reading import last_uses, name_of, path_of, results_of
 from tncompile.models.reach import Sizes
+from tncompile.models.sizes import require
 from tncompile.simulation.kernels import KernelModel, OpCost
 from tncompile.simulation.tensors import Allocation, Shape, SymbolicTensor
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tncompile.models.costs.job import (
+from tncompile.models.costs.operations.job import (
     Job,
     Outcome,
     Rule,
@@ -21,7 +21,7 @@ from tncompile.models.costs.job import (
     reduced,
     viewed,
 )
-from tncompile.models.costs.products import attention, matmul
+from tncompile.models.costs.operations.products import attention, matmul
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tensors import Shape, SymbolicTensor, contiguous_strides
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from tncompile.language.typing.layers.entry import Settings
 from tncompile.language.typing.layers.windows import padded as padding
-from tncompile.models.costs.functions import looked_up, reshaped
-from tncompile.models.costs.job import Job, Outcome, entrywise, kept
-from tncompile.models.costs.products import attention, linear, multiplied
-from tncompile.models.costs.sequences import recurrent
+from tncompile.models.costs.operations.functions import looked_up, reshaped
+from tncompile.models.costs.operations.job import Job, Outcome, entrywise, kept
+from tncompile.models.costs.operations.products import attention, linear, multiplied
+from tncompile.models.costs.operations.sequences import recurrent
 from tncompile.program import operations as op
 from tncompile.simulation.convolution import CONVOLUTIONS
 from tncompile.simulation.rules import Call, Gradients, OpResult

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tncompile.language.typing.values import Value
-from tncompile.models.costs.job import Outcome
+from tncompile.models.costs.operations.job import Outcome
 from tncompile.simulation.kernels import KernelModel, OpCost
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tensors import SymbolicTensor

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from tncompile.language.typing.operations import Contract
-from tncompile.models.costs.functions import permuted, reshaped
-from tncompile.models.costs.job import Job, Outcome, Rule, joined, reduced
-from tncompile.models.costs.products import matmul
+from tncompile.models.costs.operations.functions import permuted, reshaped
+from tncompile.models.costs.operations.job import Job, Outcome, Rule, joined, reduced
+from tncompile.models.costs.operations.products import matmul
 from tncompile.planning.paths.optimizers import quick_path
 from tncompile.planning.paths.problem import Problem
 from tncompile.simulation.rules import Gradients

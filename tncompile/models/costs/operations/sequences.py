@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tncompile.language.typing.layers.entry import Settings
-from tncompile.models.costs.job import Job, Outcome, others
-from tncompile.models.costs.products import multiplied
+from tncompile.models.costs.operations.job import Job, Outcome, others
+from tncompile.models.costs.operations.products import multiplied
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tensors import SymbolicTensor
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tncompile.models.costs.job import Job, Outcome, others
-from tncompile.models.costs.runs import Run
+from tncompile.models.costs.operations.job import Job, Outcome, others
+from tncompile.models.costs.running.runs import Run
 from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tensors import SymbolicTensor

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tncompile.machine.profile import GIGA
-from tncompile.models.costs.job import Job, Outcome
+from tncompile.models.costs.operations.job import Job, Outcome
 from tncompile.program import operations as op
 from tncompile.simulation.arithmetic import ARITHMETIC
 from tncompile.simulation.kernels import KernelModel

@@ -12,10 +12,10 @@ from tncompile.language.typing.model import Layer, ResolvedModel
 from tncompile.language.typing.operations import CallPart
 from tncompile.language.typing.values import Shape as ValueShape
 from tncompile.machine.profile import MachineProfile
-from tncompile.models.costs.job import Job, foreign
-from tncompile.models.costs.layers import LAYERS
 from tncompile.models.costs.networks import PlannedNetwork
-from tncompile.models.costs.runs import Contraction, Run, reordered, run_alone
+from tncompile.models.costs.operations.job import Job, foreign
+from tncompile.models.costs.operations.layers import LAYERS
+from tncompile.models.costs.running.runs import Contraction, Run, reordered, run_alone
 from tncompile.models.reach import Sizes, sizes_of_call
 from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.tensors import Shape, SymbolicTensor

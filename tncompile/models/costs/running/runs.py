@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tncompile.language.typing.model import Part
-from tncompile.models.costs.job import Job, Outcome, Rule, foreign
+from tncompile.models.costs.operations.job import Job, Outcome, Rule, foreign
 from tncompile.simulation.kernels import KernelModel, OpCost
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tensors import Shape, SymbolicTensor
