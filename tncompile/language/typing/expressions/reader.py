@@ -12,10 +12,10 @@ from tncompile.language.evaluating import arithmetic
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing import numbers, pipes
-from tncompile.language.typing.contractions import contract
+from tncompile.language.typing.expressions import numbers, pipes
+from tncompile.language.typing.expressions.contractions import contract
+from tncompile.language.typing.expressions.items import select
 from tncompile.language.typing.functions import FUNCTIONS, apply_operator
-from tncompile.language.typing.items import select
 from tncompile.language.typing.model import Key, Part
 from tncompile.language.typing.names import CONSTANTS, Entity, Family
 from tncompile.language.typing.sizes import Size

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import tncompile.language.typing.functions.axes as axes
+import tncompile.language.typing.functions.declaring.axes as axes
 from tncompile.language.diagnostics.collector import Failed, counted, failure, listed
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.functions.kinds import Kinds, Operand, wrong_kind
+from tncompile.language.typing.functions.declaring.kinds import Kinds, Operand, wrong_kind
 from tncompile.language.typing.operations import Option
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Call, Typed, Typing

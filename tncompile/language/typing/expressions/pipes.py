@@ -11,15 +11,15 @@ from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTION
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing import numbers
-from tncompile.language.typing.attention import apply_attention
 from tncompile.language.typing.calls import call_part
+from tncompile.language.typing.calls.scanning import apply_scan
+from tncompile.language.typing.expressions import numbers
 from tncompile.language.typing.functions import FUNCTIONS, apply_function
+from tncompile.language.typing.functions.attention import apply_attention
 from tncompile.language.typing.habits import OF_VALUES
 from tncompile.language.typing.model import Part
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.operations import Turn
-from tncompile.language.typing.scanning import apply_scan
 from tncompile.language.typing.state import Call, Typed, inside
 from tncompile.language.typing.values import Term, Tuple, Value
 

@@ -9,9 +9,9 @@ from tncompile.language.diagnostics.collector import counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.functions.arguments import flag
-from tncompile.language.typing.functions.axes import dim_of
-from tncompile.language.typing.functions.binding import Bound, match
+from tncompile.language.typing.functions.declaring.arguments import flag
+from tncompile.language.typing.functions.declaring.axes import dim_of
+from tncompile.language.typing.functions.declaring.binding import Bound, match
 from tncompile.language.typing.functions.table import SCAN
 from tncompile.language.typing.model import Part
 from tncompile.language.typing.operations import CallPart, Entry, Operation, Scan

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.functions.arguments import written_at, wrong_type
+from tncompile.language.typing.functions.declaring.arguments import written_at, wrong_type
 from tncompile.language.typing.operations import Read, Stored
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing

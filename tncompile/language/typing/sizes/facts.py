@@ -1,4 +1,4 @@
-"""Run-time sizes, and what `require` says about them: which are equal, in order, and divide."""
+"""What `require` says about run-time sizes: which are equal, in order, and divide."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal
 
-from tncompile.language.typing.bounds import below, is_positive
-from tncompile.language.typing.polynomials import (
+from tncompile.language.typing.sizes.bounds import below, is_positive
+from tncompile.language.typing.sizes.polynomials import (
     Floor,
     Size,
     SizeTooLarge,
     divided,
     lone_floors,
     primitive,
-    product,
 )
-
-__all__ = ["Facts", "Size", "SizeTooLarge", "product"]
 
 _MOST_REMEMBERED = 32
 """Equalities that replace no name, and orders; more are checked at run time, not reasoned with."""

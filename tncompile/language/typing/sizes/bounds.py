@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from tncompile.language.typing.polynomials import Floor, Size
+from tncompile.language.typing.sizes.polynomials import Floor, Size
 
 
 def below(size: Size) -> Size | None:

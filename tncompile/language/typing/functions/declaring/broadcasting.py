@@ -8,7 +8,7 @@ from itertools import pairwise
 from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.functions.kinds import Operand
+from tncompile.language.typing.functions.declaring.kinds import Operand
 from tncompile.language.typing.state import Misfit, Typing
 from tncompile.language.typing.values import Shape, Value
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.functions.arguments import written_at, wrong_type
-from tncompile.language.typing.functions.binding import Bound, bind
-from tncompile.language.typing.functions.kinds import Operand, wrong_kind
+from tncompile.language.typing.functions.declaring.arguments import written_at, wrong_type
+from tncompile.language.typing.functions.declaring.binding import Bound, bind
+from tncompile.language.typing.functions.declaring.kinds import Operand, wrong_kind
 from tncompile.language.typing.functions.table import ATTENTION
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Call, Misfit, Typing
