@@ -10,7 +10,7 @@ from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Resolved, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Scan
 from tncompile.language.typing.values import Value
-from tncompile.models.emission.hoisting import Splits, behind, find_splits
+from tncompile.models.graph.hoisting import Splits, behind, find_splits
 from tncompile.planning.request import DEFAULT_LENGTH
 
 Sizes = tuple[tuple[str, int], ...]

@@ -13,8 +13,8 @@ from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating import arithmetic
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.functions.broadcasting import broadcast, broadcast_shapes
-from tncompile.language.typing.functions.kinds import (
+from tncompile.language.typing.functions.declaring.broadcasting import broadcast, broadcast_shapes
+from tncompile.language.typing.functions.declaring.kinds import (
     NUMBERS,
     REAL_NUMBERS,
     TRUTHS,
