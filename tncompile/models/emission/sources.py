@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tncompile.emission.steps.complex_numbers import COMPLEX, ON_PARTS
 from tncompile.models.emission.construction.ties import RENAMED, TIED
+from tncompile.models.emission.loops.sources import CALLED, HOOKED, ONE_LOOP, SCAN
 
 _MERGED = '''\
 def _merged(layer: nn.Module, x: Tensor, axes: int) -> Tensor:
@@ -78,52 +79,16 @@ _FLOATS = """\
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 """
 
-_ONE_LOOP = '''\
-_VERSION = tuple(map(int, torch.__version__.split(".")[:2]))
-
-
-def _one_loop() -> bool:
-    """Whether the steps are one operation of a graph, for any number of them.
-
-    They are not where gradients are compiled: PyTorch 2.13 computes wrong ones; nor for ONNX.
-    """
-    if not torch.compiler.is_compiling() or _VERSION < (2, 13) or torch.onnx.is_in_onnx_export():
-        return False
-    return torch.compiler.is_exporting() or not torch.is_grad_enabled()
-'''
-
-_SCAN = '''\
-def _scan(
-    step: Callable[..., Any], xs: list[Tensor], state: list[Tensor], reverse: bool = False
-) -> list[Tensor]:
-    """The outputs of all steps along axis 0, then the last state; see `_one_loop`."""
-    from torch._higher_order_ops import scan
-
-    def turn(state: list[Tensor], entries: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        made = step(*entries, *state)
-        results = [made] if isinstance(made, Tensor) else [*made]
-        count = len(results) - len(state)
-        last = zip(state, results[count:], strict=True)
-        outputs = results[:count] or results[:1]
-        return [_own(y.to(h.dtype)) for h, y in last], [_own(y) for y in outputs]
-
-    last, outputs = scan(turn, [_own(h) for h in state], xs, reverse=reverse)
-    return [*outputs, *last]
-
-
-def _own(x: Tensor) -> Tensor:
-    """The tensor in memory of its own."""
-    return x.clone(memory_format=torch.contiguous_format)
-'''
-
 HELPERS: Mapping[str, str] = {
     "_INTS": _INTS,
     "_FLOATS": _FLOATS,
     "_kind": _KIND,
     "_wrong": _WRONG,
     "_given": _GIVEN,
-    "_one_loop": _ONE_LOOP,
-    "_scan": _SCAN,
+    "_one_loop": ONE_LOOP,
+    "_scan": SCAN,
+    "_hooked": HOOKED,
+    "_called": CALLED,
     "_merged": _MERGED,
     "_linear": _LINEAR,
     "_multilinear": _MULTILINEAR,

@@ -236,3 +236,18 @@ def is_plain(part: Part) -> bool:
             return not loops and not drops and not part.handed and all(map(is_plain, model.parts))
         case Extern():
             return False
+
+
+def is_smooth(part: Part) -> bool:
+    """Whether all that a cell gives has gradients."""
+    callee = part.callee
+    kinds = {x.kind for x in callee.output} if isinstance(callee, ResolvedModel) else set()
+    return kinds <= {"float", "complex"}
+
+
+def takes_steps(scan: Scan) -> bool:
+    """Whether one call may take all steps, as one more leading axis: each input has `...`."""
+    callee = scan.part.callee
+    if not isinstance(callee, ResolvedModel | ResolvedNetwork):
+        return False
+    return all(behind(callee, name) is not None for name in scan.step.inputs)

@@ -31,6 +31,8 @@ from tncompile.models.graph.hoisting import (
     crossing_name,
     extra_axes,
     is_plain,
+    is_smooth,
+    takes_steps,
 )
 
 
@@ -57,16 +59,44 @@ def write_scan(body: Body, scan: Scan) -> None:
             body.flush()
             body.lines.append(Line(f"{name} = {body.met(value)}"))
     body.flush()
-    split = body.scope.splits.get(id(scan.part.callee))
-    steps = None if split is None else _in_two(body, scan, split, state_names)
-    steps = steps or _whole(body, scan, state_names)
-    given = state_names
+    split = _split(body, scan)
+    if split is None:
+        names, lines = _loop(body, scan, _whole(body, scan, state_names), state_names, results)
+        body.lines += lines
+    else:
+        cell = _cell(body, scan)
+        outside, body.lines = body.lines, []
+        steps = _in_two(body, scan, split, cell, state_names)
+        names, lines = _loop(body, scan, steps, state_names, results)
+        parts = [*body.lines, *lines]
+        body.lines = outside
+        whole = _call(body, scan, "_called", _whole(body, scan, state_names), names)
+        body.scope.use("_hooked")
+        body.scope.use("_called")
+        body.lines += [Block(f"if _hooked({cell}):", tuple(whole)), Block("else:", tuple(parts))]
+    if isinstance(scan, StepScan):
+        body.lines += [Line(line) for line in kept_state(scan, state_names, body.scope)]
+    for k, name in enumerate(state_names):
+        if outputs + k in results:
+            body.known[results[outputs + k]] = Text(name)
+
+
+def _loop(
+    body: Body,
+    scan: Scan,
+    steps: _Steps,
+    states: Sequence[str],
+    results: Mapping[int | None, Value],
+) -> tuple[list[str], list[Line | Block]]:
+    """What the results are called, `_` those that are not used, and the statements of all steps."""
+    given = [*states]
     if scan.outputs:
-        given = [body.names.fresh("y") for _ in range(scan.outputs)] + state_names
+        given = [body.names.fresh("y") for _ in range(scan.outputs)] + given
     left = given[0] if arity(scan.step) == 1 and not gives_tuple(scan.step) else None
     lines = [Line(f"{left or pattern(scan.step, given)} = {steps.call}")]
     if is_foreign(scan.step):
         lines += _claims(body, scan, given, results)
+    outputs = scan.outputs or 1
     lists: dict[int, str] = {}
     for k in range(outputs):
         if k in results:
@@ -75,26 +105,36 @@ def write_scan(body: Body, scan: Scan) -> None:
     loop: list[Line | Block] = [Line(f"{name} = []") for name in lists.values()]
     loop.append(Block(steps.head(scan), tuple(lines)))
     loop += [_stack(body, scan, results[k], name) for k, name in lists.items()]
-    one = steps.whole(state_names, body) if is_plain(scan.part) else ""
-    if isinstance(scan, StepScan) or not one:
-        body.lines += loop
-    else:
-        body.scope.use("_one_loop")
-        body.scope.use("_scan")
-        made = ["_"] * outputs + state_names
-        moved: list[Line | Block] = []
-        for k in lists:
-            made[k] = name = str(body.known[results[k]])
-            if place := _place(scan) - len(results[k].shape.sizes):
-                moved.append(Line(f"{name} = {name}.movedim(0, {place})"))
-        reverse = ", reverse=True" * scan.reverse
-        whole = Line(f"{', '.join(made)} = _scan({one}{reverse})")
-        body.lines += [Block("if _one_loop():", (whole, *moved)), Block("else:", tuple(loop))]
-    if isinstance(scan, StepScan):
-        body.lines += [Line(line) for line in kept_state(scan, state_names, body.scope)]
-    for k, name in enumerate(state_names):
-        if outputs + k in results:
-            body.known[results[outputs + k]] = Text(name)
+    names = [str(body.known[results[k]]) if k in results else "_" for k in range(outputs)]
+    names += states
+    if isinstance(scan, StepScan) or not is_plain(scan.part):
+        return names, loop
+    options = ", alone=True" * (not takes_steps(scan))
+    whole = _call(body, scan, "_scan", steps, names, options)
+    if not whole:
+        return names, loop
+    body.scope.use("_one_loop")
+    body.scope.use("_scan")
+    head = f"if _one_loop({'' if is_smooth(scan.part) else 'learned=False'}):"
+    return names, [Block(head, tuple(whole)), Block("else:", tuple(loop))]
+
+
+def _call(
+    body: Body, scan: Scan, function: str, steps: _Steps, names: Sequence[str], options: str = ""
+) -> list[Line | Block]:
+    """The call of a function that runs all steps; none where it cannot."""
+    outputs = scan.outputs or 1
+    given = steps.whole(names[outputs:], body)
+    if not given:
+        return []
+    options = ", reverse=True" * scan.reverse + options
+    lines: list[Line | Block] = [Line(f"{', '.join(names)} = {function}({given}{options})")]
+    for value in body.results.get(scan, ()):
+        place = _place(scan) - len(value.shape.sizes)
+        if value.position is not None and value.position < outputs and place:
+            name = names[value.position]
+            lines.append(Line(f"{name} = {name}.movedim(0, {place})"))
+    return lines
 
 
 def _claims(
@@ -178,19 +218,28 @@ def _whole(body: Body, scan: Scan, states: Sequence[str]) -> _Steps:
     return _Steps(str(call), tuple(entries))
 
 
-def _in_two(body: Body, scan: Scan, split: Split, states: Sequence[str]) -> _Steps | None:
-    """What the cell computes ahead, and steps that call the rest; None where nothing is left."""
+def _split(body: Body, scan: Scan) -> Split | None:
+    """How the cell is called in two parts; None where nothing would be left of its steps."""
+    split = body.scope.splits.get(id(scan.part.callee))
+    late = {*scan.step.inputs[: scan.sequences]} & {*(split.late if split else ())}
+    return split if split and (late or any(x.shape.dots for x in split.crossing)) else None
+
+
+def _cell(body: Body, scan: Scan) -> str:
+    """The cell, under a name where its type is lost in a list."""
+    cell = body.access.part(scan.part)
+    if cell.removeprefix("self.").isidentifier():
+        return cell
+    name = body.names.fresh("cell")
+    body.lines.append(Line(f"{name}: Any = {cell}"))
+    return name
+
+
+def _in_two(body: Body, scan: Scan, split: Split, cell: str, states: Sequence[str]) -> _Steps:
+    """What the cell computes ahead, and steps that call the rest."""
     callee, place = scan.part.callee, _place(scan)
     assert isinstance(callee, ResolvedModel)
     inputs = dict(zip(scan.step.inputs, scan.operands, strict=True))
-    sequences = scan.step.inputs[: scan.sequences]
-    if not any(x.shape.dots for x in split.crossing) and not {*sequences} & {*split.late}:
-        return None
-    cell = body.access.part(scan.part)
-    if not cell.removeprefix("self.").isidentifier():  # its type is lost in a list
-        name = body.names.fresh("cell")
-        body.lines.append(Line(f"{name}: Any = {cell}"))
-        cell = name
     extra = extra_axes(scan)
     first = scan.operands[0].shape
     lead = first.sizes[: place + 1 + extra]
