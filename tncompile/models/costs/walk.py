@@ -22,6 +22,7 @@ from tncompile.language.typing.operations import (
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape as ValueShape
 from tncompile.language.typing.values import Value
+from tncompile.models.contracting import joined
 from tncompile.models.costs.backward import Node, run_backward
 from tncompile.models.costs.contractions import contract
 from tncompile.models.costs.functions import FUNCTIONS, fourier_flops
@@ -39,6 +40,7 @@ from tncompile.models.costs.scans import scanned
 from tncompile.models.costs.sizes import require
 from tncompile.models.costs.tree import WIDTHS
 from tncompile.models.emission.constants import is_fixed, needed
+from tncompile.models.emission.hoisting import goes_ahead
 from tncompile.models.reach import Sizes
 from tncompile.simulation.kernels import KernelModel, OpCost
 from tncompile.simulation.tensors import Allocation, Shape, SymbolicTensor
@@ -222,7 +224,10 @@ class _Walk:
                 plain = {name: self._plain(option) for name, option in options.items()}
                 return FUNCTIONS[function](replace(job, options=plain)), False
             case Contract():
-                return contract(job, operation, self.rows, self.sizes), False
+                products = joined(operation)
+                ahead = goes_ahead(operation, self.model, self.runner.splits)
+                order = self.runner.orders[self.model.target][products, ahead].forward
+                return contract(job, products, order, self.rows, self.sizes), False
             case Select(slots=slots):
                 return self._selected(job, slots), False
             case Scan():

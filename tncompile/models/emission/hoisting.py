@@ -51,6 +51,12 @@ Splits = Mapping[int, Split]
 """The cells of a model that are two methods, by the identity of the callee."""
 
 
+def goes_ahead(operation: Operation, model: ResolvedModel, splits: Splits) -> bool:
+    """Whether an operation of a model is computed for all steps of a `scan` at once."""
+    split = splits.get(id(model))
+    return split is not None and operation in split.ahead
+
+
 def behind(callee: Resolved, name: str) -> int | None:
     """How many axes an input has behind `...`; None where it has no `...`."""
     for source in callee.inputs:
