@@ -52,16 +52,15 @@ def linear(job: Job) -> Outcome:
 
 
 def matmul(job: Job) -> Outcome:
-    """`a @ b`: a matrix on the right takes all rows at once, others are expanded to stacks."""
+    """`a @ b`: a matrix, or a vector, takes all rows at once; others are expanded to stacks."""
     kernels, (left, right), shape = job.kernels, job.operands, job.shapes[0]
     shapes: list[Shape]
     flat_shape: Shape
     stacks: Shape = ()
-    if len(right.shape) == 2 and len(left.shape) > 2:
-        shapes = [(left.count // max(1, left.shape[-1]), left.shape[-1]), right.shape]
-        flat_shape = (shapes[0][0], right.shape[-1])
-    elif len(left.shape) == 2 and len(right.shape) == 2:
-        shapes, flat_shape = [left.shape, right.shape], shape
+    if len(right.shape) <= 2:
+        inner, columns = right.shape[0], math.prod(right.shape[1:])
+        shapes = [(left.count // max(1, inner), inner), (inner, columns)]
+        flat_shape = (shapes[0][0], columns)
     else:
         stacks = (math.prod(shape[:-2]),)
         shapes = [(*stacks, *each.shape[-2:]) for each in (left, right)]
