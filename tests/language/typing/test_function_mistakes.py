@@ -57,7 +57,7 @@ def test_matrix_products_that_do_not_fit() -> None:
     assert "`network { left(..., i, j), right(..., j) -> (..., i) }`" in (wrong.hint or "")
     wrong = calls.clash("@", calls.value(4, dots=True), x)
     assert shown(wrong) == (Code.MODEL_SHAPES, "left")
-    assert "`network { left(..., i), right(..., i, j) -> (..., j) }`" in (wrong.hint or "")
+    assert "`network { left(..., i), right(..., j, i) -> (..., j) }`" in (wrong.hint or "")
     wrong = calls.clash("@", calls.value(T, 4), calls.value(3))
     assert "axis -1 of the left is 4, axis -1 of the right is 3" in wrong.message
     wrong = calls.clash("@", x, calls.value(3, 4))
