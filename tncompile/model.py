@@ -115,7 +115,7 @@ class Model(Architecture):
         from tncompile.machine.registry import find_profile
         from tncompile.models.costs.costing import Costing
         from tncompile.models.costs.networks import PlannedNetwork
-        from tncompile.models.costs.sizes import cost_sizes
+        from tncompile.models.sizes import cost_sizes
         from tncompile.planning.request import DEFAULT_BATCH
 
         sizes = cost_sizes(self._model, options.get("sizes") or {})

@@ -12,7 +12,7 @@ from tncompile.language.typing.model import Resolved, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Contract, Scan
 from tncompile.language.typing.values import Value
 from tncompile.models.contracting import Place, joined
-from tncompile.models.emission.hoisting import Splits, behind, find_splits, goes_ahead
+from tncompile.models.graph.hoisting import Splits, behind, find_splits, goes_ahead
 from tncompile.planning.request import DEFAULT_LENGTH
 
 Sizes = tuple[tuple[str, int], ...]

@@ -22,7 +22,7 @@ from tests.support.typed_values import (
 )
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
-from tncompile.language.typing.attention import apply_attention
+from tncompile.language.typing.functions.attention import apply_attention
 from tncompile.language.typing.operations import Apply
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape, Tuple, Value

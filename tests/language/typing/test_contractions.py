@@ -28,7 +28,7 @@ from tncompile.language.instantiating import resolve
 from tncompile.language.linking import link
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import SourceFile
-from tncompile.language.typing.contractions import contract
+from tncompile.language.typing.expressions.contractions import contract
 from tncompile.language.typing.model import Layer, Part
 from tncompile.language.typing.operations import Contract, Legs
 from tncompile.language.typing.sizes import Size

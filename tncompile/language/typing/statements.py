@@ -15,11 +15,10 @@ from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
-from tncompile.language.typing import numbers
 from tncompile.language.typing.calls.inputs import output_of
 from tncompile.language.typing.causality import check_causal
 from tncompile.language.typing.conditions import require
-from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.expressions import Reader, numbers
 from tncompile.language.typing.model import (
     ModelInput,
     Part,

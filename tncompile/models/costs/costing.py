@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.machine.profile import MachineProfile
 from tncompile.models.contracting import Orders
-from tncompile.models.costs.job import foreign
 from tncompile.models.costs.networks import PlannedNetwork
+from tncompile.models.costs.operations.job import foreign
 from tncompile.models.costs.report import ModelCost
-from tncompile.models.costs.runner import Runner, shape_at
-from tncompile.models.costs.runs import Run
-from tncompile.models.costs.sizes import cost_sizes
+from tncompile.models.costs.running.runner import Runner, shape_at
+from tncompile.models.costs.running.runs import Run
+from tncompile.models.costs.running.walk import run_model
 from tncompile.models.costs.tree import WIDTHS, Tree, stored_bytes
-from tncompile.models.costs.walk import run_model
-from tncompile.models.emission.hoisting import find_splits
+from tncompile.models.graph.hoisting import find_splits
 from tncompile.models.reach import Sizes
+from tncompile.models.sizes import cost_sizes
 from tncompile.network.model import DOTS
 from tncompile.planning.request import DEFAULT_BATCH, whole
 

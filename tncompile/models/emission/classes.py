@@ -15,20 +15,20 @@ from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Extern, Layer, Part, Resolved, ResolvedModel
 from tncompile.language.typing.operations import Scan
 from tncompile.models.contracting import Order, Orders, Place
-from tncompile.models.emission import parts, ties
 from tncompile.models.emission.access import Access
-from tncompile.models.emission.arguments import Checked
-from tncompile.models.emission.cells import write_cell
-from tncompile.models.emission.constructor import family_depth, write_init, write_start
+from tncompile.models.emission.construction import parts, ties
+from tncompile.models.emission.construction.constructor import family_depth, write_init, write_start
 from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
-from tncompile.models.emission.forward import CONSTANTS, write_forward
-from tncompile.models.emission.functions import HELPERS
-from tncompile.models.emission.hoisting import Splits, find_splits
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
+from tncompile.models.emission.loops.cells import write_cell
+from tncompile.models.emission.methods.arguments import Checked
+from tncompile.models.emission.methods.forward import CONSTANTS, write_forward
+from tncompile.models.emission.sources import HELPERS
 from tncompile.models.emission.stepping.method import write_step
 from tncompile.models.emission.stepping.rewriting import Steps, causal_size
 from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
+from tncompile.models.graph.hoisting import Splits, find_splits
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""

@@ -103,9 +103,12 @@ def _reduced(following: Following, operation: Apply) -> int:
 
 def _matmul(following: Following, operation: Apply) -> int:
     left, right = following.axes
-    if left == -1 or right == -2:
+    vector = len(following.shape(1).sizes) == 1
+    if left == -1 or right == -2 or (vector and right is not None):
         raise following.along("`@`")
-    if left in (None, -2) and right is None:
+    if vector:
+        return following.first + 1
+    if right is None and (left == -2 or len(following.shape(1).sizes) == 2):
         return following.first
     if left is None and right == -1:
         return -1

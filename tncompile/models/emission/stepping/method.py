@@ -14,16 +14,22 @@ from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.sizes import Size
 from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access, parameter_name
-from tncompile.models.emission.arguments import (
+from tncompile.models.emission.expressions import Text
+from tncompile.models.emission.methods.arguments import (
     Sizes,
     argument_names,
     write_checks,
     write_requirements,
 )
-from tncompile.models.emission.body import Line
-from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.forward import Forward, like, returned, write_body, write_lines
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.methods.body import Line
+from tncompile.models.emission.methods.forward import (
+    Forward,
+    like,
+    returned,
+    write_body,
+    write_lines,
+)
+from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping import rewriting
 from tncompile.models.emission.stepping.rewriting import Stepped
 from tncompile.models.emission.stepping.texts import PAST

@@ -29,7 +29,6 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape, Value
-from tncompile.models.emission.constants import needed
 from tncompile.models.emission.stepping.operations import (
     Begun,
     Joined,
@@ -38,6 +37,7 @@ from tncompile.models.emission.stepping.operations import (
     Summed,
     WindowCall,
 )
+from tncompile.models.graph.constants import needed
 
 START, SEEN = "@start", "@seen"
 """The number of entries before, and of all so far, as sizes beside those of the program."""
