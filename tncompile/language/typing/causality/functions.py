@@ -210,6 +210,10 @@ def _attention(following: Following, operation: Apply) -> int:
     """Queries, keys and values have it, or queries alone; a mask may, for queries or for keys."""
     query, key, value = following.axes[:3]
     name = following.size.name
+    if operation.options["relative"] and following.axes[-1] is not None:
+        message = f"the distances of `relative` depend on `{name}`"
+        hint = "make it for the largest distance: what is farther takes its last entry"
+        raise following.wrong(message, hint)
     if query == -2 and key is None and value is None:
         if operation.options["causal"]:
             message = "with `causal`, what a query sees is counted from the last query"
