@@ -16,7 +16,9 @@ from tests.support.typed_calls import Calls
 from tncompile.language.typing.operations import Operation, Read
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Term, Value, flattened
+from tncompile.models.contracting import SumOfProducts, best_order
 from tncompile.models.emission.expressions import HELPERS, Context, Text, as_tensor, write
+from tncompile.planning.paths.problem import Path
 
 
 @dataclass
@@ -32,6 +34,9 @@ class Written(Context):
 
     def leading(self, value: Value | None) -> str:
         return "lead"
+
+    def order(self, products: SumOfProducts) -> Path:
+        return best_order(products, {})
 
     def use(self, helper: str) -> None:
         self.used.add(helper)

@@ -22,6 +22,7 @@ from tncompile.language.typing.operations import (
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape as ValueShape
 from tncompile.language.typing.values import Value
+from tncompile.models.contracting import joined
 from tncompile.models.costs.operations.contractions import contract
 from tncompile.models.costs.operations.functions import FUNCTIONS, fourier_flops
 from tncompile.models.costs.operations.job import Job, Outcome, foreign, made, viewed
@@ -37,6 +38,7 @@ from tncompile.models.costs.running.runs import (
 from tncompile.models.costs.running.scans import scanned
 from tncompile.models.costs.tree import WIDTHS
 from tncompile.models.graph.constants import is_fixed, needed
+from tncompile.models.graph.hoisting import goes_ahead
 from tncompile.models.graph.reading import last_uses, name_of, path_of, results_of
 from tncompile.models.reach import Sizes
 from tncompile.models.sizes import require
@@ -222,7 +224,10 @@ class _Walk:
                 plain = {name: self._plain(option) for name, option in options.items()}
                 return FUNCTIONS[function](replace(job, options=plain)), False
             case Contract():
-                return contract(job, operation, self.rows, self.sizes), False
+                products = joined(operation)
+                ahead = goes_ahead(operation, self.model, self.runner.splits)
+                order = self.runner.orders[self.model.target][products, ahead].forward
+                return contract(job, products, order, self.rows, self.sizes), False
             case Select(slots=slots):
                 return self._selected(job, slots), False
             case Scan():

@@ -22,6 +22,7 @@ from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Layer, Part, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Literal, Operation, Stored
 from tncompile.language.typing.values import Value
+from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access, parameter_name
 from tncompile.models.emission.expressions import Text, as_tensor
 from tncompile.models.emission.loops.repeats import write_operations
@@ -38,6 +39,7 @@ from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.graph.constants import given_numbers, held_values, needed, precise
 from tncompile.models.graph.hoisting import Splits
 from tncompile.models.graph.numbers import is_number
+from tncompile.planning.paths.problem import Path
 
 CONSTANTS = "_set_constants"
 """The method that computes constants."""
@@ -70,6 +72,7 @@ def write_forward(
     reserved: Iterable[str],
     checked: Checked,
     splits: Splits,
+    orders: Mapping[SumOfProducts, Path],
 ) -> Forward:
     """The methods; `reserved` are names of the file that no variable may hide."""
     live = needed(model.output)
@@ -89,7 +92,7 @@ def write_forward(
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     sizes = Sizes(bound, names.exactly("lead"))
     find_like = partial(like, model, access, arguments, forward)
-    scope = Scope(arguments, sizes, find_like, forward.used, splits=splits)
+    scope = Scope(arguments, sizes, find_like, forward.used, splits=splits, orders=orders)
     body = write_body(scope, access, names, operations, model.output, model.names, forward)
     write_return(body, model.output, single=model.single)
     lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)
@@ -247,7 +250,7 @@ def _constants(
     """The method that computes constants, in float32 at least, where the module is."""
     held, inside = list(buffers), needed(buffers)
     operations = [operation for operation in model.operations if operation in inside]
-    own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype")
+    own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype", orders=scope.orders)
     names = Names(["self", "F", "math", "like", "dtype"])
     labels = {
         value: names.fresh(label)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Value
+from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.methods.arguments import Sizes
 from tncompile.models.graph.hoisting import Splits
+from tncompile.planning.paths.problem import Path
 
 
 @dataclass
@@ -16,7 +18,7 @@ class Scope:
     """The context of expressions; `find_like` names a tensor of the module's dtype when asked.
 
     `used` are the helpers that were asked for, by all methods of a class; `splits` the cells that
-    compute some of what they do for all steps at once.
+    compute some of what they do for all steps at once, `orders` those of contraction.
     """
 
     inputs: Mapping[str, str]
@@ -25,6 +27,7 @@ class Scope:
     used: dict[str, None] = field(default_factory=dict)
     given_dtype: str | None = None
     splits: Splits = field(default_factory=dict)
+    orders: Mapping[SumOfProducts, Path] = field(default_factory=dict)
 
     def precise(self) -> Scope:
         """The same where constants are computed: their dtype is called `dtype`."""
@@ -52,6 +55,10 @@ class Scope:
     def leading(self, value: Value | None) -> str:
         """The sizes of `...`, which all values have alike."""
         return self.sizes.lead
+
+    def order(self, products: SumOfProducts) -> Path:
+        """The pairs of operands of a `network { … }` to multiply, in order."""
+        return self.orders[products]
 
     def use(self, helper: str) -> None:
         """Ask for something at the head of the module."""
