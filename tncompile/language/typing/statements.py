@@ -217,7 +217,7 @@ class _Statements:
         return term
 
     def _require(self, statement: tree.Require) -> None:
-        requirement = require(self.reader, statement)
+        requirement = require(self.reader, statement, self.requirements)
         if requirement is not None:
             self.requirements.append(requirement)
 
