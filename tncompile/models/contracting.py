@@ -6,7 +6,7 @@ What is written and what is priced both follow from here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tncompile.language.typing.operations import Contract, Legs
 from tncompile.language.typing.sizes import Size, product
@@ -77,6 +77,13 @@ class Order:
         """The products with brackets around them, operands by their number from 1."""
         text = order_text(self.forward)
         return text if self.step == self.forward else f"{text}, in a step {order_text(self.step)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ordered(Contract):
+    """A `network { … }` with the order in which its operands are multiplied."""
+
+    order: Path = field(kw_only=True)
 
 
 Place = tuple[SumOfProducts, bool]

@@ -143,12 +143,25 @@ class _Merging:
         """What an operation computes from what; one that is not pure is like no other."""
         if not self._is_pure(operation):
             return id(operation)
+        given = tuple((self.numbers[each.operation], each.position) for each in operands)
+        if isinstance(operation, Contract):
+            return given, _unnamed(operation)
         own = (each.name for each in fields(operation) if each.name not in _PLACES)
-        return (
-            type(operation),
-            tuple((self.numbers[each.operation], each.position) for each in operands),
-            tuple(_hashed(getattr(operation, name)) for name in own),
-        )
+        return type(operation), given, tuple(_hashed(getattr(operation, name)) for name in own)
+
+
+def _unnamed(operation: Contract) -> Hashable:
+    """A sum of products whatever its legs are called."""
+    everywhere = (*operation.legs, operation.output)
+    names = dict.fromkeys(name for legs in everywhere for axis in legs.axes for name in axis)
+    number = {name: k for k, name in enumerate(names)}
+    return (
+        tuple(
+            (legs.dots, *(tuple(map(number.get, axis)) for axis in legs.axes))
+            for legs in everywhere
+        ),
+        tuple(operation.sizes[name] for name in names),
+    )
 
 
 def _hashed(option: object) -> Hashable:

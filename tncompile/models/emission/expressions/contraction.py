@@ -28,7 +28,7 @@ def contract(operation: Contract, texts: Sequence[Text], context: Context) -> Te
         tensor = as_tensor(value, text, context, least)
         factor = _split(tensor, legs, higher(value.kind, least), sizes, context)
         factors.append(_summed(factor, term))
-    for left, right in context.order(products):
+    for left, right in context.order(operation):
         first, second = factors[left], factors[right]
         factors[left] = factors[right] = None
         assert first is not None

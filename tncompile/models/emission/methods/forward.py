@@ -39,6 +39,7 @@ from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.graph.constants import given_numbers, held_values, needed, precise
 from tncompile.models.graph.hoisting import Splits
 from tncompile.models.graph.numbers import is_number
+from tncompile.models.graph.sharing import share_products
 from tncompile.planning.paths.problem import Path
 
 CONSTANTS = "_set_constants"
@@ -136,7 +137,7 @@ def write_body(
     operations = [each for each in operations if each in inside]
     body = _body(scope, access, names, labels, operations, output, known)
     body.precise = precise(operations, forward.known)
-    write_operations(body, operations)
+    write_operations(body, body.operations)
     return body
 
 
@@ -216,7 +217,8 @@ def _body(
     outputs: Sequence[Value],
     known: dict[Value, Text],
 ) -> Body:
-    reads = [*(value for each in operations for value in each.operands), *outputs]
+    shared = share_products(operations, scope.order)
+    reads = [*(value for each in shared.computed() for value in each.operands), *outputs]
     results: dict[Operation, list[Value]] = {}
     for value in dict.fromkeys(reads):
         results.setdefault(value.operation, []).append(value)
@@ -224,7 +226,8 @@ def _body(
         operation: tuple(sorted(values, key=lambda value: value.position or 0))
         for operation, values in results.items()
     }
-    return Body(scope, access, names, Counter(reads), labels, ordered, known=known)
+    uses = Counter(reads)
+    return Body(scope, access, names, uses, labels, ordered, shared, known=known)
 
 
 def returned(output: Sequence[Value], texts: Sequence[Text], scope: Scope, *, single: bool) -> Text:
@@ -258,7 +261,7 @@ def _constants(
         if value.operation in inside and not is_number(value)
     }
     body = _body(own, access, names, labels, operations, held, {})
-    write_operations(body, operations)
+    write_operations(body, body.operations)
     for value in {name: value for value, name in buffers.items()}.values():
         made = body.within([value], lambda texts: texts[0], constant=True)
         if value in given:

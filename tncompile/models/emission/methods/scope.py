@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from tncompile.language.typing.operations import Contract
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Value
-from tncompile.models.contracting import SumOfProducts
+from tncompile.models.contracting import Ordered, SumOfProducts, joined
 from tncompile.models.emission.methods.arguments import Sizes
 from tncompile.models.graph.hoisting import Splits
 from tncompile.planning.paths.problem import Path
@@ -56,9 +57,11 @@ class Scope:
         """The sizes of `...`, which all values have alike."""
         return self.sizes.lead
 
-    def order(self, products: SumOfProducts) -> Path:
+    def order(self, operation: Contract) -> Path:
         """The pairs of operands of a `network { … }` to multiply, in order."""
-        return self.orders[products]
+        if isinstance(operation, Ordered):
+            return operation.order
+        return self.orders[joined(operation)]
 
     def use(self, helper: str) -> None:
         """Ask for something at the head of the module."""
