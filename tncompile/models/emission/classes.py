@@ -25,7 +25,7 @@ from tncompile.models.emission.forward import CONSTANTS, write_forward
 from tncompile.models.emission.functions import HELPERS
 from tncompile.models.emission.hoisting import Splits, find_splits
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
-from tncompile.models.emission.stepping.method import write_step
+from tncompile.models.emission.stepping.method import write_steps
 from tncompile.models.emission.stepping.rewriting import Steps, causal_size
 from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
 
@@ -51,7 +51,7 @@ def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
     """
     classes = _Classes(networks, find_splits(model))
     if causal_size(model) is not None:
-        classes.stepping = {each.target for each in classes.steps.reached(model)}
+        classes.stepping = {id(each) for each in classes.steps.reached(model)}
     root = classes.of(model, inner=False)
     header = writer.comment_lines(f"Made by tncompile from {model.target}.")
     sources = [each for each in classes.sources if each is not root]
@@ -72,7 +72,7 @@ class _Classes:
     numbers: dict[int, dict[str, int]] = field(default_factory=dict)
     cells: set[int] = field(default_factory=set)  # models that a `scan` calls, again and again
     steps: Steps = field(default_factory=Steps)
-    stepping: set[str] = field(default_factory=set)  # models that have a step, by what made them
+    stepping: set[int] = field(default_factory=set)  # models that have a step
 
     def __post_init__(self) -> None:
         self.imports = Imports(self.taken)
@@ -153,7 +153,7 @@ class _Written:
             computing = write_cell(
                 model, self.access, (*called.values(),), self.forward, splits, split
             )
-        step = self._step(called.values(), inner)
+        steps = self._steps(called.values(), "quickly" if inner else "fully")
         used = self.forward.used
         self.tied = ties.write_tied(model)
         after = ["self._tie()"] * bool(self.tied)
@@ -177,7 +177,7 @@ class _Written:
             *write_accessors(tensors),
             *ties.write_aliases(self.access),
             *computing,
-            *step,
+            *steps,
         ]
         renamed = ties.write_renamed(self.access)
         self.bases = ["_Tied"] * bool(self.tied) + ["_Renamed"] * bool(renamed)
@@ -213,13 +213,13 @@ class _Written:
                 text = f"{source.name}({numbers}{parts.PLACED}{options})"
         return f"{text}.requires_grad_(False)" if part.frozen else text
 
-    def _step(self, reserved: Iterable[str], inner: bool) -> list[list[str]]:
-        """The method that goes on along a causal size, where there is one."""
+    def _steps(self, reserved: Iterable[str], checked: Checked) -> list[list[str]]:
+        """The methods that go on along a causal size, where there is one."""
         model, classes = self.model, self.classes
-        if model.target not in classes.stepping or causal_size(model) is None:
+        if id(model) not in classes.stepping:
             return []
         stepped = classes.steps.of(model)
-        return [write_step(model, stepped, self.access, reserved, self.forward, inner=inner)]
+        return write_steps(model, stepped, self.access, reserved, self.forward, checked)
 
     def _apply(self) -> list[list[str]]:
         """The method behind `to`, `to_empty` and so on."""

@@ -37,6 +37,7 @@ from tncompile.models.emission.expressions import Text, as_tensor, is_number
 from tncompile.models.emission.hoisting import Splits
 from tncompile.models.emission.loops import write_operations
 from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.stepping.first import write_first
 
 CONSTANTS = "_set_constants"
 """The method that computes constants."""
@@ -116,10 +117,12 @@ def write_body(
     labels: Mapping[Value, str],
     forward: Forward,
     given: Mapping[Value, str] = MappingProxyType({}),
+    first: Sequence[Value] = (),
 ) -> Body:
     """The statements of operations, without the constants among them; `labels` are of values.
 
-    `given` are the names of values that are arguments.
+    `given` are the names of values that are arguments, `first` the values that a step computes
+    with the first entries.
     """
     known = {value: Text(f"self.{name}") for value, name in forward.known.items()}
     known |= {value: Text(name) for value, name in given.items()}
@@ -132,6 +135,11 @@ def write_body(
     operations = [each for each in operations if each in inside]
     body = _body(scope, access, names, labels, operations, output, known)
     body.precise = precise(operations, forward.known)
+    if first:
+        write_first(body, operations, first)
+        left = needed(output, body.known)
+        operations = [each for each in operations if each in left]
+        body.uses = Counter([*(x for each in operations for x in each.operands), *output])
     write_operations(body, operations)
     return body
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.layers.table import LAYERS
@@ -166,7 +167,7 @@ def _cut(
         sorted(read, key=lambda x: (x.shape.dots, order[x.operation], x.position or 0))
     )
     before, after = needed(crossing, held), needed(cell.output, {*held, *crossing})
-    if not any(_works(each) for each in before & ahead):
+    if not any(works(each) for each in before & ahead):
         return None
     return Split(crossing, _inputs(cell, before), _inputs(cell, after), frozenset(before & ahead))
 
@@ -180,12 +181,14 @@ def _entries(shape: Shape) -> int:
     return math.prod(size.value or 1 for size in shape.sizes)
 
 
-def _works(operation: Operation) -> bool:
+def works(operation: Operation) -> bool:
     """Whether it computes something, and is no mere view."""
     match operation:
         case Apply(function=function):
             return function not in _VIEWS
-        case CallPart() | Contract() | Scan():
+        case Contract(legs=legs, output=output):
+            return len(legs) > 1 or {*chain(*legs[0].axes)} != {*chain(*output.axes)}
+        case CallPart() | Scan():
             return True
         case _:
             return False

@@ -16,7 +16,7 @@ class Scope:
     """The context of expressions; `find_like` names a tensor of the module's dtype when asked.
 
     `used` are the helpers that were asked for, by all methods of a class; `splits` the cells that
-    compute some of what they do for all steps at once.
+    compute some of what they do for all steps at once; `dotted` says that the model has `...`.
     """
 
     inputs: Mapping[str, str]
@@ -25,6 +25,7 @@ class Scope:
     used: dict[str, None] = field(default_factory=dict)
     given_dtype: str | None = None
     splits: Splits = field(default_factory=dict)
+    dotted: bool = False
 
     def precise(self) -> Scope:
         """The same where constants are computed: their dtype is called `dtype`."""
