@@ -12,7 +12,8 @@ from functools import cache
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.export import Dim
 
 import tncompile
 from tests.acceptance.models.cases import CASES
@@ -341,12 +342,27 @@ def test_what_comes_of_held_inputs_is_computed_once() -> None:
     one = going("an encoder and decoders")
     calls: Counter[str] = Counter()
     for name, part in one.module.named_modules():
-        if isinstance(part, torch.nn.Linear):
+        if isinstance(part, nn.Linear):
             part.register_forward_hook(lambda *_, name=name: calls.update([name]))
     one.fed(one.inputs(), (3, 1, 1, LENGTH - 5))
     once = {"enc", *(f"dec.{k}.cross.{name}" for k in (0, 1) for name in "kv")}
     assert {name for name, count in calls.items() if count == 1} == once
     assert {calls[name] for name in calls.keys() - once} == {4}
+
+
+def test_beams_are_reordered_with_the_state_alone() -> None:
+    """Whatever rows go on at each step, what was encoded goes with them."""
+    one = going("an encoder and decoders")
+    m, x = one.inputs()
+    drawn = torch.Generator().manual_seed(0)
+    own, beams = torch.arange(len(m)), x[:, :1]
+    y, state = one.module.step(m, beams)
+    for k in range(1, LENGTH):
+        order = torch.randint(len(m), (len(m),), generator=drawn)
+        own, beams, y = own[order], torch.cat((beams[order], x[:, k : k + 1]), 1), y[order]
+        last, state = one.module.step(m, x[:, k : k + 1], tuple(each[order] for each in state))
+        y = torch.cat((y, last), 1)
+    close([y], one.whole((m[own], beams)))
 
 
 def test_held_inputs_of_another_shape_are_refused() -> None:
@@ -424,6 +440,56 @@ def test_compiled_steps(name: str) -> None:
     with torch.no_grad():
         results, _ = one.fed(inputs, (3, 1, 1, LENGTH - 5), step=step)
         close(results, one.whole(inputs))
+
+
+@pytest.mark.parametrize("name", ["nested", "reach", "an encoder and decoders"])
+def test_no_token_is_compiled_anew(name: str) -> None:
+    """One graph for the first entries, one for the next, and one for states of any length."""
+    one = going(name)
+    graphs: list[torch.fx.GraphModule] = []
+
+    def counted(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    step = torch.compile(one.module.step, backend=counted, fullgraph=True)
+    with torch.no_grad():
+        results, _ = one.fed(one.inputs(), (LENGTH - 6, *[1] * 6), step=step)
+    close(results, one.whole(one.inputs()))
+    assert len(graphs) <= 3
+
+
+@torch.no_grad()
+def test_steps_are_exported_for_states_of_any_length() -> None:
+    one = going("an encoder and decoders")
+    m, x = one.inputs()
+    _, state = one.module.step(m, x[:, :3])
+    longer = one.module.step(m, x[:, :4])[1]
+    grown = tuple(
+        {k: Dim.AUTO for k, sizes in enumerate(zip(*shapes, strict=True)) if len({*sizes}) > 1}
+        for shapes in zip(*([x.shape for x in each] for each in (state, longer)), strict=True)
+    )
+    made = torch.export.export(
+        Next(one.module), (m, x[:, 3:4], state), dynamic_shapes=(None, None, grown)
+    )
+    found = []
+    for entry in x[:, 3:].split(1, dim=1):
+        y, state = made.module()(m, entry, state)
+        found.append(y)
+    close([torch.cat(found, 1)], [one.whole((m, x))[0][:, 3:]])
+
+
+class Next(nn.Module):
+    """A step as a module."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, m: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
+        result: tuple[Tensor, State] = self.module.step(m, x, state)
+        return result
 
 
 def test_the_text_of_a_step() -> None:

@@ -358,6 +358,29 @@ model Uses(a: part) {{ batch t causal, s
     "values without `...` that are held": _model(
         X, "input m(s, 4)", "output x * sum(sin(m), dim = -2) + m[0, *]", batch="t causal, s"
     ),
+    "several results of one operation that are held": _model(
+        "part enc = LSTM(3, 4, batch_first = true)",
+        "part dec = LSTM(3, 4, batch_first = true)",
+        "part signed = Signed()",
+        "input m(b, 3, 5)",
+        "input x(b, t, 3)",
+        "let (ys, h, c) = enc(transpose(m, -1, -2))",
+        "let (y, h2, c2) = dec(x, h, c)",
+        "let (best, places) = topk(ys, 3, dim = -1)",
+        "let (sign, size) = signed(m)",
+        "let sizes = reshape(sign * size, (b, 5, 1))",
+        "output (y * ys[*, 0..1, *], y[*, *, 0..3] @ transpose(best * places, -1, -2) @ sizes)",
+        before=_SIGNED,
+        batch="b, t causal",
+    ),
+    "extern of what is held": _model(
+        'part f = extern "torch.nn.Linear"(4, 4) ((..., 4)) -> (..., 4)',
+        X,
+        "input m(..., s, 4)",
+        "let k = f(m) * cos(reshape(arange(s), (s, 1)) * [0.1, 0.2, 0.3, 0.4])",
+        "output attention(x, k, f(k), reshape(amax(m, dim = -1) > 0, (..., 1, s)))",
+        batch="t causal, s",
+    ),
     "turns of a scan with values of their own": _model(
         "part cell = Turn()",
         "input z(..., 3, 4)",
