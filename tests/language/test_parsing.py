@@ -105,6 +105,27 @@ def test_reserved_words_are_no_names() -> None:
         assert problems(f"network N() {{ let {word} = 3 }}")[0].code == Code.UNEXPECTED_TOKEN
 
 
+@pytest.mark.parametrize("word", sorted(load_tables().opening))
+def test_words_of_statements_are_names_where_no_statement_begins(word: str) -> None:
+    text = f"model M({word}: part, d: int = 4) {{ part {word}[{word}_ in 0..2] = N({word} = d) "
+    text += f"tensor {word}(d) init zeros\n input {word}(..., d)\n let {word} = d + {word}[1](d)\n"
+    text += (
+        f"output concat(\n{word},\nd |> {word}({word}) |> repeat k in 0..2 {{ {word} }}, {word})"
+    )
+    text += "}"
+    assert len(block(text).statements) == 5
+    text = f"network {word}({word}: int = 4) {{ index {word} = 3\n batch {word}\n"
+    text += f"tensor {word}({word}, {word}[0]?, ({word} {word})) tie {word}\n output {word}() }}"
+    assert len(block(text).statements) == 4
+    assert parse_target(f"{word}({word} = 3)").arguments[0].name is not None
+
+
+def test_a_word_of_a_statement_that_names_nothing_begins_one() -> None:
+    text = "model M() {\n  let y = x |>\n  output y\n}"
+    assert places(text) == [("TN101", 3, 3)]
+    assert len(block("model M(output: part) { let y = x output\n  y |> output\n}").statements) == 2
+
+
 def test_attributes_in_any_order() -> None:
     text = "tensor A(i) if a == b tie G[0] conj share k, l init normal(0.1) frozen"
     found = statement(text)
@@ -266,7 +287,9 @@ HABITS = [
     ("  tensor G[k in 0:3](i)", (4, 18), "`0..n`"),
     ("  bond j = 4 if d else 3", (4, 19), "`if c then a else b`"),
     ("  bond j = 1 + if d then 1 else 2", (4, 16), "in parentheses"),
-    ("  let tensor = 3", (4, 7), "cannot be a name"),
+    ("  let tensor n = 3", (4, 7), "cannot be a name"),
+    ("  let let n = 3", (4, 7), "delete it"),
+    ("  let n = 1 + bias", (4, 15), "declare the part, value or parameter `bias` before"),
     ("  input z(h.input)", (4, 13), "write `.in`"),
     ("  tensor A(h.output)", (4, 14), "write `.out`"),
     ("  tensor A(h.window)", (4, 14), "no face `window`"),

@@ -91,6 +91,7 @@ def test_all_that_is_causal(output: str) -> None:
 LAYERS = [
     "attention(h, h * 0.5, h, causal = true)",
     "attention(h, h, sin(h), causal = true, reach = 3)",
+    "attention(h, h, sin(h), causal = true, reach = 4, relative = sin(arange(3) + 1))",
     "cumsum(h, dim = t) * 0.3",
     "scan(cell, h, zeros((..., 4)), dim = t)[0]",
     "scan(cell, h, z, dim = t)[0]",
@@ -341,10 +342,14 @@ def test_errors_that_are_not_of_the_state_are_left() -> None:
 def test_what_comes_of_held_inputs_is_computed_once() -> None:
     one = going("an encoder and decoders")
     calls: Counter[str] = Counter()
-    for name, part in one.module.named_modules():
-        if isinstance(part, nn.Linear):
-            part.register_forward_hook(lambda *_, name=name: calls.update([name]))
+    hooks = [
+        part.register_forward_hook(lambda *_, name=name: calls.update([name]))
+        for name, part in one.module.named_modules()
+        if isinstance(part, nn.Linear)
+    ]
     one.fed(one.inputs(), (3, 1, 1, LENGTH - 5))
+    for hook in hooks:
+        hook.remove()
     once = {"enc", *(f"dec.{k}.cross.{name}" for k in (0, 1) for name in "kv")}
     assert {name for name, count in calls.items() if count == 1} == once
     assert {calls[name] for name in calls.keys() - once} == {4}

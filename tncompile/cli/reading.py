@@ -123,7 +123,7 @@ def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
 
 def check_complete(model: Model, sizes: Mapping[str, int]) -> None:
     """`UsageError` where a size is neither given nor usual, or where `require` refuses them."""
-    from tncompile.models.costs.sizes import cost_sizes, missing_sizes
+    from tncompile.models.sizes import cost_sizes, missing_sizes
 
     if missing := missing_sizes(model._model, sizes):
         listed = " ".join(f"--size {name}=64" for name in missing)

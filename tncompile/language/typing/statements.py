@@ -15,11 +15,10 @@ from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
-from tncompile.language.typing import numbers
 from tncompile.language.typing.calls.inputs import output_of
 from tncompile.language.typing.causality import check_causal
 from tncompile.language.typing.conditions import require
-from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.expressions import Reader, numbers
 from tncompile.language.typing.model import (
     ModelInput,
     Part,
@@ -31,6 +30,7 @@ from tncompile.language.typing.model import (
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.operations import Read
 from tncompile.language.typing.parts import Instantiate, read_part
+from tncompile.language.typing.repeats import Graph, without_repeats
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
 from tncompile.language.typing.tensors import LARGEST_SIZE, read_tensor, unroll
@@ -217,7 +217,7 @@ class _Statements:
         return term
 
     def _require(self, statement: tree.Require) -> None:
-        requirement = require(self.reader, statement)
+        requirement = require(self.reader, statement, self.requirements)
         if requirement is not None:
             self.requirements.append(requirement)
 
@@ -273,6 +273,8 @@ def resolve_model(
     for part in statements.parts:
         if isinstance(part.callee, ResolvedNetwork | ResolvedModel):
             problems.extend(part.callee.warnings)
+    operations = tuple(reader.typing.operations)
+    graph = without_repeats(Graph(operations, output, statements.labels))
     return ResolvedModel(
         name=name,
         target=name if instance or not written else f"{name}({written})",
@@ -285,10 +287,10 @@ def resolve_model(
         tensors=tuple(statements.tensors),
         requirements=tuple(statements.requirements),
         checks=tuple(reader.typing.checks.values()),
-        operations=tuple(reader.typing.operations),
-        output=output,
+        operations=graph.operations,
+        output=graph.output,
         single=not isinstance(statements.output, Tuple),
-        names=statements.labels,
+        names=graph.names,
         block=block,
         warnings=problems.warnings,
     )

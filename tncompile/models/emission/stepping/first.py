@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tncompile.language.typing.operations import Operation
 from tncompile.language.typing.values import Value
-from tncompile.models.emission.body import Block, Body, Line
-from tncompile.models.emission.constants import needed
 from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.loops import write_operations
+from tncompile.models.emission.loops.repeats import write_operations
+from tncompile.models.emission.methods.body import Block, Body, Line
 from tncompile.models.emission.stepping.texts import PAST, past_of
 
 
-def write_first(body: Body, operations: Sequence[Operation], kept: Sequence[Value]) -> None:
-    """Compute these values where there is no state, else read them."""
+def write_first(body: Body, kept: Sequence[Value], output: Sequence[Value]) -> Sequence[Operation]:
+    """Compute these values where there is no state, else read them; what is left is returned."""
     names = {value: body.name(value) for value in kept}
-    early = needed(kept, body.known)
-    operations = [each for each in operations if each in early]
     inner = body.inner({}, body.access)
-    inner.uses = Counter([*(x for each in operations for x in each.operands), *kept])
+    operations = _behind(body, kept)
+    inner.uses = Counter([*_reads(body, operations), *kept])
     wanted: dict[Operation, dict[int | None, str]] = {}
     for value, name in names.items():
         wanted.setdefault(value.operation, {})[value.position] = name
@@ -35,3 +33,24 @@ def write_first(body: Body, operations: Sequence[Operation], kept: Sequence[Valu
         later.append(Line(f"{name} = {past.method('held')}"))
         body.known[value] = Text(name)
     body.lines += [Block(f"if {PAST}.first:", tuple(inner.lines)), Block("else:", tuple(later))]
+    operations = _behind(body, output)
+    body.uses = Counter([*_reads(body, operations), *output])
+    return operations
+
+
+def _behind(body: Body, values: Sequence[Value]) -> list[Operation]:
+    """The operations that these values come from, in order, as far as they are not known."""
+    found: list[Operation] = []
+    due = {value.operation for value in values if value not in body.known}
+    for operation in reversed(body.operations):
+        if operation in due:
+            found.append(operation)
+            reads = _reads(body, [operation])
+            due |= {value.operation for value in reads if value not in body.known}
+    return found[::-1]
+
+
+def _reads(body: Body, operations: Sequence[Operation]) -> Iterator[Value]:
+    """What these operations read, each time that they do."""
+    for operation in operations:
+        yield from body.shared.instead.get(operation, operation).operands

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from tncompile.language.typing.causality.following import CausalSize
 from tncompile.language.typing.model import ModelInput
 from tncompile.language.typing.operations import Operation, Read
+from tncompile.language.typing.repeats import computes
 from tncompile.language.typing.values import Value
-from tncompile.models.emission.constants import needed
-from tncompile.models.emission.hoisting import works
 from tncompile.models.emission.stepping.operations import Past, StepCall, StepScan
+from tncompile.models.graph.constants import needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def find_held(operations: Sequence[Operation], output: Sequence[Value], size: Ca
         fixed |= values.keys()
         if isinstance(operation, Read) or not held.isdisjoint(operation.operands):
             held |= values.keys()
-            made |= values if works(operation) else {}
+            made |= values if computes(operation) else {}
     later = needed(output, made)
     read = {*output, *(value for each in later for value in each.operands)}
     kept = tuple(value for value in made if value in read)
@@ -63,7 +63,7 @@ def find_held(operations: Sequence[Operation], output: Sequence[Value], size: Ca
         operation = value.operation
         if value in made or (isinstance(operation, Read) and value in fixed):
             return True
-        if works(operation) or isinstance(operation, Past):
+        if computes(operation) or isinstance(operation, Past):
             return False
         return any(map(shares, operation.operands))
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from tncompile.emission.module.forward import without_unused
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.sizes import Size
+from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access, parameter_name
-from tncompile.models.emission.arguments import (
+from tncompile.models.emission.expressions import Text
+from tncompile.models.emission.layout import fitted
+from tncompile.models.emission.methods.arguments import (
     Checked,
     Sizes,
     argument_names,
     write_checks,
     write_requirements,
 )
-from tncompile.models.emission.body import Line
-from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.forward import (
+from tncompile.models.emission.methods.body import Line
+from tncompile.models.emission.methods.forward import (
     Forward,
     like,
     returned,
@@ -27,11 +30,11 @@ from tncompile.models.emission.forward import (
     write_body,
     write_lines,
 )
-from tncompile.models.emission.layout import fitted
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping import rewriting
 from tncompile.models.emission.stepping.rewriting import Stepped
 from tncompile.models.emission.stepping.texts import PAST
+from tncompile.planning.paths.problem import Path
 
 STATE = "tuple[Tensor, ...]"
 START, SEEN = "start", "seen"
@@ -47,6 +50,7 @@ def write_steps(
     access: Access,
     reserved: Iterable[str],
     forward: Forward,
+    orders: Mapping[SumOfProducts, Path],
     checked: Checked,
 ) -> list[list[str]]:
     """The methods; the helpers that they call are added to those of `forward`.
@@ -59,7 +63,8 @@ def write_steps(
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     entries = {rewriting.START: START, rewriting.SEEN: SEEN}
     sizes = Sizes({**bound, **entries}, names.exactly("lead"))
-    scope = Scope(arguments, sizes, lambda: like(model, access, arguments, forward), forward.used)
+    find_like = partial(like, model, access, arguments, forward)
+    scope = Scope(arguments, sizes, find_like, forward.used, orders=orders)
     scope.dotted = any(source.shape.dots for source in model.inputs)
     for helper in ("_Past", "_evaluating", "_stepped"):
         scope.use(helper)

@@ -30,7 +30,6 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape, Value
-from tncompile.models.emission.constants import needed
 from tncompile.models.emission.stepping.keeping import Held, find_held
 from tncompile.models.emission.stepping.operations import (
     Begun,
@@ -41,6 +40,7 @@ from tncompile.models.emission.stepping.operations import (
     WindowCall,
     stepping,
 )
+from tncompile.models.graph.constants import needed
 
 START, SEEN = "@start", "@seen"
 """The number of entries before, and of all so far, as sizes beside those of the program."""
@@ -235,8 +235,8 @@ class _Rewriting:
         query, key, value, *masks = operands
         keys = self._joined(key, -2, keep, operation, "keys")
         values = self._joined(value, -2, keep, operation, "values")
-        if masks and self._axis(masks[0]) == -1:
-            masks = [self._joined(masks[0], -1, keep, operation, "mask")]
+        if operation.options["mask"] and self._axis(masks[0]) == -1:
+            masks[0] = self._joined(masks[0], -1, keep, operation, "mask")
         options = {**operation.options, "newest": True, "dropout": 0.0}
         return replace(operation, operands=(query, keys, values, *masks), options=options)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from tncompile.language.typing.model import Layer, ResolvedModel
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access
-from tncompile.models.emission.calls import arguments, call_text, handed_on
 from tncompile.models.emission.expressions import Text, as_tensor
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.methods.calls import arguments, call_text, handed_on
+from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping.operations import (
     Joined,
     Past,

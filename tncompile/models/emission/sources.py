@@ -1,0 +1,135 @@
+"""Functions that emitted models have beside their classes, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tncompile.emission.steps.complex_numbers import COMPLEX, ON_PARTS
+from tncompile.models.emission.construction.ties import RENAMED, TIED
+
+_MERGED = '''\
+def _merged(layer: nn.Module, x: Tensor, axes: int) -> Tensor:
+    """A layer of one batch axis on any number of them, in front of the last `axes`."""
+    if x.dim() == axes + 1:
+        return layer(x)
+    if x.dim() == axes:
+        return layer(x.unsqueeze(0)).squeeze(0)
+    y: Tensor = layer(x.flatten(0, -axes - 1))
+    return y.unflatten(0, x.shape[:-axes])
+'''
+
+_LINEAR = '''\
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A layer of real numbers on complex ones."""
+    if layer.weight.is_complex():
+        return layer(x)
+    return torch.complex(layer(x.real), F.linear(x.imag, layer.weight))
+'''
+
+_MULTILINEAR = '''\
+def _multilinear(network: nn.Module, *inputs: Tensor) -> Tensor:
+    """A network of real numbers on complex ones: it is affine in each of its inputs."""
+    for k, x in enumerate(inputs):
+        if x.is_complex():
+            before, behind = inputs[:k], inputs[k + 1 :]
+            real = _multilinear(network, *before, x.real.contiguous(), *behind)
+            zero = _multilinear(network, *before, torch.zeros_like(x.real), *behind)
+            imag = _multilinear(network, *before, x.imag.contiguous(), *behind) - zero
+            return real + 1j * imag
+    return network(*inputs)
+'''
+
+_GIVEN = '''\
+def _given(part: str, y: Tensor, shape: tuple[int, ...], kind: str) -> Tensor:
+    """What a part from elsewhere returned, if it is what is declared; else a ValueError."""
+    if torch.compiler.is_compiling():
+        return y
+    if not isinstance(y, Tensor):
+        raise ValueError(f"{part}: expected a tensor, got {type(y).__name__}")
+    if y.shape != shape or _kind(y) != kind:
+        got = f"{_kind(y)} of shape {tuple(y.shape)}"
+        raise ValueError(f"{part}: expected {kind} of shape {tuple(shape)}, got {got}")
+    return y
+'''
+
+_KIND = '''\
+def _kind(t: Tensor) -> str:
+    """What the entries of a tensor are."""
+    if t.is_floating_point():
+        return "float"
+    if t.is_complex():
+        return "complex"
+    return "bool" if t.dtype is torch.bool else "int"
+'''
+
+_WRONG = '''\
+def _wrong(declared: str, x: Tensor, kind: str) -> Exception:
+    """What to raise for an argument that is not what is declared."""
+    if _kind(x) != kind:
+        return TypeError(f"{declared}: expected {kind}, got {x.dtype}")
+    return ValueError(f"{declared}: got shape {tuple(x.shape)}")
+'''
+
+_INTS = """\
+_INTS = (torch.int64, torch.int32)
+"""
+
+_FLOATS = """\
+_FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+"""
+
+_ONE_LOOP = '''\
+_VERSION = tuple(map(int, torch.__version__.split(".")[:2]))
+
+
+def _one_loop() -> bool:
+    """Whether the steps are one operation of a graph, for any number of them.
+
+    They are not where gradients are compiled: PyTorch 2.13 computes wrong ones; nor for ONNX.
+    """
+    if not torch.compiler.is_compiling() or _VERSION < (2, 13) or torch.onnx.is_in_onnx_export():
+        return False
+    return torch.compiler.is_exporting() or not torch.is_grad_enabled()
+'''
+
+_SCAN = '''\
+def _scan(
+    step: Callable[..., Any], xs: list[Tensor], state: list[Tensor], reverse: bool = False
+) -> list[Tensor]:
+    """The outputs of all steps along axis 0, then the last state; see `_one_loop`."""
+    from torch._higher_order_ops import scan
+
+    def turn(state: list[Tensor], entries: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        made = step(*entries, *state)
+        results = [made] if isinstance(made, Tensor) else [*made]
+        count = len(results) - len(state)
+        last = zip(state, results[count:], strict=True)
+        outputs = results[:count] or results[:1]
+        return [_own(y.to(h.dtype)) for h, y in last], [_own(y) for y in outputs]
+
+    last, outputs = scan(turn, [_own(h) for h in state], xs, reverse=reverse)
+    return [*outputs, *last]
+
+
+def _own(x: Tensor) -> Tensor:
+    """The tensor in memory of its own."""
+    return x.clone(memory_format=torch.contiguous_format)
+'''
+
+HELPERS: Mapping[str, str] = {
+    "_INTS": _INTS,
+    "_FLOATS": _FLOATS,
+    "_kind": _KIND,
+    "_wrong": _WRONG,
+    "_given": _GIVEN,
+    "_one_loop": _ONE_LOOP,
+    "_scan": _SCAN,
+    "_merged": _MERGED,
+    "_linear": _LINEAR,
+    "_multilinear": _MULTILINEAR,
+    "_complex": COMPLEX,
+    "_on_parts": ON_PARTS,
+    "_Tied": TIED,
+    "_Renamed": RENAMED,
+}
+"""Each calls those before it alone."""
