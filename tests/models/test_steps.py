@@ -104,6 +104,9 @@ LAYERS = [
     "h |> repeat l in 0..3 { blocks[l] }",
     "w + block(w)",
     "cumsum(w, dim = t)",
+    "attention(h, sin(m), m)",
+    "cross(h, m)",
+    "cross(h, cos(m) * 0.5) |> cross(m)",
 ]
 STACK = """
 network Window(dilation: int) {
@@ -123,19 +126,27 @@ model Block() { part norm = LayerNorm(4)
 model Cell() { input x(..., 4)
   input h(..., 4)
   output tanh(x + h) }
+model Cross() { part k = Linear(4, 4)
+  part v = Linear(4, 4)
+  batch t causal, s
+  input x(..., t, 4)
+  input m(..., s, 4)
+  output x + attention(x, k(m), v(m)) }
 model M() {
   part cell = Cell()
+  part cross = Cross()
   part short = Window(1)
   part long = Window(2)
   part pairs = Pairs()
   part block = Block()
   part blocks[l in 0..3] = Block()
   tensor place(9, 4) init normal(1.0)
-  batch t causal
+  batch t causal, s
   require t <= 9
   input x(..., t, 4)
   input w(t, 4)
   input z(..., 4)
+  input m(..., s, 4)
 """
 
 
