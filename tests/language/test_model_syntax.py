@@ -197,7 +197,9 @@ MISTAKES = [
     ('part p = extern "a.b"() ((..., 3) long) -> (3)', "long", "did you mean `int`?"),
     ('part p = extern "a.b"() (x, 3)', "x", "write the axes"),
     ("tensor w(3): float", ":", "has no type of its own"),
-    ("batch t causal = 3", "=", "`batch t = 128 causal`"),
+    ("batch t causal = 3", "=", "`batch t = 128 causal if c`"),
+    ("input z(4) int8", "int8", "an `int` is an int64"),
+    ("input z(4) bfloat16", "bfloat16", "has the dtype of the module"),
     ("output x |>", "output", "write a part, a function"),
     ("output x -> y", "->", "what comes out is said by `output`"),
     ("for k in 0..3", "for", "there are no loops"),
@@ -242,3 +244,9 @@ def test_deep_choices_are_limited_not_fatal() -> None:
             assert program(format_program(program(text))) == program(text)
         else:
             assert "levels of nesting" in problems(text)[0].message
+
+
+def test_calls_of_calls_are_limited_not_fatal() -> None:
+    for call in ("(3)", "(3)[0]"):
+        text = f"model M() {{ input x(4) output x{call * 1_000} }}"
+        assert "levels of nesting" in problems(text)[0].message

@@ -6,18 +6,21 @@ import copy
 import pickle
 import random
 import re
+from collections import Counter
+from collections.abc import Callable
 from functools import cache
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.export import Dim
 
 import tncompile
 from tests.acceptance.models.cases import CASES
 from tests.language.typing.test_causality import BLOCKS, CAUSAL
 from tests.models.test_acceptance import tried
 from tests.models.test_causal_models import declared
-from tests.support.stepping import LENGTH, Going, close, flat
+from tests.support.stepping import LENGTH, Going, State, close, flat
 from tests.support.stepping_programs import PROGRAMS
 
 PIECES = [(2, 1, LENGTH - 3), (1,) * LENGTH, (LENGTH,), (LENGTH - 1, 1), (1, LENGTH - 1)]
@@ -88,6 +91,7 @@ def test_all_that_is_causal(output: str) -> None:
 LAYERS = [
     "attention(h, h * 0.5, h, causal = true)",
     "attention(h, h, sin(h), causal = true, reach = 3)",
+    "attention(h, h, sin(h), causal = true, reach = 4, relative = sin(arange(3) + 1))",
     "cumsum(h, dim = t) * 0.3",
     "scan(cell, h, zeros((..., 4)), dim = t)[0]",
     "scan(cell, h, z, dim = t)[0]",
@@ -100,6 +104,9 @@ LAYERS = [
     "h |> repeat l in 0..3 { blocks[l] }",
     "w + block(w)",
     "cumsum(w, dim = t)",
+    "attention(h, sin(m), m)",
+    "cross(h, m)",
+    "cross(h, cos(m) * 0.5) |> cross(m)",
 ]
 STACK = """
 network Window(dilation: int) {
@@ -119,19 +126,27 @@ model Block() { part norm = LayerNorm(4)
 model Cell() { input x(..., 4)
   input h(..., 4)
   output tanh(x + h) }
+model Cross() { part k = Linear(4, 4)
+  part v = Linear(4, 4)
+  batch t causal, s
+  input x(..., t, 4)
+  input m(..., s, 4)
+  output x + attention(x, k(m), v(m)) }
 model M() {
   part cell = Cell()
+  part cross = Cross()
   part short = Window(1)
   part long = Window(2)
   part pairs = Pairs()
   part block = Block()
   part blocks[l in 0..3] = Block()
   tensor place(9, 4) init normal(1.0)
-  batch t causal
+  batch t causal, s
   require t <= 9
   input x(..., t, 4)
   input w(t, 4)
   input z(..., 4)
+  input m(..., s, 4)
 """
 
 
@@ -232,6 +247,20 @@ def test_gradients_reach_back_through_the_state() -> None:
     close(made, torch.autograd.grad(one.whole(inputs)[0].square().sum(), inputs))
 
 
+def test_gradients_end_where_the_state_is_detached() -> None:
+    """Truncated backpropagation through time: of the last piece alone."""
+    one = going("recurrent")
+    (x,) = one.inputs()
+    _, state = one.module.step(x[:, :3])
+    assert all(tensor.requires_grad for tensor in state)
+    state = tuple(tensor.detach() for tensor in state)
+    (y, _), _ = one.module.step(x[:, 3:], state)
+    (due, _) = one.module.gru(x[:, 3:], *state)
+    weights = [*one.module.parameters()]
+    made = torch.autograd.grad(y.square().sum(), weights)
+    close(made, torch.autograd.grad(due.square().sum(), weights))
+
+
 def test_steps_are_in_evaluation_mode_whatever_the_module_is_in() -> None:
     one = Going.of(PROGRAMS["dropout"])
     inputs = one.inputs()
@@ -257,13 +286,134 @@ def test_sizes_that_were_not_decided_are_those_of_all_entries_so_far() -> None:
         one.module.step(*one.inputs(2), state=state)
 
 
-def test_states_of_something_else_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state[:-1], r"7 tensors are expected, got 6$"),
+        (lambda state: (*state, state[0]), r"7 tensors are expected, got 8$"),
+        (lambda state: (), r"it has too few tensors$"),
+        (
+            lambda state: tuple(x[:1] for x in state),
+            r"axes of `...` must be as in every input: \(2,\), got shape \(1, 3\)$",
+        ),
+        (
+            lambda state: (*state[:3], state[3][:1], *state[4:]),
+            r"tensor 3 must be \(2, \*, 4\), torch.float64 on cpu, got \(1, 3, 4\), torch.float64",
+        ),
+        (
+            lambda state: (state[0], *(x[..., :3] for x in state[1:])),
+            r"tensor 1 must be \(2, \*, 4\), torch.float64 on cpu, got \(2, 3, 3\), torch.float64",
+        ),
+        (
+            lambda state: tuple(x.to("meta") for x in state),
+            r"tensor 0 must be \(2, \*\), torch.bool on cpu, got \(2, 3\), torch.bool on meta$",
+        ),
+    ],
+)
+def test_states_of_something_else_are_refused(
+    change: Callable[[State], State], message: str
+) -> None:
     one = going("nested")
-    piece = [x.narrow(1, 0, 1) for x in one.inputs()]
-    _, state = one.module.step(*piece)
-    for wrong in (state[:-1], (*state, state[0])):
-        with pytest.raises(ValueError, match=r"^state: it is not one that this `step` returned"):
-            one.module.step(*piece, state=wrong)
+    pieces = [x.split([3, 1, LENGTH - 4], dim=1) for x in one.inputs()]
+    first, second, _ = zip(*pieces, strict=True)
+    _, state = one.module.step(*first)
+    with pytest.raises(ValueError, match=f"^state: .*{message}"):
+        one.module.step(*second, state=change(state))
+
+
+@pytest.mark.parametrize("name", ["running sums", "scan", "recurrent"])
+def test_states_that_would_be_broadcast_are_refused(name: str) -> None:
+    one = going(name)
+    _, state = one.fed(one.inputs(), (3,))
+    axis = 1 if name == "recurrent" else 0
+    with pytest.raises(ValueError, match=r"^state: "):
+        one.fed(one.inputs(), (1,), tuple(x.narrow(axis, 0, 1) for x in state))
+
+
+def test_states_of_another_dtype_are_refused() -> None:
+    one = going("nested")
+    x, *_ = one.inputs()
+    _, state = one.module.step(x[:, :3])
+    narrow = copy.deepcopy(one.module).float()
+    due = r"^state: .*tensor 1 must be \(2, \*, 4\), torch.float32 on cpu, got .*, torch.float64"
+    with pytest.raises(ValueError, match=due):
+        narrow.step(x[:, 3:].float(), state)
+
+
+def test_errors_that_are_not_of_the_state_are_left() -> None:
+    one = going("places")  # up to 9
+    _, state = one.fed(one.inputs(), (LENGTH,))
+    with torch.no_grad(), pytest.raises(ValueError, match=r"^long: `t <= 9`"):
+        one.module.step(*one.inputs(2), state=state)
+
+
+# ── what is held ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_comes_of_held_inputs_is_computed_once() -> None:
+    one = going("an encoder and decoders")
+    calls: Counter[str] = Counter()
+    hooks = [
+        part.register_forward_hook(lambda *_, name=name: calls.update([name]))
+        for name, part in one.module.named_modules()
+        if isinstance(part, nn.Linear)
+    ]
+    one.fed(one.inputs(), (3, 1, 1, LENGTH - 5))
+    for hook in hooks:
+        hook.remove()
+    once = {"enc", *(f"dec.{k}.cross.{name}" for k in (0, 1) for name in "kv")}
+    assert {name for name, count in calls.items() if count == 1} == once
+    assert {calls[name] for name in calls.keys() - once} == {4}
+
+
+def test_beams_are_reordered_with_the_state_alone() -> None:
+    """Whatever rows go on at each step, what was encoded goes with them."""
+    one = going("an encoder and decoders")
+    m, x = one.inputs()
+    drawn = torch.Generator().manual_seed(0)
+    own, beams = torch.arange(len(m)), x[:, :1]
+    y, state = one.module.step(m, beams)
+    for k in range(1, LENGTH):
+        order = torch.randint(len(m), (len(m),), generator=drawn)
+        own, beams, y = own[order], torch.cat((beams[order], x[:, k : k + 1]), 1), y[order]
+        last, state = one.module.step(m, x[:, k : k + 1], tuple(each[order] for each in state))
+        y = torch.cat((y, last), 1)
+    close([y], one.whole((m[own], beams)))
+
+
+def test_held_inputs_of_another_shape_are_refused() -> None:
+    one = going("attention to what is held")
+    x, m = one.inputs()
+    _, state = one.module.step(x[:, :3], m)
+    with pytest.raises(ValueError, match=r"same at all steps.* \(2, 3, 4\) .* now \(2, 2, 4\)"):
+        one.module.step(x[:, 3:], m[:, :2], state)
+
+
+def test_views_of_what_is_kept_are_not_kept() -> None:
+    one = going("pieces of what is held")
+    x, m = one.inputs()
+    _, state = one.module.step(x, m)
+    assert [tensor.shape for tensor in state] == [m.shape, (2, 1, 1)]
+
+
+# ── parts ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_parts_have_steps_of_their_own() -> None:
+    one = going("an encoder and decoders")
+    m, x = one.inputs()
+    for part, given in ((one.module.dec[0], (x, m)), (one.module.dec[0].looks, (x,))):
+        whole, found, state = part(*given), [], None
+        for piece in x.split((3, 1, LENGTH - 4), dim=1):
+            y, state = part.step(piece, *given[1:], state=state)
+            found.append(y)
+        close([torch.cat(found, 1)], [whole])
+        with pytest.raises(ValueError, match=r"x\(\.\.\., t, 4\): got shape"):
+            part.step(x[..., :3], *given[1:])
+    assert not hasattr(one.module.enc, "step")
+
+
+# ── arguments ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_arguments_are_checked_as_those_of_forward() -> None:
@@ -286,7 +436,16 @@ def test_models_without_a_causal_size_have_no_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nested", "places", "reach", "windows", "scan", "windows of values without `...`"]
+    "name",
+    [
+        "nested",
+        "places",
+        "reach",
+        "windows",
+        "scan",
+        "windows of values without `...`",
+        "an encoder and decoders",
+    ],
 )
 def test_compiled_steps(name: str) -> None:
     """The entries before are counted by a shape, so that no step waits for the device."""
@@ -297,6 +456,56 @@ def test_compiled_steps(name: str) -> None:
     with torch.no_grad():
         results, _ = one.fed(inputs, (3, 1, 1, LENGTH - 5), step=step)
         close(results, one.whole(inputs))
+
+
+@pytest.mark.parametrize("name", ["nested", "reach", "an encoder and decoders"])
+def test_no_token_is_compiled_anew(name: str) -> None:
+    """One graph for the first entries, one for the next, and one for states of any length."""
+    one = going(name)
+    graphs: list[torch.fx.GraphModule] = []
+
+    def counted(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    step = torch.compile(one.module.step, backend=counted, fullgraph=True)
+    with torch.no_grad():
+        results, _ = one.fed(one.inputs(), (LENGTH - 6, *[1] * 6), step=step)
+    close(results, one.whole(one.inputs()))
+    assert len(graphs) <= 3
+
+
+@torch.no_grad()
+def test_steps_are_exported_for_states_of_any_length() -> None:
+    one = going("an encoder and decoders")
+    m, x = one.inputs()
+    _, state = one.module.step(m, x[:, :3])
+    longer = one.module.step(m, x[:, :4])[1]
+    grown = tuple(
+        {k: Dim.AUTO for k, sizes in enumerate(zip(*shapes, strict=True)) if len({*sizes}) > 1}
+        for shapes in zip(*([x.shape for x in each] for each in (state, longer)), strict=True)
+    )
+    made = torch.export.export(
+        Next(one.module), (m, x[:, 3:4], state), dynamic_shapes=(None, None, grown)
+    )
+    found = []
+    for entry in x[:, 3:].split(1, dim=1):
+        y, state = made.module()(m, entry, state)
+        found.append(y)
+    close([torch.cat(found, 1)], [one.whole((m, x))[0][:, 3:]])
+
+
+class Next(nn.Module):
+    """A step as a module."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, m: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
+        result: tuple[Tensor, State] = self.module.step(m, x, state)
+        return result
 
 
 def test_the_text_of_a_step() -> None:

@@ -8,6 +8,20 @@ model Looks() { part q = Linear(4, 4)
   input x(..., t, 4)
   output attention(q(x), x, 2.0 * x, causal = true) + reshape(arange(t), (t, 1)) }
 """
+_DECODER = f"""{_ATTENTION}
+model Cross() {{ part k = Linear(4, 4)
+  part v = Linear(4, 4)
+  batch t causal, s
+  input x(..., t, 4)
+  input m(..., s, 4)
+  output x + attention(x, k(m) + reshape(arange(s), (s, 1)), v(m)) }}
+model Decoder() {{ part looks = Looks()
+  part cross = Cross()
+  batch t causal, s
+  input x(..., t, 4)
+  input m(..., s, 4)
+  output looks(x) |> cross(m) }}
+"""
 _CELL = """
 model Cell() { input x(..., 3)
   input h(..., 3)
@@ -264,6 +278,122 @@ model Both() { batch t causal
         "input x(..., 3)",
         "input z(t, 3)",
         "output reshape(x, (..., 1, 3)) * cumsum(z, dim = t)",
+    ),
+    # what comes of held inputs alone
+    "an encoder and decoders": _model(
+        "part enc = Linear(4, 4)",
+        "part dec[l in 0..2] = Decoder()",
+        "input m(..., s, 4)",
+        X,
+        "let memory = tanh(enc(m)) + reshape(arange(s), (s, 1))",
+        "output x |> repeat l in 0..2 { dec[l](memory) }",
+        before=_DECODER,
+        batch="t causal, s",
+    ),
+    "decoders that a model hands on": _model(
+        "part dec = Decoder()",
+        "part uses = Uses(dec)",
+        X,
+        "input m(..., s, 4)",
+        "output uses(x, sin(m)) + uses(x, m)",
+        before=f"""{_DECODER}
+model Uses(a: part) {{ batch t causal, s
+  input x(..., t, 4)
+  input m(..., s, 4)
+  output a(x, m) + a(x, cos(m)) }}
+""",
+        batch="t causal, s",
+    ),
+    "turns that differ in what they keep": _model(
+        "part k[l in 0..3] = Linear(4, 4)",
+        "part cross = Cross()",
+        X,
+        "input m(..., s, 4)",
+        "output x |> repeat l in 0..3 { cross(k[l](m)) }",
+        before=_DECODER,
+        batch="t causal, s",
+    ),
+    "a scan over what is held": _model(
+        "part enc = Cell()",
+        "part dec = Cell()",
+        "input m(..., s, 3)",
+        "input x(..., t, 3)",
+        "let (ys, last) = scan(enc, m, zeros((..., 3)), dim = s)",
+        "output scan(dec, x, last, dim = t)",
+        before=_CELL,
+        batch="t causal, s",
+    ),
+    "a recurrent encoder": _model(
+        "part enc = GRU(3, 4, batch_first = true)",
+        "part dec = GRU(3, 4, batch_first = true)",
+        "input m(b, s, 3)",
+        "input x(b, t, 3)",
+        "let (ys, h) = enc(m)",
+        "let (y, last) = dec(x, h)",
+        "output (y * mean(ys, dim = -2, keepdim = true), ys)",
+        batch="b, t causal, s",
+    ),
+    "held results": _model(
+        "input m(..., s, 4)",
+        X,
+        "let k = sin(m)",
+        "output (cumsum(x, dim = t), k, transpose(k, -1, -2), m[..., 0, *], m)",
+        batch="t causal, s",
+    ),
+    "pieces of what is held": _model(
+        X,
+        "input m(..., s, 8)",
+        "let (k, v) = chunk(sin(m), 2, dim = -1)",
+        "let (best, places) = topk(v, 2, dim = -1)",
+        "output attention(x, k, v) * sum(best, dim = [-2, -1], keepdim = true)",
+        batch="t causal, s",
+    ),
+    "slices of what is held": _model(
+        "require t <= 9",
+        X,
+        "input m(..., 9, 4)",
+        "input n(9, 4)",
+        "output (x + sin(m)[..., 0..t, *] * cos(n)[0..t, *], m[..., 0..t, *])",
+    ),
+    "values without `...` that are held": _model(
+        X, "input m(s, 4)", "output x * sum(sin(m), dim = -2) + m[0, *]", batch="t causal, s"
+    ),
+    "several results of one operation that are held": _model(
+        "part enc = LSTM(3, 4, batch_first = true)",
+        "part dec = LSTM(3, 4, batch_first = true)",
+        "part signed = Signed()",
+        "input m(b, 3, 5)",
+        "input x(b, t, 3)",
+        "let (ys, h, c) = enc(transpose(m, -1, -2))",
+        "let (y, h2, c2) = dec(x, h, c)",
+        "let (best, places) = topk(ys, 3, dim = -1)",
+        "let (sign, size) = signed(m)",
+        "let sizes = reshape(sign * size, (b, 5, 1))",
+        "output (y * ys[*, 0..1, *], y[*, *, 0..3] @ transpose(best * places, -1, -2) @ sizes)",
+        before=_SIGNED,
+        batch="b, t causal",
+    ),
+    "extern of what is held": _model(
+        'part f = extern "torch.nn.Linear"(4, 4) ((..., 4)) -> (..., 4)',
+        X,
+        "input m(..., s, 4)",
+        "let k = f(m) * cos(reshape(arange(s), (s, 1)) * [0.1, 0.2, 0.3, 0.4])",
+        "output attention(x, k, f(k), reshape(amax(m, dim = -1) > 0, (..., 1, s)))",
+        batch="t causal, s",
+    ),
+    "turns of a scan with values of their own": _model(
+        "part cell = Turn()",
+        "input z(..., 3, 4)",
+        X,
+        "let (y, h) = scan(cell, z, x, dim = -2)",
+        "output h",
+        before=f"""{_ATTENTION}
+model Turn() {{ part looks = Looks()
+  batch t causal
+  input z(..., 4)
+  input x(..., t, 4)
+  output looks(x) + reshape(tanh(z), (..., 1, 4)) }}
+""",
     ),
     # nested models
     "nested": _model(

@@ -190,6 +190,7 @@ CAUSAL = [
     # attention
     "attention(x, x, x, causal = true)",
     "attention(queries, queries, queries, causal = true, reach = 3)",
+    "attention(queries, queries, queries, causal = true, relative = ones((2, 9)))",
     "attention(x, x, x, reshape(ids > 0, (..., 1, t)), causal = true)",
     "(attention(x, memory, memory), attention(m, m, m))",
     # networks
@@ -237,6 +238,7 @@ def test_what_is_causal(output: str) -> None:
         "concat(x, x, dim = -2)",
         "chunk(x, 1, dim = -2)",
         "interpolate(yt, scale = [2])",
+        "attention(x, x, x, causal = true, relative = sin(arange(t)))",
         "xt @ x",
         "x @ xt",
         "network { x(..., t, i) -> (..., i) }",
@@ -390,3 +392,31 @@ def test_the_tables_have_every_function_and_every_layer() -> None:
     assert set(FUNCTIONS) <= {*RULES, *MAKERS, *along}
     assert set(LAYERS) - set(LAYER_RULES) == {"BatchNorm1d", "BatchNorm2d", "BatchNorm3d"}
     assert set(LAYER_RULES) <= set(LAYERS)
+
+
+def test_whether_a_size_is_causal_may_be_decided_by_a_parameter() -> None:
+    text = """
+model Block(d: int = 4, decoder: bool = true) {
+  batch t = 8 causal if decoder and d > 2, s
+  input x(..., t, d)
+  input y(..., s)
+  output (attention(x, x, x, causal = decoder), y)
+}
+model M() {
+  part encoder = Block(decoder = false)
+  part decoder = Block()
+  batch t causal, s
+  input x(..., t, 4)
+  input y(..., s)
+  output CALLED(x, y)
+}
+"""
+    linked = link(SourceFile("a.tn", text.replace("CALLED", "decoder")))
+    for target, causal in (("Block", [True, False]), ("Block(decoder = false)", [False, False])):
+        found = resolve(linked, target)
+        assert isinstance(found, ResolvedModel)
+        assert [size.causal for size in found.sizes] == causal
+    assert resolve(linked, "M")
+    with pytest.raises(CompileError) as caught:
+        resolve(link(SourceFile("a.tn", text.replace("CALLED", "encoder"))), "M")
+    assert caught.value.diagnostics[0].code == Code.NOT_CAUSAL

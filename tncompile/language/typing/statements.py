@@ -30,6 +30,7 @@ from tncompile.language.typing.model import (
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.operations import Read
 from tncompile.language.typing.parts import Instantiate, read_part
+from tncompile.language.typing.repeats import Graph, without_repeats
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
 from tncompile.language.typing.tensors import LARGEST_SIZE, read_tensor, unroll
@@ -113,9 +114,13 @@ class _Statements:
     def _batch(self, declaration: tree.BatchDeclaration) -> None:
         name, usual = declaration.name, None
         typing = self.reader.typing
-        size = RunTimeSize(name.text, None, declaration.causal is not None, name.span)
+        causal, condition = declaration.causal, declaration.condition
+        size = RunTimeSize(name.text, None, causal is not None, name.span)
         typing.sizes[name.text] = size
         self.reader.names[name.text] = Size.name(name.text)
+        if condition is not None and not self.reader.truth(condition):
+            causal = None
+            typing.sizes[name.text] = size = replace(size, causal=False)
         if declaration.usual is not None:
             usual = self.reader.integer(declaration.usual)
             if not 1 <= usual <= LARGEST_SIZE:
@@ -125,15 +130,14 @@ class _Statements:
                 span = declaration.usual.span
                 raise failure(Code.BAD_SIZE, message, span, label, note, hint)
             typing.sizes[name.text] = replace(size, usual=usual)
-        if declaration.causal is not None:
+        if causal is not None:
             others = (s for s in typing.sizes.values() if s.causal and s.name != name.text)
             if first := next(others, None):
                 message, label = "two causal sizes", "the second one"
                 note = "a model runs step by step along one axis"
                 hint = "leave `causal` out at one of the two"
                 there = Label(first.declared, "the first one")
-                span = declaration.causal.span
-                raise failure(Code.NOT_CAUSAL, message, span, label, note, hint, there)
+                raise failure(Code.NOT_CAUSAL, message, causal.span, label, note, hint, there)
 
     def _part(self, statement: tree.PartStatement) -> None:
         names, name = self.reader.names, statement.name
@@ -216,7 +220,7 @@ class _Statements:
         return term
 
     def _require(self, statement: tree.Require) -> None:
-        requirement = require(self.reader, statement)
+        requirement = require(self.reader, statement, self.requirements)
         if requirement is not None:
             self.requirements.append(requirement)
 
@@ -272,6 +276,8 @@ def resolve_model(
     for part in statements.parts:
         if isinstance(part.callee, ResolvedNetwork | ResolvedModel):
             problems.extend(part.callee.warnings)
+    operations = tuple(reader.typing.operations)
+    graph = without_repeats(Graph(operations, output, statements.labels))
     return ResolvedModel(
         name=name,
         target=name if instance or not written else f"{name}({written})",
@@ -284,10 +290,10 @@ def resolve_model(
         tensors=tuple(statements.tensors),
         requirements=tuple(statements.requirements),
         checks=tuple(reader.typing.checks.values()),
-        operations=tuple(reader.typing.operations),
-        output=output,
+        operations=graph.operations,
+        output=graph.output,
         single=not isinstance(statements.output, Tuple),
-        names=statements.labels,
+        names=graph.names,
         block=block,
         warnings=problems.warnings,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.calls.inputs import Bound, Slot, Taken, Types, bind, matched, taken
+from tncompile.language.typing.calls.inputs import Bound, Slot, Taken, Types, bind, in_order, taken
 from tncompile.language.typing.model import Extern, Part, TypedShape
 from tncompile.language.typing.operations import CallPart
 from tncompile.language.typing.state import Call, Typing
@@ -21,7 +21,7 @@ def call_extern(typing: Typing, part: Part, extern: Extern, call: Call) -> tuple
             Slot(str(k), (each.kind,), each.shape, each.span, each.spans)
             for k, each in enumerate(takes)
         ]
-    pairs = matched(call, part.name, slots, part.declared, by_name=False)
+    pairs = in_order(call, part.name, slots, part.declared, by_name=False)
     inputs = taken(typing, call, part.name, pairs)
     bound = bind(typing, part.name, inputs, extern.bound, stretch=False)
     operation = CallPart(

@@ -11,7 +11,7 @@ from tncompile.language.evaluating.arithmetic import is_whole
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.layers.entry import LARGEST_SIZE, Argument
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.values import Number, Numbers, term_text
+from tncompile.language.typing.values import Number, Numbers, Strings, term_text
 
 _MOST_AXES = 64
 """torch has no tensors of more axes."""
@@ -114,6 +114,8 @@ def _wrong_type(argument: Argument, given: Typed, axes: int) -> Failed:
             actual = "a string"
         case Numbers(items):
             actual = f"a list of {'floats' if float in map(type, items) else 'bools'}"
+        case Strings():
+            actual = "a list of strings"
         case tuple():
             actual = "a list"
         case bool():

@@ -10,7 +10,7 @@ from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import MOST_AXES, Typed, Typing
-from tncompile.language.typing.values import Numbers, Shape, Term, Tuple, Value, term_text
+from tncompile.language.typing.values import Numbers, Shape, Strings, Term, Tuple, Value, term_text
 
 LARGEST_SIZE = 2**40
 
@@ -171,4 +171,4 @@ def _size(typing: Typing, item: object, span: Span) -> Size:
 
 
 def _as_term(item: object) -> Term:
-    return item if isinstance(item, bool | float | str) else str(item)
+    return item if isinstance(item, bool | float | str | Numbers | Strings) else str(item)

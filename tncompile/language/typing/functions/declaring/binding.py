@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import tncompile.language.typing.functions.declaring.axes as axes
-from tncompile.language.diagnostics.collector import Failed, counted, failure, listed
+from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.spelling import closest
+from tncompile.language.resolving.matching import Slip, matched, missing_texts
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.functions.declaring.kinds import Kinds, Operand, wrong_kind
 from tncompile.language.typing.operations import Option
@@ -224,41 +225,34 @@ def match(bound: Bound) -> list[Typed]:
     """Fill `given`; what a parameter for several values gets is returned. TN208."""
     function, given = bound.function, bound.given
     several: list[Typed] = []
-    parameters = {parameter.name: parameter for parameter in function.parameters}
     order = [p for p in function.parameters if p.role != "values"]
     variadic = len(order) < len(function.parameters)
-    named = False
-    for k, argument in enumerate(bound.call.arguments):
-        place = bound.call.place(argument)
-        if argument.name is not None:
-            named, name, place = True, argument.name.text, argument.name.span
-            if name not in parameters:
-                known = [each.name for each in order if each.name not in given]
-                close = closest(name, known)
-                message, label = f"`{function.name}` has no argument `{name}`", "unknown argument"
-                if name in ("dims", "axis") and "dim" in known:
-                    close = "dim"
-                raise _wrong(bound, message, place, label, close)
-            if name in given:
-                message = f"`{name}` of `{function.name}` is given twice"
-                raise _wrong(bound, message, place, "again here")
-            given[name] = argument
-        elif named:
-            message = "arguments by position come first"
-            raise _wrong(bound, message, place, "after a named one")
-        elif variadic:
+    names = [each.name for each in order]
+
+    def wrong(slip: Slip[Typed]) -> None:
+        place, message = bound.call.place(slip.argument), slip.message
+        close: str | None = None
+        if slip.argument.name is not None:
+            place = slip.argument.name.span
+        if slip.kind == "repeated":
+            message = f"`{slip.name}` of `{function.name}` is given twice"
+        if slip.kind == "unknown":
+            known = [name for name in names if name not in given]
+            habit = slip.name in ("dims", "axis") and "dim" in known
+            close = "dim" if habit else closest(slip.name, known)
+        raise _wrong(bound, message, place, slip.label, close)
+
+    places = None if variadic else names
+    for name, argument in matched(function.name, bound.call.arguments, places, names, wrong):
+        if name is None:
             several.append(argument)
-        elif k >= len(order):
-            message = f"`{function.name}` takes {counted(len(order), 'argument')}"
-            raise _wrong(bound, message, place, "one too many")
         else:
-            given[order[k].name] = argument
+            given[name] = argument
     missing = [p.name for p in order if p.needed and p.name not in given]
     if variadic and not several:
         missing.insert(0, "a")
     if missing:
-        message = f"`{function.name}` needs {listed(missing)}"
-        label = "missing argument" if len(missing) == 1 else "missing arguments"
+        message, label = missing_texts(function.name, missing)
         raise _wrong(bound, message, bound.call.name, label)
     return several
 
