@@ -35,7 +35,7 @@ from tncompile.models.costs.running.runs import (
     called,
     outlines,
 )
-from tncompile.models.costs.running.scans import scanned
+from tncompile.models.costs.running.scans import ahead_of_step, scanned
 from tncompile.models.costs.tree import WIDTHS
 from tncompile.models.graph.constants import is_fixed, needed
 from tncompile.models.graph.hoisting import goes_ahead
@@ -283,7 +283,9 @@ class _Walk:
         inner = Job(self.kernels, operands, requires, cell_shapes, widths, {}, self.runner.training)
         run = self._run(scan.step, inner)
         self._share(scan.part, run, steps)
-        return scanned(job, run, steps, count), run.parameters > 0
+        split = self.runner.splits.get(id(scan.part.callee))
+        ahead = 0 if split is None else steps * ahead_of_step(scan, split, operands[0])
+        return scanned(job, run, steps, count, ahead), run.parameters > 0
 
     def _selected(self, job: Job, slots: Sequence[Entries | Size]) -> Outcome:
         """A view of some entries."""
