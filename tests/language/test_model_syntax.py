@@ -193,7 +193,14 @@ MISTAKES = [
     ("network { a(i) -> (i) }", "network", "name the value"),
     ("part p = if c then N(3)", "output", "if condition then a else b"),
     ("part p = 3", "3", "expected `extern`, `if` or a name"),
-    ("part p = extern torch.nn.Linear(3)", "torch", 'extern "package.module.Class"'),
+    ("part p = extern torch.nn.Linear(3)", "torch", 'extern "torch.nn.Linear"(…)'),
+    ("part p = nn.Linear(3, 4)", ".", "write `Linear(…)`"),
+    ("part p: Linear(3, 4)", ":", "write `part p = Linear(…)`"),
+    ("let y = x.mean(dim = -1)", ".", "functions are called: `mean(x, …)`"),
+    ("let y = self.up(x)", ".", "by their own name: `up`"),
+    ("let f = lambda y: y + 1", "lambda", "declare a `model`"),
+    ("y += x", "y", "`let y2 = y + …`"),
+    ('require d < 512 "too long"', '"too long"', "put a `,` between the condition and its reason"),
     ('part p = extern "a.b"() ((..., 3) long) -> (3)', "long", "did you mean `int`?"),
     ('part p = extern "a.b"() (x, 3)', "x", "write the axes"),
     ("tensor w(3): float", ":", "has no type of its own"),
@@ -244,9 +251,3 @@ def test_deep_choices_are_limited_not_fatal() -> None:
             assert program(format_program(program(text))) == program(text)
         else:
             assert "levels of nesting" in problems(text)[0].message
-
-
-def test_calls_of_calls_are_limited_not_fatal() -> None:
-    for call in ("(3)", "(3)[0]"):
-        text = f"model M() {{ input x(4) output x{call * 1_000} }}"
-        assert "levels of nesting" in problems(text)[0].message

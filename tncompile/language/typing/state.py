@@ -64,6 +64,13 @@ class Call:
     arguments: tuple[Typed, ...]
     piped: int = 0
 
+    @property
+    def spread(self) -> str | None:
+        """A hint where a pipe brought several values, of which some are too many."""
+        if self.piped < 2:
+            return None
+        return f"a tuple of {self.piped} is piped in: take one, `(…)[0]`, or `let (a, …) = …`"
+
     def place(self, argument: Typed) -> Span:
         """Where a mistake in this argument is reported."""
         piped = any(argument is each for each in self.arguments[: self.piped])

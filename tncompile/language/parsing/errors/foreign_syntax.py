@@ -234,7 +234,9 @@ def _word_in_the_wrong_place(context: ParseContext) -> Iterator[Suggestion]:
         yield Suggestion(f"`{word}` stands outside of a block", hint=hint)
     message, home = f"`{word}` is no statement of a {context.block}", homes[0]
     hint = f"move it into a `{home}`" + (", and use that as a `part`" if home == "network" else "")
-    yield Suggestion(message, f"a `{word}` belongs in a `{home}`", hint)
+    yield Suggestion(
+        message, f"{'an' if word[0] in 'aeiou' else 'a'} `{word}` belongs in a `{home}`", hint
+    )
 
 
 def _foreign_word(context: ParseContext) -> Iterator[Suggestion]:

@@ -104,10 +104,12 @@ def in_order(
         if slip.kind == "surplus":
             takes = counted(len(slots), "input") if slots else "no inputs"
             message = f"`{part}` takes {takes}, not {len(call.arguments)}"
-        place = call.place(slip.argument)
+        hint, place = _HINTS[slip.kind], call.place(slip.argument)
+        if slip.kind == "surplus":
+            hint = call.spread or hint
         if slip.kind == "repeated" and slip.argument.name is not None:
             place, there = slip.argument.name.span, by_names[slip.name].declared
-        raise _wrong(part, slots, message, place, label, _HINTS[slip.kind], there)
+        raise _wrong(part, slots, message, place, label, hint, there)
 
     written = by_names if by_name else ()
     for name, argument in matched(part, call.arguments, [*by_names], written, wrong):

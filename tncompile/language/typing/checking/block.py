@@ -19,7 +19,7 @@ from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTION
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import values_used
 from tncompile.language.typing.functions import FUNCTIONS
-from tncompile.language.typing.habits import elsewhere
+from tncompile.language.typing.habits import elsewhere, made_otherwise
 from tncompile.language.typing.layers import LAYERS
 from tncompile.language.typing.names import CONSTANTS
 
@@ -81,7 +81,10 @@ class _Names:
         note = f"known here: {listed(candidates)}" if candidates else "nothing is declared yet"
         labels: tuple[Label, ...] = ()
         close = self.suggestions.closest(name.text, candidates)
-        hint = f"did you mean `{close}`?" if close else "declare it with `let`, or as a parameter"
+        hint = f"did you mean `{close}`?" if close else (
+            f"declare it: a parameter, `let {name.text} = …`, or `batch {name.text}` for a size "
+            "that is known at run time"
+        )  # fmt: skip
         if name.text in self.later and name.text not in self.scope:
             message = f"`{name.text}` is used before it is declared"
             label, hint = "not declared yet", "move the declaration up"
@@ -257,6 +260,7 @@ class _Names:
                 hint = f"did you mean `{close}`?" if close else (
                     'import it, or write `extern "package.module.Class"(…)`'
                 )  # fmt: skip
+                hint = made_otherwise(name.text, FUNCTIONS) or hint
                 code = Code.UNKNOWN_LAYER
                 if name.text == self.block.name.text:
                     hint = "a model is no part of itself: `repeat` its part in another model"

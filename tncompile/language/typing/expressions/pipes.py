@@ -52,6 +52,9 @@ def _stage(reader: Reader, piped: Typed, node: tree.Expression) -> Term:
             return call(reader, node, piped)
         case tree.Reference() | tree.Item():
             return _apply(reader, node, (), node.span, piped)
+        case tree.Binary(symbol, tree.Reference() | tree.Item() | tree.Call() as stage):
+            first = f"write `(… |> {one_line(stage.span)}) {symbol} …`: `|>` binds loosest"
+            raise _no_stage(node, "an expression", first)
         case _:
             raise _no_stage(node, "an expression")
 
@@ -152,8 +155,19 @@ def _callee(reader: Reader, node: tree.Expression) -> Part | str:
                 family = reader.entity(node.value.name)
                 if isinstance(family, Family):
                     raise _not_callable(node, family.name.span, _what(family, found))
-    reader.term(node)  # a mistake in it comes first
-    raise _not_callable(node, None, "an expression")
+    first = _first_call(node)
+    reader.term(first)  # a mistake in it comes first
+    raise _not_callable(first, None, "an expression")
+
+
+def _first_call(node: tree.Expression) -> tree.Expression:
+    """Of a chain of calls and items, `f(x)(y)[0](z)`, the first call, in a loop; else all of it."""
+    first = inner = node
+    while isinstance(inner, tree.Call | tree.Item):
+        if isinstance(inner, tree.Call):
+            first = inner
+        inner = inner.function if isinstance(inner, tree.Call) else inner.value
+    return first
 
 
 def _what(family: Family, member: Term | Part) -> str:
@@ -173,10 +187,10 @@ def _not_callable(
     return failure(Code.NOT_CALLABLE, message, node.span, what, note, hint, labels)
 
 
-def _no_stage(node: tree.Expression, what: str) -> Failed:
+def _no_stage(node: tree.Expression, what: str, hint: str = "") -> Failed:
     message = f"{what} is no stage of a pipe"
     note = "a stage is a part, a function, a call of one, `network { … }`, `repeat`, or a choice"
-    hint = "write the name of a part or a function, or put the value into its call"
+    hint = hint or "write the name of a part or a function, or put the value into its call"
     return failure(Code.NOT_CALLABLE, message, node.span, "not a stage", note, hint)
 
 
@@ -203,8 +217,10 @@ def _cell(
         callee = _callee(reader, reader.chosen(argument.value))
         if isinstance(callee, Part):
             return callee, [*written[:k], *written[k + 1 :]]
+        message = f"`scan` runs a part, and `{one_line(argument.span)}` is a function"
+        note = "a cell takes an entry and the state, and gives the new state"
         hint = "declare a model that calls it, and a part of that model"
-        raise _not_callable(argument.value, None, "a function, not a part", hint)
+        raise failure(Code.NOT_CALLABLE, message, argument.span, "a function", note, hint)
     message = "`scan` needs the part that it runs"
     note, hint = "the first argument is the cell", "write `scan(cell, xs, state, dim = t)`"
     label = "a value is piped in its place" if piped else "no cell"

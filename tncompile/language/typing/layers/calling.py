@@ -146,6 +146,9 @@ class _Calling:
             hint = f"make this axis {wanted}, or the layer one for {given}"
             if given.value is None:
                 hint = f"`require {given} == {wanted}`, if they are the same"
+            if dim < -1 and value.shape.sizes[-1] == wanted and isinstance(axis, int):
+                legs = ", ".join("hwd"[: -1 - dim])
+                hint = f"channels come first: `network {{ (..., {legs}, c) -> (..., c, {legs}) }}`"
             label = f"{place} is `{given}`, not `{wanted}`"
             message, span = self._misfits(value, due), self.call.place(argument)
             misfit = Misfit(message, span, label, places, hint=hint)
@@ -191,9 +194,8 @@ def _wrong_count(part: Part, call: Call, counts: Sequence[int], names: Sequence[
     if have > max(counts):
         extra = call.arguments[max(counts)]
         message = f"`{part.name}` takes {counted(max(counts), 'input')}, not {have}"
-        return failure(
-            code, message, call.place(extra), "one too many", note, "remove it", declared
-        )
+        hint, place = call.spread or "remove it", call.place(extra)
+        return failure(code, message, place, "one too many", note, hint, declared)
     wanted = min(count for count in counts if count > have)
     missing = names[have:wanted]
     message = f"`{part.name}` needs {listed(missing)}"

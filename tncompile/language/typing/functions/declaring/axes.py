@@ -39,7 +39,8 @@ def dim_of(argument: Typed, value: Value, typing: Typing, *, more: int = 0) -> i
         return number - axes
     what = "a new axis of" if more else "an axis of"
     message = f"{number} is not {what} `{shape}`"
-    hint = f"they are `-1` to `-{axes}`" if axes else "it has no axes"
+    hint = "the only one is `-1`" if axes == 1 else f"they are `-1` to `-{axes}`"
+    hint = hint if axes else "it has no axes"
     note = "axes are counted from the right: the last is -1"
     raise _no_axis(argument, message, "no such axis", note, hint, value)
 

@@ -240,7 +240,8 @@ def match(bound: Bound) -> list[Typed]:
             known = [name for name in names if name not in given]
             habit = slip.name in ("dims", "axis") and "dim" in known
             close = "dim" if habit else closest(slip.name, known)
-        raise _wrong(bound, message, place, slip.label, close)
+        several_piped = bound.call.spread if slip.kind == "surplus" else None
+        raise _wrong(bound, message, place, slip.label, close, several_piped)
 
     places = None if variadic else names
     for name, argument in matched(function.name, bound.call.arguments, places, names, wrong):
@@ -257,10 +258,17 @@ def match(bound: Bound) -> list[Typed]:
     return several
 
 
-def _wrong(bound: Bound, message: str, span: Span, label: str, close: str | None = None) -> Failed:
+def _wrong(
+    bound: Bound,
+    message: str,
+    span: Span,
+    label: str,
+    close: str | None = None,
+    hint: str | None = None,
+) -> Failed:
     note = "values come first, then the other arguments, in order or by name"
     meant = f"did you mean `{close}`? " if close else ""
-    hint = f"{meant}it is `{bound.function.signature}`"
+    hint = hint or f"{meant}it is `{bound.function.signature}`"
     return failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
 
 
