@@ -32,7 +32,7 @@ from tncompile.language.typing.operations import Read
 from tncompile.language.typing.parts import Instantiate, read_part
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.tensors import LARGEST_SIZE, read_tensor, unroll
+from tncompile.language.typing.tensors import LARGEST_SIZE, read_tensor, tied_paths, unroll
 from tncompile.language.typing.values import Kind, Shape, Term, Tuple, Value, flattened
 
 Written = TypeVar("Written")
@@ -49,6 +49,7 @@ class _Statements:
     instantiate: Instantiate
     parts: list[Part] = field(default_factory=list)
     tensors: list[PlainTensor] = field(default_factory=list)
+    tied: dict[str, str] = field(default_factory=dict)
     inputs: list[ModelInput] = field(default_factory=list)
     requirements: list[Requirement] = field(default_factory=list)
     labels: dict[Value, str] = field(default_factory=dict)
@@ -146,8 +147,10 @@ class _Statements:
     def _tensor(self, statement: tree.TensorStatement) -> None:
         names, name = self.reader.names, statement.name
         names[name.text] = Family("tensor", name, len(statement.subscripts), failed=True)
-        names[name.text], tensors = read_tensor(self.reader, statement)
+        family, tensors = read_tensor(self.reader, statement)
+        names[name.text] = family
         self.tensors += tensors
+        self.tied |= tied_paths(statement, family)
 
     def _input(self, statement: tree.InputStatement) -> None:
         reader, name = self.reader, statement.name
@@ -282,6 +285,7 @@ def resolve_model(
         inputs=tuple(statements.inputs),
         parts=tuple(statements.parts),
         tensors=tuple(statements.tensors),
+        tied=statements.tied,
         requirements=tuple(statements.requirements),
         checks=tuple(reader.typing.checks.values()),
         operations=tuple(reader.typing.operations),

@@ -111,6 +111,18 @@ def read_tensor(
     return family, list(stored.values())
 
 
+def tied_paths(statement: tree.TensorStatement, family: Family) -> dict[str, str]:
+    """The keys that tied members would have, and those of the tensors that they are."""
+    share = attribute(statement.attributes, tree.Share)
+    paths: dict[str, str] = {}
+    for key, member in family.members.items() if attribute(statement.attributes, tree.Tie) else ():
+        assert isinstance(member, Value)
+        assert isinstance(member.operation, Stored)
+        own = shared_key(statement.subscripts, share, key)
+        paths[".".join([statement.name.text, *map(str, own)])] = member.operation.tensor.path
+    return paths
+
+
 def _value(reader: Reader, tensor: PlainTensor) -> Value:
     operation = Stored(tensor=tensor, span=tensor.declared)
     shape = Shape(tuple(map(Size.number, tensor.shape)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -35,6 +35,7 @@ from tncompile.models.emission.methods.arguments import (
 )
 from tncompile.models.emission.methods.body import Body, Line, render
 from tncompile.models.emission.methods.scope import Scope
+from tncompile.models.emission.methods.types import return_tensor
 from tncompile.models.graph.constants import given_numbers, held_values, needed, precise
 from tncompile.models.graph.hoisting import Splits
 from tncompile.models.graph.numbers import is_number
@@ -133,15 +134,38 @@ def write_body(
     operations = [each for each in operations if each in inside]
     body = _body(scope, access, names, labels, operations, output, known)
     body.precise = precise(operations, forward.known)
+    stored = (each.family for each in access.tensors.parameters if not each.subscripts)
+    attributes = [f"self.{name}" for name in (*forward.buffers, *stored)]
+    sizes = (*scope.sizes.names.values(), scope.sizes.lead)
+    body.typed = {*scope.inputs.values(), *given.values(), *sizes, *attributes}
     write_operations(body, operations)
     return body
 
 
 def write_return(body: Body, output: Sequence[Value], *, single: bool) -> None:
     """The statement that returns these values."""
-    result = body.within(output, lambda texts: returned(output, texts, body.scope, single=single))
+
+    def make(texts: Sequence[Text]) -> Text:
+        return returned(output, texts, body.scope, single=single)
+
+    write_result(body, output, make, single=single)
+
+
+def write_result(
+    body: Body,
+    output: Sequence[Value],
+    make: Callable[[Sequence[Text]], Text],
+    *,
+    single: bool,
+) -> None:
+    """The statement that returns what is made of these values; of one, checkers know its type."""
+    result = str(body.within(output, make))
     remark = ", ".join(dict.fromkeys(value.text for value in output))
-    body.lines.append(Line(f"return {result}", remark))
+    if single:
+        name = body.names.fresh("y")
+        body.lines = return_tensor(body.lines, result, remark, body.typed, name)
+    else:
+        body.lines.append(Line(f"return {result}", remark))
 
 
 def type_of(count: int, *, single: bool) -> str:

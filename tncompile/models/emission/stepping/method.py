@@ -19,13 +19,14 @@ from tncompile.models.emission.methods.arguments import (
     write_checks,
     write_requirements,
 )
-from tncompile.models.emission.methods.body import Line
 from tncompile.models.emission.methods.forward import (
     Forward,
     like,
     returned,
+    type_of,
     write_body,
     write_lines,
+    write_result,
 )
 from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping import rewriting
@@ -60,9 +61,10 @@ def write_step(
     body = write_body(
         scope, access, names, stepped.operations, stepped.output, stepped.names, forward
     )
-    result = body.within(stepped.output, lambda texts: _returned(model, texts, scope, inner))
-    remark = ", ".join(dict.fromkeys(value.text for value in stepped.output))
-    body.lines.append(Line(f"return {result}", remark))
+    single = inner and model.single
+    write_result(
+        body, stepped.output, lambda texts: _returned(model, texts, scope, inner), single=single
+    )
     totals = {name: names.fresh(f"{SEEN}_{name}") for name in stepped.totals}
     totals[stepped.size.name] = SEEN
     scope.use("_Past")
@@ -102,7 +104,7 @@ def _method(
     inner: bool,
 ) -> list[str]:
     signature = ["self", *(f"{name}: Tensor" for name in arguments)]
-    single = "Tensor" if model.single else f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
+    single = type_of(len(model.output), single=model.single)
     along = stepped.size.name
     if inner:
         signature += [f"{PAST}: _Past", *(f"{name}: Any" for name in handed)]
