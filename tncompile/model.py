@@ -127,7 +127,7 @@ class Model(Architecture):
             for name, architecture in self.networks.items()
         }
         profile = find_profile(options.get("machine") or "builtin")
-        return Costing(self._model, profile, networks).cost(rows, sizes, training)
+        return Costing(self._model, profile, networks, plan.orders).cost(rows, sizes, training)
 
     def tune(  # type: ignore[override]
         self,
@@ -251,11 +251,11 @@ class Model(Architecture):
         from tncompile.compiler import compile_model
 
         planned = plan or self.plan(progress=progress, **options)
-        key = tuple(map(id, planned.plans.values()))
+        key = *map(id, planned.plans.values()), id(planned.orders)
         if key not in self._emitted:
             networks = {
                 id(architecture._resolved): (architecture.network, planned.plans[name])
                 for name, architecture in self.networks.items()
             }
-            self._emitted[key] = planned, compile_model(self._model, networks)
+            self._emitted[key] = planned, compile_model(self._model, networks, planned.orders)
         return self._emitted[key][1]

@@ -242,3 +242,9 @@ def test_deep_choices_are_limited_not_fatal() -> None:
             assert program(format_program(program(text))) == program(text)
         else:
             assert "levels of nesting" in problems(text)[0].message
+
+
+def test_calls_of_calls_are_limited_not_fatal() -> None:
+    for call in ("(3)", "(3)[0]"):
+        text = f"model M() {{ input x(4) output x{call * 1_000} }}"
+        assert "levels of nesting" in problems(text)[0].message

@@ -301,7 +301,8 @@ def test_attention_reads_as_torch_code(
     if mask:
         names[calls.value(T, T, kind=mask)] = "mask"
     defaults: dict[str, Option] = {"causal": False, "reach": None, "scale": None, "dropout": 0.0}
-    options = {**defaults, "aligned": True, "grouped": 1, **options}
+    defaults |= {"aligned": True, "grouped": 1, "mask": mask is not None}
+    options = {**defaults, **options}
     (q, *_) = names
     value = calls.typing.apply("attention", [*names], "float", q.shape, q.span, options)
     written = expression(value.operation, names)

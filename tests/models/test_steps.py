@@ -88,6 +88,7 @@ def test_all_that_is_causal(output: str) -> None:
 LAYERS = [
     "attention(h, h * 0.5, h, causal = true)",
     "attention(h, h, sin(h), causal = true, reach = 3)",
+    "attention(h, h, sin(h), causal = true, reach = 4, relative = sin(arange(3) + 1))",
     "cumsum(h, dim = t) * 0.3",
     "scan(cell, h, zeros((..., 4)), dim = t)[0]",
     "scan(cell, h, z, dim = t)[0]",

@@ -190,6 +190,7 @@ CAUSAL = [
     # attention
     "attention(x, x, x, causal = true)",
     "attention(queries, queries, queries, causal = true, reach = 3)",
+    "attention(queries, queries, queries, causal = true, relative = ones((2, 9)))",
     "attention(x, x, x, reshape(ids > 0, (..., 1, t)), causal = true)",
     "(attention(x, memory, memory), attention(m, m, m))",
     # networks
@@ -237,6 +238,7 @@ def test_what_is_causal(output: str) -> None:
         "concat(x, x, dim = -2)",
         "chunk(x, 1, dim = -2)",
         "interpolate(yt, scale = [2])",
+        "attention(x, x, x, causal = true, relative = sin(arange(t)))",
         "xt @ x",
         "x @ xt",
         "network { x(..., t, i) -> (..., i) }",

@@ -23,7 +23,8 @@ class Piece(NamedTuple):
     """The value of a symbol on the stack and where it stands; an empty one starts at -1.
 
     `depth` counts the levels of nesting in it. `origin` is the symbol whose rule made the value,
-    so that `a + b + c`, which groups to the left, is told from `a + (b + c)`.
+    so that `a + b + c`, which groups to the left, is told from `a + (b + c)`. Calls of what was
+    called nest: nothing reads them in a loop.
     """
 
     value: object
@@ -173,6 +174,7 @@ class Automaton:
             return Piece(values[0], start, end, depth, "")
         if rule.builder in NESTING:
             inner = max([piece.depth for piece in pieces[1:]], default=0) + 1
-            depth = max(inner, pieces[0].depth + (pieces[0].origin != rule.origin))
+            grouped = pieces[0].origin == rule.origin and rule.builder != "call"
+            depth = max(inner, pieces[0].depth + (not grouped))
         span = Span(self.source, max(start, 0), max(end, 0))
         return Piece(BUILDERS[rule.builder](span, *values), start, end, depth, rule.origin)

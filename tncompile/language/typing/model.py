@@ -163,6 +163,7 @@ class Requirement:
     condition: Condition
     reason: str
     text: str
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from tncompile.language.typing.model import (
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.operations import Read
 from tncompile.language.typing.parts import Instantiate, read_part
+from tncompile.language.typing.repeats import Graph, without_repeats
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
 from tncompile.language.typing.tensors import LARGEST_SIZE, read_tensor, tied_paths, unroll
@@ -219,7 +220,7 @@ class _Statements:
         return term
 
     def _require(self, statement: tree.Require) -> None:
-        requirement = require(self.reader, statement)
+        requirement = require(self.reader, statement, self.requirements)
         if requirement is not None:
             self.requirements.append(requirement)
 
@@ -275,6 +276,8 @@ def resolve_model(
     for part in statements.parts:
         if isinstance(part.callee, ResolvedNetwork | ResolvedModel):
             problems.extend(part.callee.warnings)
+    operations = tuple(reader.typing.operations)
+    graph = without_repeats(Graph(operations, output, statements.labels))
     return ResolvedModel(
         name=name,
         target=name if instance or not written else f"{name}({written})",
@@ -288,10 +291,10 @@ def resolve_model(
         tied=statements.tied,
         requirements=tuple(statements.requirements),
         checks=tuple(reader.typing.checks.values()),
-        operations=tuple(reader.typing.operations),
-        output=output,
+        operations=graph.operations,
+        output=graph.output,
         single=not isinstance(statements.output, Tuple),
-        names=statements.labels,
+        names=graph.names,
         block=block,
         warnings=problems.warnings,
     )

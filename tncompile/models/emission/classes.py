@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tncompile.emission import ClassSource, GeneratedModule, write_file
@@ -15,6 +15,7 @@ from tncompile.emission.text.writer import class_
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Extern, Layer, Part, Resolved, ResolvedModel
 from tncompile.language.typing.operations import Scan
+from tncompile.models.contracting import Order, Orders, Place
 from tncompile.models.emission.access import Access
 from tncompile.models.emission.construction import parts, ties
 from tncompile.models.emission.construction.constructor import family_depth, write_init, write_start
@@ -44,13 +45,13 @@ _LOCAL = ("device", "dtype", "batch_invariant", "h", "i", "j", "k")
 """Names inside `__init__`, where classes are called."""
 
 
-def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
+def emit_model(model: ResolvedModel, networks: MakeNetwork, orders: Orders) -> GeneratedModule:
     """The file of a model; equal arguments give equal bytes.
 
     Models are told apart by what they compute: those that differ in nothing but the arguments that
     they were made with are one class.
     """
-    classes = _Classes(networks, find_splits(model))
+    classes = _Classes(networks, find_splits(model), orders)
     if causal_size(model) is not None:
         classes.stepping = {each.target for each in classes.steps.reached(model)}
     root = classes.of(model, inner=False)
@@ -65,6 +66,7 @@ class _Classes:
 
     networks: MakeNetwork
     splits: Splits
+    orders: Orders
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
@@ -148,13 +150,18 @@ class _Written:
         if id(model) in classes.cells:
             checked = "never"
         splits = classes.splits
-        self.forward = write_forward(model, self.access, called.values(), checked, splits)
+        orders = classes.orders.get(model.target, {})
+        ahead = {products: each.forward for (products, early), each in orders.items() if early}
+        late = {products: each.forward for (products, early), each in orders.items() if not early}
+        self.forward = write_forward(
+            model, self.access, called.values(), checked, splits, ahead | late
+        )
         computing = [self.forward.method]
         if split := splits.get(id(model)):
             computing = write_cell(
-                model, self.access, (*called.values(),), self.forward, splits, split
+                model, self.access, (*called.values(),), self.forward, splits, split, (ahead, late)
             )
-        step = self._step(called.values(), inner)
+        step = self._step(called.values(), inner, orders)
         used = self.forward.used
         self.tied = ties.write_tied(model)
         after = ["self._tie()"] * bool(ties.tied_keys(model))
@@ -215,13 +222,16 @@ class _Written:
                 text = f"{source.name}({numbers}{parts.PLACED}{options})"
         return f"{text}.requires_grad_(False)" if part.frozen else text
 
-    def _step(self, reserved: Iterable[str], inner: bool) -> list[list[str]]:
+    def _step(
+        self, reserved: Iterable[str], inner: bool, orders: Mapping[Place, Order]
+    ) -> list[list[str]]:
         """The method that goes on along a causal size, where there is one."""
         model, classes = self.model, self.classes
         if model.target not in classes.stepping or causal_size(model) is None:
             return []
         stepped = classes.steps.of(model)
-        return [write_step(model, stepped, self.access, reserved, self.forward, inner=inner)]
+        own = {products: order.step for (products, _), order in orders.items()}
+        return [write_step(model, stepped, self.access, reserved, self.forward, own, inner=inner)]
 
     def _loose(self, step: list[list[str]]) -> set[str]:
         """The families whose members have a `_step` or members, which no list of modules says."""

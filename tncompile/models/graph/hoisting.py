@@ -20,6 +20,7 @@ from tncompile.language.typing.operations import (
     Select,
     Stored,
 )
+from tncompile.language.typing.repeats import computes
 from tncompile.language.typing.values import Shape, Value
 from tncompile.models.graph.constants import held_values, needed
 from tncompile.models.graph.numbers import is_number
@@ -49,6 +50,12 @@ class Split:
 
 Splits = Mapping[int, Split]
 """The cells of a model that are two methods, by the identity of the callee."""
+
+
+def goes_ahead(operation: Operation, model: ResolvedModel, splits: Splits) -> bool:
+    """Whether an operation of a model is computed for all steps of a `scan` at once."""
+    split = splits.get(id(model))
+    return split is not None and operation in split.ahead
 
 
 def behind(callee: Resolved, name: str) -> int | None:
@@ -166,7 +173,7 @@ def _cut(
         sorted(read, key=lambda x: (x.shape.dots, order[x.operation], x.position or 0))
     )
     before, after = needed(crossing, held), needed(cell.output, {*held, *crossing})
-    if not any(_works(each) for each in before & ahead):
+    if not any(map(computes, before & ahead)):
         return None
     return Split(crossing, _inputs(cell, before), _inputs(cell, after), frozenset(before & ahead))
 
@@ -178,22 +185,6 @@ def _inputs(cell: ResolvedModel, operations: set[Operation]) -> tuple[str, ...]:
 
 def _entries(shape: Shape) -> int:
     return math.prod(size.value or 1 for size in shape.sizes)
-
-
-def _works(operation: Operation) -> bool:
-    """Whether it computes something, and is no mere view."""
-    match operation:
-        case Apply(function=function):
-            return function not in _VIEWS
-        case CallPart() | Contract() | Scan():
-            return True
-        case _:
-            return False
-
-
-_VIEWS = frozenset(
-    {"reshape", "flatten", "transpose", "permute", "expand", "split", "chunk", "real", "imag"}
-)
 
 
 def _may(operation: Operation) -> bool:

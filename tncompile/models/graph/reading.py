@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.operations import Apply, Operation
 from tncompile.language.typing.values import Value
+from tncompile.models.graph.sharing import Shared
 
 
 def results_of(
-    operations: Sequence[Operation], output: Sequence[Value]
+    shared: Shared, output: Sequence[Value]
 ) -> dict[Operation, tuple[Value | None, ...]]:
     """The results of each operation by position, None for those that nobody reads."""
-    found: dict[Operation, dict[int, Value]] = {each: {} for each in operations}
-    for value in (*(v for each in operations for v in each.operands), *output):
-        if value.operation in found:
-            found[value.operation][value.position or 0] = value
+    computed = shared.computed()
+    found: dict[Operation, dict[int, Value]] = {each: {} for each in computed}
+    for value in (*(v for each in computed for v in each.operands), *output):
+        operation = shared.instead.get(value.operation, value.operation)
+        if operation in found:
+            found[operation][value.position or 0] = value
     return {
         operation: tuple(values.get(k) for k in range(max(values, default=-1) + 1))
         for operation, values in found.items()

@@ -38,8 +38,8 @@ def interval_path(problem: Problem, order: Sequence[int], written: float = 0.0) 
     legs = {leg for term in problem.terms for leg in term}
     root = min(1.0, WIDEST / max(1.0, sum(math.log2(problem.sizes[leg]) for leg in legs)))
     # What both sides carry: the result, and what is summed within, but in neither of them.
-    both, kept = _powers(root * (within + results)), _powers(root * results)
-    inverse = _powers(-root * within)
+    both, inverse = _powers(root * (within + results)), _powers(-root * within)
+    kept = _powers(root * results) if written else results
     # Intervals of one length at a time. Rows are first terms, columns lengths; the second of each
     # two tables has the same by the term behind the last one.
     cost, cost_up = numpy.zeros((count, count + 1)), numpy.zeros((count + 1, count + 1))
@@ -121,6 +121,9 @@ def _powers(logarithms: Table) -> Table:
     """Two to the power of each: Python's, since numpy's depends on the processor."""
     import numpy
 
+    exponents = logarithms.astype(numpy.int64)
+    if (exponents == logarithms).all():
+        return numpy.ldexp(1.0, exponents)
     upper = numpy.triu(numpy.ones(logarithms.shape, dtype=bool))
     powers = numpy.ones(logarithms.shape)
     powers[upper] = [2.0**log for log in logarithms[upper].tolist()]

@@ -1,4 +1,4 @@
-"""`attention(q, k, v, mask, causal, reach, scale, dropout)`: what fits, and the shape it gives."""
+"""`attention(q, k, v, mask, causal, …)`: what fits, and the shape it gives."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LEADING = "of the leading axes only the last may differ: neighboring queries sh
 def apply_attention(typing: Typing, call: Call) -> Value:
     """softmax(q kᵀ · scale) v; raises `Failed`.
 
-    Beside its arguments its options are `mask` (whether there is a fourth operand), `grouped` (how
-    many queries share a key) and `aligned` (whether there are as many queries as keys). Where
-    `scale` is None it is e ** -0.5.
+    Beside its arguments its options are `mask` and `relative` (whether there are such operands,
+    behind the three), `grouped` (how many queries share a key) and `aligned` (whether there are as
+    many queries as keys). Where `scale` is None it is e ** -0.5.
     """
     bound = bind(typing, ATTENTION, call)
     shape = _shape(bound)
@@ -36,13 +36,17 @@ def apply_attention(typing: Typing, call: Call) -> Value:
 def _shape(bound: Bound) -> Shape:
     """The shape of the result; TN601, TN603 and TN208 where the arguments do not fit."""
     typing = bound.typing
-    q, k, v, *masks = bound.operands
+    q, k, v, *others = bound.operands
+    masks, tables = others[: "mask" in bound.given], others["mask" in bound.given :]
     for operand in (q, k, v):
         if operand.value.kind != "float":
             raise wrong_kind("attention", operand, ("float",))
     for mask in masks:
         if mask.value.kind not in ("bool", "float"):
             raise wrong_kind("attention", mask, ("bool", "float"))
+    for table in tables:
+        if table.value.kind != "float":
+            raise wrong_kind("attention", table, ("float",))
     _check_axes(bound.operands[:3])
     count = len(q.value.shape.sizes)
     _agree(typing, ("v", v, -2), ("k", k, -2), _PAIRS)
@@ -55,7 +59,9 @@ def _shape(bound: Bound) -> Shape:
     for mask in masks:
         scores = Shape((*q.value.shape.sizes[:-1], keys), q.value.shape.dots)
         _check_mask(typing, mask, scores, q)
-    bound.options["mask"] = bool(masks)
+    for table in tables:
+        _check_relative(typing, table, q)
+    bound.options["mask"], bound.options["relative"] = bool(masks), bool(tables)
     bound.options["grouped"] = _grouped(typing, q, k)
     bound.options["aligned"] = typing.facts.compare(queries, keys) == "equal"
     return q.value.shape.replaced(-1, v.value.shape.axis(-1))
@@ -74,6 +80,12 @@ def _check_options(bound: Bound) -> None:
             hint = "write `causal = true` as well, or say with a `mask` what may look where"
             span, label = written_at(given["reach"]), "without `causal`"
             raise failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
+    if "relative" in given and not options["causal"]:
+        message = "`relative` is for causal attention"
+        note = "it has a score for each distance from a query back to a key"
+        hint = "write `causal = true` as well, or add scores for each query and key by a `mask`"
+        span, label = written_at(given["relative"]), "without `causal`"
+        raise failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
     dropout = options["dropout"]
     if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
         argument = given["dropout"]
@@ -143,3 +155,21 @@ def _check_mask(typing: Typing, mask: Operand, scores: Shape, q: Operand) -> Non
         if size.value != 1:
             text = f"{message}: axis {axis} is {size}, not {due}"
             typing.same(size, due, Misfit(text, mask.place, label, there, note, hint))
+
+
+def _check_relative(typing: Typing, table: Operand, q: Operand) -> None:
+    """TN601 where the axes before the distances do not broadcast to those before the queries."""
+    shape, queries = table.value.shape, q.value.shape
+    lead, due = Shape(shape.sizes[:-1], shape.dots), Shape(queries.sizes[:-2], queries.dots)
+    message = f"`relative` of `attention` is {shape}, `q` is {queries}: "
+    message += f"what stands before the distances does not broadcast to {due}"
+    label, there = f"this is {shape}", (Label(q.place, f"`q` is {queries}"),)
+    note = "it has a score for each distance, on its last axis, for all heads or for each"
+    hint = "give it the shape (heads, distances)"
+    surplus = len(lead.sizes) - len(due.sizes)
+    if not shape.sizes or surplus > 0 or (lead.dots and (surplus or not due.dots)):
+        raise failure(Code.MODEL_SHAPES, message, table.place, label, note, hint, there)
+    for axis in range(-len(lead.sizes), 0):
+        if lead.axis(axis).value != 1:
+            misfit = Misfit(message, table.place, label, there, note, hint)
+            typing.same(lead.axis(axis), due.axis(axis), misfit)

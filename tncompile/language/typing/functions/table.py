@@ -46,6 +46,7 @@ ATTENTION = Function(
         optional("reach", count),
         optional("scale", real),
         option("dropout", real, 0.0),
+        Parameter("relative", "value", needed=False),
     ),
     ANY,
     _elsewhere,

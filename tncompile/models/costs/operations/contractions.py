@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 
-from tncompile.language.typing.operations import Contract
+from tncompile.models.contracting import Names, SumOfProducts, names_of
 from tncompile.models.costs.operations.functions import permuted, reshaped
 from tncompile.models.costs.operations.job import Job, Outcome, Rule, joined, reduced
 from tncompile.models.costs.operations.products import matmul
-from tncompile.planning.paths.optimizers import quick_path
-from tncompile.planning.paths.problem import Problem
+from tncompile.planning.paths.problem import Path
 from tncompile.simulation.rules import Gradients
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
-DOTS = "..."
-USUAL_SIZE = 64
 
-Names = tuple[str, ...]
-
-
-def contract(job: Job, operation: Contract, rows: int, sizes: Mapping[str, int]) -> Outcome:
+def contract(
+    job: Job, products: SumOfProducts, order: Path, rows: int, sizes: Mapping[str, int]
+) -> Outcome:
     """The sum of products of the operands; with one and nothing to sum, a reordering."""
-    lengths = {name: size.at(sizes) for name, size in operation.sizes.items()} | {DOTS: rows}
-    legs = [_names(each.axes, each.dots) for each in operation.legs]
-    output = _names(operation.output.axes, operation.output.dots)
+    lengths = products.lengths(rows, sizes)
+    output = names_of(products.output)
     chain = _Chain(job, lengths)
-    factors = [
-        (chain.step(reshaped, [k], _shape(names, lengths)), names) for k, names in enumerate(legs)
-    ]
-    for k, (slot, names) in enumerate(factors):
-        others = {name for j, each in enumerate(legs) if j != k for name in each}
-        factors[k] = chain.summed(slot, names, others.union(output))
-    pairs = _pairs(tuple(names for _, names in factors), output)
-    left: list[tuple[int, Names] | None] = list(factors)
-    for one, two in pairs:
+    left: list[tuple[int, Names] | None] = []
+    for k, (legs, term) in enumerate(zip(products.legs, products.terms, strict=True)):
+        names = names_of(legs)
+        slot = chain.step(reshaped, [k], _shape(names, lengths))
+        left.append(chain.summed(slot, names, term))
+    for one, two in order:
         first, second = left[one], left[two]
         assert first is not None
         assert second is not None
@@ -49,27 +40,8 @@ def contract(job: Job, operation: Contract, rows: int, sizes: Mapping[str, int])
     return chain.outcome()
 
 
-def _names(axes: Sequence[Names], dots: bool) -> Names:
-    return ((DOTS,) if dots else ()) + tuple(name for axis in axes for name in axis)
-
-
 def _shape(names: Names, lengths: Mapping[str, int]) -> Shape:
     return tuple(lengths[name] for name in names)
-
-
-@cache
-def _pairs(factors: tuple[Names, ...], output: Names) -> tuple[tuple[int, int], ...]:
-    """The pairs to multiply, in order; a result has the next number."""
-    if len(factors) < 3:
-        return ((0, 1),) if len(factors) == 2 else ()
-    numbers = {name: k for k, name in enumerate(dict.fromkeys(n for each in factors for n in each))}
-    return quick_path(
-        Problem(
-            terms=tuple(tuple(numbers[name] for name in each) for each in factors),
-            output=tuple(numbers[name] for name in output),
-            sizes=(USUAL_SIZE,) * len(numbers),
-        )
-    )
 
 
 class _Chain:
@@ -106,9 +78,8 @@ class _Chain:
         places = [names.index(name) for name in order]
         return self.step(permuted(places), [slot], _shape(order, self.lengths))
 
-    def summed(self, slot: int, names: Names, kept: set[str]) -> tuple[int, Names]:
+    def summed(self, slot: int, names: Names, rest: Names) -> tuple[int, Names]:
         """The sum over legs that no one else has."""
-        rest = tuple(name for name in names if name in kept)
         if rest == names:
             return slot, names
         return self.step(reduced(repeated=True), [slot], _shape(rest, self.lengths)), rest

@@ -52,16 +52,15 @@ def linear(job: Job) -> Outcome:
 
 
 def matmul(job: Job) -> Outcome:
-    """`a @ b`: a matrix on the right takes all rows at once, others are expanded to stacks."""
+    """`a @ b`: a matrix, or a vector, takes all rows at once; others are expanded to stacks."""
     kernels, (left, right), shape = job.kernels, job.operands, job.shapes[0]
     shapes: list[Shape]
     flat_shape: Shape
     stacks: Shape = ()
-    if len(right.shape) == 2 and len(left.shape) > 2:
-        shapes = [(left.count // max(1, left.shape[-1]), left.shape[-1]), right.shape]
-        flat_shape = (shapes[0][0], right.shape[-1])
-    elif len(left.shape) == 2 and len(right.shape) == 2:
-        shapes, flat_shape = [left.shape, right.shape], shape
+    if len(right.shape) <= 2:
+        inner, columns = right.shape[0], math.prod(right.shape[1:])
+        shapes = [(left.count // max(1, inner), inner), (inner, columns)]
+        flat_shape = (shapes[0][0], columns)
     else:
         stacks = (math.prod(shape[:-2]),)
         shapes = [(*stacks, *each.shape[-2:]) for each in (left, right)]
@@ -114,16 +113,21 @@ def attention(job: Job) -> Outcome:
 
     Its gradient takes five. The scores are formed, and saved, where entries are dropped.
     """
-    kernels, (q, k, v, *mask) = job.kernels, job.operands
+    kernels, (q, k, v, *others) = job.kernels, job.operands
     kernels.call()
     *lead, queries, width = q.shape
     keys, stacks = k.shape[-2], math.prod(lead)
     dropped = job.training and bool(job.options.get("dropout"))
-    causal = bool(job.options.get("causal"))
+    causal, far = bool(job.options.get("causal")), bool(job.options.get("relative"))
     blocks = len(q.shape) == FLASH_AXES and not dropped and q.shape[-1] == v.shape[-1]
     scores = (stacks, queries, keys)
-    if not mask and (job.options.get("reach") is not None or (causal and queries != keys)):
+    mask, relative = others[: len(others) - far], others[len(others) - far :]
+    if not others and (job.options.get("reach") is not None or (causal and queries != keys)):
         mask = [kernels.new((queries, keys), 1)]
+        kernels.stream(mask[0])
+    if relative:  # looked up for each query and key, then narrowed
+        mask = [kernels.new((*relative[0].shape[:-1], queries, keys), relative[0].width)]
+        kernels.stream(relative[0], mask[0])
         kernels.stream(mask[0])
     half = 0.5 if causal and blocks and not mask else 1.0
     strides = None
@@ -160,7 +164,7 @@ def attention(job: Job) -> Outcome:
         if not blocks:
             kernels.memory.free(kernels.new(scores))
         sent: Gradients = [kernels.new(each.shape, each.width) for each in (q, k, v)]
-        return [*sent, *[None] * (len(job.operands) - 3)]
+        return [*sent, *[None] * len(others)]
 
     return Outcome(result, backward, tuple(saved), scratch=tuple(scratch))
 

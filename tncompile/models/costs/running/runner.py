@@ -12,10 +12,12 @@ from tncompile.language.typing.model import Layer, ResolvedModel
 from tncompile.language.typing.operations import CallPart
 from tncompile.language.typing.values import Shape as ValueShape
 from tncompile.machine.profile import MachineProfile
+from tncompile.models.contracting import Orders
 from tncompile.models.costs.networks import PlannedNetwork
 from tncompile.models.costs.operations.job import Job, foreign
 from tncompile.models.costs.operations.layers import LAYERS
 from tncompile.models.costs.running.runs import Contraction, Run, reordered, run_alone
+from tncompile.models.graph.hoisting import Splits
 from tncompile.models.reach import Sizes, sizes_of_call
 from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.tensors import Shape, SymbolicTensor
@@ -25,12 +27,15 @@ from tncompile.simulation.tensors import Shape, SymbolicTensor
 class Runner:
     """Runs of parts on a machine; equal ones are one.
 
-    `networks` are those of the model with their plans, by the identity of the resolved ones;
+    `networks` are those of the model with their plans, by the identity of the resolved ones,
+    `orders` those of contraction in models, `splits` their cells that go ahead of steps;
     `walk` is what runs a model: `run_model`.
     """
 
     profile: MachineProfile
     networks: Mapping[int, PlannedNetwork]
+    orders: Orders
+    splits: Splits
     training: bool
     walk: Callable[..., Run]
     runs: dict[tuple[Any, ...], Run] = field(default_factory=dict)

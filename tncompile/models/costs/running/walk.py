@@ -22,6 +22,7 @@ from tncompile.language.typing.operations import (
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape as ValueShape
 from tncompile.language.typing.values import Value
+from tncompile.models.contracting import Ordered, joined
 from tncompile.models.costs.operations.contractions import contract
 from tncompile.models.costs.operations.functions import FUNCTIONS, fourier_flops
 from tncompile.models.costs.operations.job import Job, Outcome, foreign, made, viewed
@@ -37,9 +38,12 @@ from tncompile.models.costs.running.runs import (
 from tncompile.models.costs.running.scans import scanned
 from tncompile.models.costs.tree import WIDTHS
 from tncompile.models.graph.constants import is_fixed, needed
+from tncompile.models.graph.hoisting import goes_ahead
 from tncompile.models.graph.reading import last_uses, name_of, path_of, results_of
+from tncompile.models.graph.sharing import share_products
 from tncompile.models.reach import Sizes
 from tncompile.models.sizes import require
+from tncompile.planning.paths.problem import Path
 from tncompile.simulation.kernels import KernelModel, OpCost
 from tncompile.simulation.tensors import Allocation, Shape, SymbolicTensor
 
@@ -97,9 +101,10 @@ class _Walk:
         self.held |= {id(each.allocation): each.allocation for each in operands.values()}
         kernels.begin_forward()
         live = needed(model.output)
-        operations = [each for each in model.operations if each in live]
+        shared = share_products([each for each in model.operations if each in live], self._order)
+        operations = shared.computed()
         fixed: dict[Value, bool] = {}
-        results = results_of(operations, model.output)
+        results = results_of(shared, model.output)
         uses = last_uses(operations, model)
         for number, operation in enumerate(operations):
             values = results[operation]
@@ -222,7 +227,8 @@ class _Walk:
                 plain = {name: self._plain(option) for name, option in options.items()}
                 return FUNCTIONS[function](replace(job, options=plain)), False
             case Contract():
-                return contract(job, operation, self.rows, self.sizes), False
+                order = self._order(operation)
+                return contract(job, joined(operation), order, self.rows, self.sizes), False
             case Select(slots=slots):
                 return self._selected(job, slots), False
             case Scan():
@@ -237,6 +243,13 @@ class _Walk:
                 return self._called(operation.part, job, run)
             case _:
                 raise AssertionError(operation)
+
+    def _order(self, operation: Contract) -> Path:
+        """The pairs of operands of a `network { … }` to multiply, in order."""
+        if isinstance(operation, Ordered):
+            return operation.order
+        place = joined(operation), goes_ahead(operation, self.model, self.runner.splits)
+        return self.runner.orders[self.model.target][place].forward
 
     def _called(self, part: Part, job: Job, run: Run) -> tuple[Outcome, bool]:
         owner = part

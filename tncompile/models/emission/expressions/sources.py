@@ -94,6 +94,13 @@ def _places(ids: Tensor, n: int, function: str) -> Tensor:
     torch._assert_async(((ids >= 0) & (ids < n)).all(), f"{function}: an id is out of range")
     return ids
 ''',
+    "_relative": '''\
+def _relative(scores: Tensor, queries: int, keys: int) -> Tensor:
+    """The scores for each query and key, by the distance back; the last one for all beyond."""
+    own = torch.arange(keys - queries, keys, device=scores.device).unsqueeze(-1)
+    distance = own - torch.arange(keys, device=scores.device)
+    return scores[..., distance.clamp(0, scores.shape[-1] - 1)]
+''',
     "_scatter_sum": '''\
 def _scatter_sum(x: Tensor, to: Tensor, size: int) -> Tensor:
     """For each place the sum of the entries of `x` that go there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from tncompile.emission.module.forward import without_unused
@@ -10,6 +10,7 @@ from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.values import Shape, Value
+from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access
 from tncompile.models.emission.layout import fitted
 from tncompile.models.emission.methods.arguments import Sizes, argument_names
@@ -25,6 +26,7 @@ from tncompile.models.emission.methods.forward import (
 from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.graph.constants import needed
 from tncompile.models.graph.hoisting import AHEAD, STEP, Split, Splits, crossing_name
+from tncompile.planning.paths.problem import Path
 
 
 def write_cell(
@@ -34,15 +36,16 @@ def write_cell(
     forward: Forward,
     splits: Splits,
     split: Split,
+    orders: tuple[Mapping[SumOfProducts, Path], Mapping[SumOfProducts, Path]],
 ) -> list[list[str]]:
-    """What goes ahead, a step, and both as `forward`."""
+    """What goes ahead, a step, and both as `forward`; `orders` are those of the first two."""
     method = partial(_method, model, access, (*reserved,), forward, splits)
     crossing, single = split.crossing, len(split.crossing) == 1
     ahead = "What no state changes: for any number of steps at once."
     step = "A step, where that went ahead."
     return [
-        method(AHEAD, ahead, split.early, (), crossing, single),
-        method(STEP, step, split.late, crossing, model.output, model.single),
+        method(orders[0], AHEAD, ahead, split.early, (), crossing, single),
+        method(orders[1], STEP, step, split.late, crossing, model.output, model.single),
         _both(model, (*reserved,), split),
     ]
 
@@ -65,6 +68,7 @@ def _method(
     reserved: tuple[str, ...],
     forward: Forward,
     splits: Splits,
+    orders: Mapping[SumOfProducts, Path],
     name: str,
     doc: str,
     inputs: Sequence[str],
@@ -84,7 +88,8 @@ def _method(
             arguments[source.name] = variable = names.fresh("_".join(parts))
             shapes.append((variable, source.shape))
     find_like = partial(like, model, access, arguments, forward)
-    scope = Scope(arguments, Sizes({}, lead), find_like, forward.used, splits=splits)
+    sizes = Sizes({}, lead)
+    scope = Scope(arguments, sizes, find_like, forward.used, splits=splits, orders=orders)
     inside = needed(outputs, variables)
     operations = [each for each in model.operations if each in inside]
     labels = model.names

@@ -30,6 +30,7 @@ from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping.operations import Past, StepCall
 from tncompile.models.emission.stepping.texts import past_text, step_call
 from tncompile.models.graph.numbers import is_number
+from tncompile.models.graph.sharing import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Body:
     free     those of them that may be computed at any time: no dropout, no statistics behind them
     precise  the constants that have more digits than the module's dtype
     uses     how often each value is read
+    shared   the operations that are written, some in the place of others
     labels   the names that the program gives to values
     unrolled  the `repeat`s whose turns are known to differ, by depth and number
     wanted   what the results of an operation are called, by position: variables of a loop
@@ -92,6 +94,7 @@ class Body:
     uses: Counter[Value]
     labels: Mapping[Value, str]
     results: Mapping[Operation, tuple[Value, ...]]
+    shared: Shared
     precise: Collection[Value] = ()
     known: dict[Value, Text] = field(default_factory=dict)
     pending: dict[Value, Text] = field(default_factory=dict)
@@ -115,6 +118,11 @@ class Body:
             indent=self.indent + len(TAB),
         )
 
+    @property
+    def operations(self) -> Sequence[Operation]:
+        """All operations, in order."""
+        return self.shared.operations
+
     # ── operations ────────────────────────────────────────────────────────────────────────────
 
     def run(self, operation: Operation) -> None:
@@ -133,13 +141,14 @@ class Body:
                 self._compute(operation, results)
 
     def _compute(self, operation: Operation, results: tuple[Value, ...]) -> None:
-        operands = arguments(operation)
+        made = self.shared.instead.get(operation, operation)
+        operands = arguments(made)
         free = is_free(operation) and all(
             value in self.free or value not in self.pending for value in operands
         )
         text = self.within(
             operands,
-            lambda texts: self.expression(operation, texts),
+            lambda texts: self.expression(made, texts, results),
             constant=results[0].constant and not isinstance(operation, CallPart),
         )
         if len(results) == 1 and (arity(operation) == 1 or operation not in self.wanted):
@@ -166,7 +175,9 @@ class Body:
         if is_foreign(operation):
             self.lines += [Line(claim(each, self.known[each].code, self.scope)) for each in results]
 
-    def expression(self, operation: Operation, texts: Sequence[Text]) -> Text:
+    def expression(
+        self, operation: Operation, texts: Sequence[Text], results: Sequence[Value] = ()
+    ) -> Text:
         """The operation on operands that are written."""
         if isinstance(operation, StepCall):
             return step_call(operation, texts, self.access, self.scope)
@@ -174,7 +185,7 @@ class Body:
             return call_text(operation, texts, self.access, self.scope)
         if isinstance(operation, Past):
             return past_text(operation, texts, self.scope)
-        exact = any(value in self.precise for value in self.results[operation])
+        exact = any(value in self.precise for value in results)
         return write(operation, texts, self.scope.precise() if exact else self.scope)
 
     # ── values ────────────────────────────────────────────────────────────────────────────────

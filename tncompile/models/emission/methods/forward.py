@@ -22,6 +22,7 @@ from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Layer, Part, ResolvedModel
 from tncompile.language.typing.operations import CallPart, Literal, Operation, Stored
 from tncompile.language.typing.values import Value
+from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access, parameter_name
 from tncompile.models.emission.expressions import Text, as_tensor
 from tncompile.models.emission.loops.repeats import write_operations
@@ -39,6 +40,8 @@ from tncompile.models.emission.methods.types import return_tensor
 from tncompile.models.graph.constants import given_numbers, held_values, needed, precise
 from tncompile.models.graph.hoisting import Splits
 from tncompile.models.graph.numbers import is_number
+from tncompile.models.graph.sharing import share_products
+from tncompile.planning.paths.problem import Path
 
 CONSTANTS = "_set_constants"
 """The method that computes constants."""
@@ -71,6 +74,7 @@ def write_forward(
     reserved: Iterable[str],
     checked: Checked,
     splits: Splits,
+    orders: Mapping[SumOfProducts, Path],
 ) -> Forward:
     """The methods; `reserved` are names of the file that no variable may hide."""
     live = needed(model.output)
@@ -90,7 +94,7 @@ def write_forward(
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     sizes = Sizes(bound, names.exactly("lead"))
     find_like = partial(like, model, access, arguments, forward)
-    scope = Scope(arguments, sizes, find_like, forward.used, splits=splits)
+    scope = Scope(arguments, sizes, find_like, forward.used, splits=splits, orders=orders)
     body = write_body(scope, access, names, operations, model.output, model.names, forward)
     write_return(body, model.output, single=model.single)
     lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)
@@ -138,7 +142,7 @@ def write_body(
     attributes = [f"self.{name}" for name in (*forward.buffers, *stored)]
     sizes = (*scope.sizes.names.values(), scope.sizes.lead)
     body.typed = {*scope.inputs.values(), *given.values(), *sizes, *attributes}
-    write_operations(body, operations)
+    write_operations(body, body.operations)
     return body
 
 
@@ -237,7 +241,8 @@ def _body(
     outputs: Sequence[Value],
     known: dict[Value, Text],
 ) -> Body:
-    reads = [*(value for each in operations for value in each.operands), *outputs]
+    shared = share_products(operations, scope.order)
+    reads = [*(value for each in shared.computed() for value in each.operands), *outputs]
     results: dict[Operation, list[Value]] = {}
     for value in dict.fromkeys(reads):
         results.setdefault(value.operation, []).append(value)
@@ -245,7 +250,8 @@ def _body(
         operation: tuple(sorted(values, key=lambda value: value.position or 0))
         for operation, values in results.items()
     }
-    return Body(scope, access, names, Counter(reads), labels, ordered, known=known)
+    uses = Counter(reads)
+    return Body(scope, access, names, uses, labels, ordered, shared, known=known)
 
 
 def returned(output: Sequence[Value], texts: Sequence[Text], scope: Scope, *, single: bool) -> Text:
@@ -271,7 +277,7 @@ def _constants(
     """The method that computes constants, in float32 at least, where the module is."""
     held, inside = list(buffers), needed(buffers)
     operations = [operation for operation in model.operations if operation in inside]
-    own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype")
+    own = Scope({}, scope.sizes, lambda: "like", scope.used, "dtype", orders=scope.orders)
     names = Names(["self", "F", "math", "like", "dtype"])
     labels = {
         value: names.fresh(label)
@@ -279,7 +285,7 @@ def _constants(
         if value.operation in inside and not is_number(value)
     }
     body = _body(own, access, names, labels, operations, held, {})
-    write_operations(body, operations)
+    write_operations(body, body.operations)
     for value in {name: value for value, name in buffers.items()}.values():
         made = body.within([value], lambda texts: texts[0], constant=True)
         if value in given:

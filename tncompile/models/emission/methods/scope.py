@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from tncompile.language.typing.operations import Contract
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Value
+from tncompile.models.contracting import Ordered, SumOfProducts, joined
 from tncompile.models.emission.methods.arguments import Sizes
 from tncompile.models.graph.hoisting import Splits
+from tncompile.planning.paths.problem import Path
 
 
 @dataclass
@@ -16,7 +19,7 @@ class Scope:
     """The context of expressions; `find_like` names a tensor of the module's dtype when asked.
 
     `used` are the helpers that were asked for, by all methods of a class; `splits` the cells that
-    compute some of what they do for all steps at once.
+    compute some of what they do for all steps at once, `orders` those of contraction.
     """
 
     inputs: Mapping[str, str]
@@ -25,6 +28,7 @@ class Scope:
     used: dict[str, None] = field(default_factory=dict)
     given_dtype: str | None = None
     splits: Splits = field(default_factory=dict)
+    orders: Mapping[SumOfProducts, Path] = field(default_factory=dict)
 
     def precise(self) -> Scope:
         """The same where constants are computed: their dtype is called `dtype`."""
@@ -52,6 +56,12 @@ class Scope:
     def leading(self, value: Value | None) -> str:
         """The sizes of `...`, which all values have alike."""
         return self.sizes.lead
+
+    def order(self, operation: Contract) -> Path:
+        """The pairs of operands of a `network { … }` to multiply, in order."""
+        if isinstance(operation, Ordered):
+            return operation.order
+        return self.orders[joined(operation)]
 
     def use(self, helper: str) -> None:
         """Ask for something at the head of the module."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from tncompile.emission.module.forward import without_unused
 from tncompile.emission.text import writer
@@ -11,6 +12,7 @@ from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.writer import indented
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.sizes import Size
+from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access, parameter_name
 from tncompile.models.emission.expressions import Text
 from tncompile.models.emission.methods.arguments import (
@@ -32,6 +34,7 @@ from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping import rewriting
 from tncompile.models.emission.stepping.rewriting import Stepped
 from tncompile.models.emission.stepping.texts import PAST
+from tncompile.planning.paths.problem import Path
 
 STATE = "tuple[Tensor, ...]"
 START, SEEN = "start", "seen"
@@ -47,6 +50,7 @@ def write_step(
     access: Access,
     reserved: Iterable[str],
     forward: Forward,
+    orders: Mapping[SumOfProducts, Path],
     *,
     inner: bool,
 ) -> list[str]:
@@ -57,7 +61,8 @@ def write_step(
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     entries = {rewriting.START: START, rewriting.SEEN: SEEN}
     sizes = Sizes({**bound, **entries}, names.exactly("lead"))
-    scope = Scope(arguments, sizes, lambda: like(model, access, arguments, forward), forward.used)
+    find_like = partial(like, model, access, arguments, forward)
+    scope = Scope(arguments, sizes, find_like, forward.used, orders=orders)
     body = write_body(
         scope, access, names, stepped.operations, stepped.output, stepped.names, forward
     )

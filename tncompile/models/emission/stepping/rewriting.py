@@ -232,8 +232,8 @@ class _Rewriting:
         query, key, value, *masks = operands
         keys = self._joined(key, -2, keep, operation, "keys")
         values = self._joined(value, -2, keep, operation, "values")
-        if masks and self._axis(masks[0]) == -1:
-            masks = [self._joined(masks[0], -1, keep, operation, "mask")]
+        if operation.options["mask"] and self._axis(masks[0]) == -1:
+            masks[0] = self._joined(masks[0], -1, keep, operation, "mask")
         options = {**operation.options, "newest": True, "dropout": 0.0}
         return replace(operation, operands=(query, keys, values, *masks), options=options)
 

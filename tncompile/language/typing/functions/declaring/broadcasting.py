@@ -42,16 +42,21 @@ def broadcast_shapes(
     `behind` are the whole shapes where these are the leading axes of them.
     """
     whole_left, whole_right = behind or (left, right)
-    label, there = f"this is `{whole_right}`", Label(other, f"this is `{whole_left}`")
+
+    def labels() -> tuple[str, Label]:  # text takes longer than all else here
+        return f"this is `{whole_right}`", Label(other, f"this is `{whole_left}`")
+
     one, two = len(left.sizes), len(right.sizes)
     if left.dots and right.dots and one != two:
         message = f"`{whole_left}` and `{whole_right}` differ in the number of axes after `...`"
         note = "values with `...` have equally many axes behind it, so that features meet features"
+        label, there = labels()
         hint = "give the shorter one axes of size 1: `reshape(…, (..., 1, n))`"
         raise failure(Code.MODEL_SHAPES, message, span, label, note, hint, there)
     if (left.dots and two > one) or (right.dots and one > two):
         message = f"`{whole_left}` and `{whole_right}` do not fit: `...` would meet a written axis"
         note = "a value without `...` has no more axes than follow the `...` of the other"
+        label, there = labels()
         hint = "write `...` in its legs, too, or leave axes out"
         raise failure(Code.MODEL_SHAPES, message, span, label, note, hint, there)
     sizes = []
@@ -68,6 +73,7 @@ def broadcast_shapes(
         if second.value != 1 and first != second:
             message = f"`{whole_left}` and `{whole_right}` do not fit: "
             message += f"axis {-k - offset} is {first} on the left and {second} on the right"
+            label, there = labels()
             advice = None if first.names and second.names else "make them equal, or one of them 1"
             typing.same(first, second, Misfit(message, span, label, (there,), ALIGNED, advice))
         sizes.append(first)
