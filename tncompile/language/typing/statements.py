@@ -11,7 +11,7 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
 from tncompile.language.evaluating.scope import Budget, Scope
 from tncompile.language.linked import ArgumentValue, LinkedBlock
-from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
+from tncompile.language.resolved import LARGEST_SIZE, ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
@@ -19,6 +19,7 @@ from tncompile.language.typing.calls.inputs import output_of
 from tncompile.language.typing.causality import check_causal
 from tncompile.language.typing.conditions import require
 from tncompile.language.typing.expressions import Reader, numbers
+from tncompile.language.typing.families import unroll
 from tncompile.language.typing.model import (
     ModelInput,
     Part,
@@ -33,12 +34,10 @@ from tncompile.language.typing.parts import Instantiate, read_part
 from tncompile.language.typing.repeats import Graph, without_repeats
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.tensors import LARGEST_SIZE, read_tensor, tied_paths, unroll
-from tncompile.language.typing.values import Kind, Shape, Term, Tuple, Value, flattened
+from tncompile.language.typing.tensors import read_tensor, tied_paths
+from tncompile.language.typing.values import KIND_NAMED, Kind, Shape, Term, Tuple, Value, flattened
 
 Written = TypeVar("Written")
-
-_KINDS: Mapping[str, Kind] = {"bool": "bool", "int": "int", "float": "float", "complex": "complex"}
 
 
 @dataclass(slots=True)
@@ -161,7 +160,7 @@ class _Statements:
             family.condition = statement.condition.span
         kind: Kind = "float"
         if statement.kind is not None:
-            kind = _KINDS[statement.kind.text]
+            kind = KIND_NAMED[statement.kind.text]
         legs = [leg for leg in statement.legs if isinstance(leg, tree.Expression)]
         dots = bool(legs) and isinstance(legs[0], tree.Dots)
         for key, inner in unroll(reader, statement.subscripts, statement.condition, name.span):

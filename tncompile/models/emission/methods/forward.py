@@ -28,7 +28,7 @@ from tncompile.models.emission.expressions import Text, as_tensor
 from tncompile.models.emission.loops.repeats import write_operations
 from tncompile.models.emission.methods.arguments import (
     Checked,
-    Sizes,
+    SizeNames,
     argument_names,
     write_checks,
     write_requirements,
@@ -92,7 +92,7 @@ def write_forward(
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
-    sizes = Sizes(bound, names.exactly("lead"))
+    sizes = SizeNames(bound, names.exactly("lead"))
     find_like = partial(like, model, access, arguments, forward)
     scope = Scope(arguments, sizes, find_like, forward.used, splits=splits, orders=orders)
     body = write_body(scope, access, names, operations, model.output, model.names, forward)

@@ -16,7 +16,7 @@ from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access, parameter_name
 from tncompile.models.emission.expressions import Text
 from tncompile.models.emission.methods.arguments import (
-    Sizes,
+    SizeNames,
     argument_names,
     write_checks,
     write_requirements,
@@ -60,7 +60,7 @@ def write_step(
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     entries = {rewriting.START: START, rewriting.SEEN: SEEN}
-    sizes = Sizes({**bound, **entries}, names.exactly("lead"))
+    sizes = SizeNames({**bound, **entries}, names.exactly("lead"))
     find_like = partial(like, model, access, arguments, forward)
     scope = Scope(arguments, sizes, find_like, forward.used, orders=orders)
     body = write_body(
@@ -81,7 +81,7 @@ def write_step(
     before = _count(model, stepped, arguments, sizes) if counts else f"{PAST}.length"
     lines.append(f"{START} = {before}")
     lines += [f"{total} = {START} + {bound[name]}" for name, total in totals.items()]
-    lines += write_requirements(model, Sizes({**bound, **totals}, sizes.lead))
+    lines += write_requirements(model, SizeNames({**bound, **totals}, sizes.lead))
     lines += write_lines(body)
     lines = without_unused(lines, [*bound.values(), sizes.lead, *totals.values()])
     if not any(re.search(rf"(?<![.\w]){START}\b(?! =)", line) for line in lines):
@@ -91,7 +91,7 @@ def write_step(
 
 
 def _count(
-    model: ResolvedModel, stepped: Stepped, arguments: Mapping[str, str], sizes: Sizes
+    model: ResolvedModel, stepped: Stepped, arguments: Mapping[str, str], sizes: SizeNames
 ) -> str:
     """The number of entries before."""
     entries = sizes.text(Size.name(stepped.size.name))
