@@ -150,9 +150,8 @@ def lower_network(network: TensorNetwork, planned: ContractionPlan) -> Branches:
             Branch(program(variant), variant.up_to, variant.reason) for variant in planned.of(mode)
         )
 
-    return Branches(
-        program(planned.whole), branches("training"), branches("inference"), branches("folded")
-    )
+    modes = branches("training"), branches("inference"), branches("folded")
+    return Branches(program(planned.whole), *modes, planned.repeats)
 
 
 @lru_cache(PLANS_KEPT)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 import tncompile
 from tests.acceptance.models.cases import CASES
-from tests.language.typing.test_causality import BLOCKS, CAUSAL
 from tests.models.test_acceptance import tried
 from tests.models.test_causal_models import declared
+from tests.support.causal_blocks import BLOCKS, CAUSAL
 from tests.support.stepping import LENGTH, Going, close, flat
 from tests.support.stepping_programs import PROGRAMS
 

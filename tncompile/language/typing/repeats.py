@@ -12,6 +12,7 @@ from tncompile.language.typing.operations import (
     Apply,
     CallPart,
     Contract,
+    Literal,
     Operation,
     Scan,
 )
@@ -146,6 +147,8 @@ class _Merging:
         given = tuple((self.numbers[each.operation], each.position) for each in operands)
         if isinstance(operation, Contract):
             return given, _unnamed(operation)
+        if isinstance(operation, Literal):  # models that differ in a number alone stay alike
+            return _hashed(operation.number), operation.span.text
         own = (each.name for each in fields(operation) if each.name not in _PLACES)
         return type(operation), given, tuple(_hashed(getattr(operation, name)) for name in own)
 

@@ -29,6 +29,7 @@ from tncompile.language.typing.values import (
     Number,
     Numbers,
     Shape,
+    Strings,
     Term,
     Tuple,
     Value,
@@ -112,6 +113,7 @@ class Typing:
     counts: Counter[str] = field(default_factory=Counter)
     turns: tuple[Turn, ...] = ()
     dots: bool = False  # whether an input has `...`
+    indivisible: set[tuple[Size, Size]] = field(default_factory=set)  # said of an axis, once
     sizes_read: set[str] = field(default_factory=set)  # run-time sizes that expressions use
 
     # ── values ────────────────────────────────────────────────────────────────────────────────
@@ -193,10 +195,11 @@ class Typing:
                 )
                 hint = "legs are arguments of `reshape`, `expand`, `zeros`, `ones` and `full`"
                 raise failure(Code.NUMBER_OF_VALUES, message, span, "legs", note, hint)
-            case str():
-                message, note = "a value is needed here, not a string", "strings name modes alone"
+            case str() | Strings():
+                what = "a string" if isinstance(term, str) else "a list of strings"
+                message, note = f"a value is needed here, not {what}", "strings name modes alone"
                 hint = "use a value or a number"
-                raise failure(Code.WRONG_TYPE, message, span, "a string", note, hint)
+                raise failure(Code.WRONG_TYPE, message, span, what, note, hint)
             case tuple() | Numbers():
                 items = term.items if isinstance(term, Numbers) else term
                 for item in items:

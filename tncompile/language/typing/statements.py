@@ -114,9 +114,13 @@ class _Statements:
     def _batch(self, declaration: tree.BatchDeclaration) -> None:
         name, usual = declaration.name, None
         typing = self.reader.typing
-        size = RunTimeSize(name.text, None, declaration.causal is not None, name.span)
+        causal, condition = declaration.causal, declaration.condition
+        size = RunTimeSize(name.text, None, causal is not None, name.span)
         typing.sizes[name.text] = size
         self.reader.names[name.text] = Size.name(name.text)
+        if condition is not None and not self.reader.truth(condition):
+            causal = None
+            typing.sizes[name.text] = size = replace(size, causal=False)
         if declaration.usual is not None:
             usual = self.reader.integer(declaration.usual)
             if not 1 <= usual <= LARGEST_SIZE:
@@ -126,15 +130,14 @@ class _Statements:
                 span = declaration.usual.span
                 raise failure(Code.BAD_SIZE, message, span, label, note, hint)
             typing.sizes[name.text] = replace(size, usual=usual)
-        if declaration.causal is not None:
+        if causal is not None:
             others = (s for s in typing.sizes.values() if s.causal and s.name != name.text)
             if first := next(others, None):
                 message, label = "two causal sizes", "the second one"
                 note = "a model runs step by step along one axis"
                 hint = "leave `causal` out at one of the two"
                 there = Label(first.declared, "the first one")
-                span = declaration.causal.span
-                raise failure(Code.NOT_CAUSAL, message, span, label, note, hint, there)
+                raise failure(Code.NOT_CAUSAL, message, causal.span, label, note, hint, there)
 
     def _part(self, statement: tree.PartStatement) -> None:
         names, name = self.reader.names, statement.name

@@ -37,7 +37,14 @@ class Numbers:
     items: tuple[int | float | bool, ...]
 
 
-Number = Whole | Numbers | str
+@dataclass(frozen=True, slots=True)
+class Strings:
+    """A list of strings, which `extern` takes alone."""
+
+    items: tuple[str, ...]
+
+
+Number = Whole | Numbers | Strings | str
 """What is known when a model is instantiated; a tuple is a list of integers."""
 
 
@@ -111,6 +118,8 @@ def term_text(term: Term) -> str:
             return f"the legs {term}"
         case Numbers(items):
             return f"[{', '.join(map(value_text, items))}]"
+        case Strings(items):
+            return f"[{', '.join(map(term_text, items))}]"
         case str():
             return f'"{term}"'
         case _:

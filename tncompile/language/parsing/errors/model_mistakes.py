@@ -14,10 +14,17 @@ from tncompile.language.parsing.errors.messages import Suggestion, shown
 
 _KINDS = ("bool", "int", "float", "complex")
 _MEANT = {
-    **dict.fromkeys(("long", "integer", "ids", "int32", "int64"), "int"),
+    **dict.fromkeys(("long", "integer", "ids", "short", "byte", "uint8"), "int"),
+    **dict.fromkeys(("int8", "int16", "int32", "int64"), "int"),
     **dict.fromkeys(("boolean", "mask"), "bool"),
     **dict.fromkeys(("real", "double", "half", "float32", "float64"), "float"),
+    **dict.fromkeys(("float16", "bfloat16", "fp16", "fp32", "bf16"), "float"),
     **dict.fromkeys(("cfloat", "complex64", "complex128"), "complex"),
+}
+_WIDTHS = {
+    "int": "an `int` is an int64: convert other integers in Python, `x.long()`",
+    "float": "a `float` has the dtype of the module: `module.to(torch.bfloat16)`",
+    "complex": "a `complex` has the dtype that goes with the module's: complex64 beside float32",
 }
 _EINSUM = re.compile(r'"[A-Za-z.,\s]*->[A-Za-z.\s]*"')
 _NETWORK = "`network { a(i, j), b(j, k) -> (i, k) }`"
@@ -42,7 +49,8 @@ def _kind(context: ParseContext) -> Iterator[Suggestion]:
         yield Suggestion("", label, f"write the kind without the colon: `{meant or 'int'}`")
     if context.terminal == "NAME":
         hint = f"did you mean `{meant}`?" if meant else "write one of these, or nothing"
-        yield Suggestion(f"unknown kind {shown(context.text)}", label, hint)
+        note = _WIDTHS.get(meant or "") if context.text.lower() in _MEANT else None
+        yield Suggestion(f"unknown kind {shown(context.text)}", label, hint, note)
 
 
 def _meant(word: str) -> str | None:

@@ -45,7 +45,7 @@ class _Statements(Names):
                 self.expressions(condition)
             case tree.BatchStatement(declarations):
                 for declaration in declarations:
-                    self.expressions(declaration.usual)
+                    self.expressions(declaration.usual, declaration.condition)
                     self.declare("run-time size", declaration.name)
             case tree.PartStatement(name, subscripts, value, attributes):
                 self.family(subscripts)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tncompile.language.diagnostics.collector import failure
+from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.syntax import tree
 from tncompile.language.typing.expressions.legs import (
@@ -23,6 +23,9 @@ from tncompile.language.typing.operations import Contract
 from tncompile.language.typing.sizes import Size, product
 from tncompile.language.typing.state import Misfit, Typed, Typing, limited_sizes
 from tncompile.language.typing.values import Shape, Term, Tuple, Value, higher, term_text
+
+_MOST_TRIED = 100_000
+"""Largest axis whose divisors are looked for, in a hint."""
 
 Known = Callable[[str], Term | Part | None]
 """What the name of a leg stands for in the block; None where it is a name of the legs alone."""
@@ -85,6 +88,15 @@ def contract(
 
 
 # ── sizes ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _divisors(size: Size, rest: Size) -> str | None:
+    """A hint with the numbers next to `rest` that divide an axis."""
+    if size.value is None or rest.value is None or size.value > _MOST_TRIED:
+        return None
+    found = [n for n in range(1, size.value + 1) if size.value % n == 0]
+    near = [max(n for n in found if n <= rest.value), *(n for n in found if n > rest.value)][:2]
+    return f"{' or '.join(map(str, near))} divides {size}"
 
 
 def _declaration(term: Part | Value | Tuple) -> tuple[Label, ...]:
@@ -195,7 +207,7 @@ class _Sizes:
         message = f"`{axis.text}` does not divide an axis of {size}: {known}"
         note = "a group is one axis: the product of its legs"
         label = f"{size} is no multiple of {rest}"
-        hint = "a number that divides the axis is needed"
+        hint = _divisors(size, rest) or "a number that divides the axis is needed"
         misfit = Misfit(
             message, axis.span, label, (*places[:2], operand.declared), note=note, hint=hint
         )
@@ -205,7 +217,13 @@ class _Sizes:
                 Code.MODEL_SHAPES, message, axis.span, label, note, hint, misfit.secondary
             )
         floor = size // divisor
-        self.typing.same(size, floor * rest, misfit)
+        try:
+            self.typing.same(size, floor * rest, misfit)
+        except Failed:
+            if (size, rest) in self.typing.indivisible:  # queries, keys and values: one mistake
+                raise Failed(None) from None
+            self.typing.indivisible.add((size, rest))
+            raise
         return floor
 
     def check(self, operands: Sequence[LeggedValue]) -> None:

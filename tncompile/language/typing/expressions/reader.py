@@ -17,10 +17,19 @@ from tncompile.language.typing.expressions.contractions import contract
 from tncompile.language.typing.expressions.items import select
 from tncompile.language.typing.functions import FUNCTIONS, apply_operator
 from tncompile.language.typing.model import Key, Part
-from tncompile.language.typing.names import CONSTANTS, Entity, Family
+from tncompile.language.typing.names import CONSTANTS, Entity, Family, no_part
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.values import Number, Numbers, Shape, Term, Tuple, Value, term_text
+from tncompile.language.typing.values import (
+    Number,
+    Numbers,
+    Shape,
+    Strings,
+    Term,
+    Tuple,
+    Value,
+    term_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +168,13 @@ class Reader:
                 note = "values are put together by functions"
                 hint = "use `stack(a, b, dim = 0)` or `concat(…)`"
                 raise failure(Code.VALUE_FOR_NUMBER, message, span, "a value", note, hint)
-            if not isinstance(term, int | float | Size):
+            if not isinstance(term, int | float | Size | str):
+                raise numbers.wrong(span, term, "a number")
+        strings = [term for term, _ in terms if isinstance(term, str)]
+        if strings and len(strings) == len(terms):
+            return Strings(tuple(strings))
+        for term, span in terms:
+            if isinstance(term, str):
                 raise numbers.wrong(span, term, "a number")
         listed = [term for term, _ in terms if isinstance(term, int | float | Size)]
         if any(isinstance(item, Size) for item in listed):
@@ -293,7 +308,7 @@ class Reader:
             items, what = term.items, "value"
         elif isinstance(term, tuple):
             items, what = term, "item"
-        elif isinstance(term, Numbers):
+        elif isinstance(term, Numbers | Strings):
             items, what = term.items, "item"
         else:
             raise numbers.wrong(place, term, "a list, a tuple or a value")
@@ -307,7 +322,7 @@ class Reader:
             found = items[position]
             assert isinstance(found, bool | int | float | Size | Value | str | tuple | Numbers)
             return found
-        message = f"item {position} is outside: there are {counted(len(items), what)}"
+        message = f"item {position} is outside of {counted(len(items), what)}"
         note = "items are counted from 0 to the length minus one"
         hint = f"the last one is `[{len(items) - 1}]`" if items else "there are none"
         there = Label(place, counted(len(items), what))
@@ -369,18 +384,6 @@ class Reader:
         """Whether a name is a function here: none that the block declares."""
         declared = name in self.names or name in self.variables
         return not declared and (name in FUNCTIONS or name in NUMBER_FUNCTIONS)
-
-
-def no_part(member: Term | Part, place: tree.Name | Span) -> Term:
-    """The member, which is no part; TN201 where it is one."""
-    if not isinstance(member, Part):
-        return member
-    span = place.span if isinstance(place, tree.Name) else place
-    message = f"`{member.name}` is a part, not a value"
-    note = "parts are called, and handed on as arguments of parts"
-    hint = f"call it: `{member.name}(…)`"
-    there = Label(member.declared, "declared here")
-    raise failure(Code.UNKNOWN_NAME, message, span, "a part", note, hint, there)
 
 
 def _no_subscript(node: tree.Node) -> int:

@@ -12,9 +12,7 @@ from tncompile.language.resolved import LARGEST_SIZE
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.layers.entry import Argument
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.values import MOST_AXES, Number, Numbers, term_text
-
-"""torch has no tensors of more axes."""
+from tncompile.language.typing.values import MOST_AXES, Number, Numbers, Strings, term_text
 
 
 def place(argument: Typed) -> Span:
@@ -114,6 +112,8 @@ def _wrong_type(argument: Argument, given: Typed, axes: int) -> Failed:
             actual = "a string"
         case Numbers(items):
             actual = f"a list of {'floats' if float in map(type, items) else 'bools'}"
+        case Strings():
+            actual = "a list of strings"
         case tuple():
             actual = "a list"
         case bool():

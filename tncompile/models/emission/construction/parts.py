@@ -9,7 +9,7 @@ from tncompile.emission.text.writer import string
 from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.typing.layers.table import LAYERS
 from tncompile.language.typing.model import Extern, Layer
-from tncompile.language.typing.values import Number, Numbers
+from tncompile.language.typing.values import Number, Numbers, Strings
 
 PLACED = "device=device, dtype=dtype"
 
@@ -23,7 +23,7 @@ def literal(number: Number | None) -> str:
     match number:
         case str():
             return string(number)
-        case Numbers(items):
+        case Numbers(items) | Strings(items):
             return f"[{', '.join(map(literal, items))}]"
         case tuple():
             return f"({', '.join(map(repr, number))}{',' if len(number) == 1 else ''})"

@@ -13,7 +13,7 @@ from typing import Protocol
 from tncompile.emission.text.writer import string
 from tncompile.language.typing.operations import Contract
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.values import Number, Numbers, Value
+from tncompile.language.typing.values import Number, Numbers, Strings, Value
 from tncompile.planning.paths.problem import Path
 
 
@@ -176,6 +176,8 @@ def number_text(number: Number, context: Context) -> Text:
     match number:
         case str():
             return Text(string(number))
+        case Strings(words):
+            return Text(f"[{', '.join(map(string, words))}]")
         case bool():
             return Text(str(number))
         case float() if not math.isfinite(number) or number == math.pi:

@@ -15,6 +15,7 @@ from tncompile.language.typing.values import (
     MOST_AXES,
     Numbers,
     Shape,
+    Strings,
     Term,
     Tuple,
     Value,
@@ -178,4 +179,4 @@ def _size(typing: Typing, item: object, span: Span) -> Size:
 
 
 def _as_term(item: object) -> Term:
-    return item if isinstance(item, bool | float | str) else str(item)
+    return item if isinstance(item, bool | float | str | Numbers | Strings) else str(item)
