@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
@@ -39,7 +39,7 @@ class Model(Architecture):
     Model(Classifier)
     """
 
-    _emitted: dict[tuple[int, ...], tuple[ModelPlan, GeneratedModule]] = field(
+    _emitted: dict[tuple[Hashable, ...], tuple[ModelPlan, GeneratedModule]] = field(
         default_factory=dict, init=False
     )
 
@@ -251,7 +251,8 @@ class Model(Architecture):
         from tncompile.compiler import compile_model
 
         planned = plan or self.plan(progress=progress, **options)
-        key = *map(id, planned.plans.values()), id(planned.orders)
+        orders = ((name, *found.items()) for name, found in planned.orders.items())
+        key: tuple[Hashable, ...] = (*map(id, planned.plans.values()), *orders)
         if key not in self._emitted:
             networks = {
                 id(architecture._resolved): (architecture.network, planned.plans[name])

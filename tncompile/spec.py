@@ -134,8 +134,8 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
     Imports are looked up beside the file and stay under its folder, or under `root`. Raises
     `FileNotFoundError`, or `CompileError` with all that is wrong.
 
-    >>> tncompile.load("std/statespace.tn")
-    Spec('std/statespace.tn', blocks=['SelectiveCell', 'CausalDepthwise', 'MambaBlock'])
+    >>> tncompile.load("std/embedding.tn")
+    Spec('std/embedding.tn', blocks=['TTEmbedding'])
     """
     from tncompile.language.linking import link
     from tncompile.language.linking.importing import locate

@@ -142,6 +142,14 @@ def test_a_step_has_its_own_order() -> None:
     torch.testing.assert_close(torch.cat(rows, 1), module(x), rtol=1e-3, atol=1e-3)
 
 
+def test_equal_plans_are_written_once() -> None:
+    model = tncompile.loads(TEXT).instantiate("Often")
+    assert isinstance(model, tncompile.Model)
+    for batch in (1, 4096, 1, 5000):
+        model.source(batch=batch, sizes={"t": 2})
+    assert len(model._emitted) == 2
+
+
 def test_plans_show_their_orders() -> None:
     model = made("Speaks")
     plan = model.plan(batch=1)

@@ -143,3 +143,29 @@ model M() {
         rows.append(h)
     torch.testing.assert_close(module(x), torch.stack(rows, 1))
     assert flops(module, x) == model.cost(3).flops == 2 * 3 * 5 * 16 * 4 * 6
+
+
+def test_kinds_and_groups_are_shared_too() -> None:
+    model = made(
+        """
+model M() {
+  let p = 2
+  tensor W(6, 4) complex init normal(0.3)
+  tensor A(4, 90) init normal(0.3)
+  tensor B(4, 90) complex init normal(0.3)
+  batch t
+  input x(..., t, 6) int
+  input m(..., t) bool
+  let a = network { x(..., t, (p q)), m(..., t), W((p q), j), A(j, o) -> (..., t, o) }
+  let b = network { x(..., t, (p q)), m(..., t), W((p q), j), B(j, o) -> (..., t, o) }
+  output (a, b)
+}
+"""
+    )
+    assert model.source(batch=2).split("def forward")[1].count("self.W") == 1
+    module = model.module(seed=0, batch=2, dtype=torch.float64)
+    x, m = torch.randint(0, 5, (2, 3, 6)), torch.tensor([[True, False, True]] * 2)
+    y = (x * m.unsqueeze(-1)).to(module.W.dtype) @ module.W
+    due = (y @ module.A.to(y.dtype), y @ module.B)
+    for one, two in zip(module(x, m), due, strict=True):
+        torch.testing.assert_close(one, two)

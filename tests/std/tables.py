@@ -33,15 +33,15 @@ def summed(s: State, drawn: Tensor, offsets: Tensor, weights: Tensor, padding: i
 
 
 CASES = [
-    Case("embedding", f"TTScores({TABLE})", lambda g, n=7: (real(g, 2, n, 6),),
+    Case("tables", f"TTScores({TABLE})", lambda g, n=7: (real(g, 2, n, 6),),
          lambda s, x: x @ train_matrix(
              {f"table.{key}": s[key] for key in ("G.0", "G.1")}, "table")[:18].T, {"n": 3}),
-    Case("embedding", f"TTPaddedEmbedding({TABLE}, padding = 17)",
+    Case("tables", f"TTPaddedEmbedding({TABLE}, padding = 17)",
          lambda g, n=5: (torch.stack([ids(g, 18, n), torch.full((n,), 17)]),),
          lambda s, x: functional.embedding(x, train_matrix(s, "table")[:18]) * (x != 17)[..., None],
          {"n": 2}),
-    Case("embedding", f"TTEmbeddingBag({TABLE})", bags,
+    Case("tables", f"TTEmbeddingBag({TABLE})", bags,
          lambda s, *x: summed(s, *x, padding=-1), {"count": 12, "n": 5}),
-    Case("embedding", f"TTEmbeddingBag({TABLE}, padding = 5)", bags,
+    Case("tables", f"TTEmbeddingBag({TABLE}, padding = 5)", bags,
          lambda s, *x: summed(s, *x, padding=5), {"count": 12, "n": 5}),
 ]  # fmt: skip

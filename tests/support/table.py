@@ -112,15 +112,7 @@ if torch.is_grad_enabled() and B > 63:
 
 - Nothing is assumed of how ids are distributed: from sizes on where sorting them is predicted to
   take at most 8 % of a call, they are sorted (`torch.unique`), and the number of those that differ
-  decides. Times in parts of what the module takes without, one thread, ids all different, drawn by
-  Zipf's law, and uniformly (`python -m benchmarks` has no such workload: it draws uniformly):
-
-| table, ids | ids that differ | a forward pass | a training step |
-| --- | --- | --- | --- |
-| [30, 32, 32] × [8, 8, 12], rank 16, 8,192 | 1.00, 0.88, 0.39 | 1.03, 1.00, 0.52 | 1.02, 1.01, 0.29 |
-| the same, 4,096 | 1.00, 0.94, 0.45 | 1.04, 1.04, 0.73 | 1.01, 1.00, 0.69 |
-| [40, 40, 64] × [8, 8, 16], rank 16, 8,192 | 1.00, 0.96, 0.45 | 1.03, 1.03, 0.85 | 1.01, 1.01, 0.26 |
-
+  decides. speed.md has what that gains, and what is lost where all differ.
 - A table of fewer rows than ids is one of the trees of the plan: it is contracted as a whole, once,
   then looked up (`materialize dense`), in programs for compilers as well.
 - Networks with `log`, with other inputs beside ids, or with named axes do not look for equal ids;
@@ -174,7 +166,7 @@ served = layer.fold().eval()  # no parameters, faster: the more so, the smaller 
 What `forward` returns belongs to the caller: it never shares memory with a parameter, a buffer or
 an input, nor do two entries of it. Working on it in place changes no later call, and where it is a
 parameter in another order, say, gradients still reach that parameter. Only such results are copied.
-"""  # noqa: E501
+"""
 
 SIZES = """\
 Every block with its default ranks, the classifiers at their default sizes too, and some larger

@@ -5,6 +5,7 @@ What is written and what is priced both follow from here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -34,11 +35,8 @@ class SumOfProducts:
     def terms(self) -> tuple[Names, ...]:
         """The legs of each operand that are on another or on the result: the rest is summed."""
         own = [names_of(each) for each in self.legs]
-        rest = set(names_of(self.output))
-        return tuple(
-            tuple(n for n in names if n in rest.union(*own[:k], *own[k + 1 :]))
-            for k, names in enumerate(own)
-        )
+        ends = Counter(name for names in (*own, names_of(self.output)) for name in names)
+        return tuple(tuple(name for name in names if ends[name] > 1) for names in own)
 
     @property
     def names(self) -> list[str]:
@@ -51,12 +49,10 @@ class SumOfProducts:
 
     def problem(self, rows: int, sizes: Mapping[str, int]) -> Problem:
         """The products as a problem of contraction; sizes below 1 count as 1."""
-        lengths = self.lengths(rows, sizes)
-        numbers = {
-            name: k for k, name in enumerate(dict.fromkeys(n for t in self.terms for n in t))
-        }
+        lengths, terms = self.lengths(rows, sizes), self.terms
+        numbers = {name: k for k, name in enumerate(dict.fromkeys(n for t in terms for n in t))}
         return Problem(
-            tuple(tuple(numbers[name] for name in term) for term in self.terms),
+            tuple(tuple(numbers[name] for name in term) for term in terms),
             tuple(numbers[name] for name in names_of(self.output)),
             tuple(max(lengths[name], 1) for name in numbers),
         )

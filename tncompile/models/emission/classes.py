@@ -26,7 +26,7 @@ from tncompile.models.emission.loops.cells import write_cell
 from tncompile.models.emission.methods.arguments import Checked
 from tncompile.models.emission.methods.forward import CONSTANTS, write_forward
 from tncompile.models.emission.sources import HELPERS
-from tncompile.models.emission.stepping.method import write_step
+from tncompile.models.emission.stepping.method import write_steps
 from tncompile.models.emission.stepping.rewriting import Steps, causal_size
 from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
 from tncompile.models.graph.hoisting import Splits, find_splits
@@ -53,7 +53,7 @@ def emit_model(model: ResolvedModel, networks: MakeNetwork, orders: Orders) -> G
     """
     classes = _Classes(networks, find_splits(model), orders)
     if causal_size(model) is not None:
-        classes.stepping = {each.target for each in classes.steps.reached(model)}
+        classes.stepping = {id(each) for each in classes.steps.reached(model)}
     root = classes.of(model, inner=False)
     header = writer.comment_lines(f"Made by tncompile from {model.target}.")
     sources = [each for each in classes.sources if each is not root]
@@ -75,7 +75,7 @@ class _Classes:
     numbers: dict[int, dict[str, int]] = field(default_factory=dict)
     cells: set[int] = field(default_factory=set)  # models that a `scan` calls, again and again
     steps: Steps = field(default_factory=Steps)
-    stepping: set[str] = field(default_factory=set)  # models that have a step, by what made them
+    stepping: set[int] = field(default_factory=set)  # models that have a step
 
     def __post_init__(self) -> None:
         self.imports = Imports(self.taken)
@@ -161,7 +161,7 @@ class _Written:
             computing = write_cell(
                 model, self.access, (*called.values(),), self.forward, splits, split, (ahead, late)
             )
-        step = self._step(called.values(), inner, orders)
+        steps = self._steps(called.values(), "quickly" if inner else "fully", orders)
         used = self.forward.used
         self.tied = ties.write_tied(model)
         after = ["self._tie()"] * bool(ties.tied_keys(model))
@@ -177,7 +177,7 @@ class _Written:
                 self._make,
                 list(self.forward.numbers),
                 after,
-                self._loose(step),
+                self._loose(steps),
                 branching=self.branching,
             ),
             *start,
@@ -186,7 +186,7 @@ class _Written:
             *write_accessors(tensors),
             *ties.write_aliases(self.access),
             *computing,
-            *step,
+            *steps,
         ]
         renamed = ties.write_renamed(self.access)
         self.bases = ["_Tied"] * bool(self.tied) + ["_Renamed"] * bool(renamed)
@@ -222,16 +222,16 @@ class _Written:
                 text = f"{source.name}({numbers}{parts.PLACED}{options})"
         return f"{text}.requires_grad_(False)" if part.frozen else text
 
-    def _step(
-        self, reserved: Iterable[str], inner: bool, orders: Mapping[Place, Order]
+    def _steps(
+        self, reserved: Iterable[str], checked: Checked, orders: Mapping[Place, Order]
     ) -> list[list[str]]:
-        """The method that goes on along a causal size, where there is one."""
+        """The methods that go on along a causal size, where there is one."""
         model, classes = self.model, self.classes
-        if model.target not in classes.stepping or causal_size(model) is None:
+        if id(model) not in classes.stepping:
             return []
         stepped = classes.steps.of(model)
         own = {products: order.step for (products, _), order in orders.items()}
-        return [write_step(model, stepped, self.access, reserved, self.forward, own, inner=inner)]
+        return write_steps(model, stepped, self.access, reserved, self.forward, own, checked)
 
     def _loose(self, step: list[list[str]]) -> set[str]:
         """The families whose members have a `_step` or members, which no list of modules says."""

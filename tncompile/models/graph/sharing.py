@@ -147,7 +147,8 @@ class _Tree:
         )
         shape = Shape(tuple(lengths[name] for (name,) in output.axes), output.dots)
         kind = higher("float", *(value.kind for value in values))
-        return Value(kind, shape, operation, span=self.operation.span)
+        constant = all(value.constant for value in values)
+        return Value(kind, shape, operation, constant=constant, span=self.operation.span)
 
     def rest(self, shared: Mapping[int, Value]) -> Contract:
         """The contraction of what is shared with the other operands."""

@@ -37,6 +37,7 @@ from tncompile.models.emission.methods.arguments import (
 from tncompile.models.emission.methods.body import Body, Line, render
 from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.methods.types import return_tensor
+from tncompile.models.emission.stepping.first import write_first
 from tncompile.models.graph.constants import given_numbers, held_values, needed, precise
 from tncompile.models.graph.hoisting import Splits
 from tncompile.models.graph.numbers import is_number
@@ -122,10 +123,12 @@ def write_body(
     labels: Mapping[Value, str],
     forward: Forward,
     given: Mapping[Value, str] = MappingProxyType({}),
+    first: Sequence[Value] = (),
 ) -> Body:
     """The statements of operations, without the constants among them; `labels` are of values.
 
-    `given` are the names of values that are arguments.
+    `given` are the names of values that are arguments, `first` the values that a step computes
+    with the first entries.
     """
     known = {value: Text(f"self.{name}") for value, name in forward.known.items()}
     known |= {value: Text(name) for value, name in given.items()}
@@ -142,7 +145,10 @@ def write_body(
     attributes = [f"self.{name}" for name in (*forward.buffers, *stored)]
     sizes = (*scope.sizes.names.values(), scope.sizes.lead)
     body.typed = {*scope.inputs.values(), *given.values(), *sizes, *attributes}
-    write_operations(body, body.operations)
+    operations = body.operations
+    if first:
+        operations = write_first(body, first, output)
+    write_operations(body, operations)
     return body
 
 

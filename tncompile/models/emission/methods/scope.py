@@ -19,7 +19,8 @@ class Scope:
     """The context of expressions; `find_like` names a tensor of the module's dtype when asked.
 
     `used` are the helpers that were asked for, by all methods of a class; `splits` the cells that
-    compute some of what they do for all steps at once, `orders` those of contraction.
+    compute some of what they do for all steps at once, `orders` those of contraction; `dotted` says
+    that the model has `...`.
     """
 
     inputs: Mapping[str, str]
@@ -29,6 +30,7 @@ class Scope:
     given_dtype: str | None = None
     splits: Splits = field(default_factory=dict)
     orders: Mapping[SumOfProducts, Path] = field(default_factory=dict)
+    dotted: bool = False
 
     def precise(self) -> Scope:
         """The same where constants are computed: their dtype is called `dtype`."""
