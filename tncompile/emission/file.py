@@ -247,6 +247,8 @@ def write_file(
     recomputes = RERUN.rstrip("\n") in blocks
     if recomputes or any("Callable[" in block for block in blocks):
         imports.add(("collections.abc", "Callable"))
+    if any(": Any = " in block for block in blocks):
+        imports.add(("typing", "Any"))
     if depth:
         imports |= {("collections.abc", "Iterator"), ("operator", "index as _index")}
         imports |= {("typing", "SupportsIndex"), ("typing", "overload")}

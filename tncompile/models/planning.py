@@ -8,7 +8,8 @@ from typing import Any
 
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.models.contracting import Calls, Order, Orders, SumOfProducts, best_order
-from tncompile.models.reach import Reach, contracted, reached, usual_sizes
+from tncompile.models.reach import Reach, contracted, reached
+from tncompile.models.sizes import given_sizes, usual_sizes
 from tncompile.planning.paths.problem import Path
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import DEFAULT_BATCH, PlanOptions, check_choices, whole
@@ -62,15 +63,7 @@ def _asked(model: ResolvedModel, options: PlanOptions) -> tuple[list[int], dict[
     if not isinstance(written, Mapping | None):
         raise TypeError(f"sizes are a mapping of names to ints, not {written!r}")
     batches = [DEFAULT_BATCH] if batch is None else _batches(batch)
-    given = dict(written or {})
-    known = {size.name for size in model.sizes}
-    for name, size in given.items():
-        if name not in known:
-            listed = ", ".join(f"`{each}`" for each in sorted(known)) or "none"
-            raise ValueError(f"`{name}` is no run-time size of {model.target} (it has {listed})")
-        if whole(f"the size of `{name}`", size) < 1:
-            raise ValueError(f"the size of `{name}` must be positive, it is {size}")
-    return batches, usual_sizes(model, given)
+    return batches, usual_sizes(model, given_sizes(model, written or {}))
 
 
 def _request(reaches: list[Reach], options: PlanOptions) -> PlanOptions:

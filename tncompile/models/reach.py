@@ -13,7 +13,6 @@ from tncompile.language.typing.operations import CallPart, Contract, Scan
 from tncompile.language.typing.values import Value
 from tncompile.models.contracting import Place, joined
 from tncompile.models.graph.hoisting import Splits, behind, find_splits, goes_ahead
-from tncompile.planning.request import DEFAULT_LENGTH
 
 Sizes = tuple[tuple[str, int], ...]
 """Run-time sizes by name, ascending."""
@@ -38,11 +37,6 @@ class Reach:
     def sizes(self) -> dict[str, int]:
         """Its other run-time sizes, where it is called with the most rows."""
         return dict(max(self.calls, key=lambda call: call[0])[1]) if self.calls else {}
-
-
-def usual_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The run-time sizes of a model: those given, else the usual ones, else 64."""
-    return {size.name: sizes.get(size.name, size.usual or DEFAULT_LENGTH) for size in model.sizes}
 
 
 def networks_of(model: ResolvedModel) -> Iterator[ResolvedNetwork]:

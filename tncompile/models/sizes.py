@@ -1,4 +1,4 @@
-"""The run-time sizes that a model is costed at: complete, and such as its `require` allow."""
+"""The run-time sizes that a model is asked about: those given, usual ones, those it refuses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 
 from tncompile.language.typing.model import Combined, Comparison, Condition, ResolvedModel
-from tncompile.planning.request import whole
+from tncompile.planning.request import DEFAULT_LENGTH, whole
 
 COMPARED: Mapping[str, Callable[[int, int], bool]] = {
     "==": operator.eq,
@@ -18,14 +18,9 @@ COMPARED: Mapping[str, Callable[[int, int], bool]] = {
 }
 
 
-def cost_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The run-time sizes of a model: those given, else the usual ones.
-
-    Raises ValueError for a name that is none, a size below 1, and for all sizes that are neither
-    given nor have a usual one, and where `forward` would refuse them; TypeError for a size that is
-    no integer.
-    """
-    known = {size.name: size.usual for size in model.sizes}
+def given_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]:
+    """These sizes as ints. ValueError for a name that is none or a size below 1; TypeError."""
+    known = [size.name for size in model.sizes]
     given: dict[str, int] = {}
     for name, size in sizes.items():
         if name not in known:
@@ -34,6 +29,22 @@ def cost_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]
         given[name] = whole(f"the size of `{name}`", size)
         if given[name] < 1:
             raise ValueError(f"the size of `{name}` must be positive, it is {size}")
+    return given
+
+
+def usual_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The run-time sizes of a model: those given, else the usual ones, else 64."""
+    return {size.name: sizes.get(size.name, size.usual or DEFAULT_LENGTH) for size in model.sizes}
+
+
+def cost_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The run-time sizes of a model: those given, else the usual ones.
+
+    Raises ValueError for a name that is none, a size below 1, and for all sizes that are neither
+    given nor have a usual one, and where `forward` would refuse them; TypeError for a size that is
+    no integer.
+    """
+    given = given_sizes(model, sizes)
     if missing := missing_sizes(model, sizes):
         listed = ", ".join(f"`{name}`" for name in missing)
         subject, verb = ("the size", "is") if len(missing) == 1 else ("the sizes", "are")
@@ -42,10 +53,9 @@ def cost_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]
             f"{subject} {listed} of {model.target} {verb} neither given nor usual: give "
             f"`sizes = {{{example}}}`, or declare a usual size: `batch {missing[0]} = 64`"
         )
-    complete = {name: given.get(name, usual) for name, usual in known.items()}
-    chosen = {name: size for name, size in complete.items() if size is not None}
-    require(model, chosen)
-    return chosen
+    complete = usual_sizes(model, given)
+    require(model, complete)
+    return complete
 
 
 def missing_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> list[str]:

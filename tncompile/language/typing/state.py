@@ -23,6 +23,8 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.sizes import Facts, Size, SizeTooLarge
 from tncompile.language.typing.values import (
+    KIND_NAMED,
+    MOST_AXES,
     Kind,
     Number,
     Numbers,
@@ -38,7 +40,6 @@ MOST_OPERATIONS = 100_000
 
 STEPS_OF_OPERATION = 30
 """What an operation takes of the budget, beside the nodes of its expression."""
-MOST_AXES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +215,11 @@ class Typing:
                 kind = max(kinds, key=("bool", "int", "float").index)
                 operation = Literal(number=term, span=span, turns=self.turns)
                 shape = Shape((Size.number(len(items)),))
-                return self.value(operation, _KIND_NAMES[kind], shape, constant=True)
+                return self.value(operation, KIND_NAMED[kind], shape, constant=True)
             case _:
                 _of_64_bits(term, span)
                 operation = Literal(number=term, span=span, turns=self.turns)
-                kind_name = _KIND_NAMES[_kind_of(term)]
+                kind_name = KIND_NAMED[_kind_of(term)]
                 return self.value(operation, kind_name, Shape(), constant=True)
 
     # ── sizes ─────────────────────────────────────────────────────────────────────────────────
@@ -297,9 +298,6 @@ class Typing:
             hint = instead or "use a parameter, or `where(…)` to choose between values"
             raise failure(Code.VALUE_FOR_NUMBER, message, span, "a value", note, hint)
         return term
-
-
-_KIND_NAMES: Mapping[str, Kind] = {"bool": "bool", "int": "int", "float": "float"}
 
 
 def _of_64_bits(number: object, span: Span) -> None:

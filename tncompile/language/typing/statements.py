@@ -11,7 +11,7 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
 from tncompile.language.evaluating.scope import Budget, Scope
 from tncompile.language.linked import ArgumentValue, LinkedBlock
-from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
+from tncompile.language.resolved import LARGEST_SIZE, ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
@@ -19,6 +19,7 @@ from tncompile.language.typing.calls.inputs import output_of
 from tncompile.language.typing.causality import check_causal
 from tncompile.language.typing.conditions import require
 from tncompile.language.typing.expressions import Reader, numbers
+from tncompile.language.typing.families import unroll
 from tncompile.language.typing.model import (
     ModelInput,
     Part,
@@ -33,12 +34,10 @@ from tncompile.language.typing.parts import Instantiate, read_part
 from tncompile.language.typing.repeats import Graph, without_repeats
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.tensors import LARGEST_SIZE, read_tensor, unroll
-from tncompile.language.typing.values import Kind, Shape, Term, Tuple, Value, flattened
+from tncompile.language.typing.tensors import read_tensor, tied_paths
+from tncompile.language.typing.values import KIND_NAMED, Kind, Shape, Term, Tuple, Value, flattened
 
 Written = TypeVar("Written")
-
-_KINDS: Mapping[str, Kind] = {"bool": "bool", "int": "int", "float": "float", "complex": "complex"}
 
 
 @dataclass(slots=True)
@@ -50,6 +49,7 @@ class _Statements:
     instantiate: Instantiate
     parts: list[Part] = field(default_factory=list)
     tensors: list[PlainTensor] = field(default_factory=list)
+    tied: dict[str, str] = field(default_factory=dict)
     inputs: list[ModelInput] = field(default_factory=list)
     requirements: list[Requirement] = field(default_factory=list)
     labels: dict[Value, str] = field(default_factory=dict)
@@ -150,8 +150,10 @@ class _Statements:
     def _tensor(self, statement: tree.TensorStatement) -> None:
         names, name = self.reader.names, statement.name
         names[name.text] = Family("tensor", name, len(statement.subscripts), failed=True)
-        names[name.text], tensors = read_tensor(self.reader, statement)
+        family, tensors = read_tensor(self.reader, statement)
+        names[name.text] = family
         self.tensors += tensors
+        self.tied |= tied_paths(statement, family)
 
     def _input(self, statement: tree.InputStatement) -> None:
         reader, name = self.reader, statement.name
@@ -161,7 +163,7 @@ class _Statements:
             family.condition = statement.condition.span
         kind: Kind = "float"
         if statement.kind is not None:
-            kind = _KINDS[statement.kind.text]
+            kind = KIND_NAMED[statement.kind.text]
         legs = [leg for leg in statement.legs if isinstance(leg, tree.Expression)]
         dots = bool(legs) and isinstance(legs[0], tree.Dots)
         for key, inner in unroll(reader, statement.subscripts, statement.condition, name.span):
@@ -288,6 +290,7 @@ def resolve_model(
         inputs=tuple(statements.inputs),
         parts=tuple(statements.parts),
         tensors=tuple(statements.tensors),
+        tied=statements.tied,
         requirements=tuple(statements.requirements),
         checks=tuple(reader.typing.checks.values()),
         operations=graph.operations,

@@ -6,7 +6,7 @@ operation knows the values that it takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -22,6 +22,11 @@ Kind = Literal["bool", "int", "float", "complex"]
 """What the entries of a value are; a float has the dtype of the module."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+KIND_NAMED: Mapping[str, Kind] = {kind: kind for kind in KINDS}
+
+MOST_AXES = 64
+"""Of a tensor of torch."""
 """All kinds; each converts to those after it."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from tncompile.emission import ClassSource, GeneratedModule, write_file
 from tncompile.emission.module.constructor import write_accessors, write_annotations
+from tncompile.emission.steps.complex_numbers import PARENT
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.writer import class_
@@ -163,7 +164,7 @@ class _Written:
         steps = self._steps(called.values(), "quickly" if inner else "fully", orders)
         used = self.forward.used
         self.tied = ties.write_tied(model)
-        after = ["self._tie()"] * bool(self.tied)
+        after = ["self._tie()"] * bool(ties.tied_keys(model))
         if self.forward.bare:
             empty = "torch.empty(0, device=device, dtype=dtype)"
             after = [f'self.register_buffer("_like", {empty}, persistent=False)', *after]
@@ -176,6 +177,7 @@ class _Written:
                 self._make,
                 list(self.forward.numbers),
                 after,
+                self._loose(steps),
                 branching=self.branching,
             ),
             *start,
@@ -231,6 +233,17 @@ class _Written:
         own = {products: order.step for (products, _), order in orders.items()}
         return write_steps(model, stepped, self.access, reserved, self.forward, own, checked)
 
+    def _loose(self, step: list[list[str]]) -> set[str]:
+        """The families whose members have a `_step` or members, which no list of modules says."""
+        return {
+            family
+            for family, members in self.access.families.items()
+            if any(
+                len(key) > 1 or (key and step and isinstance(part.callee, ResolvedModel))
+                for key, part in members.items()
+            )
+        }
+
     def _apply(self) -> list[list[str]]:
         """The method behind `to`, `to_empty` and so on."""
         again = [f"self.{CONSTANTS}()"] * bool(self.forward.constants)
@@ -238,7 +251,7 @@ class _Written:
         if not again and change == "fn":
             return []
         signature = ["self", "fn: Callable[[Tensor], Tensor]", "recurse: bool = True"]
-        body = [f"super()._apply({change}, recurse)", *again, "return self"]
+        body = [PARENT, f"parent._apply({change}, recurse)", *again, "return self"]
         return [writer.function("_apply", signature, "nn.Module", body)]
 
     def source(self, name: str) -> ClassSource:

@@ -12,18 +12,20 @@ _MERGED = '''\
 def _merged(layer: nn.Module, x: Tensor, axes: int) -> Tensor:
     """A layer of one batch axis on any number of them, in front of the last `axes`."""
     if x.dim() == axes + 1:
-        return layer(x)
-    if x.dim() == axes:
-        return layer(x.unsqueeze(0)).squeeze(0)
-    y: Tensor = layer(x.flatten(0, -axes - 1))
-    return y.unflatten(0, x.shape[:-axes])
+        y: Tensor = layer(x)
+    elif x.dim() == axes:
+        y = layer(x.unsqueeze(0)).squeeze(0)
+    else:
+        y = torch.unflatten(layer(x.flatten(0, -axes - 1)), 0, x.shape[:-axes])
+    return y
 '''
 
 _LINEAR = '''\
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """A layer of real numbers on complex ones."""
     if layer.weight.is_complex():
-        return layer(x)
+        y: Tensor = layer(x)
+        return y
     return torch.complex(layer(x.real), F.linear(x.imag, layer.weight))
 '''
 

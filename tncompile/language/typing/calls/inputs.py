@@ -64,7 +64,7 @@ class Taken:
 
 
 @dataclass(slots=True)
-class Bound:
+class BoundSizes:
     """What a call binds: the run-time sizes of the part, and the axes of its `...`."""
 
     sizes: dict[str, Size] = field(default_factory=dict)
@@ -234,12 +234,12 @@ def output_of(results: Tuple) -> Span | None:
 
 def bind(
     typing: Typing, part: str, inputs: Sequence[Taken], names: Collection[str], *, stretch: bool
-) -> Bound:
+) -> BoundSizes:
     """Bind the run-time sizes `names` of the part to those of the values; TN601, TN608.
 
     The axes that `...` takes are equal in all inputs, or broadcast where they `stretch`.
     """
-    bound = Bound()
+    bound = BoundSizes()
     for each in inputs:
         _check_axes(part, each)
     compared: list[tuple[Taken, int, str | None]] = []

@@ -11,7 +11,7 @@ from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.syntax import tree
 from tncompile.language.typing.expressions.legs import (
     Axis,
-    Operand,
+    LeggedValue,
     check_ends,
     check_names,
     check_output,
@@ -47,12 +47,14 @@ def contract(
     typing.budget.charge(legs + len(node.output), node.span)
     check_names(node, piped)
     sizes = _Sizes(typing)
-    operands: list[Operand] = []
+    operands: list[LeggedValue] = []
     for written in node.operands:
         argument = lookup(written) if written.name is not None else piped
         assert argument is not None
         name = "the piped value" if written.name is None else f"`{written.name.text}`"
-        operand = Operand(name, typing.as_value(argument), read(written.legs, name, written.span))
+        operand = LeggedValue(
+            name, typing.as_value(argument), read(written.legs, name, written.span)
+        )
         check_rank(operand)
         operands.append(operand)
     # One pass over everything that is written, so that the sizes of the block are known first.
@@ -151,7 +153,7 @@ class _Sizes:
                 hint = "take another name for the leg"
                 raise failure(Code.WRONG_TYPE, message, span, "no integer", note, hint)
 
-    def solve(self, operands: Sequence[Operand]) -> None:
+    def solve(self, operands: Sequence[LeggedValue]) -> None:
         """Local sizes: from an axis that a leg has alone, then from groups with one unknown."""
         for operand in operands:
             for axis, size in operand.axes():
@@ -193,7 +195,7 @@ class _Sizes:
             self.known[name.text] = size
             self.places[name.text] = (Label(name.span, f"`{name.text}` is {size} here"),)
 
-    def _quotient(self, operand: Operand, axis: Axis, size: Size) -> Size:
+    def _quotient(self, operand: LeggedValue, axis: Axis, size: Size) -> Size:
         """The axis divided by the legs that are known; the floor of it where that is not sure."""
         others = [name for name in axis.names if name.text in self.known]
         rest = product(self.known[name.text] for name in others)
@@ -224,7 +226,7 @@ class _Sizes:
             raise
         return floor
 
-    def check(self, operands: Sequence[Operand]) -> None:
+    def check(self, operands: Sequence[LeggedValue]) -> None:
         """TN601 where an axis is not as long as its legs say."""
         for operand in operands:
             for axis, size in operand.axes():

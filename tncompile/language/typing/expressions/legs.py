@@ -55,7 +55,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Operand:
+class LeggedValue:
     """An operand: what messages call it, its value, its legs."""
 
     name: str
@@ -142,7 +142,7 @@ def _misplaced(what: str, span: Span) -> Failed:
 # ── what has to fit ───────────────────────────────────────────────────────────────────────────────
 
 
-def check_rank(operand: Operand) -> None:
+def check_rank(operand: LeggedValue) -> None:
     """TN601 where the legs are not the axes of the value, one by one."""
     legs, shape = operand.legs, operand.value.shape
     count, due = len(legs.axes), len(shape.sizes)
@@ -165,7 +165,7 @@ def check_rank(operand: Operand) -> None:
 
 
 def check_output(
-    node: tree.NetworkExpression, operands: Sequence[Operand], output: Written
+    node: tree.NetworkExpression, operands: Sequence[LeggedValue], output: Written
 ) -> None:
     """TN404 for a leg on the right only, TN405 for `...` on one side only."""
     carried = frozenset[str]().union(*(operand.legs.used for operand in operands))
@@ -189,7 +189,7 @@ def check_output(
         raise failure(Code.BATCH_MISSING, message, output.dots, label, note, hint, first)
 
 
-def check_ends(operands: Sequence[Operand], output: Written, sizes: Mapping[str, Size]) -> None:
+def check_ends(operands: Sequence[LeggedValue], output: Written, sizes: Mapping[str, Size]) -> None:
     """TN403 for a leg of one of several operands that is summed there alone."""
     if len(operands) < 2:
         return
@@ -212,7 +212,7 @@ def check_ends(operands: Sequence[Operand], output: Written, sizes: Mapping[str,
         raise failure(Code.DANGLING_INDEX, message, name.span, "one end", note, hint, there)
 
 
-def _summed(operand: Operand, summed: tree.Name) -> str:
+def _summed(operand: LeggedValue, summed: tree.Name) -> str:
     """The network of one operand that sums over one of its legs."""
     dots = ["..."] if operand.legs.dots is not None else []
     kept = [name.text for name in operand.legs.names() if name.text != summed.text]

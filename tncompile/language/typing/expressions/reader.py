@@ -17,7 +17,7 @@ from tncompile.language.typing.expressions.contractions import contract
 from tncompile.language.typing.expressions.items import select
 from tncompile.language.typing.functions import FUNCTIONS, apply_operator
 from tncompile.language.typing.model import Key, Part
-from tncompile.language.typing.names import CONSTANTS, Entity, Family
+from tncompile.language.typing.names import CONSTANTS, Entity, Family, no_part
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
 from tncompile.language.typing.values import (
@@ -384,18 +384,6 @@ class Reader:
         """Whether a name is a function here: none that the block declares."""
         declared = name in self.names or name in self.variables
         return not declared and (name in FUNCTIONS or name in NUMBER_FUNCTIONS)
-
-
-def no_part(member: Term | Part, place: tree.Name | Span) -> Term:
-    """The member, which is no part; TN201 where it is one."""
-    if not isinstance(member, Part):
-        return member
-    span = place.span if isinstance(place, tree.Name) else place
-    message = f"`{member.name}` is a part, not a value"
-    note = "parts are called, and handed on as arguments of parts"
-    hint = f"call it: `{member.name}(…)`"
-    there = Label(member.declared, "declared here")
-    raise failure(Code.UNKNOWN_NAME, message, span, "a part", note, hint, there)
 
 
 def _no_subscript(node: tree.Node) -> int:

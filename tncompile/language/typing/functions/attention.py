@@ -6,7 +6,7 @@ from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.typing.functions.declaring.arguments import written_at, wrong_type
 from tncompile.language.typing.functions.declaring.binding import Bound, bind
-from tncompile.language.typing.functions.declaring.kinds import Operand, wrong_kind
+from tncompile.language.typing.functions.declaring.kinds import PlacedValue, wrong_kind
 from tncompile.language.typing.functions.table import ATTENTION
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Call, Misfit, Typing
@@ -92,7 +92,7 @@ def _check_options(bound: Bound) -> None:
         raise wrong_type(argument.span, argument.term, "a number from 0 to 1")
 
 
-def _check_axes(operands: list[Operand]) -> None:
+def _check_axes(operands: list[PlacedValue]) -> None:
     """TN601 where there are not two axes, or not as many leading ones everywhere."""
     first = operands[0].value.shape
     for name, operand in zip(_NAMES, operands, strict=True):
@@ -110,7 +110,7 @@ def _check_axes(operands: list[Operand]) -> None:
             raise failure(Code.MODEL_SHAPES, message, operand.place, label, _SHAPES, hint, there)
 
 
-Axis = tuple[str, Operand, int]
+Axis = tuple[str, PlacedValue, int]
 """An argument by its name, and one of its axes."""
 
 
@@ -128,7 +128,7 @@ def _agree(typing: Typing, left: Axis, right: Axis, note: str) -> None:
     typing.same(size, due, misfit)
 
 
-def _grouped(typing: Typing, q: Operand, k: Operand) -> int | Size:
+def _grouped(typing: Typing, q: PlacedValue, k: PlacedValue) -> int | Size:
     """How many queries share a key: by the axis in front of the last two."""
     if len(q.value.shape.sizes) < 3:
         return 1
@@ -139,7 +139,7 @@ def _grouped(typing: Typing, q: Operand, k: Operand) -> int | Size:
     return times if times.value is None else times.value
 
 
-def _check_mask(typing: Typing, mask: Operand, scores: Shape, q: Operand) -> None:
+def _check_mask(typing: Typing, mask: PlacedValue, scores: Shape, q: PlacedValue) -> None:
     """TN601 where the mask does not broadcast to a number for each query and each key."""
     shape = mask.value.shape
     message = f"`mask` of `attention` is {shape}, which does not broadcast to {scores}"
@@ -157,7 +157,7 @@ def _check_mask(typing: Typing, mask: Operand, scores: Shape, q: Operand) -> Non
             typing.same(size, due, Misfit(text, mask.place, label, there, note, hint))
 
 
-def _check_relative(typing: Typing, table: Operand, q: Operand) -> None:
+def _check_relative(typing: Typing, table: PlacedValue, q: PlacedValue) -> None:
     """TN601 where the axes before the distances do not broadcast to those before the queries."""
     shape, queries = table.value.shape, q.value.shape
     lead, due = Shape(shape.sizes[:-1], shape.dots), Shape(queries.sizes[:-2], queries.dots)

@@ -19,7 +19,7 @@ from tncompile.language.typing.functions.declaring.kinds import (
     REAL_NUMBERS,
     TRUTHS,
     Kinds,
-    Operand,
+    PlacedValue,
 )
 from tncompile.language.typing.operations import Literal
 from tncompile.language.typing.state import Misfit, Typed, Typing
@@ -63,7 +63,7 @@ def apply_operator(
 ) -> Term:
     """What an operator gives; `span` is the whole expression, `operator` that of the symbol."""
     found = (UNARY if len(operands) == 1 else BINARY)[symbol]
-    taken = [Operand(typing.as_value(each), each.span) for each in operands]
+    taken = [PlacedValue(typing.as_value(each), each.span) for each in operands]
     found.kinds.check(symbol, taken)
     values = [operand.value for operand in taken]
     kinds = [value.kind for value in values]
@@ -78,7 +78,7 @@ def apply_operator(
     return typing.apply(found.function, values, found.kinds.given(kinds), shape, span)
 
 
-def _check_integers(symbol: str, operands: Sequence[Operand]) -> None:
+def _check_integers(symbol: str, operands: Sequence[PlacedValue]) -> None:
     """What torch has no integer for: division by the number 0, negative powers."""
     last = operands[-1]
     if not isinstance(last.value.operation, Literal):
@@ -94,7 +94,7 @@ def _check_integers(symbol: str, operands: Sequence[Operand]) -> None:
         raise failure(Code.KINDS, message, last.place, label, note, hint, there)
 
 
-def _matmul(typing: Typing, left: Operand, right: Operand) -> Shape:
+def _matmul(typing: Typing, left: PlacedValue, right: PlacedValue) -> Shape:
     """As `torch.matmul`, where that says the same for any number of axes in `...`."""
     one, two = left.value.shape, right.value.shape
     there, label = Label(left.place, f"this is `{one}`"), f"this is `{two}`"
@@ -128,7 +128,7 @@ def _matmul(typing: Typing, left: Operand, right: Operand) -> Shape:
     return Shape((*leading.sizes, one.axis(-2), two.axis(-1)), leading.dots)
 
 
-def _as_network(left: Operand, right: Operand) -> str:
+def _as_network(left: PlacedValue, right: PlacedValue) -> str:
     """The `network { … }` that multiplies two values along the last axis of the left one."""
     one, two = left.value.shape, right.value.shape
     if not one.sizes or not two.sizes:

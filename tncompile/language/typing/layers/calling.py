@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tncompile.language.diagnostics.collector import Failed, counted, failure, listed
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.layers.entry import ANY, Bound, Entry, Input, Settings
+from tncompile.language.typing.layers.entry import ANY, Entry, Input, LayerCall, Settings
 from tncompile.language.typing.layers.table import LAYERS
 from tncompile.language.typing.model import Layer, Part
 from tncompile.language.typing.operations import CallPart
@@ -50,7 +50,7 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
     first = values[0].shape
     leading = Shape(first.sizes[: len(first.sizes) - behind], first.dots)
     try:
-        shapes = entry.gives(settings, Bound(values, leading, calling.sizes))
+        shapes = entry.gives(settings, LayerCall(values, leading, calling.sizes))
     except SizeTooLarge:
         message, label = f"a size that `{part.name}` gives is too large", "it is given here"
         note, hint = "sizes of values reach 2**64", "make the layer or the value smaller"

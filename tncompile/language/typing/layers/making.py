@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from tncompile.language.diagnostics.collector import Failed, failure, listed
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.spelling import closest, longer_name
+from tncompile.language.resolved import LARGEST_SIZE
 from tncompile.language.resolving.matching import Slip, matched, missing_texts
 from tncompile.language.syntax import tree
 from tncompile.language.typing.layers.arguments import conform, place, refused
-from tncompile.language.typing.layers.entry import LARGEST_SIZE, Entry
+from tncompile.language.typing.layers.entry import Entry
 from tncompile.language.typing.layers.table import ACTIVATIONS, LAYERS
 from tncompile.language.typing.model import Layer
 from tncompile.language.typing.state import Typed, Typing

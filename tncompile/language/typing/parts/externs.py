@@ -18,7 +18,7 @@ from tncompile.language.typing.model import Extern, TypedShape
 from tncompile.language.typing.names import CONSTANTS
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed
-from tncompile.language.typing.values import KINDS, Kind, Number, Shape
+from tncompile.language.typing.values import KIND_NAMED, Kind, Number, Shape
 
 _MOST_NAMES = 100
 """Python reads no chain of thousands of names."""
@@ -115,7 +115,7 @@ def _shape(reader: Reader, written: tree.TypedShape) -> TypedShape:
     legs = written.legs[dots:]
     kind: Kind = "float"
     if written.kind is not None:
-        kind = next(kind for kind in KINDS if kind == written.kind.text)
+        kind = KIND_NAMED[written.kind.text]
     shape = Shape(tuple([reader.leg(leg) for leg in legs]), dots)
     return TypedShape(shape, kind, written.span, tuple(leg.span for leg in legs))
 

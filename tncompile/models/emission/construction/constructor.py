@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 
 from tncompile.emission.module import constructor as networks
@@ -23,15 +23,25 @@ Make = Callable[[Part], str]
 
 
 def write_init(
-    access: Access, make: Make, numbers: Sequence[str], after: Sequence[str], *, branching: bool
+    access: Access,
+    make: Make,
+    numbers: Sequence[str],
+    after: Sequence[str],
+    loose: Collection[str],
+    *,
+    branching: bool,
 ) -> list[str]:
-    """The method; `numbers` are its own parameters, `after` the statements at its end."""
+    """The method; `numbers` are its own parameters, `after` the statements at its end.
+
+    `loose` are the families of whose members more is used than that they are modules.
+    """
     signature = ["device: torch.device | str | None = None", "dtype: torch.dtype | None = None"]
     signature += ["batch_invariant: bool = False"] * branching
     body = ["super().__init__()"] + ["self.batch_invariant = batch_invariant"] * branching
     for family, members in access.families.items():
         made = {key: make(part) for key, part in members.items()}
-        body += fitted(f"{access.whole(family)} = {_holder(made)}")
+        known = ": Any" if family in loose else ""
+        body += fitted(f"{access.whole(family)}{known} = {_holder(made)}")
     held = [each for each in access.tensors.parameters if each.family not in access.tensors.lists]
     body += networks.write_empty([each for each in held if each.subscripts])
     body += _tensors(access.tensors)

@@ -8,17 +8,21 @@ from tncompile.models.emission.access import OF_GRAPHS, Access
 
 TIED = '''\
 class _Tied(nn.Module):
-    """A module that has some tensors of its parts in common: one key for each, the origin's.
+    """A module that has some tensors under several names: one key for each, the origin's.
 
-    `_tied` has the keys that such tensors would have, and those of the tensors that they are.
+    `_tied` has the keys that tensors of its parts would have, and those of the tensors that they
+    are; `_once` those of its own tensors, which it has once.
     """
 
     _tied: ClassVar[dict[str, str]] = {}
+    _once: ClassVar[dict[str, str]] = {}
 
     def _tie(self) -> None:
         """Tie the tensors of the module, then those of its parts, which may have got others."""
         for module in self.modules():
-            for key, origin in module._tied.items() if isinstance(module, _Tied) else ():
+            if not isinstance(module, _Tied):
+                continue
+            for key, origin in module._tied.items():
                 (holder, name), (owner, own) = module._held(key), module._held(origin)
                 if own in owner._parameters:
                     holder._parameters[name] = owner._parameters[own]
@@ -34,7 +38,8 @@ class _Tied(nn.Module):
         return module, name
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        super()._apply(fn, recurse)
+        parent: Any = super()  # torch gives its method no types
+        parent._apply(fn, recurse)
         self._tie()
         return self
 
@@ -49,7 +54,7 @@ class _Tied(nn.Module):
     ) -> None:
         """Load tied tensors from their origins. Torch lists both: the second must be equal."""
         assign = local_metadata.get("assign_to_params_buffers", False)
-        for key, origin in self._tied.items():
+        for key, origin in (self._tied | self._once).items():
             second, first = state_dict.get(prefix + key), state_dict.get(prefix + origin)
             owner, name = self._held(origin)
             own = owner._parameters.get(name, owner._buffers.get(name))
@@ -61,6 +66,8 @@ class _Tied(nn.Module):
             elif assign and isinstance(own, nn.Parameter) and not isinstance(first, nn.Parameter):
                 first = state_dict[prefix + origin] = nn.Parameter(first, own.requires_grad)
             state_dict[prefix + key] = first
+        for key in self._once:
+            del state_dict[prefix + key]
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
@@ -143,6 +150,11 @@ def write_renamed(access: Access) -> list[str]:
 
 
 def write_tied(model: ResolvedModel) -> list[str]:
-    """The attribute that says which tensors are others."""
-    items = [f"{string(key)}: {string(origin)}" for key, origin in tied_keys(model).items()]
-    return call("_tied: ClassVar[dict[str, str]] = {", items, "}", indent=4) if items else []
+    """The attributes that say which tensors are others: of parts, and of the model itself."""
+    lines: list[str] = []
+    for name, keys in (("_tied", tied_keys(model)), ("_once", model.tied)):
+        items = [f"{string(key)}: {string(origin)}" for key, origin in keys.items()]
+        lines += (
+            call(f"{name}: ClassVar[dict[str, str]] = {{", items, "}", indent=4) if items else []
+        )
+    return lines

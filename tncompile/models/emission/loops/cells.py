@@ -13,7 +13,7 @@ from tncompile.language.typing.values import Shape, Value
 from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access
 from tncompile.models.emission.layout import fitted
-from tncompile.models.emission.methods.arguments import Sizes, argument_names
+from tncompile.models.emission.methods.arguments import SizeNames, argument_names
 from tncompile.models.emission.methods.forward import (
     Forward,
     like,
@@ -88,7 +88,7 @@ def _method(
             arguments[source.name] = variable = names.fresh("_".join(parts))
             shapes.append((variable, source.shape))
     find_like = partial(like, model, access, arguments, forward)
-    sizes = Sizes({}, lead)
+    sizes = SizeNames({}, lead)
     scope = Scope(arguments, sizes, find_like, forward.used, splits=splits, orders=orders)
     inside = needed(outputs, variables)
     operations = [each for each in model.operations if each in inside]

@@ -38,7 +38,7 @@ _IS_KIND: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class Sizes:
+class SizeNames:
     """The run-time sizes in the names of `forward`; `lead` has those of `...`."""
 
     names: Mapping[str, str]
@@ -65,7 +65,7 @@ def argument_names(model: ResolvedModel, names: Names) -> dict[str, str]:
 
 
 def write_checks(
-    model: ResolvedModel, arguments: Mapping[str, str], sizes: Sizes, checked: Checked
+    model: ResolvedModel, arguments: Mapping[str, str], sizes: SizeNames, checked: Checked
 ) -> list[str]:
     """The lines of a ValueError or TypeError where arguments do not fit, and those of sizes."""
     lines: list[str] = []
@@ -117,7 +117,7 @@ def write_checks(
     return [*lines, *late]
 
 
-def write_requirements(model: ResolvedModel, sizes: Sizes) -> list[str]:
+def write_requirements(model: ResolvedModel, sizes: SizeNames) -> list[str]:
     """The lines of a ValueError where what is required of run-time sizes does not hold."""
     lines: list[str] = []
     for requirement in model.requirements:
@@ -128,7 +128,7 @@ def write_requirements(model: ResolvedModel, sizes: Sizes) -> list[str]:
 
 
 def _required(
-    model: ResolvedModel, condition: Condition, source: Requirement | Check, sizes: Sizes
+    model: ResolvedModel, condition: Condition, source: Requirement | Check, sizes: SizeNames
 ) -> list[str]:
     compared = list(_comparisons(condition))
     sides = "; ".join(
@@ -146,7 +146,7 @@ def _required(
     return _if(_negated(condition, sizes), text, f"{sides} ({bound})" if bound else sides)
 
 
-def _field(size: Size, sizes: Sizes) -> str:
+def _field(size: Size, sizes: SizeNames) -> str:
     return str(size) if size.value is not None else f"{{{sizes.text(size)}}}"
 
 
@@ -156,7 +156,7 @@ def _comparisons(condition: Condition) -> list[Comparison]:
     return [each for part in condition.parts for each in _comparisons(part)]
 
 
-def _negated(condition: Condition, sizes: Sizes) -> str:
+def _negated(condition: Condition, sizes: SizeNames) -> str:
     match condition:
         case Comparison(operator, left, right):
             return _compared(left, _OPPOSITE[operator], right, sizes)
@@ -167,7 +167,7 @@ def _negated(condition: Condition, sizes: Sizes) -> str:
             return f" {other} ".join(_within(_negated(part, sizes), part) for part in parts)
 
 
-def _plain(condition: Condition, sizes: Sizes) -> str:
+def _plain(condition: Condition, sizes: SizeNames) -> str:
     match condition:
         case Comparison(operator, left, right):
             return _compared(left, operator, right, sizes)
@@ -178,7 +178,7 @@ def _plain(condition: Condition, sizes: Sizes) -> str:
             return f" {operator} ".join(texts)
 
 
-def _compared(left: Size, operator: str, right: Size, sizes: Sizes) -> str:
+def _compared(left: Size, operator: str, right: Size, sizes: SizeNames) -> str:
     """A comparison, what is known at run time first."""
     if left.value is not None and right.value is None:
         left, operator, right = right, operator.translate(_TURNED), left

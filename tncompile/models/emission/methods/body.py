@@ -85,6 +85,7 @@ class Body:
     labels   the names that the program gives to values
     unrolled  the `repeat`s whose turns are known to differ, by depth and number
     wanted   what the results of an operation are called, by position: variables of a loop
+    typed    the arguments, sizes and attributes whose types checkers know
     """
 
     scope: Scope
@@ -101,6 +102,7 @@ class Body:
     unrolled: set[tuple[int, int]] = field(default_factory=set)
     lines: list[Line | Block] = field(default_factory=list)
     wanted: Mapping[Operation, Mapping[int | None, str]] = field(default_factory=dict)
+    typed: Collection[str] = ()
     indent: int = INDENT
 
     def inner(self, known: Mapping[Value, Text], access: Access) -> Body:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -28,7 +28,7 @@ from tncompile.models.emission.expressions import Text, as_tensor
 from tncompile.models.emission.loops.repeats import write_operations
 from tncompile.models.emission.methods.arguments import (
     Checked,
-    Sizes,
+    SizeNames,
     argument_names,
     write_checks,
     write_requirements,
@@ -36,6 +36,7 @@ from tncompile.models.emission.methods.arguments import (
 )
 from tncompile.models.emission.methods.body import Body, Line, render
 from tncompile.models.emission.methods.scope import Scope
+from tncompile.models.emission.methods.types import return_tensor
 from tncompile.models.emission.stepping.first import write_first
 from tncompile.models.graph.constants import given_numbers, held_values, needed, precise
 from tncompile.models.graph.hoisting import Splits
@@ -92,7 +93,7 @@ def write_forward(
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
-    sizes = Sizes(bound, names.exactly("lead"))
+    sizes = SizeNames(bound, names.exactly("lead"))
     find_like = partial(like, model, access, arguments, forward)
     scope = Scope(arguments, sizes, find_like, forward.used, splits=splits, orders=orders)
     body = write_body(scope, access, names, operations, model.output, model.names, forward)
@@ -140,6 +141,10 @@ def write_body(
     operations = [each for each in operations if each in inside]
     body = _body(scope, access, names, labels, operations, output, known)
     body.precise = precise(operations, forward.known)
+    stored = (each.family for each in access.tensors.parameters if not each.subscripts)
+    attributes = [f"self.{name}" for name in (*forward.buffers, *stored)]
+    sizes = (*scope.sizes.names.values(), scope.sizes.lead)
+    body.typed = {*scope.inputs.values(), *given.values(), *sizes, *attributes}
     operations = body.operations
     if first:
         operations = write_first(body, first, output)
@@ -149,9 +154,28 @@ def write_body(
 
 def write_return(body: Body, output: Sequence[Value], *, single: bool) -> None:
     """The statement that returns these values."""
-    result = body.within(output, lambda texts: returned(output, texts, body.scope, single=single))
+
+    def make(texts: Sequence[Text]) -> Text:
+        return returned(output, texts, body.scope, single=single)
+
+    write_result(body, output, make, single=single)
+
+
+def write_result(
+    body: Body,
+    output: Sequence[Value],
+    make: Callable[[Sequence[Text]], Text],
+    *,
+    single: bool,
+) -> None:
+    """The statement that returns what is made of these values; of one, checkers know its type."""
+    result = str(body.within(output, make))
     remark = ", ".join(dict.fromkeys(value.text for value in output))
-    body.lines.append(Line(f"return {result}", remark))
+    if single:
+        name = body.names.fresh("y")
+        body.lines = return_tensor(body.lines, result, remark, body.typed, name)
+    else:
+        body.lines.append(Line(f"return {result}", remark))
 
 
 def type_of(count: int, *, single: bool) -> str:

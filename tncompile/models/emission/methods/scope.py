@@ -9,7 +9,7 @@ from tncompile.language.typing.operations import Contract
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Value
 from tncompile.models.contracting import Ordered, SumOfProducts, joined
-from tncompile.models.emission.methods.arguments import Sizes
+from tncompile.models.emission.methods.arguments import SizeNames
 from tncompile.models.graph.hoisting import Splits
 from tncompile.planning.paths.problem import Path
 
@@ -24,7 +24,7 @@ class Scope:
     """
 
     inputs: Mapping[str, str]
-    sizes: Sizes
+    sizes: SizeNames
     find_like: Callable[[], str]
     used: dict[str, None] = field(default_factory=dict)
     given_dtype: str | None = None

@@ -16,12 +16,11 @@ from tncompile.models.emission.expressions import Text
 from tncompile.models.emission.layout import fitted
 from tncompile.models.emission.methods.arguments import (
     Checked,
-    Sizes,
+    SizeNames,
     argument_names,
     write_checks,
     write_requirements,
 )
-from tncompile.models.emission.methods.body import Line
 from tncompile.models.emission.methods.forward import (
     Forward,
     like,
@@ -29,6 +28,7 @@ from tncompile.models.emission.methods.forward import (
     type_of,
     write_body,
     write_lines,
+    write_result,
 )
 from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping import rewriting
@@ -62,7 +62,7 @@ def write_steps(
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     entries = {rewriting.START: START, rewriting.SEEN: SEEN}
-    sizes = Sizes({**bound, **entries}, names.exactly("lead"))
+    sizes = SizeNames({**bound, **entries}, names.exactly("lead"))
     find_like = partial(like, model, access, arguments, forward)
     scope = Scope(arguments, sizes, find_like, forward.used, orders=orders)
     scope.dotted = any(source.shape.dots for source in model.inputs)
@@ -73,7 +73,7 @@ def write_steps(
     lines = write_checks(model, arguments, sizes, "never")
     lines.append(f"{START} = {PAST}.length")
     lines += [f"{total} = {START} + {bound[name]}" for name, total in totals.items()]
-    lines += write_requirements(model, Sizes({**bound, **totals}, sizes.lead))
+    lines += write_requirements(model, SizeNames({**bound, **totals}, sizes.lead))
     lines += _computing(model, stepped, access, names, scope, forward)
     lines = without_unused(lines, [*bound.values(), sizes.lead, *totals.values(), START])
     single = type_of(len(model.output), single=model.single)
@@ -112,8 +112,7 @@ def _computing(
         own = [text.method("clone") if x in stepped.held.shared else text for x, text in pairs]
         return returned(output, own, scope, single=model.single)
 
-    remark = ", ".join(dict.fromkeys(value.text for value in output))
-    body.lines.append(Line(f"return {body.within(output, result)}", remark))
+    write_result(body, output, result, single=model.single)
     return write_lines(body)
 
 

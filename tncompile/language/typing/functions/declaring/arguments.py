@@ -7,12 +7,20 @@ from collections.abc import Callable
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.spelling import closest
+from tncompile.language.resolved import LARGEST_SIZE
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.state import MOST_AXES, Typed, Typing
-from tncompile.language.typing.values import Numbers, Shape, Strings, Term, Tuple, Value, term_text
-
-LARGEST_SIZE = 2**40
+from tncompile.language.typing.state import Typed, Typing
+from tncompile.language.typing.values import (
+    MOST_AXES,
+    Numbers,
+    Shape,
+    Strings,
+    Term,
+    Tuple,
+    Value,
+    term_text,
+)
 
 
 def written_at(argument: Typed) -> Span:

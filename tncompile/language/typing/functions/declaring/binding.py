@@ -12,7 +12,7 @@ from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.resolving.matching import Slip, matched, missing_texts
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.functions.declaring.kinds import Kinds, Operand, wrong_kind
+from tncompile.language.typing.functions.declaring.kinds import Kinds, PlacedValue, wrong_kind
 from tncompile.language.typing.operations import Option
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Call, Typed, Typing
@@ -81,7 +81,7 @@ class Bound:
     function: Function
     call: Call
     given: dict[str, Typed] = field(default_factory=dict)
-    operands: list[Operand] = field(default_factory=list)
+    operands: list[PlacedValue] = field(default_factory=list)
     options: dict[str, Option] = field(default_factory=dict)
 
     @property
@@ -272,9 +272,9 @@ def _wrong(
     return failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
 
 
-def _operand(bound: Bound, argument: Typed) -> Operand:
+def _operand(bound: Bound, argument: Typed) -> PlacedValue:
     place = bound.call.place(argument)
-    return Operand(bound.typing.as_value(replace(argument, span=place)), place)
+    return PlacedValue(bound.typing.as_value(replace(argument, span=place)), place)
 
 
 def _read_bounds(bound: Bound) -> None:

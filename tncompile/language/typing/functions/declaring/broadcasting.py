@@ -8,7 +8,7 @@ from itertools import pairwise
 from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.functions.declaring.kinds import Operand
+from tncompile.language.typing.functions.declaring.kinds import PlacedValue
 from tncompile.language.typing.state import Misfit, Typing
 from tncompile.language.typing.values import Shape, Value
 
@@ -20,7 +20,7 @@ def broadcast(typing: Typing, left: Value, right: Value, span: Span, other: Span
     return broadcast_shapes(typing, left.shape, right.shape, span, other)
 
 
-def broadcast_all(typing: Typing, operands: Sequence[Operand]) -> Shape:
+def broadcast_all(typing: Typing, operands: Sequence[PlacedValue]) -> Shape:
     """The shape of several values together; TN601 at the first that does not fit."""
     shape = operands[0].value.shape
     for before, operand in pairwise(operands):

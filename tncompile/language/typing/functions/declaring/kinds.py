@@ -12,7 +12,7 @@ from tncompile.language.typing.values import KINDS, Kind, Value, higher
 
 
 @dataclass(frozen=True, slots=True)
-class Operand:
+class PlacedValue:
     """A value that a function takes, and where a mistake in it is reported."""
 
     value: Value
@@ -45,7 +45,7 @@ class Kinds:
         taken = self.taken(kinds)
         return self.gives or ("float" if self.real and taken == "complex" else taken)
 
-    def check(self, text: str, operands: Sequence[Operand]) -> None:
+    def check(self, text: str, operands: Sequence[PlacedValue]) -> None:
         """TN603 at the first operand whose kind is too high."""
         allowed = KINDS[: KINDS.index(self.highest) + 1]
         for operand in operands:
@@ -64,7 +64,7 @@ REAL_FLOATS = Kinds("float", "float")
 
 
 def wrong_kind(
-    text: str, operand: Operand, allowed: Sequence[Kind], others: Sequence[Operand] = ()
+    text: str, operand: PlacedValue, allowed: Sequence[Kind], others: Sequence[PlacedValue] = ()
 ) -> Failed:
     """TN603 for a value that a function or an operator does not take."""
     kind = operand.value.kind

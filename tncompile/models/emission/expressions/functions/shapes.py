@@ -51,7 +51,7 @@ def _joined(applied: Applied) -> Text:
 
 def _split(applied: Applied) -> Text:
     sizes = ", ".join(applied.texts_of("sizes"))
-    return applied.tensor().method("split", f"[{sizes}]", applied.axis())
+    return call("torch.split", applied.tensor(), f"[{sizes}]", applied.axis())
 
 
 def _chunk(applied: Applied) -> Text:
