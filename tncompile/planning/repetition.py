@@ -31,7 +31,7 @@ PARTS = 8
 """Shares of distinct ids are tried in such parts, …"""
 
 LEAST = 4
-"""… so many at least: text of a language has fewer different ids, random ones do not."""
+"""… so many at least: where it pays for fewer different ones alone, sorting is mostly in vain."""
 
 WIDE = 4
 """It pays in a range of sizes whose largest is so many times the smallest, or nowhere."""
