@@ -51,7 +51,7 @@ def _scan(
     def kept(state: list[Tensor], entries: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         return turn(state, entries)[0], [_own(h) for h in state]
 
-    start = [_own(h) for h in state]
+    start, xs = [_own(h) for h in state], [_own(x) for x in xs]
     if not torch.is_grad_enabled() or torch.compiler.is_exporting():
         last, outputs = scan(turn, start, xs, reverse=reverse)
         return [*outputs, *last]
@@ -110,7 +110,7 @@ class _Chain(torch.autograd.Function):
             return [_own(a) for a in back((*g[:-states], *owed))], [_own(a) for a in owed]
 
         none = [torch.zeros_like(h[0]) for h in saved[xs:]]
-        first, owed = scan(turn, none, [*saved, *given], reverse=not ctx.reverse)
+        first, owed = scan(turn, none, [_own(x) for x in (*saved, *given)], reverse=not ctx.reverse)
         return (*[None] * 3, *first, *[None] * (xs + states), *given[:-states], *owed)
 
 
