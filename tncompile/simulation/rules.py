@@ -20,7 +20,7 @@ from tncompile.simulation.tensors import Shape, SymbolicTensor, elementwise_stri
 Gradients = list[SymbolicTensor | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpResult:
     """The first result of an operation, the derivative, and the tensors that autograd saves.
 
@@ -34,7 +34,7 @@ class OpResult:
     others: tuple[SymbolicTensor, ...] = ()  # results after the first
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """An operation about to run; `shape` is that of its first result."""
 

@@ -70,6 +70,11 @@ class Product:
         return tuple(k for k, factor in enumerate(self.factors) if factor.constant is None)
 
     @cached_property
+    def open_set(self) -> frozenset[str]:
+        """The open legs."""
+        return frozenset(self.open)
+
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """The parameters to be found."""
         return tuple(dict.fromkeys(self.factors[k].key for k in self.free))
@@ -107,7 +112,7 @@ class Product:
         """Put a factor, as it stands in the product, where its parameter is."""
         factor = self.factors[place]
         stored = tensor.conj() if factor.conjugate else tensor
-        values[factor.key] = stored.resolve_conj().reshape(self.shapes[factor.key])
+        values[factor.key] = stored.resolve_conj().contiguous().reshape(self.shapes[factor.key])
 
     def terms(self, values: Values) -> list[Term]:
         """All factors."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from tncompile.emission.module.arguments import Arguments, write_arguments
 from tncompile.emission.module.contraction_order import write_order
 from tncompile.emission.module.dispatch import Case, Dispatch, Method
+from tncompile.emission.module.repetition import write_repeats
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import Written, write_steps
 from tncompile.emission.text import writer
@@ -47,7 +48,14 @@ def write_forward(
             used, lines = _method(network, method, arguments, members)
             calls.append(f"return self.{method.name}({', '.join(used)})")
             methods.append(lines)
-        body += _choice(chosen, calls)
+        compiling = "if self.batch_invariant or torch.compiler.is_compiling():"
+        body += [compiling, *indented([calls[0]])]
+        if chosen.repeats:
+            once, by_size = write_repeats(network, chosen, arguments, _by_mode(chosen, calls))
+            body += once
+            methods.insert(0, by_size)
+        else:
+            body += _by_mode(chosen, calls)
     else:
         body += _run(network, chosen.methods[0], names, arguments, members)
     signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
@@ -100,10 +108,9 @@ def _returns(network: TensorNetwork) -> str:
     return "tuple[Tensor, Tensor]" if network.output.log else "Tensor"
 
 
-def _choice(chosen: Dispatch, calls: Sequence[str]) -> list[str]:
-    """Which method runs: one for compilers, else by mode and batch size, whatever the reasons."""
-    compiling = "if self.batch_invariant or torch.compiler.is_compiling():"
-    lines = [compiling, *indented([calls[0]])]
+def _by_mode(chosen: Dispatch, calls: Sequence[str]) -> list[str]:
+    """Which method runs where nothing is compiled: by mode and batch size, whatever the reasons."""
+    lines: list[str] = []
     training, inference = (
         [(case.method, case.up_to) for case in mode] for mode in (chosen.training, chosen.inference)
     )

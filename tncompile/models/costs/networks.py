@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import MachineProfile
-from tncompile.models.costs.runs import Contraction, Outline, Run
+from tncompile.models.costs.running.runs import Contraction, Outline, Run
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
