@@ -14,6 +14,7 @@ from tncompile.tensorizing.environments import multiply_adds
 from tncompile.tensorizing.metric import Seen, seen
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.peeling import can_peel, peel
+from tncompile.tensorizing.pencils import diagonalized
 from tncompile.tensorizing.polish import CHUNK, polished
 from tncompile.tensorizing.posing import posed, whole_metric
 from tncompile.tensorizing.product import Values
@@ -22,14 +23,20 @@ from tncompile.tensorizing.target import Problem
 
 Progress = Callable[[int, int], None]
 
-EXACT = 1e-10
-"""A relative error that counts as none."""
+EXACT = 1e-8
+"""A relative error that counts as none: less than what float32 rounds off."""
 
 RANDOM_STARTS = 2
+DIRECT = ("random, direct 1", "random, direct 2")
+"""Starts that are polished without sweeps, in swamps: sums of blocks, which sweeps lead astray."""
+
 SWEEPS = 30
-SWEEPS_IN_SWAMPS = 100
+SWEEPS_IN_SWAMPS = 300
 LEAST_CHANGE = 1e-5
-"""Sweeps end where one lowers the error by less than this part; not in swamps."""
+"""Sweeps end where one lowers the error by less than this part; in swamps where `PATIENCE` of them
+lower it by less than `STALL_IN_SWAMPS`."""
+
+PATIENCE = 20
 
 DAMPING = 1e-9
 DAMPING_IN_SWAMPS = 1e-3
@@ -38,7 +45,7 @@ STALL = 1e-4
 STALL_IN_SWAMPS = 1e-3
 OPERATIONS = 10**11
 """Multiply-adds of all sweeps of a start, and of all its iterations of LBFGS. At least two sweeps
-and one chunk of iterations are made, whatever they cost."""
+and three chunks of iterations are made, whatever they cost."""
 
 
 def fit_network(
@@ -90,8 +97,10 @@ class _Search:
         once = multiply_adds([f.legs for f in product.factors], product.open, product.sizes)
         once += 8 * self.problem.target.numel()
         sweeps = SWEEPS_IN_SWAMPS if self._swampy else SWEEPS
-        self.sweeps = max(2, min(sweeps, OPERATIONS // (once * (2 * len(product.free) + 1))))
-        self.chunks = max(1, min(CHUNKS, OPERATIONS // (4 * once * CHUNK)))
+        self.sweeps = max(
+            min(2, sweeps), min(sweeps, OPERATIONS // (once * (2 * len(product.free) + 1)))
+        )
+        self.chunks = max(3, min(CHUNKS, OPERATIONS // (4 * once * CHUNK)))
         if not product.linear:
             self.sweeps = 0
 
@@ -107,10 +116,18 @@ class _Search:
         each = max(1, self.sweeps + self.chunks)
         self._total = len(starts) * each
         self._progress(0, self._total)
-        for number, (name, values) in enumerate(starts, start=1):
-            self._refine(name, values)
+        measured = []
+        for name, values in starts:
+            error = self.problem.error(values)
+            self.history.append(Step(name, _origin(name), error))
+            self._keep(values, error, [_origin(name)])
+            measured.append((name, values, error))
             if self.error <= self._enough:
                 break
+        for number, (name, values, error) in enumerate(measured, start=1):
+            if self.error <= self._enough:
+                break
+            self._refine(name, values, error)
             self._done = number * each
             self._progress(self._done, self._total)
         self._progress(self._total, self._total)
@@ -120,20 +137,25 @@ class _Search:
         return max(self.goal, (self.bound or 0.0) * (1 + 1e-9))
 
     def _starts(self) -> Iterator[tuple[str, Values]]:
-        """Factors peeled off, and random ones where that is not the best alone."""
+        """Factors peeled off or from a pencil, and random ones where that is not the best alone."""
         first = self.plain if self.view is None else self.view.start
-        count = RANDOM_STARTS + 1
+        random = RANDOM_STARTS + 1
+        found: dict[str, Values] = {}
         if can_peel(first.product):
             peeled = peel(first, self.generator)
-            values = peeled.values
-            if self.view is None or self.view.transformed:
-                self.bound = None if first.is_cut else peeled.bound
-            else:
-                values = self.view.restored(values)
-            yield "peel", values
-            count = 0 if peeled.loop_free else RANDOM_STARTS
-        for number in range(count):
+            found["peel"] = peeled.values
+            random = 0 if peeled.loop_free else RANDOM_STARTS
+            same = self.view is None or self.view.transformed
+            self.bound = peeled.bound if same and not first.is_cut else None
+        if (values := diagonalized(first, self.generator)) is not None:
+            found["pencil"] = values
+        for name, values in found.items():
+            other = self.view is not None and not self.view.transformed
+            yield name, self.view.restored(values) if self.view and other else values
+        for number in range(random):
             yield f"random {number + 1}", self._random()
+        for name in DIRECT if self._swampy and self.sweeps else ():
+            yield name, self._random()
 
     def _random(self) -> Values:
         """Normal numbers, as large together as the target."""
@@ -153,13 +175,10 @@ class _Search:
             values = {key: value * factor for key, value in values.items()}
         return values
 
-    def _refine(self, start: str, values: Values) -> None:
+    def _refine(self, start: str, values: Values, error: float) -> None:
         """Sweeps, then all parameters at once; what each of them reached is kept if it is best."""
-        methods = [start.split()[0]]
-        error = self.problem.error(values)
-        self.history.append(Step(start, methods[0], error))
-        self._keep(values, error, methods)
-        if self.sweeps and error > self._enough:
+        methods = [_origin(start)]
+        if self.sweeps and start not in DIRECT and error > self._enough:
             methods.append("ALS")
             values, error = self._swept(start, values, error)
             self._keep(values, error, methods)
@@ -177,7 +196,7 @@ class _Search:
     def _swept(self, start: str, values: Values, error: float) -> tuple[Values, float]:
         """The best of some sweeps of alternating least squares."""
         best, least = dict(values), error
-        current = dict(values)
+        current, errors = dict(values), list[float]()
         damping = DAMPING_IN_SWAMPS if self._swampy else DAMPING
         for number in range(self.sweeps):
             target = self.problem.filled(current)
@@ -189,7 +208,10 @@ class _Search:
             gained = least - now
             if now < least:
                 best, least = dict(current), now
-            stuck = not self._swampy and gained < LEAST_CHANGE * least
+            stuck = gained < LEAST_CHANGE * least and not self._swampy
+            errors.append(least)
+            if self._swampy and number >= PATIENCE:
+                stuck = errors[-PATIENCE - 1] - least < STALL_IN_SWAMPS * least
             if stuck or least <= self._enough or not math.isfinite(now):
                 break
         return best, least
@@ -202,6 +224,11 @@ class _Search:
     def _report(self) -> None:
         self._done += 1
         self._progress(self._done, self._total)
+
+
+def _origin(start: str) -> str:
+    """What made a start: `random` of `random 2`."""
+    return start.split()[0].rstrip(",")
 
 
 def _state(

@@ -83,4 +83,5 @@ def polished(
 
 def _leaf(tensor: torch.Tensor) -> torch.Tensor:
     real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
-    return real.detach().clone().requires_grad_()
+    # torch's LBFGS flattens gradients, which lie as their leaves do
+    return real.detach().clone(memory_format=torch.contiguous_format).requires_grad_()

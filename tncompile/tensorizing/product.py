@@ -107,7 +107,7 @@ class Product:
         """Put a factor, as it stands in the product, where its parameter is."""
         factor = self.factors[place]
         stored = tensor.conj() if factor.conjugate else tensor
-        values[factor.key] = stored.resolve_conj().reshape(self.shapes[factor.key])
+        values[factor.key] = stored.resolve_conj().contiguous().reshape(self.shapes[factor.key])
 
     def terms(self, values: Values) -> list[Term]:
         """All factors."""
