@@ -19,7 +19,7 @@ def replace_file(target: Path, text: str) -> None:
 
     Lines end as they do in `text`. Raises `OSError`, and leaves nothing behind then.
     """
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask()
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as stream:
@@ -70,7 +70,7 @@ def alone_with(target: Path) -> Iterator[None]:
         lock.release()
 
 
-def _umask() -> int:
+def umask() -> int:
     """The mask for new files; it can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
