@@ -133,7 +133,6 @@ TRAINED = {
 
 
 @pytest.mark.parametrize("name", TRAINED)
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # torch's compiler does
 def test_gradients_are_compiled_for_all_lengths(name: str) -> None:
     """But where a state has none: then there is a graph for each length."""
     model = TRAINED[name]
@@ -160,7 +159,6 @@ def test_transforms_are_compiled() -> None:
                 torch.testing.assert_close(one, other)
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated")
 def test_gradients_of_one_step_by_inductor() -> None:
     """What its loops carry is overwritten by PyTorch 2.13, unless it is told not to."""
     module = module_of(GRU + ONE)

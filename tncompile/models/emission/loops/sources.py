@@ -10,6 +10,13 @@ ONE_LOOP = '''\
 _VERSION = tuple(map(int, torch.__version__.split(".")[:2]))
 
 
+def _constant(question: Callable[[], bool]) -> Callable[[], bool]:
+    """Compilers take the answer as it is when they read the call."""
+    mark: Any = torch.compiler.assume_constant_result
+    mark(question)
+    return question
+
+
 def _one_loop(learned: bool = True) -> bool:
     """Whether the steps are one operation of a graph, for any number of them.
 
@@ -23,7 +30,7 @@ def _one_loop(learned: bool = True) -> bool:
     return learned or torch.compiler.is_exporting() or not torch.is_grad_enabled()
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def _transformed() -> bool:
     """Whether a transform of `torch.func` is around."""
     return torch._C._functorch.peek_interpreter_stack() is not None
@@ -51,7 +58,7 @@ def _scan(
     def kept(state: list[Tensor], entries: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         return turn(state, entries)[0], [_own(h) for h in state]
 
-    start = [_own(h) for h in state]
+    start, xs = [_own(h) for h in state], [_own(x) for x in xs]
     if not torch.is_grad_enabled() or torch.compiler.is_exporting():
         last, outputs = scan(turn, start, xs, reverse=reverse)
         return [*outputs, *last]
@@ -62,7 +69,8 @@ def _scan(
     new, outputs = _parted(made, state)
     counts = len(xs), len(state)
     tensors = (x.view_as(x) for x in (*state, *xs, *before, *outputs, *new))  # each once
-    made = _Chain.apply(step, counts, reverse, *tensors)
+    chain: Any = _Chain.apply
+    made = chain(step, counts, reverse, *tensors)
     new, outputs = _parted(made, state)
     return [*(outputs or new[:1]), *(y[0 if reverse else -1] for y in new)]
 
@@ -106,15 +114,15 @@ class _Chain(torch.autograd.Function):
                 return *outputs, *new
 
             owed = [a + b for a, b in zip(g[-states:], later, strict=True)]
-            _, back = torch.func.vjp(results, *before)
+            back: Any = torch.func.vjp(results, *before)[1]
             return [_own(a) for a in back((*g[:-states], *owed))], [_own(a) for a in owed]
 
         none = [torch.zeros_like(h[0]) for h in saved[xs:]]
-        first, owed = scan(turn, none, [*saved, *given], reverse=not ctx.reverse)
+        first, owed = scan(turn, none, [_own(x) for x in (*saved, *given)], reverse=not ctx.reverse)
         return (*[None] * 3, *first, *[None] * (xs + states), *given[:-states], *owed)
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def _spare() -> bool:
     """Keep PyTorch 2.13 from overwriting, in a loop of gradients, what the next step reads."""
     if _VERSION < (2, 14):
@@ -128,7 +136,8 @@ def _hooked(cell: nn.Module) -> bool:
     hooks = cell._forward_hooks, cell._forward_pre_hooks
     backward = cell._backward_hooks, cell._backward_pre_hooks
     replaced = "forward" in cell.__dict__ or cell._compiled_call_impl is not None
-    return replaced or any((*hooks, *backward, nn.modules.module._has_any_global_hook()))
+    hooked: Any = nn.modules.module._has_any_global_hook
+    return replaced or any((*hooks, *backward, hooked()))
 '''
 
 CALLED = '''\
