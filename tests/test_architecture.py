@@ -160,6 +160,18 @@ def test_no_rooms_without_a_meaning() -> None:
     assert not named & {"utils", "util", "common", "helpers", "core", "misc"}
 
 
+LONGEST = 400
+"""Lines of a file. Emitted ones, kept to compare with, are as long as they are."""
+
+
+def test_no_file_is_longer_than_one_reads() -> None:
+    folders = (PACKAGE, Path(__file__).parent)
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    written = {path: n for path, n in lengths.items() if not path.name.endswith(".torch.py")}
+    assert not {str(path): n for path, n in written.items() if n > LONGEST}
+
+
 def loaded_by(code: str) -> set[str]:
     """The top-level modules in `sys.modules` after some code ran in a process of its own."""
     script = f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})"

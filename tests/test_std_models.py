@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 import tncompile
 from tests.models.test_acceptance import Reading, close, flat, generator, randomize
-from tests.std import encoders, images, others, transformers
+from tests.std import encoders, images, others, tables, transformers
 from tests.std.case import Case
 from tests.test_std import name
 
-CASES = (*transformers.CASES, *encoders.CASES, *images.CASES, *others.CASES)
+CASES = (*transformers.CASES, *encoders.CASES, *images.CASES, *others.CASES, *tables.CASES)
 FILES = tuple(dict.fromkeys(case.file for case in CASES))
 
 tried = pytest.mark.parametrize("case", CASES, ids=lambda case: case.target)

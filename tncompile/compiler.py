@@ -22,6 +22,7 @@ from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
+from tncompile.models.contracting import Orders
 from tncompile.models.emission.classes import emit_model
 from tncompile.network.building import build
 from tncompile.network.contraction import ContractionTree
@@ -149,9 +150,8 @@ def lower_network(network: TensorNetwork, planned: ContractionPlan) -> Branches:
             Branch(program(variant), variant.up_to, variant.reason) for variant in planned.of(mode)
         )
 
-    return Branches(
-        program(planned.whole), branches("training"), branches("inference"), branches("folded")
-    )
+    modes = branches("training"), branches("inference"), branches("folded")
+    return Branches(program(planned.whole), *modes, planned.repeats)
 
 
 @lru_cache(PLANS_KEPT)
@@ -199,11 +199,14 @@ def compile(
 
 
 def compile_model(
-    model: ResolvedModel, networks: Mapping[int, tuple[TensorNetwork, ContractionPlan]]
+    model: ResolvedModel,
+    networks: Mapping[int, tuple[TensorNetwork, ContractionPlan]],
+    orders: Orders,
 ) -> GeneratedModule:
     """The PyTorch source of a model: a class for each network and model in it.
 
-    `networks` are the network and the plan of each of its resolved networks, by identity.
+    `networks` are the network and the plan of each of its resolved networks, by identity, `orders`
+    those in which values are contracted.
     """
 
     def make(resolved: ResolvedNetwork, name: str) -> ClassSource:
@@ -212,4 +215,4 @@ def compile_model(
         programs, start = lower_network(network, planned), initialization(network)
         return emit_class(network, planned, programs, start, weigh=weight_program)
 
-    return emit_model(model, make)
+    return emit_model(model, make, orders)

@@ -310,6 +310,10 @@ class _Filled:
         self.name = self.block.name if self.block else repr(block)
         self.arguments = dict(arguments)
         self.parameters = {p.name: p.type for p in self.block.parameters} if self.block else {}
+        if sites is not None and (isinstance(sites, bool) or not isinstance(sites, int)):
+            raise TypeError(f"sites is an int, not {type(sites).__name__}")
+        if sites is not None and sites < 1:
+            raise ValueError(f"a width is split in one factor or more, not {sites}")
         self._sites = sites
 
     def set(self, **values: object) -> None:

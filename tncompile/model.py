@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
@@ -39,7 +39,7 @@ class Model(Architecture):
     Model(Classifier)
     """
 
-    _emitted: dict[tuple[int, ...], tuple[ModelPlan, GeneratedModule]] = field(
+    _emitted: dict[tuple[Hashable, ...], tuple[ModelPlan, GeneratedModule]] = field(
         default_factory=dict, init=False
     )
 
@@ -115,7 +115,7 @@ class Model(Architecture):
         from tncompile.machine.registry import find_profile
         from tncompile.models.costs.costing import Costing
         from tncompile.models.costs.networks import PlannedNetwork
-        from tncompile.models.costs.sizes import cost_sizes
+        from tncompile.models.sizes import cost_sizes
         from tncompile.planning.request import DEFAULT_BATCH
 
         sizes = cost_sizes(self._model, options.get("sizes") or {})
@@ -127,7 +127,7 @@ class Model(Architecture):
             for name, architecture in self.networks.items()
         }
         profile = find_profile(options.get("machine") or "builtin")
-        return Costing(self._model, profile, networks).cost(rows, sizes, training)
+        return Costing(self._model, profile, networks, plan.orders).cost(rows, sizes, training)
 
     def tune(  # type: ignore[override]
         self,
@@ -251,11 +251,12 @@ class Model(Architecture):
         from tncompile.compiler import compile_model
 
         planned = plan or self.plan(progress=progress, **options)
-        key = tuple(map(id, planned.plans.values()))
+        orders = ((name, *found.items()) for name, found in planned.orders.items())
+        key: tuple[Hashable, ...] = (*map(id, planned.plans.values()), *orders)
         if key not in self._emitted:
             networks = {
                 id(architecture._resolved): (architecture.network, planned.plans[name])
                 for name, architecture in self.networks.items()
             }
-            self._emitted[key] = planned, compile_model(self._model, networks)
+            self._emitted[key] = planned, compile_model(self._model, networks, planned.orders)
         return self._emitted[key][1]

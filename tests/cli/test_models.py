@@ -93,8 +93,8 @@ def test_cost_of_a_model(models: Path, capsys: pytest.CaptureFixture[str]) -> No
     [
         ("cost two.tn Two", "the size `t` of Two has no usual value; give one: --size t=64"),
         ("cost two.tn Two --size t=7", "pairs: `t % 2 == 0` is false (t = 7)"),
-        ("cost two.tn Two --size q=7", "--size names no `batch` size 'q'; the model declares t"),
-        ("compile two.tn Two --size q=7", "--size names no `batch` size 'q'"),
+        ("cost two.tn Two --size q=7", "--size: `q` is no run-time size of Two (it has `t`)"),
+        ("compile two.tn Two --size q=7", "--size: `q` is no run-time size of Two"),
         ("compile two.tn Two --emit network", "--emit takes program, model, plan, torch for a mod"),
         ("compile two.tn Two --emit nonsense", "--emit takes program, network, plan"),
         ("compile map.tn --emit model", "for a network, not 'model'"),

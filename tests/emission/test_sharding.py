@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import tncompile
-from tests.support.sharded import CASES, write_cases
+from tests.support.sharded_cases import CASES, write_cases
 from tncompile.cli.application import run
 from tncompile.emission.sharding.split import Place, ShardingError, split_leg
 from tncompile.network.model import TensorNetwork

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import tncompile
-from tests.initialization.test_initialization import estimated, parameter, sum_of_products
+from tests.support.started import estimated, parameter
+from tests.support.started_windows import mean_square
 from tncompile.compiler import initialization, lower_network
 from tncompile.emission import emit
 from tncompile.emission.loading import instantiate
-from tncompile.initialization.draws import Constant, IdentityKernel, NearIdentity, Uniform
+from tncompile.initialization.draws import IdentityKernel, NearIdentity, Uniform
 from tncompile.initialization.estimates import Estimate, clear_of_borders
 from tncompile.initialization.norm import linear_map, norm_network
 from tncompile.network.model import TensorNetwork
@@ -25,13 +26,6 @@ from tncompile.network.windows import Window
 
 def network(text: str, **arguments: object) -> TensorNetwork:
     return tncompile.loads(text).instantiate("N", **arguments).network
-
-
-def mean_square(made: TensorNetwork, state: dict[str, Tensor]) -> float:
-    """That of the output for white noise, from the squared norm of the kernel."""
-    linear = linear_map(made)
-    state = {key: value.to(torch.complex128) for key, value in state.items()}
-    return sum_of_products(norm_network(linear), state).abs().item() / math.exp(linear.log_divisor)
 
 
 def measured(held: nn.Module, made: TensorNetwork, rows: int = 4, repeats: int = 24) -> float:
@@ -67,10 +61,16 @@ network N(stride: int = 1, dilation: int = 1, padding: int = 1) {
   output y(..., o, OTHER)
 }
 """
+
+
 FORWARD = TUCKER.replace("FACE", "h[*].in").replace("OTHER", "h[*].out")
+
+
 LOGARITHM = FORWARD.replace("(..., o, h[*].out)", "(..., h[0].out, o, h[1].out) log").replace(
     "bias   c(o) init zeros", ""
 )
+
+
 TRANSPOSED = TUCKER.replace("FACE", "h[*].out").replace("OTHER", "h[*].in")
 
 
@@ -268,117 +268,6 @@ def test_a_bias_starts_as_that_of_a_convolution(
         assert layer.get_parameter("bias").abs().max().item() == pytest.approx(
             drawn.bound, rel=0.02
         )
-
-
-# ── schemes ────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("sizes", [(3,), (4, 3), (3, 1, 2)])
-def test_an_identity_kernel_is_that_of_dirac(sizes: tuple[int, ...]) -> None:
-    for legs, groups in (("o, i, h[*].kernel", 1), ("g, o, i, h[*].kernel", 4)):
-        text = f"""
-        network N() {{
-          window h[a in 0..{len(sizes)}] = conv(size = {list(sizes)}[a])
-          index  g = {groups}, i = 3, o = 5
-          input  x(..., (g i), h[*].in)
-          tensor K({legs}) init eye
-          output y(..., (g o), h[*].out)
-        }}
-        """
-        if groups == 1:
-            text = text.replace("g = 1, ", "").replace("(g i)", "i").replace("(g o)", "o")
-        held = tncompile.loads(text).instantiate("N").module(seed=0, search="fast")
-        due = torch.empty(groups * 5, 3, *sizes)
-        nn.init.dirac_(due, groups)
-        assert torch.equal(parameter(held, "K").reshape(due.shape), due)
-
-
-def test_an_identity_kernel_of_each_channel() -> None:
-    """Depthwise, of a hyperedge, and of a kernel without other legs: ones at the middle entry."""
-    text = """
-    network N() {
-      window h = conv(size = 3, padding = 1), w = conv(size = 5, padding = 2)
-      index  c = 4
-      hyper  r = 3
-      input  x(..., c, h.in, w.in)
-      tensor K(c, h.kernel) init eye
-      tensor L(w.kernel, r) init eye
-      tensor M(h.kernel) init eye
-      tensor A(r)
-      tensor B(r)
-      output y(..., c, h.out, w.out)
-    }
-    """
-    arch = tncompile.loads(text).instantiate("N")
-    held = arch.module(seed=0, search="fast")
-    assert torch.equal(parameter(held, "K"), torch.tensor([[0.0, 1, 0]] * 4))
-    assert torch.equal(
-        parameter(held, "L"), torch.tensor([[0.0] * 3] * 2 + [[1] * 3] + [[0] * 3] * 2)
-    )
-    assert torch.equal(parameter(held, "M"), torch.tensor([0.0, 1, 0]))
-    assert mean_square(arch.network, held.state_dict()) == pytest.approx(1 / 3, rel=1e-4)
-
-
-def test_an_identity_convolution_hands_images_through() -> None:
-    text = """
-    network N() {
-      window h = conv(size = 3, padding = 1), w = conv(size = 5, padding = 2)
-      index  i = 4, o = 4
-      input  x(..., i, h.in, w.in)
-      tensor K(h.kernel, i, w.kernel, o) init eye
-      output y(..., o, h.out, w.out)
-    }
-    """
-    held = tncompile.loads(text).instantiate("N").module(seed=0)
-    x = torch.randn(2, 4, 6, 7)
-    torch.testing.assert_close(held(x), x)
-
-
-def test_an_orthogonal_kernel_is_that_of_torch() -> None:
-    text = """
-    network N() {
-      window h = conv(size = 3), w = conv(size = 3)
-      index  i = 4, o = 6
-      input  x(..., i, h.in, w.in)
-      tensor K(o, i, h.kernel, w.kernel) init orthogonal
-      output y(..., o, h.out, w.out)
-    }
-    """
-    k = parameter(tncompile.loads(text).instantiate("N").module(seed=0), "K").reshape(6, 36)
-    torch.testing.assert_close(k @ k.T, torch.eye(6))
-
-
-@pytest.mark.parametrize(("written", "value"), [("1", 1.0), ("0.25", 0.25), ("-3", -3.0), ("0", 0)])
-def test_constants(written: str, value: float) -> None:
-    text = f"""
-    network N() {{
-      index  i = 3, o = 2
-      input  x(..., i)
-      tensor A(i, o) init constant({written})
-      bias   c(o) init constant({written})
-      output y(..., o)
-    }}
-    """
-    arch = tncompile.loads(text).instantiate("N")
-    held = arch.module(seed=0)
-    assert torch.equal(parameter(held, "A"), torch.full((3, 2), value))
-    assert torch.equal(parameter(held, "c"), torch.full((2,), value))
-    assert initialization(arch.network).draws["A"] == Constant(value)
-
-
-def test_one_constant_or_several_make_the_size_exact() -> None:
-    text = """
-    network N() {
-      index  i = 6, o = 5
-      bond   r = 4
-      input  x(..., i)
-      tensor A(i, r) init constant(0.7) frozen
-      tensor B(r, o)
-      output y(..., o)
-    }
-    """
-    held = tncompile.loads(text).instantiate("N").module(seed=1)
-    assert held(torch.eye(6)).square().sum().item() / 5 == pytest.approx(1 / 3, rel=1e-4)
 
 
 # ── where it costs too much ────────────────────────────────────────────────────────────────────

@@ -7,23 +7,15 @@ mistake, so nothing may be wrong with it afterwards.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.bad_programs import PROGRAMS, header
-from tests.support.statements import BLOCKS, BODY, STATEMENTS
+from tests.support.hinted import CASES, NAME, found, target
 from tncompile.language.diagnostics.diagnostic import Diagnostic
-from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.rendering import render
-from tncompile.language.instantiating import resolve
-from tncompile.language.linking import link
-from tncompile.language.parsing import parse
-from tncompile.language.parsing.errors import expectations, foreign_syntax
-from tncompile.language.syntax.source import SourceFile, Span
-
-NAME = "program.tn"
+from tncompile.language.syntax.source import Span
 
 
 def network(body: str, parameters: str = "n: int = 4") -> str:
@@ -36,6 +28,7 @@ CHAIN = """  index  p[k in 0..n] = 2
   input  x(..., k in 0..n, p[k])
   tensor A[k in 0..n](b[k - 1]?, p[k], b[k]?{})
   output y(..., {})"""
+
 
 WRITTEN = {
     "a type after the legs": network(
@@ -160,24 +153,6 @@ WRITTEN = {
         "  tensor A(i, r[0], r[1])\n  tensor B(r[*], o)\n  tensor C(r[1])\n  output y(..., o)"
     ),
 }
-
-
-def target(text: str) -> str:
-    """What a program instantiates: its header says so, else its last block."""
-    held = header(text).get("instantiate")
-    return held or re.findall(r"^network (\w+)", text, re.MULTILINE)[-1]
-
-
-def found(text: str, folder: Path | None, called: str) -> tuple[Diagnostic, ...]:
-    """What is wrong with a program; its warnings, where there are no errors."""
-    try:
-        linked = link(SourceFile(NAME, text), folder=folder)
-        held = linked.warnings
-        if called != "-":
-            held += resolve(linked, called).warnings
-    except CompileError as error:
-        return error.diagnostics
-    return held
 
 
 # ── typing in what a hint says ───────────────────────────────────────────────────────────────────
@@ -344,6 +319,8 @@ MECHANICAL: tuple[tuple[str, Edit], ...] = (
     (r"write a list: `\w+ = ([^`]+)`", _argument),
     (r"delete the parentheses", _no_parentheses),
 )  # fmt: skip
+
+
 SEEN: dict[str, int] = dict.fromkeys((pattern for pattern, _ in MECHANICAL), 0)
 
 
@@ -362,7 +339,7 @@ def applied(text: str, problem: Diagnostic) -> str | None:
 TWO_MISTAKES = {"TN205_family_of_many"}
 """Its first bond has no end either; what the hint is about is mended."""
 
-CASES = [(path.stem, path.read_text("utf-8"), path.parent) for path in PROGRAMS]
+
 CASES += [(name, text, Path("/nowhere")) for name, text in WRITTEN.items()]
 
 
@@ -387,45 +364,3 @@ def test_every_way_to_apply_a_hint_is_used() -> None:
         for problem in found(text, folder, target(text)):
             applied(text, problem)
     assert [pattern for pattern, count in SEEN.items() if not count] == []
-
-
-# ── what hints quote ─────────────────────────────────────────────────────────────────────────────
-
-WORDS = ("index", "bond", "hyper", "batch", "window", "input", "tensor", "bias", "output", "let")
-WORDS += ("require",)
-
-
-def quoted_statements(hint: str) -> Iterator[str]:
-    """The statements and blocks among what a hint quotes, as whole programs."""
-    for text in re.findall(r"`([^`]+)`", hint):
-        text = text.replace("{ … }", "{ }").replace("[…]", "[k in 0..2]").replace("= …", "= 2")
-        text = text.replace("(…)", "()").replace(", …", "").replace("…", "2")
-        text = re.sub(r"\((?:parameters|arguments|legs)\)", "()", text)
-        word, _, rest = text.partition(" ")
-        if word in WORDS and rest:
-            yield f"network N() {{ {text} }}\n"
-        elif word in ("network", "model", "rewrite", "import") and rest:
-            yield f"{text}\n"
-
-
-def hints() -> Iterator[str]:
-    """The hints of everything that is wrong in the programs, of what the parser knows, too."""
-    for _, text, folder in CASES:
-        yield from (problem.hint or "" for problem in found(text, folder, target(text)))
-    wrong = [BODY % line for line, _ in STATEMENTS] + [text for text, _ in BLOCKS]
-    for text in wrong:
-        with pytest.raises(CompileError) as caught:
-            parse(SourceFile(NAME, text))
-        yield from (problem.hint or "" for problem in caught.value.diagnostics)
-    yield from (hint for hint, _ in expectations._CONSTRUCTS.values())
-    yield from (f"`{text}`" for text in foreign_syntax._EXAMPLES.values() if "->" not in text)
-
-
-def test_what_hints_quote_is_of_the_language() -> None:
-    quoted = {text for hint in hints() for text in quoted_statements(hint)}
-    assert len(quoted) > 60
-    for text in sorted(quoted):
-        try:
-            parse(SourceFile(NAME, text))
-        except CompileError as error:
-            pytest.fail(f"{text}{error}")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.acceptance import ACCEPTANCE
-from tests.support.mutating import SAMPLE, good_texts
+from tests.support.mutating import good_texts
+from tests.support.parsed import BODY, places, statement, value
 from tests.support.parsing import block, problems, program
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.errors import CompileError
-from tncompile.language.diagnostics.rendering import render
 from tncompile.language.parsing import parse_target
 from tncompile.language.parsing.tables import load_tables
 from tncompile.language.syntax.tree import (
@@ -22,9 +20,6 @@ from tncompile.language.syntax.tree import (
     IndexStatement,
     Let,
     LetTuple,
-    ListOf,
-    ModelOutput,
-    Number,
     OutputStatement,
     PartStatement,
     Pipe,
@@ -42,33 +37,6 @@ from tncompile.language.syntax.tree import (
     Unary,
     UnknownAttribute,
 )
-
-BODY = """network N(d: int = 4) {
-  index  i = d, o = d
-  input  x(..., i)
-%s
-  output y(..., o)
-}
-"""
-
-
-def statement(text: str) -> Any:
-    """The one statement of a network (of a model, where a network has none such)."""
-    kind = "model" if text.startswith("part") or "|>" in text or "let (" in text else "network"
-    (found,) = block(f"{kind} N() {{ {text} }}").statements
-    return found
-
-
-def value(text: str) -> Any:
-    found = statement(f"let a = {text}")
-    assert isinstance(found, Let)
-    return found.value
-
-
-def places(text: str) -> list[tuple[str, int, int]]:
-    found = problems(text)
-    return [(p.code, *p.primary.span.source.position(p.primary.span.start)) for p in found]
-
 
 # ── the language ─────────────────────────────────────────────────────────────────────────────────
 
@@ -103,6 +71,27 @@ def test_attribute_words_are_names_elsewhere() -> None:
 def test_reserved_words_are_no_names() -> None:
     for word in sorted(load_tables().reserved):
         assert problems(f"network N() {{ let {word} = 3 }}")[0].code == Code.UNEXPECTED_TOKEN
+
+
+@pytest.mark.parametrize("word", sorted(load_tables().opening))
+def test_words_of_statements_are_names_where_no_statement_begins(word: str) -> None:
+    text = f"model M({word}: part, d: int = 4) {{ part {word}[{word}_ in 0..2] = N({word} = d) "
+    text += f"tensor {word}(d) init zeros\n input {word}(..., d)\n let {word} = d + {word}[1](d)\n"
+    text += (
+        f"output concat(\n{word},\nd |> {word}({word}) |> repeat k in 0..2 {{ {word} }}, {word})"
+    )
+    text += "}"
+    assert len(block(text).statements) == 5
+    text = f"network {word}({word}: int = 4) {{ index {word} = 3\n batch {word}\n"
+    text += f"tensor {word}({word}, {word}[0]?, ({word} {word})) tie {word}\n output {word}() }}"
+    assert len(block(text).statements) == 4
+    assert parse_target(f"{word}({word} = 3)").arguments[0].name is not None
+
+
+def test_a_word_of_a_statement_that_names_nothing_begins_one() -> None:
+    text = "model M() {\n  let y = x |>\n  output y\n}"
+    assert places(text) == [("TN101", 3, 3)]
+    assert len(block("model M(output: part) { let y = x output\n  y |> output\n}").statements) == 2
 
 
 def test_attributes_in_any_order() -> None:
@@ -241,139 +230,3 @@ def test_a_target_that_is_none(text: str, code: str, column: int) -> None:
     assert problem.code == code
     assert problem.primary.span.source.name == "<target>"
     assert problem.primary.span.start == column - 1
-
-
-# ── mistakes ─────────────────────────────────────────────────────────────────────────────────────
-
-HABITS = [
-    ("  tensor A[i, o]", (4, 11), "legs stand in parentheses"),
-    ("  tensor A[k](i[k])", (4, 13), "a family needs a range"),
-    ("  bias c[o]", (4, 9), "legs stand in parentheses"),
-    ("  tensor A", (5, 3), "`tensor A` has no legs"),
-    ("  tensor A(i o)", (4, 14), "put a `,`"),
-    ("  tensor A(i, ...)", (4, 15), "the dots come first"),
-    ("  tensor A(v[*, l])", (4, 17), "`*` is the last"),
-    ("  tensr A(i, o)", (4, 3), "did you mean `tensor`"),
-    ("  tensor A(i) for k in 0..n", (4, 15), "no loops"),
-    ("  for k in range(n):\n    tensor A(i, o)", (4, 3), "no loops"),
-    ("  tensor A(i, o);", (4, 17), "`;` is not part"),
-    ('  tensor A = einsum("bi,ir->bo", x)', (4, 12), "einsum string"),
-    ("  require d = 4", (4, 13), "`==` compares"),
-    ("  bond j == 4", (4, 10), "write `=`"),
-    ("  bond j: 4", (4, 9), "follows `=`"),
-    ("  // words", (4, 3), "begins with `#`"),
-    ("  tensor G[k in range(3)](i)", (4, 25), "`0..n`"),
-    ("  tensor G[k in 0:3](i)", (4, 18), "`0..n`"),
-    ("  bond j = 4 if d else 3", (4, 19), "`if c then a else b`"),
-    ("  bond j = 1 + if d then 1 else 2", (4, 16), "in parentheses"),
-    ("  let tensor = 3", (4, 7), "cannot be a name"),
-    ("  input z(h.input)", (4, 13), "write `.in`"),
-    ("  tensor A(h.output)", (4, 14), "write `.out`"),
-    ("  tensor A(h.window)", (4, 14), "no face `window`"),
-    ("  part p = Linear(3)", (4, 3), "no statement of a network"),
-    ("  weight A(i, o)", (4, 3), "did you mean `tensor`"),
-    ("  return x", (4, 3), "did you mean `output`"),
-    ("  a = 3", (4, 3), "`let a = …`"),
-    ("  tensor A(i -> o)", (4, 14), "an arrow stands in"),
-    ("  tensor A(i, o))", (4, 17), "nothing is open"),
-    ("  let a = 3d", (4, 12), "`3 * d`"),
-    ("  let a = .5", (4, 11), "write `0.5`"),
-    ("  let a = 1.", (4, 12), "write `1.0`"),
-    ("  tensor A(i, o) = 3", (4, 18), "`init SCHEME`"),
-    ("  let a = 'x'", (4, 11), "double quotes"),
-    ("  let a = 2^3", (4, 12), "`**`"),
-    ('  let a = "C:\\dir"', (4, 14), "unknown escape"),
-    ("  share k", (4, 3), "does not belong here"),
-    ('  """doc"""', (4, 3), "a doc stands before"),
-]
-
-
-@pytest.mark.parametrize(("line", "at", "said"), HABITS, ids=[habit[0] for habit in HABITS])
-def test_foreign_syntax_is_recognized(line: str, at: tuple[int, int], said: str) -> None:
-    (problem,) = problems(BODY % line)
-    assert problem.primary.span.source.position(problem.primary.span.start) == at
-    assert said in render([problem])
-
-
-TOPS = [
-    ("net N() {}", (1, 1), "did you mean `network`"),
-    ("network N { output y() }", (1, 11), "write `()`"),
-    ("network N(d = 4) {}", (1, 13), "`d: int = …`"),
-    ("network N(d: integer) {}", (1, 14), "did you mean `int`"),
-    ("network N(d: int):\n  output y()", (1, 18), "blocks stand in braces"),
-    ("def f(x):\n  return x", (1, 1), "did you mean `network`"),
-    ("index i = 3", (1, 1), "outside of a block"),
-    ('"""doc""" import "a.tn"', (1, 11), "an import has no doc"),
-    ("}", (1, 1), "nothing is open"),
-    ("model M() { index i = 4 }", (1, 13), "no statement of a model"),
-    ('rewrite R { lnear "a" -> keep }', (1, 13), "did you mean `linear`"),
-    ('x = einsum("ab,bc->ac", a, b)', (1, 1), "from_einsum"),
-]
-
-
-@pytest.mark.parametrize(("text", "at", "said"), TOPS, ids=[top[0] for top in TOPS])
-def test_foreign_syntax_between_blocks(text: str, at: tuple[int, int], said: str) -> None:
-    (problem,) = problems(text)
-    assert problem.primary.span.source.position(problem.primary.span.start) == at
-    assert said in render([problem])
-
-
-@pytest.mark.parametrize(
-    ("line", "opened"),
-    [("  tensor A(i, o", (4, 11)), ("  let a = [1, 2", (4, 11)), ("  tensor A(i, o]", (4, 11))],
-)
-def test_the_bracket_left_open_is_marked(line: str, opened: tuple[int, int]) -> None:
-    (problem,) = problems(BODY % line)
-    (label,) = problem.secondary
-    assert label.span.source.position(label.span.start) == opened
-
-
-def test_the_end_of_the_file_is_where_it_is() -> None:
-    (problem,) = problems("network N() {\n  output y()\n")
-    assert problem.code == Code.UNEXPECTED_END
-    assert problem.primary.span.start == len("network N() {\n  output y()\n")
-    assert problem.secondary[0].span.text == "{"
-
-
-def test_independent_mistakes_are_all_reported() -> None:
-    text = BODY % "  tensr A(i, o)\n  tensor B[i]\n  tensor C(i, o)\n  let = 3\n"
-    text += "network M() {\n  index i = = 3\n}\nnetwork O() {\n  output y(\n}\n"
-    assert [place[1:] for place in places(text)] == [(4, 3), (5, 11), (7, 7), (12, 13), (16, 1)]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        BODY % "  for k in 0..n {\n    tensor A(i)\n    tensor B(o)\n  }",
-        BODY % "  tensor A(i, o\n      frozen $ $ $",
-        BODY.replace("\n", ";\n") % "  tensor A(i, o)",
-        "network N(d int) {\n  index i = 3\n  output y(i)\n}\n",
-        "network N() {\n  output y()\n\nnetwork M() {\n  output y()\n}\n",
-        "networ N() {\n  index i = 3\n}\nnetwork M() {\n  output y()\n}\n",
-        "network N() {\n  index ö = 3\n  output y(ö)\n}\n",
-        "model M() {\n  part p = Linear(\n    3 4,\n    bias = false,\n  )\n  output p(x)\n}\n",
-        'import "std/linear.tn\nnetwork N = MPO(ins = [4])\n',
-    ],
-)
-def test_one_mistake_is_one_message(text: str) -> None:
-    assert len(problems(text)) == 1
-
-
-def test_carriage_returns_and_marks() -> None:
-    assert program("\ufeffnetwork N() {\r\n\tindex i = 3\r\n}\r\n") == program(
-        "network N() { index i = 3 }"
-    )
-    assert places("network N() {\r}") == [("TN103", 1, 14)]
-    assert places("network N() {\n# a \0 in a comment\n}") == [("TN103", 2, 5)]
-    assert places('"""a \ud800"""\nnetwork N() {}') == [("TN103", 1, 6)]
-    assert problems("let\u00a0a")[0].code in (Code.UNEXPECTED_TOKEN, Code.UNKNOWN_CHARACTER)
-
-
-def test_the_sample_has_every_kind_of_node() -> None:
-    built = {rule.builder for rule in load_tables().rules if rule.builder}
-    assert SAMPLE.exists()
-    assert {"window", "extern", "repeat", "rewrite_rule", "tie"} <= built
-    assert isinstance(value("[1]"), ListOf)
-    assert isinstance(value("1e-3"), Number)
-    found = block("model M() { output (x, y) }").statements[0]
-    assert isinstance(found, ModelOutput)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import tncompile
-from tests.language.typing.test_causality import BLOCKS, CAUSAL, DECLARED
+from tests.support.causal_blocks import BLOCKS, CAUSAL, DECLARED
 from tncompile.language.instantiating import resolve
 from tncompile.language.linking import link
 from tncompile.language.syntax.source import SourceFile

@@ -1,67 +1,17 @@
-"""The classes of models: keys, ties, parts handed on, constants, and what `forward` refuses."""
+"""The classes of models: keys, parts handed on, constants, and what `forward` refuses."""
 
 from __future__ import annotations
 
 import copy
-import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-import tncompile
-from tests.acceptance.models.case import Case
-from tests.acceptance.models.cases import CASES
-from tests.support.emitted import ruff, write_rules
-from tncompile.model import Model
+from tests.support.small_models import drawn, module, source
 
 MODELS = Path(__file__).parents[1] / "acceptance" / "models"
-
-NETWORK = """
-network N(d: int = 4) {
-  index i = d, o = d
-  input x(..., i)
-  tensor A(i, o)
-  bias c(o)
-  output y(..., o)
-}
-"""
-
-
-def architecture(text: str, target: str = "M") -> Model:
-    made = tncompile.loads(NETWORK + text).instantiate(target)
-    assert isinstance(made, Model)
-    return made
-
-
-def module(text: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Module:
-    return architecture(text).module(dtype=dtype, seed=seed, search="fast").eval()
-
-
-def source(text: str) -> str:
-    return architecture(text).source(search="fast")
-
-
-def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
-
-
-def of_model(case: Case) -> bool:
-    return f"model {case.block}(" in (MODELS / case.file).read_text(encoding="utf-8")
-
-
-def test_files_are_as_ruff_leaves_them(tmp_path: Path) -> None:
-    write_rules(tmp_path)
-    for place, case in enumerate(filter(of_model, CASES)):
-        made = tncompile.load(MODELS / case.file).instantiate(case.block, **case.arguments)
-        text = made.source(search="fast")
-        (tmp_path / f"m{place}.py").write_text(text, encoding="utf-8")
-    assert not ruff(tmp_path, "format", "--diff")
-    assert not ruff(tmp_path, "check", "--output-format=concise")
-
 
 # ── names and keys ─────────────────────────────────────────────────────────────────────────────
 
@@ -241,63 +191,6 @@ model M() {
         y = made.base(made.base(inside.own(y)) + 1) + 1
     torch.testing.assert_close(made(x), made.base(y) + 2)
     assert not [key for key in made.state_dict() if key.startswith(("one", "last"))]
-
-
-# ── ties ───────────────────────────────────────────────────────────────────────────────────────
-
-TIED = """
-model Inner() {
-  part a = Linear(4, 4)
-  part b = Linear(4, 4, bias = false) tie a
-  input x(..., 4)
-  output x |> a |> b
-}
-model M() {
-  part inner[k in 0..2] = Inner()
-  part again = Inner() tie inner[0]
-  part net = N()
-  part mirror = N() tie net
-  input x(..., 4)
-  output x |> inner[0] |> inner[1] |> again |> net |> mirror
-}
-"""
-
-
-def test_tied_tensors_are_one_whatever_happens_to_the_module() -> None:
-    made, x = module(TIED), drawn(2, 4)
-
-    def tied(each: nn.Module) -> bool:
-        pairs = [(each.again.a.weight, each.inner[0].b.weight), (each.mirror.A, each.net.A)]
-        return all(one is other for one, other in pairs)
-
-    assert tied(made)
-    assert tied(copy.deepcopy(made))
-    assert tied(pickle.loads(pickle.dumps(made)))
-    assert len(list(made.parameters())) == len(made.state_dict()) == 6
-    moved = copy.deepcopy(made).to("meta").to_empty(device="cpu")
-    for assign in (False, True):
-        moved.load_state_dict(made.state_dict(), strict=True, assign=assign)
-        assert tied(moved)
-        assert torch.equal(moved(x), made(x))
-
-
-def test_a_second_key_is_taken_where_it_is_equal() -> None:
-    made = module(TIED)
-    state = made.state_dict()
-    made.load_state_dict(state | {"mirror.A": state["net.A"].clone()}, strict=True)
-    with pytest.raises(RuntimeError, match=r"mirror\.A is net\.A in this module"):
-        made.load_state_dict(state | {"mirror.A": state["net.A"] + 1})
-    del state["net.A"]
-    with pytest.raises(RuntimeError, match=r'Missing key.*"net\.A"\.'):
-        made.load_state_dict(state)
-
-
-def test_pickles_load_where_nothing_was_compiled(tmp_path: Path) -> None:
-    made, x = module(TIED), drawn(2, 4)
-    torch.save((made, x, made(x)), tmp_path / "m.pt")
-    script = "import sys, torch; m, x, y = torch.load(sys.argv[1], weights_only=False)\n"
-    script += "assert torch.equal(m(x), y) and m.mirror.A is m.net.A"
-    subprocess.run([sys.executable, "-c", script, tmp_path / "m.pt"], check=True, timeout=120)
 
 
 # ── values ─────────────────────────────────────────────────────────────────────────────────────

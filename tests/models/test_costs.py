@@ -87,6 +87,27 @@ model Steps(d: int = 16) {
   output ys
 }
 
+model GRUCell(d: int = 32, h: int = 64, dense: bool = true) {
+  part wx = Linear(d, 3 * h) if dense
+  part wh = Linear(h, 3 * h) if dense
+  part tx = MPO(ins = [4, 8], outs = [24, 8], ranks = 4) if not dense
+  part th = MPO(ins = [8, 8], outs = [24, 8], ranks = 4) if not dense
+  input x(..., d)
+  input s(..., h)
+  let (xr, xz, xn) = chunk(if dense then wx(x) else tx(x), 3, dim = -1)
+  let (hr, hz, hn) = chunk(if dense then wh(s) else th(s), 3, dim = -1)
+  let z = sigmoid(xz + hz)
+  output (1 - z) * tanh(xn + sigmoid(xr + hr) * hn) + z * s
+}
+
+model Recurrent(dense: bool = true) {
+  part cell = GRUCell(dense = dense)
+  batch t
+  input x(..., t, 32)
+  let (ys, h) = scan(cell, x, zeros((..., 64)), dim = -2)
+  output ys
+}
+
 model Python() {
   part norm = extern "torch.nn.LayerNorm"([8]) ((..., 8)) -> (..., 8)
   part map = Linear(8, 8)
@@ -113,6 +134,8 @@ CASES: dict[str, tuple[dict[str, int], tuple[int, ...], int]] = {
     "Block(dense = false)": ({"t": 64}, (4, 64, 256), 0),
     "Language(d = 128)": ({"t": 64}, (4, 64), 500),
     "Basic": ({"h": 28, "w": 28}, (4, 64, 28, 28), 0),
+    "Recurrent": ({"t": 64}, (4, 64, 32), 0),
+    "Recurrent(dense = false)": ({"t": 64}, (4, 64, 32), 0),
 }
 
 

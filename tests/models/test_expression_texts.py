@@ -110,7 +110,12 @@ CASES: list[Case] = [
     ("norm", (-1,), {}, "torch.linalg.vector_norm(x, dim=-1)"),
     ("norm", (-1, float("inf")), {}, "torch.linalg.vector_norm(x, math.inf, dim=-1)"),
     ("topk", (2,), {}, "x.topk(2)"),
-    ("reshape", (Shape((T, number(12), number(64)), True),), {}, "x.unflatten(-1, (12, 64))"),
+    (
+        "reshape",
+        (Shape((T, number(12), number(64)), True),),
+        {},
+        "torch.unflatten(x, -1, (12, 64))",
+    ),
     ("reshape", (Shape((T * 768,), True),), {}, "x.flatten(-2)"),
     ("reshape", (Shape((T, number(1), number(768)), True),), {}, "x.unsqueeze(-2)"),
     (
@@ -122,7 +127,7 @@ CASES: list[Case] = [
     ("flatten", (-2,), {}, "x.flatten(-2)"),
     ("permute", ((-1, -2),), {}, "x.transpose(-2, -1)"),
     ("expand", (Shape((T, number(768)), True),), {}, "x"),
-    ("split", (Tuple((256, 512)), -1), {}, "x.split([256, 512], -1)"),
+    ("split", (Tuple((256, 512)), -1), {}, "torch.split(x, [256, 512], -1)"),
     ("chunk", (3, -1), {}, "x.chunk(3, -1)"),
     ("flip", (-1,), {}, "x.flip(-1)"),
     ("roll", (1, T), {}, "x.roll(1, -2)"),
@@ -231,9 +236,13 @@ def legs(written: str) -> Legs:
 @pytest.mark.parametrize(
     ("operands", "output", "due"),
     [
-        (["... t (h e)"], "... h t e", "x.unflatten(-1, (12, 64)).transpose(-3, -2)"),
+        (["... t (h e)"], "... h t e", "torch.unflatten(x, -1, (12, 64)).transpose(-3, -2)"),
         (["... h t e"], "... t (h e)", "x.transpose(-3, -2).flatten(-2)"),
-        (["... t (two g e)"], "... (two g) t e", "x.unflatten(-1, (8, 64)).transpose(-3, -2)"),
+        (
+            ["... t (two g e)"],
+            "... (two g) t e",
+            "torch.unflatten(x, -1, (8, 64)).transpose(-3, -2)",
+        ),
         (["t s"], "s t", "x.transpose(-2, -1)"),
         (["... t d"], "... t d", "x"),
         (["... t d"], "... t", "x.sum(-1)"),
@@ -292,7 +301,8 @@ def test_attention_reads_as_torch_code(
     if mask:
         names[calls.value(T, T, kind=mask)] = "mask"
     defaults: dict[str, Option] = {"causal": False, "reach": None, "scale": None, "dropout": 0.0}
-    options = {**defaults, "aligned": True, "grouped": 1, **options}
+    defaults |= {"aligned": True, "grouped": 1, "mask": mask is not None}
+    options = {**defaults, **options}
     (q, *_) = names
     value = calls.typing.apply("attention", [*names], "float", q.shape, q.span, options)
     written = expression(value.operation, names)

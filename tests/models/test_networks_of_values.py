@@ -151,6 +151,7 @@ def by_softmax(
 
     def compute(tensors: list[Tensor]) -> Tensor:
         q, k, v, *mask = tensors
+        relative = mask.pop() if options["relative"] else None
         if q.dim() > 2 and q.shape[-3] != k.shape[-3]:
             times = q.shape[-3] // k.shape[-3]
             k, v = (each.repeat_interleave(times, -3) for each in (k, v))
@@ -163,6 +164,12 @@ def by_softmax(
             scores = scores + mask[0]
         for i in range(s):
             for j in range(t):
+                distance = i + t - s - j
+                if relative is not None and distance >= 0:
+                    here = torch.zeros(s, t, dtype=scores.dtype)
+                    here[i, j] = 1
+                    score = relative[..., min(distance, relative.shape[-1] - 1)]
+                    scores = scores + score[..., None, None] * here
                 ahead = j > i + t - s
                 reach = options["reach"]
                 behind = isinstance(reach, int) and j <= i + t - s - reach
@@ -205,6 +212,7 @@ def test_attention_is_softmax_of_scores(seed: int) -> None:
     causal = draw.random() < 0.6
     options: dict[str, Option] = {
         "mask": mask is not None,
+        "relative": causal and draw.random() < 0.4,
         "causal": causal,
         "reach": draw.choice([None, 1, 2, 3]) if causal else None,
         "scale": draw.choice([None, 0.25, 2]),
@@ -212,8 +220,11 @@ def test_attention_is_softmax_of_scores(seed: int) -> None:
         "grouped": times,
         "aligned": s == t,
     }
+    if options["relative"]:
+        heads = [draw.choice([size, Size.number(1)]) for size in shared[draw.choice([0, -1]) :]]
+        operands.append(calls.of(Shape((*heads, calls.size()), False)))
     shape = q.shape.replaced(-1, f)
     value = calls.typing.apply("attention", operands, "float", shape, q.span, options)
     text = agree(calls, value, by_softmax(calls, options, mask))
-    plain = causal and s == t and not mask and options["reach"] is None
+    plain = causal and s == t and len(operands) == 3 and options["reach"] is None
     assert ("is_causal=True" in text) == plain

@@ -14,7 +14,8 @@ import tncompile
 from tests.support.emitted import ruff, write_rules
 from tests.support.scans import GRU, ONE, TWO_STATES, agree, cell_of, looped, module_of, source_of
 from tncompile.model import Model
-from tncompile.models.reach import reached, usual_sizes
+from tncompile.models.reach import reached
+from tncompile.models.sizes import usual_sizes
 
 # ── random cells ───────────────────────────────────────────────────────────────────────────────
 

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 import random
 import re
-from functools import cache
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.export import Dim
 
 import tncompile
 from tests.acceptance.models.cases import CASES
-from tests.language.typing.test_causality import BLOCKS, CAUSAL
 from tests.models.test_acceptance import tried
 from tests.models.test_causal_models import declared
-from tests.support.stepping import LENGTH, Going, close, flat
+from tests.support.causal_blocks import BLOCKS, CAUSAL
+from tests.support.stepped import PIECES, going
+from tests.support.stepping import LENGTH, Going, State, close, flat
 from tests.support.stepping_programs import PROGRAMS
-
-PIECES = [(2, 1, LENGTH - 3), (1,) * LENGTH, (LENGTH,), (LENGTH - 1, 1), (1, LENGTH - 1)]
-
-
-@cache
-def going(name: str) -> Going:
-    """A program, compiled once for all that is asked of it."""
-    return Going.of(PROGRAMS[name])
 
 
 @pytest.mark.parametrize("pieces", PIECES, ids=str)
@@ -88,6 +80,7 @@ def test_all_that_is_causal(output: str) -> None:
 LAYERS = [
     "attention(h, h * 0.5, h, causal = true)",
     "attention(h, h, sin(h), causal = true, reach = 3)",
+    "attention(h, h, sin(h), causal = true, reach = 4, relative = sin(arange(3) + 1))",
     "cumsum(h, dim = t) * 0.3",
     "scan(cell, h, zeros((..., 4)), dim = t)[0]",
     "scan(cell, h, z, dim = t)[0]",
@@ -100,7 +93,12 @@ LAYERS = [
     "h |> repeat l in 0..3 { blocks[l] }",
     "w + block(w)",
     "cumsum(w, dim = t)",
+    "attention(h, sin(m), m)",
+    "cross(h, m)",
+    "cross(h, cos(m) * 0.5) |> cross(m)",
 ]
+
+
 STACK = """
 network Window(dilation: int) {
   window s = conv(size = 3, dilation = dilation, padding = "causal")
@@ -119,19 +117,27 @@ model Block() { part norm = LayerNorm(4)
 model Cell() { input x(..., 4)
   input h(..., 4)
   output tanh(x + h) }
+model Cross() { part k = Linear(4, 4)
+  part v = Linear(4, 4)
+  batch t causal, s
+  input x(..., t, 4)
+  input m(..., s, 4)
+  output x + attention(x, k(m), v(m)) }
 model M() {
   part cell = Cell()
+  part cross = Cross()
   part short = Window(1)
   part long = Window(2)
   part pairs = Pairs()
   part block = Block()
   part blocks[l in 0..3] = Block()
   tensor place(9, 4) init normal(1.0)
-  batch t causal
+  batch t causal, s
   require t <= 9
   input x(..., t, 4)
   input w(t, 4)
   input z(..., 4)
+  input m(..., s, 4)
 """
 
 
@@ -202,68 +208,24 @@ def test_acceptance_models_with_rows_in_another_order(name: str) -> None:
     close([flat(result)[0]], [whole.narrow(axis, whole.shape[axis] - rest, rest)])
 
 
-# ── the module ────────────────────────────────────────────────────────────────────────────────────
+# ── parts ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_copies_go_on_from_the_same_state() -> None:
-    one = going("nested")
-    inputs = one.inputs()
-    _, state = one.fed(inputs, (3,))
-    later = [x.narrow(1, 3, LENGTH - 3) for x in inputs]
-    due, _ = one.fed(later, (LENGTH - 3,), state)
-    for module in (copy.deepcopy(one.module), pickle.loads(pickle.dumps(one.module))):
-        close(Going(one.model, module).fed(later, (LENGTH - 3,), state)[0], due)
+def test_parts_have_steps_of_their_own() -> None:
+    one = going("an encoder and decoders")
+    m, x = one.inputs()
+    for part, given in ((one.module.dec[0], (x, m)), (one.module.dec[0].looks, (x,))):
+        whole, found, state = part(*given), [], None
+        for piece in x.split((3, 1, LENGTH - 4), dim=1):
+            y, state = part.step(piece, *given[1:], state=state)
+            found.append(y)
+        close([torch.cat(found, 1)], [whole])
+        with pytest.raises(ValueError, match=r"x\(\.\.\., t, 4\): got shape"):
+            part.step(x[..., :3], *given[1:])
+    assert not hasattr(one.module.enc, "step")
 
 
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_without_gradients(mode: type) -> None:
-    one = going("nested")
-    inputs = one.inputs()
-    with mode():
-        results, _ = one.fed(inputs, PIECES[0])
-        close(results, one.whole(inputs))
-
-
-def test_gradients_reach_back_through_the_state() -> None:
-    one = going("nested")
-    inputs = [x.requires_grad_() for x in one.inputs()]
-    results, _ = one.fed(inputs, PIECES[0])
-    made = torch.autograd.grad(results[0].square().sum(), inputs)
-    close(made, torch.autograd.grad(one.whole(inputs)[0].square().sum(), inputs))
-
-
-def test_steps_are_in_evaluation_mode_whatever_the_module_is_in() -> None:
-    one = Going.of(PROGRAMS["dropout"])
-    inputs = one.inputs()
-    due = one.whole(inputs)
-    one.module.train()
-    modes = [part.training for part in one.module.modules()]
-    close(one.fed(inputs, PIECES[0])[0], due)
-    assert [part.training for part in one.module.modules()] == modes
-
-
-def test_requirements_speak_of_all_entries_so_far() -> None:
-    one = going("places")  # up to 9
-    _, state = one.fed(one.inputs(), (LENGTH,))
-    more = one.inputs(2)
-    with pytest.raises(ValueError, match=r"^long: `t <= 9` is false: 10 <= 9"):
-        one.module.step(*more, state=state)
-
-
-def test_sizes_that_were_not_decided_are_those_of_all_entries_so_far() -> None:
-    one = going("places without a bound")
-    _, state = one.fed(one.inputs(), (LENGTH,))
-    with pytest.raises(ValueError, match=r"10 <= 9"):
-        one.module.step(*one.inputs(2), state=state)
-
-
-def test_states_of_something_else_are_refused() -> None:
-    one = going("nested")
-    piece = [x.narrow(1, 0, 1) for x in one.inputs()]
-    _, state = one.module.step(*piece)
-    for wrong in (state[:-1], (*state, state[0])):
-        with pytest.raises(ValueError, match=r"^state: it is not one that this `step` returned"):
-            one.module.step(*piece, state=wrong)
+# ── arguments ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_arguments_are_checked_as_those_of_forward() -> None:
@@ -286,7 +248,16 @@ def test_models_without_a_causal_size_have_no_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nested", "places", "reach", "windows", "scan", "windows of values without `...`"]
+    "name",
+    [
+        "nested",
+        "places",
+        "reach",
+        "windows",
+        "scan",
+        "windows of values without `...`",
+        "an encoder and decoders",
+    ],
 )
 def test_compiled_steps(name: str) -> None:
     """The entries before are counted by a shape, so that no step waits for the device."""
@@ -297,6 +268,56 @@ def test_compiled_steps(name: str) -> None:
     with torch.no_grad():
         results, _ = one.fed(inputs, (3, 1, 1, LENGTH - 5), step=step)
         close(results, one.whole(inputs))
+
+
+@pytest.mark.parametrize("name", ["nested", "reach", "an encoder and decoders"])
+def test_no_token_is_compiled_anew(name: str) -> None:
+    """One graph for the first entries, one for the next, and one for states of any length."""
+    one = going(name)
+    graphs: list[torch.fx.GraphModule] = []
+
+    def counted(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    step = torch.compile(one.module.step, backend=counted, fullgraph=True)
+    with torch.no_grad():
+        results, _ = one.fed(one.inputs(), (LENGTH - 6, *[1] * 6), step=step)
+    close(results, one.whole(one.inputs()))
+    assert len(graphs) <= 3
+
+
+@torch.no_grad()
+def test_steps_are_exported_for_states_of_any_length() -> None:
+    one = going("an encoder and decoders")
+    m, x = one.inputs()
+    _, state = one.module.step(m, x[:, :3])
+    longer = one.module.step(m, x[:, :4])[1]
+    grown = tuple(
+        {k: Dim.AUTO for k, sizes in enumerate(zip(*shapes, strict=True)) if len({*sizes}) > 1}
+        for shapes in zip(*([x.shape for x in each] for each in (state, longer)), strict=True)
+    )
+    made = torch.export.export(
+        Next(one.module), (m, x[:, 3:4], state), dynamic_shapes=(None, None, grown)
+    )
+    found = []
+    for entry in x[:, 3:].split(1, dim=1):
+        y, state = made.module()(m, entry, state)
+        found.append(y)
+    close([torch.cat(found, 1)], [one.whole((m, x))[0][:, 3:]])
+
+
+class Next(nn.Module):
+    """A step as a module."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, m: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
+        result: tuple[Tensor, State] = self.module.step(m, x, state)
+        return result
 
 
 def test_the_text_of_a_step() -> None:

@@ -269,6 +269,13 @@ def llama(s: State, tokens: Tensor) -> Tensor:
     return linear(s, "scores", rms_norm(s, "norm", x, 1e-5), bias=False)
 
 
+def tensorized_gpt(s: State, tokens: Tensor) -> Tensor:
+    """One tensor train is the table and, transposed, the head."""
+    table = train_matrix(s, "embed")[:18]
+    x = gpt_block(s, table[tokens] + s["place.weight"][: tokens.shape[-1]], "block.0.")
+    return layer_norm(s, "norm", x) @ table.T
+
+
 LLAMA = "groups = 2, hidden = 24, rotary = true, gated = true, rms = true, with_bias = false"
 BLOCK_OVER = """
 import "std/transformer.tn"
@@ -320,5 +327,13 @@ CASES += [
         lambda g, t=5: (ids(g, 20, 2, t),),
         llama,
         {"t": 12},
+    ),
+    Case(
+        "transformer",
+        "LanguageModel(1, 18, 8, 16, 4, hidden = 24, dense_embedding = false, tied = true, "
+        "rows = [4, 5], dense_feed = false, sites = 2, rank = 3)",
+        lambda g, t=5: (ids(g, 18, 2, t),),
+        tensorized_gpt,
+        {"t": 7},
     ),
 ]

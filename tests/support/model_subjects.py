@@ -76,10 +76,10 @@ MODELS = (
     ModelSubject("gpt2", ("h.0", "h.1")),
     ModelSubject("resnet18", ("stage.0", "stage.1", "stage.2", "stage.3")),
     ModelSubject("mixture of experts", ("up",)),
-    ModelSubject("tt gru", ("head",), loops=True),
+    ModelSubject("tt gru", ("cell", "head"), loops=True),
     ModelSubject("tied head, dense", ("embed",), tied=True),
     ModelSubject("lora", ("delta",)),
     ModelSubject("metatt", ("block.0", "block.1", "block.2")),
     ModelSubject("fourier neural operator", ("block.0.spectral", "block.1.spectral")),
-    ModelSubject("state space layer", ("project",), loops=True),
+    ModelSubject("state space layer", ("cell", "project"), loops=True),
 )

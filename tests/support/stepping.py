@@ -85,12 +85,16 @@ class Going:
         *,
         step: Callable[..., Any] | None = None,
     ) -> tuple[tuple[Tensor, ...], State]:
-        """What steps give together for pieces of these lengths, and the last state."""
+        """What steps give together for pieces of these lengths, and the last state.
+
+        Held inputs count with the first entries: later ones are zeros.
+        """
         begin = 0
         found: list[tuple[Tensor, ...]] = []
         for piece in pieces:
+            held = torch.clone if state is None else torch.zeros_like
             part = [
-                x if (dim := self.axis(source.shape)) is None else x.narrow(dim, begin, piece)
+                held(x) if (dim := self.axis(source.shape)) is None else x.narrow(dim, begin, piece)
                 for source, x in zip(self.model.inputs, inputs, strict=True)
             ]
             before = None if state is None else [tensor.clone() for tensor in state]

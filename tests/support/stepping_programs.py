@@ -2,73 +2,38 @@
 
 from __future__ import annotations
 
-_ATTENTION = """
-model Looks() { part q = Linear(4, 4)
-  batch t causal
-  input x(..., t, 4)
-  output attention(q(x), x, 2.0 * x, causal = true) + reshape(arange(t), (t, 1)) }
-"""
-_CELL = """
-model Cell() { input x(..., 3)
-  input h(..., 3)
-  output tanh(x + h) }
-"""
-_WINDOW = """
-network Window(size: int = 3, dilation: int = 1) {
-  window s = conv(size = size, dilation = dilation, padding = "causal")
-  index i = 3, o = 4
-  input x(..., i, s.in)
-  tensor K(i, o, s.kernel)
-  bias c(o)
-  output y(..., o, s.out) }
-"""
-_SIGNED = """
-network Signed() {
-  window s = conv(size = 2, padding = "causal")
-  index i = 3
-  input x(..., i, s.in)
-  tensor K(i, s.kernel)
-  output y(..., s.out) log }
-"""
-
-
-def _model(*lines: str, before: str = "", batch: str = "t causal") -> str:
-    parts = [line for line in lines if line.startswith(("part", "tensor"))]
-    others = [line for line in lines if line not in parts]
-    return "\n  ".join([f"{before}model M() {{", *parts, f"batch {batch}", *others]) + "\n}\n"
-
-
-X = "input x(..., t, 4)"
+from tests.support.stepping_blocks import ATTENTION, CELL, SIGNED, WINDOW, X, model
+from tests.support.stepping_programs_more import MORE_PROGRAMS
 
 PROGRAMS = {
     # sums and counts
-    "running sums": _model("input x(..., t, 3)", "output cumsum(x, dim = t) * 2"),
-    "running sums of booleans": _model("input x(..., t) bool", "output cumsum(x, dim = -1)"),
-    "running sums of complex numbers": _model(
+    "running sums": model("input x(..., t, 3)", "output cumsum(x, dim = t) * 2"),
+    "running sums of booleans": model("input x(..., t) bool", "output cumsum(x, dim = -1)"),
+    "running sums of complex numbers": model(
         "input x(..., t, 2) complex", "output cumsum(x, dim = t)"
     ),
-    "positions": _model("input x(..., t)", "output x * arange(t) + expand(2.0, (t)) + zeros((t))"),
-    "places": _model(
+    "positions": model("input x(..., t)", "output x * arange(t) + expand(2.0, (t)) + zeros((t))"),
+    "places": model(
         "tensor w(9, 3) init normal(1.0)",
         'require t <= 9, "long"',
         "input x(..., t, 3)",
         "output x + w[0..t, *] * w[0..t, 1..2]",
     ),
-    "places without a bound": _model(
+    "places without a bound": model(
         "tensor w(9, 3) init normal(1.0)", "input x(..., t, 3)", "output x + w[0..t, *]"
     ),
-    "rows that ids are aligned with": _model(
+    "rows that ids are aligned with": model(
         "tensor w(9, 5) init normal(1.0)",
         "require t <= 9",
         "input ids(t, 3) int",
         "output gather(w, ids, dim = -1)",
     ),
-    "rows that ids point at": _model(
+    "rows that ids point at": model(
         "tensor w(9, 5) init normal(1.0)",
         "input ids(t, 5) int",
         "output gather(w, ids, dim = 0)",
     ),
-    "equal sizes": _model(
+    "equal sizes": model(
         "require s == t",
         "require t <= 20",
         X,
@@ -78,56 +43,56 @@ PROGRAMS = {
         batch="t causal, s",
     ),
     # attention
-    "attention": _model(X, "output attention(x, 2.0 * x, sin(x), causal = true)"),
-    "reach": _model(X, "output attention(x, 2.0 * x, sin(x), causal = true, reach = 3)"),
-    "reach of one": _model(X, "output attention(x, x, sin(x), causal = true, reach = 1)"),
-    "reach of more": _model(X, "output attention(x, x, sin(x), causal = true, reach = 99)"),
-    "grouped queries": _model(
+    "attention": model(X, "output attention(x, 2.0 * x, sin(x), causal = true)"),
+    "reach": model(X, "output attention(x, 2.0 * x, sin(x), causal = true, reach = 3)"),
+    "reach of one": model(X, "output attention(x, x, sin(x), causal = true, reach = 1)"),
+    "reach of more": model(X, "output attention(x, x, sin(x), causal = true, reach = 99)"),
+    "grouped queries": model(
         "input q(..., 4, t, 3)",
         "input k(..., 2, t, 3)",
         "output attention(q, k, k, causal = true, scale = 0.3)",
     ),
-    "a mask of keys": _model(
+    "a mask of keys": model(
         X,
         "input seen(..., t) bool",
         "output attention(x, x, x, reshape(seen, (..., 1, t)), causal = true)",
     ),
-    "a mask of keys and a reach": _model(
+    "a mask of keys and a reach": model(
         X,
         "input seen(..., t) bool",
         "output attention(x, x, x, reshape(seen, (..., 1, t)), causal = true, reach = 3)",
     ),
-    "a mask of queries": _model(
+    "a mask of queries": model(
         X,
         "input added(..., t)",
         "output attention(x, x, x, reshape(added, (..., t, 1)), causal = true)",
     ),
-    "slopes": _model(
+    "slopes": model(
         "input x(..., 3, t, 4)",
         "let slopes = reshape([0.5, 0.25, 0.125], (3, 1, 1))",
         "output attention(x, x, x, slopes * arange(t), causal = true)",
     ),
-    "attention to what is held": _model(
+    "attention to what is held": model(
         X, "input m(..., s, 4)", "output attention(x, m, m)", batch="t causal, s"
     ),
-    "attention along another axis": _model(
+    "attention along another axis": model(
         "input x(..., t, 5, 4)", "output attention(x, x, x, causal = true)"
     ),
     # layers and networks
-    "recurrent": _model(
+    "recurrent": model(
         "part gru = GRU(3, 4, num_layers = 2, batch_first = true)",
         "input x(b, t, 3)",
         "output gru(x)",
         batch="b, t causal",
     ),
-    "recurrent outputs": _model(
+    "recurrent outputs": model(
         "part rnn = RNN(3, 4, batch_first = true)",
         "input x(b, t, 3)",
         "let (y, h) = rnn(x)",
         "output y",
         batch="b, t causal",
     ),
-    "recurrent from a given state": _model(
+    "recurrent from a given state": model(
         "part lstm = LSTM(3, 4, batch_first = true)",
         "input x(b, t, 3)",
         "input h(1, b, 4)",
@@ -136,72 +101,72 @@ PROGRAMS = {
         "output (y, c2)",
         batch="b, t causal",
     ),
-    "recurrent beside the axis": _model(
+    "recurrent beside the axis": model(
         "part gru = GRU(3, 4, batch_first = true)",
         "input x(t, 5, 3)",
         "let (y, h) = gru(x)",
         "output y",
     ),
-    "windows": _model(
+    "windows": model(
         "part wide = Window(3, 2)",
         "part narrow = Window(2)",
         "input x(..., 3, t)",
         "output tanh(wide(x)) * wide(x) + narrow(x)",
-        before=_WINDOW,
+        before=WINDOW,
     ),
-    "windows without `...`": _model(
-        "part wide = Window(3, 2)", "input x(2, 3, t)", "output wide(x)", before=_WINDOW
+    "windows without `...`": model(
+        "part wide = Window(3, 2)", "input x(2, 3, t)", "output wide(x)", before=WINDOW
     ),
-    "windows in logarithms": _model(
-        "part signed = Signed()", "input x(..., 3, t)", "output signed(x)", before=_SIGNED
+    "windows in logarithms": model(
+        "part signed = Signed()", "input x(..., 3, t)", "output signed(x)", before=SIGNED
     ),
-    "extern": _model(
+    "extern": model(
         'part f = extern "torch.nn.Linear"(4, 5) ((..., 4)) -> (..., 5)',
         X,
         "output cumsum(f(x), dim = t)",
     ),
-    "dropout": _model(
+    "dropout": model(
         "part drop = Dropout(0.5)",
         X,
         "output attention(drop(x), x, x, causal = true, dropout = 0.5)",
     ),
-    "dropout at the end of turns": _model(
+    "dropout at the end of turns": model(
         "part drop[l in 0..3] = Dropout(0.5)",
         "part f = Linear(4, 4)",
         X,
         "let sums = cumsum(x, dim = t) |> repeat l in 0..3 { drop[l] |> f |> drop[l] }",
         "output sums |> repeat l in 0..3 { drop[l] }",
     ),
-    "one axis": _model("input x(t)", "output cumsum(x, dim = -1) + arange(t)"),
-    "results with the axis and without": _model(
+    "one axis": model("input x(t)", "output cumsum(x, dim = -1) + arange(t)"),
+    "results with the axis and without": model(
         X,
         "input n(..., 4)",
         "let a = attention(x, x, x, causal = true)",
         "output (a, n, cumsum(a, dim = t), x)",
     ),
-    "entry by entry": _model("part f = Linear(4, 4)", X, "output f(x)"),
+    "entry by entry": model("part f = Linear(4, 4)", X, "output f(x)"),
     # scans
-    "scan": _model(
+    "scan": model(
         "part cell = Cell()",
         "input x(..., t, 3)",
         "output scan(cell, x, zeros((..., 3)), dim = t)",
-        before=_CELL,
+        before=CELL,
     ),
-    "scan from a given state": _model(
+    "scan from a given state": model(
         "part cell = Cell()",
         "input x(..., t, 3)",
         "input h(..., 3)",
         "let (y, last) = scan(cell, x, h, dim = t)",
         "output y",
-        before=_CELL,
+        before=CELL,
     ),
-    "scan over models with steps": _model(
+    "scan over models with steps": model(
         "part cell = Turn()",
         "tensor z(3, 4) init normal(1.0)",
         X,
         "let (y, h) = scan(cell, expand(z, (..., 3, 4)), x, dim = -2)",
         "output h",
-        before=f"""{_ATTENTION}
+        before=f"""{ATTENTION}
 model Turn() {{ part looks = Looks()
   batch t causal
   input z(..., 4)
@@ -209,7 +174,7 @@ model Turn() {{ part looks = Looks()
   output looks(x) + reshape(z, (..., 1, 4)) }}
 """,
     ),
-    "scan over windows": _model(
+    "scan over windows": model(
         "part cell = Turn()",
         "input z(..., 2, 3)",
         "input x(..., 3, t)",
@@ -225,23 +190,23 @@ network Turn() {
 """,
     ),
     # values that lack `...`
-    "windows of values without `...`": _model(
+    "windows of values without `...`": model(
         "part wide = Window(3, 2)",
         "part narrow = Window(2)",
         "input x(..., 3, t)",
         "input z(3, t)",
         "output wide(x) + narrow(z)",
-        before=_WINDOW,
+        before=WINDOW,
     ),
-    "scan of values without `...`": _model(
+    "scan of values without `...`": model(
         "part cell = Cell()",
         "input x(t, 3)",
         "input z(..., t, 3)",
         "let (y, h) = scan(cell, x, zeros((3)), dim = t)",
         "output y + z",
-        before=_CELL,
+        before=CELL,
     ),
-    "nested models of values without `...`": _model(
+    "nested models of values without `...`": model(
         "part both = Both()",
         "input x(t, 4)",
         "input z(..., t, 4)",
@@ -253,78 +218,6 @@ model Both() { batch t causal
   output attention(x, x, x, causal = true) + attention(z, z, z, causal = true) }
 """,
     ),
-    "recurrent values without `...`": _model(
-        "part gru = GRU(4, 4, batch_first = true)",
-        X,
-        "input z(1, t, 4)",
-        "let (y, h) = gru(z)",
-        "output x + reshape(y, (t, 4))",
-    ),
-    "running sums beside rows that are held": _model(
-        "input x(..., 3)",
-        "input z(t, 3)",
-        "output reshape(x, (..., 1, 3)) * cumsum(z, dim = t)",
-    ),
-    # nested models
-    "nested": _model(
-        "part a[l in 0..3] = Looks()",
-        X,
-        "output x |> repeat l in 0..3 { a[l] }",
-        before=_ATTENTION,
-    ),
-    "one part called again and again": _model(
-        "part a = Looks()", X, "output x |> repeat l in 0..3 { a } |> a", before=_ATTENTION
-    ),
-    "nested in leading axes": _model(
-        "part looks = Elsewhere()",
-        "input x(..., t, 5, 4)",
-        "output looks(x)",
-        before="""
-model Elsewhere() { batch s causal
-  input x(..., s, 4)
-  output attention(x, x, x, causal = true) }
-""",
-    ),
-    "nested with other batch names": _model(
-        "part looks = Looks()",
-        "input x(..., 5, t, 4)",
-        "output looks(x)",
-        before="""
-model Looks() { batch s, u causal
-  input x(..., s, u, 4)
-  output attention(x, x, x, causal = true) }
-""",
-    ),
-    "handed on": _model(
-        "part a = Looks()",
-        "part b = Uses(a)",
-        "part d = Hands(b)",
-        X,
-        "output d(x)",
-        before=f"""{_ATTENTION}
-model Uses(a: part) {{ batch t causal
-  input x(..., t, 4)
-  output a(x) + x }}
-model Hands(b: part) {{ batch t causal
-  input x(..., t, 4)
-  output b(x) * 0.5 }}
-""",
-    ),
-    # names
-    "families of values and inputs": _model(
-        "input x[k in 0..2](..., t, 4)",
-        "let h[l in 0..3] = if l == 0 then x[0] + x[1] else cumsum(h[l - 1], dim = t) * 0.5",
-        "output (h[2], h[0])",
-    ),
-    "names of our own": _model(
-        "part step = Linear(4, 4)",
-        "require start <= 20",
-        "input past(..., start, 4)",
-        "input state(..., start, 4)",
-        "let seen = attention(step(past), state, state, causal = true)",
-        "let keys = cumsum(seen, dim = start)",
-        "output keys + reshape(arange(start), (start, 1))",
-        batch="start causal",
-    ),
+    **MORE_PROGRAMS,
 }
 """By what they are for; the size is `t`."""

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.support.typed_calls import Calls
-from tncompile.language.typing.operations import Operation, Read
+from tncompile.language.typing.operations import Contract, Operation, Read
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Term, Value, flattened
+from tncompile.models.contracting import best_order, joined
 from tncompile.models.emission.expressions import HELPERS, Context, Text, as_tensor, write
+from tncompile.planning.paths.problem import Path
 
 
 @dataclass
@@ -32,6 +34,9 @@ class Written(Context):
 
     def leading(self, value: Value | None) -> str:
         return "lead"
+
+    def order(self, operation: Contract) -> Path:
+        return best_order(joined(operation), {})
 
     def use(self, helper: str) -> None:
         self.used.add(helper)

@@ -100,11 +100,10 @@ def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
     if not sizes:
         return
     if isinstance(architecture, Model):
-        names = list(architecture.sizes)
-        for name in sizes:
-            if name not in names:
-                declares = f"declares {', '.join(names)}" if names else "declares none"
-                raise UsageError(f"--size names no `batch` size {name!r}; the model {declares}")
+        from tncompile.models.sizes import given_sizes
+
+        with refused("--size: ", ValueError):
+            given_sizes(architecture._model, sizes)
         return
 
     from tncompile.network.model import DOTS
@@ -123,7 +122,7 @@ def check_sizes(architecture: Architecture, sizes: Mapping[str, int]) -> None:
 
 def check_complete(model: Model, sizes: Mapping[str, int]) -> None:
     """`UsageError` where a size is neither given nor usual, or where `require` refuses them."""
-    from tncompile.models.costs.sizes import cost_sizes, missing_sizes
+    from tncompile.models.sizes import cost_sizes, missing_sizes
 
     if missing := missing_sizes(model._model, sizes):
         listed = " ".join(f"--size {name}=64" for name in missing)

@@ -14,6 +14,9 @@ from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 
+LARGEST_SIZE = 2**40
+"""The most entries that a leg, or a stored tensor, may have."""
+
 Value = int | float | bool | tuple[int, ...]
 """What an expression can be; lists are tuples."""
 

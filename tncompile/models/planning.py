@@ -1,4 +1,4 @@
-"""Plans of the networks of a model, each for the rows that reach it."""
+"""The plan of a model: of its networks, and of the order in which values are contracted."""
 
 from __future__ import annotations
 
@@ -7,20 +7,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from tncompile.language.typing.model import ResolvedModel
-from tncompile.models.reach import Reach, reached, usual_sizes
+from tncompile.models.contracting import Calls, Order, Orders, SumOfProducts, best_order
+from tncompile.models.reach import Reach, contracted, reached
+from tncompile.models.sizes import given_sizes, usual_sizes
+from tncompile.planning.paths.problem import Path
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import DEFAULT_BATCH, PlanOptions, check_choices, whole
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """The plan of every network of a model, by how it is called in it."""
+    """The plan of every network of a model, by how it is called in it, each for its rows.
+
+    orders  in which the operands of every `network { … }` of values are multiplied
+    """
 
     plans: Mapping[str, ContractionPlan]
+    orders: Orders
 
     def describe(self) -> str:
-        """The plans one after another, as each is described by itself."""
+        """The plans one after another, as each is described by itself; then the orders."""
         texts = [f"{name}\n\n{plan.describe().rstrip()}" for name, plan in self.plans.items()]
+        for name, orders in self.orders.items():
+            lines = [
+                f"{products}{', ahead of all steps' * ahead}\n  {order.describe()}"
+                for (products, ahead), order in orders.items()
+                if len(products.legs) > 2
+            ]
+            if lines:
+                texts.append("\n\n".join([name, *lines]))
         return "\n\n".join(texts) + "\n" if texts else "no networks to plan\n"
 
 
@@ -32,26 +47,23 @@ def requests(
     `names` are those of the networks, in the order of `networks_of`. Raises TypeError or ValueError
     for a batch or a size that is none.
     """
+    batches, sizes = _asked(model, options)
+    reaches = [reached(model, rows, sizes) for rows in batches]
+    asked: dict[str, PlanOptions] = {}
+    for k, name in enumerate(names):
+        asked[name] = _request([each[k] for each in reaches], options)
+    return asked
+
+
+def _asked(model: ResolvedModel, options: PlanOptions) -> tuple[list[int], dict[str, int]]:
+    """The products of `...`, as they are asked for, and all run-time sizes."""
     choices: dict[str, Any] = {**options}
     batch, written = choices.pop("batch", None), choices.pop("sizes", None)
     check_choices(**choices)  # a model without networks plans nothing, but a typo is one
     if not isinstance(written, Mapping | None):
         raise TypeError(f"sizes are a mapping of names to ints, not {written!r}")
     batches = [DEFAULT_BATCH] if batch is None else _batches(batch)
-    given = dict(written or {})
-    known = {size.name for size in model.sizes}
-    for name, size in given.items():
-        if name not in known:
-            listed = ", ".join(f"`{each}`" for each in sorted(known)) or "none"
-            raise ValueError(f"`{name}` is no run-time size of {model.target} (it has {listed})")
-        if whole(f"the size of `{name}`", size) < 1:
-            raise ValueError(f"the size of `{name}` must be positive, it is {size}")
-    sizes = usual_sizes(model, given)
-    reaches = [reached(model, rows, sizes) for rows in batches]
-    asked: dict[str, PlanOptions] = {}
-    for k, name in enumerate(names):
-        asked[name] = _request([each[k] for each in reaches], options)
-    return asked
+    return batches, usual_sizes(model, given_sizes(model, written or {}))
 
 
 def _request(reaches: list[Reach], options: PlanOptions) -> PlanOptions:
@@ -78,6 +90,30 @@ def plan_model(
     plan: Callable[[str, PlanOptions], ContractionPlan],
     options: PlanOptions,
 ) -> ModelPlan:
-    """The plan of each network, made by `plan` from its name and what is asked for."""
+    """The plan of each network, made by `plan` from its name and what is asked for.
+
+    Raises what `requests` does.
+    """
     asked = requests(model, names, options)
-    return ModelPlan({name: plan(name, inner) for name, inner in asked.items()})
+    plans = {name: plan(name, inner) for name, inner in asked.items()}
+    return ModelPlan(plans, _orders(model, options))
+
+
+def _orders(model: ResolvedModel, options: PlanOptions) -> Orders:
+    """The orders of contraction for the middle one of the batches; in a step, for one entry."""
+    batches, sizes = _asked(model, options)
+    rows = sorted(batches)[len(batches) // 2]
+    along = {size.name: 1 for size in model.sizes if size.causal}
+    in_all = contracted(model, rows, sizes)
+    in_step = contracted(model, rows, sizes | along) if along else in_all
+
+    def best(products: SumOfProducts, calls: Calls) -> Path:
+        return best_order(products, calls, options.get("minimize", "time"))
+
+    return {
+        name: {
+            place: Order(best(place[0], calls), best(place[0], in_step[name][place]))
+            for place, calls in found.items()
+        }
+        for name, found in in_all.items()
+    }

@@ -1,17 +1,18 @@
-"""Which networks a model has, and with how many rows each is called."""
+"""What a model is made of, and with how many rows each network and model in it is called."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Resolved, ResolvedModel
-from tncompile.language.typing.operations import CallPart, Scan
+from tncompile.language.typing.operations import CallPart, Contract, Scan
 from tncompile.language.typing.values import Value
-from tncompile.models.emission.hoisting import Splits, behind, find_splits
-from tncompile.planning.request import DEFAULT_LENGTH
+from tncompile.models.contracting import Place, joined
+from tncompile.models.graph.hoisting import Splits, behind, find_splits, goes_ahead
 
 Sizes = tuple[tuple[str, int], ...]
 """Run-time sizes by name, ascending."""
@@ -25,7 +26,7 @@ class Reach:
     """
 
     network: ResolvedNetwork
-    calls: dict[tuple[int, Sizes], int] = field(default_factory=dict)
+    calls: Counter[tuple[int, Sizes]] = field(default_factory=Counter)
 
     @property
     def batches(self) -> tuple[int, ...]:
@@ -38,13 +39,13 @@ class Reach:
         return dict(max(self.calls, key=lambda call: call[0])[1]) if self.calls else {}
 
 
-def usual_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The run-time sizes of a model: those given, else the usual ones, else 64."""
-    return {size.name: sizes.get(size.name, size.usual or DEFAULT_LENGTH) for size in model.sizes}
-
-
 def networks_of(model: ResolvedModel) -> Iterator[ResolvedNetwork]:
     """The networks that a model is made of, each once, in the order of their first part."""
+    return (each for each in blocks_of(model) if isinstance(each, ResolvedNetwork))
+
+
+def blocks_of(model: ResolvedModel) -> Iterator[Resolved]:
+    """A model, and the networks and models that it is made of, each once."""
     seen: set[int] = set()
     todo: list[Resolved] = [model]
     while todo:
@@ -52,8 +53,8 @@ def networks_of(model: ResolvedModel) -> Iterator[ResolvedNetwork]:
         if id(each) in seen:
             continue
         seen.add(id(each))
+        yield each
         if isinstance(each, ResolvedNetwork):
-            yield each
             continue
         parts = [part.callee for part in each.parts]
         todo += [c for c in reversed(parts) if isinstance(c, ResolvedNetwork | ResolvedModel)]
@@ -64,9 +65,38 @@ def reached(model: ResolvedModel, rows: int, sizes: Mapping[str, int]) -> list[R
     found = {id(network): Reach(network) for network in networks_of(model)}
     calls = _Calls(find_splits(model))
     totals = calls.of(_Called(model, rows, tuple(sorted(sizes.items()))))
-    for (network, inner_rows, inner_sizes), count in totals.items():
-        found[network].calls[inner_rows, inner_sizes] = count
+    for (callee, inner_rows, inner_sizes, _), count in totals.items():
+        if callee in found:
+            found[callee].calls[inner_rows, inner_sizes] += count
     return list(found.values())
+
+
+def contracted(
+    model: ResolvedModel, rows: int, sizes: Mapping[str, int]
+) -> dict[str, dict[Place, Counter[tuple[int, Sizes]]]]:
+    """How often each `network { … }` of values is computed, by its model and its sizes there.
+
+    Sizes are those of the model that it is in, rows those of `...`.
+    """
+    splits = find_splits(model)
+    totals = _Calls(splits).of(_Called(model, rows, tuple(sorted(sizes.items()))))
+    calls: dict[int, list[tuple[int, Sizes, bool | None, int]]] = defaultdict(list)
+    for (callee, inner_rows, inner_sizes, ahead), count in totals.items():
+        calls[callee].append((inner_rows, inner_sizes, ahead, count))
+    found: dict[str, dict[Place, Counter[tuple[int, Sizes]]]] = {}
+    for each in blocks_of(model):
+        if isinstance(each, ResolvedNetwork):
+            continue
+        for operation in each.operations:
+            if not isinstance(operation, Contract):
+                continue
+            early = goes_ahead(operation, each, splits)
+            inside = found.setdefault(each.target, {})
+            times = inside.setdefault((joined(operation), early), Counter())
+            for inner_rows, inner_sizes, ahead, count in calls[id(each)]:
+                if ahead in (None, early):
+                    times[inner_rows, inner_sizes] += count
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +109,25 @@ class _Called:
     ahead: bool | None = None
 
 
-_Totals = dict[tuple[int, int, Sizes], int]
-"""How often networks are called, by rows and sizes."""
+_Totals = dict[tuple[int, int, Sizes, bool | None], int]
+"""How often networks and models are called: by identity, rows, sizes, and `ahead`."""
 
 
 @dataclass(slots=True)
 class _Calls:
-    """The calls of networks in models; a model is looked at once for each way it is called."""
+    """What is called in models; a model is looked at once for each way it is called."""
 
     splits: Splits
     known: dict[tuple[int, int, Sizes, bool | None], _Totals] = field(default_factory=dict)
 
     def of(self, call: _Called) -> _Totals:
-        """What is called in a call, with what is called in that."""
+        """A call, and what is called in it, with what is called in that."""
         callee = call.callee
-        if isinstance(callee, ResolvedNetwork):
-            return {(id(callee), call.rows, call.sizes): 1}
         inside = id(callee), call.rows, call.sizes, call.ahead
+        if isinstance(callee, ResolvedNetwork):
+            return {inside: 1}
         if inside not in self.known:
-            totals: _Totals = {}
+            totals: _Totals = {inside: 1}
             for each, times in self._calls(callee, call):
                 for key, count in self.of(each).items():
                     totals[key] = totals.get(key, 0) + times * count
@@ -108,10 +138,9 @@ class _Calls:
         """The calls of networks and models in a call of a model, each with how often."""
         sizes = dict(call.sizes)
         for operation in model.operations:
-            if call.ahead is not None:
-                ahead = operation in self.splits[id(model)].ahead
-                if ahead != call.ahead:
-                    continue
+            ahead = goes_ahead(operation, model, self.splits)
+            if call.ahead is not None and ahead != call.ahead:
+                continue
             step = operation.step if isinstance(operation, Scan) else operation
             if not isinstance(step, CallPart):
                 continue

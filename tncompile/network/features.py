@@ -70,6 +70,30 @@ class Features:
         return {"in_channels": inputs[0], "out_channels": out, **each, **ending}
 
 
+def is_table(network: TensorNetwork) -> bool:
+    """Whether all inputs are ids, one a leading position, and these make a row of the output.
+
+    The ids of a position are then one number of 64 bits.
+    """
+    axes = network.output.axes
+    ids = [sorted(axis.kind for axis in source.axes) for source in network.inputs]
+    return (
+        bool(ids)
+        and all(kinds == ["dots", "onehot"] for kinds in ids)
+        and math.prod(id_sizes(network)) < 2**63
+        and bool(axes)
+        and axes[0].kind == "dots"
+        and all(axis.length is not None for axis in axes[1:])
+        and not network.output.log
+    )
+
+
+def id_sizes(network: TensorNetwork) -> list[int]:
+    """How many ids each input of ids tells apart, in their order."""
+    axes = (axis for source in network.inputs for axis in source.axes)
+    return [axis.length or 1 for axis in axes if axis.kind == "onehot"]
+
+
 def features(network: TensorNetwork) -> Features | None:
     """The layer that a network can stand for; None where there is none.
 

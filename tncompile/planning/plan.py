@@ -12,6 +12,7 @@ import tncompile.planning.wording as wording
 from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import ContractionTree
 from tncompile.notebook import as_html
+from tncompile.program.variants import Repeats
 from tncompile.simulation.costs import ModeCost
 from tncompile.simulation.modes import MODES, Mode
 
@@ -70,6 +71,7 @@ class ContractionPlan:
     sizes         the run-time sizes that its programs are lowered with
     variants      by mode, then by ascending `up_to`
     whole         runs at every size where code must not branch on it (compiled, exported)
+    repeats       the batches of ids in which equal ones are contracted once
     tuned         the machine that times were measured on (`tncompile tune`), if they were
     alternatives  the extremes that the plan is compared with
     notes         why the plan that a lock file stores was not used
@@ -85,6 +87,7 @@ class ContractionPlan:
     variants: tuple[Variant, ...]
     whole: Variant
     tuned: str | None = None
+    repeats: tuple[Repeats, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -207,6 +210,8 @@ class ContractionPlan:
                 lines.append(f"  {step.result} = {step.contraction} -> {result}   {work}")
             hidden = len(steps) - len(shown)
             lines += [f"  and {hidden} smaller ones"] if hidden else []
+        for each in self.repeats:
+            lines += ["", *textwrap.wrap(each.reason, wording.WIDTH, subsequent_indent="  ")]
         lines += ["", f"without branches on the batch size: {_all_names(self.whole)}"]
         return "\n".join(lines) + "\n"
 

@@ -20,6 +20,7 @@ from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.paths.candidates import MATERIALIZE
 from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
+from tncompile.planning.repetition import repeats
 from tncompile.planning.request import PlanOptions, PlanRequest, plan_request
 from tncompile.planning.search_space import SearchSpace, build_search_space
 from tncompile.planning.tolerances import CLEARLY, TIED
@@ -143,6 +144,7 @@ def assemble(
         variants=tuple(variants),
         whole=_variant(space, request.modes[0], everywhere, "the whole batch at once"),
         tuned=tuned,
+        repeats=tuple(filter(None, (repeats(space, mode, of) for mode, of in ranges.items()))),
         alternatives=tuple(
             alternative
             for mode in request.modes

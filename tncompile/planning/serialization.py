@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from tncompile.language.diagnostics.excerpt import UNSEEN
 from tncompile.lowering.schedule import Schedule
 from tncompile.network.contraction import ContractionTree
+from tncompile.program.variants import Repeats
 from tncompile.simulation.costs import ModeCost
 from tncompile.simulation.modes import Mode
 
@@ -71,6 +72,7 @@ class StoredPlan(_Stored):
     variants: tuple[StoredVariant, ...]
     whole: StoredVariant
     tuned: str | None
+    repeats: tuple[Repeats, ...] = ()  # older plans have none
     alternatives: tuple[StoredAlternative, ...]
     trees: tuple[ContractionTree, ...]
     schedules: tuple[Schedule, ...]

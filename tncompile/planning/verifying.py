@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 
 from tncompile.lowering.schedule import ConvolutionLayout, MatmulLayout, Schedule
 from tncompile.network.contraction import Contraction, ContractionTree, verify_tree
+from tncompile.network.features import is_table
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.layouts.structure import Convolution
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
@@ -28,6 +29,8 @@ def verify_plan(network: TensorNetwork, plan: ContractionPlan) -> Iterator[str]:
     for tree, schedule in dict.fromkeys((part.tree, part.schedule) for part in parts):
         damage = next(verify_tree(network, tree), None)
         yield from _verify_schedule(network, tree, schedule) if damage is None else (damage,)
+    if plan.repeats and not is_table(network):
+        yield "it looks for equal ids where rows depend on more than ids"
     if plan.whole.schedule.chunk_rows:
         yield "the program for every size runs in chunks"
 

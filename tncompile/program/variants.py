@@ -22,6 +22,22 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeats:
+    """Batches of ids in which equal ones are contracted once, in eager mode.
+
+    `training` says in which of the two modes, `above` and `up_to` (None: all larger) which sizes:
+    there the ids are sorted, and where at most the part `share` of them differ, the network is
+    contracted for these alone and its rows are looked up. `reason` says what that is worth.
+    """
+
+    training: bool
+    above: int
+    up_to: int | None
+    share: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Branches:
     """Every program of a module; branches by ascending `up_to`, the last one without.
 
@@ -31,6 +47,7 @@ class Branches:
     inference  without
     folded     without, in the module that `fold()` makes, whose values that depend on parameters
                alone are buffers
+    repeats    where ids that are equal are contracted once before either of the two in the middle
 
     Equal programs of several branches are one object.
     """
@@ -39,6 +56,7 @@ class Branches:
     training: tuple[Branch, ...]
     inference: tuple[Branch, ...]
     folded: tuple[Branch, ...]
+    repeats: tuple[Repeats, ...] = ()
 
     @staticmethod
     def single(program: TensorProgram, reason: str = "") -> Branches:

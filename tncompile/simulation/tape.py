@@ -20,7 +20,7 @@ from tncompile.simulation.rules import MOVES, Call, Gradients, OpResult, stack
 from tncompile.simulation.tensors import Shape, SymbolicTensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TapeNode:
     """One recorded operation; results and sources are the slots of their gradients."""
 
@@ -88,7 +88,8 @@ class Tape:
 
     def shape(self, extents: tuple[Extent, ...]) -> Shape:
         """A shape at the planned run-time sizes."""
-        return tuple(extent.at(self.sizes) for extent in extents)
+        sizes = self.sizes
+        return tuple([each.at(sizes) if each.names else each.factor for each in extents])
 
     def record(
         self,
@@ -137,9 +138,8 @@ def _step(tape: Tape, program: TensorProgram, number: int, operation: Operation)
         rule(tape, program, number, operation)
         return
     read, targets = sources(operation), results(operation)
-    requires_grad = tuple(
-        not operation.is_detached and source in tape.differentiable for source in read
-    )
+    differentiable = () if operation.is_detached else tape.differentiable
+    requires_grad = tuple([source in differentiable for source in read])
     operands = [values[name] for name in read]
     if isinstance(operation, op.IndexSelect):  # its positions take the place of those before
         before = tape.positions

@@ -22,11 +22,12 @@ class Allocation:
     holders: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class SymbolicTensor:
     """A view of an allocation; `width` is the bytes of an element.
 
     Torch conjugates complex tensors by a mark, and computes it where an operation has to know.
+    Nothing assigns to its fields; a search makes millions, and frozen they take thrice as long.
     """
 
     shape: Shape
@@ -43,27 +44,32 @@ class SymbolicTensor:
     @property
     def bytes(self) -> int:
         """The bytes of its elements, those that an expanded axis repeats counted once."""
-        pairs = zip(self.shape, self.strides, strict=True)
-        return self.width * math.prod(length for length, stride in pairs if stride != 0)
+        size = self.width
+        for length, stride in zip(self.shape, self.strides, strict=True):
+            if stride:
+                size *= length
+        return size
 
     @property
     def contiguous(self) -> bool:
         """Whether it is row-major without gaps."""
-        row_major = contiguous_strides(self.shape)
-        return self.count == 0 or all(
-            length == 1 or stride == step
-            for length, stride, step in zip(self.shape, self.strides, row_major, strict=True)
-        )
+        step = 1
+        for length, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if length != 1:
+                if stride != step:
+                    return 0 in self.shape
+                step *= max(length, 1)
+        return True
 
     @property
     def dense(self) -> bool:
         """Whether it has neither gaps nor overlap, in any order of axes."""
         run = 1
-        pairs = zip(self.strides, self.shape, strict=True)
-        for stride, length in sorted(pair for pair in pairs if pair[1] != 1):
-            if stride != run:
-                return False
-            run *= length
+        for stride, length in sorted(zip(self.strides, self.shape, strict=True)):
+            if length != 1:
+                if stride != run:
+                    return False
+                run *= length
         return True
 
     def as_strided(self, shape: Shape, strides: Shape) -> SymbolicTensor:
@@ -102,7 +108,8 @@ class Allocator:
         """A newly allocated tensor with one holder, row-major unless there are strides."""
         allocation = Allocation(width * math.prod(shape), 1)
         self.live += allocation.size
-        self.peak = max(self.peak, self.live)
+        if self.live > self.peak:
+            self.peak = self.live
         if allocation.size >= self._fresh:
             self.faulted += allocation.size
         else:
@@ -149,8 +156,8 @@ def contiguous_strides(shape: Shape) -> Shape:
     step = 1
     for length in reversed(shape):
         strides.append(step)
-        step *= max(length, 1)
-    return tuple(reversed(strides))
+        step *= length or 1
+    return tuple(strides[::-1])
 
 
 def viewed_strides(shape: Shape, strides: Shape, target: Shape) -> Shape | None:
@@ -204,9 +211,13 @@ def iterated_strides(shape: Shape, operands: list[Shape]) -> Shape:
 
 def broadcast_strides(tensor: SymbolicTensor, shape: Shape) -> Shape:
     """The strides of a tensor expanded to a shape of equal rank: 0 along repeated axes."""
+    if tensor.shape == shape:
+        return tensor.strides
     return tuple(
-        0 if length == 1 and wide != 1 else stride
-        for length, stride, wide in zip(tensor.shape, tensor.strides, shape, strict=True)
+        [
+            0 if length == 1 and wide != 1 else stride
+            for length, stride, wide in zip(tensor.shape, tensor.strides, shape, strict=True)
+        ]
     )
 
 

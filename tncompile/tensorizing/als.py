@@ -12,6 +12,7 @@ that others carry too are batches. A proximal term keeps singular systems solvab
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -36,25 +37,78 @@ class _Part:
     batch: Legs  # open legs of the factor that the piece carries, too
 
 
+def contractions(product: Product) -> int:
+    """About how often a sweep contracts the product."""
+    iterated = [
+        place
+        for place in product.free
+        for batch in [product.open_set.intersection(product.factors[place].legs)]
+        if any(
+            not _is_direct(product.sizes, part, tuple(batch.intersection(part.batch)))
+            for part in _parts(product, place)
+        )
+    ]
+    return 1 + 2 * len(product.free) + 2 * MOST_CG_STEPS * len(iterated)
+
+
 def sweep(
     product: Product, target: torch.Tensor, values: Values, damping: float, *, backward: bool
 ) -> None:
     """Put a better tensor in the place of each parameter, one after the other."""
+    seen = _absorbed(product, target)
     places = product.free[::-1] if backward else product.free
     for place in places:
-        product.store(values, place, _update(product, target, values, place, damping))
+        product.store(values, place, _update(product, seen, values, place, damping))
+
+
+@dataclass(frozen=True)
+class _Absorbed:
+    """What constants that close the product, roots of a metric, are in its normal equations.
+
+    Each is there twice, over legs that it alone carries: `moments` by place are its product with
+    its conjugate, over its other legs and those primed. `target` is that of the right-hand sides.
+    """
+
+    moments: dict[int, Term]
+    target: Term
+
+
+def _absorbed(product: Product, target: torch.Tensor) -> _Absorbed:
+    ends = Counter(leg for factor in product.factors for leg in factor.legs)
+    moments: dict[int, Term] = {}
+    closing: list[Term] = [(target, product.open)]
+    left = product.open
+    for place, factor in enumerate(product.factors):
+        own = [leg for leg in factor.legs if leg in product.open and ends[leg] == 1]
+        if factor.constant is None or not own:
+            continue
+        kept = tuple(leg for leg in factor.legs if leg not in own)
+        if not product.open_set.isdisjoint(kept):
+            continue
+        primed = tuple(f"{leg}'" if leg in kept else leg for leg in factor.legs)
+        sizes = {**product.sizes, **{f"{leg}'": product.sizes[leg] for leg in kept}}
+        result = (*kept, *(f"{leg}'" for leg in kept))
+        pair = [(factor.constant.conj(), factor.legs), (factor.constant, primed)]
+        moments[place] = contract(pair, result, sizes), result
+        closing.append((factor.constant.conj(), factor.legs))
+        left = (*(leg for leg in left if leg not in own), *kept)
+    if not moments:
+        return _Absorbed({}, (target, product.open))
+    return _Absorbed(moments, (contract(closing, left, product.sizes), left))
 
 
 def _update(
-    product: Product, target: torch.Tensor, values: Values, place: int, damping: float
+    product: Product, seen: _Absorbed, values: Values, place: int, damping: float
 ) -> torch.Tensor:
     """The minimum over one factor of the distance, and `damping` times that from the old one."""
     legs, sizes = product.factors[place].legs, product.sizes
     terms = product.terms(values)
     old = terms[place][0]
     parts = _parts(product, place)
-    others = [_conjugated(term) for k, term in enumerate(terms) if k != place]
-    wanted = contract([*others, (target, product.open)], legs, sizes)
+    others = [
+        _conjugated(term) for k, term in enumerate(terms) if k != place and k not in seen.moments
+    ]
+    wanted = contract([*others, seen.target], legs, sizes)
     batch = tuple(leg for leg in legs if any(leg in part.batch for part in parts))
     inner = tuple(leg for part in parts for leg in part.inner)
     free = tuple(leg for leg in legs if leg not in inner and leg not in batch)
@@ -64,10 +118,10 @@ def _update(
     back = [order.index(leg) for leg in legs]
     right, start = (each.permute(forth).reshape(shape) for each in (wanted, old))
     if all(_is_direct(sizes, part, batch) for part in parts):
-        grams = [_gram(product, terms, part, batch) for part in parts]
+        grams = [_gram(product, terms, seen, part, batch) for part in parts]
         found = _solved(grams, right, start, damping)
     else:
-        found = _iterated(product, terms, place, right, start, damping, order, shape)
+        found = _iterated(product, terms, seen, place, right, start, damping, order, shape)
     return found.reshape([sizes[leg] for leg in order]).permute(back).contiguous()
 
 
@@ -111,7 +165,9 @@ def _parts(product: Product, place: int) -> tuple[_Part, ...]:
     return tuple(parts)
 
 
-def _gram(product: Product, terms: list[Term], part: _Part, batch: Legs) -> torch.Tensor:
+def _gram(
+    product: Product, terms: list[Term], seen: _Absorbed, part: _Part, batch: Legs
+) -> torch.Tensor:
     """The normal matrices of a piece: (1 or entries of `batch`, unknowns, unknowns)."""
     sizes = dict(product.sizes)
     doubled: list[Term] = []
@@ -119,7 +175,8 @@ def _gram(product: Product, terms: list[Term], part: _Part, batch: Legs) -> torc
         tensor, legs = terms[place]
         primed = tuple(leg if leg in product.open else f"{leg}'" for leg in legs)
         sizes |= {new: sizes[leg] for leg, new in zip(legs, primed, strict=True)}
-        doubled += [(tensor.conj(), legs), (tensor, primed)]
+        pair = [(tensor.conj(), legs), (tensor, primed)]
+        doubled += [seen.moments[place]] if place in seen.moments else pair
     columns = tuple(f"{leg}'" for leg in part.inner)
     gram = contract(doubled, (*part.batch, *part.inner, *columns), sizes)
     unknowns = _count(sizes, part.inner)
@@ -172,6 +229,7 @@ def _turned(matrices: list[torch.Tensor], tensor: torch.Tensor) -> torch.Tensor:
 def _iterated(
     product: Product,
     terms: list[Term],
+    seen: _Absorbed,
     place: int,
     right: torch.Tensor,
     old: torch.Tensor,
@@ -189,8 +247,12 @@ def _iterated(
             continue
         primed = tuple(leg if leg in product.open else f"{leg}'" for leg in legs)
         sizes |= {new: sizes[leg] for leg, new in zip(legs, primed, strict=True)}
-        inside.append((tensor, legs))
-        outside.append((tensor.conj(), primed))
+        if k in seen.moments:
+            moment, doubled = seen.moments[k]
+            inside.append((moment.conj(), doubled))
+        else:
+            inside.append((tensor, legs))
+            outside.append((tensor.conj(), primed))
     sizes |= {f"{leg}'": sizes[leg] for leg in order}
     lengths = [sizes[leg] for leg in order]
 

@@ -43,9 +43,13 @@ DAMPING_IN_SWAMPS = 1e-3
 CHUNKS = 25
 STALL = 1e-4
 STALL_IN_SWAMPS = 1e-3
-OPERATIONS = 10**11
-"""Multiply-adds of all sweeps of a start, and of all its iterations of LBFGS. At least two sweeps
-and three chunks of iterations are made, whatever they cost."""
+OPERATIONS, POLISHING = 10**11, 7 * 10**11
+"""Multiply-adds of all sweeps of a start, and of all its iterations of LBFGS. Two sweeps and one
+chunk of iterations are made, whatever they cost."""
+
+PER_ENTRY = 8, 300
+"""How many multiply-adds an entry of the weight counts as: it is read in a sweep, and goes through
+memory many times in an iteration of LBFGS."""
 
 
 def fit_network(
@@ -61,6 +65,8 @@ def fit_network(
 ) -> Fit:
     """What `Architecture.fit` returns; `frozen` are the values of tensors that are not trained."""
     metric = whole_metric(metric, inputs)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"a seed is an int, not {seed!r}")
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"tolerance is a relative error below 1, not {tolerance}")
     plain, axes = posed(network, weight, frozen)
@@ -95,14 +101,12 @@ class _Search:
         product = self.problem.product
         self._swampy = product.swampy
         once = multiply_adds([f.legs for f in product.factors], product.open, product.sizes)
-        once += 8 * self.problem.target.numel()
-        sweeps = SWEEPS_IN_SWAMPS if self._swampy else SWEEPS
-        self.sweeps = max(
-            min(2, sweeps), min(sweeps, OPERATIONS // (once * (2 * len(product.free) + 1)))
-        )
-        self.chunks = max(3, min(CHUNKS, OPERATIONS // (4 * once * CHUNK)))
-        if not product.linear:
-            self.sweeps = 0
+        swept, polished_once = (once + n * self.problem.target.numel() for n in PER_ENTRY)
+        most = (SWEEPS_IN_SWAMPS if self._swampy else SWEEPS) if product.linear else 0
+        a_sweep = swept * als.contractions(product)
+        self.sweeps = min(most, max(2, OPERATIONS // a_sweep))
+        # an evaluation and its gradient; the search along a line takes one or two
+        self.chunks = max(1, min(CHUNKS, POLISHING // (4 * polished_once * CHUNK)))
 
     def restored(self, values: Values) -> Values:
         """Parameters of the problem that is solved as those of the weight."""

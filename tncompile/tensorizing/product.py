@@ -70,6 +70,11 @@ class Product:
         return tuple(k for k, factor in enumerate(self.factors) if factor.constant is None)
 
     @cached_property
+    def open_set(self) -> frozenset[str]:
+        """The open legs."""
+        return frozenset(self.open)
+
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """The parameters to be found."""
         return tuple(dict.fromkeys(self.factors[k].key for k in self.free))

@@ -92,6 +92,51 @@ CASES.append(
 )
 
 
+def split(s: State, x: Tensor, count: int) -> tuple[Tensor, ...]:
+    q, k, v = linear(s, "split.qkv", x, bias=False).chunk(3, -1)
+    return heads(q, count), heads(k, count), heads(v, count)
+
+
+def t5(s: State, x: Tensor) -> Tensor:
+    """The buckets as in T5's own code: half of them exact, the others logarithmic."""
+    length, buckets, far = x.shape[-2], 8, 20
+    place = torch.arange(length)
+    distance = (place[:, None] - place).clamp(min=0)
+    near = buckets // 2
+    grown = torch.log(distance.double() / near) / math.log(far / near) * (buckets - near)
+    large = (near + grown.nan_to_num(neginf=0.0).long()).clamp(max=buckets - 1)
+    bucket = torch.where(distance < near, distance, large)
+    bias = s["bias.weight"][bucket].permute(2, 0, 1)
+    q, k, v = split(s, x, 2)
+    y = attend(q * q.shape[-1] ** 0.5, k, v, bias, causal=True)
+    return linear(s, "output", joined(y), bias=False)
+
+
+def alibi(s: State, x: Tensor) -> Tensor:
+    place = torch.arange(x.shape[-2])
+    slopes = torch.tensor([2.0 ** (-8 * (k + 1) / 4) for k in range(4)], dtype=x.dtype)
+    bias = -slopes[:, None, None] * (place[:, None] - place)
+    return joined(attend(*split(s, x, 4), bias, causal=True))
+
+
+CASES += [
+    Case(
+        name=name,
+        file="relative.tn",
+        block=block,
+        arguments=arguments,
+        inputs=lambda g, b=2, t=23: (real(g, b, t, 8),),
+        twin=twin,
+        loose={"b": 3, "t": 5},
+        step=(1, 1),
+    )
+    for name, block, arguments, twin in (
+        ("t5", "T5", {"d": 8, "heads": 2, "buckets": 8, "far": 20}, t5),
+        ("alibi", "ALiBi", {"d": 8, "heads": 4}, alibi),
+    )
+]
+
+
 def bert(s: State, words: Tensor, kinds: Tensor, present: Tensor) -> Tensor:
     places = s["places.weight"][: words.shape[-1]]
     x = s["words.weight"][words] + s["types.weight"][kinds] + places

@@ -22,7 +22,7 @@ from tests.support.typed_values import (
 )
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
-from tncompile.language.typing.attention import apply_attention
+from tncompile.language.typing.functions.attention import apply_attention
 from tncompile.language.typing.operations import Apply
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape, Tuple, Value
@@ -37,6 +37,8 @@ def names() -> Names:
         "own": value("..., 2, t, 8"),
         "look": value("..., 1, t, s", "bool"),
         "lean": value("s"),
+        "far": value("4, 16"),
+        "nearest": value("3, 16"),
         "flat": value("t, 8"),
         "vector": value("8"),
         "dotted": value("..., 8"),
@@ -79,6 +81,7 @@ def options(result: Value) -> dict[str, object]:
 
 DEFAULTS: dict[str, object] = {
     "mask": False,
+    "relative": False,
     "causal": False,
     "reach": None,
     "scale": None,
@@ -101,6 +104,16 @@ DEFAULTS: dict[str, object] = {
             "q, k, v, causal = true, reach = n, scale = 1, dropout = 0.5",
             "..., 4, t, 3",
             {"grouped": 2, "causal": True, "reach": 4, "scale": 1, "dropout": 0.5},
+        ),
+        (
+            "q, k, v, causal = true, relative = far",
+            "..., 4, t, 3",
+            {"grouped": 2, "causal": True, "relative": True},
+        ),
+        (
+            "q, k, v, look, true, relative = lean",
+            "..., 4, t, 3",
+            {"grouped": 2, "causal": True, "relative": True, "mask": True},
         ),
         ("q, v = v, k = k", "..., 4, t, 3", {"grouped": 2}),
     ],
@@ -133,8 +146,9 @@ def test_one_key_for_any_number_of_queries() -> None:
     [
         ("q, k", Code.WRONG_ARGUMENT, "attention"),
         ("q, k, v, heads = 3", Code.WRONG_ARGUMENT, "heads"),
-        ("q, k, v, 1, 2, 3, 4, 5, 6", Code.WRONG_ARGUMENT, "6"),
+        ("q, k, v, 1, 2, 3, 4, 5, 6, 7", Code.WRONG_ARGUMENT, "7"),
         ("q, k, v, reach = 3", Code.WRONG_ARGUMENT, "reach = 3"),
+        ("q, k, v, relative = far", Code.WRONG_ARGUMENT, "relative = far"),
         # shapes
         ("q, vector, v", Code.MODEL_SHAPES, "vector"),
         ("dotted, dotted, dotted", Code.MODEL_SHAPES, "dotted"),
@@ -151,6 +165,10 @@ def test_one_key_for_any_number_of_queries() -> None:
         ("q, k, v, swapped", Code.MODEL_SHAPES, "swapped"),
         ("q, k, v, dotted", Code.MODEL_SHAPES, "dotted"),
         ("flat, flat, flat, look", Code.MODEL_SHAPES, "look"),
+        ("q, k, v, causal = true, relative = nearest", Code.MODEL_SHAPES, "nearest"),
+        ("q, k, v, causal = true, relative = k", Code.MODEL_SHAPES, "k"),
+        ("flat, flat, flat, causal = true, relative = far", Code.MODEL_SHAPES, "far"),
+        ("q, k, v, causal = true, relative = counts", Code.KINDS, "counts"),
         # kinds
         ("q, ids, v", Code.KINDS, "ids"),
         ("waves, k, v", Code.KINDS, "waves"),

@@ -92,6 +92,9 @@ def test_operators(symbol: str) -> None:
             r, s, lead = calls.size(), calls.size(), calls.shape(most=1)
             left = Shape((*lead.sizes, r, s), lead.dots)
             right = Shape((*lead.sizes, s, calls.size()), lead.dots)
+            if seed % 3 == 0:
+                left = calls.random.choice((left, Shape((s,), lead.dots)))
+                right = Shape(right.sizes[-2:][: calls.random.choice((1, 2))])
             values = (calls.of(left), calls.of(right))
         found.add(follows(calls, calls.operate(symbol, *values)))
     assert found == {True, False, None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -28,7 +29,7 @@ from tncompile.language.instantiating import resolve
 from tncompile.language.linking import link
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import SourceFile
-from tncompile.language.typing.contractions import contract
+from tncompile.language.typing.expressions.contractions import contract
 from tncompile.language.typing.model import Layer, Part
 from tncompile.language.typing.operations import Contract, Legs
 from tncompile.language.typing.sizes import Size
@@ -89,9 +90,9 @@ def wrong(text: str, piped: Value | None = None) -> Diagnostic:
         ("x(..., a, b) -> (...)", "..."),
         ("w(a, b) -> ()", ""),
         ("w(a, b), point() -> (b, a)", "8, 32"),
-        ("w((a heads), b), w((c b), d) -> (a, c)", "8, 4"),
+        ("w((a heads), b), w((c b), d) -> (a, c, heads, d)", "8, 4, 4, 8"),
         ("even(..., (two t)) -> (..., two, t)", "..., 2, t"),
-        ("w((a b), i), w((b c), j), w((c d), k), w(l, d) -> (a, b, c)", "4, 8, 4"),
+        ("w((a b), i), w((b c), j), w((c d), i), w(l, d) -> (a, b, c, j, l)", "4, 8, 4, 8, 32"),
         ("x(..., t, b), ids(..., t, c) -> (..., t, (b c))", "..., t, 192"),
     ],
 )
@@ -131,12 +132,30 @@ def test_a_contraction_of_constants_is_one() -> None:
     found = names()
     found.terms["one"] = found.typing.as_value(Typed((1, 2), HERE))
     assert contracted("one(a) -> ()", found=found).constant
-    assert not contracted("one(a), w(b, c) -> (a, b)", found=found).constant
+    assert not contracted("one(a), w(b, c) -> (a, b, c)", found=found).constant
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x(..., t, width), w(widht, o) -> (..., t, o)", "did you mean `widht`?"),
+        ("x(..., t, i), w(j, o) -> (..., t, o)", "did you mean `j`?"),
+        ("x(..., t, i), w(i, o) -> (..., t)", "`network { (i, o) -> (i) }`"),
+    ],
+)
+def test_a_leg_of_one_operand_alone_is_no_silent_sum(text: str, said: str) -> None:
+    with pytest.raises(Failed) as caught:
+        contracted(text)
+    assert said in (diagnostic(caught.value).hint or "")
+    assert contracted(text.rpartition(", w(")[0] + " -> (..., t)").shape == shape("..., t")
 
 
 @pytest.mark.parametrize(
     ("text", "code", "there"),
     [
+        # ends
+        ("x(..., t, a), w(a, b) -> (..., t)", Code.DANGLING_INDEX, "b"),
+        ("x(..., t, i), w(j, o) -> (..., t, o)", Code.DANGLING_INDEX, "i"),
         # the axes and the dots
         ("x(t, a) -> (t)", Code.MODEL_SHAPES, "t"),
         ("w(..., a, b) -> (..., a)", Code.MODEL_SHAPES, "..."),
@@ -328,6 +347,14 @@ def test_random_contractions_are_einsums(
         code, leg = place(diagnostic(caught.value))
         assert code == Code.UNKNOWN_LEG_SIZE
         assert leg in legs - known
+        return
+    ends = Counter(leg for groups in operands for group in groups for leg in group)
+    alone = {leg for leg in legs if ends[leg] == 1 and sizes[leg].value != 1} - {*"".join(output)}
+    if alone and len(operands) > 1:
+        with pytest.raises(Failed) as caught:
+            contracted(text, found=found)
+        code, leg = place(diagnostic(caught.value))
+        assert (code, leg in alone) == (Code.DANGLING_INDEX, True)
         return
     result = contracted(text, found=found)
     assert not found.typing.checks

@@ -52,8 +52,14 @@ def test_sizes_that_may_be_equal_are_checked_later() -> None:
 def test_matrix_products_that_do_not_fit() -> None:
     calls = Calls()
     x = calls.value(T, 4, dots=True)
-    assert shown(calls.clash("@", x, calls.value(4))) == (Code.MODEL_SHAPES, "right")
-    assert shown(calls.clash("@", calls.value(4, dots=True), x)) == (Code.MODEL_SHAPES, "left")
+    wrong = calls.clash("@", x, calls.value(4, dots=True))
+    assert shown(wrong) == (Code.MODEL_SHAPES, "right")
+    assert "`network { left(..., i, j), right(..., j) -> (..., i) }`" in (wrong.hint or "")
+    wrong = calls.clash("@", calls.value(4, dots=True), x)
+    assert shown(wrong) == (Code.MODEL_SHAPES, "left")
+    assert "`network { left(..., i), right(..., j, i) -> (..., j) }`" in (wrong.hint or "")
+    wrong = calls.clash("@", calls.value(T, 4), calls.value(3))
+    assert "axis -1 of the left is 4, axis -1 of the right is 3" in wrong.message
     wrong = calls.clash("@", x, calls.value(3, 4))
     assert shown(wrong) == (Code.MODEL_SHAPES, "right")
     assert "axis -1 of the left is 4, axis -2 of the right is 3" in wrong.message

@@ -87,10 +87,11 @@ def test_operators_are_those_of_torch(symbol: str) -> None:
             shape = calls.shape(least=1)
             left = Shape((*shape.sizes, calls.size()), shape.dots)
             right = stretched(calls, Shape(shape.sizes[:-1], shape.dots))
-            operands = (
-                calls.of(left, one),
-                calls.of(Shape((*right.sizes, left.sizes[-1], calls.size()), right.dots), two),
-            )
+            right = Shape((*right.sizes, left.sizes[-1], calls.size()), right.dots)
+            if seed % 3 == 0:  # one matrix for all rows, of which there may be one
+                left = calls.random.choice((left, Shape(left.sizes[-1:], left.dots)))
+                right = Shape(right.sizes[-2:][: calls.random.choice((1, 2))])
+            operands = (calls.of(left, one), calls.of(right, two))
         else:
             shape = calls.shape()
             operands = (calls.of(shape, one), calls.of(stretched(calls, shape), two))

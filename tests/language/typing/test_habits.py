@@ -28,6 +28,10 @@ def _only(output: str, more: str = "") -> Diagnostic:
         ("max(x, -1)", "TN607", "amax(x, dim)"),
         ("x |> log2", "TN607", "log(x) / log(2)"),
         ("scan(relu, x, x, t)", "TN604", "declare a model"),
+        ("x + x |> relu(x) * 2", "TN604", "write `(… |> relu(x)) * …`"),
+        ("chunk(x, 3, dim = -1) |> relu", "TN208", "a tuple of 3 is piped in"),
+        ("softmax(x[..., 0, *], -2)", "TN605", "the only one is `-1`"),
+        ("x * seq", "TN201", "`batch seq` for a size"),
         ("softmax(x, 1)", "TN605", "write `-2`, if `...` is meant to be one axis"),
         ("reshape(x, (t, 3))", "TN601", "write `(..., t, 3)`"),
         ("x * 2**63", "TN304", "write a float: `9.223372036854776e+18`"),
@@ -75,3 +79,35 @@ def test_what_is_written_along_a_causal_size(output: str, hint: str) -> None:
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "TN609"
     assert hint in (diagnostic.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("layer", "hint"),
+    [
+        ("ReLU()", "`x |> relu`"),
+        ("LeakyReLU(0.1)", "`x |> leaky_relu`"),
+        ("LogSoftmax(-1)", "`x |> log_softmax`"),
+        ("Sequential()", "`x |> a |> b`"),
+        ("ModuleList()", "`part p[k in 0..n] = …`"),
+    ],
+)
+def test_classes_of_torch_that_are_no_layers_here(layer: str, hint: str) -> None:
+    diagnostic = _only("x", f"part p = {layer}")
+    assert diagnostic.code == "TN602"
+    assert hint in (diagnostic.hint or "")
+
+
+def test_images_with_channels_last_are_turned() -> None:
+    text = "model M() { batch h, w part c = Conv2d(3, 8, 3) input x(..., h, w, 3) output c(x) }"
+    with pytest.raises(tncompile.CompileError) as caught:
+        tncompile.loads(text).instantiate("M")
+    hint = caught.value.diagnostics[0].hint or ""
+    assert "`network { (..., h, w, c) -> (..., c, h, w) }`" in hint
+
+
+@pytest.mark.parametrize(("first", "said"), [("x(3)", "`x` is an input"), ("relu(x)", "`relu(x)`")])
+@pytest.mark.parametrize("call", ["(3)", "(3)[0]"])
+def test_what_a_call_gives_is_not_called(first: str, said: str, call: str) -> None:
+    diagnostic = _only(first + call * 2_000)
+    assert diagnostic.code == "TN604"
+    assert diagnostic.message.startswith(said)

@@ -21,7 +21,7 @@ from tests.support.typed_values import (
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
 from tncompile.language.syntax import tree
-from tncompile.language.typing.items import select
+from tncompile.language.typing.expressions.items import select
 from tncompile.language.typing.operations import Entries, Select
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed

@@ -11,7 +11,7 @@ from tncompile.language.linking import link
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.syntax.source import SourceFile
 from tncompile.language.typing.model import Extern, Layer, ResolvedModel
-from tncompile.language.typing.values import Numbers
+from tncompile.language.typing.values import Numbers, Strings
 
 BLOCKS = """
 network Map(d: int, rank: int = 2, with_bias: bool = true) {
@@ -80,7 +80,7 @@ def test_families_have_a_part_for_each_member() -> None:
 def test_only_the_branch_that_is_taken_is_looked_at() -> None:
     found = model(
         "  part p[k in 0..n] = if k == 0 then Map(d) else if k == 1 then Linear(d, d // k)\n"
-        '    else extern "a.B"(0.5, [1, 2], name = "w", list = [0.5, 1])\n'
+        '    else extern "a.B"(0.5, [1, 2], name = "w", list = [0.5, 1], s = ["a"])\n'
         "  part q[k in 0..2] = Linear(d, if k == 0 then d else 1 // k)"
     )
     network, layer, extern = (part.callee for part in found.parts[:3])
@@ -88,7 +88,7 @@ def test_only_the_branch_that_is_taken_is_looked_at() -> None:
     assert isinstance(layer, Layer)
     assert isinstance(extern, Extern)
     assert (extern.path, extern.positional) == ("a.B", (0.5, (1, 2)))
-    assert extern.named == {"name": "w", "list": Numbers((0.5, 1))}
+    assert extern.named == {"name": "w", "list": Numbers((0.5, 1)), "s": Strings(("a",))}
 
 
 def test_members_that_an_if_takes_away_are_not_there() -> None:
@@ -196,6 +196,8 @@ def test_parts_are_handed_on() -> None:
         ('part p = extern "a.B(); import os"()', "TN305", '"a.B(); import os"', []),
         ('part p = extern "a.class"()', "TN305", '"a.class"', []),
         ('part p = extern function "a.b"(2)', "TN208", "2", []),
+        ('part p = extern "a.B"(["a", 1])', "TN305", '"a"', []),
+        ('part p = Linear(["a"], 1)', "TN305", '["a"]', []),
         ('part p = extern "a.B"(k = 1, k = 2)', "TN208", "k", []),
         ('part p = extern "a.B"(k = 1, 2)', "TN208", "2", []),
         ('part p = extern "a.B"(lambda = 1)', "TN208", "lambda", []),

@@ -23,9 +23,9 @@ from tests.support.typed_values import (
 )
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
+from tncompile.language.typing.calls.scanning import apply_scan
 from tncompile.language.typing.model import Layer, Part
 from tncompile.language.typing.operations import CallPart, Entry, Scan
-from tncompile.language.typing.scanning import apply_scan
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Call, Typing
 from tncompile.language.typing.values import Kind, Shape, Tuple, Value, flattened

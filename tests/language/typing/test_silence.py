@@ -33,3 +33,23 @@ model M() {
     with pytest.raises(tncompile.CompileError) as caught:
         tncompile.loads(text).instantiate("M")
     assert [str(d.code) for d in caught.value.diagnostics] == ["TN205"]
+
+
+def test_heads_that_do_not_divide_a_width_are_one_mistake() -> None:
+    split = "network { (..., (heads e)) -> (..., heads, e) }"
+    text = f"""
+model M(d: int = 10, heads: int = 4) {{
+  input x(..., d)
+  input y(..., 2 * d + 1)
+  let (q, k) = (x |> {split}, x |> {split})
+  let v = x |> {split}
+  let w = y |> {split}
+  output (q, k, v, w)
+}}
+"""
+    with pytest.raises(tncompile.CompileError) as caught:
+        tncompile.loads(text).instantiate("M")
+    assert [d.hint for d in caught.value.diagnostics] == [
+        "2 or 5 divides 10",
+        "3 or 7 divides 21",
+    ]

@@ -115,6 +115,17 @@ def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
     return ids.long()
 
 
+def _distinct(ids: Tensor, share: float) -> tuple[Tensor, Tensor] | None:
+    """The ids that differ, and where each one is among them; None if they are more than `share`.
+
+    Their number is a number of the host: compilers, `vmap` and devices have no such shapes.
+    """
+    if not ids.is_cpu or torch.jit.is_tracing() or _under_vmap(ids):
+        return None
+    distinct, places = torch.unique(ids, return_inverse=True)
+    return (distinct, places) if len(distinct) <= share * len(ids) else None
+
+
 class Vocabulary(nn.Module):
     """An embedding of 30522 words, each looked up by its three digits.
 
@@ -126,7 +137,8 @@ class Vocabulary(nn.Module):
         G.2  8x32x12   b[1], v[2], e[2]
 
     `forward` runs `_contract` or `_infer_above_512`, depending on the batch size `B` and on whether
-    gradients are enabled; `torch.compile` and exports run `_contract`.
+    gradients are enabled; `torch.compile` and exports run `_contract`. Ids that are equal are
+    contracted once.
 
     With `batch_invariant`, `_contract` runs at every size: the same operations in the same order.
 
@@ -229,6 +241,19 @@ class Vocabulary(nn.Module):
             ids = ids.reshape(B)
         if self.batch_invariant or torch.compiler.is_compiling():
             return self._contract(ids, lead, B)
+        repeated = None
+        # equal ids once, a training step: predicted 4.34 ms at B = 4,096 where 2,048 differ (all of
+        # them: 6.94 ms)
+        if torch.is_grad_enabled() and B > 127:
+            repeated = _distinct(ids, 0.5)
+        if repeated is None:
+            return self._by_size(ids, lead, B)
+        ids, places = repeated
+        rows = self._by_size(ids, ids.shape, len(ids))
+        return rows.index_select(0, places).reshape(*lead, *rows.shape[1:])
+
+    def _by_size(self, ids: Tensor, lead: tuple[int, ...], B: int) -> Tensor:
+        """The rows of `B` positions, as the mode and their number say."""
         if torch.is_grad_enabled():
             return self._contract(ids, lead, B)  # sweep forward: predicted 225 µs at B = 64
         if B <= 512:  # sweep forward: predicted 61.6 µs at B = 64 (G[0] G[1] merged: 130 µs)

@@ -138,7 +138,7 @@ def checkpointed(subject: ModelSubject) -> str:
 @capability("torch.compile")
 def compiled(subject: ModelSubject) -> str:
     """`fullgraph=True, dynamic=True`: the graphs for the sizes of two calls and a batch of one.
-    Loops over time are unrolled, which gives a graph for each length."""
+    Loops over time are one operation, forward and backward."""
     torch._dynamo.reset()
     graphs = 0
 

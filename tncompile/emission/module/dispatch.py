@@ -10,7 +10,7 @@ from tncompile.emission.text.identifiers import batch_name
 from tncompile.network.model import DOTS, TensorNetwork
 from tncompile.program.program import TensorProgram
 from tncompile.program.rewriting import fingerprint
-from tncompile.program.variants import Branch
+from tncompile.program.variants import Branch, Repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,21 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """All methods, and which one runs when; compilers see the first. `size` is what decides."""
+    """All methods, and which one runs when; compilers see the first. `size` is what decides.
+
+    `repeats` says for which batches of ids that is the number of those that differ.
+    """
 
     methods: tuple[Method, ...]
     training: tuple[Case, ...]
     inference: tuple[Case, ...]
     size: str
+    repeats: tuple[Repeats, ...] = ()
 
     @property
     def branching(self) -> bool:
         """Whether there is a choice at all."""
-        return len(self.methods) > 1
+        return len(self.methods) > 1 or bool(self.repeats)
 
 
 def planned(branches: Sequence[Branch]) -> tuple[Option, ...]:
@@ -75,7 +79,11 @@ def planned(branches: Sequence[Branch]) -> tuple[Option, ...]:
 
 
 def dispatch(
-    network: TensorNetwork, whole: Option, training: Sequence[Option], inference: Sequence[Option]
+    network: TensorNetwork,
+    whole: Option,
+    training: Sequence[Option],
+    inference: Sequence[Option],
+    repeats: tuple[Repeats, ...] = (),
 ) -> Dispatch:
     """The methods that these options make; programs that differ in names alone are one.
 
@@ -96,7 +104,7 @@ def dispatch(
         Method(name, option.program, option.origin, _uses(k, modes, size))
         for k, (name, option) in enumerate(zip(names, distinct.values(), strict=True))
     )
-    return Dispatch(methods, *modes, size)
+    return Dispatch(methods, *modes, size, repeats)
 
 
 def _cases(options: Sequence[Option], distinct: dict[Hashable, Option]) -> tuple[Case, ...]:

@@ -57,13 +57,16 @@ def write_docstring(
 def _choice(chosen: Dispatch) -> str:
     """Who decides what runs."""
     names = [f"`{method.name}`" for method in chosen.methods]
+    once = " Ids that are equal are contracted once." if chosen.repeats else ""
+    if len(names) == 1:
+        return f"`forward` runs {names[0]}.{once}"
     by = [f"the batch size `{chosen.size}`"] * (len(chosen.training + chosen.inference) > 2)
     if chosen.training != chosen.inference:
         by.append("whether gradients are enabled")
     listed = f"{', '.join(names[:-1])} or {names[-1]}"
     depending = f", depending on {' and on '.join(by)}" if by else ""
     compiled = f"`torch.compile` and exports run {names[0]}."
-    return f"`forward` runs {listed}{depending}; {compiled}"
+    return f"`forward` runs {listed}{depending}; {compiled}{once}"
 
 
 def _legend(network: TensorNetwork, programs: list[TensorProgram], where: str) -> str:

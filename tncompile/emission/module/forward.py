@@ -10,6 +10,8 @@ from dataclasses import replace
 from tncompile.emission.module.arguments import Arguments, write_arguments
 from tncompile.emission.module.contraction_order import write_order
 from tncompile.emission.module.dispatch import Case, Dispatch, Method
+from tncompile.emission.module.ids import single_ids
+from tncompile.emission.module.repetition import write_repeats
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import Written, write_steps
 from tncompile.emission.text import writer
@@ -17,6 +19,7 @@ from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import INDENT, WIDTH, call, indented
 from tncompile.network.model import Axis, TensorNetwork
+from tncompile.program import queries
 
 
 def write_forward(
@@ -36,7 +39,20 @@ def write_forward(
         parameter for parameter in members.parameters if parameter.key not in logarithms
     )
     holder = replace(members, parameters=converted).holder
-    arguments = write_arguments(network, names, bound=bound, holder=holder)
+    numbers = frozenset(
+        name
+        for name in single_ids(network)
+        if all(queries.takes_number(method.program, name) for method in chosen.methods)
+    )
+    has_like = bool(members.parameters) or needs_like(network, members)
+    arguments = write_arguments(
+        network,
+        names,
+        bound=bound,
+        holder=holder,
+        numbers=numbers,
+        like=like(network, members) if has_like else None,
+    )
     output = f"{network.output.written}."
     text = output[:-1] + f" of {given_text(network)}." if network.inputs else output
     body = writer.docstring([text if len(text) <= 85 else output]) + arguments.lines
@@ -47,10 +63,17 @@ def write_forward(
             used, lines = _method(network, method, arguments, members)
             calls.append(f"return self.{method.name}({', '.join(used)})")
             methods.append(lines)
-        body += _choice(chosen, calls)
+        compiling = "if self.batch_invariant or torch.compiler.is_compiling():"
+        body += [compiling, *indented([calls[0]])]
+        if chosen.repeats:
+            once, by_size = write_repeats(network, chosen, arguments, _by_mode(chosen, calls))
+            body += once
+            methods.insert(0, by_size)
+        else:
+            body += _by_mode(chosen, calls)
     else:
         body += _run(network, chosen.methods[0], names, arguments, members)
-    signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
+    signature = ["self", *arguments.signature()]
     body = without_unused(body, arguments.sizes.values())
     return writer.function("forward", signature, _returns(network), body), *methods
 
@@ -100,10 +123,9 @@ def _returns(network: TensorNetwork) -> str:
     return "tuple[Tensor, Tensor]" if network.output.log else "Tensor"
 
 
-def _choice(chosen: Dispatch, calls: Sequence[str]) -> list[str]:
-    """Which method runs: one for compilers, else by mode and batch size, whatever the reasons."""
-    compiling = "if self.batch_invariant or torch.compiler.is_compiling():"
-    lines = [compiling, *indented([calls[0]])]
+def _by_mode(chosen: Dispatch, calls: Sequence[str]) -> list[str]:
+    """Which method runs where nothing is compiled: by mode and batch size, whatever the reasons."""
+    lines: list[str] = []
     training, inference = (
         [(case.method, case.up_to) for case in mode] for mode in (chosen.training, chosen.inference)
     )
@@ -125,7 +147,7 @@ def _method(
     network: TensorNetwork, method: Method, arguments: Arguments, members: ParameterAccess
 ) -> tuple[list[str], list[str]]:
     """The method of one program: what it is called with, and its lines."""
-    types = dict.fromkeys(arguments.parameters.values(), "Tensor")
+    types = arguments.types()
     types |= {} if arguments.lead is None else {arguments.lead: "tuple[int, ...]"}
     types |= dict.fromkeys(arguments.sizes.values(), "int")
     body = _run(network, method, Names(["self", *types]), arguments, members)

@@ -53,7 +53,7 @@ def _product(left: Tensor, right: Tensor, parts: bool = False) -> Tensor:
             return _product(left, right, parts)
     if right.is_complex():
         pairs = torch.view_as_real(right.resolve_conj()).flatten(-2)
-        return torch.view_as_complex((left.to(pairs.dtype) @ pairs).unflatten(-1, (-1, 2)))
+        return torch.view_as_complex(torch.unflatten(left.to(pairs.dtype) @ pairs, -1, (-1, 2)))
     if parts:
         right = right.to(left.real.dtype)
         return torch.complex(left.real @ right, left.imag @ right)
@@ -80,8 +80,12 @@ def _by_parts(
     return torch.complex(*parts)
 '''
 
-APPLY = """\
+PARENT = "parent: Any = super()  # torch gives its method no types"
+"""`super()` for what a class does beside it in `_apply`."""
+
+APPLY = f"""\
 def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-    super()._apply(_on_parts(fn), recurse)
+    {PARENT}
+    parent._apply(_on_parts(fn), recurse)
     return self
 """

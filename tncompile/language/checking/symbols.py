@@ -163,7 +163,7 @@ class BlockNames:
                 self.size_of = None
             case tree.BatchStatement(batches):
                 for batch in batches:
-                    self._values(batch.usual)
+                    self._values(batch.usual, batch.condition)
                     self._declare(Declared(batch.name, "batch"))
             case tree.WindowStatement(windows):
                 for window in windows:

@@ -84,9 +84,9 @@ class StatementPrinter(ExpressionPrinter):
             case tree.IndexDeclaration(name, subscripts, size, condition):
                 head, sized = self._family(name, subscripts), self.expression(size)
                 return concat(head, " = ", sized, self._if(condition))
-            case tree.BatchDeclaration(name, usual, causal):
+            case tree.BatchDeclaration(name, usual, causal, condition):
                 sized = concat(" = ", self.expression(usual)) if usual else ""
-                return concat(name.text, sized, " causal" if causal else "")
+                return concat(name.text, sized, " causal" if causal else "", self._if(condition))
             case tree.WindowDeclaration(name, subscripts, function, arguments):
                 written = self.arguments(arguments, function.span.end, end)
                 return concat(self._family(name, subscripts), f" = {function.text}", written)

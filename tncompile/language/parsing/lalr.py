@@ -34,7 +34,10 @@ class Piece(NamedTuple):
 
 
 class Automaton:
-    """The stack of states, of symbols and of their values."""
+    """The stack of states, of symbols and of their values.
+
+    `named` are the words that begin statements elsewhere and were names so far.
+    """
 
     def __init__(self, source: SourceFile, start: str) -> None:
         self.tables = load_tables()
@@ -43,6 +46,7 @@ class Automaton:
         self.symbols: list[str] = []
         self.pieces: list[Piece] = []
         self.brackets = 0
+        self.named: set[str] = set()
         self.deepest = Piece(None, -1, -1, 0, "")
         self._before = tuple(self.states)
         self._end = self.tables.ends[start]
@@ -52,15 +56,35 @@ class Automaton:
         """What the parser does next, by the terminal that comes."""
         return self.tables.actions[self.states[-1]]
 
-    def terminal(self, token: Token) -> str:
-        """What a token is here: a word not reserved is a keyword only where one may stand."""
+    def terminal(self, token: Token, following: Token) -> str:
+        """What a token is here: a word not reserved is a keyword only where one may stand.
+
+        A word that begins statements is a name only where something can be declared by it, or
+        after that: elsewhere a statement was begun too early, which deserves a message of its own.
+        """
         if token.kind != WORD:
             return token.kind
         keyword = self.tables.words.get(token.text)
         if keyword is None:
             return "NAME"
-        usable = token.text in self.tables.reserved or self._acceptable(keyword, self.states)
-        return keyword if usable else "NAME"
+        if token.text in self.tables.reserved:
+            return keyword
+        if self._acceptable(keyword, self.states):
+            value = keyword == "NETWORK" and "NUMBER" in self.actions
+            named = value and token.text in self.named and following.kind != "LBRACE"
+            return "NAME" if named else keyword
+        opening = token.text in self.tables.opening
+        return keyword if opening and not self._names(token, following) else "NAME"
+
+    def _names(self, token: Token, following: Token) -> bool:
+        """Whether a word that begins statements is meant as a name."""
+        face = self.symbols[-1:] == ["DOT"]
+        if face or "FROZEN" in self.actions or not self._acceptable("NAME", self.states):
+            return False
+        if token.text in self.named or (following.kind == "ASSIGN" and self.brackets):
+            return True
+        doubled = following.kind == WORD and not following.first
+        return not (doubled or "NUMBER" in self.actions)
 
     def feed(self, token: Token, terminal: str) -> bool:
         """Take a token; False, with nothing shifted, where it cannot stand."""
@@ -71,6 +95,8 @@ class Automaton:
                 return False
             if action >= 0:
                 self.brackets += _BRACKETS.get(terminal, 0)
+                if terminal == "NAME" and token.text in self.tables.opening:
+                    self.named.add(token.text)
                 value = terminal_value(terminal, token)
                 self._push(action, terminal, Piece(value, token.span.start, token.span.end, 0, ""))
                 return True

@@ -85,15 +85,12 @@ class _Parsing:
                 message = f"a number has at most {MOST_DIGITS} digits"
                 hint = "write a smaller number"
                 self.problems.append(limit_error(token.span, message, f"{digits} digits", hint))
-        terminal = automaton.terminal(token)
+        following = self.tokens[min(position + 1, len(self.tokens) - 1)]
+        terminal = automaton.terminal(token, following)
         opens = token.kind in ("LPAR", "LSQB")
         if terminal == "NAME" and token.first and "FROZEN" in automaton.actions:
             automaton.mark()  # no attribute begins a line: it is a misspelled statement
-        elif (
-            terminal == "NETWORK"
-            and "NUMBER" in automaton.actions
-            and self.tokens[position + 1].kind != "LBRACE"
-        ):
+        elif terminal == "NETWORK" and "NUMBER" in automaton.actions and following.kind != "LBRACE":
             automaton.mark()  # no network of values: it is meant as a name, or begins a block
         elif len(automaton.states) > TALLEST or (opens and automaton.brackets >= MOST_NESTED):
             return self._report_depth(token)
@@ -182,7 +179,7 @@ class _Parsing:
         token = self.tokens[k]
         if token.kind == END or self.tokens[k + 1].kind == "ASSIGN":
             return False  # `bias = true` among the arguments of a layer
-        return self.automaton.terminal(token) in self.automaton.actions
+        return self.automaton.terminal(token, self.tokens[k + 1]) in self.automaton.actions
 
     def _block_height(self) -> int | None:
         """The number of symbols up to the statements of the block that is being read."""

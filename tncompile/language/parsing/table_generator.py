@@ -20,6 +20,7 @@ from lark.parsers.lalr_analysis import IntParseTable, Shift
 from tncompile.language.parsing.tables import END, STORED, GrammarRule
 
 STARTS = ("program", "target")
+_OPENED = ("declaration", "network_statement", "model_statement")
 
 
 def grammar_text() -> str:
@@ -80,6 +81,7 @@ def compile_grammar(grammar: str, *, strict: bool = False) -> dict[str, Any]:
         "grammar": sha256(grammar.encode()).hexdigest(),
         "words": words,
         "reserved": [word for word in words if not name.fullmatch(word)],
+        "opening": [word for word in words if words[word] in _first_terminals(parser.rules)],
         "symbols": symbols,
         "patterns": patterns,
         "starts": {start: number[table.start_states[start]] for start in STARTS},
@@ -89,6 +91,16 @@ def compile_grammar(grammar: str, *, strict: bool = False) -> dict[str, Any]:
         "states": states,
         "gotos": gotos,
     }
+
+
+def _first_terminals(rules: list[Rule]) -> frozenset[str]:
+    """The terminals that a block or a statement of a network or a model begins with."""
+    found = set(_OPENED)
+    while True:
+        first = {str(each.expansion[0].name) for each in rules if str(each.origin.name) in found}
+        if first <= found:
+            return frozenset(found)
+        found |= first
 
 
 def _rule(rule: Rule) -> GrammarRule:

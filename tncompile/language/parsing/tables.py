@@ -31,11 +31,13 @@ class GrammarRule(NamedTuple):
 class Tables:
     """Everything the parser knows about the language; `actions` and `gotos` go by state.
 
-    An action is a state to shift to, or ~k to reduce by rule k.
+    An action is a state to shift to, or ~k to reduce by rule k. `reserved` words are never names;
+    `opening` ones begin a block or a statement.
     """
 
     words: dict[str, str]
     reserved: frozenset[str]
+    opening: frozenset[str]
     symbols: dict[str, str]
     patterns: dict[str, str]
     starts: dict[str, int]
@@ -50,6 +52,7 @@ def tables_from(data: dict[str, Any]) -> Tables:
     return Tables(
         **{key: data[key] for key in ("words", "symbols", "patterns", "starts", "ends", "gotos")},
         reserved=frozenset(data["reserved"]),
+        opening=frozenset(data["opening"]),
         rules=[GrammarRule(*rule) for rule in data["rules"]],
         actions=[data["rows"][row] for row in data["states"]],
     )

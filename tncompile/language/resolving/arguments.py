@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import tncompile.language.resolving.matching as matching
 import tncompile.language.resolving.python_values as python_values
 from tncompile.language.checking.name_rules import foreign_constant
 from tncompile.language.checking.usage_rules import expression_problems
-from tncompile.language.diagnostics import collector
 from tncompile.language.diagnostics.collector import Failed, Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.spelling import longer_name
@@ -95,8 +95,7 @@ class Matched:
             return
         first = self.called or next(iter(missing.values()))
         written = ", ".join(f"{name} = …" for name in missing)
-        message = f"`{self.block.name.text}` needs {listed(missing)}"
-        label = "missing argument" if len(missing) == 1 else "missing arguments"
+        message, label = matching.missing_texts(self.block.name.text, [*missing])
         note, hint = "a parameter without a default has to be given", f"add `{written}`"
         if not self.arguments and not self.failed:
             hint = f"write `{self.block.name.text}({written})`"
@@ -125,32 +124,27 @@ def match_call(
     """
     keep = keep or _evaluate
     matched.named |= {each.name.text for each in arguments if each.name is not None}
-    parameters = matched.block.parameters
-    named = False
-    for k, argument in enumerate(arguments):
-        span = None if matched.called is None else (argument.name or argument).span
-        if argument.name is not None:
-            named = True
-            if argument.name.text not in matched.parameters:
-                matched.unknown(argument.name.text, span)
-                continue
-            parameter = matched.parameters[argument.name.text]
-        elif named:
-            message, hint = "arguments by position come first", "name this argument, too"
-            matched.wrong(message, span, "after a named one", hint)
-            continue
-        elif k >= len(parameters):
-            takes = collector.counted(len(parameters), "argument") if parameters else "no arguments"
-            message = f"`{matched.block.name.text}` takes {takes}"
-            matched.wrong(message, span, "one too many", "remove it")
-            continue
+    called, parameters = matched.block.name.text, matched.parameters
+
+    def wrong(slip: matching.Slip[tree.Argument]) -> None:
+        span = None if matched.called is None else (slip.argument.name or slip.argument).span
+        if slip.kind == "unknown":
+            matched.unknown(slip.name, span)
         else:
-            parameter = parameters[k]
-        if parameter.name.text in (*matched.arguments, *matched.handed):
-            message = f"`{parameter.name.text}` is given twice"
-            matched.wrong(message, span, "again here", "remove one of the two", parameter)
-            continue
-        keep(matched, parameter, argument)
+            matched.wrong(
+                slip.message, span, slip.label, _HINTS[slip.kind], parameters.get(slip.name)
+            )
+
+    for name, argument in matching.matched(called, arguments, [*parameters], parameters, wrong):
+        assert name is not None
+        keep(matched, parameters[name], argument)
+
+
+_HINTS = {
+    "unnamed": "name this argument, too",
+    "surplus": "remove it",
+    "repeated": "remove one of the two",
+}
 
 
 def _evaluate(matched: Matched, parameter: tree.Parameter, argument: tree.Argument) -> None:

@@ -11,12 +11,17 @@ from tncompile.language.evaluating.arithmetic import COMPARISONS, int_hint, wron
 from tncompile.language.evaluating.compiled import Frame, compile_expression, evaluate
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.parsing.lexer import one_line
-from tncompile.language.resolved import IndexKind, ResolvedIndex, member_name, value_text
+from tncompile.language.resolved import (
+    LARGEST_SIZE,
+    IndexKind,
+    ResolvedIndex,
+    member_name,
+    value_text,
+)
 from tncompile.language.resolving.resolution import IndexFamily, Resolution
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
 
-LARGEST_SIZE = 2**40
 _MOST_COMPARISONS = 8
 
 

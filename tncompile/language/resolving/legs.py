@@ -12,8 +12,7 @@ from tncompile.language.diagnostics.errors import InternalError
 from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.parsing.lexer import one_line
-from tncompile.language.resolved import DOTS, AxisKind, ResolvedAxis, member_name
-from tncompile.language.resolving.declarations import LARGEST_SIZE
+from tncompile.language.resolved import DOTS, LARGEST_SIZE, AxisKind, ResolvedAxis, member_name
 from tncompile.language.resolving.resolution import IndexFamily, Key, Resolution
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span

@@ -14,6 +14,7 @@ from tncompile.language.evaluating.arithmetic import wrong_type
 from tncompile.language.evaluating.compiled import CompiledExpression, Frame, compile_expression
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.resolved import (
+    LARGEST_SIZE,
     IndexKind,
     PaddingMode,
     ResolvedAxis,
@@ -25,7 +26,7 @@ from tncompile.language.resolved import (
     member_name,
     value_text,
 )
-from tncompile.language.resolving.declarations import LARGEST_SIZE, positive
+from tncompile.language.resolving.declarations import positive
 from tncompile.language.resolving.resolution import IndexFamily, Resolution
 from tncompile.language.syntax import tree
 

@@ -127,10 +127,11 @@ class IndexStatement(Node):
 
 
 class BatchDeclaration(Named):
-    """One `name = usual causal` of a `batch` statement; `causal` holds the word."""
+    """One `name = usual causal if condition` of a `batch` statement; `causal` holds the word."""
 
     usual: Expression | None = None
     causal: Name | None = None
+    condition: Expression | None = None
 
 
 class BatchStatement(Node):

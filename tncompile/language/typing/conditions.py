@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
@@ -10,6 +10,7 @@ from tncompile.language.evaluating import arithmetic
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import value_text
 from tncompile.language.syntax import tree
+from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import values_used
 from tncompile.language.typing.expressions import Reader
 from tncompile.language.typing.model import Combined, Comparison, Condition, Requirement
@@ -21,10 +22,12 @@ _MOST_COMPARISONS = 8
 _MOST_SHOWN = 40
 
 
-def require(reader: Reader, statement: tree.Require) -> Requirement | None:
+def require(
+    reader: Reader, statement: tree.Require, before: Sequence[Requirement]
+) -> Requirement | None:
     """What `forward` has to check; TN302 where the condition does not hold whatever the sizes are.
 
-    What is required of sizes is assumed from then on.
+    What is required of sizes is assumed from then on, as is what was required `before`.
     """
     with limited_sizes(statement.condition.span):
         condition = _condition(reader, statement.condition)
@@ -32,15 +35,50 @@ def require(reader: Reader, statement: tree.Require) -> Requirement | None:
         return None
     reason = "a requirement does not hold" if statement.reason is None else statement.reason.value
     if condition is False:
+        earlier = _contradicted(reader, statement.condition, before)
+        if earlier is not None:
+            raise _contradiction(statement.condition, earlier.span)
         message, span = f"requirement failed: {reason}", statement.condition.span
         notes = (*_both_sides(reader, statement.condition), *_known(reader, statement.condition))
         hint = "change the arguments so that it holds"
+        if not notes:
+            notes = ("a run-time size is an integer, 1 or more",)
+            hint = "change the condition"
         code = Code.REQUIREMENT_FAILED
         raise failure(code, message, span, "this is false", notes, hint, _origin(reader, statement))
     with limited_sizes(statement.condition.span):
         for each in _all(condition):
+            if _decided(reader.typing.facts, each) is False:
+                raise _contradiction(statement.condition)
             _assume(reader.typing.facts, each)
-    return Requirement(condition, reason, one_line(statement.condition.span))
+    span = statement.condition.span
+    return Requirement(condition, reason, one_line(span), span)
+
+
+def _contradicted(
+    reader: Reader, node: tree.Expression, before: Sequence[Requirement]
+) -> Requirement | None:
+    """The last requirement that makes a condition false; None where it is false by itself."""
+    typing, own = reader.typing, reader.typing.facts
+    try:
+        for earlier in ([], *([each] for each in reversed(before))):
+            typing.facts = assumed(earlier)
+            if _condition(reader, node) is False:
+                return earlier[0] if earlier else None
+    finally:
+        typing.facts = own
+    return before[-1] if before else None
+
+
+def _contradiction(node: tree.Expression, earlier: Span | None = None) -> Failed:
+    """TN302 for what no sizes fulfill."""
+    there = () if earlier is None else (Label(earlier, "required here"),)
+    message = f"`{one_line(node.span)}` contradicts "
+    message += "itself" if earlier is None else "an earlier requirement"
+    note = "requirements hold together: `forward` would refuse all sizes"
+    hint = "keep one of them, or change its numbers"
+    label = "no sizes are left"
+    return failure(Code.REQUIREMENT_FAILED, message, node.span, label, note, hint, there)
 
 
 def assumed(requirements: Iterable[Requirement]) -> Facts:
@@ -100,23 +138,27 @@ def _comparison(reader: Reader, node: tree.Binary, left: Typed, right: Typed) ->
             raise failure(Code.WRONG_TYPE, message, side.span, label, note, hint)
         sizes.append(term)
     first, second = sizes
-    facts = reader.typing.facts
-    decided: bool | None = None
-    match node.operator:
-        case "==" | "!=":
-            equal = {"equal": True}.get(facts.compare(first, second))
-            if equal is None and not (first - second).names:
-                equal = False
-            decided = equal if node.operator == "==" or equal is None else not equal
+    comparison = Comparison(node.operator, first, second)
+    decided = _decided(reader.typing.facts, comparison)
+    return comparison if decided is None else decided
+
+
+def _decided(facts: Facts, comparison: Comparison) -> bool | None:
+    """Whether a comparison holds for all sizes where the facts do; False if for none."""
+    left, right = comparison.left, comparison.right
+    match comparison.operator:
         case "<=":
-            decided = facts.at_most(first, second)
+            return facts.at_most(left, right)
         case "<":
-            decided = facts.at_most(first + 1, second)
+            return facts.at_most(left + 1, right)
         case ">=":
-            decided = facts.at_most(second, first)
+            return facts.at_most(right, left)
         case ">":
-            decided = facts.at_most(second + 1, first)
-    return Comparison(node.operator, first, second) if decided is None else decided
+            return facts.at_most(right + 1, left)
+    equal = True if facts.compare(left, right) == "equal" else None
+    if facts.at_most(left + 1, right) or facts.at_most(right + 1, left):
+        equal = False
+    return equal if comparison.operator == "==" or equal is None else not equal
 
 
 def _all(condition: Condition) -> Iterator[Comparison]:

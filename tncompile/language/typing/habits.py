@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _PRODUCT = "write `a @ b`, or `network { … }` with a name for each axis"
 _SHAPE = "write `reshape(x, (…))` with all sizes"
@@ -44,6 +44,30 @@ OF_VALUES: Mapping[str, str] = {
 """What to write where a function of numbers is given a value."""
 
 _BY_NAME = {name: hint for hint, names in _HINTS.items() for name in names.split()}
+
+
+_CLASSES: Mapping[str, str] = {
+    "Sequential": "join the stages by pipes: `x |> a |> b`",
+    "ModuleList": "declare a family: `part p[k in 0..n] = …`",
+    "ModuleDict": "declare a part for each entry",
+    "Module": "declare a `model`, and a part of it",
+    "Parameter": "declare a tensor: `tensor w(4, 8) init normal(0.02)`",
+    "Upsample": "call the function: `interpolate(x, scale = [2, 2])`",
+    "Unflatten": "call the function: `reshape(x, (…))`",
+    "ZeroPad2d": "call the function: `pad(x, left, right, dim)`",
+}
+
+
+def made_otherwise(name: str, functions: Iterable[str]) -> str | None:
+    """What to write for a class of torch that is no layer here.
+
+    >>> made_otherwise("LeakyReLU", ["relu", "leaky_relu"])
+    'it has no weights, so it is a function: `x |> leaky_relu`'
+    """
+    for function in functions:
+        if function.replace("_", "") == name.lower():
+            return f"it has no weights, so it is a function: `x |> {function}`"
+    return _CLASSES.get(name)
 
 
 def elsewhere(name: str) -> str | None:

@@ -163,6 +163,7 @@ class Requirement:
     condition: Condition
     reason: str
     text: str
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ class ResolvedModel:
     output      the results; `single` says that it is one value and no tuple
     names       the values that `let` names, by that name (`h[2]`)
     handed      the parts that it takes as arguments, by parameter
+    tied        the keys that tied `tensors` would have, and those of the tensors that they are
     """
 
     name: str
@@ -192,6 +194,7 @@ class ResolvedModel:
     inputs: tuple[ModelInput, ...]
     parts: tuple[Part, ...]
     tensors: tuple[PlainTensor, ...]
+    tied: Mapping[str, str]
     requirements: tuple[Requirement, ...]
     checks: tuple[Check, ...]
     operations: tuple[Operation, ...]

@@ -72,3 +72,15 @@ class Family:
 
 Entity = Term | Family
 """What a name of a block stands for."""
+
+
+def no_part(member: Term | Part, place: tree.Name | Span) -> Term:
+    """The member, which is no part; TN201 where it is one."""
+    if not isinstance(member, Part):
+        return member
+    span = place.span if isinstance(place, tree.Name) else place
+    message = f"`{member.name}` is a part, not a value"
+    note = "parts are called, and handed on as arguments of parts"
+    hint = f"call it: `{member.name}(…)`"
+    there = Label(member.declared, "declared here")
+    raise failure(Code.UNKNOWN_NAME, message, span, "a part", note, hint, there)

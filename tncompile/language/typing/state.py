@@ -23,10 +23,13 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.sizes import Facts, Size, SizeTooLarge
 from tncompile.language.typing.values import (
+    KIND_NAMED,
+    MOST_AXES,
     Kind,
     Number,
     Numbers,
     Shape,
+    Strings,
     Term,
     Tuple,
     Value,
@@ -37,7 +40,6 @@ MOST_OPERATIONS = 100_000
 
 STEPS_OF_OPERATION = 30
 """What an operation takes of the budget, beside the nodes of its expression."""
-MOST_AXES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,13 @@ class Call:
     span: Span
     arguments: tuple[Typed, ...]
     piped: int = 0
+
+    @property
+    def spread(self) -> str | None:
+        """A hint where a pipe brought several values, of which some are too many."""
+        if self.piped < 2:
+            return None
+        return f"a tuple of {self.piped} is piped in: take one, `(…)[0]`, or `let (a, …) = …`"
 
     def place(self, argument: Typed) -> Span:
         """Where a mistake in this argument is reported."""
@@ -111,6 +120,7 @@ class Typing:
     counts: Counter[str] = field(default_factory=Counter)
     turns: tuple[Turn, ...] = ()
     dots: bool = False  # whether an input has `...`
+    indivisible: set[tuple[Size, Size]] = field(default_factory=set)  # said of an axis, once
     sizes_read: set[str] = field(default_factory=set)  # run-time sizes that expressions use
 
     # ── values ────────────────────────────────────────────────────────────────────────────────
@@ -192,10 +202,11 @@ class Typing:
                 )
                 hint = "legs are arguments of `reshape`, `expand`, `zeros`, `ones` and `full`"
                 raise failure(Code.NUMBER_OF_VALUES, message, span, "legs", note, hint)
-            case str():
-                message, note = "a value is needed here, not a string", "strings name modes alone"
+            case str() | Strings():
+                what = "a string" if isinstance(term, str) else "a list of strings"
+                message, note = f"a value is needed here, not {what}", "strings name modes alone"
                 hint = "use a value or a number"
-                raise failure(Code.WRONG_TYPE, message, span, "a string", note, hint)
+                raise failure(Code.WRONG_TYPE, message, span, what, note, hint)
             case tuple() | Numbers():
                 items = term.items if isinstance(term, Numbers) else term
                 for item in items:
@@ -204,11 +215,11 @@ class Typing:
                 kind = max(kinds, key=("bool", "int", "float").index)
                 operation = Literal(number=term, span=span, turns=self.turns)
                 shape = Shape((Size.number(len(items)),))
-                return self.value(operation, _KIND_NAMES[kind], shape, constant=True)
+                return self.value(operation, KIND_NAMED[kind], shape, constant=True)
             case _:
                 _of_64_bits(term, span)
                 operation = Literal(number=term, span=span, turns=self.turns)
-                kind_name = _KIND_NAMES[_kind_of(term)]
+                kind_name = KIND_NAMED[_kind_of(term)]
                 return self.value(operation, kind_name, Shape(), constant=True)
 
     # ── sizes ─────────────────────────────────────────────────────────────────────────────────
@@ -287,9 +298,6 @@ class Typing:
             hint = instead or "use a parameter, or `where(…)` to choose between values"
             raise failure(Code.VALUE_FOR_NUMBER, message, span, "a value", note, hint)
         return term
-
-
-_KIND_NAMES: Mapping[str, Kind] = {"bool": "bool", "int": "int", "float": "float"}
 
 
 def _of_64_bits(number: object, span: Span) -> None:

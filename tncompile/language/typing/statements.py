@@ -11,15 +11,15 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
 from tncompile.language.evaluating.scope import Budget, Scope
 from tncompile.language.linked import ArgumentValue, LinkedBlock
-from tncompile.language.resolved import ResolvedNetwork, member_name, value_text
+from tncompile.language.resolved import LARGEST_SIZE, ResolvedNetwork, member_name, value_text
 from tncompile.language.resolving.binding import bind
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import walk
-from tncompile.language.typing import numbers
 from tncompile.language.typing.calls.inputs import output_of
 from tncompile.language.typing.causality import check_causal
 from tncompile.language.typing.conditions import require
-from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.expressions import Reader, numbers
+from tncompile.language.typing.families import unroll
 from tncompile.language.typing.model import (
     ModelInput,
     Part,
@@ -31,14 +31,13 @@ from tncompile.language.typing.model import (
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.operations import Read
 from tncompile.language.typing.parts import Instantiate, read_part
+from tncompile.language.typing.repeats import Graph, without_repeats
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.tensors import LARGEST_SIZE, read_tensor, unroll
-from tncompile.language.typing.values import Kind, Shape, Term, Tuple, Value, flattened
+from tncompile.language.typing.tensors import read_tensor, tied_paths
+from tncompile.language.typing.values import KIND_NAMED, Kind, Shape, Term, Tuple, Value, flattened
 
 Written = TypeVar("Written")
-
-_KINDS: Mapping[str, Kind] = {"bool": "bool", "int": "int", "float": "float", "complex": "complex"}
 
 
 @dataclass(slots=True)
@@ -50,6 +49,7 @@ class _Statements:
     instantiate: Instantiate
     parts: list[Part] = field(default_factory=list)
     tensors: list[PlainTensor] = field(default_factory=list)
+    tied: dict[str, str] = field(default_factory=dict)
     inputs: list[ModelInput] = field(default_factory=list)
     requirements: list[Requirement] = field(default_factory=list)
     labels: dict[Value, str] = field(default_factory=dict)
@@ -114,9 +114,13 @@ class _Statements:
     def _batch(self, declaration: tree.BatchDeclaration) -> None:
         name, usual = declaration.name, None
         typing = self.reader.typing
-        size = RunTimeSize(name.text, None, declaration.causal is not None, name.span)
+        causal, condition = declaration.causal, declaration.condition
+        size = RunTimeSize(name.text, None, causal is not None, name.span)
         typing.sizes[name.text] = size
         self.reader.names[name.text] = Size.name(name.text)
+        if condition is not None and not self.reader.truth(condition):
+            causal = None
+            typing.sizes[name.text] = size = replace(size, causal=False)
         if declaration.usual is not None:
             usual = self.reader.integer(declaration.usual)
             if not 1 <= usual <= LARGEST_SIZE:
@@ -126,15 +130,14 @@ class _Statements:
                 span = declaration.usual.span
                 raise failure(Code.BAD_SIZE, message, span, label, note, hint)
             typing.sizes[name.text] = replace(size, usual=usual)
-        if declaration.causal is not None:
+        if causal is not None:
             others = (s for s in typing.sizes.values() if s.causal and s.name != name.text)
             if first := next(others, None):
                 message, label = "two causal sizes", "the second one"
                 note = "a model runs step by step along one axis"
                 hint = "leave `causal` out at one of the two"
                 there = Label(first.declared, "the first one")
-                span = declaration.causal.span
-                raise failure(Code.NOT_CAUSAL, message, span, label, note, hint, there)
+                raise failure(Code.NOT_CAUSAL, message, causal.span, label, note, hint, there)
 
     def _part(self, statement: tree.PartStatement) -> None:
         names, name = self.reader.names, statement.name
@@ -147,8 +150,10 @@ class _Statements:
     def _tensor(self, statement: tree.TensorStatement) -> None:
         names, name = self.reader.names, statement.name
         names[name.text] = Family("tensor", name, len(statement.subscripts), failed=True)
-        names[name.text], tensors = read_tensor(self.reader, statement)
+        family, tensors = read_tensor(self.reader, statement)
+        names[name.text] = family
         self.tensors += tensors
+        self.tied |= tied_paths(statement, family)
 
     def _input(self, statement: tree.InputStatement) -> None:
         reader, name = self.reader, statement.name
@@ -158,7 +163,7 @@ class _Statements:
             family.condition = statement.condition.span
         kind: Kind = "float"
         if statement.kind is not None:
-            kind = _KINDS[statement.kind.text]
+            kind = KIND_NAMED[statement.kind.text]
         legs = [leg for leg in statement.legs if isinstance(leg, tree.Expression)]
         dots = bool(legs) and isinstance(legs[0], tree.Dots)
         for key, inner in unroll(reader, statement.subscripts, statement.condition, name.span):
@@ -217,7 +222,7 @@ class _Statements:
         return term
 
     def _require(self, statement: tree.Require) -> None:
-        requirement = require(self.reader, statement)
+        requirement = require(self.reader, statement, self.requirements)
         if requirement is not None:
             self.requirements.append(requirement)
 
@@ -273,6 +278,8 @@ def resolve_model(
     for part in statements.parts:
         if isinstance(part.callee, ResolvedNetwork | ResolvedModel):
             problems.extend(part.callee.warnings)
+    operations = tuple(reader.typing.operations)
+    graph = without_repeats(Graph(operations, output, statements.labels))
     return ResolvedModel(
         name=name,
         target=name if instance or not written else f"{name}({written})",
@@ -283,12 +290,13 @@ def resolve_model(
         inputs=tuple(statements.inputs),
         parts=tuple(statements.parts),
         tensors=tuple(statements.tensors),
+        tied=statements.tied,
         requirements=tuple(statements.requirements),
         checks=tuple(reader.typing.checks.values()),
-        operations=tuple(reader.typing.operations),
-        output=output,
+        operations=graph.operations,
+        output=graph.output,
         single=not isinstance(statements.output, Tuple),
-        names=statements.labels,
+        names=graph.names,
         block=block,
         warnings=problems.warnings,
     )

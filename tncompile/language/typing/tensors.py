@@ -3,57 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from typing import cast
 
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.resolved import ResolvedInit, SchemeName, member_name
+from tncompile.language.resolved import LARGEST_SIZE, ResolvedInit, SchemeName, member_name
 from tncompile.language.resolving.tensors import attribute
 from tncompile.language.syntax import tree
-from tncompile.language.syntax.source import Span
 from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.families import shared_key, unroll
 from tncompile.language.typing.model import Key, PlainTensor
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.operations import Stored
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape, Value
-
-LARGEST_SIZE = 2**40
-MOST_MEMBERS = 100_000
-
-
-def unroll(
-    reader: Reader,
-    subscripts: Sequence[tree.Subscript],
-    condition: tree.Expression | None,
-    span: Span,
-) -> Iterator[tuple[Key, Reader]]:
-    """The members that ranges declare and a condition leaves, each with a reader of its own."""
-    levels: list[tuple[Key, Reader]] = [((), reader)]
-    for subscript in subscripts:
-        longer: list[tuple[Key, Reader]] = []
-        for key, outer in levels:
-            start, stop = outer.integer(subscript.start), outer.integer(subscript.stop)
-            if stop - start + len(longer) > MOST_MEMBERS:
-                message, label = f"more than {MOST_MEMBERS} members", "this range is too long"
-                place = subscript.start.span.to(subscript.stop.span)
-                note, hint = f"a family has at most {MOST_MEMBERS}", "make the range smaller"
-                raise failure(Code.TOO_MANY, message, place, label, note, hint)
-            reader.typing.budget.charge(max(0, stop - start), span)
-            name = subscript.name.text
-            longer += [((*key, k), outer.within({name: k})) for k in range(start, stop)]
-        levels = longer
-    for key, inner in levels:
-        if condition is None or inner.truth(condition):
-            yield key, inner
-
-
-def shared_key(subscripts: Sequence[tree.Subscript], share: tree.Share | None, key: Key) -> Key:
-    """The subscripts without the shared ones."""
-    shared = {name.text for name in share.names} if share is not None else set[str]()
-    pairs = zip(subscripts, key, strict=True)
-    return tuple(k for subscript, k in pairs if subscript.name.text not in shared)
 
 
 def read_tensor(
@@ -109,6 +72,18 @@ def read_tensor(
             raise failure(Code.SHAPES_DIFFER, message, place, label, note, hint, there)
         family.members[key] = _value(reader, tensor)
     return family, list(stored.values())
+
+
+def tied_paths(statement: tree.TensorStatement, family: Family) -> dict[str, str]:
+    """The keys that tied members would have, and those of the tensors that they are."""
+    share = attribute(statement.attributes, tree.Share)
+    paths: dict[str, str] = {}
+    for key, member in family.members.items() if attribute(statement.attributes, tree.Tie) else ():
+        assert isinstance(member, Value)
+        assert isinstance(member.operation, Stored)
+        own = shared_key(statement.subscripts, share, key)
+        paths[".".join([statement.name.text, *map(str, own)])] = member.operation.tensor.path
+    return paths
 
 
 def _value(reader: Reader, tensor: PlainTensor) -> Value:

@@ -6,7 +6,7 @@ operation knows the values that it takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -22,6 +22,11 @@ Kind = Literal["bool", "int", "float", "complex"]
 """What the entries of a value are; a float has the dtype of the module."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+KIND_NAMED: Mapping[str, Kind] = {kind: kind for kind in KINDS}
+
+MOST_AXES = 64
+"""Of a tensor of torch."""
 """All kinds; each converts to those after it."""
 
 
@@ -32,7 +37,14 @@ class Numbers:
     items: tuple[int | float | bool, ...]
 
 
-Number = Whole | Numbers | str
+@dataclass(frozen=True, slots=True)
+class Strings:
+    """A list of strings, which `extern` takes alone."""
+
+    items: tuple[str, ...]
+
+
+Number = Whole | Numbers | Strings | str
 """What is known when a model is instantiated; a tuple is a list of integers."""
 
 
@@ -106,6 +118,8 @@ def term_text(term: Term) -> str:
             return f"the legs {term}"
         case Numbers(items):
             return f"[{', '.join(map(value_text, items))}]"
+        case Strings(items):
+            return f"[{', '.join(map(term_text, items))}]"
         case str():
             return f'"{term}"'
         case _:

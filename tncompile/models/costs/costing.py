@@ -8,15 +8,17 @@ from dataclasses import dataclass, field, replace
 
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.machine.profile import MachineProfile
-from tncompile.models.costs.job import foreign
+from tncompile.models.contracting import Orders
 from tncompile.models.costs.networks import PlannedNetwork
+from tncompile.models.costs.operations.job import foreign
 from tncompile.models.costs.report import ModelCost
-from tncompile.models.costs.runner import Runner, shape_at
-from tncompile.models.costs.runs import Run
-from tncompile.models.costs.sizes import cost_sizes
+from tncompile.models.costs.running.runner import Runner, shape_at
+from tncompile.models.costs.running.runs import Run
+from tncompile.models.costs.running.walk import run_model
 from tncompile.models.costs.tree import WIDTHS, Tree, stored_bytes
-from tncompile.models.costs.walk import run_model
+from tncompile.models.graph.hoisting import find_splits
 from tncompile.models.reach import Sizes
+from tncompile.models.sizes import cost_sizes
 from tncompile.network.model import DOTS
 from tncompile.planning.request import DEFAULT_BATCH, whole
 
@@ -28,14 +30,16 @@ class Costing:
     model: ResolvedModel
     profile: MachineProfile
     networks: Mapping[int, PlannedNetwork]
+    orders: Orders
     _runners: dict[bool, Runner] = field(init=False)
     _counts: dict[int, int] = field(default_factory=dict, init=False)
     _stored: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._stored = stored_bytes(self.model)
+        splits = find_splits(self.model)
         self._runners = {
-            training: Runner(self.profile, self.networks, training, run_model)
+            training: Runner(self.profile, self.networks, self.orders, splits, training, run_model)
             for training in (False, True)
         }
 

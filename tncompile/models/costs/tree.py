@@ -12,8 +12,8 @@ from tncompile.language.typing.values import term_text
 from tncompile.machine.profile import MachineProfile
 from tncompile.models.costs.networks import DenseLayer, PlannedNetwork
 from tncompile.models.costs.report import Kind, PartCost, PartFigures
-from tncompile.models.costs.runs import Run, Share
-from tncompile.models.emission.constants import held_values, needed
+from tncompile.models.costs.running.runs import Run, Share
+from tncompile.models.graph.constants import held_values, needed
 from tncompile.simulation.kernels import OpCost
 
 WIDTHS = {"bool": 1, "int": 8, "float": 4, "complex": 8}

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tncompile.emission import ClassSource, GeneratedModule, write_file
 from tncompile.emission.module.constructor import write_accessors, write_annotations
+from tncompile.emission.steps.complex_numbers import PARENT
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import identifier
 from tncompile.emission.text.writer import class_
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Extern, Layer, Part, Resolved, ResolvedModel
 from tncompile.language.typing.operations import Scan
-from tncompile.models.emission import parts, ties
+from tncompile.models.contracting import Order, Orders, Place
 from tncompile.models.emission.access import Access
-from tncompile.models.emission.arguments import Checked
-from tncompile.models.emission.cells import write_cell
-from tncompile.models.emission.constructor import family_depth, write_init, write_start
+from tncompile.models.emission.construction import parts, ties
+from tncompile.models.emission.construction.constructor import family_depth, write_init, write_start
 from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
-from tncompile.models.emission.forward import CONSTANTS, write_forward
-from tncompile.models.emission.functions import HELPERS
-from tncompile.models.emission.hoisting import Splits, find_splits
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
-from tncompile.models.emission.stepping.method import write_step
+from tncompile.models.emission.loops.cells import write_cell
+from tncompile.models.emission.methods.arguments import Checked
+from tncompile.models.emission.methods.forward import CONSTANTS, write_forward
+from tncompile.models.emission.sources import HELPERS
+from tncompile.models.emission.stepping.method import write_steps
 from tncompile.models.emission.stepping.rewriting import Steps, causal_size
 from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
+from tncompile.models.graph.hoisting import Splits, find_splits
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""
@@ -43,15 +45,15 @@ _LOCAL = ("device", "dtype", "batch_invariant", "h", "i", "j", "k")
 """Names inside `__init__`, where classes are called."""
 
 
-def emit_model(model: ResolvedModel, networks: MakeNetwork) -> GeneratedModule:
+def emit_model(model: ResolvedModel, networks: MakeNetwork, orders: Orders) -> GeneratedModule:
     """The file of a model; equal arguments give equal bytes.
 
     Models are told apart by what they compute: those that differ in nothing but the arguments that
     they were made with are one class.
     """
-    classes = _Classes(networks, find_splits(model))
+    classes = _Classes(networks, find_splits(model), orders)
     if causal_size(model) is not None:
-        classes.stepping = {each.target for each in classes.steps.reached(model)}
+        classes.stepping = {id(each) for each in classes.steps.reached(model)}
     root = classes.of(model, inner=False)
     header = writer.comment_lines(f"Made by tncompile from {model.target}.")
     sources = [each for each in classes.sources if each is not root]
@@ -64,6 +66,7 @@ class _Classes:
 
     networks: MakeNetwork
     splits: Splits
+    orders: Orders
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
@@ -72,7 +75,7 @@ class _Classes:
     numbers: dict[int, dict[str, int]] = field(default_factory=dict)
     cells: set[int] = field(default_factory=set)  # models that a `scan` calls, again and again
     steps: Steps = field(default_factory=Steps)
-    stepping: set[str] = field(default_factory=set)  # models that have a step, by what made them
+    stepping: set[int] = field(default_factory=set)  # models that have a step
 
     def __post_init__(self) -> None:
         self.imports = Imports(self.taken)
@@ -147,16 +150,21 @@ class _Written:
         if id(model) in classes.cells:
             checked = "never"
         splits = classes.splits
-        self.forward = write_forward(model, self.access, called.values(), checked, splits)
+        orders = classes.orders.get(model.target, {})
+        ahead = {products: each.forward for (products, early), each in orders.items() if early}
+        late = {products: each.forward for (products, early), each in orders.items() if not early}
+        self.forward = write_forward(
+            model, self.access, called.values(), checked, splits, ahead | late
+        )
         computing = [self.forward.method]
         if split := splits.get(id(model)):
             computing = write_cell(
-                model, self.access, (*called.values(),), self.forward, splits, split
+                model, self.access, (*called.values(),), self.forward, splits, split, (ahead, late)
             )
-        step = self._step(called.values(), inner)
+        steps = self._steps(called.values(), "quickly" if inner else "fully", orders)
         used = self.forward.used
         self.tied = ties.write_tied(model)
-        after = ["self._tie()"] * bool(self.tied)
+        after = ["self._tie()"] * bool(ties.tied_keys(model))
         if self.forward.bare:
             empty = "torch.empty(0, device=device, dtype=dtype)"
             after = [f'self.register_buffer("_like", {empty}, persistent=False)', *after]
@@ -169,6 +177,7 @@ class _Written:
                 self._make,
                 list(self.forward.numbers),
                 after,
+                self._loose(steps),
                 branching=self.branching,
             ),
             *start,
@@ -177,7 +186,7 @@ class _Written:
             *write_accessors(tensors),
             *ties.write_aliases(self.access),
             *computing,
-            *step,
+            *steps,
         ]
         renamed = ties.write_renamed(self.access)
         self.bases = ["_Tied"] * bool(self.tied) + ["_Renamed"] * bool(renamed)
@@ -213,13 +222,27 @@ class _Written:
                 text = f"{source.name}({numbers}{parts.PLACED}{options})"
         return f"{text}.requires_grad_(False)" if part.frozen else text
 
-    def _step(self, reserved: Iterable[str], inner: bool) -> list[list[str]]:
-        """The method that goes on along a causal size, where there is one."""
+    def _steps(
+        self, reserved: Iterable[str], checked: Checked, orders: Mapping[Place, Order]
+    ) -> list[list[str]]:
+        """The methods that go on along a causal size, where there is one."""
         model, classes = self.model, self.classes
-        if model.target not in classes.stepping or causal_size(model) is None:
+        if id(model) not in classes.stepping:
             return []
         stepped = classes.steps.of(model)
-        return [write_step(model, stepped, self.access, reserved, self.forward, inner=inner)]
+        own = {products: order.step for (products, _), order in orders.items()}
+        return write_steps(model, stepped, self.access, reserved, self.forward, own, checked)
+
+    def _loose(self, step: list[list[str]]) -> set[str]:
+        """The families whose members have a `_step` or members, which no list of modules says."""
+        return {
+            family
+            for family, members in self.access.families.items()
+            if any(
+                len(key) > 1 or (key and step and isinstance(part.callee, ResolvedModel))
+                for key, part in members.items()
+            )
+        }
 
     def _apply(self) -> list[list[str]]:
         """The method behind `to`, `to_empty` and so on."""
@@ -228,7 +251,7 @@ class _Written:
         if not again and change == "fn":
             return []
         signature = ["self", "fn: Callable[[Tensor], Tensor]", "recurse: bool = True"]
-        body = [f"super()._apply({change}, recurse)", *again, "return self"]
+        body = [PARENT, f"parent._apply({change}, recurse)", *again, "return self"]
         return [writer.function("_apply", signature, "nn.Module", body)]
 
     def source(self, name: str) -> ClassSource:

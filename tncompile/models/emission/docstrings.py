@@ -8,7 +8,7 @@ from tncompile.emission.text import writer
 from tncompile.emission.text.writer import WIDTH
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Layer, Part, ResolvedModel
-from tncompile.models.emission.forward import maps
+from tncompile.models.emission.methods.forward import maps
 
 ROOM = WIDTH - 4
 

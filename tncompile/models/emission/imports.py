@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tncompile.emission.text.identifiers import identifier
 from tncompile.language.diagnostics.errors import InternalError
-from tncompile.models.emission.parts import is_name
+from tncompile.models.emission.construction.parts import is_name
 
 Import = tuple[str, str]
 """A module, and what is imported from it: `("torchvision.ops", "MLP")`, `("m", "f as f1")`."""

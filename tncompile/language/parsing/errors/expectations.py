@@ -197,7 +197,8 @@ _CONSTRUCTS_OF_MODELS: dict[str, Construct] = {
         "a plain tensor of a model is a value, which is trained",
     ),
     "BATCH": (
-        "write `batch s, t`; what is usual, then `causal`, come after it: `batch t = 128 causal`",
+        "write `batch s, t`; what is usual, then `causal`, come after it: "
+        "`batch t = 128 causal if c`",
         "a run-time size is known when the model is called",
     ),
     "OUTPUT": ("write a value, `output y`, or a tuple, `output (y, h)`", "a model has one output"),

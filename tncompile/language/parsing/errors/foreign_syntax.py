@@ -11,7 +11,12 @@ from itertools import takewhile
 
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.parsing.errors import common_mistakes as mistakes
-from tncompile.language.parsing.errors.context import BLOCK_WORDS, STATEMENT_WORDS, ParseContext
+from tncompile.language.parsing.errors.context import (
+    BLOCK_WORDS,
+    STATEMENT_TERMINALS,
+    STATEMENT_WORDS,
+    ParseContext,
+)
 from tncompile.language.parsing.errors.messages import Suggestion, one_of, shown
 from tncompile.language.parsing.errors.model_mistakes import mistake_of_models
 from tncompile.language.parsing.lexer import SEMICOLON, WORD
@@ -229,7 +234,9 @@ def _word_in_the_wrong_place(context: ParseContext) -> Iterator[Suggestion]:
         yield Suggestion(f"`{word}` stands outside of a block", hint=hint)
     message, home = f"`{word}` is no statement of a {context.block}", homes[0]
     hint = f"move it into a `{home}`" + (", and use that as a `part`" if home == "network" else "")
-    yield Suggestion(message, f"a `{word}` belongs in a `{home}`", hint)
+    yield Suggestion(
+        message, f"{'an' if word[0] in 'aeiou' else 'a'} `{word}` belongs in a `{home}`", hint
+    )
 
 
 def _foreign_word(context: ParseContext) -> Iterator[Suggestion]:
@@ -280,12 +287,20 @@ def _reserved(context: ParseContext) -> Iterator[Suggestion]:
             f"write `.{face}`" if face else "write one of these",
             "a window has `.in` on one input, `.kernel` on tensors, `.out` on the output",
         )
+    elif context.expects("NUMBER") and context.terminal in STATEMENT_TERMINALS and not token.first:
+        yield Suggestion(
+            f"nothing is named `{context.text}`",
+            f"`{context.text}` begins a statement",
+            f"declare the part, value or parameter `{context.text}` before; then it is a name here",
+            "a word that begins statements is a name only where something is declared so",
+        )
     elif not (token.first or context.expects("NUMBER") or context.expects("FROZEN")):
+        twice = context.at(-1).text == context.text
         yield Suggestion(
             f"`{context.text}` cannot be a name",
             "a word of the language",
-            f"call it `{context.text}_` or something that says more",
-            "words that begin a block or a statement, or belong to expressions, are reserved",
+            "delete it" if twice else f"call it `{context.text}_` or something that says more",
+            "a name is one word, and none of `if then else and or not in true false`",
         )
 
 

@@ -14,12 +14,20 @@ from tncompile.language.parsing.errors.messages import Suggestion, shown
 
 _KINDS = ("bool", "int", "float", "complex")
 _MEANT = {
-    **dict.fromkeys(("long", "integer", "ids", "int32", "int64"), "int"),
+    **dict.fromkeys(("long", "integer", "ids", "short", "byte", "uint8"), "int"),
+    **dict.fromkeys(("int8", "int16", "int32", "int64"), "int"),
     **dict.fromkeys(("boolean", "mask"), "bool"),
     **dict.fromkeys(("real", "double", "half", "float32", "float64"), "float"),
+    **dict.fromkeys(("float16", "bfloat16", "fp16", "fp32", "bf16"), "float"),
     **dict.fromkeys(("cfloat", "complex64", "complex128"), "complex"),
 }
+_WIDTHS = {
+    "int": "an `int` is an int64: convert other integers in Python, `x.long()`",
+    "float": "a `float` has the dtype of the module: `module.to(torch.bfloat16)`",
+    "complex": "a `complex` has the dtype that goes with the module's: complex64 beside float32",
+}
 _EINSUM = re.compile(r'"[A-Za-z.,\s]*->[A-Za-z.\s]*"')
+_PATH = re.compile(r"\w{1,100}(?:\.\w{1,100}){0,20}")
 _NETWORK = "`network { a(i, j), b(j, k) -> (i, k) }`"
 
 
@@ -29,6 +37,7 @@ def mistake_of_models(context: ParseContext) -> Iterator[Suggestion]:
         yield from _kind(context)
         yield from _slice(context)
         yield from _network(context)
+        yield from _part(context)
         yield from _python(context)
 
 
@@ -42,7 +51,8 @@ def _kind(context: ParseContext) -> Iterator[Suggestion]:
         yield Suggestion("", label, f"write the kind without the colon: `{meant or 'int'}`")
     if context.terminal == "NAME":
         hint = f"did you mean `{meant}`?" if meant else "write one of these, or nothing"
-        yield Suggestion(f"unknown kind {shown(context.text)}", label, hint)
+        note = _WIDTHS.get(meant or "") if context.text.lower() in _MEANT else None
+        yield Suggestion(f"unknown kind {shown(context.text)}", label, hint, note)
 
 
 def _meant(word: str) -> str | None:
@@ -84,6 +94,25 @@ def _network(context: ParseContext) -> Iterator[Suggestion]:
         )
 
 
+def _part(context: ParseContext) -> Iterator[Suggestion]:
+    """`part p: Linear(4, 4)`, `nn.Linear(4, 4)` and `extern nn.Linear(4, 4)`."""
+    if context.statement != "PART":
+        return
+    if context.terminal == "COLON" and context.expects("ASSIGN"):
+        made = f"{context.word_at(1) or 'N'}(…)"
+        yield Suggestion("", "expected `=`", f"write `part {context.word_at(-1)} = {made}`")
+    if context.terminal == "DOT" and context.expects("LPAR"):
+        path = _PATH.match(context.source.text, context.at(-1).span.start)
+        name = path[0].split(".")[-1] if path else "N"
+        hint = f"write `{name}(…)`, or `extern` where models have no such layer"
+        yield Suggestion("layers have no module in front", "expected `(`", hint)
+    if context.symbols[-1:] == ("EXTERN",) and context.terminal == "NAME":
+        path = _PATH.match(context.source.text, context.token.span.start)
+        hint = f'write `extern "{path[0] if path else "package.module.Class"}"(…)`'
+        note = "what is outside of the language is named by its module, in quotes"
+        yield Suggestion("the path of an `extern` stands in quotes", "", hint, note)
+
+
 def _python(context: ParseContext) -> Iterator[Suggestion]:
     """`for k in …`, `x.shape`, and arrows elsewhere than they stand."""
     clause = context.terminal == "IN" and context.word_at(-2) == "for"
@@ -97,7 +126,25 @@ def _python(context: ParseContext) -> Iterator[Suggestion]:
         )
     if context.terminal == "DOT" and context.expects("PLUS"):
         hint = "name the sizes of an input by `batch`; functions are called: `sum(x, dim = -1)`"
+        member = context.word_at(1)
+        if context.word_at(-1) == "self" and member:
+            hint = f"parts, tensors and values are called by their own name: `{member}`"
+        elif member and context.at(2).kind == "LPAR":
+            hint = f"functions are called: `{member}({context.word_at(-1) or 'x'}, …)`"
         yield Suggestion("a value has no attributes and no methods", "not here", hint)
+    if context.word_at(-1) == "lambda":
+        hint = "declare a `model`, and a part of it; a family of values names what repeats"
+        yield Suggestion(
+            "there are no functions of one's own", hint=hint, place=context.at(-1).span
+        )
+    if context.at_statement and context.at(2).kind == "ASSIGN" and context.at(1).text in "+-*/":
+        new = f"{context.text}2"
+        hint = f"give the result a name of its own: `let {new} = {context.text} "
+        hint += f"{context.at(1).text} …`"
+        yield Suggestion("a value never changes", hint=hint)
+    if context.terminal == "STRING" and context.statement == "REQUIRE" and context.expects("COMMA"):
+        hint = "put a `,` between the condition and its reason"
+        yield Suggestion("", "expected `,` before it", hint)
     if context.terminal == "ARROW" and "NETWORK" not in context.symbols[1:]:
         hint = "what comes out is said by `output`"
         yield Suggestion("", "an arrow stands after `extern` and in `network { … }` only", hint)

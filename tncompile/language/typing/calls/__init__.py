@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.calls.externs import call_extern
-from tncompile.language.typing.calls.inputs import Slot, Types, bind, matched, taken
+from tncompile.language.typing.calls.inputs import Slot, Types, bind, in_order, taken
 from tncompile.language.typing.calls.networks import call_network
 from tncompile.language.typing.layers import call_layer
 from tncompile.language.typing.model import Extern, Part, ResolvedModel
@@ -47,7 +47,7 @@ def _call_model(
         Slot(source.name, (source.kind,), source.shape, source.declared, source.spans)
         for source in model.inputs
     ]
-    pairs = matched(call, part.name, slots, model.block.name.span, by_name=True)
+    pairs = in_order(call, part.name, slots, model.block.name.span, by_name=True)
     inputs = taken(typing, call, part.name, pairs)
     names = {size.name for size in model.sizes}
     bound = bind(typing, part.name, inputs, names, stretch=False)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.calls.inputs import Bound, Slot, Taken, Types, bind, matched, taken
+from tncompile.language.typing.calls.inputs import (
+    BoundSizes,
+    Slot,
+    Taken,
+    Types,
+    bind,
+    in_order,
+    taken,
+)
 from tncompile.language.typing.model import Extern, Part, TypedShape
 from tncompile.language.typing.operations import CallPart
 from tncompile.language.typing.state import Call, Typing
@@ -21,7 +29,7 @@ def call_extern(typing: Typing, part: Part, extern: Extern, call: Call) -> tuple
             Slot(str(k), (each.kind,), each.shape, each.span, each.spans)
             for k, each in enumerate(takes)
         ]
-    pairs = matched(call, part.name, slots, part.declared, by_name=False)
+    pairs = in_order(call, part.name, slots, part.declared, by_name=False)
     inputs = taken(typing, call, part.name, pairs)
     bound = bind(typing, part.name, inputs, extern.bound, stretch=False)
     operation = CallPart(
@@ -50,4 +58,4 @@ def _in_place(part: Part, given: TypedShape, argument: Taken) -> Shape:
         label = f"this is {shape}"
         raise failure(Code.MODEL_SHAPES, message, argument.place, label, note, hint, there)
     lead = Shape(shape.sizes[: len(shape.sizes) - count], shape.dots)
-    return Bound({}, lead).shape(given.shape)
+    return BoundSizes({}, lead).shape(given.shape)

@@ -10,6 +10,7 @@ from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.resolving.matching import Slip, matched
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.model import ResolvedModel
@@ -63,7 +64,7 @@ class Taken:
 
 
 @dataclass(slots=True)
-class Bound:
+class BoundSizes:
     """What a call binds: the run-time sizes of the part, and the axes of its `...`."""
 
     sizes: dict[str, Size] = field(default_factory=dict)
@@ -78,31 +79,42 @@ class Bound:
 # ── which argument is for which input ──────────────────────────────────────────────────────────
 
 
-def matched(
+_HINTS = {
+    "unnamed": "name this one, too",
+    "surplus": "leave it out",
+    "repeated": "leave one of the two out",
+}
+
+
+def in_order(
     call: Call, part: str, slots: Sequence[Slot], declared: Span, *, by_name: bool
 ) -> list[tuple[Slot, Typed]]:
     """The arguments in the order of the inputs; TN208 where they are not as many.
 
     `part` is what the part is called, `declared` where what it is made of is.
     """
+    by_names = {slot.name: slot for slot in slots}
     given: dict[str, Typed] = {}
-    named = False
-    for k, argument in enumerate(call.arguments):
-        if argument.name is not None:
-            named = True
-            slot = _named(call, part, slots, argument, given, by_name)
-        elif named:
-            hint, label = "name this one, too", "after a named one"
-            message = "arguments by position come first"
-            raise _wrong(part, slots, message, call.place(argument), label, hint, declared)
-        elif k >= len(slots):
+
+    def wrong(slip: Slip[Typed]) -> None:
+        message, label, there = slip.message, slip.label, declared
+        if slip.kind == "unknown" and slip.argument.name is not None:
+            names = [name for name in by_names if name not in given]
+            raise _no_input(part, slots, slip.argument.name, names if by_name else None)
+        if slip.kind == "surplus":
             takes = counted(len(slots), "input") if slots else "no inputs"
             message = f"`{part}` takes {takes}, not {len(call.arguments)}"
-            place = call.place(argument)
-            raise _wrong(part, slots, message, place, "one too many", "leave it out", declared)
-        else:
-            slot = slots[k]
-        given[slot.name] = argument
+        hint, place = _HINTS[slip.kind], call.place(slip.argument)
+        if slip.kind == "surplus":
+            hint = call.spread or hint
+        if slip.kind == "repeated" and slip.argument.name is not None:
+            place, there = slip.argument.name.span, by_names[slip.name].declared
+        raise _wrong(part, slots, message, place, label, hint, there)
+
+    written = by_names if by_name else ()
+    for name, argument in matched(part, call.arguments, [*by_names], written, wrong):
+        assert name is not None
+        given[name] = argument
     missing = [slot for slot in slots if slot.name not in given]
     if missing:
         names = listed(slot.name for slot in missing)
@@ -114,31 +126,18 @@ def matched(
     return [(slot, given[slot.name]) for slot in slots]
 
 
-def _named(
-    call: Call,
-    part: str,
-    slots: Sequence[Slot],
-    argument: Typed,
-    given: Collection[str],
-    by_name: bool,
-) -> Slot:
-    assert argument.name is not None
-    name, span = argument.name.text, argument.name.span
-    slot = next((slot for slot in slots if slot.name == name), None) if by_name else None
-    if slot is None:
-        names = [slot.name for slot in slots if slot.name not in given] if by_name else []
-        close = closest(name, names)
-        message = f"`{part}` has no input `{name}`"
+def _no_input(
+    part: str, slots: Sequence[Slot], name: tree.Name, names: Sequence[str] | None
+) -> Failed:
+    """TN208 for an input by a name that none has; `names` are left, None where all are in order."""
+    if names is None:
+        message, label = f"the inputs of `{part}` are given in order", "by name"
+        hint = "write the value alone; models alone take their inputs by name"
+    else:
+        close = closest(name.text, names)
+        message, label = f"`{part}` has no input `{name.text}`", "unknown input"
         hint = f"did you mean `{close}`?" if close else "leave it out"
-        label = "unknown input"
-        if not by_name:
-            message, label = f"the inputs of `{part}` are given in order", "by name"
-            hint = "write the value alone; models alone take their inputs by name"
-        raise _wrong(part, slots, message, span, label, hint, None)
-    if name in given:
-        message, label = f"`{name}` is given twice", "again here"
-        raise _wrong(part, slots, message, span, label, "leave one of the two out", slot.declared)
-    return slot
+    return _wrong(part, slots, message, name.span, label, hint, None)
 
 
 def _is(slots: Sequence[Slot]) -> str:
@@ -235,12 +234,12 @@ def output_of(results: Tuple) -> Span | None:
 
 def bind(
     typing: Typing, part: str, inputs: Sequence[Taken], names: Collection[str], *, stretch: bool
-) -> Bound:
+) -> BoundSizes:
     """Bind the run-time sizes `names` of the part to those of the values; TN601, TN608.
 
     The axes that `...` takes are equal in all inputs, or broadcast where they `stretch`.
     """
-    bound = Bound()
+    bound = BoundSizes()
     for each in inputs:
         _check_axes(part, each)
     compared: list[tuple[Taken, int, str | None]] = []

@@ -14,7 +14,15 @@ from tncompile.language.resolved import (
     ResolvedWindow,
 )
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.calls.inputs import Bound, Slot, Taken, Types, bind, matched, taken
+from tncompile.language.typing.calls.inputs import (
+    BoundSizes,
+    Slot,
+    Taken,
+    Types,
+    bind,
+    in_order,
+    taken,
+)
 from tncompile.language.typing.model import Part
 from tncompile.language.typing.operations import CallPart
 from tncompile.language.typing.sizes import Size
@@ -28,7 +36,7 @@ def call_network(
     """The call, and what it gives: the sign and the logarithm where the network has `log`."""
     windows = {f"{w.name}.{'out' if w.transposed else 'in'}": w for w in network.windows}
     slots = [_slot(network, source, windows) for source in network.inputs]
-    pairs = matched(call, part.name, slots, network.block.name.span, by_name=False)
+    pairs = in_order(call, part.name, slots, network.block.name.span, by_name=False)
     for source, (slot, argument) in zip(network.inputs, pairs, strict=True):
         _check_id(part.name, source, slot, argument, call.place(argument))
     inputs = taken(typing, call, part.name, pairs)
@@ -118,7 +126,7 @@ def _check_id(part: str, source: ResolvedInput, slot: Slot, argument: Typed, pla
     raise failure(Code.MODEL_SHAPES, message, place, "no such id", note, hint, there)
 
 
-def _check_windows(part: str, network: ResolvedNetwork, each: Taken, bound: Bound) -> None:
+def _check_windows(part: str, network: ResolvedNetwork, each: Taken, bound: BoundSizes) -> None:
     """TN601 where nothing comes out of a window, whatever the sizes are."""
     for window in network.windows:
         name = _size_name(window)

@@ -103,9 +103,12 @@ def _reduced(following: Following, operation: Apply) -> int:
 
 def _matmul(following: Following, operation: Apply) -> int:
     left, right = following.axes
-    if left == -1 or right == -2:
+    vector = len(following.shape(1).sizes) == 1
+    if left == -1 or right == -2 or (vector and right is not None):
         raise following.along("`@`")
-    if left in (None, -2) and right is None:
+    if vector:
+        return following.first + 1
+    if right is None and (left == -2 or len(following.shape(1).sizes) == 2):
         return following.first
     if left is None and right == -1:
         return -1
@@ -207,6 +210,10 @@ def _attention(following: Following, operation: Apply) -> int:
     """Queries, keys and values have it, or queries alone; a mask may, for queries or for keys."""
     query, key, value = following.axes[:3]
     name = following.size.name
+    if operation.options["relative"] and following.axes[-1] is not None:
+        message = f"the distances of `relative` depend on `{name}`"
+        hint = "make it for the largest distance: what is farther takes its last entry"
+        raise following.wrong(message, hint)
     if query == -2 and key is None and value is None:
         if operation.options["causal"]:
             message = "with `causal`, what a query sees is counted from the last query"

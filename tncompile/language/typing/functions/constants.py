@@ -6,9 +6,9 @@ Options: `n` and the parts of `size` are sizes; `size` is a shape, whose `...` i
 
 from __future__ import annotations
 
-from tncompile.language.typing.functions.arguments import count, legs, real, scalar, size
-from tncompile.language.typing.functions.binding import Bound, Function, option
-from tncompile.language.typing.functions.kinds import Kinds
+from tncompile.language.typing.functions.declaring.arguments import count, legs, real, scalar, size
+from tncompile.language.typing.functions.declaring.binding import Bound, Function, option
+from tncompile.language.typing.functions.declaring.kinds import Kinds
 from tncompile.language.typing.values import Kind, Shape
 
 FLOAT = Kinds("float")

@@ -9,8 +9,8 @@ that `operand_kinds` says.
 
 from __future__ import annotations
 
-from tncompile.language.typing.functions.arguments import real, word
-from tncompile.language.typing.functions.binding import (
+from tncompile.language.typing.functions.declaring.arguments import real, word
+from tncompile.language.typing.functions.declaring.binding import (
     Bound,
     Function,
     Parameter,
@@ -18,8 +18,8 @@ from tncompile.language.typing.functions.binding import (
     option,
     value,
 )
-from tncompile.language.typing.functions.broadcasting import broadcast_all
-from tncompile.language.typing.functions.kinds import (
+from tncompile.language.typing.functions.declaring.broadcasting import broadcast_all
+from tncompile.language.typing.functions.declaring.kinds import (
     ANY,
     FLOATS,
     NUMBERS,

@@ -6,9 +6,16 @@ The option `n` is a size, None for that of the axis, to which it is cut or padde
 
 from __future__ import annotations
 
-from tncompile.language.typing.functions.arguments import count
-from tncompile.language.typing.functions.binding import Bound, Function, X, axis, option, optional
-from tncompile.language.typing.functions.kinds import Kinds
+from tncompile.language.typing.functions.declaring.arguments import count
+from tncompile.language.typing.functions.declaring.binding import (
+    Bound,
+    Function,
+    X,
+    axis,
+    option,
+    optional,
+)
+from tncompile.language.typing.functions.declaring.kinds import Kinds
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from tncompile.language.diagnostics.collector import counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.functions.arguments import listed_sizes, whole
-from tncompile.language.typing.functions.binding import (
+from tncompile.language.typing.functions.declaring.arguments import listed_sizes, whole
+from tncompile.language.typing.functions.declaring.binding import (
     SEVERAL,
     Bound,
     Function,
@@ -18,7 +18,7 @@ from tncompile.language.typing.functions.binding import (
     axis,
     option,
 )
-from tncompile.language.typing.functions.kinds import ANY
+from tncompile.language.typing.functions.declaring.kinds import ANY
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Misfit, Typed, Typing
 from tncompile.language.typing.values import Shape

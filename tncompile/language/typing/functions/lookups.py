@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from tncompile.language.diagnostics.collector import failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.functions.arguments import count, size
-from tncompile.language.typing.functions.binding import Bound, Function, X, axis, option, value
-from tncompile.language.typing.functions.kinds import ANY, NUMBERS, Kinds
+from tncompile.language.typing.functions.declaring.arguments import count, size
+from tncompile.language.typing.functions.declaring.binding import (
+    Bound,
+    Function,
+    X,
+    axis,
+    option,
+    value,
+)
+from tncompile.language.typing.functions.declaring.kinds import ANY, NUMBERS, Kinds
 from tncompile.language.typing.state import Misfit
 from tncompile.language.typing.values import Shape
 

@@ -7,9 +7,9 @@ axis for all others; `keepdim` is a bool. `correction`, `p` and `eps` are number
 from __future__ import annotations
 
 from tncompile.language.diagnostics.diagnostic import Label
-from tncompile.language.typing.functions.arguments import count, flag, real
-from tncompile.language.typing.functions.axes import without
-from tncompile.language.typing.functions.binding import (
+from tncompile.language.typing.functions.declaring.arguments import count, flag, real
+from tncompile.language.typing.functions.declaring.axes import without
+from tncompile.language.typing.functions.declaring.binding import (
     AXES,
     Bound,
     Function,
@@ -19,7 +19,7 @@ from tncompile.language.typing.functions.binding import (
     axis,
     option,
 )
-from tncompile.language.typing.functions.kinds import (
+from tncompile.language.typing.functions.declaring.kinds import (
     FLOATS,
     NUMBERS,
     REAL,

@@ -14,14 +14,14 @@ from fractions import Fraction
 
 from tncompile.language.diagnostics.collector import Failed, failure, listed
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.functions.arguments import (
+from tncompile.language.typing.functions.declaring.arguments import (
     listed_sizes,
     scalar,
     size,
     word,
     wrong_type,
 )
-from tncompile.language.typing.functions.binding import (
+from tncompile.language.typing.functions.declaring.binding import (
     Bound,
     Function,
     Parameter,
@@ -30,7 +30,7 @@ from tncompile.language.typing.functions.binding import (
     option,
     optional,
 )
-from tncompile.language.typing.functions.kinds import ANY, Kinds, wrong_kind
+from tncompile.language.typing.functions.declaring.kinds import ANY, Kinds, wrong_kind
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Misfit, Typed, Typing
 from tncompile.language.typing.values import Number, Numbers, Shape

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from tncompile.language.diagnostics.collector import Failed, counted, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
-from tncompile.language.typing.functions.arguments import legs, shifts
-from tncompile.language.typing.functions.axes import source
-from tncompile.language.typing.functions.binding import (
+from tncompile.language.typing.functions.declaring.arguments import legs, shifts
+from tncompile.language.typing.functions.declaring.axes import source
+from tncompile.language.typing.functions.declaring.binding import (
     AXES,
     Bound,
     Function,
@@ -20,8 +20,8 @@ from tncompile.language.typing.functions.binding import (
     axis,
     option,
 )
-from tncompile.language.typing.functions.broadcasting import ALIGNED
-from tncompile.language.typing.functions.kinds import ANY
+from tncompile.language.typing.functions.declaring.broadcasting import ALIGNED
+from tncompile.language.typing.functions.declaring.kinds import ANY
 from tncompile.language.typing.sizes import product
 from tncompile.language.typing.state import Misfit
 from tncompile.language.typing.values import Shape

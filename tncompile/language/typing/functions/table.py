@@ -14,8 +14,8 @@ import tncompile.language.typing.functions.reductions as reductions
 import tncompile.language.typing.functions.resizing as resizing
 import tncompile.language.typing.functions.shapes as shapes
 from tncompile.language.diagnostics.errors import InternalError
-from tncompile.language.typing.functions.arguments import count, flag, real
-from tncompile.language.typing.functions.binding import (
+from tncompile.language.typing.functions.declaring.arguments import count, flag, real
+from tncompile.language.typing.functions.declaring.binding import (
     Bound,
     Function,
     Parameter,
@@ -26,7 +26,7 @@ from tncompile.language.typing.functions.binding import (
     optional,
     value,
 )
-from tncompile.language.typing.functions.kinds import ANY
+from tncompile.language.typing.functions.declaring.kinds import ANY
 from tncompile.language.typing.functions.operators import operator_kinds
 from tncompile.language.typing.operations import Apply
 from tncompile.language.typing.state import Call, Typing, limited_sizes
@@ -46,6 +46,7 @@ ATTENTION = Function(
         optional("reach", count),
         optional("scale", real),
         option("dropout", real, 0.0),
+        Parameter("relative", "value", needed=False),
     ),
     ANY,
     _elsewhere,

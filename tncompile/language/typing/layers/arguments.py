@@ -8,13 +8,11 @@ from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.language.evaluating.arithmetic import is_whole
+from tncompile.language.resolved import LARGEST_SIZE
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.layers.entry import LARGEST_SIZE, Argument
+from tncompile.language.typing.layers.entry import Argument
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.values import Number, Numbers, term_text
-
-_MOST_AXES = 64
-"""torch has no tensors of more axes."""
+from tncompile.language.typing.values import MOST_AXES, Number, Numbers, Strings, term_text
 
 
 def place(argument: Typed) -> Span:
@@ -48,8 +46,8 @@ def conform(typing: Typing, layer: str, argument: Argument, given: Typed, axes: 
             if axes == 1:
                 what = f"`{argument.name}` is one int: a window has one axis here"
             raise refused(layer, given, what, "write one int for all of them")
-        case "ints", tuple() if not 1 <= len(value) <= _MOST_AXES:
-            what = f"`{argument.name}` has from 1 to {_MOST_AXES} items"
+        case "ints", tuple() if not 1 <= len(value) <= MOST_AXES:
+            what = f"`{argument.name}` has from 1 to {MOST_AXES} items"
             raise refused(layer, given, what, "write the sizes of the last axes")
         case "each" | "ints" | "padding", tuple():
             for item in value:
@@ -114,6 +112,8 @@ def _wrong_type(argument: Argument, given: Typed, axes: int) -> Failed:
             actual = "a string"
         case Numbers(items):
             actual = f"a list of {'floats' if float in map(type, items) else 'bools'}"
+        case Strings():
+            actual = "a list of strings"
         case tuple():
             actual = "a list"
         case bool():

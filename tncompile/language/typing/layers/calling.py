@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tncompile.language.diagnostics.collector import Failed, counted, failure, listed
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.layers.entry import ANY, Bound, Entry, Input, Settings
+from tncompile.language.typing.layers.entry import ANY, Entry, Input, LayerCall, Settings
 from tncompile.language.typing.layers.table import LAYERS
 from tncompile.language.typing.model import Layer, Part
 from tncompile.language.typing.operations import CallPart
@@ -50,7 +50,7 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
     first = values[0].shape
     leading = Shape(first.sizes[: len(first.sizes) - behind], first.dots)
     try:
-        shapes = entry.gives(settings, Bound(values, leading, calling.sizes))
+        shapes = entry.gives(settings, LayerCall(values, leading, calling.sizes))
     except SizeTooLarge:
         message, label = f"a size that `{part.name}` gives is too large", "it is given here"
         note, hint = "sizes of values reach 2**64", "make the layer or the value smaller"
@@ -146,6 +146,9 @@ class _Calling:
             hint = f"make this axis {wanted}, or the layer one for {given}"
             if given.value is None:
                 hint = f"`require {given} == {wanted}`, if they are the same"
+            if dim < -1 and value.shape.sizes[-1] == wanted and isinstance(axis, int):
+                legs = ", ".join("hwd"[: -1 - dim])
+                hint = f"channels come first: `network {{ (..., {legs}, c) -> (..., c, {legs}) }}`"
             label = f"{place} is `{given}`, not `{wanted}`"
             message, span = self._misfits(value, due), self.call.place(argument)
             misfit = Misfit(message, span, label, places, hint=hint)
@@ -191,9 +194,8 @@ def _wrong_count(part: Part, call: Call, counts: Sequence[int], names: Sequence[
     if have > max(counts):
         extra = call.arguments[max(counts)]
         message = f"`{part.name}` takes {counted(max(counts), 'input')}, not {have}"
-        return failure(
-            code, message, call.place(extra), "one too many", note, "remove it", declared
-        )
+        hint, place = call.spread or "remove it", call.place(extra)
+        return failure(code, message, place, "one too many", note, hint, declared)
     wanted = min(count for count in counts if count > have)
     missing = names[have:wanted]
     message = f"`{part.name}` needs {listed(missing)}"

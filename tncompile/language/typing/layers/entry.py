@@ -15,7 +15,6 @@ ArgumentType = Literal["int", "float", "bool", "word", "each", "ints", "padding"
 `padding` is `each` or a word.
 """
 
-LARGEST_SIZE = 2**40
 MOST_LAYERS = 10_000
 """The most that `num_layers` can be: each of them has tensors of its own."""
 
@@ -91,7 +90,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class LayerCall:
     """The operands of a call, and what the names of the axes of the inputs are bound to."""
 
     operands: tuple[Value, ...]
@@ -126,7 +125,7 @@ def _anything(settings: Settings, ranks: tuple[int, ...]) -> tuple[Input, ...]:
     return (Input("input", (ANY,)),)
 
 
-def _same(settings: Settings, bound: Bound) -> tuple[Shape, ...]:
+def _same(settings: Settings, bound: LayerCall) -> tuple[Shape, ...]:
     return (bound.operands[0].shape,)
 
 
@@ -160,7 +159,7 @@ class Entry:
 
     arguments: tuple[Argument, ...]
     takes: Callable[[Settings, tuple[int, ...]], tuple[Input, ...]] = _anything
-    gives: Callable[[Settings, Bound], tuple[Shape, ...]] = _same
+    gives: Callable[[Settings, LayerCall], tuple[Shape, ...]] = _same
     counts: tuple[int, ...] = (1,)
     parameters: Callable[[Settings], Shapes] = _nothing
     buffers: Callable[[Settings], Shapes] = _nothing

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tncompile.language.diagnostics.collector import Failed, counted, failure, listed
+from tncompile.language.diagnostics.collector import Failed, failure, listed
 from tncompile.language.diagnostics.diagnostic import Code
 from tncompile.language.diagnostics.spelling import closest, longer_name
+from tncompile.language.resolved import LARGEST_SIZE
+from tncompile.language.resolving.matching import Slip, matched, missing_texts
 from tncompile.language.syntax import tree
 from tncompile.language.typing.layers.arguments import conform, place, refused
-from tncompile.language.typing.layers.entry import LARGEST_SIZE, Entry
+from tncompile.language.typing.layers.entry import Entry
 from tncompile.language.typing.layers.table import ACTIVATIONS, LAYERS
 from tncompile.language.typing.model import Layer
 from tncompile.language.typing.state import Typed, Typing
@@ -60,44 +62,34 @@ def make_layer(typing: Typing, name: tree.Name, arguments: Sequence[Typed]) -> L
     return layer
 
 
+_HINTS = {
+    "unnamed": "name this argument, too",
+    "surplus": "remove it",
+    "repeated": "remove one of the two",
+}
+
+
 def _matched(entry: Entry, name: tree.Name, arguments: Sequence[Typed]) -> dict[str, Typed]:
     """The arguments by their names, in the order written."""
     given: dict[str, Typed] = {}
-    named = False
-    for k, argument in enumerate(arguments):
-        if argument.name is not None:
-            named, key = True, argument.name.text
-            if key not in entry.names:
-                raise _unknown(entry, name, argument.name, {*given})
-        elif named:
-            message, hint = "arguments by position come first", "name this argument, too"
-            raise _wrong(entry, name, argument, message, "after a named one", hint)
-        elif k >= len(entry.arguments):
-            most = counted(len(entry.arguments), "argument")
-            message = f"`{name.text}` takes {most}" if entry.arguments else _no_arguments(name)
-            raise _wrong(entry, name, argument, message, "one too many", "remove it")
-        else:
-            key = entry.arguments[k].name
-        if key in given:
-            message, hint = f"`{key}` is given twice", "remove one of the two"
-            raise _wrong(entry, name, argument, message, "again here", hint)
+
+    def wrong(slip: Slip[Typed]) -> None:
+        if slip.kind == "unknown" and slip.argument.name is not None:
+            raise _unknown(entry, name, slip.argument.name, {*given})
+        note, hint, span = _takes(entry, name), _HINTS[slip.kind], place(slip.argument)
+        raise failure(Code.WRONG_ARGUMENT, slip.message, span, slip.label, note, hint)
+
+    order = [each.name for each in entry.arguments]
+    for key, argument in matched(name.text, arguments, order, entry.names, wrong):
+        assert key is not None
         given[key] = argument
     missing = [each.name for each in entry.arguments if each.needed and each.name not in given]
     if missing:
-        message = f"`{name.text}` needs {listed(missing)}"
-        label = "missing argument" if len(missing) == 1 else "missing arguments"
+        message, label = missing_texts(name.text, missing)
         hint = f"add `{', '.join(f'{each} = …' for each in missing)}`"
         note = "an argument without a default has to be given"
         raise failure(Code.WRONG_ARGUMENT, message, name.span, label, note, hint)
     return given
-
-
-def _wrong(
-    entry: Entry, name: tree.Name, argument: Typed, message: str, label: str, hint: str
-) -> Failed:
-    """TN208 at an argument that has no place."""
-    takes = _takes(entry, name)
-    return failure(Code.WRONG_ARGUMENT, message, place(argument), label, takes, hint)
 
 
 def _unknown(entry: Entry, name: tree.Name, argument: tree.Name, given: set[str]) -> Failed:
@@ -115,10 +107,5 @@ def _unknown(entry: Entry, name: tree.Name, argument: tree.Name, given: set[str]
 
 
 def _takes(entry: Entry, name: tree.Name) -> str:
-    if not entry.arguments:
-        return _no_arguments(name)
-    return f"`{name.text}` takes {listed(entry.names, most=20)}"
-
-
-def _no_arguments(name: tree.Name) -> str:
-    return f"`{name.text}` takes no arguments"
+    takes = listed(entry.names, most=20) if entry.arguments else "no arguments"
+    return f"`{name.text}` takes {takes}"

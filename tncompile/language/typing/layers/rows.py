@@ -9,10 +9,10 @@ from tncompile.language.typing.layers.entry import (
     BIAS,
     IN_PLACE,
     Argument,
-    Bound,
     Complaint,
     Entry,
     Input,
+    LayerCall,
     Settings,
     Shapes,
     epsilon,
@@ -250,7 +250,7 @@ def _no_such_axis(s: Settings, rank: int) -> str | None:
     return None if start <= end else f"`end_dim` is axis {end}, left of `start_dim`, axis {start}"
 
 
-def _flattened(s: Settings, bound: Bound) -> tuple[Shape, ...]:
+def _flattened(s: Settings, bound: LayerCall) -> tuple[Shape, ...]:
     sizes: tuple[Size, ...] = bound.operands[0].shape.sizes
     start, end = _ends(s, len(sizes))
     return (Shape((*sizes[:start], product(sizes[start : end + 1]), *sizes[end + 1 :])),)

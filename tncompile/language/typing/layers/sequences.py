@@ -8,10 +8,10 @@ from tncompile.language.typing.layers.entry import (
     BIAS,
     MOST_LAYERS,
     Argument,
-    Bound,
     Complaint,
     Entry,
     Input,
+    LayerCall,
     Settings,
     Shapes,
     flag,
@@ -81,7 +81,7 @@ def _recurrent(gates: int, states: tuple[str, ...], *, word: bool = False) -> En
         steps = Input("input", ("b", "t", s.number("input_size")))
         return steps, *(Input(state, state_axes(s, state)) for state in states)
 
-    def gives(s: Settings, bound: Bound) -> tuple[Shape, ...]:
+    def gives(s: Settings, bound: LayerCall) -> tuple[Shape, ...]:
         outputs = bound.shape("b", "t", _given(s) * _directions(s))
         return outputs, *(bound.shape(*state_axes(s, state)) for state in states)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tncompile.language.resolved import LARGEST_SIZE
 from tncompile.language.typing.layers.entry import (
     ANY,
     AXES,
     BIAS,
-    LARGEST_SIZE,
     Argument,
-    Bound,
     Complaint,
     Entry,
+    LayerCall,
     Settings,
     Shapes,
     flag,
@@ -35,7 +35,7 @@ def _named(axes: int, sizes: tuple[int, ...]) -> Mapping[str, int]:
     return dict(zip(AXES[axes], sizes, strict=True))
 
 
-def _along(axes: int, new: Callable[[int, Size], Size], bound: Bound) -> tuple[Size, ...]:
+def _along(axes: int, new: Callable[[int, Size], Size], bound: LayerCall) -> tuple[Size, ...]:
     """The new sizes of the axes of the windows."""
     return tuple(new(k, bound.sizes[name]) for k, name in enumerate(AXES[axes]))
 
@@ -93,7 +93,7 @@ def _convolution_least(s: Settings) -> Mapping[str, int]:
     return _named(s.axes, tuple(least))
 
 
-def _convolved(s: Settings, bound: Bound) -> tuple[Shape, ...]:
+def _convolved(s: Settings, bound: LayerCall) -> tuple[Shape, ...]:
     kernel, stride, dilation = s.each("kernel_size"), s.each("stride"), s.each("dilation")
     sides = padded(s)
 
@@ -160,7 +160,7 @@ def _transposed_least(s: Settings) -> Mapping[str, int]:
     return _named(s.axes, tuple(max(1, 1 - (more - 1) // stride) for more, stride in steps))
 
 
-def _grown(s: Settings, bound: Bound) -> tuple[Shape, ...]:
+def _grown(s: Settings, bound: LayerCall) -> tuple[Shape, ...]:
     stride, surplus = s.each("stride"), _surplus(s)
 
     def new(k: int, n: Size) -> Size:
@@ -228,7 +228,7 @@ def _windows(s: Settings) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _pooled(s: Settings, bound: Bound) -> tuple[Shape, ...]:
+def _pooled(s: Settings, bound: LayerCall) -> tuple[Shape, ...]:
     windows = _windows(s)
 
     def new(k: int, n: Size) -> Size:

@@ -13,12 +13,12 @@ from tncompile.language.resolving.tensors import attribute
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.families import shared_key, unroll
 from tncompile.language.typing.model import Key, Part
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.parts.callees import Instantiate as Instantiate
 from tncompile.language.typing.parts.callees import Maker, Recipe, read_recipe
 from tncompile.language.typing.parts.ties import tensor_count, tied_keys, tied_part
-from tncompile.language.typing.tensors import shared_key, unroll
 
 MOST_PARTS = 100_000
 

@@ -18,7 +18,7 @@ from tncompile.language.typing.model import Callee, Part, Resolved
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.parts.externs import make_extern
 from tncompile.language.typing.state import Typed, Typing
-from tncompile.language.typing.values import Number, Numbers, term_text
+from tncompile.language.typing.values import Number, Numbers, Strings, term_text
 
 Instantiate = Callable[[LinkedBlock, Mapping[str, ArgumentValue], Mapping[str, Part]], Resolved]
 """Resolves a block with these arguments and the parts that are handed on to it.
@@ -185,8 +185,9 @@ def _argument(number: Number, written: tree.Argument) -> ArgumentValue:
     match number:
         case str():
             return ArgumentValue("string", span)
-        case Numbers():
-            return ArgumentValue("list of floats", span)
+        case Numbers() | Strings():
+            what = "floats" if isinstance(number, Numbers) else "strings"
+            return ArgumentValue(f"list of {what}", span)
         case _:
             return ArgumentValue(number, span)
 

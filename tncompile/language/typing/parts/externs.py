@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from tncompile.language.diagnostics.collector import Failed, failure
 from tncompile.language.diagnostics.diagnostic import Code, Label
+from tncompile.language.resolving.matching import Slip, matched
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import values_used
@@ -17,7 +18,7 @@ from tncompile.language.typing.model import Extern, TypedShape
 from tncompile.language.typing.names import CONSTANTS
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typed
-from tncompile.language.typing.values import KINDS, Kind, Number, Shape
+from tncompile.language.typing.values import KIND_NAMED, Kind, Number, Shape
 
 _MOST_NAMES = 100
 """Python reads no chain of thousands of names."""
@@ -45,33 +46,39 @@ def make_extern(reader: Reader, node: tree.Extern, arguments: Sequence[Typed]) -
     return Extern(path, node.function is not None, positional, named, takes, gives, names)
 
 
+_SLIPS = {
+    "unnamed": ("so they do in Python", "name it, too"),
+    "repeated": ("an argument has one value", "leave one of the two out"),
+}
+"""Note and hint; an `extern` takes any number of arguments, of any name."""
+
+
 def _arguments(
     reader: Reader, node: tree.Extern, arguments: Sequence[Typed]
 ) -> tuple[tuple[Number, ...], dict[str, Number]]:
     positional: list[Number] = []
     named: dict[str, Number] = {}
+
+    def wrong(slip: Slip[Typed]) -> None:
+        name = slip.argument.name
+        span = slip.argument.span if name is None else name.span
+        raise _wrong(slip.message, span, slip.label, *_SLIPS[slip.kind])
+
     for argument in arguments:
+        if argument.name is None and node.function is not None:
+            message, label = "the arguments of a function are given by name", "without a name"
+            note = "a function is called with the values first"
+            raise _wrong(message, argument.span, label, note, "name it: `dim = -1`")
+        if argument.name is not None and keyword.iskeyword(argument.name.text):
+            message = f"`{argument.name.text}` is a word of Python"
+            note, hint = "no argument has such a name", "write the name in Python"
+            raise _wrong(message, argument.name.span, "not a name", note, hint)
+    for name, argument in matched(node.path.value, arguments, None, None, wrong):
         number = reader.typing.number(argument)
-        if argument.name is None:
-            if node.function is not None:
-                message, label = "the arguments of a function are given by name", "without a name"
-                note = "a function is called with the values first"
-                raise _wrong(message, argument.span, label, note, "name it: `dim = -1`")
-            if named:
-                message = "arguments by position come first"
-                note = "so they do in Python"
-                raise _wrong(message, argument.span, "after a named one", note, "name it, too")
+        if name is None:
             positional.append(number)
-            continue
-        name = argument.name
-        if name.text in named:
-            note = "an argument has one value"
-            message, hint = f"`{name.text}` is given twice", "leave one of the two out"
-            raise _wrong(message, name.span, "again here", note, hint)
-        if keyword.iskeyword(name.text):
-            message, note = f"`{name.text}` is a word of Python", "no argument has such a name"
-            raise _wrong(message, name.span, "not a name", note, "write the name in Python")
-        named[name.text] = number
+        else:
+            named[name] = number
     return tuple(positional), named
 
 
@@ -108,7 +115,7 @@ def _shape(reader: Reader, written: tree.TypedShape) -> TypedShape:
     legs = written.legs[dots:]
     kind: Kind = "float"
     if written.kind is not None:
-        kind = next(kind for kind in KINDS if kind == written.kind.text)
+        kind = KIND_NAMED[written.kind.text]
     shape = Shape(tuple([reader.leg(leg) for leg in legs]), dots)
     return TypedShape(shape, kind, written.span, tuple(leg.span for leg in legs))
 

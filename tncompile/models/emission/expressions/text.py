@@ -11,8 +11,10 @@ from enum import IntEnum
 from typing import Protocol
 
 from tncompile.emission.text.writer import string
+from tncompile.language.typing.operations import Contract
 from tncompile.language.typing.sizes import Size
-from tncompile.language.typing.values import Number, Numbers, Value
+from tncompile.language.typing.values import Number, Numbers, Strings, Value
+from tncompile.planning.paths.problem import Path
 
 
 class Precedence(IntEnum):
@@ -85,6 +87,9 @@ class Context(Protocol):
 
     def leading(self, value: Value | None) -> str:
         """An expression of the sizes of `...`, as a value has them: `x.shape[:-2]`."""
+
+    def order(self, operation: Contract) -> Path:
+        """The pairs of operands of a `network { … }` to multiply, in order."""
 
     def use(self, helper: str) -> None:
         """Ask for something at the head of the module: `F`, `math`, or one of `HELPERS`."""
@@ -171,6 +176,8 @@ def number_text(number: Number, context: Context) -> Text:
     match number:
         case str():
             return Text(string(number))
+        case Strings(words):
+            return Text(f"[{', '.join(map(string, words))}]")
         case bool():
             return Text(str(number))
         case float() if not math.isfinite(number) or number == math.pi:

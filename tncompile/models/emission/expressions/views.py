@@ -13,6 +13,7 @@ from tncompile.models.emission.expressions.text import (
     Context,
     Text,
     bracket,
+    call,
     one_or_tuple,
     size_text,
 )
@@ -45,8 +46,11 @@ def _longest_ascent(order: Sequence[int]) -> set[int]:
 
 
 def split(text: Text, axis: int, sizes: Sequence[Size], context: Context) -> Text:
-    """One axis as several."""
-    return text.method("unflatten", axis, bracket([size_text(size, context) for size in sizes]))
+    """One axis as several; the method of tensors is not typed, the function is."""
+    parts = bracket([size_text(size, context) for size in sizes])
+    if text.code.startswith("self."):
+        return text.method("unflatten", axis, parts)
+    return call("torch.unflatten", text, axis, parts)
 
 
 def merged(text: Text, first: int, last: int) -> Text:

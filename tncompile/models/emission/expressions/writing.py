@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import tncompile.models.emission.expressions.attention as attention
-import tncompile.models.emission.expressions.constants as constants
-import tncompile.models.emission.expressions.elementwise as elementwise
-import tncompile.models.emission.expressions.fourier as fourier
-import tncompile.models.emission.expressions.lookups as lookups
-import tncompile.models.emission.expressions.operators as operators
-import tncompile.models.emission.expressions.reductions as reductions
-import tncompile.models.emission.expressions.shapes as shapes
+import tncompile.models.emission.expressions.functions.attention as attention
+import tncompile.models.emission.expressions.functions.constants as constants
+import tncompile.models.emission.expressions.functions.elementwise as elementwise
+import tncompile.models.emission.expressions.functions.fourier as fourier
+import tncompile.models.emission.expressions.functions.lookups as lookups
+import tncompile.models.emission.expressions.functions.operators as operators
+import tncompile.models.emission.expressions.functions.reductions as reductions
+import tncompile.models.emission.expressions.functions.shapes as shapes
 from tncompile.language.typing.operations import (
     Apply,
     Contract,

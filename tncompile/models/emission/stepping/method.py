@@ -1,30 +1,40 @@
-"""`step` of the class of a model, or `_step` of one that others call."""
+"""`step` of the class of a model, and `_step`, which the steps of others call."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from tncompile.emission.module.forward import without_unused
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names
-from tncompile.emission.text.writer import indented
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.language.typing.sizes import Size
+from tncompile.models.contracting import SumOfProducts
 from tncompile.models.emission.access import Access, parameter_name
-from tncompile.models.emission.arguments import (
-    Sizes,
+from tncompile.models.emission.expressions import Text
+from tncompile.models.emission.layout import fitted
+from tncompile.models.emission.methods.arguments import (
+    Checked,
+    SizeNames,
     argument_names,
     write_checks,
     write_requirements,
 )
-from tncompile.models.emission.body import Line
-from tncompile.models.emission.expressions import Text
-from tncompile.models.emission.forward import Forward, like, returned, write_body, write_lines
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.methods.forward import (
+    Forward,
+    like,
+    returned,
+    type_of,
+    write_body,
+    write_lines,
+    write_result,
+)
+from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping import rewriting
 from tncompile.models.emission.stepping.rewriting import Stepped
 from tncompile.models.emission.stepping.texts import PAST
+from tncompile.planning.paths.problem import Path
 
 STATE = "tuple[Tensor, ...]"
 START, SEEN = "start", "seen"
@@ -34,99 +44,122 @@ _ROOM = writer.WIDTH - writer.INDENT
 _OWN = ("self", "F", "math", "partial", "dtype", "state", PAST.code, START, SEEN)
 
 
-def write_step(
+def write_steps(
     model: ResolvedModel,
     stepped: Stepped,
     access: Access,
     reserved: Iterable[str],
     forward: Forward,
-    *,
-    inner: bool,
-) -> list[str]:
-    """The method; the helpers that it calls are added to those of `forward`."""
+    orders: Mapping[SumOfProducts, Path],
+    checked: Checked,
+) -> list[list[str]]:
+    """The methods; the helpers that they call are added to those of `forward`.
+
+    A model that others hand parts to has `_step` alone.
+    """
     names = Names([*_OWN, *reserved])
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
     bound = {size.name: names.fresh(size.name) for size in model.sizes}
     entries = {rewriting.START: START, rewriting.SEEN: SEEN}
-    sizes = Sizes({**bound, **entries}, names.exactly("lead"))
-    scope = Scope(arguments, sizes, lambda: like(model, access, arguments, forward), forward.used)
-    body = write_body(
-        scope, access, names, stepped.operations, stepped.output, stepped.names, forward
-    )
-    result = body.within(stepped.output, lambda texts: _returned(model, texts, scope, inner))
-    remark = ", ".join(dict.fromkeys(value.text for value in stepped.output))
-    body.lines.append(Line(f"return {result}", remark))
+    sizes = SizeNames({**bound, **entries}, names.exactly("lead"))
+    find_like = partial(like, model, access, arguments, forward)
+    scope = Scope(arguments, sizes, find_like, forward.used, orders=orders)
+    scope.numbers = forward.given
+    scope.dotted = any(source.shape.dots for source in model.inputs)
+    for helper in ("_Past", "_evaluating", "_stepped"):
+        scope.use(helper)
     totals = {name: names.fresh(f"{SEEN}_{name}") for name in stepped.totals}
     totals[stepped.size.name] = SEEN
-    scope.use("_Past")
-    lines = write_checks(model, arguments, sizes, "never" if inner else "fully")
-    if not inner:
-        scope.use("_evaluating")
-        lines.append(f"{PAST} = _Past(state)")
-    counts = stepped.counts and not inner
-    before = _count(model, stepped, arguments, sizes) if counts else f"{PAST}.length"
-    lines.append(f"{START} = {before}")
+    lines = write_checks(model, arguments, sizes, "never")
+    lines.append(f"{START} = {PAST}.length")
     lines += [f"{total} = {START} + {bound[name]}" for name, total in totals.items()]
-    lines += write_requirements(model, Sizes({**bound, **totals}, sizes.lead))
-    lines += write_lines(body)
-    lines = without_unused(lines, [*bound.values(), sizes.lead, *totals.values()])
-    if not any(re.search(rf"(?<![.\w]){START}\b(?! =)", line) for line in lines):
-        place = lines.index(f"{START} = {before}")
-        lines[place : place + 1] = [before] * counts  # it counts, too
-    return _method(model, stepped, lines, arguments.values(), handed, inner=inner)
+    lines += write_requirements(model, SizeNames({**bound, **totals}, sizes.lead))
+    lines += _computing(model, stepped, access, names, scope, forward)
+    lines = without_unused(lines, [*bound.values(), sizes.lead, *totals.values(), START])
+    single = type_of(len(model.output), single=model.single)
+    signature = ["self", *(f"{name}: Tensor" for name in arguments.values()), f"{PAST}: _Past"]
+    signature += [f"{name}: Any" for name in handed]
+    summary = f"`forward` of the next entries along {stepped.size.name}, behind those of the past."
+    inner = writer.function("_step", signature, single, [*writer.docstring([summary]), *lines])
+    if model.handed:
+        return [inner]
+    return [_entry(model, stepped, scope, bound, checked), inner]
 
 
-def _count(
-    model: ResolvedModel, stepped: Stepped, arguments: Mapping[str, str], sizes: Sizes
-) -> str:
-    """The number of entries before."""
-    entries = sizes.text(Size.name(stepped.size.name))
-    lead = sizes.lead if any(source.shape.dots for source in model.inputs) else "()"
-    return f"{PAST}.count({entries}, {lead}, {next(iter(arguments.values()))}.device)"
-
-
-def _method(
+def _computing(
     model: ResolvedModel,
     stepped: Stepped,
-    lines: list[str],
-    arguments: Iterable[str],
-    handed: Iterable[str],
-    *,
-    inner: bool,
+    access: Access,
+    names: Names,
+    scope: Scope,
+    forward: Forward,
 ) -> list[str]:
-    signature = ["self", *(f"{name}: Tensor" for name in arguments)]
-    single = "Tensor" if model.single else f"tuple[{', '.join(['Tensor'] * len(model.output))}]"
-    along = stepped.size.name
-    if inner:
-        signature += [f"{PAST}: _Past", *(f"{name}: Any" for name in handed)]
-        text = writer.docstring(
-            [f"`forward` of the next entries along {along}, behind those of the past."]
-        )
-        return writer.function("_step", signature, single, [*text, *lines])
-    summary = writer.filled(
-        f"What `forward` gives for the next entries along {along}, and the state behind them.",
-        _ROOM,
-        before=3,
+    """The lines that compute; results that may be views of what is kept are copied."""
+    output = stepped.output
+    body = write_body(
+        scope,
+        access,
+        names,
+        stepped.operations,
+        output,
+        stepped.names,
+        forward,
+        first=stepped.held.kept,
     )
-    more = (
-        "It is computed in evaluation mode. `state` is that of the step before, None at the first "
-    )
-    more += "entries; it is not changed."
+
+    def result(texts: Sequence[Text]) -> Text:
+        pairs = zip(output, texts, strict=True)
+        own = [text.method("clone") if x in stepped.held.shared else text for x, text in pairs]
+        return returned(output, own, scope, single=model.single)
+
+    write_result(body, output, result, single=model.single)
+    return write_lines(body)
+
+
+# ── where a caller comes in ───────────────────────────────────────────────────────────────────────
+
+
+def _entry(
+    model: ResolvedModel,
+    stepped: Stepped,
+    scope: Scope,
+    bound: dict[str, str],
+    checked: Checked,
+) -> list[str]:
+    """`step`: it looks at its arguments and at the state."""
+    arguments, sizes = scope.inputs, scope.sizes
+    names = arguments.values()
+    lines = write_checks(model, arguments, sizes, checked)
+    lead = sizes.lead if scope.dotted else "()"
+    lines.append(f"{PAST} = _Past(state{f', {lead}' * scope.dotted})")
+    if stepped.counts:
+        count = sizes.text(Size.name(stepped.size.name))
+        lines.append(f"{PAST}.count({count}, {lead}, {next(iter(names))}.device)")
+    for source in stepped.held.inputs:
+        without = scope.dotted and not source.shape.dots
+        past = PAST.method("expanded", lead) if without else PAST
+        lines.append(f"{arguments[source.name]} = {past.method('given', arguments[source.name])}")
+    lines += fitted(f"return _stepped(self, {PAST}, state, {', '.join(names)})")
+    lines = without_unused(lines, [*bound.values(), sizes.lead])
+    gives = type_of(len(model.output), single=model.single)
+    signature = ["self", *(f"{name}: Tensor" for name in names), f"state: {STATE} | None = None"]
+    text = writer.docstring(_documentation(model, stepped, full=checked == "fully"))
+    return writer.function("step", signature, f"tuple[{gives}, {STATE}]", [*text, *lines])
+
+
+def _documentation(model: ResolvedModel, stepped: Stepped, *, full: bool) -> list[str]:
+    summary = f"What `forward` gives for the next entries along {stepped.size.name}, and the state "
+    summary += "behind them."
+    lines = writer.filled(summary, _ROOM, before=3)
+    if not full:
+        return lines
+    more = "It is computed in evaluation mode. `state` is that of the step before, None at the "
+    more += "first entries; it is not changed."
     if any(source.shape.dots for source in model.inputs):
         more += " Its tensors begin with the axes of `...`, so that rows can be reordered."
-    text = writer.docstring([*summary, "", *writer.filled(more, _ROOM)])
-    again = f"return self.step({', '.join([*arguments, 'state'])})"
-    evaluating = ["if self.training:", *indented(["with _evaluating(self):", *indented([again])])]
-    signature.append(f"state: {STATE} | None = None")
-    return writer.function(
-        "step", signature, f"tuple[{single}, {STATE}]", [*text, *evaluating, *lines]
-    )
-
-
-def _returned(model: ResolvedModel, texts: Sequence[Text], scope: Scope, inner: bool) -> Text:
-    result = returned(model.output, texts, scope, single=model.single)
-    if inner:
-        return result
-    several = not model.single and len(model.output) > 1
-    return Text(f"{f'({result})' if several else result}, {PAST}.state()")
+    if stepped.given:
+        names = " and ".join(f"`{source.name}`" for source in stepped.given)
+        more += f" What {names} had at the first entries counts for all: the state has it."
+    more += " Gradients reach back through it: generate under `torch.inference_mode()`."
+    return [*lines, "", *writer.filled(more, _ROOM)]

@@ -1,13 +1,14 @@
 """What a step does beside the operations of `forward`: it looks at what came before, and keeps it.
 
-`dotted` says that the model has `...`: all tensors of the state begin with these axes, also those
-of values that lack them.
+Where a model has `...`, all tensors of the state begin with these axes, also those of values that
+lack them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 from tncompile.language.typing.operations import CallPart, Operation, Scan
 from tncompile.language.typing.sizes import Size
@@ -17,8 +18,6 @@ from tncompile.language.typing.values import Value
 @dataclass(frozen=True, slots=True, eq=False)
 class Past(Operation):
     """An operation that looks at what came before and keeps what comes next."""
-
-    dotted: bool = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +44,10 @@ class Begun(Past):
 class StepScan(Scan):
     """A `scan` along the causal size, whose last state is kept."""
 
-    dotted: bool = field(kw_only=True)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepCall(CallPart):
     """A call of the step of a model, of a recurrent layer, or of a network with a causal window."""
-
-    dotted: bool = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,3 +62,14 @@ class WindowCall(StepCall):
     axes: Mapping[Value, int] = field(kw_only=True)
     results: tuple[int, ...] = field(kw_only=True)
     count: Size = field(kw_only=True)
+
+
+Stepping = TypeVar("Stepping", bound=Operation)
+
+
+def stepping(
+    kind: type[Stepping], operation: Operation, operands: tuple[Value, ...], **more: Any
+) -> Stepping:
+    """An operation of `forward` as one of a step, on other operands."""
+    same = {each.name: getattr(operation, each.name) for each in fields(operation)}
+    return kind(**{**same, "operands": operands, **more})

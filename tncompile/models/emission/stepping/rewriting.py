@@ -16,6 +16,7 @@ from tncompile.language.typing.model import (
     Combined,
     Condition,
     Layer,
+    ModelInput,
     ResolvedModel,
     RunTimeSize,
 )
@@ -29,7 +30,7 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape, Value
-from tncompile.models.emission.constants import needed
+from tncompile.models.emission.stepping.keeping import Held, find_held
 from tncompile.models.emission.stepping.operations import (
     Begun,
     Joined,
@@ -37,7 +38,9 @@ from tncompile.models.emission.stepping.operations import (
     StepScan,
     Summed,
     WindowCall,
+    stepping,
 )
+from tncompile.models.graph.constants import needed
 
 START, SEEN = "@start", "@seen"
 """The number of entries before, and of all so far, as sizes beside those of the program."""
@@ -50,6 +53,8 @@ class Stepped:
     changed  whether anything in it differs from `forward`
     counts   whether the number of entries before is needed, here or in a model that is called
     calls    the models whose steps are called
+    given    the inputs without the size, which are the same at all steps
+    held     what comes of them alone: computed with the first entries
     """
 
     size: RunTimeSize
@@ -60,6 +65,8 @@ class Stepped:
     changed: bool
     counts: bool
     calls: tuple[ResolvedModel, ...]
+    given: tuple[ModelInput, ...]
+    held: Held
 
 
 @dataclass
@@ -97,7 +104,6 @@ class _Rewriting:
         assert size is not None
         self.model, self.steps, self.declared = model, steps, size
         self.size = CausalSize(size, assumed(model.requirements))
-        self.dotted = any(source.shape.dots for source in model.inputs)
         self.names = dict(model.names)
         self.values: dict[Value, Value] = {}
         self.joined: dict[tuple[Value, int, int | None, object], Value] = {}
@@ -127,16 +133,20 @@ class _Rewriting:
         conditions += [each.comparison for each in self.model.checks]
         if any(self.size.within(size) for each in conditions for size in _sizes(each)):
             self.counts = self.changed = True
-        model = self.model
+        output = tuple(self.values.get(value, value) for value in self.model.output)
+        held = find_held(self.operations, output, self.size)
+        names = (size.name for size in self.model.sizes)
         return Stepped(
             self.declared,
             tuple(self.operations),
-            tuple(self.values.get(value, value) for value in model.output),
+            output,
             self.names,
-            tuple(size.name for size in model.sizes if self.size.equals(Size.name(size.name))),
-            self.changed,
+            tuple(name for name in names if self.size.equals(Size.name(name))),
+            self.changed or bool(held.kept),
             self.counts,
             tuple(self.calls.values()),
+            tuple(source for source in self.model.inputs if not self.size.axes(source.shape)),
+            held,
         )
 
     def _replace(self, value: Value, made: Operation) -> None:
@@ -161,14 +171,7 @@ class _Rewriting:
         """A value with the entries before; that of a turn is joined once."""
         key = value, axis, keep, like.turns
         if key not in self.joined:
-            made = Joined(
-                (value,),
-                span=like.span,
-                turns=like.turns,
-                axis=axis,
-                keep=keep,
-                dotted=self.dotted,
-            )
+            made = Joined((value,), span=like.span, turns=like.turns, axis=axis, keep=keep)
             size = Size.name("past") + value.shape.axis(axis)
             shape = value.shape.replaced(axis, size)
             self.joined[key] = self._value(made, value, shape, name)
@@ -232,8 +235,8 @@ class _Rewriting:
         query, key, value, *masks = operands
         keys = self._joined(key, -2, keep, operation, "keys")
         values = self._joined(value, -2, keep, operation, "values")
-        if masks and self._axis(masks[0]) == -1:
-            masks = [self._joined(masks[0], -1, keep, operation, "mask")]
+        if operation.options["mask"] and self._axis(masks[0]) == -1:
+            masks[0] = self._joined(masks[0], -1, keep, operation, "mask")
         options = {**operation.options, "newest": True, "dropout": 0.0}
         return replace(operation, operands=(query, keys, values, *masks), options=options)
 
@@ -250,9 +253,7 @@ class _Rewriting:
         piece = replace(operation, operands=operands)
         (result,) = self.results[operation]
         sums = self._value(piece, result, result.shape)
-        return Summed(
-            (sums,), span=operation.span, turns=operation.turns, axis=axis, dotted=self.dotted
-        )
+        return Summed((sums,), span=operation.span, turns=operation.turns, axis=axis)
 
     # ── calls ─────────────────────────────────────────────────────────────────────────────────
 
@@ -265,25 +266,10 @@ class _Rewriting:
                 return operation
             return replace(operation, operands=operands, step=step)
         states = [
-            self._value(
-                Begun((value,), span=value.span, turns=operation.turns, dotted=self.dotted),
-                value,
-                value.shape,
-            )
+            self._value(Begun((value,), span=value.span, turns=operation.turns), value, value.shape)
             for value in operands[count:]
         ]
-        return StepScan(
-            (*operands[:count], *states),
-            span=operation.span,
-            turns=operation.turns,
-            part=operation.part,
-            sequences=count,
-            axis=operation.axis,
-            reverse=operation.reverse,
-            outputs=operation.outputs,
-            step=operation.step,
-            dotted=self.dotted,
-        )
+        return stepping(StepScan, operation, (*operands[:count], *states))
 
     def _call(
         self, operation: CallPart, operands: tuple[Value, ...], *, repeated: bool = False
@@ -306,15 +292,7 @@ class _Rewriting:
             case _:
                 return operation
         self.changed = True
-        return StepCall(
-            operands,
-            span=operation.span,
-            turns=operation.turns,
-            part=operation.part,
-            inputs=operation.inputs,
-            bindings=operation.bindings,
-            dotted=self.dotted,
-        )
+        return stepping(StepCall, operation, operands)
 
     def _binds(self, operation: CallPart, axes: Sequence[Axis], model: ResolvedModel) -> bool:
         """Whether the causal axis is that of the model that is called, and none of its `...`."""
@@ -353,14 +331,10 @@ class _Rewriting:
                     for value in operands
                 )
                 places = {}
-            return WindowCall(
+            return stepping(
+                WindowCall,
+                operation,
                 operands,
-                span=operation.span,
-                turns=operation.turns,
-                part=operation.part,
-                inputs=operation.inputs,
-                bindings=operation.bindings,
-                dotted=self.dotted,
                 keep=keep,
                 axes=places,
                 results=tuple(results),

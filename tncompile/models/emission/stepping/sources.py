@@ -8,29 +8,35 @@ _PAST = '''\
 class _Past:
     """What `step` has of the entries before: tensors, read and kept in one order.
 
-    `length` is how many entries came before.
+    `length` is how many entries came before, `first` says that none did. Raises ValueError where
+    the tensors of a state do not begin with the axes of `...`, `lead`.
     """
 
-    def __init__(self, state: tuple[Tensor, ...] | None) -> None:
+    def __init__(self, state: tuple[Tensor, ...] | None, lead: tuple[int, ...] = ()) -> None:
         self.length = 0
-        self._before = None if state is None else iter(state)
+        self.first = state is None
+        self._before = iter(state or ())
         self._kept: list[Tensor] = []
         self._lead: tuple[int, ...] = ()
+        if lead and state and state[0].shape[: len(lead)] != lead:
+            got = f"{tuple(lead)}, got shape {tuple(state[0].shape)}"
+            raise ValueError(f"state: the axes of `...` must be as in every input: {got}")
 
     def expanded(self, lead: tuple[int, ...]) -> "_Past":
         """The same for values without the axes of `...`: their tensors are kept with them."""
         past = _Past(None)
-        past.length, past._before, past._kept = self.length, self._before, self._kept
+        past.length, past.first = self.length, self.first
+        past._before, past._kept = self._before, self._kept
         past._lead = (*self._lead, *lead)
         return past
 
     def last(self) -> Tensor | None:
         """The next tensor of the state; None at the first entries."""
-        if self._before is None:
+        if self.first:
             return None
         x = next(self._before, None)
         if x is None:
-            raise ValueError("state: it is not one that this `step` returned: too few tensors")
+            raise ValueError("state: it has too few tensors")
         return x[(0,) * len(self._lead)] if self._lead else x
 
     def keep(self, x: Tensor, *, owned: bool = False) -> None:
@@ -38,13 +44,34 @@ class _Past:
         x = x if owned else x.clone()
         self._kept.append(x.expand(*self._lead, *x.shape) if self._lead else x)
 
-    def count(self, entries: int, lead: tuple[int, ...], device: torch.device) -> int:
-        """How many entries came before; the state has a mark for each of them."""
+    def hold(self, x: Tensor) -> Tensor:
+        """Keep what is the same at all steps."""
+        self.keep(x)
+        return x
+
+    def held(self) -> Tensor:
+        """What was kept with the first entries, which is kept on."""
+        x = self.last()
+        assert x is not None
+        self.keep(x, owned=True)
+        return x
+
+    def given(self, x: Tensor) -> Tensor:
+        """An input that is the same at all steps: that of the first entries."""
+        if self.first:
+            return self.hold(x)
+        before = self.held()
+        if before.shape != x.shape:
+            got = f"{tuple(before.shape)} at the first entries, now {tuple(x.shape)}"
+            raise ValueError(f"state: an input is the same at all steps: its shape was {got}")
+        return before
+
+    def count(self, entries: int, lead: tuple[int, ...], device: torch.device) -> None:
+        """Count the entries before; the state has a mark for each of them."""
         marks = self.last()
         self.length = 0 if marks is None else marks.shape[-1]
         marks = torch.ones((*lead, self.length + entries), dtype=torch.bool, device=device)
         self.keep(marks, owned=True)
-        return self.length
 
     def joined(self, x: Tensor, dim: int, most: int | None = None) -> Tensor:
         """All entries so far, or as many as the last step kept of them: `most`."""
@@ -61,12 +88,17 @@ class _Past:
         """Running sums that go on from the last one."""
         before = self.last()
         y = x if before is None else x + before.unsqueeze(dim)
-        self.keep(y.select(dim, -1))
+        last = y.select(dim, -1)
+        if before is not None and last.shape != before.shape:
+            raise ValueError("state: it has other rows")
+        self.keep(last)
         return y
 
     def begun(self, first: Tensor) -> Tensor:
         """The state that a loop goes on with."""
         before = self.last()
+        if before is not None and before.shape != first.shape:
+            raise ValueError("state: it has other rows")
         return first if before is None else before
 
     def recurrent(self, layer: nn.RNNBase, x: Tensor, first: Any = None) -> Any:
@@ -82,8 +114,8 @@ class _Past:
 
     def state(self) -> tuple[Tensor, ...]:
         """What the next step begins with."""
-        if self._before is not None and next(self._before, None) is not None:
-            raise ValueError("state: it is not one that this `step` returned: too many tensors")
+        if next(self._before, None) is not None:
+            raise ValueError("state: it has too many tensors")
         return tuple(self._kept)
 '''
 
@@ -101,7 +133,45 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             part.training = True
 '''
 
+_STEPPED = '''\
+def _stepped(
+    module: Any, past: _Past, state: tuple[Tensor, ...] | None, *inputs: Tensor
+) -> tuple[Any, tuple[Tensor, ...]]:
+    """A step in evaluation mode, and the state behind it; ValueError where a state is wrong."""
+    if module.training:
+        with _evaluating(module):
+            return _stepped(module, past, state, *inputs)
+    try:
+        return module._step(*inputs, past), past.state()
+    except (RuntimeError, ValueError, IndexError) as error:
+        if state is not None and (wrong := _wrong_state(module, state, inputs)):
+            raise ValueError(wrong) from error
+        raise
+
+
+def _wrong_state(module: Any, state: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> str | None:
+    """How a state differs from those that a module returns, which grow along some axes."""
+    try:
+        _, one = module.step(*inputs)
+        _, two = module.step(*inputs, one)
+    except (RuntimeError, ValueError):
+        return None  # it is not the state that is wrong
+    text = "state: it is not one that this `step` returned for such inputs: "
+    if len(state) != len(one):
+        return f"{text}{len(one)} tensors are expected, got {len(state)}"
+    for k, (x, before, y) in enumerate(zip(state, one, two, strict=True)):
+        sizes = [n if m == n else "*" for m, n in zip(before.shape, y.shape, strict=True)]
+        same = len(sizes) == x.dim()
+        same = same and all(n in (m, "*") for m, n in zip(x.shape, sizes, strict=True))
+        if not same or (x.dtype, x.device) != (y.dtype, y.device):
+            due = f"({', '.join(map(str, sizes))}), {y.dtype} on {y.device}"
+            got = f"{tuple(x.shape)}, {x.dtype} on {x.device}"
+            return f"{text}tensor {k} must be {due}, got {got}"
+    return None
+'''
+
 SOURCES: Mapping[str, str] = {
     "_Past": _PAST,
     "_evaluating": _EVALUATING,
+    "_stepped": _STEPPED,
 }

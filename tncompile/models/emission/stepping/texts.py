@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from tncompile.language.typing.model import Layer, ResolvedModel
 from tncompile.language.typing.values import Value
 from tncompile.models.emission.access import Access
-from tncompile.models.emission.calls import arguments, call_text, handed_on
 from tncompile.models.emission.expressions import Text, as_tensor
-from tncompile.models.emission.scope import Scope
+from tncompile.models.emission.methods.calls import arguments, call_text, handed_on
+from tncompile.models.emission.methods.scope import Scope
 from tncompile.models.emission.stepping.operations import (
     Joined,
     Past,
@@ -26,7 +26,7 @@ PAST = Text("past")
 def past_text(operation: Past, texts: Sequence[Text], scope: Scope) -> Text:
     """The expression of an operation that looks at what came before."""
     (value,), (text,) = operation.operands, texts
-    past = _past(operation.dotted, [value], scope)
+    past = past_of([value], scope)
     match operation:
         case Joined(axis=axis, keep=keep):
             return _joined(past, text, axis, keep)
@@ -41,7 +41,7 @@ def step_call(operation: StepCall, texts: Sequence[Text], access: Access, scope:
     part = operation.part
     if isinstance(operation, WindowCall):
         return _window_call(operation, texts, access, scope)
-    past = _past(operation.dotted, operation.operands, scope)
+    past = past_of(operation.operands, scope)
     name = access.part(part)
     operands = arguments(operation)
     items = [
@@ -66,9 +66,7 @@ def _window_call(
     operation: WindowCall, texts: Sequence[Text], access: Access, scope: Scope
 ) -> Text:
     joined = [
-        _joined(
-            _past(operation.dotted, [value], scope), text, operation.axes[value], operation.keep
-        )
+        _joined(past_of([value], scope), text, operation.axes[value], operation.keep)
         if value in operation.axes
         else text
         for value, text in zip(arguments(operation), texts, strict=True)
@@ -89,7 +87,7 @@ def kept(scan: StepScan, names: Sequence[str], scope: Scope) -> list[str]:
     """The statements that keep the last state of a `scan`, which has these names."""
     states = scan.operands[scan.sequences :]
     return [
-        _past(scan.dotted, [value], scope).method("keep", name).code
+        past_of([value], scope).method("keep", name).code
         for value, name in zip(states, names, strict=True)
     ]
 
@@ -98,8 +96,8 @@ def _joined(past: Text, text: Text, axis: int, keep: int | None) -> Text:
     return past.method("joined", text, axis, *([] if keep is None else [keep]))
 
 
-def _past(dotted: bool, values: Iterable[Value], scope: Scope) -> Text:
+def past_of(values: Iterable[Value], scope: Scope) -> Text:
     """What came before; tensors without the axes of `...` get them in the state."""
-    if not dotted or any(value.shape.dots for value in values):
+    if not scope.dotted or any(value.shape.dots for value in values):
         return PAST
     return PAST.method("expanded", scope.leading(None))

@@ -1,0 +1,1 @@
+"""How functions are declared: their parameters, and what arguments can be."""

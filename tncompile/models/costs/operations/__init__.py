@@ -1,0 +1,1 @@
+"""What one operation of a model costs: functions, layers, products, on symbolic tensors."""

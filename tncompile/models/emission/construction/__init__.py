@@ -1,0 +1,1 @@
+"""`__init__` of the class of a model, and what its attributes do not give."""

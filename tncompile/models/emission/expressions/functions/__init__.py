@@ -1,0 +1,1 @@
+"""The functions and operators of models, in modules as in `language/typing/functions`."""

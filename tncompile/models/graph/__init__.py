@@ -1,0 +1,1 @@
+"""What the graph of a model says: what is constant, a number, or computed ahead by a cell."""
