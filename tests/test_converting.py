@@ -182,6 +182,14 @@ def test_what_is_wrong_is_said() -> None:
         tncompile.from_linear(LINEAR, 3)  # type: ignore[arg-type]
     with pytest.raises(tncompile.CompileError, match="rank"):
         tncompile.from_linear(LINEAR, "LowRank", ranks=3)
+    with pytest.raises(ValueError, match="split in one factor or more, not -1"):
+        tncompile.from_linear(LINEAR, "MPO", sites=-1)
+    with pytest.raises(TypeError, match="budget is a number, not str"):
+        tncompile.from_linear(LINEAR, "MPO", budget="a")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a seed is an int, not 'a'"):
+        tncompile.from_linear(LINEAR, "LowRank", rank=2, seed="a")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"metric is a tncompile\.Metric, not Tensor"):
+        tncompile.from_linear(LINEAR, "LowRank", rank=2, metric=torch.eye(24))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not both"):
         tncompile.from_linear(LINEAR, "MPO", budget=0.5, tolerance=0.5)
     with pytest.raises(ValueError, match=r"budget is a part of the parameters, above 0"):

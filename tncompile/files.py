@@ -30,7 +30,7 @@ def replaced(target: Path) -> Iterator[Path]:
     It has the permissions that `target` has or would have. Nothing is left behind by a body that
     fails.
     """
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask()
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(descriptor)
     try:
@@ -81,7 +81,7 @@ def alone_with(target: Path) -> Iterator[None]:
         lock.release()
 
 
-def _umask() -> int:
+def umask() -> int:
     """The mask for new files; it can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)

@@ -14,7 +14,6 @@ from tncompile.emission.module import properties as layers
 from tncompile.emission.module.arguments import (
     BROADCAST,
     CHECKED_DTYPE,
-    CHECKED_IDS,
     CHECKED_PRECISION,
     COMMON_DTYPE,
     differ_in_dtype,
@@ -23,6 +22,7 @@ from tncompile.emission.module.dispatch import Option, dispatch, planned
 from tncompile.emission.module.docstrings import write_docstring, write_header
 from tncompile.emission.module.fold import folded, write_fold, write_folded_class
 from tncompile.emission.module.forward import needs_like, write_forward
+from tncompile.emission.module.ids import CHECKED_ID, CHECKED_IDS, ROW
 from tncompile.emission.module.properties import MakeProgram, Properties
 from tncompile.emission.module.repetition import DISTINCT
 from tncompile.emission.module.reset_parameters import write_functions, write_reset_parameters
@@ -211,9 +211,11 @@ def emit_class(
     attributes += layers.write_sizes(properties)
     body = write_docstring(network, chosen, members)
     body += [*([""] if attributes else []), *attributes, *attribute]
-    functions = _functions(network, programs, members, bool(chosen.repeats)) + local_functions
     module = class_(f"{name}(nn.Module)", body, methods)
     classes = [*style, module, write_folded_class(network, twin, name)]
+    functions = _functions(network, programs, members, bool(chosen.repeats)) + local_functions
+    if any(" = _checked_id(" in line for lines in classes for line in lines):
+        functions.insert(functions.index(CHECKED_IDS) + 1, CHECKED_ID)
     return ClassSource(
         name,
         tuple(write_header(network, plan)),
@@ -307,6 +309,7 @@ def _functions(
     dotted = [axis for source in network.inputs for axis in source.axes if axis.kind == "dots"]
     needed = {
         CHECKED_IDS: any(ids),
+        ROW: any(queries.is_row(p, step.operation) for p in programs for step in p.steps),
         DISTINCT: repeats,
         COMPLEX: network.complex,
         ON_PARTS: network.complex,

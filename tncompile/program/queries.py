@@ -6,7 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tncompile.program.operation import Operation, results, sources
-from tncompile.program.operations import Chunk, Convolve, Log, MatMul, Multiply
+from tncompile.program.operations import (
+    Argument,
+    Chunk,
+    Convolve,
+    Embedding,
+    Log,
+    MatMul,
+    Multiply,
+    RavelIndex,
+    UnravelIndex,
+)
 from tncompile.program.program import Extent, Step, TensorProgram, product
 
 WORTH_PARTS = 128
@@ -126,3 +136,47 @@ def read_in_turns(program: TensorProgram) -> set[str]:
     before_loop = {name for step in before for name in results(step.operation)}
     body = (program.steps[k] for k in loop_body(program))
     return before_loop.intersection(name for step in body for name in sources(step.operation))
+
+
+def takes_number(program: TensorProgram, source: str) -> bool:
+    """Whether the ids of an input, which have no axes, may be a number of Python all the way.
+
+    They pick a row of a table, or digits of them do; nothing else is done with them.
+    """
+    numbers: set[str] = set()
+    for step in program.steps:
+        match step.operation:
+            case Argument(result, input=name) if name == source:
+                numbers.add(result)
+            case UnravelIndex(result) | RavelIndex(result) if not program.values[result].shape:
+                numbers |= {result} if numbers.intersection(sources(step.operation)) else set()
+            case Embedding(_, table) if table not in numbers:
+                pass
+            case operation if numbers.intersection(sources(operation)):
+                return False
+    recomputed = program.loop is not None and program.loop.recompute
+    return not (recomputed and numbers & read_in_turns(program))
+
+
+def is_row(program: TensorProgram, operation: Operation) -> bool:
+    """Whether one row of a table is picked: a view where its id is a number of Python."""
+    return isinstance(operation, Embedding) and not program.values[operation.ids].shape
+
+
+def only_multiplied(program: TensorProgram, name: str) -> bool:
+    """Whether a value, or a view of it, goes into products of matrices alone.
+
+    They take factors of any strides, and give results of their own.
+    """
+    if name in program.returns:
+        return False
+    for step in program.steps:
+        operation = step.operation
+        if name not in sources(operation):
+            continue
+        if operation.is_view or operation.may_alias:
+            if not all(only_multiplied(program, result) for result in results(operation)):
+                return False
+        elif not isinstance(operation, MatMul) or operation.bias == name:
+            return False
+    return True

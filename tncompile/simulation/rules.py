@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tncompile.program import operations as op
 from tncompile.program.registry import Registry
@@ -235,6 +235,10 @@ def _divided(call: Call, operation: op.Unbind | op.Split) -> OpResult:
 def _rows(call: Call, operation: op.IndexSelect | op.Gather | op.Embedding) -> OpResult:
     """Rows of a table by ids, which come second; the table's gradient begins as zeros."""
     kernels, (table, *ids) = call.kernels, call.operands
+    if ids and not ids[0].width:  # a number of Python
+        part = _part(replace(call, operands=[table]), op.Select("row", "table", 0, 0))
+        of_part = part.backward
+        return OpResult(part.result, lambda gradient: [*of_part(gradient), None])
     strides: Shape | None = None
     if isinstance(operation, op.Embedding) and len(ids[0].shape) > 1:
         # Leading axes lie in the order of those of the ids.
@@ -262,9 +266,11 @@ def _rows(call: Call, operation: op.IndexSelect | op.Gather | op.Embedding) -> O
 
 @simulates(op.UnravelIndex)
 def _unravel(call: Call, operation: op.UnravelIndex) -> OpResult:
-    """A division and a remainder, either of which may be missing."""
+    """A division and a remainder, either of which may be missing; numbers cost nothing."""
     kernels, (source,) = call.kernels, call.operands
     result = kernels.memory.keep(source)
+    if not source.width:
+        return OpResult(result)
     for _ in range((operation.divisor != 1) + (not operation.last)):
         previous, result = result, _id_pass(kernels, result)
         kernels.memory.free(previous)
@@ -282,6 +288,8 @@ def _id_pass(kernels: KernelModel, ids: SymbolicTensor) -> SymbolicTensor:
 def _ravel(call: Call, _: op.RavelIndex) -> OpResult:
     """`major * size + minor`."""
     kernels, (major, minor), shape = call.kernels, call.operands, call.shape
+    if not major.width and not minor.width:
+        return OpResult(kernels.memory.keep(major))
     kernels.call()
     scaled = _id_pass(kernels, major)
     result = kernels.new(shape, ID_WIDTH, elementwise_strides(shape, (scaled, minor)))

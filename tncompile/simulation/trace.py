@@ -8,7 +8,7 @@ do inputs that another layer may have made. The gradient of the output is row-ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -80,13 +80,15 @@ def trace(
     width: int = 4,
     through: bool = True,
     strides: Mapping[str, Shape] | None = None,
+    numbers: Collection[str] = (),
 ) -> Trace:
     """Run the program on symbolic tensors at these run-time sizes.
 
     `width` is the bytes of a real number, `strides` are those of parameters that are not row-major,
     by key. With `through` a training step computes the gradients of inputs (`passed_on`), too, as
     that of a layer inside a model does; otherwise plans are preferred that expand an input, whose
-    gradient sums over all repetitions. Inputs are taken to be real.
+    gradient sums over all repetitions. Inputs are taken to be real; those of ids that are `numbers`
+    of Python have no memory, and a row that they pick is a view.
     """
     kernels = KernelModel(profile, width)
     memory = kernels.memory
@@ -102,6 +104,8 @@ def trace(
         if isinstance(step.operation, Argument):
             value = program.values[step.operation.result]
             bytes_each = ID_WIDTH if value.integer else width
+            if step.operation.input in numbers:
+                bytes_each = 0
             tape.inputs[value.name] = memory.new(tape.shape(value.shape), bytes_each)
     resident = memory.live
     kernels.begin_forward()

@@ -65,6 +65,8 @@ def fit_network(
 ) -> Fit:
     """What `Architecture.fit` returns; `frozen` are the values of tensors that are not trained."""
     metric = whole_metric(metric, inputs)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"a seed is an int, not {seed!r}")
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"tolerance is a relative error below 1, not {tolerance}")
     plain, axes = posed(network, weight, frozen)

@@ -6,37 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tncompile.emission.module.ids import SINGLE, single_ids
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, batch_name
 from tncompile.emission.text.writer import INDENT, TAB, WIDTH, call, indented
 from tncompile.network.model import DOTS, Axis, Input, TensorNetwork
 from tncompile.network.windows import Window
-
-CHECKED_IDS = '''\
-def _under_vmap(ids: Tensor) -> bool:
-    """Whether `vmap` hides the values of a tensor."""
-    functorch = torch._C._functorch
-    while functorch.is_functorch_wrapped_tensor(ids):
-        if functorch.is_batchedtensor(ids):
-            return True
-        ids = functorch.get_unwrapped(ids)
-    return False
-
-
-def _checked_ids(ids: Tensor, classes: int, leg: str) -> Tensor:
-    """The ids as int64; an IndexError names the leg where one is not in [0, classes)."""
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise TypeError(f"{leg}: ids must be integers, got {ids.dtype}")
-    if torch.compiler.is_compiling():
-        inside = ((ids >= 0) & (ids < classes)).all()
-        torch._assert_async(inside, f"{leg}: ids must be in [0, {classes})")
-    elif ids.numel() and not ids.is_meta and not _under_vmap(ids):
-        low, high = (int(end) for end in ids.aminmax())
-        if low < 0 or high >= classes:
-            wrong = low if low < 0 else high
-            raise IndexError(f"{leg}: ids must be in [0, {classes}), got {wrong}")
-    return ids.long()
-'''
 
 CHECKED_DTYPE = '''\
 def _check_dtype(x: Tensor, module: nn.Module | None, key: str, declared: str) -> None:
@@ -125,7 +100,8 @@ class Arguments:
     """The head of a `forward`: `parameters` of its signature, `lines`, and what they define.
 
     `expressions` are the checked, flattened inputs by name, `sizes` the run-time sizes by index;
-    `lead` holds the leading axes where there are any.
+    `lead` holds the leading axes where there are any. Ids without axes are a tensor or an int as
+    they come; those of `numbers` may be ints to the end.
     """
 
     parameters: dict[str, str]
@@ -133,6 +109,22 @@ class Arguments:
     lines: list[str] = field(default_factory=list)
     sizes: dict[str, str] = field(default_factory=dict)
     lead: str | None = None
+    single: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+
+    def signature(self) -> list[str]:
+        """The arguments of `forward` with their types."""
+        return [
+            f"{name}: {SINGLE if source in self.single else 'Tensor'}"
+            for source, name in self.parameters.items()
+        ]
+
+    def types(self) -> dict[str, str]:
+        """The types of the checked arguments, by argument."""
+        return {
+            name: SINGLE if source in self.numbers else "Tensor"
+            for source, name in self.parameters.items()
+        }
 
 
 def write_arguments(
@@ -141,14 +133,21 @@ def write_arguments(
     *,
     bound: Mapping[str, tuple[str, str]] | None = None,
     holder: tuple[str, str] | None = None,
+    numbers: frozenset[str] = frozenset(),
+    like: str | None = None,
 ) -> Arguments:
     """The checks and views of all inputs, in order; every run-time size gets a name.
 
     Sizes that are `bound` are read from an expression; its declaration stands beside it. Inputs
     must have the dtype of a tensor of the module: `holder` is what holds it, and under which key.
+    Ids without axes that are an int become a tensor beside `like`, or beside the first input of
+    floats; those of `numbers` stay what they are.
     """
     parameters = argument_names(network, names)
     arguments = Arguments(parameters, dict(parameters))
+    arguments.single = single_ids(network)
+    arguments.numbers = arguments.single & numbers
+    beside = like or next((parameters[x.name] for x in network.inputs if not x.integer), "")
     for index in network.indices:
         if index.kind == "batch":
             arguments.sizes[index.name] = names.fresh(index.name)
@@ -164,7 +163,10 @@ def write_arguments(
         arguments.lines.append(f"{arguments.sizes[leg]} = {expression}")
     for source in network.inputs:
         name = parameters[source.name]
-        arguments.lines += _check(network, source, name)
+        if source.name in arguments.single - arguments.numbers:
+            made = f"{name} = torch.full((), {name}, device={beside}.device)"
+            arguments.lines += [f"if not isinstance({name}, Tensor):", *indented([made])]
+        arguments.lines += _check(network, source, name, given=source.name in arguments.numbers)
         if holder is not None and not source.integer:
             items = [name, holder[0], writer.string(holder[1])]
             items += writer.string_lines(declared(source), indent=INDENT + 4)
@@ -217,8 +219,8 @@ def _factors(network: TensorNetwork, axis: Axis) -> tuple[int, list[str]]:
 # ── checks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _check(network: TensorNetwork, source: Input, name: str) -> list[str]:
-    """A ValueError unless the trailing axes have the lengths of the spec."""
+def _check(network: TensorNetwork, source: Input, name: str, *, given: bool) -> list[str]:
+    """A ValueError unless the trailing axes have the lengths of the spec; a number has no axes."""
     axes, dotted = _axes(source), _dotted(source)
     count = len(axes)
     wrong: list[str] = []
@@ -238,6 +240,8 @@ def _check(network: TensorNetwork, source: Input, name: str) -> list[str]:
                 wrong.append(f"{length} % {known} != 0")
     if not wrong:
         return []
+    if given:
+        wrong = [f"isinstance({name}, Tensor) and {each}" for each in wrong]
     lines = [f"if {' or '.join(wrong)}:"]
     if len(lines[0]) + INDENT > WIDTH:
         lines = ["if (", *indented([wrong[0], *(f"or {part}" for part in wrong[1:])]), "):"]
@@ -365,7 +369,8 @@ def _flatten(
     if source.integer:
         onehot = next(axis for axis in source.axes if axis.kind == "onehot")
         items = [name, str(onehot.length), writer.string(declared(source))]
-        lines += call(f"{name} = _checked_ids(", items)
+        check = "_checked_id" if source.name in arguments.numbers else "_checked_ids"
+        lines += call(f"{name} = {check}(", items)
     if not _dotted(source):
         return lines
     lengths = [_length(network, axis, arguments) for axis in _axes(source)]

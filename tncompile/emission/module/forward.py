@@ -10,6 +10,7 @@ from dataclasses import replace
 from tncompile.emission.module.arguments import Arguments, write_arguments
 from tncompile.emission.module.contraction_order import write_order
 from tncompile.emission.module.dispatch import Case, Dispatch, Method
+from tncompile.emission.module.ids import single_ids
 from tncompile.emission.module.repetition import write_repeats
 from tncompile.emission.steps.expressions import Scope
 from tncompile.emission.steps.statements import Written, write_steps
@@ -18,6 +19,7 @@ from tncompile.emission.text.identifiers import Names
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import INDENT, WIDTH, call, indented
 from tncompile.network.model import Axis, TensorNetwork
+from tncompile.program import queries
 
 
 def write_forward(
@@ -37,7 +39,20 @@ def write_forward(
         parameter for parameter in members.parameters if parameter.key not in logarithms
     )
     holder = replace(members, parameters=converted).holder
-    arguments = write_arguments(network, names, bound=bound, holder=holder)
+    numbers = frozenset(
+        name
+        for name in single_ids(network)
+        if all(queries.takes_number(method.program, name) for method in chosen.methods)
+    )
+    has_like = bool(members.parameters) or needs_like(network, members)
+    arguments = write_arguments(
+        network,
+        names,
+        bound=bound,
+        holder=holder,
+        numbers=numbers,
+        like=like(network, members) if has_like else None,
+    )
     output = f"{network.output.written}."
     text = output[:-1] + f" of {given_text(network)}." if network.inputs else output
     body = writer.docstring([text if len(text) <= 85 else output]) + arguments.lines
@@ -58,7 +73,7 @@ def write_forward(
             body += _by_mode(chosen, calls)
     else:
         body += _run(network, chosen.methods[0], names, arguments, members)
-    signature = ["self", *(f"{name}: Tensor" for name in arguments.parameters.values())]
+    signature = ["self", *arguments.signature()]
     body = without_unused(body, arguments.sizes.values())
     return writer.function("forward", signature, _returns(network), body), *methods
 
@@ -132,7 +147,7 @@ def _method(
     network: TensorNetwork, method: Method, arguments: Arguments, members: ParameterAccess
 ) -> tuple[list[str], list[str]]:
     """The method of one program: what it is called with, and its lines."""
-    types = dict.fromkeys(arguments.parameters.values(), "Tensor")
+    types = arguments.types()
     types |= {} if arguments.lead is None else {arguments.lead: "tuple[int, ...]"}
     types |= dict.fromkeys(arguments.sizes.values(), "int")
     body = _run(network, method, Names(["self", *types]), arguments, members)

@@ -14,7 +14,7 @@ from tncompile.emission.text.writer import TAB, WIDTH, call, indented, listings
 from tncompile.program import operations as op
 from tncompile.program.operation import Operation
 from tncompile.program.program import Extent, TensorProgram, Value
-from tncompile.program.queries import is_mixed, multiplies_parts
+from tncompile.program.queries import is_mixed, multiplies_parts, only_multiplied
 from tncompile.program.registry import Registry
 
 
@@ -301,8 +301,9 @@ def _constant(operation: op.Mask | op.Ones | op.Arange, site: Site) -> Text:
 def _embedding(operation: op.Embedding, site: Site) -> Text:
     table, ids = site.read(operation.table), site.read(operation.ids)
     match len(site.program.values[operation.ids].shape):
-        case 0:  # indexing by a scalar tensor would compile its value in
-            return Text(f"{table}.index_select(", ("0", f"{ids}.reshape(1)"), ").squeeze(0)")
+        case 0:
+            only = only_multiplied(site.program, operation.result)
+            return Text("_row(", (table, ids), ")" if only else ").contiguous()")
         case 1:
             return Text(f"{table}.index_select(", ("0", ids), ")")
         case _:

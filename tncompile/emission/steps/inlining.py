@@ -6,7 +6,7 @@ from tncompile.emission.steps.expressions import is_chained, is_copy
 from tncompile.program import operations as op
 from tncompile.program.operation import results, sources
 from tncompile.program.program import TensorProgram
-from tncompile.program.queries import count_reads, logarithms_of_scales, loop_body
+from tncompile.program.queries import count_reads, is_row, logarithms_of_scales, loop_body
 
 
 def lowered_by_autocast(program: TensorProgram) -> tuple[set[str], int]:
@@ -90,11 +90,14 @@ def lender(program: TensorProgram, result: str) -> tuple[str, str]:
 
     Who gets a result may work in place on it, so it is to have memory of its own. A copy may turn
     out to be none at run time: `reshape` and `contiguous` return what they are given where it fits
-    (axes of length 1, an input that was transposed before). Both are empty where there is no such.
+    (axes of length 1, an input that was transposed before), and a row is a view where its id is a
+    number. Both are empty where there is no such.
     """
     origin = {name: step.operation for step in program.steps for name in results(step.operation)}
     name, copied = result, ""
-    while (operation := origin[name]).is_view or operation.may_alias:
+    while (operation := origin[name]).is_view or operation.may_alias or is_row(program, operation):
+        if isinstance(operation, op.Embedding):
+            return name, copied or name
         if not copied and isinstance(operation, op.Copy | op.Contiguous):
             copied = name
         (name,) = sources(operation)

@@ -224,6 +224,9 @@ class _Printer:
         """The right side of an assignment."""
         operation = step.operation
         match operation:
+            case op.Embedding(result) if result in self.copies:
+                row = expression(operation, self.site).flat.removesuffix(".contiguous()")
+                return Text(f"{row}{CLONE}", (LAID_OUT,), ")")
             case op.Contiguous(result, source) if result in self.copies:
                 return Text(f"{self.read(source)}{CLONE}", (LAID_OUT,), ")")
             case op.View() | op.Copy():

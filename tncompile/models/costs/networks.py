@@ -14,6 +14,7 @@ from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import runtime_sizes
+from tncompile.program.queries import takes_number
 from tncompile.simulation.dense_layer import dense_parameters, dense_run, dense_twin
 from tncompile.simulation.kernels import OpCost
 from tncompile.simulation.tensors import Shape, contiguous_strides
@@ -50,8 +51,12 @@ class PlannedNetwork:
         training: bool,
         through: bool,
         frozen: bool,
+        numbers: frozenset[str] = frozenset(),
     ) -> Run:
-        """One run on inputs of so many rows; `through` says that they want gradients."""
+        """One run on inputs of so many rows; `through` says that they want gradients.
+
+        The inputs `numbers` are given as such: what they pick is a slice.
+        """
         network = self.network
         named = network.with_window_sizes(runtime_sizes(network, rows, sizes))
         leading = network.leading
@@ -67,8 +72,15 @@ class PlannedNetwork:
         key = variant.tree, variant.schedule
         if key not in self.programs:
             self.programs[key] = lower(self.network, *key, sizes=self.plan.sizes)
+        program = self.programs[key]
         traced = trace(
-            network, self.programs[key], named, profile, training=training, through=through
+            network,
+            program,
+            named,
+            profile,
+            training=training,
+            through=through,
+            numbers=[name for name in numbers if takes_number(program, name)],
         )
         forward, backward = OpCost(), OpCost()
         for total, costs in ((forward, traced.forward), (backward, traced.backward)):

@@ -30,10 +30,10 @@ def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
 '''
 
 _MULTILINEAR = '''\
-def _multilinear(network: nn.Module, *inputs: Tensor) -> Tensor:
+def _multilinear(network: nn.Module, *inputs: Tensor | int) -> Tensor:
     """A network of real numbers on complex ones: it is affine in each of its inputs."""
     for k, x in enumerate(inputs):
-        if x.is_complex():
+        if isinstance(x, Tensor) and x.is_complex():
             before, behind = inputs[:k], inputs[k + 1 :]
             real = _multilinear(network, *before, x.real.contiguous(), *behind)
             zero = _multilinear(network, *before, torch.zeros_like(x.real), *behind)
@@ -53,6 +53,17 @@ def _given(part: str, y: Tensor, shape: tuple[int, ...], kind: str) -> Tensor:
         got = f"{_kind(y)} of shape {tuple(y.shape)}"
         raise ValueError(f"{part}: expected {kind} of shape {tuple(shape)}, got {got}")
     return y
+'''
+
+_NUMBER = '''\
+def _number(module: Any, key: str, buffer: str) -> Tensor | int:
+    """A number that the constructor was given; for compilers the tensor that holds it.
+
+    So modules that differ in a number are compiled once.
+    """
+    compiling = torch.compiler.is_compiling()
+    number: Tensor | int = getattr(module, buffer) if compiling else module._numbers[key]
+    return number
 '''
 
 _KIND = '''\
@@ -94,6 +105,7 @@ HELPERS: Mapping[str, str] = {
     "_merged": _MERGED,
     "_linear": _LINEAR,
     "_multilinear": _MULTILINEAR,
+    "_number": _NUMBER,
     "_complex": COMPLEX,
     "_on_parts": ON_PARTS,
     "_Tied": TIED,

@@ -17,20 +17,24 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape, Value
-from tncompile.models.graph.numbers import is_number
+from tncompile.models.graph.numbers import is_number, picked_values
 
 
 def held_values(model: ResolvedModel, live: Sequence[Operation]) -> list[Value]:
     """The constants that `forward` reads, in the order in which they are computed.
 
-    Numbers are written where they are used, unless a part takes one: parts take tensors.
+    Numbers are written where they are used, unless a part takes one: parts take tensors, but for
+    the number of a slice of a network.
     """
     fixed: dict[Value, bool] = {}
     read: dict[Value, None] = {}
     for operation in live:
         if not _inside(operation, fixed):
+            written = set(picked_values(operation))
             parts = isinstance(operation, CallPart | Scan)
-            read |= {value: None for value in operation.operands if parts or not is_number(value)}
+            for value in operation.operands:
+                if value not in written and (parts or not is_number(value)):
+                    read[value] = None
     read |= dict.fromkeys(model.output)
     return [value for value in read if is_fixed(value, fixed)]
 
@@ -38,13 +42,13 @@ def held_values(model: ResolvedModel, live: Sequence[Operation]) -> list[Value]:
 _TAKEN = ("device", "dtype", "batch_invariant")
 
 
-def given_numbers(model: ResolvedModel, held: Iterable[Value]) -> dict[Value, str]:
+def given_numbers(model: ResolvedModel, numbers: Iterable[Value]) -> dict[Value, str]:
     """The constants that are an argument of the model, by its parameter.
 
     Models that differ in nothing else are one class, whose constructor takes these numbers.
     """
     given: dict[Value, str] = {}
-    for value in held:
+    for value in numbers:
         match value.operation:
             case Literal(number=int() as number, span=span) if not isinstance(number, bool):
                 name = span.text

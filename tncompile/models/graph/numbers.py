@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tncompile.language.typing.operations import Apply, Literal, Operation, SizeValue
+from tncompile.language.resolved import ResolvedNetwork
+from tncompile.language.typing.operations import Apply, CallPart, Literal, Operation, SizeValue
 from tncompile.language.typing.values import Numbers, Value
 
 NUMBER_OPERATORS = frozenset({"add", "sub", "mul", "div", "pow", "neg"})
@@ -51,3 +52,30 @@ def _is_small(value: Value) -> bool:
         case Literal(number=int() | float() as number):
             return abs(number) <= 2
     return False
+
+
+def picked(operation: Operation) -> frozenset[str]:
+    """The inputs of ids of a network that a call gives a number: it picks a slice.
+
+    The ids have no axes, and that the number is one of them was seen when the model was typed.
+    """
+    if not isinstance(operation, CallPart):
+        return frozenset()
+    callee = operation.part.callee
+    if not isinstance(callee, ResolvedNetwork):
+        return frozenset()
+    given = dict(zip(operation.inputs, operation.operands, strict=True))
+    return frozenset(
+        source.name
+        for source in callee.inputs
+        if [axis.kind for axis in source.axes] == ["onehot"]
+        and isinstance(given[source.name].operation, Literal)
+    )
+
+
+def picked_values(operation: Operation) -> list[Value]:
+    """The numbers that a call gives a network as ids."""
+    if not isinstance(operation, CallPart) or not (names := picked(operation)):
+        return []
+    pairs = zip(operation.inputs, operation.operands, strict=True)
+    return [value for name, value in pairs if name in names]

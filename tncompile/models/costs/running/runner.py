@@ -18,6 +18,7 @@ from tncompile.models.costs.operations.job import Job, foreign
 from tncompile.models.costs.operations.layers import LAYERS
 from tncompile.models.costs.running.runs import Contraction, Run, reordered, run_alone
 from tncompile.models.graph.hoisting import Splits
+from tncompile.models.graph.numbers import picked
 from tncompile.models.reach import Sizes, sizes_of_call
 from tncompile.simulation.kernels import KernelModel
 from tncompile.simulation.tensors import Shape, SymbolicTensor
@@ -95,7 +96,7 @@ class Runner:
         assert isinstance(callee, ResolvedNetwork | ResolvedModel)
         inner_rows, inner_sizes = sizes_of_call(call, callee, rows, sizes)
         if isinstance(callee, ResolvedNetwork):
-            return self.network(callee, call.inputs, job, inner_rows, inner_sizes, frozen=frozen)
+            return self.network(callee, call, job, inner_rows, inner_sizes, frozen=frozen)
         given = dict(zip(call.inputs, job.operands, strict=True))
         needs = dict(zip(call.inputs, job.requires_grad, strict=True))
         operands = []
@@ -112,7 +113,7 @@ class Runner:
     def network(
         self,
         network: ResolvedNetwork,
-        inputs: tuple[str, ...],
+        call: CallPart,
         job: Job,
         rows: int,
         sizes: Sizes,
@@ -120,18 +121,20 @@ class Runner:
         frozen: bool,
     ) -> Run:
         """A run of a network; of a logarithm, it gives the sign, too, in the same shape."""
-        key = (id(network), rows, sizes, frozen, *job.requires_grad, *job.shapes)
+        numbers = picked(call)
+        key = (id(network), rows, sizes, frozen, numbers, *job.requires_grad, *job.shapes)
         if key not in self.runs:
             self.runs[key] = self.networks[id(network)].run(
                 rows,
                 dict(sizes),
                 self.profile,
-                inputs,
+                call.inputs,
                 (job.shapes[0],) * 2 if network.output.log else job.shapes[:1],
                 job.widths[0],
                 training=self.training,
                 through=any(job.requires_grad),
                 frozen=frozen,
+                numbers=numbers,
             )
         return self.runs[key]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tncompile.emission.module.arguments import CHECKED_IDS
+from tncompile.emission.module.ids import CHECKED_IDS
 from tncompile.models.emission.expressions.text import Context, Text, call
 
 HELPERS: Mapping[str, str] = {

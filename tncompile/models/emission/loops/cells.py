@@ -90,6 +90,7 @@ def _method(
     find_like = partial(like, model, access, arguments, forward)
     sizes = SizeNames({}, lead)
     scope = Scope(arguments, sizes, find_like, forward.used, splits=splits, orders=orders)
+    scope.numbers = forward.given
     inside = needed(outputs, variables)
     operations = [each for each in model.operations if each in inside]
     labels = model.names

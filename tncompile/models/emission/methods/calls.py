@@ -14,7 +14,7 @@ from tncompile.models.emission.access import Access
 from tncompile.models.emission.construction.parts import given
 from tncompile.models.emission.expressions import Text, as_tensor
 from tncompile.models.emission.methods.scope import Scope
-from tncompile.models.graph.numbers import is_number
+from tncompile.models.graph.numbers import is_number, picked_values
 
 
 def arguments(operation: Operation) -> tuple[Value, ...]:
@@ -64,7 +64,11 @@ def call_text(operation: CallPart, texts: Sequence[Text], access: Access, scope:
     """The call of a part on operands in the order of `arguments`."""
     part, operands = operation.part, arguments(operation)
     name = access.part(part)
-    items = [_operand(*pair, scope) for pair in zip(operands, texts, strict=True)]
+    numbers = picked_values(operation)
+    items = [
+        scope.number(value) if value in numbers else _operand(value, text, scope)
+        for value, text in zip(operands, texts, strict=True)
+    ]
     listed = ", ".join(items)
     complex_ = any(value.kind == "complex" for value in operands)
     match part.callee:

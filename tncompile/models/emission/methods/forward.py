@@ -40,7 +40,7 @@ from tncompile.models.emission.methods.types import return_tensor
 from tncompile.models.emission.stepping.first import write_first
 from tncompile.models.graph.constants import given_numbers, held_values, needed, precise
 from tncompile.models.graph.hoisting import Splits
-from tncompile.models.graph.numbers import is_number
+from tncompile.models.graph.numbers import is_number, picked_values
 from tncompile.models.graph.sharing import share_products
 from tncompile.planning.paths.problem import Path
 
@@ -53,7 +53,8 @@ class Forward:
     """The methods that compute, the helpers that they call, and what the class must have for them.
 
     `known` are the names of constants, `bare` says that an empty buffer `_like` has the module's
-    dtype, `numbers` are those that the constructor is given, by parameter.
+    dtype, `numbers` are those that the constructor is given, by parameter; `slices` are those of
+    them that pick slices of networks.
     """
 
     method: list[str]
@@ -62,6 +63,15 @@ class Forward:
     used: dict[str, None] = field(default_factory=dict)
     bare: bool = False
     numbers: dict[str, int] = field(default_factory=dict)
+    slices: dict[Value, str] = field(default_factory=dict)
+
+    @property
+    def given(self) -> dict[Value, str]:
+        """The numbers that pick slices, as methods have them."""
+        return {
+            value: f"_number(self, {string(name)}, {string(self.known[value])})"
+            for value, name in self.slices.items()
+        }
 
     @property
     def buffers(self) -> list[str]:
@@ -81,14 +91,17 @@ def write_forward(
     live = needed(model.output)
     operations = [operation for operation in model.operations if operation in live]
     held = held_values(model, operations)
+    slices = [value for operation in operations for value in picked_values(operation)]
+    given = given_numbers(model, [*held, *slices]) if checked != "fully" else {}
+    held = list(dict.fromkeys([*held, *(value for value in slices if value in given)]))
     attributes = Names(
         [*MODULE_ATTRIBUTES, *OWN_ATTRIBUTES, *access.families, *access.renamed.values()]
     )
     for tensor in model.tensors:
         attributes.exactly(tensor.family)
-    given = given_numbers(model, held) if checked != "fully" else {}
     forward = Forward([], [], _buffer_names(model, operations, held, given, attributes))
     forward.numbers = {name: int(str(model.values[name])) for name in given.values()}
+    forward.slices = {value: given[value] for value in slices if value in given}
     names = Names(["self", "F", "math", "partial", "dtype", *reserved])
     handed = [names.exactly(parameter_name(name)) for name in model.handed]
     arguments = argument_names(model, names)
@@ -96,6 +109,7 @@ def write_forward(
     sizes = SizeNames(bound, names.exactly("lead"))
     find_like = partial(like, model, access, arguments, forward)
     scope = Scope(arguments, sizes, find_like, forward.used, splits=splits, orders=orders)
+    scope.numbers = forward.given
     body = write_body(scope, access, names, operations, model.output, model.names, forward)
     write_return(body, model.output, single=model.single)
     lines = write_checks(model, arguments, sizes, checked) + write_requirements(model, sizes)

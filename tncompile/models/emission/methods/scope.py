@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tncompile.language.typing.operations import Contract
+from tncompile.language.typing.operations import Contract, Literal
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Value
 from tncompile.models.contracting import Ordered, SumOfProducts, joined
@@ -20,7 +20,8 @@ class Scope:
 
     `used` are the helpers that were asked for, by all methods of a class; `splits` the cells that
     compute some of what they do for all steps at once, `orders` those of contraction; `dotted` says
-    that the model has `...`.
+    that the model has `...`; `numbers` are expressions of numbers that differ among models of one
+    class.
     """
 
     inputs: Mapping[str, str]
@@ -31,6 +32,7 @@ class Scope:
     splits: Splits = field(default_factory=dict)
     orders: Mapping[SumOfProducts, Path] = field(default_factory=dict)
     dotted: bool = False
+    numbers: Mapping[Value, str] = field(default_factory=dict)
 
     def precise(self) -> Scope:
         """The same where constants are computed: their dtype is called `dtype`."""
@@ -54,6 +56,14 @@ class Scope:
     def size(self, size: Size) -> str:
         """An expression of a size."""
         return self.sizes.text(size)
+
+    def number(self, value: Value) -> str:
+        """A number that is written in the text, or that the constructor was given."""
+        if value in self.numbers:
+            self.use("_number")
+            return self.numbers[value]
+        assert isinstance(value.operation, Literal)
+        return repr(value.operation.number)
 
     def leading(self, value: Value | None) -> str:
         """The sizes of `...`, which all values have alike."""

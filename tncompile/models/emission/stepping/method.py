@@ -65,6 +65,7 @@ def write_steps(
     sizes = SizeNames({**bound, **entries}, names.exactly("lead"))
     find_like = partial(like, model, access, arguments, forward)
     scope = Scope(arguments, sizes, find_like, forward.used, orders=orders)
+    scope.numbers = forward.given
     scope.dotted = any(source.shape.dots for source in model.inputs)
     for helper in ("_Past", "_evaluating", "_stepped"):
         scope.use(helper)

@@ -1,0 +1,76 @@
+"""`allocate`: ranks of all layers of a model for a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tncompile.tensorizing.allocating.allocation import Allocation
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tncompile.planning.paths.optimizers import Progress
+    from tncompile.tensorizing.calibrating.model_moments import Moments
+
+
+def allocate(
+    model: nn.Module,
+    budget: Mapping[str, float] | float,
+    *,
+    moments: Moments | None = None,
+    candidates: Sequence[str] = ("LowRank",),
+    floors: Mapping[str, float] | float | None = None,
+    embedding_share: float | None = None,
+    multiple: int = 8,
+    layers: Sequence[str] | None = None,
+    damping: float = 0.01,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Allocation:
+    """What each layer of a model becomes, so that the output suffers least for a budget.
+
+    A `budget` is a part of the parameters of the whole model, or {"params": n}, {"bytes": n},
+    {"flops": n}, where numbers up to 1 are parts, or {"error": e}, the relative error of the output
+    that is predicted. FLOPs are those of weights, for the rows that `moments` have seen.
+
+    With `moments` errors are in the unit of the output: ranks of all layers follow from one
+    threshold on s²/(m + n), with s the singular values of G^½ W A^½. Without them, errors are
+    relative to the norm of each weight. Ranks are multiples of `multiple`; `floors` are least
+    ranks, or parts below 1 of the full rank, for all layers or by pattern of names. A layer that
+    low rank does not make smaller, or that is in groups, or that moments know nothing of, is kept.
+    Low rank of a convolution is Tucker2Conv, of an embedding a TTEmbedding of two cores. Embeddings
+    have a share of their own, of their parameters: that of the budget, unless `embedding_share`
+    says; they are kept where the budget is FLOPs or an error.
+
+    `candidates` beside LowRank ("MPO", "Monarch", "KroneckerSum", "Tucker", …: blocks of
+    `std/linear.tn` and `std/convolution.tn`) are fitted with as many parameters as low rank was
+    given, and the best of each layer is taken. `layers` are patterns of names. `progress` is called
+    with layers done and to do.
+
+    Raises ValueError where the budget is below what the smallest ranks take, for unknown candidates
+    and patterns that match nothing.
+
+    >>> import torch
+    >>> mlp = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.Tanh())
+    >>> moments = tncompile.calibrate(mlp, [torch.rand(100, 64)])
+    >>> found = tncompile.allocate(mlp, 0.5, moments=moments)
+    >>> found.parameters <= 0.5 * found.dense
+    True
+    """
+    from tncompile.tensorizing.allocating.budgets import read_budget
+    from tncompile.tensorizing.allocating.deciding import decide
+
+    return decide(
+        model,
+        read_budget(budget),
+        moments=moments,
+        candidates=candidates,
+        floors=floors,
+        embedding_share=embedding_share,
+        multiple=multiple,
+        layers=layers,
+        damping=damping,
+        seed=seed,
+        progress=progress,
+    )

@@ -1,0 +1,93 @@
+"""Blocks beside low rank, fitted with as many parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from tncompile.choosing import RANKS, TERMS, Choice
+from tncompile.converting import convert
+from tncompile.language.diagnostics.errors import CompileError
+from tncompile.spec import load
+from tncompile.tensorizing.allocating.options import Option
+from tncompile.tensorizing.allocating.subjects import Subject
+
+LOW_RANK = "LowRank"
+
+SIZED = ("ins", "outs", "inputs", "outputs", *RANKS, *TERMS)
+"""Arguments that a layer does not decide by itself."""
+
+
+def read_candidates(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of blocks. Raises ValueError for those that there are not."""
+    if isinstance(names, str):
+        names = (names,)
+    found = tuple(dict.fromkeys(names))
+    known = [*load("std/linear.tn").blocks, *load("std/convolution.tn").blocks]
+    for name in found:
+        if name not in known:
+            raise ValueError(f"no candidate is called {name}: there are {', '.join(known)}")
+    if not found:
+        raise ValueError("there are no candidates")
+    return found
+
+
+def best_of(subject: Subject, given: Option, names: tuple[str, ...], seed: int) -> Option:
+    """What loses least of a layer among candidates of no more parameters than an option has."""
+    library = "std/convolution.tn" if subject.kind == "conv" else "std/linear.tn"
+    blocks = load(library).blocks
+    contenders = [name for name in names if name in blocks and name != LOW_RANK]
+    if subject.kind == "embedding" or not contenders or given.block is None:
+        return given
+    best: Option | None = given if LOW_RANK in names else None
+    if subject.kind == "conv":  # what is known of it is a bound
+        assert given.block is not None
+        best = _fitted(subject, given.block, given, seed, **given.arguments) or given
+    for name in contenders:
+        found = _fitted(subject, name, given, seed)
+        if found is not None and (best is None or found.error < best.error):
+            best = found
+    return best or given
+
+
+def _fitted(
+    subject: Subject, block: str, given: Option, seed: int, **arguments: object
+) -> Option | None:
+    """A block with the largest ranks that are within the parameters; None where none are."""
+    part = None if arguments else given.parameters / subject.weight.numel()
+    choice = Choice(part, None, subject.metric, None, seed, None)
+    try:
+        made = convert(_plain(subject), block, arguments, choice)
+    except (CompileError, ValueError):
+        return None
+    biases = {bias.parameter for bias in made.architecture.network.biases}
+    count = sum(each.numel() for key, each in made.fit.state_dict.items() if key not in biases)
+    error = made.fit.error if made.fit.metric_error is None else made.fit.metric_error
+    sizes = made.architecture.arguments
+    needless = {
+        whole
+        for whole, split in (("inputs", "ins"), ("outputs", "outs"))
+        if isinstance(sizes.get(split), tuple) and math.prod(sizes[split]) == sizes.get(whole)  # type: ignore[arg-type]
+    }
+    chosen = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in sizes.items()
+        if name in SIZED and name not in needless
+    }
+    return subject.fitted(block, chosen, count, error)
+
+
+def _plain(subject: Subject) -> nn.Module:
+    """The layer as one of torch, with the same weight."""
+    if subject.kind != "conv1d":
+        return subject.module
+    out, into = subject.weight.shape
+    bias = getattr(subject.module, "bias", None)
+    linear = nn.Linear(into, out, bias=bias is not None, device="meta")
+    linear.weight = nn.Parameter(subject.weight)
+    if isinstance(bias, torch.Tensor):
+        linear.bias = nn.Parameter(bias.detach())
+    return linear

@@ -1,0 +1,160 @@
+"""The layers of a model, each with its metric and what it can become."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from tncompile.tensorizing.allocating.budgets import Unit, least_rank
+from tncompile.tensorizing.allocating.options import Option
+from tncompile.tensorizing.allocating.spectra import channel_tails, seen_weight, tails
+from tncompile.tensorizing.calibrating.layers import Layer, layers_of
+from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.moments import Metric
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A layer; `unit` is what a parameter of it costs, `scale` what a squared error counts.
+
+    One that is `fixed` can become nothing else.
+    """
+
+    name: str
+    module: nn.Module
+    layer: Layer
+    metric: Metric | None
+    scale: float
+    unit: float
+    fixed: bool
+
+    @property
+    def kind(self) -> str:
+        """That of the line of a rewrite."""
+        return self.layer.kind
+
+    @cached_property
+    def weight(self) -> torch.Tensor:
+        """(out, in), of a convolution (out, in, kernel…)."""
+        weight: torch.Tensor = self.module.weight.detach()  # type: ignore[operator]
+        return weight.mT if self.kind in ("embedding", "conv1d") else weight
+
+    @property
+    def dense(self) -> Option:
+        """The layer as it is."""
+        return self._option(self.weight.numel(), 0.0)
+
+    def _option(
+        self, parameters: int, error: float, block: str | None = None, **arguments: object
+    ) -> Option:
+        cost, error = parameters * self.unit, error * self.scale
+        return Option(parameters, cost, error, block, arguments)
+
+    def fitted(
+        self, block: str, arguments: Mapping[str, object], parameters: int, relative: float
+    ) -> Option:
+        """A block that was fitted with a relative error."""
+        return self._option(parameters, relative**2 * self.whole, block, **arguments)
+
+    @cached_property
+    def whole(self) -> float:
+        """The squared error of nothing in its place, in the metric."""
+        matrix = seen_weight(self.weight.flatten(1), self.metric)
+        return float(matrix.square().sum())
+
+    def options(self, floor: float | None, multiple: int) -> list[Option]:
+        """What it can become, itself included."""
+        found = [self.dense]
+        if self.fixed:
+            return found
+        ranks = self._kernels if self.weight.dim() > 2 else self._ranks
+        smaller = (each for each in ranks(floor, multiple) if each.parameters < found[0].parameters)
+        return [*found, *smaller]
+
+    def _ranks(self, floor: float | None, multiple: int) -> Iterator[Option]:
+        out, into = self.weight.shape
+        full = min(out, into)
+        lost = tails(seen_weight(self.weight, self.metric))
+        for rank in range(least_rank(floor, full, multiple), full, multiple):
+            parameters = (out + into) * rank
+            if self.kind == "embedding":
+                shape = {"rows": [into], "columns": [1, out]}
+                yield self._option(parameters, lost[rank], "TTEmbedding", **shape, ranks=rank)
+            else:
+                yield self._option(parameters, lost[rank], "LowRank", rank=rank)
+
+    def _kernels(self, floor: float | None, multiple: int) -> Iterator[Option]:
+        """Ranks of both kinds of channels, grown one at a time by what gains most for its cost."""
+        out, into = self.weight.shape[:2]
+        places = math.prod(self.weight.shape[2:])
+        whole, of_outputs, of_inputs = channel_tails(self.weight, self.metric)
+        full = (len(of_inputs) - 1, len(of_outputs) - 1)
+        lost = (of_inputs, of_outputs)
+        now = tuple(min(least_rank(floor, size, multiple), size) for size in full)
+
+        def count(ranks: Sequence[int]) -> int:
+            p, q = ranks
+            return into * p + p * q * places + q * out
+
+        while True:
+            error = min(whole, lost[0][now[0]] + lost[1][now[1]])
+            arguments = {"in_rank": now[0], "out_rank": now[1]}
+            yield self._option(count(now), error, "Tucker2Conv", **arguments)
+            grown = []
+            for side in range(2):
+                then = list(now)
+                then[side] = min(now[side] + multiple, full[side])
+                if then[side] > now[side]:
+                    gain = lost[side][now[side]] - lost[side][then[side]]
+                    grown.append((gain / (count(then) - count(now)), tuple(then)))
+            if not grown:
+                return
+            now = max(grown)[1]
+
+
+def subjects_of(
+    model: nn.Module,
+    moments: Moments | None,
+    patterns: Sequence[str] | None,
+    unit: Unit,
+    damping: float,
+) -> Iterator[Subject]:
+    """The layers that may change, in the order of the model; one of those with the same weight."""
+    weights: set[int] = set()
+    for name, (module, layer) in layers_of(model, patterns).items():
+        weight: torch.Tensor = module.weight  # type: ignore[assignment]
+        if id(weight) in weights:
+            continue
+        weights.add(id(weight))
+        known = moments is not None and name in moments
+        metric, scale, rows = None, 1.0, 1.0
+        if moments is not None and known:
+            metric = moments.metric(name, damping=damping)
+            rows = float(moments.layers[name].rows.sum()) / moments.samples
+            if layer.kind == "embedding":  # columns count alike, as much together as they do
+                outputs = moments.metric(name, rows="gradients").outputs
+                assert outputs is not None
+                scale = float(outputs.trace()) / layer.outputs
+        elif moments is None:
+            size = float(weight.detach().double().square().sum())
+            scale = 1 / size if size else 1.0
+        if layer.kind == "embedding":
+            rows = 0.0
+        cost = {"bytes": float(weight.element_size()), "flops": rows}.get(unit, 1.0)
+        fixed = layer.groups > 1 or (moments is not None and not known) or not _plain(module)
+        yield Subject(name, module, layer, metric, scale, cost, fixed)
+
+
+def _plain(module: nn.Module) -> bool:
+    """Whether a network can stand in for a module: its padding is alike on both sides."""
+    if isinstance(module, nn.Embedding):
+        return module.max_norm is None
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) and module.padding == "same":
+        pairs = zip(module.dilation, module.kernel_size, strict=True)
+        return all(gap * (length - 1) % 2 == 0 for gap, length in pairs)
+    return True
