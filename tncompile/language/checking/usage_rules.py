@@ -42,11 +42,13 @@ def misused_expression(names: BlockNames) -> Iterator[Diagnostic]:
         yield from expression_problems(expression, names.suggestions)
 
 
+_FOREIGN = "the expressions of a network are about sizes; tensors flow in models only"
+
+
 def expression_problems(
-    expression: tree.Expression, suggestions: Suggestions
+    expression: tree.Expression, suggestions: Suggestions, foreign: str = _FOREIGN
 ) -> Iterator[Diagnostic]:
-    """What no integer expression holds; of several texts in it, the first."""
-    foreign = "the expressions of a network are about sizes; tensors flow in models only"
+    """What no integer expression holds, for the reason `foreign`; of several texts, the first."""
     text_seen = False
     for node in walk(expression, into=readable):
         match node:
@@ -54,7 +56,7 @@ def expression_problems(
                 pass
             case tree.Binary(operator):
                 if operator == "@":
-                    message, hint = "`@` is for models", "`*` multiplies numbers"
+                    message, hint = "`@` is for values", "`*` multiplies numbers"
                     yield misplaced(message, node.operator_span, "not here", foreign, hint)
             case tree.Call():
                 yield from _function_problems(node, suggestions)
@@ -67,7 +69,7 @@ def expression_problems(
                 yield misplaced(message, node.span, label, note, hint)
             case tree.Pipe() | tree.Repeat() | tree.Dots() | tree.NetworkExpression():
                 hint = "write an expression of numbers"
-                yield misplaced("this is for models", node.span, "not here", foreign, hint)
+                yield misplaced("this is for values", node.span, "not here", foreign, hint)
             case tree.String(value) if not text_seen:
                 text_seen = True
                 note = "values are int, float, bool or lists of int"

@@ -296,6 +296,7 @@ class Reader:
             combined = numbers.combine_sizes(self.typing, node, left, right)
             if combined is not None:
                 return combined
+        numbers.check_chain(node, right)
         operands = (Typed(left, node.left.span), Typed(right, node.right.span))
         return apply_operator(self.typing, symbol, operands, node.span, node.operator_span)
 
