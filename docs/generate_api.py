@@ -63,7 +63,7 @@ def signature(name: str, function: Callable[..., object]) -> str:
         default = "" if each.default is kinds.empty else f" = {each.default!r}".replace("'", '"')
         parts.append(f"{stars}{each.name}: {each.annotation}{default}")
         if each.kind is kinds.POSITIONAL_ONLY:
-            parts.append("/")
+            parts = [*(part for part in parts if part != "/"), "/"]
     line = f"{name}({', '.join(parts)}) -> {whole.return_annotation}"
     if len(line) <= 100:
         return line
@@ -99,6 +99,7 @@ def entries() -> Iterator[str]:
         lines = [f"    {each.name}: {each.type}" for each in fields if each.name[0] != "_"]
         yield section(f"## `{name}`", "\n".join([f"class {name}", *lines]), value.__doc__)
         for member, attribute in members(value).items():
+            attribute = attribute.__func__ if isinstance(attribute, staticmethod) else attribute
             if inspect.isfunction(attribute):
                 declaration = signature(member, attribute)
             elif isinstance(attribute, property | cached_property):

@@ -7,10 +7,13 @@
 
 from tncompile.architecture import Architecture
 from tncompile.blocks import Block
+from tncompile.converting import from_conv, from_embedding, from_linear, to_dense
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
 from tncompile.spec import Spec, from_einsum, load, loads
+from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.result import Fit
 
 __version__ = "0.1.0"
 
@@ -19,9 +22,15 @@ __all__ = [
     "Block",
     "CompileError",
     "Diagnostic",
+    "Fit",
+    "Metric",
     "Model",
     "Spec",
+    "from_conv",
     "from_einsum",
+    "from_embedding",
+    "from_linear",
     "load",
     "loads",
+    "to_dense",
 ]

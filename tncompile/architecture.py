@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, PlanRequest, Search, SearchOptions
     from tncompile.simulation.modes import Mode
+    from tncompile.tensorizing.moments import Metric
+    from tncompile.tensorizing.result import Fit
     from tncompile.tuning.results import Tuning
     from tncompile.typed import TensorNetworkModule
 
@@ -239,6 +241,42 @@ class Architecture(Instantiated):
         return instantiate(
             generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
         )
+
+    def fit(
+        self,
+        weight: torch.Tensor,
+        *,
+        metric: Metric | None = None,
+        inputs: torch.Tensor | None = None,
+        tolerance: float | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Fit:
+        """The parameters for which the network is nearest to a dense weight.
+
+        `weight` is (out, in), as of nn.Linear, (out, in, kernel …) of a convolution, (ids,
+        features) of an embedding; or it has an axis for each axis, or each leg, of the output and
+        the input. Near is the Frobenius norm, or a `metric`; `inputs` (samples, in) are short for
+        that of their second moment. It ends at a relative error of `tolerance`. Everything is
+        computed in float64 on the device of the weight. Biases are no part of it.
+        Raises ValueError for a weight of another shape or with entries that are not finite, and for
+        networks that are no linear map of one input; TypeError for what is no tensor of numbers.
+
+        >>> import torch
+        >>> found = arch.fit(torch.eye(32))
+        >>> arch.module(search="fast").load_state_dict(found.state_dict)
+        <All keys matched successfully>
+        """
+        from tncompile.tensorizing.fit import fit_network
+
+        network = self.network
+        frozen: dict[str, torch.Tensor] = {}
+        if any(parameter.frozen for parameter in network.parameters):
+            frozen = self.module(seed=seed, search="fast").state_dict()
+        return fit_network(
+            network, weight, frozen, metric=metric, inputs=inputs, tolerance=tolerance, seed=seed,
+            progress=progress,
+        )  # fmt: skip
 
     def describe(
         self,

@@ -1,0 +1,217 @@
+"""How large a network is: the ranks that a number of parameters or an error leaves it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tncompile.architecture import Architecture
+from tncompile.blocks import Block
+
+if TYPE_CHECKING:
+    import torch
+
+    from tncompile.planning.paths.optimizers import Progress
+    from tncompile.tensorizing.moments import Metric
+    from tncompile.tensorizing.result import Fit
+
+RANKS = ("ranks", "rank", "in_ranks", "out_ranks", "in_rank", "out_rank", "multiplier")
+"""Parameters of blocks that say how large inner legs are; those of them are chosen that the user
+leaves out, all alike."""
+
+TERMS = ("terms",)
+"""Those that are chosen where the block has no ranks."""
+
+LARGEST = 2**20
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was asked for."""
+
+    budget: float | None
+    tolerance: float | None
+    metric: Metric | None
+    inputs: torch.Tensor | None
+    seed: int
+    progress: Progress | None
+
+    def fit(self, architecture: Architecture, weight: torch.Tensor) -> Fit:
+        """The weight onto one architecture."""
+        return architecture.fit(
+            weight,
+            metric=self.metric,
+            inputs=self.inputs,
+            tolerance=self.tolerance,
+            seed=self.seed,
+            progress=self.progress,
+        )
+
+
+def choose(
+    architecture: Architecture | None,
+    block: Block | None,
+    arguments: Mapping[str, object],
+    weight: torch.Tensor,
+    choice: Choice,
+) -> tuple[Architecture, Fit]:
+    """The architecture of the block with the ranks that were asked for, and the fit onto it."""
+    for name, value in (("budget", choice.budget), ("tolerance", choice.tolerance)):
+        if value is not None and not isinstance(value, int | float):
+            raise TypeError(f"{name} is a number, not {type(value).__name__}")
+    if choice.budget is not None and choice.tolerance is not None:
+        raise ValueError("give a budget or a tolerance, not both")
+    if choice.budget is not None and not 0 < choice.budget < math.inf:
+        raise ValueError(f"budget is a part of the parameters, above 0, not {choice.budget}")
+    if block is None:
+        assert architecture is not None
+        if choice.budget is not None:
+            raise ValueError("an architecture has its ranks: a budget chooses those of a block")
+        return architecture, choice.fit(architecture, weight)
+    names = _open_ranks(block, arguments)
+    if not names or (choice.budget is None and choice.tolerance is None):
+        made = block.instantiate(**arguments)
+        if choice.budget is not None:
+            _require_within(made, choice.budget, weight.numel())
+        return made, choice.fit(made, weight)
+    ranked = _Ranked(block, arguments, names)
+    if choice.budget is not None:
+        made = ranked.made(_within(ranked, choice.budget, weight.numel()))
+        return made, choice.fit(made, weight)
+    assert choice.tolerance is not None
+    return _reaching(ranked, choice, weight)
+
+
+def _open_ranks(block: Block, arguments: Mapping[str, object]) -> tuple[str, ...]:
+    known = [parameter.name for parameter in block.parameters]
+    for group in (RANKS, TERMS):
+        if any(name in known for name in group):
+            return tuple(name for name in group if name in known and name not in arguments)
+    return ()
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """A block whose ranks are open."""
+
+    block: Block
+    arguments: Mapping[str, object]
+    names: tuple[str, ...]
+
+    def made(self, rank: int) -> Architecture:
+        """The block with one number for all ranks, less where a bond has no use for as much."""
+        from tncompile.language.checking.capacity_rules import useful_sizes
+
+        ranks = dict.fromkeys(self.names, rank)
+        made = self.block.instantiate(**self.arguments, **ranks)
+        lists = [name for name in self.names if isinstance(made.arguments[name], tuple)]
+        if not lists:
+            return made
+        useful = useful_sizes(made._block)
+        return self.with_sizes(useful, rank) if any(n < rank for n in useful.values()) else made
+
+    def with_sizes(self, sizes: Mapping[str, int], most: int) -> Architecture:
+        """The block whose inner legs are at least of these sizes, where one number is for each."""
+        wanted: dict[str, object] = {}
+        for name, entry, legs in self._governed():
+            size = max((sizes.get(leg, most) for leg in legs), default=1)
+            if entry is None:
+                wanted[name] = size
+            else:
+                entries = wanted.setdefault(name, [])
+                assert isinstance(entries, list)
+                entries.append(size)
+        return self.block.instantiate(**self.arguments, **wanted)
+
+    def _governed(self) -> Iterator[tuple[str, int | None, tuple[str, ...]]]:
+        """Which legs each entry of each rank sizes: those that grow with it."""
+        ones = dict.fromkeys(self.names, 1)
+        base = self.block.instantiate(**self.arguments, **ones)
+        small = _sizes(base)
+        for name in self.names:
+            value = base.arguments[name]
+            count = len(value) if isinstance(value, tuple) else 1
+            for entry in range(count):
+                larger: object = 2
+                if isinstance(value, tuple):
+                    larger = [2 if k == entry else 1 for k in range(count)]
+                grown = _sizes(self.block.instantiate(**self.arguments, **{**ones, name: larger}))
+                legs = tuple(leg for leg, size in grown.items() if size > small[leg])
+                yield name, entry if isinstance(value, tuple) else None, legs
+
+
+def _sizes(architecture: Architecture) -> dict[str, int]:
+    return {index.name: index.size or 1 for index in architecture.network.indices}
+
+
+def _parameters(architecture: Architecture) -> int:
+    """Trained numbers of the weight; biases are no part of it."""
+    network = architecture.network
+    added = {bias.parameter for bias in network.biases}
+    return sum(
+        math.prod(p.shape) for p in network.parameters if p.key not in added and not p.frozen
+    )
+
+
+def _require_within(architecture: Architecture, budget: float, whole: int) -> None:
+    count = _parameters(architecture)
+    if count > budget * whole:
+        target = architecture.network.target
+        raise ValueError(f"{target} has {count:,} parameters, {count / whole:.3g} of the weight's")
+
+
+def _largest(fits: Callable[[int], bool]) -> int:
+    """The largest number that fits, of those up to a limit; 0 for none. Doubled, then halved."""
+    low, high = 0, 1
+    while high < LARGEST and fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _within(ranked: _Ranked, budget: float, whole: int) -> int:
+    counts: dict[int, int] = {}
+
+    def fits(rank: int) -> bool:
+        counts[rank] = _parameters(ranked.made(rank))
+        saturated = rank > 1 and counts[rank] == counts.get(rank // 2)
+        return counts[rank] <= budget * whole and not saturated
+
+    rank = _largest(fits)
+    if not rank:
+        _require_within(ranked.made(1), budget, whole)
+    return max(rank, 1)
+
+
+def _reaching(ranked: _Ranked, choice: Choice, weight: torch.Tensor) -> tuple[Architecture, Fit]:
+    """The smallest ranks that reach the tolerance."""
+    from tncompile.tensorizing.ranks import least_ranks
+
+    assert choice.tolerance is not None
+    tolerance = choice.tolerance
+    network = ranked.made(2).network
+    chosen = least_ranks(network, weight, tolerance, choice.metric, choice.inputs, choice.seed)
+    if chosen is not None:
+        made = ranked.with_sizes(chosen, 1)
+        return made, choice.fit(made, weight)
+    found: dict[int, tuple[Architecture, Fit]] = {}
+
+    def falls_short(rank: int) -> bool:
+        made = ranked.made(rank)
+        if _parameters(made) > weight.numel():
+            return False
+        fit = choice.fit(made, weight)
+        found[rank] = made, fit
+        return (fit.error if fit.metric_error is None else fit.metric_error) > tolerance
+
+    rank = _largest(falls_short) + 1
+    if rank not in found:
+        name = ranked.block.name
+        raise ValueError(
+            f"no {name} of fewer parameters than the weight has an error of {tolerance:g}"
+        )
+    return found[rank]

@@ -1,0 +1,317 @@
+"""Layers of torch as networks of the library or of one's own, and networks as layers of torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tncompile.architecture import Architecture
+from tncompile.blocks import Block
+from tncompile.choosing import Choice, choose
+from tncompile.language.evaluating.factorization import factorize, next_factorable
+from tncompile.spec import load
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from tncompile.planning.paths.optimizers import Progress
+    from tncompile.tensorizing.moments import Metric
+    from tncompile.typed import TensorNetworkModule
+
+SITES = 3
+"""In how many factors a width is split, unless the block has a number of its own."""
+
+
+def from_linear(
+    linear: nn.Linear,
+    block: str | Block | Architecture,
+    /,
+    *,
+    sites: int | None = None,
+    budget: float | None = None,
+    tolerance: float | None = None,
+    metric: Metric | None = None,
+    inputs: torch.Tensor | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **arguments: object,
+) -> TensorNetworkModule:
+    """A network in place of a linear layer, as near to it as it comes; the bias is kept.
+
+    `block` is one of `std/linear.tn` by name, one of a spec, or an architecture. `arguments` are
+    those of the block; what is not given follows from the layer: `ins` and `outs` are split in
+    `sites` factors (3), padded where a width has no good ones. How large it is say ranks among the
+    arguments, or a `budget`, the part of the weight's parameters that may be used (the largest rank
+    that fits), or a `tolerance`, the relative error (the smallest ranks that reach it). `metric`,
+    `inputs` and `seed` are those of `Architecture.fit`. The module has the dtype, the device and
+    the mode of the layer. Raises what `fit` raises, `CompileError` for wrong arguments, ValueError
+    where no rank fits, KeyError for a block that there is not.
+
+    >>> import torch
+    >>> layer = torch.nn.Linear(32, 64)
+    >>> tncompile.from_linear(layer, "MPO", ranks=4).out_features
+    64
+    >>> small = tncompile.from_linear(layer, "LowRank", budget=0.3)
+    >>> small.A.shape, small.B.shape
+    (torch.Size([32, 6]), torch.Size([6, 64]))
+    """
+    from torch import nn
+
+    _require(linear, (nn.Linear,), "a linear layer")
+    given = {"in_features": linear.in_features, "out_features": linear.out_features}
+    filled = _Filled(block, "std/linear.tn", arguments, sites)
+    filled.features("ins", "in_features", "inputs", linear.in_features)
+    filled.features("outs", "out_features", "outputs", linear.out_features)
+    filled.set(**given, with_bias=linear.bias is not None)
+    choice = Choice(budget, tolerance, metric, inputs, seed, progress)
+    return _module(linear, linear.weight, linear.bias, filled, choice)
+
+
+def from_conv(
+    conv: nn.Conv1d | nn.Conv2d | nn.Conv3d,
+    block: str | Block | Architecture,
+    /,
+    *,
+    sites: int | None = None,
+    budget: float | None = None,
+    tolerance: float | None = None,
+    metric: Metric | None = None,
+    inputs: torch.Tensor | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **arguments: object,
+) -> TensorNetworkModule:
+    """A network in place of a convolution: as `from_linear`, with blocks of `std/convolution.tn`.
+
+    Kernel, stride, padding, dilation and the treatment of borders are those of the layer. Raises
+    ValueError for a padding that is not equal on both sides, and for groups where the block has
+    none.
+
+    >>> import torch
+    >>> conv = torch.nn.Conv2d(8, 16, 3, padding=1)
+    >>> tncompile.from_conv(conv, "Tucker2Conv", in_rank=4, out_rank=4)(torch.ones(8, 5, 5)).shape
+    torch.Size([16, 5, 5])
+    """
+    from torch import nn
+
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
+    _require(conv, (*kinds, nn.ConvTranspose3d), "a convolution")
+    filled = _Filled(block, "std/convolution.tn", arguments, sites)
+    filled.features("ins", "in_channels", "inputs", conv.in_channels)
+    filled.features("outs", "out_channels", "outputs", conv.out_channels)
+    if not isinstance(block, Architecture):
+        if conv.transposed:
+            raise ValueError("the blocks of convolutions are not transposed: give an architecture")
+        if conv.groups > 1 and "groups" not in filled.parameters:
+            raise ValueError(f"{filled.name} has no groups, the layer has {conv.groups}")
+        filled.set(
+            in_channels=conv.in_channels,
+            out_channels=conv.out_channels,
+            kernel_size=list(conv.kernel_size),
+            stride=list(conv.stride),
+            padding=_padding(conv),
+            dilation=list(conv.dilation),
+            groups=conv.groups,
+            with_bias=conv.bias is not None,
+            **{mode: conv.padding_mode == mode for mode in ("circular", "reflect", "replicate")},
+        )
+    choice = Choice(budget, tolerance, metric, inputs, seed, progress)
+    return _module(conv, conv.weight, conv.bias, filled, choice)
+
+
+def from_embedding(
+    embedding: nn.Embedding,
+    block: str | Block | Architecture = "TTEmbedding",
+    /,
+    *,
+    sites: int | None = None,
+    budget: float | None = None,
+    tolerance: float | None = None,
+    metric: Metric | None = None,
+    inputs: torch.Tensor | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **arguments: object,
+) -> TensorNetworkModule:
+    """A network in place of a table: as `from_linear`, with blocks of `std/embedding.tn`.
+
+    The `inputs` of a `metric` may be the frequencies of the ids. A `padding_idx` is not kept: its
+    row is fitted as others are. Raises ValueError for tables with `max_norm`, which change when
+    they are read.
+
+    >>> import torch
+    >>> table = tncompile.from_embedding(torch.nn.Embedding(1000, 16), ranks=8)
+    >>> table(torch.tensor([3, 999])).shape
+    torch.Size([2, 16])
+    """
+    from torch import nn
+
+    _require(embedding, (nn.Embedding,), "an embedding")
+    if embedding.max_norm is not None:
+        raise ValueError("a table with `max_norm` changes when it is read: no network does")
+    filled = _Filled(block, "std/embedding.tn", arguments, sites)
+    filled.features("rows", "words", "words", embedding.num_embeddings)
+    filled.features("columns", "features", "features", embedding.embedding_dim)
+    choice = Choice(budget, tolerance, metric, inputs, seed, progress)
+    return _module(embedding, embedding.weight, None, filled, choice)
+
+
+def to_dense(module: nn.Module) -> nn.Module:
+    """The layer of torch that a module stands for, with the weight that it has.
+
+    It is an nn.Linear, nn.Bilinear, nn.Embedding, nn.Conv or nn.ConvTranspose of the same dtype and
+    device. Raises ValueError for a module that stands for none.
+
+    >>> import torch
+    >>> layer = tncompile.to_dense(arch.module(search="fast"))
+    >>> layer
+    Linear(in_features=32, out_features=32, bias=True)
+    """
+    from torch import nn
+
+    names, cls = _layer(module)
+    weight: torch.Tensor = module.weight.detach()  # type: ignore[operator]
+    bias = getattr(module, "bias", None)
+    settings = {name: getattr(module, name) for name in names}
+    if cls is not nn.Embedding:
+        settings["bias"] = bias is not None
+    layer: nn.Module = cls(**settings, dtype=weight.dtype, device="meta")
+    layer.weight = nn.Parameter(weight.clone())
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach().clone())
+    layer.train(module.training)
+    return layer.requires_grad_(any(p.requires_grad for p in module.parameters()))
+
+
+_CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
+
+
+def _layer(module: nn.Module) -> tuple[tuple[str, ...], Any]:
+    """The names of the settings of a layer, and its class."""
+    from torch import nn
+
+    def has(*names: str) -> bool:
+        return all(hasattr(module, name) for name in names)
+
+    if isinstance(module, nn.Module) and has("weight"):
+        if has("in_features", "out_features"):
+            return ("in_features", "out_features"), nn.Linear
+        if has("in1_features", "in2_features", "out_features"):
+            return ("in1_features", "in2_features", "out_features"), nn.Bilinear
+        if has("num_embeddings", "embedding_dim"):
+            return ("num_embeddings", "embedding_dim"), nn.Embedding
+        if has(*_CONVOLUTION):
+            transposed = has("output_padding")
+            names = (*_CONVOLUTION, "dilation", "groups", "padding_mode")
+            axes = len(list(module.kernel_size))  # type: ignore[arg-type]
+            cls = getattr(nn, f"Conv{'Transpose' if transposed else ''}{axes}d")
+            return (*names, "output_padding") if transposed else names, cls
+    raise ValueError(f"{type(module).__name__} stands for no layer of torch with a weight")
+
+
+def _require(layer: object, kinds: tuple[type, ...], what: str) -> None:
+    if not isinstance(layer, kinds):
+        names = " or ".join(f"nn.{kind.__name__}" for kind in kinds[:3])
+        raise TypeError(f"{type(layer).__name__} is not {what} ({names})")
+
+
+def _padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[int]:
+    """How much is padded on either side of each axis."""
+    if not isinstance(conv.padding, str):
+        return list(conv.padding)
+    if conv.padding == "valid":
+        return [0] * len(conv.kernel_size)
+    reach = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
+    if any(each % 2 for each in reach):
+        raise ValueError("padding='same' of an even kernel is not equal on both sides")
+    return [each // 2 for each in reach]
+
+
+class _Filled:
+    """A block and its arguments: those that were given, and those that the layer decides."""
+
+    def __init__(
+        self,
+        block: str | Block | Architecture,
+        library: str,
+        arguments: Mapping[str, object],
+        sites: int | None,
+    ) -> None:
+        self.architecture = block if isinstance(block, Architecture) else None
+        if self.architecture is not None and (arguments or sites is not None):
+            raise TypeError("an architecture has its arguments: give them to `instantiate`")
+        if isinstance(block, str):
+            block = load(library)[block]
+        self.block = block if isinstance(block, Block) else None
+        if self.block is None and self.architecture is None:
+            raise TypeError(
+                f"block is a name, a Block or an Architecture, not {type(block).__name__}"
+            )
+        self.name = self.block.name if self.block else repr(block)
+        self.arguments = dict(arguments)
+        self.parameters = {p.name: p.type for p in self.block.parameters} if self.block else {}
+        if sites is not None and (isinstance(sites, bool) or not isinstance(sites, int)):
+            raise TypeError(f"sites is an int, not {type(sites).__name__}")
+        if sites is not None and sites < 1:
+            raise ValueError(f"a width is split in one factor or more, not {sites}")
+        self._sites = sites
+
+    def set(self, **values: object) -> None:
+        """Arguments that the block has and the user did not give."""
+        for name, value in values.items():
+            if name in self.parameters:
+                self.arguments.setdefault(name, value)
+
+    def features(self, split: str, whole: str, width: str, size: int) -> None:
+        """A width: split into factors, padded where it has no good ones, or as it is."""
+        if split not in self.parameters:
+            return
+        given = self.arguments.get(split)
+        if given is not None:
+            numbers = (
+                [n for n in given if isinstance(n, int)] if isinstance(given, Sequence) else []
+            )
+            if numbers and math.prod(numbers) != size:
+                self.set(**{width: size})
+            return
+        sites = self._sites or _fixed_length(self.parameters[split]) or SITES
+        factors = factorize(size, sites)
+        if factors is None:
+            self.set(**{width: size})
+            factors = factorize(next_factorable(size, sites), sites)
+            assert factors is not None
+        self.arguments[split] = list(factors)
+
+
+def _fixed_length(kind: str) -> int | None:
+    """The length of a list whose type says it: `int[2]`."""
+    inside = kind.removeprefix("int[").removesuffix("]")
+    return int(inside) if inside.isdecimal() else None
+
+
+def _module(
+    layer: nn.Module,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    filled: _Filled,
+    choice: Choice,
+) -> TensorNetworkModule:
+    """The network that was chosen and fitted, as a module with the bias of the layer."""
+    architecture, fit = choose(filled.architecture, filled.block, filled.arguments, weight, choice)
+    state = fit.state_dict
+    biases = architecture.network.biases
+    if bias is not None:
+        if len(biases) != 1 or state[biases[0].parameter].numel() < bias.numel():
+            raise ValueError(f"{architecture.network.target} has no bias, the layer has one")
+        stored = state[biases[0].parameter]
+        stored.view(-1)[: bias.numel()] = bias.detach()
+    module = architecture.module(
+        dtype=weight.dtype, device=weight.device, seed=choice.seed, search="fast"
+    )
+    module.load_state_dict(state)
+    module.train(layer.training)
+    if not weight.requires_grad:
+        module.requires_grad_(False)
+    return module

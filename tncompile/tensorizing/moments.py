@@ -1,0 +1,62 @@
+"""What is known of a layer's inputs and of the gradients at its outputs: second moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What an error of a weight counts: ‖G^½ (W − W') A^½‖, with A `inputs` and G `outputs`.
+
+    A is (in, in), mean of x xᴴ over inputs x; G is (out, out), mean of g gᴴ over gradients g at the
+    outputs. A vector stands for a diagonal matrix (frequencies of tokens); None for the identity.
+    Of convolutions in = channels of a group × kernel, flattened as the weight is. Singular ones
+    will do: `damping` times the mean of the diagonal is added to it.
+
+    >>> import torch
+    >>> tncompile.Metric(inputs=torch.ones(32), damping=0.0)
+    Metric(inputs of 32, damping=0.0)
+    """
+
+    inputs: torch.Tensor | None = field(default=None, repr=False)
+    outputs: torch.Tensor | None = field(default=None, repr=False)
+    damping: float = 0.01
+
+    def __repr__(self) -> str:
+        given = (("inputs", self.inputs), ("outputs", self.outputs))
+        parts = [f"{name} of {m.shape[0]}" for name, m in given if m is not None]
+        return f"Metric({', '.join([*parts, f'damping={self.damping}'])})"
+
+    @staticmethod
+    def of_samples(
+        inputs: torch.Tensor | None = None,
+        outputs: torch.Tensor | None = None,
+        damping: float = 0.01,
+    ) -> Metric:
+        """The metric of inputs (samples, in) and gradients at outputs (samples, out).
+
+        Leading axes are samples, too. Raises ValueError where there are none.
+
+        >>> import torch
+        >>> tncompile.Metric.of_samples(torch.ones(5, 3, 32))
+        Metric(inputs of 32, damping=0.01)
+        """
+        import torch
+
+        moments: list[torch.Tensor | None] = []
+        for name, samples in (("inputs", inputs), ("outputs", outputs)):
+            if samples is None:
+                moments.append(None)
+                continue
+            if samples.dim() < 2 or not samples.numel():
+                given = tuple(samples.shape)
+                raise ValueError(f"{name} are samples of shape (samples, features), not {given}")
+            rows = samples.detach().flatten(0, -2)
+            rows = rows.to(torch.complex128 if rows.is_complex() else torch.float64)
+            moments.append(rows.mT @ rows.conj() / rows.shape[0])
+        return Metric(moments[0], moments[1], damping)
