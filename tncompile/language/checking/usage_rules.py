@@ -230,7 +230,11 @@ def misplaced_attribute(names: BlockNames) -> Iterator[Diagnostic]:
             case tree.OutputStatement(_, _, _, attributes):
                 yield from attribute_problems(attributes, "output", (), names.suggestions)
             case tree.BatchStatement(declarations):
-                yield from map(_causal, filter(None, (each.causal for each in declarations)))
+                for each in declarations:
+                    if each.causal is not None:
+                        yield _causal(each.causal)
+                    elif each.condition is not None:
+                        yield _optional(each.condition)
             case _:
                 pass
 
@@ -239,6 +243,12 @@ def _causal(word: tree.Name) -> Diagnostic:
     message, label = "`causal` is for the run-time sizes of models", "not here"
     note = "each entry along a batch axis of a network depends on its own entry of the inputs alone"
     return misplaced(message, word.span, label, note, "remove it")
+
+
+def _optional(condition: tree.Expression) -> Diagnostic:
+    message, label = "an `if` is for the run-time sizes of models", "not here"
+    note = "a batch axis of a network is there where an input has it"
+    return misplaced(message, condition.span, label, note, "remove it; write it on the input")
 
 
 def _word(attribute: tree.Attribute) -> str:

@@ -27,7 +27,7 @@ class Family:
     member of a family of values that is read.
     """
 
-    what: str  # `part`, `tensor`, `input` or `value`
+    what: str  # `part`, `tensor`, `input`, `value` or `run-time size`
     name: tree.Name
     arity: int = 0
     members: dict[Key, Term | Part | None] = field(default_factory=dict)

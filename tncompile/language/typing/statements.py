@@ -115,10 +115,14 @@ class _Statements:
         name, usual = declaration.name, None
         typing = self.reader.typing
         causal, condition = declaration.causal, declaration.condition
+        if condition is not None and causal is None and not self.reader.truth(condition):
+            absent = Family("run-time size", name, condition=condition.span)
+            self.reader.names[name.text] = absent
+            return
         size = RunTimeSize(name.text, None, causal is not None, name.span)
         typing.sizes[name.text] = size
         self.reader.names[name.text] = Size.name(name.text)
-        if condition is not None and not self.reader.truth(condition):
+        if causal is not None and condition is not None and not self.reader.truth(condition):
             causal = None
             typing.sizes[name.text] = size = replace(size, causal=False)
         if declaration.usual is not None:
