@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import tncompile
+from tncompile.language.typing.functions import FUNCTIONS as TABLE
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "language.md").read_text(encoding="utf-8")
@@ -49,6 +50,13 @@ def _architectures(text: str) -> list[tncompile.Architecture]:
     target = _comment(text, "instantiate")
     assert target or ready, "nothing to instantiate"
     return [spec.instantiate(each) for each in [*([target] if target else []), *ready]]
+
+
+def test_the_signatures_of_functions_are_those_of_the_table() -> None:
+    (block,) = re.findall(r"^```text\n(gelu.*?)^```", MODELS, re.MULTILINE | re.DOTALL)
+    listed = re.split(r"\n|  ", block.strip())
+    plain = {f"{name}(x)" for name in TABLE}
+    assert listed == [f.signature for f in TABLE.values() if f.signature not in plain]
 
 
 def test_the_page_has_examples() -> None:
