@@ -78,7 +78,7 @@ def test_files_compile_with_the_shapes_in_their_comments(text: str) -> None:
         forward = _comment(text, "forward")
         if forward and (not isinstance(arch, tncompile.Model) or arch is last):
             taken, _, given = forward.partition("gives ")
-            integer = [False]  # the inputs of all models of the page
+            integer = ["int\n" in text.rpartition("  input ")[2]]  # models of the pages take one
             if not isinstance(arch, tncompile.Model):
                 integer = [taker.integer for taker in arch.network.inputs]
             inputs = [
