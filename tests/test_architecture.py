@@ -50,8 +50,8 @@ THIRD_PARTIES = {
     "cotengra": {"planning/paths/optimizers.py"},
     "networkx": {"network/model.py"},
     "filelock": {"files.py"},
-    "safetensors": {"tensorizing"},
     "numpy": {"planning/paths/intervals.py"},
+    "safetensors": {"tensorizing/storing.py"},
     "torch": {
         "cli/slow_report.py",
         "converting.py",

@@ -12,6 +12,8 @@ from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
 from tncompile.spec import Spec, from_einsum, load, loads
+from tncompile.tensorizing.calibrating.calibrate import calibrate
+from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
@@ -29,10 +31,12 @@ __all__ = [
     "Fit",
     "Metric",
     "Model",
+    "Moments",
     "Report",
     "Rewrite",
     "Spec",
     "Tensorized",
+    "calibrate",
     "from_conv",
     "from_einsum",
     "from_embedding",

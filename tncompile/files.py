@@ -19,15 +19,26 @@ def replace_file(target: Path, text: str) -> None:
 
     Lines end as they do in `text`. Raises `OSError`, and leaves nothing behind then.
     """
+    with replaced(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def replaced(target: Path) -> Iterator[Path]:
+    """A file beside `target` for the body to write, which then takes its place.
+
+    It has the permissions that `target` has or would have. Nothing is left behind by a body that
+    fails.
+    """
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask()
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(descriptor)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
+        yield Path(name)
+        os.chmod(name, mode)
+        os.replace(name, target)
     except BaseException:
-        os.unlink(temporary)
+        os.unlink(name)
         raise
 
 
